@@ -1,0 +1,112 @@
+"""One record as arrays, ready to pack: tokens, crop and masks, a pure function of (record, seed, draw)."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from jaxtyping import Bool, Int32, UInt32
+
+from data_pipelines import protein_tokenizer
+from data_pipelines.batch import NUM_TEXT_SEGMENTS
+from data_pipelines.hashing import hash32
+from data_pipelines.record import PROPERTIES, Record, property_texts
+from data_pipelines.text_tokenizer import TextTokenizer
+
+Masks = Callable[[np.ndarray, np.random.Generator], tuple[np.ndarray, np.ndarray]]
+"""(residues bool [L], rng) -> (MLM mask, segment mask), as in `masking.MASKS`."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Example:
+    """A tokenised record. Lp protein tokens; Lt text tokens, the full biotext first, then the present properties."""
+
+    protein_tokens: Int32[np.ndarray, " Lp"]
+    """<cls> residues <eos>, not masked."""
+    mlm_mask: Bool[np.ndarray, " Lp"]
+    segment_mask: Bool[np.ndarray, " Lp"]
+    text_tokens: Int32[np.ndarray, " Lt"]
+    """[CLS] … [SEP] of each segment."""
+    text_property_ids: Int32[np.ndarray, " Lt"]
+    """0 full biotext, 1…4 the properties."""
+    text_positions: Int32[np.ndarray, " Lt"]
+    """Restart at 0 in every segment."""
+    text_hashes: UInt32[np.ndarray, "5"]
+    """Of the full biotext and of each property's text, before any cut; 0 = absent."""
+    sequence_hash: int
+    """32 bits, of the whole sequence before the crop; never 0."""
+    noise_seed: int
+    """32 bits, for the record's Gumbel noise."""
+    text_cut: int
+    """How many text tokens did not fit."""
+
+    @property
+    def protein_length(self) -> int:
+        """Protein tokens, <cls> and <eos> included."""
+        return self.protein_tokens.size
+
+    @property
+    def text_length(self) -> int:
+        """Text tokens of all segments."""
+        return self.text_tokens.size
+
+
+def encode_example(
+    record: Record,
+    *,
+    seed: int,
+    draw: int,
+    text_tokenizer: TextTokenizer,
+    masks: Masks,
+    max_protein_tokens: int = 1024,
+    max_text_tokens: int = 512,
+) -> Example:
+    """A record as drawn for training: a random crop of a long protein, masks and noise seed from (seed, draw) alone."""
+    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, draw])))
+    plain = plain_example(
+        record.sequence, property_texts(record), text_tokenizer=text_tokenizer, max_text_tokens=max_text_tokens
+    )
+    noise_seed = int(rng.integers(1 << 32))
+    tokens = random_crop(plain.protein_tokens, rng, max_tokens=max_protein_tokens)
+    mlm, segments = masks(protein_tokenizer.is_residue(tokens), rng)
+    return dataclasses.replace(plain, protein_tokens=tokens, mlm_mask=mlm, segment_mask=segments, noise_seed=noise_seed)
+
+
+def plain_example(
+    sequence: str, texts: Mapping[str, str], *, text_tokenizer: TextTokenizer, max_text_tokens: int = 512
+) -> Example:
+    """For evaluation and inference: the whole protein, nothing masked, nothing random.
+
+    `texts` maps properties to `PREFIX: content`, as `record.property_texts` does; without any there are no text tokens.
+    """
+    tokens = protein_tokenizer.encode(sequence)
+    text = text_tokenizer.encode_properties(texts, max_tokens=max_text_tokens)
+    return Example(
+        protein_tokens=tokens,
+        mlm_mask=np.zeros(tokens.size, bool),
+        segment_mask=np.zeros(tokens.size, bool),
+        text_tokens=text.tokens,
+        text_property_ids=text.property_ids,
+        text_positions=text.positions,
+        text_hashes=text_hashes(texts),
+        sequence_hash=hash32(sequence),
+        noise_seed=0,
+        text_cut=text.cut,
+    )
+
+
+def random_crop(tokens: Int32[np.ndarray, " L"], rng: np.random.Generator, *, max_tokens: int) -> Int32[np.ndarray, " L"]:
+    """A uniformly drawn window of max_tokens - 2 residues between <cls> and <eos>; shorter proteins as they are."""
+    excess = tokens.size - max_tokens
+    if excess <= 0:
+        return tokens
+    start = 1 + rng.integers(excess + 1)
+    return np.concatenate([tokens[:1], tokens[start : start + max_tokens - 2], tokens[-1:]])
+
+
+def text_hashes(texts: Mapping[str, str]) -> UInt32[np.ndarray, "5"]:
+    """Hashes of the full biotext and of the properties' texts, in the order of their ids; 0 = absent."""
+    present = [texts.get(name, "") for name in PROPERTIES]
+    hashes = np.zeros(NUM_TEXT_SEGMENTS, np.uint32)
+    for index, text in enumerate([" ".join(filter(None, present)), *present]):
+        hashes[index] = hash32(text) if text else 0
+    return hashes

@@ -1,0 +1,13 @@
+"""Stable hashes of texts: the same on every machine, Python version and process."""
+
+import hashlib
+
+
+def hash64(text: str) -> int:
+    """An unsigned 64-bit BLAKE2b hash of the text's UTF-8 bytes."""
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+
+
+def hash32(text: str) -> int:
+    """An unsigned 32-bit hash that is never 0, which marks an absent text or an empty slot in a batch."""
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=4).digest(), "little") or 1

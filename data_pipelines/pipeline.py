@@ -1,0 +1,241 @@
+"""The training input pipeline: draws → records → examples → packed rows, one logical stream at a time, through grain.
+
+The rows depend on the seed and on nothing else: stream s reads the draws s, s + streams, s + 2 · streams, … and packs them by
+itself, so that hosts and worker processes only decide where a stream is computed. Every row carries the state of its
+stream, so that no state is kept in grain's own format.
+"""
+
+import dataclasses
+import itertools
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple, Self
+
+import grain
+import numpy as np
+
+from data_pipelines.batch import Batch
+from data_pipelines.errors import UserError
+from data_pipelines.examples import Example
+from data_pipelines.packing import RowPacker, StreamState, array_to_state, pack_rows, state_to_array
+from data_pipelines.record import Record
+from data_pipelines.sampling import Sampler
+
+_DRAWS_AT_ONCE = 128
+"""Draws that a stream looks up in one call of the sampler."""
+
+
+class Counts(NamedTuple):
+    """What went into rows, added up; int64 scalars."""
+
+    records: int | np.ndarray = 0
+    protein_tokens: int | np.ndarray = 0
+    text_tokens: int | np.ndarray = 0
+    cropped_proteins: int | np.ndarray = 0
+    cut_text_tokens: int | np.ndarray = 0
+
+
+class Row(NamedTuple):
+    """One packed row of a stream."""
+
+    batch: Batch
+    """R = 1."""
+    counts: Counts
+    stream: int
+    state: np.ndarray
+    """int64 [1 + OPEN_ROWS * slots]: the stream's state after this row."""
+
+
+@dataclasses.dataclass(frozen=True)
+class StreamSource:
+    """What a stream is computed from; picklable, as worker processes get a copy.
+
+    Attributes:
+      records: the training records of each cluster, by the sampler's cluster name; records[cluster][i] is a Record.
+      sampler: which record each draw takes.
+      encode: (record, draw) → the example ready to pack, a pure function.
+      streams: how many logical streams share the draws.
+      slots, protein_tokens, text_tokens: the shape of a row.
+    """
+
+    records: Mapping[str, Sequence[Record]]
+    sampler: Sampler
+    encode: Callable[[Record, int], Example]
+    streams: int
+    slots: int
+    protein_tokens: int
+    text_tokens: int
+
+    def start(self, stream: int) -> np.ndarray:
+        """The state of a stream that has read nothing."""
+        return state_to_array(StreamState(next_draw=stream, open_draws=()), slots=self.slots)
+
+    def examples(self, draws: np.ndarray) -> Iterator[tuple[int, Example]]:
+        """Each draw with its example."""
+        clusters, indices = self.sampler.draws(draws)
+        for draw, cluster, index in zip(draws.tolist(), clusters.tolist(), indices.tolist(), strict=True):
+            yield draw, self.encode(self.records[self.sampler.clusters[cluster]][index], draw)
+
+    def rows(self, stream: int, state: np.ndarray) -> Iterator[Row]:
+        """The endless rows of a stream from `state` on."""
+        shape = {"slots": self.slots, "protein_tokens": self.protein_tokens, "text_tokens": self.text_tokens}
+        next_draw, open_draws = array_to_state(state, slots=self.slots)
+        packer = RowPacker(**shape)
+        for draws in open_draws:
+            packer.open(list(self.examples(np.array(draws))))
+        for first in itertools.count(next_draw, self.streams * _DRAWS_AT_ONCE):
+            for draw, example in self.examples(first + self.streams * np.arange(_DRAWS_AT_ONCE)):
+                if closed := packer.add(draw, example):
+                    after = StreamState(draw + self.streams, packer.open_draws)
+                    batch = pack_rows([closed], **shape)
+                    yield Row(batch, _count(closed), stream, state_to_array(after, slots=self.slots))
+
+
+def _count(examples: Sequence[Example]) -> Counts:
+    return Counts(
+        records=len(examples),
+        protein_tokens=sum(len(example.protein_tokens) for example in examples),
+        text_tokens=sum(len(example.text_tokens) for example in examples),
+        cropped_proteins=sum(example.cropped for example in examples),
+        cut_text_tokens=sum(example.cut_text_tokens for example in examples),
+    )
+
+
+class StreamRows(grain.IterDataset[Row]):
+    """The rows of some streams in turn: one of each, then the next of each.
+
+    A worker process w of n takes the streams w, w + n, …; when n divides the number of streams, grain's own turn over the
+    workers gives back this very order.
+    """
+
+    def __init__(self, source: StreamSource, states: Mapping[int, np.ndarray]):
+        super().__init__()
+        self._source = source
+        self._states = dict(states)
+
+    def set_slice(self, sl: slice, sequential_slice: bool = False) -> None:
+        """Keeps a worker's streams. grain calls this on the worker's own copy."""
+        del sequential_slice
+        self._states = dict(list(self._states.items())[sl])
+
+    def __iter__(self) -> grain.DatasetIterator[Row]:
+        return _StreamRowsIterator(self._source, self._states)
+
+
+class _StreamRowsIterator(grain.DatasetIterator[Row]):
+    def __init__(self, source: StreamSource, states: Mapping[int, np.ndarray]):
+        super().__init__()
+        streams = [source.rows(stream, state) for stream, state in states.items()]
+        self._rows = itertools.chain.from_iterable(zip(*streams, strict=True))
+
+    def __next__(self) -> Row:
+        return next(self._rows)
+
+    def get_state(self) -> dict:
+        """Empty: every row carries its stream's state."""
+        return {}
+
+    def set_state(self, state: dict) -> None:
+        raise NotImplementedError("streams restart from the states that their rows carry")
+
+
+def _prepare_worker(worker: int, workers: int) -> None:
+    """Ties a worker process to its parent: the parent alone handles signals, and its death ends the worker."""
+    del worker, workers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+
+
+def _exit_with_parent() -> None:
+    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)
+
+
+class TrainPipeline:
+    """The batches of one host, without end; a context manager, or call `close`.
+
+    A global batch takes rows / streams rows of each stream, stream by stream: position p comes from stream
+    p // (rows / streams), and a host holds the positions of its own streams. The host's share of step n is therefore
+    the same for any number of hosts and workers.
+    """
+
+    def __init__(
+        self,
+        source: StreamSource,
+        *,
+        rows: int,
+        owned_streams: Sequence[int],
+        workers: int,
+        states: Mapping[int, np.ndarray] | None = None,
+    ):
+        """Starts at the beginning or at `states`.
+
+        Args:
+          rows: of the global batch.
+          owned_streams: the streams of this host, ascending.
+          workers: processes that compute rows; 0 computes them in a thread of this one.
+          states: state arrays by stream, as `states()` gives them; those of other hosts' streams are ignored.
+
+        Raises:
+          UserError: the rows do not divide among the streams, or the host's streams among the workers.
+        """
+        if rows % source.streams:
+            raise UserError(f"batch.rows = {rows} must be a multiple of data.streams = {source.streams}")
+        if workers and len(owned_streams) % workers:
+            raise UserError(
+                f"data.workers = {workers} must divide the {len(owned_streams)} streams of a host "
+                f"(data.streams = {source.streams} over the hosts)"
+            )
+        self._stream_rows = rows // source.streams
+        self._states = {stream: source.start(stream) if states is None else states[stream] for stream in owned_streams}
+        self._counts = Counts()
+        self._iterator = iter(_prefetch(StreamRows(source, self._states), workers=workers, rows=self._host_rows))
+
+    @property
+    def _host_rows(self) -> int:
+        return self._stream_rows * len(self._states)
+
+    def next(self) -> Batch:
+        """The host's rows of the next global batch, [rows of the host, …] in each field."""
+        rows = list(itertools.islice(self._iterator, self._host_rows))
+        self._states |= {row.stream: row.state for row in rows}
+        self._counts = Counts(*np.sum([self._counts, *(row.counts for row in rows)], axis=0))
+        # Rows arrive in turns of the streams; a stable sort puts each stream's together.
+        rows.sort(key=lambda row: row.stream)
+        return Batch(*(np.concatenate(arrays) for arrays in zip(*(row.batch for row in rows), strict=True)))
+
+    def states(self) -> dict[int, np.ndarray]:
+        """The state of each owned stream after the batches taken so far: what a checkpoint needs."""
+        return dict(self._states)
+
+    def counts(self) -> Counts:
+        """Totals over this host's batches taken so far."""
+        return self._counts
+
+    def close(self) -> None:
+        """Ends the worker processes; the pipeline gives no more batches."""
+        self._iterator.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.close()
+
+
+def _prefetch(dataset: StreamRows, *, workers: int, rows: int) -> grain.IterDataset[Row]:
+    """Computes up to about a batch of `rows` rows ahead, in worker processes or in a thread."""
+    if workers == 0:
+        return grain.experimental.ThreadPrefetchIterDataset(dataset, prefetch_buffer_size=rows)
+    # Rows travel through pipes: shared memory would outlive a killed trainer, and is small in containers.
+    options = grain.experimental.DatasetOptions(min_shm_size=2**40)
+    dataset = grain.experimental.WithOptionsIterDataset(dataset, options)
+    return dataset.mp_prefetch(
+        grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=-(-rows // workers)),
+        worker_init_fn=_prepare_worker,
+    )

@@ -1,0 +1,67 @@
+"""Learns a WordPiece vocabulary from a built dataset: `python -m data_pipelines.vocabulary --data_dir DIR --output vocab.txt`."""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tokenizers import trainers
+
+from data_pipelines.errors import UserError, command
+from data_pipelines.progress import progress
+from data_pipelines.protanno import open_dataset
+from data_pipelines.record import biotext
+from data_pipelines.text_tokenizer import SPECIAL_TOKENS, UNCASED, wordpiece
+
+HELD_OUT = ("validation", "test")
+
+
+def learn_vocabulary(texts: Sequence[str], *, size: int) -> list[str]:
+    """At most `size` tokens in the order of their ids: BERT's special tokens, characters, then the learnt pieces.
+
+    Depends on the texts alone, and not on their order. Raises UserError where the characters alone need more than `size`.
+    """
+    tokenizer = wordpiece({token: index for index, token in enumerate(SPECIAL_TOKENS)}, normalization=UNCASED)
+    normalized = tokenizer.normalizer.normalize_str("\n".join(sorted(set().union(*texts))))
+    characters = sorted(set("".join(normalized.split())))
+    # The trainer numbers inner characters in the order of a hash table and breaks ties by number, so two runs differ
+    # unless these come numbered, which only special tokens do.
+    fixed = [*SPECIAL_TOKENS, *(f"##{character}" for character in characters)]
+    if len(fixed) + len(characters) > size:
+        raise UserError(
+            f"--size {size} is too small: the characters of the texts alone need {len(fixed) + len(characters)} tokens"
+        )
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=size, min_frequency=2, special_tokens=fixed, initial_alphabet=characters, show_progress=False
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    ids = tokenizer.get_vocab()
+    return sorted(ids, key=ids.get)
+
+
+def training_texts(data_dir: str, *, max_records: int) -> Iterator[str]:
+    """The biotexts of the dataset's training splits; evenly spaced ones where there are more than max_records."""
+    splits = {name: split for name, split in sorted(open_dataset(data_dir).splits.items()) if name not in HELD_OUT}
+    step = max(1, -(-sum(map(len, splits.values())) // max_records))
+    for name, split in splits.items():
+        for index in progress(range(0, len(split), step), description=name, unit="records"):
+            yield biotext(split[index])
+
+
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Writes the learnt vocabulary, a token a line."""
+    parser = argparse.ArgumentParser(prog="python -m data_pipelines.vocabulary", description=__doc__)
+    parser.add_argument("--data_dir", required=True, help="a dataset built by data_pipelines.build")
+    parser.add_argument("--output", required=True, type=Path, help="the vocab.txt to write")
+    parser.add_argument("--size", type=int, default=4096, help="number of tokens (default: %(default)s)")
+    parser.add_argument("--max_records", type=int, default=1_000_000, help="records to learn from (default: %(default)s)")
+    args = parser.parse_args(arguments)
+    texts = [text for text in training_texts(args.data_dir, max_records=args.max_records) if text]
+    if not texts:
+        raise UserError(f"{args.data_dir} has no training record to learn a vocabulary from: build it with more entries")
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    args.output.write_text("".join(f"{token}\n" for token in learn_vocabulary(texts, size=args.size)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,112 @@
+"""Checkpoints of a workdir: `checkpoints/<step>/{params,optimizer,data}`, written by Orbax."""
+
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+from orbax.checkpoint import v1 as ocp
+
+from data_pipelines.errors import UserError
+
+POLICIES = ocp.training.preservation_policies
+
+
+class Checkpoints:
+    """Saves and restores the training state of a workdir; keeps the latest and the `keep_best` best by MRR."""
+
+    def __init__(self, workdir: pathlib.Path, *, keep_best: int):
+        # The latest two stay: the newest may be damaged when a machine dies.
+        self._checkpointer = ocp.training.Checkpointer(
+            (workdir / "checkpoints").absolute(),
+            preservation_policy=POLICIES.AnyPreservationPolicy(
+                [POLICIES.LatestN(2), POLICIES.BestN(get_metric_fn=lambda metrics: metrics["mrr"], n=keep_best)]
+            ),
+            cleanup_tmp_directories=True,
+        )
+
+    @property
+    def latest_step(self) -> int | None:
+        """The newest complete checkpoint, or None."""
+        latest = self._checkpointer.latest
+        return None if latest is None else latest.step
+
+    def save(self, step: int, *, params: Any, optimizer: Any, data: np.ndarray, mrr: float) -> None:
+        """Starts saving one step in the background; waits for an earlier save that is still running."""
+        self._checkpointer.save_checkpointables_async(
+            step,
+            {"params": params, "optimizer": optimizer, "data": {"streams": data}},
+            metrics={"mrr": mrr},
+            force=True,
+        )
+
+    def restore(self, step: int, *, params: Any, optimizer: Any, data: np.ndarray) -> tuple[Any, Any, np.ndarray]:
+        """Restores (params, optimizer, stream states) into the shapes and shardings of the given abstract trees.
+
+        Raises:
+          UserError: the checkpoint holds parameters only.
+        """
+        path = self._checkpointer.directory / str(step)
+        if not (path / "optimizer").exists():
+            raise UserError(
+                f"{path} holds parameters only and cannot be trained further; start a new workdir with --config.init.all={path}."
+            )
+        restored = self._checkpointer.load_checkpointables(
+            step, {"params": params, "optimizer": optimizer, "data": {"streams": data}}
+        )
+        return restored["params"], restored["optimizer"], restored["data"]["streams"]
+
+    def close(self) -> None:
+        """Waits for the running save and ends Orbax's threads; raises what went wrong in the background."""
+        self._checkpointer.close()
+
+
+def resolve_step(workdir: pathlib.Path, step: str | int | None = None) -> int:
+    """The step that `--step N|best|latest` names; by default the best if one is recorded, else the latest.
+
+    Raises:
+      UserError: there is no such checkpoint.
+    """
+    folder = workdir / "checkpoints"
+    if not folder.is_dir():
+        raise UserError(f"{workdir} holds no checkpoints/ folder; give a workdir or a converted checkpoint.")
+    with ocp.training.Checkpointer(folder.absolute()) as checkpointer:
+        metrics = {checkpoint.step: checkpoint.metrics for checkpoint in checkpointer.checkpoints}
+    if not metrics:
+        raise UserError(f"{folder} holds no complete checkpoint yet.")
+    scored = {number: m["mrr"] for number, m in metrics.items() if m and "mrr" in m}
+    if step == "latest" or (step in (None, "best") and not scored):
+        return max(metrics)
+    if step in (None, "best"):
+        return max(scored, key=lambda number: (scored[number], number))
+    if int(step) not in metrics:
+        raise UserError(f"{folder} has no step {step}; it has {', '.join(map(str, sorted(metrics)))}.")
+    return int(step)
+
+
+def load_params(workdir: pathlib.Path, step: int, abstract: Any) -> Any:
+    """The parameters of one checkpoint in the shapes, dtypes and shardings of `abstract`, on any device count.
+
+    `abstract` may name some of the parameters only; the others are not read.
+
+    Raises:
+      UserError: a parameter is absent there or has another shape.
+    """
+    path = (workdir / "checkpoints" / str(step)).absolute()
+    stored = ocp.checkpointables_metadata(path).metadata["params"]
+    shapes = {name: tuple(leaf.shape) for name, leaf in _named(stored)}
+    wanted = dict(_named(abstract))
+    for name, leaf in wanted.items():
+        if shapes.get(name) != tuple(leaf.shape):
+            raise UserError(f"{path}: the parameter {name} is {shapes.get(name, 'absent')} there and should be {leaf.shape}.")
+    template = jax.tree.map_with_path(lambda key, _: wanted.get(_name(key), ocp.PLACEHOLDER), stored)
+    loaded = dict(_named(ocp.load_checkpointables(path, {"params": template})["params"]))
+    return jax.tree.map_with_path(lambda key, _: loaded[_name(key)], abstract)
+
+
+def _named(tree: Any) -> list[tuple[str, Any]]:
+    return [(_name(path), leaf) for path, leaf in jax.tree.leaves_with_path(tree)]
+
+
+def _name(path) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator="/")

@@ -1,0 +1,38 @@
+"""From a config to the parts that run: the network's shape, the objectives, and checks before anything expensive."""
+
+from collections.abc import Mapping
+
+from data_pipelines.errors import UserError
+from protclip_jax.forward import ObjectiveConfig
+from protclip_jax.models.bert import BertConfig
+from protclip_jax.models.esm2 import ESM2Config
+from protclip_jax.models.protclip import ProtCLIPConfig
+
+
+def model_config(config: Mapping, *, text_vocab_size: int) -> ProtCLIPConfig:
+    """The network's shape from `config.model`; the text vocabulary's size comes from the tokenizer."""
+    shared = {name: config["model"][name] for name in ("dtype", "attention", "remat")}
+    heads = {name: config["model"][name] for name in ("projection_dim", "num_prototypes", "prototype_temperature")}
+    return ProtCLIPConfig(
+        protein=ESM2Config(**config["model"]["protein"], **shared),
+        text=BertConfig(**config["model"]["text"], vocab_size=text_vocab_size, **shared),
+        **heads,
+    )
+
+
+def objective_config(config: Mapping) -> ObjectiveConfig:
+    """The objectives' weights and options from `config.loss`, `config.pda` and `config.masking`."""
+    return ObjectiveConfig(**config["loss"], **config["pda"], masked_passes=config["masking"]["passes"])
+
+
+def check(config: Mapping) -> None:
+    """Raises `UserError` for fields that are missing or cannot go together."""
+    if config["data"]["dir"] is None:
+        raise UserError("data.dir is not set; pass --config.data.dir=DIR, a dataset made by `python -m data_pipelines.build`.")
+    if config["tokenizer"]["text"] is None:
+        raise UserError("tokenizer.text is not set; pass --config.tokenizer.text=vocab.txt.")
+    for name in ("log_every", "eval_every", "checkpoint_every", "total_steps"):
+        if config[name] < 1:
+            raise UserError(f"{name}={config[name]} must be at least 1.")
+    if config["checkpoint_every"] % config["eval_every"]:
+        raise UserError("checkpoint_every must be a multiple of eval_every: the best checkpoint is chosen by its evaluation.")

@@ -1,0 +1,123 @@
+"""One forward pass over a packed batch: the four objectives of ProtCLIP as mergeable means (paper section 3)."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from data_pipelines.batch import NUM_TEXT_SEGMENTS, Batch
+from data_pipelines.protein_tokenizer import MASK
+from protclip_jax.models.protclip import ProtCLIPModel, residue_mask, unit_norm
+from protclip_jax.objectives.global_contrastive import duplicate_pairs, global_contrastive
+from protclip_jax.objectives.masked_language_model import masked_cross_entropy
+from protclip_jax.objectives.mean import Mean
+from protclip_jax.objectives.segment_alignment import segment_alignment
+from protclip_jax.sharding import shard_rows
+
+
+@dataclasses.dataclass(frozen=True)
+class ObjectiveConfig:
+    """What is optimised: L = gc·L_GC + bsr·L_BSR + mlm·L_MLM + pda·L_PDA (paper: 1, 0.7, 0.3, 1)."""
+
+    gc: float = 1.0
+    bsr: float = 0.7
+    mlm: float = 0.3
+    pda: float = 1.0
+    mask_duplicates: bool = True
+    theta: float = 0.3
+    negatives: str = "within_record"
+    masked_passes: str = "separate"
+
+    @property
+    def weights(self) -> dict[str, float]:
+        return {"gc": self.gc, "bsr": self.bsr, "mlm": self.mlm, "pda": self.pda}
+
+
+def gumbel_noise(seeds: Int[Array, "R S"], num_prototypes: int) -> Float[Array, "R S 4 M"]:
+    """Gumbel noise of each record and property from the record's own seed, whatever row or slot it lies in."""
+
+    def record_noise(seed):
+        return jax.random.gumbel(jax.random.key(seed), (NUM_TEXT_SEGMENTS - 1, num_prototypes), jnp.float32)
+
+    return jax.vmap(jax.vmap(record_noise))(seeds)
+
+
+def pretraining_losses(
+    model: ProtCLIPModel, params: dict, batch: Batch, objective: ObjectiveConfig, noise: Float[Array, "R S 4 M"]
+) -> dict[str, Mean]:
+    """The objectives `gc`, `bsr`, `mlm`, `pda` of one packed global batch, each a (sum, count) over all of it.
+
+    `noise` is added inside the prototype bank (zeros outside training). With separate masked passes (paper) MLM and
+    BSR each run the protein tower on their own masked tokens; with a shared pass one run masks both (disjoint) sets.
+    An objective of weight 0 is not computed and reports a count of 0.
+    """
+
+    def run(method, *args):
+        return model.apply({"params": params}, *args, method=method)
+
+    num_slots = batch.slot_mask.shape[1]
+    slot_ids = batch.protein_slot_ids
+
+    def encode(tokens):
+        return shard_rows(run("encode_protein", tokens, slot_ids, batch.protein_positions, num_slots))
+
+    text_hidden = shard_rows(run("encode_text", batch.text_tokens, batch.text_segment_ids, batch.text_positions))
+    text_segments = run("project_text_segments", text_hidden, batch.text_segment_ids, num_slots)
+    logit_scale, segment_logit_scale = run("scales")
+    nothing = Mean(jnp.float32(0), jnp.float32(0))
+    losses = dict.fromkeys(objective.weights, nothing)
+
+    if objective.gc or objective.pda:
+        hidden = encode(batch.protein_tokens)
+
+    if objective.gc:
+        proteins = run("embed_proteins", hidden, slot_ids, num_slots).reshape(-1, text_segments.shape[-1])
+        texts = unit_norm(text_segments[:, :, 0]).reshape(proteins.shape)
+        exclude = None
+        if objective.mask_duplicates:
+            exclude = duplicate_pairs(batch.text_hashes[:, :, 0].reshape(-1), batch.sequence_hashes.reshape(-1))
+        losses["gc"] = global_contrastive(
+            shard_rows(proteins), texts, logit_scale=logit_scale, mask=batch.slot_mask.reshape(-1), exclude=exclude
+        )
+
+    if objective.pda:
+        losses["pda"] = segment_alignment(
+            run("project_protein_tokens", hidden),
+            jnp.where(residue_mask(batch.protein_tokens, slot_ids), slot_ids, 0),
+            run("prototypes", text_segments[:, :, 1:], noise),
+            present=batch.text_hashes[:, :, 1:] != 0,
+            property_hashes=batch.text_hashes[:, :, 1:],
+            theta=objective.theta,
+            logit_scale=segment_logit_scale,
+            negatives=objective.negatives,
+        )
+
+    def masked(mask):
+        return encode(jnp.where(mask, MASK, batch.protein_tokens))
+
+    if objective.masked_passes == "shared":
+        mlm_hidden = bsr_hidden = masked(batch.mlm_mask | batch.segment_mask)
+    else:
+        mlm_hidden = masked(batch.mlm_mask) if objective.mlm else None
+        bsr_hidden = masked(batch.segment_mask) if objective.bsr else None
+
+    if objective.mlm:
+        losses["mlm"] = masked_cross_entropy(run("predict_masked", mlm_hidden), batch.protein_tokens, batch.mlm_mask)
+
+    if objective.bsr:
+        biotext_slot_ids = jnp.where(batch.text_property_ids == 0, batch.text_slot_ids, 0)
+        logits = run(
+            "reconstruct",
+            run("project_protein_tokens", bsr_hidden),
+            slot_ids,
+            run("project_text_tokens", text_hidden),
+            biotext_slot_ids,
+        )
+        losses["bsr"] = masked_cross_entropy(logits, batch.protein_tokens, batch.segment_mask)
+    return losses
+
+
+def total_loss(losses: dict[str, Mean], objective: ObjectiveConfig) -> Float[Array, ""]:
+    """L = Σ weight · (sum / count), every count taken over the global batch."""
+    return sum(weight * losses[name].value() for name, weight in objective.weights.items() if weight)

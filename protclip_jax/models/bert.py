@@ -1,0 +1,55 @@
+"""BERT text encoder (Devlin et al. 2019): post-LN transformer with learnt absolute positions, over packed rows."""
+
+import dataclasses
+
+import flax.linen as nn
+from jaxtyping import Array, Float, Int
+
+from protclip_jax.models import layers
+
+NUM_TOKEN_TYPES = 2
+"""Rows of the token-type table; every token here is of type 0."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BertConfig(layers.EncoderConfig):
+    """BERT; `max_positions` is the longest segment its position table reaches."""
+
+    max_positions: int = 512
+    layer_norm_eps: float = 1e-12
+
+
+class Bert(nn.Module):
+    """Token representations after the last layer, in the config's dtype; no pooler.
+
+    Segment ids are unique per text in a row, 0 is padding; `positions` restart in each, and one beyond the table
+    gives NaN. Without dropout, in training too: the tower is frozen by default and must then be a fixed function.
+    """
+
+    config: BertConfig
+
+    @nn.compact
+    def __call__(
+        self, tokens: Int[Array, "R L"], segment_ids: Int[Array, "R L"], positions: Int[Array, "R L"]
+    ) -> Float[Array, "R L T"]:
+        config = self.config
+        x = layers.embedding(config, config.vocab_size, name="token_embedding")(tokens)
+        x = x + layers.embedding(config, config.max_positions, name="position_embedding")(positions)
+        x = x + layers.embedding(config, NUM_TOKEN_TYPES, name="token_type_embedding").embedding[0]
+        x = layers.layer_norm(config, name="embedding_norm")(x)
+        x, _ = layers.scanned(BertLayer, config, name="layers")(x, segment_ids)
+        return x
+
+
+class BertLayer(nn.Module):
+    """norm(x + attention(x)), then norm(x + feed-forward(x))."""
+
+    config: BertConfig
+
+    @nn.compact
+    def __call__(self, x, segment_ids):
+        config = self.config
+        attended = layers.SelfAttention(config, name="attention")(x, segment_ids)
+        x = layers.layer_norm(config, name="attention_norm")(x + attended)
+        fed = layers.FeedForward(config, name="feed_forward")(x)
+        return layers.layer_norm(config, name="feed_forward_norm")(x + fed), None

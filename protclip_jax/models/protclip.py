@@ -1,0 +1,139 @@
+"""The whole network: protein tower, text tower, and the heads between them."""
+
+import dataclasses
+import math
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from data_pipelines.batch import NUM_TEXT_SEGMENTS
+from protclip_jax.models.bert import Bert, BertConfig
+from protclip_jax.models.cross_attention import BiotextCrossAttention
+from protclip_jax.models.esm2 import ESM2, ESM2Config
+from protclip_jax.models.pooling import pool_slots
+from protclip_jax.models.projection import Projection
+from protclip_jax.models.prototype_bank import PrototypeBank
+from protclip_jax.models.token_head import TokenHead
+
+LOGIT_SCALE_INIT = math.log(1 / 0.07)
+SEGMENT_LOGIT_SCALE_INIT = math.log(1 / 0.1)
+
+
+@dataclasses.dataclass(frozen=True)
+class ProtCLIPConfig:
+    """Shape of the network (paper: ESM-2 650M, PubMedBERT, d = 512, 512 prototypes, τ = 0.9)."""
+
+    protein: ESM2Config
+    text: BertConfig
+    projection_dim: int = 512
+    num_prototypes: int = 512
+    prototype_temperature: float = 0.9
+
+    @property
+    def dtype(self) -> str:
+        """Compute dtype of the heads, the protein tower's."""
+        return self.protein.dtype
+
+
+class ProtCLIPModel(nn.Module):
+    """Every network of ProtCLIP under one parameter tree; call its methods through `apply(..., method=...)`.
+
+    Parameter groups: `protein`, `text`, `protein_projection`, `text_projection`, `mlm_head`, `bsr_head`,
+    `cross_attention`, `prototype_bank`, `logit_scale` (global), `segment_logit_scale` (PDA).
+    """
+
+    config: ProtCLIPConfig
+
+    def setup(self):
+        config = self.config
+        dim, dtype = config.projection_dim, config.dtype
+        vocab_size = config.protein.vocab_size
+        self.protein = ESM2(config.protein)
+        self.text = Bert(config.text)
+        self.protein_projection = Projection(dim, dtype=dtype)
+        self.text_projection = Projection(dim, dtype=dtype)
+        self.mlm_head = TokenHead(hidden_size=dim, vocab_size=vocab_size, dtype=dtype)
+        self.bsr_head = TokenHead(hidden_size=dim, vocab_size=vocab_size, dtype=dtype)
+        self.cross_attention = BiotextCrossAttention(dim, dtype=dtype, attention=config.protein.attention)
+        self.prototype_bank = PrototypeBank(config.num_prototypes, dim, temperature=config.prototype_temperature)
+        self.logit_scale = self.param("logit_scale", nn.initializers.constant(LOGIT_SCALE_INIT), ())
+        self.segment_logit_scale = self.param("segment_logit_scale", nn.initializers.constant(SEGMENT_LOGIT_SCALE_INIT), ())
+
+    def encode_protein(
+        self, tokens: Int[Array, "R L"], slot_ids: Int[Array, "R L"], positions: Int[Array, "R L"], num_slots: int
+    ) -> Float[Array, "R L D"]:
+        """Token representations of the protein tower."""
+        return self.protein(tokens, slot_ids, positions, num_slots)
+
+    def encode_text(
+        self, tokens: Int[Array, "R L"], segment_ids: Int[Array, "R L"], positions: Int[Array, "R L"]
+    ) -> Float[Array, "R L T"]:
+        """Token representations of the text tower."""
+        return self.text(tokens, segment_ids, positions)
+
+    def embed_proteins(
+        self, hidden: Float[Array, "R L D"], slot_ids: Int[Array, "R L"], num_slots: int
+    ) -> Float[Array, "R S P"]:
+        """Unit-norm sequence embeddings: mean over a slot's tokens, `<cls>`/`<eos>` included, projected (float32)."""
+        return unit_norm(self.protein_projection(pool_slots(hidden, slot_ids, num_slots)))
+
+    def project_text_segments(
+        self, hidden: Float[Array, "R L T"], segment_ids: Int[Array, "R L"], num_slots: int
+    ) -> Float[Array, "R S 5 P"]:
+        """Projected mean of every text segment, not normalised: index 0 the full biotext, 1…4 the properties."""
+        pooled = pool_slots(hidden, segment_ids, num_slots * NUM_TEXT_SEGMENTS)
+        projected = self.text_projection(pooled)
+        return projected.reshape(*projected.shape[:1], num_slots, NUM_TEXT_SEGMENTS, -1)
+
+    def project_protein_tokens(self, hidden: Float[Array, "R L D"]) -> Float[Array, "R L P"]:
+        """The projected protein tokens p_j, not normalised."""
+        return self.protein_projection(hidden)
+
+    def project_text_tokens(self, hidden: Float[Array, "R L T"]) -> Float[Array, "R L P"]:
+        """The projected text tokens that the cross-attention reads."""
+        return self.text_projection(hidden)
+
+    def prototypes(
+        self, properties: Float[Array, "R S K P"], noise: Float[Array, "R S K M"] | None
+    ) -> Float[Array, "R S K P"]:
+        """Property embeddings expressed by the bank; Gumbel noise in training only."""
+        return self.prototype_bank(properties, noise)
+
+    def reconstruct(
+        self,
+        protein: Float[Array, "R Lp P"],
+        slot_ids: Int[Array, "R Lp"],
+        text: Float[Array, "R Lt P"],
+        biotext_slot_ids: Int[Array, "R Lt"],
+    ) -> Float[Array, "R Lp V"]:
+        """BSR logits: the head on p_j plus what it attends to in the biotext of its own slot."""
+        attended = self.cross_attention(protein, slot_ids, text, biotext_slot_ids)
+        return self.bsr_head(protein + attended)
+
+    def predict_masked(self, hidden: Float[Array, "R L D"]) -> Float[Array, "R L V"]:
+        """MLM logits."""
+        return self.mlm_head(hidden)
+
+    def scales(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
+        """The learnt log scales of the global and of the segment contrast."""
+        return self.logit_scale, self.segment_logit_scale
+
+    def __call__(self, tokens: Int[Array, "R L"], slot_ids: Int[Array, "R L"], positions: Int[Array, "R L"]):
+        """Touches every parameter once, for initialisation: the same tokens stand for protein and text."""
+        protein = self.encode_protein(tokens, slot_ids, positions, 1)
+        text = self.encode_text(tokens, slot_ids, positions)
+        p, t = self.project_protein_tokens(protein), self.project_text_tokens(text)
+        prototypes = self.prototypes(t[:, None, :1], None)
+        return self.reconstruct(p, slot_ids, t, slot_ids), self.predict_masked(protein), prototypes, self.scales()
+
+
+def unit_norm(x: Float[Array, "... P"]) -> Float[Array, "... P"]:
+    """x / ‖x‖ in float32; zero stays zero, with a finite gradient."""
+    x = x.astype(jnp.float32)
+    return x * (1.0 / jnp.sqrt(jnp.maximum(jnp.sum(x * x, axis=-1, keepdims=True), 1e-24)))
+
+
+def residue_mask(tokens: Int[Array, "R L"], slot_ids: Int[Array, "R L"]) -> Bool[Array, "R L"]:
+    """Tokens that are residues: neither padding nor `<cls>`, `<pad>`, `<eos>` (ids 0, 1, 2)."""
+    return (slot_ids > 0) & (tokens > 2)

@@ -1,0 +1,128 @@
+"""Mesh, parameter sharding from config rules, and global batches from each host's rows."""
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from data_pipelines.batch import Batch
+from data_pipelines.errors import UserError
+
+BATCH_AXES = ("data", "fsdp")
+"""Rows of a batch are divided over both mesh axes; parameters only over `fsdp`."""
+
+Params = Mapping[str, jax.Array]
+"""Parameters flattened to `group/layer/…/name` paths."""
+
+
+def make_mesh(data: int, fsdp: int) -> Mesh:
+    """A (`data`, `fsdp`) mesh over all devices; one of the two may be -1: what the other leaves.
+
+    Raises:
+      UserError: the axes do not multiply to the number of devices.
+    """
+    devices = jax.device_count()
+    sizes = [devices // math.prod(s for s in (data, fsdp) if s != -1) if size == -1 else size for size in (data, fsdp)]
+    if math.prod(sizes) != devices:
+        raise UserError(f"mesh.data={data} × mesh.fsdp={fsdp} does not use all {devices} devices; set one of them to -1.")
+    return jax.make_mesh(tuple(sizes), BATCH_AXES, axis_types=(AxisType.Auto,) * 2)
+
+
+def rows_sharding(mesh: Mesh) -> NamedSharding:
+    """Sharding of an array whose first dimension is the rows of a batch."""
+    return NamedSharding(mesh, PartitionSpec(BATCH_AXES))
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """The whole array on every device."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def shard_rows(x: jax.Array) -> jax.Array:
+    """Keeps the first dimension divided over the batch axes of the current mesh, if one is set."""
+    if jax.sharding.get_abstract_mesh().empty:
+        return x
+    return jax.lax.with_sharding_constraint(x, PartitionSpec(BATCH_AXES))
+
+
+def param_shardings(
+    shapes: Mapping[str, tuple[int, ...]], mesh: Mesh, rules: Iterable[tuple[str, str]]
+) -> dict[str, NamedSharding]:
+    """The sharding of each parameter path by the first rule (regex, `fsdp` | `replicate`) that matches it.
+
+    `fsdp` divides the largest dimension that the axis size divides. Raises `UserError` for a parameter that no rule
+    matches, a rule that matches nothing, or an `fsdp` parameter without a divisible dimension.
+    """
+    rules = [(pattern, kind) for pattern, kind in rules]
+    assigned = first_match(shapes, rules, what="mesh.rules")
+    return {path: NamedSharding(mesh, _spec(path, shapes[path], kind, mesh.shape["fsdp"])) for path, kind in assigned.items()}
+
+
+def _spec(path: str, shape: tuple[int, ...], kind: str, size: int) -> PartitionSpec:
+    if kind == "replicate" or size == 1:
+        return PartitionSpec()
+    if kind != "fsdp":
+        raise UserError(f"mesh.rules: '{kind}' is no way to shard; use 'fsdp' or 'replicate'.")
+    divisible = [axis for axis, length in enumerate(shape) if length % size == 0]
+    if not divisible:
+        raise UserError(f"mesh.rules: no dimension of {path} {shape} is divisible by fsdp={size}; let a rule replicate it.")
+    largest = max(divisible, key=lambda axis: shape[axis])
+    return PartitionSpec(*[BATCH_AXES[1] if axis == largest else None for axis in range(len(shape))])
+
+
+def first_match(paths: Iterable[str], rules: list[tuple[str, object]], *, what: str) -> dict[str, object]:
+    """The value of the first rule whose regex is found in each path; unmatched paths and unused rules raise `UserError`."""
+    assigned, used = {}, set()
+    for path in paths:
+        index = next((i for i, (pattern, _) in enumerate(rules) if re.search(pattern, path)), None)
+        if index is None:
+            raise UserError(f"{what}: no pattern matches the parameter {path}; add one.")
+        assigned[path] = rules[index][1]
+        used.add(index)
+    unused = [pattern for i, (pattern, _) in enumerate(rules) if i not in used]
+    if unused:
+        raise UserError(f"{what}: the pattern '{unused[0]}' decides no parameter; correct or remove it.")
+    return assigned
+
+
+def owned_rows(mesh: Mesh, rows: int) -> list[int]:
+    """The rows of the global batch that this process's devices hold, ascending."""
+    if rows % mesh.size:
+        raise UserError(f"batch.rows={rows} is not divisible by the {mesh.size} devices of the mesh.")
+    indices = rows_sharding(mesh).addressable_devices_indices_map((rows,))
+    return sorted({row for (rows_slice,) in indices.values() for row in range(*rows_slice.indices(rows))})
+
+
+def owned_streams(mesh: Mesh, rows: int, streams: int) -> list[int]:
+    """The logical streams this process feeds: batch position p belongs to stream p // (rows / streams).
+
+    Raises:
+      UserError: a stream's rows would be split between processes.
+    """
+    per_stream = rows // streams
+    owned = owned_rows(mesh, rows)
+    of_host = sorted({row // per_stream for row in owned})
+    if len(of_host) * per_stream != len(owned):
+        raise UserError(
+            f"data.streams={streams} cannot be divided over {jax.process_count()} processes; use a multiple of their number."
+        )
+    return of_host
+
+
+def global_batch(local: Batch, mesh: Mesh, rows: int) -> Batch:
+    """The sharded global batch from this process's rows (those of `owned_rows`, in that order)."""
+    place = {row: i for i, row in enumerate(owned_rows(mesh, rows))}
+    sharding = rows_sharding(mesh)
+
+    def build(array: np.ndarray) -> jax.Array:
+        def shard(index):
+            start = index[0].indices(rows)[0]
+            stop = index[0].indices(rows)[1]
+            return array[place[start] : place[stop - 1] + 1]
+
+        return jax.make_array_from_callback((rows, *array.shape[1:]), sharding, shard)
+
+    return jax.tree.map(build, local)
