@@ -64,7 +64,5 @@ def get_config() -> ConfigDict:
     )
     config.init = ConfigDict(dict(protein=placeholder(str), text=placeholder(str), all=placeholder(str)))
     # Batch rows are divided over data × fsdp, the parameters that a rule names over fsdp.
-    config.mesh = ConfigDict(
-        dict(data=-1, fsdp=1, rules=(("(kernel|embedding)$", "fsdp"), (".", "replicate")))
-    )
+    config.mesh = ConfigDict(dict(data=-1, fsdp=1, rules=(("(kernel|embedding)$", "fsdp"), (".", "replicate"))))
     return config

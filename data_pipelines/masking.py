@@ -62,7 +62,7 @@ def segment_mask(
     # The last length ended the sum, so it tends to be long: its place in the sequence must not tell.
     rng.shuffle(lengths)
     # Stars and bars: choosing which of the free residues and segments are segments places them uniformly.
-    bars = np.sort(rng.choice(free + segments, segments, replace=False, shuffle=False))
+    bars = np.sort(rng.permutation(free + segments)[:segments])
     starts = bars + lengths.cumsum() - lengths
     steps = np.zeros(n + 1, np.int8)
     steps[starts] = 1

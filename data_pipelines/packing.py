@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data_pipelines import protein_tokenizer, text_tokenizer
+from data_pipelines import protein_tokenizer
 from data_pipelines.batch import NUM_TEXT_SEGMENTS, Batch
 from data_pipelines.errors import UserError
 from data_pipelines.examples import Example
@@ -21,7 +21,7 @@ OPEN_ROWS = 16
 
 def _size(example: Example) -> np.ndarray:
     """What an example takes of a row: slots, protein tokens, text tokens."""
-    return np.array([1, len(example.protein_tokens), len(example.text_tokens)])
+    return np.array([1, example.protein_length, example.text_length])
 
 
 def _check_fits(size: np.ndarray, room: np.ndarray) -> None:
@@ -56,35 +56,45 @@ def array_to_state(array: np.ndarray, *, slots: int) -> StreamState:
     return StreamState(int(array[0]), tuple(row for row in draws if row))
 
 
+class Drawn(NamedTuple):
+    """An example of a stream."""
+
+    draw: int
+    example: Example
+    cropped: bool
+    """Whether residues of the protein were left out."""
+
+
 class RowPacker:
     """First fit over OPEN_ROWS open rows of one stream; when a new example fits into none, the oldest is closed."""
 
     def __init__(self, *, slots: int, protein_tokens: int, text_tokens: int):
         self._room = np.array([slots, protein_tokens, text_tokens])
-        self._rows: list[tuple[np.ndarray, list[tuple[int, Example]]]] = []
+        self._rows: list[list[Drawn]] = []
+        self._used = np.empty((0, 3), np.int64)
 
     @property
     def open_draws(self) -> tuple[tuple[int, ...], ...]:
         """The draws in each open row, as in `StreamState.open_draws`."""
-        return tuple(tuple(draw for draw, _ in entries) for _, entries in self._rows)
+        return tuple(tuple(drawn.draw for drawn in row) for row in self._rows)
 
-    def open(self, entries: Sequence[tuple[int, Example]]) -> list[Example] | None:
-        """Opens a row holding `entries` of (draw, example); returns the examples of the row that this closes, if any."""
-        used = np.sum([_size(example) for _, example in entries], axis=0)
+    def add(self, drawn: Drawn) -> list[Drawn] | None:
+        """Packs one example; returns the row that this closes, if any."""
+        size = _size(drawn.example)
+        (fitting,) = np.nonzero((self._used + size <= self._room).all(axis=1))
+        if not fitting.size:
+            return self.open([drawn])
+        self._used[fitting[0]] += size
+        self._rows[fitting[0]].append(drawn)
+        return None
+
+    def open(self, row: list[Drawn]) -> list[Drawn] | None:
+        """Opens a row that holds some examples already; returns the row that this closes, if any."""
+        used = np.sum([_size(drawn.example) for drawn in row], axis=0)
         _check_fits(used, self._room)
-        closed = self._rows.pop(0)[1] if len(self._rows) == OPEN_ROWS else None
-        self._rows.append((used, list(entries)))
-        return closed and [example for _, example in closed]
-
-    def add(self, draw: int, example: Example) -> list[Example] | None:
-        """Packs one example; returns the examples of the row that this closes, if any."""
-        size = _size(example)
-        for used, entries in self._rows:
-            if (used + size <= self._room).all():
-                used += size
-                entries.append((draw, example))
-                return None
-        return self.open([(draw, example)])
+        self._rows.append(row)
+        self._used = np.vstack([self._used, used])[-OPEN_ROWS:]
+        return self._rows.pop(0) if len(self._rows) > OPEN_ROWS else None
 
 
 class Packed(NamedTuple):
@@ -101,7 +111,7 @@ def pack_all(examples: Sequence[Example], *, slots: int, protein_tokens: int, te
     rows: list[list[Example]] = []
     used = np.empty((len(examples), 3), np.int64)
     placement = np.empty((len(examples), 2), np.int64)
-    for index in sorted(range(len(examples)), key=lambda i: -len(examples[i].protein_tokens)):
+    for index in sorted(range(len(examples)), key=lambda i: -examples[i].protein_length):
         size = _size(examples[index])
         _check_fits(size, room)
         (fitting,) = np.nonzero((used[: len(rows)] + size <= room).all(axis=1))
@@ -120,6 +130,8 @@ def pack_all(examples: Sequence[Example], *, slots: int, protein_tokens: int, te
 def pack_rows(rows: Sequence[Sequence[Example]], *, slots: int, protein_tokens: int, text_tokens: int) -> Batch:
     """The arrays of R rows of examples, slot by slot in the given order; a row may be empty. Shapes as in `Batch`.
 
+    Text padding holds token 0, [PAD] in BERT's vocabularies; nothing attends to it or reads it.
+
     Raises:
       UserError: a row holds more slots or tokens than it has room for.
     """
@@ -130,7 +142,7 @@ def pack_rows(rows: Sequence[Sequence[Example]], *, slots: int, protein_tokens: 
         protein_positions=np.zeros(protein, np.int32),
         mlm_mask=np.zeros(protein, bool),
         segment_mask=np.zeros(protein, bool),
-        text_tokens=np.full(text, text_tokenizer.PAD, np.int32),
+        text_tokens=np.zeros(text, np.int32),
         text_segment_ids=np.zeros(text, np.int32),
         text_slot_ids=np.zeros(text, np.int32),
         text_property_ids=np.zeros(text, np.int32),

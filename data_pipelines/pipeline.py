@@ -12,18 +12,20 @@ import multiprocessing.connection
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Self
 
 import grain
 import numpy as np
+from absl import flags
 
 from data_pipelines.batch import Batch
 from data_pipelines.errors import UserError
-from data_pipelines.examples import Example
-from data_pipelines.packing import RowPacker, StreamState, array_to_state, pack_rows, state_to_array
+from data_pipelines.examples import Masks, encode_example
+from data_pipelines.packing import Drawn, RowPacker, StreamState, array_to_state, pack_rows, state_to_array
 from data_pipelines.record import Record
 from data_pipelines.sampling import Sampler
+from data_pipelines.text_tokenizer import TextTokenizer
 
 _DRAWS_AT_ONCE = 128
 """Draws that a stream looks up in one call of the sampler."""
@@ -50,35 +52,58 @@ class Row(NamedTuple):
     """int64 [1 + OPEN_ROWS * slots]: the stream's state after this row."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class StreamSource:
-    """What a stream is computed from; picklable, as worker processes get a copy.
+    """What streams are computed from; picklable, as worker processes get a copy.
 
     Attributes:
       records: the training records of each cluster, by the sampler's cluster name; records[cluster][i] is a Record.
-      sampler: which record each draw takes.
-      encode: (record, draw) → the example ready to pack, a pure function.
+      sampler: which record each draw takes; its seed is that of crops, masks and noise too.
+      text_tokenizer, masks, max_protein_tokens, max_text_tokens: as in `encode_example`.
       streams: how many logical streams share the draws.
       slots, protein_tokens, text_tokens: the shape of a row.
+
+    Raises:
+      UserError: a row is shorter than the longest example.
     """
 
     records: Mapping[str, Sequence[Record]]
     sampler: Sampler
-    encode: Callable[[Record, int], Example]
+    text_tokenizer: TextTokenizer
+    masks: Masks
     streams: int
     slots: int
     protein_tokens: int
     text_tokens: int
+    max_protein_tokens: int = 1024
+    max_text_tokens: int = 512
+
+    def __post_init__(self):
+        # The full biotext and the properties together may each fill max_text_tokens.
+        longest = {"protein_tokens": self.max_protein_tokens, "text_tokens": 2 * self.max_text_tokens}
+        for name, needed in longest.items():
+            if (room := getattr(self, name)) < needed:
+                raise UserError(f"batch.{name} = {room} must be at least {needed}, the longest that one record may be")
 
     def start(self, stream: int) -> np.ndarray:
         """The state of a stream that has read nothing."""
         return state_to_array(StreamState(next_draw=stream, open_draws=()), slots=self.slots)
 
-    def examples(self, draws: np.ndarray) -> Iterator[tuple[int, Example]]:
-        """Each draw with its example."""
+    def examples(self, draws: np.ndarray) -> Iterator[Drawn]:
+        """The example of each draw."""
         clusters, indices = self.sampler.draws(draws)
         for draw, cluster, index in zip(draws.tolist(), clusters.tolist(), indices.tolist(), strict=True):
-            yield draw, self.encode(self.records[self.sampler.clusters[cluster]][index], draw)
+            record = self.records[self.sampler.clusters[cluster]][index]
+            example = encode_example(
+                record,
+                seed=self.sampler.seed,
+                draw=draw,
+                text_tokenizer=self.text_tokenizer,
+                masks=self.masks,
+                max_protein_tokens=self.max_protein_tokens,
+                max_text_tokens=self.max_text_tokens,
+            )
+            yield Drawn(draw, example, cropped=len(record.sequence) + 2 > self.max_protein_tokens)
 
     def rows(self, stream: int, state: np.ndarray) -> Iterator[Row]:
         """The endless rows of a stream from `state` on."""
@@ -88,20 +113,20 @@ class StreamSource:
         for draws in open_draws:
             packer.open(list(self.examples(np.array(draws))))
         for first in itertools.count(next_draw, self.streams * _DRAWS_AT_ONCE):
-            for draw, example in self.examples(first + self.streams * np.arange(_DRAWS_AT_ONCE)):
-                if closed := packer.add(draw, example):
-                    after = StreamState(draw + self.streams, packer.open_draws)
-                    batch = pack_rows([closed], **shape)
+            for drawn in self.examples(first + self.streams * np.arange(_DRAWS_AT_ONCE)):
+                if closed := packer.add(drawn):
+                    after = StreamState(drawn.draw + self.streams, packer.open_draws)
+                    batch = pack_rows([[drawn.example for drawn in closed]], **shape)
                     yield Row(batch, _count(closed), stream, state_to_array(after, slots=self.slots))
 
 
-def _count(examples: Sequence[Example]) -> Counts:
+def _count(row: Sequence[Drawn]) -> Counts:
     return Counts(
-        records=len(examples),
-        protein_tokens=sum(len(example.protein_tokens) for example in examples),
-        text_tokens=sum(len(example.text_tokens) for example in examples),
-        cropped_proteins=sum(example.cropped for example in examples),
-        cut_text_tokens=sum(example.cut_text_tokens for example in examples),
+        records=len(row),
+        protein_tokens=sum(drawn.example.protein_length for drawn in row),
+        text_tokens=sum(drawn.example.text_length for drawn in row),
+        cropped_proteins=sum(drawn.cropped for drawn in row),
+        cut_text_tokens=sum(drawn.example.text_cut for drawn in row),
     )
 
 
@@ -179,7 +204,7 @@ class TrainPipeline:
           rows: of the global batch.
           owned_streams: the streams of this host, ascending.
           workers: processes that compute rows; 0 computes them in a thread of this one.
-          states: state arrays by stream, as `states()` gives them; those of other hosts' streams are ignored.
+          states: state arrays by stream, as `states()` gives them, of these streams at least.
 
         Raises:
           UserError: the rows do not divide among the streams, or the host's streams among the workers.
@@ -232,6 +257,9 @@ def _prefetch(dataset: StreamRows, *, workers: int, rows: int) -> grain.IterData
     """Computes up to about a batch of `rows` rows ahead, in worker processes or in a thread."""
     if workers == 0:
         return grain.experimental.ThreadPrefetchIterDataset(dataset, prefetch_buffer_size=rows)
+    # grain reads its settings from absl flags, which nobody has parsed outside of absl's own main.
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()
     # Rows travel through pipes: shared memory would outlive a killed trainer, and is small in containers.
     options = grain.experimental.DatasetOptions(min_shm_size=2**40)
     dataset = grain.experimental.WithOptionsIterDataset(dataset, options)

@@ -52,15 +52,23 @@ def cluster_name(record: Record) -> str:
     return f"{record.source}/C{record.existence}/R{coverage(record)}"
 
 
-_EVIDENCE = re.compile(r"\s*\{ECO:[^}]*\}|\s*\((?:PubMed|Ref)[.:][^()]*\)")
-_SPACE_BEFORE_STOP = re.compile(r"\s+([.,;])")
-_DOUBLED_STOP = re.compile(r"\.(?:\s*\.)+(?=\s|$)")
+_TAG = r"(?:\{ECO:[^{}]*\}|\((?:PubMed:|Ref\.)[^()]*\))"
+_TAGS = re.compile(rf"{_TAG}(?:\s*{_TAG})*(?:\s*([.,;:)]))?")
+"""A run of evidence tags and the punctuation after it."""
 
 
 def strip_evidence(text: str) -> str:
-    """Removes UniProt's evidence tags `{ECO:…}` and `(PubMed:…)`, and the stops that removing them doubles."""
-    text = _SPACE_BEFORE_STOP.sub(r"\1", _EVIDENCE.sub("", text))
-    return " ".join(_DOUBLED_STOP.sub(".", text).split())
+    """Removes UniProt's evidence tags `{ECO:…}`, `(PubMed:…)` and `(Ref.…)`, with the blanks and doubled stop they leave.
+
+    Words on the evidence, such as `(By similarity)` and `(Probable)` in entries before 2014, are text and stay.
+    """
+    kept, position = "", 0
+    for tags in _TAGS.finditer(text):
+        kept = (kept + text[position : tags.start()]).rstrip()
+        mark = tags[1] or ""
+        kept += "" if mark == "." and kept.endswith(".") else mark
+        position = tags.end()
+    return " ".join((kept + text[position:]).split())
 
 
 def property_texts(record: Record) -> dict[str, str]:

@@ -8,8 +8,9 @@ are written as `FT` lines (`FEATURE_PROPERTY`). The texts are what an annotator 
 
 import argparse
 import gzip
+import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,11 +33,15 @@ FEATURE_PROPERTY = {
 }
 """`FT` type → the property whose residues it marks. The name tells the function, so the function's residues are its truth."""
 
+MAX_RECORDS = 10 * 36**3
+"""The accessions that `accession` can give."""
+
 MEMBERS = (2, 3, 4)
 """Family sizes, uniform. Small, since a text can only be told from those of other families, not from its own family's."""
 
-LENGTH_MEDIAN, LENGTH_SIGMA, LENGTH_RANGE = 80, 0.35, (60, 220)
-"""Ancestors' lengths: log-normal, redrawn outside the range."""
+LENGTH_MEDIAN, LENGTH_SIGMA, LENGTH_RANGE = 70, 0.35, (60, 220)
+"""Ancestors' lengths: log-normal, redrawn outside the range (which holds the longest signal, motifs and blocks); that lifts the
+median to 81."""
 
 REPEAT_RESIDUES = 50
 """A protein gets one copy of its function's motifs for every so many residues between its terminal signals."""
@@ -67,7 +72,14 @@ WRONG = {1: 0.02, 2: 0.05, 3: 0.12, 4: 0.35, 5: 0.50}
 """By existence: the probability that a property (name and function as one) was transferred from an unrelated protein."""
 
 ACIDS = np.frombuffer("".join(biology.BACKGROUND).encode(), np.uint8)
-FREQUENCIES = np.array(list(biology.BACKGROUND.values())) / sum(biology.BACKGROUND.values())
+CUMULATIVE = np.cumsum(list(biology.BACKGROUND.values()))[:-1] / sum(biology.BACKGROUND.values())
+
+TRAITS = {
+    "function": tuple(itertools.product(biology.ACTIVITIES, biology.LIGANDS)),
+    "location": biology.LOCATIONS,
+    "similarity": biology.SUPERFAMILIES,
+}
+"""What may be planted, by property. All combinations are equally likely: no property tells another."""
 
 
 class Element(NamedTuple):
@@ -82,15 +94,13 @@ class Element(NamedTuple):
 class Family(NamedTuple):
     """One similarity cluster: what is planted, and the ancestor it is planted in.
 
-    `residues` uint8 [L] (ASCII), `owner` int [L] (index of the element + 1, 0 = free), `span` bool [L] (no indels here),
-    `rate` float [L] (how fast the site evolves, mean 1).
+    `traits` function → (activity, ligand), location → location, similarity → superfamily; `residues` uint8 [L] (ASCII),
+    `owner` int [L] (index of the element + 1, 0 = free), `span` bool [L] (no insertions and deletions here), `rate` float [L]
+    (how fast the site evolves, mean 1).
     """
 
     cluster: str
-    activity: biology.Activity
-    ligand: biology.Ligand
-    location: biology.Location
-    superfamily: biology.Superfamily
+    traits: dict[str, tuple]
     elements: tuple[Element, ...]
     residues: np.ndarray
     owner: np.ndarray
@@ -98,12 +108,12 @@ class Family(NamedTuple):
     rate: np.ndarray
 
 
-def background(count: int, rng) -> np.ndarray:
+def background(count: int, rng: np.random.Generator) -> np.ndarray:
     """uint8 [count]: residues drawn from the background composition."""
-    return rng.choice(ACIDS, size=count, p=FREQUENCIES)
+    return ACIDS[np.searchsorted(CUMULATIVE, rng.random(count), side="right")]
 
 
-def quota(shares, count: int, rng) -> np.ndarray:
+def quota(shares, count: int, rng: np.random.Generator) -> np.ndarray:
     """int [count]: indices of `shares` in random order, as often as the shares say, by largest remainders."""
     exact = np.asarray(shares) / np.sum(shares) * count
     counts = np.floor(exact).astype(int)
@@ -111,7 +121,7 @@ def quota(shares, count: int, rng) -> np.ndarray:
     return rng.permutation(np.repeat(np.arange(len(counts)), counts))
 
 
-def draw_length(rng) -> int:
+def draw_length(rng: np.random.Generator) -> int:
     """A log-normal length within `LENGTH_RANGE`."""
     while True:
         length = int(rng.lognormal(np.log(LENGTH_MEDIAN), LENGTH_SIGMA))
@@ -119,7 +129,7 @@ def draw_length(rng) -> int:
             return length
 
 
-def place(elements, *, head: int, length: int, tail: int, rng) -> list[tuple[Element, int]]:
+def place(elements, *, head: int, length: int, tail: int, rng: np.random.Generator) -> list[tuple[Element, int]]:
     """Puts elements in the given order between the terminal signals, with random gaps: pairs of element and first residue."""
     spans = np.array([len(element.pattern) for element in elements])
     slack = length - head - tail - spans.sum()
@@ -128,15 +138,14 @@ def place(elements, *, head: int, length: int, tail: int, rng) -> list[tuple[Ele
     return list(zip(elements, starts.tolist(), strict=True))
 
 
-def shuffle_in(blocks: list, others: list, rng) -> list:
-    """A random order of all that keeps the order of `blocks`."""
-    merged = [None] * len(blocks) + [others[index] for index in rng.permutation(len(others))]
-    order = [merged[index] for index in rng.permutation(len(merged))]
-    remaining = iter(blocks)
-    return [next(remaining) if element is None else element for element in order]
+def interleave(ordered: list, unordered: list, rng: np.random.Generator) -> list:
+    """A random order of all elements that keeps the order of the first list."""
+    slots = rng.permutation(np.repeat([True, False], [len(ordered), len(unordered)]))
+    kept, shuffled = iter(ordered), iter([unordered[index] for index in rng.permutation(len(unordered))])
+    return [next(kept) if slot else next(shuffled) for slot in slots]
 
 
-def plant(placed, length: int, rng) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def plant(placed, length: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A background of `length` residues with the elements written in: `residues`, `owner` and `span` of `Family`."""
     residues, owner, span = background(length, rng), np.zeros(length, int), np.zeros(length, bool)
     residues[0], span[0] = ord("M"), True
@@ -150,40 +159,40 @@ def plant(placed, length: int, rng) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     return residues, owner, span
 
 
-def draw_family(cluster: str, rng) -> Family:
+def draw_family(cluster: str, rng: np.random.Generator) -> Family:
     """Draws what a family is, and its ancestor."""
-    activity, ligand = biology.choose(biology.ACTIVITIES, rng), biology.choose(biology.LIGANDS, rng)
-    location, superfamily = biology.choose(biology.LOCATIONS, rng), biology.choose(biology.SUPERFAMILIES, rng)
+    traits = {name: biology.choose(options, rng) for name, options in TRAITS.items()}
+    (activity, ligand), location, superfamily = traits.values()
     length = draw_length(rng)
     head, tail = max(1, len(location.head)), len(location.tail)
-    copies = max(1, (length - head - tail) // REPEAT_RESIDUES)
     motif = activity.motif.replace("1", ligand.specificity[0]).replace("2", ligand.specificity[1])
+    sites = [Element("ACT_SITE", activity.noun, motif), Element("BINDING", ligand.names[0], ligand.motif)]
+    sites *= max(1, (length - head - tail) // REPEAT_RESIDUES)
     blocks = [Element("SITE", f"Conserved in the {superfamily.name} superfamily", block) for block in superfamily.blocks]
-    sites = [Element("ACT_SITE", activity.noun, motif), Element("BINDING", ligand.names[0], ligand.motif)] * copies
-    placed = place(shuffle_in(blocks, sites, rng), head=head, length=length, tail=tail, rng=rng)
+    placed = place(interleave(blocks, sites, rng), head=head, length=length, tail=tail, rng=rng)
     signal = Element(location.type, location.note, location.head + location.tail, whole=True)
     placed.append((signal, 0 if location.head else length - tail))
     residues, owner, span = plant(placed, length, rng)
     elements = tuple(element for element, _ in placed)
-    rate = rng.uniform(0.5, 1.5, size=length)
-    return Family(cluster, activity, ligand, location, superfamily, elements, residues, owner, span, rate)
+    return Family(cluster, traits, elements, residues, owner, span, rate=rng.uniform(0.5, 1.5, size=length))
 
 
-def evolve(family: Family, rng) -> tuple[str, tuple[Feature, ...]]:
-    """A diverged copy of the ancestor: free sites substituted, residues inserted and deleted outside the spans."""
-    residues, owner, span = family.residues.copy(), family.owner, family.span
-    substituted = (rng.random(len(residues)) < rng.uniform(*DIVERGENCE) * family.rate) & (owner == 0)
-    substituted[0] = False
-    residues[substituted] = background(int(substituted.sum()), rng)
-    for _ in range(rng.poisson(INDELS)):
-        site, count = int(rng.choice(np.flatnonzero(~span))), int(rng.integers(*INDEL_RESIDUES, endpoint=True))
+def evolve(family: Family, rng: np.random.Generator) -> tuple[str, tuple[Feature, ...]]:
+    """A diverged copy of the ancestor: its sequence and features.
+
+    Outside the spans residues are deleted or, as slippage does, repeated; then free sites are drawn anew.
+    """
+    copies = np.ones(len(family.residues), int)
+    for site in rng.choice(np.flatnonzero(~family.span), size=rng.poisson(INDELS)):
+        count = rng.integers(*INDEL_RESIDUES, endpoint=True)
         if rng.random() < 0.5:
-            kept = span.copy()
-            kept[:site] = kept[site + count :] = True
-            residues, owner, span = residues[kept], owner[kept], span[kept]
+            copies[site] += count
         else:
-            residues = np.insert(residues, site, background(count, rng))
-            owner, span = np.insert(owner, [site] * count, 0), np.insert(span, [site] * count, False)
+            copies[site : site + count] *= family.span[site : site + count]
+    residues, owner, rate = (np.repeat(values, copies) for values in (family.residues, family.owner, family.rate))
+    drawn = (rng.random(len(residues)) < rng.uniform(*DIVERGENCE) * rate) & (owner == 0)
+    drawn[0] = False
+    residues[drawn] = background(int(drawn.sum()), rng)
     return residues.tobytes().decode(), features_of(owner, family.elements)
 
 
@@ -200,10 +209,10 @@ def accession(source: str, index: int) -> str:
     digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
     last, index = index % 10, index // 10
     middle = "".join(digits[index // 36**power % 36] for power in (2, 1, 0))
-    return f"Q9{middle}{last}" if source == "swissprot" else f"A0A8{middle[0]}9{middle[1:]}0{last}"
+    return f"Q9{middle}{last}" if source == "swissprot" else f"A0A{middle[:2]}{last}A0{middle[2]}0"
 
 
-def evidence(source: str, existence: int, rng) -> str:
+def evidence(source: str, existence: int, rng: np.random.Generator) -> str:
     """The evidence tag that UniProt would attach at this existence level."""
     if source == "trembl":
         return f"{{ECO:0000256|ARBA:ARBA{rng.integers(10**7, 10**8):08d}}}"
@@ -212,22 +221,26 @@ def evidence(source: str, existence: int, rng) -> str:
     return f"{{ECO:0000255|HAMAP-Rule:MF_{rng.integers(10**4, 10**5):05d}}}"
 
 
-def annotate(family: Family, *, index: int, source: str, existence: int, coverage: int, rng) -> Record:
-    """A member of the family with the texts of its existence level: some missing, some of an unrelated protein."""
+def other(options: Sequence, current: tuple, rng: np.random.Generator) -> tuple:
+    """One of `options` that is not `current`, uniformly."""
+    return biology.choose([option for option in options if option != current], rng)
+
+
+def annotate(family: Family, *, index: int, source: str, existence: int, coverage: int, rng: np.random.Generator) -> Record:
+    """A member of the family with the texts of its existence level: some missing, some of an unrelated protein.
+
+    Features of a property whose text is wrong are left out; those of an absent one stay.
+    """
     sequence, features = evolve(family, rng)
-    wrong = dict(zip(("function", "location", "similarity"), (rng.random(3) < WRONG[existence]).tolist(), strict=True))
-    stated = {
-        "function": other(FUNCTIONS, (family.activity, family.ligand), rng) if wrong["function"] else (family.activity, family.ligand),
-        "location": other(biology.LOCATIONS, family.location, rng) if wrong["location"] else family.location,
-        "similarity": other(biology.SUPERFAMILIES, family.superfamily, rng) if wrong["similarity"] else family.superfamily,
-    }
+    wrong = {name: rng.random() < WRONG[existence] for name in TRAITS}
+    stated = {name: other(TRAITS[name], trait, rng) if wrong[name] else trait for name, trait in family.traits.items()}
     tag = evidence(source, existence, rng)
     texts = {
         "function": f"{biology.function_text(*stated['function'], rng)}. {tag}.",
         "location": f"{biology.location_text(stated['location'], rng)} {tag}.",
         "similarity": f"{biology.similarity_text(stated['similarity'], rng)}. {tag}.",
     }
-    present = rng.choice(list(texts), size=coverage - 1, replace=False)
+    present = rng.permutation(list(texts))[: coverage - 1]
     code = accession(source, index)
     return Record(
         accession=code,
@@ -237,16 +250,8 @@ def annotate(family: Family, *, index: int, source: str, existence: int, coverag
         existence=existence,
         name=biology.name_text(*stated["function"], rng),
         features=tuple(feature for feature in features if not wrong[FEATURE_PROPERTY[feature.type]]),
-        **{name: texts[name] for name in texts if name in present},
+        **{name: texts[name] for name in present},
     )
-
-
-FUNCTIONS = tuple((activity, ligand) for activity in biology.ACTIVITIES for ligand in biology.LIGANDS)
-
-
-def other(options, current, rng):
-    """One of `options` that is not `current`, uniformly."""
-    return biology.choose([option for option in options if option != current], rng)
 
 
 def generate(records: int, *, seed: int) -> Iterator[tuple[Family, Record]]:
@@ -269,7 +274,7 @@ def generate(records: int, *, seed: int) -> Iterator[tuple[Family, Record]]:
 
 
 def write(output: Path, *, records: int, seed: int) -> None:
-    """Writes `sample.dat.gz` and `clusters.tsv` (cluster, tab, accession) to `output`; the same bytes for the same arguments."""
+    """Writes `sample.dat.gz` and `clusters.tsv` (cluster, tab, accession) to `output`; same arguments, same bytes."""
     output.mkdir(parents=True, exist_ok=True)
     with (
         open(output / "sample.dat.gz", "wb") as raw,
@@ -290,8 +295,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--records", type=int, default=8000, help="number of entries (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default %(default)s)")
     options = parser.parse_args(arguments)
-    if options.records < 1:
-        raise UserError(f"--records is {options.records}; ask for at least one record.")
+    if not 1 <= options.records <= MAX_RECORDS:
+        raise UserError(f"--records is {options.records}; ask for 1 to {MAX_RECORDS} records.")
     write(options.output, records=options.records, seed=options.seed)
 
 

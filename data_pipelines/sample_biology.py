@@ -5,7 +5,12 @@ one character a residue: a capital is that residue; `x` is free (background, evo
 the two specificity residues of the protein's ligand; small letters draw once per family from a class of `CLASSES`.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+Option = TypeVar("Option")
 
 BACKGROUND = {
     "A": 8.25, "R": 5.53, "N": 4.06, "D": 5.46, "C": 1.38, "Q": 3.93, "E": 6.72, "G": 7.07, "H": 2.27, "I": 5.91,
@@ -51,8 +56,8 @@ class Superfamily(NamedTuple):
 
 
 ACTIVITIES = (
-    Activity("kinase", ("phosphorylates its protein substrates", "transfers phosphate groups to target proteins"), "WHxWH1xHW2"),
-    Activity("phosphatase", ("removes phosphate groups from phosphoproteins", "dephosphorylates target proteins"), "MWxMW1xM2W"),
+    Activity("kinase", ("phosphorylates its protein substrates", "transfers phosphate groups to proteins"), "WHxWH1xHW2"),
+    Activity("phosphatase", ("removes phosphate groups from proteins", "dephosphorylates target proteins"), "MWxMW1xM2W"),
     Activity("protease", ("cleaves peptide bonds of unfolded proteins", "degrades misfolded proteins"), "WYYx1WYx2W"),
     Activity("lipase", ("hydrolyzes the ester bonds of lipids", "breaks down triacylglycerols"), "FWF1xWFx2W"),
     Activity("nuclease", ("cleaves the backbone of nucleic acids", "degrades single-stranded RNA"), "CWWx1CWC2"),
@@ -61,7 +66,7 @@ ACTIVITIES = (
     Activity("acetyltransferase", ("transfers acetyl groups to lysine residues", "acetylates target proteins"), "HFFx1HFx2H"),
     Activity("dehydrogenase", ("catalyzes the oxidation of secondary alcohols", "oxidizes hydroxyl groups"), "CHxCHx1CH2"),
     Activity("reductase", ("catalyzes the reduction of disulfide bonds", "reduces oxidized thiols"), "YM1MYx2YMM"),
-    Activity("isomerase", ("interconverts cis and trans isomers", "catalyzes the isomerization of peptide bonds"), "FMMxF1MxF2"),
+    Activity("isomerase", ("interconverts cis and trans isomers", "isomerizes peptide bonds"), "FMMxF1MxF2"),
     Activity("ligase", ("joins two molecules at the expense of energy", "catalyzes the ligation of subunits"), "MCC1xMC2M"),
     Activity("hydratase", ("adds water to double bonds", "catalyzes the hydration of unsaturated acids"), "YFx1YYFx2F"),
     Activity("deaminase", ("removes amino groups from nucleobases", "catalyzes hydrolytic deamination"), "CYC1YxCY2"),
@@ -90,7 +95,9 @@ LOCATIONS = (
     Location(("Cytoplasm", "Cytoplasm, cytosol"), "MOTIF", "Nuclear export signal", head="MzLEzLEELzLE"),
     Location(("Vacuole", "Vacuole lumen"), "MOTIF", "Vacuolar sorting signal", head="MzNPIRLPzNPIRLP"),
     Location(("Nucleus", "Nucleus, nucleolus"), "MOTIF", "Nuclear localization signal", tail="PKKKRKVzbPKKKRK"),
-    Location(("Endoplasmic reticulum lumen", "Endoplasmic reticulum"), "MOTIF", "Prevents secretion from ER", tail="eDEeEDEzeEKDEL"),
+    Location(
+        ("Endoplasmic reticulum lumen", "Endoplasmic reticulum"), "MOTIF", "Prevents secretion from ER", tail="eDEeEDEzeEKDEL"
+    ),
     Location(("Peroxisome", "Peroxisome matrix"), "MOTIF", "Microbody targeting signal", tail="zHSSKLbHHSSKL"),
     Location(("Cell membrane", "Cell membrane; Single-pass membrane protein"), "TRANSMEM", "Helical", tail="hhhIIhhVVhhIIhhRR"),
     Location(("Secreted, cell wall", "Cell wall"), "MOTIF", "LPXTG sorting signal", tail="TTTPLPETGTTTPLPETG"),
@@ -147,7 +154,7 @@ SIMILARITY_TEMPLATES = (
 )
 
 
-def choose(options, rng):
+def choose(options: Sequence[Option], rng: np.random.Generator) -> Option:
     """One of `options`, uniformly."""
     return options[int(rng.integers(len(options)))]
 
@@ -157,13 +164,13 @@ def capitalized(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def name_text(activity: Activity, ligand: Ligand, rng) -> str:
+def name_text(activity: Activity, ligand: Ligand, rng: np.random.Generator) -> str:
     """A protein name that tells activity and ligand, as in `Zinc-dependent kinase B`."""
     words = {"noun": activity.noun, "ligand": ligand.names[0], "suffix": choose(NAME_SUFFIXES, rng)}
     return choose(NAME_TEMPLATES, rng).format(**words, Noun=capitalized(words["noun"]), Ligand=capitalized(words["ligand"]))
 
 
-def function_text(activity: Activity, ligand: Ligand, rng) -> str:
+def function_text(activity: Activity, ligand: Ligand, rng: np.random.Generator) -> str:
     """One or two sentences, without the last stop, that tell activity and ligand in varied words and order."""
     words = {"activity": choose(activity.phrases, rng), "ligand": choose(ligand.names, rng), "noun": activity.noun}
     capitals = {key.capitalize(): capitalized(word) for key, word in words.items()}
@@ -171,11 +178,11 @@ def function_text(activity: Activity, ligand: Ligand, rng) -> str:
     return f"{text}. {choose(FUNCTION_REMARKS, rng)}" if rng.random() < 0.3 else text
 
 
-def location_text(location: Location, rng) -> str:
+def location_text(location: Location, rng: np.random.Generator) -> str:
     """The compartment, at times with a note."""
     return choose(LOCATION_TEMPLATES, rng).format(Location=choose(location.names, rng), Remark=choose(LOCATION_REMARKS, rng))
 
 
-def similarity_text(superfamily: Superfamily, rng) -> str:
+def similarity_text(superfamily: Superfamily, rng: np.random.Generator) -> str:
     """The sentence that names the superfamily."""
     return choose(SIMILARITY_TEMPLATES, rng).format(superfamily=superfamily.name)

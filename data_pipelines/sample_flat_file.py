@@ -1,6 +1,7 @@
 """Writes records as UniProt flat-file text (the layout of 2020 and later: `ID … //`, `FT` with `start..end` and qualifiers)."""
 
 import textwrap
+from collections.abc import Iterator
 
 from data_pipelines.record import Record
 
@@ -14,7 +15,14 @@ EXISTENCE = {
 }
 TOPICS = {"function": "FUNCTION", "location": "SUBCELLULAR LOCATION", "similarity": "SIMILARITY"}
 
-WIDTH = 80
+_WRAPPER = textwrap.TextWrapper(
+    width=80,
+    initial_indent="CC   -!- ",
+    subsequent_indent="CC       ",
+    break_long_words=False,
+    break_on_hyphens=False,
+)
+
 _WATER = 18.01528
 _RESIDUE_MASS = {
     "A": 71.0788, "R": 156.1875, "N": 114.1038, "D": 115.0886, "C": 103.1388, "Q": 128.1307, "E": 129.1155,
@@ -46,13 +54,7 @@ def molecular_weight(sequence: str) -> int:
     return round(_WATER + sum(_RESIDUE_MASS[residue] for residue in sequence))
 
 
-def _wrap(text: str, *, first: str, rest: str) -> list[str]:
-    """Lines of at most 80 columns, broken at spaces only."""
-    lines = textwrap.wrap(text, WIDTH - len(rest), break_long_words=False, break_on_hyphens=False, initial_indent="")
-    return [(rest if index else first) + line for index, line in enumerate(lines)]
-
-
-def _feature_lines(record: Record):
+def _feature_lines(record: Record) -> Iterator[str]:
     for feature in record.features:
         place = str(feature.start) if feature.start == feature.end else f"{feature.start}..{feature.end}"
         yield f"FT   {feature.type:<16}{place}"
@@ -60,7 +62,7 @@ def _feature_lines(record: Record):
             yield f'FT                   /note="{feature.note}"'
 
 
-def _sequence_lines(sequence: str):
+def _sequence_lines(sequence: str) -> Iterator[str]:
     yield f"SQ   SEQUENCE   {len(sequence)} AA;  {molecular_weight(sequence)} MW;  {crc64(sequence)} CRC64;"
     for start in range(0, len(sequence), 60):
         line = sequence[start : start + 60]
@@ -84,7 +86,7 @@ def format_entry(record: Record) -> str:
     ]
     for name, topic in TOPICS.items():
         if text := getattr(record, name):
-            lines += _wrap(f"{topic}: {text}", first="CC   -!- ", rest="CC       ")
+            lines += _WRAPPER.wrap(f"{topic}: {text}")
     lines.append(f"PE   {record.existence}: {EXISTENCE[record.existence]};")
     lines += _feature_lines(record)
     lines += _sequence_lines(record.sequence)

@@ -146,7 +146,9 @@ def _block(sampler: Sampler, block: int) -> tuple[np.ndarray, np.ndarray]:
     order = np.argsort(_hash(sampler.seed, _ORDER, block, np.arange(counts.sum())), kind="stable")
     clusters = np.repeat(np.arange(len(counts)), counts)[order]
     ordinals = np.empty_like(clusters)
-    ordinals[np.argsort(clusters, kind="stable")] = np.concatenate([np.arange(a, b) for a, b in zip(before, after, strict=True)])
+    ordinals[np.argsort(clusters, kind="stable")] = np.concatenate(
+        [np.arange(a, b) for a, b in zip(before, after, strict=True)]
+    )
     return clusters, ordinals
 
 

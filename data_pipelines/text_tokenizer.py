@@ -70,9 +70,7 @@ class TextTokenizer:
                 f"no text vocabulary at {path}: give a vocab.txt, or a folder with vocab.txt or tokenizer.json"
             ) from error
         except (ValueError, KeyError, TypeError) as error:
-            raise UserError(
-                f"{path} holds no WordPiece vocabulary that can be read ({error}): give a BERT vocab.txt"
-            ) from error
+            raise UserError(f"{path} holds no readable WordPiece vocabulary ({error}): give a BERT vocab.txt") from error
 
     @classmethod
     def load_folder(cls, folder: Path) -> "TextTokenizer":

@@ -1,6 +1,7 @@
-"""Learns a WordPiece vocabulary from a built dataset: `python -m data_pipelines.vocabulary --data_dir DIR --output vocab.txt`."""
+"""`python -m data_pipelines.vocabulary --data_dir DIR --output vocab.txt`: a WordPiece vocabulary from a built dataset."""
 
 import argparse
+import string
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,22 +17,29 @@ HELD_OUT = ("validation", "test")
 
 
 def learn_vocabulary(texts: Sequence[str], *, size: int) -> list[str]:
-    """At most `size` tokens in the order of their ids: BERT's special tokens, characters, then the learnt pieces.
+    """At most `size` tokens in the order of their ids: BERT's special tokens, characters (ASCII's at least), then
+    the learnt pieces.
 
-    Depends on the texts alone, and not on their order. Raises UserError where the characters alone need more than `size`.
+    Depends on the texts alone, and not on their order. Raises UserError where `size` does not hold the characters.
     """
     tokenizer = wordpiece({token: index for index, token in enumerate(SPECIAL_TOKENS)}, normalization=UNCASED)
     normalized = tokenizer.normalizer.normalize_str("\n".join(sorted(set().union(*texts))))
-    characters = sorted(set("".join(normalized.split())))
+    # Queries use letters that the dataset may lack, and an unknown letter makes its whole word unknown.
+    characters = sorted({*"".join(normalized.split()), *string.ascii_lowercase, *string.digits, *string.punctuation})
     # The trainer numbers inner characters in the order of a hash table and breaks ties by number, so two runs differ
     # unless these come numbered, which only special tokens do.
     fixed = [*SPECIAL_TOKENS, *(f"##{character}" for character in characters)]
     if len(fixed) + len(characters) > size:
         raise UserError(
-            f"--size {size} is too small: the characters of the texts alone need {len(fixed) + len(characters)} tokens"
+            f"--size {size} is too small: the special tokens and characters alone need {len(fixed) + len(characters)} tokens"
         )
     trainer = trainers.WordPieceTrainer(
-        vocab_size=size, min_frequency=2, special_tokens=fixed, initial_alphabet=characters, show_progress=False
+        vocab_size=size,
+        min_frequency=2,
+        special_tokens=fixed,
+        initial_alphabet=characters,
+        limit_alphabet=len(characters),
+        show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
     ids = tokenizer.get_vocab()

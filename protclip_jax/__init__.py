@@ -1,0 +1,5 @@
+"""ProtCLIP in JAX/Flax: `from protclip_jax import ProtCLIP`."""
+
+from protclip_jax.inference import ProtCLIP
+
+__all__ = ["ProtCLIP"]

@@ -1,6 +1,7 @@
 """One forward pass over a packed batch: the four objectives of ProtCLIP as mergeable means (paper section 3)."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -8,11 +9,13 @@ from jaxtyping import Array, Float, Int
 
 from data_pipelines.batch import NUM_TEXT_SEGMENTS, Batch
 from data_pipelines.protein_tokenizer import MASK
-from protclip_jax.models.protclip import ProtCLIPModel, residue_mask, unit_norm
+from protclip_jax.models.projection import unit_norm
+from protclip_jax.models.protclip import ProtCLIPModel, residue_mask
 from protclip_jax.objectives.global_contrastive import duplicate_pairs, global_contrastive
 from protclip_jax.objectives.masked_language_model import masked_cross_entropy
 from protclip_jax.objectives.mean import Mean
 from protclip_jax.objectives.segment_alignment import segment_alignment
+from protclip_jax.objectives.segment_reconstruction import biotext_slot_ids, segment_reconstruction
 from protclip_jax.sharding import shard_rows
 
 
@@ -106,15 +109,15 @@ def pretraining_losses(
         losses["mlm"] = masked_cross_entropy(run("predict_masked", mlm_hidden), batch.protein_tokens, batch.mlm_mask)
 
     if objective.bsr:
-        biotext_slot_ids = jnp.where(batch.text_property_ids == 0, batch.text_slot_ids, 0)
-        logits = run(
-            "reconstruct",
-            run("project_protein_tokens", bsr_hidden),
-            slot_ids,
-            run("project_text_tokens", text_hidden),
-            biotext_slot_ids,
+        protein = run("project_protein_tokens", bsr_hidden)
+        text, text_ids = run("project_text_tokens", text_hidden), biotext_slot_ids(batch.text_slot_ids, batch.text_property_ids)
+        losses["bsr"] = segment_reconstruction(
+            protein,
+            run("attend_to_biotext", protein, slot_ids, text, text_ids),
+            head=functools.partial(run, "predict_reconstruction"),
+            targets=batch.protein_tokens,
+            mask=batch.segment_mask,
         )
-        losses["bsr"] = masked_cross_entropy(logits, batch.protein_tokens, batch.segment_mask)
     return losses
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.sharding import Mesh
 
@@ -60,6 +61,26 @@ def initial_state(model: ProtCLIPModel, config, mesh: Mesh) -> tuple[TrainState,
     optimizer = make_optimizer(config.optimizer, trainable, config.total_steps)
     step = jax.device_put(jnp.int32(0), sharding.replicated(mesh))
     return TrainState(step, trainable, frozen, init_optimizer(optimizer, trainable, mesh)), optimizer
+
+
+def restored_state(
+    saved: checkpoints.Checkpoints, step: int, state: TrainState, stream_state: np.ndarray, streams: int
+) -> tuple[TrainState, dict[int, np.ndarray]]:
+    """The state and every stream's state of a checkpoint, in the shapes and shardings of a fresh `state`."""
+
+    def abstract(tree):
+        return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), tree)
+
+    params, optimizer, table = saved.restore(
+        step,
+        params=abstract(state.params),
+        optimizer=abstract(state.optimizer),
+        data=np.zeros((streams, *stream_state.shape), stream_state.dtype),
+    )
+    flat = flatten(params)
+    trainable, frozen = ({path: flat[path] for path in half} for half in (state.trainable, state.frozen))
+    counter = jax.device_put(jnp.int32(step), state.step.sharding)
+    return TrainState(counter, trainable, frozen, optimizer), dict(enumerate(table))
 
 
 def init_optimizer(optimizer: optax.GradientTransformation, trainable: dict[str, jax.Array], mesh: Mesh) -> optax.OptState:

@@ -1,12 +1,18 @@
 """Training metrics: metrics.jsonl (one object a logged step) and TensorBoard events, both without TensorFlow."""
 
+import collections
+import contextlib
 import json
 import math
 import os
 import pathlib
+import time
 from collections.abc import Mapping
 
+import jax
 from tensorboardX import SummaryWriter
+
+from protclip_jax import flops
 
 
 def cut_back(path: pathlib.Path, step: int) -> None:
@@ -24,6 +30,57 @@ def cut_back(path: pathlib.Path, step: int) -> None:
     partial = path.with_suffix(".partial")
     partial.write_text("".join(f"{line}\n" for line in kept))
     os.replace(partial, path)
+
+
+class IntervalMetrics:
+    """Collects the steps between two logged ones: sums and counts merge, device values are fetched once."""
+
+    def __init__(self):
+        self._reset()
+
+    def _reset(self):
+        self._steps, self._flops = [], 0.0
+        self._tokens, self._seconds = collections.Counter(), collections.Counter()
+
+    @contextlib.contextmanager
+    def timed(self, name: str):
+        """Adds the block's wall time to `seconds/<name>`."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._seconds[name] += time.perf_counter() - start
+
+    def add(self, metrics: Mapping, tokens: Mapping[str, int], model_flops: float) -> None:
+        """One step's device metrics and its token counts and model FLOPs on this host."""
+        self._steps.append(metrics)
+        self._tokens.update(tokens)
+        self._flops += model_flops
+
+    def summary(self, weights: Mapping[str, float]) -> dict[str, float | None]:
+        """The interval's metrics, as written to metrics.jsonl; begins a new interval.
+
+        Rates count all hosts' work over the time spent on input and steps (the interval's evaluation and saving are in
+        `seconds/eval` and `seconds/checkpoint`).
+        """
+        steps = jax.device_get(self._steps)
+        totals = {name: sum((step["losses"][name] for step in steps[1:]), steps[0]["losses"][name]) for name in weights}
+        losses = {name: float(total.sum / total.count) if total.count else 0.0 for name, total in totals.items()}
+        seconds = self._seconds["input"] + self._seconds["step"]
+        hosts = jax.process_count()
+        tokens = self._tokens["protein_tokens"] + self._tokens["text_tokens"]
+        values = {
+            "loss": sum(weight * losses[name] for name, weight in weights.items()),
+            **{f"loss/{name}": loss for name, loss in losses.items()},
+            **{name: float(value) for name, value in steps[-1]["scalars"].items()},
+            "pairs_per_second": float(sum(step["pairs"] for step in steps)) / seconds,
+            "tokens_per_second": hosts * tokens / seconds,
+            "padding_fraction": 1 - tokens / self._tokens["slots"],
+            "mfu": flops.mfu(hosts * self._flops / seconds),
+            **{f"seconds/{name}": value for name, value in self._seconds.items()},
+        }
+        self._reset()
+        return values
 
 
 class MetricsWriter:

@@ -1,11 +1,13 @@
 """Mesh, parameter sharding from config rules, and global batches from each host's rows."""
 
 import math
+import os
 import re
 from collections.abc import Iterable, Mapping
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from data_pipelines.batch import Batch
@@ -14,8 +16,8 @@ from data_pipelines.errors import UserError
 BATCH_AXES = ("data", "fsdp")
 """Rows of a batch are divided over both mesh axes; parameters only over `fsdp`."""
 
-Params = Mapping[str, jax.Array]
-"""Parameters flattened to `group/layer/…/name` paths."""
+CLUSTER_VARIABLES = {"JAX_COORDINATOR_ADDRESS", "COORDINATOR_ADDRESS", "TPU_WORKER_HOSTNAMES", "SLURM_JOB_NUM_NODES"}
+"""Environment variables of which at least one is set where JAX finds its other hosts by itself."""
 
 
 def make_mesh(data: int, fsdp: int) -> Mesh:
@@ -126,3 +128,22 @@ def global_batch(local: Batch, mesh: Mesh, rows: int) -> Batch:
         return jax.make_array_from_callback((rows, *array.shape[1:]), sharding, shard)
 
     return jax.tree.map(build, local)
+
+
+def join_other_hosts() -> None:
+    """`jax.distributed.initialize()` where the environment names a cluster; a single host needs none."""
+    if os.environ.keys() & CLUSTER_VARIABLES:
+        jax.distributed.initialize()
+
+
+def gather_streams(states: Mapping[int, np.ndarray], streams: int) -> np.ndarray:
+    """int64 [streams, n]: the stream states of all hosts, on every host."""
+    (length,) = next(iter(states.values())).shape
+    table = np.zeros((streams, length), np.int64)
+    for stream, state in states.items():
+        table[stream] = state
+    if jax.process_count() == 1:
+        return table
+    # JAX gathers 32-bit integers; every stream is owned by one host and zero on the others.
+    halves = multihost_utils.process_allgather(table.view(np.int32))
+    return halves.sum(axis=0, dtype=np.int32).view(np.int64)

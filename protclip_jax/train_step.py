@@ -42,19 +42,20 @@ def loss_and_gradients(
 
 
 def make_train_step(model: ProtCLIPModel, objective: ObjectiveConfig, optimizer: optax.GradientTransformation):
-    """A jitted `(state, batch) -> (state, metrics)`; metrics are replicated scalars."""
+    """A jitted `(state, batch) -> (state, metrics)`; metrics are replicated: `losses` (sum, count), `pairs`, `scalars`."""
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
-        total, losses, gradients = loss_and_gradients(model, objective, state.trainable, state.frozen, batch)
+        _, losses, gradients = loss_and_gradients(model, objective, state.trainable, state.frozen, batch)
         updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.trainable)
         trainable = optax.apply_updates(state.trainable, updates)
         metrics = {
-            "loss": total,
-            **{f"loss/{name}": mean.value() for name, mean in losses.items()},
-            "pairs": losses["gc"].count if objective.gc else jnp.sum(batch.slot_mask),
-            "gradient_norm": optax.global_norm(gradients),
-            "logit_scale": jnp.exp(state.params["logit_scale"]),
-            "segment_logit_scale": jnp.exp(state.params["segment_logit_scale"]),
+            "losses": losses,
+            "pairs": jnp.sum(batch.slot_mask),
+            "scalars": {
+                "gradient_norm": optax.global_norm(gradients),
+                "logit_scale": jnp.exp(state.params["logit_scale"]),
+                "segment_logit_scale": jnp.exp(state.params["segment_logit_scale"]),
+            },
         }
         return TrainState(state.step + 1, trainable, state.frozen, optimizer_state), metrics
 

@@ -32,8 +32,18 @@ def lock(workdir: pathlib.Path):
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise UserError(f"--workdir={workdir} is in use by another training process; stop it or choose another folder.") from error
+        raise UserError(
+            f"--workdir={workdir} is in use by another training process; stop it or choose another folder."
+        ) from error
     return handle
+
+
+def adopt(workdir: pathlib.Path, config: Mapping, text_tokenizer: TextTokenizer, *, write: bool) -> None:
+    """Begins a workdir (in the process that may `write`), or checks that an existing one belongs to this config."""
+    if (workdir / "config.json").exists():
+        check_same_run(workdir, config)
+    elif write:
+        write_metadata(workdir, config, text_tokenizer)
 
 
 def write_metadata(workdir: pathlib.Path, config: Mapping, text_tokenizer: TextTokenizer) -> None:

@@ -43,9 +43,7 @@ def esm2_config(name: str) -> ESM2Config:
     if name not in SIZES:
         raise UserError(f"'{name}' is no ESM-2 size; use one of {', '.join(SIZES)}.")
     num_layers, hidden_size, num_heads = SIZES[name]
-    return ESM2Config(
-        num_layers=num_layers, hidden_size=hidden_size, num_heads=num_heads, intermediate_size=4 * hidden_size
-    )
+    return ESM2Config(num_layers=num_layers, hidden_size=hidden_size, num_heads=num_heads, intermediate_size=4 * hidden_size)
 
 
 def initial_inv_freq(head_dim: int) -> Float[Array, "half"]:
@@ -96,9 +94,7 @@ class ESM2Layer(nn.Module):
         return x + layers.FeedForward(config, name="feed_forward")(normed), None
 
 
-def token_dropout_scale(
-    tokens: Int[Array, "R L"], segment_ids: Int[Array, "R L"], num_segments: int
-) -> Float[Array, "R L"]:
+def token_dropout_scale(tokens: Int[Array, "R L"], segment_ids: Int[Array, "R L"], num_segments: int) -> Float[Array, "R L"]:
     """Factor of each token's embedding (float32): 0 for `<mask>` and padding, else 0.88 / (1 − masked / tokens of its segment).
 
     `<cls>` and `<eos>` count among the tokens.

@@ -4,7 +4,6 @@ import dataclasses
 import math
 
 import flax.linen as nn
-import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from data_pipelines.batch import NUM_TEXT_SEGMENTS
@@ -12,7 +11,7 @@ from protclip_jax.models.bert import Bert, BertConfig
 from protclip_jax.models.cross_attention import BiotextCrossAttention
 from protclip_jax.models.esm2 import ESM2, ESM2Config
 from protclip_jax.models.pooling import pool_slots
-from protclip_jax.models.projection import Projection
+from protclip_jax.models.projection import Projection, unit_norm
 from protclip_jax.models.prototype_bank import PrototypeBank
 from protclip_jax.models.token_head import TokenHead
 
@@ -94,22 +93,23 @@ class ProtCLIPModel(nn.Module):
         """The projected text tokens that the cross-attention reads."""
         return self.text_projection(hidden)
 
-    def prototypes(
-        self, properties: Float[Array, "R S K P"], noise: Float[Array, "R S K M"] | None
-    ) -> Float[Array, "R S K P"]:
+    def prototypes(self, properties: Float[Array, "R S K P"], noise: Float[Array, "R S K M"] | None) -> Float[Array, "R S K P"]:
         """Property embeddings expressed by the bank; Gumbel noise in training only."""
         return self.prototype_bank(properties, noise)
 
-    def reconstruct(
+    def attend_to_biotext(
         self,
         protein: Float[Array, "R Lp P"],
         slot_ids: Int[Array, "R Lp"],
         text: Float[Array, "R Lt P"],
         biotext_slot_ids: Int[Array, "R Lt"],
-    ) -> Float[Array, "R Lp V"]:
-        """BSR logits: the head on p_j plus what it attends to in the biotext of its own slot."""
-        attended = self.cross_attention(protein, slot_ids, text, biotext_slot_ids)
-        return self.bsr_head(protein + attended)
+    ) -> Float[Array, "R Lp P"]:
+        """What each projected protein token reads in the biotext of its own slot."""
+        return self.cross_attention(protein, slot_ids, text, biotext_slot_ids)
+
+    def predict_reconstruction(self, fused: Float[Array, "R L P"]) -> Float[Array, "R L V"]:
+        """BSR logits of p_j plus what it attended to."""
+        return self.bsr_head(fused)
 
     def predict_masked(self, hidden: Float[Array, "R L D"]) -> Float[Array, "R L V"]:
         """MLM logits."""
@@ -125,13 +125,8 @@ class ProtCLIPModel(nn.Module):
         text = self.encode_text(tokens, slot_ids, positions)
         p, t = self.project_protein_tokens(protein), self.project_text_tokens(text)
         prototypes = self.prototypes(t[:, None, :1], None)
-        return self.reconstruct(p, slot_ids, t, slot_ids), self.predict_masked(protein), prototypes, self.scales()
-
-
-def unit_norm(x: Float[Array, "... P"]) -> Float[Array, "... P"]:
-    """x / ‖x‖ in float32; zero stays zero, with a finite gradient."""
-    x = x.astype(jnp.float32)
-    return x * (1.0 / jnp.sqrt(jnp.maximum(jnp.sum(x * x, axis=-1, keepdims=True), 1e-24)))
+        fused = p + self.attend_to_biotext(p, slot_ids, t, slot_ids)
+        return self.predict_reconstruction(fused), self.predict_masked(protein), prototypes, self.scales()
 
 
 def residue_mask(tokens: Int[Array, "R L"], slot_ids: Int[Array, "R L"]) -> Bool[Array, "R L"]:

@@ -118,11 +118,14 @@ def test_no_record_repeats_before_its_cluster_is_exhausted():
 
 
 def test_a_rare_cluster_is_drawn_at_its_rate():
-    sampler = make_sampler({"swissprot/C1/R4": 10_000_000, "swissprot/C5/R1": 10}, seed=0)
-    clusters, records = sampler.draws(np.arange(12_000_000, step=1).reshape(-1)[:0])
+    sampler = make_sampler({"swissprot/C1/R4": 1_000_000, "swissprot/C5/R1": 10}, seed=0)
+    clusters, _ = sampler.draws(np.arange(500_000))
+    assert abs((clusters == 1).sum() - 5) <= 1
+
+
+def test_no_draws_give_no_records():
+    clusters, records = make_sampler(SIZES, seed=0).draws(np.arange(0))
     assert clusters.size == records.size == 0
-    seen = sum((sampler.draws(np.arange(start, start + 2**19))[0] == 1).sum() for start in range(0, 3 * 2**20, 2**19))
-    assert abs(seen - 3 * 2**20 * 10 / 10_000_010) <= 1
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 15, 16, 17, 64, 65, 1000, 4096, 70_001])

@@ -1,0 +1,1 @@
+"""Conversion of published weights into parameter trees."""

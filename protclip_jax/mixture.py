@@ -1,0 +1,30 @@
+"""The cluster mixture of a run: what was configured, and what the draws so far really took."""
+
+import json
+import pathlib
+from collections.abc import Mapping
+
+import numpy as np
+
+from data_pipelines.sampling import Sampler
+
+MAX_COUNTED = 1 << 20
+"""At most this many of the latest draws are counted."""
+
+
+def sampler_options(sampling: Mapping) -> dict:
+    """The sampler's keyword arguments from `config.sampling`; source shares that are unset are left to the sampler."""
+    sources = {source: share for source, share in sampling["sources"].items() if share is not None}
+    return {**{name: sampling[name] for name in sampling if name != "sources"}, "sources": sources or None}
+
+
+def write(path: pathlib.Path, sampler: Sampler, states: Mapping[int, np.ndarray]) -> None:
+    """Writes each cluster's configured share and its count among the draws that the streams have read."""
+    end = int(max(state[0] for state in states.values()))
+    clusters, _ = sampler.draws(np.arange(max(0, end - MAX_COUNTED), end))
+    drawn = np.bincount(clusters, minlength=len(sampler.clusters))
+    table = {
+        name: {"configured": float(share), "drawn": int(count)}
+        for name, share, count in zip(sampler.clusters, sampler.probabilities, drawn, strict=True)
+    }
+    path.write_text(json.dumps({"total": int(drawn.sum()), "clusters": table}, indent=2) + "\n")

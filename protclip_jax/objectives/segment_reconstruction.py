@@ -1,0 +1,39 @@
+"""L_BSR: reconstruction of masked static segments from the protein and its biotext (paper: biotext-guided BSR)."""
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from protclip_jax.objectives.masked_language_model import masked_cross_entropy
+from protclip_jax.objectives.mean import Mean
+
+
+def biotext_slot_ids(text_slot_ids: Int[Array, "R Lt"], text_property_ids: Int[Array, "R Lt"]) -> Int[Array, "R Lt"]:
+    """Slot ids of the tokens that the cross-attention may read: those of the full biotext; 0 for properties and padding."""
+    return jnp.where(text_property_ids == 0, text_slot_ids, 0)
+
+
+def segment_reconstruction(
+    protein: Float[Array, "R L P"],
+    attended: Float[Array, "R L P"],
+    *,
+    head: Callable[[Float[Array, "R L P"]], Float[Array, "R L V"]],
+    targets: Int[Array, "R L"],
+    mask: Bool[Array, "R L"],
+) -> Mean:
+    """Cross-entropy of `head(p_j + attention output)` on the residues of the masked segments.
+
+    Without the residual p_j, a token's context would reach the head only through its attention weights.
+
+    Args:
+      protein: projected tokens p_j of the protein with its segments masked, not normalised.
+      attended: what each of them reads in the biotext of its own record (`BiotextCrossAttention`).
+      head: the BSR token head.
+      targets: the original tokens.
+      mask: the residues of the masked segments.
+
+    Returns:
+      sum over the masked residues, and their number (float32).
+    """
+    return masked_cross_entropy(head(protein + attended), targets, mask)

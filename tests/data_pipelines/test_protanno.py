@@ -1,0 +1,145 @@
+import json
+import multiprocessing
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from data_pipelines import protanno
+from data_pipelines.errors import UserError
+from data_pipelines.record import Feature, Record
+
+
+def record(index: int, **changes) -> Record:
+    fields = {
+        "accession": f"P{index:05}",
+        "entry_name": f"A{index}_TEST",
+        "source": "trembl",
+        "sequence": "MKV" * (index + 1),
+        "existence": index % 6,
+        "name": "α-amylase {ECO:0000305}",
+        "function": "Cuts. " * 400,
+        "similarity": "Belongs.",
+        "features": tuple(Feature("HELIX", start, start + 2, f"note {start}") for start in range(1, index + 1)),
+    }
+    return Record(**(fields | changes))
+
+
+SPLITS = {
+    "trembl_c0_r3": [record(0), record(2), record(1)],
+    "swissprot_c1_r4": [record(7, location="Nucleus.", existence=1, source="swissprot")],
+    "validation": [record(5)],
+    "test": [],
+}
+
+
+@pytest.fixture
+def dataset_folder(tmp_path):
+    # The place where tfds.data_source looks for a dataset by name.
+    folder = tmp_path / "protanno" / "1.0.0"
+    folder.mkdir(parents=True)
+    protanno.write(folder, SPLITS, statistics={"records": 5})
+    return folder
+
+
+def test_records_survive_in_order(dataset_folder):
+    dataset = protanno.open_dataset(dataset_folder)
+    assert dataset.statistics == {"records": 5}
+    assert {name: list(split) for name, split in dataset.splits.items()} == {k: v for k, v in SPLITS.items() if v}
+    split = dataset.splits["trembl_c0_r3"]
+    assert (len(split), split[-1], split[np.int64(1)]) == (3, record(1), record(2))
+    with pytest.raises(IndexError):
+        split[3]
+    assert [r.features for r in split.without_features()] == [(), (), ()]
+    assert [r.accession for r in split.without_features()] == [r.accession for r in split]
+    assert dataset.train_size("trembl/C0/R3") == 3
+    assert dataset.train_size("trembl/C9/R9") == 0
+
+
+def test_shards_are_one_sequence(tmp_path, monkeypatch):
+    monkeypatch.setattr(protanno, "SHARD_RECORDS", 3)
+    records = [record(index) for index in range(10)]
+    protanno.write(tmp_path, {"train": records}, statistics={})
+    assert len(list(tmp_path.glob("*array_record*"))) == 4
+    assert list(protanno.open_dataset(tmp_path).splits["train"]) == records
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+def test_tfds_reads_the_same_from_the_files(dataset_folder, by_name):
+    if by_name:
+        sources = tfds.data_source("protanno", data_dir=dataset_folder.parents[1], download=False)
+    else:
+        sources = tfds.builder_from_directory(dataset_folder).as_data_source()
+    assert set(sources) == {"trembl_c0_r3", "swissprot_c1_r4", "validation"}
+    for name, source in sources.items():
+        assert len(source) == len(SPLITS[name])
+        for example, expected in zip(source, SPLITS[name], strict=True):
+            features = example.pop("features")
+            assert [
+                Feature(type_.decode(), start, end, note.decode())
+                for type_, start, end, note in zip(*(features[k] for k in ("type", "start", "end", "note")), strict=True)
+            ] == list(expected.features)
+            for field, value in example.items():
+                assert (value.decode() if isinstance(value, bytes) else value) == getattr(expected, field)
+            assert set(example) | {"features"} == set(Record.__dataclass_fields__)
+
+
+def test_the_examples_are_those_that_tfds_writes():
+    for expected in SPLITS["trembl_c0_r3"]:
+        fields = {name: getattr(expected, name) for name in Record.__dataclass_fields__}
+        fields["features"] = [{n: getattr(f, n) for n in Feature.__dataclass_fields__} for f in expected.features]
+        data = protanno.tfds_features().serialize_example(fields)
+        assert protanno.decode_record(data) == expected
+        message = protanno.tf_example_pb2.Example.FromString
+        assert message(data) == message(protanno.encode_record(expected))
+
+
+def first_accession(split):
+    return split[0].accession
+
+
+def test_a_split_that_was_read_goes_to_other_processes(dataset_folder):
+    split = protanno.open_dataset(dataset_folder).splits["validation"]
+    assert split[0] == record(5)
+    assert pickle.loads(pickle.dumps(split))[0] == record(5)
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.apply(first_accession, (split.without_features(),)) == "P00005"
+
+
+def test_mistakes_are_one_sentence(dataset_folder, tmp_path):
+    with pytest.raises(UserError, match="does not exist; build one with"):
+        protanno.open_dataset(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="is no ProtAnno dataset"):
+        protanno.open_dataset(tmp_path)
+    dataset = protanno.open_dataset(str(dataset_folder))
+    with pytest.raises(UserError, match="no records in split test, only in .*validation"):
+        dataset.splits["test"]
+    next(dataset_folder.glob("*validation*")).unlink()
+    with pytest.raises(UserError, match="lacks .*validation"):
+        protanno.open_dataset(dataset_folder)
+    (dataset_folder / "dataset_info.json").write_text("{")
+    with pytest.raises(UserError, match="is no ProtAnno dataset"):
+        protanno.open_dataset(dataset_folder)
+    (dataset_folder / "dataset_info.json").unlink()
+    with pytest.raises(UserError, match="is no ProtAnno dataset"):
+        protanno.open_dataset(dataset_folder)
+
+
+def test_neither_reading_nor_writing_needs_tensorflow(tmp_path):
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from data_pipelines import protanno\n"
+        "from data_pipelines.record import Record\n"
+        f"record = Record(*{('P1', 'A', 'trembl', 'MK', 1, 'x')!r})\n"
+        f"protanno.write(Path({str(tmp_path)!r}), {{'train': [record]}}, statistics={{}})\n"
+        f"assert protanno.open_dataset({str(tmp_path)!r}).splits['train'][0] == record\n"
+        "assert not {'tensorflow', 'jax', 'flax', 'grain', 'torch'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    info = json.loads((tmp_path / "dataset_info.json").read_text())
+    assert info["fileFormat"] == "array_record"
+    assert str(tmp_path) not in (tmp_path / "dataset_info.json").read_text()

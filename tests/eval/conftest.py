@@ -1,0 +1,26 @@
+import pytest
+
+from data_pipelines import sample
+from data_pipelines.protanno import open_dataset, write
+
+TRAIN, HELD_OUT = 150, 60
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory):
+    """A built dataset of sample records: two training splits, validation and test."""
+    directory = tmp_path_factory.mktemp("protanno")
+    records = [record for _, record in sample.generate(TRAIN + 2 * HELD_OUT, seed=3)]
+    splits = {
+        "swissprot_c1_r4": records[: TRAIN // 2],
+        "trembl_c3_r3": records[TRAIN // 2 : TRAIN],
+        "validation": records[TRAIN : TRAIN + HELD_OUT],
+        "test": records[TRAIN + HELD_OUT :],
+    }
+    write(directory, splits, statistics={"records": len(records)})
+    return directory
+
+
+@pytest.fixture(scope="session")
+def dataset(data_dir):
+    return open_dataset(data_dir)

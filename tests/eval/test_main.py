@@ -1,0 +1,132 @@
+import json
+
+import numpy as np
+import pytest
+
+from eval import __main__ as cli
+from tests.eval.fakes import Ignorant, Oracle
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture
+def workdir(tmp_path, data_dir):
+    """A workdir with everything but parameters."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    write_config(folder, data_dir, pda=1.0)
+    metrics = [{"step": 10, "loss": 3.0, "loss/gc": 2.0}, {"step": 10, "eval/retrieval/mrr": 0.2, "eval/retrieval/pool": 40.0}]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in metrics))
+    mixture = {"clusters": {"swissprot/C1/R4": {"configured": 1.0, "drawn": 9}}, "total": 9}
+    (folder / "mixture.json").write_text(json.dumps(mixture))
+    return folder
+
+
+def write_config(folder, data_dir, *, pda):
+    config = {"data": {"dir": data_dir and str(data_dir)}, "loss": {"pda": pda}, "evals": {"retrieval": {"pool": 40}}}
+    (folder / "config.json").write_text(json.dumps({"format_version": 1, "config": config}))
+
+
+@pytest.fixture
+def run(monkeypatch, dataset):
+    """The command on a fake model: `run.pda` for the checkpoint, an ignorant one for the control."""
+
+    def load(directory, step):
+        return (Ignorant if directory.name == "control" else Oracle)(dataset), int(step or 7)
+
+    monkeypatch.setattr(cli, "load", load)
+    return lambda *arguments: cli.main([str(argument) for argument in arguments])
+
+
+def test_demo_report(run, workdir, data_dir):
+    control = workdir.parent / "control"
+    control.mkdir()
+    write_config(control, data_dir, pda=0.0)
+    assert run("--checkpoint", workdir, "--output", workdir, "--pool", 50, "--control", control) == 0
+    report = json.loads((workdir / "report.json").read_text())
+    assert report["provenance"]["step"] == 7
+    assert {"pool", "p2t_r1", "t2p_r1", "mrr", "kmer"} <= report["retrieval"].keys()
+    assert report["bsr"]["recovery_true_text"] == 1.0
+    assert report["bsr"]["recovery_shuffled_text"] == 0.0
+    assert report["pda"]["auroc"] == {"function": 1.0, "location": 1.0, "similarity": 1.0}
+    assert set(report["pda"]["verdict"].values()) == {"above its controls"}
+    assert report["pda"]["auroc_without_pda"]["function"] == pytest.approx(0.5, abs=0.1)
+    assert report["figures"].keys() == {"losses", "retrieval", "mixture", "segments"}
+    page = (workdir / "report.md").read_text()
+    for path in report["figures"].values():
+        assert (workdir / path).read_bytes().startswith(PNG)
+        assert path in page
+
+
+def test_two_runs_write_the_same_bytes(run, workdir):
+    reports = []
+    for output in ("a", "b"):
+        assert run("--checkpoint", workdir, "--output", workdir / output, "--pool", 20) == 0
+        folder = workdir / output
+        reports.append([path.read_bytes() for path in sorted(folder.rglob("*.*"))])
+    assert len(reports[0]) == 6
+    assert reports[0] == reports[1]
+
+
+def test_one_benchmark_of_a_converted_checkpoint(run, workdir, data_dir):
+    write_config(workdir, None, pda=1.0)
+    (workdir / "metrics.jsonl").unlink()
+    (workdir / "mixture.json").unlink()
+    assert run("--checkpoint", workdir, "--data_dir", data_dir, "--benchmarks", "retrieval", "--split", "validation") == 0
+    report = json.loads((workdir / "eval" / "report.json").read_text())
+    assert report["retrieval"]["split"] == "validation"
+    assert report.keys() == {"provenance", "retrieval", "figures", "figures_left_out"}
+    assert report["figures_left_out"].keys() == {"losses", "retrieval", "mixture"}
+
+
+def test_undefined_numbers_are_null(run, workdir, monkeypatch):
+    def unfit(self, sequences):
+        return np.full((len(sequences), 32), np.nan, np.float32)
+
+    monkeypatch.setattr(Oracle, "encode_proteins", unfit)
+    assert run("--checkpoint", workdir, "--pool", 20) == 0
+    report = json.loads((workdir / "eval" / "report.json").read_text())
+    assert report["retrieval"]["p2t_r1"] == pytest.approx(1 / 20)
+    assert report["pda"]["auroc_without_pda"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--checkpoint", "{run}/nowhere"], "is no checkpoint folder"),
+        (["--checkpoint", "{run}", "--data_dir", "{run}/nowhere"], "does not exist"),
+        (["--checkpoint", "{run}", "--benchmarks", "retreival"], "no evaluation 'retreival'"),
+        (["--checkpoint", "{run}", "--split", "tset"], "tset"),
+        (["--checkpoint", "{run}", "--control", "{run}"], "loss.pda=1.0"),
+        (["--checkpoint", "{run}", "--pool", "1"], "pool=1"),
+    ],
+)
+def test_mistakes_are_one_sentence(run, workdir, capsys, arguments, told):
+    assert run(*(argument.format(run=workdir) for argument in arguments)) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+    assert told in line
+
+
+def test_no_dataset_known(run, workdir, capsys):
+    write_config(workdir, None, pda=1.0)
+    assert run("--checkpoint", workdir) == 2
+    assert "--data_dir" in capsys.readouterr().err
+
+
+def test_damaged_metrics(run, workdir, capsys):
+    (workdir / "metrics.jsonl").write_text('{"step": 1')
+    assert run("--checkpoint", workdir) == 2
+    assert "metrics.jsonl is damaged" in capsys.readouterr().err
+
+
+def test_steps_and_missing_parameters(workdir, capsys):
+    assert cli.main(["--checkpoint", str(workdir), "--step", "newest"]) == 2
+    assert "--step=newest" in capsys.readouterr().err
+    assert cli.main(["--checkpoint", str(workdir)]) == 2
+    assert "checkpoints" in capsys.readouterr().err
+
+
+def test_argparse_ends_with_two(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main([])
+    assert "--checkpoint" in capsys.readouterr().err

@@ -1,0 +1,46 @@
+import pytest
+
+from data_pipelines.errors import UserError
+from data_pipelines.hashing import hash64
+from data_pipelines.protanno import open_dataset, write
+from data_pipelines.record import Record, biotext
+from eval.pool import fixed_pool
+
+
+def make_record(index, name):
+    return Record(accession=f"P{index:05d}", entry_name="", source="swissprot", sequence="MKV", existence=1, name=name)
+
+
+def make_dataset(directory, records):
+    directory.mkdir()
+    write(directory, {"test": records}, statistics={})
+    return open_dataset(directory)
+
+
+def test_pool_is_distinct_fixed_and_independent_of_the_order(tmp_path):
+    records = [make_record(index, f"protein {index % 12}") for index in range(40)]
+    pools = [
+        fixed_pool(make_dataset(tmp_path / str(order), records[::order]).splits, split="test", size=8) for order in (1, -1)
+    ]
+    assert pools[0] == pools[1]
+    texts = [biotext(record) for record in pools[0].records]
+    assert texts == pools[0].texts
+    assert len(set(texts)) == 8
+    first = min(records, key=lambda record: hash64(record.accession))
+    assert pools[0].records[0] == first
+
+
+def test_pool_of_too_few_takes_all(tmp_path):
+    records = [make_record(index, f"protein {index % 3}") for index in range(10)]
+    pool = fixed_pool(make_dataset(tmp_path / "few", records).splits, split="test", size=8)
+    assert (len(pool.records), pool.requested, pool.split_records) == (3, 8, 10)
+
+
+def test_what_cannot_be_ranked_is_the_users_mistake(tmp_path):
+    splits = make_dataset(tmp_path / "same", [make_record(index, "protein") for index in range(4)]).splits
+    with pytest.raises(UserError, match="one distinct biotext"):
+        fixed_pool(splits, split="test", size=8)
+    with pytest.raises(UserError, match="validation"):
+        fixed_pool(splits, split="validation", size=8)
+    with pytest.raises(UserError, match="pool=1"):
+        fixed_pool(splits, split="test", size=1)

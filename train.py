@@ -1,0 +1,179 @@
+"""Pretrains ProtCLIP: `python train.py --config configs/quickstart.py --workdir DIR [--config.key=value …]`.
+
+Every host of a pod runs the same line. A run that was stopped continues by itself from its last checkpoint.
+Exit codes: 0 done, 1 failure, 2 a mistake in the command or its inputs, 75 stopped by a signal and saved: run it again.
+"""
+
+import pathlib
+import signal
+import sys
+
+import jax
+import ml_collections
+from absl import flags, logging
+from ml_collections import config_flags
+
+import protclip_jax.config as config_lib
+from data_pipelines.errors import UserError, command
+from data_pipelines.masking import MASKS
+from data_pipelines.pipeline import StreamSource, TrainPipeline
+from data_pipelines.progress import progress
+from data_pipelines.protanno import ProtAnno, open_dataset, split_name
+from data_pipelines.sampling import make_sampler
+from data_pipelines.text_tokenizer import TextTokenizer
+from eval.registry import make_hooks
+from protclip_jax import flops, mixture, sharding, workdir
+from protclip_jax.checkpoints import Checkpoints
+from protclip_jax.inference import ProtCLIP
+from protclip_jax.initialize import initial_state, restored_state
+from protclip_jax.metrics import IntervalMetrics, MetricsWriter
+from protclip_jax.models.protclip import ProtCLIPModel
+from protclip_jax.train_step import make_train_step
+
+EXIT_STOPPED = 75
+
+
+def parse_flags(argv: list[str]) -> flags.FlagValues:
+    """The command line. A mistake in it, or in a config value, is a `UserError`."""
+    values = flags.FlagValues()
+    config_flags.DEFINE_config_file("config", None, "Config file, such as configs/quickstart.py.", flag_values=values)
+    flags.DEFINE_string("workdir", None, "Folder for checkpoints and metrics; an existing run continues.", flag_values=values)
+    flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", flag_values=values)
+    try:
+        rest = values(argv)[1:]
+    except (flags.Error, AttributeError, KeyError, ValueError, TypeError, OSError) as error:
+        raise UserError(" ".join(str(error).split())) from error
+    if values.help:
+        print(f"{__doc__}\n{values.main_module_help() or values.get_help()}")
+        sys.exit(0)
+    if rest:
+        raise UserError(f"{rest[0]}: unknown argument; config values are set as --config.key=value.")
+    for name in ("config", "workdir"):
+        if values[name].value is None:
+            raise UserError(
+                f"--{name} is missing; for example: python train.py --config configs/quickstart.py --workdir runs/first"
+            )
+    return values
+
+
+def training_rows(config: ml_collections.ConfigDict, dataset: ProtAnno, tokenizer: TextTokenizer) -> StreamSource:
+    """What every logical stream is computed from: the clusters' records, the sampler, the tokenizer, the row's shape."""
+    sizes = {cluster: dataset.train_size(cluster) for cluster in dataset.statistics["clusters"]}
+    sampler = make_sampler(sizes, seed=config.seed, **mixture.sampler_options(config.sampling))
+    return StreamSource(
+        records={cluster: dataset.splits[split_name(cluster)] for cluster, size in sizes.items() if size},
+        sampler=sampler,
+        text_tokenizer=tokenizer,
+        masks=MASKS[config.masking.passes],
+        streams=config.data.streams,
+        slots=config.batch.slots,
+        protein_tokens=config.batch.protein_tokens,
+        text_tokens=config.batch.text_tokens,
+        max_protein_tokens=config.tokenizer.max_protein_tokens,
+        max_text_tokens=config.tokenizer.max_text_tokens,
+    )
+
+
+class StopRequest:
+    """Notes SIGTERM and SIGINT so that the loop can save before it ends; a second signal ends the process at once."""
+
+    def __init__(self):
+        self.received = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._receive)
+
+    def _receive(self, number, frame):
+        del frame
+        self.received = True
+        signal.signal(number, signal.SIG_DFL)
+
+
+@command
+def main(argv: list[str]) -> int:
+    # --- Config, hosts, workdir ---
+    values = parse_flags(argv)
+    config, folder = values.config, pathlib.Path(values.workdir)
+    config_lib.check(config)
+    logging.set_verbosity(logging.WARNING)
+    sharding.join_other_hosts()
+    primary = jax.process_index() == 0
+
+    dataset = open_dataset(config.data.dir)
+    tokenizer = TextTokenizer.load(config.tokenizer.text)
+    source = training_rows(config, dataset, tokenizer)
+    hooks = make_hooks(config.evals, dataset)
+
+    lock = workdir.lock(folder) if primary else None
+    workdir.adopt(folder, config.to_dict(), tokenizer, write=lock is not None)
+
+    # --- Mesh, model, optimiser, state: the run's own checkpoint, else config.init, else random ---
+    mesh = sharding.make_mesh(config.mesh.data, config.mesh.fsdp)
+    network = config_lib.model_config(config, text_vocab_size=len(tokenizer.vocabulary))
+    objective = config_lib.objective_config(config)
+    model = ProtCLIPModel(network)
+    streams = sharding.owned_streams(mesh, config.batch.rows, config.data.streams)
+    checkpoints = Checkpoints(folder, keep_best=config.keep_best)
+    stop = StopRequest()
+
+    with jax.set_mesh(mesh):
+        state, optimizer = initial_state(model, config, mesh)
+        restored_step, stream_states = checkpoints.latest_step, None
+        if restored_step is not None:
+            state, stream_states = restored_state(checkpoints, restored_step, state, source.start(0), config.data.streams)
+        step = restored_step or 0
+        train_step = make_train_step(model, objective, optimizer)
+        text_trained = any(path.startswith("text/") for path in state.trainable)
+
+        writer = MetricsWriter(folder, step=step) if primary else None
+        interval = IntervalMetrics()
+        bar = progress(description="training", unit="step", total=config.total_steps, initial=step)
+        pipeline = TrainPipeline(
+            source, rows=config.batch.rows, owned_streams=streams, workers=config.data.workers, states=stream_states
+        )
+        with pipeline, bar:
+            # --- The loop. Its order makes resuming exact: evaluate, save, fetch the next batch, step. ---
+            while True:
+                finished = step >= config.total_steps or stop.received
+                evaluated = {}
+                if step != restored_step and (step % config.eval_every == 0 or finished):
+                    with interval.timed("eval"):
+                        view = ProtCLIP(model, state.params, tokenizer, config=config.to_dict(), mesh=mesh)
+                        for hook in hooks:
+                            evaluated |= hook(view)
+                    if writer:
+                        writer.write(step, {f"eval/{name}": value for name, value in evaluated.items()})
+                if step not in (0, restored_step) and (step % config.checkpoint_every == 0 or finished):
+                    with interval.timed("checkpoint"):
+                        states = sharding.gather_streams(pipeline.states(), config.data.streams)
+                        mrr = evaluated.get("retrieval/mrr")
+                        checkpoints.save(step, params=state.params, optimizer=state.optimizer, data=states, mrr=mrr)
+                if finished:
+                    break
+
+                with interval.timed("input"):
+                    local = pipeline.next()
+                    tokens = flops.count_tokens(local)
+                    batch = sharding.global_batch(local, mesh, config.batch.rows)
+                with interval.timed("step"):
+                    state, metrics = train_step(state, batch)
+                    step += 1
+                    interval.add(metrics, tokens, flops.step_flops(tokens, network, objective, text_trained=text_trained))
+                    if step % config.log_every == 0 or step == config.total_steps:
+                        logged = interval.summary(objective.weights)
+                        if writer:
+                            writer.write(step, logged)
+                        bar.set_postfix(
+                            {"loss": f"{logged['loss']:.3f}", "pairs/s": f"{logged['pairs_per_second']:.0f}"}, refresh=False
+                        )
+                bar.update()
+
+    # --- End: everything on disk before the exit code says so ---
+    checkpoints.close()
+    if writer:
+        writer.close()
+        mixture.write(folder / "mixture.json", source.sampler, pipeline.states())
+    return EXIT_STOPPED if step < config.total_steps else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))
