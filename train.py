@@ -61,7 +61,7 @@ def training_rows(config: ml_collections.ConfigDict, dataset: ProtAnno, tokenize
     sizes = {cluster: dataset.train_size(cluster) for cluster in dataset.statistics["clusters"]}
     sampler = make_sampler(sizes, seed=config.seed, **mixture.sampler_options(config.sampling))
     return StreamSource(
-        records={cluster: dataset.splits[split_name(cluster)] for cluster, size in sizes.items() if size},
+        records={cluster: dataset.splits[split_name(cluster)].without_features() for cluster, size in sizes.items() if size},
         sampler=sampler,
         text_tokenizer=tokenizer,
         masks=MASKS[config.masking.passes],

@@ -67,7 +67,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Loads the checkpoint, runs the evaluations, writes the report."""
     options = parse_arguments(arguments)
     config = read_config(options.checkpoint)
-    trained_on = config["data"]["dir"]
+    trained_on = config.get("data", {}).get("dir")
     data_dir = options.data_dir or (pathlib.Path(trained_on) if trained_on else None)
     if data_dir is None:
         raise UserError(f"{options.checkpoint} does not say what it was trained on; pass --data_dir=DIR, a built dataset.")
@@ -78,7 +78,7 @@ def main(arguments: list[str] | None = None) -> None:
     model, step = load(options.checkpoint, options.step)
 
     run_dataset = dataset if trained_on and data_dir.resolve() == pathlib.Path(trained_on).resolve() else None
-    figures, left_out = training_figures(options.checkpoint, config["evals"], run_dataset)
+    figures, left_out = training_figures(options.checkpoint, config.get("evals", {}), run_dataset)
     sections = {}
     for evaluation in progress(evaluations, description="evaluating", unit="benchmarks"):
         result = evaluation.report(model, control=control)
@@ -93,8 +93,9 @@ def main(arguments: list[str] | None = None) -> None:
         "dataset": str(data_dir),
         "dataset_records": dataset.statistics["records"],
         "dataset_statistics": digest(dataset.statistics),
-        "control": str(options.control) if options.control else None,
     }
+    if options.control:
+        provenance["control"] = str(options.control)
     write_report(output, provenance=provenance, sections=sections, figures=figures, left_out=left_out)
     print(f"wrote {output / 'report.md'}", file=sys.stderr)
 

@@ -136,27 +136,28 @@ def segment_tracks(proteins: Mapping[str, tuple[str, Sequence[Track]]]) -> Figur
 
 def _draw_track(axis, track: Track) -> None:
     colour = PROPERTY_COLOURS.get(track.name, INK)
-    places = np.arange(1, len(track.weights) + 1)
     weights = np.nan_to_num(track.weights)
-    top = max(float(weights.max()), 1e-9) * 1.1
     edges = np.flatnonzero(np.diff(track.marked, prepend=False, append=False))
     for start, end in edges.reshape(-1, 2) + 0.5:
+        # The bars end below the top, where the shading stays visible.
         axis.axvspan(start, end, color=colour, alpha=0.25, linewidth=0)
-    axis.bar(places, weights, width=0.85, color=colour)
-    axis.set(xlim=(0.25, len(places) + 0.75), ylim=(0, top))
+    axis.stairs(weights, np.arange(weights.size + 1) + 0.5, fill=True, color=colour)
+    axis.set(xlim=(0.5, weights.size + 0.5), ylim=(0, max(float(weights.max()), 1e-9) * 1.3))
     axis.set_ylabel(track.name, fontsize=9, rotation=0, ha="right", va="center", color=colour, fontweight="bold")
     axis.yaxis.set_major_locator(MaxNLocator(2))
     tidy(axis)
     axis.grid(visible=False)
-    axis.tick_params(axis="x", length=0)
 
 
 def _label_residues(axis, sequence: str) -> None:
+    axis.set_xticks([1, *range(10, len(sequence) + 1, 10 * (1 + len(sequence) // 250))])
     if len(sequence) > LETTERS_UP_TO:
-        axis.xaxis.set_major_locator(MaxNLocator(12, integer=True))
         return
-    labels = [f"{letter}\n{place}" if place == 1 or place % 10 == 0 else letter for place, letter in enumerate(sequence, 1)]
-    axis.set_xticks(np.arange(1, len(sequence) + 1), labels, fontsize=7, family="monospace")
+    axis.tick_params(axis="x", length=0, pad=12)
+    for place, letter in enumerate(sequence, 1):
+        below = axis.annotate(letter, (place, 0), xytext=(0, -3), textcoords="offset points", ha="center", va="top", fontsize=7)
+        # The space is the padding of the tick labels; measuring every letter for the layout takes seconds.
+        below.set_in_layout(False)
 
 
 def series(metrics: Sequence[Mapping], key: str) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from matplotlib.figure import Figure
 
 from data_pipelines.protanno import ProtAnno
-from data_pipelines.record import Record, property_texts
+from data_pipelines.record import Record, biotext, property_texts
 from eval.evaluation import Evaluation, Model
 from eval.features import annotated_residues
 from eval.figures import Track, segment_tracks
@@ -113,11 +113,10 @@ class SegmentLocalisation(Evaluation):
         if not shown:
             return {}
         weights = model.segments_batch([case.record.sequence for case in shown], [case.texts for case in shown])
-        proteins = {
-            f"{case.record.accession} · {case.texts.get('function', case.record.name)}": (case.record.sequence, tracks)
-            for case, matrix in zip(shown, weights, strict=True)
-            for tracks in [[Track(name, row, case.truth[name]) for name, row in zip(case.texts, matrix, strict=True)]]
-        }
+        proteins = {}
+        for case, matrix in zip(shown, weights, strict=True):
+            tracks = [Track(name, row, case.truth[name]) for name, row in zip(case.texts, matrix, strict=True)]
+            proteins[f"{case.record.accession} · {biotext(case.record)}"] = (case.record.sequence, tracks)
         return {"segments": segment_tracks(proteins)}
 
     def _aurocs(self, model: Model, texts_of: Callable[[Case], dict[str, str]]) -> dict[str, Float[np.ndarray, " N"]]:

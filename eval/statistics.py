@@ -5,6 +5,7 @@ from jaxtyping import Bool, Float
 
 RESAMPLES = 2000
 COVERAGE = 0.95
+DRAWS_AT_ONCE = 2**20
 
 
 def auroc(scores: Float[np.ndarray, " N"], labels: Bool[np.ndarray, " N"]) -> float:
@@ -41,8 +42,13 @@ def bootstrap_interval(
     if numerators.size < 2:
         return float("nan"), float("nan")
     rng = np.random.default_rng(seed)
-    draws = [rng.integers(numerators.size, size=numerators.size) for _ in range(RESAMPLES)]
-    values = [ratio(numerators[draw], denominators[draw]) for draw in draws]
+    values = np.empty(RESAMPLES)
+    # A few resamples at a time: all at once would be gigabytes for a large pool.
+    rows = max(1, DRAWS_AT_ONCE // numerators.size)
+    for start in range(0, RESAMPLES, rows):
+        part = values[start : start + rows]
+        draws = rng.integers(numerators.size, size=(part.size, numerators.size))
+        part[:] = numerators[draws].sum(1) / denominators[draws].sum(1)
     tail = 50 * (1 - COVERAGE)
     low, high = np.percentile(values, (tail, 100 - tail))
     return float(low), float(high)

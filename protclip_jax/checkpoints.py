@@ -49,7 +49,8 @@ class Checkpoints:
         path = self._checkpointer.directory / str(step)
         if not (path / "optimizer").exists():
             raise UserError(
-                f"{path} holds parameters only and cannot be trained further; start a new workdir with --config.init.all={path}."
+                f"{path} holds parameters only and cannot be trained further; "
+                "start a new workdir and name this one in --config.init.all."
             )
         restored = self._checkpointer.load_checkpointables(
             step, {"params": params, "optimizer": optimizer, "data": {"streams": data}}

@@ -1,8 +1,12 @@
+"""Fixtures of the whole suite. Eight virtual devices on the CPU, set before JAX starts."""
+
 import os
 import pathlib
 
 import numpy as np
 import pytest
+
+os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
 
 
 @pytest.fixture(scope="session")
@@ -42,4 +46,19 @@ def real_data() -> pathlib.Path:
     folder = pathlib.Path(os.environ.get("PROTCLIP_REAL_DATA", "../shared/data"))
     if not folder.is_dir():
         pytest.skip(f"{folder} is absent; set PROTCLIP_REAL_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sample_dataset(tmp_path_factory) -> pathlib.Path:
+    """A folder with a small sample in every form: sample.dat.gz, clusters.tsv, protanno/, vocab.txt."""
+    from data_pipelines import build, sample, vocabulary
+
+    folder = tmp_path_factory.mktemp("sample")
+    assert sample.main(["--output", str(folder), "--records", "400"]) == 0
+    built = ["--input", str(folder / "sample.dat.gz"), "--clusters", str(folder / "clusters.tsv")]
+    built += ["--validation_fraction", "0.2", "--test_fraction", "0.2", "--output", str(folder / "protanno")]
+    assert build.main(built) == 0
+    learnt = ["--data_dir", str(folder / "protanno"), "--output", str(folder / "vocab.txt"), "--size", "400"]
+    assert vocabulary.main(learnt) == 0
     return folder

@@ -10,8 +10,9 @@ What becomes of an entry:
 - features: see `feature_table`.
 
 An entry that cannot be read is a Reject: nothing is skipped silently. Biopython's `Bio.SwissProt` was measured against this
-reader (benchmarks/readers.py): it stops at the first broken entry of a file, joins wrapped words with a blank ("HAMAP-
-Rule"), keeps `DE` as one string and no line numbers, and is several times slower.
+reader (benchmarks/readers.py, 1035 real entries): it stops at the first broken entry of a file and loses the rest, joins
+words that a line end divides with a blank ("HAMAP- Rule", in 329 of 2359 texts), tells no line numbers, and takes twice as
+long.
 """
 
 import dataclasses

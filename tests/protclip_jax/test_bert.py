@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax.traverse_util import flatten_dict
 
 from protclip_jax.convert.hf import bert_params
 from protclip_jax.models.bert import Bert, BertConfig
@@ -40,13 +41,16 @@ def random_rows(seed, lengths, width):
 
 def init(config):
     tokens = jnp.zeros((1, 4), jnp.int32)
-    params = Bert(config).init(jax.random.key(0), tokens, tokens, tokens)["params"]
+    params = jax.jit(Bert(config).init)(jax.random.key(0), tokens, tokens, tokens)["params"]
     # Initial kernels of 0.02 leave attention uniform: larger ones make mistakes visible.
     return jax.tree.map(lambda p: p * 8 if p.ndim == 3 else p, params)
 
 
 def run(config, params, *rows):
-    return jax.jit(Bert(config).apply)({"params": params}, *rows)
+    hidden = jax.jit(Bert(config).apply)({"params": params}, *rows)
+    chex.assert_shape(hidden, (*rows[0].shape, config.hidden_size))
+    chex.assert_type(hidden, config.dtype)
+    return np.asarray(hidden, np.float32)
 
 
 @pytest.mark.parametrize(
@@ -65,8 +69,6 @@ def test_equals_huggingface(shape, attention):
     with torch.no_grad():
         output = model(torch.from_numpy(rows[0]).long(), attention_mask=torch.from_numpy(rows[1]).long())
     hidden = run(config, bert_params(tensors, config), *rows)
-    chex.assert_shape(hidden, (4, 64, config.hidden_size))
-    chex.assert_type(hidden, jnp.float32)
     inside = rows[1] > 0
     assert relative_error(hidden[inside], output.last_hidden_state.numpy()[inside]) < 1e-5
 
@@ -75,18 +77,16 @@ def test_equals_huggingface(shape, attention):
 def test_packed_equals_alone(attention):
     config = dataclasses.replace(CONFIG, attention=attention)
     params = init(config)
-    tokens, segment_ids, _ = random_rows(5, [12, 40, 3, 64], 64)
-    texts = [row[ids > 0] for row, ids in zip(tokens, segment_ids, strict=True)]
-    packed = pack(texts, 150, 0)
+    rows = random_rows(5, [12, 40, 3, 64], 64)
+    alone = run(config, params, *rows)
+    packed = pack([row[ids > 0] for row, ids in zip(*rows[:2], strict=True)], 150, 0)
     hidden = run(config, params, *packed)
-    for i, text in enumerate(texts):
-        alone = run(config, params, *pack([text], len(text), 0))
-        assert relative_error(hidden[packed[1] == i + 1], alone[0]) < 1e-5
+    for i in range(4):
+        assert relative_error(hidden[packed[1] == i + 1], alone[i][rows[1][i] > 0]) < 1e-5
 
 
-@pytest.mark.parametrize("remat", ["none", "dots", "full"])
-def test_gradients(remat):
-    """Finite with an empty row, the same under every remat policy, and only token type 0 takes part."""
+def test_gradients():
+    """Finite with an empty row, the same when rematerialised, and only token type 0 takes part."""
     rows = random_rows(7, [20, 30, 0], 30)
 
     def loss(params, config):
@@ -94,11 +94,13 @@ def test_gradients(remat):
         return jnp.sum(jnp.where(rows[1][:, :, None] > 0, jnp.sin(3 * hidden), 0))
 
     gradient = jax.jit(jax.grad(loss), static_argnums=1)
-    gradients = gradient(init(CONFIG), dataclasses.replace(CONFIG, remat=remat))
+    gradients = flatten_dict(gradient(init(CONFIG), CONFIG), sep="/")
+    expected = flatten_dict(gradient(init(CONFIG), dataclasses.replace(CONFIG, remat="full")), sep="/")
     chex.assert_tree_all_finite(gradients)
-    chex.assert_trees_all_close(gradients, gradient(init(CONFIG), CONFIG), rtol=1e-4, atol=1e-4)
-    assert all(np.abs(leaf).max() > 1e-3 for leaf in jax.tree.leaves(gradients))
-    np.testing.assert_array_equal(gradients["token_type_embedding"]["embedding"][1], 0)
+    for path, leaf in gradients.items():
+        assert np.abs(leaf).max() > 1e-3, path
+        assert relative_error(leaf, expected[path]) < 1e-4, path
+    np.testing.assert_array_equal(gradients["token_type_embedding/embedding"][1], 0)
 
 
 def test_bfloat16():
@@ -106,9 +108,8 @@ def test_bfloat16():
     params = init(CONFIG)
     exact = run(CONFIG, params, *rows)
     rough = run(dataclasses.replace(CONFIG, dtype="bfloat16"), params, *rows)
-    chex.assert_type(rough, jnp.bfloat16)
     inside = rows[1] > 0
-    assert 1e-4 < relative_error(rough[inside].astype(jnp.float32), exact[inside]) < 3e-2
+    assert 1e-4 < relative_error(rough[inside], exact[inside]) < 3e-2
 
 
 def test_position_beyond_the_table_is_loud():

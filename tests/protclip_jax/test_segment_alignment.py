@@ -2,7 +2,6 @@ import math
 
 import chex
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -43,7 +42,12 @@ def packed_loss(p, slot_ids, t, logit_scale, hashes, negatives):
 
 
 weights_of = jax.jit(dynamic_segment_weights, static_argnames="theta")
-value_and_gradients = jax.jit(jax.value_and_grad(packed_loss, argnums=(0, 2, 3), has_aux=True), static_argnames="negatives")
+jitted = jax.jit(jax.value_and_grad(packed_loss, argnums=(0, 2, 3), has_aux=True), static_argnames="negatives")
+
+
+def value_and_gradients(*args, negatives):
+    """((sum, count), gradients of the sum by p, t and the log scale), as NumPy arrays."""
+    return jax.device_get(jitted(*args, negatives=negatives))
 
 
 def expected_loss(x, negatives):
@@ -68,7 +72,7 @@ def test_equals_the_formula_in_value_and_gradient(negatives, placement):
     hashes = pack_slots(HASHES, PLACEMENTS[placement])
 
     (total, count), gradients = value_and_gradients(
-        jnp.float32(p), slot_ids, jnp.float32(t), jnp.float32(x["logit_scale"]), hashes, negatives=negatives
+        np.float32(p), slot_ids, np.float32(t), np.float32(x["logit_scale"]), hashes, negatives=negatives
     )
     expected_sum, expected_count = expected_loss(x, negatives)
     assert float(count) == expected_count
@@ -84,7 +88,7 @@ def test_weights_equal_the_formula_and_vanish_elsewhere():
     x = random_inputs(2)
     p, slot_ids, t = packed_inputs(x, "packed")
     hashes = pack_slots(HASHES, PLACEMENTS["packed"])
-    weights = weights_of(jnp.float32(p), slot_ids, jnp.float32(t), hashes != 0, theta=THETA)
+    weights = weights_of(np.float32(p), slot_ids, np.float32(t), hashes != 0, theta=THETA)
     chex.assert_shape(weights, (ROWS, SLOTS, PROPERTIES, LENGTH))
     expected = np.zeros(weights.shape)
     for record, (row, slot) in enumerate(PLACEMENTS["packed"]):
@@ -97,13 +101,13 @@ def test_weights_equal_the_formula_and_vanish_elsewhere():
 
 def test_equal_similarities_give_uniform_weights():
     weights = weights_of(
-        jnp.ones((1, 6, WIDTH)),
-        jnp.array([[0, 1, 1, 1, 1, 0]]),
-        jnp.ones((1, 1, 1, WIDTH)),
-        jnp.ones((1, 1, 1), bool),
+        np.ones((1, 6, WIDTH)),
+        np.array([[0, 1, 1, 1, 1, 0]]),
+        np.ones((1, 1, 1, WIDTH)),
+        np.ones((1, 1, 1), bool),
         theta=THETA,
     )
-    np.testing.assert_allclose(weights[0, 0, 0], [0, 0.25, 0.25, 0.25, 0.25, 0])
+    np.testing.assert_allclose(np.asarray(weights)[0, 0, 0], [0, 0.25, 0.25, 0.25, 0.25, 0])
 
 
 ALL = np.arange(1, 25, dtype=np.uint32).reshape(6, 4)
@@ -128,17 +132,17 @@ def degenerate_loss(case, negatives):
     hashes, fill, residues = DEGENERATE[case]
     shapes = (ROWS, LENGTH, WIDTH), (ROWS, SLOTS, PROPERTIES, WIDTH)
     rng = np.random.default_rng(3)
-    p, t = (jnp.float32(rng.normal(size=shape) if fill is None else np.full(shape, fill)) for shape in shapes)
+    p, t = (np.float32(rng.normal(size=shape) if fill is None else np.full(shape, fill)) for shape in shapes)
     _, slot_ids = pack_tokens([np.zeros((residues, 1))] * 6, PLACEMENTS["packed"])
     hashes = pack_slots(hashes.astype(np.uint32), PLACEMENTS["packed"])
-    return value_and_gradients(p, slot_ids, t, jnp.float32(2.0), hashes, negatives=negatives)
+    return value_and_gradients(p, slot_ids, t, np.float32(2.0), hashes, negatives=negatives)
 
 
 @pytest.mark.parametrize("negatives", NEGATIVES)
 @pytest.mark.parametrize("case", DEGENERATE)
 def test_degenerate_batches_are_finite_in_value_and_gradient(case, negatives):
     (total, count), gradients = degenerate_loss(case, negatives)
-    chex.assert_tree_all_finite((total, gradients))
+    assert all(np.all(np.isfinite(x)) for x in (total, *gradients))
     if case in NO_LOSS:
         assert (float(total), float(count)) == (0.0, 0.0)
         assert not any(np.any(g) for g in gradients)
@@ -165,7 +169,7 @@ def test_scale_is_clamped_to_100():
     p, slot_ids, t = packed_inputs(x, "packed")
     hashes = pack_slots(HASHES, PLACEMENTS["packed"])
     (total, _), gradients = value_and_gradients(
-        jnp.float32(p), slot_ids, jnp.float32(t), jnp.float32(9.0), hashes, negatives="within_record"
+        np.float32(p), slot_ids, np.float32(t), np.float32(9.0), hashes, negatives="within_record"
     )
     expected, _ = expected_loss({**x, "logit_scale": math.log(100)}, "within_record")
     np.testing.assert_allclose(total, expected, rtol=1e-4)
@@ -176,19 +180,20 @@ def test_equals_the_released_model_where_it_follows_the_formula(peer_recording):
     p, t = peer_recording["pda_protein"], peer_recording["pda_text"][:, None]
     residues = peer_recording["pda_fixed_positions"]
     present = np.ones((3, 1, 4), bool)
-    weights = weights_of(p, residues.astype(np.int32), t, present, theta=THETA)[:, 0]
+    weights = weights_of(p, residues.astype(np.int32), t, present, theta=THETA)
 
     similarity = np.einsum("rskd,rld->rkl", np.float64(t), np.float64(p))
     low = np.min(similarity, axis=-1, keepdims=True, where=residues[:, None], initial=np.inf)
     high = np.max(similarity, axis=-1, keepdims=True, where=residues[:, None], initial=-np.inf)
     # At the threshold a weight jumps.
     settled = np.abs((similarity - low) / (high - low) - THETA) > 1e-5
+    weights = np.asarray(weights)[:, 0]
     np.testing.assert_allclose(weights[settled], peer_recording["pda_fixed_weights"][settled], atol=1e-6)
     segments = np.einsum("rkl,rld->rkd", weights, p)
     np.testing.assert_allclose(segments, peer_recording["pda_fixed_segments"], rtol=1e-4, atol=1e-5)
 
     hashes = np.arange(1, 13, dtype=np.uint32).reshape(3, 1, 4)
-    logit_scale = jnp.log(peer_recording["pda_logit_scale"][0])
+    logit_scale = np.log(peer_recording["pda_logit_scale"][0])
     (total, count), _ = value_and_gradients(p, residues.astype(np.int32), t, logit_scale, hashes, negatives="within_record")
     assert float(count) == 3
     np.testing.assert_allclose(total / count, peer_recording["pda_fixed_loss"], rtol=1e-5)

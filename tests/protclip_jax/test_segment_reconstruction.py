@@ -52,7 +52,7 @@ def packed(x, placement):
 
 
 @jax.jit
-def value_and_gradients(x, slot_ids, text_slot_ids, property_ids, targets, mask):
+def jitted(x, slot_ids, text_slot_ids, property_ids, targets, mask):
     """((sum, count), gradients of the sum by everything in x)."""
 
     def loss(x):
@@ -66,6 +66,11 @@ def value_and_gradients(x, slot_ids, text_slot_ids, property_ids, targets, mask)
     return jax.value_and_grad(loss, has_aux=True)(x)
 
 
+def value_and_gradients(*args):
+    """The results of `jitted` as NumPy arrays."""
+    return jax.device_get(jitted(*args))
+
+
 @pytest.mark.parametrize("placement", PLACEMENTS)
 def test_equals_the_formula_in_value_and_gradient(placement):
     x, (targets, masks) = random_inputs(0), random_targets(1)
@@ -77,7 +82,7 @@ def test_equals_the_formula_in_value_and_gradient(placement):
         pack_tokens(values, PLACEMENTS[placement])[0] for values in (properties, targets, masks)
     )
     (total, count), gradients = value_and_gradients(
-        jax.tree.map(jnp.float32, inputs), slot_ids, text_slot_ids, property_ids, packed_targets, packed_masks
+        jax.tree.map(np.float32, inputs), slot_ids, text_slot_ids, property_ids, packed_targets, packed_masks
     )
     assert float(count) == sum(mask.sum() for mask in masks)
     np.testing.assert_allclose(total, expected_loss(x, targets, masks), rtol=1e-5)
@@ -98,7 +103,7 @@ def test_missing_parts_are_finite_in_value_and_gradient(empty):
     targets, masks = (pack_tokens(values, PLACEMENTS["packed"])[0] for values in (targets, masks))
     keep = {"mask": (1, 1, 0), "text": (1, 0, 1), "everything": (0, 0, 0)}[empty]
     (total, count), gradients = value_and_gradients(
-        jax.tree.map(jnp.float32, inputs),
+        jax.tree.map(np.float32, inputs),
         slot_ids * keep[0],
         text_slot_ids * keep[1],
         np.zeros((ROWS, LENGTH), int),
@@ -116,14 +121,21 @@ def test_equals_the_released_model_where_it_follows_the_formula(peer_recording, 
     attention_mask, labels = peer_recording["batch_text_attention_mask"], peer_recording["batch_fragment_masked_labels"]
     protein, text = peer_recording["bsr_protein_projected"], peer_recording["bsr_text_projected"]
     attention = BiotextCrossAttention(protein.shape[-1], attention="dense")
-    params = {"params": peer_params.cross_attention(peer_weights)}
-    attended = attention.apply(params, protein, np.ones(protein.shape[:2], np.int32), text, attention_mask.astype(np.int32))
-    np.testing.assert_allclose(attended, peer_recording["bsr_fixed_fused"], rtol=1e-4, atol=2e-6)
-
-    # It was recorded without the residual: the head reads the attention output alone.
-    params = {"params": peer_params.token_head(peer_weights, "t2p_mlm_head")}
     head = TokenHead(hidden_size=protein.shape[-1], vocab_size=VOCAB)
-    mean = segment_reconstruction(
-        jnp.zeros_like(protein), attended, head=lambda z: head.apply(params, z), targets=labels, mask=labels != -100
-    )
-    np.testing.assert_allclose(mean.value(), peer_recording["bsr_fixed_loss"], rtol=1e-5)
+    attention_params = {"params": peer_params.cross_attention(peer_weights)}
+    head_params = {"params": peer_params.token_head(peer_weights, "t2p_mlm_head")}
+
+    @jax.jit
+    def attended_and_loss(protein, text):
+        slot_ids = jnp.ones(protein.shape[:2], jnp.int32)
+        attended = attention.apply(attention_params, protein, slot_ids, text, attention_mask.astype(np.int32))
+        # It was recorded without the residual: the head reads the attention output alone.
+        no_residual = jnp.zeros_like(protein)
+        mean = segment_reconstruction(
+            no_residual, attended, head=lambda z: head.apply(head_params, z), targets=labels, mask=labels != -100
+        )
+        return attended, mean.value()
+
+    attended, loss = attended_and_loss(protein, text)
+    np.testing.assert_allclose(attended, peer_recording["bsr_fixed_fused"], rtol=1e-4, atol=2e-6)
+    np.testing.assert_allclose(loss, peer_recording["bsr_fixed_loss"], rtol=1e-5)

@@ -1,0 +1,181 @@
+"""Attention block by block: never holds the [Lq, Lk] scores and skips pairs of blocks without a common segment.
+
+The forward pass is the online softmax of FlashAttention (Dao et al. 2022, algorithm 1), the backward pass recomputes the
+weights from the saved log-sum-exp (algorithm 4). Packed rows have few active pairs of blocks, near the diagonal. A loop
+runs over the blocks of one side (queries forwards, keys backwards) and, inside it, another of dynamic length over those
+blocks of the other side that may share a segment, so no step of it is wasted and all shapes are static.
+
+Everything is computed in float32. The contracted axis is last in the left and, in the products of the backward pass,
+next to last in the right operand: XLA:CPU has fast kernels for these forms and is two to three times slower at
+the ones with a transposed left operand.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+BLOCK = 64
+"""Tokens of a block. On a CPU 64 is best for heads of 16 to 512 and rows of 512 to 2048 tokens: half of it pays too much
+for starting each operation, twice of it computes too many pairs of tokens that share no segment."""
+
+MASKED_SCORE = -1e30
+INITIAL_MAX = -1e29
+"""Above `MASKED_SCORE`, so that exp(masked - maximum) is exactly 0 also where all keys so far are masked."""
+NO_KEYS = 1e30
+"""Log-sum-exp of a query without any key: its weights are exp(score - NO_KEYS) = 0 in the backward pass."""
+
+
+class _Blocks(NamedTuple):
+    """Tokens in blocks: [N, H, B, D] for N = rows × blocks of a row."""
+
+    q: Float[Array, "Nq H Bq D"]
+    """Already times 1/√D."""
+    k: Float[Array, "Nk H Bk D"]
+    v: Float[Array, "Nk H Bk D"]
+    q_ids: Int[Array, "Nq Bq"]
+    kv_ids: Int[Array, "Nk Bk"]
+
+
+def attention(
+    q: Float[Array, "R Lq H D"],
+    k: Float[Array, "R Lk H D"],
+    v: Float[Array, "R Lk H D"],
+    *,
+    q_segment_ids: Int[Array, "R Lq"],
+    kv_segment_ids: Int[Array, "R Lk"],
+) -> Float[Array, "R Lq H D"]:
+    """Segment attention, see `protclip_jax.attention.attention`; right for any ids, fast where segments are contiguous.
+
+    Time grows with the number of pairs of blocks whose ranges of non-zero ids overlap. Has reverse-mode gradients
+    (`jax.vjp`), no forward-mode ones.
+    """
+    return _attention(q, k, v, q_segment_ids, kv_segment_ids)
+
+
+@jax.custom_vjp
+def _attention(q, k, v, q_segment_ids, kv_segment_ids):
+    return _forward(q, k, v, q_segment_ids, kv_segment_ids)[0]
+
+
+def _forward(q, k, v, q_segment_ids, kv_segment_ids):
+    """The attention and what the backward pass needs: inputs, output and the log-sum-exp [Nq, H, Bq]."""
+    blocks = _to_blocks(q, k, v, q_segment_ids, kv_segment_ids)
+    neighbours, start, stop = _active_pairs(blocks.q_ids, blocks.kv_ids, rows=q.shape[0])
+    num_blocks, heads, size, dim = blocks.q.shape
+
+    def query_block(i, outputs):
+        q_i, ids_i = blocks.q[i], blocks.q_ids[i]
+
+        def key_block(t, state):
+            maximum, total, weighted = state
+            j = neighbours[t]
+            scores = jnp.einsum("hqd,hkd->hqk", q_i, blocks.k[j])
+            scores = jnp.where(_same_segment(ids_i, blocks.kv_ids[j]), scores, MASKED_SCORE)
+            new_maximum = jnp.maximum(maximum, scores.max(-1))
+            weights = jnp.exp(scores - new_maximum[..., None])
+            decay = jnp.exp(maximum - new_maximum)
+            weighted = weighted * decay[..., None] + jnp.einsum("hqk,hkd->hqd", weights, blocks.v[j])
+            return new_maximum, total * decay + weights.sum(-1), weighted
+
+        nothing = jnp.full((heads, size), INITIAL_MAX), jnp.zeros((heads, size)), jnp.zeros((heads, size, dim))
+        maximum, total, weighted = lax.fori_loop(start[i], stop[i], key_block, nothing)
+        has_keys = total > 0
+        total = jnp.where(has_keys, total, 1.0)
+        log_sum_exp = jnp.where(has_keys, maximum + jnp.log(total), NO_KEYS)
+        out, lse = outputs
+        return out.at[i].set(weighted / total[..., None]), lse.at[i].set(log_sum_exp)
+
+    empty = jnp.zeros(blocks.q.shape), jnp.zeros((num_blocks, heads, size))
+    out, lse = lax.fori_loop(0, num_blocks, query_block, empty)
+    out = _from_blocks(out, q.shape).astype(v.dtype)
+    return out, (q, k, v, q_segment_ids, kv_segment_ids, out, lse)
+
+
+def _backward(saved, d_out):
+    """Gradients of q, k and v; the loop runs over blocks of keys, so that only dq is added up in memory."""
+    q, k, v, q_segment_ids, kv_segment_ids, out, lse = saved
+    blocks = _to_blocks(q, k, v, q_segment_ids, kv_segment_ids)
+    neighbours, start, stop = _active_pairs(blocks.kv_ids, blocks.q_ids, rows=q.shape[0])
+    d_out_blocks = _split(d_out.astype(jnp.float32))
+    # Of the softmax's gradient: per query, Σ_k weight_k · (gradient of weight_k) = output · gradient of the output.
+    delta = (_split(out.astype(jnp.float32)) * d_out_blocks).sum(-1)
+
+    def key_block(j, gradients):
+        k_j, v_j, ids_j = blocks.k[j], blocks.v[j], blocks.kv_ids[j]
+        transposed_k_j = k_j.swapaxes(1, 2)
+
+        def query_block(t, state):
+            dq, dk_j, dv_j = state
+            i = neighbours[t]
+            q_i, d_out_i = blocks.q[i], d_out_blocks[i]
+            scores = jnp.einsum("hkd,hqd->hkq", k_j, q_i)
+            weights = jnp.exp(scores - lse[i][:, None, :])
+            weights = jnp.where(_same_segment(ids_j, blocks.q_ids[i]), weights, 0.0)
+            d_weights = jnp.einsum("hkd,hqd->hkq", v_j, d_out_i)
+            d_scores = weights * (d_weights - delta[i][:, None, :])
+            dq = dq.at[i].add(jnp.einsum("hdk,hkq->hdq", transposed_k_j, d_scores))
+            dk_j += jnp.einsum("hkq,hqd->hkd", d_scores, q_i)
+            dv_j += jnp.einsum("hkq,hqd->hkd", weights, d_out_i)
+            return dq, dk_j, dv_j
+
+        dq, dk, dv = gradients
+        zero = jnp.zeros(k_j.shape)
+        dq, dk_j, dv_j = lax.fori_loop(start[j], stop[j], query_block, (dq, zero, zero))
+        return dq, dk.at[j].set(dk_j), dv.at[j].set(dv_j)
+
+    zero = jnp.zeros(blocks.q.swapaxes(2, 3).shape), jnp.zeros(blocks.k.shape), jnp.zeros(blocks.v.shape)
+    dq, dk, dv = lax.fori_loop(0, blocks.k.shape[0], key_block, zero)
+    dq = _from_blocks(dq.swapaxes(2, 3), q.shape) * q.shape[-1] ** -0.5
+    dk, dv = _from_blocks(dk, k.shape), _from_blocks(dv, v.shape)
+    return dq.astype(q.dtype), dk.astype(k.dtype), dv.astype(v.dtype), None, None
+
+
+_attention.defvjp(_forward, _backward)
+
+
+def _to_blocks(q, k, v, q_segment_ids, kv_segment_ids) -> _Blocks:
+    q, k, v = (_split(x.astype(jnp.float32)) for x in (q * q.shape[-1] ** -0.5, k, v))
+    return _Blocks(q, k, v, *(_split(ids[:, :, None, None])[:, 0, :, 0] for ids in (q_segment_ids, kv_segment_ids)))
+
+
+def _split(x: Array) -> Array:
+    """[R, L, H, D] → [R·n, H, B, D], lengthened with zeros (for ids: padding) to n whole blocks of B tokens."""
+    rows, length, heads, dim = x.shape
+    size = min(BLOCK, 8 * -(-length // 8))
+    x = jnp.pad(x, ((0, 0), (0, -length % size), (0, 0), (0, 0)))
+    return x.reshape(rows, -1, size, heads, dim).swapaxes(2, 3).reshape(-1, heads, size, dim)
+
+
+def _from_blocks(x: Float[Array, "N H B D"], shape: tuple[int, ...]) -> Float[Array, "R L H D"]:
+    """The inverse of `_split` for an array of `shape`."""
+    rows, length, heads, dim = shape
+    x = x.reshape(rows, -1, *x.shape[1:]).swapaxes(2, 3)
+    return x.reshape(rows, -1, heads, dim)[:, :length]
+
+
+def _active_pairs(
+    ids: Int[Array, "N B"], other_ids: Int[Array, "M C"], *, rows: int
+) -> tuple[Int[Array, "P"], Int[Array, "N"], Int[Array, "N"]]:
+    """For each block, the blocks on the other side of the same row whose range of non-zero ids overlaps its own.
+
+    Returns `neighbours`, `start` and `stop`: block i's are neighbours[start[i]:stop[i]], indices into the M blocks.
+    """
+
+    def id_range(ids):
+        ids = ids.reshape(rows, -1, ids.shape[-1])
+        return jnp.where(ids == 0, jnp.iinfo(ids.dtype).max, ids).min(-1), ids.max(-1)
+
+    (low, high), (other_low, other_high) = id_range(ids), id_range(other_ids)
+    active = (low[:, :, None] <= other_high[:, None, :]) & (other_low[:, None, :] <= high[:, :, None])
+    row, _, other = jnp.nonzero(active, size=active.size, fill_value=0)
+    stop = jnp.cumsum(active.sum(-1).ravel())
+    start = jnp.concatenate([jnp.zeros_like(stop[:1]), stop[:-1]])
+    return row * active.shape[2] + other, start, stop
+
+
+def _same_segment(ids: Int[Array, "B"], other_ids: Int[Array, "C"]) -> Array:
+    """bool [B, C]: both tokens belong to one segment, which is not padding."""
+    return (ids[:, None] == other_ids[None, :]) & (ids[:, None] != 0)

@@ -1,0 +1,26 @@
+"""Attention with the whole [Lq, Lk] score matrix in memory: the reference, left to XLA."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+MASKED_SCORE = -1e30
+"""Score of a pair that must not attend: finite, so that a query without any key stays free of NaN."""
+
+
+def attention(
+    q: Float[Array, "R Lq H D"],
+    k: Float[Array, "R Lk H D"],
+    v: Float[Array, "R Lk H D"],
+    *,
+    q_segment_ids: Int[Array, "R Lq"],
+    kv_segment_ids: Int[Array, "R Lk"],
+) -> Float[Array, "R Lq H D"]:
+    """Segment attention, see `protclip_jax.attention.attention`; time and memory grow with Lq·Lk."""
+    scores = jnp.einsum("rqhd,rkhd->rhqk", q, k, preferred_element_type=jnp.float32) * q.shape[-1] ** -0.5
+    mask = (q_segment_ids[:, :, None] == kv_segment_ids[:, None, :]) & (q_segment_ids[:, :, None] != 0)
+    mask = mask[:, None]
+    weights = jax.nn.softmax(jnp.where(mask, scores, MASKED_SCORE), axis=-1)
+    # A query without keys has uniform weights here; the second mask turns them, and their gradient, into 0.
+    weights = jnp.where(mask, weights, 0.0)
+    return jnp.einsum("rhqk,rkhd->rqhd", weights.astype(v.dtype), v)

@@ -1,0 +1,164 @@
+"""`train.py` as a user runs it, on a small sample: what it writes, how it resumes, and how it refuses."""
+
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+from orbax.checkpoint import v1 as ocp
+
+import train
+from protclip_jax import workdir as workdir_lib
+
+TINY = [
+    "--config.total_steps=4",
+    "--config.log_every=1",
+    "--config.eval_every=2",
+    "--config.checkpoint_every=2",
+    "--config.batch.rows=8",
+    "--config.batch.slots=4",
+    "--config.data.streams=4",
+    "--config.evals.retrieval.pool=16",
+    "--config.model.protein.num_layers=1",
+    "--config.model.protein.hidden_size=32",
+    "--config.model.protein.intermediate_size=64",
+    "--config.model.text.hidden_size=32",
+    "--config.model.text.intermediate_size=64",
+    "--config.model.projection_dim=16",
+    "--config.model.num_prototypes=8",
+]
+
+
+def arguments(sample_dataset, workdir, *more):
+    data = [f"--config.data.dir={sample_dataset}/protanno", f"--config.tokenizer.text={sample_dataset}/vocab.txt"]
+    return ["train.py", "--config", "configs/quickstart.py", "--workdir", str(workdir), *data, *TINY, *more]
+
+
+@pytest.fixture(scope="module")
+def finished(sample_dataset, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("run") / "workdir"
+    assert train.main(arguments(sample_dataset, workdir)) == 0
+    return workdir
+
+
+def records(workdir):
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+def contents(workdir, step):
+    loaded = ocp.load_checkpointables(workdir.absolute() / "checkpoints" / str(step))
+    return {name: loaded[name] for name in ("params", "optimizer", "data")}
+
+
+def test_a_run_leaves_a_complete_workdir(finished):
+    metadata = json.loads((finished / "config.json").read_text())
+    assert metadata["format_version"] == 1
+    assert metadata["config"]["total_steps"] == 4
+    for name in ("protein/vocab.txt", "text/vocab.txt"):
+        assert (finished / "tokenizers" / name).is_file()
+    assert sorted(path.name for path in (finished / "checkpoints/4").iterdir() if path.is_dir()) >= [
+        "data",
+        "optimizer",
+        "params",
+    ]
+    logged = [record for record in records(finished) if "loss" in record]
+    assert [record["step"] for record in logged] == [1, 2, 3, 4]
+    wanted = {"loss/gc", "loss/bsr", "loss/mlm", "loss/pda", "pairs_per_second", "tokens_per_second", "padding_fraction", "mfu"}
+    assert wanted <= logged[-1].keys()
+    evaluated = [record["step"] for record in records(finished) if "eval/retrieval/mrr" in record]
+    assert evaluated == [0, 2, 4]
+    mixture = json.loads((finished / "mixture.json").read_text())
+    assert mixture["total"] == sum(cluster["drawn"] for cluster in mixture["clusters"].values()) > 0
+
+
+def test_a_resumed_run_is_bit_identical(finished, sample_dataset, tmp_path):
+    workdir = tmp_path / "resumed"
+    shutil.copytree(finished, workdir)
+    shutil.rmtree(workdir / "checkpoints" / "4")
+    assert train.main(arguments(sample_dataset, workdir)) == 0
+    expected, got = contents(finished, 4), contents(workdir, 4)
+    jax.tree.map(np.testing.assert_array_equal, expected, got)
+
+    def lasting(run):
+        timed = ("seconds/", "pairs_per_second", "tokens_per_second")
+        return [{k: v for k, v in record.items() if not k.startswith(timed)} for record in records(run)]
+
+    assert lasting(workdir) == lasting(finished)
+
+
+def test_a_finished_run_does_nothing_more(finished, sample_dataset):
+    before = (finished / "metrics.jsonl").read_bytes()
+    assert train.main(arguments(sample_dataset, finished)) == 0
+    assert (finished / "metrics.jsonl").read_bytes() == before
+
+
+def test_towers_start_from_a_checkpoint(finished, sample_dataset, tmp_path):
+    workdir = tmp_path / "run"
+    more = [f"--config.init.protein={finished}", "--config.total_steps=2", "--config.optimizer.learning_rate=0.0"]
+    assert train.main(arguments(sample_dataset, workdir, *more)) == 0
+    source, ours = contents(finished, 4)["params"], contents(workdir, 2)["params"]
+    np.testing.assert_array_equal(
+        ours["protein"]["token_embedding"]["embedding"], source["protein"]["token_embedding"]["embedding"]
+    )
+    assert np.abs(ours["text"]["token_embedding"]["embedding"] - source["text"]["token_embedding"]["embedding"]).max() > 0
+
+
+def refused(capsys, argv):
+    """The one sentence on stderr of a command that the user got wrong."""
+    capsys.readouterr()
+    assert train.main(argv) == 2
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    (line,) = [line for line in error.splitlines() if line.startswith("error: ")]
+    return line
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (["--config.totl_steps=3"], "total_steps"),
+        (["--config.total_steps=many"], "total_steps"),
+        (["--config.sampling.sources.genbank=1"], "genbank"),
+        (["--bogus=1"], "bogus"),
+        (["extra"], "extra"),
+        (["--config.data.dir=/nowhere"], "/nowhere does not exist"),
+        (["--config.tokenizer.text=/nowhere/vocab.txt"], "/nowhere/vocab.txt"),
+        (["--config.evals.retrieval.split=holdout"], "holdout"),
+        (["--config.batch.rows=6"], "batch.rows"),
+        (["--config.checkpoint_every=3"], "checkpoint_every"),
+        (["--config.optimizer.schedule=step"], "schedule"),
+        (["--config.model.attention=fast"], "fast"),
+        (["--config.pda.negatives=none"], "none"),
+        (["--config.masking.passes=twice"], "twice"),
+    ],
+)
+def test_mistakes_get_one_sentence(capsys, sample_dataset, tmp_path, more, told):
+    assert told in refused(capsys, arguments(sample_dataset, tmp_path / "run", *more))
+
+
+def test_missing_flags_and_files(capsys, tmp_path):
+    assert "--config" in refused(capsys, ["train.py", "--workdir", str(tmp_path)])
+    assert "--workdir" in refused(capsys, ["train.py", "--config", "configs/quickstart.py"])
+    assert "nowhere.py" in refused(capsys, ["train.py", "--config", "nowhere.py", "--workdir", str(tmp_path)])
+    assert "data.dir is not set" in refused(
+        capsys, ["train.py", "--config", "configs/quickstart.py", "--workdir", str(tmp_path)]
+    )
+
+
+def test_a_workdir_of_another_config_is_refused(capsys, finished, sample_dataset):
+    line = refused(capsys, arguments(sample_dataset, finished, "--config.model.projection_dim=32"))
+    assert "model.projection_dim was 16, now 32" in line
+
+
+def test_a_workdir_in_use_is_refused(capsys, sample_dataset, tmp_path):
+    with workdir_lib.lock(tmp_path / "run"):
+        assert "in use" in refused(capsys, arguments(sample_dataset, tmp_path / "run"))
+
+
+def test_a_checkpoint_of_parameters_only_is_not_trained(capsys, finished, sample_dataset, tmp_path):
+    workdir = tmp_path / "params_only"
+    shutil.copytree(finished, workdir)
+    shutil.rmtree(workdir / "checkpoints/2", ignore_errors=True)
+    shutil.rmtree(workdir / "checkpoints/4/optimizer")
+    assert "parameters only" in refused(capsys, arguments(sample_dataset, workdir))
