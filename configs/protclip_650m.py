@@ -38,8 +38,8 @@ def get_config() -> ConfigDict:
 
     config.model = ConfigDict(
         dict(
-            protein=dict(num_layers=33, hidden_size=1280, num_heads=20, intermediate_size=5120),
-            text=dict(num_layers=12, hidden_size=768, num_heads=12, intermediate_size=3072),
+            protein=dict(num_layers=33, hidden_size=1280, num_heads=20, intermediate_size=5120, initializer_range=0.02),
+            text=dict(num_layers=12, hidden_size=768, num_heads=12, intermediate_size=3072, initializer_range=0.02),
             projection_dim=512,
             num_prototypes=512,
             prototype_temperature=0.9,

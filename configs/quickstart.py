@@ -19,7 +19,8 @@ def get_config() -> ConfigDict:
     config.masking.passes = "shared"
     config.evals.retrieval.pool = 256
 
-    small = dict(num_layers=3, hidden_size=96, num_heads=4, intermediate_size=384)
+    # Towers that start from random weights this narrow need a larger start than a pretrained one's 0.02.
+    small = dict(num_layers=3, hidden_size=96, num_heads=4, intermediate_size=384, initializer_range=0.1)
     config.model.protein.update(small)
     config.model.text.update(dict(small, num_layers=1))
     config.model.update(projection_dim=96, num_prototypes=96, dtype="float32", remat="none")

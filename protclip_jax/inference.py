@@ -32,6 +32,8 @@ from protclip_jax.objectives.segment_alignment import dynamic_segment_weights
 SLOTS = 16
 ROWS = 8
 MIN_ROW_TOKENS = 256
+RESIDUES = slice(protein_tokenizer.VOCABULARY.index("L"), protein_tokenizer.VOCABULARY.index("O") + 1)
+"""Ids of the amino-acid letters, which `recover` chooses from."""
 
 
 class ProtCLIP:
@@ -228,6 +230,7 @@ def _recover(model: ProtCLIPModel, params: Mapping, batch: Batch) -> jax.Array:
         text = m.encode_text(batch.text_tokens, batch.text_segment_ids, batch.text_positions)
         protein = m.project_protein_tokens(hidden)
         attended = m.attend_to_biotext(protein, batch.protein_slot_ids, m.project_text_tokens(text), batch.text_slot_ids)
-        return jnp.argmax(m.predict_reconstruction(protein + attended), axis=-1)
+        logits = m.predict_reconstruction(protein + attended)
+        return RESIDUES.start + jnp.argmax(logits[:, :, RESIDUES], axis=-1)
 
     return _everywhere(model.apply({"params": params}, method=run))

@@ -102,8 +102,10 @@ def owned_streams(mesh: Mesh, rows: int, streams: int) -> list[int]:
     """The logical streams this process feeds: batch position p belongs to stream p // (rows / streams).
 
     Raises:
-      UserError: a stream's rows would be split between processes.
+      UserError: the rows do not divide among the streams, or a stream's rows would be split between processes.
     """
+    if rows % streams:
+        raise UserError(f"batch.rows={rows} must be a multiple of data.streams={streams}.")
     per_stream = rows // streams
     owned = owned_rows(mesh, rows)
     of_host = sorted({row // per_stream for row in owned})

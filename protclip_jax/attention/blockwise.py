@@ -2,20 +2,20 @@
 
 The forward pass is the online softmax of FlashAttention (Dao et al. 2022, algorithm 1), the backward pass recomputes the
 weights from the saved log-sum-exp (algorithm 4). Packed rows have few active pairs of blocks, near the diagonal. A loop
-runs over the blocks of one side (queries forwards, keys backwards) and, inside it, another of dynamic length over those
-blocks of the other side that may share a segment, so no step of it is wasted and all shapes are static.
+runs over the blocks of one side (queries forwards, keys backwards) and, inside it, another over just those blocks of the
+other side that may share a segment: its length is dynamic, all shapes are static.
 
-Everything is computed in float32. The contracted axis is last in the left and, in the products of the backward pass,
-next to last in the right operand: XLA:CPU has fast kernels for these forms and is two to three times slower at
-the ones with a transposed left operand.
+Everything is computed in float32. The backward pass holds scores as [keys, queries] and dq as [D, queries]: so every
+product contracts the last axis of its left operand, and XLA:CPU is about twice as slow at products that do not.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 BLOCK = 64
 """Tokens of a block. On a CPU 64 is best for heads of 16 to 512 and rows of 512 to 2048 tokens: half of it pays too much
@@ -63,15 +63,14 @@ def _attention(q, k, v, q_segment_ids, kv_segment_ids):
 def _forward(q, k, v, q_segment_ids, kv_segment_ids):
     """The attention and what the backward pass needs: inputs, output and the log-sum-exp [Nq, H, Bq]."""
     blocks = _to_blocks(q, k, v, q_segment_ids, kv_segment_ids)
-    neighbours, start, stop = _active_pairs(blocks.q_ids, blocks.kv_ids, rows=q.shape[0])
+    active = _active_pairs(blocks.q_ids, blocks.kv_ids, rows=q.shape[0])
     num_blocks, heads, size, dim = blocks.q.shape
 
     def query_block(i, outputs):
         q_i, ids_i = blocks.q[i], blocks.q_ids[i]
 
-        def key_block(t, state):
+        def key_block(j, state):
             maximum, total, weighted = state
-            j = neighbours[t]
             scores = jnp.einsum("hqd,hkd->hqk", q_i, blocks.k[j])
             scores = jnp.where(_same_segment(ids_i, blocks.kv_ids[j]), scores, MASKED_SCORE)
             new_maximum = jnp.maximum(maximum, scores.max(-1))
@@ -81,7 +80,7 @@ def _forward(q, k, v, q_segment_ids, kv_segment_ids):
             return new_maximum, total * decay + weights.sum(-1), weighted
 
         nothing = jnp.full((heads, size), INITIAL_MAX), jnp.zeros((heads, size)), jnp.zeros((heads, size, dim))
-        maximum, total, weighted = lax.fori_loop(start[i], stop[i], key_block, nothing)
+        maximum, total, weighted = _over_active(active, i, key_block, nothing)
         has_keys = total > 0
         total = jnp.where(has_keys, total, 1.0)
         log_sum_exp = jnp.where(has_keys, maximum + jnp.log(total), NO_KEYS)
@@ -98,7 +97,7 @@ def _backward(saved, d_out):
     """Gradients of q, k and v; the loop runs over blocks of keys, so that only dq is added up in memory."""
     q, k, v, q_segment_ids, kv_segment_ids, out, lse = saved
     blocks = _to_blocks(q, k, v, q_segment_ids, kv_segment_ids)
-    neighbours, start, stop = _active_pairs(blocks.kv_ids, blocks.q_ids, rows=q.shape[0])
+    active = _active_pairs(blocks.kv_ids, blocks.q_ids, rows=q.shape[0])
     d_out_blocks = _split(d_out.astype(jnp.float32))
     # Of the softmax's gradient: per query, Σ_k weight_k · (gradient of weight_k) = output · gradient of the output.
     delta = (_split(out.astype(jnp.float32)) * d_out_blocks).sum(-1)
@@ -107,9 +106,8 @@ def _backward(saved, d_out):
         k_j, v_j, ids_j = blocks.k[j], blocks.v[j], blocks.kv_ids[j]
         transposed_k_j = k_j.swapaxes(1, 2)
 
-        def query_block(t, state):
+        def query_block(i, state):
             dq, dk_j, dv_j = state
-            i = neighbours[t]
             q_i, d_out_i = blocks.q[i], d_out_blocks[i]
             scores = jnp.einsum("hkd,hqd->hkq", k_j, q_i)
             weights = jnp.exp(scores - lse[i][:, None, :])
@@ -123,7 +121,7 @@ def _backward(saved, d_out):
 
         dq, dk, dv = gradients
         zero = jnp.zeros(k_j.shape)
-        dq, dk_j, dv_j = lax.fori_loop(start[j], stop[j], query_block, (dq, zero, zero))
+        dq, dk_j, dv_j = _over_active(active, j, query_block, (dq, zero, zero))
         return dq, dk.at[j].set(dk_j), dv.at[j].set(dv_j)
 
     zero = jnp.zeros(blocks.q.swapaxes(2, 3).shape), jnp.zeros(blocks.k.shape), jnp.zeros(blocks.v.shape)
@@ -137,8 +135,10 @@ _attention.defvjp(_forward, _backward)
 
 
 def _to_blocks(q, k, v, q_segment_ids, kv_segment_ids) -> _Blocks:
-    q, k, v = (_split(x.astype(jnp.float32)) for x in (q * q.shape[-1] ** -0.5, k, v))
-    return _Blocks(q, k, v, *(_split(ids[:, :, None, None])[:, 0, :, 0] for ids in (q_segment_ids, kv_segment_ids)))
+    q, k, v = (_split(x.astype(jnp.float32)) for x in (q, k, v))
+    return _Blocks(
+        q * q.shape[-1] ** -0.5, k, v, *(_split(ids[:, :, None, None])[:, 0, :, 0] for ids in (q_segment_ids, kv_segment_ids))
+    )
 
 
 def _split(x: Array) -> Array:
@@ -156,26 +156,33 @@ def _from_blocks(x: Float[Array, "N H B D"], shape: tuple[int, ...]) -> Float[Ar
     return x.reshape(rows, -1, heads, dim)[:, :length]
 
 
-def _active_pairs(
-    ids: Int[Array, "N B"], other_ids: Int[Array, "M C"], *, rows: int
-) -> tuple[Int[Array, "P"], Int[Array, "N"], Int[Array, "N"]]:
-    """For each block, the blocks on the other side of the same row whose range of non-zero ids overlaps its own.
-
-    Returns `neighbours`, `start` and `stop`: block i's are neighbours[start[i]:stop[i]], indices into the M blocks.
-    """
+def _active_pairs(ids: Int[Array, "N B"], other_ids: Int[Array, "M C"], *, rows: int) -> Bool[Array, "R n m"]:
+    """Which blocks of a row meet which of the other side: their ranges of non-zero ids overlap."""
 
     def id_range(ids):
         ids = ids.reshape(rows, -1, ids.shape[-1])
         return jnp.where(ids == 0, jnp.iinfo(ids.dtype).max, ids).min(-1), ids.max(-1)
 
     (low, high), (other_low, other_high) = id_range(ids), id_range(other_ids)
-    active = (low[:, :, None] <= other_high[:, None, :]) & (other_low[:, None, :] <= high[:, :, None])
-    row, _, other = jnp.nonzero(active, size=active.size, fill_value=0)
-    stop = jnp.cumsum(active.sum(-1).ravel())
-    start = jnp.concatenate([jnp.zeros_like(stop[:1]), stop[:-1]])
-    return row * active.shape[2] + other, start, stop
+    return (low[:, :, None] <= other_high[:, None, :]) & (other_low[:, None, :] <= high[:, :, None])
 
 
-def _same_segment(ids: Int[Array, "B"], other_ids: Int[Array, "C"]) -> Array:
-    """bool [B, C]: both tokens belong to one segment, which is not padding."""
+def _over_active(active: Bool[Array, "R n m"], block: Int[Array, ""], body: Callable, state):
+    """`state` after `body(other, state)` for each block `other` (of R·m) that `block` (of R·n) meets, in ascending order."""
+    row, place = jnp.divmod(block, active.shape[1])
+    met, others = active[row, place], active.shape[2]
+    index = jnp.arange(others)
+
+    def first_met_after(other):
+        return jnp.where(met & (index > other), index, others).min()
+
+    def step(carry):
+        other, state = carry
+        return first_met_after(other), body(row * others + other, state)
+
+    return lax.while_loop(lambda carry: carry[0] < others, step, (first_met_after(-1), state))[1]
+
+
+def _same_segment(ids: Int[Array, "B"], other_ids: Int[Array, "C"]) -> Bool[Array, "B C"]:
+    """Which pairs of tokens belong to one segment that is not padding."""
     return (ids[:, None] == other_ids[None, :]) & (ids[:, None] != 0)

@@ -15,9 +15,6 @@ from jaxtyping import Array, Float, Int
 from data_pipelines.errors import UserError
 from protclip_jax.attention import attention
 
-INITIALIZER = nn.initializers.truncated_normal(0.02)
-"""Kernels and embeddings of both encoders start from it; biases start at 0."""
-
 REMAT_POLICIES = {
     "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
     "full": jax.checkpoint_policies.nothing_saveable,
@@ -32,6 +29,7 @@ class EncoderConfig:
     Attributes:
       attention: implementation, see `protclip_jax.attention`.
       dtype: compute dtype, 'float32' | 'bfloat16'.
+      initializer_range: standard deviation that kernels and embeddings start with; biases start at 0.
       remat: 'none' keeps all activations for the backward pass, 'dots' the results of products with weights, 'full'
         only each layer's input.
     """
@@ -42,6 +40,7 @@ class EncoderConfig:
     intermediate_size: int
     vocab_size: int
     layer_norm_eps: float
+    initializer_range: float = 0.02
     attention: str = "blockwise"
     dtype: str = "float32"
     remat: str = "none"
@@ -57,6 +56,11 @@ class EncoderConfig:
     @property
     def head_dim(self) -> int:
         return self.hidden_size // self.num_heads
+
+    @property
+    def initializer(self) -> nn.initializers.Initializer:
+        """Of kernels and embeddings."""
+        return nn.initializers.truncated_normal(self.initializer_range)
 
 
 @jax.custom_jvp
@@ -89,22 +93,22 @@ def layer_norm(config: EncoderConfig, name: str) -> nn.LayerNorm:
 
 def embedding(config: EncoderConfig, rows: int, name: str) -> nn.Embed:
     """A table [rows, hidden_size] looked up in float32; an index outside it gives NaN."""
-    return nn.Embed(rows, config.hidden_size, embedding_init=INITIALIZER, name=name)
+    return nn.Embed(rows, config.hidden_size, embedding_init=config.initializer, name=name)
 
 
 class Dense(nn.Module):
-    """x·kernel + bias with kernel [in, features], in `dtype`."""
+    """x·kernel + bias with kernel [in, features], in the config's `dtype`."""
 
+    config: EncoderConfig
     features: int
-    dtype: str
 
     @nn.compact
     def __call__(self, x: Float[Array, "... in"]) -> Float[Array, "... features"]:
-        kernel = self.param("kernel", INITIALIZER, (x.shape[-1], self.features))
+        kernel = self.param("kernel", self.config.initializer, (x.shape[-1], self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         # On a matrix, because XLA:CPU transposes the gradient of a 3-D product by copying it: twice the time.
-        flat = x.reshape(-1, x.shape[-1]).astype(self.dtype)
-        y = flat @ kernel.astype(self.dtype) + bias.astype(self.dtype)
+        flat = x.reshape(-1, x.shape[-1]).astype(self.config.dtype)
+        y = flat @ kernel.astype(self.config.dtype) + bias.astype(self.config.dtype)
         return y.reshape(*x.shape[:-1], self.features)
 
 
@@ -121,13 +125,13 @@ class SelfAttention(nn.Module):
         rotary: tuple[Float[Array, "R L 1 half"], Float[Array, "R L 1 half"]] | None = None,
     ) -> Float[Array, "R L D"]:
         config = self.config
-        qkv = Dense(3 * config.hidden_size, config.dtype, name="qkv")(x)
+        qkv = Dense(config, 3 * config.hidden_size, name="qkv")(x)
         heads = (*x.shape[:2], config.num_heads, config.head_dim)
         q, k, v = (part.reshape(heads) for part in jnp.split(qkv, 3, axis=-1))
         if rotary is not None:
             q, k = rotate(q, *rotary), rotate(k, *rotary)
         context = attention(q, k, v, q_segment_ids=segment_ids, kv_segment_ids=segment_ids, implementation=config.attention)
-        return Dense(config.hidden_size, config.dtype, name="output")(context.reshape(x.shape))
+        return Dense(config, config.hidden_size, name="output")(context.reshape(x.shape))
 
 
 def rotary_angles(
@@ -155,8 +159,8 @@ class FeedForward(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "R L D"]) -> Float[Array, "R L D"]:
         config = self.config
-        hidden = gelu(Dense(config.intermediate_size, config.dtype, name="input")(x))
-        return Dense(config.hidden_size, config.dtype, name="output")(hidden)
+        hidden = gelu(Dense(config, config.intermediate_size, name="input")(x))
+        return Dense(config, config.hidden_size, name="output")(hidden)
 
 
 def scanned(layer: type[nn.Module], config: EncoderConfig, name: str) -> nn.Module:

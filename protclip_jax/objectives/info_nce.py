@@ -13,7 +13,7 @@ MAX_SCALE = 100.0
 """Upper bound of every contrastive scale (inverse temperature), as in CLIP."""
 
 NO_NEGATIVES = -1e30
-"""Log of an empty sum. Finite, so that differences and gradients of masked entries stay finite (−inf − −inf is NaN)."""
+"""Log of an empty sum. Finite: with −inf the backward pass of an empty row computes 0/0 on its way (`jax_debug_nans` stops)."""
 
 
 def inverse_temperature(logit_scale: Float[Array, ""]) -> Float[Array, ""]:

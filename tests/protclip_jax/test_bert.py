@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 
 import chex
 import jax
@@ -11,7 +12,9 @@ from protclip_jax.convert.hf import bert_params
 from protclip_jax.models.bert import Bert, BertConfig
 from tests.protclip_jax.hf_weights import pack, random_tensors, relative_error, rows_of
 
-CONFIG = BertConfig(num_layers=2, hidden_size=32, num_heads=4, intermediate_size=80, vocab_size=60, max_positions=64)
+CONFIG = BertConfig(
+    num_layers=2, hidden_size=32, num_heads=4, intermediate_size=80, vocab_size=60, max_positions=64, attention="dense"
+)
 
 
 def hf_model(config, seed):
@@ -46,8 +49,13 @@ def init(config):
     return jax.tree.map(lambda p: p * 8 if p.ndim == 3 else p, params)
 
 
+@functools.partial(jax.jit, static_argnames="config")
+def forward(config, params, *rows):
+    return Bert(config).apply({"params": params}, *rows)
+
+
 def run(config, params, *rows):
-    hidden = jax.jit(Bert(config).apply)({"params": params}, *rows)
+    hidden = forward(config, params, *rows)
     chex.assert_shape(hidden, (*rows[0].shape, config.hidden_size))
     chex.assert_type(hidden, config.dtype)
     return np.asarray(hidden, np.float32)

@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 
 import chex
 import jax
@@ -13,7 +14,7 @@ from protclip_jax.convert.hf import esm2_params
 from protclip_jax.models.esm2 import ESM2, ESM2Config, esm2_config, token_dropout_scale
 from tests.protclip_jax.hf_weights import pack, random_tensors, relative_error, rows_of
 
-CONFIG = ESM2Config(num_layers=2, hidden_size=32, num_heads=4, intermediate_size=80)
+CONFIG = ESM2Config(num_layers=2, hidden_size=32, num_heads=4, intermediate_size=80, attention="dense")
 
 
 def hf_model(config, seed):
@@ -64,9 +65,14 @@ def init(config):
     return jax.tree.map(lambda p: p * 8 if p.ndim == 3 else p, params)
 
 
-def run(config, params, tokens, segment_ids, positions, num_segments=1):
-    hidden = jax.jit(ESM2(config).apply, static_argnums=4)({"params": params}, tokens, segment_ids, positions, num_segments)
-    chex.assert_shape(hidden, (*tokens.shape, config.hidden_size))
+@functools.partial(jax.jit, static_argnames=("config", "num_segments"))
+def forward(config, params, *rows, num_segments):
+    return ESM2(config).apply({"params": params}, *rows, num_segments)
+
+
+def run(config, params, *rows, num_segments=1):
+    hidden = forward(config, params, *rows, num_segments=num_segments)
+    chex.assert_shape(hidden, (*rows[0].shape, config.hidden_size))
     chex.assert_type(hidden, config.dtype)
     return np.asarray(hidden, np.float32)
 
@@ -153,14 +159,15 @@ def test_gradients():
         return jnp.sum(jnp.where(segment_ids[:, :, None] > 0, jnp.sin(3 * hidden), 0))
 
     gradient = jax.jit(jax.grad(loss), static_argnums=1)
-    expected = gradient(init(CONFIG), CONFIG)
+    params = init(CONFIG)
+    expected = flatten_dict(gradient(params, CONFIG), sep="/")
     chex.assert_tree_all_finite(expected)
-    for remat in ("dots", "full"):
-        gradients = gradient(init(CONFIG), dataclasses.replace(CONFIG, remat=remat))
+    for changes in ({"remat": "dots", "attention": "blockwise"}, {"remat": "full"}):
+        gradients = flatten_dict(gradient(params, dataclasses.replace(CONFIG, **changes)), sep="/")
         np.testing.assert_array_equal(gradients.pop("rotary_inv_freq"), 0)
-        for path, leaf in flatten_dict(gradients, sep="/").items():
+        for path, leaf in gradients.items():
             assert np.abs(leaf).max() > 1e-3, path
-            assert relative_error(leaf, flatten_dict(expected, sep="/")[path]) < 1e-4, path
+            assert relative_error(leaf, expected[path]) < 1e-4, path
 
 
 def test_bfloat16():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from protclip_jax.objectives.global_contrastive import duplicate_pairs, global_contrastive
+from protclip_jax.objectives.info_nce import log_sum_negatives, symmetric_info_nce
 from tests.protclip_jax import numpy_reference as reference
 
 RECORDS, WIDTH, NUM_SLOTS = 6, 8, 10
@@ -83,6 +84,14 @@ def test_without_negatives_the_loss_is_zero_and_so_is_every_gradient(slots):
     value, gradients = jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2)))(embeddings, embeddings, np.float32(2.0))
     assert float(value) == 0.0
     assert not any(np.any(np.asarray(g)) for g in gradients)
+
+
+def test_no_intermediate_of_the_backward_pass_is_nan_without_negatives():
+    def loss(logits):
+        return jnp.sum(symmetric_info_nce(jnp.zeros(2), *log_sum_negatives(logits, jnp.zeros((2, 2), bool))))
+
+    with jax.debug_nans(True):
+        assert not np.any(np.asarray(jax.grad(loss)(np.ones((2, 2), np.float32))))
 
 
 def test_equal_embeddings_everywhere_cost_log_of_the_batch():

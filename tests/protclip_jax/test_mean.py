@@ -25,6 +25,10 @@ def test_nothing_counted_is_zero_with_zero_gradient():
     np.testing.assert_array_equal(gradient, np.zeros(3))
 
 
+def test_the_gradient_by_the_sum_is_zero_too_when_nothing_counts():
+    assert float(jax.grad(lambda total: Mean(total, jnp.float32(0)).value())(jnp.float32(0))) == 0.0
+
+
 def test_low_precision_values_are_summed_in_float32():
     mean = Mean.over(jnp.full(4096, 1.0, jnp.bfloat16), jnp.ones(4096, bool))
     chex.assert_type([mean.sum, mean.count], jnp.float32)
