@@ -8,24 +8,24 @@ from configs import protclip_650m
 def get_config() -> ConfigDict:
     """Small towers, both trained, one masked protein pass shared by MLM and BSR."""
     config = protclip_650m.get_config()
-    config.total_steps = 600
+    config.total_steps = 900
     config.log_every = 10
-    config.eval_every = 100
-    config.checkpoint_every = 100
+    config.eval_every = 150
+    config.checkpoint_every = 300
 
     config.data.update(streams=8, workers=0)
     config.tokenizer.update(max_protein_tokens=256, max_text_tokens=128)
-    config.batch.update(rows=16, slots=8, protein_tokens=512, text_tokens=640)
+    config.batch.update(rows=8, slots=8, protein_tokens=512, text_tokens=640)
     config.masking.passes = "shared"
     config.evals.retrieval.pool = 256
 
     # Towers that start from random weights this narrow need a larger start than a pretrained one's 0.02.
-    small = dict(num_layers=3, hidden_size=96, num_heads=4, intermediate_size=384, initializer_range=0.1)
-    config.model.protein.update(small)
-    config.model.text.update(dict(small, num_layers=1))
-    config.model.update(projection_dim=96, num_prototypes=96, dtype="float32", remat="none")
+    small = dict(hidden_size=64, num_heads=4, intermediate_size=256, initializer_range=0.125)
+    config.model.protein.update(small, num_layers=2)
+    config.model.text.update(small, num_layers=1)
+    config.model.update(projection_dim=64, num_prototypes=64, dtype="float32", remat="none")
     config.optimizer.update(
-        learning_rate=2e-3,
+        learning_rate=3e-3,
         schedule="cosine",
         warmup_fraction=0.05,
         clip_norm=1.0,

@@ -8,7 +8,9 @@ from tqdm import tqdm
 LINE_SECONDS = 30.0
 
 
-def progress(iterable: Iterable | None = None, *, description: str, unit: str, total: int | None = None, initial: int = 0) -> tqdm:
+def progress(
+    iterable: Iterable | None = None, *, description: str, unit: str, total: int | None = None, initial: int = 0
+) -> tqdm:
     """A tqdm on stderr with rate and ETA; when stderr is no terminal it prints a line at most every 30 s."""
     terminal = sys.stderr.isatty()
     return tqdm(

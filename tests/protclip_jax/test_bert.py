@@ -42,9 +42,10 @@ def random_rows(seed, lengths, width):
     return np.where(segment_ids > 0, tokens, 0).astype(np.int32), segment_ids, positions
 
 
-def init(config):
+@functools.cache
+def initial_params():
     tokens = jnp.zeros((1, 4), jnp.int32)
-    params = jax.jit(Bert(config).init)(jax.random.key(0), tokens, tokens, tokens)["params"]
+    params = jax.jit(Bert(CONFIG).init)(jax.random.key(0), tokens, tokens, tokens)["params"]
     # Initial kernels of 0.02 leave attention uniform: larger ones make mistakes visible.
     return jax.tree.map(lambda p: p * 8 if p.ndim == 3 else p, params)
 
@@ -84,7 +85,7 @@ def test_equals_huggingface(shape, attention):
 @pytest.mark.parametrize("attention", ["dense", "blockwise"])
 def test_packed_equals_alone(attention):
     config = dataclasses.replace(CONFIG, attention=attention)
-    params = init(config)
+    params = initial_params()
     rows = random_rows(5, [12, 40, 3, 64], 64)
     alone = run(config, params, *rows)
     packed = pack([row[ids > 0] for row, ids in zip(*rows[:2], strict=True)], 150, 0)
@@ -102,8 +103,8 @@ def test_gradients():
         return jnp.sum(jnp.where(rows[1][:, :, None] > 0, jnp.sin(3 * hidden), 0))
 
     gradient = jax.jit(jax.grad(loss), static_argnums=1)
-    gradients = flatten_dict(gradient(init(CONFIG), CONFIG), sep="/")
-    expected = flatten_dict(gradient(init(CONFIG), dataclasses.replace(CONFIG, remat="full")), sep="/")
+    gradients = flatten_dict(gradient(initial_params(), CONFIG), sep="/")
+    expected = flatten_dict(gradient(initial_params(), dataclasses.replace(CONFIG, remat="full")), sep="/")
     chex.assert_tree_all_finite(gradients)
     for path, leaf in gradients.items():
         assert np.abs(leaf).max() > 1e-3, path
@@ -113,7 +114,7 @@ def test_gradients():
 
 def test_bfloat16():
     rows = random_rows(8, [60, 45], 60)
-    params = init(CONFIG)
+    params = initial_params()
     exact = run(CONFIG, params, *rows)
     rough = run(dataclasses.replace(CONFIG, dtype="bfloat16"), params, *rows)
     inside = rows[1] > 0
@@ -122,4 +123,4 @@ def test_bfloat16():
 
 def test_position_beyond_the_table_is_loud():
     rows = random_rows(9, [65], 65)
-    assert not np.isfinite(run(CONFIG, init(CONFIG), *rows)).all()
+    assert not np.isfinite(run(CONFIG, initial_params(), *rows)).all()

@@ -13,7 +13,7 @@ FLAT = {"text/a/kernel": jnp.ones(3), "protein/b/kernel": jnp.ones(2), "head/ker
 
 def config(**changes):
     base = protclip_650m.get_config().optimizer
-    base.update(learning_rate=0.1, warmup_fraction=0.1, **changes)
+    base.update({"learning_rate": 0.1, "warmup_fraction": 0.1, **changes})
     return base
 
 

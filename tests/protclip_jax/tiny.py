@@ -15,15 +15,16 @@ from protclip_jax.models.bert import BertConfig
 from protclip_jax.models.esm2 import ESM2Config
 from protclip_jax.models.protclip import ProtCLIPConfig, ProtCLIPModel
 
+WORDS = ("protein", "name", "function", "subcellular", "location", "similarity")
 ACIDS = "ACDEFGHIKLMNPQRSTVWY"
-SLOTS, PROTEIN_TOKENS, TEXT_TOKENS = 4, 128, 160
+SLOTS, PROTEIN_TOKENS, TEXT_TOKENS = 4, 128, 224
 SHAPE = {"slots": SLOTS, "protein_tokens": PROTEIN_TOKENS, "text_tokens": TEXT_TOKENS}
 
 
 @functools.cache
 def text_tokenizer() -> TextTokenizer:
     letters = [chr(code) for code in range(33, 127)]
-    return TextTokenizer([*SPECIAL_TOKENS, *letters, *(f"##{c}" for c in letters), "protein", "name", "function"])
+    return TextTokenizer([*SPECIAL_TOKENS, *letters, *(f"##{c}" for c in letters), *WORDS])
 
 
 def records(count: int, *, seed: int = 0) -> list[Record]:
