@@ -115,12 +115,13 @@ def main(argv: list[str]) -> int:
     checkpoints = Checkpoints(folder, keep_best=config.keep_best)
     stop = StopRequest()
 
+    state, optimizer = initial_state(model, config, mesh)
+    restored_step, stream_states = checkpoints.latest_step, None
+    if restored_step is not None:
+        state, stream_states = restored_state(checkpoints, restored_step, state, source.start(0), config.data.streams)
+    step = restored_step or 0
+
     with jax.set_mesh(mesh):
-        state, optimizer = initial_state(model, config, mesh)
-        restored_step, stream_states = checkpoints.latest_step, None
-        if restored_step is not None:
-            state, stream_states = restored_state(checkpoints, restored_step, state, source.start(0), config.data.streams)
-        step = restored_step or 0
         train_step = make_train_step(model, objective, optimizer)
         text_trained = any(path.startswith("text/") for path in state.trainable)
 

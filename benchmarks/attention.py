@@ -90,14 +90,11 @@ def measure(shape: Shape, *, repeats: int, seed: int) -> dict:
     """Milliseconds of every implementation and the ratios dense / blockwise, for both passes."""
     rng = np.random.default_rng(seed)
     q_ids = packed_ids(rng, rows=shape.rows, length=shape.q_length, median=shape.q_median)
-    kv_ids = q_ids if shape.kv_length == shape.q_length else None
-    if kv_ids is None:
+    kv_ids = q_ids
+    if shape.kv_length != shape.q_length:
         kv_ids = packed_ids(rng, rows=shape.rows, length=shape.kv_length, median=shape.kv_median)
-    arrays = [
-        jnp.asarray(rng.standard_normal((*ids.shape, shape.heads, shape.dim)), jnp.float32)
-        for ids in (q_ids, kv_ids, kv_ids, q_ids)
-    ]
-    *qkv, cotangent = arrays
+    shapes = [(*ids.shape, shape.heads, shape.dim) for ids in (q_ids, kv_ids, kv_ids, q_ids)]
+    *qkv, cotangent = (jnp.asarray(rng.standard_normal(size), jnp.float32) for size in shapes)
     runs = {name: passes(name, qkv, cotangent, q_ids, kv_ids) for name in IMPLEMENTATIONS}
     result = {"shape": shape._asdict(), "segments_per_row": float(q_ids.max(axis=1).mean())}
     for name in ("forward", "forward_backward"):
@@ -128,10 +125,9 @@ def main(arguments: list[str] | None = None) -> None:
         report[name] = measure(SHAPES[name], repeats=options.repeats, seed=options.seed)
         for run in ("forward", "forward_backward"):
             row = report[name][run]
-            dense, blockwise, ratio = row["dense"]["wall_ms"], row["blockwise"]["wall_ms"], row["dense_over_blockwise"]
-            print(
-                f"{name:<11} {run:<16} {dense:>9.1f} {blockwise:>12.1f} {ratio['wall']:>6.1f} {ratio['cpu']:>9.1f}", flush=True
-            )
+            milliseconds = f"{row['dense']['wall_ms']:>9.1f} {row['blockwise']['wall_ms']:>12.1f}"
+            ratio = row["dense_over_blockwise"]
+            print(f"{name:<11} {run:<16} {milliseconds} {ratio['wall']:>6.1f} {ratio['cpu']:>9.1f}", flush=True)
     if options.output:
         with open(options.output, "w", encoding="utf-8") as file:
             json.dump(report, file, indent=2)

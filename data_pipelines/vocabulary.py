@@ -48,11 +48,11 @@ def learn_vocabulary(texts: Sequence[str], *, size: int) -> list[str]:
 
 def training_texts(data_dir: str, *, max_records: int) -> Iterator[str]:
     """The biotexts of the dataset's training splits; evenly spaced ones where there are more than max_records."""
-    splits = {name: split for name, split in sorted(open_dataset(data_dir).splits.items()) if name not in HELD_OUT}
-    step = max(1, -(-sum(map(len, splits.values())) // max_records))
-    for name, split in splits.items():
-        for index in progress(range(0, len(split), step), description=name, unit="records"):
-            yield biotext(split[index])
+    splits = [split for name, split in sorted(open_dataset(data_dir).splits.items()) if name not in HELD_OUT]
+    step = max(1, -(-sum(map(len, splits)) // max_records))
+    records = [(split.without_features(), index) for split in splits for index in range(0, len(split), step)]
+    for split, index in progress(records, description="reading biotexts", unit="records"):
+        yield biotext(split[index])
 
 
 @command

@@ -1,4 +1,4 @@
-"""Fixtures of the whole suite. Eight virtual devices on the CPU, set before JAX starts."""
+"""Fixtures of the whole suite, and XLA's flags, set before JAX starts."""
 
 import os
 import pathlib
@@ -6,7 +6,11 @@ import pathlib
 import numpy as np
 import pytest
 
-os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
+# Eight virtual devices. The suite compiles far more than it computes, so the compiler's slow passes are off.
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false",
+)
 
 
 @pytest.fixture(scope="session")

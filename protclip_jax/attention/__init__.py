@@ -1,7 +1,7 @@
 """Attention within segments, one function over interchangeable implementations; one file per implementation.
 
 A new implementation is a file with a function `attention(q, k, v, *, q_segment_ids, kv_segment_ids)` and a line in
-`IMPLEMENTATIONS`; `jax` transformations, gradients and the segment rules below are its to keep.
+`IMPLEMENTATIONS`. It has to keep the rules of `attention` below, also in its gradients.
 """
 
 import math
@@ -13,11 +13,9 @@ from jaxtyping import Array, Float, Int
 
 from data_pipelines.errors import UserError
 from protclip_jax.attention import blockwise, dense
+from protclip_jax.sharding import BATCH_AXES
 
 IMPLEMENTATIONS = {"blockwise": blockwise.attention, "dense": dense.attention}
-
-ROW_AXES = ("data", "fsdp")
-"""Mesh axes that divide the rows of a batch."""
 
 
 def attention(
@@ -28,7 +26,7 @@ def attention(
     q_segment_ids: Int[Array, "R Lq"],
     kv_segment_ids: Int[Array, "R Lk"],
     implementation: str,
-    row_axes: Sequence[str] = ROW_AXES,
+    row_axes: Sequence[str] = BATCH_AXES,
 ) -> Float[Array, "R Lq H D"]:
     """softmax(q·kᵀ/√D)·v, where a query attends to exactly the keys of its own segment (Vaswani et al. 2017, eq. 1).
 
