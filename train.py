@@ -103,19 +103,19 @@ def main(argv: list[str]) -> int:
     source = training_rows(config, dataset, tokenizer)
     hooks = make_hooks(config.evals, dataset)
 
-    lock = workdir.lock(folder) if primary else None
-    workdir.adopt(folder, config.to_dict(), tokenizer, write=lock is not None)
-
-    # --- Mesh, model, optimiser, state: the run's own checkpoint, else config.init, else random ---
+    # --- Mesh, model, optimiser, first state ---
     mesh = sharding.make_mesh(config.mesh.data, config.mesh.fsdp)
     network = config_lib.model_config(config, text_vocab_size=len(tokenizer.vocabulary))
     objective = config_lib.objective_config(config)
     model = ProtCLIPModel(network)
     streams = sharding.owned_streams(mesh, config.batch.rows, config.data.streams)
+    state, optimizer = initial_state(model, config, mesh)
+
+    # --- Workdir, begun only now that the config is known to work; an existing one continues ---
+    lock = workdir.lock(folder) if primary else None
+    workdir.adopt(folder, config.to_dict(), tokenizer, write=lock is not None)
     checkpoints = Checkpoints(folder, keep_best=config.keep_best)
     stop = StopRequest()
-
-    state, optimizer = initial_state(model, config, mesh)
     restored_step, stream_states = checkpoints.latest_step, None
     if restored_step is not None:
         state, stream_states = restored_state(checkpoints, restored_step, state, source.start(0), config.data.streams)
@@ -134,21 +134,21 @@ def main(argv: list[str]) -> int:
         with pipeline, bar:
             # --- The loop. Its order makes resuming exact: evaluate, save, fetch the next batch, step. ---
             while True:
-                finished = step >= config.total_steps or stop.received
+                done = step >= config.total_steps
                 evaluated = {}
-                if step != restored_step and (step % config.eval_every == 0 or finished):
+                if step != restored_step and (step % config.eval_every == 0 or done):
                     with interval.timed("eval"):
                         view = ProtCLIP(model, state.params, tokenizer, config=config.to_dict(), mesh=mesh)
                         for hook in hooks:
                             evaluated |= hook(view)
                     if writer:
                         writer.write(step, {f"eval/{name}": value for name, value in evaluated.items()})
-                if step not in (0, restored_step) and (step % config.checkpoint_every == 0 or finished):
+                if step not in (0, restored_step) and (step % config.checkpoint_every == 0 or done or stop.received):
                     with interval.timed("checkpoint"):
                         states = sharding.gather_streams(pipeline.states(), config.data.streams)
                         mrr = evaluated.get("retrieval/mrr")
                         checkpoints.save(step, params=state.params, optimizer=state.optimizer, data=states, mrr=mrr)
-                if finished:
+                if done or stop.received:
                     break
 
                 with interval.timed("input"):

@@ -8,10 +8,10 @@ from configs import protclip_650m
 def get_config() -> ConfigDict:
     """Small towers, both trained, one masked protein pass shared by MLM and BSR."""
     config = protclip_650m.get_config()
-    config.total_steps = 900
+    config.total_steps = 750
     config.log_every = 10
     config.eval_every = 150
-    config.checkpoint_every = 300
+    config.checkpoint_every = 150
 
     config.data.update(streams=8, workers=0)
     config.tokenizer.update(max_protein_tokens=256, max_text_tokens=128)

@@ -20,7 +20,12 @@ class Checkpoints:
         self._checkpointer = ocp.training.Checkpointer(
             (workdir / "checkpoints").absolute(),
             preservation_policy=POLICIES.AnyPreservationPolicy(
-                [POLICIES.LatestN(2), POLICIES.BestN(get_metric_fn=lambda metrics: metrics["mrr"], n=keep_best)]
+                [
+                    POLICIES.LatestN(2),
+                    POLICIES.BestN(
+                        get_metric_fn=lambda metrics: metrics["mrr"], n=keep_best, keep_checkpoints_without_metrics=False
+                    ),
+                ]
             ),
             cleanup_tmp_directories=True,
         )
@@ -31,12 +36,15 @@ class Checkpoints:
         latest = self._checkpointer.latest
         return None if latest is None else latest.step
 
-    def save(self, step: int, *, params: Any, optimizer: Any, data: np.ndarray, mrr: float) -> None:
-        """Starts saving one step in the background; waits for an earlier save that is still running."""
+    def save(self, step: int, *, params: Any, optimizer: Any, data: np.ndarray, mrr: float | None) -> None:
+        """Starts saving one step in the background; waits for an earlier save that is still running.
+
+        `mrr` is the evaluation's, by which the best checkpoint is chosen; None where this step was not evaluated.
+        """
         self._checkpointer.save_checkpointables_async(
             step,
             {"params": params, "optimizer": optimizer, "data": {"streams": data}},
-            metrics={"mrr": mrr},
+            metrics=None if mrr is None else {"mrr": mrr},
             force=True,
         )
 
@@ -88,10 +96,10 @@ def resolve_step(workdir: pathlib.Path, step: str | int | None = None) -> int:
 def load_params(workdir: pathlib.Path, step: int, abstract: Any) -> Any:
     """The parameters of one checkpoint in the shapes, dtypes and shardings of `abstract`, on any device count.
 
-    `abstract` may name some of the parameters only; the others are not read.
+    `abstract` may name some groups (`protein`, `text`, …) only; the others are not read.
 
     Raises:
-      UserError: a parameter is absent there or has another shape.
+      UserError: a parameter is absent there, has another shape, or is left over in a group that is read.
     """
     path = (workdir / "checkpoints" / str(step)).absolute()
     stored = ocp.checkpointables_metadata(path).metadata["params"]
@@ -100,6 +108,9 @@ def load_params(workdir: pathlib.Path, step: int, abstract: Any) -> Any:
     for name, leaf in wanted.items():
         if shapes.get(name) != tuple(leaf.shape):
             raise UserError(f"{path}: the parameter {name} is {shapes.get(name, 'absent')} there and should be {leaf.shape}.")
+    unused = [name for name in shapes if name not in wanted and name.partition("/")[0] in abstract]
+    if unused:
+        raise UserError(f"{path}: the parameter {unused[0]} is there, but this model has none of that name.")
     template = jax.tree.map_with_path(lambda key, _: wanted.get(_name(key), ocp.PLACEHOLDER), stored)
     loaded = dict(_named(ocp.load_checkpointables(path, {"params": template})["params"]))
     return jax.tree.map_with_path(lambda key, _: loaded[_name(key)], abstract)
