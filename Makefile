@@ -30,7 +30,7 @@ demo: venv
 	$(BIN)/python -m eval --checkpoint $(RUN) --benchmarks all --output $(RUN)
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 soak: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m soak

@@ -36,7 +36,9 @@ EXIT_STOPPED = 75
 def parse_flags(argv: list[str]) -> flags.FlagValues:
     """The command line. A mistake in it, or in a config value, is a `UserError`."""
     values = flags.FlagValues()
-    config_flags.DEFINE_config_file("config", None, "Config file, such as configs/quickstart.py.", flag_values=values)
+    config_flags.DEFINE_config_file(
+        "config", None, "Config file, such as configs/quickstart.py.", flag_values=values, sys_argv=argv
+    )
     flags.DEFINE_string("workdir", None, "Folder for checkpoints and metrics; an existing run continues.", flag_values=values)
     flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", flag_values=values)
     try:
@@ -53,6 +55,9 @@ def parse_flags(argv: list[str]) -> flags.FlagValues:
             raise UserError(
                 f"--{name} is missing; for example: python train.py --config configs/quickstart.py --workdir runs/first"
             )
+    file = config_flags.get_config_filename(values["config"])
+    if not pathlib.Path(file).is_file():
+        raise UserError(f"--config={file}: there is no such file; the project's own are in configs/.")
     return values
 
 

@@ -50,7 +50,7 @@ def training_texts(data_dir: str, *, max_records: int) -> Iterator[str]:
     """The biotexts of the dataset's training splits; evenly spaced ones where there are more than max_records."""
     splits = [split for name, split in sorted(open_dataset(data_dir).splits.items()) if name not in HELD_OUT]
     step = max(1, -(-sum(map(len, splits)) // max_records))
-    records = [(split.without_features(), index) for split in splits for index in range(0, len(split), step)]
+    records = [(split, index) for split in splits for index in range(0, len(split), step)]
     for split, index in progress(records, description="reading biotexts", unit="records"):
         yield biotext(split[index])
 

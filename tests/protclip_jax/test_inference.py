@@ -97,7 +97,7 @@ def saved(tmp_path_factory):
     config = {**CONFIG, "total_steps": 1}
     workdir.write_metadata(folder, config, tiny.text_tokenizer())
     store = checkpoints.Checkpoints(folder, keep_best=1)
-    optimizer = {"count": np.int32(0)}
+    optimizer = {"count": np.zeros((), np.int32)}
     for step, mrr in ((1, 0.2), (2, 0.5), (3, None), (4, 0.3)):
         params = jax.tree.map(lambda leaf, step=step: leaf + (step - 2), tiny.params())
         store.save(step, params=params, optimizer=optimizer, data=np.zeros((1, 3), np.int64), mrr=mrr)
