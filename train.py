@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 failure, 2 a mistake in the command or its inputs, 75 stop
 """
 
 import pathlib
+import re
 import signal
 import sys
 
@@ -43,7 +44,12 @@ def parse_flags(argv: list[str]) -> flags.FlagValues:
     flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", flag_values=values)
     try:
         rest = values(argv)[1:]
-    except (flags.Error, AttributeError, KeyError, ValueError, TypeError, OSError) as error:
+    except (AttributeError, KeyError) as error:
+        # The message names the wrong field in quotes, and after it the nearest field there is, if any is near.
+        wrong, *near = re.findall(r"""["']([\w.]+)["']""", str(error).replace("\\", ""))
+        fix = f"did you mean '{near[0]}'?" if near else "configs/protclip_650m.py shows every field."
+        raise UserError(f"the config has no field '{wrong}'; {fix}") from error
+    except (flags.Error, ValueError, TypeError, OSError) as error:
         raise UserError(" ".join(str(error).split())) from error
     if values.help:
         print(f"{__doc__}\n{values.main_module_help() or values.get_help()}")
