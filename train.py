@@ -86,12 +86,20 @@ def training_rows(config: ml_collections.ConfigDict, dataset: ProtAnno, tokenize
 
 
 class StopRequest:
-    """Notes SIGTERM and SIGINT so that the loop can save before it ends; a second signal ends the process at once."""
+    """Within it, SIGTERM and SIGINT are noted, so that the loop can save first; a second one ends the process at once."""
+
+    NUMBERS = (signal.SIGTERM, signal.SIGINT)
 
     def __init__(self):
         self.received = False
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._receive)
+
+    def __enter__(self):
+        self._before = {number: signal.signal(number, self._receive) for number in self.NUMBERS}
+        return self
+
+    def __exit__(self, *exception):
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def _receive(self, number, frame):
         del frame
@@ -126,7 +134,6 @@ def main(argv: list[str]) -> int:
     lock = workdir.lock(folder) if primary else None
     workdir.adopt(folder, config.to_dict(), tokenizer, write=lock is not None)
     checkpoints = Checkpoints(folder, keep_best=config.keep_best)
-    stop = StopRequest()
     restored_step, stream_states = checkpoints.latest_step, None
     if restored_step is not None:
         state, stream_states = restored_state(checkpoints, restored_step, state, source.start(0), config.data.streams)
@@ -142,7 +149,7 @@ def main(argv: list[str]) -> int:
         pipeline = TrainPipeline(
             source, rows=config.batch.rows, owned_streams=streams, workers=config.data.workers, states=stream_states
         )
-        with pipeline, bar:
+        with StopRequest() as stop, pipeline, bar:
             # --- The loop. Its order makes resuming exact: evaluate, save, fetch the next batch, step. ---
             while True:
                 done = step >= config.total_steps
@@ -154,12 +161,13 @@ def main(argv: list[str]) -> int:
                             evaluated |= hook(view)
                     if writer:
                         writer.write(step, {f"eval/{name}": value for name, value in evaluated.items()})
-                if step not in (0, restored_step) and (step % config.checkpoint_every == 0 or done or stop.received):
+                stopped = stop.received
+                if step not in (0, restored_step) and (step % config.checkpoint_every == 0 or done or stopped):
                     with interval.timed("checkpoint"):
                         states = sharding.gather_streams(pipeline.states(), config.data.streams)
                         mrr = evaluated.get("retrieval/mrr")
                         checkpoints.save(step, params=state.params, optimizer=state.optimizer, data=states, mrr=mrr)
-                if done or stop.received:
+                if done or stopped:
                     break
 
                 with interval.timed("input"):

@@ -1,7 +1,9 @@
 """`train.py` as a user runs it, on a small sample: what it writes, how it resumes, and how it refuses."""
 
 import json
+import os
 import shutil
+import signal
 
 import jax
 import numpy as np
@@ -68,13 +70,25 @@ def test_a_run_leaves_a_complete_workdir(finished):
     assert mixture["total"] == sum(cluster["drawn"] for cluster in mixture["clusters"].values()) > 0
 
 
-def test_a_resumed_run_is_bit_identical(finished, sample_dataset, tmp_path):
+def test_a_stopped_run_saves_and_resumes_bit_identically(finished, sample_dataset, tmp_path, monkeypatch):
     workdir = tmp_path / "resumed"
-    shutil.copytree(finished, workdir)
-    shutil.rmtree(workdir / "checkpoints" / "4")
+    calls = []
+
+    def stop_at_the_second_evaluation(model):
+        calls.append(model)
+        if len(calls) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return {}
+
+    with monkeypatch.context() as patch:
+        make_hooks = train.make_hooks
+        patch.setattr(train, "make_hooks", lambda *args: [*make_hooks(*args), stop_at_the_second_evaluation])
+        assert train.main(arguments(sample_dataset, workdir)) == 75
+    assert [record["step"] for record in records(workdir) if "loss" in record] == [1, 2]
     assert train.main(arguments(sample_dataset, workdir)) == 0
-    expected, got = contents(finished, 4), contents(workdir, 4)
-    jax.tree.map(np.testing.assert_array_equal, expected, got)
+    # Step 2 was saved in the background there while training went on, and before stopping here.
+    for step in (2, 4):
+        jax.tree.map(np.testing.assert_array_equal, contents(finished, step), contents(workdir, step))
 
     def lasting(run):
         timed = ("seconds/", "pairs_per_second", "tokens_per_second")
