@@ -1,0 +1,53 @@
+"""The configs that come with the project describe networks that exist, and rules that fit them."""
+
+import importlib
+import math
+
+import jax
+import pytest
+from jax.sharding import AxisType
+
+from protclip_jax import config as config_lib
+from protclip_jax import sharding
+from protclip_jax.initialize import abstract_params
+from protclip_jax.models.protclip import ProtCLIPModel
+from protclip_jax.optimizer import flatten, make_optimizer, partition
+
+PUBMEDBERT_VOCABULARY = 30522
+
+
+def shapes(config):
+    network = config_lib.model_config(config, text_vocab_size=PUBMEDBERT_VOCABULARY)
+    return flatten(abstract_params(ProtCLIPModel(network)))
+
+
+@pytest.mark.parametrize("name", ["quickstart", "protclip_150m", "protclip_650m"])
+def test_rules_groups_and_objectives_fit_the_network(name):
+    config = importlib.import_module(f"configs.{name}").get_config()
+    params = shapes(config)
+    mesh = jax.make_mesh((2, 4), sharding.BATCH_AXES, axis_types=(AxisType.Auto,) * 2)
+    placed = sharding.param_shardings({path: leaf.shape for path, leaf in params.items()}, mesh, config.mesh.rules)
+    whole = sum(math.prod(leaf.shape) for path, leaf in params.items() if placed[path].is_fully_replicated)
+    assert whole < 0.02 * sum(math.prod(leaf.shape) for leaf in params.values())
+    trainable, frozen = partition(params, config.optimizer.groups)
+    assert "protein/rotary_inv_freq" in frozen
+    assert any(path.startswith("text/") for path in (frozen if name != "quickstart" else trainable))
+    jax.eval_shape(make_optimizer(config.optimizer, trainable, config.total_steps).init, trainable)
+    config_lib.objective_config(config)
+    sharding.owned_streams(mesh, config.batch.rows, config.data.streams)
+
+
+def test_the_650m_config_has_the_released_models_parameters():
+    """The released checkpoint holds 767,255,546 numbers; these of them have no place in the method."""
+    width, text, dim = 1280, 768, 512
+    unused = {
+        "position table beside rotary positions": 1026 * width,
+        "protein and text poolers": width * (width + 1) + text * (text + 1),
+        "contact head": 660 + 1,
+        "rotary frequencies of all layers but one": 32 * 32,
+        "local cross-attention": 6 * dim * (dim + 1),
+        "predictor": dim * 256 + 256 + 256 * dim + dim,
+        "second local logit scale": 1,
+    }
+    params = shapes(importlib.import_module("configs.protclip_650m").get_config())
+    assert sum(math.prod(leaf.shape) for leaf in params.values()) == 767_255_546 - sum(unused.values())
