@@ -10,6 +10,7 @@ import pytest
 
 from protclip_jax.forward import ObjectiveConfig, gumbel_noise, pretraining_losses, total_loss
 from protclip_jax.optimizer import flatten
+from tests.protclip_jax import numpy_reference as ref
 from tests.protclip_jax import tiny
 
 ALL = ObjectiveConfig()
@@ -66,6 +67,60 @@ def test_both_attention_backends_give_the_same_losses(six):
     batch = tiny.pack(packed(six))
     dense, blockwise = (compiled(name, ALL)(tiny.params(), batch) for name in ("dense", "blockwise"))
     chex.assert_trees_all_close(dense, blockwise, rtol=1e-5)
+
+
+def test_all_after_the_towers_equals_numpy(six):
+    """Every loss of the packed batch from the towers' outputs for each record alone, in float64 NumPy by the formulas."""
+    model, params, batch = tiny.model(), tiny.params(), tiny.pack(alone(six))
+    heads = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
+    apply = jax.jit(functools.partial(model.apply, {"params": params}, method="encode_protein"), static_argnums=3)
+    text = model.apply(
+        {"params": params}, batch.text_tokens, batch.text_segment_ids, batch.text_positions, method="encode_text"
+    )
+    noise = np.asarray(gumbel_noise(batch.noise_seeds, model.config.num_prototypes), np.float64)
+
+    def hidden(mask):
+        tokens = np.where(mask, 32, batch.protein_tokens)
+        return np.asarray(apply(tokens, batch.protein_slot_ids, batch.protein_positions, tiny.SLOTS), np.float64)
+
+    clean, mlm, bsr = hidden(np.zeros_like(batch.mlm_mask)), hidden(batch.mlm_mask), hidden(batch.segment_mask)
+    proteins, texts, records, sums = [], [], [], {"mlm": 0.0, "bsr": 0.0}
+    for row, example in enumerate(six):
+        n, targets = example.protein_length, example.protein_tokens
+        of_property = {
+            k: np.asarray(text[row], np.float64)[batch.text_segment_ids[row] == k + 1]
+            for k in range(5)
+            if example.text_hashes[k]
+        }
+        proteins.append(ref.unit(ref.projection(clean[row, :n].mean(0), heads["protein_projection"])))
+        texts.append(ref.unit(ref.projection(of_property[0].mean(0), heads["text_projection"])))
+        prototypes = {
+            k: ref.prototype(
+                ref.projection(of_property[k].mean(0), heads["text_projection"]),
+                heads["prototype_bank"]["prototypes"],
+                noise[row, 0, k - 1],
+                model.config.prototype_temperature,
+            )
+            for k in of_property
+            if k
+        }
+        # Residues alone: neither <cls> nor <eos>.
+        residues = ref.projection(clean[row, 1 : n - 1], heads["protein_projection"])
+        records.append({"p": residues, "t": prototypes, "texts": dict(enumerate(example.text_hashes))})
+        logits = ref.token_head(mlm[row, :n], heads["mlm_head"])
+        sums["mlm"] += ref.masked_cross_entropy(logits, targets, example.mlm_mask)
+        tokens = ref.projection(bsr[row, :n], heads["protein_projection"])
+        read = ref.cross_attention(tokens, ref.projection(of_property[0], heads["text_projection"]), heads["cross_attention"])
+        logits = ref.token_head(tokens + read, heads["bsr_head"])
+        sums["bsr"] += ref.masked_cross_entropy(logits, targets, example.segment_mask)
+    sums["gc"] = ref.global_contrastive(proteins, texts, float(heads["logit_scale"]))
+    scale = float(heads["segment_logit_scale"])
+    sums["pda"], count = ref.segment_alignment(records, ALL.theta, scale, ALL.negatives)
+
+    losses = compiled("blockwise", ALL)(params, tiny.pack(packed(six)))
+    assert losses["pda"].count == count
+    for name, expected in sums.items():
+        np.testing.assert_allclose(losses[name].sum, expected, rtol=2e-5, err_msg=name)
 
 
 def test_counts_are_the_records_residues_and_proteins(six):
