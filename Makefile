@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 RUN ?= runs/demo
+SAMPLE := runs/sample
 # Large temporaries are kept by the allocator instead of being faulted in again at every step.
 export MALLOC_MMAP_MAX_ := 0
 export MALLOC_TRIM_THRESHOLD_ := 40000000000
@@ -20,13 +21,17 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
 	touch $@
 
-demo: venv
-	$(BIN)/python -m data_pipelines.sample --output runs/sample
-	$(BIN)/python -m data_pipelines.build --input runs/sample/sample.dat.gz --clusters runs/sample/clusters.tsv \
-		--output runs/sample/protanno
-	$(BIN)/python -m data_pipelines.vocabulary --data_dir runs/sample/protanno --output runs/sample/vocab.txt
+# Made once; `make clean` or removing the folder makes it anew.
+$(SAMPLE)/vocab.txt: | venv
+	rm -rf $(SAMPLE)
+	$(BIN)/python -m data_pipelines.sample --output $(SAMPLE)
+	$(BIN)/python -m data_pipelines.build --input $(SAMPLE)/sample.dat.gz --clusters $(SAMPLE)/clusters.tsv \
+		--output $(SAMPLE)/protanno
+	$(BIN)/python -m data_pipelines.vocabulary --data_dir $(SAMPLE)/protanno --output $@
+
+demo: $(SAMPLE)/vocab.txt
 	$(BIN)/python train.py --config configs/quickstart.py --workdir $(RUN) \
-		--config.data.dir=runs/sample/protanno --config.tokenizer.text=runs/sample/vocab.txt
+		--config.data.dir=$(SAMPLE)/protanno --config.tokenizer.text=$(SAMPLE)/vocab.txt
 	$(BIN)/python -m eval --checkpoint $(RUN) --benchmarks all --output $(RUN)
 
 test: $(VENV)/.installed-dev
