@@ -149,6 +149,7 @@ def main(argv: list[str]) -> int:
         pipeline = TrainPipeline(
             source, rows=config.batch.rows, owned_streams=streams, workers=config.data.workers, states=stream_states
         )
+        counted = pipeline.counts()
         with StopRequest() as stop, pipeline, bar:
             # --- The loop. Its order makes resuming exact: evaluate, save, fetch the next batch, step. ---
             while True:
@@ -180,6 +181,10 @@ def main(argv: list[str]) -> int:
                     interval.add(metrics, tokens, flops.step_flops(tokens, network, objective, text_trained=text_trained))
                     if step % config.log_every == 0 or step == config.total_steps:
                         logged = interval.summary(objective.weights)
+                        # What this host cropped and cut since the last logged step: nothing is shortened silently.
+                        before, counted = counted, pipeline.counts()
+                        for name in ("cropped_proteins", "cut_text_tokens"):
+                            logged[f"data/{name}"] = int(getattr(counted, name) - getattr(before, name))
                         if writer:
                             writer.write(step, logged)
                         bar.set_postfix(

@@ -28,6 +28,7 @@ from protclip_jax.initialize import abstract_params
 from protclip_jax.models.projection import unit_norm
 from protclip_jax.models.protclip import ProtCLIPModel, residue_mask
 from protclip_jax.objectives.segment_alignment import dynamic_segment_weights
+from protclip_jax.objectives.segment_reconstruction import biotext_slot_ids
 
 SLOTS = 16
 ROWS = 8
@@ -229,7 +230,8 @@ def _recover(model: ProtCLIPModel, params: Mapping, batch: Batch) -> jax.Array:
         hidden = m.encode_protein(tokens, batch.protein_slot_ids, batch.protein_positions, SLOTS)
         text = m.encode_text(batch.text_tokens, batch.text_segment_ids, batch.text_positions)
         protein = m.project_protein_tokens(hidden)
-        attended = m.attend_to_biotext(protein, batch.protein_slot_ids, m.project_text_tokens(text), batch.text_slot_ids)
+        text_ids = biotext_slot_ids(batch.text_slot_ids, batch.text_property_ids)
+        attended = m.attend_to_biotext(protein, batch.protein_slot_ids, m.project_text_tokens(text), text_ids)
         logits = m.predict_reconstruction(protein + attended)
         return RESIDUES.start + jnp.argmax(logits[:, :, RESIDUES], axis=-1)
 

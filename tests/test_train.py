@@ -22,6 +22,8 @@ TINY = [
     "--config.batch.slots=4",
     "--config.data.streams=4",
     "--config.evals.retrieval.pool=16",
+    "--config.tokenizer.max_protein_tokens=64",
+    "--config.tokenizer.max_text_tokens=32",
     "--config.model.protein.num_layers=1",
     "--config.model.protein.hidden_size=32",
     "--config.model.protein.intermediate_size=64",
@@ -64,6 +66,9 @@ def test_a_run_leaves_a_complete_workdir(finished):
     assert [record["step"] for record in logged] == [1, 2, 3, 4]
     wanted = {"loss/gc", "loss/bsr", "loss/mlm", "loss/pda", "pairs_per_second", "tokens_per_second", "padding_fraction", "mfu"}
     assert wanted <= logged[-1].keys()
+    # Biotexts longer than the limit occur; what was cut of them is told.
+    assert sum(record["data/cut_text_tokens"] for record in logged) > 0
+    assert sum(record["data/cropped_proteins"] for record in logged) > 0
     evaluated = [record["step"] for record in records(finished) if "eval/retrieval/mrr" in record]
     assert evaluated == [0, 2, 4]
     mixture = json.loads((finished / "mixture.json").read_text())
