@@ -1,6 +1,7 @@
 """One record as arrays, ready to pack: tokens, crop and masks, a pure function of (record, seed, draw)."""
 
 import dataclasses
+import sys
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -50,6 +51,21 @@ class Example:
         return self.text_tokens.size
 
 
+_NO_IDS = np.zeros(0, np.int32)
+_NOTHING = Example(
+    protein_tokens=_NO_IDS,
+    mlm_mask=_NO_IDS.astype(bool),
+    segment_mask=_NO_IDS.astype(bool),
+    text_tokens=_NO_IDS,
+    text_property_ids=_NO_IDS,
+    text_positions=_NO_IDS,
+    text_hashes=np.zeros(NUM_TEXT_SEGMENTS, np.uint32),
+    sequence_hash=0,
+    noise_seed=0,
+    text_cut=0,
+)
+
+
 def encode_example(
     record: Record,
     *,
@@ -78,19 +94,39 @@ def plain_example(
 
     `texts` maps properties to `PREFIX: content`, as `record.property_texts` does; without any there are no text tokens.
     """
-    tokens = protein_tokenizer.encode(sequence)
     text = text_tokenizer.encode_properties(texts, max_tokens=max_text_tokens)
-    return Example(
-        protein_tokens=tokens,
-        mlm_mask=np.zeros(tokens.size, bool),
-        segment_mask=np.zeros(tokens.size, bool),
+    return dataclasses.replace(
+        protein_example(sequence),
         text_tokens=text.tokens,
         text_property_ids=text.property_ids,
         text_positions=text.positions,
         text_hashes=text_hashes(texts),
-        sequence_hash=hash32(sequence),
-        noise_seed=0,
         text_cut=text.cut,
+    )
+
+
+def protein_example(sequence: str) -> Example:
+    """A whole protein without any text, nothing masked."""
+    tokens = protein_tokenizer.encode(sequence)
+    return dataclasses.replace(
+        _NOTHING,
+        protein_tokens=tokens,
+        mlm_mask=np.zeros(tokens.size, bool),
+        segment_mask=np.zeros(tokens.size, bool),
+        sequence_hash=hash32(sequence),
+    )
+
+
+def text_example(text: str, *, text_tokenizer: TextTokenizer, max_text_tokens: int = 512) -> Example:
+    """Any text in the place of a full biotext, without a protein."""
+    whole = text_tokenizer.encode(text, max_tokens=sys.maxsize)
+    tokens = whole if whole.size <= max_text_tokens else np.append(whole[: max_text_tokens - 1], whole[-1:])
+    return dataclasses.replace(
+        _NOTHING,
+        text_tokens=tokens,
+        text_property_ids=np.zeros_like(tokens),
+        text_positions=np.arange(tokens.size, dtype=np.int32),
+        text_cut=whole.size - tokens.size,
     )
 
 

@@ -1,18 +1,13 @@
-"""Figures of a report: what training did, and what the segments look at.
-
-The colours are Okabe and Ito's, safe for the colour-blind.
-"""
+"""Figures of a report: what training and sampling did."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-BLUE, VERMILION, GREEN, GREY, INK = "#0072B2", "#D55E00", "#009E73", "#8C8C8C", "#333333"
-PROPERTY_COLOURS = {"name": "#CC79A7", "function": BLUE, "location": VERMILION, "similarity": GREEN}
+from protclip_jax.figure_style import BLUE, GREY, INK, VERMILION, tidy
+
 LOSSES = {
     "loss": "total",
     "loss/gc": "global contrastive (GC)",
@@ -23,16 +18,6 @@ LOSSES = {
 DIRECTIONS = {"p2t": ("protein → text", BLUE), "t2p": ("text → protein", VERMILION)}
 RETRIEVAL = "eval/retrieval/"
 """What stands before the retrieval metrics in metrics.jsonl."""
-LETTERS_UP_TO = 120
-DPI = 150
-
-
-class Track(NamedTuple):
-    """The weights of one property's text over the residues of a protein, and which residues its features mark."""
-
-    name: str
-    weights: Float[np.ndarray, " L"]
-    marked: Bool[np.ndarray, " L"]
 
 
 def losses_over_steps(metrics: Sequence[Mapping]) -> Figure | None:
@@ -114,63 +99,8 @@ def cluster_mixture(mixture: Mapping) -> Figure | None:
     return figure
 
 
-def segment_tracks(proteins: Mapping[str, tuple[str, Sequence[Track]]]) -> Figure:
-    """Per protein (title → sequence, tracks) a row of bars for each property, its marked residues shaded.
-
-    The residues' letters stand below up to `LETTERS_UP_TO` residues, positions (1-based) everywhere.
-    """
-    heights = [0.75 + 0.95 * len(tracks) for _, tracks in proteins.values()]
-    figure = Figure(figsize=(12, sum(heights) + 0.5), layout="constrained")
-    parts = np.atleast_1d(figure.subfigures(len(proteins), 1, height_ratios=heights))
-    for part, (title, (sequence, tracks)) in zip(parts, proteins.items(), strict=True):
-        axes = part.subplots(len(tracks), 1, sharex=True, squeeze=False).ravel()
-        for axis, track in zip(axes, tracks, strict=True):
-            _draw_track(axis, track)
-        shown = title if len(title) <= LETTERS_UP_TO else f"{title[: LETTERS_UP_TO - 1]}…"
-        axes[0].set_title(shown, fontsize=10, color=INK, loc="left")
-        _label_residues(axes[-1], sequence)
-    figure.supylabel("PDA weight of the residue", fontsize=10, color=INK)
-    figure.supxlabel("residue; shaded: annotated for the property", fontsize=10, color=INK)
-    return figure
-
-
-def _draw_track(axis, track: Track) -> None:
-    colour = PROPERTY_COLOURS.get(track.name, INK)
-    weights = np.nan_to_num(track.weights)
-    edges = np.flatnonzero(np.diff(track.marked, prepend=False, append=False))
-    for start, end in edges.reshape(-1, 2) + 0.5:
-        # The bars end below the top, where the shading stays visible.
-        axis.axvspan(start, end, color=colour, alpha=0.25, linewidth=0)
-    axis.stairs(weights, np.arange(weights.size + 1) + 0.5, fill=True, color=colour)
-    axis.set(xlim=(0.5, weights.size + 0.5), ylim=(0, max(float(weights.max()), 1e-9) * 1.3))
-    axis.set_ylabel(track.name, fontsize=9, rotation=0, ha="right", va="center", color=colour, fontweight="bold")
-    axis.yaxis.set_major_locator(MaxNLocator(2))
-    tidy(axis)
-    axis.grid(visible=False)
-
-
-def _label_residues(axis, sequence: str) -> None:
-    axis.set_xticks([1, *range(10, len(sequence) + 1, 10 * (1 + len(sequence) // 250))])
-    if len(sequence) > LETTERS_UP_TO:
-        return
-    axis.tick_params(axis="x", length=0, pad=12)
-    for place, letter in enumerate(sequence, 1):
-        below = axis.annotate(letter, (place, 0), xytext=(0, -3), textcoords="offset points", ha="center", va="top", fontsize=7)
-        # The space is the padding of the tick labels; measuring every letter for the layout takes seconds.
-        below.set_in_layout(False)
-
-
 def series(metrics: Sequence[Mapping], key: str) -> tuple[np.ndarray, np.ndarray]:
     """Steps and values of one metric where it was logged as a finite number."""
     points = [(line["step"], line[key]) for line in metrics if isinstance(line.get(key), int | float)]
     steps, values = np.array(points, float).reshape(-1, 2).T
     return steps[np.isfinite(values)], values[np.isfinite(values)]
-
-
-def tidy(axis) -> None:
-    """Leaves what carries meaning: no box, a faint grid behind the data, small ticks."""
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.spines[["left", "bottom"]].set_color(GREY)
-    axis.grid(color="#E6E6E6", linewidth=0.6)
-    axis.set_axisbelow(True)
-    axis.tick_params(labelsize=8, color=GREY)

@@ -1,5 +1,6 @@
 """Checkpoints of a workdir: `checkpoints/<step>/{params,optimizer,data}`, written by Orbax."""
 
+import hashlib
 import pathlib
 from typing import Any
 
@@ -49,17 +50,7 @@ class Checkpoints:
         )
 
     def restore(self, step: int, *, params: Any, optimizer: Any, data: np.ndarray) -> tuple[Any, Any, np.ndarray]:
-        """Restores (params, optimizer, stream states) into the shapes and shardings of the given abstract trees.
-
-        Raises:
-          UserError: the checkpoint holds parameters only.
-        """
-        path = self._checkpointer.directory / str(step)
-        if not (path / "optimizer").exists():
-            raise UserError(
-                f"{path} holds parameters only and cannot be trained further; "
-                "start a new workdir and name this one in --config.init.all."
-            )
+        """Restores (params, optimizer, stream states) into the shapes and shardings of the given abstract trees."""
         restored = self._checkpointer.load_checkpointables(
             step, {"params": params, "optimizer": optimizer, "data": {"streams": data}}
         )
@@ -93,6 +84,27 @@ def resolve_step(workdir: pathlib.Path, step: str | int | None = None) -> int:
     return int(step)
 
 
+def save_params(workdir: pathlib.Path, params: Any, *, step: int = 0) -> None:
+    """Writes a checkpoint that holds parameters only: for evaluation, conversion, or `init` of another run."""
+    with ocp.training.Checkpointer((workdir / "checkpoints").absolute()) as checkpointer:
+        checkpointer.save_checkpointables(step, {"params": params})
+
+
+def stored_groups(workdir: pathlib.Path, step: int) -> frozenset[str]:
+    """The parameter groups (`protein`, `text`, `protein_projection`, …) that a checkpoint holds; a lone tower is one."""
+    return frozenset(_stored(workdir, step))
+
+
+def fingerprint(params: Any) -> str:
+    """SHA-256 (hex) of every parameter's path, dtype, shape and bytes: equal for equal parameters, however they are stored."""
+    digest = hashlib.sha256()
+    for name, leaf in sorted(_named(params)):
+        array = np.ascontiguousarray(leaf)
+        digest.update(f"{name} {array.dtype.name} {array.shape}\n".encode())
+        digest.update(array.view(np.uint8).data)
+    return digest.hexdigest()
+
+
 def load_params(workdir: pathlib.Path, step: int, abstract: Any) -> Any:
     """The parameters of one checkpoint in the shapes, dtypes and shardings of `abstract`, on any device count.
 
@@ -102,7 +114,7 @@ def load_params(workdir: pathlib.Path, step: int, abstract: Any) -> Any:
       UserError: a parameter is absent there, has another shape, or is left over in a group that is read.
     """
     path = (workdir / "checkpoints" / str(step)).absolute()
-    stored = ocp.checkpointables_metadata(path).metadata["params"]
+    stored = _stored(workdir, step)
     shapes = {name: tuple(leaf.shape) for name, leaf in _named(stored)}
     wanted = dict(_named(abstract))
     for name, leaf in wanted.items():
@@ -114,6 +126,11 @@ def load_params(workdir: pathlib.Path, step: int, abstract: Any) -> Any:
     template = jax.tree.map_with_path(lambda key, _: wanted.get(_name(key), ocp.PLACEHOLDER), stored)
     loaded = dict(_named(ocp.load_checkpointables(path, {"params": template})["params"]))
     return jax.tree.map_with_path(lambda key, _: loaded[_name(key)], abstract)
+
+
+def _stored(workdir: pathlib.Path, step: int) -> Any:
+    """Metadata of a checkpoint's parameters, as a tree."""
+    return ocp.checkpointables_metadata((workdir / "checkpoints" / str(step)).absolute()).metadata["params"]
 
 
 def _named(tree: Any) -> list[tuple[str, Any]]:

@@ -13,12 +13,16 @@ from protclip_jax.objectives.segment_alignment import NEGATIVES
 
 
 def model_config(config: Mapping, *, text_vocab_size: int) -> ProtCLIPConfig:
-    """The network's shape from `config.model`; the text vocabulary's size comes from the tokenizer."""
-    shared = {name: config["model"][name] for name in ("dtype", "attention", "remat")}
-    heads = {name: config["model"][name] for name in ("projection_dim", "num_prototypes", "prototype_temperature")}
+    """The network's shape from `config.model`; the text vocabulary's size comes from the tokenizer.
+
+    A tower that a converted checkpoint lacks is None there.
+    """
+    model = config["model"]
+    shared = {name: model[name] for name in ("dtype", "attention", "remat")}
+    heads = {name: model[name] for name in ("projection_dim", "num_prototypes", "prototype_temperature")}
     return ProtCLIPConfig(
-        protein=ESM2Config(**config["model"]["protein"], **shared),
-        text=BertConfig(**config["model"]["text"], vocab_size=text_vocab_size, **shared),
+        protein=ESM2Config(**model["protein"], **shared) if model["protein"] else None,
+        text=BertConfig(**model["text"], vocab_size=text_vocab_size, **shared) if model["text"] else None,
         **heads,
     )
 

@@ -7,32 +7,41 @@ the numbers it would get alone.
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Self
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
+from jaxtyping import Array, Float, Float32
 
 from data_pipelines import protein_tokenizer
 from data_pipelines.batch import Batch
 from data_pipelines.errors import UserError
-from data_pipelines.examples import Example, plain_example
-from data_pipelines.packing import pack_all, pack_rows
+from data_pipelines.examples import Example, plain_example, protein_example, text_example
+from data_pipelines.protein_input import clean_protein
 from data_pipelines.record import PROPERTIES
 from data_pipelines.text_tokenizer import TextTokenizer
 from protclip_jax import checkpoints, sharding, workdir
 from protclip_jax.config import model_config
-from protclip_jax.initialize import abstract_params
+from protclip_jax.initialize import abstract_groups
+from protclip_jax.models.pooling import sum_slots
 from protclip_jax.models.projection import unit_norm
 from protclip_jax.models.protclip import ProtCLIPModel, residue_mask
+from protclip_jax.objectives.info_nce import MAX_SCALE
 from protclip_jax.objectives.segment_alignment import dynamic_segment_weights
 from protclip_jax.objectives.segment_reconstruction import biotext_slot_ids
+from protclip_jax.packed_calls import SLOTS, Place, run_packed
+from protclip_jax.windows import DEFAULT_WINDOWS, Windows, piece_weights
 
-SLOTS = 16
-ROWS = 8
-MIN_ROW_TOKENS = 256
+REPRESENTATIONS = ("projected", "mean", "residues")
+"""What `ProtCLIP.represent` gives: the unit-norm embedding in the space shared with text, the mean of the protein tower's
+residue vectors, and these themselves."""
+
+PROJECTED_AT_ONCE = 256
 RESIDUES = slice(protein_tokenizer.VOCABULARY.index("L"), protein_tokenizer.VOCABULARY.index("O") + 1)
 """Ids of the amino-acid letters, which `recover` chooses from."""
 
@@ -40,12 +49,18 @@ RESIDUES = slice(protein_tokenizer.VOCABULARY.index("L"), protein_tokenizer.VOCA
 class ProtCLIP:
     """A ProtCLIP model ready for use; `ProtCLIP.load(DIR)` reads a checkpoint.
 
+    Protein sequences are cleaned as `data_pipelines.protein_input` says (lower case, gaps, stops), with a warning that
+    counts what was changed. Methods raise `UserError` for what is no protein, and where they need a part of the model
+    that the checkpoint does not hold, as one converted from ESM-2 alone.
+
     Attributes:
       config: the training config, a plain dict.
-      text_tokenizer: the text tokenizer of the checkpoint.
+      text_tokenizer: the text tokenizer of the checkpoint, None where it has no text tower.
     """
 
-    def __init__(self, model: ProtCLIPModel, params: Mapping, text_tokenizer: TextTokenizer, *, config: Mapping, mesh: Mesh):
+    def __init__(
+        self, model: ProtCLIPModel, params: Mapping, text_tokenizer: TextTokenizer | None, *, config: Mapping, mesh: Mesh
+    ):
         self._model, self._params, self._mesh = model, params, mesh
         self.text_tokenizer = text_tokenizer
         self.config = config
@@ -58,28 +73,115 @@ class ProtCLIP:
         """
         directory = pathlib.Path(directory)
         config = workdir.read_config(directory)
-        text_tokenizer = workdir.load_text_tokenizer(directory)
+        step = checkpoints.resolve_step(directory, step)
+        groups = checkpoints.stored_groups(directory, step)
+        text_tokenizer = workdir.load_text_tokenizer(directory) if "text" in groups else None
         model_fields = {**config["model"], "dtype": dtype, "remat": "none"}
-        model = ProtCLIPModel(model_config({"model": model_fields}, text_vocab_size=len(text_tokenizer.vocabulary)))
+        vocab_size = len(text_tokenizer.vocabulary) if text_tokenizer else None
+        model = ProtCLIPModel(model_config({"model": model_fields}, text_vocab_size=vocab_size))
         mesh = sharding.make_mesh(-1, 1)
         whole = sharding.replicated(mesh)
-        abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), abstract_params(model))
-        params = checkpoints.load_params(directory, checkpoints.resolve_step(directory, step), abstract)
-        return cls(model, params, text_tokenizer, config=config, mesh=mesh)
+        abstract = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), abstract_groups(model, groups)
+        )
+        return cls(model, checkpoints.load_params(directory, step, abstract), text_tokenizer, config=config, mesh=mesh)
 
-    def encode_proteins(self, sequences: Sequence[str]) -> np.ndarray:
-        """Unit-norm embeddings of protein sequences of any length, float32 [n, d]."""
-        embeddings = self._run(_embed_proteins, [self._example(sequence, {}) for sequence in sequences])
-        return self._stack([values[row, slot] for values, _, row, slot in embeddings])
+    @property
+    def groups(self) -> frozenset[str]:
+        """The parameter groups that the checkpoint holds, as named in `ProtCLIPModel`."""
+        return frozenset(self._params)
 
-    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
-        """Unit-norm embeddings of texts, float32 [n, d]; texts are cut at `tokenizer.max_text_tokens`."""
-        embeddings = self._run(_embed_texts, [self._text_example(text) for text in texts])
-        return self._stack([values[row, slot] for values, _, row, slot in embeddings])
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the parameters: equal for two models exactly where every parameter is."""
+        return checkpoints.fingerprint(self._params)
 
-    def similarity(self, proteins: np.ndarray, texts: np.ndarray) -> np.ndarray:
-        """Cosine similarity of every protein embedding with every text embedding, float32 [n, m]."""
+    def encode_proteins(self, sequences: Sequence[str], *, windows: Windows = DEFAULT_WINDOWS) -> Float32[np.ndarray, "n d"]:
+        """Unit-norm embeddings of protein sequences of any length in the space shared with text."""
+        return self.represent(self._clean(sequences, windows), kinds=("projected",), windows=windows)["projected"]
+
+    def mean_embeddings(self, sequences: Sequence[str], *, windows: Windows = DEFAULT_WINDOWS) -> Float32[np.ndarray, "n D"]:
+        """Mean of the protein tower's residue vectors, `<cls>` and `<eos>` left out, as ESM's `mean` representation."""
+        return self.represent(self._clean(sequences, windows), kinds=("mean",), windows=windows)["mean"]
+
+    def residue_embeddings(
+        self, sequences: Sequence[str], *, windows: Windows = DEFAULT_WINDOWS
+    ) -> list[Float32[np.ndarray, "residues D"]]:
+        """The protein tower's vector of every residue."""
+        return self.represent(self._clean(sequences, windows), kinds=("residues",), windows=windows)["residues"]
+
+    def represent(
+        self,
+        sequences: Sequence[str],
+        *,
+        kinds: Sequence[str],
+        windows: Windows = DEFAULT_WINDOWS,
+        batch_tokens: int | None = None,
+    ) -> dict[str, np.ndarray | list[np.ndarray]]:
+        """Several `REPRESENTATIONS` of clean sequences from one pass, each in their order and float32.
+
+        `projected` [n, d] is the projected mean over all tokens, `<cls>` and `<eos>` included (what the model is trained
+        with), `mean` [n, D] that over residues, `residues` a list of [residues, D]. A long protein's vectors are averaged
+        over `windows` residue by residue, before any mean. `batch_tokens` bounds the tokens of one device call.
+        """
+        self._require("protein", *(["protein_projection"] if "projected" in kinds else []))
+        pieces = [windows.pieces(len(sequence)) for sequence in sequences]
+        parts = [(index, piece) for index, of_protein in enumerate(pieces) for piece in of_protein]
+        examples = [protein_example(sequences[index][piece]) for index, piece in parts]
+        weights = [weight for of_protein in pieces for weight in piece_weights(of_protein)]
+        width = self._model.config.protein.hidden_size
+        sums = np.zeros((len(sequences), 2, width), np.float32)
+        wanted = [np.zeros((of_protein[-1].stop, width), np.float32) if "residues" in kinds else None for of_protein in pieces]
+        call = functools.partial(_represent, kinds=tuple(sorted(kinds)))
+        for place, (pooled, hidden) in self._run(call, examples, weights=weights, batch_tokens=batch_tokens):
+            index, piece = parts[place.index]
+            sums[index] += pooled[place.row, place.slot]
+            if hidden is not None:
+                wanted[index][piece] += (hidden[place.row, place.tokens] * weights[place.index][:, None])[1:-1]
+        lengths = np.array([of_protein[-1].stop for of_protein in pieces], np.float32)[:, None]
+        results = {
+            "projected": lambda: self._project(sums[:, 0] / (lengths + 2)),
+            "mean": lambda: sums[:, 1] / lengths,
+            "residues": lambda: wanted,
+        }
+        return {kind: results[kind]() for kind in kinds}
+
+    def encode_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "n d"]:
+        """Unit-norm embeddings of texts; a text longer than `tokenizer.max_text_tokens` is cut, with a warning."""
+        self._require("text", "text_projection")
+        examples = [self._text_example(text) for text in texts]
+        if cut := sum(example.text_cut > 0 for example in examples):
+            limit = self.config["tokenizer"]["max_text_tokens"]
+            warnings.warn(f"{cut} of {len(texts)} texts are longer than {limit} tokens and were cut.", stacklevel=2)
+        embeddings = np.zeros((len(texts), self._model.config.projection_dim), np.float32)
+        for place, values in self._run(_embed_texts, examples):
+            embeddings[place.index] = values[place.row, place.slot]
+        return embeddings
+
+    def similarity(self, proteins: Float[np.ndarray, "n d"], texts: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "n m"]:
+        """Cosine similarity of every protein embedding with every text embedding."""
         return proteins @ texts.T
+
+    def logits(self, proteins: Float[np.ndarray, "n d"], texts: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "n m"]:
+        """Cosine similarity times the learnt scale exp(logit_scale) ≤ 100: what the contrastive softmax is taken of."""
+        self._require("logit_scale")
+        return self.similarity(proteins, texts) * min(np.exp(float(self._params["logit_scale"]["log"])), MAX_SCALE)
+
+    def zero_shot(self, sequences: Sequence[str], labels: Mapping[str, Sequence[str]]) -> Float32[np.ndarray, "n labels"]:
+        """Probability of each label for each protein; columns in the order of `labels`, rows sum to 1.
+
+        A label's embedding is the normalised mean of the embeddings of its prompts (as CLIP does, Radford et al. 2021,
+        section 3.1.4); the probabilities are the softmax of the logits over the labels.
+        """
+        if not labels or not all(labels.values()):
+            raise UserError("zero_shot needs at least one label, and at least one prompt for each.")
+        prompts = self.encode_texts([prompt for of_label in labels.values() for prompt in of_label])
+        ends = np.cumsum([len(of_label) for of_label in labels.values()])
+        classes = np.stack([of_label.mean(0) for of_label in np.split(prompts, ends[:-1])])
+        classes /= np.linalg.norm(classes, axis=1, keepdims=True)
+        logits = self.logits(self.encode_proteins(sequences), classes).astype(np.float64)
+        weights = np.exp(logits - logits.max(1, keepdims=True))
+        return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
 
     def segments(self, sequence: str, properties: Mapping[str, str]) -> np.ndarray:
         """PDA weights of the residues for each property text, float32 [k, residues]; every row sums to 1.
@@ -99,109 +201,108 @@ class ProtCLIP:
             for name, text in texts.items():
                 if name not in PROPERTIES or not text:
                     raise UserError(f"'{name}' must be one of {', '.join(PROPERTIES)} with a text that is not empty.")
-        examples = [self._example(*pair) for pair in zip(sequences, properties, strict=True)]
-        weights = self._run(functools.partial(_segment_weights, theta=self.config["pda"]["theta"]), examples)
-        return [
-            values[row, slot][[PROPERTIES.index(name) for name in texts]][:, residues[1:-1]]
-            for (values, residues, row, slot), texts in zip(weights, properties, strict=True)
-        ]
+        self._require("protein", "text", "protein_projection", "text_projection", "prototype_bank")
+        examples = [self._example(*pair) for pair in zip(self._clean(sequences), properties, strict=True)]
+        call = functools.partial(_segment_weights, theta=self.config["pda"]["theta"])
+        weights = [np.zeros(0, np.float32)] * len(examples)
+        for place, values in self._run(call, examples):
+            rows = [PROPERTIES.index(name) for name in properties[place.index]]
+            weights[place.index] = values[place.row, place.slot][rows, place.tokens][:, 1:-1]
+        return weights
 
     def recover(self, sequences: Sequence[str], masks: Sequence[np.ndarray], texts: Sequence[str]) -> list[str]:
         """The residues that the BSR head reads at masked positions, given a biotext: a string for each protein.
 
         `masks` are bool [residues]; the model sees `<mask>` in their place.
         """
+        self._require("protein", "text", "protein_projection", "text_projection", "cross_attention", "bsr_head")
         examples = []
-        for sequence, mask, text in zip(sequences, masks, texts, strict=True):
+        for sequence, mask, text in zip(self._clean(sequences), masks, texts, strict=True):
             biotext = self._text_example(text)
             hidden = np.concatenate([[False], mask, [False]])
-            protein = {name: getattr(self._example(sequence, {}), name) for name in ("protein_tokens", "mlm_mask")}
+            protein = {name: getattr(protein_example(sequence), name) for name in ("protein_tokens", "mlm_mask")}
             examples.append(dataclasses.replace(biotext, **protein, segment_mask=hidden))
-        recovered = self._run(_recover, examples)
-        return [
-            "".join(protein_tokenizer.VOCABULARY[token] for token in values[row, tokens[1:-1]][mask])
-            for (values, tokens, row, _), mask in zip(recovered, masks, strict=True)
-        ]
+        recovered = [""] * len(examples)
+        for place, values in self._run(_recover, examples):
+            tokens = values[place.row, place.tokens][1:-1][masks[place.index]]
+            recovered[place.index] = "".join(protein_tokenizer.VOCABULARY[token] for token in tokens)
+        return recovered
+
+    def _require(self, *groups: str) -> None:
+        if missing := [group for group in groups if group not in self._params]:
+            raise UserError(
+                f"this checkpoint holds no {', '.join(missing)} parameters, only {', '.join(sorted(self._params))}; "
+                "load a trained or converted ProtCLIP for this."
+            )
+
+    def _clean(self, sequences: Sequence[str], windows: Windows | None = None) -> list[str]:
+        """The sequences as the tower reads them; warns of what was changed and of what is longer than a window."""
+        cleaned, changes = [], Counter()
+        for index, sequence in enumerate(sequences):
+            try:
+                protein = clean_protein(sequence)
+            except ValueError as error:
+                raise UserError(f"sequence {index} is no protein: {error}") from error
+            cleaned.append(protein.sequence)
+            changes.update(protein.changes)
+        if changes:
+            counted = ", ".join(f"{count} {change}" for change, count in changes.items())
+            warnings.warn(f"sequences were cleaned before embedding: {counted}.", stacklevel=3)
+        if windows is not None and (long := sum(windows.is_long(len(sequence)) for sequence in cleaned)):
+            warnings.warn(
+                f"{long} of {len(cleaned)} proteins have more than {windows.max_residues} residues; policy: {windows.policy}.",
+                stacklevel=3,
+            )
+        return cleaned
 
     def _example(self, sequence: str, texts: Mapping[str, str]) -> Example:
         limit = self.config["tokenizer"]["max_text_tokens"]
         return plain_example(sequence, texts, text_tokenizer=self.text_tokenizer, max_text_tokens=limit)
 
     def _text_example(self, text: str) -> Example:
-        """A text as a full biotext, without a protein."""
-        tokens = self.text_tokenizer.encode(text, max_tokens=self.config["tokenizer"]["max_text_tokens"])
-        nothing = np.zeros(0, np.int32)
-        return dataclasses.replace(
-            self._example("", {}),
-            protein_tokens=nothing,
-            mlm_mask=nothing.astype(bool),
-            segment_mask=nothing.astype(bool),
-            text_tokens=tokens,
-            text_property_ids=np.zeros_like(tokens),
-            text_positions=np.arange(len(tokens), dtype=np.int32),
-        )
+        limit = self.config["tokenizer"]["max_text_tokens"]
+        return text_example(text, text_tokenizer=self.text_tokenizer, max_text_tokens=limit)
 
-    def _stack(self, embeddings: list[np.ndarray]) -> np.ndarray:
-        empty = np.zeros((0, self._model.config.projection_dim), np.float32)
-        return np.stack(embeddings) if embeddings else empty
+    def _project(self, pooled: Float32[np.ndarray, "n D"]) -> Float32[np.ndarray, "n d"]:
+        """Unit-norm projections, a fixed number at a time so that one program serves every n."""
+        projected = [np.zeros((0, self._model.config.projection_dim), np.float32)]
+        for start in range(0, len(pooled), PROJECTED_AT_ONCE):
+            some = pooled[start : start + PROJECTED_AT_ONCE]
+            padded = np.pad(some, ((0, PROJECTED_AT_ONCE - len(some)), (0, 0)))
+            projected.append(np.asarray(_project(self._model, self._params, padded))[: len(some)])
+        return np.concatenate(projected)
 
-    def _run(self, function: Callable, examples: Sequence[Example]) -> list[tuple[np.ndarray, np.ndarray, int, int]]:
-        """`function(model, params, batch)` on packed examples; for each its (values, token indices, row, slot).
-
-        `values` is the function's whole output for the rows that the example lies in, `token indices` where its
-        protein tokens lie in the row.
-        """
-        if not examples:
-            return []
-        shape = {
-            "slots": SLOTS,
-            "protein_tokens": _row_length([example.protein_length for example in examples]),
-            "text_tokens": _row_length([example.text_length for example in examples]),
-        }
-        packed = pack_all(examples, **shape)
-        # One row on one device answers a single query; whole groups of rows everything else.
-        group = self._mesh.size * (1 if len(packed.rows) <= self._mesh.size else max(1, ROWS // self._mesh.size))
-        outputs, batches = [], []
-        with jax.set_mesh(self._mesh):
-            for start in range(0, len(packed.rows), group):
-                rows = packed.rows[start : start + group]
-                batch = pack_rows(rows + [[]] * (group - len(rows)), **shape)
-                outputs.append(np.asarray(function(self._model, self._params, self._place(batch))))
-                batches.append(batch.protein_slot_ids)
-        slot_ids = np.concatenate(batches)
-        located = []
-        for row, slot in packed.placement.tolist():
-            (tokens,) = np.nonzero(slot_ids[row] == slot + 1)
-            located.append((outputs[row // group], tokens, row % group, slot))
-        return located
-
-    def _place(self, batch: Batch) -> Batch:
-        """Every process has the whole batch here; each device gets its rows."""
-        rows = sharding.rows_sharding(self._mesh)
-        return jax.tree.map(lambda x: jax.make_array_from_callback(x.shape, rows, lambda index: x[index]), batch)
-
-
-def _row_length(lengths: Sequence[int]) -> int:
-    """The packed row's tokens: a power of two, at least MIN_ROW_TOKENS and the longest; 0 where there is nothing."""
-    longest = max(lengths)
-    return max(MIN_ROW_TOKENS, 1 << (longest - 1).bit_length()) if longest else 0
+    def _run(self, function: Callable, examples: Sequence[Example], **options) -> Iterator[tuple[Place, object]]:
+        call = functools.partial(function, self._model, self._params)
+        return run_packed(call, examples, mesh=self._mesh, **options)
 
 
 def _everywhere(x: jax.Array) -> jax.Array:
     return jax.lax.with_sharding_constraint(x, PartitionSpec())
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _embed_proteins(model: ProtCLIPModel, params: Mapping, batch: Batch) -> jax.Array:
+@functools.partial(jax.jit, static_argnums=0, static_argnames="kinds")
+def _represent(
+    model: ProtCLIPModel, params: Mapping, batch: Batch, weights: Float[Array, "R L"], *, kinds: tuple[str, ...]
+) -> tuple[Float[Array, "R S 2 D"], Float[Array, "R L D"] | None]:
+    """Weighted sums of each slot's token vectors, over all tokens and over residues; the vectors too if asked for."""
+
     def run(m):
-        hidden = m.encode_protein(batch.protein_tokens, batch.protein_slot_ids, batch.protein_positions, SLOTS)
-        return m.embed_proteins(hidden, batch.protein_slot_ids, SLOTS)
+        return m.encode_protein(batch.protein_tokens, batch.protein_slot_ids, batch.protein_positions, SLOTS)
 
-    return _everywhere(model.apply({"params": params}, method=run))
+    hidden = model.apply({"params": params}, method=run)
+    residues = weights * residue_mask(batch.protein_tokens, batch.protein_slot_ids)
+    sums = sum_slots(hidden, batch.protein_slot_ids, SLOTS, jnp.stack([weights, residues], axis=-1))
+    return _everywhere(sums), _everywhere(hidden.astype(jnp.float32)) if "residues" in kinds else None
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _embed_texts(model: ProtCLIPModel, params: Mapping, batch: Batch) -> jax.Array:
+def _project(model: ProtCLIPModel, params: Mapping, pooled: Float[Array, "n D"]) -> Float[Array, "n d"]:
+    return unit_norm(model.apply({"params": params}, pooled, method="project_protein_tokens"))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _embed_texts(model: ProtCLIPModel, params: Mapping, batch: Batch, _) -> jax.Array:
     def run(m):
         hidden = m.encode_text(batch.text_tokens, batch.text_segment_ids, batch.text_positions)
         return unit_norm(m.project_text_segments(hidden, batch.text_segment_ids, SLOTS)[:, :, 0])
@@ -210,7 +311,7 @@ def _embed_texts(model: ProtCLIPModel, params: Mapping, batch: Batch) -> jax.Arr
 
 
 @functools.partial(jax.jit, static_argnums=0, static_argnames="theta")
-def _segment_weights(model: ProtCLIPModel, params: Mapping, batch: Batch, *, theta: float) -> jax.Array:
+def _segment_weights(model: ProtCLIPModel, params: Mapping, batch: Batch, _, *, theta: float) -> jax.Array:
     def run(m):
         hidden = m.encode_protein(batch.protein_tokens, batch.protein_slot_ids, batch.protein_positions, SLOTS)
         text = m.encode_text(batch.text_tokens, batch.text_segment_ids, batch.text_positions)
@@ -224,7 +325,7 @@ def _segment_weights(model: ProtCLIPModel, params: Mapping, batch: Batch, *, the
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _recover(model: ProtCLIPModel, params: Mapping, batch: Batch) -> jax.Array:
+def _recover(model: ProtCLIPModel, params: Mapping, batch: Batch, _) -> jax.Array:
     def run(m):
         tokens = jnp.where(batch.segment_mask, protein_tokenizer.MASK, batch.protein_tokens)
         hidden = m.encode_protein(tokens, batch.protein_slot_ids, batch.protein_positions, SLOTS)

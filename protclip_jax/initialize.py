@@ -4,8 +4,10 @@ One order decides where parameters come from: the run's own checkpoint (restored
 `init.protein` and `init.text` for one tower each, else random.
 """
 
+import dataclasses
+import functools
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -14,12 +16,15 @@ import optax
 from jax.sharding import Mesh
 
 from data_pipelines.errors import UserError
-from protclip_jax import checkpoints, sharding
+from data_pipelines.text_tokenizer import TextTokenizer
+from protclip_jax import checkpoints, sharding, workdir
+from protclip_jax.models.bert import BertConfig
+from protclip_jax.models.esm2 import ESM2Config
 from protclip_jax.models.protclip import ProtCLIPModel
 from protclip_jax.optimizer import flatten, make_optimizer, partition, unflatten
 from protclip_jax.train_step import TrainState
 
-TOWERS = ("protein", "text")
+TOWERS = {"protein": ESM2Config, "text": BertConfig}
 
 
 def init_params(model: ProtCLIPModel, key: jax.Array) -> dict:
@@ -33,6 +38,25 @@ def abstract_params(model: ProtCLIPModel) -> dict:
     return jax.eval_shape(lambda: init_params(model, jax.random.key(0)))
 
 
+def abstract_groups(model: ProtCLIPModel, groups: Collection[str]) -> dict:
+    """Shapes and dtypes of some parameter groups; of a model with one tower, that tower's.
+
+    Raises:
+      UserError: the model has no group of such a name.
+    """
+    alone = [name for name in TOWERS if getattr(model.config, name) is not None]
+    if len(alone) == len(TOWERS):
+        known = abstract_params(model)
+    else:
+        ones = jnp.ones((1, 4), jnp.int32)
+        arguments = {"protein": (ones, ones, ones, 1), "text": (ones, ones, ones)}[alone[0]]
+        tower = functools.partial(model.init, method=f"encode_{alone[0]}")
+        known = jax.eval_shape(lambda: tower(jax.random.key(0), *arguments)["params"])
+    if foreign := set(groups) - known.keys():
+        raise UserError(f"the checkpoint holds '{min(foreign)}', but its config describes only {', '.join(sorted(known))}.")
+    return {name: known[name] for name in sorted(groups)}
+
+
 def sharded_params(model: ProtCLIPModel, mesh: Mesh, rules, seed: int) -> dict[str, jax.Array]:
     """Random flattened parameters, each created on the devices that will hold it."""
     shapes = {path: leaf.shape for path, leaf in flatten(abstract_params(model)).items()}
@@ -40,24 +64,54 @@ def sharded_params(model: ProtCLIPModel, mesh: Mesh, rules, seed: int) -> dict[s
     return jax.jit(lambda key: flatten(init_params(model, key)), out_shardings=shardings)(jax.random.key(seed))
 
 
-def replace_from_checkpoints(params: Mapping[str, jax.Array], init: Mapping[str, str | None]) -> dict[str, jax.Array]:
-    """Flattened `params` with `init.all`, or the towers of `init.protein` and `init.text`, read from checkpoint folders."""
+def replace_from_checkpoints(params: Mapping[str, jax.Array], config: Mapping) -> dict[str, jax.Array]:
+    """Flattened `params` with `init.all`, or the towers of `init.protein` and `init.text`, read from checkpoint folders.
+
+    Raises:
+      UserError: a folder's tower computes something else than the config's, or reads another text vocabulary.
+    """
+    init = config["init"]
     if init["all"] and (init["protein"] or init["text"]):
         raise UserError("init.all already names every parameter; leave init.protein and init.text unset.")
     replaced = dict(params)
     for name in ("all", *TOWERS):
         if init[name]:
+            folder = pathlib.Path(init[name])
+            for tower in TOWERS if name == "all" else (name,):
+                check_same_tower(folder, tower, config)
             wanted = {path: leaf for path, leaf in params.items() if name == "all" or path.startswith(f"{name}/")}
             abstract = {path: jax.ShapeDtypeStruct(p.shape, p.dtype, sharding=p.sharding) for path, p in wanted.items()}
-            folder = pathlib.Path(init[name])
             replaced |= flatten(checkpoints.load_params(folder, checkpoints.resolve_step(folder), unflatten(abstract)))
     return replaced
+
+
+def check_same_tower(folder: pathlib.Path, tower: str, config: Mapping) -> None:
+    """Raises `UserError` where weights of the right shapes would mean something else: heads, epsilon, token dropout, words."""
+    stored = workdir.read_config(folder)["model"][tower]
+    if stored is None:
+        raise UserError(f"{folder} holds no {tower} tower; name another folder in config.init, or convert one with it.")
+    kind = TOWERS[tower]
+    for field in dataclasses.fields(kind):
+        default = None if field.default is dataclasses.MISSING else field.default
+        theirs, ours = (fields.get(field.name, default) for fields in (stored, config["model"][tower]))
+        if field.name != "initializer_range" and theirs != ours:
+            raise UserError(
+                f"{folder} has a {tower} tower of {field.name}={theirs}, the config one of {ours}; "
+                f"set config.model.{tower}.{field.name}={theirs}, or start from other weights."
+            )
+    if tower == "text":
+        words = workdir.load_text_tokenizer(folder)
+        if TextTokenizer.load(config["tokenizer"]["text"]).vocabulary != words.vocabulary:
+            raise UserError(
+                f"{folder} was made with another text vocabulary than tokenizer.text={config['tokenizer']['text']}; "
+                f"set tokenizer.text={folder / 'tokenizers' / 'text'}."
+            )
 
 
 def initial_state(model: ProtCLIPModel, config, mesh: Mesh) -> tuple[TrainState, optax.GradientTransformation]:
     """The state before the first step and its optimiser, sharded by the config's rules."""
     params = sharded_params(model, mesh, config.mesh.rules, config.seed)
-    trainable, frozen = partition(replace_from_checkpoints(params, config.init), config.optimizer.groups)
+    trainable, frozen = partition(replace_from_checkpoints(params, config), config.optimizer.groups)
     optimizer = make_optimizer(config.optimizer, trainable, config.total_steps)
     step = jax.device_put(jnp.int32(0), sharding.replicated(mesh))
     return TrainState(step, trainable, frozen, init_optimizer(optimizer, trainable, mesh)), optimizer

@@ -53,8 +53,8 @@ def make_train_step(model: ProtCLIPModel, objective: ObjectiveConfig, optimizer:
             "pairs": jnp.sum(batch.slot_mask),
             "scalars": {
                 "gradient_norm": optax.global_norm(gradients),
-                "logit_scale": jnp.exp(state.params["logit_scale"]),
-                "segment_logit_scale": jnp.exp(state.params["segment_logit_scale"]),
+                "logit_scale": jnp.exp(state.params["logit_scale"]["log"]),
+                "segment_logit_scale": jnp.exp(state.params["segment_logit_scale"]["log"]),
             },
         }
         return TrainState(state.step + 1, trainable, state.frozen, optimizer_state), metrics

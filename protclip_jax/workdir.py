@@ -39,25 +39,52 @@ def lock(workdir: pathlib.Path):
 
 
 def adopt(workdir: pathlib.Path, config: Mapping, text_tokenizer: TextTokenizer, *, write: bool) -> None:
-    """Begins a workdir (in the process that may `write`), or checks that an existing one belongs to this config."""
+    """Begins a workdir (in the process that may `write`), or checks that an existing one belongs to this config.
+
+    Raises:
+      UserError: it belongs to another config, or holds parameters without the state of their training.
+    """
+    # A save that was cut off has another name than a number.
+    steps = [path for path in workdir.glob("checkpoints/*") if path.name.isdecimal()]
+    if steps and not any((step / "optimizer").exists() for step in steps):
+        raise UserError(
+            f"--workdir={workdir} holds parameters only and cannot be trained further; "
+            "start a new workdir and name this one in --config.init.all."
+        )
     if (workdir / "config.json").exists():
         check_same_run(workdir, config)
     elif write:
         write_metadata(workdir, config, text_tokenizer)
 
 
-def write_metadata(workdir: pathlib.Path, config: Mapping, text_tokenizer: TextTokenizer) -> None:
-    """Writes config.json and tokenizers/{protein,text}/ of a new workdir."""
+def write_metadata(
+    workdir: pathlib.Path, config: Mapping, text_tokenizer: TextTokenizer | None, *, source: Mapping | None = None
+) -> None:
+    """Writes config.json and tokenizers/{protein,text}/ of a new workdir.
+
+    A checkpoint without a text tower has no text tokenizer; `source` says what a converted one was made from.
+    """
     protein_tokenizer.save(workdir / "tokenizers" / "protein")
-    text_tokenizer.save(workdir / "tokenizers" / "text")
+    if text_tokenizer is not None:
+        text_tokenizer.save(workdir / "tokenizers" / "text")
     metadata = {
         "format_version": FORMAT_VERSION,
         "config": dict(config),
-        "versions": {name: importlib.metadata.version(name) for name in LIBRARIES},
+        "versions": {name: version for name in LIBRARIES if (version := _version(name))},
     }
+    if source is not None:
+        metadata["source"] = dict(source)
     partial = workdir / "config.json.partial"
     partial.write_text(json.dumps(metadata, indent=2) + "\n")
     os.replace(partial, workdir / "config.json")
+
+
+def _version(library: str) -> str | None:
+    """None for one that is not installed: converting and embedding do without grain."""
+    try:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def read_config(workdir: pathlib.Path) -> dict:

@@ -20,6 +20,7 @@ SIZES = {
     "150m": (30, 640, 20),
     "650m": (33, 1280, 20),
     "3b": (36, 2560, 40),
+    "15b": (48, 5120, 40),
 }
 """Layers, width and heads of the published models."""
 
@@ -39,7 +40,7 @@ class ESM2Config(layers.EncoderConfig):
 
 
 def esm2_config(name: str) -> ESM2Config:
-    """The shape of a published ESM-2: '8m', '35m', '150m', '650m' or '3b'."""
+    """The shape of a published ESM-2: '8m', '35m', '150m', '650m', '3b' or '15b'."""
     if name not in SIZES:
         raise UserError(f"'{name}' is no ESM-2 size; use one of {', '.join(SIZES)}.")
     num_layers, hidden_size, num_heads = SIZES[name]

@@ -20,3 +20,13 @@ def pool_slots(x: Float[Array, "R L D"], segment_index: Int[Array, "R L"], num: 
         "rlg,rld->rgd", member.astype(x.dtype), x, precision=jax.lax.Precision.HIGHEST, preferred_element_type=jnp.float32
     )
     return total / jnp.maximum(jnp.sum(member, axis=1), 1)[:, :, None]
+
+
+def sum_slots(
+    x: Float[Array, "R L D"], slot_ids: Int[Array, "R L"], num: int, weights: Float[Array, "R L W"]
+) -> Float[Array, "R G W D"]:
+    """Weighted sums of the tokens of each slot 1 … num of a row, one for each of the W sets of weights, in float32."""
+    member = slot_ids[:, :, None, None] == jnp.arange(1, num + 1)[:, None]
+    return jnp.einsum(
+        "rlgw,rld->rgwd", member * weights[:, :, None], x.astype(jnp.float32), precision=jax.lax.Precision.HIGHEST
+    )

@@ -6,6 +6,7 @@ import math
 import flax.linen as nn
 from jaxtyping import Array, Bool, Float, Int
 
+from data_pipelines import protein_tokenizer
 from data_pipelines.batch import NUM_TEXT_SEGMENTS
 from protclip_jax.models.bert import Bert, BertConfig
 from protclip_jax.models.cross_attention import BiotextCrossAttention
@@ -23,41 +24,53 @@ SEGMENT_LOGIT_SCALE_INIT = math.log(1 / 0.1)
 class ProtCLIPConfig:
     """Shape of the network (paper: ESM-2 650M, PubMedBERT, d = 512, 512 prototypes, τ = 0.9)."""
 
-    protein: ESM2Config
-    text: BertConfig
+    protein: ESM2Config | None
+    """None where a checkpoint holds no such tower; likewise `text`."""
+    text: BertConfig | None
     projection_dim: int = 512
     num_prototypes: int = 512
     prototype_temperature: float = 0.9
 
     @property
-    def dtype(self) -> str:
-        """Compute dtype of the heads, the protein tower's."""
-        return self.protein.dtype
+    def shared(self) -> ESM2Config | BertConfig:
+        """A tower's config, for what both towers and the heads have in common: compute dtype and attention."""
+        return self.protein or self.text
+
+
+class LogitScale(nn.Module):
+    """A learnt logarithm of the factor before a contrast's softmax (parameter `log`)."""
+
+    initial: float
+
+    @nn.compact
+    def __call__(self) -> Float[Array, ""]:
+        return self.param("log", nn.initializers.constant(self.initial), ())
 
 
 class ProtCLIPModel(nn.Module):
     """Every network of ProtCLIP under one parameter tree; call its methods through `apply(..., method=...)`.
 
     Parameter groups: `protein`, `text`, `protein_projection`, `text_projection`, `mlm_head`, `bsr_head`,
-    `cross_attention`, `prototype_bank`, `logit_scale` (global), `segment_logit_scale` (PDA).
+    `cross_attention`, `prototype_bank`, `logit_scale` (global), `segment_logit_scale` (PDA). A method needs only the
+    groups that it uses: a lone tower works without the others' parameters.
     """
 
     config: ProtCLIPConfig
 
     def setup(self):
         config = self.config
-        dim, dtype = config.projection_dim, config.dtype
-        vocab_size = config.protein.vocab_size
+        dim, dtype, attention = config.projection_dim, config.shared.dtype, config.shared.attention
+        vocab_size = len(protein_tokenizer.VOCABULARY)
         self.protein = ESM2(config.protein)
         self.text = Bert(config.text)
         self.protein_projection = Projection(dim, dtype=dtype)
         self.text_projection = Projection(dim, dtype=dtype)
         self.mlm_head = TokenHead(hidden_size=dim, vocab_size=vocab_size, dtype=dtype)
         self.bsr_head = TokenHead(hidden_size=dim, vocab_size=vocab_size, dtype=dtype)
-        self.cross_attention = BiotextCrossAttention(dim, dtype=dtype, attention=config.protein.attention)
+        self.cross_attention = BiotextCrossAttention(dim, dtype=dtype, attention=attention)
         self.prototype_bank = PrototypeBank(config.num_prototypes, dim, temperature=config.prototype_temperature)
-        self.logit_scale = self.param("logit_scale", nn.initializers.constant(LOGIT_SCALE_INIT), ())
-        self.segment_logit_scale = self.param("segment_logit_scale", nn.initializers.constant(SEGMENT_LOGIT_SCALE_INIT), ())
+        self.logit_scale = LogitScale(LOGIT_SCALE_INIT)
+        self.segment_logit_scale = LogitScale(SEGMENT_LOGIT_SCALE_INIT)
 
     def encode_protein(
         self, tokens: Int[Array, "R L"], slot_ids: Int[Array, "R L"], positions: Int[Array, "R L"], num_slots: int
@@ -117,7 +130,7 @@ class ProtCLIPModel(nn.Module):
 
     def scales(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
         """The learnt log scales of the global and of the segment contrast."""
-        return self.logit_scale, self.segment_logit_scale
+        return self.logit_scale(), self.segment_logit_scale()
 
     def __call__(self, tokens: Int[Array, "R L"], slot_ids: Int[Array, "R L"], positions: Int[Array, "R L"]):
         """Touches every parameter once, for initialisation: the same tokens stand for protein and text."""

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from data_pipelines.features import annotated_residues
 from data_pipelines.hashing import hash64
 from data_pipelines.record import biotext, property_texts
-from eval.features import annotated_residues
 from eval.pool import record_rng
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from eval.figures import RETRIEVAL, Track, cluster_mixture, losses_over_steps, retrieval_over_steps, segment_tracks, series
+from eval.figures import RETRIEVAL, cluster_mixture, losses_over_steps, retrieval_over_steps, series
 from eval.retrieval import chance
 
 BASELINE = {"p2t_r1": 0.05, "t2p_r1": 0.04, "mrr": 0.1}
@@ -54,25 +54,3 @@ def test_mixture_shows_shares_of_the_draws(tmp_path):
     assert [bar.get_width() for bar in axis.patches] == pytest.approx([80, 20])
     assert [label.get_text() for label in axis.get_yticklabels()] == ["swissprot/C1/R4", "trembl/C3/R3"]
     assert coloured(figure, tmp_path / "c.png") > 5
-
-
-@pytest.mark.parametrize("length", [7, 300])
-def test_tracks_show_weights_and_marked_residues(tmp_path, length):
-    weights, marked = np.linspace(0, 1, length), np.zeros(length, bool)
-    marked[[0, 1, length - 1]] = True
-    sequence = "MKV" * length
-    figure = segment_tracks({"P1": (sequence[:length], [Track("function", weights, marked)])})
-    (axis,) = [axis for part in figure.subfigs for axis in part.axes]
-    *spans, steps = axis.patches
-    np.testing.assert_array_equal(steps.get_data().values, weights)
-    np.testing.assert_array_equal(steps.get_data().edges[[0, -1]], [0.5, length + 0.5])
-    found = [(span.get_x(), span.get_x() + span.get_width()) for span in spans]
-    assert found == [pytest.approx((0.5, 2.5)), pytest.approx((length - 0.5, length + 0.5))]
-    letters = "".join(text.get_text() for text in axis.texts)
-    assert letters == (sequence[:length] if length <= 120 else "")
-    assert coloured(figure, tmp_path / "d.png") > 5
-
-
-def test_tracks_of_undefined_weights_are_drawn(tmp_path):
-    track = Track("location", np.full(5, np.nan), np.ones(5, bool))
-    assert coloured(segment_tracks({"a": ("MKVLW", [track]), "b": ("MKVLW", [track])}), tmp_path / "e.png") > 2

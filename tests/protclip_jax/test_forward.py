@@ -113,8 +113,8 @@ def test_all_after_the_towers_equals_numpy(six):
         read = ref.cross_attention(tokens, ref.projection(of_property[0], heads["text_projection"]), heads["cross_attention"])
         logits = ref.token_head(tokens + read, heads["bsr_head"])
         sums["bsr"] += ref.masked_cross_entropy(logits, targets, example.segment_mask)
-    sums["gc"] = ref.global_contrastive(proteins, texts, float(heads["logit_scale"]))
-    scale = float(heads["segment_logit_scale"])
+    sums["gc"] = ref.global_contrastive(proteins, texts, float(heads["logit_scale"]["log"]))
+    scale = float(heads["segment_logit_scale"]["log"])
     sums["pda"], count = ref.segment_alignment(records, ALL.theta, scale, ALL.negatives)
 
     losses = compiled("blockwise", ALL)(params, tiny.pack(packed(six)))

@@ -5,9 +5,13 @@ import jax
 import numpy as np
 import pytest
 
+from data_pipelines import protein_tokenizer
 from data_pipelines.errors import UserError
 from data_pipelines.record import biotext, property_texts
 from protclip_jax import ProtCLIP, checkpoints, sharding, workdir
+from protclip_jax.inference import REPRESENTATIONS
+from protclip_jax.windows import Windows
+from tests.protclip_jax import numpy_reference as ref
 from tests.protclip_jax import tiny
 
 CONFIG = {
@@ -53,6 +57,90 @@ def test_a_long_protein_is_embedded_whole(model):
     changed = long[:-1] + "A"
     first, second = model.encode_proteins([long, changed])
     assert np.abs(first - second).max() > 1e-6
+
+
+def towers_alone(model, sequence):
+    """What the protein tower gives for one sequence in a row of its own: [tokens, D]."""
+    tokens = protein_tokenizer.encode(sequence)[None]
+    ids = np.ones_like(tokens)
+    positions = np.arange(tokens.shape[1])[None]
+    return np.asarray(
+        tiny.model().apply({"params": tiny.params()}, tokens, ids, positions, 1, method="encode_protein")[0], np.float64
+    )
+
+
+def expected_projection(pooled):
+    return ref.unit(
+        ref.projection(pooled, jax.tree.map(lambda x: np.asarray(x, np.float64), tiny.params()["protein_projection"]))
+    )
+
+
+def test_representations_are_means_over_the_towers_tokens(model, made):
+    sequences = [record.sequence for record in made[:5]]
+    results = model.represent(sequences, kinds=REPRESENTATIONS)
+    for index, sequence in enumerate(sequences):
+        hidden = towers_alone(model, sequence)
+        np.testing.assert_allclose(results["residues"][index], hidden[1:-1], atol=2e-5)
+        np.testing.assert_allclose(results["mean"][index], hidden[1:-1].mean(0), atol=2e-5)
+        np.testing.assert_allclose(results["projected"][index], expected_projection(hidden.mean(0)), atol=2e-5)
+    np.testing.assert_array_equal(model.mean_embeddings(sequences), results["mean"])
+    np.testing.assert_array_equal(model.encode_proteins(sequences), results["projected"])
+    for alone, together in zip(model.residue_embeddings(sequences), results["residues"], strict=True):
+        np.testing.assert_array_equal(alone, together)
+
+
+def test_a_long_protein_is_the_mean_of_its_windows_residue_by_residue(model):
+    sequence = "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQ"
+    windows = Windows(max_residues=15, overlap=5)
+    total, count = np.zeros((len(sequence), 32)), np.zeros((len(sequence), 1))
+    ends = []
+    for piece in windows.pieces(len(sequence)):
+        hidden = towers_alone(model, sequence[piece])
+        total[piece] += hidden[1:-1]
+        count[piece] += 1
+        ends.append(hidden[[0, -1]])
+    residues = total / count
+    results = model.represent([sequence, "MKT"], kinds=REPRESENTATIONS, windows=windows)
+    np.testing.assert_allclose(results["residues"][0], residues, atol=2e-5)
+    np.testing.assert_allclose(results["mean"][0], residues.mean(0), atol=2e-5)
+    pooled = (residues.sum(0) + np.mean(ends, 0).sum(0)) / (len(sequence) + 2)
+    np.testing.assert_allclose(results["projected"][0], expected_projection(pooled), atol=2e-5)
+    with pytest.warns(UserWarning, match="1 of 2 proteins have more than 15 residues; policy: truncate"):
+        cut = model.residue_embeddings([sequence, "MKT"], windows=Windows("truncate", max_residues=15, overlap=5))
+    np.testing.assert_allclose(cut[0], towers_alone(model, sequence[:15])[1:-1], atol=2e-5)
+
+
+def test_sequences_are_cleaned_with_a_warning(model):
+    with pytest.warns(UserWarning, match="3 lower case letters, 2 gaps"):
+        written = model.encode_proteins(["mktAY", "AC--D"])
+    np.testing.assert_allclose(written, model.encode_proteins(["MKTAY", "ACD"]), atol=1e-6)
+    with pytest.raises(UserError, match="sequence 1 is no protein: '1' at position 3"):
+        model.encode_proteins(["MKT", "AC1D"])
+
+
+def test_a_text_that_is_cut_is_told(model):
+    with pytest.warns(UserWarning, match="1 of 2 texts are longer than 64 tokens"):
+        model.encode_texts(["abc " * 80, "abc"])
+
+
+def test_zero_shot_is_the_softmax_over_the_labels_mean_prompts(model, made):
+    sequences = [record.sequence for record in made[:3]]
+    labels = {"a": ["abc", "abd e"], "b": ["fed"], "c": ["abf", "cde", "bad"]}
+    probabilities = model.zero_shot(sequences, labels)
+    chex.assert_shape(probabilities, (3, 3))
+    proteins = model.encode_proteins(sequences).astype(np.float64)
+    classes = [ref.unit(model.encode_texts(prompts).astype(np.float64).mean(0)) for prompts in labels.values()]
+    logits = min(np.exp(float(tiny.params()["logit_scale"]["log"])), 100) * proteins @ np.stack(classes).T
+    np.testing.assert_allclose(model.logits(proteins, np.stack(classes)), logits, rtol=1e-6)
+    np.testing.assert_allclose(probabilities, np.exp(logits) / np.exp(logits).sum(1, keepdims=True), rtol=1e-4)
+    with pytest.raises(UserError, match="at least one prompt"):
+        model.zero_shot(sequences, {"a": []})
+
+
+def test_fewer_tokens_a_call_give_the_same_numbers(model, made):
+    sequences = [record.sequence for record in tiny.records(100, seed=4)]
+    plain = model.represent(sequences, kinds=["mean"])["mean"]
+    np.testing.assert_allclose(model.represent(sequences, kinds=["mean"], batch_tokens=1)["mean"], plain, atol=1e-5)
 
 
 def test_similarity_is_the_cosine(model, made):
@@ -139,3 +227,39 @@ def test_a_checkpoint_of_another_shape_is_named(saved, tmp_path):
     (tmp_path / "checkpoints").symlink_to(saved / "checkpoints")
     with pytest.raises(UserError, match=r"\(.*16.*\) there and should be \(.*24.*\)"):
         ProtCLIP.load(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def lone_tower(tmp_path_factory):
+    """Checkpoints that hold one tower only, by its name."""
+    folders = {}
+    for name in ("protein", "text"):
+        folders[name] = tmp_path_factory.mktemp(name)
+        absent = {"protein": "text", "text": "protein"}[name]
+        config = {**CONFIG, "model": {**CONFIG["model"], absent: None}}
+        workdir.write_metadata(folders[name], config, tiny.text_tokenizer() if name == "text" else None)
+        checkpoints.save_params(folders[name], {name: tiny.params()[name]})
+    return folders
+
+
+def test_a_protein_tower_alone_gives_its_own_representations(lone_tower, model, made):
+    loaded = ProtCLIP.load(lone_tower["protein"])
+    assert loaded.groups == {"protein"}
+    sequences = [record.sequence for record in made[:4]]
+    np.testing.assert_allclose(loaded.mean_embeddings(sequences), model.mean_embeddings(sequences), atol=1e-6)
+    with pytest.raises(UserError, match="holds no protein_projection parameters, only protein"):
+        loaded.encode_proteins(sequences)
+    with pytest.raises(UserError, match="holds no text, text_projection"):
+        loaded.encode_texts(["abc"])
+
+
+def test_a_text_tower_alone_loads(lone_tower):
+    loaded = ProtCLIP.load(lone_tower["text"])
+    assert loaded.groups == {"text"}
+    with pytest.raises(UserError, match="holds no protein parameters"):
+        loaded.mean_embeddings(["MKT"])
+
+
+def test_fingerprints_are_of_the_parameters(saved, model):
+    assert ProtCLIP.load(saved, step="2").fingerprint == model.fingerprint
+    assert ProtCLIP.load(saved, step="3").fingerprint != model.fingerprint

@@ -65,7 +65,7 @@ def params() -> dict:
     noise = iter(jax.random.split(jax.random.key(1), 1000))
 
     def shake(path, leaf):
-        if jax.tree_util.keystr(path).endswith(("inv_freq']", "logit_scale']")):
+        if jax.tree_util.keystr(path).endswith(("inv_freq']", "['log']")):
             return leaf
         return leaf + 0.2 * jax.random.normal(next(noise), leaf.shape)
 

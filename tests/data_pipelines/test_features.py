@@ -3,7 +3,7 @@ import pytest
 
 from data_pipelines import sample
 from data_pipelines.record import Feature, Record
-from eval.features import annotated_residues, feature_property
+from data_pipelines.features import annotated_residues, feature_property
 
 
 def test_planted_features_explain_the_property_they_were_planted_for():

@@ -1,0 +1,14 @@
+"""How every figure looks. The colours are Okabe and Ito's, safe for the colour-blind."""
+
+BLUE, VERMILION, GREEN, GREY, INK = "#0072B2", "#D55E00", "#009E73", "#8C8C8C", "#333333"
+PROPERTY_COLOURS = {"name": "#CC79A7", "function": BLUE, "location": VERMILION, "similarity": GREEN}
+DPI = 150
+
+
+def tidy(axis) -> None:
+    """Leaves what carries meaning: no box, a faint grid behind the data, small ticks."""
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.spines[["left", "bottom"]].set_color(GREY)
+    axis.grid(color="#E6E6E6", linewidth=0.6)
+    axis.set_axisbelow(True)
+    axis.tick_params(labelsize=8, color=GREY)
