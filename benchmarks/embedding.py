@@ -33,7 +33,7 @@ from protclip_jax.models.protclip import ProtCLIPModel
 
 MEDIAN, SIGMA, SHORTEST, LONGEST = 300, 0.6, 50, 1022
 """Log-normal lengths as in UniProt, clipped to what ESM-2 was trained on."""
-TORCH_BUDGETS = (2048, 4096, 8192)
+TORCH_BUDGETS = (2048, 4096)
 MALLOC_VARIABLES = ("MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_")
 
 

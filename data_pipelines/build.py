@@ -5,11 +5,9 @@ of their sequences' hashes, so that the dataset does not depend on the order of 
 """
 
 import argparse
-import contextlib
 import dataclasses
 import hashlib
 import json
-import shutil
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,6 +17,7 @@ from data_pipelines import protanno
 from data_pipelines.clusters import TEST, VALIDATION, assign_split, read_clusters
 from data_pipelines.errors import UserError, command
 from data_pipelines.hashing import hash64
+from data_pipelines.output_folder import finished_folder
 from data_pipelines.progress import progress
 from data_pipelines.readers import Entry, Reject, read_entries
 from data_pipelines.record import SOURCES, Record, cluster_name, coverage
@@ -141,32 +140,6 @@ def _provenance(options: Options) -> dict:
 def _fingerprint(path: Path) -> dict:
     with open(path, "rb") as file:
         return {"name": path.name, "bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
-
-
-@contextlib.contextmanager
-def finished_folder(output: Path) -> Iterator[Path]:
-    """A folder `OUTPUT.partial` to build in, renamed to `output` when the context ends well and removed when it fails.
-
-    A killed build leaves `OUTPUT.partial`, which the next one replaces.
-
-    Raises:
-      UserError: `output` exists and is no empty folder.
-    """
-    output = output.resolve()
-    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
-        raise UserError(f"{output} exists and is not empty; remove it or name another --output.")
-    partial = output.with_name(output.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        partial.mkdir(parents=True)
-    except OSError as error:
-        raise UserError(f"{output} cannot be made ({error.strerror}); name another --output.") from error
-    try:
-        yield partial
-        partial.rename(output)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
 
 
 def summary(result: Mapping) -> str:

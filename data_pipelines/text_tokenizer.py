@@ -69,7 +69,7 @@ class TextTokenizer:
             raise UserError(
                 f"no text vocabulary at {path}: give a vocab.txt, or a folder with vocab.txt or tokenizer.json"
             ) from error
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UserError(f"{path} holds no readable WordPiece vocabulary ({error}): give a BERT vocab.txt") from error
 
     @classmethod

@@ -1,1 +1,1 @@
-"""Conversion of published weights into parameter trees."""
+"""Conversion of weights: published ones into checkpoints, checkpoints into folders for other programs."""

@@ -1,159 +1,135 @@
-"""Hugging Face ESM-2 and BERT tensors → parameters of our encoders.
+"""Hugging Face ESM-2 and BERT tensors ↔ parameters of our encoders."""
 
-The tables below name, for every parameter, the tensors it is made of: a kernel is a Linear weight [out, in]
-transposed, several sources are joined along the last axis, and a layer's parameter is stacked over the layers.
-Every parameter must be filled and every tensor used, or be on the list of those our encoders have no use for.
-"""
-
+import dataclasses
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax.traverse_util import flatten_dict, unflatten_dict
+from flax.traverse_util import flatten_dict
 
 from data_pipelines.errors import UserError
+from protclip_jax.convert.mapping import Table, fill, linear, norm, unfill
+from protclip_jax.convert.tensors import Tensors
 from protclip_jax.models.bert import Bert, BertConfig
 from protclip_jax.models.esm2 import ESM2, ESM2Config, initial_inv_freq
+from protclip_jax.models.layers import EncoderConfig
 
-Tensors = Mapping[str, np.ndarray]
+_LAYER = "encoder.layer.{layer}"
+_INV_FREQ = "rotary_embeddings.inv_freq"
 
-ESM2_TENSORS = {
+
+def _layers(*, attention_norm: str, feed_forward_norm: str) -> Table:
+    """What a layer of both encoders has; the tensors of its norms have the given names."""
+    return {
+        **linear("layers/attention/qkv", *(f"{_LAYER}.attention.self.{part}" for part in ("query", "key", "value"))),
+        **linear("layers/attention/output", f"{_LAYER}.attention.output.dense"),
+        **norm("layers/attention_norm", f"{_LAYER}.{attention_norm}"),
+        **linear("layers/feed_forward/input", f"{_LAYER}.intermediate.dense"),
+        **linear("layers/feed_forward/output", f"{_LAYER}.output.dense"),
+        **norm("layers/feed_forward_norm", f"{_LAYER}.{feed_forward_norm}"),
+    }
+
+
+ESM2_TENSORS: Table = {
     "token_embedding/embedding": ("embeddings.word_embeddings.weight",),
-    "final_norm/scale": ("encoder.emb_layer_norm_after.weight",),
-    "final_norm/bias": ("encoder.emb_layer_norm_after.bias",),
-    "rotary_inv_freq": ("rotary_embeddings.inv_freq",),
+    "rotary_inv_freq": (_INV_FREQ,),
+    **_layers(attention_norm="attention.LayerNorm", feed_forward_norm="LayerNorm"),
+    **norm("final_norm", "encoder.emb_layer_norm_after"),
 }
-BERT_TENSORS = {
+BERT_TENSORS: Table = {
     "token_embedding/embedding": ("embeddings.word_embeddings.weight",),
     "position_embedding/embedding": ("embeddings.position_embeddings.weight",),
     "token_type_embedding/embedding": ("embeddings.token_type_embeddings.weight",),
-    "embedding_norm/scale": ("embeddings.LayerNorm.weight",),
-    "embedding_norm/bias": ("embeddings.LayerNorm.bias",),
-}
-_MODULES = {
-    "attention/qkv": ("attention.self.query", "attention.self.key", "attention.self.value"),
-    "attention/output": ("attention.output.dense",),
-    "feed_forward/input": ("intermediate.dense",),
-    "feed_forward/output": ("output.dense",),
-}
-_NORMS = {
-    "esm2": {"attention_norm": "attention.LayerNorm", "feed_forward_norm": "LayerNorm"},
-    "bert": {"attention_norm": "attention.output.LayerNorm", "feed_forward_norm": "output.LayerNorm"},
+    **norm("embedding_norm", "embeddings.LayerNorm"),
+    **_layers(attention_norm="attention.output.LayerNorm", feed_forward_norm="output.LayerNorm"),
 }
 
-ESM2_UNUSED = re.compile(r"embeddings\.position_(embeddings\.weight|ids)|(pooler|contact_head|lm_head)\..*")
+ESM2_UNUSED = re.compile(r"embeddings\.position_(embeddings\.weight|ids)|(pooler|contact_head|lm_head|classifier)\..*")
 """Rotary models never read their position table; the heads are not part of the encoder."""
 
-BERT_UNUSED = re.compile(r"embeddings\.(position|token_type)_ids|(pooler|cls)\..*")
+BERT_UNUSED = re.compile(r"embeddings\.(position|token_type)_ids|(pooler|cls|classifier)\..*")
 
-_LAYER_INV_FREQ = re.compile(r"encoder\.layer\.\d+\.attention\.self\.rotary_embeddings\.inv_freq")
-
-
-def layer_tensors(family: str) -> dict[str, tuple[str, ...]]:
-    """Parameter of `layers/` → its tensors' names within `encoder.layer.<i>.`, for 'esm2' or 'bert'."""
-    names = {}
-    for target, sources in _MODULES.items():
-        names[f"{target}/kernel"] = tuple(f"{source}.weight" for source in sources)
-        names[f"{target}/bias"] = tuple(f"{source}.bias" for source in sources)
-    for target, source in _NORMS[family].items():
-        names[f"{target}/scale"] = (f"{source}.weight",)
-        names[f"{target}/bias"] = (f"{source}.bias",)
-    return names
+# Stored once or in each layer; some versions of transformers write the name with an asterisk for the layer.
+_STORED_INV_FREQ = re.compile(rf"(encoder\.layer\.(\d+|\*)\.attention\.self\.)?{re.escape(_INV_FREQ)}")
 
 
-def esm2_params(tensors: Tensors, config: ESM2Config) -> dict:
-    """Parameters of `ESM2(config)` (float32) from an `EsmModel` state dict, also one under an `esm.` prefix.
+def esm2_params(tensors: Tensors, config: ESM2Config, *, prefix: str = "esm.") -> dict:
+    """Parameters of `ESM2(config)` (float32) from an `EsmModel` state dict, whose names may begin with `prefix`.
 
     Rotary inverse frequencies are taken as stored (once, or equal in every layer) and computed where there are none.
 
     Raises:
       UserError: a tensor is missing, left over, or of another shape than the config asks for.
     """
-    tensors = dict(_without_prefix(tensors, "esm."))
-    if "rotary_embeddings.inv_freq" not in tensors:
-        tensors["rotary_embeddings.inv_freq"] = _take_inv_freq(tensors, config)
-    shapes = _param_shapes(ESM2(config), num_segments=1)
-    return _fill(shapes, tensors, ESM2_TENSORS, layer_tensors("esm2"), ESM2_UNUSED)
+    originals = _modern_names(tensors, prefix)
+    modern = {name: tensors[original] for name, original in originals.items() if not _STORED_INV_FREQ.fullmatch(name)}
+    stored = [original for name, original in originals.items() if _STORED_INV_FREQ.fullmatch(name)]
+    for name in stored:
+        if not np.array_equal(tensors[name], tensors[stored[0]]):
+            raise UserError(f"Tensors {stored[0]} and {name} differ, but all layers must share one; repair the checkpoint.")
+    modern[_INV_FREQ] = tensors[stored[0]] if stored else np.asarray(initial_inv_freq(config.head_dim))
+    shapes = _param_shapes(ESM2, config, num_segments=1)
+    return fill(shapes, modern, ESM2_TENSORS, unused=ESM2_UNUSED, original=_original(originals, prefix))
 
 
-def bert_params(tensors: Tensors, config: BertConfig) -> dict:
-    """Parameters of `Bert(config)` (float32) from a `BertModel` state dict, also one under a `bert.` prefix.
+def bert_params(tensors: Tensors, config: BertConfig, *, prefix: str = "bert.") -> dict:
+    """Parameters of `Bert(config)` (float32) from a `BertModel` state dict, whose names may begin with `prefix`.
 
     Raises:
       UserError: a tensor is missing, left over, or of another shape than the config asks for.
     """
-    # Old checkpoints call the layer norms' parameters gamma and beta.
-    modern = {re.sub(r"gamma$", "weight", re.sub(r"beta$", "bias", name)): tensor for name, tensor in tensors.items()}
-    return _fill(
-        _param_shapes(Bert(config)), _without_prefix(modern, "bert."), BERT_TENSORS, layer_tensors("bert"), BERT_UNUSED
-    )
+    originals = _modern_names(tensors, prefix)
+    modern = {name: tensors[original] for name, original in originals.items()}
+    shapes = _param_shapes(Bert, config)
+    return fill(shapes, modern, BERT_TENSORS, unused=BERT_UNUSED, original=_original(originals, prefix))
 
 
-def _without_prefix(tensors: Tensors, prefix: str) -> Tensors:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+def known_unused(names: Iterable[str], unused: re.Pattern, *, prefix: str) -> list[str]:
+    """Those of a file's tensor names that the encoder has no use for."""
+    return sorted(original for name, original in _modern_names(names, prefix).items() if unused.fullmatch(name))
 
 
-def _take_inv_freq(tensors: dict[str, np.ndarray], config: ESM2Config) -> np.ndarray:
-    """Removes the per-layer inverse frequencies of `tensors` and returns the one array they all are."""
-    stored = {name: tensors.pop(name) for name in list(tensors) if _LAYER_INV_FREQ.fullmatch(name)}
-    if not stored:
-        return np.asarray(initial_inv_freq(config.head_dim))
-    first_name, first = next(iter(stored.items()))
-    for name, tensor in stored.items():
-        if not np.array_equal(tensor, first):
-            raise UserError(f"Tensors {first_name} and {name} differ, but all layers must share one; repair the checkpoint.")
-    return first
+def esm2_tensors(params: Mapping) -> dict[str, np.ndarray]:
+    """The `EsmModel` state dict of ESM-2 parameters (NumPy arrays), as views; no pooler, no contact head.
+
+    Every layer has the inverse frequencies, as the published checkpoints have: old and new transformers read them there.
+    """
+    tensors = unfill(params, ESM2_TENSORS)
+    inv_freq = tensors.pop(_INV_FREQ)
+    num_layers = len(params["layers"]["attention_norm"]["scale"])
+    return tensors | {f"{_LAYER}.attention.self.{_INV_FREQ}".format(layer=i): inv_freq for i in range(num_layers)}
 
 
-def _param_shapes(model: nn.Module, **options) -> dict[str, tuple[int, ...]]:
+def bert_tensors(params: Mapping) -> dict[str, np.ndarray]:
+    """The `BertModel` state dict of BERT parameters (NumPy arrays), as views; no pooler."""
+    return unfill(params, BERT_TENSORS)
+
+
+def _modern_names(names: Iterable[str], prefix: str) -> dict[str, str]:
+    """Today's name of each tensor → its name in the file: without prefix, no gamma and beta in layer norms."""
+    modern = {}
+    for name in names:
+        today = re.sub(r"\.gamma$", ".weight", re.sub(r"\.beta$", ".bias", name.removeprefix(prefix)))
+        if today in modern:
+            raise UserError(f"Tensors {modern[today]} and {name} both stand for {today}; remove one.")
+        modern[today] = name
+    return modern
+
+
+def _original(originals: Mapping[str, str], prefix: str) -> Callable[[str], str]:
+    """From today's names to those in the file, absent ones as the file would write them."""
+    used = prefix if any(name.startswith(prefix) for name in originals.values()) else ""
+    return lambda name: originals.get(name, used + name)
+
+
+def _param_shapes(network: type[nn.Module], config: EncoderConfig, **options) -> dict[str, tuple[int, ...]]:
     """Shape of every parameter by its path, without computing anything."""
+    # Parameters do not depend on the attention; the dense one is traced fastest.
+    model = network(dataclasses.replace(config, attention="dense"))
     tokens = jax.ShapeDtypeStruct((1, 2), jnp.int32)
     variables = jax.eval_shape(functools.partial(model.init, **options), jax.random.key(0), tokens, tokens, tokens)
     return {path: leaf.shape for path, leaf in flatten_dict(variables["params"], sep="/").items()}
-
-
-def _fill(
-    shapes: dict[str, tuple[int, ...]],
-    tensors: Tensors,
-    names: Mapping[str, tuple[str, ...]],
-    layer_names: Mapping[str, tuple[str, ...]],
-    unused: re.Pattern,
-) -> dict:
-    left = {name for name in tensors if not unused.fullmatch(name)}
-
-    def part(path: str, name: str) -> np.ndarray:
-        if name not in tensors:
-            raise UserError(f"The checkpoint has no tensor {name}, needed for {path}; give the complete encoder.")
-        left.discard(name)
-        tensor = np.asarray(tensors[name], np.float32)
-        return tensor.T if path.endswith("/kernel") else tensor
-
-    def joined(path: str, sources: list[str], shape: tuple[int, ...]) -> np.ndarray:
-        parts = [part(path, name) for name in sources]
-        expected = (*shape[:-1], shape[-1] // len(parts))
-        for name, tensor in zip(sources, parts, strict=True):
-            if tensor.shape != expected:
-                raise UserError(
-                    f"Tensor {name} gives {path} the shape {list(tensor.shape)}, but the config asks for {list(expected)}; "
-                    "use the config that belongs to the checkpoint."
-                )
-        return np.concatenate(parts, axis=-1)
-
-    params = {}
-    for path, shape in shapes.items():
-        if path.startswith("layers/"):
-            sources = layer_names[path.removeprefix("layers/")]
-            layers = [joined(path, [f"encoder.layer.{i}.{name}" for name in sources], shape[1:]) for i in range(shape[0])]
-            params[path] = np.stack(layers)
-        else:
-            params[path] = joined(path, list(names[path]), shape)
-    if left:
-        raise UserError(
-            f"The checkpoint has {len(left)} tensors that the config has no place for, such as {min(left)}; "
-            "use the config that belongs to it."
-        )
-    return unflatten_dict(params, sep="/")

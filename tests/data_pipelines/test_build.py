@@ -12,6 +12,7 @@ import pytest
 from data_pipelines import build
 from data_pipelines.clusters import assign_split, read_clusters
 from data_pipelines.errors import UserError
+from data_pipelines.output_folder import finished_folder
 from data_pipelines.protanno import open_dataset
 from data_pipelines.record import Feature, Record
 from data_pipelines.sample_flat_file import format_entry
@@ -175,13 +176,13 @@ def test_mistakes_exit_2_with_one_sentence_and_leave_nothing(tmp_path, capsys):
 
 def test_an_interrupted_build_looks_unfinished(tmp_path):
     output = tmp_path / "out"
-    with pytest.raises(ZeroDivisionError), build.finished_folder(output) as folder:
+    with pytest.raises(ZeroDivisionError), finished_folder(output) as folder:
         (folder / "dataset_info.json").write_text(str(1 / 0))
     assert not list(tmp_path.iterdir())
     partial = tmp_path / "out.partial"
     partial.mkdir()
     (partial / "left over").touch()
-    with build.finished_folder(output) as folder:
+    with finished_folder(output) as folder:
         assert not output.exists()
         (folder / "new").touch()
     assert [path.name for path in tmp_path.iterdir()] == ["out"]

@@ -45,3 +45,67 @@ def pack(rows: list[np.ndarray], width: int, padding: int) -> tuple[np.ndarray, 
     ids = np.concatenate([*(np.full(len(row), i + 1) for i, row in enumerate(rows)), np.zeros(tail)])
     positions = np.concatenate([*(np.arange(len(row)) for row in rows), np.zeros(tail)])
     return tuple(array[None].astype(np.int32) for array in (tokens, ids, positions))
+
+
+def tiny_esm(*, num_layers: int = 2, **changes):
+    """A small `EsmModel` with random weights, in evaluation mode."""
+    from transformers import EsmConfig, EsmModel
+
+    shape = {"hidden_size": 16, "num_hidden_layers": num_layers, "num_attention_heads": 2, "intermediate_size": 40}
+    fixed = {"vocab_size": 33, "mask_token_id": 32, "pad_token_id": 1, "layer_norm_eps": 1e-5}
+    rotary = {"position_embedding_type": "rotary", "token_dropout": True, "emb_layer_norm_before": False}
+    model = EsmModel(EsmConfig(**shape, **fixed, **rotary | changes)).eval()
+    random_tensors(model, seed=1)
+    return model
+
+
+def tiny_bert(*, vocab_size: int, num_layers: int = 2):
+    """A small `BertModel` with random weights, in evaluation mode."""
+    from transformers import BertConfig, BertModel
+
+    shape = {"hidden_size": 24, "num_hidden_layers": num_layers, "num_attention_heads": 3, "intermediate_size": 40}
+    model = BertModel(BertConfig(**shape, vocab_size=vocab_size, max_position_embeddings=48)).eval()
+    random_tensors(model, seed=2)
+    return model
+
+
+SHAPE = {"num_layers": 2, "hidden_size": 8, "num_heads": 2, "intermediate_size": 20}
+"""Of the encoders whose tensors the functions below make, without torch; 33 and 11 tokens, 16 positions."""
+
+
+def _encoder_tensors(norms):
+    """The tensors both encoders share, random, under Hugging Face's names."""
+    rng = np.random.default_rng(0)
+    dim, hidden = SHAPE["hidden_size"], SHAPE["intermediate_size"]
+    tensors = {}
+    for i in range(SHAPE["num_layers"]):
+        sizes = {f"attention.self.{name}": (dim, dim) for name in ("query", "key", "value")}
+        sizes |= {"attention.output.dense": (dim, dim), "intermediate.dense": (hidden, dim), "output.dense": (dim, hidden)}
+        for name, size in (sizes | dict.fromkeys(norms, (dim,))).items():
+            tensors[f"encoder.layer.{i}.{name}.weight"] = rng.normal(size=size).astype(np.float32)
+            tensors[f"encoder.layer.{i}.{name}.bias"] = rng.normal(size=size[:1]).astype(np.float32)
+    return tensors
+
+
+def make_esm2() -> dict[str, np.ndarray]:
+    """A random `EsmModel` state dict without rotary frequencies."""
+    tensors = _encoder_tensors(["attention.LayerNorm", "LayerNorm"])
+    table = np.random.default_rng(1).normal(size=(33, 8)).astype(np.float32)
+    return tensors | {
+        "embeddings.word_embeddings.weight": table,
+        "encoder.emb_layer_norm_after.weight": table[0],
+        "encoder.emb_layer_norm_after.bias": table[1],
+    }
+
+
+def make_bert() -> dict[str, np.ndarray]:
+    """A random `BertModel` state dict."""
+    tensors = _encoder_tensors(["attention.output.LayerNorm", "output.LayerNorm"])
+    table = np.random.default_rng(1).normal(size=(16, 8)).astype(np.float32)
+    return tensors | {
+        "embeddings.word_embeddings.weight": table[:11],
+        "embeddings.position_embeddings.weight": table,
+        "embeddings.token_type_embeddings.weight": table[:2],
+        "embeddings.LayerNorm.weight": table[0],
+        "embeddings.LayerNorm.bias": table[1],
+    }

@@ -1,56 +1,33 @@
+import dataclasses
+
 import chex
 import jax
 import jax.numpy as jnp
+import ml_dtypes
 import numpy as np
 import pytest
 
 from data_pipelines.errors import UserError
-from protclip_jax.convert.hf import bert_params, esm2_params, layer_tensors
+from protclip_jax.convert.hf import (
+    BERT_UNUSED,
+    ESM2_UNUSED,
+    bert_params,
+    bert_tensors,
+    esm2_params,
+    esm2_tensors,
+    known_unused,
+)
 from protclip_jax.models.bert import Bert, BertConfig
 from protclip_jax.models.esm2 import ESM2, ESM2Config
+from tests.protclip_jax.hf_weights import SHAPE, make_bert, make_esm2
 
-SHAPE = {"num_layers": 2, "hidden_size": 8, "num_heads": 2, "intermediate_size": 20}
 ESM2_CONFIG = ESM2Config(**SHAPE)
 BERT_CONFIG = BertConfig(**SHAPE, vocab_size=11, max_positions=16)
 
 
-def encoder_tensors(norms):
-    """The tensors both encoders share, random, under Hugging Face's names."""
-    rng = np.random.default_rng(0)
-    dim, hidden = SHAPE["hidden_size"], SHAPE["intermediate_size"]
-    tensors = {}
-    for i in range(SHAPE["num_layers"]):
-        sizes = {f"attention.self.{name}": (dim, dim) for name in ("query", "key", "value")}
-        sizes |= {"attention.output.dense": (dim, dim), "intermediate.dense": (hidden, dim), "output.dense": (dim, hidden)}
-        for name, size in (sizes | dict.fromkeys(norms, (dim,))).items():
-            tensors[f"encoder.layer.{i}.{name}.weight"] = rng.normal(size=size).astype(np.float32)
-            tensors[f"encoder.layer.{i}.{name}.bias"] = rng.normal(size=size[:1]).astype(np.float32)
-    return tensors
-
-
-def esm2_tensors():
-    tensors = encoder_tensors(["attention.LayerNorm", "LayerNorm"])
-    table = np.random.default_rng(1).normal(size=(33, 8)).astype(np.float32)
-    return tensors | {
-        "embeddings.word_embeddings.weight": table,
-        "encoder.emb_layer_norm_after.weight": table[0],
-        "encoder.emb_layer_norm_after.bias": table[1],
-    }
-
-
-def bert_tensors():
-    tensors = encoder_tensors(["attention.output.LayerNorm", "output.LayerNorm"])
-    table = np.random.default_rng(1).normal(size=(16, 8)).astype(np.float32)
-    return tensors | {
-        "embeddings.word_embeddings.weight": table[:11],
-        "embeddings.position_embeddings.weight": table,
-        "embeddings.token_type_embeddings.weight": table[:2],
-        "embeddings.LayerNorm.weight": table[0],
-        "embeddings.LayerNorm.bias": table[1],
-    }
-
-
-CASES = {"esm2": (esm2_params, esm2_tensors, ESM2_CONFIG), "bert": (bert_params, bert_tensors, BERT_CONFIG)}
+CASES = {"esm2": (esm2_params, make_esm2, ESM2_CONFIG), "bert": (bert_params, make_bert, BERT_CONFIG)}
+EXPORTS = {"esm2": esm2_tensors, "bert": bert_tensors}
+INV_FREQ = [f"encoder.layer.{i}.attention.self.rotary_embeddings.inv_freq" for i in range(SHAPE["num_layers"])]
 
 
 @pytest.mark.parametrize("family", CASES)
@@ -63,18 +40,36 @@ def test_every_parameter_is_filled_with_its_shape(family):
 
 
 @pytest.mark.parametrize("family", CASES)
-def test_numbers_are_kept_exactly(family):
-    """Splitting and transposing back gives the very source tensors of every layer."""
+def test_parameters_are_laid_out_as_joined_transposed_and_stacked_tensors(family):
     convert, make, config = CASES[family]
     tensors, params = make(), convert(make(), config)
-    for path, sources in layer_tensors(family).items():
-        leaf = params["layers"]
-        for key in path.split("/"):
-            leaf = leaf[key]
-        for i, name in np.ndindex(config.num_layers, len(sources)):
-            part = np.split(leaf[i], len(sources), axis=-1)[name]
-            source = tensors[f"encoder.layer.{i}.{sources[name]}"]
-            np.testing.assert_array_equal(part.T if path.endswith("kernel") else part, source)
+    query_key_value = params["layers"]["attention"]["qkv"]["kernel"]
+    for layer in range(config.num_layers):
+        parts = [tensors[f"encoder.layer.{layer}.attention.self.{name}.weight"].T for name in ("query", "key", "value")]
+        np.testing.assert_array_equal(query_key_value[layer], np.concatenate(parts, axis=1))
+        wide = tensors[f"encoder.layer.{layer}.intermediate.dense.weight"]
+        np.testing.assert_array_equal(params["layers"]["feed_forward"]["input"]["kernel"][layer], wide.T)
+
+
+@pytest.mark.parametrize("family", CASES)
+def test_the_way_back_gives_the_very_tensors(family):
+    convert, make, config = CASES[family]
+    tensors = make() | (dict.fromkeys(INV_FREQ, np.array([1.0, 0.3], np.float32)) if family == "esm2" else {})
+    back = EXPORTS[family](convert(tensors, config))
+    assert back.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        np.testing.assert_array_equal(back[name], tensor, err_msg=name)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+def test_narrow_floats_are_widened_exactly_and_others_refused(dtype):
+    narrow = {name: tensor.astype(dtype) for name, tensor in make_bert().items()}
+    for name, tensor in bert_tensors(bert_params(narrow, BERT_CONFIG)).items():
+        assert tensor.dtype == np.float32
+        np.testing.assert_array_equal(tensor, narrow[name].astype(np.float32))
+    name = "embeddings.LayerNorm.bias"
+    with pytest.raises(UserError, match=r"embeddings\.LayerNorm\.bias is of dtype int8"):
+        bert_params(narrow | {name: narrow[name].astype(np.int8)}, BERT_CONFIG)
 
 
 @pytest.mark.parametrize("family", CASES)
@@ -87,12 +82,31 @@ def test_prefixes_and_tensors_without_use_are_accepted(family):
     chex.assert_trees_all_equal(convert(prefixed, config), convert(make(), config))
 
 
-def test_old_layer_norm_names():
+def test_known_unused_are_listed_under_their_own_names():
+    names = ["esm.encoder.layer.0.LayerNorm.weight", "lm_head.bias", "esm.pooler.dense.bias", "esm.embeddings.position_ids"]
+    assert known_unused(names, ESM2_UNUSED, prefix="esm.") == sorted(names[1:])
+    names = ["bert.embeddings.word_embeddings.weight", "cls.predictions.bias", "bert.embeddings.position_ids"]
+    assert known_unused(names, BERT_UNUSED, prefix="bert.") == sorted(names[1:])
+
+
+@pytest.mark.parametrize("family", CASES)
+def test_old_layer_norm_names(family):
+    convert, make, config = CASES[family]
     old = {
         name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): tensor
-        for name, tensor in bert_tensors().items()
+        for name, tensor in make().items()
     }
-    chex.assert_trees_all_equal(bert_params(old, BERT_CONFIG), bert_params(bert_tensors(), BERT_CONFIG))
+    assert old.keys() != make().keys()
+    chex.assert_trees_all_equal(convert(old, config), convert(make(), config))
+
+
+@pytest.mark.parametrize("family", CASES)
+def test_two_tensors_for_one_parameter_are_refused(family):
+    convert, make, config = CASES[family]
+    prefix = {"esm2": "esm.", "bert": "bert."}[family]
+    for twin in (prefix + "encoder.layer.0.output.dense.bias", "encoder.layer.0.output.dense.beta"):
+        with pytest.raises(UserError, match=r"both stand for encoder\.layer\.0\.output\.dense\.bias"):
+            convert(make() | {twin: np.zeros(8, np.float32)}, config)
 
 
 @pytest.mark.parametrize("family", CASES)
@@ -104,16 +118,45 @@ def test_mistakes_are_named(family):
         convert(missing, config)
     with pytest.raises(UserError, match=r"1 tensors .* such as encoder\.layer\.2\.output\.dense\.bias"):
         convert(make() | {"encoder.layer.2.output.dense.bias": np.zeros(8)}, config)
-    with pytest.raises(UserError, match=r"intermediate\.dense\.weight gives .* \[8, 19\], but the config asks for \[8, 20\]"):
+    with pytest.raises(UserError, match=r"intermediate\.dense\.weight has .* \[19, 8\], but the config asks for \[20, 8\]"):
         convert(make() | {"encoder.layer.0.intermediate.dense.weight": np.zeros((19, 8))}, config)
 
 
-def test_inverse_frequencies_of_all_layers_are_one():
-    names = [f"encoder.layer.{i}.attention.self.rotary_embeddings.inv_freq" for i in range(2)]
+@pytest.mark.parametrize("family", CASES)
+def test_names_in_errors_are_those_of_the_file(family):
+    convert, make, config = CASES[family]
+    prefix = {"esm2": "esm.", "bert": "bert."}[family]
+    prefixed = {prefix + name: tensor for name, tensor in make().items()}
+    extra = {f"{prefix}adapter.weight": np.zeros(1, np.float32)}
+    with pytest.raises(UserError, match=rf"such as {prefix}adapter\.weight"):
+        convert(prefixed | extra, config)
+    del prefixed[f"{prefix}embeddings.word_embeddings.weight"]
+    with pytest.raises(UserError, match=rf"no tensor {prefix}embeddings\.word_embeddings\.weight, needed for token_embedding"):
+        convert(prefixed, config)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [INV_FREQ, ["rotary_embeddings.inv_freq"], ["encoder.layer.*.attention.self.rotary_embeddings.inv_freq"]],
+    ids=["in each layer", "once", "once under an asterisk"],
+)
+def test_inverse_frequencies_are_taken_as_stored(names):
     stored = np.array([1.0, 0.0123], np.float16)
-    params = esm2_params(esm2_tensors() | dict.fromkeys(names, stored), ESM2_CONFIG)
+    params = esm2_params(make_esm2() | dict.fromkeys(names, stored), ESM2_CONFIG)
     np.testing.assert_array_equal(params["rotary_inv_freq"], stored.astype(np.float32))
+
+
+def test_inverse_frequencies_that_differ_or_are_absent():
+    stored = np.array([1.0, 0.0123], np.float16)
     with pytest.raises(UserError, match="differ"):
-        esm2_params(esm2_tensors() | {names[0]: stored, names[1]: stored * 2}, ESM2_CONFIG)
-    computed = esm2_params(esm2_tensors(), ESM2_CONFIG)["rotary_inv_freq"]
+        esm2_params(make_esm2() | {INV_FREQ[0]: stored, INV_FREQ[1]: stored * 2}, ESM2_CONFIG)
+    computed = esm2_params(make_esm2(), ESM2_CONFIG)["rotary_inv_freq"]
     np.testing.assert_allclose(computed, [1.0, 10000.0**-0.5], rtol=1e-6)
+
+
+def test_a_config_of_giant_sizes_is_refused_before_anything_is_allocated():
+    largest = dict.fromkeys(("num_layers", "hidden_size", "intermediate_size"), 1 << 16)
+    with pytest.raises(UserError, match="65536"):
+        esm2_params(make_esm2(), dataclasses.replace(ESM2_CONFIG, **largest))
+    with pytest.raises(UserError, match="65536"):
+        bert_params(make_bert(), dataclasses.replace(BERT_CONFIG, **largest, vocab_size=1 << 24, max_positions=1 << 24))

@@ -1,0 +1,102 @@
+"""Checkpoint folders written by a conversion, and read for an export."""
+
+import hashlib
+import pathlib
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from data_pipelines.output_folder import finished_folder
+from data_pipelines.text_tokenizer import TextTokenizer
+from protclip_jax import checkpoints, initialize, workdir
+from protclip_jax.config import model_config
+from protclip_jax.convert.json_object import read_json
+from protclip_jax.models.protclip import ProtCLIPModel
+
+HEAD_DEFAULTS = {"projection_dim": 512, "num_prototypes": 512}
+MAX_TEXT_TOKENS = 512
+
+
+class Checkpoint(NamedTuple):
+    """A model outside of a run: parameters by group as NumPy arrays, and what belongs to them.
+
+    `source` says what it was made from.
+    """
+
+    params: dict
+    config: dict
+    text_tokenizer: TextTokenizer | None
+    source: dict
+
+
+def converted_config(protein: Mapping | None, text: Mapping | None, **heads: int) -> dict:
+    """The stored config of converted weights: shapes as given, objectives and limits as the paper has them."""
+    execution = {"dtype": "float32", "attention": "blockwise", "remat": "none"}
+    max_text_tokens = min(MAX_TEXT_TOKENS, text["max_positions"]) if text else MAX_TEXT_TOKENS
+    return {
+        "model": {"protein": protein, "text": text, **HEAD_DEFAULTS, **heads, "prototype_temperature": 0.9, **execution},
+        "tokenizer": {"max_protein_tokens": 1024, "max_text_tokens": max_text_tokens},
+        "masking": {"passes": "separate"},
+        "loss": {"gc": 1.0, "bsr": 0.7, "mlm": 0.3, "pda": 1.0, "mask_duplicates": False},
+        "pda": {"theta": 0.3, "negatives": "within_record"},
+    }
+
+
+def network(config: Mapping, text_tokenizer: TextTokenizer | None) -> ProtCLIPModel:
+    """The network that a stored config describes."""
+    vocab_size = len(text_tokenizer.vocabulary) if text_tokenizer else None
+    return ProtCLIPModel(model_config(config, text_vocab_size=vocab_size))
+
+
+def source_files(files: Mapping[str, pathlib.Path]) -> dict[str, dict]:
+    """Size and SHA-256 of files, by the names that provenance gives them."""
+    described = {}
+    for name, path in sorted(files.items()):
+        with open(path, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        described[name] = {"bytes": path.stat().st_size, "sha256": digest}
+    return described
+
+
+def write_checkpoint(checkpoint: Checkpoint, output: pathlib.Path) -> str:
+    """Writes a folder with step 0 and parameters only, under its name when complete; returns their fingerprint.
+
+    Raises:
+      UserError: `output` is there already and not empty.
+    """
+    fingerprint = checkpoints.fingerprint(checkpoint.params)
+    with finished_folder(output) as folder:
+        checkpoints.save_params(folder, checkpoint.params)
+        source = {**checkpoint.source, "fingerprint": fingerprint}
+        workdir.write_metadata(folder, checkpoint.config, checkpoint.text_tokenizer, source=source)
+    return fingerprint
+
+
+def read_checkpoint(directory: pathlib.Path, step: str | int | None) -> Checkpoint:
+    """A workdir's or converted folder's parameters in host memory; `step` is a number, `best` or `latest`.
+
+    Raises:
+      UserError: there is no such checkpoint, or it does not fit its config.
+    """
+    config = workdir.read_config(directory)
+    number = checkpoints.resolve_step(directory, step)
+    groups = checkpoints.stored_groups(directory, number)
+    text_tokenizer = workdir.load_text_tokenizer(directory) if "text" in groups else None
+    host = jax.sharding.SingleDeviceSharding(jax.local_devices(backend="cpu")[0])
+    abstract = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=host),
+        initialize.abstract_groups(network(config, text_tokenizer), groups),
+    )
+    params = jax.tree.map(np.asarray, checkpoints.load_params(directory, number, abstract))
+    source = {"kind": "params", "step": number}
+    if made_from := read_json(directory / "config.json").get("source"):
+        source["made_from"] = made_from
+    return Checkpoint(params, config, text_tokenizer, source)
+
+
+def count(params: Mapping) -> dict[str, tuple[int, int]]:
+    """Group → how many parameters it has, and how many numbers they are."""
+    leaves = {group: jax.tree.leaves(tree) for group, tree in params.items()}
+    return {group: (len(arrays), sum(array.size for array in arrays)) for group, arrays in sorted(leaves.items())}

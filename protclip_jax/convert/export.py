@@ -1,0 +1,66 @@
+"""A checkpoint → folders that plain transformers loads, the heads in safetensors, and a model card to fill in."""
+
+import json
+import pathlib
+from collections.abc import Mapping
+
+import numpy as np
+
+from data_pipelines import protein_tokenizer
+from data_pipelines.errors import UserError
+from data_pipelines.output_folder import finished_folder
+from protclip_jax import checkpoints
+from protclip_jax.convert.checkpoint import Checkpoint, network
+from protclip_jax.convert.heads import HEAD_GROUPS, head_tensors
+from protclip_jax.convert.hf import bert_tensors, esm2_tensors
+from protclip_jax.convert.hf_config import bert_json, esm2_json
+from protclip_jax.convert.model_card import model_card
+from protclip_jax.convert.tensors import FLOATS, Tensors, write_safetensors
+
+
+def export_checkpoint(checkpoint: Checkpoint, output: pathlib.Path, *, dtype: str = "float32") -> str:
+    """Writes protein/, text/, heads.safetensors, README.md and protclip_config.json; returns the parameters' fingerprint.
+
+    Only what the checkpoint has is written. Equal checkpoints give equal files. Rotary inverse frequencies stay float32
+    in every `dtype` ('float32', 'float16' or 'bfloat16'): rounded, they turn far positions by the wrong angle.
+
+    Raises:
+      UserError: `output` is there already and not empty, or a number is too large for `dtype`.
+    """
+    config = network(checkpoint.config, checkpoint.text_tokenizer).config
+    params = checkpoint.params
+    fingerprint = checkpoints.fingerprint(params)
+    with finished_folder(output) as folder:
+        if "protein" in params:
+            protein_tokenizer.save(folder / "protein")
+            _write_json(folder / "protein" / "config.json", esm2_json(config.protein, dtype=dtype))
+            _write(folder / "protein" / "model.safetensors", esm2_tensors(params["protein"]), dtype)
+        if "text" in params:
+            tokenizer = checkpoint.text_tokenizer
+            tokenizer.save(folder / "text")
+            _write_json(folder / "text" / "config.json", bert_json(config.text, dtype=dtype, pad_id=tokenizer.pad_id))
+            _write(folder / "text" / "model.safetensors", bert_tensors(params["text"]), dtype)
+        if HEAD_GROUPS & params.keys():
+            _write(folder / "heads.safetensors", head_tensors(params), dtype)
+        made_from = {"config": checkpoint.config, "source": checkpoint.source, "fingerprint": fingerprint}
+        _write_json(folder / "protclip_config.json", made_from)
+        (folder / "README.md").write_text(model_card(checkpoint, fingerprint=fingerprint, dtype=dtype), encoding="utf-8")
+    return fingerprint
+
+
+def _write(path: pathlib.Path, tensors: Tensors, dtype: str) -> None:
+    write_safetensors(path, {name: _cast(name, tensor, FLOATS[dtype]) for name, tensor in tensors.items()})
+
+
+def _cast(name: str, tensor: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    if name.endswith("inv_freq"):
+        return tensor
+    with np.errstate(over="ignore"):
+        cast = tensor.astype(dtype, copy=False)
+    if not np.isfinite(cast).all() and np.isfinite(tensor).all():
+        raise UserError(f"Tensor {name} has numbers too large for {dtype}; pass --dtype bfloat16 or float32.")
+    return cast
+
+
+def _write_json(path: pathlib.Path, value: Mapping) -> None:
+    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")

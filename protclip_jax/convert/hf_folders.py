@@ -1,0 +1,75 @@
+"""Hugging Face folders of an ESM-2 and a BERT, each alone or both, with or without heads → a checkpoint."""
+
+import pathlib
+from typing import NamedTuple
+
+from data_pipelines.errors import UserError
+from data_pipelines.text_tokenizer import TextTokenizer
+from protclip_jax.convert.checkpoint import Checkpoint, converted_config, network, source_files
+from protclip_jax.convert.heads import HEAD_GROUPS, HEADS_UNUSED, head_dims, head_params
+from protclip_jax.convert.hf import BERT_UNUSED, ESM2_UNUSED, bert_params, esm2_params, known_unused
+from protclip_jax.convert.hf_config import bert_fields, esm2_fields
+from protclip_jax.convert.json_object import read_json
+from protclip_jax.convert.tensors import read_safetensors, read_weights
+from protclip_jax.convert.tokenizers import check_protein_vocabulary, read_text_tokenizer, tokenizer_files
+from protclip_jax.initialize import abstract_groups
+from protclip_jax.models.bert import BertConfig
+from protclip_jax.models.esm2 import ESM2Config
+
+
+class Tower(NamedTuple):
+    """An encoder of a folder: its config's fields, parameters, text tokenizer, files and tensors without use."""
+
+    fields: dict
+    params: dict
+    text_tokenizer: TextTokenizer | None
+    files: list[pathlib.Path]
+    unused: list[str]
+
+
+def read_protein_tower(folder: pathlib.Path) -> Tower:
+    """The ESM-2 of a folder; raises `UserError` where it is none."""
+    fields = esm2_fields(read_json(folder / "config.json"), name=str(folder / "config.json"))
+    check_protein_vocabulary(folder)
+    tensors, files = read_weights(folder)
+    params = esm2_params(tensors, ESM2Config(**fields))
+    files = [folder / "config.json", *files, *tokenizer_files(folder)]
+    return Tower(fields, params, None, files, known_unused(tensors, ESM2_UNUSED, prefix="esm."))
+
+
+def read_text_tower(folder: pathlib.Path) -> Tower:
+    """The BERT of a folder, with its tokenizer; raises `UserError` where it is none."""
+    fields, vocab_size = bert_fields(read_json(folder / "config.json"), name=str(folder / "config.json"))
+    tensors, files = read_weights(folder)
+    params = bert_params(tensors, BertConfig(**fields, vocab_size=vocab_size))
+    tokenizer = read_text_tokenizer(folder, vocab_size=vocab_size)
+    files = [folder / "config.json", *files, *tokenizer_files(folder)]
+    return Tower(fields, params, tokenizer, files, known_unused(tensors, BERT_UNUSED, prefix="bert."))
+
+
+def import_hf(*, protein: pathlib.Path | None, text: pathlib.Path | None, heads: pathlib.Path | None) -> Checkpoint:
+    """A checkpoint of one tower, of both, or of both and the heads of a safetensors file as `to_hf` writes it.
+
+    Raises:
+      UserError: neither tower is given, heads without both, or a folder or file is not what it should be.
+    """
+    if protein is None and text is None:
+        raise UserError("nothing to convert: give --protein DIR, --text DIR or both.")
+    if heads is not None and None in (protein, text):
+        raise UserError("--heads belongs between two towers; give --protein and --text too.")
+    towers = {"protein": read_protein_tower(protein)} if protein else {}
+    towers |= {"text": read_text_tower(text)} if text else {}
+    files = {f"{name}/{path.name}": path for name, tower in towers.items() for path in tower.files}
+    unused = [f"{name}: {tensor}" for name, tower in towers.items() for tensor in tower.unused]
+    params = {name: tower.params for name, tower in towers.items()}
+    fields = {name: towers[name].fields if name in towers else None for name in ("protein", "text")}
+    text_tokenizer = towers["text"].text_tokenizer if text else None
+    config = converted_config(**fields)
+    if heads is not None:
+        tensors = read_safetensors(heads)
+        config = converted_config(**fields, **head_dims(tensors))
+        params |= head_params(tensors, abstract_groups(network(config, text_tokenizer), HEAD_GROUPS))
+        files["heads.safetensors"] = heads
+        unused += [f"heads: {tensor}" for tensor in sorted(tensors) if HEADS_UNUSED.fullmatch(tensor)]
+    source = {"kind": "hf", "files": source_files(files), "unused": unused}
+    return Checkpoint(params, config, text_tokenizer, source)

@@ -1,0 +1,51 @@
+"""JSON objects from files that others wrote."""
+
+import json
+import pathlib
+
+from data_pipelines.errors import UserError
+
+MAX_FILE_BYTES = 64 << 20
+
+
+def read_json(path: pathlib.Path) -> dict:
+    """The JSON object in a file of at most 64 MiB.
+
+    Raises:
+      UserError: there is no such file, it is larger, or it is no JSON object with distinct names.
+    """
+    try:
+        if not path.is_file():
+            raise UserError(f"{path} is missing; give a complete folder.")
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise UserError(f"{path} has {path.stat().st_size} bytes, too many for such a file; give the original one.")
+        return parse_object(path.read_bytes(), name=str(path))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); check its permissions.") from error
+
+
+def parse_object(text: bytes, *, name: str) -> dict:
+    """The JSON object that `text` is; `name` says in errors where it comes from.
+
+    Raises:
+      UserError: it is something else, repeats a name within an object, or is nested too deeply.
+    """
+    try:
+        value = json.loads(text, object_pairs_hook=_distinct)
+    except RecursionError as error:
+        raise UserError(f"{name} is damaged: its JSON is nested too deeply; get the file anew.") from error
+    except ValueError as error:
+        raise UserError(f"{name} is damaged: it is no JSON ({error}); get the file anew.") from error
+    if not isinstance(value, dict):
+        raise UserError(f"{name} is damaged: it is no JSON object; get the file anew.")
+    return value
+
+
+def _distinct(pairs: list[tuple[str, object]]) -> dict:
+    # Readers disagree about which of two equal names counts.
+    members = {}
+    for name, value in pairs:
+        if name in members:
+            raise ValueError(f"{name!r} occurs twice")
+        members[name] = value
+    return members
