@@ -42,8 +42,6 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
 
 def load(directory: pathlib.Path, step: str | None) -> tuple[ProtCLIP, int]:
     """The model of a checkpoint folder, and its step."""
-    if step not in (None, "best", "latest") and not step.isdecimal():
-        raise UserError(f"--step={step} is neither a number nor best nor latest.")
     resolved = resolve_step(directory, step)
     return ProtCLIP.load(directory, step=resolved), resolved
 

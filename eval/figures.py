@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from protclip_jax.figure_style import BLUE, GREY, INK, VERMILION, tidy
+from data_pipelines.figure_style import BLUE, GREY, INK, VERMILION, tidy
 
 LOSSES = {
     "loss": "total",

@@ -8,8 +8,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from data_pipelines.figure_style import DPI
 from eval.markdown import table
-from protclip_jax.figure_style import DPI
 
 CAPTIONS = {
     "losses": "Loss of each objective over training steps (last value at the upper right).",

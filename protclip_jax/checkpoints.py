@@ -67,6 +67,8 @@ def resolve_step(workdir: pathlib.Path, step: str | int | None = None) -> int:
     Raises:
       UserError: there is no such checkpoint.
     """
+    if step not in (None, "best", "latest") and not str(step).isdecimal():
+        raise UserError(f"--step={step} is neither a number nor best nor latest.")
     folder = workdir / "checkpoints"
     if not folder.is_dir():
         raise UserError(f"{workdir} holds no checkpoints/ folder; give a workdir or a converted checkpoint.")

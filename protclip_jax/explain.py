@@ -11,10 +11,10 @@ from jaxtyping import Float
 
 from data_pipelines.errors import UserError, command
 from data_pipelines.features import annotated_residues
+from data_pipelines.figure_style import DPI
 from data_pipelines.protein_input import clean_protein
 from data_pipelines.readers import read_entries
 from data_pipelines.record import PREFIXES, PROPERTIES, Record, property_texts
-from protclip_jax.figure_style import DPI
 from protclip_jax.inference import ProtCLIP
 from protclip_jax.tracks import Track, explanation
 

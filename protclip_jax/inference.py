@@ -146,7 +146,7 @@ class ProtCLIP:
         }
         return {kind: results[kind]() for kind in kinds}
 
-    def encode_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "n d"]:
+    def encode_texts(self, texts: Sequence[str], *, batch_tokens: int | None = None) -> Float32[np.ndarray, "n d"]:
         """Unit-norm embeddings of texts; a text longer than `tokenizer.max_text_tokens` is cut, with a warning."""
         self._require("text", "text_projection")
         examples = [self._text_example(text) for text in texts]
@@ -154,7 +154,7 @@ class ProtCLIP:
             limit = self.config["tokenizer"]["max_text_tokens"]
             warnings.warn(f"{cut} of {len(texts)} texts are longer than {limit} tokens and were cut.", stacklevel=2)
         embeddings = np.zeros((len(texts), self._model.config.projection_dim), np.float32)
-        for place, values in self._run(_embed_texts, examples):
+        for place, values in self._run(_embed_texts, examples, batch_tokens=batch_tokens):
             embeddings[place.index] = values[place.row, place.slot]
         return embeddings
 

@@ -1,5 +1,6 @@
 """Running a jitted function over many examples, packed into rows of a few fixed shapes."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -18,7 +19,6 @@ SLOTS = 32
 MIN_ROW_TOKENS = 256
 BULK_ROW_TOKENS = 1024
 CPU_BATCH_TOKENS, ACCELERATOR_BATCH_TOKENS = 4096, 32768
-"""Tokens of one call where there are enough of them: activations that a CPU's caches can hold, and what fills a GPU."""
 
 
 class Place(NamedTuple):
@@ -47,15 +47,32 @@ def run_packed(
 
     Examples come in the order of the rows, not their own. The next call is under way while one's results are read.
     """
-    if not examples:
-        return
+    # Long examples need long rows; the others would leave most of those empty.
+    of_class = defaultdict(list)
+    for index, example in enumerate(examples):
+        longest = max(example.protein_length, example.text_length)
+        of_class[max(BULK_ROW_TOKENS, _power_of_two(longest))].append(index)
+    for indices in of_class.values():
+        some = [examples[index] for index in indices]
+        some_weights = [weights[index] for index in indices] if weights is not None else None
+        for place, outputs in _run_one_shape(function, some, some_weights, mesh, batch_tokens or default_batch_tokens()):
+            yield place._replace(index=indices[place.index]), outputs
+
+
+def default_batch_tokens() -> int:
+    """Tokens of one call where there are enough of them: activations that a CPU's caches can hold, and what fills a GPU."""
+    return CPU_BATCH_TOKENS if jax.default_backend() == "cpu" else ACCELERATOR_BATCH_TOKENS
+
+
+def _run_one_shape(
+    function: Callable, examples: Sequence[Example], weights: Sequence[np.ndarray] | None, mesh: Mesh, batch_tokens: int
+) -> Iterator[tuple[Place, object]]:
     lengths = np.array([(example.protein_length, example.text_length) for example in examples])
     row_tokens = [_row_length(longest, total) for longest, total in zip(lengths.max(0), lengths.sum(0), strict=True)]
     shape = {"slots": SLOTS, "protein_tokens": row_tokens[0], "text_tokens": row_tokens[1]}
     packed = pack_all(examples, **shape)
     # A single query takes a row on each device, everything else whole groups of rows.
-    budget = batch_tokens or (CPU_BATCH_TOKENS if jax.default_backend() == "cpu" else ACCELERATOR_BATCH_TOKENS)
-    per_device = 1 if len(packed.rows) <= mesh.size else max(1, budget // (max(row_tokens) * mesh.size))
+    per_device = 1 if len(packed.rows) <= mesh.size else max(1, batch_tokens // (max(row_tokens) * mesh.size))
     under_way = None
     for rows, places in _groups(packed, examples, per_device * mesh.size):
         batch = pack_rows(rows, **shape)

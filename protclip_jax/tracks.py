@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from data_pipelines.features import feature_property
+from data_pipelines.figure_style import GREY, INK, PROPERTY_COLOURS, tidy
 from data_pipelines.record import Feature
-from protclip_jax.figure_style import GREY, INK, PROPERTY_COLOURS, tidy
 
 LETTERS_UP_TO = 120
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from data_pipelines import sample
-from data_pipelines.record import Feature, Record
 from data_pipelines.features import annotated_residues, feature_property
+from data_pipelines.record import Feature, Record
 
 
 def test_planted_features_explain_the_property_they_were_planted_for():

@@ -18,7 +18,6 @@ from protclip_jax.convert.hf import bert_tensors, esm2_tensors
 from protclip_jax.convert.released import import_released
 from tests.protclip_jax import peer_params
 
-
 UNUSED = {
     "local_cross_attention": [f"{name}{i}" for name in ("query", "key", "value") for i in (1, 2)],
     "predictor": ["0", "2"],

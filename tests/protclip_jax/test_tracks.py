@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
+from data_pipelines.figure_style import PROPERTY_COLOURS
 from data_pipelines.record import Feature
-from protclip_jax.figure_style import PROPERTY_COLOURS
 from protclip_jax.tracks import Track, explanation, segment_tracks
 
 

@@ -1,0 +1,22 @@
+"""Plain lists: one text or protein a line, plain or gzip."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from data_pipelines.readers.files import open_bytes
+from data_pipelines.readers.item import MAX_LETTERS, TOO_LONG, Item
+from data_pipelines.readers.numbered_lines import decoded, numbered_lines
+
+
+def read_text_lines(path: Path) -> Iterator[Item]:
+    """Every line without outer white space, blank ones too; the id is the line's number.
+
+    A line of more than `MAX_LETTERS` has a fault and no text.
+
+    Raises:
+      UserError: the file is unreadable, cut off, or no UTF-8 text.
+    """
+    with open_bytes(path) as content:
+        for number, line in numbered_lines(content, path):
+            text = decoded(line, number, path).strip()
+            yield Item(str(number), "", number, TOO_LONG) if len(text) > MAX_LETTERS else Item(str(number), text, number)
