@@ -27,6 +27,7 @@ from protclip_jax import sharding
 from protclip_jax.attention import IMPLEMENTATIONS
 from protclip_jax.config import model_config
 from protclip_jax.convert.hf import esm2_params
+from protclip_jax.cpu_devices import split_cpu
 from protclip_jax.inference import ProtCLIP
 from protclip_jax.models.esm2 import SIZES
 from protclip_jax.models.protclip import ProtCLIPModel
@@ -156,21 +157,19 @@ def measure(size: str, *, count: int, repeats: int, seed: int) -> dict:
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["8m", "35m"], help="ESM-2 shapes (default: 8m 35m)")
-    parser.add_argument("--proteins", type=int, default=64, help="how many to embed (default: 64)")
-    parser.add_argument("--repeats", type=int, default=5, help="timed runs of each (default: 5)")
-    parser.add_argument(
-        "--devices", type=int, default=1, help="virtual CPU devices for ours (default: 1)"
-    )
+    parser.add_argument("--proteins", type=int, default=24, help="how many to embed (default: 24)")
+    parser.add_argument("--repeats", type=int, default=3, help="timed runs of each (default: 3)")
+    parser.add_argument("--cpu_devices", type=int, help="virtual CPU devices for ours (default: as `protclip_jax.embed`)")
     parser.add_argument("--seed", type=int, default=0, help="of lengths and residues (default: 0)")
     parser.add_argument("--output", help="JSON file to write")
     options = parser.parse_args(arguments)
 
-    jax.config.update("jax_num_cpu_devices", options.devices)
+    split_cpu(options.cpu_devices)
     report = {
         "jax": jax.__version__,
         "torch": torch.__version__,
         "cores": os.cpu_count(),
-        "virtual_devices": options.devices,
+        "devices": jax.device_count(),
         "environment": {name: os.environ.get(name) for name in MALLOC_VARIABLES},
     }
     for size in options.sizes:
