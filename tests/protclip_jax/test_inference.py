@@ -8,7 +8,7 @@ import pytest
 from data_pipelines import protein_tokenizer
 from data_pipelines.errors import UserError
 from data_pipelines.record import biotext, property_texts
-from protclip_jax import ProtCLIP, checkpoints, sharding, workdir
+from protclip_jax import ProtCLIP, checkpoints, packed_calls, sharding, workdir
 from protclip_jax.inference import REPRESENTATIONS
 from protclip_jax.windows import Windows
 from tests.protclip_jax import numpy_reference as ref
@@ -59,14 +59,18 @@ def test_a_long_protein_is_embedded_whole(model):
     assert np.abs(first - second).max() > 1e-6
 
 
-def towers_alone(model, sequence):
+@jax.jit
+def tower(tokens, slot_ids, positions):
+    return tiny.model().apply({"params": tiny.params()}, tokens, slot_ids, positions, 1, method="encode_protein")
+
+
+def tower_alone(sequence):
     """What the protein tower gives for one sequence in a row of its own: [tokens, D]."""
-    tokens = protein_tokenizer.encode(sequence)[None]
-    ids = np.ones_like(tokens)
-    positions = np.arange(tokens.shape[1])[None]
-    return np.asarray(
-        tiny.model().apply({"params": tiny.params()}, tokens, ids, positions, 1, method="encode_protein")[0], np.float64
-    )
+    tokens = protein_tokenizer.encode(sequence)
+    padding = (0, 64 - tokens.size)
+    ids, positions = np.ones(tokens.size, np.int32), np.arange(tokens.size, dtype=np.int32)
+    row = [np.pad(x, padding)[None] for x in (tokens, ids, positions)]
+    return np.asarray(tower(*row)[0, : tokens.size], np.float64)
 
 
 def expected_projection(pooled):
@@ -79,7 +83,7 @@ def test_representations_are_means_over_the_towers_tokens(model, made):
     sequences = [record.sequence for record in made[:5]]
     results = model.represent(sequences, kinds=REPRESENTATIONS)
     for index, sequence in enumerate(sequences):
-        hidden = towers_alone(model, sequence)
+        hidden = tower_alone(sequence)
         np.testing.assert_allclose(results["residues"][index], hidden[1:-1], atol=2e-5)
         np.testing.assert_allclose(results["mean"][index], hidden[1:-1].mean(0), atol=2e-5)
         np.testing.assert_allclose(results["projected"][index], expected_projection(hidden.mean(0)), atol=2e-5)
@@ -95,7 +99,7 @@ def test_a_long_protein_is_the_mean_of_its_windows_residue_by_residue(model):
     total, count = np.zeros((len(sequence), 32)), np.zeros((len(sequence), 1))
     ends = []
     for piece in windows.pieces(len(sequence)):
-        hidden = towers_alone(model, sequence[piece])
+        hidden = tower_alone(sequence[piece])
         total[piece] += hidden[1:-1]
         count[piece] += 1
         ends.append(hidden[[0, -1]])
@@ -107,7 +111,7 @@ def test_a_long_protein_is_the_mean_of_its_windows_residue_by_residue(model):
     np.testing.assert_allclose(results["projected"][0], expected_projection(pooled), atol=2e-5)
     with pytest.warns(UserWarning, match="1 of 2 proteins have more than 15 residues; policy: truncate"):
         cut = model.residue_embeddings([sequence, "MKT"], windows=Windows("truncate", max_residues=15, overlap=5))
-    np.testing.assert_allclose(cut[0], towers_alone(model, sequence[:15])[1:-1], atol=2e-5)
+    np.testing.assert_allclose(cut[0], tower_alone(sequence[:15])[1:-1], atol=2e-5)
 
 
 def test_sequences_are_cleaned_with_a_warning(model):
@@ -135,6 +139,24 @@ def test_zero_shot_is_the_softmax_over_the_labels_mean_prompts(model, made):
     np.testing.assert_allclose(probabilities, np.exp(logits) / np.exp(logits).sum(1, keepdims=True), rtol=1e-4)
     with pytest.raises(UserError, match="at least one prompt"):
         model.zero_shot(sequences, {"a": []})
+
+
+def test_the_number_of_devices_changes_nothing(model, made):
+    one = sharding.Mesh(np.array(jax.devices()[:1]).reshape(1, 1), sharding.BATCH_AXES)
+    alone = ProtCLIP(tiny.model(), tiny.params(), tiny.text_tokenizer(), config=CONFIG, mesh=one)
+    sequences = [record.sequence for record in made]
+    assert jax.device_count() == 8
+    np.testing.assert_allclose(alone.encode_proteins(sequences), model.encode_proteins(sequences), atol=1e-5)
+
+
+def test_a_long_example_gets_rows_of_its_own(model, made, monkeypatch):
+    shapes = []
+    pack_rows = packed_calls.pack_rows
+    monkeypatch.setattr(packed_calls, "pack_rows", lambda rows, **shape: shapes.append(shape) or pack_rows(rows, **shape))
+    sequences = ["MKT" * 500, *(record.sequence for record in made)]
+    means = model.represent(sequences, kinds=["mean"], windows=Windows("whole"))["mean"]
+    assert sorted({shape["protein_tokens"] for shape in shapes}) == [1024, 2048]
+    np.testing.assert_allclose(means[1:], model.mean_embeddings(sequences[1:]), atol=1e-5)
 
 
 def test_fewer_tokens_a_call_give_the_same_numbers(model, made):
