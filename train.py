@@ -27,7 +27,7 @@ from protclip_jax import flops, mixture, sharding, workdir
 from protclip_jax.checkpoints import Checkpoints
 from protclip_jax.inference import ProtCLIP
 from protclip_jax.initialize import initial_state, restored_state
-from protclip_jax.metrics import IntervalMetrics, MetricsWriter
+from protclip_jax.metrics import SHORTENED, IntervalMetrics, MetricsWriter
 from protclip_jax.models.protclip import ProtCLIPModel
 from protclip_jax.train_step import make_train_step
 
@@ -149,9 +149,9 @@ def main(argv: list[str]) -> int:
         pipeline = TrainPipeline(
             source, rows=config.batch.rows, owned_streams=streams, workers=config.data.workers, states=stream_states
         )
-        counted = pipeline.counts()
         with StopRequest() as stop, pipeline, bar:
             # --- The loop. Its order makes resuming exact: evaluate, save, fetch the next batch, step. ---
+            stopping = sharding.any_host(stop.received, mesh)
             while True:
                 done = step >= config.total_steps
                 evaluated = {}
@@ -162,7 +162,9 @@ def main(argv: list[str]) -> int:
                             evaluated |= hook(view)
                     if writer:
                         writer.write(step, {f"eval/{name}": value for name, value in evaluated.items()})
-                stopped = stop.received
+                # Asked for one step ago, so that no host waits for the others: all of them stop after the same step.
+                stopped = bool(stopping)
+                stopping = sharding.any_host(stop.received, mesh)
                 if step not in (0, restored_step) and (step % config.checkpoint_every == 0 or done or stopped):
                     with interval.timed("checkpoint"):
                         states = sharding.gather_streams(pipeline.states(), config.data.streams)
@@ -172,19 +174,19 @@ def main(argv: list[str]) -> int:
                     break
 
                 with interval.timed("input"):
+                    before = pipeline.counts()
                     local = pipeline.next()
+                    after = pipeline.counts()
                     tokens = flops.count_tokens(local)
+                    shortened = {name: int(getattr(after, name) - getattr(before, name)) for name in SHORTENED}
                     batch = sharding.global_batch(local, mesh, config.batch.rows)
                 with interval.timed("step"):
                     state, metrics = train_step(state, batch)
                     step += 1
-                    interval.add(metrics, tokens, flops.step_flops(tokens, network, objective, text_trained=text_trained))
+                    model_flops = flops.step_flops(tokens, network, objective, text_trained=text_trained)
+                    interval.add(metrics, tokens | shortened, model_flops)
                     if step % config.log_every == 0 or step == config.total_steps:
                         logged = interval.summary(objective.weights)
-                        # What this host cropped and cut since the last logged step: nothing is shortened silently.
-                        before, counted = counted, pipeline.counts()
-                        for name in ("cropped_proteins", "cut_text_tokens"):
-                            logged[f"data/{name}"] = int(getattr(counted, name) - getattr(before, name))
                         if writer:
                             writer.write(step, logged)
                         bar.set_postfix(
@@ -194,9 +196,10 @@ def main(argv: list[str]) -> int:
 
     # --- End: everything on disk before the exit code says so ---
     checkpoints.close()
+    states = sharding.gather_streams(pipeline.states(), config.data.streams)
     if writer:
         writer.close()
-        mixture.write(folder / "mixture.json", source.sampler, pipeline.states())
+        mixture.write(folder / "mixture.json", source.sampler, dict(enumerate(states)))
     return EXIT_STOPPED if step < config.total_steps else 0
 
 

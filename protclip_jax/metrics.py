@@ -13,6 +13,11 @@ import jax
 from tensorboardX import SummaryWriter
 
 from protclip_jax import flops
+from protclip_jax.sharding import sum_over_hosts
+
+TOKEN_COUNTS = ("protein_tokens", "text_tokens", "slots")
+SHORTENED = ("cropped_proteins", "cut_text_tokens")
+"""Counts that are logged as `data/<name>`: nothing is shortened silently."""
 
 
 def cut_back(path: pathlib.Path, step: int) -> None:
@@ -40,7 +45,7 @@ class IntervalMetrics:
 
     def _reset(self):
         self._steps, self._flops = [], 0.0
-        self._tokens, self._seconds = collections.Counter(), collections.Counter()
+        self._counts, self._seconds = collections.Counter(), collections.Counter()
 
     @contextlib.contextmanager
     def timed(self, name: str):
@@ -51,14 +56,17 @@ class IntervalMetrics:
         finally:
             self._seconds[name] += time.perf_counter() - start
 
-    def add(self, metrics: Mapping, tokens: Mapping[str, int], model_flops: float) -> None:
-        """One step's device metrics and its token counts and model FLOPs on this host."""
+    def add(self, metrics: Mapping, counts: Mapping[str, int], model_flops: float) -> None:
+        """One step's device metrics and its counts and model FLOPs on this host.
+
+        `counts` are `flops.count_tokens` of the batch and its `SHORTENED`.
+        """
         self._steps.append(metrics)
-        self._tokens.update(tokens)
+        self._counts.update(counts)
         self._flops += model_flops
 
     def summary(self, weights: Mapping[str, float]) -> dict[str, float | None]:
-        """The interval's metrics, as written to metrics.jsonl; begins a new interval.
+        """The interval's metrics, as written to metrics.jsonl; begins a new interval. All hosts call it at the same step.
 
         Rates count all hosts' work over the time spent on input and steps (the interval's evaluation and saving are in
         `seconds/eval` and `seconds/checkpoint`).
@@ -67,16 +75,17 @@ class IntervalMetrics:
         totals = {name: sum((step["losses"][name] for step in steps[1:]), steps[0]["losses"][name]) for name in weights}
         losses = {name: float(total.sum / total.count) if total.count else 0.0 for name, total in totals.items()}
         seconds = self._seconds["input"] + self._seconds["step"]
-        hosts = jax.process_count()
-        tokens = self._tokens["protein_tokens"] + self._tokens["text_tokens"]
+        counts = sum_over_hosts({name: self._counts[name] for name in (*TOKEN_COUNTS, *SHORTENED)})
+        tokens = counts["protein_tokens"] + counts["text_tokens"]
         values = {
             "loss": sum(weight * losses[name] for name, weight in weights.items()),
             **{f"loss/{name}": loss for name, loss in losses.items()},
             **{name: float(value) for name, value in steps[-1]["scalars"].items()},
             "pairs_per_second": float(sum(step["pairs"] for step in steps)) / seconds,
-            "tokens_per_second": hosts * tokens / seconds,
-            "padding_fraction": 1 - tokens / self._tokens["slots"],
-            "mfu": flops.mfu(hosts * self._flops / seconds),
+            "tokens_per_second": tokens / seconds,
+            "padding_fraction": 1 - tokens / counts["slots"],
+            "mfu": flops.mfu(jax.process_count() * self._flops / seconds),
+            **{f"data/{name}": counts[name] for name in SHORTENED},
             **{f"seconds/{name}": value for name, value in self._seconds.items()},
         }
         self._reset()

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
@@ -133,9 +134,44 @@ def global_batch(local: Batch, mesh: Mesh, rows: int) -> Batch:
 
 
 def join_other_hosts() -> None:
-    """`jax.distributed.initialize()` where the environment names a cluster; a single host needs none."""
+    """`jax.distributed.initialize()` where the environment names a cluster; a single host needs none.
+
+    On hosts that JAX does not know how to ask, JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID say it all.
+
+    Raises:
+      UserError: one of the two numbers is none.
+    """
     if os.environ.keys() & CLUSTER_VARIABLES:
-        jax.distributed.initialize()
+        jax.distributed.initialize(
+            num_processes=_number_in_environment("JAX_NUM_PROCESSES"), process_id=_number_in_environment("JAX_PROCESS_ID")
+        )
+
+
+def _number_in_environment(name: str) -> int | None:
+    text = os.environ.get(name)
+    if text is not None and not text.isdecimal():
+        raise UserError(f"{name}={text} is no number; set it to one, or unset it.")
+    return None if text is None else int(text)
+
+
+def sum_over_hosts(counts: Mapping[str, int]) -> dict[str, int]:
+    """Each count added up over all hosts, which call this at the same step with the same names; counts below 2³¹."""
+    if jax.process_count() == 1:
+        return dict(counts)
+    table = multihost_utils.process_allgather(np.array(list(counts.values()), np.int32))
+    return dict(zip(counts, table.sum(axis=0, dtype=np.int64).tolist(), strict=True))
+
+
+def any_host(flag: bool, mesh: Mesh) -> jax.Array:
+    """Whether `flag` is set on any host, as a scalar that all hosts have once it is computed; returns without waiting."""
+    everywhere = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
+    flags = jax.make_array_from_callback((mesh.size,), everywhere, lambda _: np.array([flag]))
+    return _any(flags)
+
+
+@jax.jit
+def _any(flags: jax.Array) -> jax.Array:
+    return jnp.any(flags)
 
 
 def gather_streams(states: Mapping[int, np.ndarray], streams: int) -> np.ndarray:

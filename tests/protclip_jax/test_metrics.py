@@ -34,7 +34,7 @@ def test_cutting_a_missing_record_back_is_nothing(tmp_path):
 
 def test_intervals_merge_sums_and_counts_not_means():
     interval = IntervalMetrics()
-    tokens = {"protein_tokens": 60, "text_tokens": 20, "slots": 100}
+    tokens = {"protein_tokens": 60, "text_tokens": 20, "slots": 100, "cropped_proteins": 1, "cut_text_tokens": 7}
     for total, count in ((6.0, 1.0), (2.0, 3.0)):
         losses = {"gc": Mean(jnp.float32(total), jnp.float32(count)), "pda": Mean(jnp.float32(0), jnp.float32(0))}
         interval.add({"losses": losses, "pairs": jnp.int32(count), "scalars": {"gradient_norm": jnp.float32(3)}}, tokens, 1e9)
@@ -48,3 +48,4 @@ def test_intervals_merge_sums_and_counts_not_means():
     np.testing.assert_allclose(summary["tokens_per_second"] * summary["seconds/step"], 160)
     np.testing.assert_allclose(summary["pairs_per_second"] * summary["seconds/step"], 4)
     assert summary["mfu"] is None
+    assert (summary["data/cropped_proteins"], summary["data/cut_text_tokens"]) == (2, 14)
