@@ -1,23 +1,39 @@
-"""Our flat-file reader against Biopython's: what each makes of real UniProt files, and how fast.
+"""The readers on generated entries of each format, and the flat-file reader against Biopython on real files.
 
-    python benchmarks/readers.py --input FILES --output readers.json
+    python benchmarks/readers.py --entries 2000 --input FILES --output readers.json
 
-Both read the same decompressed bytes in one process. Faithfulness: entries that Biopython does not reach because it stops
-at an earlier one; entries whose name, function, location or similarity it joins differently from UniProt's wrapping rules.
+Generated: entries of about 5 kB as a flat file, with references and cross-references that no reader keeps, as in UniProt
+(Swiss-Prot's mean is somewhat above that, TrEMBL's below). Beside each reader stand libraries on the same file: complete
+readers, and the bare parsers of XML, JSON and CSV, which make no record. lxml and orjson count where they are installed.
+
+Real: both readers take the same decompressed bytes in one process. Faithfulness: entries that Biopython does not reach because
+it stops at an earlier one; entries whose name, function, location or similarity it joins differently from UniProt's wrapping.
 """
 
 import argparse
+import csv
 import gzip
+import importlib
+import importlib.util
+import io
 import json
+import random
+import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from xml.etree import ElementTree
 
-from Bio import SwissProt
+from Bio import SeqIO, SwissProt
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from data_pipelines.readers import Reject, read_entries
 from data_pipelines.record import Record
+from tests.data_pipelines import uniprot_writers as writers
+from tests.data_pipelines.uniprot_writers import Part, Place, Protein
 
 TOPICS = {"function": "FUNCTION: ", "location": "SUBCELLULAR LOCATION: ", "similarity": "SIMILARITY: "}
 
@@ -82,15 +98,160 @@ def compare(path: Path, *, repeats: int) -> dict:
     }
 
 
+AUTHORS = "Ahmed S., Bertrand C., Chen L., Dimitrov P., Eriksen K., Fujita M., Garcia R., Hansen T."
+WORDS = ("catalyzes", "the", "transfer", "of", "a", "phosphate", "group", "from", "ATP", "to", "its", "substrate", "first")
+
+
+def protein(number: int) -> Protein:
+    """One of about 360 residues, the median of Swiss-Prot, with all four properties and 14 features."""
+    draw = random.Random(number)
+    tag = f"ECO:0000269|PubMed:{draw.randrange(10**8)}"
+    sentences = tuple((" ".join(draw.choices(WORDS, k=40)).capitalize(), (tag,)) for _ in range(2))
+    length = draw.randrange(200, 520)
+    parts = [Part("SIGNAL", "1", "20"), Part("CHAIN", "21", str(length), "Putative kinase of the test")]
+    parts += [Part("HELIX", str(at), str(at + 9)) for at in range(30, 120, 15)]
+    parts += [Part("BINDING", str(at), str(at + 2), ligand=("ATP", "", "")) for at in range(125, 150, 8)]
+    parts += [Part("MUTAGEN", "160", "160", "Loss of activity in the assay.", ("K", ("A",)))]
+    parts += [Part("VARIANT", "170", "170", "in dbSNP:rs1", ("K", ("R",)))]
+    return Protein(
+        accession=f"P{number:05}",
+        entry_name=f"K{number}_TEST",
+        source="swissprot",
+        existence=draw.randrange(1, 6),
+        name=("Serine/threonine-protein kinase of the test", (tag,)),
+        sequence="".join(draw.choices("ACDEFGHIKLMNPQRSTVWY", k=length)),
+        functions=(("", sentences),),
+        locations=(("", (Place(("Cell membrane", (tag,)), ("Peripheral membrane protein", (tag,))),), sentences[:1]),),
+        similarities=(("Belongs to the protein kinase superfamily. Ser/Thr protein kinase family", ("ECO:0000305",)),),
+        parts=tuple(parts),
+        synonyms=("Kinase of the test", "KT"),
+    )
+
+
+def padded_flat(entry: str) -> str:
+    """With 3 references and 24 cross-references."""
+    references = "".join(
+        f"RN   [{number}]\nRP   NUCLEOTIDE SEQUENCE [LARGE SCALE GENOMIC DNA].\nRX   PubMed=9384377; DOI=10.1038/36786;\n"
+        f'RA   {AUTHORS}\nRT   "The complete genome sequence of the test.";\nRL   Nature 390:249-256(1997).\n'
+        for number in range(3)
+    )
+    databases = "".join(f"DR   EMBL; AL0091{number}; CAB15236.1; -; Genomic_DNA.\n" for number in range(24))
+    return entry.replace("CC   -!- FUNC", references + "CC   -!- FUNC", 1).replace("DR   PDB", databases + "DR   PDB", 1)
+
+
+def padded_xml(entry: str) -> str:
+    """The same."""
+    person = "".join(f'<person name="{name}"/>' for name in AUTHORS.split(", "))
+    reference = (
+        f'<reference key="1"><citation type="journal article"><authorList>{person}</authorList></citation></reference>\n'
+    )
+    database = '<dbReference type="EMBL" id="AL009126"><property type="molecule type" value="Genomic_DNA"/></dbReference>\n'
+    return entry.replace("<reference", reference * 3 + "<reference", 1).replace("<dbRef", database * 24 + "<dbRef", 1)
+
+
+def padded_json(entry: dict) -> dict:
+    """The same."""
+    citation = {"citationType": "journal article", "authors": AUTHORS.split(", "), "title": "The complete genome sequence."}
+    database = {"database": "EMBL", "id": "AL009126", "properties": [{"key": "MoleculeType", "value": "Genomic_DNA"}]}
+    return entry | {"references": [{"citation": citation}] * 3, "uniProtKBCrossReferences": [database] * 24}
+
+
+def write_generated(folder: Path, entries: int) -> dict[str, Path]:
+    """Format → its file."""
+    proteins = [protein(number) for number in range(entries)]
+    contents = {
+        "generated.dat": "".join(padded_flat(writers.flat(protein)) for protein in proteins),
+        "generated.xml": '<?xml version="1.0" encoding="UTF-8"?>\n<uniprot xmlns="https://uniprot.org/uniprot">\n'
+        + "".join(padded_xml(writers.xml(protein)) for protein in proteins)
+        + "</uniprot>\n",
+        "generated.json": json.dumps({"results": [padded_json(writers.as_json(protein)) for protein in proteins]}),
+        "generated.jsonl": "".join(json.dumps(padded_json(writers.as_json(protein))) + "\n" for protein in proteins),
+        "generated.tsv": writers.tsv_file(proteins),
+    }
+    for name, content in contents.items():
+        (folder / name).write_text(content, encoding="utf-8")
+    return {name: folder / name for name in contents}
+
+
+def entries_of_xml(path: Path) -> list[bytes]:
+    """What our splitter gives a parser."""
+    return [b"<entry " + part for part in path.read_bytes().removesuffix(b"</uniprot>\n").split(b"<entry ")[1:]]
+
+
+def count(entries: Iterable) -> int:
+    """How many there are, none of them kept: that is how a build reads."""
+    return sum(1 for _ in entries)
+
+
+def others(path: Path) -> dict[str, Callable[[], object]]:
+    """Name → what a library makes of a generated file."""
+    found: dict[str, Callable[[], object]] = {}
+    installed = {
+        name: importlib.import_module(name) for name in ("lxml.etree", "orjson") if importlib.util.find_spec(name.split(".")[0])
+    }
+    if path.suffix == ".dat":
+        found["Biopython SwissProt"] = lambda: count(SwissProt.parse(io.StringIO(path.read_text("utf-8"))))
+    if path.suffix == ".xml":
+        old = Path(f"{path}.http")
+        # Biopython knows one of UniProt's two namespaces.
+        old.write_bytes(path.read_bytes().replace(b"https://uniprot.org", b"http://uniprot.org", 1))
+        found["Biopython uniprot-xml"] = lambda: count(SeqIO.parse(old, "uniprot-xml"))
+        texts = entries_of_xml(path)
+        found["xml.etree, parse only"] = lambda: count(map(ElementTree.fromstring, texts))
+        if etree := installed.get("lxml.etree"):
+            found["lxml, parse only"] = lambda: count(map(etree.fromstring, texts))
+    if path.suffix == ".jsonl":
+        lines = path.read_bytes().splitlines()
+        found["json, parse only"] = lambda: count(map(json.loads, lines))
+        if orjson := installed.get("orjson"):
+            found["orjson, parse only"] = lambda: count(map(orjson.loads, lines))
+    if path.suffix == ".tsv":
+        lines = path.read_text("utf-8").splitlines()
+        found["csv, parse only"] = lambda: count(csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
+    return found
+
+
+def measure_generated(entries: int, *, repeats: int) -> list[dict]:
+    """CPU seconds of each reader and library."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name, path in write_generated(Path(folder), entries).items():
+            readers = {"read_entries": lambda path=path: count(read_entries(path))} | others(path)
+            for reader, run in readers.items():
+                seconds = least(run, repeats=repeats)
+                size = path.stat().st_size
+                rows.append({"file": name, "reader": reader, "entries": entries, "bytes": size, "seconds": seconds})
+    return rows
+
+
+def least(run: Callable[[], object], *, repeats: int) -> float:
+    """The least CPU seconds of several runs."""
+    seconds = []
+    for _ in range(repeats):
+        start = time.process_time()
+        run()
+        seconds.append(time.process_time() - start)
+    return min(seconds)
+
+
 def main() -> None:
-    """Prints a table and writes the figures as JSON."""
+    """Prints tables and writes the figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--input", type=Path, nargs="+", required=True, help="UniProt flat files, plain or gzip")
+    parser.add_argument("--entries", type=int, default=0, help="generated entries of each format (default: none)")
+    parser.add_argument("--input", type=Path, nargs="*", default=[], help="UniProt flat files, plain or gzip")
     parser.add_argument("--output", type=Path, help="JSON file for the figures")
     parser.add_argument("--repeats", type=int, default=3, help="runs, of which the fastest counts (default %(default)s)")
     options = parser.parse_args()
+    generated = measure_generated(options.entries, repeats=options.repeats) if options.entries else []
+    if generated:
+        print(f"{'generated file':<18}{'kB/entry':>9}  {'reader':<24}{'entries/s':>10}{'MB/s':>8}")
+    for row in generated:
+        size, seconds = row["bytes"], row["seconds"]
+        speeds = f"{row['entries'] / seconds:>10.0f}{size / seconds / 1e6:>8.1f}"
+        print(f"{row['file']:<18}{size / row['entries'] / 1e3:>9.1f}  {row['reader']:<24}{speeds}")
     rows = [compare(path, repeats=options.repeats) for path in options.input]
-    print(f"{'file':<28}{'entries':>8}{'rejects':>8}{'/s':>8}{'Biopython':>12}{'/s':>8}   differing texts, error")
+    if rows:
+        print(f"{'file':<28}{'entries':>8}{'rejects':>8}{'/s':>8}{'Biopython':>12}{'/s':>8}   differing texts, error")
     for row in rows:
         speed, other_speed = row["entries"] / row["seconds"], row["biopython_entries"] / row["biopython_seconds"]
         print(
@@ -98,7 +259,8 @@ def main() -> None:
             f"{other_speed:>8.0f}   {sum(row['biopython_different'].values())}, {row['biopython_error'] or 'none'}"
         )
     if options.output:
-        options.output.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+        figures = {"generated": generated, "real": rows}
+        options.output.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

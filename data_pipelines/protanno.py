@@ -5,8 +5,9 @@ like any other. Records are packed and unpacked here with the message classes al
 a millisecond for each record.
 """
 
+import itertools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,8 +27,8 @@ __all__ = ["ProtAnno", "Split", "open_dataset", "split_name", "write"]
 NAME, VERSION = "protanno", "1.0.0"
 STATISTICS = "statistics.json"
 
-SHARD_RECORDS = 1 << 17
-"""Records of a file, about 200 MB."""
+SHARD_RECORDS, SHARD_BYTES = 1 << 17, 1 << 28
+"""Most records of a file, and about most bytes: a split's files hold the same number of records."""
 
 _TEXTS = ("accession", "entry_name", "source", "sequence", "name", "function", "location", "similarity")
 
@@ -78,35 +79,60 @@ def _record(fields: Mapping, features: tuple[Feature, ...]) -> Record:
 
 
 class Shards(NamedTuple):
-    """What writing a split's files leaves to know: records of each file, and bytes of all examples."""
+    """What there is to know of a split's files: records of each, and bytes of all examples."""
 
     lengths: list[int]
     bytes: int
 
 
+def plan_shards(records: int, size: int) -> Shards:
+    """The files of a split of so many records, which are `size` bytes in all."""
+    count = max(-(-records // SHARD_RECORDS), -(-size // SHARD_BYTES))
+    edges = [records * shard // count for shard in range(count + 1)]
+    return Shards([stop - start for start, stop in zip(edges[:-1], edges[1:], strict=True)], size)
+
+
+def shard_path(directory: Path, split: str, *, shard: int, shards: int) -> Path:
+    """The path of one of a split's files."""
+    return Path(_file_names(directory, split).sharded_filepath(shard_index=shard, num_shards=shards))
+
+
 def write(directory: Path, splits: Mapping[str, Sequence[Record]], *, statistics: Mapping) -> None:
-    """Writes a dataset into an existing folder: the splits that hold records, TFDS' metadata, then `statistics.json`."""
-    shards = {name: write_split(directory, name, records) for name, records in splits.items() if records}
+    """Writes a dataset of records in memory into an existing folder; the splits that hold records."""
+    shards = {name: _write_split(directory, name, records) for name, records in splits.items() if records}
     write_metadata(directory, shards)
-    (directory / STATISTICS).write_text(json.dumps(statistics, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_statistics(directory, statistics)
 
 
-def write_split(directory: Path, name: str, records: Sequence[Record]) -> Shards:
-    """Writes a split's files, records in the given order."""
-    starts = range(0, len(records), SHARD_RECORDS)
-    template = _file_names(directory, name)
-    lengths, size = [], 0
-    for shard, start in enumerate(starts):
-        path = template.sharded_filepath(shard_index=shard, num_shards=len(starts))
+def _write_split(directory: Path, name: str, records: Sequence[Record]) -> Shards:
+    encoded = [encode_record(record) for record in records]
+    shards = plan_shards(len(encoded), sum(map(len, encoded)))
+    rest = iter(encoded)
+    for shard, length in enumerate(shards.lengths):
+        path = shard_path(directory, name, shard=shard, shards=len(shards.lengths))
+        write_shard(path, itertools.islice(rest, length))
+    return shards
+
+
+def write_shard(path: Path, encoded: Iterable[bytes]) -> None:
+    """Writes one file of encoded records, in the given order.
+
+    Raises:
+      OSError: it cannot be written.
+    """
+    try:
         # One record a chunk, so that a random access unpacks that record only.
         writer = array_record_module.ArrayRecordWriter(str(path), "group_size:1")
-        part = records[start : start + SHARD_RECORDS]
-        for data in map(encode_record, part):
+        for data in encoded:
             writer.write(data)
-            size += len(data)
         writer.close()
-        lengths.append(len(part))
-    return Shards(lengths, size)
+    except RuntimeError as error:
+        raise OSError(f"{path.name}: {error}") from error
+
+
+def write_statistics(directory: Path, statistics: Mapping) -> None:
+    """Writes `statistics.json`, without which a folder is no dataset."""
+    (directory / STATISTICS).write_text(json.dumps(statistics, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def write_metadata(directory: Path, shards: Mapping[str, Shards]) -> None:

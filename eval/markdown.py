@@ -1,4 +1,4 @@
-"""Small pieces of Markdown: tables, and numbers that may be undefined."""
+"""Numbers of a report that may be undefined."""
 
 import math
 from collections.abc import Sequence
@@ -18,9 +18,3 @@ def interval(bounds: Sequence[float] | None) -> str:
     if bounds is None or not all(map(math.isfinite, bounds)):
         return UNDEFINED
     return f"[{number(bounds[0])}, {number(bounds[1])}]"
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, first column to the left, the others to the right."""
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

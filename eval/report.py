@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from data_pipelines.figure_style import DPI
-from eval.markdown import table
+from data_pipelines.markdown import table
 
 CAPTIONS = {
     "losses": "Loss of each objective over training steps (last value at the upper right).",

@@ -8,10 +8,11 @@ random and every number is the expectation over that: a model that embeds everyt
 import numpy as np
 from jaxtyping import Float, Int
 
+from data_pipelines.markdown import table
 from data_pipelines.protanno import ProtAnno
 from eval import kmer_baseline
 from eval.evaluation import Evaluation, Model
-from eval.markdown import interval, number, table
+from eval.markdown import interval, number
 from eval.pool import fixed_pool
 from eval.statistics import bootstrap_interval
 

@@ -14,10 +14,11 @@ from jaxtyping import Bool, Float
 from matplotlib.figure import Figure
 
 from data_pipelines.features import annotated_residues
+from data_pipelines.markdown import table
 from data_pipelines.protanno import ProtAnno
 from data_pipelines.record import Record, biotext, property_texts
 from eval.evaluation import Evaluation, Model
-from eval.markdown import interval, number, table
+from eval.markdown import interval, number
 from eval.pool import fixed_pool, record_rng
 from eval.statistics import auroc, bootstrap_interval
 from protclip_jax.tracks import Track, segment_tracks

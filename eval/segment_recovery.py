@@ -13,11 +13,12 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from data_pipelines.features import annotated_residues
+from data_pipelines.markdown import table
 from data_pipelines.masking import segment_mask
 from data_pipelines.protanno import ProtAnno
 from data_pipelines.record import Record, property_texts
 from eval.evaluation import Evaluation, Model
-from eval.markdown import interval, number, table
+from eval.markdown import interval, number
 from eval.pool import fixed_pool, record_rng
 from eval.statistics import bootstrap_interval, ratio
 

@@ -1,14 +1,30 @@
-"""What a reader yields for each entry of a source file: a valid record, or why there is none."""
+"""What readers pass on: the raw text of an entry, and what becomes of it, a valid record or why there is none."""
 
 import dataclasses
+from typing import NamedTuple
 
 from data_pipelines.record import PROPERTIES, SOURCES, Record
 
-RESIDUES = frozenset("ACDEFGHIKLMNPQRSTVWYBJOUXZ")
+RESIDUES = "ACDEFGHIKLMNPQRSTVWYBJOUXZ"
 """The 20 standard residues and IUPAC's B, J, X, Z (ambiguous), O (pyrrolysine) and U (selenocysteine)."""
 
 EXISTENCE = range(6)
 """UniProt's protein existence levels 1…5, and 0 = unknown."""
+
+
+class RawEntry(NamedTuple):
+    """One entry as its file has it, not yet looked into."""
+
+    format: str
+    """Which parser takes it."""
+    file: str
+    line: int
+    """1-based, where it begins."""
+    content: bytes
+    problem: str = ""
+    """Why no parser need try, '' if one may; the content is then what is left of the entry."""
+    header: tuple[str, ...] = ()
+    """Of a table: its columns."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -24,6 +40,15 @@ class Reject:
 Entry = Record | Reject
 
 
+class Malformed(Exception):
+    """An entry that cannot be read; the message says why."""
+
+
+def decode(content: bytes) -> str:
+    """UTF-8 text. Other bytes become lone surrogates, which `find_fault` finds where they got into a record."""
+    return content.decode(errors="surrogateescape")
+
+
 def find_fault(record: Record) -> str | None:
     """Why a record cannot be kept, whatever format it came from; None for a valid one."""
     if not record.accession:
@@ -36,15 +61,31 @@ def find_fault(record: Record) -> str | None:
         return "it has no protein name"
     if not record.sequence:
         return "its sequence is empty"
-    if illegal := set(record.sequence) - RESIDUES:
-        return f"its sequence holds {', '.join(map(repr, sorted(illegal)))}, which are no amino-acid letters"
-    for name in PROPERTIES:
-        if not getattr(record, name).isprintable():
-            return f"its {name} holds control characters"
+    if record.sequence.strip(RESIDUES):
+        illegal = sorted(set(record.sequence) - set(RESIDUES))
+        return f"its sequence holds {', '.join(map(repr, illegal))}, which are no amino-acid letters"
+    for name in ("accession", "entry_name", *PROPERTIES):
+        if not (text := getattr(record, name)).isprintable():
+            return f"its {name} holds {_unprintable(text)}"
+    if not (notes := "".join([feature.type + feature.note for feature in record.features])).isprintable():
+        return f"its features hold {_unprintable(notes)}"
     return None
+
+
+def _unprintable(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "bytes that are no UTF-8 text"
+    return "control characters"
 
 
 def checked(record: Record, *, file: str, line: int) -> Entry:
     """The record, or the Reject that `find_fault` calls for."""
     fault = find_fault(record)
-    return record if fault is None else Reject(record.accession, file, line, fault)
+    return record if fault is None else Reject(printable(record.accession), file, line, fault)
+
+
+def printable(text: str) -> str:
+    """The text with `?` for what is no character, so that it can be written as UTF-8."""
+    return text.encode(errors="replace").decode()

@@ -10,7 +10,6 @@ from typing import BinaryIO
 from data_pipelines.errors import UserError
 
 _GZIP_MAGIC = b"\x1f\x8b"
-_CHUNK_BYTES = 1 << 16
 
 
 @contextlib.contextmanager
@@ -33,16 +32,3 @@ def open_bytes(path: str | Path) -> Iterator[BinaryIO]:
         raise UserError(f"{path} is no sound gzip file ({error}); fetch it again, or drop .gz from a plain file.") from error
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror or error}); check the path.") from error
-
-
-def read_lines(content: BinaryIO) -> Iterator[bytes]:
-    """The lines without their line feeds, in constant memory: a line longer than a chunk (64 KiB) comes in pieces."""
-    rest = b""
-    while chunk := content.read(_CHUNK_BYTES):
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield from lines
-        if len(rest) > _CHUNK_BYTES:
-            yield rest
-            rest = b""
-    if rest:
-        yield rest

@@ -1,32 +1,32 @@
 """Undoing the line wrapping of UniProt flat files."""
 
 import re
-from collections.abc import Iterable
 
+_MARK_AT_LINE_END = re.compile(r"\n(?:(?<=-\n)(?<! -\n)(?!and |or )|(?<=/\n)(?<! /\n))")
 _LAST_WORD_RESIDUES = re.compile(r'(?:^|[ "])[A-Z]+$')
 _FIRST_WORD_RESIDUES = re.compile(r'[A-Z]+(?=[ ",]|$)')
 
 
-def join_lines(lines: Iterable[str], *, residues: bool = False) -> str:
-    """The text that was wrapped into `lines` (each without prefix and outer blanks).
+def unwrap(text: str) -> str:
+    """The text that was wrapped into lines; their outer blanks are dropped.
 
     UniProt also breaks lines after `-` and `/`. Such a line takes no blank, unless a blank stands before the mark (`A -`
     + `B`) or a hyphen is followed by `and` or `or` (`beta-` + `and gamma-type`).
-
-    Args:
-      residues: the text begins with residue letters, up to the first parenthesis, that break anywhere.
     """
-    text = ""
-    for line in lines:
-        text += line if not text or _continues(text, line) or (residues and _in_residues(text, line)) else " " + line
-    return text
+    text = "\n".join([line for line in map(str.strip, text.split("\n")) if line])
+    if "-\n" in text or "/\n" in text:
+        text = _MARK_AT_LINE_END.sub("", text)
+    return text.replace("\n", " ")
 
 
-def _continues(text: str, line: str) -> bool:
-    if text[-1] == "-":
-        return text[-2:] != " -" and not line.startswith(("and ", "or "))
-    return text[-1] == "/" and text[-2:] != " /"
+def unwrap_residues(text: str) -> str:
+    """The same where the text begins with residue letters, up to the first parenthesis, that break anywhere."""
+    head, parenthesis, rest = text.partition("(")
+    first, *lines = head.split("\n")
+    for line in map(str.lstrip, lines):
+        first = first.rstrip() + line if _in_residues(first.rstrip(), line) else f"{first}\n{line}"
+    return unwrap(first + parenthesis + rest)
 
 
 def _in_residues(text: str, line: str) -> bool:
-    return "(" not in text and bool(_LAST_WORD_RESIDUES.search(text[-80:]) and _FIRST_WORD_RESIDUES.match(line))
+    return bool(_LAST_WORD_RESIDUES.search(text[-80:]) and _FIRST_WORD_RESIDUES.match(line))

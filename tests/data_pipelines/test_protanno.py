@@ -67,6 +67,21 @@ def test_shards_are_one_sequence(tmp_path, monkeypatch):
     assert list(protanno.open_dataset(tmp_path).splits["train"]) == records
 
 
+@pytest.mark.parametrize(
+    ("records", "size", "lengths"),
+    [(1, 1, [1]), (10, 100, [10]), (11, 1, [5, 6]), (30, 1, [10, 10, 10]), (10, 101, [5, 5]), (7, 290, [2, 2, 3])],
+)
+def test_shards_are_bounded_in_records_and_bytes(monkeypatch, records, size, lengths):
+    monkeypatch.setattr(protanno, "SHARD_RECORDS", 10)
+    monkeypatch.setattr(protanno, "SHARD_BYTES", 100)
+    assert protanno.plan_shards(records, size) == (lengths, size)
+
+
+def test_a_file_that_cannot_be_written_is_an_os_error(tmp_path):
+    with pytest.raises(OSError, match="part-0: .*No such file"):
+        protanno.write_shard(tmp_path / "nowhere" / "part-0", [b"x"])
+
+
 @pytest.mark.parametrize("by_name", [False, True])
 def test_tfds_reads_the_same_from_the_files(dataset_folder, by_name):
     if by_name:

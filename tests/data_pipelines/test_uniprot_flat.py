@@ -156,6 +156,26 @@ def test_old_entry(tmp_path):
     assert omitted == {"outside of the sequence": 1, "position unknown": 1}
 
 
+def test_numbers_of_thousands_of_digits_are_no_residues(tmp_path):
+    omitted = Counter()
+    number = "1" * 5000
+    (record,) = read(tmp_path / "a.dat", MODERN.replace("<1..20", number).replace("61..70", f"1..{number}"), omitted=omitted)
+    assert [feature.type for feature in record.features][0] == "CHAIN"
+    assert omitted["location not understood"] == 3
+    (reject,) = read(tmp_path / "a.dat", MODERN.replace("70 AA", f"{number} AA"))
+    assert reject.reason.startswith("its ID line is not understood")
+
+
+def test_the_order_of_lines_does_not_matter(tmp_path):
+    """Nor do blank and internal ones, nor codes that come again."""
+    head, *lines, sequence, end = OLD.replace("     ACDE", "SEQ  ACDE").splitlines(keepends=True)
+    (record,) = read(tmp_path / "a.dat", OLD)
+    mixed = sorted(lines, key=lambda line: (line[:2] != "FT", line[:2] != "CC"))
+    assert mixed != lines
+    content = head + "XX\n\n" + "".join(mixed) + "AC   P00000;\n**   internal\n" + sequence.replace("SEQ", "   ") + end
+    assert read(tmp_path / "a.dat", content) == [record]
+
+
 @pytest.mark.parametrize(
     ("lines", "name"),
     [
@@ -203,7 +223,7 @@ def replaced(old: str, new: str) -> str:
         (replaced("PRT;    10 AA.", "PRT;"), "its ID line is not understood"),
         (replaced("AC   Q99999;\n", ""), "it has no accession"),
         (replaced("FT   INIT_MET", "PE   7: Unheard of;\nFT   INIT_MET"), "its PE line is not understood"),
-        (replaced("AC   Q99999;\n", "AC   Q99999;\n<html>\n"), f"line {FIRST_LINE + 2} is no line of a flat file: b'<html>'"),
+        (replaced("AC   Q99999;\n", "AC   Q99999;\n<html>\n"), f"line {FIRST_LINE + 2} is no line of a flat file: '<html>'"),
         (replaced("MITOCHONDRIAL", "MITO\x07CHONDRIAL"), "its location holds control characters"),
         (replaced(OLD[: OLD.index("AC ")], ""), "it does not begin with an ID line"),
         (replaced("//\n", ""), f"it has no // before the ID line {FIRST_LINE + 17}"),
@@ -266,7 +286,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert len(entry) * 200 > 3e6
-    assert peak < 1e6
+    assert peak < 1.6e6
 
 
 def test_real_entries_agree_with_the_answer_key(real_data):

@@ -1,0 +1,64 @@
+"""Worker processes that take tasks from one iterator and give results in its order."""
+
+import contextlib
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+
+from data_pipelines.errors import UserError
+
+OrderedMap = Callable[[Callable, Iterable], Iterator]
+"""(function, tasks) -> the results in the order of the tasks, which are taken from the iterable a few ahead."""
+
+_AHEAD = 2
+"""Tasks in flight for each worker: one at work, one waiting."""
+
+
+@contextlib.contextmanager
+def worker_processes(count: int) -> Iterator[OrderedMap]:
+    """`count` processes for any number of ordered maps; 1 computes in this process. Functions and tasks are pickled.
+
+    The processes end with the context, and by themselves when this process is killed.
+
+    Raises:
+      UserError: a process was killed, as the system does when memory runs out.
+    """
+    if count == 1:
+        yield map
+        return
+    # Not forked from here: threads, such as a progress bar's, make that unsafe.
+    context = multiprocessing.get_context("forkserver")
+    pool = ProcessPoolExecutor(count, mp_context=context, initializer=follow_parent)
+    try:
+        yield lambda function, tasks: _ordered(pool, function, tasks, ahead=_AHEAD * count)
+    except BrokenProcessPool as error:
+        raise UserError("a worker process was killed, perhaps for want of memory: use fewer --workers.") from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _ordered(pool: ProcessPoolExecutor, function: Callable, tasks: Iterable, *, ahead: int) -> Iterator:
+    waiting = deque()
+    for task in tasks:
+        waiting.append(pool.submit(function, task))
+        if len(waiting) > ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def follow_parent() -> None:
+    """Ties a worker process to its parent: the parent alone handles Ctrl-C, and its death ends the worker."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+
+
+def _exit_with_parent() -> None:
+    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)
