@@ -7,11 +7,7 @@ stream, so that no state is kept in grain's own format.
 
 import dataclasses
 import itertools
-import multiprocessing
-import multiprocessing.connection
-import os
 import signal
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Self
 
@@ -23,6 +19,7 @@ from data_pipelines.batch import Batch
 from data_pipelines.errors import UserError
 from data_pipelines.examples import Masks, encode_example
 from data_pipelines.packing import Drawn, RowPacker, StreamState, array_to_state, pack_rows, state_to_array
+from data_pipelines.processes import follow_parent
 from data_pipelines.record import Record
 from data_pipelines.sampling import Sampler
 from data_pipelines.text_tokenizer import TextTokenizer
@@ -171,14 +168,8 @@ class _StreamRowsIterator(grain.DatasetIterator[Row]):
 def _prepare_worker(worker: int, workers: int) -> None:
     """Ties a worker process to its parent: the parent alone handles signals, and its death ends the worker."""
     del worker, workers
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
-
-
-def _exit_with_parent() -> None:
-    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
-    os._exit(1)
+    follow_parent()
 
 
 class TrainPipeline:

@@ -89,11 +89,10 @@ def test_a_stopped_run_saves_and_resumes_bit_identically(finished, sample_datase
         make_hooks = train.make_hooks
         patch.setattr(train, "make_hooks", lambda *args: [*make_hooks(*args), stop_at_the_second_evaluation])
         assert train.main(arguments(sample_dataset, workdir)) == 75
-    assert [record["step"] for record in records(workdir) if "loss" in record] == [1, 2]
+    # One more step: what the hosts agreed on is read when the next step is done.
+    assert [record["step"] for record in records(workdir) if "loss" in record] == [1, 2, 3]
     assert train.main(arguments(sample_dataset, workdir)) == 0
-    # Step 2 was saved in the background there while training went on, and before stopping here.
-    for step in (2, 4):
-        jax.tree.map(np.testing.assert_array_equal, contents(finished, step), contents(workdir, step))
+    jax.tree.map(np.testing.assert_array_equal, contents(finished, 4), contents(workdir, 4))
 
     def lasting(run):
         timed = ("seconds/", "pairs_per_second", "tokens_per_second")
