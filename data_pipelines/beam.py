@@ -138,6 +138,7 @@ def _keep(numbered: tuple[tuple[int, ...], Any], folder: Path) -> None:
 def _kept(folder: Path) -> Iterator:
     """All results in the order of their places."""
     places = sorted(tuple(map(int, path.name.split("-"))) for path in folder.iterdir())
+    # Only what `_keep` wrote for this very build is unpickled, in a new folder that no one else may write to (`mkdtemp`).
     return (pickle.loads((folder / "-".join(map(str, place))).read_bytes()) for place in places)
 
 

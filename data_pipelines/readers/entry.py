@@ -1,6 +1,7 @@
 """What readers pass on: the raw text of an entry, and what becomes of it, a valid record or why there is none."""
 
 import dataclasses
+import re
 from typing import NamedTuple
 
 from data_pipelines.record import PROPERTIES, SOURCES, Record
@@ -25,6 +26,11 @@ class RawEntry(NamedTuple):
     """Why no parser need try, '' if one may; the content is then what is left of the entry."""
     header: tuple[str, ...] = ()
     """Of a table: its columns."""
+
+    def find(self, pattern: re.Pattern[bytes]) -> str:
+        """The first group of the pattern's first match in the content, '' without one."""
+        found = pattern.search(self.content)
+        return found[1].decode(errors="replace") if found else ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

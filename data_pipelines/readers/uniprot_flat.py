@@ -96,8 +96,7 @@ def _problem(text: bytes, problem: str, line: int) -> str:
 
 def accession(raw: RawEntry) -> str:
     """What a reject of the entry is called, '' if that cannot be told."""
-    found = _ACCESSION.search(raw.content)
-    return found[1].decode(errors="replace") if found else ""
+    return raw.find(_ACCESSION)
 
 
 def parse(raw: RawEntry, omitted: Counter) -> Record:

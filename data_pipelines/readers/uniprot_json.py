@@ -49,8 +49,7 @@ def split(path: Path) -> Iterator[RawEntry]:
 
 def accession(raw: RawEntry) -> str:
     """What a reject of the entry is called, '' if that cannot be told."""
-    found = _ACCESSION.search(raw.content)
-    return found[1].decode(errors="replace") if found else ""
+    return raw.find(_ACCESSION)
 
 
 def parse(raw: RawEntry, omitted: Counter) -> Record:
