@@ -23,10 +23,11 @@ from data_pipelines.protanno import ProtAnno, open_dataset, split_name
 from data_pipelines.sampling import make_sampler
 from data_pipelines.text_tokenizer import TextTokenizer
 from eval.registry import make_hooks
-from protclip_jax import flops, hosts, mixture, sharding, workdir
+from protclip_jax import aot, flops, hosts, mixture, sharding, workdir
 from protclip_jax.checkpoints import Checkpoints
 from protclip_jax.disk_errors import told_disk_errors
 from protclip_jax.faults import Faults, Pending
+from protclip_jax.gradients import make_loss_and_gradients
 from protclip_jax.inference import ProtCLIP
 from protclip_jax.initialize import initial_state, restored_state
 from protclip_jax.metrics import SHORTENED, IntervalMetrics, MetricsWriter
@@ -52,6 +53,9 @@ def parse_flags(argv: list[str]) -> flags.FlagValues:
         "config", None, "Config file, such as configs/quickstart.py.", flag_values=values, sys_argv=argv
     )
     flags.DEFINE_string("workdir", None, "Folder for checkpoints and metrics; an existing run continues.", flag_values=values)
+    flags.DEFINE_string(
+        "aot", None, "Compile the step for a TPU topology such as v5e:8x8, print what it takes, and end.", flag_values=values
+    )
     flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", flag_values=values)
     try:
         rest = values(argv)[1:]
@@ -74,7 +78,7 @@ def parse_flags(argv: list[str]) -> flags.FlagValues:
         sys.exit(0)
     if rest:
         raise UserError(f"{rest[0]}: unknown argument; config values are set as --config.key=value.")
-    for name in ("config", "workdir"):
+    for name in ("config",) if values.aot else ("config", "workdir"):
         if not values[name].present or values[name].value == "":
             raise UserError(
                 f"--{name} is missing; for example: python train.py --config configs/quickstart.py --workdir runs/first"
@@ -111,6 +115,9 @@ def main(argv: list[str]) -> int:
     values = parse_flags(argv)
     config_lib.check(values.config)
     logging.set_verbosity(logging.WARNING)
+    if values.aot:
+        return aot.run(values.config, values.aot)
+    config_lib.check_sources(values.config)
     with StopRequest() as stop, hosts.joined():
         return pretrain(values.config, pathlib.Path(values.workdir), stop)
 
@@ -149,8 +156,9 @@ def pretrain(config: ml_collections.ConfigDict, folder: pathlib.Path, stop: Stop
     step = restored_step or 0
 
     with jax.set_mesh(mesh), told_disk_errors(folder):
-        train_step = make_train_step(model, objective, optimizer)
-        gradient_norms = make_gradient_norms(model, objective)
+        how = {"shardings": state.shardings, "microbatch_rows": config.batch.microbatch_rows}
+        train_step = make_train_step(make_loss_and_gradients(model, objective, **how), optimizer)
+        gradient_norms = make_gradient_norms(model, objective, **how)
         faults = Faults(folder, model, state, mesh, limit=config.max_skipped_steps)
         text_trained = any(path.startswith("text/") for path in state.trainable)
 

@@ -24,7 +24,8 @@ def get_config() -> ConfigDict:
     # `text` is a vocab.txt (PubMedBERT's, or one learnt by data_pipelines.vocabulary).
     config.tokenizer = ConfigDict(dict(text=placeholder(str), max_protein_tokens=1024, max_text_tokens=512))
     # 384 packed rows hold about 2,100 pairs of UniProt's lengths.
-    config.batch = ConfigDict(dict(rows=384, slots=16, protein_tokens=2048, text_tokens=1536))
+    # microbatch_rows of them are computed at a time (unset = all), with the gradient of the whole batch.
+    config.batch = ConfigDict(dict(rows=384, microbatch_rows=placeholder(int), slots=16, protein_tokens=2048, text_tokens=1536))
     config.masking = ConfigDict(dict(passes="separate"))
     config.sampling = ConfigDict(
         dict(
@@ -38,7 +39,8 @@ def get_config() -> ConfigDict:
         )
     )
 
-    config.loss = ConfigDict(dict(gc=1.0, bsr=0.7, mlm=0.3, pda=1.0, mask_duplicates=True))
+    # A contrast compares contrast_chunk candidates at a time (0 = all of the batch).
+    config.loss = ConfigDict(dict(gc=1.0, bsr=0.7, mlm=0.3, pda=1.0, mask_duplicates=True, contrast_chunk=0))
     config.pda = ConfigDict(dict(theta=0.3, negatives="within_record"))
     config.evals = ConfigDict(dict(retrieval=dict(split="validation", pool=1024)))
 
@@ -50,7 +52,8 @@ def get_config() -> ConfigDict:
             num_prototypes=512,
             prototype_temperature=0.9,
             dtype="bfloat16",
-            attention="blockwise",
+            # By the devices: splash on a TPU, blockwise on a CPU.
+            attention="auto",
             remat="full",
         )
     )
@@ -70,5 +73,5 @@ def get_config() -> ConfigDict:
     )
     config.init = ConfigDict(dict(protein=placeholder(str), text=placeholder(str), all=placeholder(str)))
     # Batch rows are divided over data × fsdp, the parameters that a rule names over fsdp.
-    config.mesh = ConfigDict(dict(data=-1, fsdp=1, rules=(("(kernel|embedding)$", "fsdp"), (".", "replicate"))))
+    config.mesh = ConfigDict(dict(data=-1, fsdp=1, rules=(("/layers/.*kernel$", "fsdp"), (".", "replicate"))))
     return config

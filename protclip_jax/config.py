@@ -2,8 +2,11 @@
 
 from collections.abc import Mapping
 
+import jax
+
 from data_pipelines.errors import UserError
 from protclip_jax import config_fields
+from protclip_jax.attention import OF_PLATFORM
 from protclip_jax.forward import ObjectiveConfig
 from protclip_jax.models.bert import BertConfig
 from protclip_jax.models.esm2 import ESM2Config
@@ -12,13 +15,16 @@ from protclip_jax.models.protclip import ProtCLIPConfig
 _NAME = "the config"
 
 
-def model_config(config: Mapping, *, text_vocab_size: int) -> ProtCLIPConfig:
+def model_config(config: Mapping, *, text_vocab_size: int, platform: str | None = None) -> ProtCLIPConfig:
     """The network's shape from `config.model`; the text vocabulary's size comes from the tokenizer.
 
-    A tower that a converted checkpoint lacks is None there.
+    A tower that a converted checkpoint lacks is None there. `platform` ('cpu', 'gpu', 'tpu') is that of the devices which
+    will run it, by default JAX's own.
     """
     model = config["model"]
     shared = {name: model[name] for name in ("dtype", "attention", "remat")}
+    if shared["attention"] == "auto":
+        shared["attention"] = OF_PLATFORM[platform or jax.default_backend()]
     heads = {name: model[name] for name in ("projection_dim", "num_prototypes", "prototype_temperature")}
     return ProtCLIPConfig(
         protein=ESM2Config(**model["protein"], **shared) if model["protein"] else None,
@@ -38,11 +44,15 @@ def check(config: Mapping) -> None:
     config_fields.require(config, *config_fields.FIELDS, *config_fields.TOWERS, name=_NAME)
     config_fields.check_present(config, name=_NAME)
     config_fields.require_model(config, *config_fields.TOWERS, name=_NAME)
-    if config["data"]["dir"] is None:
-        raise UserError("data.dir is not set; pass --config.data.dir=DIR, a dataset made by `python -m data_pipelines.build`.")
-    if config["tokenizer"]["text"] is None:
-        raise UserError("tokenizer.text is not set; pass --config.tokenizer.text=vocab.txt.")
     if not any(config["loss"][name] for name in ("gc", "bsr", "mlm", "pda")):
         raise UserError("loss.gc, loss.bsr, loss.mlm and loss.pda are all 0, so nothing would be learnt; give one a weight.")
     if config["checkpoint_every"] % config["eval_every"]:
         raise UserError("checkpoint_every must be a multiple of eval_every: the best checkpoint is chosen by its evaluation.")
+
+
+def check_sources(config: Mapping) -> None:
+    """Raises `UserError` where the config names no data or no vocabulary to train with."""
+    if config["data"]["dir"] is None:
+        raise UserError("data.dir is not set; pass --config.data.dir=DIR, a dataset made by `python -m data_pipelines.build`.")
+    if config["tokenizer"]["text"] is None:
+        raise UserError("tokenizer.text is not set; pass --config.tokenizer.text=vocab.txt.")

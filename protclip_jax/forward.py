@@ -1,33 +1,46 @@
-"""One forward pass over a packed batch: the four objectives of ProtCLIP as mergeable means (paper section 3)."""
+"""One forward pass over packed rows, and ProtCLIP's four objectives from it as mergeable means (paper section 3).
+
+Two kinds of objective follow from it. The contrasts (GC, PDA) need every record of the global batch, but of each record only
+its embeddings (`RecordEmbeddings`). The reconstructions (MLM, BSR) need tokens, but only the record's own. So rows can be
+computed on many devices, or one micro-batch after the other, and only embeddings ever meet.
+"""
 
 import dataclasses
 import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
 
 from data_pipelines.batch import NUM_TEXT_SEGMENTS, Batch
 from data_pipelines.protein_tokenizer import MASK
 from protclip_jax.models.projection import unit_norm
 from protclip_jax.models.protclip import ProtCLIPModel, residue_mask
-from protclip_jax.objectives.global_contrastive import duplicate_pairs, global_contrastive
+from protclip_jax.objectives.global_contrastive import Pairs, global_contrastive
 from protclip_jax.objectives.masked_language_model import masked_cross_entropy
 from protclip_jax.objectives.mean import Mean
-from protclip_jax.objectives.segment_alignment import segment_alignment
+from protclip_jax.objectives.segment_alignment import Properties, dynamic_segments, segment_alignment
 from protclip_jax.objectives.segment_reconstruction import biotext_slot_ids, segment_reconstruction
-from protclip_jax.sharding import shard_rows
+
+NOTHING = Mean(np.float32(0), np.float32(0))
+"""What an objective of weight 0 reports."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ObjectiveConfig:
-    """What is optimised: L = gc·L_GC + bsr·L_BSR + mlm·L_MLM + pda·L_PDA (paper: 1, 0.7, 0.3, 1)."""
+    """What is optimised: L = gc·L_GC + bsr·L_BSR + mlm·L_MLM + pda·L_PDA (paper: 1, 0.7, 0.3, 1).
+
+    `contrast_chunk` bounds the candidates that a contrast compares at a time (0 = all of the global batch).
+    """
 
     gc: float = 1.0
     bsr: float = 0.7
     mlm: float = 0.3
     pda: float = 1.0
     mask_duplicates: bool = True
+    contrast_chunk: int = 0
     theta: float = 0.3
     negatives: str = "within_record"
     masked_passes: str = "separate"
@@ -35,6 +48,19 @@ class ObjectiveConfig:
     @property
     def weights(self) -> dict[str, float]:
         return {"gc": self.gc, "bsr": self.bsr, "mlm": self.mlm, "pda": self.pda}
+
+
+class RecordEmbeddings(NamedTuple):
+    """What the contrasts need of each record; None where no objective of weight above 0 reads it."""
+
+    protein: Float[Array, "R S P"] | None
+    """Unit norm."""
+    text: Float[Array, "R S P"] | None
+    """Of the full biotext, unit norm."""
+    segments: Float[Array, "R S K P"] | None
+    """The dynamic segment of each property, not normalised."""
+    prototypes: Float[Array, "R S K P"] | None
+    """The prototype of each property, not normalised."""
 
 
 def gumbel_noise(seeds: Int[Array, "R S"], num_prototypes: int) -> Float[Array, "R S 4 M"]:
@@ -46,81 +72,157 @@ def gumbel_noise(seeds: Int[Array, "R S"], num_prototypes: int) -> Float[Array, 
     return jax.vmap(jax.vmap(record_noise))(seeds)
 
 
-def pretraining_losses(
+def embed_records(
     model: ProtCLIPModel, params: dict, batch: Batch, objective: ObjectiveConfig, noise: Float[Array, "R S 4 M"]
-) -> dict[str, Mean]:
-    """The objectives `gc`, `bsr`, `mlm`, `pda` of one packed global batch, each a (sum, count) over all of it.
+) -> RecordEmbeddings:
+    """The embeddings alone, without the masked passes: as `forward_pass` gives them."""
+    (hidden,) = _encode_proteins(model, params, batch, [batch.protein_tokens])
+    return _embeddings(model, params, batch, objective, noise, hidden, _encode_texts(model, params, batch))
+
+
+def forward_pass(
+    model: ProtCLIPModel, params: dict, batch: Batch, objective: ObjectiveConfig, noise: Float[Array, "R S 4 M"]
+) -> tuple[RecordEmbeddings, dict[str, Mean]]:
+    """Each record's embeddings, and the reconstructions `mlm` and `bsr` as (sum, count) over these rows.
 
     `noise` is added inside the prototype bank (zeros outside training). With separate masked passes (paper) MLM and
     BSR each run the protein tower on their own masked tokens; with a shared pass one run masks both (disjoint) sets.
     An objective of weight 0 is not computed and reports a count of 0.
     """
+    masks = {}
+    if objective.masked_passes == "shared" and (objective.mlm or objective.bsr):
+        masks["mlm"] = masks["bsr"] = batch.mlm_mask | batch.segment_mask
+    else:
+        masks |= {"mlm": batch.mlm_mask} if objective.mlm else {}
+        masks |= {"bsr": batch.segment_mask} if objective.bsr else {}
+    # By identity, so that a shared mask is one variant.
+    variants = {id(mask): jnp.where(mask, MASK, batch.protein_tokens) for mask in masks.values()}
+    if objective.gc or objective.pda:
+        variants["clean"] = batch.protein_tokens
+    hidden = dict(zip(variants, _encode_proteins(model, params, batch, list(variants.values())), strict=True))
+    text_hidden = _encode_texts(model, params, batch)
 
     def run(method, *args):
         return model.apply({"params": params}, *args, method=method)
 
-    num_slots = batch.slot_mask.shape[1]
-    slot_ids = batch.protein_slot_ids
-
-    def encode(tokens):
-        return shard_rows(run("encode_protein", tokens, slot_ids, batch.protein_positions, num_slots))
-
-    text_hidden = shard_rows(run("encode_text", batch.text_tokens, batch.text_segment_ids, batch.text_positions))
-    text_segments = run("project_text_segments", text_hidden, batch.text_segment_ids, num_slots)
-    logit_scale, segment_logit_scale = run("scales")
-    nothing = Mean(jnp.float32(0), jnp.float32(0))
-    losses = dict.fromkeys(objective.weights, nothing)
-
-    if objective.gc or objective.pda:
-        hidden = encode(batch.protein_tokens)
-
-    if objective.gc:
-        proteins = run("embed_proteins", hidden, slot_ids, num_slots).reshape(-1, text_segments.shape[-1])
-        texts = unit_norm(text_segments[:, :, 0]).reshape(proteins.shape)
-        exclude = None
-        if objective.mask_duplicates:
-            exclude = duplicate_pairs(batch.text_hashes[:, :, 0].reshape(-1), batch.sequence_hashes.reshape(-1))
-        losses["gc"] = global_contrastive(
-            shard_rows(proteins), texts, logit_scale=logit_scale, mask=batch.slot_mask.reshape(-1), exclude=exclude
-        )
-
-    if objective.pda:
-        losses["pda"] = segment_alignment(
-            run("project_protein_tokens", hidden),
-            jnp.where(residue_mask(batch.protein_tokens, slot_ids), slot_ids, 0),
-            run("prototypes", text_segments[:, :, 1:], noise),
-            present=batch.text_hashes[:, :, 1:] != 0,
-            property_hashes=batch.text_hashes[:, :, 1:],
-            theta=objective.theta,
-            logit_scale=segment_logit_scale,
-            negatives=objective.negatives,
-        )
-
-    def masked(mask):
-        return encode(jnp.where(mask, MASK, batch.protein_tokens))
-
-    if objective.masked_passes == "shared":
-        mlm_hidden = bsr_hidden = masked(batch.mlm_mask | batch.segment_mask)
-    else:
-        mlm_hidden = masked(batch.mlm_mask) if objective.mlm else None
-        bsr_hidden = masked(batch.segment_mask) if objective.bsr else None
-
+    losses = dict.fromkeys(("mlm", "bsr"), NOTHING)
     if objective.mlm:
-        losses["mlm"] = masked_cross_entropy(run("predict_masked", mlm_hidden), batch.protein_tokens, batch.mlm_mask)
-
+        logits = run("predict_masked", hidden[id(masks["mlm"])])
+        losses["mlm"] = masked_cross_entropy(logits, batch.protein_tokens, batch.mlm_mask)
     if objective.bsr:
-        protein = run("project_protein_tokens", bsr_hidden)
+        protein = run("project_protein_tokens", hidden[id(masks["bsr"])])
         text, text_ids = run("project_text_tokens", text_hidden), biotext_slot_ids(batch.text_slot_ids, batch.text_property_ids)
         losses["bsr"] = segment_reconstruction(
             protein,
-            run("attend_to_biotext", protein, slot_ids, text, text_ids),
+            run("attend_to_biotext", protein, batch.protein_slot_ids, text, text_ids),
             head=functools.partial(run, "predict_reconstruction"),
             targets=batch.protein_tokens,
             mask=batch.segment_mask,
         )
+    return _embeddings(model, params, batch, objective, noise, hidden.get("clean"), text_hidden), losses
+
+
+def _encode_proteins(model: ProtCLIPModel, params: dict, batch: Batch, variants: list) -> list[Float[Array, "R L D"]]:
+    """The protein tower over several maskings of the same rows, as one run: each layer's weights are fetched once."""
+    slots, count = batch.slot_mask.shape[1], len(variants)
+    if not variants:
+        return []
+    slot_ids, positions = (jnp.concatenate([x] * count) for x in (batch.protein_slot_ids, batch.protein_positions))
+    tokens = jnp.concatenate(variants)
+    hidden = model.apply({"params": params}, tokens, slot_ids, positions, slots, method="encode_protein")
+    return jnp.split(hidden, count)
+
+
+def _encode_texts(model: ProtCLIPModel, params: dict, batch: Batch) -> Float[Array, "R L T"]:
+    texts = batch.text_tokens, batch.text_segment_ids, batch.text_positions
+    return model.apply({"params": params}, *texts, method="encode_text")
+
+
+def _embeddings(model, params, batch, objective, noise, hidden, text_hidden) -> RecordEmbeddings:
+    def run(method, *args):
+        return model.apply({"params": params}, *args, method=method)
+
+    num_slots, slot_ids = batch.slot_mask.shape[1], batch.protein_slot_ids
+    texts = run("project_text_segments", text_hidden, batch.text_segment_ids, num_slots)
+    protein = text = segments = prototypes = None
+    if objective.gc:
+        protein, text = run("embed_proteins", hidden, slot_ids, num_slots), unit_norm(texts[:, :, 0])
+    if objective.pda:
+        prototypes = run("prototypes", texts[:, :, 1:], noise)
+        segments = dynamic_segments(
+            run("project_protein_tokens", hidden),
+            residue_slot_ids(batch),
+            prototypes,
+            present=segment_exists(batch),
+            theta=objective.theta,
+        )
+    return RecordEmbeddings(protein, text, segments, prototypes)
+
+
+def contrast(
+    model: ProtCLIPModel,
+    params: dict,
+    embeddings: RecordEmbeddings,
+    batch: Batch,
+    objective: ObjectiveConfig,
+    axes: tuple[str, ...] = (),
+) -> dict[str, Mean]:
+    """The contrasts `gc` and `pda` of these records against those of the global batch, each a (sum, count) over these.
+
+    `axes` are the mesh axes that divide the global batch, inside `jax.shard_map`. Of the other devices' records only
+    embeddings and hashes are fetched; gradients flow to all of them.
+    """
+    logit_scale, segment_logit_scale = model.apply({"params": params}, method="scales")
+    slots = batch.slot_mask.size
+    first = jax.lax.axis_index(axes) * slots if axes else 0
+
+    def of_slots(tree):
+        return jax.tree.map(lambda x: x.reshape(slots, *x.shape[2:]), tree)
+
+    def everyone(own):
+        return jax.tree.map(lambda x: jax.lax.all_gather(x, axes, tiled=True), own) if axes else own
+
+    losses = dict.fromkeys(("gc", "pda"), NOTHING)
+    if objective.gc:
+        pairs = Pairs(embeddings.protein, embeddings.text, batch.slot_mask, batch.sequence_hashes, batch.text_hashes[:, :, 0])
+        own = of_slots(pairs)
+        losses["gc"] = global_contrastive(
+            own,
+            everyone(own),
+            first=first,
+            logit_scale=logit_scale,
+            mask_duplicates=objective.mask_duplicates,
+            chunk=objective.contrast_chunk,
+        )
+    if objective.pda:
+        hashes = batch.text_hashes[:, :, 1:]
+        own = of_slots(Properties(embeddings.segments, embeddings.prototypes, segment_exists(batch), hashes))
+        losses["pda"] = segment_alignment(
+            own,
+            everyone(own) if objective.negatives != "within_record" else own,
+            logit_scale=segment_logit_scale,
+            negatives=objective.negatives,
+            chunk=objective.contrast_chunk,
+        )
     return losses
 
 
-def total_loss(losses: dict[str, Mean], objective: ObjectiveConfig) -> Float[Array, ""]:
-    """L = Σ weight · (sum / count), every count taken over the global batch."""
-    return sum(weight * losses[name].value() for name, weight in objective.weights.items() if weight)
+def residue_slot_ids(batch: Batch) -> Int[Array, "R L"]:
+    """Slot ids at residues; 0 at specials and padding."""
+    return jnp.where(residue_mask(batch.protein_tokens, batch.protein_slot_ids), batch.protein_slot_ids, 0)
+
+
+def segment_exists(batch: Batch) -> Bool[Array, "R S 4"]:
+    """Which properties of which slots have a dynamic segment: those present, in records with residues."""
+    slots = jnp.arange(1, batch.slot_mask.shape[1] + 1)
+    has_residues = jnp.any(residue_slot_ids(batch)[:, :, None] == slots, axis=1)
+    return (batch.text_hashes[:, :, 1:] != 0) & has_residues[:, :, None]
+
+
+def total_loss(losses: dict[str, Mean], counts: dict[str, Float[Array, ""]], objective: ObjectiveConfig) -> Float[Array, ""]:
+    """Σ weight · sum / count of some records' losses, by the counts of the global batch; 0 where nothing counts.
+
+    Added up over all records it is L = L_GC + 0.7·L_BSR + 0.3·L_MLM + L_PDA.
+    """
+    means = {name: Mean(loss.sum, counts[name]).value() for name, loss in losses.items()}
+    return sum(objective.weights[name] * mean for name, mean in means.items() if objective.weights[name])

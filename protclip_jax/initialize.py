@@ -57,6 +57,17 @@ def abstract_groups(model: ProtCLIPModel, groups: Collection[str]) -> dict:
     return {name: known[name] for name in sorted(groups)}
 
 
+def abstract_state(model: ProtCLIPModel, config, mesh: Mesh) -> tuple[TrainState, optax.GradientTransformation]:
+    """Shapes, dtypes and shardings of the state before the first step, and its optimiser; nothing allocated."""
+    shapes = flatten(abstract_params(model))
+    shardings = sharding.param_shardings({path: leaf.shape for path, leaf in shapes.items()}, mesh, config.mesh.rules)
+    params = {path: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=shardings[path]) for path, x in shapes.items()}
+    trainable, frozen = partition(params, config.optimizer.groups)
+    optimizer = make_optimizer(config.optimizer, trainable, config.total_steps)
+    step = jax.ShapeDtypeStruct((), jnp.int32, sharding=sharding.replicated(mesh))
+    return TrainState(step, trainable, frozen, abstract_optimizer(optimizer, trainable, mesh)), optimizer
+
+
 def sharded_params(model: ProtCLIPModel, mesh: Mesh, rules, seed: int) -> dict[str, jax.Array]:
     """Random flattened parameters, each created on the devices that will hold it."""
     shapes = {path: leaf.shape for path, leaf in flatten(abstract_params(model)).items()}
@@ -132,14 +143,20 @@ def restored_state(
     return TrainState(counter, trainable, frozen, optimizer), data
 
 
-def init_optimizer(optimizer: optax.GradientTransformation, trainable: dict[str, jax.Array], mesh: Mesh) -> optax.OptState:
-    """Optimiser state where every moment lies as its parameter does."""
+def abstract_optimizer(optimizer: optax.GradientTransformation, trainable: Mapping[str, Any], mesh: Mesh) -> optax.OptState:
+    """Shapes, dtypes and shardings of the optimiser's state, where every moment lies as its parameter does."""
     everywhere = sharding.replicated(mesh)
 
     def of_parameter(path, leaf):
         # A moment's path ends in the dictionary key of its parameter.
         key = getattr(path[-1], "key", None) if path else None
-        return trainable[key].sharding if key in trainable and trainable[key].shape == leaf.shape else everywhere
+        own = key in trainable and trainable[key].shape == leaf.shape
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=trainable[key].sharding if own else everywhere)
 
-    shardings = jax.tree.map_with_path(of_parameter, jax.eval_shape(optimizer.init, trainable))
+    return jax.tree.map_with_path(of_parameter, jax.eval_shape(optimizer.init, trainable))
+
+
+def init_optimizer(optimizer: optax.GradientTransformation, trainable: dict[str, jax.Array], mesh: Mesh) -> optax.OptState:
+    """The optimiser's state before the first step, sharded as `abstract_optimizer` says."""
+    shardings = jax.tree.map(lambda leaf: leaf.sharding, abstract_optimizer(optimizer, trainable, mesh))
     return jax.jit(optimizer.init, out_shardings=shardings)(trainable)

@@ -1,8 +1,10 @@
 """Mesh, parameter sharding from config rules, and global batches from each host's rows."""
 
+import dataclasses
+import functools
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -16,18 +18,21 @@ from data_pipelines.errors import UserError
 BATCH_AXES = ("data", "fsdp")
 """Rows of a batch are divided over both mesh axes; parameters only over `fsdp`."""
 
+STACK = "/layers/"
+"""In the path of a parameter that has the layers of a tower in front."""
 
-def make_mesh(data: int, fsdp: int) -> Mesh:
-    """A (`data`, `fsdp`) mesh over all devices; one of the two may be -1: what the other leaves.
+
+def make_mesh(data: int, fsdp: int, devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """A (`data`, `fsdp`) mesh over all devices, or over those given; one of the two may be -1: what the other leaves.
 
     Raises:
       UserError: the axes do not multiply to the number of devices.
     """
-    devices = jax.device_count()
-    sizes = [devices // math.prod(s for s in (data, fsdp) if s != -1) if size == -1 else size for size in (data, fsdp)]
-    if math.prod(sizes) != devices:
-        raise UserError(f"mesh.data={data} × mesh.fsdp={fsdp} does not use all {devices} devices; set one of them to -1.")
-    return jax.make_mesh(tuple(sizes), BATCH_AXES, axis_types=(AxisType.Auto,) * 2)
+    count = jax.device_count() if devices is None else len(devices)
+    sizes = [count // math.prod(s for s in (data, fsdp) if s != -1) if size == -1 else size for size in (data, fsdp)]
+    if math.prod(sizes) != count:
+        raise UserError(f"mesh.data={data} × mesh.fsdp={fsdp} does not use all {count} devices; set one of them to -1.")
+    return jax.make_mesh(tuple(sizes), BATCH_AXES, axis_types=(AxisType.Auto,) * 2, devices=devices)
 
 
 def rows_sharding(mesh: Mesh) -> NamedSharding:
@@ -38,6 +43,57 @@ def rows_sharding(mesh: Mesh) -> NamedSharding:
 def replicated(mesh: Mesh) -> NamedSharding:
     """The whole array on every device."""
     return NamedSharding(mesh, PartitionSpec())
+
+
+def fsdp_axes(shardings: Mapping[str, NamedSharding]) -> dict[str, int]:
+    """The dimension of each parameter path that is divided over the `fsdp` axis, where one is."""
+    specs = {path: tuple(sharding.spec) for path, sharding in shardings.items()}
+    return {path: spec.index("fsdp") for path, spec in specs.items() if "fsdp" in spec}
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def gather_weight(shard: jax.Array, axis: int, dtype: str) -> jax.Array:
+    """A whole weight in the dtype it is computed in, from this device's part; inside `jax.shard_map`.
+
+    Its gradient is added up over the `fsdp` axis in float32, and each device gets its part.
+    """
+    return jax.lax.all_gather(shard.astype(dtype), "fsdp", axis=axis, tiled=True)
+
+
+def _gather_weight_forward(shard, axis, dtype):
+    return gather_weight(shard, axis, dtype), None
+
+
+def _gather_weight_backward(axis, dtype, _, gradient):
+    return (jax.lax.psum_scatter(gradient.astype(jnp.float32), "fsdp", scatter_dimension=axis, tiled=True),)
+
+
+gather_weight.defvjp(_gather_weight_forward, _gather_weight_backward)
+
+
+def gather_heads(params: Mapping[str, jax.Array], axes: Mapping[str, int]) -> dict[str, jax.Array]:
+    """Flattened parameters, those outside the stacks of layers made whole (float32); inside `jax.shard_map`."""
+    alone = {path: axis for path, axis in axes.items() if STACK not in path}
+    return {path: gather_weight(x, alone[path], "float32") if path in alone else x for path, x in params.items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class GatherLayers:
+    """Makes the parameters of one layer of a stack whole, given the `fsdp_axes` of the stacks and their compute dtype."""
+
+    axes: tuple[tuple[str, int], ...]
+    dtype: str
+
+    def __call__(self, stack: str, variables: Mapping) -> Mapping:
+        """The variables of a layer of the stack at that path, as the layer's module expects them."""
+        axes = dict(self.axes)
+
+        def whole(path, leaf):
+            # The stack has the layers in front.
+            axis = axes.get("/".join([stack, *(key.key for key in path[1:])]), 0) - 1
+            return leaf if axis < 0 else gather_weight(leaf, axis, self.dtype)
+
+        return jax.tree.map_with_path(whole, variables)
 
 
 def shard_rows(x: jax.Array) -> jax.Array:
@@ -65,7 +121,8 @@ def _spec(path: str, shape: tuple[int, ...], kind: str, size: int) -> PartitionS
         return PartitionSpec()
     if kind != "fsdp":
         raise UserError(f"mesh.rules: '{kind}' is no way to shard; use 'fsdp' or 'replicate'.")
-    divisible = [axis for axis, length in enumerate(shape) if length % size == 0]
+    # The layers of a stack are gathered one by one, so they stay together.
+    divisible = [axis for axis, length in enumerate(shape) if length % size == 0 and not (STACK in path and axis == 0)]
     if not divisible:
         raise UserError(f"mesh.rules: no dimension of {path} {shape} is divisible by fsdp={size}; let a rule replicate it.")
     largest = max(divisible, key=lambda axis: shape[axis])

@@ -7,11 +7,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import NamedSharding
 
 from data_pipelines.batch import Batch
-from protclip_jax.forward import ObjectiveConfig, gumbel_noise, pretraining_losses, total_loss
+from protclip_jax.forward import ObjectiveConfig
+from protclip_jax.gradients import LossAndGradients, make_loss_and_gradients
 from protclip_jax.models.protclip import ProtCLIPModel
-from protclip_jax.objectives.mean import Mean
 from protclip_jax.optimizer import unflatten
 
 
@@ -28,30 +29,23 @@ class TrainState(NamedTuple):
         """All parameters as the nested tree that the model applies."""
         return unflatten({**self.trainable, **self.frozen})
 
-
-def loss_and_gradients(
-    model: ProtCLIPModel, objective: ObjectiveConfig, trainable: dict, frozen: dict, batch: Batch
-) -> tuple[jax.Array, dict[str, Mean], dict]:
-    """(total loss, each objective's (sum, count), gradients of the trainable parameters) of one global batch."""
-    noise = gumbel_noise(batch.noise_seeds, model.config.num_prototypes)
-
-    def loss(trainable):
-        losses = pretraining_losses(model, unflatten({**trainable, **frozen}), batch, objective, noise)
-        return total_loss(losses, objective), losses
-
-    (total, losses), gradients = jax.value_and_grad(loss, has_aux=True)(trainable)
-    return total, losses, gradients
+    @property
+    def shardings(self) -> dict[str, NamedSharding]:
+        """Where each parameter lies."""
+        return {path: leaf.sharding for path, leaf in {**self.trainable, **self.frozen}.items()}
 
 
-def make_train_step(model: ProtCLIPModel, objective: ObjectiveConfig, optimizer: optax.GradientTransformation):
-    """A jitted `(state, batch) -> (state, metrics)`.
+def make_train_step(
+    loss_and_gradients: LossAndGradients, optimizer: optax.GradientTransformation
+) -> Callable[[TrainState, Batch], tuple[TrainState, dict]]:
+    """A jitted `(state, batch) -> (state, metrics)`; the state is donated.
 
     Metrics, replicated, are `losses` (sum, count), `pairs`, `scalars` and `finite`. A step whose loss or gradient is not finite
     leaves parameters and optimiser as they were and only counts the step.
     """
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
-        total, losses, gradients = loss_and_gradients(model, objective, state.trainable, state.frozen, batch)
+        total, losses, gradients = loss_and_gradients(state.trainable, state.frozen, batch)
         gradient_norm = optax.global_norm(gradients)
         finite = jnp.isfinite(total) & jnp.isfinite(gradient_norm)
         updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.trainable)
@@ -81,21 +75,24 @@ def skipped_steps(state: TrainState) -> int:
 
 
 def make_gradient_norms(
-    model: ProtCLIPModel, objective: ObjectiveConfig
+    model: ProtCLIPModel, objective: ObjectiveConfig, **options
 ) -> Callable[[TrainState, Batch], dict[str, jax.Array]]:
     """A jitted `(state, batch) -> norms`: of each objective alone, the norm of its weighted loss's gradient.
 
-    It takes a backward pass for each objective, so that it is for a step now and then.
+    It takes a backward pass for each objective, so that it is for a step now and then. `options` are those of
+    `make_loss_and_gradients`.
     """
     zeros = dict.fromkeys(objective.weights, 0.0)
     alone = {
-        name: dataclasses.replace(objective, **{**zeros, name: weight}) for name, weight in objective.weights.items() if weight
+        name: make_loss_and_gradients(model, dataclasses.replace(objective, **{**zeros, name: weight}), **options)
+        for name, weight in objective.weights.items()
+        if weight
     }
 
     def gradient_norms(state: TrainState, batch: Batch) -> dict[str, jax.Array]:
         return {
-            name: optax.global_norm(loss_and_gradients(model, single, state.trainable, state.frozen, batch)[2])
-            for name, single in alone.items()
+            name: optax.global_norm(loss_and_gradients(state.trainable, state.frozen, batch)[2])
+            for name, loss_and_gradients in alone.items()
         }
 
     return jax.jit(gradient_norms)

@@ -12,10 +12,16 @@ from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float, Int
 
 from data_pipelines.errors import UserError
-from protclip_jax.attention import blockwise, dense
+from protclip_jax.attention import blockwise, dense, splash
 from protclip_jax.sharding import BATCH_AXES
 
-IMPLEMENTATIONS = {"blockwise": blockwise.attention, "dense": dense.attention}
+IMPLEMENTATIONS = {"blockwise": blockwise.attention, "dense": dense.attention, "splash": splash.attention}
+
+OF_PLATFORM = {"cpu": "blockwise", "gpu": "dense", "tpu": "splash"}
+"""What `auto` means, by the platform of the devices."""
+
+FOR_CROSS_ATTENTION = {"splash": "dense"}
+"""What stands in where queries and keys differ, for implementations that compute self-attention alone."""
 
 
 def attention(

@@ -27,6 +27,7 @@ class Bert(nn.Module):
     """
 
     config: BertConfig
+    gather: layers.GatherLayer | None = None
 
     @nn.compact
     def __call__(
@@ -37,7 +38,7 @@ class Bert(nn.Module):
         x = x + layers.embedding(config, config.max_positions, name="position_embedding")(positions)
         x = x + layers.embedding(config, NUM_TOKEN_TYPES, name="token_type_embedding").embedding[0]
         x = layers.layer_norm(config, name="embedding_norm")(x)
-        x, _ = layers.scanned(BertLayer, config, name="layers")(x, segment_ids)
+        x, _ = layers.scanned(BertLayer, config, self.gather, name="layers")(x, segment_ids)
         return x
 
 

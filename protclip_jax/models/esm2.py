@@ -61,6 +61,7 @@ class ESM2(nn.Module):
     """
 
     config: ESM2Config
+    gather: layers.GatherLayer | None = None
 
     @nn.compact
     def __call__(
@@ -77,7 +78,7 @@ class ESM2(nn.Module):
         x = layers.embedding(config, config.vocab_size, name="token_embedding")(tokens) * scale[:, :, None]
         inv_freq = self.param("rotary_inv_freq", lambda _: initial_inv_freq(config.head_dim))
         rotary = layers.rotary_angles(positions, jax.lax.stop_gradient(inv_freq))
-        x, _ = layers.scanned(ESM2Layer, config, name="layers")(x.astype(config.dtype), segment_ids, rotary)
+        x, _ = layers.scanned(ESM2Layer, config, self.gather, name="layers")(x.astype(config.dtype), segment_ids, rotary)
         return layers.layer_norm(config, name="final_norm")(x)
 
 

@@ -6,6 +6,7 @@ rotations and GELU compute in float32 and round their results to `dtype`. There 
 
 import dataclasses
 import math
+from collections.abc import Callable, Mapping
 
 import flax.linen as nn
 import jax
@@ -15,11 +16,21 @@ from jaxtyping import Array, Float, Int
 from data_pipelines.errors import UserError
 from protclip_jax.attention import attention
 
+
+def save_all_but_gathered(primitive, *_, call_jaxpr=None, **params) -> bool:
+    """Whether the backward pass finds a result saved: all but `sharding.gather_weight`'s, which then gathers again."""
+    return call_jaxpr is None or all(equation.primitive.name != "all_gather" for equation in call_jaxpr.eqns)
+
+
 REMAT_POLICIES = {
+    "none": save_all_but_gathered,
     "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
     "full": jax.checkpoint_policies.nothing_saveable,
 }
-"""What the backward pass of a rematerialised layer finds saved besides the layer's input ('none' saves everything)."""
+"""What the backward pass of a layer finds saved besides the layer's input."""
+
+GatherLayer = Callable[[Mapping], Mapping]
+"""From a layer's variables as a device holds them to whole ones."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,7 +61,7 @@ class EncoderConfig:
             raise UserError(f"hidden_size={self.hidden_size} is not a multiple of num_heads={self.num_heads}; change one.")
         if self.dtype not in ("float32", "bfloat16"):
             raise UserError(f"dtype='{self.dtype}' is not known; use 'float32' or 'bfloat16'.")
-        if self.remat not in ("none", *REMAT_POLICIES):
+        if self.remat not in REMAT_POLICIES:
             raise UserError(f"remat='{self.remat}' is not known; use 'none', 'dots' or 'full'.")
 
     @property
@@ -163,14 +174,19 @@ class FeedForward(nn.Module):
         return Dense(config, config.hidden_size, name="output")(hidden)
 
 
-def scanned(layer: type[nn.Module], config: EncoderConfig, name: str) -> nn.Module:
+def scanned(layer: type[nn.Module], config: EncoderConfig, gather: GatherLayer | None, name: str) -> nn.Module:
     """`config.num_layers` of `layer` in one scan; every parameter gains a leading layer axis.
 
-    `layer(config)` maps (x, *constants) to (x, None); the constants go to every layer alike.
+    `layer(config)` maps (x, *constants) to (x, None); the constants go to every layer alike. `gather`, if given, makes the
+    parameters of a layer whole from this device's part, when the layer is reached and again in the backward pass: no device
+    ever holds more than a layer or two of them.
     """
-    if config.remat != "none":
+    policy = REMAT_POLICIES[config.remat]
+    if gather is not None:
+        layer = nn.map_variables(layer, "params", trans_in_fn=gather)
+    if gather is not None or config.remat != "none":
         # The scan already keeps the compiler from merging the recomputation with the forward pass.
-        layer = nn.remat(layer, policy=REMAT_POLICIES[config.remat], prevent_cse=False)
+        layer = nn.remat(layer, policy=policy, prevent_cse=False)
     stack = nn.scan(
         layer,
         variable_axes={"params": 0},

@@ -1,13 +1,16 @@
 """The whole network: protein tower, text tower, and the heads between them."""
 
 import dataclasses
+import functools
 import math
+from collections.abc import Callable, Mapping
 
 import flax.linen as nn
 from jaxtyping import Array, Bool, Float, Int
 
 from data_pipelines import protein_tokenizer
 from data_pipelines.batch import NUM_TEXT_SEGMENTS
+from protclip_jax.attention import FOR_CROSS_ATTENTION
 from protclip_jax.models.bert import Bert, BertConfig
 from protclip_jax.models.cross_attention import BiotextCrossAttention
 from protclip_jax.models.esm2 import ESM2, ESM2Config
@@ -53,21 +56,28 @@ class ProtCLIPModel(nn.Module):
     Parameter groups: `protein`, `text`, `protein_projection`, `text_projection`, `mlm_head`, `bsr_head`,
     `cross_attention`, `prototype_bank`, `logit_scale` (global), `segment_logit_scale` (PDA). A method needs only the
     groups that it uses: a lone tower works without the others' parameters.
+
+    `gather` makes the parameters of a layer of a tower, named by its path, whole where a device holds a part of them.
     """
 
     config: ProtCLIPConfig
+    gather: Callable[[str, Mapping], Mapping] | None = None
 
     def setup(self):
         config = self.config
         dim, dtype, attention = config.projection_dim, config.shared.dtype, config.shared.attention
         vocab_size = len(protein_tokenizer.VOCABULARY)
-        self.protein = ESM2(config.protein)
-        self.text = Bert(config.text)
+
+        def gather(tower):
+            return self.gather and functools.partial(self.gather, f"{tower}/layers")
+
+        self.protein = ESM2(config.protein, gather("protein"))
+        self.text = Bert(config.text, gather("text"))
         self.protein_projection = Projection(dim, dtype=dtype)
         self.text_projection = Projection(dim, dtype=dtype)
         self.mlm_head = TokenHead(hidden_size=dim, vocab_size=vocab_size, dtype=dtype)
         self.bsr_head = TokenHead(hidden_size=dim, vocab_size=vocab_size, dtype=dtype)
-        self.cross_attention = BiotextCrossAttention(dim, dtype=dtype, attention=attention)
+        self.cross_attention = BiotextCrossAttention(dim, dtype=dtype, attention=FOR_CROSS_ATTENTION.get(attention, attention))
         self.prototype_bank = PrototypeBank(config.num_prototypes, dim, temperature=config.prototype_temperature)
         self.logit_scale = LogitScale(LOGIT_SCALE_INIT)
         self.segment_logit_scale = LogitScale(SEGMENT_LOGIT_SCALE_INIT)

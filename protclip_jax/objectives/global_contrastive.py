@@ -1,49 +1,75 @@
 """L_GC: symmetric InfoNCE between proteins and biotexts over the global batch (paper: global contrastive loss)."""
 
-import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, UInt
+from typing import NamedTuple
 
-from protclip_jax.objectives.info_nce import inverse_temperature, log_sum_negatives, symmetric_info_nce
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, UInt
+
+from protclip_jax.objectives.info_nce import inverse_temperature, log_sum_candidates, symmetric_info_nce
 from protclip_jax.objectives.mean import Mean
 
 
-def duplicate_pairs(text_hash: UInt[Array, "N"], sequence_hash: UInt[Array, "N"]) -> Bool[Array, "N N"]:
-    """Pairs of slots with the same biotext or the same sequence: UniProt repeats itself, so they are no negatives."""
-    same_text = text_hash[:, None] == text_hash[None, :]
-    return same_text | (sequence_hash[:, None] == sequence_hash[None, :])
+class Pairs(NamedTuple):
+    """N slots of a batch, n-th protein and n-th text the same record's."""
+
+    protein: Float[Array, "N P"]
+    """Unit-norm sequence embeddings."""
+    text: Float[Array, "N P"]
+    """Unit-norm biotext embeddings."""
+    real: Bool[Array, "N"]
+    """Which slots hold a record; the others take no part."""
+    sequence_hash: UInt[Array, "N"]
+    text_hash: UInt[Array, "N"]
+
+
+class _Label(NamedTuple):
+    real: Bool[Array, "N"]
+    index: Int[Array, "N"]
+    hashes: tuple[UInt[Array, "N"], ...]
 
 
 def global_contrastive(
-    protein: Float[Array, "N P"],
-    text: Float[Array, "N P"],
+    own: Pairs,
+    everyone: Pairs,
     *,
+    first: int | Int[Array, ""],
     logit_scale: Float[Array, ""],
-    mask: Bool[Array, "N"],
-    exclude: Bool[Array, "N N"] | None = None,
+    mask_duplicates: bool,
+    chunk: int = 0,
 ) -> Mean:
     """−log softmax(scale · protein·text) at the own pair, averaged over protein→text and text→protein and the real slots.
 
-    Every other real slot of the global batch is a negative, except the pairs in `exclude` (`duplicate_pairs`; None =
-    the paper's form). There is one matrix of logits: its rows keep the sharding of `protein`, both directions reduce it.
+    Every other real slot of the global batch is a negative.
 
     Args:
-      protein: unit-norm sequence embeddings, slot n the partner of text n.
-      text: unit-norm biotext embeddings.
+      own: the slots whose loss this is: all, or those of one device.
+      everyone: the slots of the global batch, own ones included; no more than [own, everyone] logits exist at once.
+      first: where `own` begins in `everyone`.
       logit_scale: log of the scale; exp of it is clamped to ≤ 100.
-      mask: which slots hold a record; the others leave rows, columns and the count.
-      exclude: pairs that leave the denominators; its diagonal is ignored.
+      mask_duplicates: leaves pairs of an equal biotext or sequence out of the denominators (UniProt repeats itself); without it
+        the paper's form.
+      chunk: see `log_sum_candidates`.
 
     Returns:
-      sum over the real slots, and their number (float32).
+      sum over the own real slots, and their number (float32).
     """
     scale = inverse_temperature(logit_scale)
-    protein, text = protein.astype(jnp.float32), text.astype(jnp.float32)
-    # Accelerators round float32 operands by default: times a scale of 100 that would show in the logits.
-    logits = scale * jnp.matmul(protein, text.T, precision=jax.lax.Precision.HIGHEST)
-    positive = scale * jnp.sum(protein * text, axis=-1)
+    labels = _labels(own, first, mask_duplicates), _labels(everyone, 0, mask_duplicates)
+    by_protein, by_text = (
+        log_sum_candidates(scale * anchors.astype(jnp.float32), candidates.astype(jnp.float32), *labels, _admits, chunk=chunk)
+        for anchors, candidates in ((own.protein, everyone.text), (own.text, everyone.protein))
+    )
+    positive = scale * jnp.sum(own.protein.astype(jnp.float32) * own.text.astype(jnp.float32), axis=-1)
+    return Mean.over(symmetric_info_nce(positive, by_protein, by_text), own.real)
 
-    admitted = mask[:, None] & mask[None, :] & ~jnp.eye(mask.size, dtype=bool)
-    if exclude is not None:
-        admitted &= ~exclude
-    return Mean.over(symmetric_info_nce(positive, *log_sum_negatives(logits, admitted)), mask)
+
+def _labels(pairs: Pairs, first: int | Int[Array, ""], mask_duplicates: bool) -> _Label:
+    hashes = (pairs.sequence_hash, pairs.text_hash) if mask_duplicates else ()
+    return _Label(pairs.real, first + jnp.arange(len(pairs.real)), hashes)
+
+
+def _admits(anchor: _Label, candidate: _Label) -> Bool[Array, "A B"]:
+    admitted = anchor.real & candidate.real & (anchor.index != candidate.index)
+    for own, other in zip(anchor.hashes, candidate.hashes, strict=True):
+        admitted &= own != other
+    return admitted

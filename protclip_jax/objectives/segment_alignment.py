@@ -6,20 +6,39 @@ so a low value says nothing about content; `NEGATIVES` holds the alternatives to
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, UInt
 
 from protclip_jax.models.projection import unit_norm
-from protclip_jax.objectives.info_nce import has_negatives, inverse_temperature, log_sum_negatives, symmetric_info_nce
+from protclip_jax.objectives.info_nce import (
+    has_negatives,
+    inverse_temperature,
+    log_sum_candidates,
+    log_sum_negatives,
+    symmetric_info_nce,
+)
 from protclip_jax.objectives.mean import Mean
 
 MIN_RANGE = 1e-6
 """Similarities that differ by no more than this give uniform weights."""
 
-LogSums = tuple[Float[Array, "R S K"], Float[Array, "R S K"]]
+LogSums = tuple[Float[Array, "N K"], Float[Array, "N K"]]
 """Log-summed negatives of every segment (over prototypes) and of every prototype (over segments); see `info_nce`."""
+
+
+class Properties(NamedTuple):
+    """N slots of a batch, each with K properties."""
+
+    segments: Float[Array, "N K P"]
+    """The dynamic segment of each property."""
+    prototypes: Float[Array, "N K P"]
+    present: Bool[Array, "N K"]
+    """Which properties a slot's record has; False throughout for an empty slot, and for a record without residues."""
+    text_hash: UInt[Array, "N K"]
+    """Of each property's text."""
 
 
 def dynamic_segment_weights(
@@ -59,53 +78,51 @@ def dynamic_segment_weights(
     return kept / jnp.where(total > 0, total, 1.0)
 
 
-def within_record(
-    segments: Float[Array, "R S K P"],
-    prototypes: Float[Array, "R S K P"],
+def dynamic_segments(
+    p: Float[Array, "R L P"],
+    slot_ids: Int[Array, "R L"],
+    t: Float[Array, "R S K P"],
     present: Bool[Array, "R S K"],
-    property_hashes: UInt[Array, "R S K"],
-) -> LogSums:
+    theta: float,
+) -> Float[Array, "R S K P"]:
+    """The dynamic segments c_k = Σ_j w_kj p_j, not normalised (float32); arguments as in `dynamic_segment_weights`."""
+    weights = dynamic_segment_weights(p, slot_ids, t, present, theta)
+    return jnp.einsum("rskl,rld->rskd", weights, p.astype(jnp.float32), precision=jax.lax.Precision.HIGHEST)
+
+
+def within_record(own: Properties, everyone: Properties, chunk: int) -> LogSums:
     """Negatives: the other present properties of the same record (paper)."""
-    del property_hashes  # Two properties of a record never share a text: their prefixes differ.
-    logits = jnp.einsum("rskd,rsjd->rskj", segments, prototypes, precision=jax.lax.Precision.HIGHEST)
-    other = ~jnp.eye(present.shape[-1], dtype=bool)
-    return log_sum_negatives(logits, present[..., :, None] & present[..., None, :] & other)
+    del everyone, chunk  # Two properties of a record never share a text: their prefixes differ.
+    logits = jnp.einsum("nkd,njd->nkj", own.segments, own.prototypes, precision=jax.lax.Precision.HIGHEST)
+    other = ~jnp.eye(own.present.shape[-1], dtype=bool)
+    return log_sum_negatives(logits, own.present[:, :, None] & own.present[:, None, :] & other)
 
 
-def across_records(
-    segments: Float[Array, "R S K P"],
-    prototypes: Float[Array, "R S K P"],
-    present: Bool[Array, "R S K"],
-    property_hashes: UInt[Array, "R S K"],
-) -> LogSums:
+def across_records(own: Properties, everyone: Properties, chunk: int) -> LogSums:
     """Negatives: the same property of every other record of the global batch, unless its text is the same."""
-    rows, slots, properties = present.shape
 
-    def records_of_property(x):
-        return jnp.moveaxis(x, 2, 0).reshape(properties, rows * slots, *x.shape[3:])
+    def admits(anchor, candidate):
+        (present, text), (other_present, other_text) = anchor, candidate
+        # Unequal texts also take out the record itself.
+        return present & other_present & (text != other_text)
 
-    logits = jnp.einsum("knd,kmd->knm", *map(records_of_property, (segments, prototypes)), precision=jax.lax.Precision.HIGHEST)
-    has, text = records_of_property(present), records_of_property(property_hashes)
-    # Unequal texts also take out the record itself.
-    admitted = has[:, :, None] & has[:, None, :] & (text[:, :, None] != text[:, None, :])
-    by_segment, by_prototype = log_sum_negatives(logits, admitted)
-    shape = (properties, rows, slots)
-    return jnp.moveaxis(by_segment.reshape(shape), 0, -1), jnp.moveaxis(by_prototype.reshape(shape), 0, -1)
+    def of_property(own: Properties, everyone: Properties):
+        labels = (own.present, own.text_hash), (everyone.present, everyone.text_hash)
+        return tuple(
+            log_sum_candidates(anchors, candidates, *labels, admits, chunk=chunk)
+            for anchors, candidates in ((own.segments, everyone.prototypes), (own.prototypes, everyone.segments))
+        )
+
+    return jax.vmap(of_property, in_axes=1, out_axes=1)(own, everyone)
 
 
-def both(
-    segments: Float[Array, "R S K P"],
-    prototypes: Float[Array, "R S K P"],
-    present: Bool[Array, "R S K"],
-    property_hashes: UInt[Array, "R S K"],
-) -> LogSums:
+def both(own: Properties, everyone: Properties, chunk: int) -> LogSums:
     """Negatives: the union of `within_record` and `across_records`, under one denominator."""
-    within = within_record(segments, prototypes, present, property_hashes)
-    across = across_records(segments, prototypes, present, property_hashes)
+    within, across = within_record(own, everyone, chunk), across_records(own, everyone, chunk)
     return jnp.logaddexp(within[0], across[0]), jnp.logaddexp(within[1], across[1])
 
 
-NEGATIVES: dict[str, Callable[..., LogSums]] = {
+NEGATIVES: dict[str, Callable[[Properties, Properties, int], LogSums]] = {
     "within_record": within_record,
     "across_records": across_records,
     "both": both,
@@ -114,45 +131,33 @@ NEGATIVES: dict[str, Callable[..., LogSums]] = {
 
 
 def segment_alignment(
-    p: Float[Array, "R L P"],
-    slot_ids: Int[Array, "R L"],
-    t: Float[Array, "R S K P"],
-    *,
-    present: Bool[Array, "R S K"],
-    property_hashes: UInt[Array, "R S K"],
-    theta: float,
-    logit_scale: Float[Array, ""],
-    negatives: str,
+    own: Properties, everyone: Properties, *, logit_scale: Float[Array, ""], negatives: str, chunk: int = 0
 ) -> Mean:
-    """Symmetric InfoNCE between dynamic segments c_k = Σ_j w_kj p_j and prototypes t_k, averaged over records.
+    """Symmetric InfoNCE between dynamic segments c_k and prototypes t_k, averaged over records.
 
     Both are L2-normalised for it. A property takes part if it has at least one negative; a record's loss is the mean
     over its properties that take part, and the record counts if one does. For `within_record` those are the records
     with two or more present properties.
 
     Args:
-      p: projected protein tokens, not normalised.
-      slot_ids: 1…S at residues; 0 at specials and padding.
-      t: prototypes of the properties (`PrototypeBank`).
-      present: which properties the slots' records have; False throughout for an empty slot.
-      property_hashes: hash of each property's text.
-      theta: threshold of `dynamic_segment_weights`.
+      own: the slots whose loss this is: all, or those of one device.
+      everyone: the slots of the global batch, own ones included.
       logit_scale: log of the scale; exp of it is clamped to ≤ 100.
       negatives: a name in `NEGATIVES`.
+      chunk: see `log_sum_candidates`.
 
     Returns:
-      sum over the records that count, and their number (float32).
+      sum over the own records that count, and their number (float32).
     """
-    slots = jnp.arange(1, t.shape[1] + 1)
-    present &= jnp.any(slot_ids[:, :, None] == slots, axis=1)[..., None]  # No residues, no segment.
-    weights = dynamic_segment_weights(p, slot_ids, t, present, theta)
-    segments = jnp.einsum("rskl,rld->rskd", weights, p.astype(jnp.float32), precision=jax.lax.Precision.HIGHEST)
+    scale = inverse_temperature(logit_scale)
+    # The scale goes with the segments on either side.
+    own, everyone = (
+        x._replace(segments=scale * unit_norm(x.segments), prototypes=unit_norm(x.prototypes)) for x in (own, everyone)
+    )
+    log_sums = NEGATIVES[negatives](own, everyone, chunk)
+    takes_part = own.present & has_negatives(log_sums[0])
 
-    segments, prototypes = inverse_temperature(logit_scale) * unit_norm(segments), unit_norm(t)
-    positive = jnp.sum(segments * prototypes, axis=-1)
-    log_sums = NEGATIVES[negatives](segments, prototypes, present, property_hashes)
-    takes_part = present & has_negatives(log_sums[0])
-
+    positive = jnp.sum(own.segments * own.prototypes, axis=-1)
     loss = jnp.where(takes_part, symmetric_info_nce(positive, *log_sums), 0.0)
     number = jnp.sum(takes_part, axis=-1)
     return Mean.over(jnp.sum(loss, axis=-1) / jnp.maximum(number, 1), number > 0)

@@ -1,7 +1,6 @@
 """A step that is not finite: what it leaves, which of its records are to blame, and the norms of each objective."""
 
 import dataclasses
-import functools
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +11,9 @@ import pytest
 from data_pipelines import protein_tokenizer
 from protclip_jax.faults import finite_slots
 from protclip_jax.forward import ObjectiveConfig
+from protclip_jax.gradients import make_loss_and_gradients
 from protclip_jax.optimizer import flatten, unflatten
-from protclip_jax.train_step import TrainState, loss_and_gradients, make_gradient_norms, make_train_step, skipped_steps
+from protclip_jax.train_step import TrainState, make_gradient_norms, make_train_step, skipped_steps
 from tests.protclip_jax import tiny
 
 BAD = {"protein": 1, "text": 4}
@@ -49,7 +49,7 @@ def test_the_records_to_blame_are_found_and_no_others(batch, poisoned):
 @pytest.fixture(scope="module")
 def compiled():
     optimizer = optax.adam(1e-3)
-    return optimizer, jax.jit(make_train_step(tiny.model(), ObjectiveConfig(), optimizer))
+    return optimizer, make_train_step(make_loss_and_gradients(tiny.model(), ObjectiveConfig()), optimizer)
 
 
 def start(optimizer, flat):
@@ -77,9 +77,8 @@ def test_the_norm_of_each_objective_is_that_of_its_weighted_loss(batch, compiled
     norms = make_gradient_norms(tiny.model(), objective)(state, batch)
     assert norms.keys() == {"mlm", "pda"}
 
-    @functools.partial(jax.jit, static_argnums=1)
     def gradient(trainable, objective):
-        return loss_and_gradients(tiny.model(), objective, trainable, {}, batch)[2]
+        return jax.jit(make_loss_and_gradients(tiny.model(), objective))(trainable, {}, batch)[2]
 
     for name, norm in norms.items():
         alone = gradient(state.trainable, ObjectiveConfig(**{other: float(other == name) for other in objective.weights}))

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from protclip_jax.forward import ObjectiveConfig, gumbel_noise, pretraining_losses, total_loss
+from protclip_jax.forward import ObjectiveConfig, contrast, embed_records, forward_pass, gumbel_noise
+from protclip_jax.gradients import make_loss_and_gradients
 from protclip_jax.optimizer import flatten
 from tests.protclip_jax import numpy_reference as ref
 from tests.protclip_jax import tiny
@@ -23,20 +24,22 @@ def compiled(attention, objective):
 
     def losses(params, batch):
         noise = gumbel_noise(batch.noise_seeds, model.config.num_prototypes)
-        return pretraining_losses(model, params, batch, objective, noise)
+        embeddings, losses = forward_pass(model, params, batch, objective, noise)
+        return losses | contrast(model, params, embeddings, batch, objective)
 
     return jax.jit(losses)
 
 
 @functools.cache
 def gradients(objective):
-    model = tiny.model()
+    """(total loss, flat gradients) of flat parameters and a batch."""
+    loss_and_gradients = jax.jit(make_loss_and_gradients(tiny.model(), objective))
 
-    def loss(params, batch):
-        noise = gumbel_noise(batch.noise_seeds, model.config.num_prototypes)
-        return total_loss(pretraining_losses(model, params, batch, objective, noise), objective)
+    def run(params, batch):
+        total, _, found = loss_and_gradients(flatten(params), {}, batch)
+        return total, found
 
-    return jax.jit(jax.value_and_grad(loss))
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +126,14 @@ def test_all_after_the_towers_equals_numpy(six):
         np.testing.assert_allclose(losses[name].sum, expected, rtol=2e-5, err_msg=name)
 
 
+def test_embeddings_are_the_same_without_the_masked_passes(six):
+    model, batch = tiny.model(), tiny.pack(packed(six))
+    noise = gumbel_noise(batch.noise_seeds, model.config.num_prototypes)
+    alone = jax.jit(lambda: embed_records(model, tiny.params(), batch, ALL, noise))()
+    with_losses = jax.jit(lambda: forward_pass(model, tiny.params(), batch, ALL, noise)[0])()
+    chex.assert_trees_all_close(alone, with_losses, rtol=1e-5, atol=1e-6)
+
+
 def test_counts_are_the_records_residues_and_proteins(six):
     batch = tiny.pack(packed(six))
     losses = compiled("blockwise", ALL)(tiny.params(), batch)
@@ -179,7 +190,7 @@ REACHED = {
 def test_gradients_reach_exactly_the_right_parameters(six, name):
     only = ObjectiveConfig(**{other: float(other == name) for other in NAMES})
     _, grads = gradients(only)(tiny.params(), tiny.pack(packed(six)))
-    norms = {path: float(jnp.abs(leaf).max()) for path, leaf in flatten(grads).items()}
+    norms = {path: float(jnp.abs(leaf).max()) for path, leaf in grads.items()}
     assert {path.partition("/")[0] for path, norm in norms.items() if norm} == REACHED[name]
     still = {path for path, norm in norms.items() if norm < 1e-12 and path.partition("/")[0] in REACHED[name]}
     # Inside a trained group everything moves but the rotary frequencies, and a bias that shifts all scores of a softmax.

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from protclip_jax.objectives.global_contrastive import duplicate_pairs, global_contrastive
+from protclip_jax.objectives.global_contrastive import Pairs, global_contrastive
 from protclip_jax.objectives.info_nce import log_sum_negatives, symmetric_info_nce
 from tests.protclip_jax import numpy_reference as reference
 
@@ -23,19 +23,27 @@ def random_inputs(seed):
     return {"logit_scale": np.float64(2.0), "protein": protein, "text": text}
 
 
-@functools.partial(jax.jit, static_argnames="exclude_duplicates")
-def value_and_gradients(x, slots, exclude_duplicates):
+def loss_of(pairs, *, mask_duplicates=False, chunk=0, **options):
+    return global_contrastive(pairs, pairs, first=0, mask_duplicates=mask_duplicates, chunk=chunk, **options)
+
+
+def without_hashes(protein, text, real):
+    return Pairs(protein, text, real, *(np.zeros(len(real), np.uint32),) * 2)
+
+
+@functools.partial(jax.jit, static_argnames=("mask_duplicates", "chunk"))
+def value_and_gradients(x, slots, mask_duplicates, chunk=0):
     """((sum, count), gradients of the sum) with the records at `slots` of `NUM_SLOTS`.
 
     The empty slots hold something, as projections of empty slots do.
     """
     text_hash, sequence_hash = (jnp.zeros(NUM_SLOTS, jnp.uint32).at[slots].set(h) for h in (TEXT_HASHES, SEQUENCE_HASHES))
-    exclude = duplicate_pairs(text_hash, sequence_hash) if exclude_duplicates else None
     mask = jnp.zeros(NUM_SLOTS, bool).at[slots].set(True)
 
     def loss(x):
         protein, text = (jnp.full((NUM_SLOTS, WIDTH), 0.7).at[slots].set(x[name]) for name in ("protein", "text"))
-        mean = global_contrastive(protein, text, logit_scale=x["logit_scale"], mask=mask, exclude=exclude)
+        pairs = Pairs(protein, text, mask, sequence_hash, text_hash)
+        mean = loss_of(pairs, logit_scale=x["logit_scale"], mask_duplicates=mask_duplicates, chunk=chunk)
         return mean.sum, mean.count
 
     return jax.value_and_grad(loss, has_aux=True)(x)
@@ -43,7 +51,8 @@ def value_and_gradients(x, slots, exclude_duplicates):
 
 @pytest.mark.parametrize("duplicates", [(), DUPLICATES], ids=["paper", "duplicates_masked"])
 @pytest.mark.parametrize("slots", SLOTS)
-def test_equals_the_formula_in_value_and_gradient(duplicates, slots):
+@pytest.mark.parametrize("chunk", [0, 3], ids=["at_once", "chunks"])
+def test_equals_the_formula_in_value_and_gradient(duplicates, slots, chunk):
     x = random_inputs(0)
     direction = jax.tree.map(lambda a: np.random.default_rng(1).normal(size=np.shape(a)), x)
 
@@ -51,7 +60,7 @@ def test_equals_the_formula_in_value_and_gradient(duplicates, slots):
         return reference.global_contrastive(x["protein"], x["text"], x["logit_scale"], duplicates)
 
     (total, count), gradient = value_and_gradients(
-        jax.tree.map(np.float32, x), np.array(SLOTS[slots]), exclude_duplicates=bool(duplicates)
+        jax.tree.map(np.float32, x), np.array(SLOTS[slots]), mask_duplicates=bool(duplicates), chunk=chunk
     )
     assert float(count) == RECORDS
     np.testing.assert_allclose(total, expected(x), rtol=1e-5)
@@ -59,16 +68,22 @@ def test_equals_the_formula_in_value_and_gradient(duplicates, slots):
     np.testing.assert_allclose(slope, reference.directional_derivative(expected, x, direction), rtol=1e-4)
 
 
-def test_duplicate_pairs_are_those_with_an_equal_hash():
-    pairs = np.argwhere(np.triu(duplicate_pairs(TEXT_HASHES, SEQUENCE_HASHES), 1))
-    assert {tuple(pair) for pair in pairs.tolist()} == set(DUPLICATES)
+def test_no_more_logits_exist_than_a_chunk_of_candidates():
+    """In the backward pass neither: 64 anchors against chunks of 16 of 64 candidates."""
+    pairs = jax.tree.map(jnp.asarray, without_hashes(*(np.ones((64, WIDTH), np.float32),) * 2, np.ones(64, bool)))
+
+    def loss(protein, text):
+        own = pairs._replace(protein=protein, text=text)
+        return loss_of(own, logit_scale=jnp.float32(1), chunk=16).value()
+
+    compiled = jax.jit(jax.grad(loss, argnums=(0, 1))).lower(pairs.protein, pairs.text).compile().as_text()
+    assert "[64,16]" in compiled
+    assert "[64,64]" not in compiled
 
 
 def test_scale_is_clamped_to_100():
     x = {**random_inputs(0), "logit_scale": np.float64(9.0)}
-    (total, _), gradients = value_and_gradients(
-        jax.tree.map(np.float32, x), np.array(SLOTS["in_order"]), exclude_duplicates=False
-    )
+    (total, _), gradients = value_and_gradients(jax.tree.map(np.float32, x), np.array(SLOTS["in_order"]), mask_duplicates=False)
     np.testing.assert_allclose(total, reference.global_contrastive(x["protein"], x["text"], math.log(100)), rtol=1e-5)
     assert float(gradients["logit_scale"]) == 0.0
 
@@ -78,7 +93,7 @@ def test_without_negatives_the_loss_is_zero_and_so_is_every_gradient(slots):
     mask = np.isin(np.arange(NUM_SLOTS), slots)
 
     def loss(protein, text, logit_scale):
-        return global_contrastive(protein, text, logit_scale=logit_scale, mask=mask).value()
+        return loss_of(without_hashes(protein, text, mask), logit_scale=logit_scale).value()
 
     embeddings = np.full((NUM_SLOTS, WIDTH), 0.3, np.float32)
     value, gradients = jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2)))(embeddings, embeddings, np.float32(2.0))
@@ -97,7 +112,7 @@ def test_no_intermediate_of_the_backward_pass_is_nan_without_negatives():
 def test_equal_embeddings_everywhere_cost_log_of_the_batch():
     same = {name: np.full((RECORDS, WIDTH), 0.3, np.float32) for name in ("protein", "text")}
     slots = np.array(SLOTS["in_order"])
-    (total, count), _ = value_and_gradients({**same, "logit_scale": np.float32(3.0)}, slots, exclude_duplicates=False)
+    (total, count), _ = value_and_gradients({**same, "logit_scale": np.float32(3.0)}, slots, mask_duplicates=False)
     np.testing.assert_allclose(float(total) / float(count), math.log(RECORDS), rtol=1e-6)
 
 
@@ -106,7 +121,7 @@ def test_equals_the_released_model(peer_recording, peer_gradients):
 
     @jax.jit
     def loss(protein, text, s):
-        return global_contrastive(protein, text, logit_scale=s, mask=np.ones(3, bool)).value()
+        return loss_of(without_hashes(protein, text, np.ones(3, bool)), logit_scale=s).value()
 
     logit_scale = np.log(recorded["logit_scale"])
     singles = [np.concatenate([recorded[f"single{i}_{side}_embed"] for i in range(3)]) for side in ("protein", "text")]

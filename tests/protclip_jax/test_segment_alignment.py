@@ -2,10 +2,17 @@ import math
 
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from protclip_jax.objectives.segment_alignment import NEGATIVES, dynamic_segment_weights, segment_alignment
+from protclip_jax.objectives.segment_alignment import (
+    NEGATIVES,
+    Properties,
+    dynamic_segment_weights,
+    dynamic_segments,
+    segment_alignment,
+)
 from tests.protclip_jax import numpy_reference as reference
 from tests.protclip_jax.packed import LENGTH, PLACEMENTS, ROWS, SLOTS, pack_slots, pack_tokens
 
@@ -34,20 +41,22 @@ def packed_inputs(x, placement):
     return p, np.where(residues, slot_ids, 0), pack_slots(x["prototypes"], places)
 
 
-def packed_loss(p, slot_ids, t, logit_scale, hashes, negatives):
-    mean = segment_alignment(
-        p, slot_ids, t, present=hashes != 0, property_hashes=hashes, theta=THETA, logit_scale=logit_scale, negatives=negatives
-    )
+def packed_loss(p, slot_ids, t, logit_scale, hashes, negatives, chunk=0):
+    has_residues = jnp.stack([(slot_ids == slot).any(1) for slot in range(1, t.shape[1] + 1)], axis=1)
+    present = (hashes != 0) & has_residues[..., None]
+    segments = dynamic_segments(p, slot_ids, t, present, THETA)
+    properties = Properties(*(x.reshape(-1, *x.shape[2:]) for x in (segments, t, present, hashes)))
+    mean = segment_alignment(properties, properties, logit_scale=logit_scale, negatives=negatives, chunk=chunk)
     return mean.sum, mean.count
 
 
 weights_of = jax.jit(dynamic_segment_weights, static_argnames="theta")
-jitted = jax.jit(jax.value_and_grad(packed_loss, argnums=(0, 2, 3), has_aux=True), static_argnames="negatives")
+jitted = jax.jit(jax.value_and_grad(packed_loss, argnums=(0, 2, 3), has_aux=True), static_argnames=("negatives", "chunk"))
 
 
-def value_and_gradients(*args, negatives):
+def value_and_gradients(*args, negatives, chunk=0):
     """((sum, count), gradients of the sum by p, t and the log scale), as NumPy arrays."""
-    return jax.device_get(jitted(*args, negatives=negatives))
+    return jax.device_get(jitted(*args, negatives=negatives, chunk=chunk))
 
 
 def expected_loss(x, negatives):
