@@ -25,6 +25,7 @@ from data_pipelines.text_tokenizer import TextTokenizer
 from eval.registry import make_hooks
 from protclip_jax import aot, flops, hosts, mixture, sharding, workdir
 from protclip_jax.checkpoints import Checkpoints
+from protclip_jax.compilation import compiled_once, keep_compiled_programs
 from protclip_jax.disk_errors import told_disk_errors
 from protclip_jax.faults import Faults, Pending
 from protclip_jax.gradients import make_loss_and_gradients
@@ -32,6 +33,7 @@ from protclip_jax.inference import ProtCLIP
 from protclip_jax.initialize import initial_state, restored_state
 from protclip_jax.metrics import SHORTENED, IntervalMetrics, MetricsWriter
 from protclip_jax.models.protclip import ProtCLIPModel
+from protclip_jax.step_trace import StepTrace
 from protclip_jax.stop_request import EXIT_STOPPED, StopRequest
 from protclip_jax.train_step import make_gradient_norms, make_train_step
 from protclip_jax.watchdog import Watchdog
@@ -55,6 +57,9 @@ def parse_flags(argv: list[str]) -> flags.FlagValues:
     flags.DEFINE_string("workdir", None, "Folder for checkpoints and metrics; an existing run continues.", flag_values=values)
     flags.DEFINE_string(
         "aot", None, "Compile the step for a TPU topology such as v5e:8x8, print what it takes, and end.", flag_values=values
+    )
+    flags.DEFINE_integer(
+        "profile_steps", 0, "Trace so many steps, after the first ten, into WORKDIR/profile.", lower_bound=0, flag_values=values
     )
     flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", flag_values=values)
     try:
@@ -118,11 +123,12 @@ def main(argv: list[str]) -> int:
     if values.aot:
         return aot.run(values.config, values.aot)
     config_lib.check_sources(values.config)
+    keep_compiled_programs()
     with StopRequest() as stop, hosts.joined():
-        return pretrain(values.config, pathlib.Path(values.workdir), stop)
+        return pretrain(values.config, pathlib.Path(values.workdir), stop, profiled_steps=values.profile_steps)
 
 
-def pretrain(config: ml_collections.ConfigDict, folder: pathlib.Path, stop: StopRequest) -> int:
+def pretrain(config: ml_collections.ConfigDict, folder: pathlib.Path, stop: StopRequest, *, profiled_steps: int = 0) -> int:
     """One run, from its last checkpoint on if it has one; returns the exit code."""
     primary = jax.process_index() == 0
 
@@ -157,7 +163,7 @@ def pretrain(config: ml_collections.ConfigDict, folder: pathlib.Path, stop: Stop
 
     with jax.set_mesh(mesh), told_disk_errors(folder):
         how = {"shardings": state.shardings, "microbatch_rows": config.batch.microbatch_rows}
-        train_step = make_train_step(make_loss_and_gradients(model, objective, **how), optimizer)
+        train_step = compiled_once(make_train_step(make_loss_and_gradients(model, objective, **how), optimizer, state))
         gradient_norms = make_gradient_norms(model, objective, **how)
         faults = Faults(folder, model, state, mesh, limit=config.max_skipped_steps)
         text_trained = any(path.startswith("text/") for path in state.trainable)
@@ -167,7 +173,8 @@ def pretrain(config: ml_collections.ConfigDict, folder: pathlib.Path, stop: Stop
         pipeline = TrainPipeline(
             source, rows=config.batch.rows, owned_streams=streams, workers=config.data.workers, states=stream_states
         )
-        with pipeline, watchdog, checkpoints, bar, interval:
+        trace = StepTrace(folder / "profile", first=step + 10, steps=profiled_steps)
+        with pipeline, watchdog, checkpoints, bar, interval, trace:
             # --- The loop. Its order makes resuming exact: evaluate, save, fetch the next batch, step. ---
             stopping = sharding.any_host(stop.received, mesh)
             while True:
@@ -206,6 +213,7 @@ def pretrain(config: ml_collections.ConfigDict, folder: pathlib.Path, stop: Stop
                         norms = jax.device_get(gradient_norms(state, batch))
                     if writer:
                         writer.write(step + 1, {f"gradient_norm/{name}": float(norm) for name, norm in norms.items()})
+                trace.before(step)
                 with interval.timed("step"):
                     state, metrics = train_step(state, batch)
                     step += 1

@@ -11,4 +11,5 @@ def get_config() -> ConfigDict:
     config.model.protein.update(num_layers=30, hidden_size=640, num_heads=20, intermediate_size=2560)
     config.batch.rows = 64
     config.data.streams = 16
+    config.mesh.fsdp = 1
     return config

@@ -1,4 +1,4 @@
-"""The paper's recipe: ESM-2 650M with a frozen PubMedBERT, about 2048 pairs a step, on a TPU pod slice or GPU host."""
+"""The paper's recipe: ESM-2 650M with a frozen PubMedBERT, about 2048 pairs a step, on a TPU pod slice."""
 
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
@@ -73,5 +73,5 @@ def get_config() -> ConfigDict:
     )
     config.init = ConfigDict(dict(protein=placeholder(str), text=placeholder(str), all=placeholder(str)))
     # Batch rows are divided over data × fsdp, the parameters that a rule names over fsdp.
-    config.mesh = ConfigDict(dict(data=-1, fsdp=1, rules=(("/layers/.*kernel$", "fsdp"), (".", "replicate"))))
+    config.mesh = ConfigDict(dict(data=-1, fsdp=8, rules=(("/layers/.*kernel$", "fsdp"), (".", "replicate"))))
     return config

@@ -25,6 +25,7 @@ def get_config() -> ConfigDict:
     config.model.protein.update(small, num_layers=2)
     config.model.text.update(small, num_layers=1)
     config.model.update(projection_dim=64, num_prototypes=64, dtype="float32", remat="none")
+    config.mesh.fsdp = 1
     config.optimizer.update(
         learning_rate=3e-3,
         schedule="cosine",

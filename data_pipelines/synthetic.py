@@ -11,6 +11,7 @@ import numpy as np
 from data_pipelines.examples import Example
 from data_pipelines.masking import MASKS
 from data_pipelines.packing import Drawn, RowPacker
+from data_pipelines.protein_tokenizer import CLS, EOS
 
 MEDIAN_RESIDUES, SIGMA_RESIDUES = 300, 0.6
 MEDIAN_TEXT_TOKENS, SIGMA_TEXT_TOKENS = 90, 0.5
@@ -38,7 +39,7 @@ def synthetic_examples(
         hashes = np.zeros(5, np.uint32)
         hashes[[0, *present]] = rng.integers(1, 2**32, 1 + len(present))
         yield Example(
-            protein_tokens=np.where(inside, tokens, [0, *[0] * residues, 2]).astype(np.int32),
+            protein_tokens=np.where(inside, tokens, [CLS, *[CLS] * residues, EOS]).astype(np.int32),
             mlm_mask=mlm_mask,
             segment_mask=segment_mask,
             text_tokens=rng.integers(1, text_vocab_size, sum(lengths)).astype(np.int32),

@@ -129,7 +129,7 @@ def plan_step(config: ml_collections.ConfigDict, topology: str) -> Plan:
     )
     gradients = make_loss_and_gradients(ProtCLIPModel(network), objective, state.shardings, config.batch.microbatch_rows)
     with jax.set_mesh(mesh):
-        lowered = make_train_step(gradients, optimizer).lower(state, batch)
+        lowered = make_train_step(gradients, optimizer, state).lower(state, batch)
     return Plan(lowered, mesh, network, any(path.startswith("text/") for path in state.trainable))
 
 
@@ -201,7 +201,7 @@ def report(config: ml_collections.ConfigDict, topology: str, plan: Plan) -> dict
     try:
         compiled = plan.lowered.compile()
     except jax.errors.JaxRuntimeError as error:
-        used = re.search(r"Used ([\d.]+)([KMGT]) of", str(error))
+        used = re.search(r"(?:Used |temporaries \()([\d.]+)([KMGT])\b", str(error))
         if "RESOURCE_EXHAUSTED" not in str(error) or used is None:
             raise
         return found | {"fits": False, "hbm_bytes_per_device": int(float(used[1]) * 2 ** (10 * ("KMGT".index(used[2]) + 1)))}

@@ -36,9 +36,9 @@ class TrainState(NamedTuple):
 
 
 def make_train_step(
-    loss_and_gradients: LossAndGradients, optimizer: optax.GradientTransformation
+    loss_and_gradients: LossAndGradients, optimizer: optax.GradientTransformation, state: TrainState
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict]]:
-    """A jitted `(state, batch) -> (state, metrics)`; the state is donated.
+    """A jitted `(state, batch) -> (state, metrics)`; the state is donated, and lies afterwards as the given one does.
 
     Metrics, replicated, are `losses` (sum, count), `pairs`, `scalars` and `finite`. A step whose loss or gradient is not finite
     leaves parameters and optimiser as they were and only counts the step.
@@ -65,7 +65,8 @@ def make_train_step(
         }
         return TrainState(state.step + 1, trainable, state.frozen, optimizer_state), metrics
 
-    return jax.jit(train_step, donate_argnums=0)
+    lies = jax.tree.map(lambda leaf: leaf.sharding, state)
+    return jax.jit(train_step, donate_argnums=0, out_shardings=(lies, None))
 
 
 def skipped_steps(state: TrainState) -> int:

@@ -23,6 +23,7 @@ CHANGEABLE = (
     *("total_steps", "log_every", "eval_every", "checkpoint_every", "keep_best", "evals", "mesh", "init"),
     *("max_skipped_steps", "gradient_norms_every", "stall_seconds"),
     *("data.dir", "data.workers", "tokenizer.text", "model.attention", "model.remat"),
+    *("batch.microbatch_rows", "loss.contrast_chunk"),
 )
 """Fields, with all below them, that a resumed run may change: they alter neither the network, nor what it learns from, nor how.
 

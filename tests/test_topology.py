@@ -24,8 +24,8 @@ class Devices:
         mesh = jax.make_mesh((data, fsdp), sharding.BATCH_AXES, axis_types=(AxisType.Auto,) * 2, devices=devices)
         patch.setattr(sharding, "make_mesh", lambda *sizes: mesh)
         patch.setattr(train, "make_hooks", lambda *of_config: [])
-        make_train_step = train.make_train_step
-        patch.setattr(train, "make_train_step", lambda *parts: self._watched(make_train_step(*parts)))
+        compiled_once = train.compiled_once
+        patch.setattr(train, "compiled_once", lambda step: self._watched(compiled_once(step)))
         self.states, self.batches = [], []
 
     def _watched(self, train_step):

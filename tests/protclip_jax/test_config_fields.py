@@ -66,6 +66,8 @@ BAD = {
     "sampling.sources.swissprot": [-0.5, float("inf"), "1"],
     "loss.gc": [-1.0, float("nan"), 10**400],
     "loss.mask_duplicates": [1, "yes", None],
+    "loss.contrast_chunk": [-1, 0.5, None],
+    "batch.microbatch_rows": [0, 2.0, "8"],
     "pda.theta": [-0.1, 1.1, float("nan")],
     "pda.negatives": ["none", ["within_record"]],
     "masking.passes": ["twice"],
@@ -116,7 +118,11 @@ def test_what_does_not_go_together_and_what_is_missing():
         del holder[last]
         with pytest.raises(UserError, match=path.replace(".", r"\.")):
             config_lib.check(config)
-    nothing = put(shipped().to_dict(), "loss", dict.fromkeys(("gc", "bsr", "mlm", "pda"), 0.0) | {"mask_duplicates": True})
+    nothing = put(
+        shipped().to_dict(),
+        "loss",
+        dict.fromkeys(("gc", "bsr", "mlm", "pda"), 0.0) | {"mask_duplicates": True, "contrast_chunk": 0},
+    )
     with pytest.raises(UserError, match="nothing would be learnt"):
         config_lib.check(nothing)
 

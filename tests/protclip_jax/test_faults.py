@@ -49,7 +49,8 @@ def test_the_records_to_blame_are_found_and_no_others(batch, poisoned):
 @pytest.fixture(scope="module")
 def compiled():
     optimizer = optax.adam(1e-3)
-    return optimizer, make_train_step(make_loss_and_gradients(tiny.model(), ObjectiveConfig()), optimizer)
+    state = start(optimizer, flatten(tiny.params()))
+    return optimizer, make_train_step(make_loss_and_gradients(tiny.model(), ObjectiveConfig()), optimizer, state)
 
 
 def start(optimizer, flat):
