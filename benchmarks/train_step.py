@@ -1,0 +1,217 @@
+"""The training step on packed rows against the same records padded, one a row: rates, memory, and what each objective takes.
+
+    python benchmarks/train_step.py [--protein 8m] [--pairs 22] [--repeats 3] [--variants NAME…] [--output train_step.json]
+
+The same records, drawn with UniProt's lengths (`data_pipelines.synthetic`), and the same four objectives for every variant; the
+text tower is frozen. Variants alternate; figures are medians. Peak memory is that of a process of its own for each variant.
+MFU counts the model FLOPs of real tokens (`protclip_jax.flops`) against the device's stated peak; a CPU has none.
+"""
+
+import argparse
+import dataclasses
+import functools
+import itertools
+import json
+import os
+import pathlib
+import resource
+import statistics
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import optax
+
+from data_pipelines.packing import pack_all, pack_rows
+from data_pipelines.synthetic import synthetic_examples
+from protclip_jax import flops, sharding
+from protclip_jax.forward import ObjectiveConfig
+from protclip_jax.gradients import make_loss_and_gradients
+from protclip_jax.initialize import init_optimizer, sharded_params
+from protclip_jax.models.bert import BertConfig
+from protclip_jax.models.esm2 import esm2_config
+from protclip_jax.models.protclip import ProtCLIPConfig, ProtCLIPModel
+from protclip_jax.optimizer import partition
+from protclip_jax.train_step import TrainState, make_train_step
+
+PACKED = {"slots": 16, "protein_tokens": 2048, "text_tokens": 1536}
+TEXT_VOCAB_SIZE = 30_522
+ALL = ObjectiveConfig()
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """How the records lie in rows, and what is computed of them."""
+
+    shape: str = "packed"
+    """`packed`; `longest`: one record a row, as long as the longest, rounded up to 128; `static`: 1,024 and 1,024 tokens."""
+    passes: str = "separate"
+    objective: ObjectiveConfig = ALL
+    remat: str = "none"
+
+
+VARIANTS = {
+    "packed": Variant(),
+    "packed, shared masked pass": Variant(passes="shared"),
+    "padded to the longest": Variant("longest"),
+    "padded to 1024": Variant("static"),
+    "packed, full remat": Variant(remat="full"),
+    "packed, GC alone": Variant(objective=ObjectiveConfig(bsr=0, mlm=0, pda=0)),
+    "packed, GC and PDA": Variant(objective=ObjectiveConfig(bsr=0, mlm=0)),
+    "packed, GC, PDA and MLM": Variant(objective=ObjectiveConfig(bsr=0)),
+}
+
+
+def make_batch(variant: Variant, pairs: int, devices: int):
+    """The records of the benchmark as the variant's rows, filled up with empty ones to a multiple of the devices."""
+    drawn = synthetic_examples(
+        np.random.default_rng(0),
+        max_protein_tokens=1024,
+        max_text_tokens=512,
+        text_vocab_size=TEXT_VOCAB_SIZE,
+        passes=variant.passes,
+    )
+    examples = list(itertools.islice(drawn, pairs))
+    if variant.shape == "packed":
+        rows, shape = pack_all(examples, **PACKED).rows, PACKED
+    else:
+        longest = [max(sizes) for sizes in zip(*((e.protein_length, e.text_length) for e in examples), strict=True)]
+        protein, text = (1024, 1024) if variant.shape == "static" else (-(-length // 128) * 128 for length in longest)
+        rows, shape = [[example] for example in examples], {"slots": 1, "protein_tokens": protein, "text_tokens": text}
+    return pack_rows(rows + [[]] * (-len(rows) % devices), **shape)
+
+
+class Step:
+    """A compiled training step with its state and batch on the devices."""
+
+    def __init__(self, variant: Variant, arguments: argparse.Namespace):
+        shared = {"attention": arguments.attention, "dtype": arguments.dtype, "remat": variant.remat}
+        protein = dataclasses.replace(esm2_config(arguments.protein), **shared)
+        text_layers, text_width = (12, 768) if arguments.text == "base" else (4, 256)
+        text = BertConfig(
+            num_layers=text_layers,
+            hidden_size=text_width,
+            num_heads=text_width // 64,
+            intermediate_size=4 * text_width,
+            vocab_size=TEXT_VOCAB_SIZE,
+            **shared,
+        )
+        self.model = ProtCLIPModel(ProtCLIPConfig(protein, text))
+        self.objective = dataclasses.replace(variant.objective, masked_passes=variant.passes)
+        mesh = sharding.make_mesh(-1, 1)
+        batch = make_batch(variant, arguments.pairs, mesh.size)
+        self.tokens = flops.count_tokens(batch)
+        self.pairs = int(batch.slot_mask.sum())
+        params = sharded_params(self.model, mesh, ((".", "replicate"),), seed=0)
+        trainable, frozen = partition(params, (("rotary_inv_freq|^text/", "frozen"), (".", 1.0)))
+        optimizer = optax.adam(1e-5)
+        step = jax.device_put(np.int32(0), sharding.replicated(mesh))
+        self.state = TrainState(step, trainable, frozen, init_optimizer(optimizer, trainable, mesh))
+        gradients = make_loss_and_gradients(
+            self.model,
+            self.objective,
+            self.state.shardings,
+            arguments.microbatch_rows and arguments.microbatch_rows * mesh.size,
+        )
+        with jax.set_mesh(mesh):
+            self.batch = sharding.global_batch(batch, mesh, len(batch.slot_mask))
+            self.step = make_train_step(gradients, optimizer, self.state).lower(self.state, self.batch).compile()
+
+    def seconds(self) -> float:
+        """Of one step."""
+        start = time.perf_counter()
+        self.state, metrics = self.step(self.state, self.batch)
+        jax.block_until_ready((self.state.step, metrics))
+        return time.perf_counter() - start
+
+    def figures(self, seconds: list[float]) -> dict[str, float | None]:
+        """From the times of some steps."""
+        median = statistics.median(seconds)
+        tokens = self.tokens["protein_tokens"] + self.tokens["text_tokens"]
+        model_flops = flops.step_flops(self.tokens, self.model.config, self.objective, text_trained=False)
+        return {
+            "seconds": median,
+            "pairs": self.pairs,
+            "pairs_per_second": self.pairs / median,
+            "protein_tokens_per_second": self.tokens["protein_tokens"] / median,
+            "padding_fraction": 1 - tokens / self.tokens["slots"],
+            "model_flops_per_second": model_flops / median,
+            "mfu": flops.mfu(model_flops / median),
+        }
+
+
+def peak_memory(name: str) -> float:
+    """GB that a process of its own takes at most for one step of a variant, or that its device does."""
+    done = subprocess.run(
+        [sys.executable, __file__, *sys.argv[1:], "--only_memory_of", name], stdout=subprocess.PIPE, text=True
+    )
+    if done.returncode:
+        raise SystemExit(f"'{name}' ended with {done.returncode}.")
+    return json.loads(done.stdout.splitlines()[-1])["peak_gb"]
+
+
+def measured_peak() -> float:
+    """GB, of this process on a CPU and of the device elsewhere."""
+    statistics_ = jax.local_devices()[0].memory_stats() or {}
+    if "peak_bytes_in_use" in statistics_:
+        return statistics_["peak_bytes_in_use"] / 1e9
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--protein", default="8m", help="size of ESM-2")
+    parser.add_argument("--text", default="small", choices=("small", "base"), help="4 layers of 256, or BERT-base")
+    parser.add_argument("--pairs", type=int, default=22)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--microbatch_rows", type=int, help="rows of a device that are computed at a time")
+    parser.add_argument("--attention", default="blockwise")
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="NAME")
+    parser.add_argument("--cpu_devices", type=int, default=2, help="virtual devices of a CPU")
+    parser.add_argument("--memory", action="store_true", help="also measure peak memory, each in a process of its own")
+    parser.add_argument("--only_memory_of", help=argparse.SUPPRESS)
+    parser.add_argument("--output", type=pathlib.Path)
+    arguments = parser.parse_args()
+    jax.config.update("jax_num_cpu_devices", arguments.cpu_devices)
+    if arguments.only_memory_of:
+        Step(VARIANTS[arguments.only_memory_of], arguments).seconds()
+        print(json.dumps({"peak_gb": measured_peak()}))
+        return
+
+    make = functools.partial(Step, arguments=arguments)
+    steps = {name: make(VARIANTS[name]) for name in arguments.variants}
+    for step in steps.values():
+        step.seconds()
+    times = {name: [] for name in steps}
+    for _ in range(arguments.repeats):
+        for name, step in steps.items():
+            times[name].append(step.seconds())
+    results = {name: step.figures(times[name]) for name, step in steps.items()}
+    if arguments.memory:
+        for name, result in results.items():
+            result["peak_gb"] = peak_memory(name)
+    device = jax.devices()[0].device_kind
+    about = {
+        "device": device,
+        "devices": jax.device_count(),
+        "cores": os.cpu_count(),
+        "jax": jax.__version__,
+        **vars(arguments),
+    }
+    base = results[arguments.variants[0]]["seconds"]
+    print("| variant | s/step | of the first | pairs/s | protein tokens/s | padding | MFU | GB |\n" + "|---" * 8 + "|")
+    for name, r in results.items():
+        mfu, memory = (f"{r[key]:{form}}" if r.get(key) else "–" for key, form in (("mfu", ".3f"), ("peak_gb", ".1f")))
+        print(
+            f"| {name} | {r['seconds']:.2f} | {r['seconds'] / base:.2f} | {r['pairs_per_second']:.2f} "
+            f"| {r['protein_tokens_per_second']:.0f} | {100 * r['padding_fraction']:.0f} % | {mfu} | {memory} |"
+        )
+    if arguments.output:
+        arguments.output.write_text(json.dumps({"about": about, "results": results}, indent=2, default=str) + "\n")
+
+
+if __name__ == "__main__":
+    main()
