@@ -12,16 +12,22 @@ from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float, Int
 
 from data_pipelines.errors import UserError
-from protclip_jax.attention import blockwise, dense, splash
+from protclip_jax.attention import blockwise, dense, splash, triton
 from protclip_jax.sharding import BATCH_AXES
 
-IMPLEMENTATIONS = {"blockwise": blockwise.attention, "dense": dense.attention, "splash": splash.attention}
+IMPLEMENTATIONS = {
+    "blockwise": blockwise.attention,
+    "dense": dense.attention,
+    "splash": splash.attention,
+    "triton": triton.attention,
+}
 
-OF_PLATFORM = {"cpu": "blockwise", "gpu": "dense", "tpu": "splash"}
+OF_PLATFORM = {"cpu": "blockwise", "gpu": "triton", "tpu": "splash"}
 """What `auto` means, by the platform of the devices."""
 
-FOR_CROSS_ATTENTION = {"splash": "dense"}
-"""What stands in where queries and keys differ, for implementations that compute self-attention alone."""
+FOR_CROSS_ATTENTION = {"splash": "dense", "triton": "dense"}
+"""What stands in for the biotext's cross-attention: splash computes self-attention alone, and a head of 512 is too wide for
+triton."""
 
 
 def attention(

@@ -1,5 +1,7 @@
 """Every implementation of attention keeps the segments; blockwise equals dense, also sharded and inside scan and remat."""
 
+import functools
+
 import chex
 import flax.linen as nn
 import jax
@@ -9,7 +11,7 @@ import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from data_pipelines.errors import UserError
-from protclip_jax.attention import IMPLEMENTATIONS, attention
+from protclip_jax.attention import IMPLEMENTATIONS, attention, splash, triton
 
 ROWS, LENGTH, HEADS, DIM = 3, 150, 2, 8
 """150 tokens are no multiple of the block, and more than two blocks."""
@@ -56,6 +58,17 @@ def value_and_gradients(implementation):
 
 RUN = {name: value_and_gradients(name) for name in IMPLEMENTATIONS}
 every_implementation = pytest.mark.parametrize("implementation", sorted(IMPLEMENTATIONS))
+all_but_dense = pytest.mark.parametrize("implementation", sorted(IMPLEMENTATIONS.keys() - {"dense"}))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def interpreted_kernels():
+    """The kernels of accelerators, interpreted, and with blocks small enough for several in a row."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(splash, "LARGEST_BLOCK", 128)
+        for name, kernel in (("splash", splash.attention), ("triton", triton.attention)):
+            patch.setitem(IMPLEMENTATIONS, name, functools.partial(kernel, interpret=True))
+        yield
 
 
 def numpy_attention(q, k, v, q_ids, kv_ids):
@@ -79,9 +92,9 @@ def test_equals_numpy(implementation, layout):
     np.testing.assert_allclose(out, numpy_attention(*arrays, ids, ids), rtol=1e-5, atol=1e-5)
 
 
-def assert_blockwise_equals_dense(q_ids, kv_ids, *, tolerance=1e-5, **shape):
+def assert_equals_dense(q_ids, kv_ids, *, implementation="blockwise", tolerance=1e-5, **shape):
     arrays, cotangent = inputs(q_ids, kv_ids, **shape)
-    out, gradients = RUN["blockwise"](arrays, cotangent, q_ids, kv_ids)
+    out, gradients = RUN[implementation](arrays, cotangent, q_ids, kv_ids)
     chex.assert_equal_shape([out, arrays[0]])
     chex.assert_trees_all_equal_dtypes(gradients, arrays)
     chex.assert_trees_all_close(
@@ -89,32 +102,63 @@ def assert_blockwise_equals_dense(q_ids, kv_ids, *, tolerance=1e-5, **shape):
     )
 
 
+@all_but_dense
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_blockwise_equals_dense(layout):
+def test_equals_dense(implementation, layout):
     ids = np.stack(LAYOUTS[layout]).astype(np.int32)
-    assert_blockwise_equals_dense(ids, ids)
+    assert_equals_dense(ids, ids, implementation=implementation)
 
 
 @pytest.mark.parametrize(
     ("q_length", "kv_length", "heads", "dim"),
     [(1, 1, 1, 1), (5, 200, 1, 16), (130, 64, 3, 4)],
 )
-def test_blockwise_equals_dense_for_any_lengths(q_length, kv_length, heads, dim):
+@pytest.mark.parametrize("implementation", ["blockwise", "triton"])
+def test_equals_dense_for_any_lengths(implementation, q_length, kv_length, heads, dim):
     q_ids = np.stack([random_ids(seed, length=q_length) for seed in range(2)])
     kv_ids = np.stack([random_ids(seed, length=kv_length) for seed in range(2, 4)])
-    assert_blockwise_equals_dense(q_ids, kv_ids, heads=heads, dim=dim)
+    assert_equals_dense(q_ids, kv_ids, implementation=implementation, heads=heads, dim=dim)
 
 
 def test_cross_attention_over_scattered_keys():
     q_ids = contiguous(40, 70, 30)[None]
     text = np.repeat([1, 2, 3], [30, 80, 60])
     kv_ids = np.where(np.arange(len(text)) % 3 == 0, 0, text)[None].astype(np.int32)
-    assert_blockwise_equals_dense(q_ids, kv_ids, heads=1, dim=64)
+    assert_equals_dense(q_ids, kv_ids, heads=1, dim=64)
 
 
-def test_blockwise_equals_dense_in_bfloat16():
+@all_but_dense
+def test_equals_dense_in_bfloat16(implementation):
     ids = np.stack(LAYOUTS["contiguous"])
-    assert_blockwise_equals_dense(ids, ids, dtype="bfloat16", tolerance=3e-2)
+    assert_equals_dense(ids, ids, implementation=implementation, dtype="bfloat16", tolerance=3e-2)
+
+
+def test_splash_is_for_self_attention():
+    arrays, _ = inputs(np.ones((1, 8), np.int32), np.ones((1, 16), np.int32))
+    with pytest.raises(ValueError, match="splash attention is self-attention"):
+        splash.attention(*arrays, q_segment_ids=np.ones((1, 8), np.int32), kv_segment_ids=np.ones((1, 16), np.int32))
+
+
+def test_splash_visits_the_blocks_that_share_a_segment():
+    """Three blocks of 128 tokens: the first segment lies in two, the second in one, padding in the rest."""
+    ids = np.zeros((2, 384), np.int32)
+    ids[0, :200], ids[0, 256:300] = 1, 2
+    assert splash.visited_share(ids) == pytest.approx((5 + 3) / 18)
+    visits = splash.block_visits(ids, 128)
+    np.testing.assert_array_equal(visits.block_mask[0, :3], [[2, 2, 0], [2, 2, 0], [0, 0, 2]])
+    # The second row's blocks come after the first's, and every step names one of its own row.
+    np.testing.assert_array_equal(visits.data_next[0, 3:] // 3, np.ones((3, 3)))
+
+
+def test_kernels_for_gpus_are_lowered_for_them():
+    """Nothing is run: there need be no GPU."""
+    ids, x = jax.ShapeDtypeStruct((2, 256), np.int32), jax.ShapeDtypeStruct((2, 256, 4, 64), jnp.bfloat16)
+
+    def loss(x, ids):
+        return triton.attention(x, x, x, q_segment_ids=ids, kv_segment_ids=ids).astype(jnp.float32).sum()
+
+    lowered = jax.jit(jax.grad(loss)).trace(x, ids).lower(lowering_platforms=("cuda",))
+    assert lowered.as_text().count("stablehlo.custom_call") == 3
 
 
 def test_blockwise_survives_extreme_scores():
@@ -129,11 +173,11 @@ def test_blockwise_survives_extreme_scores():
 @every_implementation
 def test_padding_and_queries_without_keys_give_zero_and_no_gradient(implementation):
     q_ids = np.stack(LAYOUTS["contiguous"])
-    kv_ids = np.where(q_ids == 2, 9, q_ids)
+    kv_ids = q_ids if implementation == "splash" else np.where(q_ids == 2, 9, q_ids)
     arrays, cotangent = inputs(q_ids, kv_ids)
     out, (dq, dk, dv) = RUN[implementation](arrays, cotangent, q_ids, kv_ids)
     chex.assert_tree_all_finite((dq, dk, dv))
-    idle = (q_ids == 0) | (q_ids == 2)
+    idle = (q_ids == 0) | ((q_ids == 2) & ~np.isin(2, kv_ids))
     unread = (kv_ids == 0) | (kv_ids == 9)
     assert not np.asarray(out)[idle].any()
     assert not np.asarray(dq)[idle].any()
@@ -231,5 +275,5 @@ def test_rows_that_do_not_divide_over_the_mesh():
 def test_unknown_implementation_names_the_known_ones():
     ids = np.ones((1, 8), np.int32)
     (q, k, v), _ = inputs(ids, ids)
-    with pytest.raises(ValueError, match="'fast' is unknown; choose one of blockwise, dense"):
+    with pytest.raises(ValueError, match="'fast' is unknown; choose one of blockwise, dense, splash, triton"):
         attention(q, k, v, q_segment_ids=ids, kv_segment_ids=ids, implementation="fast")
