@@ -1,4 +1,4 @@
-"""Blockwise against dense attention on packed rows: a table on stdout, and JSON.
+"""The attention of this machine's devices (blockwise, triton, splash) against dense, on packed rows: a table, and JSON.
 
     MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=40000000000 python benchmarks/attention.py --output attention.json
 
@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from data_pipelines.errors import command
-from protclip_jax.attention import IMPLEMENTATIONS, attention
+from protclip_jax.attention import FOR_CROSS_ATTENTION, IMPLEMENTATIONS, OF_PLATFORM, attention
 
 
 class Shape(NamedTuple):
@@ -86,21 +86,21 @@ def alternate(functions: dict[str, Callable], *, repeats: int) -> dict[str, dict
     return best
 
 
-def measure(shape: Shape, *, repeats: int, seed: int) -> dict:
-    """Milliseconds of every implementation and the ratios dense / blockwise, for both passes."""
+def measure(shape: Shape, implementation: str, *, dtype: str, repeats: int, seed: int) -> dict:
+    """Milliseconds of dense and of the implementation, and the ratios dense / implementation, for both passes."""
     rng = np.random.default_rng(seed)
     q_ids = packed_ids(rng, rows=shape.rows, length=shape.q_length, median=shape.q_median)
     kv_ids = q_ids
     if shape.kv_length != shape.q_length:
         kv_ids = packed_ids(rng, rows=shape.rows, length=shape.kv_length, median=shape.kv_median)
     shapes = [(*ids.shape, shape.heads, shape.dim) for ids in (q_ids, kv_ids, kv_ids, q_ids)]
-    *qkv, cotangent = (jnp.asarray(rng.standard_normal(size), jnp.float32) for size in shapes)
-    runs = {name: passes(name, qkv, cotangent, q_ids, kv_ids) for name in IMPLEMENTATIONS}
+    *qkv, cotangent = (jnp.asarray(rng.standard_normal(size), dtype) for size in shapes)
+    runs = {name: passes(name, qkv, cotangent, q_ids, kv_ids) for name in ("dense", implementation)}
     result = {"shape": shape._asdict(), "segments_per_row": float(q_ids.max(axis=1).mean())}
     for name in ("forward", "forward_backward"):
-        best = alternate({implementation: run[name] for implementation, run in runs.items()}, repeats=repeats)
-        ratios = {clock: best["dense"][clock] / best["blockwise"][clock] for clock in ("wall_ms", "cpu_ms")}
-        result[name] = {**best, "dense_over_blockwise": {"wall": ratios["wall_ms"], "cpu": ratios["cpu_ms"]}}
+        best = alternate({of: run[name] for of, run in runs.items()}, repeats=repeats)
+        ratios = {clock: best["dense"][clock] / best[implementation][clock] for clock in ("wall_ms", "cpu_ms")}
+        result[name] = {**best, "dense_over_other": {"wall": ratios["wall_ms"], "cpu": ratios["cpu_ms"]}}
     return result
 
 
@@ -108,25 +108,32 @@ def measure(shape: Shape, *, repeats: int, seed: int) -> dict:
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES), help="which to measure (default: all)")
+    parser.add_argument("--implementation", choices=IMPLEMENTATIONS, help="what to compare with dense (default: training's)")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--repeats", type=int, default=5, help="timed calls of each implementation (default: 5)")
     parser.add_argument("--seed", type=int, default=0, help="of segment lengths and inputs (default: 0)")
     parser.add_argument("--output", help="JSON file to write")
     options = parser.parse_args(arguments)
 
+    other = options.implementation or OF_PLATFORM[jax.default_backend()]
     environment = {name: os.environ.get(name) for name in MALLOC_VARIABLES}
     report = {
         "jax": jax.__version__,
         "device": jax.devices()[0].device_kind,
         "cores": os.cpu_count(),
         "environment": environment,
+        "implementation": other,
+        "dtype": options.dtype,
     }
-    print(f"{'shape':<11} {'pass':<16} {'dense ms':>9} {'blockwise ms':>12} {'ratio':>6} {'CPU ratio':>9}")
+    print(f"{'shape':<11} {'pass':<16} {'dense ms':>9} {other + ' ms':>12} {'ratio':>6} {'CPU ratio':>9}")
     for name in options.shapes:
-        report[name] = measure(SHAPES[name], repeats=options.repeats, seed=options.seed)
+        if name == "cross" and other in FOR_CROSS_ATTENTION:
+            continue
+        report[name] = measure(SHAPES[name], other, dtype=options.dtype, repeats=options.repeats, seed=options.seed)
         for run in ("forward", "forward_backward"):
             row = report[name][run]
-            milliseconds = f"{row['dense']['wall_ms']:>9.1f} {row['blockwise']['wall_ms']:>12.1f}"
-            ratio = row["dense_over_blockwise"]
+            milliseconds = f"{row['dense']['wall_ms']:>9.1f} {row[other]['wall_ms']:>12.1f}"
+            ratio = row["dense_over_other"]
             print(f"{name:<11} {run:<16} {milliseconds} {ratio['wall']:>6.1f} {ratio['cpu']:>9.1f}", flush=True)
     if options.output:
         with open(options.output, "w", encoding="utf-8") as file:

@@ -27,11 +27,13 @@ import optax
 from data_pipelines.packing import pack_all, pack_rows
 from data_pipelines.synthetic import synthetic_examples
 from protclip_jax import flops, sharding
+from protclip_jax.attention import OF_PLATFORM
 from protclip_jax.forward import ObjectiveConfig
 from protclip_jax.gradients import make_loss_and_gradients
 from protclip_jax.initialize import init_optimizer, sharded_params
 from protclip_jax.models.bert import BertConfig
 from protclip_jax.models.esm2 import esm2_config
+from protclip_jax.models.layers import REMAT_POLICIES
 from protclip_jax.models.protclip import ProtCLIPConfig, ProtCLIPModel
 from protclip_jax.optimizer import partition
 from protclip_jax.train_step import TrainState, make_train_step
@@ -58,6 +60,7 @@ VARIANTS = {
     "padded to the longest": Variant("longest"),
     "padded to 1024": Variant("static"),
     "packed, full remat": Variant(remat="full"),
+    "packed, MLM alone": Variant(objective=ObjectiveConfig(gc=0, bsr=0, pda=0)),
     "packed, GC alone": Variant(objective=ObjectiveConfig(bsr=0, mlm=0, pda=0)),
     "packed, GC and PDA": Variant(objective=ObjectiveConfig(bsr=0, mlm=0)),
     "packed, GC, PDA and MLM": Variant(objective=ObjectiveConfig(bsr=0)),
@@ -87,7 +90,7 @@ class Step:
     """A compiled training step with its state and batch on the devices."""
 
     def __init__(self, variant: Variant, arguments: argparse.Namespace):
-        shared = {"attention": arguments.attention, "dtype": arguments.dtype, "remat": variant.remat}
+        shared = {"attention": arguments.attention, "dtype": arguments.dtype, "remat": arguments.remat or variant.remat}
         protein = dataclasses.replace(esm2_config(arguments.protein), **shared)
         text_layers, text_width = (12, 768) if arguments.text == "base" else (4, 256)
         text = BertConfig(
@@ -167,7 +170,8 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=22)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--microbatch_rows", type=int, help="rows of a device that are computed at a time")
-    parser.add_argument("--attention", default="blockwise")
+    parser.add_argument("--attention", help="by default what training takes on this device")
+    parser.add_argument("--remat", choices=REMAT_POLICIES, help="for all variants")
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="NAME")
     parser.add_argument("--cpu_devices", type=int, default=2, help="virtual devices of a CPU")
@@ -176,6 +180,7 @@ def main() -> None:
     parser.add_argument("--output", type=pathlib.Path)
     arguments = parser.parse_args()
     jax.config.update("jax_num_cpu_devices", arguments.cpu_devices)
+    arguments.attention = arguments.attention or OF_PLATFORM[jax.default_backend()]
     if arguments.only_memory_of:
         Step(VARIANTS[arguments.only_memory_of], arguments).seconds()
         print(json.dumps({"peak_gb": measured_peak()}))
