@@ -88,6 +88,8 @@ def parse_flags(argv: list[str]) -> flags.FlagValues:
             raise UserError(
                 f"--{name} is missing; for example: python train.py --config configs/quickstart.py --workdir runs/first"
             )
+    if "://" in (values.workdir or ""):
+        raise UserError(f"--workdir={values.workdir}: an object store cannot append to files; name a folder that all hosts see.")
     file = config_flags.get_config_filename(values["config"])
     if not pathlib.Path(file).is_file():
         raise UserError(f"--config={file}: there is no such file; the project's own are in configs/.")
@@ -138,6 +140,7 @@ def pretrain(config: ml_collections.ConfigDict, folder: pathlib.Path, stop: Stop
     hooks = make_hooks(config.evals, dataset)
 
     # --- Mesh, model, optimiser, first state ---
+    config_lib.check_platform(config)
     mesh = sharding.make_mesh(config.mesh.data, config.mesh.fsdp)
     network = config_lib.model_config(config, text_vocab_size=len(tokenizer.vocabulary))
     objective = config_lib.objective_config(config)

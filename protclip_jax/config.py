@@ -6,7 +6,7 @@ import jax
 
 from data_pipelines.errors import UserError
 from protclip_jax import config_fields
-from protclip_jax.attention import OF_PLATFORM
+from protclip_jax.attention import NEEDS_PLATFORM, OF_PLATFORM
 from protclip_jax.forward import ObjectiveConfig
 from protclip_jax.models.bert import BertConfig
 from protclip_jax.models.esm2 import ESM2Config
@@ -19,12 +19,13 @@ def model_config(config: Mapping, *, text_vocab_size: int, platform: str | None 
     """The network's shape from `config.model`; the text vocabulary's size comes from the tokenizer.
 
     A tower that a converted checkpoint lacks is None there. `platform` ('cpu', 'gpu', 'tpu') is that of the devices which
-    will run it, by default JAX's own.
+    will run it, by default JAX's own; an attention that these cannot compute gives way to theirs, which gives the same numbers.
     """
     model = config["model"]
     shared = {name: model[name] for name in ("dtype", "attention", "remat")}
-    if shared["attention"] == "auto":
-        shared["attention"] = OF_PLATFORM[platform or jax.default_backend()]
+    platform = platform or jax.default_backend()
+    if shared["attention"] == "auto" or NEEDS_PLATFORM.get(shared["attention"], platform) != platform:
+        shared["attention"] = OF_PLATFORM[platform]
     heads = {name: model[name] for name in ("projection_dim", "num_prototypes", "prototype_temperature")}
     return ProtCLIPConfig(
         protein=ESM2Config(**model["protein"], **shared) if model["protein"] else None,
@@ -48,6 +49,13 @@ def check(config: Mapping) -> None:
         raise UserError("loss.gc, loss.bsr, loss.mlm and loss.pda are all 0, so nothing would be learnt; give one a weight.")
     if config["checkpoint_every"] % config["eval_every"]:
         raise UserError("checkpoint_every must be a multiple of eval_every: the best checkpoint is chosen by its evaluation.")
+
+
+def check_platform(config: Mapping) -> None:
+    """Raises `UserError` where the config asks for an attention that this machine's devices cannot compute."""
+    attention, platform = config["model"]["attention"], jax.default_backend()
+    if NEEDS_PLATFORM.get(attention, platform) != platform:
+        raise UserError(f"model.attention='{attention}' needs a {NEEDS_PLATFORM[attention]}, not a {platform}; use 'auto'.")
 
 
 def check_sources(config: Mapping) -> None:

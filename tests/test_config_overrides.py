@@ -213,3 +213,8 @@ def test_a_config_is_not_changed_by_the_one_before():
     before = copy.deepcopy(parse().to_dict())
     parse("--config.model.protein.num_layers=1", "--config.optimizer.groups=(('.', 1.0),)")
     assert parse().to_dict() == before
+
+
+def test_an_object_store_is_no_workdir():
+    with pytest.raises(UserError, match="--workdir=gs://bucket/run: an object store cannot append to files"):
+        train.parse_flags(["train.py", "--config=configs/quickstart.py", "--workdir=gs://bucket/run"])

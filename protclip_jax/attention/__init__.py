@@ -25,6 +25,9 @@ IMPLEMENTATIONS = {
 OF_PLATFORM = {"cpu": "blockwise", "gpu": "triton", "tpu": "splash"}
 """What `auto` means, by the platform of the devices."""
 
+NEEDS_PLATFORM = {"splash": "tpu", "triton": "gpu"}
+"""Where an implementation that does not run everywhere runs."""
+
 FOR_CROSS_ATTENTION = {"splash": "dense", "triton": "dense"}
 """What stands in for the biotext's cross-attention: splash computes self-attention alone, and a head of 512 is too wide for
 triton."""
