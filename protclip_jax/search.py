@@ -51,8 +51,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--text",
         nargs="+",
         metavar="PROMPT",
-        help=f"one question; several prompts for it are averaged. A text that begins with none of {', '.join(PREFIXES.values())} is asked "
-        f"as '{phrased('…')}', for so the texts begin that a model learns from",
+        help=f"one question; several prompts for it are averaged. A text that begins with no {', no '.join(PREFIXES.values())} "
+        f"is asked as '{phrased('…')}', for so the texts begin that a model learns from",
     )
     query.add_argument("--sequence", help="one protein's residues")
     query.add_argument("--input", metavar="FILE", help="many questions: FASTA, or texts as lines or a table; - reads stdin")

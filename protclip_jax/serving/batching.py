@@ -1,0 +1,81 @@
+"""Requests that arrive while the model is busy are computed together, as it then is free for all of them at once."""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from protclip_jax.serving.limits import Limits
+
+
+class Busy(Exception):
+    """The queue is full."""
+
+
+class Batcher:
+    """One thread that works on lists of jobs, and the queue before it. Belongs to the event loop that enters it.
+
+    `async with` starts the thread's loop and ends it; what is computed when it ends is finished first.
+    """
+
+    def __init__(self, work: Callable[[Sequence[object]], Sequence[object]], limits: Limits):
+        """`work` gives the result of every job, in their order; an exception of it is that of all jobs of the list."""
+        self._work, self._limits = work, limits
+        self._waiting: deque[tuple[object, asyncio.Future]] = deque()
+        self._arrived = asyncio.Event()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+
+    @property
+    def waiting(self) -> int:
+        """Jobs in the queue."""
+        return len(self._waiting)
+
+    async def answer(self, job: object) -> object:
+        """The job's result. A caller that is cancelled takes the job out of the queue.
+
+        Raises:
+          Busy: the queue is full.
+          TimeoutError: there was no result within the limit.
+        """
+        if len(self._waiting) >= self._limits.waiting:
+            raise Busy
+        future = asyncio.get_running_loop().create_future()
+        entry = (job, future)
+        self._waiting.append(entry)
+        self._arrived.set()
+        try:
+            async with asyncio.timeout(self._limits.seconds):
+                return await future
+        finally:
+            with contextlib.suppress(ValueError):
+                self._waiting.remove(entry)
+
+    async def __aenter__(self):
+        self._task = asyncio.create_task(self._run())
+        return self
+
+    async def __aexit__(self, *exception):
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+        self._thread.shutdown()
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            while self._waiting:
+                count = min(len(self._waiting), self._limits.batch)
+                jobs, futures = zip(*(self._waiting.popleft() for _ in range(count)), strict=True)
+                try:
+                    results = await loop.run_in_executor(self._thread, self._work, jobs)
+                except Exception as error:
+                    for future in futures:
+                        if not future.done():
+                            future.set_exception(error)
+                else:
+                    for future, result in zip(futures, results, strict=True):
+                        if not future.done():
+                            future.set_result(result)
