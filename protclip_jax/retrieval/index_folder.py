@@ -186,7 +186,6 @@ def _approximate(folder: Path, manifest: Mapping):
         return None
     faiss = load_faiss()
     index = faiss.read_index(str(folder / facts["file"]), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
-    index = faiss.downcast_index(index)
     if index.ntotal != manifest["count"] or not 1 <= facts["probes"] <= index.nlist:
         raise ValueError(f"{facts['file']} holds {index.ntotal} vectors")
     return index

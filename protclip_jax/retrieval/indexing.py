@@ -193,7 +193,6 @@ def _grown(previous: Index | None, vectors: VectorParts):
         return None
     if list_count(len(vectors)) > _MAX_GROWTH * previous.approximate.nlist:
         return None
-    faiss = load_faiss()
-    index = faiss.downcast_index(faiss.read_index(str(previous.folder / previous.manifest["approximate"]["file"])))
+    index = load_faiss().read_index(str(previous.folder / previous.manifest["approximate"]["file"]))
     add_rows(index, vectors)
     return index

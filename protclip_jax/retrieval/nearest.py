@@ -18,7 +18,7 @@ from protclip_jax.retrieval.vector_parts import VectorParts
 
 EXACT_UP_TO = 200_000
 """Vectors; above it an index is approximate unless asked otherwise. Exact search of so many takes tens of milliseconds."""
-FEWEST_FOR_APPROXIMATE = 10_000
+FEWEST_FOR_APPROXIMATE = 5_000
 """Below, product quantisation has too few vectors to learn from."""
 
 TRAINING_PER_LIST = 40
@@ -105,6 +105,8 @@ def build_approximate(vectors: VectorParts, *, seed: int = 0):
     # The smallest sub-vectors of at least DIMENSIONS_PER_BYTE dimensions into which d divides.
     dimensions = next(size for size in range(DIMENSIONS_PER_BYTE, vectors.width + 1) if vectors.width % size == 0)
     index = faiss.index_factory(vectors.width, f"IVF{lists},PQ{vectors.width // dimensions}", faiss.METRIC_INNER_PRODUCT)
+    # FAISS asks for 39 training vectors a centre; of the 256 of a small index' bytes fewer do.
+    index.pq.cp.min_points_per_centroid = FEWEST_FOR_APPROXIMATE // index.pq.ksub
     rows = np.random.default_rng(seed).choice(len(vectors), min(len(vectors), lists * TRAINING_PER_LIST), replace=False)
     index.train(vectors.take(np.sort(rows)))
     add_rows(index, vectors)

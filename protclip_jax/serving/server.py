@@ -67,8 +67,8 @@ def impatient_protocol(limits: Limits) -> type[H11Protocol]:
     return Impatient
 
 
-def run(app, bound: socket.socket, limits: Limits) -> None:
-    """Serves until SIGTERM or SIGINT; then takes no more connections and answers the requests that it has."""
+def configured(app, limits: Limits) -> uvicorn.Server:
+    """The server of an application, not yet running."""
     config = uvicorn.Config(
         app,
         http=impatient_protocol(limits),
@@ -83,9 +83,14 @@ def run(app, bound: socket.socket, limits: Limits) -> None:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=int(limits.seconds) + 5,
     )
+    return uvicorn.Server(config)
+
+
+def run(app, bound: socket.socket, limits: Limits) -> None:
+    """Serves until SIGTERM or SIGINT; then takes no more connections and answers the requests that it has."""
     # uvicorn raises the signal again when it has ended, for whoever handled it before.
     before = signal.signal(signal.SIGTERM, lambda number, frame: None)
     try:
-        uvicorn.Server(config).run(sockets=[bound])
+        configured(app, limits).run(sockets=[bound])
     finally:
         signal.signal(signal.SIGTERM, before)
