@@ -3,8 +3,8 @@
     python benchmarks/search.py --output search.json
 
 Clustered unit-norm vectors (`--vectors` of width 512 about 20,000 centres on 32 dimensions) are written as an index of proteins
-is, by the code of `python -m protclip_jax.index`; queries are items that do not count themselves, one at a time as visitors ask.
-Each number of lists that is read gives a point: recall@10 of the exact neighbours and the latency of a query. The exact search
+is, by the code of `python -m protclip_jax.index`; queries are items that do not count themselves, asked one at a time. Each
+number of lists that is read gives a point: recall@10 of the exact neighbours and the latency of a query. The exact search
 stands beside it. Prints a table, writes JSON, and draws the curve as PNG beside it.
 """
 
@@ -173,12 +173,8 @@ def main() -> None:
         result = measure(Path(folder), options.vectors, options.width, log)
     options.output.write_text(json.dumps(result, indent=2) + "\n")
     draw(result, options.output.with_suffix(".png"))
-    print(
-        f"build {result['build_seconds']:.0f} s ({result['build_cpu_seconds']:.0f} s CPU), peak {result['build_peak_mib']:.0f} MiB, "
-    )
-    print(
-        f"disk {result['disk_mib']:.0f} MiB; opened in {result['open_seconds']:.1f} s; exact {result['exact_ms']:.0f} ms a query\n"
-    )
+    told = ("build_seconds", "build_cpu_seconds", "build_peak_mib", "build_anonymous_mib_at_end", "disk_mib", "open_seconds")
+    print(*(f"{name}: {result[name]:.1f}" for name in (*told, "exact_ms")), "", sep="\n")
     print("| lists read | recall@10 | median ms | 99 % ms |\n|---|---|---|---|")
     for point in result["curve"]:
         print(f"| {point['probes']} | {point['recall_at_10']:.3f} | {point['ms_p50']:.2f} | {point['ms_p99']:.2f} |")

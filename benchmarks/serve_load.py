@@ -2,9 +2,9 @@
 
     python benchmarks/serve_load.py --checkpoint runs/demo --index runs/demo/index --output serve_load.json
 
-Starts `python -m protclip_jax.serve` and lets clients ask one thing after the other, half of them texts, a third sequences, the
-rest tracks; the questions differ all the time. Then more clients than the queue holds ask at once, of which some must get 429 and
-none may wait long; and SIGTERM arrives while requests are under way, which must be answered.
+Starts `python -m protclip_jax.serve` and lets clients ask one thing after the other, half of them texts, a third sequences,
+the rest tracks; the questions differ all the time. Then more clients than the queue holds ask at once: some must get 429, and
+none may wait long. Last, SIGTERM arrives while requests are under way, which must be answered.
 """
 
 import argparse
@@ -26,7 +26,23 @@ from tests.protclip_jax.serving_process import Server, serving
 
 CLIENTS = (1, 8, 32)
 ACIDS = "ACDEFGHIKLMNPQRSTVWY"
-WORDS = "zinc binding protease nuclear membrane transport kinase oxidase of the mitochondrial ATP dependent DNA repair".split()
+WORDS = (
+    "zinc",
+    "binding",
+    "protease",
+    "nuclear",
+    "membrane",
+    "transport",
+    "kinase",
+    "oxidase",
+    "of",
+    "the",
+    "mitochondrial",
+    "ATP",
+    "dependent",
+    "DNA",
+    "repair",
+)
 OVERLOAD_CLIENTS, OVERLOAD_SECONDS = 256, 8
 
 
@@ -137,9 +153,8 @@ def main() -> None:
         arguments = ["--checkpoint", options.checkpoint, "--index", options.index]
         result = measure(arguments, Path(folder) / "log", options.seconds)
     options.output.write_text(json.dumps(result, indent=2) + "\n")
-    print(
-        "| clients | requests/s | p50 ms | p90 ms | p99 ms | max ms | statuses | memory MiB |\n|---|---|---|---|---|---|---|---|"
-    )
+    columns = ("clients", "requests/s", "p50 ms", "p90 ms", "p99 ms", "max ms", "statuses", "memory MiB")
+    print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
     for load in [*result["load"], result["overload"]]:
         times = " | ".join(f"{load['ms'][name]:.0f}" for name in ("p50", "p90", "p99", "max"))
         statuses = ", ".join(f"{status}: {count:,}" for status, count in load["statuses"].items())

@@ -5,6 +5,7 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Self
 
 from protclip_jax.serving.limits import Limits
 
@@ -14,17 +15,15 @@ class Busy(Exception):
 
 
 class Batcher:
-    """One thread that works on lists of jobs, and the queue before it. Belongs to the event loop that enters it.
+    """One thread that works on lists of jobs, and the queue before it.
 
-    `async with` starts the thread's loop and ends it; what is computed when it ends is finished first.
+    `async with` starts it in the running event loop and ends it; what is computed when it ends is finished first.
     """
 
     def __init__(self, work: Callable[[Sequence[object]], Sequence[object]], limits: Limits):
         """`work` gives the result of every job, in their order; an exception of it is that of all jobs of the list."""
         self._work, self._limits = work, limits
         self._waiting: deque[tuple[object, asyncio.Future]] = deque()
-        self._arrived = asyncio.Event()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
 
     @property
     def waiting(self) -> int:
@@ -51,7 +50,9 @@ class Batcher:
             with contextlib.suppress(ValueError):
                 self._waiting.remove(entry)
 
-    async def __aenter__(self):
+    async def __aenter__(self) -> Self:
+        self._arrived = asyncio.Event()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._task = asyncio.create_task(self._run())
         return self
 

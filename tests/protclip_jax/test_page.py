@@ -91,7 +91,6 @@ def page(server, tmp_path_factory):
         page = Page(chromium, folder)
         page.wait_for("#message", "the token is missing or wrong")
         chromium.get(f"{server.address}#token={server.token}")
-        chromium.refresh()
         page.wait_for("#about", "proteins, exact search")
         yield page
         assert page.complaints() == []

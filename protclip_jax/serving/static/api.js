@@ -2,12 +2,14 @@
 
 const KEY = "protclip-token";
 
+// Whether there was one.
 export function takeToken() {
   const found = /^#token=(.+)$/.exec(location.hash);
   if (found) {
-    sessionStorage.setItem(KEY, decodeURIComponent(found[1]));
+    sessionStorage.setItem(KEY, found[1]);
     history.replaceState(null, "", location.pathname + "#/");
   }
+  return Boolean(found);
 }
 
 // The answer as an object; an Error with the server's sentence where it refuses.

@@ -111,6 +111,7 @@ async function route() {
 
 async function start() {
   takeToken();
+  window.addEventListener("hashchange", () => (takeToken() ? location.reload() : route()));
   try {
     const about = await ask("/api/about");
     const parts = [about.title];
@@ -123,8 +124,8 @@ async function start() {
     byId("examples").hidden = !about.examples.length;
   } catch (error) {
     tell(error.message);
+    return;
   }
-  window.addEventListener("hashchange", route);
   await route();
 }
 
