@@ -110,6 +110,8 @@ def build_approximate(vectors: VectorParts, *, seed: int = 0):
     index.pq.cp.max_points_per_centroid = PQ_TRAINING_PER_CENTRE
     index.pq.cp.min_points_per_centroid = FEWEST_FOR_APPROXIMATE // index.pq.ksub
     index.pq.cp.niter = PQ_TRAINING_STEPS
+    # An order of the codes for comparing them by their bits, which search does not do; it takes most of the training.
+    index.do_polysemous_training = False
     rows = np.random.default_rng(seed).choice(len(vectors), min(len(vectors), lists * TRAINING_PER_LIST), replace=False)
     index.train(vectors.take(np.sort(rows)))
     add_rows(index, vectors)

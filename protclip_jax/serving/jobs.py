@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32
 
+from protclip_jax.packed_calls import BULK_ROW_TOKENS
 from protclip_jax.retrieval.engine import Answer, SearchEngine
 from protclip_jax.retrieval.query import Query
 
@@ -36,7 +37,7 @@ def work(engine: SearchEngine, jobs: Sequence[SearchJob | TracksJob]) -> list[di
         results[place] = answers
     tracks = [place for place, job in enumerate(jobs) if isinstance(job, TracksJob)]
     if tracks:
-        weights = engine.model.segments_batch([jobs[i].sequence for i in tracks], [jobs[i].properties for i in tracks])
+        weights = segments(engine, [jobs[i].sequence for i in tracks], [jobs[i].properties for i in tracks])
         for place, rows in zip(tracks, weights, strict=True):
             results[place] = rows
     return results
@@ -54,16 +55,24 @@ def _searched(engine: SearchEngine, jobs: Sequence[SearchJob]) -> list[dict[str,
     return answers
 
 
+def segments(engine: SearchEngine, sequences: Sequence[str], properties: Sequence[Mapping[str, str]]) -> list[np.ndarray]:
+    """Property weights, in rows of one length: rows for proteins and for texts would give nine shapes instead of one."""
+    return engine.model.segments_batch(sequences, properties, row_tokens=BULK_ROW_TOKENS)
+
+
 def warm_up(engine: SearchEngine) -> None:
-    """Computes requests of the usual shapes once, as each shape is compiled when it first occurs."""
-    texts = [Query("", "text", ("PROTEIN NAME: protein " * words,)) for words in (4, 60)]
-    proteins = [Query("", "protein", ("ACDEFGHIKLMNPQRSTVWY" * repeats,)) for repeats in (5, 20, 40)]
-    if "text_projection" in engine.model.groups:
-        for some in ([texts[0]], [texts[0]] * 8 + [texts[1]] * 8):
-            engine.embed(some)
-    for query in proteins:
-        engine.embed([query])
-    engine.embed([proteins[1]] * 16)
-    if "prototype_bank" in engine.model.groups and "text" in engine.model.groups:
-        for query in proteins[:2]:
-            engine.model.segments_batch([query.contents[0]], [{"function": "FUNCTION: binds zinc"}])
+    """Computes requests of every shape once, as each is compiled when it first occurs; proteins above a row's length apart.
+
+    A shape is one row of 256, 512 or 1,024 tokens, or a group of rows of 1,024 (`packed_calls`).
+    """
+    groups = engine.model.groups
+    lengths = [(100, 1), (300, 1), (700, 1), (600, 8)]
+    for residues, count in lengths:
+        engine.embed([Query("", "protein", ("A" * residues,))] * count)
+    text = "PROTEIN NAME: " + "protein " * 100
+    if {"text", "text_projection"} <= groups:
+        for count in (1, 3, 6, 60):
+            engine.embed([Query("", "text", (text,))] * count)
+    if {"text", "prototype_bank"} <= groups:
+        for count in (1, 4):
+            segments(engine, ["A" * 600] * count, [{"function": "FUNCTION: binds zinc"}] * count)

@@ -144,7 +144,10 @@ def test_a_prefix_is_added_where_it_is_missing_and_a_pasted_sequence_serves(app,
     texts = property_texts(record)
     first, second = exchange(
         app,
-        post("/api/tracks", {"sequence": record.sequence.lower(), "properties": {"function": texts["function"].partition(": ")[2]}}),
+        post(
+            "/api/tracks",
+            {"sequence": record.sequence.lower(), "properties": {"function": texts["function"].partition(": ")[2]}},
+        ),
         post("/api/tracks", {"id": record.accession, "properties": {"function": texts["function"], "name": "  "}}),
     )
     assert first.json() == second.json()
