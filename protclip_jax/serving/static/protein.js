@@ -33,6 +33,7 @@ export function showProtein(section, protein, texts, { back, tell }) {
     figure,
   );
   section.hidden = false;
+  section.querySelector("#protein-title").focus();
 
   async function draw() {
     const properties = Object.fromEntries(Object.entries(boxes).map(([name, box]) => [name, box.value]).filter(([, text]) => text.trim()));
