@@ -148,12 +148,17 @@ def open_previous(options: argparse.Namespace, folder: Path) -> Index | None:
     return None
 
 
+def known_ids(previous: Index | None, hashes: np.ndarray) -> int:
+    """How many of some items, by the hashes of their ids, are in the index already."""
+    if previous is None:
+        return 0
+    known = np.fromiter(items_.id_hashes(previous.items), np.uint64, len(previous))
+    return int(np.isin(hashes, known).sum())
+
+
 def refuse_known_ids(previous: Index | None, hashes: np.ndarray, output: Path) -> None:
     """Raises UserError where items are in the index already."""
-    if previous is None:
-        return
-    known = np.fromiter(items_.id_hashes(previous.items), np.uint64, len(previous))
-    if there := int(np.isin(hashes, known).sum()):
+    if there := known_ids(previous, hashes):
         raise UserError(
             f"{there:,} of the {len(hashes):,} ids are in {output} already; leave these proteins out, or make the index anew."
         )
@@ -225,6 +230,10 @@ def embed_and_index(
     model = ProtCLIP.load(options.checkpoint, step=step, dtype=options.dtype)
     encoding = {"dtype": options.dtype, **reading.facts}
     if is_protein:
+        if (folder / PLAN).exists() and known_ids(previous, survey.id_hashes) == survey.items:
+            tell(f"{options.output} holds all of them already, from a run that was stopped while it was finishing.")
+            remove_parts(folder)
+            return
         refuse_known_ids(previous, survey.id_hashes, options.output)
     if previous is not None:
         refuse_other_model(previous.manifest, model.fingerprint, folder=options.output, step=step)

@@ -105,7 +105,7 @@ def add(
 
     Args:
       facts: `modality`, `checkpoint`, `step` and `encoding` of the manifest.
-      kind: one of `KINDS`.
+      kind: one of `KINDS`; `auto` leaves an approximate index one.
       target: recall@10 that an approximate index is to reach.
       encode_texts: to measure recall with what is known of the items too; None where there is no model.
     """
@@ -117,7 +117,10 @@ def add(
     items = pyarrow.concat_tables(tables)
     background = writer.write_array("background", vectors.take(background_rows(items_.id_hashes(items))))
     approximate = None
-    if kind == "approximate" or (kind == "auto" and len(vectors) > EXACT_UP_TO):
+    if kind == "auto":
+        stays = previous is not None and previous.kind == "approximate"
+        kind = "approximate" if stays or len(vectors) > EXACT_UP_TO else "exact"
+    if kind == "approximate":
         queries = tuning_queries(vectors, items, encode_texts)
         approximate = _approximate(writer, vectors, previous, queries=queries, target=target, tell=tell)
     manifest = {

@@ -21,7 +21,7 @@ class Batcher:
     """
 
     def __init__(self, work: Callable[[Sequence[object]], Sequence[object]], limits: Limits):
-        """`work` gives the result of every job, in their order; an exception of it is that of all jobs of the list."""
+        """`work` gives the result of every job, in their order."""
         self._work, self._limits = work, limits
         self._waiting: deque[tuple[object, asyncio.Future]] = deque()
 
@@ -63,20 +63,23 @@ class Batcher:
         self._thread.shutdown()
 
     async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             await self._arrived.wait()
             self._arrived.clear()
             while self._waiting:
                 count = min(len(self._waiting), self._limits.batch)
                 jobs, futures = zip(*(self._waiting.popleft() for _ in range(count)), strict=True)
-                try:
-                    results = await loop.run_in_executor(self._thread, self._work, jobs)
-                except Exception as error:
-                    for future in futures:
-                        if not future.done():
-                            future.set_exception(error)
-                else:
-                    for future, result in zip(futures, results, strict=True):
-                        if not future.done():
-                            future.set_result(result)
+                for future, result in zip(futures, await self._results(jobs), strict=True):
+                    if future.done():
+                        continue
+                    if isinstance(result, Exception):
+                        future.set_exception(result)
+                    else:
+                        future.set_result(result)
+
+    async def _results(self, jobs: Sequence[object]) -> Sequence[object]:
+        """The result of each job, or the exception that it raises; what fails together is tried one by one."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._work, jobs)
+        except Exception as error:
+            return [error] if len(jobs) == 1 else [(await self._results([job]))[0] for job in jobs]

@@ -9,7 +9,7 @@ import pytest
 from data_pipelines.errors import UserError
 from data_pipelines.protanno import open_dataset
 from data_pipelines.record import biotext
-from protclip_jax import ProtCLIP, embed
+from protclip_jax import ProtCLIP, embed, index
 from protclip_jax.retrieval import index_folder, indexing, nearest
 from protclip_jax.retrieval.index_folder import open_index
 from protclip_jax.retrieval.items import item_at, item_biotext, row_of, uniprot_accession
@@ -140,8 +140,6 @@ def test_embedding_files_become_the_same_index(checkpoint, records, made, tmp_pa
 
 
 def indexing_from(embeddings, output):
-    from protclip_jax import index
-
     return index.main(["--input", str(embeddings), "--output", str(output)])
 
 
@@ -260,6 +258,23 @@ def test_a_build_that_dies_before_the_manifest_leaves_the_old_index(checkpoint, 
     assert len(open_index(folder)) == 40
     monkeypatch.undo()
     assert searching.make_index(checkpoint, folder, input=new, append=True) == 0
+    assert len(open_index(folder)) == 43
+    assert not (tmp_path / "i.partial").exists()
+
+
+def test_an_addition_that_dies_after_the_manifest_is_finished_by_the_same_line(checkpoint, made, tmp_path, monkeypatch, capsys):
+    folder = shutil.copytree(made, tmp_path / "i")
+    new = searching.write_fasta(tmp_path / "new.fasta", tiny.records(3, seed=80))
+
+    def die(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(index, "remove_parts", die)
+    assert searching.make_index(checkpoint, folder, input=new, append=True) == 130
+    monkeypatch.undo()
+    assert len(open_index(folder)) == 43
+    assert searching.make_index(checkpoint, folder, input=new, append=True) == 0
+    assert "holds all of them already" in capsys.readouterr().err
     assert len(open_index(folder)) == 43
     assert not (tmp_path / "i.partial").exists()
 
