@@ -4,8 +4,8 @@
 
 Clustered unit-norm vectors (`--vectors` of width 512 about 20,000 centres on 32 dimensions) are written as an index of
 proteins is, by the code of `python -m protclip_jax.index`, in a process of its own; queries are items that do not count
-themselves, asked one at a time. Each number of lists that is read gives a point: recall@10 of the exact neighbours and the latency
-of a query. The exact search stands beside it. Prints a table, writes JSON, and draws the curve as PNG beside it.
+themselves, asked one at a time. Each number of lists that is read gives a point: recall@10 of the exact neighbours and the
+latency of a query. The exact search stands beside it. Prints a table, writes JSON, and draws the curve as PNG beside it.
 """
 
 import argparse

@@ -22,6 +22,8 @@ from protclip_jax.retrieval.vector_parts import VectorParts
 from protclip_jax.windows import DEFAULT_WINDOWS, Windows
 
 TOP = 10
+SHOWN = ("id", "name", "source", "length")
+"""Columns of an item that a hit has."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -128,9 +130,11 @@ class SearchEngine:
         """The best items of an index for each embedded query."""
         found = index.search(vectors, top)
         means, sds = background_statistics(vectors, index.background)
+        shown = index.items.select([name for name in SHOWN if name in index.items.column_names])
         answers = []
         for scores, rows, mean, sd in zip(found.scores, found.rows, means, sds, strict=True):
-            items = index.items.take(rows[rows >= 0]).select(_shown(index.items)).to_pylist()
+            # One by one: Arrow's `take` would put all the parts of an index together first.
+            items = [items_.item_at(shown, row) for row in rows.tolist() if row >= 0]
             hits = [
                 Hit(rank, int(row), cosine=float(score), z=float((score - mean) / sd), **({"length": None} | item))
                 for rank, (row, score, item) in enumerate(zip(rows, scores, items, strict=False), 1)
@@ -194,10 +198,6 @@ def _library_name(path: str | Path) -> str:
     """`enzyme` for `data/enzyme.dat.gz` and for the index folder `enzyme.labels`."""
     name = Path(path).name.removesuffix(".gz")
     return name.rpartition(".")[0] or name
-
-
-def _shown(items: pyarrow.Table) -> list[str]:
-    return [name for name in ("id", "name", "source", "length") if name in items.column_names]
 
 
 def _checked(sequence: str) -> Query:

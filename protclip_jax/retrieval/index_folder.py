@@ -47,6 +47,9 @@ _FIELDS = {
     "files": dict,
 }
 
+ROWS_A_BATCH = 1 << 13
+"""Of the items' files at least: every batch costs a little whenever an item is read."""
+
 Block = tuple[Float32[np.ndarray, "m d"], list[Mapping]]
 """Some vectors and the rows of their items."""
 
@@ -217,10 +220,15 @@ class PartWriter:
             vectors = np.lib.format.open_memmap(paths["vectors"], mode="w+", dtype=np.float32, shape=(count, width))
             filled = 0
             with pyarrow.OSFile(str(paths["items"]), "wb") as file, pyarrow.ipc.new_file(file, self._schema) as writer:
+                waiting: list[Mapping] = []
                 for some, rows in blocks:
                     vectors[filled : filled + len(some)] = some
-                    writer.write_batch(items_.record_batch(rows, self._schema))
                     filled += len(some)
+                    waiting += rows
+                    if len(waiting) >= ROWS_A_BATCH:
+                        writer.write_batch(items_.record_batch(waiting, self._schema))
+                        waiting = []
+                writer.write_batch(items_.record_batch(waiting, self._schema))
             if filled != count:
                 raise UserError(f"the input holds {filled} items that can be used, not {count}: it was changed; run again.")
             vectors.flush()
