@@ -27,7 +27,7 @@ from data_pipelines.figure_style import BLUE, DPI, GREY, tidy
 from protclip_jax.retrieval import nearest
 from protclip_jax.retrieval.index_folder import Block, open_index
 from protclip_jax.retrieval.indexing import Addition, add
-from protclip_jax.retrieval.items import protein_item
+from protclip_jax.retrieval.item_table import protein_item
 from protclip_jax.retrieval.nearest import TuningQueries
 
 CENTRES, INTRINSIC = 20_000, 32

@@ -29,7 +29,7 @@ from protclip_jax.inference import ProtCLIP
 from protclip_jax.packed_calls import default_batch_tokens
 from protclip_jax.partial_run import PLAN, adopt_plan, partial_folder, remove_parts
 from protclip_jax.readings import choose_kinds, protein_reading, text_reading
-from protclip_jax.retrieval import items as items_
+from protclip_jax.retrieval import item_table
 from protclip_jax.retrieval.embedding_input import SUFFIXES as EMBEDDING_SUFFIXES
 from protclip_jax.retrieval.embedding_input import EmbeddingInput, open_embeddings
 from protclip_jax.retrieval.faiss_library import load_faiss
@@ -152,7 +152,7 @@ def known_ids(previous: Index | None, hashes: np.ndarray) -> int:
     """How many of some items, by the hashes of their ids, are in the index already."""
     if previous is None:
         return 0
-    known = np.fromiter(items_.id_hashes(previous.items), np.uint64, len(previous))
+    known = np.fromiter(item_table.id_hashes(previous.items), np.uint64, len(previous))
     return int(np.isin(hashes, known).sum())
 
 

@@ -3,21 +3,23 @@
 import argparse
 import contextlib
 import csv
+import dataclasses
 import io
 import itertools
 import json
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from data_pipelines.errors import UserError, command, one_line
-from data_pipelines.model_input import FORMATS
+from data_pipelines.model_input import FORMATS, Source
 from data_pipelines.output_folder import replaced_file
 from data_pipelines.record import PREFIXES
 from protclip_jax.cpu_devices import split_cpu
-from protclip_jax.embed import choose_source, tell
+from protclip_jax.embed import choose_source, is_piped, spool, tell
 from protclip_jax.retrieval.engine import TOP, Answer, SearchEngine, as_dicts
 from protclip_jax.retrieval.query import Query, phrased, protein_query
 from protclip_jax.retrieval.scores import DEFINITION
@@ -100,8 +102,15 @@ def phrased_all(prompts: Sequence[str], options: argparse.Namespace) -> tuple[st
 
 
 def _file_queries(options: argparse.Namespace) -> Iterator[Query]:
-    used, skipped = 0, 0
     source = choose_source(options)
+    with tempfile.TemporaryDirectory() as folder:
+        if is_piped(source.path):
+            source = dataclasses.replace(source, path=spool(source.path, Path(folder) / "stdin"))
+        yield from _queries_of(source, options)
+
+
+def _queries_of(source: Source, options: argparse.Namespace) -> Iterator[Query]:
+    used, skipped = 0, 0
     for item in source.prepared():
         if item.fault:
             skipped += 1

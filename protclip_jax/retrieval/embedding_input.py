@@ -12,7 +12,7 @@ import pyarrow.parquet
 
 from data_pipelines.errors import UserError
 from protclip_jax.retrieval.index_folder import Block
-from protclip_jax.retrieval.items import protein_item
+from protclip_jax.retrieval.item_table import protein_item
 from protclip_jax.retrieval.nearest import unit_rows
 
 ROWS_AT_ONCE = 1 << 14

@@ -13,7 +13,7 @@ from data_pipelines.errors import UserError
 from data_pipelines.labels import LabelSource
 from protclip_jax import checkpoints
 from protclip_jax.inference import ProtCLIP
-from protclip_jax.retrieval import items as items_
+from protclip_jax.retrieval import item_table
 from protclip_jax.retrieval.index_folder import Index, open_index, refuse_other_model
 from protclip_jax.retrieval.nearest import unit_rows
 from protclip_jax.retrieval.query import Query, protein_query
@@ -134,7 +134,7 @@ class SearchEngine:
         answers = []
         for scores, rows, mean, sd in zip(found.scores, found.rows, means, sds, strict=True):
             # One by one: Arrow's `take` would put all the parts of an index together first.
-            items = [items_.item_at(shown, row) for row in rows.tolist() if row >= 0]
+            items = [item_table.item_at(shown, row) for row in rows.tolist() if row >= 0]
             hits = [
                 Hit(rank, int(row), cosine=float(score), z=float((score - mean) / sd), **({"length": None} | item))
                 for rank, (row, score, item) in enumerate(zip(rows, scores, items, strict=False), 1)
@@ -175,10 +175,10 @@ def embed_labels(model: ProtCLIP, path: Path) -> Index:
     prompts = model.encode_texts([prompt for label in labels for prompt in label.prompts])
     ends = np.cumsum([len(label.prompts) for label in labels])
     vectors = VectorParts([np.stack([_averaged(some) for some in np.split(prompts, ends[:-1])])])
-    rows = [items_.label_item(label.id, name=label.name, source=path.name, prompts=label.prompts) for label in labels]
-    items = pyarrow.Table.from_batches([items_.record_batch(rows, items_.SCHEMAS["label"])])
+    rows = [item_table.label_item(label.id, name=label.name, source=path.name, prompts=label.prompts) for label in labels]
+    items = pyarrow.Table.from_batches([item_table.record_batch(rows, item_table.SCHEMAS["label"])])
     manifest = {"modality": "label", "checkpoint": model.fingerprint, "count": len(labels), "step": None}
-    return Index(path, manifest, vectors, items, vectors.take(background_rows(items_.id_hashes(items))), None)
+    return Index(path, manifest, vectors, items, vectors.take(background_rows(item_table.id_hashes(items))), None)
 
 
 def _averaged(prompts: Float32[np.ndarray, "n d"]) -> Float32[np.ndarray, " d"]:

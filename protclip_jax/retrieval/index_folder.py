@@ -26,13 +26,13 @@ from jaxtyping import Float32
 from data_pipelines.errors import UserError
 from data_pipelines.json_object import read_json
 from protclip_jax.embedding_files import replaced
-from protclip_jax.retrieval import items as items_
+from protclip_jax.retrieval import item_table
 from protclip_jax.retrieval.faiss_library import load_faiss
 from protclip_jax.retrieval.nearest import Neighbours, approximate_neighbours, exact_neighbours
 from protclip_jax.retrieval.vector_parts import VectorParts
 
 MANIFEST, FORMAT_VERSION = "manifest.json", 1
-MODALITIES = tuple(items_.SCHEMAS)
+MODALITIES = tuple(item_table.SCHEMAS)
 _FIX = "make it anew with `python -m protclip_jax.index`"
 _FIELDS = {
     "modality": str,
@@ -179,7 +179,7 @@ def open_vectors(path: Path) -> Float32[np.ndarray, "n d"]:
 def open_items(path: Path, modality: str) -> pyarrow.Table:
     """The items of a file that this program wrote, mapped; raises ValueError where the columns are others."""
     table = pyarrow.ipc.open_file(pyarrow.memory_map(str(path))).read_all()
-    if table.schema.remove_metadata() != items_.SCHEMAS[modality]:
+    if table.schema.remove_metadata() != item_table.SCHEMAS[modality]:
         raise ValueError(f"{path.name} has other columns than items of this kind")
     return table
 
@@ -203,7 +203,7 @@ class PartWriter:
 
     def __init__(self, folder: Path, *, generation: int, modality: str):
         self.folder, self.generation = folder, generation
-        self._schema = items_.SCHEMAS[modality]
+        self._schema = item_table.SCHEMAS[modality]
 
     def name(self, what: str) -> str:
         """The name of one of the files of this generation: `vectors-000003.npy`."""
@@ -226,9 +226,9 @@ class PartWriter:
                     filled += len(some)
                     waiting += rows
                     if len(waiting) >= ROWS_A_BATCH:
-                        writer.write_batch(items_.record_batch(waiting, self._schema))
+                        writer.write_batch(item_table.record_batch(waiting, self._schema))
                         waiting = []
-                writer.write_batch(items_.record_batch(waiting, self._schema))
+                writer.write_batch(item_table.record_batch(waiting, self._schema))
             if filled != count:
                 raise UserError(f"the input holds {filled} items that can be used, not {count}: it was changed; run again.")
             vectors.flush()

@@ -17,7 +17,7 @@ from data_pipelines.record_source import RecordSource
 from data_pipelines.survey import Survey
 from data_pipelines.unique_ids import UniqueIds
 from protclip_jax.embedding_files import load_part
-from protclip_jax.retrieval import items as items_
+from protclip_jax.retrieval import item_table
 from protclip_jax.retrieval.faiss_library import load_faiss
 from protclip_jax.retrieval.index_folder import Block, Index, PartWriter, open_items, open_vectors, publish
 from protclip_jax.retrieval.nearest import (
@@ -68,7 +68,7 @@ def _protein_rows(source: Source | RecordSource, survey: Survey) -> Iterator[dic
         if not item.fault:
             origin = item.record.source if item.record else source.path.name
             facts = {"name": item.name, "length": len(item.text), "source": origin, "sequence": item.text}
-            yield items_.protein_item(id, **facts, record=item.record)
+            yield item_table.protein_item(id, **facts, record=item.record)
 
 
 def label_addition(source: LabelSource, parts: Sequence[Path], *, width: int) -> Addition:
@@ -87,7 +87,7 @@ def label_addition(source: LabelSource, parts: Sequence[Path], *, width: int) ->
 
 
 def _label_row(label: Label, id: str, origin: str) -> dict:
-    return items_.label_item(id, name=label.name, source=origin, prompts=label.prompts)
+    return item_table.label_item(id, name=label.name, source=origin, prompts=label.prompts)
 
 
 def add(
@@ -115,7 +115,7 @@ def add(
     vectors = VectorParts([*(previous.vectors.parts if previous else ()), open_vectors(folder / part["vectors"])])
     tables = [*([previous.items] if previous else []), open_items(folder / part["items"], facts["modality"])]
     items = pyarrow.concat_tables(tables)
-    background = writer.write_array("background", vectors.take(background_rows(items_.id_hashes(items))))
+    background = writer.write_array("background", vectors.take(background_rows(item_table.id_hashes(items))))
     approximate = None
     if kind == "auto":
         stays = previous is not None and previous.kind == "approximate"
@@ -147,8 +147,8 @@ def tuning_queries(vectors: VectorParts, items: pyarrow.Table, encode_texts: Enc
     rows = sample_rows(len(vectors), ITEM_QUERIES)
     queries = {"items": TuningQueries(vectors.take(rows), rows)}
     if encode_texts is not None and "function" in items.column_names:
-        candidates = [items_.item_at(items, row) for row in sample_rows(len(items), 4 * TEXT_QUERIES, seed=2).tolist()]
-        described = [items_.item_biotext(item) for item in candidates if len(items_.property_contents(item)) > 1]
+        candidates = [item_table.item_at(items, row) for row in sample_rows(len(items), 4 * TEXT_QUERIES, seed=2).tolist()]
+        described = [item_table.item_biotext(item) for item in candidates if len(item_table.property_contents(item)) > 1]
         if described:
             queries["texts"] = TuningQueries(encode_texts(described[:TEXT_QUERIES]), None)
     return queries

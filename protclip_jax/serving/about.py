@@ -3,7 +3,7 @@
 import numpy as np
 
 from data_pipelines.record import PREFIXES
-from protclip_jax.retrieval import items as items_
+from protclip_jax.retrieval import item_table
 from protclip_jax.retrieval.engine import SearchEngine
 from protclip_jax.retrieval.index_folder import Index
 from protclip_jax.retrieval.scores import DEFINITION
@@ -28,8 +28,8 @@ def describe_engine(engine: SearchEngine, limits: Limits, title: str) -> dict:
 def examples(index: Index) -> list[dict[str, str]]:
     """Questions to try, from what the index knows of some of its proteins."""
     rows = np.linspace(0, len(index) - 1, min(len(index), 50)).astype(int).tolist()
-    items = sorted((items_.item_at(index.items, row) for row in rows), key=lambda item: len(item["name"] or ""))
-    described = [item for item in items if items_.property_contents(item)]
+    items = sorted((item_table.item_at(index.items, row) for row in rows), key=lambda item: len(item["name"] or ""))
+    described = [item for item in items if item_table.property_contents(item)]
     tried = [{"label": item["name"], "query": item["name"]} for item in described[: 1 if described else 0]]
     located = [item for item in described if 0 < len(item["location"]) <= 60]
     tried += [{"label": item["location"], "query": f"{PREFIXES['location']}: {item['location']}"} for item in located[-1:]]

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from data_pipelines.errors import UserError
 from data_pipelines.features import feature_property
 from data_pipelines.record import Feature
-from protclip_jax.retrieval import items as items_
+from protclip_jax.retrieval import item_table
 from protclip_jax.retrieval.engine import Answer, Hit, SearchEngine
 from protclip_jax.serving.about import describe_engine
 from protclip_jax.serving.batching import Batcher, Busy
@@ -132,11 +132,11 @@ async def _left(request: Request) -> None:
 def _protein(item: Mapping, links: str | None) -> dict:
     features = [feature | {"property": feature_property(Feature(**feature))} for feature in item["features"] or ()]
     shown = {key: item[key] for key in ("id", "name", "length", "source", "sequence")}
-    return shown | {"properties": items_.property_contents(item), "features": features, "link": _link(item["id"], links)}
+    return shown | {"properties": item_table.property_contents(item), "features": features, "link": _link(item["id"], links)}
 
 
 def _link(id: str, links: str | None) -> str | None:
-    accession = items_.uniprot_accession(id)
+    accession = item_table.uniprot_accession(id)
     return links.format(accession=accession) if links and accession else None
 
 

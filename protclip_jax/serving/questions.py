@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from data_pipelines.protein_input import clean_protein
 from data_pipelines.record import PREFIXES, PROPERTIES
-from protclip_jax.retrieval import items as items_
+from protclip_jax.retrieval import item_table
 from protclip_jax.retrieval.engine import TOP, SearchEngine
 from protclip_jax.retrieval.query import Query, phrased, protein_query, understand
 from protclip_jax.serving.limits import Limits
@@ -122,7 +122,7 @@ def read_tracks(asked: TracksRequest, engine: SearchEngine, limits: Limits) -> t
 def find_protein(engine: SearchEngine, id: str) -> dict:
     """The item of the index of that id; raises Mistake where there is none."""
     _check_unicode(id)
-    row = None if engine.proteins is None else items_.row_of(engine.proteins.items, id)
+    row = None if engine.proteins is None else item_table.row_of(engine.proteins.items, id)
     if row is None:
         raise Mistake(f"The index holds no protein {id[:100]}.", status=404)
-    return items_.item_at(engine.proteins.items, row)
+    return item_table.item_at(engine.proteins.items, row)

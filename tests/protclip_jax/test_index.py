@@ -12,7 +12,7 @@ from data_pipelines.record import biotext
 from protclip_jax import ProtCLIP, embed, index
 from protclip_jax.retrieval import index_folder, indexing, nearest
 from protclip_jax.retrieval.index_folder import open_index
-from protclip_jax.retrieval.items import item_at, item_biotext, row_of, uniprot_accession
+from protclip_jax.retrieval.item_table import item_at, item_biotext, row_of, uniprot_accession
 from protclip_jax.retrieval.nearest import unit_rows
 from tests.protclip_jax import searching, tiny
 
@@ -166,7 +166,7 @@ def approximate(tmp_path_factory):
     facts = {"modality": "protein", "checkpoint": "f" * 64, "step": None, "encoding": {}}
     previous = None
     for rows in (np.arange(6_000), np.arange(6_000, 7_000)):
-        blocks = ((vectors[some], [indexing.items_.protein_item(f"p{row}", source="x") for row in some]) for some in [rows])
+        blocks = ((vectors[some], [indexing.item_table.protein_item(f"p{row}", source="x") for row in some]) for some in [rows])
         addition = indexing.Addition(len(rows), 16, blocks)
         options = {"kind": "approximate", "target": 0.9, "encode_texts": None, "tell": lambda *lines: None}
         indexing.add(folder, addition, previous=previous, facts=facts, **options)

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import os
+import threading
 
 import numpy as np
 import pytest
@@ -122,6 +124,17 @@ def test_many_questions_of_a_file_are_answered_in_its_order(folder, records, tmp
     output = tmp_path / "answers.tsv"
     assert ask(folder, "--index", folder / "i", "--input", lines, "--top", 3, "--output", output) == 0
     assert [row["query"] for row in rows_of(output.read_text())] == ["1"] * 3 + ["2"] * 3
+
+
+def test_questions_are_read_from_a_pipe(folder, records, tmp_path, capsys):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    text = f">one\n{records[3].sequence}\n"
+    writer = threading.Thread(target=pipe.write_text, args=(text,))
+    writer.start()
+    assert ask(folder, "--index", folder / "i", "--input", pipe, "--top", 1, "--output", "-") == 0
+    writer.join()
+    assert [row["id"] for row in rows_of(capsys.readouterr().out)] == [records[3].accession]
 
 
 def test_the_table_shows_names_as_they_are(folder, capsys):

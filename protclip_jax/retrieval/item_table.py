@@ -44,7 +44,13 @@ def protein_item(
     id: str, *, name: str = "", length: int = 0, source: str, sequence: str = "", record: Record | None = None
 ) -> dict:
     """The row of a protein; a record adds its properties and features."""
-    item = {"id": id, "name": strip_evidence(record.name) if record else name, "length": length, "source": source, "sequence": sequence}
+    item = {
+        "id": id,
+        "name": strip_evidence(record.name) if record else name,
+        "length": length,
+        "source": source,
+        "sequence": sequence,
+    }
     texts = {key: strip_evidence(getattr(record, key)) if record else "" for key in ("function", "location", "similarity")}
     features = [{"type": f.type, "start": f.start, "end": f.end, "note": f.note} for f in record.features] if record else []
     return item | texts | {"features": features}
