@@ -14,7 +14,7 @@ venv: $(VENV)/.installed
 
 $(VENV)/.installed: requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[serve]'
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
@@ -33,6 +33,11 @@ demo: $(SAMPLE)/vocab.txt
 	$(BIN)/python train.py --config configs/quickstart.py --workdir $(RUN) \
 		--config.data.dir=$(SAMPLE)/protanno --config.tokenizer.text=$(SAMPLE)/vocab.txt
 	$(BIN)/python -m eval --checkpoint $(RUN) --benchmarks all --output $(RUN)
+	rm -rf $(RUN)/index
+	$(BIN)/python -m protclip_jax.index --checkpoint $(RUN) --input $(SAMPLE)/protanno --output $(RUN)/index
+	@echo
+	@echo "Ask it in a browser, at http://127.0.0.1:8000/:"
+	@echo "  $(BIN)/python -m protclip_jax.serve --checkpoint $(RUN) --index $(RUN)/index --links none"
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -12,6 +12,7 @@ from data_pipelines.readers.fasta import read_fasta
 from data_pipelines.readers.item import Item
 from data_pipelines.readers.table import read_table
 from data_pipelines.readers.text_lines import read_text_lines
+from data_pipelines.record import Record
 
 FORMATS = ("fasta", "csv", "tsv", "lines")
 SUFFIXES = {
@@ -37,6 +38,10 @@ class Prepared(NamedTuple):
     """How many characters were changed, by kind."""
     nameless: bool
     """Whether the input gives no id."""
+    name: str = ""
+    """What the input calls it beside the id."""
+    record: Record | None = None
+    """All that is known of a protein, where the input is of UniProt entries."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,7 +79,8 @@ class Source:
                     cleaned = clean(item.text)
                 except ValueError as error:
                     fault = str(error)
-            yield Prepared(item.id or f"{noun}_{ordinal}", cleaned.sequence, item.line, fault, cleaned.changes, not item.id)
+            id = item.id or f"{noun}_{ordinal}"
+            yield Prepared(id, cleaned.sequence, item.line, fault, cleaned.changes, not item.id, item.name)
 
 
 def clean_text(text: str) -> Cleaned:

@@ -34,7 +34,7 @@ from protclip_jax.models.protclip import ProtCLIPModel, residue_mask
 from protclip_jax.objectives.info_nce import MAX_SCALE
 from protclip_jax.objectives.segment_alignment import dynamic_segment_weights
 from protclip_jax.objectives.segment_reconstruction import biotext_slot_ids
-from protclip_jax.packed_calls import SLOTS, Place, run_packed
+from protclip_jax.packed_calls import MIN_ROW_TOKENS, SLOTS, Place, run_packed
 from protclip_jax.windows import DEFAULT_WINDOWS, Windows, piece_weights
 
 REPRESENTATIONS = ("projected", "mean", "residues")
@@ -191,8 +191,10 @@ class ProtCLIP:
         """
         return self.segments_batch([sequence], [properties])[0]
 
-    def segments_batch(self, sequences: Sequence[str], properties: Sequence[Mapping[str, str]]) -> list[np.ndarray]:
-        """`segments` of many proteins.
+    def segments_batch(
+        self, sequences: Sequence[str], properties: Sequence[Mapping[str, str]], *, row_tokens: int = MIN_ROW_TOKENS
+    ) -> list[np.ndarray]:
+        """`segments` of many proteins, in rows of at least `row_tokens` tokens (`run_packed`).
 
         Raises:
           UserError: a property has an unknown name or an empty text.
@@ -205,7 +207,7 @@ class ProtCLIP:
         examples = [self._example(*pair) for pair in zip(self._clean(sequences), properties, strict=True)]
         call = functools.partial(_segment_weights, theta=self.config["pda"]["theta"])
         weights = [np.zeros(0, np.float32)] * len(examples)
-        for place, values in self._run(call, examples):
+        for place, values in self._run(call, examples, row_tokens=row_tokens):
             rows = [PROPERTIES.index(name) for name in properties[place.index]]
             weights[place.index] = values[place.row, place.slot][rows, place.tokens][:, 1:-1]
         return weights

@@ -37,6 +37,7 @@ def run_packed(
     mesh: Mesh,
     weights: Sequence[np.ndarray] | None = None,
     batch_tokens: int | None = None,
+    row_tokens: int = MIN_ROW_TOKENS,
 ) -> Iterator[tuple[Place, object]]:
     """`function(batch, token weights [R, Lp])` on packed examples: the place of each, and the outputs of its call in NumPy.
 
@@ -44,6 +45,7 @@ def run_packed(
       function: its arguments are divided by rows over the mesh; its outputs have the rows in front and lie on every device.
       weights: float32 [protein tokens] of each example; without them the function gets zeros.
       batch_tokens: tokens of one call at most, unless one row on each device has more.
+      row_tokens: of a row at least, a power of two: longer rows mean fewer shapes to compile, and more padding.
 
     Examples come in the order of the rows, not their own. The next call is under way while one's results are read.
     """
@@ -55,7 +57,8 @@ def run_packed(
     for indices in of_class.values():
         some = [examples[index] for index in indices]
         some_weights = [weights[index] for index in indices] if weights is not None else None
-        for place, outputs in _run_one_shape(function, some, some_weights, mesh, batch_tokens or default_batch_tokens()):
+        tokens = batch_tokens or default_batch_tokens()
+        for place, outputs in _run_one_shape(function, some, some_weights, mesh, tokens, row_tokens):
             yield place._replace(index=indices[place.index]), outputs
 
 
@@ -65,10 +68,16 @@ def default_batch_tokens() -> int:
 
 
 def _run_one_shape(
-    function: Callable, examples: Sequence[Example], weights: Sequence[np.ndarray] | None, mesh: Mesh, batch_tokens: int
+    function: Callable,
+    examples: Sequence[Example],
+    weights: Sequence[np.ndarray] | None,
+    mesh: Mesh,
+    batch_tokens: int,
+    min_row_tokens: int,
 ) -> Iterator[tuple[Place, object]]:
     lengths = np.array([(example.protein_length, example.text_length) for example in examples])
-    row_tokens = [_row_length(longest, total) for longest, total in zip(lengths.max(0), lengths.sum(0), strict=True)]
+    totals = zip(lengths.max(0), lengths.sum(0), strict=True)
+    row_tokens = [_row_length(longest, total, min_row_tokens) for longest, total in totals]
     shape = {"slots": SLOTS, "protein_tokens": row_tokens[0], "text_tokens": row_tokens[1]}
     packed = pack_all(examples, **shape)
     # A single query takes a row on each device, everything else whole groups of rows.
@@ -84,14 +93,14 @@ def _run_one_shape(
     yield from _fetched(*under_way)
 
 
-def _row_length(longest: int, total: int) -> int:
+def _row_length(longest: int, total: int, at_least: int) -> int:
     """A packed row's tokens: a power of two that holds the longest; 0 where there is nothing.
 
-    At least MIN_ROW_TOKENS, and BULK_ROW_TOKENS where all tokens together fill that: few shapes serve all inputs.
+    Not below `at_least`, and BULK_ROW_TOKENS where all tokens together fill that: few shapes serve all inputs.
     """
     if not longest:
         return 0
-    return max(MIN_ROW_TOKENS, _power_of_two(longest), min(BULK_ROW_TOKENS, _power_of_two(total)))
+    return max(at_least, _power_of_two(longest), min(BULK_ROW_TOKENS, _power_of_two(total)))
 
 
 def _power_of_two(number: int) -> int:

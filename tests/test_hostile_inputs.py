@@ -13,7 +13,7 @@ from data_pipelines.text_tokenizer import TextTokenizer
 from eval import __main__ as eval_command
 from eval.report import write_report
 from eval.training import training_figures
-from protclip_jax import embed, explain, metrics, mixture, workdir
+from protclip_jax import embed, explain, index, metrics, mixture, search, workdir
 from protclip_jax.convert import __main__ as convert_command
 from protclip_jax.inference import ProtCLIP
 from protclip_jax.initialize import check_same_tower
@@ -44,9 +44,12 @@ def refused(capsys, main, *arguments) -> str:
 
 def commands(folder, tmp_path):
     """Each command that reads a checkpoint, with its arguments."""
-    (tmp_path / "x.fasta").write_text(">a\nMKTAYIAK\n")
+    fasta = tmp_path / "x.fasta"
+    fasta.write_text(">a\nMKTAYIAK\n")
     return {
-        "embed": (embed.main, "--checkpoint", folder, "--input", tmp_path / "x.fasta", "--output", tmp_path / "o.h5"),
+        "embed": (embed.main, "--checkpoint", folder, "--input", fasta, "--output", tmp_path / "o.h5"),
+        "index": (index.main, "--checkpoint", folder, "--input", fasta, "--output", tmp_path / "i"),
+        "search": (search.main, "--checkpoint", folder, "--labels", tmp_path / "l.tsv", "--text", "x"),
         "explain": (explain.main, "--checkpoint", folder, "--sequence", "MKT", "--name", "X", "--output", tmp_path / "o.png"),
         "eval": (eval_command.main, "--checkpoint", folder, "--data_dir", tmp_path),
         "params": (convert_command.main, "params", "--checkpoint", folder, "--output", tmp_path / "p"),
@@ -65,7 +68,7 @@ CONFIGS = {
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
-@pytest.mark.parametrize("command", ["embed", "explain", "eval", "params", "to_hf"])
+@pytest.mark.parametrize("command", ["embed", "index", "search", "explain", "eval", "params", "to_hf"])
 def test_every_command_refuses_a_wrong_config(copied, tmp_path, capsys, command, kind):
     edit_json(copied / "config.json", CONFIGS[kind])
     before = sorted(tmp_path.rglob("*"))

@@ -18,3 +18,5 @@ class Item(NamedTuple):
     """1-based, where it begins."""
     fault: str = ""
     """Why it cannot be used, '' for one that can."""
+    name: str = ""
+    """What the input calls it beside the id, as the rest of a FASTA header; '' where there is nothing."""

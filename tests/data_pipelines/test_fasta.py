@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from data_pipelines.errors import UserError
-from data_pipelines.readers.fasta import read_fasta
+from data_pipelines.readers.fasta import MAX_NAME, read_fasta
 from data_pipelines.readers.item import MAX_LETTERS, TOO_LONG, Item
 
 
@@ -19,7 +19,7 @@ def read(tmp_path, content, name="x.fasta"):
 
 def test_the_id_is_the_first_word_and_lines_are_joined(tmp_path):
     records = read(tmp_path, ">sp|P1|X first one\nMKV\nLL\n>b\tc\nAC\n")
-    assert records == [Item("sp|P1|X", "MKVLL", 1), Item("b", "AC", 4)]
+    assert records == [Item("sp|P1|X", "MKVLL", 1, name="first one"), Item("b", "AC", 4, name="c")]
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
@@ -39,7 +39,8 @@ def test_missing_ids_and_sequences_are_kept_for_the_caller_to_judge(tmp_path):
 
 
 def test_the_description_may_hold_anything(tmp_path):
-    assert read(tmp_path, b">a caf\xe9 \x01\nMK\n") == [Item("a", "MK", 1)]
+    assert read(tmp_path, b">a caf\xe9 \x01\nMK\n") == [Item("a", "MK", 1, name="caf\ufffd \x01")]
+    assert len(read(tmp_path, b">a " + b"x" * 5000 + b"\nMK\n")[0].name) == MAX_NAME
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,68 @@
+"""The ENZYME nomenclature database of ExPASy (`enzyme.dat`): EC numbers and their names, one entry at a time."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from data_pipelines.errors import UserError
+from data_pipelines.readers.files import open_bytes
+from data_pipelines.readers.numbered_lines import decoded, numbered_lines
+
+_NUMBER = re.compile(r"[1-7](\.(\d+|-)){2}\.(n?\d+|-)")
+_GONE = re.compile(r"(Transferred|Deleted) entry")
+
+
+class Enzyme(NamedTuple):
+    """An entry: its EC number, the accepted name, the alternative ones, and the reactions it catalyses."""
+
+    number: str
+    name: str
+    alternatives: list[str]
+    reaction: str
+    line: int
+    """1-based, where it begins."""
+
+    @property
+    def withdrawn(self) -> bool:
+        """Whether the number was deleted, or transferred to another."""
+        return bool(_GONE.match(self.name))
+
+
+def read_enzymes(path: Path) -> Iterator[Enzyme]:
+    """The entries of `enzyme.dat`, plain or gzip, in its order.
+
+    Raises:
+      UserError: the file is unreadable, is no UTF-8 text, or has no entry with an EC number.
+    """
+    lines: dict[str, list[str]] = {}
+    start, found = 0, False
+    with open_bytes(path) as content:
+        for number, line in numbered_lines(content, path):
+            code, text = decoded(line[:2], number, path), decoded(line[5:], number, path).strip()
+            # An entry whose `//` is missing ends where the next one begins.
+            if code in ("ID", "//") and "ID" in lines:
+                found = True
+                yield _enzyme(lines, start)
+                lines = {}
+            if code == "ID" and _NUMBER.fullmatch(text):
+                lines, start = {"ID": [text]}, number
+            elif "ID" in lines:
+                lines.setdefault(code, []).append(text)
+    if "ID" in lines:
+        yield _enzyme(lines, start)
+    elif not found:
+        raise UserError(f"{path} is no enzyme.dat: it holds no entry with an EC number in its ID line.")
+
+
+def _enzyme(lines: dict[str, list[str]], start: int) -> Enzyme:
+    alternatives = [name.rstrip(".") for name in lines.get("AN", [])]
+    return Enzyme(lines["ID"][0], _joined(lines.get("DE", [])).rstrip("."), alternatives, _joined(lines.get("CA", [])), start)
+
+
+def _joined(lines: list[str]) -> str:
+    """Wrapped lines as one; a word that is broken behind a hyphen goes on without a blank."""
+    text = ""
+    for line in lines:
+        text += line if not text or text.endswith("-") else f" {line}"
+    return text

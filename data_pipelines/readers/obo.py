@@ -1,0 +1,69 @@
+"""Ontologies in OBO format, such as the Gene Ontology's `go.obo`: their terms, one at a time."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from data_pipelines.errors import UserError
+from data_pipelines.readers.files import open_bytes
+from data_pipelines.readers.numbered_lines import decoded, numbered_lines
+
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_ESCAPE = re.compile(r"\\(.)")
+
+
+class Term(NamedTuple):
+    """A `[Term]` stanza. What it does not say is ''."""
+
+    id: str
+    name: str
+    namespace: str
+    definition: str
+    obsolete: bool
+    line: int
+    """1-based, where it begins."""
+
+
+def read_obo(path: Path) -> Iterator[Term]:
+    """The terms of an OBO file, plain or gzip, in its order; other stanzas are passed over.
+
+    Raises:
+      UserError: the file is unreadable, is no UTF-8 text, or has no term.
+    """
+    default_namespace, tags, start, found = "", None, 0, False
+    with open_bytes(path) as content:
+        for number, line in numbered_lines(content, path):
+            text = decoded(line, number, path).strip()
+            if text.startswith("["):
+                if tags is not None:
+                    yield _term(tags, default_namespace, start)
+                tags, start = ({} if text == "[Term]" else None), number
+                found = found or tags is not None
+            elif ":" in text:
+                tag, _, value = text.partition(":")
+                if tag == "default-namespace" and not found:
+                    default_namespace = value.strip()
+                if tags is not None:
+                    tags.setdefault(tag, value.strip())
+    if not found:
+        raise UserError(f"{path} holds no OBO term: no line is [Term].")
+    if tags is not None:
+        yield _term(tags, default_namespace, start)
+
+
+def _term(tags: dict[str, str], default_namespace: str, line: int) -> Term:
+    quoted = _QUOTED.match(tags.get("def", ""))
+    return Term(
+        id=_words(tags.get("id", "")),
+        name=_words(tags.get("name", "")),
+        namespace=_words(tags.get("namespace", default_namespace)),
+        definition=_ESCAPE.sub(r"\1", quoted[1]) if quoted else "",
+        obsolete=tags.get("is_obsolete", "").startswith("true"),
+        line=line,
+    )
+
+
+def _words(value: str) -> str:
+    """A tag's value without the comment behind ` ! `."""
+    return value.partition(" ! ")[0].strip()

@@ -1,0 +1,5 @@
+"""Search: indexes of embeddings on disk, and the engine that answers questions from them."""
+
+from protclip_jax.retrieval.engine import Answer, Hit, SearchEngine
+
+__all__ = ["Answer", "Hit", "SearchEngine"]

@@ -1,0 +1,112 @@
+"""Embedding files of `python -m protclip_jax.embed` as the input of an index."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+
+from data_pipelines.errors import UserError
+from protclip_jax.retrieval.index_folder import Block
+from protclip_jax.retrieval.item_table import protein_item
+from protclip_jax.retrieval.nearest import unit_rows
+
+ROWS_AT_ONCE = 1 << 14
+SUFFIXES = (".h5", ".hdf5", ".parquet")
+_FACTS = ("checkpoint", "kind", "modality", "dtype", "long_proteins", "max_residues", "overlap")
+
+
+class EmbeddingInput(NamedTuple):
+    """An embedding file: what it tells of itself, and how much it holds."""
+
+    path: Path
+    facts: dict[str, str]
+    ids: list[str]
+    width: int
+
+    @property
+    def encoding(self) -> dict[str, str | int]:
+        """How the proteins were read, as an index keeps it."""
+        facts = self.facts
+        return {
+            "dtype": facts["dtype"],
+            "long_proteins": facts["long_proteins"],
+            "max_residues": int(facts["max_residues"]),
+            "overlap": int(facts["overlap"]),
+        }
+
+    def blocks(self) -> Iterator[Block]:
+        """All vectors, scaled to norm 1, with their items; proteins have no sequence and in HDF5 no length."""
+        read = _parquet_blocks if self.path.suffix == ".parquet" else _h5_blocks
+        with _told_damage(self.path):
+            for ids, lengths, vectors in read(self.path):
+                named = zip(ids, lengths, strict=True)
+                yield unit_rows(vectors), [protein_item(id, length=length, source=self.path.name) for id, length in named]
+
+
+def open_embeddings(path: Path) -> EmbeddingInput:
+    """An embedding file of proteins in the space shared with text.
+
+    Raises:
+      UserError: the file is damaged, or holds other embeddings.
+    """
+    read = _parquet_facts if path.suffix == ".parquet" else _h5_facts
+    with _told_damage(path):
+        facts, ids, width = read(path)
+    if missing := [name for name in _FACTS if name not in facts]:
+        raise UserError(f"{path} does not say its {', '.join(missing)}; give a file of `python -m protclip_jax.embed`.")
+    if facts["modality"] != "protein" or facts["kind"] != "projected":
+        raise UserError(
+            f"{path} holds {facts['kind']} embeddings of {facts['modality']}s; only projected ones of proteins serve: "
+            "make them with `python -m protclip_jax.embed --include projected`."
+        )
+    if not ids:
+        raise UserError(f"{path} holds no embedding.")
+    return EmbeddingInput(path, facts, ids, width)
+
+
+@contextlib.contextmanager
+def _told_damage(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError, pyarrow.ArrowException) as error:
+        raise UserError(f"{path} is no sound embedding file ({error}); make it anew.") from error
+
+
+def _parquet_facts(path: Path) -> tuple[dict[str, str], list[str], int]:
+    with pyarrow.parquet.ParquetFile(path) as file:
+        metadata = file.schema_arrow.metadata or {}
+        facts = {key.decode(): value.decode() for key, value in metadata.items() if key != b"ARROW:schema"}
+        return facts, file.read(columns=["id"])["id"].to_pylist(), int(facts["width"])
+
+
+def _parquet_blocks(path: Path) -> Iterator[tuple[list[str], list[int], np.ndarray]]:
+    with pyarrow.parquet.ParquetFile(path) as file:
+        width = int(file.schema_arrow.metadata[b"width"])
+        for batch in file.iter_batches(ROWS_AT_ONCE):
+            vectors = batch["embedding"].flatten().to_numpy(zero_copy_only=False).reshape(len(batch), width)
+            yield batch["id"].to_pylist(), batch["length"].to_pylist(), vectors
+
+
+def _h5_facts(path: Path) -> tuple[Mapping, list[str], int]:
+    with h5py.File(path, "r") as file:
+        facts = {name: str(value) for name, value in file.attrs.items()}
+        names = list(file)
+        return facts, [_h5_id(file, name) for name in names], file[names[0]].shape[0] if names else 0
+
+
+def _h5_id(file: h5py.File, name: str) -> str:
+    return str(file[name].attrs.get("original_id", name))
+
+
+def _h5_blocks(path: Path) -> Iterator[tuple[list[str], list[int], np.ndarray]]:
+    with h5py.File(path, "r") as file:
+        names = list(file)
+        for start in range(0, len(names), ROWS_AT_ONCE):
+            some = names[start : start + ROWS_AT_ONCE]
+            vectors = np.stack([file[name][...] for name in some])
+            yield [_h5_id(file, name) for name in some], [0] * len(some), vectors

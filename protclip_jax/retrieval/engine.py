@@ -1,0 +1,212 @@
+"""`SearchEngine`: a model with an index of proteins and libraries of labels, which answers questions in either modality."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pyarrow
+from jaxtyping import Float32
+
+from data_pipelines.errors import UserError
+from data_pipelines.labels import LabelSource
+from protclip_jax import checkpoints
+from protclip_jax.inference import ProtCLIP
+from protclip_jax.retrieval import item_table
+from protclip_jax.retrieval.index_folder import Index, open_index, refuse_other_model
+from protclip_jax.retrieval.nearest import unit_rows
+from protclip_jax.retrieval.query import Query, protein_query
+from protclip_jax.retrieval.scores import background_rows, background_statistics
+from protclip_jax.retrieval.vector_parts import VectorParts
+from protclip_jax.windows import DEFAULT_WINDOWS, Windows
+
+TOP = 10
+SHOWN = ("id", "name", "source", "length")
+"""Columns of an item that a hit has."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Hit:
+    """An item that was found.
+
+    Attributes:
+      rank: from 1; among all items of an exact index, among the candidates of an approximate one.
+      row: the item's place in its index.
+      length: a protein's residues, 0 where the index does not know them; None for a label.
+      cosine: similarity of query and item, in [-1, 1].
+      z: standard deviations by which the cosine lies above the query's mean with the background (`scores.DEFINITION`).
+    """
+
+    rank: int
+    row: int
+    id: str
+    name: str
+    source: str
+    length: int | None
+    cosine: float
+    z: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Answer:
+    """The best hits of a query, and the background that their z is measured against: mean, sd and size."""
+
+    hits: list[Hit]
+    mean: float
+    sd: float
+    background: int
+
+
+class SearchEngine:
+    """A model and what it searches; `SearchEngine.load` opens all of it.
+
+    Attributes:
+      model: a `ProtCLIP`.
+      proteins: the index of proteins, None without one.
+      libraries: name → index of labels.
+    """
+
+    def __init__(self, model: ProtCLIP, proteins: Index | None, libraries: Mapping[str, Index]):
+        self.model, self.proteins, self.libraries = model, proteins, dict(libraries)
+
+    @classmethod
+    def load(
+        cls,
+        checkpoint: str | Path,
+        *,
+        index: str | Path | None = None,
+        labels: Sequence[str | Path] = (),
+        step: str | int | None = None,
+        dtype: str = "float32",
+    ) -> Self:
+        """Opens a checkpoint, an index of proteins, and libraries of labels: index folders, or files, which are embedded now.
+
+        Raises:
+          UserError: one of them cannot be read, or an index was made with other parameters than the checkpoint's.
+        """
+        step = checkpoints.resolve_step(Path(checkpoint), step)
+        # What is wrong with an index is told before the model takes its time to load.
+        proteins = _opened(Path(index), "protein") if index else None
+        folders = {_library_name(path): Path(path) for path in labels}
+        if len(folders) < len(labels):
+            raise UserError("two --labels have the same name; rename one of them.")
+        libraries = {name: _opened(path, "label") for name, path in folders.items() if path.is_dir()}
+        model = ProtCLIP.load(checkpoint, step=step, dtype=dtype)
+        for opened in [*([proteins] if proteins else []), *libraries.values()]:
+            refuse_other_model(opened.manifest, model.fingerprint, folder=opened.folder, step=step)
+        read = {name: libraries.get(name) or embed_labels(model, path) for name, path in folders.items()}
+        return cls(model, proteins, read)
+
+    @property
+    def windows(self) -> Windows:
+        """How long proteins are read: as those of the index were."""
+        if self.proteins is None:
+            return DEFAULT_WINDOWS
+        encoding = self.proteins.manifest["encoding"]
+        return Windows(encoding["long_proteins"], encoding["max_residues"], encoding["overlap"])
+
+    def cut(self, query: Query) -> int:
+        """How many of a text query's prompts are longer than the model reads."""
+        if query.kind != "text" or self.model.text_tokenizer is None:
+            return 0
+        limit = self.model.config["tokenizer"]["max_text_tokens"]
+        return sum(self.model.text_tokenizer.encode(text, max_tokens=limit + 1).size > limit for text in query.contents)
+
+    def embed(self, queries: Sequence[Query]) -> Float32[np.ndarray, "q d"]:
+        """Unit-norm embeddings of queries; prompts of a text are averaged and normalised, as `ProtCLIP.zero_shot` does."""
+        vectors = np.zeros((len(queries), self.model.config["model"]["projection_dim"]), np.float32)
+        of_kind = {kind: [i for i, query in enumerate(queries) if query.kind == kind] for kind in ("protein", "text")}
+        if chosen := of_kind["protein"]:
+            sequences = [queries[i].contents[0] for i in chosen]
+            vectors[chosen] = self.model.encode_proteins(sequences, windows=self.windows)
+        if chosen := of_kind["text"]:
+            prompts = self.model.encode_texts([text for i in chosen for text in queries[i].contents])
+            ends = np.cumsum([len(queries[i].contents) for i in chosen])
+            vectors[chosen] = [_averaged(some) for some in np.split(prompts, ends[:-1])]
+        return vectors
+
+    def find(self, index: Index, vectors: Float32[np.ndarray, "q d"], top: int = TOP) -> list[Answer]:
+        """The best items of an index for each embedded query."""
+        found = index.search(vectors, top)
+        means, sds = background_statistics(vectors, index.background)
+        shown = index.items.select([name for name in SHOWN if name in index.items.column_names])
+        answers = []
+        for scores, rows, mean, sd in zip(found.scores, found.rows, means, sds, strict=True):
+            # One by one: Arrow's `take` would put all the parts of an index together first.
+            items = [item_table.item_at(shown, row) for row in rows.tolist() if row >= 0]
+            hits = [
+                Hit(rank, int(row), cosine=float(score), z=float((score - mean) / sd), **({"length": None} | item))
+                for rank, (row, score, item) in enumerate(zip(rows, scores, items, strict=False), 1)
+            ]
+            answers.append(Answer(hits, float(mean), float(sd), len(index.background)))
+        return answers
+
+    def ask_texts(self, prompts: Sequence[str], *, top: int = TOP) -> list[Hit]:
+        """The proteins nearest to a text, or to the mean of several prompts for the same question."""
+        return self._ask(Query("text", "text", tuple(prompts)), self._protein_index(), top)
+
+    def ask_protein(self, sequence: str, *, top: int = TOP) -> list[Hit]:
+        """The proteins nearest to a protein; itself included where the index has it."""
+        return self._ask(_checked(sequence), self._protein_index(), top)
+
+    def describe(self, sequence: str, *, library: str | None = None, top: int = TOP) -> list[Hit]:
+        """The labels nearest to a protein, of the library of that name or the only one."""
+        if library is None and len(self.libraries) == 1:
+            library = next(iter(self.libraries))
+        if library not in self.libraries:
+            raise UserError(f"there is no library of labels {library or ''}; there are: {', '.join(self.libraries) or 'none'}.")
+        return self._ask(_checked(sequence), self.libraries[library], top)
+
+    def _ask(self, query: Query, index: Index, top: int) -> list[Hit]:
+        return self.find(index, self.embed([query]), top)[0].hits
+
+    def _protein_index(self) -> Index:
+        if self.proteins is None:
+            raise UserError("there is no index of proteins to search; give one, made with `python -m protclip_jax.index`.")
+        return self.proteins
+
+
+def embed_labels(model: ProtCLIP, path: Path) -> Index:
+    """An index of a file of labels in memory."""
+    labels = [label for label in LabelSource(path=path).labels() if label.prompts]
+    if not labels:
+        raise UserError(f"{path} holds no label that can be used.")
+    prompts = model.encode_texts([prompt for label in labels for prompt in label.prompts])
+    ends = np.cumsum([len(label.prompts) for label in labels])
+    vectors = VectorParts([np.stack([_averaged(some) for some in np.split(prompts, ends[:-1])])])
+    rows = [item_table.label_item(label.id, name=label.name, source=path.name, prompts=label.prompts) for label in labels]
+    items = pyarrow.Table.from_batches([item_table.record_batch(rows, item_table.SCHEMAS["label"])])
+    manifest = {"modality": "label", "checkpoint": model.fingerprint, "count": len(labels), "step": None}
+    return Index(path, manifest, vectors, items, vectors.take(background_rows(item_table.id_hashes(items))), None)
+
+
+def _averaged(prompts: Float32[np.ndarray, "n d"]) -> Float32[np.ndarray, " d"]:
+    """The normalised mean; a single prompt as it is, to the last bit."""
+    return prompts[0] if len(prompts) == 1 else unit_rows([prompts.mean(0)])[0]
+
+
+def _opened(folder: Path, modality: str) -> Index:
+    index = open_index(folder)
+    if index.manifest["modality"] != modality:
+        option = "--index" if index.manifest["modality"] == "protein" else "--labels"
+        raise UserError(f"{folder} is an index of {index.manifest['modality']}s; give it as {option}.")
+    return index
+
+
+def _library_name(path: str | Path) -> str:
+    """`enzyme` for `data/enzyme.dat.gz` and for the index folder `enzyme.labels`."""
+    name = Path(path).name.removesuffix(".gz")
+    return name.rpartition(".")[0] or name
+
+
+def _checked(sequence: str) -> Query:
+    try:
+        return protein_query("", sequence)[0]
+    except ValueError as error:
+        raise UserError(f"the sequence is no protein: {error}.") from error
+
+
+def as_dicts(hits: Iterable[Hit]) -> list[dict]:
+    """Hits for JSON, without what a label does not have."""
+    return [{key: value for key, value in dataclasses.asdict(hit).items() if value is not None} for hit in hits]

@@ -1,0 +1,271 @@
+"""An index on disk: a folder of vectors, items and a manifest, read through memory maps.
+
+    manifest.json          what the index is, which files belong to it, their sizes and SHA-256
+    vectors-K.npy          unit-norm float32 [n, d], a file for each time that items were added
+    items-K.arrow          their ids, names, …, in the same order
+    background-K.npy       the vectors that scores are measured against
+    approximate-K.faiss    IVF-PQ over all vectors, where there are many
+
+No file is ever changed. Adding items writes new files and then replaces the manifest: an index is the old or the new one
+whatever happens, and a program that has the old one open goes on with it. Every file is compared with its SHA-256 before it is
+read, as FAISS and Arrow trust what they map.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow
+from jaxtyping import Float32
+
+from data_pipelines.errors import UserError
+from data_pipelines.json_object import read_json
+from protclip_jax.embedding_files import replaced
+from protclip_jax.retrieval import item_table
+from protclip_jax.retrieval.faiss_library import load_faiss
+from protclip_jax.retrieval.nearest import Neighbours, approximate_neighbours, exact_neighbours
+from protclip_jax.retrieval.vector_parts import VectorParts
+
+MANIFEST, FORMAT_VERSION = "manifest.json", 1
+MODALITIES = tuple(item_table.SCHEMAS)
+_FIX = "make it anew with `python -m protclip_jax.index`"
+_FIELDS = {
+    "modality": str,
+    "checkpoint": str,
+    "metric": str,
+    "dimension": int,
+    "count": int,
+    "generation": int,
+    "encoding": dict,
+    "parts": list,
+    "background": str,
+    "files": dict,
+}
+
+ROWS_A_BATCH = 1 << 13
+"""Of the items' files at least: every batch costs a little whenever an item is read."""
+
+Block = tuple[Float32[np.ndarray, "m d"], list[Mapping]]
+"""Some vectors and the rows of their items."""
+
+
+class Index(NamedTuple):
+    """An open index.
+
+    Attributes:
+      manifest: as in `manifest.json`.
+      approximate: FAISS' index, None where search is exact.
+    """
+
+    folder: Path
+    manifest: dict
+    vectors: VectorParts
+    items: pyarrow.Table
+    background: Float32[np.ndarray, "b d"]
+    approximate: object | None
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    @property
+    def kind(self) -> str:
+        """`exact` or `approximate`."""
+        return "exact" if self.approximate is None else "approximate"
+
+    def search(self, queries: Float32[np.ndarray, "q d"], k: int) -> Neighbours:
+        """The k items nearest to each unit-norm query, best first."""
+        k = min(k, len(self))
+        if self.approximate is None:
+            return exact_neighbours(self.vectors, queries, k)
+        probes = self.manifest["approximate"]["probes"]
+        return approximate_neighbours(self.approximate, self.vectors, queries, k, probes=probes)
+
+
+def open_index(folder: Path) -> Index:
+    """Opens an index; its vectors stay on disk until they are read.
+
+    Raises:
+      UserError: the folder is no index, is of another format, or one of its files is missing, cut off or damaged.
+    """
+    manifest = read_manifest(folder)
+    for name, facts in manifest["files"].items():
+        _check(folder / name, facts)
+    try:
+        vectors = VectorParts([open_vectors(folder / part["vectors"]) for part in manifest["parts"]])
+        tables = [open_items(folder / part["items"], manifest["modality"]) for part in manifest["parts"]]
+        background = open_vectors(folder / manifest["background"])
+        approximate = _approximate(folder, manifest)
+        table = pyarrow.concat_tables(tables)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, pyarrow.ArrowException) as error:
+        raise UserError(f"the index {folder} cannot be read ({error}); {_FIX}.") from error
+    shape = (manifest["count"], manifest["dimension"])
+    if (len(vectors), vectors.width) != shape or len(table) != len(vectors) or background.shape[1] != shape[1]:
+        raise UserError(
+            f"the index {folder} is inconsistent: its files do not hold {shape[0]} items of width {shape[1]}; {_FIX}."
+        )
+    return Index(folder, manifest, vectors, table, background, approximate)
+
+
+def read_manifest(folder: Path) -> dict:
+    """The manifest of an index, its form checked.
+
+    Raises:
+      UserError: there is none, it is damaged, or of a newer format.
+    """
+    if not folder.is_dir():
+        raise UserError(f"there is no index {folder}; {_FIX}.")
+    manifest = read_json(folder / MANIFEST, fix=_FIX)
+    if manifest.get("format_version") != FORMAT_VERSION:
+        raise UserError(
+            f"{folder / MANIFEST} has format_version {manifest.get('format_version')!r}, not {FORMAT_VERSION} as it can be "
+            f"read here; {_FIX}."
+        )
+    wrong = [name for name, kind in _FIELDS.items() if type(manifest.get(name)) is not kind]
+    if not wrong:
+        wrong = [name for name in manifest["files"] if Path(name).name != name]
+        listed = {name for part in manifest["parts"] for name in (part.get("vectors"), part.get("items"))}
+        listed |= {manifest["background"]} | ({manifest["approximate"]["file"]} if manifest.get("approximate") else set())
+        wrong += [str(name) for name in listed - manifest["files"].keys()]
+    if wrong or manifest["modality"] not in MODALITIES or not manifest["parts"]:
+        raise UserError(f"{folder / MANIFEST} is damaged ({', '.join(wrong) or 'modality or parts'}); {_FIX}.")
+    return manifest
+
+
+def refuse_other_model(manifest: Mapping, fingerprint: str, *, folder: Path, step: int | None = None) -> None:
+    """Raises UserError where an index was made with other parameters than the model's."""
+    if manifest["checkpoint"] != fingerprint:
+        made = f" at step {manifest['step']}" if manifest.get("step") is not None else ""
+        asked = f" step {step}" if step is not None else ""
+        raise UserError(
+            f"the index {folder} was made with other parameters (SHA-256 {manifest['checkpoint'][:12]}…{made}) than this "
+            f"checkpoint's{asked} ({fingerprint[:12]}…): their vectors cannot be compared; give the checkpoint and --step of "
+            f"the index, or {_FIX}."
+        )
+
+
+def _check(path: Path, facts: Mapping) -> None:
+    """Raises UserError unless the file has the size and the SHA-256 of the manifest."""
+    try:
+        size = path.stat().st_size
+        if size != facts["bytes"]:
+            raise UserError(f"{path} has {size} bytes and should have {facts['bytes']}; copy the index again, or {_FIX}.")
+        if file_sha256(path) != facts["sha256"]:
+            raise UserError(f"{path} is damaged: its SHA-256 is not that of the manifest; copy the index again, or {_FIX}.")
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); copy the index again, or {_FIX}.") from error
+    except (KeyError, TypeError) as error:
+        raise UserError(f"the manifest of {path.parent} is damaged; {_FIX}.") from error
+
+
+def file_sha256(path: Path) -> str:
+    """In hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def open_vectors(path: Path) -> Float32[np.ndarray, "n d"]:
+    """The vectors of a file that this program wrote, mapped; raises ValueError for another array."""
+    vectors = np.load(path, mmap_mode="r", allow_pickle=False)
+    if vectors.dtype != np.float32 or vectors.ndim != 2 or not vectors.flags.c_contiguous or not len(vectors):
+        raise ValueError(f"{path.name} holds no rows of float32 vectors")
+    return vectors
+
+
+def open_items(path: Path, modality: str) -> pyarrow.Table:
+    """The items of a file that this program wrote, mapped; raises ValueError where the columns are others."""
+    table = pyarrow.ipc.open_file(pyarrow.memory_map(str(path))).read_all()
+    if table.schema.remove_metadata() != item_table.SCHEMAS[modality]:
+        raise ValueError(f"{path.name} has other columns than items of this kind")
+    return table
+
+
+def _approximate(folder: Path, manifest: Mapping):
+    if not (facts := manifest.get("approximate")):
+        return None
+    faiss = load_faiss()
+    index = faiss.read_index(str(folder / facts["file"]), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
+    if index.ntotal != manifest["count"] or not 1 <= facts["probes"] <= index.nlist:
+        raise ValueError(f"{facts['file']} holds {index.ntotal} vectors")
+    return index
+
+
+class PartWriter:
+    """Writes vectors and items of a new part as they come; whole or not at all.
+
+    Args:
+      generation: distinguishes the files of this part from those that are there.
+    """
+
+    def __init__(self, folder: Path, *, generation: int, modality: str):
+        self.folder, self.generation = folder, generation
+        self._schema = item_table.SCHEMAS[modality]
+
+    def name(self, what: str) -> str:
+        """The name of one of the files of this generation: `vectors-000003.npy`."""
+        suffix = {"items": "arrow", "approximate": "faiss"}.get(what, "npy")
+        return f"{what}-{self.generation:06}.{suffix}"
+
+    def write(self, blocks: Iterable[Block], *, count: int, width: int) -> dict:
+        """The manifest's entry for the part, with `count` vectors of a width, in constant memory."""
+        names = {what: self.name(what) for what in ("vectors", "items")}
+        with contextlib.ExitStack() as stack:
+            paths = {
+                what: stack.enter_context(replaced(self.folder / name, folder=self.folder)) for what, name in names.items()
+            }
+            vectors = np.lib.format.open_memmap(paths["vectors"], mode="w+", dtype=np.float32, shape=(count, width))
+            filled = 0
+            with pyarrow.OSFile(str(paths["items"]), "wb") as file, pyarrow.ipc.new_file(file, self._schema) as writer:
+                waiting: list[Mapping] = []
+                for some, rows in blocks:
+                    vectors[filled : filled + len(some)] = some
+                    filled += len(some)
+                    waiting += rows
+                    if len(waiting) >= ROWS_A_BATCH:
+                        writer.write_batch(item_table.record_batch(waiting, self._schema))
+                        waiting = []
+                writer.write_batch(item_table.record_batch(waiting, self._schema))
+            if filled != count:
+                raise UserError(f"the input holds {filled} items that can be used, not {count}: it was changed; run again.")
+            vectors.flush()
+        return names | {"count": count}
+
+    def write_array(self, what: str, array: np.ndarray) -> str:
+        """Writes a small array as .npy; returns its name."""
+        with replaced(self.folder / self.name(what), folder=self.folder) as partial, open(partial, "wb") as file:
+            np.save(file, array, allow_pickle=False)
+        return self.name(what)
+
+    def write_approximate(self, index) -> str:
+        """Writes a FAISS index; returns its name."""
+        with replaced(self.folder / self.name("approximate"), folder=self.folder) as partial:
+            load_faiss().write_index(index, str(partial))
+        return self.name("approximate")
+
+
+def publish(folder: Path, manifest: Mapping) -> None:
+    """Replaces the manifest, with the sizes and SHA-256 of all files it names; then removes files that nothing names."""
+    names = [part[what] for part in manifest["parts"] for what in ("vectors", "items")] + [manifest["background"]]
+    names += [manifest["approximate"]["file"]] if manifest["approximate"] else []
+    known = manifest.get("files", {})
+    files = {name: known.get(name) or _facts(folder / name) for name in names}
+    text = json.dumps({"format_version": FORMAT_VERSION, **manifest, "files": files}, indent=2, ensure_ascii=False)
+    with replaced(folder / MANIFEST, folder=folder) as partial:
+        partial.write_text(text + "\n", encoding="utf-8")
+    for path in unnamed_files(folder, names):
+        path.unlink()
+
+
+def _facts(path: Path) -> dict:
+    return {"bytes": os.path.getsize(path), "sha256": file_sha256(path)}
+
+
+def unnamed_files(folder: Path, names: Iterable[str]) -> Iterator[Path]:
+    """Files of an index's kinds that are not among the names, left by an earlier generation or a run that was killed."""
+    kept = set(names)
+    for what in ("vectors", "items", "approximate", "background"):
+        yield from (path for path in folder.glob(f"{what}-[0-9]*") if path.name not in kept)

@@ -1,0 +1,201 @@
+"""Making an index and adding to it: a new part, its background, and how all of it is searched."""
+
+import itertools
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow
+from jaxtyping import Float32
+
+from data_pipelines.hashing import hash64
+from data_pipelines.labels import Label, LabelSource
+from data_pipelines.model_input import Source
+from data_pipelines.record_source import RecordSource
+from data_pipelines.survey import Survey
+from data_pipelines.unique_ids import UniqueIds
+from protclip_jax.embedding_files import load_part
+from protclip_jax.retrieval import item_table
+from protclip_jax.retrieval.faiss_library import load_faiss
+from protclip_jax.retrieval.index_folder import Block, Index, PartWriter, open_items, open_vectors, publish
+from protclip_jax.retrieval.nearest import (
+    EXACT_UP_TO,
+    RECALL_AT,
+    RecallPoint,
+    TuningQueries,
+    add_rows,
+    build_approximate,
+    list_count,
+    recall_curve,
+    sample_rows,
+    unit_rows,
+)
+from protclip_jax.retrieval.scores import background_rows
+from protclip_jax.retrieval.vector_parts import VectorParts
+
+KINDS = ("auto", "exact", "approximate")
+ITEM_QUERIES, TEXT_QUERIES = 256, 128
+"""Items, and biotexts of items, that recall is measured with."""
+LABELS_AT_ONCE = 1024
+_MAX_GROWTH = 2
+"""Lists that would be right for the vectors of a grown index, over those it has: beyond, it is trained anew."""
+
+EncodeTexts = Callable[[Sequence[str]], Float32[np.ndarray, "n d"]]
+
+
+class Addition(NamedTuple):
+    """New items of an index: how many, of what width, and the blocks they come in."""
+
+    count: int
+    width: int
+    blocks: Iterator[Block]
+
+
+def protein_addition(source: Source | RecordSource, survey: Survey, parts: Sequence[Path], *, width: int) -> Addition:
+    """Proteins that `embed_parts` has embedded."""
+    rows = _protein_rows(source, survey)
+    loaded = (load_part(part, "projected") for part in parts)
+    blocks = ((part.vectors, list(itertools.islice(rows, len(part.ids)))) for part in loaded)
+    return Addition(survey.usable, width, blocks)
+
+
+def _protein_rows(source: Source | RecordSource, survey: Survey) -> Iterator[dict]:
+    names = UniqueIds(survey.id_hashes)
+    for item in source.prepared():
+        id = names.unique(item.id)
+        if not item.fault:
+            origin = item.record.source if item.record else source.path.name
+            facts = {"name": item.name, "length": len(item.text), "source": origin, "sequence": item.text}
+            yield item_table.protein_item(id, **facts, record=item.record)
+
+
+def label_addition(source: LabelSource, parts: Sequence[Path], *, width: int) -> Addition:
+    """Labels whose prompts `embed_parts` has embedded: the normalised mean of each label's prompts."""
+    labels = [label for label in source.labels() if label.prompts]
+    names = UniqueIds(np.array([hash64(label.id) for label in labels], np.uint64))
+    prompts = (vector for part in parts for vector in load_part(part, "projected").vectors)
+
+    def blocks() -> Iterator[Block]:
+        for start in range(0, len(labels), LABELS_AT_ONCE):
+            some = labels[start : start + LABELS_AT_ONCE]
+            means = unit_rows([np.mean(list(itertools.islice(prompts, len(label.prompts))), axis=0) for label in some])
+            yield means, [_label_row(label, names.unique(label.id), source.path.name) for label in some]
+
+    return Addition(len(labels), width, blocks())
+
+
+def _label_row(label: Label, id: str, origin: str) -> dict:
+    return item_table.label_item(id, name=label.name, source=origin, prompts=label.prompts)
+
+
+def add(
+    folder: Path,
+    addition: Addition,
+    *,
+    previous: Index | None,
+    facts: Mapping,
+    kind: str,
+    target: float,
+    encode_texts: EncodeTexts | None,
+    tell: Callable[[str], None],
+) -> dict:
+    """Writes the items into a folder as a new part of `previous`, or a new index; returns the manifest.
+
+    Args:
+      facts: `modality`, `checkpoint`, `step` and `encoding` of the manifest.
+      kind: one of `KINDS`; `auto` leaves an approximate index one.
+      target: recall@10 that an approximate index is to reach.
+      encode_texts: to measure recall with what is known of the items too; None where there is no model.
+    """
+    generation = previous.manifest["generation"] + 1 if previous else 0
+    writer = PartWriter(folder, generation=generation, modality=facts["modality"])
+    part = writer.write(addition.blocks, count=addition.count, width=addition.width)
+    vectors = VectorParts([*(previous.vectors.parts if previous else ()), open_vectors(folder / part["vectors"])])
+    tables = [*([previous.items] if previous else []), open_items(folder / part["items"], facts["modality"])]
+    items = pyarrow.concat_tables(tables)
+    background = writer.write_array("background", vectors.take(background_rows(item_table.id_hashes(items))))
+    approximate = None
+    if kind == "auto":
+        stays = previous is not None and previous.kind == "approximate"
+        kind = "approximate" if stays or len(vectors) > EXACT_UP_TO else "exact"
+    if kind == "approximate":
+        queries = tuning_queries(vectors, items, encode_texts)
+        approximate = _approximate(writer, vectors, previous, queries=queries, target=target, tell=tell)
+    manifest = {
+        **facts,
+        "metric": "cosine",
+        "dimension": vectors.width,
+        "count": len(vectors),
+        "kind": "approximate" if approximate else "exact",
+        "generation": generation,
+        "parts": [*(previous.manifest["parts"] if previous else ()), part],
+        "background": background,
+        "approximate": approximate,
+        "files": previous.manifest["files"] if previous else {},
+    }
+    publish(folder, manifest)
+    return manifest
+
+
+def tuning_queries(vectors: VectorParts, items: pyarrow.Table, encode_texts: EncodeTexts | None) -> dict[str, TuningQueries]:
+    """What recall is measured with: items without themselves, and biotexts of items that have some.
+
+    Texts lie elsewhere in the space than proteins, so that what suffices for the one may not for the other.
+    """
+    rows = sample_rows(len(vectors), ITEM_QUERIES)
+    queries = {"items": TuningQueries(vectors.take(rows), rows)}
+    if encode_texts is not None and "function" in items.column_names:
+        candidates = [item_table.item_at(items, row) for row in sample_rows(len(items), 4 * TEXT_QUERIES, seed=2).tolist()]
+        described = [item_table.item_biotext(item) for item in candidates if len(item_table.property_contents(item)) > 1]
+        if described:
+            queries["texts"] = TuningQueries(encode_texts(described[:TEXT_QUERIES]), None)
+    return queries
+
+
+def _approximate(
+    writer: PartWriter,
+    vectors: VectorParts,
+    previous: Index | None,
+    *,
+    queries: Mapping[str, TuningQueries],
+    target: float,
+    tell: Callable[[str], None],
+) -> dict:
+    """Builds the approximate index, or adds to the previous one, and finds how many lists to read."""
+    start = time.perf_counter()
+    index = _grown(previous, vectors) or build_approximate(vectors)
+    built = time.perf_counter()
+    tell(f"approximate: {index.nlist:,} lists, {index.pq.M} bytes a vector, in {built - start:.1f} s.")
+    curve = recall_curve(index, vectors, dict(queries), target=target)
+    tell(*(f"recall@{RECALL_AT} of {describe_point(point)}" for point in curve))
+    reached = curve[-1]
+    if min(reached.recall.values()) < target:
+        tell(f"warning: recall stays below {target:g} even when all lists are read; --kind exact finds everything.")
+    return {
+        "file": writer.write_approximate(index),
+        "lists": index.nlist,
+        "code_bytes": index.pq.M,
+        "probes": reached.probes,
+        "recall_at": RECALL_AT,
+        "recall": reached.recall,
+        "queries": {name: len(some.vectors) for name, some in queries.items()},
+        "curve": [{"probes": point.probes, "recall": point.recall} for point in curve],
+    }
+
+
+def describe_point(point: RecallPoint) -> str:
+    """`8 lists: 0.953 (items), 0.941 (texts)`."""
+    return f"{point.probes} lists: " + ", ".join(f"{value:.3f} ({name})" for name, value in point.recall.items())
+
+
+def _grown(previous: Index | None, vectors: VectorParts):
+    """The previous approximate index with the new vectors, in memory; None where one must be trained anew."""
+    if previous is None or previous.approximate is None:
+        return None
+    if list_count(len(vectors)) > _MAX_GROWTH * previous.approximate.nlist:
+        return None
+    index = load_faiss().read_index(str(previous.folder / previous.manifest["approximate"]["file"]))
+    add_rows(index, vectors)
+    return index

@@ -1,0 +1,78 @@
+"""What the model is asked to compute for requests, many at a time."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float32
+
+from protclip_jax.packed_calls import BULK_ROW_TOKENS
+from protclip_jax.retrieval.engine import Answer, SearchEngine
+from protclip_jax.retrieval.query import Query
+
+PROTEINS = ""
+"""Stands for the index of proteins among the names of libraries."""
+
+
+class SearchJob(NamedTuple):
+    """A question to some of the engine's indexes: `PROTEINS` and names of libraries."""
+
+    query: Query
+    indexes: tuple[str, ...]
+    top: int
+
+
+class TracksJob(NamedTuple):
+    """Property weights of a clean sequence for texts with their prefix."""
+
+    sequence: str
+    properties: Mapping[str, str]
+
+
+def work(engine: SearchEngine, jobs: Sequence[SearchJob | TracksJob]) -> list[dict[str, Answer] | Float32[np.ndarray, "k L"]]:
+    """The result of every job: answers by index, or weights. All queries are embedded, and all tracks computed, together."""
+    results: list = [None] * len(jobs)
+    searches = [place for place, job in enumerate(jobs) if isinstance(job, SearchJob)]
+    for place, answers in zip(searches, _searched(engine, [jobs[place] for place in searches]), strict=True):
+        results[place] = answers
+    tracks = [place for place, job in enumerate(jobs) if isinstance(job, TracksJob)]
+    if tracks:
+        weights = segments(engine, [jobs[i].sequence for i in tracks], [jobs[i].properties for i in tracks])
+        for place, rows in zip(tracks, weights, strict=True):
+            results[place] = rows
+    return results
+
+
+def _searched(engine: SearchEngine, jobs: Sequence[SearchJob]) -> list[dict[str, Answer]]:
+    answers: list[dict[str, Answer]] = [{} for _ in jobs]
+    vectors = engine.embed([job.query for job in jobs]) if jobs else None
+    for name, index in {PROTEINS: engine.proteins, **engine.libraries}.items():
+        asking = [place for place, job in enumerate(jobs) if name in job.indexes]
+        if asking and index is not None:
+            found = engine.find(index, vectors[asking], max(jobs[place].top for place in asking))
+            for place, answer in zip(asking, found, strict=True):
+                answers[place][name] = Answer(answer.hits[: jobs[place].top], answer.mean, answer.sd, answer.background)
+    return answers
+
+
+def segments(engine: SearchEngine, sequences: Sequence[str], properties: Sequence[Mapping[str, str]]) -> list[np.ndarray]:
+    """Property weights, in rows of one length: rows for proteins and for texts would give nine shapes instead of one."""
+    return engine.model.segments_batch(sequences, properties, row_tokens=BULK_ROW_TOKENS)
+
+
+def warm_up(engine: SearchEngine) -> None:
+    """Computes requests of every shape once, as each is compiled when it first occurs; proteins above a row's length apart.
+
+    A shape is one row of 256, 512 or 1,024 tokens, or a group of rows of 1,024 (`packed_calls`).
+    """
+    groups = engine.model.groups
+    lengths = [(100, 1), (300, 1), (700, 1), (600, 8)]
+    for residues, count in lengths:
+        engine.embed([Query("", "protein", ("A" * residues,))] * count)
+    text = "PROTEIN NAME: " + "protein " * 100
+    if {"text", "text_projection"} <= groups:
+        for count in (1, 3, 6, 60):
+            engine.embed([Query("", "text", (text,))] * count)
+    if {"text", "prototype_bank"} <= groups:
+        for count in (1, 4):
+            segments(engine, ["A" * 600] * count, [{"function": "FUNCTION: binds zinc"}] * count)

@@ -1,0 +1,39 @@
+// Requests to the server. The token, where there is one, comes in the address behind '#', which browsers send to nobody.
+
+const KEY = "protclip-token";
+
+// Whether there was one.
+export function takeToken() {
+  const found = /^#token=(.+)$/.exec(location.hash);
+  if (found) {
+    sessionStorage.setItem(KEY, found[1]);
+    history.replaceState(null, "", location.pathname + "#/");
+  }
+  return Boolean(found);
+}
+
+// The answer as an object; an Error with the server's sentence where it refuses.
+export async function ask(path, body, signal) {
+  const headers = {};
+  const token = sessionStorage.getItem(KEY);
+  if (token) headers.Authorization = `Bearer ${token}`;
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  let response;
+  try {
+    response = await fetch(path, {
+      method: body === undefined ? "GET" : "POST", headers, signal,
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Error("The server cannot be reached; is it still running?");
+  }
+  let answer;
+  try {
+    answer = await response.json();
+  } catch {
+    throw new Error(`The server answered with status ${response.status} and no explanation.`);
+  }
+  if (!response.ok) throw new Error(answer.error || `The server answered with status ${response.status}.`);
+  return answer;
+}

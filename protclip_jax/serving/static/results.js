@@ -1,0 +1,84 @@
+// The answer to a question: a table of proteins, and for a protein one of each library of labels.
+
+import { download, h, tsv } from "./dom.js";
+
+const COLUMNS = ["query", "rank", "id", "name", "length", "source", "cosine", "z"];
+
+export function showResults(section, answer, { openProtein, openSequence, readAs }) {
+  const { understood, proteins, labels } = answer;
+  const isProtein = understood.kind === "protein";
+  const tables = [];
+  if (proteins) tables.push({ title: isProtein ? "Similar proteins" : "Proteins", answer: proteins, isProtein: true });
+  for (const [name, found] of Object.entries(labels)) tables.push({ title: `Descriptions: ${name}`, answer: found, isProtein: false });
+  const panels = tables.map((table, i) => panel(table, understood, openProtein, i));
+  const select = (chosen) => {
+    panels.forEach((element, i) => { element.hidden = i !== chosen; });
+    tabs.forEach((tab, i) => tab.setAttribute("aria-selected", i === chosen));
+  };
+  const tabs = tables.map((table, i) => h("button", { type: "button", role: "tab", id: `tab-${i}`, "aria-controls": `panel-${i}`,
+    on: { click: () => select(i) } }, table.title));
+  section.replaceChildren(h("div", {},
+    h("div", { class: "heading" },
+      h("h2", {}, isProtein ? "Closest to this protein" : "Closest to this text"),
+      isProtein ? h("button", { type: "button", class: "plain", id: "open-query", on: { click: openSequence } },
+        "Show this protein's residues") : null),
+    understanding(understood, readAs),
+    tabs.length > 1 ? h("div", { class: "tabs", role: "tablist" }, ...tabs) : null,
+    ...panels,
+  ));
+  section.hidden = false;
+  select(0);
+}
+
+function understanding(understood, readAs) {
+  if (understood.kind === "text") {
+    return h("p", { class: "note", id: "understood" }, `Read as text and asked as “${understood.asked.join("” + “")}”` +
+      (understood.cut ? "; it is longer than the model reads, and its end was cut off." : "."));
+  }
+  const changes = Object.entries(understood.changes).map(([what, count]) => `${count} ${what}`).join(", ");
+  const name = understood.name ? ` ${understood.name}` : "";
+  return h("p", { class: "note", id: "understood" },
+    `Read as the protein${name} of ${understood.sequence.length.toLocaleString("en")} residues`,
+    changes ? ` (changed: ${changes})` : "", ". ",
+    h("button", { type: "button", class: "link", on: { click: () => readAs("text") } }, "Read it as text instead"));
+}
+
+function panel({ answer, isProtein }, understood, openProtein, number) {
+  const { hits, background, items } = answer;
+  const largest = Math.max(...hits.map((hit) => hit.z), 4);
+  const head = h("tr", {}, h("th", { class: "number" }, "#"), h("th", {}, isProtein ? "Protein" : "Description"),
+    isProtein ? h("th", { class: "number" }, "Residues") : null,
+    h("th", { title: "Standard deviations above the background" }, "Match (z)"), h("th", { class: "number" }, "Cosine"),
+    isProtein ? h("th", { class: "source" }, "Source") : null, isProtein ? h("th", {}, "") : null);
+  const rows = hits.map((hit) => h("tr", {},
+    h("td", { class: "number" }, String(hit.rank)),
+    h("td", { class: "what" },
+      isProtein ? h("button", { type: "button", class: "link", "data-id": hit.id, title: "Show its residues",
+        on: { click: () => openProtein(hit.id) } }, hit.id) : h("strong", {}, hit.id),
+      hit.name ? h("small", {}, hit.name) : null),
+    isProtein ? h("td", { class: "number" }, hit.length ? hit.length.toLocaleString("en") : "?") : null,
+    h("td", { class: "match" }, bar(hit.z / largest), hit.z.toFixed(1)),
+    h("td", { class: "number" }, hit.cosine.toFixed(3)),
+    isProtein ? h("td", { class: "source" }, hit.source) : null,
+    isProtein ? h("td", { class: "out" }, hit.link ? h("a", { href: hit.link, target: "_blank", rel: "noopener noreferrer" },
+      "UniProt ↗") : null) : null));
+  const what = isProtein ? "proteins" : "labels";
+  return h("div", { role: "tabpanel", id: `panel-${number}`, "aria-labelledby": `tab-${number}` },
+    h("table", {}, h("thead", {}, head), h("tbody", {}, ...rows)),
+    h("div", { class: "heading" },
+      h("p", { class: "note" }, `Best ${hits.length} of ${items.toLocaleString("en")} ${what}. A random one has cosine ` +
+        `${background.mean.toFixed(3)} ± ${background.sd.toFixed(3)} with this question.`),
+      h("button", { type: "button", class: "plain download", on: { click: () => save(understood, hits) } }, "Download TSV")));
+}
+
+function bar(share) {
+  const inner = h("i");
+  inner.style.width = `${100 * Math.max(0, Math.min(1, share))}%`;
+  return h("span", { class: "bar", "aria-hidden": "true" }, inner);
+}
+
+function save(understood, hits) {
+  const query = understood.kind === "text" ? understood.asked.join(" + ") : understood.name || "query";
+  const rows = hits.map((hit) => [query, hit.rank, hit.id, hit.name, hit.length, hit.source, hit.cosine.toFixed(6), hit.z.toFixed(3)]);
+  download("results.tsv", "text/tab-separated-values", tsv([COLUMNS, ...rows]));
+}

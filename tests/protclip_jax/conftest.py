@@ -1,0 +1,39 @@
+"""What several tests search: a tiny model over the sample's test split, with three labels and a name that is HTML."""
+
+from typing import NamedTuple
+
+import pytest
+
+from data_pipelines.record import Record
+from tests.protclip_jax import searching
+
+NASTY = '<img src=x onerror="document.title=1"><b>bold</b> & co'
+
+
+class SearchFolder(NamedTuple):
+    """Paths of a checkpoint, an index of proteins, and a library of labels `places`."""
+
+    checkpoint: str
+    index: str
+    labels: str
+
+
+@pytest.fixture(scope="session")
+def search_folder(sample_dataset, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("searching")
+    checkpoint = searching.make_checkpoint(folder / "c")
+    options = {"input": sample_dataset / "protanno", "splits": ["test"]}
+    assert searching.make_index(checkpoint, folder / "i", **options) == 0
+    fasta = searching.write_fasta(
+        folder / "x.fasta", [Record("nasty", "", "swissprot", "MWWWWHHHHKKKKCCCCWWWWHHHHM", 0, NASTY)]
+    )
+    assert searching.make_index(checkpoint, folder / "i", input=fasta, append=True) == 0
+    (folder / "places.tsv").write_text(searching.LABELS)
+    return SearchFolder(*map(str, (checkpoint, folder / "i", folder / "places.tsv")))
+
+
+@pytest.fixture(scope="session")
+def engine(search_folder):
+    from protclip_jax.retrieval import SearchEngine
+
+    return SearchEngine.load(search_folder.checkpoint, index=search_folder.index, labels=[search_folder.labels])

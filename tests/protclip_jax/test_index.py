@@ -1,0 +1,314 @@
+"""The index command and its folders: what they hold, what is refused, and what damage does."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from data_pipelines.errors import UserError
+from data_pipelines.protanno import open_dataset
+from data_pipelines.record import biotext
+from protclip_jax import ProtCLIP, embed, index
+from protclip_jax.retrieval import index_folder, indexing, nearest
+from protclip_jax.retrieval.index_folder import open_index
+from protclip_jax.retrieval.item_table import item_at, item_biotext, row_of, uniprot_accession
+from protclip_jax.retrieval.nearest import unit_rows
+from tests.protclip_jax import searching, tiny
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    return searching.make_checkpoint(tmp_path_factory.mktemp("checkpoint"))
+
+
+@pytest.fixture(scope="module")
+def model(checkpoint):
+    return ProtCLIP.load(checkpoint)
+
+
+@pytest.fixture(scope="module")
+def records():
+    return tiny.records(40, seed=5)
+
+
+@pytest.fixture(scope="module")
+def made(checkpoint, records, tmp_path_factory):
+    """An index of a FASTA file."""
+    folder = tmp_path_factory.mktemp("index")
+    fasta = searching.write_fasta(folder / "x.fasta.gz", records)
+    assert searching.make_index(checkpoint, folder / "made", input=fasta) == 0
+    return folder / "made"
+
+
+def told(capsys):
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    return [line for line in error.splitlines() if line.startswith("error: ")][-1]
+
+
+def test_an_index_holds_the_models_vectors_and_the_proteins(made, model, records):
+    opened = open_index(made)
+    assert (len(opened), opened.kind) == (40, "exact")
+    expected = model.encode_proteins([record.sequence for record in records])
+    np.testing.assert_allclose(opened.vectors.take(np.arange(40)), expected, atol=1e-5)
+    item = item_at(opened.items, 7)
+    record = records[7]
+    assert (item["id"], item["name"], item["length"]) == (record.accession, record.name, len(record.sequence))
+    assert (item["source"], item["sequence"]) == ("x.fasta.gz", record.sequence)
+    assert opened.manifest["checkpoint"] == model.fingerprint
+    assert row_of(opened.items, record.accession) == 7
+    assert row_of(opened.items, "nobody") is None
+    assert isinstance(opened.vectors.parts[0], np.memmap)
+    found = opened.search(expected[:3], 5)
+    assert found.rows[:, 0].tolist() == [0, 1, 2]
+
+
+def test_a_dataset_keeps_what_uniprot_says(checkpoint, sample_dataset, tmp_path):
+    options = {"input": sample_dataset / "protanno", "splits": ["test"]}
+    assert searching.make_index(checkpoint, tmp_path / "i", **options) == 0
+    opened = open_index(tmp_path / "i")
+    test = open_dataset(sample_dataset / "protanno").splits["test"]
+    assert len(opened) == len(test)
+    record = next(record for record in test if record.features and record.function)
+    item = item_at(opened.items, row_of(opened.items, record.accession))
+    assert item_biotext(item) == biotext(record)
+    assert [(f["type"], f["start"], f["end"], f["note"]) for f in item["features"]] == [
+        (f.type, f.start, f.end, f.note) for f in record.features
+    ]
+    assert item["source"] == record.source
+
+
+def test_adding_to_an_index_gives_that_of_all_at_once(checkpoint, records, made, tmp_path):
+    first = searching.write_fasta(tmp_path / "first.fasta", records[:25])
+    second = searching.write_fasta(tmp_path / "x.fasta.gz", records[25:])
+    assert searching.make_index(checkpoint, tmp_path / "i", input=first) == 0
+    before = open_index(tmp_path / "i")
+    assert searching.make_index(checkpoint, tmp_path / "i", input=second, append=True) == 0
+    after, whole = open_index(tmp_path / "i"), open_index(made)
+    assert after.items["id"].to_pylist() == whole.items["id"].to_pylist()
+    np.testing.assert_allclose(after.vectors.take(np.arange(40)), whole.vectors.take(np.arange(40)), atol=1e-5)
+    np.testing.assert_allclose(after.background, whole.background, atol=1e-5)
+    names = {path.name for path in (tmp_path / "i").iterdir()}
+    assert names == {*after.manifest["files"], "manifest.json"}
+    assert len(names) == 6
+    # Whoever has the old index open goes on with it.
+    assert len(before) == 25
+    assert np.isfinite(before.vectors.take(np.arange(25))).all()
+    assert before.search(before.vectors.take(np.array([3])), 1).rows[0, 0] == 3
+
+
+def test_what_cannot_be_added_is_told_and_changes_nothing(checkpoint, records, made, tmp_path, capsys):
+    copied = shutil.copytree(made, tmp_path / "i")
+    before = {path.name: path.read_bytes() for path in copied.iterdir()}
+    twice = searching.write_fasta(tmp_path / "twice.fasta", records[:2] + tiny.records(3, seed=77))
+    assert searching.make_index(checkpoint, copied, input=twice, append=True) == 2
+    assert "2 of the 5 ids are in" in told(capsys)
+    new = searching.write_fasta(tmp_path / "new.fasta", tiny.records(3, seed=78))
+    assert searching.make_index(checkpoint, copied, input=new, append=True, long_proteins="truncate") == 2
+    assert "give --long_proteins windows" in told(capsys)
+    assert searching.make_index(checkpoint, copied, input=new) == 2
+    assert "add to it with --append" in told(capsys)
+    assert searching.make_index(checkpoint, tmp_path / "none", input=new, append=True) == 2
+    assert "there is no index" in told(capsys)
+    assert {path.name: path.read_bytes() for path in copied.iterdir()} == before
+
+
+def test_embedding_files_become_the_same_index(checkpoint, records, made, tmp_path, capsys):
+    fasta = searching.write_fasta(tmp_path / "x.fasta", records)
+    for suffix, precision in (("parquet", "float32"), ("h5", "float16")):
+        output = tmp_path / f"e.{suffix}"
+        given = ["--checkpoint", checkpoint, "--input", fasta, "--output", output, "--precision", precision]
+        assert embed.main(list(map(str, given))) == 0
+        assert indexing_from(output, tmp_path / suffix) == 0
+        opened, whole = open_index(tmp_path / suffix), open_index(made)
+        np.testing.assert_allclose(
+            opened.vectors.take(np.arange(40)), whole.vectors.take(np.arange(40)), atol=1e-5 if suffix == "parquet" else 2e-3
+        )
+        norms = np.linalg.norm(opened.vectors.take(np.arange(40)).astype(float), axis=1)
+        np.testing.assert_allclose(norms, 1, atol=1e-6)
+        assert opened.items["id"].to_pylist() == whole.items["id"].to_pylist()
+        assert opened.manifest["checkpoint"] == whole.manifest["checkpoint"]
+    means = tmp_path / "m.parquet"
+    given = ["--checkpoint", checkpoint, "--input", fasta, "--output", means, "--include", "mean"]
+    assert embed.main(list(map(str, given))) == 0
+    assert indexing_from(means, tmp_path / "m") == 2
+    assert "mean embeddings of proteins" in told(capsys)
+    (tmp_path / "bad.parquet").write_bytes(means.read_bytes()[:300])
+    assert indexing_from(tmp_path / "bad.parquet", tmp_path / "b") == 2
+    assert "no sound embedding file" in told(capsys)
+
+
+def indexing_from(embeddings, output):
+    return index.main(["--input", str(embeddings), "--output", str(output)])
+
+
+def test_labels_are_means_of_their_prompts(checkpoint, model, tmp_path, capsys):
+    (tmp_path / "x.tsv").write_text(searching.LABELS + "none\t\t\n")
+    assert searching.make_index(checkpoint, tmp_path / "i", labels=tmp_path / "x.tsv") == 0
+    opened = open_index(tmp_path / "i")
+    assert opened.manifest["modality"] == "label"
+    assert opened.items["id"].to_pylist() == ["cut", "bind", "out"]
+    prompts = [item_at(opened.items, row)["prompts"] for row in range(3)]
+    assert prompts[2] == ["SUBCELLULAR LOCATION: bad."]
+    for row, texts in enumerate(prompts):
+        mean = model.encode_texts(texts).astype(float).mean(0)
+        np.testing.assert_allclose(opened.vectors.take(np.array([row]))[0], mean / np.linalg.norm(mean), atol=1e-5)
+    assert "its texts are empty" in (tmp_path / "i.rejects.tsv").read_text()
+
+
+@pytest.fixture(scope="module")
+def approximate(tmp_path_factory):
+    """An approximate index of vectors without a model, made in two steps."""
+    rng = np.random.default_rng(0)
+    vectors = unit_rows(rng.normal(size=(7_000, 16)))
+    folder = tmp_path_factory.mktemp("approximate")
+    facts = {"modality": "protein", "checkpoint": "f" * 64, "step": None, "encoding": {}}
+    previous = None
+    for rows in (np.arange(6_000), np.arange(6_000, 7_000)):
+        blocks = ((vectors[some], [indexing.item_table.protein_item(f"p{row}", source="x") for row in some]) for some in [rows])
+        addition = indexing.Addition(len(rows), 16, blocks)
+        options = {"kind": "approximate", "target": 0.9, "encode_texts": None, "tell": lambda *lines: None}
+        indexing.add(folder, addition, previous=previous, facts=facts, **options)
+        previous = open_index(folder)
+    return folder, vectors
+
+
+def test_an_approximate_index_states_the_recall_that_it_has(approximate):
+    folder, vectors = approximate
+    opened = open_index(folder)
+    assert (len(opened), opened.kind) == (7_000, "approximate")
+    stated = opened.manifest["approximate"]
+    assert stated["recall"]["items"] >= 0.9
+    rows = nearest.sample_rows(7_000, indexing.ITEM_QUERIES)
+    found = opened.search(vectors[rows], 11)
+    hits = 0
+    for row, others in zip(rows, found.rows, strict=True):
+        truth = [other for other in searching.reference_order(vectors, vectors[row])[:12] if other != row][:10]
+        hits += len(set(truth) & set(others.tolist()))
+    assert abs(hits / (10 * len(rows)) - stated["recall"]["items"]) < 0.01
+    # Those that were added later are found as well.
+    assert opened.search(vectors[6_500:6_501], 1).rows[0, 0] == 6_500
+    assert {name.split("-")[0] for name in opened.manifest["files"]} == {"vectors", "items", "background", "approximate"}
+
+
+def damaged(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    return bytes(content)
+
+
+@pytest.mark.parametrize("what", ["vectors", "items", "background", "approximate"])
+@pytest.mark.parametrize("damage", ["flipped", "cut", "empty", "gone"])
+def test_damage_is_one_sentence_that_names_the_file(approximate, tmp_path, what, damage):
+    folder = shutil.copytree(approximate[0], tmp_path / "i")
+    path = sorted(folder.glob(f"{what}-*"))[-1]
+    contents = {"flipped": damaged(path), "cut": path.read_bytes()[:-100], "empty": b""}
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(contents[damage])
+    with pytest.raises(UserError, match=path.name):
+        open_index(folder)
+
+
+MANIFESTS = {
+    "of a newer format": lambda m: m.update(format_version=99),
+    "without parts": lambda m: m.update(parts=[]),
+    "without a field": lambda m: m.pop("count"),
+    "of another type": lambda m: m.update(files=[]),
+    "that leads elsewhere": lambda m: m["files"].update({"../x.npy": {"bytes": 1, "sha256": "0"}}),
+    "with another count": lambda m: m.update(count=3),
+    "with a file unlisted": lambda m: m["files"].clear(),
+    "without a size": lambda m: m["files"].update({next(iter(m["files"])): {}}),
+    "of another modality": lambda m: m.update(modality="galaxy"),
+}
+
+
+@pytest.mark.parametrize("change", MANIFESTS)
+def test_a_changed_manifest_is_one_sentence(made, tmp_path, change):
+    folder = shutil.copytree(made, tmp_path / "i")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    MANIFESTS[change](manifest)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match="protclip_jax.index"):
+        open_index(folder)
+
+
+def test_files_of_other_kinds_with_a_right_sum_are_refused(made, tmp_path):
+    folder = shutil.copytree(made, tmp_path / "i")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    name = manifest["parts"][0]["vectors"]
+    np.save(folder / name, np.array([{"a": 1}], object), allow_pickle=True)
+    manifest["files"][name] = index_folder._facts(folder / name)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match="cannot be read"):
+        open_index(folder)
+
+
+def test_a_build_that_dies_before_the_manifest_leaves_the_old_index(checkpoint, made, tmp_path, monkeypatch):
+    folder = shutil.copytree(made, tmp_path / "i")
+    new = searching.write_fasta(tmp_path / "new.fasta", tiny.records(3, seed=79))
+
+    def die(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(indexing, "publish", die)
+    assert searching.make_index(checkpoint, folder, input=new, append=True) == 130
+    assert len(open_index(folder)) == 40
+    monkeypatch.undo()
+    assert searching.make_index(checkpoint, folder, input=new, append=True) == 0
+    assert len(open_index(folder)) == 43
+    assert not (tmp_path / "i.partial").exists()
+
+
+def test_an_addition_that_dies_after_the_manifest_is_finished_by_the_same_line(checkpoint, made, tmp_path, monkeypatch, capsys):
+    folder = shutil.copytree(made, tmp_path / "i")
+    new = searching.write_fasta(tmp_path / "new.fasta", tiny.records(3, seed=80))
+
+    def die(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(index, "remove_parts", die)
+    assert searching.make_index(checkpoint, folder, input=new, append=True) == 130
+    monkeypatch.undo()
+    assert len(open_index(folder)) == 43
+    assert searching.make_index(checkpoint, folder, input=new, append=True) == 0
+    assert "holds all of them already" in capsys.readouterr().err
+    assert len(open_index(folder)) == 43
+    assert not (tmp_path / "i.partial").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"input": "absent.fasta"}, "cannot be read"),
+        ({"input": "x.xyz"}, "no known format"),
+        ({"input": "x.fasta", "splits": ["test"]}, "--splits belongs to a ProtAnno folder"),
+        ({"input": "x.fasta", "columns": ["a"]}, "belong to --labels"),
+        ({"input": "x.fasta", "column": "a"}, "belong to tables"),
+        ({"input": "x.fasta", "recall": "2"}, "must be above 0"),
+        ({"input": "x.fasta", "kind": "approximate"}, "at least 5,000 vectors"),
+    ],
+)
+def test_mistakes_are_one_sentence(checkpoint, tmp_path, monkeypatch, capsys, options, sentence):
+    monkeypatch.chdir(tmp_path)
+    searching.write_fasta(tmp_path / "x.fasta", tiny.records(2))
+    assert searching.make_index(checkpoint, tmp_path / "i", **options) == 2
+    assert sentence in told(capsys)
+
+
+@pytest.mark.parametrize(
+    ("id", "accession"),
+    [
+        ("P62258", "P62258"),
+        ("sp|P62258|1433E_HUMAN", "P62258"),
+        ("tr|A0A022YWF9|A0A022YWF9_9STAP", "A0A022YWF9"),
+        ("P62258-2", "P62258"),
+        ("sequence_1", None),
+        ("P1", None),
+        ("P62258/../x", None),
+    ],
+)
+def test_accessions_are_known_by_their_form(id, accession):
+    assert uniprot_accession(id) == accession

@@ -1,0 +1,243 @@
+"""The page in headless Chromium over the serve command: what a visitor asks, sees and downloads."""
+
+import csv
+import io
+import os
+import signal
+import socket
+import threading
+import time
+import xml.etree.ElementTree
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.protclip_jax import browser
+from tests.protclip_jax.conftest import NASTY
+from tests.protclip_jax.serving_process import serving
+
+WAIT_SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def server(search_folder, tmp_path_factory):
+    checkpoint, index, labels = search_folder
+    arguments = ["--checkpoint", checkpoint, "--index", index, "--labels", labels, "--token", "the-token", "--skip_warm_up"]
+    with serving(*arguments, log=tmp_path_factory.mktemp("server") / "log") as running:
+        yield running
+
+
+class Page:
+    """The browser and how a visitor finds things in it."""
+
+    def __init__(self, chromium, folder: Path):
+        self.chromium, self.downloads = chromium, folder / "downloads"
+
+    def all(self, css):
+        """The visible elements of a selector, as soon as there is one."""
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        def visible(chromium):
+            return [element for element in chromium.find_elements("css selector", css) if element.is_displayed()]
+
+        return WebDriverWait(self.chromium, WAIT_SECONDS, ignored_exceptions=_stale()).until(visible)
+
+    def one(self, css):
+        return self.all(css)[0]
+
+    def wait_for(self, css, text):
+        """Until an element has a text in it."""
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        ignored = _stale()
+        WebDriverWait(self.chromium, WAIT_SECONDS, ignored_exceptions=ignored).until(lambda _: text in self.one(css).text)
+
+    def ask(self, query):
+        box = self.one("#query")
+        self.chromium.execute_script("arguments[0].value = arguments[1]", box, query)
+        self.one("#search").click()
+
+    def downloaded(self, name):
+        """The content of a download, once it is complete; the file is removed."""
+        path = self.downloads / name
+        deadline = time.monotonic() + WAIT_SECONDS
+        while not path.exists():
+            assert time.monotonic() < deadline, sorted(self.downloads.iterdir())
+            time.sleep(0.05)
+        content = path.read_text(encoding="utf-8")
+        path.unlink()
+        return content
+
+    def complaints(self):
+        """What the browser itself finds wrong with the page, such as a breach of its policy."""
+        entries = self.chromium.get_log("browser")
+        # Statuses of requests that the tests mean to fail.
+        return [entry["message"] for entry in entries if "status of 4" not in entry["message"]]
+
+
+def _stale():
+    from selenium.common.exceptions import StaleElementReferenceException
+
+    return (StaleElementReferenceException,)
+
+
+@pytest.fixture(scope="module")
+def page(server, tmp_path_factory):
+    browser.require()
+    folder = tmp_path_factory.mktemp("browser")
+    with browser.opened(folder) as chromium:
+        chromium.get(server.address)
+        page = Page(chromium, folder)
+        page.wait_for("#message", "the token is missing or wrong")
+        chromium.get(f"{server.address}#token={server.token}")
+        page.wait_for("#about", "proteins, exact search")
+        yield page
+        assert page.complaints() == []
+
+
+def table(text):
+    return list(csv.DictReader(io.StringIO(text), delimiter="\t"))
+
+
+def test_the_token_does_not_stay_in_the_address(page, server):
+    assert server.token not in page.chromium.current_url
+    assert page.one("#about").text.endswith("3 labels of places")
+    assert len(page.all("#examples button")) >= 2
+
+
+def test_a_text_is_asked_a_protein_opened_and_its_tracks_agree_with_the_api(page, server):
+    page.ask("abc fed")
+    page.wait_for("#understood", "PROTEIN NAME: abc fed")
+    _, answer = server.ask("/api/search", {"query": "abc fed"})
+    hits = answer["proteins"]["hits"]
+    assert [element.text for element in page.all("#results button[data-id]")] == [hit["id"] for hit in hits]
+    first_row = page.one("#results tbody tr").text
+    assert f"{hits[0]['z']:.1f}" in first_row
+    assert f"{hits[0]['cosine']:.3f}" in first_row
+    link = page.one("#results td.out a")
+    assert link.get_attribute("href") == hits[0]["link"]
+    assert "noopener" in link.get_attribute("rel")
+    page.one("#results .download").click()
+    saved = table(page.downloaded("results.tsv"))
+    assert [(row["id"], row["cosine"]) for row in saved] == [(hit["id"], f"{hit['cosine']:.6f}") for hit in hits]
+
+    chosen = next(hit for hit in hits if len(server.ask(f"/api/protein?id={hit['id']}")[1]["features"]) > 1)
+    page.one(f"button[data-id='{chosen['id']}']").click()
+    page.wait_for("#protein-title", chosen["id"])
+    svg = page.one(".figure svg")
+    _, protein = server.ask(f"/api/protein?id={chosen['id']}")
+    _, weights = server.ask("/api/tracks", {"id": chosen["id"], "properties": protein["properties"]})
+    check_readout(page, svg, weights)
+    page.one("#save-tsv").click()
+    saved = table(page.downloaded(f"{chosen['id']}.tsv"))
+    assert "".join(row["residue"] for row in saved) == protein["sequence"]
+    for track in weights["tracks"]:
+        np.testing.assert_allclose([float(row[track["property"]]) for row in saved], track["weights"], rtol=1e-5)
+    feature = protein["features"][0]
+    assert feature["type"] in saved[feature["start"] - 1]["features"]
+    page.one("#save-svg").click()
+    drawing = xml.etree.ElementTree.fromstring(page.downloaded(f"{chosen['id']}.svg"))
+    assert drawing.tag == "{http://www.w3.org/2000/svg}svg"
+    assert all(track["property"] in "".join(drawing.itertext()) for track in weights["tracks"])
+
+
+def check_readout(page, svg, weights):
+    """Points at some residues and compares what is said with the API's numbers."""
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    page.chromium.execute_script("arguments[0].scrollIntoView({block: 'center'})", svg)
+    width, length = svg.size["width"], len(weights["sequence"])
+    for residue in (0, length // 2, length - 1):
+        x = width * (110 + (residue + 0.5) * (1040 - 110 - 14) / length) / 1040
+        ActionChains(page.chromium).move_to_element_with_offset(svg, round(x - width / 2), -10).perform()
+        page.wait_for("#readout", f"{weights['sequence'][residue]}{residue + 1}")
+        told = page.one("#readout").text.split()
+        for track in weights["tracks"]:
+            said = float(told[told.index(track["property"]) + 1])
+            np.testing.assert_allclose(said, track["weights"][residue], rtol=6e-3, atol=1e-12)
+
+
+def test_the_view_zooms_and_other_texts_give_other_tracks(page):
+    letters = "return document.querySelectorAll('.figure svg text[font-family=monospace]').length"
+    whole = page.chromium.execute_script("return document.querySelector('.figure svg').getAttribute('aria-label')")
+    length = int(whole.split()[2])
+    page.one("#whole").click()
+    page.one("#zoom-in").click()
+    page.one("#zoom-in").click()
+    assert abs(page.chromium.execute_script(letters) - length / 4) <= 1
+    page.one("#whole").click()
+    path = "return document.querySelector('[data-property=name] path').getAttribute('d')"
+    before = page.chromium.execute_script(path)
+    box = page.one("#property-name")
+    box.clear()
+    box.send_keys("quite another protein")
+    page.one("#update").click()
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    WebDriverWait(page.chromium, WAIT_SECONDS).until(lambda chromium: chromium.execute_script(path) != before)
+    page.one("#back").click()
+    page.wait_for("#understood", "abc fed")
+
+
+def test_a_sequence_is_known_as_one_and_described(page, server):
+    _, protein = server.ask("/api/protein?id=nasty")
+    page.ask(protein["sequence"])
+    page.wait_for("#understood", "Read as the protein of 26 residues")
+    assert page.one("#results button[data-id]").text == "nasty"
+    assert [tab.text for tab in page.all("[role=tab]")] == ["Similar proteins", "Descriptions: places"]
+    page.all("[role=tab]")[1].click()
+    assert len(page.all("#panel-1 tbody tr")) == 3
+    page.one("#open-query").click()
+    page.wait_for("#protein-title", "Your protein")
+    page.one(".figure svg")
+    page.chromium.back()
+    page.wait_for("#understood", "26 residues")
+
+
+def test_html_in_a_name_stays_text(page):
+    title = page.chromium.title
+    page.one("button[data-id=nasty]").click()
+    page.wait_for("#protein", NASTY)
+    assert page.chromium.find_elements("css selector", "#protein img, #results img, #protein b, #results td b") == []
+    assert page.chromium.title == title
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("", "The question is empty"),
+        (">a\nMKT1", "'1' at position 4"),
+        (">a\nMKT\n>b\nMKT", "several FASTA records"),
+        ("word " * 1000, "at most 4,000 can be asked"),
+    ],
+)
+def test_bad_input_is_a_message(page, query, told):
+    page.ask(query)
+    page.wait_for("#message", told)
+    page.ask("abc")
+    page.wait_for("#understood", "PROTEIN NAME: abc")
+    assert page.chromium.find_elements("css selector", "#message[hidden]")
+
+
+def test_an_unknown_protein_in_the_address_is_a_message(page, server):
+    page.chromium.get(f"{server.address}#/protein?id=%3Cscript%3E")
+    page.wait_for("#message", "The index holds no protein <script>.")
+
+
+def test_sigterm_answers_who_waits_and_ends_with_0(server):
+    answers = []
+    # A length that has not been asked for is compiled first, which takes a while.
+    body = {"sequence": "ACDEFGHIKL" * 250, "properties": {"function": "abc"}}
+    asking = threading.Thread(target=lambda: answers.append(server.ask("/api/tracks", body)))
+    asking.start()
+    time.sleep(0.4)
+    assert not answers
+    os.kill(server.process.pid, signal.SIGTERM)
+    asking.join(60)
+    assert server.process.wait(60) == 0
+    (status, answer) = answers[0]
+    assert status == 200
+    assert len(answer["tracks"][0]["weights"]) == 2500
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.1", int(server.address.rpartition(":")[2].strip("/"))), timeout=5)
