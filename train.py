@@ -15,6 +15,7 @@ from absl import flags, logging
 from ml_collections import config_flags
 
 import protclip_jax.config as config_lib
+from data_pipelines.disk_errors import told_disk_errors
 from data_pipelines.errors import UserError, command
 from data_pipelines.masking import MASKS
 from data_pipelines.pipeline import StreamSource, TrainPipeline
@@ -25,7 +26,6 @@ from data_pipelines.text_tokenizer import TextTokenizer
 from eval.registry import make_hooks
 from protclip_jax import flops, hosts, mixture, sharding, workdir
 from protclip_jax.checkpoints import Checkpoints
-from protclip_jax.disk_errors import told_disk_errors
 from protclip_jax.faults import Faults, Pending
 from protclip_jax.inference import ProtCLIP
 from protclip_jax.initialize import initial_state, restored_state
@@ -35,6 +35,7 @@ from protclip_jax.stop_request import EXIT_STOPPED, StopRequest
 from protclip_jax.train_step import make_gradient_norms, make_train_step
 from protclip_jax.watchdog import Watchdog
 
+KEPT = "it goes on from the last checkpoint"
 OVERRIDE = re.compile(r"--config(\.[a-z][a-z0-9_]*)+=.*", re.DOTALL)
 
 
@@ -134,7 +135,7 @@ def pretrain(config: ml_collections.ConfigDict, folder: pathlib.Path, stop: Stop
 
     # --- Workdir, begun only now that the config is known to work; an existing one continues ---
     lock = workdir.lock(folder) if primary else None
-    with told_disk_errors(folder):
+    with told_disk_errors(f"--workdir={folder}", kept=KEPT):
         workdir.adopt(folder, config.to_dict(), tokenizer, dataset.fingerprint, write=lock is not None)
         checkpoints = Checkpoints(folder, keep_best=config.keep_best)
         restored_step, stream_states = checkpoints.newest_intact(), None
@@ -148,7 +149,7 @@ def pretrain(config: ml_collections.ConfigDict, folder: pathlib.Path, stop: Stop
         interval.continue_from(restored["interval"], objective.weights)
     step = restored_step or 0
 
-    with jax.set_mesh(mesh), told_disk_errors(folder):
+    with jax.set_mesh(mesh), told_disk_errors(f"--workdir={folder}", kept=KEPT):
         train_step = make_train_step(model, objective, optimizer)
         gradient_norms = make_gradient_norms(model, objective)
         faults = Faults(folder, model, state, mesh, limit=config.max_skipped_steps)
