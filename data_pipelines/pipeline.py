@@ -19,7 +19,7 @@ from data_pipelines.batch import Batch
 from data_pipelines.errors import UserError
 from data_pipelines.examples import Masks, encode_example
 from data_pipelines.packing import Drawn, RowPacker, StreamState, array_to_state, pack_rows, state_to_array
-from data_pipelines.processes import follow_parent
+from data_pipelines.processes import follow_parent, start_silent_tracker
 from data_pipelines.record import Record
 from data_pipelines.sampling import Sampler
 from data_pipelines.text_tokenizer import TextTokenizer
@@ -264,6 +264,7 @@ def _prefetch(dataset: StreamRows, *, workers: int, rows: int) -> grain.IterData
     # grain reads its settings from absl flags, which nobody has parsed outside of absl's own main.
     if not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()
+    start_silent_tracker()
     # Rows travel through pipes: shared memory would outlive a killed trainer, and is small in containers.
     options = grain.experimental.DatasetOptions(min_shm_size=2**40)
     dataset = grain.experimental.WithOptionsIterDataset(dataset, options)

@@ -235,7 +235,7 @@ def test_a_mistake_in_the_data_reaches_the_caller_as_it_is(source, workers):
         pipeline.next()
 
 
-def test_workers_do_not_outlive_a_killed_parent(source, tmp_path):
+def test_workers_do_not_outlive_a_killed_parent_and_nothing_is_said_of_what_it_left(source, tmp_path):
     script = textwrap.dedent("""
         import multiprocessing, os, pickle, signal, sys
         from data_pipelines.pipeline import TrainPipeline
@@ -246,7 +246,8 @@ def test_workers_do_not_outlive_a_killed_parent(source, tmp_path):
         os.kill(os.getpid(), signal.SIGKILL)
     """)
     (tmp_path / "source").write_bytes(pickle.dumps(source))
-    parent = subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "source")], stdout=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    parent = subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "source")], text=True, **pipes)
     worker = int(parent.stdout.readline())
     assert parent.wait(timeout=20) == -signal.SIGKILL
     try:
@@ -255,6 +256,8 @@ def test_workers_do_not_outlive_a_killed_parent(source, tmp_path):
         while status.exists() and "\nState:\tZ" not in status.read_text():
             assert time.monotonic() < deadline, "the worker lives on"
             time.sleep(0.1)
+        # Until the last process of the run has ended.
+        assert parent.stderr.read() == ""
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.kill(worker, signal.SIGKILL)
