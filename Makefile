@@ -35,7 +35,7 @@ demo: $(SAMPLE)/vocab.txt
 	$(BIN)/python -m eval --checkpoint $(RUN) --benchmarks all --output $(RUN)
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 soak: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m soak

@@ -25,6 +25,11 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 
+def pytest_collection_modifyitems(items):
+    """Whole programs first, the longest files: then the processes that share the suite end at about the same time."""
+    items.sort(key=lambda item: len(item.path.relative_to(item.config.rootpath).parts))
+
+
 @pytest.fixture(scope="session")
 def peer_release() -> pathlib.Path:
     """The tiny released checkpoint with recorded numbers; set PROTCLIP_PEER to the folder that holds `tiny_release`."""
