@@ -70,6 +70,19 @@ def start_silent_tracker() -> None:
             os.environ["PYTHONWARNINGS"] = told
 
 
+@contextlib.contextmanager
+def started_without_signals() -> Iterator[None]:
+    """Processes and threads that are started within it never see Ctrl-C or SIGTERM, which are their parent's to handle.
+
+    A terminal sends Ctrl-C to all, and a worker that gets it before `follow_parent` would end with a traceback.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def follow_parent() -> None:
     """Ties a worker process to its parent: the parent alone handles Ctrl-C, and its death ends the worker.
 
