@@ -45,7 +45,8 @@ def poison(sample_dataset, tmp_path_factory):
     return folder, holders[token]
 
 
-def test_bad_records_are_skipped_and_named_until_they_are_too_many(sample_dataset, poison, tmp_path, capfd):
+def test_bad_records_are_skipped_and_named_until_they_are_too_many(sample_dataset, poison, tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr(train, "make_hooks", lambda *of_config: [])
     bad, accessions = poison
     run = tmp_path / "run"
     more = [f"--config.init.all={bad}", "--config.total_steps=12", "--config.gradient_norms_every=4"]

@@ -23,6 +23,9 @@ TINY = [
     "--config.checkpoint_every=2",
     "--config.batch.rows=8",
     "--config.batch.slots=4",
+    # No more than four records can fill.
+    "--config.batch.protein_tokens=256",
+    "--config.batch.text_tokens=256",
     "--config.data.streams=4",
     "--config.evals.retrieval.pool=16",
     "--config.tokenizer.max_protein_tokens=64",

@@ -42,7 +42,10 @@ def on_one_device(batch):
     return run(batch, mesh_of(1, 1))
 
 
-@pytest.mark.parametrize(("data", "fsdp"), [(2, 1), (4, 1), (8, 1), (2, 4)])
+SOAK = [(2, 1), (4, 1), (1, 8)]
+
+
+@pytest.mark.parametrize(("data", "fsdp"), [(8, 1), (2, 4), *(pytest.param(*mesh, marks=pytest.mark.soak) for mesh in SOAK)])
 def test_loss_and_gradients_do_not_depend_on_the_devices(batch, on_one_device, data, fsdp):
     total, losses, grads = run(batch, mesh_of(data, fsdp))
     expected_total, expected_losses, expected_grads = on_one_device
