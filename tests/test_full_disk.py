@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from data_pipelines import build, sample, vocabulary
-from protclip_jax import checkpoints, embed, explain, workdir
+from protclip_jax import embed, explain
 from protclip_jax.convert.__main__ import main as convert
 from tests.protclip_jax import tiny
 from tests.protclip_jax.test_inference import CONFIG
@@ -17,10 +17,7 @@ SEQUENCE = "MKTAYIAKQRQISF" * 20
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("checkpoint")
-    workdir.write_metadata(folder, CONFIG, tiny.text_tokenizer())
-    checkpoints.save_params(folder, tiny.params())
-    return folder
+    return tiny.save(tmp_path_factory.mktemp("checkpoint"), CONFIG)
 
 
 @pytest.fixture
