@@ -55,7 +55,7 @@ def start(sample_dataset, workdir, *more, hosts=1, devices=4):
     """
     flags = f"--xla_force_host_platform_device_count={devices // hosts}"
     flags += " --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
-    environment = {**os.environ, "XLA_FLAGS": flags, "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, "XLA_FLAGS": flags, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT / "tests/without_torch")}
     port = free_port()
     processes = []
     for host in range(hosts):
