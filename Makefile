@@ -40,7 +40,7 @@ demo: $(SAMPLE)/vocab.txt
 	@echo "  $(BIN)/python -m protclip_jax.serve --checkpoint $(RUN) --index $(RUN)/index --links none"
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 soak: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m soak

@@ -15,6 +15,7 @@ from absl import flags, logging
 from ml_collections import config_flags
 
 import protclip_jax.config as config_lib
+from data_pipelines.disk_errors import told_disk_errors
 from data_pipelines.errors import UserError, command
 from data_pipelines.masking import MASKS
 from data_pipelines.pipeline import StreamSource, TrainPipeline
@@ -26,7 +27,6 @@ from eval.registry import make_hooks
 from protclip_jax import aot, flops, hosts, mixture, sharding, workdir
 from protclip_jax.checkpoints import Checkpoints
 from protclip_jax.compilation import compiled_once, keep_compiled_programs
-from protclip_jax.disk_errors import told_disk_errors
 from protclip_jax.faults import Faults, Pending
 from protclip_jax.gradients import make_loss_and_gradients
 from protclip_jax.inference import ProtCLIP
@@ -38,6 +38,7 @@ from protclip_jax.stop_request import EXIT_STOPPED, StopRequest
 from protclip_jax.train_step import make_gradient_norms, make_train_step
 from protclip_jax.watchdog import Watchdog
 
+KEPT = "it goes on from the last checkpoint"
 OVERRIDE = re.compile(r"--config(\.[a-z][a-z0-9_]*)+=.*", re.DOTALL)
 
 
@@ -89,7 +90,9 @@ def parse_flags(argv: list[str]) -> flags.FlagValues:
                 f"--{name} is missing; for example: python train.py --config configs/quickstart.py --workdir runs/first"
             )
     if "://" in (values.workdir or ""):
-        raise UserError(f"--workdir={values.workdir}: an object store cannot append to files; name a folder that all hosts see.")
+        raise UserError(
+            f"--workdir={values.workdir}: an object store cannot append to files; name a folder that all hosts see."
+        )
     file = config_flags.get_config_filename(values["config"])
     if not pathlib.Path(file).is_file():
         raise UserError(f"--config={file}: there is no such file; the project's own are in configs/.")
@@ -150,7 +153,7 @@ def pretrain(config: ml_collections.ConfigDict, folder: pathlib.Path, stop: Stop
 
     # --- Workdir, begun only now that the config is known to work; an existing one continues ---
     lock = workdir.lock(folder) if primary else None
-    with told_disk_errors(folder):
+    with told_disk_errors(f"--workdir={folder}", kept=KEPT):
         workdir.adopt(folder, config.to_dict(), tokenizer, dataset.fingerprint, write=lock is not None)
         checkpoints = Checkpoints(folder, keep_best=config.keep_best)
         restored_step, stream_states = checkpoints.newest_intact(), None
@@ -164,7 +167,7 @@ def pretrain(config: ml_collections.ConfigDict, folder: pathlib.Path, stop: Stop
         interval.continue_from(restored["interval"], objective.weights)
     step = restored_step or 0
 
-    with jax.set_mesh(mesh), told_disk_errors(folder):
+    with jax.set_mesh(mesh), told_disk_errors(f"--workdir={folder}", kept=KEPT):
         how = {"shardings": state.shardings, "microbatch_rows": config.batch.microbatch_rows}
         train_step = compiled_once(make_train_step(make_loss_and_gradients(model, objective, **how), optimizer, state))
         gradient_norms = make_gradient_norms(model, objective, **how)

@@ -1,12 +1,13 @@
-"""Does a long run leak? Memory, open files and threads of a training process over thousands of small steps.
+"""Does a long run leak? Memory, open files and threads of a training process and its workers over thousands of small steps.
 
     python benchmarks/long_run.py --data_dir runs/sample/protanno --vocabulary runs/sample/vocab.txt --folder DIR
 
-Trains a tiny model with frequent evaluations and saves, looks at its process every second, and writes long_run.json and
+Trains a tiny model with frequent evaluations and saves, looks at its processes every second, and writes long_run.json and
 long_run.png.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
@@ -27,7 +28,7 @@ TINY = {
     "gradient_norms_every": 500,
     "data.streams": 4,
     "data.workers": 1,
-    "batch.rows": 4,
+    "batch.rows": 8,
     "batch.slots": 4,
     "batch.protein_tokens": 128,
     "batch.text_tokens": 128,
@@ -44,16 +45,43 @@ TINY = {
 }
 """Fields of the quickstart's config that make its steps small and its evaluations and saves frequent."""
 
-SERIES = {"memory_mib": ("resident memory (MiB)", BLUE), "files": ("open files", VERMILION), "threads": ("threads", GREEN)}
+SERIES = {
+    "memory_mib": ("trainer, resident memory (MiB)", BLUE),
+    "workers_mib": ("workers, resident memory (MiB)", INK),
+    "files": ("trainer, open files", VERMILION),
+    "threads": ("trainer, threads", GREEN),
+}
+"""What is looked at: its name in the JSON file → (title, colour)."""
 
 
-def look(process: int) -> dict | None:
-    """MiB of resident memory, open files and threads of a process; None when it has ended."""
-    folder = Path(f"/proc/{process}")
+def status(process: int) -> dict[str, str]:
+    """What the system tells of a process; a process that has ended has no `VmRSS`."""
+    with contextlib.suppress(OSError):
+        return dict(line.split(":", 1) for line in Path(f"/proc/{process}/status").read_text().splitlines())
+    return {}
+
+
+def workers(session: int) -> list[int]:
+    """The processes of a session but for its leader."""
+    found = []
+    for process in map(int, filter(str.isdecimal, os.listdir("/proc"))):
+        with contextlib.suppress(OSError):
+            if process != session == os.getsid(process):
+                found.append(process)
+    return found
+
+
+def look(session: int) -> dict | None:
+    """Of the leader of a session and of its other processes: what `SERIES` names; None when it has ended."""
     try:
-        status = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
-        files = len(os.listdir(folder / "fd"))
-        return {"memory_mib": int(status["VmRSS"].split()[0]) / 1024, "files": files, "threads": int(status["Threads"])}
+        told = status(session)
+        of_workers = [int(of_one["VmRSS"].split()[0]) for of_one in map(status, workers(session)) if "VmRSS" in of_one]
+        return {
+            "memory_mib": int(told["VmRSS"].split()[0]) / 1024,
+            "workers_mib": sum(of_workers) / 1024,
+            "files": len(os.listdir(f"/proc/{session}/fd")),
+            "threads": int(told["Threads"]),
+        }
     except (OSError, KeyError):
         return None
 
@@ -68,22 +96,28 @@ def latest_step(workdir: Path) -> int:
         return 0
 
 
-def watch(command: Sequence[str], workdir: Path, *, every: float) -> tuple[int, list[dict]]:
-    """Runs a training command in a session of its own; returns its exit code and what was seen, each time with the step."""
+def watch(command: Sequence[str], workdir: Path, *, every: float) -> list[dict]:
+    """Runs a training command in a session of its own; returns what was seen, each time with the step.
+
+    Raises:
+      CalledProcessError: it failed.
+    """
     process = subprocess.Popen(command, start_new_session=True)
     seen = []
     while process.poll() is None:
         if found := look(process.pid):
             seen.append({"step": latest_step(workdir)} | found)
         time.sleep(every)
-    return process.returncode, seen
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return seen
 
 
 def draw(seen: Sequence[dict]) -> Figure:
-    """Memory, open files and threads over the steps."""
-    figure = Figure(figsize=(9, 2.6), layout="constrained")
+    """Each of `SERIES` over the steps."""
+    figure = Figure(figsize=(9, 4.6), layout="constrained")
     steps = [look["step"] for look in seen]
-    for axis, (name, (title, colour)) in zip(figure.subplots(1, len(SERIES)), SERIES.items(), strict=True):
+    for axis, (name, (title, colour)) in zip(figure.subplots(2, 2).flat, SERIES.items(), strict=True):
         axis.plot(steps, [look[name] for look in seen], color=colour, linewidth=1.2)
         axis.set_ylim(bottom=0)
         axis.set_title(title, fontsize=10, color=INK, loc="left")
@@ -97,10 +131,10 @@ def run(folder: Path, *, data_dir: Path, vocabulary: Path, steps: int) -> dict:
     fields = TINY | {"total_steps": steps, "data.dir": data_dir, "tokenizer.text": vocabulary}
     overrides = [f"--config.{name}={value}" for name, value in fields.items()]
     command = [sys.executable, "train.py", "--config", "configs/quickstart.py", "--workdir", str(folder / "run"), *overrides]
-    code, seen = watch(command, folder / "run", every=1.0)
+    seen = watch(command, folder / "run", every=1.0)
     quarters = [[look for look in seen if steps * q // 4 < look["step"] <= steps * (q + 1) // 4] for q in range(4)]
     medians = {name: [float(np.median([look[name] for look in quarter])) for quarter in quarters] for name in SERIES}
-    result = {"exit_code": code, "steps": steps, "median_of_each_quarter": medians, "seen": seen}
+    result = {"steps": steps, "median_of_each_quarter": medians, "seen": seen}
     (folder / "long_run.json").write_text(json.dumps(result) + "\n", encoding="utf-8")
     draw(seen).savefig(folder / "long_run.png", dpi=DPI)
     return result
@@ -116,7 +150,7 @@ def main() -> None:
     options = parser.parse_args()
     result = run(options.folder, data_dir=options.data_dir, vocabulary=options.vocabulary, steps=options.steps)
     for name, medians in result["median_of_each_quarter"].items():
-        print(f"{SERIES[name][0]:24}", *(f"{median:8.1f}" for median in medians))
+        print(f"{SERIES[name][0]:32}", *(f"{median:8.1f}" for median in medians))
 
 
 if __name__ == "__main__":

@@ -202,12 +202,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = Options(inputs=tuple(args.pop("input")), exclude_fasta=tuple(args.pop("exclude_fasta")), **args)
     if workers is not None and workers < 1:
         raise UserError(f"--workers is {workers}; give at least 1")
-    with finished_folder(output) as directory:
-        try:
-            with _runner(runner, directory, options=options, workers=workers, beam_options=beam_options) as driver:
-                result = build(options, directory, runner=driver)
-        except OSError as error:
-            raise UserError(f"{output} cannot be written ({error.strerror or error}); make room or name another.") from error
+    with (
+        finished_folder(output) as directory,
+        _runner(runner, directory, options=options, workers=workers, beam_options=beam_options) as driver,
+    ):
+        result = build(options, directory, runner=driver)
     print(summary(result))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from data_pipelines.disk_errors import told_disk_errors
 from data_pipelines.errors import UserError
 
 
@@ -18,6 +19,7 @@ def finished_folder(output: Path) -> Iterator[Path]:
 
     Raises:
       UserError: `output` exists and is no empty folder, or cannot be made.
+      RunError: the disk does not take what is written.
     """
     output = output.resolve()
     if output.exists() and not (output.is_dir() and not any(output.iterdir())):
@@ -29,8 +31,9 @@ def finished_folder(output: Path) -> Iterator[Path]:
     except OSError as error:
         raise UserError(f"{output} cannot be made ({error.strerror}); name another --output.") from error
     try:
-        yield partial
-        partial.rename(output)
+        with told_disk_errors(output):
+            yield partial
+            partial.rename(output)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
@@ -38,12 +41,21 @@ def finished_folder(output: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def replaced_file(path: Path) -> Iterator[BinaryIO]:
-    """A new file to write, which takes the place of `path` when the context ends well.
+    """A new file to write, which takes the place of `path` when the context ends well and is removed when it fails.
 
-    A link of that name is replaced, not followed: in a folder that comes from somebody else it may lead anywhere.
+    Its folder is made. A link of that name is replaced, not followed: in a folder of somebody else's it may lead anywhere.
+
+    Raises:
+      RunError: the disk does not take what is written.
     """
     partial = path.with_name(f"{path.name}.partial")
-    partial.unlink(missing_ok=True)
-    with open(partial, "xb") as file:
-        yield file
-    os.replace(partial, path)
+    with told_disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.unlink(missing_ok=True)
+        try:
+            with open(partial, "xb") as file:
+                yield file
+            os.replace(partial, path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise

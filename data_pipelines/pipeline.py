@@ -5,6 +5,7 @@ itself, so that hosts and worker processes only decide where a stream is compute
 stream, so that no state is kept in grain's own format.
 """
 
+import contextlib
 import dataclasses
 import itertools
 import signal
@@ -19,7 +20,7 @@ from data_pipelines.batch import Batch
 from data_pipelines.errors import UserError
 from data_pipelines.examples import Masks, encode_example
 from data_pipelines.packing import Drawn, RowPacker, StreamState, array_to_state, pack_rows, state_to_array
-from data_pipelines.processes import follow_parent
+from data_pipelines.processes import follow_parent, start_silent_tracker, started_without_signals
 from data_pipelines.record import Record
 from data_pipelines.sampling import Sampler
 from data_pipelines.text_tokenizer import TextTokenizer
@@ -218,6 +219,7 @@ class TrainPipeline:
         self._stream_rows = rows // source.streams
         self._states = {stream: source.start(stream) if states is None else states[stream] for stream in owned_streams}
         self._counts = Counts()
+        self._begun = False
         self._iterator = iter(_prefetch(StreamRows(source, self._states), workers=workers, rows=self._host_rows))
 
     @property
@@ -226,7 +228,10 @@ class TrainPipeline:
 
     def next(self) -> Batch:
         """The host's rows of the next global batch, [rows of the host, …] in each field."""
-        rows = list(itertools.islice(self._iterator, self._host_rows))
+        # The first row starts the workers.
+        with contextlib.nullcontext() if self._begun else started_without_signals():
+            rows = list(itertools.islice(self._iterator, self._host_rows))
+        self._begun = True
         self._states |= {row.stream: row.state for row in rows}
         self._counts = Counts(*np.sum([self._counts, *(row.counts for row in rows)], axis=0))
         # Rows arrive in turns of the streams; a stable sort puts each stream's together.
@@ -264,6 +269,7 @@ def _prefetch(dataset: StreamRows, *, workers: int, rows: int) -> grain.IterData
     # grain reads its settings from absl flags, which nobody has parsed outside of absl's own main.
     if not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()
+    start_silent_tracker()
     # Rows travel through pipes: shared memory would outlive a killed trainer, and is small in containers.
     options = grain.experimental.DatasetOptions(min_shm_size=2**40)
     dataset = grain.experimental.WithOptionsIterDataset(dataset, options)

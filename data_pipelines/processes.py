@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import resource_tracker
 
 from data_pipelines.errors import UserError
 
@@ -52,6 +53,34 @@ def _ordered(pool: ProcessPoolExecutor, function: Callable, tasks: Iterable, *, 
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
+
+
+def start_silent_tracker() -> None:
+    """Starts the process that tidies up after this one without a word of what it finds.
+
+    A trainer that has to end at once leaves semaphores to it, and its own last words are to be the last.
+    """
+    told = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (told, "ignore:resource_tracker")))
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        del os.environ["PYTHONWARNINGS"]
+        if told is not None:
+            os.environ["PYTHONWARNINGS"] = told
+
+
+@contextlib.contextmanager
+def started_without_signals() -> Iterator[None]:
+    """Processes and threads that are started within it never see Ctrl-C or SIGTERM, which are their parent's to handle.
+
+    A terminal sends Ctrl-C to all, and a worker that gets it before `follow_parent` would end with a traceback.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def follow_parent() -> None:

@@ -18,6 +18,7 @@ import numpy as np
 
 from data_pipelines import sample_biology as biology
 from data_pipelines.errors import UserError, command
+from data_pipelines.output_folder import replaced_file
 from data_pipelines.progress import progress
 from data_pipelines.record import Feature, Record
 from data_pipelines.sample_flat_file import format_entry
@@ -275,16 +276,15 @@ def generate(records: int, *, seed: int) -> Iterator[tuple[Family, Record]]:
 
 def write(output: Path, *, records: int, seed: int) -> None:
     """Writes `sample.dat.gz` and `clusters.tsv` (cluster, tab, accession) to `output`; same arguments, same bytes."""
-    output.mkdir(parents=True, exist_ok=True)
     with (
-        open(output / "sample.dat.gz", "wb") as raw,
+        replaced_file(output / "clusters.tsv") as clusters,
+        replaced_file(output / "sample.dat.gz") as raw,
         gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as entries,
-        open(output / "clusters.tsv", "w", encoding="ascii", newline="\n") as clusters,
     ):
         sample = progress(generate(records, seed=seed), description="sample", unit="records", total=records)
         for family, record in sample:
             entries.write(format_entry(record).encode("ascii"))
-            clusters.write(f"{family.cluster}\t{record.accession}\n")
+            clusters.write(f"{family.cluster}\t{record.accession}\n".encode("ascii"))
 
 
 @command

@@ -8,6 +8,7 @@ from pathlib import Path
 from tokenizers import trainers
 
 from data_pipelines.errors import UserError, command
+from data_pipelines.output_folder import replaced_file
 from data_pipelines.progress import progress
 from data_pipelines.protanno import open_dataset
 from data_pipelines.record import biotext
@@ -67,8 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     texts = [text for text in training_texts(args.data_dir, max_records=args.max_records) if text]
     if not texts:
         raise UserError(f"{args.data_dir} has no training record to learn a vocabulary from: build it with more entries")
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text("".join(f"{token}\n" for token in learn_vocabulary(texts, size=args.size)), encoding="utf-8")
+    vocabulary = learn_vocabulary(texts, size=args.size)
+    with replaced_file(args.output) as file:
+        file.write("".join(f"{token}\n" for token in vocabulary).encode())
 
 
 if __name__ == "__main__":

@@ -19,9 +19,9 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Float32
 
+from data_pipelines.disk_errors import told_disk_errors
 from data_pipelines.errors import UserError
 from data_pipelines.progress import progress
-from protclip_jax.embedding_files import told_disk_errors
 from protclip_jax.windows import DEFAULT_WINDOWS, Windows
 
 BLOCK_TOKENS = 1 << 17
@@ -69,7 +69,8 @@ class CachedEmbedder:
         """The embeddings of clean sequences in their order; each distinct one is computed once in the folder's life.
 
         Raises:
-          UserError: the folder cannot be written, or an embedding is not finite.
+          UserError: an embedding is not finite.
+          RunError: the folder cannot be written.
         """
         keys = [hashlib.sha256(sequence.encode("ascii")).digest() for sequence in sequences]
         wanted = dict(zip(keys, sequences, strict=True))
@@ -99,7 +100,7 @@ class CachedEmbedder:
         np.savez(buffer, keys=np.frombuffer(b"".join(keys), np.uint8).reshape(-1, _DIGEST), vectors=vectors)
         content = buffer.getvalue()
         path = self.folder / f"{hashlib.sha256(content).hexdigest()}.npz"
-        with told_disk_errors(path):
+        with told_disk_errors(path, kept="embeddings that are done are kept"):
             _write_whole(path, content)
 
     def _stored(self, wanted: Set[bytes]) -> dict[bytes, np.ndarray]:
@@ -141,8 +142,12 @@ def _write_whole(path: Path, content: bytes) -> None:
     """A file that is there whole or not at all, whoever writes the same at the same time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{uuid.uuid4().hex}.writing")
-    with open(partial, "xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    try:
+        with open(partial, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise

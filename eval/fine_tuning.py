@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 from ml_collections import ConfigDict
 
+from data_pipelines.disk_errors import told_disk_errors
 from data_pipelines.errors import RunError
 from data_pipelines.examples import protein_example
 from data_pipelines.progress import progress
@@ -78,7 +79,7 @@ class FineTuning:
             # The mesh and the number of seeds change nothing of one seed's run.
             "config": {name: value for name, value in config.items() if name not in ("mesh", "seeds")},
         }
-        with workdir.lock(folder):
+        with workdir.lock(folder), told_disk_errors(folder, kept="it goes on from the last epoch"):
             adopt_plan(folder, plan)
             if not (folder / RESULT).exists():
                 tuned = self._tune(problem, data, network, seed, folder)

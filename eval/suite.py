@@ -17,6 +17,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from data_pipelines.disk_errors import told_disk_errors
 from data_pipelines.errors import UserError
 from eval import classification, cross_modal, mutation_effect, protein_interaction
 from eval.data import manifest
@@ -107,10 +108,11 @@ class Suite:
         }
         measured = to_json(measured)
         path = self._path(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-        partial.write_text(json.dumps(measured, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-        os.replace(partial, path)
+        with told_disk_errors(path, kept="benchmarks that are done are kept"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_text(json.dumps(measured, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+            os.replace(partial, path)
         return measured
 
     def fitting_protocol(self) -> FittingProtocol:

@@ -34,6 +34,14 @@ METRICS = "metrics.json"
 _NO_STEP = -1
 
 
+def _is_not_told_again(record: logging.LogRecord) -> bool:
+    """False for the tracebacks that Orbax logs of an error in each of its threads, which arrives here as an exception."""
+    return "_SignalingThread.run() raised" not in record.getMessage()
+
+
+logging.getLogger("absl").addFilter(_is_not_told_again)
+
+
 class Checkpoints:
     """Saves and restores the training state of a workdir; keeps the latest and the `keep_best` best by MRR.
 
@@ -45,7 +53,6 @@ class Checkpoints:
         self._keep_best = keep_best
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._saving: Future | None = None
-        logging.getLogger("absl").addFilter(_is_not_told_again)
         if jax.process_index() == 0:
             for leftover in self._folder.glob("*.partial*"):
                 shutil.rmtree(leftover, ignore_errors=True)
@@ -132,11 +139,6 @@ class Checkpoints:
 
     def __exit__(self, *exception) -> None:
         self.close()
-
-
-def _is_not_told_again(record: logging.LogRecord) -> bool:
-    """False for the tracebacks that Orbax logs of an error in each of its threads, which arrives here as an exception."""
-    return "_SignalingThread.run() raised" not in record.getMessage()
 
 
 def _publish(partial: pathlib.Path, mrr: float | None) -> None:

@@ -7,6 +7,7 @@ when the same command is given again. At the end the parts are joined into OUTPU
 
 import argparse
 import dataclasses
+import functools
 import importlib.metadata
 import os
 import shutil
@@ -19,13 +20,14 @@ import jax
 import numpy as np
 
 from data_pipelines.chunks import chunks
+from data_pipelines.disk_errors import told_disk_errors
 from data_pipelines.errors import UserError, command
 from data_pipelines.model_input import FORMATS, Source, format_of
 from data_pipelines.progress import progress
 from data_pipelines.survey import Survey, take_survey
 from protclip_jax import checkpoints
 from protclip_jax.cpu_devices import MAX_CPU_DEVICES, split_cpu
-from protclip_jax.embedding_files import WRITERS, load_part, replaced, save_part, told_disk_errors
+from protclip_jax.embedding_files import WRITERS, load_part, replaced, save_part
 from protclip_jax.inference import REPRESENTATIONS, ProtCLIP
 from protclip_jax.packed_calls import ACCELERATOR_BATCH_TOKENS, CPU_BATCH_TOKENS, default_batch_tokens
 from protclip_jax.partial_run import adopt_plan, partial_folder, refuse_existing, remove_parts
@@ -34,6 +36,8 @@ from protclip_jax.windows import DEFAULT_WINDOWS, POLICIES, Windows
 
 MIN_CHUNK_TOKENS, MIN_CHUNK_BATCHES = 1 << 16, 8
 """Of a chunk, which bounds the memory, the work that a kill loses, and the share of a chunk's last batch that is empty."""
+
+writing = functools.partial(told_disk_errors, kept="finished parts are kept")
 
 LIBRARIES = ("jax", "jaxlib", "numpy")
 """Another version of these may give other last digits."""
@@ -103,7 +107,7 @@ def is_piped(path: Path) -> bool:
 def spool(path: Path, copy: Path) -> Path:
     """Copies a piped input to a file; returns this."""
     given = 0 if str(path) == "-" else path  # 0 is stdin
-    with told_disk_errors(copy), open(copy, "wb") as file, open(given, "rb", closefd=given != 0) as pipe:
+    with writing(copy), open(copy, "wb") as file, open(given, "rb", closefd=given != 0) as pipe:
         shutil.copyfileobj(pipe, file)
     return copy
 
@@ -152,7 +156,7 @@ def embed_parts(
                 bar.n += chunk.tokens
                 continue
             embeddings = {kind: stored(vectors, precision) for kind, vectors in reading.embed(model, chunk.texts).items()}
-            with told_disk_errors(part):
+            with writing(part):
                 save_part(part, ids=chunk.ids, lengths=[len(text) for text in chunk.texts], embeddings=embeddings)
             bar.update(chunk.tokens)
             computed += chunk.tokens
@@ -167,7 +171,7 @@ def join_parts(parts: Sequence[Path], outputs: Mapping[str, Path], *, facts: Map
     """Writes the output of every kind, each whole or not at all."""
     for kind, output in outputs.items():
         loaded = (load_part(part, kind) for part in progress(parts, description=f"write {kind}", unit="parts"))
-        with told_disk_errors(output), replaced(output, folder=folder) as partial:
+        with writing(output), replaced(output, folder=folder) as partial:
             WRITERS[output.suffix](partial, loaded, facts={**facts, "kind": kind})
 
 
@@ -202,7 +206,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         refuse_existing(folder, list(outputs.values()))
         if is_piped(source.path):
             source = dataclasses.replace(source, path=spool(source.path, folder / "stdin"))
-        with told_disk_errors(folder):
+        with writing(folder):
             survey = take_survey(source, measure=reading.measure, rejects=folder / "rejects.tsv")
         rejects = options.output.with_name(f"{options.output.name}.rejects.tsv")
         tell(*survey.describe(source.modality, long_items=reading.long_items, rejects=rejects))
@@ -219,7 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "devices": jax.device_count(),
             **versions,
         }
-        with told_disk_errors(folder):
+        with writing(folder):
             adopt_plan(folder, computation | plan)
             publish_rejects(folder / "rejects.tsv", rejected=survey.rejected, published=rejects)
         if finished := len(list(folder.glob("*.npz"))):

@@ -141,15 +141,3 @@ def replaced(path: Path, *, folder: Path) -> Iterator[Path]:
     with open(partial, "rb") as file:
         os.fsync(file.fileno())
     os.replace(partial, path)
-
-
-@contextlib.contextmanager
-def told_disk_errors(path: Path) -> Iterator[None]:
-    """Says in one sentence that the disk is full or broken."""
-    try:
-        yield
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be written ({os.strerror(error.errno) if error.errno else error}); "
-            "make room and run the same command again, finished parts are kept."
-        ) from error

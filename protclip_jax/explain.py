@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import io
 import pathlib
 import sys
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from jaxtyping import Float
 from data_pipelines.errors import UserError, command
 from data_pipelines.features import annotated_residues
 from data_pipelines.figure_style import DPI
+from data_pipelines.output_folder import replaced_file
 from data_pipelines.protein_input import clean_protein
 from data_pipelines.readers import read_entries
 from data_pipelines.record import PREFIXES, PROPERTIES, Record, property_texts
@@ -91,7 +93,7 @@ def asked_for(options: argparse.Namespace) -> tuple[Record, dict[str, str]]:
 
 def write_table(path: pathlib.Path, record: Record, weights: Mapping[str, Float[np.ndarray, " L"]]) -> None:
     """One line a residue: position (1-based), residue, the weight for each property, the features that cover it."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
+    with replaced_file(path) as raw, io.TextIOWrapper(raw, newline="", encoding="utf-8") as file:
         table = csv.writer(file, delimiter="\t", lineterminator="\n")
         table.writerow(["position", "residue", *weights, "features"])
         for index, residue in enumerate(record.sequence):
@@ -116,7 +118,9 @@ def main(arguments: list[str] | None = None) -> None:
     nowhere = np.zeros(len(record.sequence), bool)
     tracks = [Track(name, row, marked.get(name, nowhere)) for name, row in weights.items()]
     title = f"{record.accession} · {' '.join(texts.values())}"
-    explanation(title, record.sequence, tracks, record.features).savefig(options.output, dpi=DPI)
+    figure = explanation(title, record.sequence, tracks, record.features)
+    with replaced_file(options.output) as file:
+        figure.savefig(file, dpi=DPI, format=options.output.suffix[1:])
     write_table(options.output.with_suffix(".tsv"), record, weights)
     for name, row in weights.items():
         heaviest = np.argsort(-row, kind="stable")[:TOP]

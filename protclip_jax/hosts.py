@@ -64,7 +64,6 @@ def joined() -> Iterator[None]:
             # An exchange that broke has its cause in another host, which by then is known to be gone.
             time.sleep(1)
         others.end_all(f"{_name()} failed: {' '.join(told.split())}", code=2 if isinstance(error, UserError) else 1)
-        raise
     others.leave()
 
 
@@ -154,8 +153,9 @@ class _Centre:
 class _Unwatched:
     """In the place of connections where a network lets none through: JAX's own heartbeat remains."""
 
-    def end_all(self, told: str, code: int) -> None:
-        """Nothing."""
+    def end_all(self, told: str, code: int) -> NoReturn:
+        """Ends this process, for want of which JAX ends the others. An orderly end would wait for them, and they for it."""
+        _end(told, code)
 
     def leave(self) -> None:
         """Nothing."""
@@ -180,10 +180,11 @@ class _Member:
         if message["code"]:
             _end(**message)
 
-    def end_all(self, told: str, code: int) -> None:
-        """Ends the processes of all hosts; returns where process 0 is not there to do so."""
+    def end_all(self, told: str, code: int) -> NoReturn:
+        """Ends the processes of all hosts, or this one where process 0 is not there to do so."""
         self._centre.send({"told": told, "code": code})
         self._thread.join(HEARTBEAT_SECONDS)
+        _end(told, code)
 
     def leave(self) -> None:
         """Ends without an error."""

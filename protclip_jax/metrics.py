@@ -11,9 +11,6 @@ from typing import Self
 
 import jax
 import numpy as np
-from tensorboardX.event_file_writer import EventsWriter
-from tensorboardX.proto.event_pb2 import Event, SessionLog
-from tensorboardX.proto.summary_pb2 import Summary
 
 from data_pipelines.errors import UserError
 from data_pipelines.json_object import parse_object
@@ -157,28 +154,22 @@ class IntervalMetrics:
 
 
 class MetricsWriter:
-    """Appends to metrics.jsonl and writes TensorBoard scalars of one workdir, both before `write` returns.
-
-    Not through tensorboardX' own thread: when the disk is full that ends, and whoever gives it more waits for ever.
-    """
+    """Appends to metrics.jsonl and writes TensorBoard scalars of one workdir, both before `write` returns."""
 
     def __init__(self, workdir: pathlib.Path, *, step: int):
+        # Here, as neither the worker processes nor the other hosts should wait for the import.
+        from protclip_jax.tensorboard import EventFile
+
         path = workdir / "metrics.jsonl"
         cut_back(path, step)
         self._file = path.open("a", buffering=1)
-        (workdir / "tensorboard").mkdir(exist_ok=True)
-        # Files of runs that begin within the same second differ in the step.
-        self._events = EventsWriter(str(workdir / "tensorboard" / "events"), filename_suffix=f".{step}")
-        # TensorBoard forgets what an earlier run wrote from here on.
-        self._events.write_event(Event(step=step + 1, wall_time=time.time(), session_log=SessionLog(status=SessionLog.START)))
+        self._events = EventFile(workdir / "tensorboard", step=step)
 
     def write(self, step: int, values: Mapping[str, float | None]) -> None:
         """Writes one object; a value that is not finite is stored as null, as JSON has no NaN."""
         finite = {name: value if value is not None and math.isfinite(value) else None for name, value in values.items()}
         self._file.write(json.dumps({"step": step, **finite}) + "\n")
-        scalars = [Summary.Value(tag=name, simple_value=value) for name, value in finite.items() if value is not None]
-        self._events.write_event(Event(step=step, wall_time=time.time(), summary=Summary(value=scalars)))
-        self._events.flush()
+        self._events.write(step, {name: value for name, value in finite.items() if value is not None})
 
     def close(self) -> None:
         """Closes both files."""

@@ -1,8 +1,11 @@
-"""Fixtures of the whole suite, and XLA's flags, set before JAX starts."""
+"""Fixtures of the whole suite, and XLA's flags and cache, set before JAX starts."""
 
+import atexit
 import os
 import pathlib
+import shutil
 import subprocess
+import tempfile
 
 import numpy as np
 import pytest
@@ -12,6 +15,19 @@ os.environ.setdefault(
     "XLA_FLAGS",
     "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false",
 )
+
+
+# All processes of one run of the suite, those that tests start among them, share what one of them has compiled.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    COMPILED = tempfile.mkdtemp(prefix="compiled-")
+    atexit.register(shutil.rmtree, COMPILED, ignore_errors=True)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+
+
+def pytest_collection_modifyitems(items):
+    """Whole programs first, the longest files: then the processes that share the suite end at about the same time."""
+    items.sort(key=lambda item: len(item.path.relative_to(item.config.rootpath).parts))
 
 
 @pytest.fixture(scope="session")

@@ -72,18 +72,13 @@ def test_a_file_damaged_after_opening_ends_the_run_in_one_sentence(sample_datase
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(scope="module")
-def run(sample_dataset, cache):
+def run(sample_dataset):
     """Runs a trainer of one device to its end; returns its exit code and what it wrote to the log."""
 
     def run(workdir, *more, hosts=1, devices=1):
         logs = [runs.log_file(workdir, host) for host in range(hosts)]
         before = [log.stat().st_size if log.exists() else 0 for log in logs]
-        codes = runs.finish(runs.start(sample_dataset, workdir, *more, hosts=hosts, devices=devices, cache=cache))
+        codes = runs.finish(runs.start(sample_dataset, workdir, *more, hosts=hosts, devices=devices))
         texts = [log.read_text()[start:] for log, start in zip(logs, before, strict=True)]
         return (codes[0], texts[0]) if hosts == 1 else (codes, texts)
 
@@ -174,8 +169,8 @@ def test_evaluating_and_embedding_a_damaged_checkpoint_name_the_others(finished,
 
 
 @pytest.mark.soak
-def test_of_two_trainers_the_second_is_refused_until_the_first_is_killed(run, sample_dataset, cache, tmp_path):
-    first = runs.start(sample_dataset, tmp_path / "run", "--config.total_steps=4000", devices=1, cache=cache)
+def test_of_two_trainers_the_second_is_refused_until_the_first_is_killed(run, sample_dataset, tmp_path):
+    first = runs.start(sample_dataset, tmp_path / "run", "--config.total_steps=4000", devices=1)
     try:
         runs.wait_for(lambda: runs.trained_step(tmp_path / "run") >= 3, first)
         code, log = run(tmp_path / "run", "--config.total_steps=4000")

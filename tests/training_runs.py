@@ -23,6 +23,9 @@ TINY = [
     "--config.checkpoint_every=2",
     "--config.batch.rows=8",
     "--config.batch.slots=4",
+    # No more than four records can fill.
+    "--config.batch.protein_tokens=256",
+    "--config.batch.text_tokens=256",
     "--config.data.streams=4",
     "--config.evals.retrieval.pool=16",
     "--config.tokenizer.max_protein_tokens=64",
@@ -45,18 +48,14 @@ def arguments(sample_dataset, workdir, *more):
     return ["train.py", "--config", "configs/quickstart.py", "--workdir", str(workdir), *data, *TINY, *more]
 
 
-def start(sample_dataset, workdir, *more, hosts=1, devices=4, cache=None):
+def start(sample_dataset, workdir, *more, hosts=1, devices=4):
     """The processes of a run, each the leader of a session of its own, with its share of the devices.
 
-    Their output is appended to WORKDIR.<host>.log. `cache` is a folder for compiled programs, which makes restarts quick.
+    Their output is appended to WORKDIR.<host>.log.
     """
     flags = f"--xla_force_host_platform_device_count={devices // hosts}"
     flags += " --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
-    environment = {**os.environ, "XLA_FLAGS": flags, "PYTHONUNBUFFERED": "1"}
-    if cache:
-        every = {"MIN_COMPILE_TIME_SECS": "0", "MIN_ENTRY_SIZE_BYTES": "-1"}
-        environment |= {f"JAX_PERSISTENT_CACHE_{name}": value for name, value in every.items()}
-        environment["JAX_COMPILATION_CACHE_DIR"] = str(cache)
+    environment = {**os.environ, "XLA_FLAGS": flags, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT / "tests/without_torch")}
     port = free_port()
     processes = []
     for host in range(hosts):

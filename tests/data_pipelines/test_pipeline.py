@@ -235,18 +235,30 @@ def test_a_mistake_in_the_data_reaches_the_caller_as_it_is(source, workers):
         pipeline.next()
 
 
-def test_workers_do_not_outlive_a_killed_parent(source, tmp_path):
+def test_workers_outlive_no_killed_parent_heed_no_signal_and_say_nothing(source, tmp_path):
     script = textwrap.dedent("""
-        import multiprocessing, os, pickle, signal, sys
+        import multiprocessing, os, pickle, signal, sys, threading, time
         from data_pipelines.pipeline import TrainPipeline
         source = pickle.load(open(sys.argv[1], "rb"))
         pipeline = TrainPipeline(source, rows=16, owned_streams=range(8), workers=1)
+        signal.signal(signal.SIGINT, lambda *of_signal: None)
+        begun = threading.Event()
+
+        def press_control_c():
+            while not begun.wait(0.02):
+                os.killpg(0, signal.SIGINT)
+
+        threading.Thread(target=press_control_c).start()
         pipeline.next()
+        begun.set()
         print(multiprocessing.active_children()[0].pid, flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
     """)
     (tmp_path / "source").write_bytes(pickle.dumps(source))
-    parent = subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "source")], stdout=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path / "source")], text=True, start_new_session=True, **pipes
+    )
     worker = int(parent.stdout.readline())
     assert parent.wait(timeout=20) == -signal.SIGKILL
     try:
@@ -255,6 +267,8 @@ def test_workers_do_not_outlive_a_killed_parent(source, tmp_path):
         while status.exists() and "\nState:\tZ" not in status.read_text():
             assert time.monotonic() < deadline, "the worker lives on"
             time.sleep(0.1)
+        # Until the last process of the run has ended.
+        assert parent.stderr.read() == ""
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.kill(worker, signal.SIGKILL)

@@ -8,7 +8,7 @@ import signal
 import numpy as np
 import pytest
 
-from data_pipelines.errors import UserError
+from data_pipelines.errors import RunError, UserError
 from eval import embedding_cache
 from eval.embedding_cache import CachedEmbedder
 from protclip_jax.windows import Windows
@@ -187,5 +187,5 @@ def test_refusals(tmp_path):
     with pytest.raises(UserError, match="not finite"):
         CachedEmbedder(model, tmp_path)(SEQUENCES)
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot be written"):
+    with pytest.raises(RunError, match="cannot be written"):
         CachedEmbedder(Model(), tmp_path / "file")(SEQUENCES)

@@ -133,3 +133,15 @@ def test_argparse_ends_with_two(capsys):
     with pytest.raises(SystemExit, match="2"):
         cli.main([])
     assert "--checkpoint" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_no_part_of_a_file(run, workdir, small_disk, capsys):
+    write_history(workdir)
+    assert run("--checkpoint", workdir, "--output", workdir.parent / "free", "--pool", 50, "--benchmarks", "retrieval") == 0
+    disk = small_disk("32k")
+    assert run("--checkpoint", workdir, "--output", disk / "eval", "--pool", 50, "--benchmarks", "retrieval") == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("error: ")
+    assert "cannot be written (No space left on device); make room" in last
+    for path in filter(lambda path: path.is_file(), disk.rglob("*")):
+        assert path.read_bytes() == (workdir.parent / "free" / path.relative_to(disk / "eval")).read_bytes()

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from data_pipelines.disk_errors import told_disk_errors
 from data_pipelines.errors import RunError, UserError
 from protclip_jax import checkpoints, seal
 from protclip_jax.checkpoints import Checkpoints
-from protclip_jax.disk_errors import told_disk_errors
 from tests.protclip_jax.test_seal import DAMAGES, files, flip_bit, remove
 
 

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import pytest
 
-from protclip_jax import ProtCLIP, checkpoints, embed, workdir
+from protclip_jax import ProtCLIP, embed
 from protclip_jax.windows import Windows
 from tests.protclip_jax import tiny
 from tests.protclip_jax.fake_embedder import content, digest
@@ -25,10 +25,7 @@ SMALL_CHUNKS = "import sys; from protclip_jax import embed; embed.MIN_CHUNK_TOKE
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("checkpoint")
-    workdir.write_metadata(folder, {**CONFIG, "total_steps": 1}, tiny.text_tokenizer())
-    checkpoints.save_params(folder, tiny.params())
-    return folder
+    return tiny.save(tmp_path_factory.mktemp("checkpoint"), {**CONFIG, "total_steps": 1})
 
 
 def start(*arguments, code="sys.exit(embed.main())", **options):

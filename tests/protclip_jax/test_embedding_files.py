@@ -7,9 +7,10 @@ from contextlib import contextmanager, suppress
 import numpy as np
 import pytest
 
-from data_pipelines.errors import UserError
+from data_pipelines.disk_errors import told_disk_errors
+from data_pipelines.errors import RunError, UserError
 from protclip_jax import embedding_files
-from protclip_jax.embedding_files import WRITERS, Part, load_part, replaced, save_part, told_disk_errors
+from protclip_jax.embedding_files import WRITERS, Part, load_part, replaced, save_part
 from tests.protclip_jax.fake_embedder import content
 
 IDS = ["a", "sp|P1|X_Y", "é\t\n'\"/..", "long" * 50000]
@@ -88,7 +89,7 @@ def test_a_disk_that_is_full_at_any_byte_is_seen(tmp_path, suffix, monkeypatch):
     size = path.stat().st_size
     path.unlink()
     for limit in [*range(0, size, 61), size - 1]:
-        with room(limit), pytest.raises(UserError, match=r"cannot be written \(File too large\)"):
+        with room(limit), pytest.raises(RunError, match=r"cannot be written \(File too large\)"):
             write()
         assert not path.exists()
     with room(size):

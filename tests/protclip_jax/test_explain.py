@@ -7,17 +7,14 @@ import pytest
 
 from data_pipelines.readers import read_entries
 from data_pipelines.record import property_texts
-from protclip_jax import ProtCLIP, checkpoints, explain, workdir
+from protclip_jax import ProtCLIP, explain
 from tests.protclip_jax import tiny
 from tests.protclip_jax.test_inference import CONFIG
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("checkpoint")
-    workdir.write_metadata(folder, CONFIG, tiny.text_tokenizer())
-    checkpoints.save_params(folder, tiny.params())
-    return folder
+    return tiny.save(tmp_path_factory.mktemp("checkpoint"), CONFIG)
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from protclip_jax import hosts
 from tests.training_runs import free_port
 
 HOSTS = 3
+SILENT = hosts.HEARTBEAT_SECONDS
 END_SECONDS = 20
 """Within so many the others end when a process is gone; it takes about one."""
 
@@ -42,18 +43,28 @@ def main():
 sys.exit(main())
 """
 
+CUT_OFF = """
+import socket
+
+def create_connection(*args, **kwargs):
+    raise TimeoutError("timed out")
+
+socket.create_connection = create_connection
+"""
+"""Before `CHILD`: a network that lets no connection through but JAX's own."""
+
 
 class Run:
     """The processes of a run: `tell` gives one an order, `endings` are the exit codes and last lines on stderr of some."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, program=CHILD):
         address = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{free_port()}", "JAX_NUM_PROCESSES": str(HOSTS)}
         environments = [os.environ | address | {"JAX_PROCESS_ID": str(i), "JAX_PLATFORMS": "cpu"} for i in range(HOSTS)]
         self._logs = [folder / f"{i}.log" for i in range(HOSTS)]
         self.processes = []
         for log, environment in zip(self._logs, environments, strict=True):
             pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": log.open("w")}
-            self.processes.append(subprocess.Popen([sys.executable, "-c", CHILD], env=environment, text=True, **pipes))
+            self.processes.append(subprocess.Popen([sys.executable, "-c", program], env=environment, text=True, **pipes))
         assert [process.stdout.readline() for process in self.processes] == ["joined\n"] * HOSTS
         # Each is connected; its greeting may still be on the way.
         time.sleep(0.5)
@@ -70,14 +81,24 @@ class Run:
         codes = [self.processes[i].wait(max(0.1, end - time.monotonic())) for i in processes]
         return list(zip(codes, [(self.errors()[i].splitlines() or [""])[-1] for i in processes], strict=True))
 
+    def kill(self):
+        for process in self.processes:
+            process.kill()
+            process.communicate()
+
 
 @pytest.fixture
 def run(tmp_path):
     started = Run(tmp_path)
     yield started
-    for process in started.processes:
-        process.kill()
-        process.communicate()
+    started.kill()
+
+
+@pytest.fixture
+def unwatched(tmp_path):
+    started = Run(tmp_path, CUT_OFF + CHILD)
+    yield started
+    started.kill()
 
 
 @pytest.mark.parametrize(
@@ -143,6 +164,37 @@ def test_a_host_that_hangs_is_given_up(run, victim, told):
     print(f"\nended {time.monotonic() - begun:.0f} s after process {victim} hung")
     # JAX ends them; its log names no task where the silent one is the first, with which the others meet.
     assert any(told in run.errors()[i] for i in others)
+
+
+def test_hosts_without_connections_say_so_and_go_on(unwatched):
+    for process in range(HOSTS):
+        unwatched.tell(process, "leave")
+    warning = (
+        f"warning: other hosts are not watched (timed out); when one of them is gone, JAX ends the others after {SILENT} s."
+    )
+    assert unwatched.endings() == [(0, ""), (0, warning), (0, warning)]
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(("victim", "told"), [(1, "stopped sending heartbeats):\n1\n"), (0, "coordination service")])
+def test_without_connections_the_heartbeat_ends_the_others_of_one_that_is_gone(unwatched, victim, told):
+    unwatched.processes[victim].kill()
+    others = [i for i in range(HOSTS) if i != victim]
+    begun = time.monotonic()
+    assert all(code for code, _ in unwatched.endings(others, timeout=2 * SILENT))
+    print(f"\nended {time.monotonic() - begun:.0f} s after process {victim} was killed")
+    assert any(told in unwatched.errors()[i] for i in others)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("process", [0, 1])
+def test_without_connections_a_mistake_is_told_where_it_is_and_ends_all(unwatched, process):
+    unwatched.tell(process, "mistake")
+    endings = unwatched.endings(timeout=2 * SILENT)
+    code, told = endings[process]
+    assert code == 2
+    assert "no such file; give another." in told
+    assert all(code for code, _ in endings)
 
 
 @pytest.mark.parametrize("name", ["JAX_NUM_PROCESSES", "JAX_PROCESS_ID"])

@@ -1,6 +1,7 @@
 """A tiny model and packed batches of generated records, for tests of the parts that need the whole network."""
 
 import functools
+import pathlib
 
 import jax
 import numpy as np
@@ -10,6 +11,7 @@ from data_pipelines.masking import MASKS
 from data_pipelines.packing import pack_rows
 from data_pipelines.record import Record
 from data_pipelines.text_tokenizer import SPECIAL_TOKENS, TextTokenizer
+from protclip_jax import checkpoints, workdir
 from protclip_jax.initialize import init_params
 from protclip_jax.models.bert import BertConfig
 from protclip_jax.models.esm2 import ESM2Config
@@ -70,3 +72,10 @@ def params() -> dict:
         return leaf + 0.2 * jax.random.normal(next(noise), leaf.shape)
 
     return jax.tree.map_with_path(shake, tree)
+
+
+def save(folder: pathlib.Path, config: dict) -> pathlib.Path:
+    """Writes the model as a checkpoint; `config` is to describe it."""
+    workdir.write_metadata(folder, config, text_tokenizer())
+    checkpoints.save_params(folder, params())
+    return folder

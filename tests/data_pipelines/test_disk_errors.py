@@ -3,8 +3,8 @@ import re
 
 import pytest
 
+from data_pipelines.disk_errors import told_disk_errors
 from data_pipelines.errors import RunError
-from protclip_jax.disk_errors import told_disk_errors
 
 
 @pytest.mark.parametrize(
@@ -12,15 +12,16 @@ from protclip_jax.disk_errors import told_disk_errors
     [
         OSError(errno.ENOSPC, "whatever"),
         PermissionError(errno.EACCES, "whatever"),
+        OSError("write() failed: No space left on device; at byte 5"),
         ValueError("RESOURCE_EXHAUSTED: Failed to write 5 bytes: full [os_error_code='28']"),
     ],
 )
 def test_what_the_disk_refuses_names_the_folder_and_the_fix(tmp_path, error):
-    with pytest.raises(RunError) as told, told_disk_errors(tmp_path):
+    with pytest.raises(RunError) as told, told_disk_errors(f"--output={tmp_path}", kept="it goes on"):
         raise error
-    assert str(told.value).startswith(f"--workdir={tmp_path} cannot be written (")
+    assert str(told.value).startswith(f"--output={tmp_path} cannot be written (")
     assert re.search("No space left|Permission denied", str(told.value))
-    assert "run the same line again" in str(told.value)
+    assert "run the same line again: it goes on." in str(told.value)
     assert told.value.__cause__ is error
 
 
