@@ -4,8 +4,8 @@
 
 Measured: heads of all seeds on 20,000 generated rows of 1280 features, the configured number of epochs at most, a validation
 split scored after each; and the scoring of a validation split as large as GO-BP's. The estimate takes the published sizes of
-the data sets (eval/published.py; assumed where they are not known there, marked as such), the FLOPs of ESM-2 650M for each
-protein once (protclip_jax/flops.py), and a share of the device's bfloat16 peak that is an assumption, not a measurement.
+the data sets (eval/reporting/published.py; assumed where they are not known there, marked as such), the FLOPs of ESM-2 650M for
+each protein once (protclip_jax/flops.py), and a share of the device's bfloat16 peak that is an assumption, not a measurement.
 """
 
 import argparse
@@ -19,10 +19,10 @@ import numpy as np
 
 from configs.eval import probe as probe_config
 from data_pipelines.errors import command
-from eval import probe
-from eval.heads import TwoLayerHead
 from eval.metrics import accuracy, fmax
-from eval.published import SIZES
+from eval.protocols import probe
+from eval.protocols.heads import TwoLayerHead
+from eval.reporting.published import SIZES
 from protclip_jax.flops import PEAK_FLOPS, step_flops
 from protclip_jax.forward import ObjectiveConfig
 from protclip_jax.models.bert import BertConfig

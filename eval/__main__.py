@@ -10,13 +10,14 @@ from data_pipelines.errors import UserError, command
 from data_pipelines.hashing import hash64
 from data_pipelines.progress import progress
 from data_pipelines.protanno import STATISTICS, ProtAnno, open_dataset
-from eval import benchmark_report, suite
+from eval import suite
 from eval.config_files import load_configs
 from eval.data.benchmarks import BENCHMARKS
-from eval.embedding_cache import CachedEmbedder
+from eval.features.embedding_cache import CachedEmbedder
 from eval.registry import EVALUATIONS, make_evaluation
-from eval.report import write_report
-from eval.training import training_figures
+from eval.reporting import benchmark_report
+from eval.reporting.report import write_report
+from eval.reporting.training_figures import training_figures
 from protclip_jax.checkpoints import resolve_step
 from protclip_jax.inference import ProtCLIP
 from protclip_jax.workdir import read_config

@@ -18,21 +18,23 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from data_pipelines.errors import UserError
-from eval import classification, cross_modal, mutation_effect, protein_interaction
+from eval import classification, mutation_effect
+from eval.cross_modal import cross_modal
+from eval.cross_modal.node_embeddings import embed_nodes
 from eval.data import manifest
 from eval.data.audit import audit
 from eval.data.task import Benchmark, InteractionGraph, KnowledgeGraph, SimilarityTable, SourceFile, Task
-from eval.embedding_cache import CachedEmbedder
-from eval.fine_tuning import FineTuning
-from eval.node_embeddings import embed_nodes
-from eval.probe import FrozenProbe
-from eval.problem import FittingProtocol
-from eval.published import completeness, published
-from eval.report import to_json
-from eval.ridge import Ridge
+from eval.features.embedding_cache import CachedEmbedder
+from eval.features.sequence_features import composition
+from eval.interaction import protein_interaction
+from eval.protocols.fine_tuning import FineTuning
+from eval.protocols.probe import FrozenProbe
+from eval.protocols.problem import FittingProtocol
+from eval.protocols.ridge import Ridge
+from eval.protocols.supervised import standard_controls
+from eval.reporting.published import completeness, published
+from eval.reporting.report import to_json
 from eval.semantic_similarity import agreements
-from eval.sequence_features import composition
-from eval.supervised import standard_controls
 from protclip_jax.inference import ProtCLIP
 
 PROTOCOLS = ("probe", "fine_tuning")

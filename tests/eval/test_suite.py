@@ -9,7 +9,7 @@ from eval import __main__ as cli
 from eval import suite
 from eval.data import manifest
 from eval.data.benchmarks import BENCHMARKS
-from eval.sequence_features import composition
+from eval.features.sequence_features import composition
 from tests.eval.data import miniature
 
 ONE_OF_EACH = ["membrane", "go_mf", "stability", "similarity_mf", "shs27k", "prot2bp"]
