@@ -13,7 +13,6 @@ from data_pipelines.protanno import STATISTICS, ProtAnno, open_dataset
 from eval import suite
 from eval.config_files import load_configs
 from eval.data.benchmarks import BENCHMARKS
-from eval.features.embedding_cache import CachedEmbedder
 from eval.registry import EVALUATIONS, make_evaluation
 from eval.reporting import benchmark_report
 from eval.reporting.report import write_report
@@ -159,9 +158,8 @@ def main(arguments: list[str] | None = None) -> None:
         sections[evaluation.key] = (result, evaluation.markdown(result))
         figures |= evaluation.figures(model)
     if public:
-        embed = CachedEmbedder(model, cache)
         asked = suite.Suite(
-            model, options.checkpoint, provenance["step"], embed, options.protocol, configs=configs, folder=output
+            model, options.checkpoint, provenance["step"], cache, options.protocol, configs=configs, folder=output
         )
         results = asked.results(public, options.data_dir)
         provenance |= {"public_data": str(options.data_dir), "protocol": options.protocol, "parameters": model.fingerprint}

@@ -11,6 +11,7 @@ import pytest
 from orbax.checkpoint import v1 as ocp
 
 import train
+from eval.registry import Hook
 from protclip_jax import workdir as workdir_lib
 from tests.training_runs import arguments
 
@@ -53,17 +54,19 @@ def test_a_run_leaves_a_complete_workdir(finished):
 
 def test_a_stopped_run_saves_and_resumes_bit_identically(finished, sample_dataset, tmp_path, monkeypatch):
     workdir = tmp_path / "resumed"
-    calls = []
 
-    def stop_at_the_second_evaluation(model):
-        calls.append(model)
-        if len(calls) == 2:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return {}
+    class StopAtTheSecondEvaluation:
+        key, calls = "stop", 0
+
+        def metrics(self, model):
+            self.calls += 1
+            if self.calls == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return {}
 
     with monkeypatch.context() as patch:
         make_hooks = train.make_hooks
-        patch.setattr(train, "make_hooks", lambda *args: [*make_hooks(*args), stop_at_the_second_evaluation])
+        patch.setattr(train, "make_hooks", lambda *args: [*make_hooks(*args), Hook("stop", StopAtTheSecondEvaluation())])
         assert train.main(arguments(sample_dataset, workdir)) == 75
     # One more step: what the hosts agreed on is read when the next step is done.
     assert [record["step"] for record in records(workdir) if "loss" in record] == [1, 2, 3]
@@ -115,6 +118,7 @@ def refused(capsys, argv):
         (["--config.data.dir=/nowhere"], "/nowhere does not exist"),
         (["--config.tokenizer.text=/nowhere/vocab.txt"], "/nowhere/vocab.txt"),
         (["--config.evals.retrieval.split=holdout"], "holdout"),
+        (["--config.best.metric=membrane/accuracy"], "measured by none of evals"),
         (["--config.batch.rows=6"], "batch.rows"),
         (["--config.checkpoint_every=3"], "checkpoint_every"),
         (["--config.optimizer.schedule=step"], "schedule"),

@@ -23,7 +23,7 @@ from eval.protocols.heads import KINDS, Scale
 from eval.protocols.problem import Fitted, Problem, best_epoch
 from eval.protocols.tuned_network import TunedNetwork, initial_state, make_network, packed_batches
 from protclip_jax import checkpoints, seal, sharding, workdir
-from protclip_jax.checkpoints import Checkpoints
+from protclip_jax.checkpoints import Best, Checkpoints
 from protclip_jax.embedding_files import replaced
 from protclip_jax.initialize import restored_state
 from protclip_jax.objectives.mean import Mean
@@ -32,6 +32,7 @@ from protclip_jax.partial_run import adopt_plan
 from protclip_jax.train_step import TrainState
 
 RESULT = "result.npz"
+BEST = Best("valid", "max")
 SPECIAL_TOKENS = 2
 """`<cls>` and `<eos>`."""
 
@@ -100,7 +101,7 @@ class FineTuning:
         history = np.full(config.max_epochs, np.nan)
         epoch = 0
         with (
-            Checkpoints(folder, keep_best=1) as saved,
+            Checkpoints(folder, keep_best=1, best=BEST) as saved,
             progress(description=f"fine-tuning {problem.name}, seed {seed}", unit="steps", total=total_steps) as bar,
         ):
             if (restored := saved.newest_intact()) is not None:
@@ -120,9 +121,8 @@ class FineTuning:
                 score = problem.score(data.scale.restore(network.predict(state.params, data.valid)), data.valid_targets)
                 history[epoch] = -np.inf if np.isnan(score) else score
                 epoch += 1
-                saved.save(
-                    epoch, params=state.params, optimizer=state.optimizer, data={"history": history}, mrr=history[epoch - 1]
-                )
+                of_state = {"params": state.params, "optimizer": state.optimizer, "data": {"history": history}}
+                saved.save(epoch, **of_state, metrics={BEST.metric: history[epoch - 1]})
         best = _best_params(folder, state)
         outputs = {name: data.scale.restore(network.predict(best, getattr(data, name))) for name in ("valid", "test")}
         return Tuned(history=history[:epoch], **outputs)

@@ -13,6 +13,7 @@ from eval.features.sequence_features import composition
 from tests.eval.data import miniature
 
 ONE_OF_EACH = ["membrane", "go_mf", "stability", "similarity_mf", "shs27k", "prot2bp"]
+ONE_OF_EACH += ["zero_shot_localisation", "zero_shot_reaction", "few_shot_membrane"]
 SMALL = [
     *("probe.seeds=(0, 1)", "probe.max_epochs=20", "probe.hidden=16", "probe.optimizer.learning_rate=0.02"),
     *("protein_interaction.seeds=1", "protein_interaction.epochs=2", 'protein_interaction.splits=("random",)'),
@@ -123,10 +124,10 @@ def test_mistakes_are_one_sentence(run, data_dir, capsys, arguments, told):
 
 
 def test_a_result_of_other_parameters_is_measured_anew(data_dir, tmp_path):
-    asked = suite.Suite(Composition(), tmp_path, 0, None, "probe", configs={}, folder=tmp_path)
+    asked = suite.Suite(Composition(), tmp_path, 0, tmp_path, "probe", configs={}, folder=tmp_path)
     data = manifest.load(data_dir, "membrane")
     key = asked._key("membrane", data)
     other = Composition()
     other.fingerprint = "1" * 64
-    assert suite.Suite(other, tmp_path, 0, None, "probe", configs={}, folder=tmp_path)._key("membrane", data) != key
+    assert suite.Suite(other, tmp_path, 0, tmp_path, "probe", configs={}, folder=tmp_path)._key("membrane", data) != key
     assert np.all([asked._key(name, data) != key for name in ("ec", "aav")])
