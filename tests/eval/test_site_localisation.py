@@ -43,7 +43,7 @@ def test_sites_that_the_weights_mark_are_found(evaluation, dataset):
         assert own["auroc"] > 0.9
         assert own["permutation"] == pytest.approx(0.5, abs=0.05)
         assert own["p_value"] == 1 / 2001
-        assert own["difference_other_record_text"] > 0.45
+        assert own["difference_other_record_text"] > 0.4
         assert verdict(own) == "found better than chance and than with another record's function"
     assert "found better than chance" in evaluation.markdown(result)
     assert evaluation.metrics(Sites(dataset))[f"auroc_{next(iter(measured))}"] > 0.9
