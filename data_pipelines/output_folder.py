@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -40,10 +41,13 @@ def finished_folder(output: Path) -> Iterator[Path]:
 def replaced_file(path: Path) -> Iterator[BinaryIO]:
     """A new file to write, which takes the place of `path` when the context ends well.
 
-    A link of that name is replaced, not followed: in a folder that comes from somebody else it may lead anywhere.
+    A link of that name is replaced, not followed: in a folder that comes from somebody else it may lead anywhere. Of several
+    processes that write the same file each has one of its own until then; the last to end wins.
     """
-    partial = path.with_name(f"{path.name}.partial")
-    partial.unlink(missing_ok=True)
-    with open(partial, "xb") as file:
-        yield file
-    os.replace(partial, path)
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        with open(partial, "xb") as file:
+            yield file
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

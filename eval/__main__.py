@@ -14,7 +14,7 @@ from eval import suite
 from eval.config_files import load_configs
 from eval.data.benchmarks import BENCHMARKS
 from eval.registry import EVALUATIONS, make_evaluation
-from eval.reporting import benchmark_report
+from eval.reporting import benchmark_figures, benchmark_report
 from eval.reporting.report import write_report
 from eval.reporting.training_figures import training_figures
 from protclip_jax.checkpoints import resolve_step
@@ -164,7 +164,7 @@ def main(arguments: list[str] | None = None) -> None:
         results = asked.results(public, options.data_dir)
         provenance |= {"public_data": str(options.data_dir), "protocol": options.protocol, "parameters": model.fingerprint}
         sections["benchmarks"] = (results, benchmark_report.markdown(results))
-        figures |= benchmark_report.figures(results)
+        figures |= benchmark_figures.figures(results)
     write_report(output, provenance=provenance, sections=sections, figures=figures, left_out=left_out)
     print(f"wrote {output / 'report.md'}", file=sys.stderr)
 

@@ -64,10 +64,9 @@ class Suite:
         for name in names:
             try:
                 data = manifest.load(data_dir, name)
+                found[name] = self._stored(name, data) or self._measured(name, data)
             except manifest.MissingData as error:
                 found[name] = {"benchmark": name, "missing": str(error)}
-                continue
-            found[name] = self._stored(name, data) or self._measured(name, data)
         return found
 
     def _stored(self, name: str, data: Benchmark) -> dict | None:

@@ -34,6 +34,7 @@ from eval.cross_modal.tail_queries import (
     training_triplets,
 )
 from eval.data.graph import PROTEIN
+from eval.data.manifest import MissingData
 from eval.data.task import KnowledgeGraph
 from eval.features.standardise import standardise
 from eval.metrics import hits_at, mean_reciprocal_rank
@@ -70,7 +71,8 @@ def run(graph: KnowledgeGraph, embeddings: Mapping[str, Float32[np.ndarray, "n D
       what `measure` says, or `missing`, the sentence that tells what is wanted.
 
     Raises:
-      UserError: an unknown benchmark or option, embeddings that do not fit the graph, or none of the benchmarks can be asked.
+      UserError: an unknown benchmark or option, or embeddings that do not fit the graph.
+      MissingData: none of the benchmarks can be asked.
     """
     if unknown := [name for name in options.benchmarks if name not in BENCHMARKS]:
         raise UserError(f"There is no cross-modal benchmark {unknown[0]!r}; known: {', '.join(BENCHMARKS)}.")
@@ -80,7 +82,7 @@ def run(graph: KnowledgeGraph, embeddings: Mapping[str, Float32[np.ndarray, "n D
     relations = {name: relations_of(graph, embedded, name) for name in options.benchmarks}
     missing = {name: wanted(graph, embeddings, name) for name, asked in relations.items() if not asked}
     if len(missing) == len(relations):
-        raise UserError(" ".join(missing.values()))
+        raise MissingData(" ".join(missing.values()))
     measured = [_seed(graph, embedded, relations, seed=seed, options=options) for seed in range(options.seeds)]
     known = embedded.nodes.rows >= 0
     return {

@@ -2,10 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-from matplotlib.figure import Figure
-
-from data_pipelines.figure_style import BLUE, GREEN, GREY, INK, VERMILION, tidy
 from data_pipelines.markdown import plain, table
 from eval.reporting.markdown import UNDEFINED, interval, number
 
@@ -15,6 +11,8 @@ TITLES = {
     "cross_modal": "Cross-modal transformation",
     "semantic_similarity": "Semantic similarity",
     "protein_interaction": "Protein–protein interaction",
+    "zero_shot": "Zero-shot classification by prompts",
+    "few_shot": "Few-shot classification",
 }
 SECTION = """## Public benchmarks
 
@@ -25,7 +23,6 @@ published data sets: beside data that are not those (**other data** in the last 
 
 {data}{missing}"""
 PARTIAL = "**other data**"
-COLOURS = (VERMILION, GREEN, INK, GREY)
 
 
 def markdown(results: Mapping[str, Mapping]) -> str:
@@ -45,7 +42,27 @@ def _family(name: str, results: Sequence[Mapping]) -> str:
     header = ["benchmark", "metric", "ours", "95 %", "controls", "published", "data"]
     rows = [row for result in results for row in _rows(result)]
     notes = [f"- {result['benchmark']}: {plain(note)}" for result in results for note in result["result"].get("notes", ())]
-    return "\n\n".join([f"### {TITLES[name]}", table(header, rows), *(["\n".join(notes)] if notes else [])])
+    curves = [_identity_curve(result) for result in results if result["result"].get("identity_curve")]
+    return "\n\n".join([f"### {TITLES[name]}", table(header, rows), *curves, *(["\n".join(notes)] if notes else [])])
+
+
+def _identity_curve(result: Mapping) -> str:
+    """A table of all metrics on the test proteins below each cut-off of identity to training."""
+    metrics = list(result["headline"])
+    rows = [
+        [f"≤ {point['cutoff']:.0%}", str(point["rows"]), *(_cutoff_cell(point, metric) for metric in metrics)]
+        for point in result["result"]["identity_curve"]
+    ]
+    unknown = result["result"]["identity_unknown"]
+    told = f"\n\nOf {unknown} test proteins the identity is not known." if unknown else ""
+    return f"`{result['benchmark']}` by identity to training:\n\n{table(['identity', 'proteins', *metrics], rows)}{told}"
+
+
+def _cutoff_cell(point: Mapping, metric: str) -> str:
+    if not point["metrics"]:
+        return UNDEFINED
+    value = point["metrics"][metric]
+    return f"{number(value['mean'])} {interval(value['interval'])}"
 
 
 def _rows(result: Mapping) -> list[list[str]]:
@@ -56,6 +73,7 @@ def _rows(result: Mapping) -> list[list[str]]:
         controls = [
             f"{plain(control['protocol'])} {number(control['metrics'][metric]['mean'])}"
             for control in result["result"].get("controls", ())
+            if metric in control["metrics"]
         ]
         rows.append(
             [
@@ -95,32 +113,3 @@ def _data(results: Sequence[Mapping]) -> str:
             f"Hardware: {'; '.join(hardware)}." if hardware else "",
         ]
     )
-
-
-def figures(results: Mapping[str, Mapping]) -> dict[str, Figure]:
-    """`benchmarks`, the first metric of each as bars with intervals and published numbers as marks; nothing without any."""
-    measured = [result for result in results.values() if result.get("headline")]
-    if not measured:
-        return {}
-    figure = Figure(figsize=(max(4.0, 0.6 * len(measured) + 2), 3.4), layout="constrained")
-    axis = figure.subplots()
-    marks = {}
-    for place, result in enumerate(measured):
-        metric, value = next(iter(result["headline"].items()))
-        mean = np.nan if value["mean"] is None else value["mean"]
-        axis.bar(place, mean, width=0.6, color=BLUE, alpha=1.0 if result["data"]["whole"] else 0.45)
-        if value["interval"] and None not in value["interval"]:
-            axis.vlines(place, *value["interval"], color=INK, linewidth=1.2)
-        for row in result["published"]:
-            if row["metric"] == metric:
-                marks.setdefault(row["model"], []).append((place, row["value"]))
-    for colour, (model, points) in zip(COLOURS, marks.items(), strict=False):
-        places, values = zip(*points, strict=True)
-        axis.scatter(places, values, marker="_", s=160, color=colour, label=f"{model}, published")
-    labels = [f"{result['benchmark']}\n{next(iter(result['headline']))}" for result in measured]
-    axis.set_xticks(range(len(measured)), labels, rotation=60, ha="right", fontsize=7)
-    axis.axhline(0, color=GREY, linewidth=0.8)
-    if marks:
-        axis.legend(fontsize=7, frameon=False)
-    tidy(axis)
-    return {"benchmarks": figure}

@@ -18,6 +18,9 @@ CAPTIONS = {
     "retrieval": "Retrieval on the training run's own pool over steps, beside chance and the k-mer baseline on that pool.",
     "mixture": "Share of each (source, confidence, coverage) cluster among the training draws, beside the configured share.",
     "benchmarks": "The first metric of each public benchmark; pale: not the published data set. Line: 95 % interval.",
+    "radar": "Benchmarks with published numbers; *: ours is not on the published data set. A negative number is at the centre.",
+    "identity": "Test proteins of at most an identity to the training proteins; lines: 95 % intervals.",
+    "few_shot": "Accuracy from a few examples of each class, mean over draws; lines: 95 % intervals.",
     "segments": "PDA weights of the residues of two proteins for each property text; shaded residues are annotated for it.",
 }
 
