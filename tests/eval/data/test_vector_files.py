@@ -3,8 +3,7 @@ import numpy as np
 import pytest
 
 from data_pipelines.errors import UserError
-from eval.cross_modal.vector_files import read_vectors, with_vectors
-from eval.data.task import KnowledgeGraph, Node
+from eval.data.vector_files import read_vector_file
 from protclip_jax.embedding_files import WRITERS, Part
 
 IDS = ["DB2", "DB1", "DB9"]
@@ -20,15 +19,9 @@ def written(path):
     return path
 
 
-@pytest.fixture
-def graph():
-    nodes = [Node("DB1", 0, "a"), Node("DB1", 1, "another type"), Node("DB2", 0, "b"), Node("DB3", 0, "c")]
-    return KnowledgeGraph(("drug", "disease"), ("target",), nodes, np.zeros((0, 3), np.int32), [], [])
-
-
 @pytest.mark.parametrize("suffix", [".h5", ".hdf5", ".parquet", ".npz"])
 def test_ids_and_vectors_come_back_in_order(tmp_path, suffix):
-    ids, vectors = read_vectors(written(tmp_path / f"drugs{suffix}"))
+    ids, vectors = read_vector_file(written(tmp_path / f"drugs{suffix}"))
     assert ids == IDS
     np.testing.assert_array_equal(vectors, VECTORS)
     assert vectors.dtype == np.float32
@@ -37,23 +30,15 @@ def test_ids_and_vectors_come_back_in_order(tmp_path, suffix):
 def test_h5_without_original_ids_names_its_datasets_by_them(tmp_path):
     with h5py.File(tmp_path / "drugs.h5", "w") as file:
         file["DB7"] = [1.0, 2.0]
-    ids, vectors = read_vectors(tmp_path / "drugs.h5")
+    ids, vectors = read_vector_file(tmp_path / "drugs.h5")
     assert (ids, vectors.tolist()) == (["DB7"], [[1.0, 2.0]])
-
-
-def test_vectors_go_to_the_nodes_of_their_type_and_id(tmp_path, graph):
-    given = with_vectors(graph, "drug", written(tmp_path / "drugs.npz"), source="Uni-Mol").vectors["drug"]
-    assert given.source == "Uni-Mol"
-    np.testing.assert_array_equal(given.nodes, [0, 2])
-    np.testing.assert_array_equal(given.values, VECTORS[[1, 0]])
-    assert not graph.vectors
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".parquet", ".npz", ".pkl"])
 def test_files_that_are_something_else_are_told(tmp_path, suffix):
     (tmp_path / f"drugs{suffix}").write_bytes(b"neither of these")
     with pytest.raises(UserError, match=f"drugs{suffix}"):
-        read_vectors(tmp_path / f"drugs{suffix}")
+        read_vector_file(tmp_path / f"drugs{suffix}")
 
 
 @pytest.mark.parametrize(
@@ -69,10 +54,4 @@ def test_files_that_are_something_else_are_told(tmp_path, suffix):
 def test_damaged_files_are_told(tmp_path, arrays):
     np.savez(tmp_path / "drugs.npz", **arrays)
     with pytest.raises(UserError, match="drugs.npz"):
-        read_vectors(tmp_path / "drugs.npz")
-
-
-def test_a_file_of_other_nodes_is_told(tmp_path, graph):
-    np.savez(tmp_path / "x.npz", ids=np.array(["DB2"]), vectors=np.zeros((1, 2)))
-    with pytest.raises(UserError, match="none of the graph's disease nodes"):
-        with_vectors(graph, "disease", tmp_path / "x.npz", source="x")
+        read_vector_file(tmp_path / "drugs.npz")
