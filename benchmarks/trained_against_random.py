@@ -191,20 +191,23 @@ def rows(trained: Mapping, random: Mapping) -> list[list[str]]:
 
 
 def row(name: str, metric: str, trained: Mapping, random: Mapping, controls: str) -> list[str]:
-    """Both numbers with their intervals, and which is larger: `within noise` where each lies in the other's interval."""
+    """Both numbers with their intervals, and which is better."""
     cells = [f"{number(value['mean'])} {interval(value['interval'])}" for value in (trained, random)]
-    return [name, metric, *cells, compared(trained, random, smaller=metric in ("mae", "rmse")), controls]
+    return [name, metric, *cells, better(trained, random, smaller=metric in ("mae", "rmse")), controls]
 
 
-def compared(trained: Mapping, random: Mapping, *, smaller: bool) -> str:
-    """In one word or three."""
+def better(trained: Mapping, random: Mapping, *, smaller: bool) -> str:
+    """`within noise` where one number lies in the other's interval."""
     a, b = trained["mean"], random["mean"]
-    bounds = [value["interval"] for value in (trained, random)]
     if a is None or b is None:
         return "undefined"
-    overlap = all(bound and None not in bound for bound in bounds) and bounds[0][0] <= b <= bounds[0][1]
-    better = (a < b) if smaller else (a > b)
-    return "within noise" if overlap or a == b else "trained" if better else "random"
+    if _within(b, trained["interval"]) or _within(a, random["interval"]):
+        return "within noise"
+    return "trained" if (a < b if smaller else a > b) else "random"
+
+
+def _within(value: float, bounds: Sequence[float | None] | None) -> bool:
+    return bool(bounds) and None not in bounds and bounds[0] <= value <= bounds[1]
 
 
 @command

@@ -78,6 +78,7 @@ def radar(measured: Sequence[Mapping]) -> Figure | None:
     marks = ["" if result["data"]["whole"] else " *" for result, _, _ in shown]
     names = [f"{result['benchmark']}{mark}\n{metric}" for (result, metric, _), mark in zip(shown, marks, strict=True)]
     axis.set_xticks(angles, names, fontsize=7)
+    axis.tick_params(axis="x", pad=9)
     axis.set_ylim(0, 1)
     axis.set_yticks((0.25, 0.5, 0.75), ("0.25", "0.5", "0.75"), fontsize=6, color=INK)
     axis.grid(color=GREY, alpha=0.3)
