@@ -25,6 +25,7 @@ from data_pipelines.markdown import table
 from eval import __main__ as evaluate
 from eval.data.benchmarks import BENCHMARKS
 from eval.reporting.markdown import interval, number
+from eval.site_localisation import NULLS
 from protclip_jax import checkpoints, workdir
 from protclip_jax.convert.checkpoint import network
 from protclip_jax.initialize import init_params
@@ -167,7 +168,8 @@ def built_numbers(report: Mapping) -> dict[str, dict]:
         for control in [f"chance {number(retrieval['chance'][f'{name}_r1'])}, k-mers {number(retrieval['kmer'][f'{name}_r1'])}"]
     }
     for kind, own in report["sites"]["kinds"].items():
-        control = f"permutation {number(own['permutation'])}, p {number(own['p_value'])}"
+        nulls = {told: own[name] for name, told in NULLS.items()}
+        control = "; ".join(f"{told} {number(null['mean'])} (p {number(null['p_value'])})" for told, null in nulls.items())
         numbers[f"sites {kind}"] = {"mean": own["auroc"], "interval": own["auroc_interval"], "control": control}
     return numbers
 
@@ -201,7 +203,9 @@ def better(trained: Mapping, random: Mapping, *, smaller: bool) -> str:
     a, b = trained["mean"], random["mean"]
     if a is None or b is None:
         return "undefined"
-    if _within(b, trained["interval"]) or _within(a, random["interval"]):
+    if not (trained["interval"] or random["interval"]):
+        return "no interval"
+    if a == b or _within(b, trained["interval"]) or _within(a, random["interval"]):
         return "within noise"
     return "trained" if (a < b if smaller else a > b) else "random"
 
@@ -240,7 +244,10 @@ def main(arguments: list[str] | None = None) -> None:
 
     told = rows(reports["trained"], reports["random"])
     header = ["benchmark", "metric", "trained [95 %]", "random weights [95 %]", "better", "controls (trained)"]
-    counts = {word: sum(line[4] == word for line in told) for word in ("trained", "within noise", "random", "undefined")}
+    counts = {
+        word: sum(line[4] == word for line in told)
+        for word in ("trained", "within noise", "random", "no interval", "undefined")
+    }
     absent = {name: result["missing"] for name, result in reports["trained"]["benchmarks"].items() if "missing" in result}
     absent |= {name: "no data at hand" for name in BENCHMARKS if name not in reports["trained"]["benchmarks"]}
     page = [table(header, told), ", ".join(f"{word}: {count}" for word, count in counts.items())]

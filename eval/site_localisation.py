@@ -4,15 +4,17 @@
 rests on, and the chance that a random placement does as well. Measured for each protein and kind of site: the AUROC of the
 weights against the residues, and the share of them among the 5 % of residues of largest weight.
 
-Controls: *permutation*: the annotated residues are shifted round the sequence by a random offset, all together, which keeps
-their number and distances and breaks their relation to the weights; and the function of a random other record.
+Three controls. *Shifted*: the annotated residues are moved round the sequence by a random offset, all together, which keeps
+their number and distances. *Same residues*: each is moved to a random residue of the same amino acid in the same protein, since
+active sites are mostly His, Cys, Asp, Ser and Glu, which random networks tell from others, too. And the function of a random
+other record, which a model that does not read the text weighs alike.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from data_pipelines.markdown import table
 from data_pipelines.protanno import ProtAnno
@@ -24,8 +26,9 @@ from eval.statistics import bootstrap_interval
 
 KINDS = {"active_site": ("ACT_SITE",), "binding_site": ("BINDING", "CA_BIND", "METAL", "NP_BIND")}
 """UniProt's `FT` types; those of before 2022 included."""
+NULLS = {"shifted": "shifted", "same_residues": "same residues"}
 TOP = 0.05
-PERMUTATIONS = 2000
+PERMUTATIONS = 1000
 SECTION = """## Active and binding sites (PDA)
 
 {verdicts}
@@ -33,11 +36,11 @@ SECTION = """## Active and binding sites (PDA)
 {table}
 
 AUROC of the PDA weights of a protein's function text against the residues that UniProt annotates as sites, averaged over the
-annotated proteins of a pool of {pool} records of the split `{split}`. *Permutation*: the mean over proteins when each one's
-sites are shifted round its sequence by a random offset; p is the share of {permutations} such shifts that do at least as well.
-Δ is the paired difference to the same model with another record's function. *Top 5 %*: the share of the sites among the
-residues of largest weight; a random choice has 5 %. In brackets: 95 % intervals, of the permutation its own spread, else by
-bootstrap over proteins."""
+annotated proteins of a pool of {pool} records of the split `{split}`, beside the same mean when each protein's sites are moved,
+{permutations} times: *shifted* all together round the sequence, or to random places with the *same residues*; p is the share of
+these that do at least as well. Δ is the paired difference to the same model with another record's function. *Top 5 %*: the share
+of the sites among the residues of largest weight; a random choice has 5 %. In brackets: 95 % intervals, of moved sites their own
+spread, else by bootstrap over proteins."""
 
 
 class Case(NamedTuple):
@@ -72,34 +75,50 @@ def _covered(record: Record, types: Sequence[str]) -> Bool[np.ndarray, " L"]:
     return residues
 
 
-class Shifted(NamedTuple):
-    """A protein's scores with its sites where they are (the first) and shifted by 1 to L − 1 residues."""
+class Scores(NamedTuple):
+    """How well a protein's weights find its sites of one kind."""
 
-    auroc: Float[np.ndarray, " L"]
-    top: Float[np.ndarray, " L"]
+    auroc: float
+    top: float
+    """Share of the sites among the 5 % of residues (at least one) of largest weight."""
+    shifted: Float[np.ndarray, " S"]
+    """AUROCs of the sites shifted by 1 to L − 1 residues."""
 
 
-def shifted(weights: Float[np.ndarray, " L"], sites: Bool[np.ndarray, " L"]) -> Shifted:
-    """AUROC (ties count half) and the share of sites among the top 5 % (at least one residue) for every shift of the sites."""
+def mean_ranks(values: Float[np.ndarray, " L"]) -> Float[np.ndarray, " L"]:
+    """Ranks from 1, ascending; ties have their mean."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+
+
+def auroc_of_rank_sums(sums: Float[np.ndarray, " N"], *, positives: int, length: int) -> Float[np.ndarray, " N"]:
+    """Mann and Whitney's statistic from the sums of the ranks of the positives, as a probability."""
+    return (sums - positives * (positives + 1) / 2) / (positives * (length - positives))
+
+
+def score(weights: Float[np.ndarray, " L"], sites: Bool[np.ndarray, " L"]) -> Scores:
+    """AUROC, ties counting half, with the sites where they are and at every shift; ties in the top 5 % count in part."""
     length, places = len(weights), np.flatnonzero(sites)
-    _, inverse, counts = np.unique(weights, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    ranks = (ends - (counts - 1) / 2)[inverse]
-    # The chance that a residue is among the top ones when ties are broken at random.
-    wanted = max(1, round(TOP * length))
-    above = length - ends
-    in_top = np.clip((wanted - above) / counts, 0, 1)[inverse]
     at = (places[:, None] + np.arange(length)) % length
-    positives, negatives = len(places), length - len(places)
-    auroc = (ranks[at].sum(0) - positives * (positives + 1) / 2) / (positives * negatives)
-    return Shifted(auroc, in_top[at].mean(0))
+    aurocs = auroc_of_rank_sums(mean_ranks(weights)[at].sum(0), positives=len(places), length=length)
+    wanted = max(1, round(TOP * length))
+    _, inverse, tied = np.unique(weights, return_inverse=True, return_counts=True)
+    above = length - np.cumsum(tied)
+    in_top = np.clip((wanted - above) / tied, 0, 1)[inverse]
+    return Scores(float(aurocs[0]), float(in_top[places].mean()), aurocs[1:])
 
 
-def permuted_means(of_proteins: Sequence[Float[np.ndarray, " L"]]) -> Float[np.ndarray, " P"]:
-    """Means over proteins, each shifted by an offset of its own that is not 0, `PERMUTATIONS` times."""
-    rng = np.random.default_rng(0)
-    drawn: list[Int[np.ndarray, " P"]] = [rng.integers(1, len(values), PERMUTATIONS) for values in of_proteins]
-    return np.mean([values[offsets] for values, offsets in zip(of_proteins, drawn, strict=True)], axis=0)
+def same_residues(
+    weights: Float[np.ndarray, " L"], sites: Bool[np.ndarray, " L"], sequence: str, rng: np.random.Generator
+) -> Float[np.ndarray, " P"]:
+    """AUROCs of as many sites at random places that hold the same amino acids as the true ones, `PERMUTATIONS` times."""
+    ranks, letters = mean_ranks(weights), np.array(list(sequence))
+    sums = np.zeros(PERMUTATIONS)
+    for letter in np.unique(letters[sites]):
+        places = np.flatnonzero(letters == letter)
+        chosen = rng.random((PERMUTATIONS, len(places))).argsort(1)[:, : sites[places].sum()]
+        sums += ranks[places][chosen].sum(1)
+    return auroc_of_rank_sums(sums, positives=int(sites.sum()), length=len(sites))
 
 
 class SiteLocalisation(Evaluation):
@@ -114,49 +133,51 @@ class SiteLocalisation(Evaluation):
 
     def metrics(self, model: Model) -> dict[str, float]:
         """The mean AUROC of each kind of site."""
-        scores = self._scores(model, [case.text for case in self._cases])
-        return {f"auroc_{kind}": _mean([own.auroc[0] for own in scores[kind].values()]) for kind in KINDS}
+        weights = self._weights(model, [case.text for case in self._cases])
+        return {f"auroc_{kind}": _mean([own.auroc for own in self._scores(weights, kind).values()]) for kind in KINDS}
 
     def report(self, model: Model, *, control: Model | None) -> dict:
-        """By kind of site: proteins, residues, AUROC, controls, p-value and enrichment; `control` is not used."""
+        """By kind of site: proteins, residues, AUROC, controls, p-values and enrichment; `control` is not used."""
         del control
-        own = self._scores(model, [case.text for case in self._cases])
-        other = self._scores(model, [case.other_text for case in self._cases])
-        kinds = {kind: self._summary(kind, own[kind], other[kind]) for kind in KINDS}
+        own = self._weights(model, [case.text for case in self._cases])
+        other = self._weights(model, [case.other_text for case in self._cases])
+        kinds = {kind: self._summary(kind, own, other) for kind in KINDS}
         return {"split": self._split, "pool": self._pool, "permutations": PERMUTATIONS, "kinds": kinds}
 
-    def _scores(self, model: Model, texts: Sequence[str | None]) -> dict[str, dict[int, Shifted]]:
-        """Per kind of site the scores of each case (by its place) that has such sites and a text."""
+    def _weights(self, model: Model, texts: Sequence[str | None]) -> dict[int, Float[np.ndarray, " L"]]:
+        """The weights of each case (by its place) that has a text."""
         asked = [place for place, text in enumerate(texts) if text]
         sequences = [self._cases[place].record.sequence for place in asked]
         weights = model.segments_batch(sequences, [{"function": texts[place]} for place in asked])
-        return {
-            kind: {
-                place: shifted(row, self._cases[place].sites[kind])
-                for place, (row,) in zip(asked, weights, strict=True)
-                if kind in self._cases[place].sites
-            }
-            for kind in KINDS
-        }
+        return {place: row for place, (row,) in zip(asked, weights, strict=True)}
 
-    def _summary(self, kind: str, own: Mapping[int, Shifted], other: Mapping[int, Shifted]) -> dict:
-        aurocs, tops = ([getattr(scores, name)[0] for scores in own.values()] for name in Shifted._fields)
-        null = permuted_means([scores.auroc for scores in own.values()]) if own else np.full(1, np.nan)
-        differences = np.array([own[place].auroc[0] - other[place].auroc[0] for place in own if place in other])
-        return {
+    def _scores(self, weights: Mapping[int, Float[np.ndarray, " L"]], kind: str) -> dict[int, Scores]:
+        sites = {place: self._cases[place].sites.get(kind) for place in weights}
+        return {place: score(weights[place], own) for place, own in sites.items() if own is not None}
+
+    def _summary(self, kind: str, weights: Mapping, other_weights: Mapping) -> dict:
+        own, other = self._scores(weights, kind), self._scores(other_weights, kind)
+        aurocs, tops = ([getattr(scores, name) for scores in own.values()] for name in ("auroc", "top"))
+        differences = np.array([own[place].auroc - other[place].auroc for place in own if place in other])
+        rng = np.random.default_rng(0)
+        nulls = {
+            "shifted": [scores.shifted[rng.integers(len(scores.shifted), size=PERMUTATIONS)] for scores in own.values()],
+            "same_residues": [
+                same_residues(weights[place], self._cases[place].sites[kind], self._cases[place].record.sequence, rng)
+                for place in own
+            ],
+        }
+        summary = {
             "proteins": len(own),
             "residues": sum(int(self._cases[place].sites[kind].sum()) for place in own),
             "auroc": _mean(aurocs),
             "auroc_interval": bootstrap_interval(np.array(aurocs)),
-            "permutation": float(null.mean()),
-            "permutation_interval": np.percentile(null, [2.5, 97.5]).tolist(),
-            # The observed placement is one of those that could have been drawn.
-            "p_value": float((1 + np.count_nonzero(null >= _mean(aurocs))) / (1 + len(null))) if own else float("nan"),
             "difference_other_record_text": _mean(differences),
             "difference_other_record_text_interval": bootstrap_interval(differences),
             "top": _mean(tops),
             "top_interval": bootstrap_interval(np.array(tops)),
         }
+        return summary | {name: _against(summary["auroc"], of_proteins) for name, of_proteins in nulls.items()}
 
     @staticmethod
     def markdown(result: dict) -> str:
@@ -167,14 +188,13 @@ class SiteLocalisation(Evaluation):
                 str(own["proteins"]),
                 str(own["residues"]),
                 f"{number(own['auroc'])} {interval(own['auroc_interval'])}",
-                f"{number(own['permutation'])} {interval(own['permutation_interval'])}",
-                number(own["p_value"]),
+                *(_null_cell(own[name]) for name in NULLS),
                 f"{number(own['difference_other_record_text'])} {interval(own['difference_other_record_text_interval'])}",
                 f"{number(own['top'])} {interval(own['top_interval'])}",
             ]
             for kind, own in result["kinds"].items()
         ]
-        header = ["sites", "proteins", "residues", "AUROC", "permutation", "p", "Δ to another record's text", "top 5 %"]
+        header = ["sites", "proteins", "residues", "AUROC", *NULLS.values(), "Δ to another record's text", "top 5 %"]
         return SECTION.format(
             verdicts="\n".join(f"- {kind.replace('_', ' ')}s: **{verdict(own)}**." for kind, own in result["kinds"].items()),
             table=table(header, rows),
@@ -183,15 +203,27 @@ class SiteLocalisation(Evaluation):
 
 
 def verdict(own: Mapping) -> str:
-    """Whether sites of a kind are found better than by chance, and better than with another record's function."""
+    """Whether sites of a kind are found better than moved sites, and better than with another record's function."""
     if not own["proteins"]:
         return "not measured: no annotated protein in the pool"
-    if not own["p_value"] < 0.05:
-        return "not found better than chance"
+    if failed := [told for name, told in NULLS.items() if not own[name]["p_value"] < 0.05]:
+        return f"not found better than moved sites ({' and '.join(failed)})"
     low, _ = own["difference_other_record_text_interval"]
     if not low > 0:
-        return "found better than chance, but no better than with another record's function"
-    return "found better than chance and than with another record's function"
+        return "found better than moved sites, but no better than with another record's function"
+    return "found better than moved sites and than with another record's function"
+
+
+def _against(observed: float, of_proteins: Sequence[Float[np.ndarray, " P"]]) -> dict:
+    """The mean over proteins of moved sites, its 95 % range, and the share of the moves that do as well as the true sites."""
+    means = np.mean(of_proteins, axis=0) if of_proteins else np.full(PERMUTATIONS, np.nan)
+    # The true placement is one of those that could have been drawn.
+    p_value = (1 + np.count_nonzero(means >= observed)) / (1 + len(means)) if of_proteins else np.nan
+    return {"mean": float(means.mean()), "range": np.percentile(means, [2.5, 97.5]).tolist(), "p_value": float(p_value)}
+
+
+def _null_cell(null: Mapping) -> str:
+    return f"{number(null['mean'])} {interval(null['range'])}, p {number(null['p_value'])}"
 
 
 def _mean(values: Sequence[float]) -> float:
