@@ -38,9 +38,9 @@ SECTION = """## Active and binding sites (PDA)
 AUROC of the PDA weights of a protein's function text against the residues that UniProt annotates as sites, averaged over the
 annotated proteins of a pool of {pool} records of the split `{split}`, beside the same mean when each protein's sites are moved,
 {permutations} times: *shifted* all together round the sequence, or to random places with the *same residues*; p is the share of
-these that do at least as well. Δ is the paired difference to the same model with another record's function. *Top 5 %*: the share
-of the sites among the residues of largest weight; a random choice has 5 %. In brackets: 95 % intervals, of moved sites their own
-spread, else by bootstrap over proteins."""
+these that do at least as well. Δ is the paired difference to the same model with another record's function. *Top 5 %*: the
+share of the sites among the residues of largest weight; a random choice has 5 %. In brackets: 95 % intervals, of moved sites
+their own spread, else by bootstrap over proteins."""
 
 
 class Case(NamedTuple):
