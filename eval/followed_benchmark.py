@@ -57,9 +57,11 @@ class FollowedBenchmark:
     def metrics(self, model: Model) -> dict[str, float]:
         """The mean of each of the numbers that the report of the benchmark begins with; NaN where it is undefined."""
         config = self._configs["probe"]
-        protocol = FrozenProbe(model.mean_embeddings, config)
         setup = Setup(
-            *(model.mean_embeddings, model.encode_proteins, model.encode_texts, protocol),
+            embed=model.mean_embeddings,
+            project=model.encode_proteins,
+            texts=model.encode_texts,
+            protocol=FrozenProbe(model.mean_embeddings, config),
             splits=config.splits.to_dict(),
             controls=(),
             configs=self._configs,
