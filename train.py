@@ -23,9 +23,9 @@ from data_pipelines.progress import progress
 from data_pipelines.protanno import ProtAnno, open_dataset, split_name
 from data_pipelines.sampling import make_sampler
 from data_pipelines.text_tokenizer import TextTokenizer
-from eval.registry import make_hooks
+from eval.registry import check_best, make_hooks, run_hooks
 from protclip_jax import aot, flops, hosts, mixture, sharding, workdir
-from protclip_jax.checkpoints import Checkpoints
+from protclip_jax.checkpoints import Best, Checkpoints
 from protclip_jax.compilation import compiled_once, keep_compiled_programs
 from protclip_jax.faults import Faults, Pending
 from protclip_jax.gradients import make_loss_and_gradients
@@ -141,6 +141,7 @@ def pretrain(config: ml_collections.ConfigDict, folder: pathlib.Path, stop: Stop
     tokenizer = TextTokenizer.load(config.tokenizer.text)
     source = training_rows(config, dataset, tokenizer)
     hooks = make_hooks(config.evals, dataset)
+    check_best(config.best.metric, hooks)
 
     # --- Mesh, model, optimiser, first state ---
     config_lib.check_platform(config)
@@ -155,7 +156,7 @@ def pretrain(config: ml_collections.ConfigDict, folder: pathlib.Path, stop: Stop
     lock = workdir.lock(folder) if primary else None
     with told_disk_errors(f"--workdir={folder}", kept=KEPT):
         workdir.adopt(folder, config.to_dict(), tokenizer, dataset.fingerprint, write=lock is not None)
-        checkpoints = Checkpoints(folder, keep_best=config.keep_best)
+        checkpoints = Checkpoints(folder, keep_best=config.keep_best, best=Best(config.best.metric, config.best.mode))
         restored_step, stream_states = checkpoints.newest_intact(), None
     watchdog = Watchdog(config.stall_seconds)
     interval = IntervalMetrics(heartbeat=lambda phase: watchdog.beat(f"{phase} at step {step}"))
@@ -190,8 +191,7 @@ def pretrain(config: ml_collections.ConfigDict, folder: pathlib.Path, stop: Stop
                 if step != restored_step and (step % config.eval_every == 0 or done):
                     with interval.timed("eval"):
                         view = ProtCLIP(model, state.params, tokenizer, config=config.to_dict(), mesh=mesh)
-                        for hook in hooks:
-                            evaluated |= hook(view)
+                        evaluated = run_hooks(hooks, view, step=step, last=done, best=config.best.metric)
                     if writer:
                         writer.write(step, {f"eval/{name}": value for name, value in evaluated.items()})
                 # Asked for one step ago, so that no host waits for the others: all of them stop after the same step.
@@ -201,8 +201,7 @@ def pretrain(config: ml_collections.ConfigDict, folder: pathlib.Path, stop: Stop
                     with interval.timed("checkpoint"):
                         states = sharding.gather_streams(pipeline.states(), config.data.streams)
                         saved = {"streams": states, "interval": interval.unfinished(objective.weights)}
-                        mrr = evaluated.get("retrieval/mrr")
-                        checkpoints.save(step, params=state.params, optimizer=state.optimizer, data=saved, mrr=mrr)
+                        checkpoints.save(step, params=state.params, optimizer=state.optimizer, data=saved, metrics=evaluated)
                 if done or stopped:
                     faults.follow(None, state, source.drawn_records)
                     break

@@ -13,6 +13,8 @@ def get_config() -> ConfigDict:
     config.eval_every = 2_000
     config.checkpoint_every = 2_000
     config.keep_best = 1
+    # What the best checkpoint is chosen by: a metric of `evals` as metrics.jsonl names it (without `eval/`), and its direction.
+    config.best = ConfigDict(dict(metric="retrieval/mrr", mode="max"))
     # Steps with a loss or gradient that is not finite are skipped, up to so many in a run; 0 ends it at the first.
     config.max_skipped_steps = 10
     # The gradient norm of each objective alone, which takes a backward pass for each; 0 leaves it out.

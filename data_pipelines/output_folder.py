@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -43,19 +44,18 @@ def finished_folder(output: Path) -> Iterator[Path]:
 def replaced_file(path: Path) -> Iterator[BinaryIO]:
     """A new file to write, which takes the place of `path` when the context ends well and is removed when it fails.
 
-    Its folder is made. A link of that name is replaced, not followed: in a folder of somebody else's it may lead anywhere.
+    Its folder is made. A link of that name is replaced, not followed: in a folder of somebody else's it may lead anywhere. Of
+    several processes that write the same file each has one of its own until then; the last to end wins.
 
     Raises:
       RunError: the disk does not take what is written.
     """
-    partial = path.with_name(f"{path.name}.partial")
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
     with told_disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.unlink(missing_ok=True)
         try:
             with open(partial, "xb") as file:
                 yield file
             os.replace(partial, path)
-        except BaseException:
+        finally:
             partial.unlink(missing_ok=True)
-            raise

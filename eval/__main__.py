@@ -10,13 +10,13 @@ from data_pipelines.errors import UserError, command
 from data_pipelines.hashing import hash64
 from data_pipelines.progress import progress
 from data_pipelines.protanno import STATISTICS, ProtAnno, open_dataset
-from eval import benchmark_report, suite
+from eval import suite
 from eval.config_files import load_configs
 from eval.data.benchmarks import BENCHMARKS
-from eval.embedding_cache import CachedEmbedder
 from eval.registry import EVALUATIONS, make_evaluation
-from eval.report import write_report
-from eval.training import training_figures
+from eval.reporting import benchmark_figures, benchmark_report
+from eval.reporting.report import write_report
+from eval.reporting.training_figures import training_figures
 from protclip_jax.checkpoints import resolve_step
 from protclip_jax.inference import ProtCLIP
 from protclip_jax.workdir import read_config
@@ -158,14 +158,13 @@ def main(arguments: list[str] | None = None) -> None:
         sections[evaluation.key] = (result, evaluation.markdown(result))
         figures |= evaluation.figures(model)
     if public:
-        embed = CachedEmbedder(model, cache)
         asked = suite.Suite(
-            model, options.checkpoint, provenance["step"], embed, options.protocol, configs=configs, folder=output
+            model, options.checkpoint, provenance["step"], cache, options.protocol, configs=configs, folder=output
         )
         results = asked.results(public, options.data_dir)
         provenance |= {"public_data": str(options.data_dir), "protocol": options.protocol, "parameters": model.fingerprint}
         sections["benchmarks"] = (results, benchmark_report.markdown(results))
-        figures |= benchmark_report.figures(results)
+        figures |= benchmark_figures.figures(results)
     write_report(output, provenance=provenance, sections=sections, figures=figures, left_out=left_out)
     print(f"wrote {output / 'report.md'}", file=sys.stderr)
 

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from data_pipelines.errors import UserError
-from eval import supervised
 from eval.data.task import Task
 from eval.metrics import accuracy, average_precision, fmax, macro_f1, multilabel_intervals
-from eval.problem import FittingProtocol
+from eval.protocols import supervised
+from eval.protocols.problem import FittingProtocol
+from eval.protocols.supervised import Judge, Outputs
 from eval.statistics import bootstrap_interval, bootstrap_metric
-from eval.supervised import Judge, Outputs
 
 BENCHMARKS = {
     "localisation": "multiclass",

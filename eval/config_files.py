@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from data_pipelines.errors import UserError
 
-NAMES = ("probe", "fine_tuning", "protein_interaction", "cross_modal")
+NAMES = ("probe", "fine_tuning", "protein_interaction", "cross_modal", "few_shot")
 """The files of the folder, without suffix."""
 
 

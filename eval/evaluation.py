@@ -17,6 +17,9 @@ class Model(Protocol):
     def encode_proteins(self, sequences: Sequence[str]) -> Float[np.ndarray, "N D"]:
         """Unit-norm float32 embeddings of sequences."""
 
+    def mean_embeddings(self, sequences: Sequence[str]) -> Float[np.ndarray, "N W"]:
+        """The mean over residues of the protein tower's vectors."""
+
     def encode_texts(self, texts: Sequence[str]) -> Float[np.ndarray, "N D"]:
         """Unit-norm float32 embeddings of biotexts."""
 

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from data_pipelines.errors import UserError
-from eval import supervised
 from eval.data.task import Task
 from eval.metrics import mae, pearson, rmse, spearman, spearman_interval
-from eval.problem import FittingProtocol
+from eval.protocols import supervised
+from eval.protocols.problem import FittingProtocol
+from eval.protocols.supervised import Judge, Outputs
 from eval.statistics import bootstrap_interval, bootstrap_of_sums
-from eval.supervised import Judge, Outputs
 
 BENCHMARKS = ("beta_lactamase", "aav", "thermostability", "fluorescence", "stability")
 

@@ -1,20 +1,26 @@
-"""The evaluations by name. A new one is a file with an `Evaluation` and a line in `EVALUATIONS`."""
+"""The evaluations by name, and what training runs. A new one is a file with an `Evaluation` and a line in `EVALUATIONS`."""
 
 import dataclasses
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from data_pipelines.errors import UserError
+from data_pipelines.progress import progress
 from data_pipelines.protanno import ProtAnno
+from eval.data.benchmarks import BENCHMARKS
 from eval.evaluation import Evaluation, Model
+from eval.followed_benchmark import FollowedBenchmark
 from eval.retrieval import Retrieval
 from eval.segment_localisation import SegmentLocalisation
 from eval.segment_recovery import SegmentRecovery
+from eval.site_localisation import SiteLocalisation
 
 EVALUATIONS: dict[str, type[Evaluation]] = {
     "retrieval": Retrieval,
     "segment_recovery": SegmentRecovery,
     "segment_localisation": SegmentLocalisation,
+    "site_localisation": SiteLocalisation,
 }
 
 
@@ -33,12 +39,29 @@ def make_evaluation(name: str, dataset: ProtAnno, options: Mapping) -> Evaluatio
     return EVALUATIONS[name](dataset, **options)
 
 
+class Followed(Protocol):
+    """What can be followed in training: an `Evaluation`, or a `FollowedBenchmark`."""
+
+    key: str
+
+    def metrics(self, model: Model) -> dict[str, float]:
+        """Numbers by name, without the key."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Hook:
-    """An evaluation for the training loop: called with the live model, it returns metrics by their logged names."""
+    """An evaluation for the training loop: called with the live model, it returns metrics by their logged names.
+
+    `every` is a number of steps, None for whenever evaluations run.
+    """
 
     name: str
-    evaluation: Evaluation
+    evaluation: Followed
+    every: int | None = None
+
+    def due(self, step: int, *, last: bool) -> bool:
+        """Whether it is to be called after this step; after the last it always is."""
+        return last or self.every is None or step % self.every == 0
 
     def __call__(self, model: Model) -> dict[str, float]:
         """Metrics as `key/name`; a failure is raised again with the evaluation's name."""
@@ -50,7 +73,61 @@ class Hook:
 
 
 def make_hooks(evals: Mapping[str, Mapping], dataset: ProtAnno) -> list[Hook]:
-    """The hooks of `config.evals`, which maps evaluations' names to their options; the split is `validation` unless set."""
-    return [
-        Hook(name, make_evaluation(name, dataset, {"split": "validation", **options})) for name, options in dict(evals).items()
-    ]
+    """The hooks of `config.evals`, which maps names to options.
+
+    A name is an evaluation's on the built dataset, whose split is `validation` unless set; or a public benchmark's, whose
+    `data_dir` then says where its data are. With `benchmark` an entry of another name is one too, so that one benchmark can be
+    followed twice. `every` steps (a multiple of `eval_every`) is for both.
+
+    Raises:
+      UserError: an unknown name or option, or data that are not there.
+    """
+    return [_make_hook(name, dict(options), dataset) for name, options in dict(evals).items()]
+
+
+def _make_hook(name: str, options: dict, dataset: ProtAnno) -> Hook:
+    every = options.pop("every", None)
+    if name in EVALUATIONS:
+        return Hook(name, make_evaluation(name, dataset, {"split": "validation", **options}), every)
+    benchmark = options.pop("benchmark", name)
+    if benchmark not in BENCHMARKS:
+        raise UserError(
+            f"evals.{name}: {benchmark!r} is neither an evaluation ({', '.join(EVALUATIONS)}) nor a public benchmark "
+            f"({', '.join(BENCHMARKS)})."
+        )
+    if unknown := options.keys() - {"data_dir", "limit"}:
+        raise UserError(
+            f"evals.{name} has no option {sorted(unknown)[0]!r}; a benchmark has data_dir, limit, every, benchmark."
+        )
+    if "data_dir" not in options:
+        raise UserError(f"evals.{name} needs data_dir, the folder of its data as docs/benchmarks.md describes it.")
+    return Hook(name, FollowedBenchmark(benchmark, key=name, **options), every)
+
+
+def check_best(metric: str | None, hooks: Sequence[Hook]) -> None:
+    """Refuses a `best.metric` that no hook measures; which metrics a hook has, its first run tells.
+
+    Raises:
+      UserError: none of the hooks has that key.
+    """
+    keys = [hook.evaluation.key for hook in hooks]
+    if metric is not None and hooks and metric.partition("/")[0] not in keys:
+        raise UserError(
+            f"best.metric={metric} is measured by none of evals; it begins with {' or '.join(f'{k}/' for k in keys)}."
+        )
+
+
+def run_hooks(hooks: Sequence[Hook], model: Model, *, step: int, last: bool, best: str | None) -> dict[str, float]:
+    """All metrics of the hooks that are due.
+
+    Raises:
+      UserError: the hook that `best` names has run and has no such metric.
+    """
+    due = [hook for hook in hooks if hook.due(step, last=last)]
+    metrics: dict[str, float] = {}
+    for hook in progress(due, description="evaluating", unit="evaluations") if due else ():
+        metrics |= hook(model)
+    same = [name for name in metrics if best is not None and name.partition("/")[0] == best.partition("/")[0]]
+    if same and best not in metrics:
+        raise UserError(f"best.metric={best} is not measured; there are {', '.join(same)}.")
+    return metrics

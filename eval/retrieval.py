@@ -12,9 +12,9 @@ from data_pipelines.markdown import table
 from data_pipelines.protanno import ProtAnno
 from eval import kmer_baseline
 from eval.evaluation import Evaluation, Model
-from eval.markdown import interval, number
 from eval.metrics.ranking import best_hit, recall, reciprocal_rank
 from eval.pool import fixed_pool
+from eval.reporting.markdown import interval, number
 from eval.statistics import bootstrap_interval
 
 RECALLS = (1, 5, 10)

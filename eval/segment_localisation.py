@@ -18,8 +18,8 @@ from data_pipelines.markdown import table
 from data_pipelines.protanno import ProtAnno
 from data_pipelines.record import Record, biotext, property_texts
 from eval.evaluation import Evaluation, Model
-from eval.markdown import interval, number
 from eval.pool import fixed_pool, record_rng
+from eval.reporting.markdown import interval, number
 from eval.statistics import auroc, bootstrap_interval
 from protclip_jax.tracks import Track, segment_tracks
 

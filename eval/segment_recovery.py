@@ -18,8 +18,8 @@ from data_pipelines.masking import segment_mask
 from data_pipelines.protanno import ProtAnno
 from data_pipelines.record import Record, property_texts
 from eval.evaluation import Evaluation, Model
-from eval.markdown import interval, number
 from eval.pool import fixed_pool, record_rng
+from eval.reporting.markdown import interval, number
 from eval.statistics import bootstrap_interval, ratio
 
 COMPARED = ("recovery_true_text", "recovery_shuffled_text", "difference")

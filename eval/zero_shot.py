@@ -12,32 +12,56 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from data_pipelines.errors import UserError
-from eval.data.task import Task
-from eval.evaluation import Model
+from eval.data.task import PromptedTask
+from eval.protocols.problem import Features
 from eval.statistics import bootstrap_interval
 
+CONTROLS = {"chance": "chance", "commonest_class": "commonest class", "shuffled_prompts": "prompts in another order"}
 SHUFFLES = 200
 """Other orders of the classes that the control averages over."""
 
 
-def run(task: Task, prompts: Mapping[str, Sequence[str]], model: Model, *, split: str = "test") -> dict:
-    """Accuracy on one split with its interval, per class, and the controls; `prompts` maps each class to its prompts.
+def run(data: PromptedTask, *, proteins: Features, texts: Features) -> dict:
+    """Accuracy with each set of prompts. The test split is judged; without one, all proteins are, since none is trained on.
+
+    Args:
+      proteins, texts: to unit-norm embeddings in one space.
+
+    Returns:
+      `classes`, `split`, `proteins`; `prompts`, by set what `accuracies` says; `controls`, as reports show them; `notes`.
 
     Raises:
-      UserError: the task is no single-label classification, lacks the split, or a class has no prompt.
+      UserError: the task is no single-label classification, or a class has no prompt.
     """
+    task = data.task
     if task.kind != "multiclass":
         raise UserError(f"zero-shot classification needs one class for each protein; {task.name} is {task.kind}.")
-    if not task.splits.get(split):
-        raise UserError(f"{task.name} has no {split} split; it has {', '.join(task.splits)}.")
-    if missing := [name for name in task.classes if not prompts.get(name)]:
-        raise UserError(f"there is no prompt for the class {missing[0]!r} of {task.name}; add one to the table of prompts.")
-    samples = task.splits[split]
+    for name, prompts in data.prompts.items():
+        if missing := [of_class for of_class in task.classes if not prompts.get(of_class)]:
+            raise UserError(f"{name}: there is no prompt for the class {missing[0]!r} of {task.name}; add one to the table.")
+    tested = task.splits.get("test")
+    samples = tested or [sample for split in task.splits.values() for sample in split]
+    notes = [] if tested else [f"The data have no test split: all {len(samples)} proteins were judged, as none is trained on."]
     labels = np.array([sample.target for sample in samples])
-    texts = {name: model.encode_texts(list(prompts[name])).mean(0) for name in task.classes}
-    classes = np.stack([text / np.linalg.norm(text) for text in texts.values()])
-    scores = model.encode_proteins([sample.sequence for sample in samples]) @ classes.T
-    return {"split": split, "proteins": len(samples), "classes": len(classes)} | accuracies(scores, labels)
+    embedded = proteins([sample.sequence for sample in samples])
+    results = {
+        name: accuracies(embedded @ class_embeddings(prompts, task.classes, texts).T, labels)
+        for name, prompts in data.prompts.items()
+    }
+    controls = [
+        {"protocol": told, "metrics": {f"accuracy, {name}": {"mean": of_set[key]} for name, of_set in results.items()}}
+        for key, told in CONTROLS.items()
+    ]
+    known = {"classes": len(task.classes), "split": "test" if tested else "all", "proteins": len(samples)}
+    return known | {"prompts": results, "controls": controls, "notes": notes}
+
+
+def class_embeddings(prompts: Mapping[str, Sequence[str]], classes: Sequence[str], texts: Features) -> Float[np.ndarray, "C D"]:
+    """Of each class the normalised mean of its prompts' embeddings."""
+    counts = [len(prompts[name]) for name in classes]
+    embedded = texts([prompt for name in classes for prompt in prompts[name]])
+    means = np.stack([of_class.mean(0) for of_class in np.split(embedded, np.cumsum(counts)[:-1])])
+    return means / np.linalg.norm(means, axis=1, keepdims=True)
 
 
 def accuracies(scores: Float[np.ndarray, "N C"], labels: Int[np.ndarray, " N"]) -> dict:

@@ -10,11 +10,13 @@ import functools
 import hashlib
 import json
 import logging
+import math
 import pathlib
 import shutil
 import sys
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import jax
 import numpy as np
@@ -25,6 +27,7 @@ from orbax.checkpoint import v1 as ocp
 from data_pipelines.errors import UserError
 from data_pipelines.json_object import read_json
 from protclip_jax import seal
+from protclip_jax.config_fields import is_number
 from protclip_jax.stored_arrays import stored_arrays
 
 KEEP_LATEST = 2
@@ -42,15 +45,31 @@ def _is_not_told_again(record: logging.LogRecord) -> bool:
 logging.getLogger("absl").addFilter(_is_not_told_again)
 
 
+class Best(NamedTuple):
+    """By what the best checkpoint is chosen."""
+
+    metric: str | None
+    """A metric of the evaluations in training, such as `retrieval/mrr`; None chooses no best."""
+    mode: str
+    """`max` or `min`: whether the largest or the smallest value is best."""
+
+
+RETRIEVAL = Best("retrieval/mrr", "max")
+"""What checkpoints without a record of it were chosen by."""
+
+
 class Checkpoints:
-    """Saves and restores the training state of a workdir; keeps the latest and the `keep_best` best by MRR.
+    """Saves and restores the training state of a workdir; keeps the latest and the `keep_best` best.
+
+    A resumed run may choose by another metric: steps are judged by what was measured of them at the time, and while none has
+    been measured by the new metric, those that were best by the old one stay.
 
     All hosts call every method alike. A context manager, which at its end waits for the running save.
     """
 
-    def __init__(self, workdir: pathlib.Path, *, keep_best: int):
+    def __init__(self, workdir: pathlib.Path, *, keep_best: int, best: Best = RETRIEVAL):
         self._folder = (workdir / "checkpoints").absolute()
-        self._keep_best = keep_best
+        self._keep_best, self._best = keep_best, best
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._saving: Future | None = None
         if jax.process_index() == 0:
@@ -89,27 +108,27 @@ class Checkpoints:
             print(f"warning: checkpoint {bad} is damaged ({reason}) and now {aside}; going on from {step}.", file=sys.stderr)
         return step
 
-    def save(self, step: int, *, params: Any, optimizer: Any, data: Any, mrr: float | None) -> None:
+    def save(self, step: int, *, params: Any, optimizer: Any, data: Any, metrics: Mapping[str, float]) -> None:
         """Starts saving one step in the background; waits for an earlier save that is still running.
 
         `data` is a tree of arrays that all hosts hold alike: where the input stands, and whatever else a run continues from.
-        `mrr` is the evaluation's, by which the best checkpoint is chosen; None where this step was not evaluated. Raises what
-        the earlier save could not do.
+        `metrics` are the evaluations', among them the one by which the best checkpoint is chosen; empty where this step was
+        not evaluated. Raises what the earlier save could not do.
         """
         self._wait()
         partial = self._folder / f"{step}.partial"
         items = {"params": params, "optimizer": optimizer, "data": data}
         writing = ocp.save_checkpointables_async(partial, items, overwrite=True)
-        self._saving = self._thread.submit(self._finish, writing, step, mrr)
+        self._saving = self._thread.submit(self._finish, writing, step, dict(metrics))
 
-    def _finish(self, writing: ocp.AsyncResponse, step: int, mrr: float | None) -> None:
+    def _finish(self, writing: ocp.AsyncResponse, step: int, metrics: Mapping[str, float]) -> None:
         writing.result()
         if jax.process_index() == 0:
-            _publish(self._folder / f"{step}.partial", mrr)
+            _publish(self._folder / f"{step}.partial", metrics, self._best)
             self._remove_old()
 
     def _remove_old(self) -> None:
-        for step in set(_steps(self._folder)[:-KEEP_LATEST]) - _best(self._folder, self._keep_best):
+        for step in set(_steps(self._folder)[:-KEEP_LATEST]) - _worth_keeping(self._folder, self._best, self._keep_best):
             # A removal that is cut off leaves no step that lacks files.
             partial = (self._folder / str(step)).rename(self._folder / f"{step}.partial")
             shutil.rmtree(partial, ignore_errors=True)
@@ -141,9 +160,10 @@ class Checkpoints:
         self.close()
 
 
-def _publish(partial: pathlib.Path, mrr: float | None) -> None:
+def _publish(partial: pathlib.Path, metrics: Mapping[str, float], best: Best) -> None:
     """Seals a complete folder `<step>.partial` and gives it its name."""
-    (partial / METRICS).write_text(json.dumps({"mrr": mrr}) + "\n")
+    finite = {name: float(value) for name, value in metrics.items() if math.isfinite(value)}
+    (partial / METRICS).write_text(json.dumps({"metrics": finite, "best": best._asdict()}) + "\n")
     seal.write(partial)
     partial.rename(partial.with_suffix(""))
 
@@ -161,22 +181,47 @@ def _steps(folder: pathlib.Path) -> list[int]:
     return sorted(int(path.name) for path in folder.glob("*") if path.name.isdecimal())
 
 
-def _best(folder: pathlib.Path, count: int) -> set[int]:
-    """The `count` steps of highest MRR, the later of equals; with those that nobody can judge, as their metrics are damaged."""
-    scores, unknown = {}, set()
+class _Judged(NamedTuple):
+    """What a step's `METRICS` say."""
+
+    metrics: Mapping[str, float]
+    best: Best
+
+    def score(self, best: Best) -> float | None:
+        """The larger the better; None where it was not measured."""
+        value = self.metrics.get(best.metric)
+        return None if not is_number(value) else value if best.mode == "max" else -value
+
+
+def _judged(folder: pathlib.Path, step: int) -> _Judged:
+    _check(folder / str(step), under=METRICS)
+    stored = read_json(folder / str(step) / METRICS)
+    metrics, best = stored.get("metrics"), stored.get("best")
+    if not isinstance(metrics, dict) or not isinstance(best, dict):
+        return _Judged({RETRIEVAL.metric: stored.get("mrr")}, RETRIEVAL)
+    return _Judged(metrics, Best(str(best.get("metric")), str(best.get("mode"))))
+
+
+def _ranked(judged: Mapping[int, _Judged], best: Best) -> list[int]:
+    """The steps that were measured by it, the best first, the later of equals first."""
+    scores = {step: score for step, of_step in judged.items() if (score := of_step.score(best)) is not None}
+    return sorted(scores, key=lambda step: (scores[step], step), reverse=True)
+
+
+def _worth_keeping(folder: pathlib.Path, best: Best, count: int) -> set[int]:
+    """The `count` best steps, and those that nobody can judge, as their metrics are damaged.
+
+    Where no step was measured by `best`, the last of the rules that steps were saved under and some were measured by decides.
+    """
+    judged, unknown = {}, set()
     for step in _steps(folder):
         try:
-            scores[step] = _mrr(folder, step)
+            judged[step] = _judged(folder, step)
         except UserError:
             unknown.add(step)
-    scored = [step for step, mrr in scores.items() if mrr is not None]
-    return unknown | set(sorted(scored, key=lambda step: (scores[step], step), reverse=True)[:count])
-
-
-def _mrr(folder: pathlib.Path, step: int) -> float | None:
-    _check(folder / str(step), under=METRICS)
-    mrr = read_json(folder / str(step) / METRICS).get("mrr")
-    return mrr if isinstance(mrr, int | float) else None
+    rules = [best, *(judged[step].best for step in sorted(judged, reverse=True))]
+    ranked = next(filter(None, (_ranked(judged, rule) for rule in rules)), [])
+    return unknown | set(ranked[:count])
 
 
 def _check(path: pathlib.Path, *, under: str) -> None:
@@ -190,6 +235,8 @@ def _check(path: pathlib.Path, *, under: str) -> None:
 def resolve_step(workdir: pathlib.Path, step: str | int | None = None) -> int:
     """The step that `--step N|best|latest` names; by default the best if one is recorded, else the latest.
 
+    What is best follows the rule that the newest step was saved under.
+
     Raises:
       UserError: there is no such checkpoint.
     """
@@ -202,8 +249,8 @@ def resolve_step(workdir: pathlib.Path, step: str | int | None = None) -> int:
     if not steps:
         raise UserError(f"{folder} holds no complete checkpoint yet.")
     if step in (None, "best"):
-        scores = {number: mrr for number in steps if (mrr := _mrr(folder, number)) is not None}
-        return max(scores, key=lambda number: (scores[number], number), default=steps[-1])
+        judged = {number: _judged(folder, number) for number in steps}
+        return next(iter(_ranked(judged, judged[steps[-1]].best)), steps[-1])
     if step == "latest":
         return steps[-1]
     if int(step) not in steps:
@@ -215,7 +262,7 @@ def save_params(workdir: pathlib.Path, params: Any, *, step: int = 0) -> None:
     """Writes a checkpoint that holds parameters only: for evaluation, conversion, or `init` of another run."""
     partial = (workdir / "checkpoints" / f"{step}.partial").absolute()
     ocp.save_checkpointables(partial, {"params": params}, overwrite=True)
-    _publish(partial, None)
+    _publish(partial, {}, RETRIEVAL)
 
 
 def stored_groups(workdir: pathlib.Path, step: int) -> frozenset[str]:

@@ -49,6 +49,9 @@ def check(config: Mapping) -> None:
         raise UserError("loss.gc, loss.bsr, loss.mlm and loss.pda are all 0, so nothing would be learnt; give one a weight.")
     if config["checkpoint_every"] % config["eval_every"]:
         raise UserError("checkpoint_every must be a multiple of eval_every: the best checkpoint is chosen by its evaluation.")
+    for name, options in dict(config["evals"]).items():
+        if (options.get("every") or config["eval_every"]) % config["eval_every"]:
+            raise UserError(f"evals.{name}.every must be a multiple of eval_every, {config['eval_every']} here.")
 
 
 def check_platform(config: Mapping) -> None:

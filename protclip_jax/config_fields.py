@@ -100,6 +100,8 @@ FIELDS: dict[str, Field] = {
     "seed": whole(0, 2**63 - 1),
     **dict.fromkeys(("total_steps", "log_every", "eval_every", "checkpoint_every"), STEPS),
     **dict.fromkeys(("keep_best", "max_skipped_steps", "gradient_norms_every"), whole(0, _MAX_STEPS)),
+    "best.metric": unset_or(TEXT),
+    "best.mode": one_of(("max", "min")),
     "stall_seconds": WEIGHT,
     "data.dir": unset_or(TEXT),
     "data.streams": whole(1, 1 << 16),
@@ -153,7 +155,15 @@ TOWERS: dict[str, dict[str, Field]] = {
 }
 """Groups of fields of which some have defaults; None where a checkpoint has no such tower."""
 
-EVALUATION = {"split": TEXT, "pool": whole(2, _MAX_STEPS), "max_existence": unset_or(whole(1, max(EXISTENCE)))}
+EVALUATION = {
+    "split": TEXT,
+    "pool": whole(2, _MAX_STEPS),
+    "max_existence": unset_or(whole(1, max(EXISTENCE))),
+    "every": STEPS,
+    "benchmark": TEXT,
+    "data_dir": TEXT,
+    "limit": unset_or(ROWS),
+}
 """Fields of the groups in `evals`, all with defaults; whether an evaluation has them is its own to say."""
 
 

@@ -20,7 +20,7 @@ FORMAT_VERSION = 1
 LIBRARIES = ("jax", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
 CHANGEABLE = (
-    *("total_steps", "log_every", "eval_every", "checkpoint_every", "keep_best", "evals", "mesh", "init"),
+    *("total_steps", "log_every", "eval_every", "checkpoint_every", "keep_best", "best", "evals", "mesh", "init"),
     *("max_skipped_steps", "gradient_norms_every", "stall_seconds"),
     *("data.dir", "data.workers", "tokenizer.text", "model.attention", "model.remat"),
     *("batch.microbatch_rows", "loss.contrast_chunk"),

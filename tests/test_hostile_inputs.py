@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from data_pipelines.errors import UserError
 from data_pipelines.text_tokenizer import TextTokenizer
 from eval import __main__ as eval_command
-from eval.report import write_report
-from eval.training import training_figures
+from eval.reporting.report import write_report
+from eval.reporting.training_figures import training_figures
 from protclip_jax import embed, explain, index, metrics, mixture, search, workdir
 from protclip_jax.convert import __main__ as convert_command
 from protclip_jax.inference import ProtCLIP

@@ -11,7 +11,10 @@ import pytest
 from orbax.checkpoint import v1 as ocp
 
 import train
+from eval.registry import Hook
+from protclip_jax import checkpoints
 from protclip_jax import workdir as workdir_lib
+from tests.eval.data import miniature
 from tests.training_runs import arguments
 
 
@@ -53,17 +56,19 @@ def test_a_run_leaves_a_complete_workdir(finished):
 
 def test_a_stopped_run_saves_and_resumes_bit_identically(finished, sample_dataset, tmp_path, monkeypatch):
     workdir = tmp_path / "resumed"
-    calls = []
 
-    def stop_at_the_second_evaluation(model):
-        calls.append(model)
-        if len(calls) == 2:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return {}
+    class StopAtTheSecondEvaluation:
+        key, calls = "stop", 0
+
+        def metrics(self, model):
+            self.calls += 1
+            if self.calls == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return {}
 
     with monkeypatch.context() as patch:
         make_hooks = train.make_hooks
-        patch.setattr(train, "make_hooks", lambda *args: [*make_hooks(*args), stop_at_the_second_evaluation])
+        patch.setattr(train, "make_hooks", lambda *args: [*make_hooks(*args), Hook("stop", StopAtTheSecondEvaluation())])
         assert train.main(arguments(sample_dataset, workdir)) == 75
     # One more step: what the hosts agreed on is read when the next step is done.
     assert [record["step"] for record in records(workdir) if "loss" in record] == [1, 2, 3]
@@ -115,6 +120,7 @@ def refused(capsys, argv):
         (["--config.data.dir=/nowhere"], "/nowhere does not exist"),
         (["--config.tokenizer.text=/nowhere/vocab.txt"], "/nowhere/vocab.txt"),
         (["--config.evals.retrieval.split=holdout"], "holdout"),
+        (["--config.best.metric=membrane/accuracy"], "measured by none of evals"),
         (["--config.batch.rows=6"], "batch.rows"),
         (["--config.checkpoint_every=3"], "checkpoint_every"),
         (["--config.optimizer.schedule=step"], "schedule"),
@@ -152,3 +158,39 @@ def test_a_checkpoint_of_parameters_only_is_not_trained(capsys, finished, sample
     shutil.rmtree(workdir / "checkpoints/2", ignore_errors=True)
     shutil.rmtree(workdir / "checkpoints/4/optimizer")
     assert "parameters only" in refused(capsys, arguments(sample_dataset, workdir))
+
+
+CONFIG = """
+from ml_collections import ConfigDict
+from configs import quickstart
+
+def get_config():
+    config = quickstart.get_config()
+    config.evals.membrane = ConfigDict(dict(data_dir={data_dir!r}, every=4, limit=20))
+    config.best.metric = "membrane/accuracy"
+    return config
+"""
+
+
+def test_a_benchmark_is_followed_and_chooses_the_best_until_another_rule_does(sample_dataset, tmp_path):
+    workdir, config = tmp_path / "run", tmp_path / "config.py"
+    config.write_text(CONFIG.format(data_dir=str(miniature.write(tmp_path / "public"))))
+    command = [{"configs/quickstart.py": str(config)}.get(a, a) for a in arguments(sample_dataset, workdir)]
+    assert train.main([*command, "--config.total_steps=2"]) == 0
+    by_step = {record["step"]: record for record in records(workdir) if "eval/retrieval/mrr" in record}
+    # Every four steps, and after the last.
+    assert [step for step in by_step if "eval/membrane/accuracy" in by_step[step]] == [0, 2]
+    saved = json.loads((workdir / "checkpoints/2/metrics.json").read_text())
+    assert saved["best"] == {"metric": "membrane/accuracy", "mode": "max"}
+    assert saved["metrics"]["membrane/accuracy"] == by_step[2]["eval/membrane/accuracy"]
+    assert checkpoints.resolve_step(workdir, "best") == 2
+
+    assert train.main([*command, "--config.total_steps=4", "--config.best.metric=retrieval/mrr", "--config.best.mode=min"]) == 0
+    worst = min((2, 4), key=lambda step: (records_of_mrr(workdir)[step], -step))
+    assert checkpoints.resolve_step(workdir, "best") == worst
+    # What a loop asks for by a name that nothing measures ends the run with a sentence, before it has trained for hours.
+    assert train.main([*command, "--config.total_steps=6", "--config.best.metric=retrieval/mr"]) == 2
+
+
+def records_of_mrr(workdir):
+    return {record["step"]: record["eval/retrieval/mrr"] for record in records(workdir) if "eval/retrieval/mrr" in record}

@@ -22,7 +22,11 @@ UNITS = {
 CROSS_MODAL = ("prot2bp", "prot2mf", "prot2cc", "prot2drug", "disease2prot")
 SIMILARITY = ("similarity_mf", "similarity_bp", "similarity_cc")
 INTERACTION = ("shs27k", "shs148k", "string")
-BENCHMARKS = (*KINDS, *CROSS_MODAL, *SIMILARITY, *INTERACTION)
+ZERO_SHOT = {"zero_shot_localisation": "localisation", "zero_shot_reaction": "reaction"}
+"""Benchmarks by prompts, and those whose proteins they are judged on."""
+FEW_SHOT = {f"few_shot_{name}": name for name in ("localisation", "membrane", "reaction")}
+"""Benchmarks from a few examples of each class, and those whose proteins they take; they need no files of their own."""
+BENCHMARKS = (*KINDS, *CROSS_MODAL, *SIMILARITY, *INTERACTION, *ZERO_SHOT, *FEW_SHOT)
 
 GROUPS = {**dict.fromkeys(("go_mf", "go_bp", "go_cc"), "go"), **dict.fromkeys(CROSS_MODAL, "knowledge_graph")}
 """Benchmarks that read the same files: an entry or folder of the group's name serves all of them."""
@@ -32,6 +36,7 @@ _FLIP = "github.com/J-SNACKKB/FLIP"
 _PROBE = "github.com/HUBioDataLab/PROBE, and the proteins' FASTA from UniProt"
 _GNN_PPI = "github.com/lvguofeng/GNN_PPI, data"
 _TAPE = "TAPE (github.com/songlab-cal/tape) or PEER (github.com/DeepGraphLearning/PEER_Benchmark), exported to CSV"
+_PROTST = "github.com/DeepGraphLearning/ProtST, data/zero_shot_classification"
 
 WANTED: dict[str, str] = {
     **dict.fromkeys(
@@ -69,7 +74,10 @@ WANTED: dict[str, str] = {
         "or SHS_ppi_beta.zip that its page points to"
         for name in ("SHS27k", "SHS148k")
     },
+    "zero_shot_localisation": f"the files of localisation, and protst_subloc_template.tsv of ProtST, from {_PROTST}",
+    "zero_shot_reaction": f"the files of reaction, and protst_reaction_template.tsv of ProtST, from {_PROTST}",
     "string": "9606.protein.actions.v11.0.txt.gz and 9606.protein.sequences.v11.0.fa.gz of STRING, from "
     "stringdb-static.org/download (protein.actions.v11.0 and protein.sequences.v11.0)",
 }
+WANTED |= {name: WANTED[base] for name, base in FEW_SHOT.items()}
 """The files that a benchmark's published numbers are on, and where they are."""

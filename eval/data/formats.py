@@ -4,13 +4,14 @@ import dataclasses
 import inspect
 from collections.abc import Callable, Mapping
 
-from eval.data.benchmarks import CROSS_MODAL, INTERACTION, KINDS, SIMILARITY
+from eval.data.benchmarks import CROSS_MODAL, INTERACTION, KINDS, SIMILARITY, ZERO_SHOT
 from eval.data.deepfri import read_deepfri
 from eval.data.deeploc import read_deeploc
 from eval.data.flip import read_flip
 from eval.data.interactions import read_actions, read_interaction_table
 from eval.data.knowledge_graph import read_biobridge_graph, read_graph_tables, read_hetionet_graph, read_primekg_graph
 from eval.data.neutral import read_neutral
+from eval.data.prompts import read_prompt_table, read_prompted
 from eval.data.reaction import read_reaction
 from eval.data.ses import read_ses
 from eval.data.similarity import read_similarity, read_similarity_tables
@@ -96,5 +97,9 @@ FORMATS: dict[str, Format] = {
     ),
     "graph_tables": Format(read_graph_tables, CROSS_MODAL, file=("nodes", "edges", "config"), vectors=("vectors",)),
     "probe": Format(read_similarity, SIMILARITY, named_file=("matrices",), file=("coordinates",), files=("sequences",)),
+    "protst_prompts": Format(
+        read_prompted, tuple(ZERO_SHOT), named_file=("tables",), file=("functions",), options={"columns": list}
+    ),
+    "prompt_table": Format(read_prompt_table, tuple(ZERO_SHOT), file=("file",)),
     "similarity_tables": Format(read_similarity_tables, SIMILARITY, named_file=("files",), files=("sequences",)),
 }

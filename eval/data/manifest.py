@@ -16,7 +16,7 @@ from pathlib import Path
 
 from data_pipelines.errors import UserError, command
 from data_pipelines.json_object import read_json
-from eval.data.benchmarks import BENCHMARKS, CROSS_MODAL, GROUPS, INTERACTION, KINDS, SIMILARITY, WANTED
+from eval.data.benchmarks import BENCHMARKS, CROSS_MODAL, FEW_SHOT, GROUPS, INTERACTION, KINDS, SIMILARITY, WANTED, ZERO_SHOT
 from eval.data.formats import FORMATS, Format
 from eval.data.task import SPLITS, Benchmark, KnowledgeGraph, Task
 from eval.data.template import template
@@ -38,10 +38,14 @@ def load(data_dir: Path, benchmark: str) -> Benchmark:
       UserError: the manifest or a file is not of its form.
     """
     data_dir = Path(data_dir)
+    if benchmark in FEW_SHOT:
+        return load(data_dir, FEW_SHOT[benchmark])
     entry = _entry(data_dir, benchmark)
     arguments = _arguments(data_dir, benchmark, entry)
     if benchmark in CROSS_MODAL:
         return _graph(data_dir, json.dumps(entry))
+    if benchmark in ZERO_SHOT:
+        return _relative(FORMATS[entry["format"]].read(load(data_dir, ZERO_SHOT[benchmark]), **arguments), data_dir)
     loaded = FORMATS[entry["format"]].read(**arguments)
     if isinstance(loaded, tuple):
         return tuple(_relative(table, data_dir) for table in loaded)
@@ -58,8 +62,10 @@ def available(data_dir: Path) -> tuple[list[str], dict[str, str]]:
     """
     found, wanted = [], {}
     for benchmark in BENCHMARKS:
+        own = [FEW_SHOT.get(benchmark, benchmark), *filter(None, [ZERO_SHOT.get(benchmark)])]
         try:
-            _arguments(Path(data_dir), benchmark, _entry(Path(data_dir), benchmark))
+            for name in own:
+                _arguments(Path(data_dir), name, _entry(Path(data_dir), name))
             found.append(benchmark)
         except MissingData as error:
             wanted[benchmark] = str(error)
@@ -113,6 +119,8 @@ def _entries(data_dir: Path) -> dict[str, dict]:
         return {}
     entries = read_json(path)
     for name, entry in entries.items():
+        if name in FEW_SHOT:
+            raise UserError(f"{path} has an entry {name!r}, which takes the files of {FEW_SHOT[name]}; remove it.")
         if name not in (*BENCHMARKS, *GROUPS.values(), "comment"):
             raise UserError(f"{path} has an entry {name!r}, which is no benchmark; known: {', '.join(BENCHMARKS)}.")
         if name != "comment" and (not isinstance(entry, dict) or entry.get("format") not in FORMATS):
@@ -197,6 +205,8 @@ def _neutral_entry(data_dir: Path, benchmark: str, name: str) -> dict | None:
         return {"format": "interaction_table", "file": there["interactions"], "sequences": there["proteins"]}
     if benchmark in CROSS_MODAL and {"nodes", "edges"} <= there.keys():
         return {"format": "graph_tables", "nodes": there["nodes"], "edges": there["edges"]}
+    if benchmark in ZERO_SHOT and "prompts" in there:
+        return {"format": "prompt_table", "file": there["prompts"]}
     sets = {key: there[key] for key in ("500", "200", "sparse") if key in there}
     if benchmark in SIMILARITY and sets and "proteins" in there:
         return {"format": "similarity_tables", "files": sets, "sequences": there["proteins"]}
@@ -204,7 +214,7 @@ def _neutral_entry(data_dir: Path, benchmark: str, name: str) -> dict | None:
 
 
 def _neutral_files(data_dir: Path, name: str) -> Iterator[tuple[str, str]]:
-    stems = (*SPLITS, "interactions", "proteins", "nodes", "edges", "500", "200", "sparse")
+    stems = (*SPLITS, "interactions", "proteins", "nodes", "edges", "500", "200", "sparse", "prompts")
     for stem in stems:
         for suffix in (".tsv", ".tsv.gz"):
             if (data_dir / name / f"{stem}{suffix}").is_file():

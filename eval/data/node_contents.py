@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from data_pipelines.errors import UserError
-from eval.data.arrays import read_arrays
 from eval.data.graph import PROTEIN, GraphBuilder
 from eval.data.rows import lines, table_header, table_rows
 from eval.data.sequences import read_sequences
 from eval.data.task import NodeVectors
+from eval.data.vector_files import read_vector_file
 
 ID_COLUMNS = ("node_index", "node_id", "id", "mondo_id", "name")
 CONTENT_COLUMNS = (
@@ -55,7 +55,7 @@ def _contents(builder: GraphBuilder, type_: str, path: Path) -> Iterator[tuple[i
 
 
 def read_vectors(builder: GraphBuilder, type_: str, path: Path, *, source: str) -> NodeVectors:
-    """Embeddings of nodes from an `.npz` with `ids` (text [n]) and `vectors` (numbers [n, d]); other nodes' are left out.
+    """Embeddings of nodes of one type, from a file that `eval.data.vector_files` reads; other nodes' are left out.
 
     Args:
       source: who made them, for reports.
@@ -63,14 +63,7 @@ def read_vectors(builder: GraphBuilder, type_: str, path: Path, *, source: str) 
     Raises:
       UserError: the file is no such file, repeats an id, or has none of the graph's nodes.
     """
-    ids, vectors = read_arrays(path, ["ids", "vectors"])
-    numeric = vectors.ndim == 2 and vectors.dtype.kind in "iuf"
-    if ids.ndim != 1 or ids.dtype.kind != "U" or not numeric or len(ids) != len(vectors):
-        raise UserError(f"{path}: ids is {ids.dtype} {ids.shape} and vectors {vectors.shape}; they need text [n] and [n, d].")
-    names = [str(id_) for id_ in ids]
-    vectors = vectors.astype(np.float32)
-    if len(set(names)) < len(names) or not np.isfinite(vectors).all():
-        raise UserError(f"{path} gives an id twice, or a vector that is not finite; mend the file.")
+    names, vectors = read_vector_file(path)
     rows = {builder.places[type_, name]: row for row, name in enumerate(names) if (type_, name) in builder.places}
     if not rows:
         raise UserError(f"{path} has a vector for none of the graph's {type_} nodes; its ids look like {names[:2]}.")

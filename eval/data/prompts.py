@@ -1,12 +1,60 @@
 """Class prompts of ProtST's zero-shot protocol, joined to a task's classes by name: their label order is another one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from data_pipelines.errors import UserError
 from eval.data.gathered import Gathered
 from eval.data.reaction import read_functions
 from eval.data.rows import Row, table_rows
+from eval.data.task import PromptedTask, Task
+
+CLASS, PROMPT = "class", "prompt"
+"""Columns of the neutral layout."""
+
+
+def read_prompted(
+    task: Task, *, tables: Mapping[str, Path], columns: Sequence[str] = ("name",), functions: Path | None = None
+) -> PromptedTask:
+    """A task with a set of prompts from each column of each of ProtST's tables: `template`, or `template name` of several.
+
+    Args:
+      functions: the list of EC numbers that the tables' ids are places in; without it, rows mention their class by name.
+
+    Raises:
+      UserError: as `read_location_prompts` and `read_reaction_prompts`.
+    """
+    gathered, prompts = Gathered(), {}
+    for name, path in tables.items():
+        for column in columns:
+            label = name if len(columns) == 1 else f"{name} {column}"
+            if functions is None:
+                prompts[label] = read_location_prompts(path, task.classes, columns=(column,))
+            else:
+                prompts[label] = read_reaction_prompts(path, functions, task.classes, columns=(column,))
+        gathered.source(path, sum(1 for _ in table_rows(path, Gathered(), columns=["id"])))
+    return _prompted(task, prompts, gathered)
+
+
+def read_prompt_table(task: Task, *, file: Path) -> PromptedTask:
+    """A task with the prompts of the neutral layout: a table of `class` and `prompt`, a class in one row or several.
+
+    Raises:
+      UserError: the file is no such table, names another class, or has none for one.
+    """
+    gathered, prompts = Gathered(), {name: [] for name in task.classes}
+    for row in table_rows(file, gathered, columns=[CLASS, PROMPT]):
+        if row.cells[CLASS] not in prompts:
+            raise UserError(f"{file}, line {row.line}: {row.cells[CLASS]!r} is no class of {task.name}.")
+        prompts[row.cells[CLASS]].append(row.cells[PROMPT])
+    if missing := [name for name, texts in prompts.items() if not texts]:
+        raise UserError(f"{file} has no prompt for the class {missing[0]!r} of {task.name}; add one.")
+    return _prompted(task, {"prompts": prompts}, gathered)
+
+
+def _prompted(task: Task, prompts: Mapping[str, Mapping[str, list[str]]], gathered: Gathered) -> PromptedTask:
+    rejects, sources = [*task.rejects, *gathered.rejects], [*task.sources, *gathered.sources]
+    return PromptedTask(task, prompts, rejects, sources, task.notes)
 
 
 def read_location_prompts(path: Path, classes: Sequence[str], *, columns: Sequence[str] = ("name",)) -> dict[str, list[str]]:

@@ -150,5 +150,18 @@ class SimilarityTable:
     notes: tuple[str, ...] = ()
 
 
-Benchmark = Task | InteractionGraph | KnowledgeGraph | tuple[SimilarityTable, ...]
+@dataclasses.dataclass(frozen=True)
+class PromptedTask:
+    """Proteins with classes, and what each class is called in words: nothing is learnt from the labels, they only judge."""
+
+    task: Task
+    prompts: Mapping[str, Mapping[str, list[str]]]
+    """By the name of a set of prompts, each class's texts."""
+    rejects: list[Rejected]
+    """The task's among them, and its sources and notes likewise."""
+    sources: list[SourceFile]
+    notes: tuple[str, ...] = ()
+
+
+Benchmark = Task | PromptedTask | InteractionGraph | KnowledgeGraph | tuple[SimilarityTable, ...]
 """What `eval.data.manifest.load` returns; of semantic similarity there are several sets."""

@@ -1,6 +1,7 @@
 """A manifest to start from: every benchmark by the files of the paper's protocols, under their usual names."""
 
 import json
+from collections.abc import Sequence
 
 from eval.data.benchmarks import GROUPS, WANTED
 
@@ -65,12 +66,18 @@ def _entries() -> dict[str, dict]:
         },
         **{f"similarity_{aspect.lower()}": _similarity(aspect) for aspect in ("MF", "BP", "CC")},
         **interactions,
+        "zero_shot_localisation": _prompts("subloc", ("template", "language"), columns=["name", "description"]),
+        "zero_shot_reaction": _prompts("reaction", ("template", "language", "name"), functions="ieconv/unique_functions.txt"),
         "string": {
             "format": "string_actions",
             "actions": "ppi/9606.protein.actions.v11.0.txt.gz",
             "sequences": "ppi/9606.protein.sequences.v11.0.fa.gz",
         },
     }
+
+
+def _prompts(task: str, tables: Sequence[str], **others: object) -> dict:
+    return {"format": "protst_prompts", "tables": {name: f"protst/protst_{task}_{name}.tsv" for name in tables}} | others
 
 
 def _deepfri(release: str, sequences: list[str]) -> dict:

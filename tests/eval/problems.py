@@ -5,8 +5,8 @@ import numpy as np
 from data_pipelines.hashing import hash64
 from eval.classification import JUDGES
 from eval.data.task import Sample, Task
-from eval.heads import KINDS
 from eval.mutation_effect import JUDGE
+from eval.protocols.heads import KINDS
 
 ACIDS = "ACDEFGHIKLMNPQRSTVWY"
 WIDTH, CLASSES = 8, 3

@@ -1,7 +1,7 @@
 import pytest
 
 from data_pipelines.errors import UserError
-from eval.registry import EVALUATIONS, make_evaluation, make_hooks
+from eval.registry import EVALUATIONS, Hook, check_best, make_evaluation, make_hooks, run_hooks
 from tests.eval.fakes import Oracle
 
 
@@ -28,15 +28,52 @@ def test_no_evaluations_no_hooks(dataset):
 @pytest.mark.parametrize(
     ("evals", "told"),
     [
-        ({"retreival": {}}, "no evaluation 'retreival'; known: retrieval"),
+        ({"retreival": {}}, "'retreival' is neither an evaluation .retrieval"),
         ({"retrieval": {"pol": 3}}, "no option 'pol'; it has split, pool"),
         ({"retrieval": {"dataset": 3}}, "no option 'dataset'"),
         ({"retrieval": {"split": "tset"}}, "tset"),
+        ({"membrane": {}}, "evals.membrane needs data_dir"),
+        ({"membrane": {"data_dir": ".", "pool": 3}}, "has no option 'pool'"),
+        ({"membrane": {"data_dir": "."}}, "There are no data for membrane"),
+        ({"prot2bp": {"data_dir": "."}}, "trains a bridge for hours"),
     ],
 )
 def test_mistakes_are_told(dataset, evals, told):
     with pytest.raises(UserError, match=told):
         make_hooks(evals, dataset)
+
+
+class Counting:
+    """Something to follow, with a metric for each time it ran."""
+
+    key = "counted"
+
+    def __init__(self):
+        self.times = 0
+
+    def metrics(self, model):
+        self.times += 1
+        return {"times": float(self.times)}
+
+
+def test_hooks_run_when_they_are_due_and_after_the_last_step():
+    hooks = [Hook("a", Counting(), every=4), Hook("b", Counting())]
+    for step in (0, 2, 4, 6):
+        run_hooks(hooks, None, step=step, last=step == 6, best=None)
+    assert [hook.evaluation.times for hook in hooks] == [3, 4]
+    assert run_hooks(hooks[:1], None, step=3, last=False, best="counted/other") == {}
+
+
+def test_a_best_metric_that_nothing_measures_is_told():
+    hooks = [Hook("a", Counting())]
+    check_best("counted/times", hooks)
+    check_best(None, hooks)
+    check_best("retrieval/mrr", [])
+    with pytest.raises(UserError, match="retrieval/mrr is measured by none of evals; it begins with counted/"):
+        check_best("retrieval/mrr", hooks)
+    assert run_hooks(hooks, None, step=0, last=False, best="counted/times") == {"counted/times": 1.0}
+    with pytest.raises(UserError, match="counted/time is not measured; there are counted/times"):
+        run_hooks(hooks, None, step=0, last=False, best="counted/time")
 
 
 def test_failures_carry_the_name_of_the_evaluation(dataset):

@@ -1,6 +1,8 @@
 """`python -m eval` on public data: every family from raw files to the report, and how it goes on after a stop."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -9,10 +11,11 @@ from eval import __main__ as cli
 from eval import suite
 from eval.data import manifest
 from eval.data.benchmarks import BENCHMARKS
-from eval.sequence_features import composition
+from eval.features.sequence_features import composition
 from tests.eval.data import miniature
 
 ONE_OF_EACH = ["membrane", "go_mf", "stability", "similarity_mf", "shs27k", "prot2bp"]
+ONE_OF_EACH += ["zero_shot_localisation", "zero_shot_reaction", "few_shot_membrane"]
 SMALL = [
     *("probe.seeds=(0, 1)", "probe.max_epochs=20", "probe.hidden=16", "probe.optimizer.learning_rate=0.02"),
     *("protein_interaction.seeds=1", "protein_interaction.epochs=2", 'protein_interaction.splits=("random",)'),
@@ -78,6 +81,16 @@ def test_every_family_goes_from_raw_files_to_the_report_and_a_second_run_compute
     assert "**other data**" in page
     assert "ProtCLIP 0.696" in page
     assert (output / "figures" / "benchmarks.png").stat().st_size > 10_000
+    for told in (
+        "`go_mf` by identity to training",
+        "composition 0.",
+        "frequency 0.",
+        "SHA-256",
+        "CPU cores",
+        "prompts in another",
+    ):
+        assert told in page, told
+    assert {"benchmarks", "identity", "few_shot"} <= set(json.loads((output / "report.json").read_text())["figures"])
 
     asked = model.asked
     before = {path.name: path.stat().st_mtime_ns for path in (output / "results").iterdir()}
@@ -87,6 +100,57 @@ def test_every_family_goes_from_raw_files_to_the_report_and_a_second_run_compute
     # Another protocol's numbers are not taken for these.
     assert command("--data_dir", data_dir, "--benchmarks", "membrane", "--set", *SMALL, "probe.max_epochs=2") == 0
     assert (output / "results/membrane.json").stat().st_mtime_ns != before["membrane.json"]
+
+
+class Stopping(Composition):
+    """Is stopped, as by Ctrl-C, once it has embedded the 170 proteins of the first benchmark and is asked for others."""
+
+    def represent(self, sequences, *, kinds, windows):
+        if self.asked >= 170:
+            raise KeyboardInterrupt
+        return super().represent(sequences, kinds=kinds, windows=windows)
+
+
+def test_an_evaluation_that_is_stopped_goes_on_where_it_was(run, data_dir, monkeypatch):
+    command, model, output = run
+    arguments = ["--data_dir", data_dir, "--benchmarks", "membrane", "few_shot_membrane", "stability", "--set", *SMALL]
+    stopping = Stopping()
+    monkeypatch.setattr(cli, "load", lambda directory, step: (stopping, 3))
+    assert command(*arguments) not in (0, 2)
+    done = {path.name: path.read_bytes() for path in (output / "results").iterdir()}
+    assert done.keys() == {"membrane.json", "few_shot_membrane.json"}
+    monkeypatch.setattr(cli, "load", lambda directory, step: (model, 3))
+    assert command(*arguments) == 0
+    assert {name: (output / "results" / name).read_bytes() for name in done} == done
+    # Only the proteins of the third are embedded: what was done is neither measured nor embedded again.
+    assert model.asked == len({s.sequence for split in manifest.load(data_dir, "stability").splits.values() for s in split})
+    assert set(json.loads((output / "report.json").read_text())["benchmarks"]) == {"membrane", "few_shot_membrane", "stability"}
+
+
+PROGRAM = """
+import sys
+from eval import __main__ as cli
+from tests.eval.test_suite import Composition
+cli.load, cli.read_config = (lambda directory, step: (Composition(), 3)), (lambda directory: {})
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+def test_two_evaluations_at_once_share_a_folder_and_a_cache(data_dir, tmp_path):
+    asked = ["--checkpoint", tmp_path, "--output", tmp_path / "out", "--cache", tmp_path / "cache", "--data_dir", data_dir]
+    asked += ["--benchmarks", "few_shot_membrane", "few_shot_localisation", "similarity_mf", "zero_shot_localisation"]
+    command = [sys.executable, "-c", PROGRAM, *map(str, asked)]
+    both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    for process in both:
+        _, error = process.communicate(timeout=120)
+        assert process.returncode == 0, error
+        assert "damaged" not in error
+    assert not list((tmp_path / "cache").rglob("*.writing"))
+    assert not list((tmp_path / "out").rglob("*.partial"))
+    report = json.loads((tmp_path / "out/report.json").read_text())["benchmarks"]
+    for name, result in report.items():
+        stored = json.loads((tmp_path / "out/results" / f"{name}.json").read_text())
+        assert stored["headline"] == result["headline"]
 
 
 def test_what_is_missing_is_named_with_where_it_comes_from(run, tmp_path, capsys):
@@ -123,10 +187,10 @@ def test_mistakes_are_one_sentence(run, data_dir, capsys, arguments, told):
 
 
 def test_a_result_of_other_parameters_is_measured_anew(data_dir, tmp_path):
-    asked = suite.Suite(Composition(), tmp_path, 0, None, "probe", configs={}, folder=tmp_path)
+    asked = suite.Suite(Composition(), tmp_path, 0, tmp_path, "probe", configs={}, folder=tmp_path)
     data = manifest.load(data_dir, "membrane")
     key = asked._key("membrane", data)
     other = Composition()
     other.fingerprint = "1" * 64
-    assert suite.Suite(other, tmp_path, 0, None, "probe", configs={}, folder=tmp_path)._key("membrane", data) != key
+    assert suite.Suite(other, tmp_path, 0, tmp_path, "probe", configs={}, folder=tmp_path)._key("membrane", data) != key
     assert np.all([asked._key(name, data) != key for name in ("ec", "aav")])

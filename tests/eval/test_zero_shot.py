@@ -1,9 +1,11 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
 from data_pipelines.errors import UserError
 from eval import zero_shot
-from eval.data.task import Sample, Task
+from eval.data.task import PromptedTask, Sample, Task
 
 
 class Planted:
@@ -23,14 +25,32 @@ def task(targets, *, kind="multiclass"):
     return Task("localisation", kind, ("nucleus", "plastid", "golgi", "vacuole"), {"test": samples}, [], [])
 
 
+def run(of_task, prompts):
+    model = Planted()
+    data = PromptedTask(of_task, {"names": prompts}, [], [])
+    return zero_shot.run(data, proteins=model.encode_proteins, texts=model.encode_texts)
+
+
 PROMPTS = {"golgi": ["D golgi"], "vacuole": ["E vacuole"], "nucleus": ["A nucleus", "A core"], "plastid": ["C plastid"]}
 
 
 def test_prompts_are_joined_to_classes_by_name_and_a_perfect_model_is_right():
-    result = zero_shot.run(task([0, 1, 2, 3, 3]), PROMPTS, Planted())
+    whole = run(task([0, 1, 2, 3, 3]), PROMPTS)
+    assert (whole["split"], whole["proteins"], whole["classes"]) == ("test", 5, 4)
+    result = whole["prompts"]["names"]
     assert (result["accuracy"], result["mean_class_accuracy"]) == (1.0, 1.0)
     assert (result["chance"], result["commonest_class"]) == (0.25, 0.4)
     assert result["shuffled_prompts"] == pytest.approx(0.25, abs=0.06)
+    shown = {control["protocol"]: control["metrics"]["accuracy, names"]["mean"] for control in whole["controls"]}
+    assert shown == {"chance": 0.25, "commonest class": 0.4, "prompts in another order": result["shuffled_prompts"]}
+
+
+def test_without_a_test_split_all_are_judged_and_that_is_said():
+    some = task([0, 1])
+    other = dataclasses.replace(some, splits={"train": some.splits["test"], "valid": task([2]).splits["test"]})
+    result = run(other, PROMPTS)
+    assert (result["split"], result["proteins"]) == ("all", 3)
+    assert "no test split" in result["notes"][0]
 
 
 def test_accuracies_equal_a_count():
@@ -51,13 +71,9 @@ def test_a_model_that_tells_nothing_apart_scores_chance():
 
 
 @pytest.mark.parametrize(
-    ("wrong", "prompts", "split", "told"),
-    [
-        (task([0]), {**PROMPTS, "golgi": []}, "test", "'golgi'"),
-        (task([0]), PROMPTS, "valid", "has no valid split"),
-        (task([0], kind="multilabel"), PROMPTS, "test", "is multilabel"),
-    ],
+    ("wrong", "prompts", "told"),
+    [(task([0]), {**PROMPTS, "golgi": []}, "'golgi'"), (task([0], kind="multilabel"), PROMPTS, "is multilabel")],
 )
-def test_what_cannot_be_measured_is_told(wrong, prompts, split, told):
+def test_what_cannot_be_measured_is_told(wrong, prompts, told):
     with pytest.raises(UserError, match=told):
-        zero_shot.run(wrong, prompts, Planted(), split=split)
+        run(wrong, prompts)

@@ -17,7 +17,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from data_pipelines.disk_errors import told_disk_errors
 from data_pipelines.errors import RunError, UserError
 from protclip_jax import checkpoints, seal
-from protclip_jax.checkpoints import Checkpoints
+from protclip_jax.checkpoints import RETRIEVAL, Best, Checkpoints
 from tests.protclip_jax.test_seal import DAMAGES, files, flip_bit, remove
 
 
@@ -39,10 +39,11 @@ def abstract(of):
     return shapes | {"data": np.zeros_like(of["data"])}
 
 
-def save(workdir, *steps, mrr=None, keep_best=1):
-    with Checkpoints(workdir, keep_best=keep_best) as store:
+def save(workdir, *steps, mrr=None, keep_best=1, best=RETRIEVAL):
+    """`mrr` is the value of the rule's metric by step."""
+    with Checkpoints(workdir, keep_best=keep_best, best=best) as store:
         for step in steps:
-            store.save(step, **tree(step), mrr=(mrr or {}).get(step))
+            store.save(step, **tree(step), metrics={best.metric: mrr[step]} if step in (mrr or {}) else {})
 
 
 def assert_restores(workdir, step):
@@ -94,6 +95,33 @@ def test_the_latest_two_and_the_best_stay(saved):
     save(saved, 9, keep_best=0)
     assert names(saved) == ["8", "9"]
     assert checkpoints.resolve_step(saved) == 9
+
+
+def test_another_rule_for_the_best_judges_by_what_was_measured_at_the_time(saved):
+    loss = Best("function/loss", "min")
+    # Until a step is measured by the new metric, the old best (step 1) stays, but it is no more what `best` means.
+    save(saved, 4, 5, best=loss)
+    assert names(saved) == ["1", "4", "5"]
+    assert checkpoints.resolve_step(saved, "best") == 5
+    save(saved, 6, 7, best=loss, mrr={6: 2.0, 7: 3.0})
+    save(saved, 8, 9, best=loss)
+    assert names(saved) == ["6", "8", "9"]
+    assert checkpoints.resolve_step(saved, "best") == 6
+    # And back, though nothing that is left was measured by retrieval.
+    save(saved, 10, 11)
+    assert names(saved) == ["10", "11", "6"]
+    save(saved, 12, mrr={12: 0.1})
+    assert names(saved) == ["11", "12"]
+    assert checkpoints.resolve_step(saved, "best") == 12
+
+
+def test_checkpoints_that_record_only_an_mrr_are_judged_by_it(tmp_path):
+    for step, text in {1: '{"mrr": 0.5}', 2: '{"mrr": 0.75}', 3: '{"mrr": null}'}.items():
+        folder = tmp_path / "checkpoints" / str(step)
+        folder.mkdir(parents=True)
+        (folder / "metrics.json").write_text(text)
+        seal.write(folder)
+    assert checkpoints.resolve_step(tmp_path) == 2
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -199,7 +227,7 @@ def wait_for_failure(store):
 
 def test_a_save_that_does_not_fit_is_told_once_and_leaves_the_others(saved, small_files_only, caplog):
     store = Checkpoints(saved, keep_best=1)
-    store.save(4, **tree(4, size=1 << 20), mrr=None)
+    store.save(4, **tree(4, size=1 << 20), metrics={})
     with pytest.raises(RunError, match=r"cannot be written \(File too large\)"), told_disk_errors(saved):
         wait_for_failure(store)
     store.close()
@@ -215,10 +243,10 @@ def test_a_save_that_does_not_fit_is_told_once_and_leaves_the_others(saved, smal
 
 def test_a_failed_save_is_told_at_the_next_one_and_at_the_end(saved, small_files_only):
     store = Checkpoints(saved, keep_best=1)
-    store.save(4, **tree(4, size=1 << 20), mrr=None)
+    store.save(4, **tree(4, size=1 << 20), metrics={})
     with pytest.raises(ValueError, match="File too large"):
-        store.save(5, **tree(5), mrr=None)
-    store.save(6, **tree(6, size=1 << 20), mrr=None)
+        store.save(5, **tree(5), metrics={})
+    store.save(6, **tree(6, size=1 << 20), metrics={})
     with pytest.raises(ValueError, match="File too large"):
         store.close()
 

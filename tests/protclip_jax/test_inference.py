@@ -210,7 +210,8 @@ def saved(tmp_path_factory):
     optimizer = {"count": np.zeros((), np.int32)}
     for step, mrr in ((1, 0.2), (2, 0.5), (3, None), (4, 0.3)):
         params = jax.tree.map(lambda leaf, step=step: leaf + (step - 2), tiny.params())
-        store.save(step, params=params, optimizer=optimizer, data=np.zeros((1, 3), np.int64), mrr=mrr)
+        metrics = {} if mrr is None else {"retrieval/mrr": mrr}
+        store.save(step, params=params, optimizer=optimizer, data=np.zeros((1, 3), np.int64), metrics=metrics)
     store.close()
     return folder
 

@@ -52,6 +52,8 @@ MAY_CHANGE = {
     "eval_every": 7,
     "checkpoint_every": 7,
     "keep_best": 7,
+    "best__metric": "pda/auroc_function",
+    "best__mode": "min",
     "max_skipped_steps": 7,
     "gradient_norms_every": 7,
     "stall_seconds": 7.0,

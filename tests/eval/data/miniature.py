@@ -86,7 +86,8 @@ def deeploc(folder: Path, rng) -> dict:
     names = [location.replace(".", " ") for location in LOCATIONS]
     prompts = [(i, f"A protein locating at {name}", f"{name}, at length") for i, name in enumerate(sorted(names))]
     table(folder / "protst_subloc.tsv", [("id", "name", "description"), *prompts], separator="\t", end="\r\n")
-    return {"localisation": entry | {"mixed": "reject"}, "membrane": entry}
+    zero_shot = {"format": "protst_prompts", "tables": {"template": "./protst_subloc.tsv"}, "columns": ["name", "description"]}
+    return {"localisation": entry | {"mixed": "reject"}, "membrane": entry, "zero_shot_localisation": zero_shot}
 
 
 def _chains(prefix: int, count: int) -> Iterator[str]:
@@ -154,7 +155,9 @@ def ieconv(folder: Path, rng) -> dict:
     prompts = [(i, number, f"enzyme {number}", "") for i, number in enumerate(REACTIONS)]
     table(folder / "protst_reaction.tsv", [("id", "EC_number", "name", "comment"), *prompts], separator="\t")
     files = {"functions": "./chain_functions.txt", "classes": "./unique_functions.txt", "sequences": ["./pdb_seqres.txt"]}
-    return {"reaction": {"format": "ieconv"} | {split: f"./{name}.txt" for split, name in names.items()} | files}
+    zero_shot = {"format": "protst_prompts", "tables": {"name": "./protst_reaction.tsv"}, "functions": "./unique_functions.txt"}
+    reaction = {"format": "ieconv"} | {split: f"./{name}.txt" for split, name in names.items()} | files
+    return {"reaction": reaction, "zero_shot_reaction": zero_shot}
 
 
 def beta_lactamase(folder: Path, rng) -> dict:

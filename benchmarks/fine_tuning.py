@@ -1,0 +1,134 @@
+"""Fine-tuning a small ESM-2 from random weights on β-lactamase and stability: does the protocol learn anything at all?
+
+    python benchmarks/fine_tuning.py --data_dir DIR --folder runs/fine_tuning
+
+DIR has `beta_lactamase/P62593.fasta.gz` (of ESM's examples) and TAPE's `stability/tape_stability.{train,valid}.csv.gz`. Beside
+the network stand the same on shuffled labels, which must not correlate, and the k-mer ridge, which may well win: nothing was
+pretrained here. What a stopped run has done is taken from FOLDER.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import jax
+
+from configs.eval import fine_tuning as fine_tuning_config
+from configs.eval import probe as probe_config
+from data_pipelines.errors import command
+from data_pipelines.hashing import hash64
+from data_pipelines.markdown import table
+from eval import mutation_effect
+from eval.data.tables import read_tables
+from eval.data.task import Task
+from eval.data.variants import read_variant_fasta
+from eval.protocols.fine_tuning import FineTuning
+from eval.protocols.ridge import Ridge
+from eval.protocols.supervised import ShuffledLabels, composition_probe
+from eval.reporting.markdown import interval, number
+from eval.reporting.report import to_json
+from protclip_jax import checkpoints, workdir
+from protclip_jax.config import model_config
+from protclip_jax.convert.checkpoint import converted_config
+from protclip_jax.models.protclip import ProtCLIPModel
+
+ESM2 = {"num_layers": 2, "hidden_size": 64, "num_heads": 4, "intermediate_size": 256, "initializer_range": 0.125}
+"""Narrow layers need a larger start than ESM-2's 0.02."""
+
+
+def beta_lactamase(data: Path, rows: int | None) -> Task:
+    """The single substitutions of `P62593.fasta`, to be divided by the protocol's splits."""
+    return thinned(read_variant_fasta(data / "beta_lactamase/P62593.fasta.gz", benchmark="beta_lactamase"), rows)
+
+
+def stability(data: Path, rows: int | None) -> Task:
+    """TAPE's training and validation files; the test split is carved out of training."""
+    files = {split: [data / f"stability/tape_stability.{split}.csv.gz"] for split in ("train", "valid")}
+    return thinned(read_tables(files, benchmark="stability"), rows)
+
+
+TASKS = {"beta_lactamase": beta_lactamase, "stability": stability}
+
+
+def thinned(task: Task, rows: int | None) -> Task:
+    """At most so many rows of each split, those whose sequences have the lowest hashes."""
+    splits = {name: sorted(own, key=lambda sample: hash64(sample.sequence))[:rows] for name, own in task.splits.items()}
+    return dataclasses.replace(task, splits=splits)
+
+
+def random_esm2(folder: Path) -> Path:
+    """A checkpoint of a protein tower with random weights."""
+    if not (folder / "config.json").exists():
+        config = converted_config(ESM2, None)
+        model, ones = ProtCLIPModel(model_config(config, text_vocab_size=0)), jax.numpy.ones((1, 4), int)
+        params = model.init(jax.random.key(0), ones, ones, ones, 1, method="encode_protein")["params"]
+        checkpoints.save_params(folder, params)
+        workdir.write_metadata(folder, config, None)
+    return folder
+
+
+def config_for(epochs: int, learning_rate: float):
+    """The shipped protocol with the tower at the head's rate, since it starts from nothing, and rows that fit a CPU."""
+    config = fine_tuning_config.get_config()
+    config.update(seeds=(0,), max_epochs=epochs, patience=epochs, dtype="float32", remat="none")
+    # Rows as long as β-lactamase: attention between proteins that share a row is computed and thrown away.
+    config.batch.update(records=32, rows=16, slots=7, protein_tokens=290)
+    config.optimizer.update(
+        learning_rate=learning_rate, warmup_fraction=0.1, clip_norm=1.0, groups=(("rotary_inv_freq", "frozen"), (".", 1.0))
+    )
+    return config
+
+
+def result(name: str, options: argparse.Namespace) -> dict:
+    """The metrics of fine-tuning and its controls on one task."""
+    task = TASKS[name](options.data_dir, options.rows)
+    config = config_for(options.epochs, options.learning_rate)
+    tuned = FineTuning(random_esm2(options.folder / "esm2"), config, options.folder / "states")
+    beside = [ShuffledLabels(tuned), Ridge(), composition_probe(probe_config.get_config())]
+    start = time.perf_counter()
+    measured = mutation_effect.run(task, tuned, splits=config.splits.to_dict(), controls=beside)
+    return measured | {"seconds_of_this_call": time.perf_counter() - start, "cores": len(os.sched_getaffinity(0))}
+
+
+def rows(name: str, measured: Mapping) -> list[list[str]]:
+    """A row for each protocol."""
+    sizes = " / ".join(str(measured["sizes"][split]) for split in ("train", "valid", "test"))
+    told = []
+    for of_protocol in (measured, *measured["controls"]):
+        score = of_protocol["metrics"]["spearman"]
+        value = f"{number(score['mean'])} {interval(score['interval'])}"
+        told.append([name, sizes, of_protocol["protocol"], value, str(of_protocol["facts"].get("best_epoch", ""))])
+    return told
+
+
+@command
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data_dir", type=Path, required=True, metavar="DIR", help="folder of the files")
+    parser.add_argument("--folder", type=Path, required=True, metavar="DIR", help="for states and results")
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS), help="(default: both)")
+    parser.add_argument("--rows", type=int, help="at most so many rows of each split (default: all)")
+    parser.add_argument("--epochs", type=int, default=30, help="(default %(default)s)")
+    parser.add_argument("--learning_rate", type=float, default=2e-3, help="(default %(default)s)")
+    options = parser.parse_args(arguments)
+
+    results = {name: result(name, options) for name in options.tasks}
+    (options.folder / f"{'_'.join(results)}.json").write_text(json.dumps(to_json(results), indent=2) + "\n", encoding="utf-8")
+    told = [line for name, measured in results.items() for line in rows(name, measured)]
+    print(table(["task", "train / valid / test rows", "protocol", "Spearman [95 %]", "best epoch"], told))
+    print()
+    for name, measured in results.items():
+        low, _ = measured["metrics"]["spearman"]["interval"]
+        _, high = measured["controls"][0]["metrics"]["spearman"]["interval"]
+        above = "above" if low > high else "not above"
+        print(
+            f"{name}: the interval is {above} that of shuffled labels; {measured['seconds_of_this_call']:.0f} s in this call."
+        )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""Cross-modal transformation over a knowledge graph: BioBridge's bridge and protocol."""

@@ -1,0 +1,1 @@
+"""Protein–protein interaction: GNN-PPI's splits, graph network and training."""

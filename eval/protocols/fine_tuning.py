@@ -1,0 +1,173 @@
+"""Full fine-tuning: the protein tower and a two-layer head trained together, as the paper does it.
+
+Mean over residues, global batches of 512 records, a smaller learning rate for the tower than for the head, early stopping on
+the validation split. After every epoch all is saved; a run that was killed goes on from there and ends as it would have.
+"""
+
+import hashlib
+import json
+import pathlib
+import shutil
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Float, Float32
+from ml_collections import ConfigDict
+
+from data_pipelines.disk_errors import told_disk_errors
+from data_pipelines.errors import RunError
+from data_pipelines.examples import protein_example
+from data_pipelines.progress import progress
+from eval.protocols import protocol_config
+from eval.protocols.heads import KINDS, Scale
+from eval.protocols.problem import Fitted, Problem, best_epoch
+from eval.protocols.tuned_network import TunedNetwork, initial_state, make_network, packed_batches
+from protclip_jax import checkpoints, seal, sharding, workdir
+from protclip_jax.checkpoints import Best, Checkpoints
+from protclip_jax.embedding_files import replaced
+from protclip_jax.initialize import restored_state
+from protclip_jax.objectives.mean import Mean
+from protclip_jax.optimizer import unflatten
+from protclip_jax.partial_run import adopt_plan
+from protclip_jax.train_step import TrainState
+
+RESULT = "result.npz"
+BEST = Best("valid", "max")
+SPECIAL_TOKENS = 2
+"""`<cls>` and `<eos>`."""
+
+
+class FineTuning:
+    """The protocol. `config` is that of configs/eval/fine_tuning.py; states and results lie under `folder`/PROBLEM/seed-N."""
+
+    name = "fine-tuning"
+
+    def __init__(self, checkpoint: pathlib.Path, config: ConfigDict, folder: pathlib.Path, *, step: str | int | None = None):
+        protocol_config.check(config, protocol_config.FINE_TUNING, name="configs/eval/fine_tuning.py")
+        self._checkpoint, self._config, self._folder = checkpoint, config, folder
+        self._step = checkpoints.resolve_step(checkpoint, step)
+
+    def __call__(self, problem: Problem) -> Fitted:
+        """Fine-tunes once for each seed; what earlier runs of the same have done is taken from the folder.
+
+        Raises:
+          UserError: the folder holds a run with another config, checkpoint or data, or another process has it.
+          RunError: the loss is not finite.
+        """
+        mesh = sharding.make_mesh(self._config.mesh.data, self._config.mesh.fsdp)
+        network = make_network(
+            self._checkpoint, self._config, outputs=problem.outputs, loss=KINDS[problem.kind].loss, mesh=mesh
+        )
+        data = _Data(problem, self._config.max_protein_tokens - SPECIAL_TOKENS)
+        tuned = [self._tuned(problem, data, network, seed) for seed in self._config.seeds]
+        facts = {
+            "epochs": [len(of_seed.history) for of_seed in tuned],
+            "best_epoch": [best_epoch(of_seed.history) + 1 for of_seed in tuned],
+            "best_valid": [float(max(of_seed.history)) for of_seed in tuned],
+            "truncated": data.truncated,
+            "config": self._config.to_dict(),
+        }
+        return Fitted({split: np.stack([getattr(of_seed, split) for of_seed in tuned]) for split in ("valid", "test")}, facts)
+
+    def _tuned(self, problem: Problem, data: "_Data", network: TunedNetwork, seed: int) -> "Tuned":
+        folder = self._folder / problem.name / f"seed-{seed}"
+        config = json.loads(json.dumps(self._config.to_dict()))
+        plan = {
+            "checkpoint": hashlib.sha256((self._saved_at / seal.SEAL).read_bytes()).hexdigest(),
+            "data": data.digest,
+            "seed": seed,
+            # The mesh and the number of seeds change nothing of one seed's run.
+            "config": {name: value for name, value in config.items() if name not in ("mesh", "seeds")},
+        }
+        with workdir.lock(folder), told_disk_errors(folder, kept="it goes on from the last epoch"):
+            adopt_plan(folder, plan)
+            if not (folder / RESULT).exists():
+                tuned = self._tune(problem, data, network, seed, folder)
+                with replaced(folder / RESULT, folder=folder) as partial, open(partial, "wb") as file:
+                    np.savez(file, **tuned._asdict())
+            shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+            with np.load(folder / RESULT) as arrays:
+                return Tuned(**arrays)
+
+    @property
+    def _saved_at(self) -> pathlib.Path:
+        return self._checkpoint / "checkpoints" / str(self._step)
+
+    def _tune(self, problem: Problem, data: "_Data", network: TunedNetwork, seed: int, folder: pathlib.Path) -> "Tuned":
+        config = self._config
+        steps = -(-len(data.targets) // config.batch.records)
+        total_steps = config.max_epochs * steps
+        state, optimizer = initial_state(network, self._checkpoint, self._step, config, seed=seed, total_steps=total_steps)
+        history = np.full(config.max_epochs, np.nan)
+        epoch = 0
+        with (
+            Checkpoints(folder, keep_best=1, best=BEST) as saved,
+            progress(description=f"fine-tuning {problem.name}, seed {seed}", unit="steps", total=total_steps) as bar,
+        ):
+            if (restored := saved.newest_intact()) is not None:
+                state, data_state = restored_state(saved, restored, state, {"history": history})
+                history, epoch = np.array(data_state["history"]), restored
+                bar.update(epoch * steps)
+            while epoch < config.max_epochs and not _stopped(history[:epoch], config.patience):
+                rng = np.random.default_rng([seed, epoch])
+                losses = []
+                for records, parts in packed_batches(
+                    data.train, data.targets, rng.permutation(len(data.targets)), config.batch
+                ):
+                    state, loss = network.train_step(optimizer, state, parts, records)
+                    losses.append(loss)
+                    bar.update()
+                _check_finite(losses, problem.name)
+                score = problem.score(data.scale.restore(network.predict(state.params, data.valid)), data.valid_targets)
+                history[epoch] = -np.inf if np.isnan(score) else score
+                epoch += 1
+                of_state = {"params": state.params, "optimizer": state.optimizer, "data": {"history": history}}
+                saved.save(epoch, **of_state, metrics={BEST.metric: history[epoch - 1]})
+        best = _best_params(folder, state)
+        outputs = {name: data.scale.restore(network.predict(best, getattr(data, name))) for name in ("valid", "test")}
+        return Tuned(history=history[:epoch], **outputs)
+
+
+class Tuned(NamedTuple):
+    """What one seed's run leaves."""
+
+    history: Float[np.ndarray, " epochs"]
+    """The validation split's score after each epoch."""
+    valid: Float32[np.ndarray, "n C"]
+    """Outputs of the best epoch's network, in the units of the data; `test` likewise."""
+    test: Float32[np.ndarray, "m C"]
+
+
+class _Data:
+    """The problem as the network reads it: proteins are cut after `max_residues`."""
+
+    def __init__(self, problem: Problem, max_residues: int):
+        sequences = {split: problem.sequences(split) for split in ("train", "valid", "test")}
+        self.truncated = {split: sum(len(s) > max_residues for s in some) for split, some in sequences.items()}
+        self.train, self.valid, self.test = (
+            [protein_example(sequence[:max_residues]) for sequence in some] for some in sequences.values()
+        )
+        targets = problem.targets("train")
+        self.scale = Scale.of(targets)
+        self.targets, self.valid_targets = self.scale.standardise(targets), problem.targets("valid")
+        told = [(split, sample.sequence, sample.target) for split, some in problem.splits.items() for sample in some]
+        self.digest = hashlib.sha256(json.dumps([problem.kind, problem.classes, told]).encode()).hexdigest()
+
+
+def _stopped(history: Float[np.ndarray, " epochs"], patience: int) -> bool:
+    return len(history) > 0 and len(history) - 1 - best_epoch(history) >= patience
+
+
+def _check_finite(losses: list[Mean], name: str) -> None:
+    if not np.isfinite([float(loss.sum) for loss in losses]).all():
+        raise RunError(f"the loss of fine-tuning on {name} is not finite; lower optimizer.learning_rate, or use dtype float32.")
+
+
+def _best_params(folder: pathlib.Path, state: TrainState) -> dict:
+    """The parameters of the best epoch, as those of `state` lie."""
+    abstract = {
+        path: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
+        for path, leaf in {**state.trainable, **state.frozen}.items()
+    }
+    return checkpoints.load_params(folder, checkpoints.resolve_step(folder, "best"), unflatten(abstract))

@@ -1,0 +1,112 @@
+"""What the families of supervised benchmarks share: a protocol runs on a task, each seed is judged on test, beside controls."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Float32
+from ml_collections import ConfigDict
+
+from eval.data.task import Task
+from eval.features.sequence_features import composition
+from eval.metrics.identity import by_identity
+from eval.protocols.probe import FrozenProbe
+from eval.protocols.problem import Fitted, FittingProtocol, Problem, Score, prepare_splits
+from eval.protocols.ridge import Ridge
+from eval.statistics import mean_and_std
+
+Outputs = Float32[np.ndarray, "n C"]
+COMPOSITION_HIDDEN = 512
+
+
+class Judge(NamedTuple):
+    """How the outputs of a kind of task are judged."""
+
+    main: str
+    """The metric that early stopping looks at and reports name first; the larger the better."""
+    metrics: Mapping[str, Score]
+    intervals: Callable[[Outputs, np.ndarray], dict[str, tuple[float, float]]]
+    """Of each metric the 95 % bootstrap interval over proteins."""
+
+
+class ShuffledLabels:
+    """A control: the same protocol, trained and stopped on labels dealt out at random. What it scores is chance."""
+
+    def __init__(self, protocol: FittingProtocol):
+        self._protocol, self.name = protocol, f"{protocol.name}, shuffled labels"
+
+    def __call__(self, problem: Problem) -> Fitted:
+        """Fits the shuffled problem; its test split has the true labels."""
+        return self._protocol(problem.with_shuffled_labels())
+
+
+def standard_controls(protocol: FittingProtocol, probe_config: ConfigDict) -> list[FittingProtocol]:
+    """Shuffled labels, k-mer ridge, and a frozen probe of the amino-acid composition."""
+    return [ShuffledLabels(protocol), Ridge(), composition_probe(probe_config)]
+
+
+def composition_probe(config: ConfigDict) -> FrozenProbe:
+    """A frozen probe of the amino-acid composition; a hidden layer as wide as these 20 features would be too narrow."""
+    config = config.copy_and_resolve_references()
+    config.hidden = config.hidden or COMPOSITION_HIDDEN
+    return FrozenProbe(composition, config, name="composition probe")
+
+
+def run(
+    task: Task, protocol: FittingProtocol, *, judge: Judge, splits: Mapping, controls: list[FittingProtocol] | None = None
+) -> dict:
+    """The result of a protocol on a task, fit for `report.to_json`.
+
+    Args:
+      splits: `valid_fraction`, `test_fraction` and `remove_leaks`, as in the configs' `splits`.
+      controls: protocols to compare with, on the same splits.
+
+    Returns:
+      `task`, `kind`, `classes`, `unit`, `main`, the facts of `prepare_splits`; `protocol`, `seconds`, `metrics` on test (as
+      `judged` has them), `facts` of the training; `controls`, a list of the same four of each. Where identities to training
+      are known also `identity_curve`, the metrics below each cut-off, and `identity_unknown`, the rows without.
+    """
+    prepared = prepare_splits(task, **splits)
+    problem = Problem(task.name, task.kind, len(task.classes), prepared.splits, judge.metrics[judge.main])
+    known = {"task": task.name, "kind": task.kind, "classes": len(task.classes), "unit": task.unit, "main": judge.main}
+    fitted, result = _fitted(problem, protocol, judge)
+    result = known | prepared.facts | result
+    identities = np.array([np.nan if (s := sample.identity) is None else s for sample in prepared.splits["test"]], np.float64)
+    if not np.isnan(identities).all():
+        result["identity_curve"] = _identity_curve(fitted.outputs["test"], problem.targets("test"), judge, identities)
+        result["identity_unknown"] = int(np.isnan(identities).sum())
+    return result | {"controls": [_fitted(problem, control, judge)[1] for control in controls or ()]}
+
+
+def _fitted(problem: Problem, protocol: FittingProtocol, judge: Judge) -> tuple[Fitted, dict]:
+    start = time.perf_counter()
+    fitted = protocol(problem)
+    seconds = time.perf_counter() - start
+    metrics = judged(fitted.outputs["test"], problem.targets("test"), judge)
+    return fitted, {"protocol": protocol.name, "seconds": seconds, "metrics": metrics, "facts": fitted.facts}
+
+
+def _identity_curve(
+    outputs: Float32[np.ndarray, "seeds n C"], targets: np.ndarray, judge: Judge, identities: Float[np.ndarray, " n"]
+) -> list[dict]:
+    """`cutoff`, `rows`, and `metrics` as `judged` has them, None where there are no rows."""
+    by_row = outputs.swapaxes(0, 1)
+    points = by_identity(lambda some, labels: judged(some.swapaxes(0, 1), labels, judge), identities, by_row, targets)
+    return [{"cutoff": p.cutoff, "rows": p.rows, "metrics": p.value if p.rows else None} for p in points]
+
+
+def judged(outputs: Float32[np.ndarray, "seeds n C"], targets: np.ndarray, judge: Judge) -> dict[str, dict]:
+    """Per metric: `seeds` (each one's value), their `mean` and `std`, and `interval`.
+
+    The interval is the mean of the seeds' bootstrap intervals: the spread that the choice of test proteins causes, to which the
+    seeds' own, `std`, comes on top.
+    """
+    intervals = [judge.intervals(of_seed, targets) for of_seed in outputs]
+    result = {}
+    for name, metric in judge.metrics.items():
+        values = [metric(of_seed, targets) for of_seed in outputs]
+        mean, std = mean_and_std(values)
+        interval = np.mean([of_seed[name] for of_seed in intervals], axis=0).tolist()
+        result[name] = {"mean": mean, "std": std, "seeds": values, "interval": interval}
+    return result

@@ -1,0 +1,164 @@
+"""The network that fine-tuning trains: protein tower, mean over residues, two-layer head; on packed rows, over a mesh.
+
+A batch of many records is packed into as many rows as it takes and worked off a few rows at a time, so that one program of
+fixed shape serves all batches: every part adds its gradient, and the loss is the mean over the records of the whole batch.
+"""
+
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import Mesh, PartitionSpec
+from jaxtyping import Array, Float, Float32, Int
+from ml_collections import ConfigDict
+
+from data_pipelines.batch import Batch
+from data_pipelines.examples import Example
+from data_pipelines.packing import pack_all, pack_rows
+from eval.protocols.heads import TwoLayerHead
+from protclip_jax import checkpoints, sharding
+from protclip_jax.config import model_config
+from protclip_jax.initialize import abstract_groups, init_optimizer
+from protclip_jax.models.pooling import pool_slots
+from protclip_jax.models.protclip import ProtCLIPModel, residue_mask
+from protclip_jax.objectives.mean import Mean
+from protclip_jax.optimizer import flatten, make_optimizer, partition, unflatten
+from protclip_jax.packed_calls import SLOTS, run_packed
+from protclip_jax.train_step import TrainState
+from protclip_jax.workdir import read_model_config
+
+
+class Rows(NamedTuple):
+    """Some packed rows with the target of each slot; those of empty slots are zeros."""
+
+    batch: Batch
+    targets: np.ndarray
+    """[R, S], or [R, S, C] of a multi-label task."""
+
+
+class Part(NamedTuple):
+    """What some rows add to a batch."""
+
+    gradients: dict[str, Array]
+    loss: Mean
+
+
+@dataclasses.dataclass(frozen=True)
+class TunedNetwork:
+    """The network, the loss and the mesh; parameters are passed in, flat as in `TrainState`: `protein/…` and `head/…`."""
+
+    model: ProtCLIPModel
+    head: TwoLayerHead
+    loss: Callable[[Array, Array], Array]
+    mesh: Mesh
+
+    def outputs(self, params: dict, batch: Batch, num_slots: int) -> Float[Array, "R S C"]:
+        """The head's outputs for the mean over each slot's residues (`<cls>` and `<eos>` left out)."""
+        inputs = batch.protein_tokens, batch.protein_slot_ids, batch.protein_positions
+        hidden = self.model.apply({"params": {"protein": params["protein"]}}, *inputs, num_slots, method="encode_protein")
+        residues = jnp.where(residue_mask(batch.protein_tokens, batch.protein_slot_ids), batch.protein_slot_ids, 0)
+        return self.head.apply({"params": params["head"]}, pool_slots(sharding.shard_rows(hidden), residues, num_slots))
+
+    @functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
+    def add(self, part: Part, state: TrainState, rows: Rows, records: Float[Array, ""]) -> Part:
+        """`part` and what these rows add, of a batch with so many records in all."""
+
+        def loss(trainable):
+            outputs = self.outputs(unflatten({**trainable, **state.frozen}), rows.batch, rows.batch.slot_mask.shape[1])
+            of_rows = Mean.over(self.loss(outputs, rows.targets), rows.batch.slot_mask)
+            return of_rows.sum / records, of_rows
+
+        gradients, of_rows = jax.grad(loss, has_aux=True)(state.trainable)
+        return Part(jax.tree.map(jnp.add, part.gradients, gradients), part.loss + of_rows)
+
+    @functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
+    def update(self, optimizer: optax.GradientTransformation, state: TrainState, gradients: dict[str, Array]) -> TrainState:
+        """One step of the optimiser."""
+        updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.trainable)
+        return TrainState(state.step + 1, optax.apply_updates(state.trainable, updates), state.frozen, optimizer_state)
+
+    def train_step(
+        self, optimizer: optax.GradientTransformation, state: TrainState, parts: Sequence[Rows], records: int
+    ) -> tuple[TrainState, Mean]:
+        """One update from a batch in parts; the batch's loss as (sum, count)."""
+        with jax.set_mesh(self.mesh):
+            part = Part(jax.tree.map(jnp.zeros_like, state.trainable), Mean(jnp.float32(0), jnp.float32(0)))
+            for rows in parts:
+                part = self.add(part, state, self._on_devices(rows), jnp.float32(records))
+            return self.update(optimizer, state, part.gradients), part.loss
+
+    def predict(self, params: dict, examples: Sequence[Example]) -> Float32[np.ndarray, "n C"]:
+        """The head's outputs in the order of the examples."""
+        outputs = np.zeros((len(examples), self.head.outputs), np.float32)
+        call = functools.partial(self._predict, params)
+        for place, values in run_packed(call, examples, mesh=self.mesh):
+            outputs[place.index] = values[place.row, place.slot]
+        return outputs
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def _predict(self, params: dict, batch: Batch, _: Array) -> Float[Array, "R S C"]:
+        return jax.lax.with_sharding_constraint(self.outputs(params, batch, SLOTS), PartitionSpec())
+
+    def _on_devices(self, rows: Rows) -> Rows:
+        """Every process has packed all rows; each device gets its own."""
+        count = len(rows.targets)
+        owned = sharding.owned_rows(self.mesh, count)
+        return sharding.global_batch(jax.tree.map(lambda x: x[owned], rows), self.mesh, count)
+
+
+def packed_batches(
+    examples: Sequence[Example], targets: np.ndarray, order: Int[np.ndarray, " n"], config: ConfigDict
+) -> Iterator[tuple[int, list[Rows]]]:
+    """Batches of `config.records` examples in the given order, the last perhaps smaller: (records, parts).
+
+    A batch is packed into rows of `config.slots` slots and `config.protein_tokens` tokens, `config.rows` of them a part, the
+    last part filled up with empty ones.
+    """
+    shape = {"slots": config.slots, "protein_tokens": config.protein_tokens, "text_tokens": 0}
+    for start in range(0, len(order), config.records):
+        chosen = order[start : start + config.records]
+        packed = pack_all([examples[index] for index in chosen], **shape)
+        rows = packed.rows + [[]] * (-len(packed.rows) % config.rows)
+        laid_out = np.zeros((len(rows), config.slots, *targets.shape[1:]), targets.dtype)
+        laid_out[packed.placement[:, 0], packed.placement[:, 1]] = targets[chosen]
+        parts = [slice(first, first + config.rows) for first in range(0, len(rows), config.rows)]
+        yield len(chosen), [Rows(pack_rows(rows[part], **shape), laid_out[part]) for part in parts]
+
+
+def make_network(
+    checkpoint: pathlib.Path, config: ConfigDict, *, outputs: int, loss: Callable[[Array, Array], Array], mesh: Mesh
+) -> TunedNetwork:
+    """The protein tower of a checkpoint, without its weights, under a new head; dtype and remat from the config."""
+    stored = read_model_config(checkpoint)["model"]
+    fields = {**stored, "text": None, "dtype": config.dtype, "remat": config.remat}
+    model = ProtCLIPModel(model_config({"model": fields}, text_vocab_size=0))
+    hidden = config.hidden or model.config.protein.hidden_size
+    return TunedNetwork(model, TwoLayerHead(hidden, outputs, config.dtype), loss, mesh)
+
+
+def initial_state(
+    network: TunedNetwork, checkpoint: pathlib.Path, step: int, config: ConfigDict, *, seed: int, total_steps: int
+) -> tuple[TrainState, optax.GradientTransformation]:
+    """The checkpoint's tower and a random head, divided over the mesh by `config.mesh.rules`, and the optimiser."""
+    width = jnp.zeros((1, network.model.config.protein.hidden_size))
+
+    def new_head(key: Array) -> dict:
+        return flatten({"head": network.head.init(key, width)["params"]})
+
+    heads = jax.eval_shape(new_head, jax.random.key(0))
+    towers = flatten(abstract_groups(network.model, ["protein"]))
+    shapes = {path: leaf.shape for path, leaf in (towers | heads).items()}
+    shardings = sharding.param_shardings(shapes, network.mesh, config.mesh.rules)
+    abstract = {path: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=shardings[path]) for path, x in towers.items()}
+    params = flatten(checkpoints.load_params(checkpoint, step, unflatten(abstract)))
+    params |= jax.jit(new_head, out_shardings={path: shardings[path] for path in heads})(jax.random.key(seed))
+    trainable, frozen = partition(params, config.optimizer.groups)
+    optimizer = make_optimizer(config.optimizer, trainable, total_steps)
+    counter = jax.device_put(jnp.int32(0), sharding.replicated(network.mesh))
+    return TrainState(counter, trainable, frozen, init_optimizer(optimizer, trainable, network.mesh)), optimizer

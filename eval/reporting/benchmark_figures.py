@@ -1,0 +1,157 @@
+"""Figures of the report on public benchmarks: all as bars, those with published numbers as a radar, and two kinds of curves."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from data_pipelines.figure_style import BLUE, GREEN, GREY, INK, VERMILION, tidy
+from eval import few_shot
+from eval.data.benchmarks import FEW_SHOT, ZERO_SHOT
+
+COLOURS = (VERMILION, GREEN, INK, GREY)
+"""Of published models, in the order in which they are met."""
+LEAST_AXES = 3
+"""A radar of fewer is no figure."""
+
+
+def figures(results: Mapping[str, Mapping]) -> dict[str, Figure]:
+    """Those of `benchmarks`, `radar`, `identity` and `few_shot` that the results of `Suite.results` have numbers for."""
+    measured = [result for result in results.values() if result.get("headline")]
+    made = {
+        "benchmarks": bars(measured),
+        "radar": radar(measured),
+        "identity": identity_curves(measured),
+        "few_shot": few_shot_curves(measured),
+    }
+    return {name: figure for name, figure in made.items() if figure is not None}
+
+
+def bars(measured: Sequence[Mapping]) -> Figure | None:
+    """The first metric of each benchmark with its interval, and published numbers of that metric as strokes."""
+    if not measured:
+        return None
+    figure = Figure(figsize=(max(4.0, 0.6 * len(measured) + 2), 3.4), layout="constrained")
+    axis = figure.subplots()
+    marks = {}
+    for place, result in enumerate(measured):
+        metric, value = _first(result)
+        axis.bar(place, _finite(value["mean"]), width=0.6, color=BLUE, alpha=1.0 if result["data"]["whole"] else 0.45)
+        if value["interval"] and None not in value["interval"]:
+            axis.vlines(place, *value["interval"], color=INK, linewidth=1.2)
+        for model, published in _published(result, metric).items():
+            marks.setdefault(model, []).append((place, published))
+    for colour, (model, points) in zip(COLOURS, marks.items(), strict=False):
+        places, values = zip(*points, strict=True)
+        axis.scatter(places, values, marker="_", s=160, color=colour, label=f"{model}, published")
+    labels = [f"{result['benchmark']}\n{_first(result)[0]}" for result in measured]
+    axis.set_xticks(range(len(measured)), labels, rotation=60, ha="right", fontsize=7)
+    axis.axhline(0, color=GREY, linewidth=0.8)
+    if marks:
+        axis.legend(fontsize=7, frameon=False)
+    tidy(axis)
+    return figure
+
+
+def radar(measured: Sequence[Mapping]) -> Figure | None:
+    """An axis from 0 to 1 for each benchmark whose first metric somebody published; negative numbers lie at the centre.
+
+    A star marks those that were not measured on the published data set.
+    """
+    shown = [(result, *_first(result)) for result in measured if _published(result, _first(result)[0])]
+    if len(shown) < LEAST_AXES:
+        return None
+    figure = Figure(figsize=(5.4, 4.6), layout="constrained")
+    axis = figure.add_subplot(projection="polar")
+    angles = np.linspace(0, 2 * np.pi, len(shown), endpoint=False)
+    models = list(dict.fromkeys(model for result, metric, _ in shown for model in _published(result, metric)))
+    lines = {"ours": [_finite(value["mean"]) for _, _, value in shown]}
+    for model in models:
+        lines[f"{model}, published"] = [_published(result, metric).get(model, np.nan) for result, metric, _ in shown]
+    for colour, (name, values) in zip((BLUE, *COLOURS), lines.items(), strict=False):
+        # NaN, where nobody published a number, breaks the line.
+        round_, closed = (np.append(one, one[0]) for one in (angles, np.clip(values, 0, 1)))
+        axis.plot(round_, closed, color=colour, linewidth=1.4, marker="o", ms=3, label=name)
+        if name == "ours" and np.isfinite(closed).all():
+            axis.fill(round_, closed, color=colour, alpha=0.12)
+    marks = ["" if result["data"]["whole"] else " *" for result, _, _ in shown]
+    names = [f"{result['benchmark']}{mark}\n{metric}" for (result, metric, _), mark in zip(shown, marks, strict=True)]
+    axis.set_xticks(angles, names, fontsize=7)
+    axis.tick_params(axis="x", pad=9)
+    axis.set_ylim(0, 1)
+    axis.set_yticks((0.25, 0.5, 0.75), ("0.25", "0.5", "0.75"), fontsize=6, color=INK)
+    axis.grid(color=GREY, alpha=0.3)
+    figure.legend(fontsize=7, frameon=False, loc="outside lower center", ncols=3)
+    return figure
+
+
+def identity_curves(measured: Sequence[Mapping]) -> Figure | None:
+    """The main metric on test proteins below each cut-off of identity to the training proteins, with its interval."""
+    shown = [result for result in measured if result["result"].get("identity_curve")]
+    figure, axes = _small_multiples(len(shown))
+    for axis, result in zip(axes, shown, strict=True):
+        metric = result["result"]["main"]
+        points = [point for point in result["result"]["identity_curve"] if point["metrics"]]
+        cutoffs = [100 * point["cutoff"] for point in points]
+        _curve(axis, cutoffs, [point["metrics"][metric] for point in points], BLUE, label="below the cut-off")
+        axis.set_title(f"{result['benchmark']}, {metric}", fontsize=9, color=INK, loc="left")
+        axis.set_xlabel("identity to training at most (%)", fontsize=8)
+        axis.set_ylim(bottom=0)
+        tidy(axis)
+    return figure
+
+
+def few_shot_curves(measured: Sequence[Mapping]) -> Figure | None:
+    """Accuracy over examples of each class, beside composition, chance, and the same task by the first set of prompts."""
+    shown = [result for result in measured if result["benchmark"] in FEW_SHOT]
+    by_prompts = {ZERO_SHOT[r["benchmark"]]: _first(r)[1]["mean"] for r in measured if r["benchmark"] in ZERO_SHOT}
+    figure, axes = _small_multiples(len(shown))
+    for axis, result in zip(axes, shown, strict=True):
+        own = result["result"]
+        shots = [int(k) for k in own["shots"]]
+        _curve(axis, shots, [result["headline"][few_shot.metric(k)] for k in shots], BLUE, label="embeddings")
+        _curve(axis, shots, [own["composition"][str(k)] for k in shots], VERMILION, label="composition")
+        axis.axhline(own["chance"], color=GREY, linestyle="--", linewidth=1, label="chance")
+        if (zero_shot := by_prompts.get(FEW_SHOT[result["benchmark"]])) is not None:
+            axis.axhline(zero_shot, color=GREEN, linestyle=":", linewidth=1.4, label="prompts, no example")
+        axis.set_xscale("log", base=2)
+        axis.set_xticks(shots, list(map(str, shots)))
+        axis.set_title(FEW_SHOT[result["benchmark"]], fontsize=9, color=INK, loc="left")
+        axis.set_xlabel("examples of each class", fontsize=8)
+        axis.set_ylim(bottom=0)
+        axis.legend(fontsize=7, frameon=False)
+        tidy(axis)
+    return figure
+
+
+def _small_multiples(count: int) -> tuple[Figure | None, Sequence[Axes]]:
+    if not count:
+        return None, ()
+    columns = min(3, count)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(3.2 * columns, 2.7 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axis in axes[count:]:
+        axis.remove()
+    return figure, axes[:count]
+
+
+def _curve(axis: Axes, places: Sequence[float], values: Sequence[Mapping], colour: str, *, label: str) -> None:
+    """Means joined by a line, their intervals as strokes."""
+    axis.plot(places, [_finite(value["mean"]) for value in values], color=colour, linewidth=1.4, marker="o", ms=3, label=label)
+    for place, value in zip(places, values, strict=True):
+        if value["interval"] and None not in value["interval"]:
+            axis.vlines(place, *value["interval"], color=colour, linewidth=1, alpha=0.6)
+
+
+def _first(result: Mapping) -> tuple[str, Mapping]:
+    return next(iter(result["headline"].items()))
+
+
+def _published(result: Mapping, metric: str) -> dict[str, float]:
+    return {row["model"]: row["value"] for row in result["published"] if row["metric"] == metric}
+
+
+def _finite(value: float | None) -> float:
+    return np.nan if value is None else value

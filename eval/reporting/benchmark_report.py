@@ -1,0 +1,115 @@
+"""The report on public benchmarks: our numbers with intervals, the published ones beside them, and what the data were."""
+
+from collections.abc import Mapping, Sequence
+
+from data_pipelines.markdown import plain, table
+from eval.reporting.markdown import UNDEFINED, interval, number
+
+TITLES = {
+    "classification": "Classification",
+    "mutation_effect": "Mutation effects and other numbers of a protein",
+    "cross_modal": "Cross-modal transformation",
+    "semantic_similarity": "Semantic similarity",
+    "protein_interaction": "Protein–protein interaction",
+    "zero_shot": "Zero-shot classification by prompts",
+    "few_shot": "Few-shot classification",
+}
+SECTION = """## Public benchmarks
+
+{families}
+
+Mean over seeds ± their standard deviation, and a 95 % bootstrap interval over what is tested. *Published* numbers are on the
+published data sets: beside data that are not those (**other data** in the last column) they tell nothing about the difference.
+
+{data}{missing}"""
+PARTIAL = "**other data**"
+
+
+def markdown(results: Mapping[str, Mapping]) -> str:
+    """The section of report.md on the results of `Suite.results`."""
+    measured = [result for result in results.values() if "missing" not in result]
+    families = [name for name in TITLES if any(result["family"] == name for result in measured)]
+    parts = [_family(name, [result for result in measured if result["family"] == name]) for name in families]
+    missing = [f"Not measured: {plain(result['missing'])}" for result in results.values() if "missing" in result]
+    return SECTION.format(
+        families="\n\n".join(parts),
+        data=_data(measured),
+        missing="".join(f"\n\n{sentence}" for sentence in missing),
+    )
+
+
+def _family(name: str, results: Sequence[Mapping]) -> str:
+    header = ["benchmark", "metric", "ours", "95 %", "controls", "published", "data"]
+    rows = [row for result in results for row in _rows(result)]
+    notes = [f"- {result['benchmark']}: {plain(note)}" for result in results for note in result["result"].get("notes", ())]
+    curves = [_identity_curve(result) for result in results if result["result"].get("identity_curve")]
+    return "\n\n".join([f"### {TITLES[name]}", table(header, rows), *curves, *(["\n".join(notes)] if notes else [])])
+
+
+def _identity_curve(result: Mapping) -> str:
+    """A table of all metrics on the test proteins below each cut-off of identity to training."""
+    metrics = list(result["headline"])
+    rows = [
+        [f"≤ {point['cutoff']:.0%}", str(point["rows"]), *(_cutoff_cell(point, metric) for metric in metrics)]
+        for point in result["result"]["identity_curve"]
+    ]
+    unknown = result["result"]["identity_unknown"]
+    told = f"\n\nOf {unknown} test proteins the identity is not known." if unknown else ""
+    return f"`{result['benchmark']}` by identity to training:\n\n{table(['identity', 'proteins', *metrics], rows)}{told}"
+
+
+def _cutoff_cell(point: Mapping, metric: str) -> str:
+    if not point["metrics"]:
+        return UNDEFINED
+    value = point["metrics"][metric]
+    return f"{number(value['mean'])} {interval(value['interval'])}"
+
+
+def _rows(result: Mapping) -> list[list[str]]:
+    rows = []
+    for metric, value in result["headline"].items():
+        spread = "" if value["std"] is None else f" ± {number(value['std'])}"
+        known = [f"{row['model']} {number(row['value'])}" for row in result["published"] if row["metric"] == metric]
+        controls = [
+            f"{plain(control['protocol'])} {number(control['metrics'][metric]['mean'])}"
+            for control in result["result"].get("controls", ())
+            if metric in control["metrics"]
+        ]
+        rows.append(
+            [
+                result["benchmark"],
+                metric,
+                f"{number(value['mean'])}{spread}",
+                interval(value["interval"]),
+                "; ".join(controls) or UNDEFINED,
+                "; ".join(known) or UNDEFINED,
+                {True: "published", False: PARTIAL, None: "size not known"}[result["data"]["whole"]],
+            ]
+        )
+    return rows
+
+
+def _data(results: Sequence[Mapping]) -> str:
+    rows = [
+        [
+            result["benchmark"],
+            ", ".join(f"{name} {count:,}" for name, count in result["data"]["counts"].items()),
+            str(result["data"]["rejected"]),
+            plain(result["data"]["sentence"]),
+            f"{result['seconds']:.0f} s",
+        ]
+        for result in results
+    ]
+    files = [
+        f"- `{file['path']}`: {file['bytes']:,} bytes, SHA-256 `{file['sha256'][:16]}…`, {file['rows']:,} rows"
+        for file in {file["path"]: file for result in results for file in result["data"]["files"]}.values()
+    ]
+    hardware = sorted({result["hardware"] for result in results})
+    return "\n\n".join(
+        [
+            "### Data",
+            table(["benchmark", "counts", "rejected rows", "beside the published data", "time"], rows),
+            "\n".join(files),
+            f"Hardware: {'; '.join(hardware)}." if hardware else "",
+        ]
+    )

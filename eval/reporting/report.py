@@ -1,0 +1,81 @@
+"""Writes an evaluation: report.json for programs, report.md for readers, and figures as PNG."""
+
+import json
+import math
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from data_pipelines.errors import UserError
+from data_pipelines.figure_style import DPI
+from data_pipelines.markdown import table
+from data_pipelines.output_folder import replaced_file
+
+CAPTIONS = {
+    "losses": "Loss of each objective over training steps (last value at the upper right).",
+    "retrieval": "Retrieval on the training run's own pool over steps, beside chance and the k-mer baseline on that pool.",
+    "mixture": "Share of each (source, confidence, coverage) cluster among the training draws, beside the configured share.",
+    "benchmarks": "The first metric of each public benchmark; pale: not the published data set. Line: 95 % interval.",
+    "radar": "Benchmarks with published numbers; *: ours is not on the published data set. A negative number is at the centre.",
+    "identity": "Test proteins of at most an identity to the training proteins; lines: 95 % intervals.",
+    "few_shot": "Accuracy from a few examples of each class, mean over draws; lines: 95 % intervals.",
+    "segments": "PDA weights of the residues of two proteins for each property text; shaded residues are annotated for it.",
+}
+
+
+def write_report(
+    output: pathlib.Path,
+    *,
+    provenance: Mapping[str, Any],
+    sections: Mapping[str, tuple[dict, str]],
+    figures: Mapping[str, Figure],
+    left_out: Mapping[str, str],
+) -> None:
+    """Writes report.json, report.md and figures/*.png into `output`, which may be a link; nothing below it is followed.
+
+    `sections` maps an evaluation's key to its result and its Markdown; `left_out` says of absent figures why.
+
+    Raises:
+      UserError: `output` is no folder, or its `figures` are a link or a file.
+    """
+    folder = output / "figures"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder} cannot be made ({error.strerror}); name another --output.") from error
+    if folder.is_symlink():
+        raise UserError(f"{folder} is a link and is not followed; remove it or name another --output.")
+    for name, figure in figures.items():
+        with replaced_file(folder / f"{name}.png") as file:
+            figure.savefig(file, dpi=DPI, format="png")
+    report = {"provenance": dict(provenance)} | {key: result for key, (result, _) in sections.items()}
+    report["figures"] = {name: f"figures/{name}.png" for name in figures}
+    report["figures_left_out"] = dict(left_out)
+    pages = {
+        "report.json": json.dumps(to_json(report), indent=2, allow_nan=False) + "\n",
+        "report.md": _page(provenance, [text for _, text in sections.values()], figures, left_out),
+    }
+    for name, text in pages.items():
+        with replaced_file(output / name) as file:
+            file.write(text.encode(errors="replace"))
+
+
+def to_json(value: Any) -> Any:
+    """The value with numbers that are not finite as None, since JSON has none, and NumPy scalars as plain numbers."""
+    if isinstance(value, Mapping):
+        return {key: to_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json(item) for item in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _page(provenance: Mapping, sections: Sequence[str], figures: Mapping[str, Figure], left_out: Mapping[str, str]) -> str:
+    origin = table(["", ""], [[name, f"`{value}`"] for name, value in provenance.items()])
+    shown = [f"![{CAPTIONS[name]}](figures/{name}.png)\n\n*{CAPTIONS[name]}*" for name in figures]
+    absent = [f"Left out: {name} ({reason})." for name, reason in left_out.items()]
+    heading = ["## Figures"] if shown or absent else []
+    return "\n\n".join(["# Evaluation", origin, *sections, *heading, *shown, *absent]) + "\n"

@@ -1,0 +1,50 @@
+import json
+
+import numpy as np
+import pytest
+
+from eval.reporting import markdown
+from eval.reporting.report import to_json, write_report
+
+
+def test_numbers_that_are_not_finite_become_null():
+    value = {"a": float("nan"), "b": (1, np.float32(0.5), np.inf), "c": None, "d": {"e": np.int64(3)}, "f": "x", "g": True}
+    expected = {"a": None, "b": [1, 0.5, None], "c": None, "d": {"e": 3}, "f": "x", "g": True}
+    assert json.loads(json.dumps(to_json(value), allow_nan=False)) == expected
+
+
+def test_report_without_figures_says_why(tmp_path):
+    write_report(
+        tmp_path / "new" / "folder",
+        provenance={"checkpoint": "runs/demo", "step": 3},
+        sections={"retrieval": ({"pool": 4}, "## Retrieval\n\nfine")},
+        figures={},
+        left_out={"losses": "the checkpoint has no metrics.jsonl"},
+    )
+    report = json.loads((tmp_path / "new" / "folder" / "report.json").read_text())
+    assert report["retrieval"] == {"pool": 4}
+    assert report["figures_left_out"] == {"losses": "the checkpoint has no metrics.jsonl"}
+    page = (tmp_path / "new" / "folder" / "report.md").read_text()
+    assert "Left out: losses (the checkpoint has no metrics.jsonl)." in page
+    assert "| step | `3` |" in page
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, "–"),
+        (float("nan"), "–"),
+        (0.12345, "0.123"),
+        (1.0, "1.00"),
+        (0.0039, "0.00390"),
+        (128.5, "128.5"),
+        (-0.25, "-0.250"),
+    ],
+)
+def test_numbers_are_short(value, shown):
+    assert markdown.number(value) == shown
+
+
+def test_interval_and_table():
+    assert markdown.interval((0.1, 0.25)) == "[0.100, 0.250]"
+    assert markdown.interval((float("nan"), 1)) == "–"
