@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental import multihost_utils
+from jax.experimental import mesh_utils, multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from data_pipelines.batch import Batch
@@ -32,7 +32,9 @@ def make_mesh(data: int, fsdp: int, devices: Sequence[jax.Device] | None = None)
     sizes = [count // math.prod(s for s in (data, fsdp) if s != -1) if size == -1 else size for size in (data, fsdp)]
     if math.prod(sizes) != count:
         raise UserError(f"mesh.data={data} × mesh.fsdp={fsdp} does not use all {count} devices; set one of them to -1.")
-    return jax.make_mesh(tuple(sizes), BATCH_AXES, axis_types=(AxisType.Auto,) * 2, devices=devices)
+    # A 3-D torus such as 4 × 4 × 4 has no axis of eight: one of its own is split.
+    placed = mesh_utils.create_device_mesh(sizes, devices, allow_split_physical_axes=True)
+    return Mesh(placed, BATCH_AXES, axis_types=(AxisType.Auto,) * 2)
 
 
 def rows_sharding(mesh: Mesh) -> NamedSharding:
