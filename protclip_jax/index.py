@@ -13,6 +13,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from data_pipelines.disk_errors import told_disk_errors
 from data_pipelines.errors import UserError, command
 from data_pipelines.hashing import hash64
 from data_pipelines.labels import LabelSource
@@ -24,7 +25,6 @@ from data_pipelines.survey import take_survey
 from protclip_jax import checkpoints
 from protclip_jax.cpu_devices import MAX_CPU_DEVICES, split_cpu
 from protclip_jax.embed import MIN_CHUNK_BATCHES, MIN_CHUNK_TOKENS, embed_parts, is_piped, publish_rejects, spool, tell
-from protclip_jax.embedding_files import told_disk_errors
 from protclip_jax.inference import ProtCLIP
 from protclip_jax.packed_calls import default_batch_tokens
 from protclip_jax.partial_run import PLAN, adopt_plan, partial_folder, remove_parts
