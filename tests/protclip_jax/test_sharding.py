@@ -5,6 +5,7 @@ from jax.sharding import AxisType, PartitionSpec
 
 from data_pipelines.errors import UserError
 from protclip_jax import sharding
+from tests.protclip_jax import tiny
 
 RULES = (("(kernel|embedding)$", "fsdp"), (".", "replicate"))
 
@@ -12,6 +13,12 @@ RULES = (("(kernel|embedding)$", "fsdp"), (".", "replicate"))
 def mesh_of(data, fsdp):
     devices = jax.devices()[: data * fsdp]
     return jax.make_mesh((data, fsdp), sharding.BATCH_AXES, axis_types=(AxisType.Auto,) * 2, devices=devices)
+
+
+@pytest.fixture(scope="module")
+def batch():
+    made = tiny.examples(tiny.records(20))
+    return tiny.pack([made[0:3], made[3:5], made[5:8], [], made[8:12], made[12:13], made[13:17], made[17:20]])
 
 
 def test_rules_shard_the_largest_divisible_dimension():
