@@ -11,30 +11,40 @@ from data_pipelines.batch import NUM_TEXT_SEGMENTS, Batch
 from data_pipelines.protein_tokenizer import MASK
 from protclip_jax.models.projection import unit_norm
 from protclip_jax.models.protclip import ProtCLIPModel, residue_mask
+from protclip_jax.objectives.feature_alignment import feature_alignment
 from protclip_jax.objectives.global_contrastive import duplicate_pairs, global_contrastive
+from protclip_jax.objectives.late_interaction import LATE_INTERACTION, late_interaction
 from protclip_jax.objectives.masked_language_model import masked_cross_entropy
 from protclip_jax.objectives.mean import Mean
 from protclip_jax.objectives.segment_alignment import segment_alignment
 from protclip_jax.objectives.segment_reconstruction import biotext_slot_ids, segment_reconstruction
+from protclip_jax.property_vectors import property_vectors
 from protclip_jax.sharding import shard_rows
 
 
 @dataclasses.dataclass(frozen=True)
 class ObjectiveConfig:
-    """What is optimised: L = gc·L_GC + bsr·L_BSR + mlm·L_MLM + pda·L_PDA (paper: 1, 0.7, 0.3, 1)."""
+    """What is optimised: L = gc·L_GC + bsr·L_BSR + mlm·L_MLM + pda·L_PDA + features·L_FT (paper: 1, 0.7, 0.3, 1, 0)."""
 
     gc: float = 1.0
     bsr: float = 0.7
     mlm: float = 0.3
     pda: float = 1.0
+    features: float = 0.0
     mask_duplicates: bool = True
     theta: float = 0.3
     negatives: str = "within_record"
+    pooling: str = "segment"
+    """Of the candidates of late interaction, which alone reads it."""
+    prototypes: bool = True
+    prefix_tokens: tuple[int, ...] = ()
     masked_passes: str = "separate"
 
     @property
     def weights(self) -> dict[str, float]:
-        return {"gc": self.gc, "bsr": self.bsr, "mlm": self.mlm, "pda": self.pda}
+        """By name: the paper's four, and those of ours that are on."""
+        of_paper = {"gc": self.gc, "bsr": self.bsr, "mlm": self.mlm, "pda": self.pda}
+        return of_paper | ({"features": self.features} if self.features else {})
 
 
 def gumbel_noise(seeds: Int[Array, "R S"], num_prototypes: int) -> Float[Array, "R S 4 M"]:
@@ -49,7 +59,7 @@ def gumbel_noise(seeds: Int[Array, "R S"], num_prototypes: int) -> Float[Array, 
 def pretraining_losses(
     model: ProtCLIPModel, params: dict, batch: Batch, objective: ObjectiveConfig, noise: Float[Array, "R S 4 M"]
 ) -> dict[str, Mean]:
-    """The objectives `gc`, `bsr`, `mlm`, `pda` of one packed global batch, each a (sum, count) over all of it.
+    """The objectives of one packed global batch by name (`gc`, `bsr`, `mlm`, `pda`, …), each a (sum, count) over all of it.
 
     `noise` is added inside the prototype bank (zeros outside training). With separate masked passes (paper) MLM and
     BSR each run the protein tower on their own masked tokens; with a shared pass one run masks both (disjoint) sets.
@@ -71,7 +81,7 @@ def pretraining_losses(
     nothing = Mean(jnp.float32(0), jnp.float32(0))
     losses = dict.fromkeys(objective.weights, nothing)
 
-    if objective.gc or objective.pda:
+    if objective.gc or objective.pda or objective.features:
         hidden = encode(batch.protein_tokens)
 
     if objective.gc:
@@ -84,17 +94,19 @@ def pretraining_losses(
             shard_rows(proteins), texts, logit_scale=logit_scale, mask=batch.slot_mask.reshape(-1), exclude=exclude
         )
 
-    if objective.pda:
-        losses["pda"] = segment_alignment(
-            run("project_protein_tokens", hidden),
-            jnp.where(residue_mask(batch.protein_tokens, slot_ids), slot_ids, 0),
-            run("prototypes", text_segments[:, :, 1:], noise),
-            present=batch.text_hashes[:, :, 1:] != 0,
-            property_hashes=batch.text_hashes[:, :, 1:],
-            theta=objective.theta,
-            logit_scale=segment_logit_scale,
-            negatives=objective.negatives,
-        )
+    if objective.pda or objective.features:
+        residue_slots = jnp.where(residue_mask(batch.protein_tokens, slot_ids), slot_ids, 0)
+        chosen = {"prototypes": objective.prototypes, "prefix_tokens": objective.prefix_tokens}
+        t = property_vectors(run, batch, text_hidden, noise, **chosen)
+        aligned = run("project_protein_tokens", hidden), residue_slots, t
+        hashes = batch.text_hashes[:, :, 1:]
+        options = {"present": hashes != 0, "property_hashes": hashes, "logit_scale": segment_logit_scale}
+    if objective.pda and objective.negatives == LATE_INTERACTION:
+        losses["pda"] = late_interaction(*aligned, **options, theta=objective.theta, pooling=objective.pooling)
+    elif objective.pda:
+        losses["pda"] = segment_alignment(*aligned, **options, theta=objective.theta, negatives=objective.negatives)
+    if objective.features:
+        losses["features"] = feature_alignment(*aligned, **options, residue_properties=batch.residue_properties)
 
     def masked(mask):
         return encode(jnp.where(mask, MASK, batch.protein_tokens))

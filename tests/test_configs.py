@@ -21,7 +21,7 @@ def shapes(config):
     return flatten(abstract_params(ProtCLIPModel(network)))
 
 
-@pytest.mark.parametrize("name", ["quickstart", "protclip_150m", "protclip_650m"])
+@pytest.mark.parametrize("name", ["quickstart", "protclip_150m", "protclip_650m", "protclip_650m_plus"])
 def test_rules_groups_and_objectives_fit_the_network(name):
     config = importlib.import_module(f"configs.{name}").get_config()
     params = shapes(config)
