@@ -11,7 +11,6 @@ import argparse
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -20,47 +19,36 @@ from scipy import stats
 import train
 from data_pipelines.markdown import table
 
-
-class Variant(NamedTuple):
-    """Fields of the config that a variant sets, and the variant without PDA that reads its weights off the same vectors."""
-
-    fields: Mapping[str, object]
-    without_pda: str = "without PDA"
-
-
-def unprototyped(**fields: object) -> Variant:
-    """A variant of PDA whose properties are their texts' embeddings themselves."""
-    return Variant(
-        {"pda.prototypes": False, **{f"pda.{name}": value for name, value in fields.items()}}, "without PDA, no prototypes"
-    )
-
-
-UNIFORM = {"alpha": 0.0, "beta": 0.0, "drop_confidence": (), "drop_coverage": ()}
 PARTS = {
-    "paper": Variant({}),
-    "uniform sampling": Variant({f"sampling.{name}": value for name, value in UNIFORM.items()}),
-    "without BSR": Variant({"loss.bsr": 0.0}),
-    "without PDA": Variant({"loss.pda": 0.0}),
+    "paper": {},
+    "uniform sampling": {
+        "sampling.alpha": 0.0,
+        "sampling.beta": 0.0,
+        "sampling.drop_confidence": (),
+        "sampling.drop_coverage": (),
+    },
+    "without BSR": {"loss.bsr": 0.0},
+    "without PDA": {"loss.pda": 0.0},
 }
-"""The first is what the others are compared with."""
+"""Fields of the config that a variant sets; the first is what the others are compared with."""
 
+BARE = {"pda.prototypes": False}
+ACROSS, LATE = {"pda.negatives": "across_records"}, {"pda.negatives": "late_interaction"}
 SEGMENTS = {
-    "across records": Variant({"pda.negatives": "across_records"}),
-    "both": Variant({"pda.negatives": "both"}),
-    "theta 0": Variant({"pda.theta": 0.0}),
-    "theta 0.6": Variant({"pda.theta": 0.6}),
-    "masked prefix": Variant({"pda.mask_prefix": True}),
-    "features 0.3": Variant({"loss.features": 0.3}),
-    "without PDA, no prototypes": Variant({"loss.pda": 0.0, "pda.prototypes": False}),
-    "no prototypes": unprototyped(),
-    "across, no prototypes": unprototyped(negatives="across_records"),
-    "across, no prototypes, masked prefix": unprototyped(negatives="across_records", mask_prefix=True),
-    "late interaction, segments": unprototyped(negatives="late_interaction"),
-    "late interaction, residues": unprototyped(negatives="late_interaction", pooling="residue"),
-    "late interaction, sequences": unprototyped(negatives="late_interaction", pooling="sequence"),
-    "across, no prototypes, features 0.3": Variant(
-        {"loss.features": 0.3, "pda.negatives": "across_records", "pda.prototypes": False}, "without PDA, no prototypes"
-    ),
+    "across records": ACROSS,
+    "both": {"pda.negatives": "both"},
+    "theta 0": {"pda.theta": 0.0},
+    "theta 0.6": {"pda.theta": 0.6},
+    "masked prefix": {"pda.mask_prefix": True},
+    "features 0.3": {"loss.features": 0.3},
+    "without PDA, no prototypes": {"loss.pda": 0.0} | BARE,
+    "no prototypes": BARE,
+    "across, no prototypes": ACROSS | BARE,
+    "across, no prototypes, masked prefix": ACROSS | BARE | {"pda.mask_prefix": True},
+    "across, no prototypes, features 0.3": ACROSS | BARE | {"loss.features": 0.3},
+    "late interaction, segments": LATE | BARE,
+    "late interaction, residues": LATE | BARE | {"pda.pooling": "residue"},
+    "late interaction, sequences": LATE | BARE | {"pda.pooling": "sequence"},
 }
 VARIANTS = PARTS | SEGMENTS
 
@@ -76,7 +64,7 @@ PROPERTIES = ("function", "location", "similarity")
 
 def run_one(options: argparse.Namespace, variant: str, seed: int) -> dict[str, float]:
     """Trains one variant with one seed, unless that is done; returns its last evaluation."""
-    workdir = options.folder / f"{variant.replace(' ', '_').replace(',', '')}_{seed}"
+    workdir = options.folder / f"{file_name(variant)}_{seed}"
     if not (found := last_evaluation(workdir, options.steps)):
         fields = {"seed": seed, "data.dir": options.data_dir, "tokenizer.text": options.vocabulary}
         fields |= dict.fromkeys(("total_steps", "eval_every", "checkpoint_every"), options.steps)
@@ -86,6 +74,11 @@ def run_one(options: argparse.Namespace, variant: str, seed: int) -> dict[str, f
             raise SystemExit(code)
         found = last_evaluation(workdir, options.steps)
     return found
+
+
+def file_name(variant: str) -> str:
+    """The variant's name as the first part of a folder's."""
+    return variant.replace(",", "").replace(" ", "_")
 
 
 def last_evaluation(workdir: Path, steps: int) -> dict[str, float]:
@@ -104,6 +97,11 @@ def mean_and_interval(values: np.ndarray) -> dict:
     spread = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values) if len(values) > 1 else float("nan")
     mean = float(values.mean())
     return {"values": values.tolist(), "mean": mean, "interval": [mean - float(spread), mean + float(spread)]}
+
+
+def without_pda(variant: str) -> str:
+    """The variant trained without PDA whose weights are read off the same kind of property vectors."""
+    return "without PDA" if VARIANTS[variant].get("pda.prototypes", True) else "without PDA, no prototypes"
 
 
 def compare(runs: Mapping[str, Mapping[int, Mapping[str, float]]]) -> dict:
@@ -136,7 +134,7 @@ def compare(runs: Mapping[str, Mapping[int, Mapping[str, float]]]) -> dict:
             own, other = f"pda/auroc_{name}", f"pda/auroc_other_record_text_{name}"
             auroc[name] = mean_and_interval(numbers(variant, own, seeds)) | {
                 "to_other_text": mean_and_interval(numbers(variant, own, seeds) - numbers(variant, other, seeds)),
-                "to_without_pda": paired(variant, own, VARIANTS[variant].without_pda, own),
+                "to_without_pda": paired(variant, own, without_pda(variant), own),
             }
         results[variant] = {"seeds": seeds, "metrics": metrics, "auroc": auroc}
     return results
@@ -211,9 +209,8 @@ def write(options: argparse.Namespace) -> None:
     """The results of all finished runs in the folder, whichever call of the script they are from."""
     runs: dict[str, dict[int, dict]] = {}
     for variant in VARIANTS:
-        name = variant.replace(" ", "_").replace(",", "")
-        for workdir in options.folder.glob(f"{name}_*"):
-            seed = workdir.name.removeprefix(f"{name}_")
+        for workdir in options.folder.glob(f"{file_name(variant)}_*"):
+            seed = workdir.name.removeprefix(f"{file_name(variant)}_")
             if seed.isdecimal() and (found := last_evaluation(workdir, options.steps)):
                 runs.setdefault(variant, {})[int(seed)] = found
     results = compare(runs)
