@@ -68,7 +68,7 @@ def run_one(options: argparse.Namespace, variant: str, seed: int) -> dict[str, f
     if not (found := last_evaluation(workdir, options.steps)):
         fields = {"seed": seed, "data.dir": options.data_dir, "tokenizer.text": options.vocabulary}
         fields |= dict.fromkeys(("total_steps", "eval_every", "checkpoint_every"), options.steps)
-        overrides = [f"--config.{name}={value}" for name, value in {**fields, **VARIANTS[variant].fields}.items()]
+        overrides = [f"--config.{name}={value}" for name, value in {**fields, **VARIANTS[variant]}.items()]
         code = train.main(["train.py", "--config", options.config, "--workdir", str(workdir), *overrides])
         if code:
             raise SystemExit(code)

@@ -1,6 +1,8 @@
 """What the ablation script makes of finished runs."""
 
+import argparse
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -61,3 +63,23 @@ def test_only_the_evaluation_after_the_last_step_counts(tmp_path):
     found = ablation.last_evaluation(tmp_path, 300)
     assert np.isnan(found["retrieval/mrr"])
     assert ablation.last_evaluation(tmp_path / "none", 300) == {}
+
+
+def test_a_run_is_trained_once_with_the_fields_of_its_variant(tmp_path, monkeypatch):
+    lines = []
+
+    def train(argv):
+        lines.append(argv)
+        workdir = Path(argv[argv.index("--workdir") + 1])
+        workdir.mkdir()
+        (workdir / "metrics.jsonl").write_text(json.dumps({"step": 5, "eval/retrieval/mrr": 0.2}))
+        return 0
+
+    monkeypatch.setattr(ablation.train, "main", train)
+    options = argparse.Namespace(config="c.py", steps=5, data_dir="data", vocabulary="vocab.txt", folder=tmp_path)
+    for _ in range(2):
+        assert ablation.run_one(options, "late interaction, residues", 1)["retrieval/mrr"] == 0.2
+    (line,) = lines
+    assert {"--config.seed=1", "--config.total_steps=5", "--config.pda.pooling=residue", "--config.pda.prototypes=False"} < {
+        *line
+    }
