@@ -14,15 +14,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, UInt
 
 from protclip_jax.models.projection import unit_norm
-from protclip_jax.objectives.info_nce import (
-    NO_NEGATIVES,
-    has_negatives,
-    inverse_temperature,
-    log_sum_negatives,
-    symmetric_info_nce,
-)
+from protclip_jax.objectives.info_nce import NO_NEGATIVES, inverse_temperature, log_sum_negatives
 from protclip_jax.objectives.mean import Mean
-from protclip_jax.objectives.segment_alignment import dynamic_segment_weights
+from protclip_jax.objectives.segment_alignment import dynamic_segment_weights, mean_over_records
 
 LATE_INTERACTION = "late_interaction"
 """Its name as a value of the config's `pda.negatives`."""
@@ -126,9 +120,6 @@ def late_interaction(
 
     has, said = jnp.moveaxis(present, 2, 1), jnp.moveaxis(property_hashes, 2, 1)
     admitted = has[..., :, None] & has[..., None, :] & (said[..., :, None] != said[..., None, :])
-    by_text, by_protein = log_sum_negatives(scores, admitted)
-    takes_part = has & has_negatives(by_text)
-    positive = jnp.diagonal(scores, axis1=-2, axis2=-1)
-    loss = jnp.where(takes_part, symmetric_info_nce(positive, by_text, by_protein), 0.0)
-    number = jnp.sum(takes_part, axis=1)
-    return Mean.over(jnp.sum(loss, axis=1) / jnp.maximum(number, 1), number > 0)
+    by_text, by_protein = (jnp.moveaxis(log_sum, 1, 2) for log_sum in log_sum_negatives(scores, admitted))
+    positive = jnp.moveaxis(jnp.diagonal(scores, axis1=-2, axis2=-1), 1, 2)
+    return mean_over_records(positive, (by_text, by_protein), present)

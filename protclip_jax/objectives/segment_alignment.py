@@ -2,7 +2,7 @@
 
 Each property of a record picks out its residues, softly: their weighted mean is the property's dynamic segment, and
 the segment is contrasted with the property's prototype. The loss can be met from the *kind* of property alone,
-so a low value says nothing about content; `NEGATIVES` holds the alternatives to the paper's choice.
+so a low value says nothing about content; `NEGATIVES` and `late_interaction` hold the alternatives to the paper's choice.
 """
 
 from collections.abc import Callable
@@ -133,7 +133,7 @@ def segment_alignment(
     Args:
       p: projected protein tokens, not normalised.
       slot_ids: 1…S at residues; 0 at specials and padding.
-      t: prototypes of the properties (`PrototypeBank`).
+      t: what stands for the properties: their prototypes (paper), or another choice of `property_vectors`.
       present: which properties the slots' records have; False throughout for an empty slot.
       property_hashes: hash of each property's text.
       theta: threshold of `dynamic_segment_weights`.
@@ -151,8 +151,12 @@ def segment_alignment(
     segments, prototypes = inverse_temperature(logit_scale) * unit_norm(segments), unit_norm(t)
     positive = jnp.sum(segments * prototypes, axis=-1)
     log_sums = NEGATIVES[negatives](segments, prototypes, present, property_hashes)
-    takes_part = present & has_negatives(log_sums[0])
+    return mean_over_records(positive, log_sums, present)
 
+
+def mean_over_records(positive: Float[Array, "R S K"], log_sums: LogSums, present: Bool[Array, "R S K"]) -> Mean:
+    """Symmetric InfoNCE averaged over each record's present properties that have negatives, and over records that have such."""
+    takes_part = present & has_negatives(log_sums[0])
     loss = jnp.where(takes_part, symmetric_info_nce(positive, *log_sums), 0.0)
     number = jnp.sum(takes_part, axis=-1)
     return Mean.over(jnp.sum(loss, axis=-1) / jnp.maximum(number, 1), number > 0)
