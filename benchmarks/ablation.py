@@ -93,10 +93,12 @@ def last_evaluation(workdir: Path, steps: int) -> dict[str, float]:
 
 
 def mean_and_interval(values: np.ndarray) -> dict:
-    """Mean over seeds and its 95 % interval (Student's t)."""
-    spread = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values) if len(values) > 1 else float("nan")
-    mean = float(values.mean())
-    return {"values": values.tolist(), "mean": mean, "interval": [mean - float(spread), mean + float(spread)]}
+    """Mean over seeds and its 95 % interval (Student's t), None for a single seed."""
+    mean, interval = float(values.mean()), None
+    if len(values) > 1:
+        spread = float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values))
+        interval = [mean - spread, mean + spread]
+    return {"values": values.tolist(), "mean": mean, "interval": interval}
 
 
 def without_pda(variant: str) -> str:
@@ -114,19 +116,17 @@ def compare(runs: Mapping[str, Mapping[int, Mapping[str, float]]]) -> dict:
     def numbers(variant: str, key: str, seeds: Sequence[int]) -> np.ndarray:
         return np.array([runs[variant][seed][key] for seed in seeds])
 
-    def paired(variant: str, key: str, other: str, other_key: str) -> dict | None:
+    def paired(variant: str, key: str, other: str) -> dict | None:
         seeds = sorted(runs[variant].keys() & runs.get(other, {}).keys())
-        return (
-            mean_and_interval(numbers(variant, key, seeds) - numbers(other, other_key, seeds))
-            if seeds and other != variant
-            else None
-        )
+        if not seeds or other == variant:
+            return None
+        return mean_and_interval(numbers(variant, key, seeds) - numbers(other, key, seeds))
 
     results = {}
     for variant, of_seed in runs.items():
         seeds = sorted(of_seed)
         metrics = {
-            name: mean_and_interval(numbers(variant, key, seeds)) | {"to_paper": paired(variant, key, base, key)}
+            name: mean_and_interval(numbers(variant, key, seeds)) | {"to_paper": paired(variant, key, base)}
             for name, key in METRICS.items()
         }
         auroc = {}
@@ -134,39 +134,41 @@ def compare(runs: Mapping[str, Mapping[int, Mapping[str, float]]]) -> dict:
             own, other = f"pda/auroc_{name}", f"pda/auroc_other_record_text_{name}"
             auroc[name] = mean_and_interval(numbers(variant, own, seeds)) | {
                 "to_other_text": mean_and_interval(numbers(variant, own, seeds) - numbers(variant, other, seeds)),
-                "to_without_pda": paired(variant, own, without_pda(variant), own),
+                "to_without_pda": paired(variant, own, without_pda(variant)),
             }
         results[variant] = {"seeds": seeds, "metrics": metrics, "auroc": auroc}
     return results
 
 
-def cell(result: Mapping, difference: str) -> str:
-    """A mean, and a difference with its interval where there is one."""
-    text, other = f"{result['mean']:.3f}", result[difference]
-    if other is None:
-        low, high = result["interval"]
-        return f"{text} [{low:.3f}, {high:.3f}]"
-    low, high = other["interval"]
-    return f"{text} ({other['mean']:+.3f} [{low:+.3f}, {high:+.3f}])"
+def cell(result: Mapping, difference: Mapping | None) -> str:
+    """A mean, and its difference to another's where there is one; in brackets the interval of the last."""
+    if difference is None:
+        return f"{result['mean']:.3f}{bounds(result, '.3f')}"
+    return f"{result['mean']:.3f} ({difference['mean']:+.3f}{bounds(difference, '+.3f')})"
+
+
+def bounds(result: Mapping, form: str) -> str:
+    """An interval in brackets, nothing where there is none."""
+    return "" if result["interval"] is None else " [{}, {}]".format(*(format(bound, form) for bound in result["interval"]))
 
 
 def differences(result: Mapping) -> str:
-    """An AUROC and how far it is above either control."""
+    """An AUROC and how far it is above either control; in bold where the interval is above zero."""
     shown = [f"{result['mean']:.3f}"]
     for difference in (result["to_other_text"], result["to_without_pda"]):
         if difference is None:
             shown.append("–")
         else:
-            low, high = difference["interval"]
-            above = "**" if low > 0 else ""
-            shown.append(f"{above}{difference['mean']:+.3f}{above} [{low:+.2f}, {high:+.2f}]")
+            bold = "**" if difference["interval"] and difference["interval"][0] > 0 else ""
+            shown.append(f"{bold}{difference['mean']:+.3f}{bold}{bounds(difference, '+.3f')}")
     return ", ".join(shown)
 
 
 def markdown(results: Mapping) -> str:
     """Two tables: what each part of the method does, and what the segments of each variant of PDA mean."""
     parts = [name for name in results if name in PARTS]
-    rows = [[name, *(cell(results[variant]["metrics"][name], "to_paper") for variant in parts)] for name in METRICS]
+    of_metric = {name: [results[variant]["metrics"][name] for variant in parts] for name in METRICS}
+    rows = [[name, *(cell(result, result["to_paper"]) for result in found)] for name, found in of_metric.items()]
     rows += [[f"AUROC {name}", *(f"{results[variant]['auroc'][name]['mean']:.3f}" for variant in parts)] for name in PROPERTIES]
     aligned = [name for name in results if name not in ("uniform sampling", "without BSR")]
     of_segments = [
@@ -174,7 +176,7 @@ def markdown(results: Mapping) -> str:
             variant,
             str(len(results[variant]["seeds"])),
             *(differences(results[variant]["auroc"][name]) for name in PROPERTIES),
-            cell(results[variant]["metrics"]["MRR"], "to_paper"),
+            cell(mrr := results[variant]["metrics"]["MRR"], mrr["to_paper"]),
         ]
         for variant in aligned
     ]
