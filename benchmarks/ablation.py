@@ -46,6 +46,8 @@ SEGMENTS = {
     "across, no prototypes": ACROSS | BARE,
     "across, no prototypes, masked prefix": ACROSS | BARE | {"pda.mask_prefix": True},
     "across, no prototypes, features 0.3": ACROSS | BARE | {"loss.features": 0.3},
+    "across, no prototypes, features 1": ACROSS | BARE | {"loss.features": 1.0},
+    "features 1 instead of PDA, no prototypes": {"loss.pda": 0.0, "loss.features": 1.0} | BARE,
     "late interaction, segments": LATE | BARE,
     "late interaction, residues": LATE | BARE | {"pda.pooling": "residue"},
     "late interaction, sequences": LATE | BARE | {"pda.pooling": "sequence"},
