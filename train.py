@@ -105,8 +105,10 @@ def training_rows(config: ml_collections.ConfigDict, dataset: ProtAnno, tokenize
     """What every logical stream is computed from: the clusters' records, the sampler, the tokenizer, the row's shape."""
     sizes = {cluster: dataset.train_size(cluster) for cluster in dataset.statistics.get("clusters", ())}
     sampler = make_sampler(sizes, seed=config.seed, **mixture.sampler_options(config.sampling))
+    splits = {cluster: dataset.splits[split_name(cluster)] for cluster, size in sizes.items() if size}
     return StreamSource(
-        records={cluster: dataset.splits[split_name(cluster)].without_features() for cluster, size in sizes.items() if size},
+        # Decoding the features takes most of the time.
+        records=splits if config.loss.features else {name: split.without_features() for name, split in splits.items()},
         sampler=sampler,
         text_tokenizer=tokenizer,
         masks=MASKS[config.masking.passes],
@@ -147,7 +149,7 @@ def pretrain(config: ml_collections.ConfigDict, folder: pathlib.Path, stop: Stop
     config_lib.check_platform(config)
     mesh = sharding.make_mesh(config.mesh.data, config.mesh.fsdp)
     network = config_lib.model_config(config, text_vocab_size=len(tokenizer.vocabulary))
-    objective = config_lib.objective_config(config)
+    objective = config_lib.objective_config(config, prefix_tokens=tokenizer.prefix_tokens)
     model = ProtCLIPModel(network)
     streams = sharding.owned_streams(mesh, config.batch.rows, config.data.streams)
     state, optimizer = initial_state(model, config, mesh)

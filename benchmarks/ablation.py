@@ -1,25 +1,25 @@
-"""Does each part of the method help? Trains variants of one config with several seeds and compares them with the first variant.
+"""Does each part of the method help? Trains variants of one config with several seeds and compares them.
 
-    python benchmarks/ablation.py --data_dir runs/sample/protanno --vocabulary runs/sample/vocab.txt --folder runs/ablation
+    python -m benchmarks.ablation --data_dir runs/sample/protanno --vocabulary runs/sample/vocab.txt --folder runs/ablation
 
-Every variant takes the same number of steps from the same data and is evaluated on the same held-out records, by default those
-of existence 1 and 2, whose texts are the surest. Finished runs are not repeated, so the script may be stopped and started.
+Every variant takes the same number of steps from the same data and is measured on the same held-out records. Writes
+ablation.json and ablation.md, anew after every run. Finished runs are not repeated, so that the script may be stopped and
+started, also with more variants or seeds.
 """
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import jax
 import numpy as np
 from scipy import stats
 
+import train
 from data_pipelines.markdown import table
 
-VARIANTS = {
+PARTS = {
     "paper": {},
     "uniform sampling": {
         "sampling.alpha": 0.0,
@@ -29,109 +29,198 @@ VARIANTS = {
     },
     "without BSR": {"loss.bsr": 0.0},
     "without PDA": {"loss.pda": 0.0},
-    "PDA across records": {"pda.negatives": "across_records"},
-    "PDA both": {"pda.negatives": "both"},
-    "PDA, theta 0": {"pda.theta": 0.0},
-    "PDA, theta 0.6": {"pda.theta": 0.6},
 }
 """Fields of the config that a variant sets; the first is what the others are compared with."""
 
-METRICS = {
-    "R@1 protein → text": ("retrieval", "p2t_r1"),
-    "R@1 text → protein": ("retrieval", "t2p_r1"),
-    "MRR": ("retrieval", "mrr"),
-    "BSR recovery, true text": ("bsr", "recovery_true_text"),
-    "BSR, other family's text": ("bsr", "recovery_shuffled_text"),
-    "PDA AUROC function": ("pda", "auroc", "function"),
-    "PDA AUROC location": ("pda", "auroc", "location"),
-    "PDA AUROC similarity": ("pda", "auroc", "similarity"),
-    "AUROC function, other text": ("pda", "auroc_other_record_text", "function"),
-    "AUROC location, other text": ("pda", "auroc_other_record_text", "location"),
-    "AUROC similarity, other text": ("pda", "auroc_other_record_text", "similarity"),
+BARE = {"pda.prototypes": False}
+ACROSS, LATE = {"pda.negatives": "across_records"}, {"pda.negatives": "late_interaction"}
+SEGMENTS = {
+    "across records": ACROSS,
+    "both": {"pda.negatives": "both"},
+    "theta 0": {"pda.theta": 0.0},
+    "theta 0.6": {"pda.theta": 0.6},
+    "masked prefix": {"pda.mask_prefix": True},
+    "features 0.3": {"loss.features": 0.3},
+    "without PDA, no prototypes": {"loss.pda": 0.0} | BARE,
+    "no prototypes": BARE,
+    "across, no prototypes": ACROSS | BARE,
+    "across, no prototypes, masked prefix": ACROSS | BARE | {"pda.mask_prefix": True},
+    "across, no prototypes, features 0.3": ACROSS | BARE | {"loss.features": 0.3},
+    "across, no prototypes, features 1": ACROSS | BARE | {"loss.features": 1.0},
+    "features 1 instead of PDA, no prototypes": {"loss.pda": 0.0, "loss.features": 1.0} | BARE,
+    "late interaction, segments": LATE | BARE,
+    "late interaction, residues": LATE | BARE | {"pda.pooling": "residue"},
+    "late interaction, sequences": LATE | BARE | {"pda.pooling": "sequence"},
 }
-"""Where each number stands in report.json."""
+VARIANTS = PARTS | SEGMENTS
+
+METRICS = {
+    "R@1 protein → text": "retrieval/p2t_r1",
+    "R@1 text → protein": "retrieval/t2p_r1",
+    "MRR": "retrieval/mrr",
+    "BSR recovery, true text": "bsr/recovery_true_text",
+    "BSR recovery, other family's text": "bsr/recovery_shuffled_text",
+}
+PROPERTIES = ("function", "location", "similarity")
 
 
-def run_one(options: argparse.Namespace, variant: str, seed: int) -> dict:
-    """Trains and evaluates one variant with one seed, unless that is done; returns its report."""
-    workdir = options.folder / f"{variant.replace(' ', '_').replace(',', '')}_{seed}"
-    report = workdir / "eval" / "report.json"
-    if not report.exists():
-        fields = {**VARIANTS[variant], "seed": seed, "total_steps": options.steps, "eval_every": options.steps}
-        fields |= {"checkpoint_every": options.steps, "gradient_norms_every": 0}
-        fields |= {"data.dir": options.data_dir, "tokenizer.text": options.vocabulary}
-        overrides = [f"--config.{name}={value}" for name, value in fields.items()]
-        call("train.py", "--config", options.config, "--workdir", workdir, *overrides)
-        asked = ["--benchmarks", "retrieval", "segment_recovery", "segment_localisation"]
-        asked += ["--split", "test", "--max_existence", options.max_existence, "--pool", options.pool]
-        call("-m", "eval", "--checkpoint", workdir, *asked)
-    return json.loads(report.read_text(encoding="utf-8"))
+def run_one(options: argparse.Namespace, variant: str, seed: int) -> dict[str, float]:
+    """Trains one variant with one seed, unless that is done; returns its last evaluation."""
+    workdir = options.folder / f"{file_name(variant)}_{seed}"
+    if not (found := last_evaluation(workdir, options.steps)):
+        fields = {"seed": seed, "data.dir": options.data_dir, "tokenizer.text": options.vocabulary}
+        fields |= dict.fromkeys(("total_steps", "eval_every", "checkpoint_every"), options.steps)
+        overrides = [f"--config.{name}={value}" for name, value in {**fields, **VARIANTS[variant]}.items()]
+        code = train.main(["train.py", "--config", options.config, "--workdir", str(workdir), *overrides])
+        if code:
+            raise SystemExit(code)
+        found = last_evaluation(workdir, options.steps)
+    return found
 
 
-def call(*command: object) -> None:
-    """A command of this project in a process of its own; ends with its exit code when it fails."""
-    print(" ".join(map(str, command)), file=sys.stderr)
-    code = subprocess.run([sys.executable, *map(str, command)], env={**os.environ, "PYTHONPATH": "."}).returncode
-    if code:
-        raise SystemExit(code)
+def file_name(variant: str) -> str:
+    """The variant's name as the first part of a folder's."""
+    return variant.replace(",", "").replace(" ", "_")
 
 
-def value(report: Mapping, path: Sequence[str]) -> float:
-    """A number of a report; NaN where it is undefined."""
-    for key in path:
-        report = report[key]
-    return float("nan") if report is None else float(report)
-
-
-def compare(values: np.ndarray, base: np.ndarray) -> dict:
-    """Mean and deviation over seeds, and the paired difference to the base with its 95 % interval (Student's t)."""
-    difference = values - base
-    spread = stats.t.ppf(0.975, len(values) - 1) * stats.sem(difference) if len(values) > 1 else float("nan")
+def last_evaluation(workdir: Path, steps: int) -> dict[str, float]:
+    """What was measured after `steps` steps, by name; empty where that is not there yet. NaN where it is undefined."""
+    path = workdir / "metrics.jsonl"
+    lines = map(json.loads, path.read_text(encoding="utf-8").splitlines()) if path.exists() else ()
+    measured = [line for line in lines if line["step"] == steps and any(name.startswith("eval/") for name in line)]
     return {
-        "values": values.tolist(),
-        "mean": float(values.mean()),
-        "std": float(values.std(ddof=1)) if len(values) > 1 else float("nan"),
-        "difference": float(difference.mean()),
-        "interval": [float(difference.mean() - spread), float(difference.mean() + spread)],
+        name.removeprefix("eval/"): float("nan") if value is None else value
+        for name, value in (measured[-1].items() if measured else ())
     }
 
 
-def cell(result: Mapping, *, base: bool) -> str:
-    """A number of the table: mean ± deviation, and the difference to the base."""
-    text = f"{result['mean']:.3f} ± {result['std']:.3f}"
-    low, high = result["interval"]
-    return text if base else f"{text} ({result['difference']:+.3f} [{low:+.3f}, {high:+.3f}])"
+def mean_and_interval(values: np.ndarray) -> dict:
+    """Mean over seeds and its 95 % interval (Student's t), None for a single seed."""
+    mean, interval = float(values.mean()), None
+    if len(values) > 1:
+        spread = float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values))
+        interval = [mean - spread, mean + spread]
+    return {"values": values.tolist(), "mean": mean, "interval": interval}
+
+
+def without_pda(variant: str) -> str:
+    """The variant trained without PDA whose weights are read off the same kind of property vectors."""
+    return "without PDA" if VARIANTS[variant].get("pda.prototypes", True) else "without PDA, no prototypes"
+
+
+def compare(runs: Mapping[str, Mapping[int, Mapping[str, float]]]) -> dict:
+    """Per variant: its seeds, its metrics and their differences to the first variant; AUROC and differences to both controls.
+
+    Differences are paired by seed, over the seeds that both variants have.
+    """
+    base = next(iter(PARTS))
+
+    def numbers(variant: str, key: str, seeds: Sequence[int]) -> np.ndarray:
+        return np.array([runs[variant][seed][key] for seed in seeds])
+
+    def paired(variant: str, key: str, other: str) -> dict | None:
+        seeds = sorted(runs[variant].keys() & runs.get(other, {}).keys())
+        if not seeds or other == variant:
+            return None
+        return mean_and_interval(numbers(variant, key, seeds) - numbers(other, key, seeds))
+
+    results = {}
+    for variant, of_seed in runs.items():
+        seeds = sorted(of_seed)
+        metrics = {
+            name: mean_and_interval(numbers(variant, key, seeds)) | {"to_paper": paired(variant, key, base)}
+            for name, key in METRICS.items()
+        }
+        auroc = {}
+        for name in PROPERTIES:
+            own, other = f"pda/auroc_{name}", f"pda/auroc_other_record_text_{name}"
+            auroc[name] = mean_and_interval(numbers(variant, own, seeds)) | {
+                "to_other_text": mean_and_interval(numbers(variant, own, seeds) - numbers(variant, other, seeds)),
+                "to_without_pda": paired(variant, own, without_pda(variant)),
+            }
+        results[variant] = {"seeds": seeds, "metrics": metrics, "auroc": auroc}
+    return results
+
+
+def cell(result: Mapping, difference: Mapping | None) -> str:
+    """A mean, and its difference to another's where there is one; in brackets the interval of the last."""
+    if difference is None:
+        return f"{result['mean']:.3f}{bounds(result, '.3f')}"
+    return f"{result['mean']:.3f} ({difference['mean']:+.3f}{bounds(difference, '+.3f')})"
+
+
+def bounds(result: Mapping, form: str) -> str:
+    """An interval in brackets, nothing where there is none."""
+    return "" if result["interval"] is None else " [{}, {}]".format(*(format(bound, form) for bound in result["interval"]))
+
+
+def differences(result: Mapping) -> str:
+    """An AUROC and how far it is above either control; in bold where the interval is above zero."""
+    shown = [f"{result['mean']:.3f}"]
+    for difference in (result["to_other_text"], result["to_without_pda"]):
+        if difference is None:
+            shown.append("–")
+        else:
+            bold = "**" if difference["interval"] and difference["interval"][0] > 0 else ""
+            shown.append(f"{bold}{difference['mean']:+.3f}{bold}{bounds(difference, '+.3f')}")
+    return ", ".join(shown)
+
+
+def markdown(results: Mapping) -> str:
+    """Two tables: what each part of the method does, and what the segments of each variant of PDA mean."""
+    parts = [name for name in results if name in PARTS]
+    of_metric = {name: [results[variant]["metrics"][name] for variant in parts] for name in METRICS}
+    rows = [[name, *(cell(result, result["to_paper"]) for result in found)] for name, found in of_metric.items()]
+    rows += [[f"AUROC {name}", *(f"{results[variant]['auroc'][name]['mean']:.3f}" for variant in parts)] for name in PROPERTIES]
+    aligned = [name for name in results if name not in ("uniform sampling", "without BSR")]
+    of_segments = [
+        [
+            variant,
+            str(len(results[variant]["seeds"])),
+            *(differences(results[variant]["auroc"][name]) for name in PROPERTIES),
+            cell(mrr := results[variant]["metrics"]["MRR"], mrr["to_paper"]),
+        ]
+        for variant in aligned
+    ]
+    header = ["variant", "seeds", *(f"AUROC {name}, Δ other text, Δ without PDA" for name in PROPERTIES), "MRR (Δ paper)"]
+    return f"{table(['', *parts], rows)}\n\n{table(header, of_segments)}\n"
 
 
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--config", default="configs/quickstart.py", help="(default %(default)s)")
+    parser.add_argument("--config", default="configs/ablation.py", help="(default %(default)s)")
     parser.add_argument("--data_dir", type=Path, required=True, help="a built dataset")
     parser.add_argument("--vocabulary", type=Path, required=True, help="the text tower's vocab.txt")
-    parser.add_argument("--folder", type=Path, required=True, help="for the runs, and ablation.json")
+    parser.add_argument("--folder", type=Path, required=True, help="for the runs and the results")
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), help="(default: all)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="(default 0 1 2)")
-    parser.add_argument("--steps", type=int, default=750, help="(default %(default)s)")
-    parser.add_argument("--pool", type=int, default=256, help="held-out records (default %(default)s)")
-    parser.add_argument("--max_existence", type=int, default=2, help="of the held-out records (default %(default)s)")
+    parser.add_argument("--steps", type=int, default=300, help="(default %(default)s)")
     options = parser.parse_args()
 
-    base = next(iter(VARIANTS))
-    variants = list(dict.fromkeys([base, *options.variants]))
+    options.folder.mkdir(parents=True, exist_ok=True)
+    # The runs of a variant differ in their numbers only, and many variants share a program.
+    jax.config.update("jax_compilation_cache_dir", str(options.folder.absolute() / "compiled"))
     # Seed by seed, so that a stopped script has whole comparisons.
-    reports = {(variant, seed): run_one(options, variant, seed) for seed in options.seeds for variant in variants}
-    results = {
-        variant: {
-            name: compare(*(np.array([value(reports[v, seed], path) for seed in options.seeds]) for v in (variant, base)))
-            for name, path in METRICS.items()
-        }
-        for variant in variants
-    }
-    written = {"steps": options.steps, "seeds": options.seeds, "max_existence": options.max_existence, "results": results}
+    for seed in options.seeds:
+        for variant in options.variants:
+            run_one(options, variant, seed)
+            write(options)
+    print((options.folder / "ablation.md").read_text(encoding="utf-8"))
+
+
+def write(options: argparse.Namespace) -> None:
+    """The results of all finished runs in the folder, whichever call of the script they are from."""
+    runs: dict[str, dict[int, dict]] = {}
+    for variant in VARIANTS:
+        for workdir in options.folder.glob(f"{file_name(variant)}_*"):
+            seed = workdir.name.removeprefix(f"{file_name(variant)}_")
+            if seed.isdecimal() and (found := last_evaluation(workdir, options.steps)):
+                runs.setdefault(variant, {})[int(seed)] = found
+    results = compare(runs)
+    written = {"steps": options.steps, "config": options.config, "results": results}
     (options.folder / "ablation.json").write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
-    rows = [[name, *(cell(results[variant][name], base=variant == base) for variant in variants)] for name in METRICS]
-    print(table(["", *variants], rows))
+    (options.folder / "ablation.md").write_text(markdown(results), encoding="utf-8")
 
 
 if __name__ == "__main__":

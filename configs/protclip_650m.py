@@ -41,9 +41,11 @@ def get_config() -> ConfigDict:
         )
     )
 
-    # A contrast compares contrast_chunk candidates at a time (0 = all of the batch).
-    config.loss = ConfigDict(dict(gc=1.0, bsr=0.7, mlm=0.3, pda=1.0, mask_duplicates=True, contrast_chunk=0))
-    config.pda = ConfigDict(dict(theta=0.3, negatives="within_record"))
+    # `features` is no part of the paper: supervision of the segments by UniProt's `FT` lines. A contrast compares
+    # contrast_chunk candidates at a time (0 = all of the batch).
+    config.loss = ConfigDict(dict(gc=1.0, bsr=0.7, mlm=0.3, pda=1.0, features=0.0, mask_duplicates=True, contrast_chunk=0))
+    # docs/segments.md compares the choices.
+    config.pda = ConfigDict(dict(theta=0.3, negatives="within_record", pooling="segment", prototypes=True, mask_prefix=False))
     config.evals = ConfigDict(dict(retrieval=dict(split="validation", pool=1024)))
 
     config.model = ConfigDict(

@@ -24,6 +24,9 @@ class Batch(NamedTuple):
     """bool [R, Lp]: residues to replace by <mask> for masked language modelling."""
     segment_mask: np.ndarray
     """bool [R, Lp]: residues of the static segments to mask for segment reconstruction (BSR)."""
+    residue_properties: np.ndarray
+    """uint8 [R, Lp]: bit k is set where the record's features assign the residue to property k of `record.PROPERTIES`
+    (`features.property_bits`); 0 throughout where the records come without features."""
     text_tokens: np.ndarray
     """int32 [R, Lt]: [CLS] … [SEP] of each segment; a slot's full biotext first, then its properties."""
     text_segment_ids: np.ndarray

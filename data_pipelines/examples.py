@@ -5,10 +5,11 @@ import sys
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from jaxtyping import Bool, Int32, UInt32
+from jaxtyping import Bool, Int32, Shaped, UInt8, UInt32
 
 from data_pipelines import protein_tokenizer
 from data_pipelines.batch import NUM_TEXT_SEGMENTS
+from data_pipelines.features import property_bits
 from data_pipelines.hashing import hash32
 from data_pipelines.record import PROPERTIES, Record, property_texts
 from data_pipelines.text_tokenizer import TextTokenizer
@@ -25,6 +26,8 @@ class Example:
     """<cls> residues <eos>, not masked."""
     mlm_mask: Bool[np.ndarray, " Lp"]
     segment_mask: Bool[np.ndarray, " Lp"]
+    residue_properties: UInt8[np.ndarray, " Lp"]
+    """As in `Batch`; 0 at <cls> and <eos>."""
     text_tokens: Int32[np.ndarray, " Lt"]
     """[CLS] … [SEP] of each segment."""
     text_property_ids: Int32[np.ndarray, " Lt"]
@@ -56,6 +59,7 @@ _NOTHING = Example(
     protein_tokens=_NO_IDS,
     mlm_mask=_NO_IDS.astype(bool),
     segment_mask=_NO_IDS.astype(bool),
+    residue_properties=_NO_IDS.astype(np.uint8),
     text_tokens=_NO_IDS,
     text_property_ids=_NO_IDS,
     text_positions=_NO_IDS,
@@ -82,9 +86,11 @@ def encode_example(
         record.sequence, property_texts(record), text_tokenizer=text_tokenizer, max_text_tokens=max_text_tokens
     )
     noise_seed = int(rng.integers(1 << 32))
-    tokens = random_crop(plain.protein_tokens, rng, max_tokens=max_protein_tokens)
+    kept = random_crop(np.arange(plain.protein_length), rng, max_tokens=max_protein_tokens)
+    tokens = plain.protein_tokens[kept]
     mlm, segments = masks(protein_tokenizer.is_residue(tokens), rng)
-    return dataclasses.replace(plain, protein_tokens=tokens, mlm_mask=mlm, segment_mask=segments, noise_seed=noise_seed)
+    drawn = {"protein_tokens": tokens, "mlm_mask": mlm, "segment_mask": segments, "noise_seed": noise_seed}
+    return dataclasses.replace(plain, residue_properties=np.pad(property_bits(record), 1)[kept], **drawn)
 
 
 def plain_example(
@@ -113,6 +119,7 @@ def protein_example(sequence: str) -> Example:
         protein_tokens=tokens,
         mlm_mask=np.zeros(tokens.size, bool),
         segment_mask=np.zeros(tokens.size, bool),
+        residue_properties=np.zeros(tokens.size, np.uint8),
         sequence_hash=hash32(sequence),
     )
 
@@ -130,8 +137,11 @@ def text_example(text: str, *, text_tokenizer: TextTokenizer, max_text_tokens: i
     )
 
 
-def random_crop(tokens: Int32[np.ndarray, " L"], rng: np.random.Generator, *, max_tokens: int) -> Int32[np.ndarray, " L"]:
-    """A uniformly drawn window of max_tokens - 2 residues between <cls> and <eos>; shorter proteins as they are."""
+def random_crop(tokens: Shaped[np.ndarray, " L"], rng: np.random.Generator, *, max_tokens: int) -> Shaped[np.ndarray, " N"]:
+    """Of tokens or their indices, a uniformly drawn window of max_tokens - 2 residues between <cls> and <eos>.
+
+    Shorter proteins stay as they are.
+    """
     excess = tokens.size - max_tokens
     if excess <= 0:
         return tokens

@@ -3,9 +3,9 @@
 import re
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, UInt8
 
-from data_pipelines.record import Feature, Record
+from data_pipelines.record import PROPERTIES, Feature, Record
 
 TYPE_PROPERTY = {
     **dict.fromkeys(("ACT_SITE", "BINDING", "CA_BIND", "DNA_BIND", "METAL", "NP_BIND", "SITE"), "function"),
@@ -38,3 +38,11 @@ def annotated_residues(record: Record) -> dict[str, Bool[np.ndarray, " L"]]:
             residues = covered.setdefault(name, np.zeros(len(record.sequence), bool))
             residues[max(feature.start - 1, 0) : feature.end] = True
     return covered
+
+
+def property_bits(record: Record) -> UInt8[np.ndarray, " L"]:
+    """`annotated_residues` of one protein as bits: bit k of a residue is set where it belongs to `record.PROPERTIES[k]`."""
+    bits = np.zeros(len(record.sequence), np.uint8)
+    for name, residues in annotated_residues(record).items():
+        bits[residues] |= 1 << PROPERTIES.index(name)
+    return bits

@@ -142,6 +142,7 @@ def pack_rows(rows: Sequence[Sequence[Example]], *, slots: int, protein_tokens: 
         protein_positions=np.zeros(protein, np.int32),
         mlm_mask=np.zeros(protein, bool),
         segment_mask=np.zeros(protein, bool),
+        residue_properties=np.zeros(protein, np.uint8),
         text_tokens=np.zeros(text, np.int32),
         text_segment_ids=np.zeros(text, np.int32),
         text_slot_ids=np.zeros(text, np.int32),
@@ -164,6 +165,7 @@ def pack_rows(rows: Sequence[Sequence[Example]], *, slots: int, protein_tokens: 
             batch.protein_positions[row, p] = np.arange(end[1] - start[1])
             batch.mlm_mask[row, p] = example.mlm_mask
             batch.segment_mask[row, p] = example.segment_mask
+            batch.residue_properties[row, p] = example.residue_properties
             batch.text_tokens[row, t] = example.text_tokens
             batch.text_segment_ids[row, t] = slot * NUM_TEXT_SEGMENTS + example.text_property_ids + 1
             batch.text_slot_ids[row, t] = slot + 1

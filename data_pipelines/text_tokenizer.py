@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from data_pipelines.errors import UserError
 from data_pipelines.json_object import MAX_FILE_BYTES, read_json
-from data_pipelines.record import PROPERTIES
+from data_pipelines.record import PREFIXES, PROPERTIES
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
@@ -114,6 +114,11 @@ class TextTokenizer:
     def encode(self, text: str, *, max_tokens: int = 512) -> Int32[np.ndarray, " T"]:
         """[CLS] text [SEP], cut to max_tokens (at least 2) with [SEP] kept."""
         return np.array(self._segment(self._ids(text), max_tokens), np.int32)
+
+    @property
+    def prefix_tokens(self) -> tuple[int, ...]:
+        """How many tokens the prefix of each property takes, colon included, in the order of `record.PROPERTIES`."""
+        return tuple(len(self._ids(f"{PREFIXES[name]}:")) for name in PROPERTIES)
 
     def encode_properties(self, texts: Mapping[str, str], *, max_tokens: int = 512) -> TextSegments:
         """The full biotext and each present property as segments of their own.

@@ -79,12 +79,18 @@ def load(directory: pathlib.Path, step: str | None) -> tuple[ProtCLIP, int]:
     return ProtCLIP.load(directory, step=resolved), resolved
 
 
-def load_control(directory: pathlib.Path) -> ProtCLIP:
-    """The control of segment localisation, which must have been trained without PDA."""
-    weight = (read_config(directory).get("loss") or {}).get("pda")
-    if weight != 0:
-        raise UserError(f"--control={directory} was trained with loss.pda={weight}; give one trained with --config.loss.pda=0.")
+def load_control(directory: pathlib.Path, checkpoint: pathlib.Path) -> ProtCLIP:
+    """The control of segment localisation, trained without PDA; its weights are read off as those of `checkpoint` are."""
+    weights = {"pda": None, "features": 0, **(read_config(directory).get("loss") or {})}
+    for name in ("pda", "features"):
+        if weights[name] != 0:
+            raise UserError(
+                f"--control={directory} was trained with loss.{name}={weights[name]}; "
+                "give one trained with --config.loss.pda=0 and without loss.features."
+            )
     control, _ = load(directory, None)
+    # Prototypes or not, and so on: choices that a model without PDA has not been trained for.
+    control.config = {**control.config, "pda": read_config(checkpoint).get("pda", control.config.get("pda"))}
     return control
 
 
@@ -148,7 +154,7 @@ def main(arguments: list[str] | None = None) -> None:
         run_dataset = dataset if trained_on and data_dir.resolve() == pathlib.Path(trained_on).resolve() else None
         figures, left_out = training_figures(options.checkpoint, config.get("evals") or {}, run_dataset)
     configs = load_configs(options.configs, options.set) if public else {}
-    control = load_control(options.control) if options.control else None
+    control = load_control(options.control, options.checkpoint) if options.control else None
     if control:
         provenance["control"] = str(options.control)
     model, provenance["step"] = load(options.checkpoint, options.step)

@@ -1,16 +1,18 @@
 """From a config to the parts that run: the network's shape, the objectives, and checks before anything expensive."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import jax
 
 from data_pipelines.errors import UserError
 from protclip_jax import config_fields
 from protclip_jax.attention import NEEDS_PLATFORM, OF_PLATFORM
+from protclip_jax.config_fields import OBJECTIVES
 from protclip_jax.forward import ObjectiveConfig
 from protclip_jax.models.bert import BertConfig
 from protclip_jax.models.esm2 import ESM2Config
 from protclip_jax.models.protclip import ProtCLIPConfig
+from protclip_jax.objectives.late_interaction import LATE_INTERACTION
 
 _NAME = "the config"
 
@@ -34,9 +36,17 @@ def model_config(config: Mapping, *, text_vocab_size: int, platform: str | None 
     )
 
 
-def objective_config(config: Mapping) -> ObjectiveConfig:
-    """The objectives' weights and options from `config.loss`, `config.pda` and `config.masking`."""
-    return ObjectiveConfig(**config["loss"], **config["pda"], masked_passes=config["masking"]["passes"])
+def objective_config(config: Mapping, *, prefix_tokens: Sequence[int] = ()) -> ObjectiveConfig:
+    """The objectives' weights and options from `config.loss`, `config.pda` and `config.masking`.
+
+    `prefix_tokens` are the text tokenizer's, for a config that masks the properties' prefixes.
+    """
+    return ObjectiveConfig(
+        **config["loss"],
+        **{name: value for name, value in config["pda"].items() if name != "mask_prefix"},
+        prefix_tokens=tuple(prefix_tokens) if config["pda"]["mask_prefix"] else (),
+        masked_passes=config["masking"]["passes"],
+    )
 
 
 def check(config: Mapping) -> None:
@@ -45,8 +55,14 @@ def check(config: Mapping) -> None:
     config_fields.require(config, *config_fields.FIELDS, *config_fields.TOWERS, name=_NAME)
     config_fields.check_present(config, name=_NAME)
     config_fields.require_model(config, *config_fields.TOWERS, name=_NAME)
-    if not any(config["loss"][name] for name in ("gc", "bsr", "mlm", "pda")):
-        raise UserError("loss.gc, loss.bsr, loss.mlm and loss.pda are all 0, so nothing would be learnt; give one a weight.")
+    if not any(config["loss"][name] for name in OBJECTIVES):
+        fields = ", ".join(f"loss.{name}" for name in OBJECTIVES)
+        raise UserError(f"{fields} are all 0, so nothing would be learnt; give one a weight.")
+    if config["pda"]["pooling"] != "segment" and config["pda"]["negatives"] != LATE_INTERACTION:
+        raise UserError(
+            f"pda.pooling={config['pda']['pooling']} goes with pda.negatives={LATE_INTERACTION} only, "
+            f"not with {config['pda']['negatives']}; set that, or leave pda.pooling=segment."
+        )
     if config["checkpoint_every"] % config["eval_every"]:
         raise UserError("checkpoint_every must be a multiple of eval_every: the best checkpoint is chosen by its evaluation.")
     for name, options in dict(config["evals"]).items():

@@ -12,7 +12,11 @@ from data_pipelines.record import PROPERTIES, SOURCES
 from protclip_jax.attention import IMPLEMENTATIONS
 from protclip_jax.models.bert import BertConfig
 from protclip_jax.models.layers import REMAT_POLICIES
+from protclip_jax.objectives.late_interaction import LATE_INTERACTION, POOLINGS
 from protclip_jax.objectives.segment_alignment import NEGATIVES
+
+OBJECTIVES = ("gc", "bsr", "mlm", "pda", "features")
+"""What `config.loss` gives weights to."""
 
 _MAX_STEPS = 2**31 - 1
 """Steps are counted in 32 bits."""
@@ -119,11 +123,13 @@ FIELDS: dict[str, Field] = {
     "sampling.drop_confidence": some_of(EXISTENCE),
     "sampling.drop_coverage": some_of(range(1, len(PROPERTIES) + 1)),
     **{f"sampling.sources.{source}": unset_or(WEIGHT) for source in SOURCES},
-    **{f"loss.{name}": WEIGHT for name in ("gc", "bsr", "mlm", "pda")},
+    **{f"loss.{name}": WEIGHT for name in OBJECTIVES},
     "loss.mask_duplicates": FLAG,
     "loss.contrast_chunk": whole(0, _MAX_STEPS),
     "pda.theta": SHARE,
-    "pda.negatives": one_of(tuple(NEGATIVES)),
+    "pda.negatives": one_of((*NEGATIVES, LATE_INTERACTION)),
+    "pda.pooling": one_of(tuple(POOLINGS)),
+    **dict.fromkeys(("pda.prototypes", "pda.mask_prefix"), FLAG),
     "model.projection_dim": WIDTH,
     "model.num_prototypes": ROWS,
     "model.prototype_temperature": number("above 0", lambda x: x > 0),

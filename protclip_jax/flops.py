@@ -58,7 +58,7 @@ def step_flops(tokens: Mapping[str, int], model: ProtCLIPConfig, objective: Obje
     masked_passes = bool(objective.mlm) + bool(objective.bsr)
     if objective.masked_passes == "shared":
         masked_passes = min(masked_passes, 1)
-    protein_passes = bool(objective.gc or objective.pda) + masked_passes
+    protein_passes = bool(objective.gc or objective.pda or objective.features) + masked_passes
     protein = forward(model.protein, tokens["protein_tokens"], tokens["protein_squares"])
     text = forward(model.text, tokens["text_tokens"], tokens["text_squares"])
     return 3 * protein_passes * protein + (3 if text_trained else 1) * text

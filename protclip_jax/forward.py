@@ -1,8 +1,8 @@
 """One forward pass over packed rows, and ProtCLIP's four objectives from it as mergeable means (paper section 3).
 
 Two kinds of objective follow from it. The contrasts (GC, PDA) need every record of the global batch, but of each record only
-its embeddings (`RecordEmbeddings`). The reconstructions (MLM, BSR) need tokens, but only the record's own. So rows can be
-computed on many devices, or one micro-batch after the other, and only embeddings ever meet.
+its embeddings (`RecordEmbeddings`). All others (MLM, BSR; late interaction and features, which are ours) need tokens, but only
+those of their own row. So rows can be computed on many devices, or in one micro-batch after the other: only embeddings meet.
 """
 
 import dataclasses
@@ -11,26 +11,25 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from data_pipelines.batch import NUM_TEXT_SEGMENTS, Batch
 from data_pipelines.protein_tokenizer import MASK
 from protclip_jax.models.projection import unit_norm
 from protclip_jax.models.protclip import ProtCLIPModel, residue_mask
+from protclip_jax.objectives.feature_alignment import feature_alignment
 from protclip_jax.objectives.global_contrastive import Pairs, global_contrastive
+from protclip_jax.objectives.late_interaction import LATE_INTERACTION, late_interaction
 from protclip_jax.objectives.masked_language_model import masked_cross_entropy
 from protclip_jax.objectives.mean import Mean
 from protclip_jax.objectives.segment_alignment import Properties, dynamic_segments, segment_alignment
 from protclip_jax.objectives.segment_reconstruction import biotext_slot_ids, segment_reconstruction
-
-NOTHING = Mean(np.float32(0), np.float32(0))
-"""What an objective of weight 0 reports."""
+from protclip_jax.property_vectors import property_vectors
 
 
 @dataclasses.dataclass(frozen=True)
 class ObjectiveConfig:
-    """What is optimised: L = gc·L_GC + bsr·L_BSR + mlm·L_MLM + pda·L_PDA (paper: 1, 0.7, 0.3, 1).
+    """What is optimised: L = gc·L_GC + bsr·L_BSR + mlm·L_MLM + pda·L_PDA + features·L_FT (paper: 1, 0.7, 0.3, 1, 0).
 
     `contrast_chunk` bounds the candidates that a contrast compares at a time (0 = all of the global batch).
     """
@@ -39,15 +38,22 @@ class ObjectiveConfig:
     bsr: float = 0.7
     mlm: float = 0.3
     pda: float = 1.0
+    features: float = 0.0
     mask_duplicates: bool = True
     contrast_chunk: int = 0
     theta: float = 0.3
     negatives: str = "within_record"
+    pooling: str = "segment"
+    """Of the candidates of late interaction, which alone reads it."""
+    prototypes: bool = True
+    prefix_tokens: tuple[int, ...] = ()
     masked_passes: str = "separate"
 
     @property
     def weights(self) -> dict[str, float]:
-        return {"gc": self.gc, "bsr": self.bsr, "mlm": self.mlm, "pda": self.pda}
+        """By name: the paper's four, and those of ours that are on."""
+        of_paper = {"gc": self.gc, "bsr": self.bsr, "mlm": self.mlm, "pda": self.pda}
+        return of_paper | ({"features": self.features} if self.features else {})
 
 
 class RecordEmbeddings(NamedTuple):
@@ -60,7 +66,7 @@ class RecordEmbeddings(NamedTuple):
     segments: Float[Array, "R S K P"] | None
     """The dynamic segment of each property, not normalised."""
     prototypes: Float[Array, "R S K P"] | None
-    """The prototype of each property, not normalised."""
+    """What stands for each property: its prototype (paper), or another choice of `property_vectors`; not normalised."""
 
 
 def gumbel_noise(seeds: Int[Array, "R S"], num_prototypes: int) -> Float[Array, "R S 4 M"]:
@@ -74,20 +80,25 @@ def gumbel_noise(seeds: Int[Array, "R S"], num_prototypes: int) -> Float[Array, 
 
 def embed_records(
     model: ProtCLIPModel, params: dict, batch: Batch, objective: ObjectiveConfig, noise: Float[Array, "R S 4 M"]
-) -> RecordEmbeddings:
-    """The embeddings alone, without the masked passes: as `forward_pass` gives them."""
+) -> tuple[RecordEmbeddings, dict[str, Float[Array, ""]]]:
+    """The embeddings, and the count of each loss, as `forward_pass` gives them, without the masked passes."""
     (hidden,) = _encode_proteins(model, params, batch, [batch.protein_tokens])
-    return _embeddings(model, params, batch, objective, noise, hidden, _encode_texts(model, params, batch))
+    embeddings, losses = _read_proteins(model, params, batch, objective, noise, hidden, _encode_texts(model, params, batch))
+    counts = {name: loss.count for name, loss in losses.items()}
+    for name, mask in (("mlm", batch.mlm_mask), ("bsr", batch.segment_mask)):
+        if objective.weights[name]:
+            counts[name] = jnp.sum(mask, dtype=jnp.float32)
+    return embeddings, counts
 
 
 def forward_pass(
     model: ProtCLIPModel, params: dict, batch: Batch, objective: ObjectiveConfig, noise: Float[Array, "R S 4 M"]
 ) -> tuple[RecordEmbeddings, dict[str, Mean]]:
-    """Each record's embeddings, and the reconstructions `mlm` and `bsr` as (sum, count) over these rows.
+    """Each record's embeddings, and the losses that stay within a row, each a (sum, count) over these rows.
 
     `noise` is added inside the prototype bank (zeros outside training). With separate masked passes (paper) MLM and
     BSR each run the protein tower on their own masked tokens; with a shared pass one run masks both (disjoint) sets.
-    An objective of weight 0 is not computed and reports a count of 0.
+    An objective of weight 0 is not computed.
     """
     masks = {}
     if objective.masked_passes == "shared" and (objective.mlm or objective.bsr):
@@ -97,15 +108,15 @@ def forward_pass(
         masks |= {"bsr": batch.segment_mask} if objective.bsr else {}
     # By identity, so that a shared mask is one variant.
     variants = {id(mask): jnp.where(mask, MASK, batch.protein_tokens) for mask in masks.values()}
-    if objective.gc or objective.pda:
+    if objective.gc or objective.pda or objective.features:
         variants["clean"] = batch.protein_tokens
     hidden = dict(zip(variants, _encode_proteins(model, params, batch, list(variants.values())), strict=True))
     text_hidden = _encode_texts(model, params, batch)
+    embeddings, losses = _read_proteins(model, params, batch, objective, noise, hidden.get("clean"), text_hidden)
 
     def run(method, *args):
         return model.apply({"params": params}, *args, method=method)
 
-    losses = dict.fromkeys(("mlm", "bsr"), NOTHING)
     if objective.mlm:
         logits = run("predict_masked", hidden[id(masks["mlm"])])
         losses["mlm"] = masked_cross_entropy(logits, batch.protein_tokens, batch.mlm_mask)
@@ -119,7 +130,7 @@ def forward_pass(
             targets=batch.protein_tokens,
             mask=batch.segment_mask,
         )
-    return _embeddings(model, params, batch, objective, noise, hidden.get("clean"), text_hidden), losses
+    return embeddings, losses
 
 
 def _encode_proteins(model: ProtCLIPModel, params: dict, batch: Batch, variants: list) -> list[Float[Array, "R L D"]]:
@@ -138,25 +149,31 @@ def _encode_texts(model: ProtCLIPModel, params: dict, batch: Batch) -> Float[Arr
     return model.apply({"params": params}, *texts, method="encode_text")
 
 
-def _embeddings(model, params, batch, objective, noise, hidden, text_hidden) -> RecordEmbeddings:
+def _read_proteins(model, params, batch, objective, noise, hidden, text_hidden) -> tuple[RecordEmbeddings, dict[str, Mean]]:
+    """From the proteins without a mask: the embeddings, and the losses that compare residues with the texts of their row."""
+
     def run(method, *args):
         return model.apply({"params": params}, *args, method=method)
 
-    num_slots, slot_ids = batch.slot_mask.shape[1], batch.protein_slot_ids
-    texts = run("project_text_segments", text_hidden, batch.text_segment_ids, num_slots)
+    num_slots, losses = batch.slot_mask.shape[1], {}
     protein = text = segments = prototypes = None
     if objective.gc:
-        protein, text = run("embed_proteins", hidden, slot_ids, num_slots), unit_norm(texts[:, :, 0])
-    if objective.pda:
-        prototypes = run("prototypes", texts[:, :, 1:], noise)
-        segments = dynamic_segments(
-            run("project_protein_tokens", hidden),
-            residue_slot_ids(batch),
-            prototypes,
-            present=segment_exists(batch),
-            theta=objective.theta,
-        )
-    return RecordEmbeddings(protein, text, segments, prototypes)
+        protein = run("embed_proteins", hidden, batch.protein_slot_ids, num_slots)
+        text = unit_norm(run("project_text_segments", text_hidden, batch.text_segment_ids, num_slots)[:, :, 0])
+    if objective.pda or objective.features:
+        chosen = {"prototypes": objective.prototypes, "prefix_tokens": objective.prefix_tokens}
+        t = property_vectors(run, batch, text_hidden, noise, **chosen)
+        aligned, present = (run("project_protein_tokens", hidden), residue_slot_ids(batch), t), segment_exists(batch)
+        of_texts = {"property_hashes": batch.text_hashes[:, :, 1:], "logit_scale": run("scales")[1]}
+    if objective.pda and objective.negatives == LATE_INTERACTION:
+        how = {"theta": objective.theta, "pooling": objective.pooling}
+        losses["pda"] = late_interaction(*aligned, present=present, **of_texts, **how)
+    elif objective.pda:
+        segments, prototypes = dynamic_segments(*aligned, present=present, theta=objective.theta), t
+    if objective.features:
+        marked = batch.residue_properties
+        losses["features"] = feature_alignment(*aligned, present=present, **of_texts, residue_properties=marked)
+    return RecordEmbeddings(protein, text, segments, prototypes), losses
 
 
 def contrast(
@@ -182,7 +199,7 @@ def contrast(
     def everyone(own):
         return jax.tree.map(lambda x: jax.lax.all_gather(x, axes, tiled=True), own) if axes else own
 
-    losses = dict.fromkeys(("gc", "pda"), NOTHING)
+    losses = {}
     if objective.gc:
         pairs = Pairs(embeddings.protein, embeddings.text, batch.slot_mask, batch.sequence_hashes, batch.text_hashes[:, :, 0])
         own = of_slots(pairs)
@@ -194,7 +211,7 @@ def contrast(
             mask_duplicates=objective.mask_duplicates,
             chunk=objective.contrast_chunk,
         )
-    if objective.pda:
+    if embeddings.segments is not None:
         hashes = batch.text_hashes[:, :, 1:]
         own = of_slots(Properties(embeddings.segments, embeddings.prototypes, segment_exists(batch), hashes))
         losses["pda"] = segment_alignment(
@@ -222,7 +239,7 @@ def segment_exists(batch: Batch) -> Bool[Array, "R S 4"]:
 def total_loss(losses: dict[str, Mean], counts: dict[str, Float[Array, ""]], objective: ObjectiveConfig) -> Float[Array, ""]:
     """Σ weight · sum / count of some records' losses, by the counts of the global batch; 0 where nothing counts.
 
-    Added up over all records it is L = L_GC + 0.7·L_BSR + 0.3·L_MLM + L_PDA.
+    Added up over all records it is the paper's L = L_GC + 0.7·L_BSR + 0.3·L_MLM + L_PDA.
     """
-    means = {name: Mean(loss.sum, counts[name]).value() for name, loss in losses.items()}
-    return sum(objective.weights[name] * mean for name, mean in means.items() if objective.weights[name])
+    parts = [objective.weights[name] * Mean(loss.sum, counts[name]).value() for name, loss in losses.items()]
+    return sum(parts, start=jnp.float32(0))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from data_pipelines.batch import Batch
@@ -24,6 +25,9 @@ from protclip_jax.sharding import BATCH_AXES, GatherLayers, fsdp_axes, gather_he
 
 Parameters = dict[str, jax.Array]
 """Flattened: path → array."""
+
+NOTHING = Mean(np.float32(0), np.float32(0))
+"""What an objective of weight 0 reports."""
 
 LossAndGradients = Callable[[Parameters, Parameters, Batch], tuple[jax.Array, dict[str, Mean], Parameters]]
 """(trainable, frozen, batch) → (total loss, each objective's (sum, count), gradients of the trainable parameters)."""
@@ -95,9 +99,6 @@ def _of_device(
     fsdp = fsdp or {}
     if fsdp:
         model = model.clone(gather=GatherLayers(tuple(fsdp.items()), model.config.shared.dtype))
-    # Every count is known before the backward pass, and is that of the global batch.
-    masked = {"mlm": batch.mlm_mask, "bsr": batch.segment_mask}
-    token_counts = add_up({name: jnp.sum(mask, dtype=jnp.float32) for name, mask in masked.items()})
 
     def whole(trainable):
         return unflatten(gather_heads({**trainable, **frozen}, fsdp))
@@ -115,12 +116,15 @@ def _of_device(
         def loss(trainable):
             embeddings, losses = forward_pass(*inputs(whole(trainable), batch))
             contrasts, contrast_losses = contrast_loss(trainable, embeddings)
-            return contrasts + total_loss(losses, token_counts, objective), contrast_losses | losses
+            counts = add_up({name: loss.count for name, loss in losses.items()})
+            return contrasts + total_loss(losses, counts, objective), contrast_losses | losses
 
         (total, losses), gradients = jax.value_and_grad(loss, has_aux=True)(trainable)
     else:
         divided = jax.tree.map(lambda x: x.reshape(microbatches, -1, *x.shape[1:]), batch)
-        embeddings = jax.lax.map(lambda rows: embed_records(*inputs(whole(trainable), rows)), divided)
+        embeddings, counts = jax.lax.map(lambda rows: embed_records(*inputs(whole(trainable), rows)), divided)
+        # Every count is known before the backward pass, and is that of the global batch.
+        counts = add_up(jax.tree.map(jnp.sum, counts))
         embeddings = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), embeddings)
         with_embeddings = jax.value_and_grad(contrast_loss, argnums=(0, 1), has_aux=True)
         (total, contrast_losses), (gradients, d_embeddings) = with_embeddings(trainable, embeddings)
@@ -131,13 +135,13 @@ def _of_device(
             def loss(trainable):
                 embeddings, losses = forward_pass(*inputs(whole(trainable), rows))
                 contrasts = jax.tree.map(lambda x, d: jnp.sum(x * d), embeddings, d_embeddings)
-                tokens = total_loss(losses, token_counts, objective)
+                tokens = total_loss(losses, counts, objective)
                 return sum(jax.tree.leaves(contrasts), tokens), (tokens, losses)
 
             gradients, (tokens, losses) = jax.grad(loss, has_aux=True)(trainable)
             return jax.tree.map(jnp.add, so_far, (gradients, tokens, losses)), None
 
-        start = gradients, total, {name: Mean(jnp.float32(0), jnp.float32(0)) for name in masked}
+        start = gradients, total, dict.fromkeys(counts, NOTHING)
         d_embeddings = jax.tree.map(lambda x: x.reshape(microbatches, -1, *x.shape[1:]), d_embeddings)
         (gradients, total, losses), _ = jax.lax.scan(backward, start, (divided, d_embeddings))
         losses = contrast_losses | losses
@@ -145,4 +149,4 @@ def _of_device(
     # A part of a gathered weight has its gradient of all devices along `fsdp` already.
     others = tuple(axis for axis in axes if axis != "fsdp")
     gradients = {path: jax.lax.psum(x, others) if path in fsdp else add_up(x) for path, x in gradients.items()}
-    return *add_up((total, losses)), gradients
+    return *add_up((total, dict.fromkeys(objective.weights, NOTHING) | losses)), gradients

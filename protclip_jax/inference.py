@@ -35,6 +35,7 @@ from protclip_jax.objectives.info_nce import MAX_SCALE
 from protclip_jax.objectives.segment_alignment import dynamic_segment_weights
 from protclip_jax.objectives.segment_reconstruction import biotext_slot_ids
 from protclip_jax.packed_calls import MIN_ROW_TOKENS, SLOTS, Place, run_packed
+from protclip_jax.property_vectors import property_vectors
 from protclip_jax.windows import DEFAULT_WINDOWS, Windows, piece_weights
 
 REPRESENTATIONS = ("projected", "mean", "residues")
@@ -205,7 +206,11 @@ class ProtCLIP:
                     raise UserError(f"'{name}' must be one of {', '.join(PROPERTIES)} with a text that is not empty.")
         self._require("protein", "text", "protein_projection", "text_projection", "prototype_bank")
         examples = [self._example(*pair) for pair in zip(self._clean(sequences), properties, strict=True)]
-        call = functools.partial(_segment_weights, theta=self.config["pda"]["theta"])
+        # Checkpoints from before there was a choice have the paper's.
+        options = {"prototypes": True, "mask_prefix": False, **self.config["pda"]}
+        prefix_tokens = self.text_tokenizer.prefix_tokens if options["mask_prefix"] else ()
+        chosen = {"theta": options["theta"], "prototypes": options["prototypes"], "prefix_tokens": prefix_tokens}
+        call = functools.partial(_segment_weights, **chosen)
         weights = [np.zeros(0, np.float32)] * len(examples)
         for place, values in self._run(call, examples, row_tokens=row_tokens):
             rows = [PROPERTIES.index(name) for name in properties[place.index]]
@@ -220,9 +225,9 @@ class ProtCLIP:
         self._require("protein", "text", "protein_projection", "text_projection", "cross_attention", "bsr_head")
         examples = []
         for sequence, mask, text in zip(self._clean(sequences), masks, texts, strict=True):
-            biotext = self._text_example(text)
+            biotext, plain = self._text_example(text), protein_example(sequence)
             hidden = np.concatenate([[False], mask, [False]])
-            protein = {name: getattr(protein_example(sequence), name) for name in ("protein_tokens", "mlm_mask")}
+            protein = {name: getattr(plain, name) for name in ("protein_tokens", "mlm_mask", "residue_properties")}
             examples.append(dataclasses.replace(biotext, **protein, segment_mask=hidden))
         recovered = [""] * len(examples)
         for place, values in self._run(_recover, examples):
@@ -312,18 +317,26 @@ def _embed_texts(model: ProtCLIPModel, params: Mapping, batch: Batch, _) -> jax.
     return _everywhere(model.apply({"params": params}, method=run))
 
 
-@functools.partial(jax.jit, static_argnums=0, static_argnames="theta")
-def _segment_weights(model: ProtCLIPModel, params: Mapping, batch: Batch, _, *, theta: float) -> jax.Array:
-    def run(m):
-        hidden = m.encode_protein(batch.protein_tokens, batch.protein_slot_ids, batch.protein_positions, SLOTS)
-        text = m.encode_text(batch.text_tokens, batch.text_segment_ids, batch.text_positions)
-        properties = m.project_text_segments(text, batch.text_segment_ids, SLOTS)[:, :, 1:]
-        residues = jnp.where(residue_mask(batch.protein_tokens, batch.protein_slot_ids), batch.protein_slot_ids, 0)
-        prototypes = m.prototypes(properties, None)
-        present = batch.text_hashes[:, :, 1:] != 0
-        return dynamic_segment_weights(m.project_protein_tokens(hidden), residues, prototypes, present, theta)
+@functools.partial(jax.jit, static_argnums=0, static_argnames=("theta", "prototypes", "prefix_tokens"))
+def _segment_weights(
+    model: ProtCLIPModel,
+    params: Mapping,
+    batch: Batch,
+    _,
+    *,
+    theta: float,
+    prototypes: bool,
+    prefix_tokens: tuple[int, ...],
+) -> jax.Array:
+    def run(method, *args):
+        return model.apply({"params": params}, *args, method=method)
 
-    return _everywhere(model.apply({"params": params}, method=run))
+    hidden = run("encode_protein", batch.protein_tokens, batch.protein_slot_ids, batch.protein_positions, SLOTS)
+    text = run("encode_text", batch.text_tokens, batch.text_segment_ids, batch.text_positions)
+    t = property_vectors(run, batch, text, None, prototypes=prototypes, prefix_tokens=prefix_tokens)
+    residues = jnp.where(residue_mask(batch.protein_tokens, batch.protein_slot_ids), batch.protein_slot_ids, 0)
+    present = batch.text_hashes[:, :, 1:] != 0
+    return _everywhere(dynamic_segment_weights(run("project_protein_tokens", hidden), residues, t, present, theta))
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -2,6 +2,7 @@
 
 import importlib
 import math
+import pathlib
 
 import jax
 import pytest
@@ -21,7 +22,7 @@ def shapes(config):
     return flatten(abstract_params(ProtCLIPModel(network)))
 
 
-@pytest.mark.parametrize("name", ["quickstart", "protclip_150m", "protclip_650m", "protclip_650m_gpu"])
+@pytest.mark.parametrize("name", [path.stem for path in pathlib.Path("configs").glob("[!_]*.py")])
 def test_rules_groups_and_objectives_fit_the_network(name):
     config = importlib.import_module(f"configs.{name}").get_config()
     params = shapes(config)
@@ -33,7 +34,7 @@ def test_rules_groups_and_objectives_fit_the_network(name):
     assert not any(placed[path].is_fully_replicated for path in stacks)
     trainable, frozen = partition(params, config.optimizer.groups)
     assert "protein/rotary_inv_freq" in frozen
-    assert any(path.startswith("text/") for path in (frozen if name != "quickstart" else trainable))
+    assert any(path.startswith("text/") for path in (trainable if name in ("quickstart", "ablation") else frozen))
     jax.eval_shape(make_optimizer(config.optimizer, trainable, config.total_steps).init, trainable)
     config_lib.objective_config(config)
     sharding.owned_streams(mesh, config.batch.rows, config.data.streams)

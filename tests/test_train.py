@@ -54,6 +54,18 @@ def test_a_run_leaves_a_complete_workdir(finished):
     assert mixture["total"] == sum(cluster["drawn"] for cluster in mixture["clusters"].values()) > 0
 
 
+def test_segments_may_learn_from_features_and_from_other_records(sample_dataset, tmp_path):
+    options = {"pda.negatives": "late_interaction", "pda.pooling": "residue", "pda.prototypes": False, "pda.mask_prefix": True}
+    options |= {"loss.features": 0.3, "total_steps": 2}
+    more = [f"--config.{name}={value}" for name, value in options.items()]
+    assert train.main(arguments(sample_dataset, tmp_path / "run", *more)) == 0
+    last = [record for record in records(tmp_path / "run") if "loss" in record][-1]
+    weights = {"gc": 1.0, "bsr": 0.7, "mlm": 0.3, "pda": 1.0, "features": 0.3}
+    assert last["loss"] == pytest.approx(sum(weight * last[f"loss/{name}"] for name, weight in weights.items()))
+    # About 170 residues in a row: log 170 = 5.1 before anything is learnt.
+    assert 2 < last["loss/features"] < 8
+
+
 def test_a_stopped_run_saves_and_resumes_bit_identically(finished, sample_dataset, tmp_path, monkeypatch):
     workdir = tmp_path / "resumed"
 

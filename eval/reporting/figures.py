@@ -14,6 +14,7 @@ LOSSES = {
     "loss/bsr": "segment reconstruction (BSR)",
     "loss/mlm": "masked residues (MLM)",
     "loss/pda": "segment alignment (PDA)",
+    "loss/features": "annotated residues (FT)",
 }
 DIRECTIONS = {"p2t": ("protein → text", BLUE), "t2p": ("text → protein", VERMILION)}
 RETRIEVAL = "eval/retrieval/"

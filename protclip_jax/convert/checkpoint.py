@@ -39,8 +39,8 @@ def converted_config(protein: Mapping | None, text: Mapping | None, **heads: int
         "model": {"protein": protein, "text": text, **HEAD_DEFAULTS, **heads, "prototype_temperature": 0.9, **execution},
         "tokenizer": {"max_protein_tokens": 1024, "max_text_tokens": max_text_tokens},
         "masking": {"passes": "separate"},
-        "loss": {"gc": 1.0, "bsr": 0.7, "mlm": 0.3, "pda": 1.0, "mask_duplicates": False},
-        "pda": {"theta": 0.3, "negatives": "within_record"},
+        "loss": {"gc": 1.0, "bsr": 0.7, "mlm": 0.3, "pda": 1.0, "features": 0.0, "mask_duplicates": False},
+        "pda": {"theta": 0.3, "negatives": "within_record", "pooling": "segment", "prototypes": True, "mask_prefix": False},
     }
 
 

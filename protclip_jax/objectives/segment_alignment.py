@@ -2,7 +2,7 @@
 
 Each property of a record picks out its residues, softly: their weighted mean is the property's dynamic segment, and
 the segment is contrasted with the property's prototype. The loss can be met from the *kind* of property alone,
-so a low value says nothing about content; `NEGATIVES` holds the alternatives to the paper's choice.
+so a low value says nothing about content; `NEGATIVES` and `late_interaction` hold the alternatives to the paper's choice.
 """
 
 from collections.abc import Callable
@@ -35,6 +35,7 @@ class Properties(NamedTuple):
     segments: Float[Array, "N K P"]
     """The dynamic segment of each property."""
     prototypes: Float[Array, "N K P"]
+    """What stands for the properties: their prototypes (paper), or another choice of `property_vectors`."""
     present: Bool[Array, "N K"]
     """Which properties a slot's record has; False throughout for an empty slot, and for a record without residues."""
     text_hash: UInt[Array, "N K"]
@@ -154,10 +155,13 @@ def segment_alignment(
     own, everyone = (
         x._replace(segments=scale * unit_norm(x.segments), prototypes=unit_norm(x.prototypes)) for x in (own, everyone)
     )
-    log_sums = NEGATIVES[negatives](own, everyone, chunk)
-    takes_part = own.present & has_negatives(log_sums[0])
-
     positive = jnp.sum(own.segments * own.prototypes, axis=-1)
+    return mean_over_records(positive, NEGATIVES[negatives](own, everyone, chunk), own.present)
+
+
+def mean_over_records(positive: Float[Array, "... K"], log_sums: LogSums, present: Bool[Array, "... K"]) -> Mean:
+    """Symmetric InfoNCE averaged over each record's present properties that have negatives, and over records that have such."""
+    takes_part = present & has_negatives(log_sums[0])
     loss = jnp.where(takes_part, symmetric_info_nce(positive, *log_sums), 0.0)
     number = jnp.sum(takes_part, axis=-1)
     return Mean.over(jnp.sum(loss, axis=-1) / jnp.maximum(number, 1), number > 0)

@@ -8,7 +8,7 @@ from data_pipelines import protein_tokenizer
 from data_pipelines.examples import Example, encode_example, plain_example, random_crop, text_hashes
 from data_pipelines.hashing import hash32
 from data_pipelines.masking import MASKS
-from data_pipelines.record import Record, biotext, property_texts
+from data_pipelines.record import Feature, Record, biotext, property_texts
 from data_pipelines.text_tokenizer import SPECIAL_TOKENS, TextTokenizer
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz:."
@@ -90,6 +90,22 @@ def test_crop_keeps_what_fits(tokenizer, length, cropped):
     example = encode_example(record, seed=0, draw=0, text_tokenizer=tokenizer, masks=MASKS["shared"], max_protein_tokens=42)
     assert example.protein_length == example.mlm_mask.size == example.segment_mask.size == cropped
     assert example.sequence_hash == hash32(record.sequence)
+
+
+def test_features_follow_their_residues_through_the_crop(tokenizer):
+    record = dataclasses.replace(record_of(60), features=(Feature("ACT_SITE", 1, 60), Feature("SIGNAL", 20, 35)))
+    whole = protein_tokenizer.encode(record.sequence)
+    starts = set()
+    for draw in range(20):
+        example = encode_example(
+            record, seed=0, draw=draw, text_tokenizer=tokenizer, masks=MASKS["separate"], max_protein_tokens=42
+        )
+        (start,) = [s for s in range(21) if (whole[1 + s : 41 + s] == example.protein_tokens[1:-1]).all()]
+        marked = [0, *(6 if 20 <= start + i <= 35 else 2 for i in range(1, 41)), 0]
+        assert example.residue_properties.tolist() == marked
+        assert example.residue_properties.dtype == np.uint8
+        starts.add(start)
+    assert len(starts) > 5
 
 
 def test_long_texts_are_cut_and_counted(tokenizer):

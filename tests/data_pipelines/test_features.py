@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from data_pipelines import sample
-from data_pipelines.features import annotated_residues, feature_property
+from data_pipelines.features import annotated_residues, feature_property, property_bits
 from data_pipelines.record import Feature, Record
 
 
@@ -39,3 +39,5 @@ def test_positions_are_one_based_inclusive_and_united():
     np.testing.assert_array_equal(covered["function"].nonzero()[0], [1, 3, 4, 5])
     np.testing.assert_array_equal(covered["location"].nonzero()[0], [0, 1, 2])
     assert "similarity" not in covered
+    # Bit 1 is the function's, bit 2 the location's: their places in record.PROPERTIES.
+    assert property_bits(record).tolist() == [4, 6, 4, 2, 2, 2]

@@ -27,6 +27,7 @@ def make_example(rng, *, protein, segments):
         protein_tokens=rng.integers(4, 24, protein).astype(np.int32),
         mlm_mask=rng.random(protein) < 0.3,
         segment_mask=rng.random(protein) < 0.3,
+        residue_properties=rng.integers(0, 16, protein).astype(np.uint8),
         text_tokens=rng.integers(5, 99, text).astype(np.int32),
         text_property_ids=np.repeat(list(segments), list(segments.values())).astype(np.int32),
         text_positions=np.concatenate([np.arange(n) for n in segments.values()]).astype(np.int32),
@@ -80,6 +81,7 @@ def test_rows_hold_every_field_of_their_examples():
         np.testing.assert_array_equal(batch.protein_positions[row, p], np.arange(example.protein_length))
         np.testing.assert_array_equal(batch.mlm_mask[row, p], example.mlm_mask)
         np.testing.assert_array_equal(batch.segment_mask[row, p], example.segment_mask)
+        np.testing.assert_array_equal(batch.residue_properties[row, p], example.residue_properties)
         np.testing.assert_array_equal(batch.text_tokens[row, t], example.text_tokens)
         np.testing.assert_array_equal(batch.text_property_ids[row, t], example.text_property_ids)
         np.testing.assert_array_equal(batch.text_positions[row, t], example.text_positions)
@@ -90,7 +92,7 @@ def test_rows_hold_every_field_of_their_examples():
     np.testing.assert_array_equal(batch.slot_mask, [[1, 1, 0, 0], [0, 0, 0, 0], [1, 0, 0, 0]])
     padding = batch.protein_slot_ids == 0
     assert (batch.protein_tokens[padding] == PAD).all()
-    for name in ("protein_positions", "mlm_mask", "segment_mask"):
+    for name in ("protein_positions", "mlm_mask", "segment_mask", "residue_properties"):
         assert not getattr(batch, name)[padding].any(), name
     for name in ("text_tokens", "text_segment_ids", "text_property_ids", "text_positions"):
         assert not getattr(batch, name)[batch.text_slot_ids == 0].any(), name
@@ -106,6 +108,7 @@ def test_types_and_shapes_of_a_batch():
         assert getattr(batch, name).shape == (1, widths[name.split("_")[0]])
     for name in ("mlm_mask", "segment_mask"):
         assert (getattr(batch, name).dtype, getattr(batch, name).shape) == (bool, (1, 40))
+    assert (batch.residue_properties.dtype, batch.residue_properties.shape) == (np.uint8, (1, 40))
     assert (batch.slot_mask.dtype, batch.slot_mask.shape) == (bool, (1, 4))
     assert (batch.text_hashes.dtype, batch.text_hashes.shape) == (np.uint32, (1, 4, 5))
     assert batch.sequence_hashes.dtype == batch.noise_seeds.dtype == np.uint32

@@ -110,6 +110,24 @@ def test_mistakes_are_one_sentence(run, workdir, capsys, arguments, told):
     assert told in line
 
 
+def test_a_control_has_not_learnt_from_features_either(run, workdir, capsys):
+    control = workdir.parent / "control"
+    control.mkdir()
+    config = {"loss": {"pda": 0.0, "features": 0.3}}
+    (control / "config.json").write_text(json.dumps({"format_version": 1, "config": config}))
+    assert run("--checkpoint", workdir, "--control", control) == 2
+    assert "loss.features=0.3" in capsys.readouterr().err
+
+
+def test_the_control_is_read_off_as_the_checkpoint_is(run, workdir, data_dir):
+    for name, prototypes in (("control", True), ("run", False)):
+        folder = workdir.parent / name
+        folder.mkdir(exist_ok=True)
+        config = {"data": {"dir": str(data_dir)}, "loss": {"pda": 0.0}, "pda": {"theta": 0.3, "prototypes": prototypes}}
+        (folder / "config.json").write_text(json.dumps({"format_version": 1, "config": config}))
+    assert cli.load_control(workdir.parent / "control", workdir).config["pda"]["prototypes"] is False
+
+
 def test_no_dataset_known(run, workdir, capsys):
     write_config(workdir, None, pda=1.0)
     assert run("--checkpoint", workdir) == 2

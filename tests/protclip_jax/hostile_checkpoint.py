@@ -29,8 +29,8 @@ CONFIG = {
     },
     "tokenizer": {"max_protein_tokens": 128, "max_text_tokens": 64},
     "masking": {"passes": "separate"},
-    "loss": {"gc": 1.0, "bsr": 0.7, "mlm": 0.3, "pda": 0.0, "mask_duplicates": True},
-    "pda": {"theta": 0.3, "negatives": "within_record"},
+    "loss": {"gc": 1.0, "bsr": 0.7, "mlm": 0.3, "pda": 0.0, "features": 0.0, "mask_duplicates": True},
+    "pda": {"theta": 0.3, "negatives": "within_record", "pooling": "segment", "prototypes": True, "mask_prefix": False},
 }
 ARRAY = "bsr_head.input.bias"
 """float32 [16]."""

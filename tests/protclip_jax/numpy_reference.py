@@ -105,3 +105,49 @@ def segment_alignment(records, theta, logit_scale, negatives):
             total += sum(losses) / len(losses)
             count += 1
     return total, count
+
+
+def pooled_score(p, t, pooling, theta, scale):
+    """Score of one protein p [n, d] with one text t [d], as that text sees it."""
+    if pooling == "segment":
+        return scale * unit(segment_weights(p, t, theta) @ p) @ unit(t)
+    if pooling == "sequence":
+        return scale * unit(p.mean(0)) @ unit(t)
+    return math.log(sum(math.exp(scale * unit(residue) @ unit(t)) for residue in p) / len(p))
+
+
+def late_interaction(rows, theta, logit_scale, pooling):
+    """(sum, count) over the records of `rows`, lists of records as `segment_alignment` takes them."""
+    scale = min(math.exp(logit_scale), 100.0)
+    total, count = 0.0, 0
+    for row in rows:
+        for record in row:
+            losses = []
+            for k, t in record["t"].items():
+                others = [r for r in row if k in r["t"] and r["texts"][k] != record["texts"][k]]
+                if others:
+                    own = pooled_score(record["p"], t, pooling, theta, scale)
+                    proteins = [pooled_score(other["p"], t, pooling, theta, scale) for other in others]
+                    texts = [pooled_score(record["p"], other["t"][k], pooling, theta, scale) for other in others]
+                    losses.append((info_nce(own, proteins) + info_nce(own, texts)) / 2)
+            if losses:
+                total += sum(losses) / len(losses)
+                count += 1
+    return total, count
+
+
+def feature_alignment(rows, logit_scale):
+    """(sum, count) over properties; a record's `marked` maps properties to the indices of their residues."""
+    scale = min(math.exp(logit_scale), 100.0)
+    total, count = 0.0, 0
+    for row in rows:
+        for record in row:
+            for k, marked in record["marked"].items():
+                if k not in record["t"] or not len(marked):
+                    continue
+                others = [r["p"] for r in row if r is not record and r["texts"][k] != record["texts"][k]]
+                candidates = np.concatenate([record["p"], *others])
+                logits = [scale * unit(residue) @ unit(record["t"][k]) for residue in candidates]
+                total -= sum(math.log(softmax(np.array(logits))[j]) for j in marked) / len(marked)
+                count += 1
+    return total, count

@@ -27,7 +27,7 @@ def leaves(config, prefix=""):
         yield from leaves(value, f"{prefix}{name}.") if hasattr(value, "items") else [f"{prefix}{name}"]
 
 
-@pytest.mark.parametrize("name", ["quickstart", "protclip_150m", "protclip_650m"])
+@pytest.mark.parametrize("name", ["quickstart", "protclip_150m", "protclip_650m", "protclip_650m_plus"])
 def test_the_shipped_configs_hold_exactly_the_known_fields(name):
     config = shipped(name)
     config_lib.check(config)
@@ -69,7 +69,11 @@ BAD = {
     "loss.contrast_chunk": [-1, 0.5, None],
     "batch.microbatch_rows": [0, 2.0, "8"],
     "pda.theta": [-0.1, 1.1, float("nan")],
+    "loss.features": [-0.1, "0.3"],
     "pda.negatives": ["none", ["within_record"]],
+    "pda.pooling": ["max", None, "residue"],
+    "pda.prototypes": [1, "no"],
+    "pda.mask_prefix": [0, None],
     "masking.passes": ["twice"],
     "model.protein.num_layers": [0, -2, 1 << 20],
     "model.protein.hidden_size": [0, "1280"],
@@ -118,11 +122,8 @@ def test_what_does_not_go_together_and_what_is_missing():
         del holder[last]
         with pytest.raises(UserError, match=path.replace(".", r"\.")):
             config_lib.check(config)
-    nothing = put(
-        shipped().to_dict(),
-        "loss",
-        dict.fromkeys(("gc", "bsr", "mlm", "pda"), 0.0) | {"mask_duplicates": True, "contrast_chunk": 0},
-    )
+    zeros = dict.fromkeys(config_fields.OBJECTIVES, 0.0)
+    nothing = put(shipped().to_dict(), "loss", zeros | {"mask_duplicates": True, "contrast_chunk": 0})
     with pytest.raises(UserError, match="nothing would be learnt"):
         config_lib.check(nothing)
 

@@ -69,7 +69,14 @@ def test_what_was_filled_and_left_out_is_said_and_stored(esm2, bert, tmp_path, c
     assert f"{numbers:,} numbers" in told
     assert "protein: lm_head.dense" in told
     assert metadata["config"]["tokenizer"]["max_text_tokens"] == 16
-    assert metadata["config"]["loss"] == {"gc": 1.0, "bsr": 0.7, "mlm": 0.3, "pda": 1.0, "mask_duplicates": False}
+    assert metadata["config"]["loss"] == {
+        "gc": 1.0,
+        "bsr": 0.7,
+        "mlm": 0.3,
+        "pda": 1.0,
+        "features": 0.0,
+        "mask_duplicates": False,
+    }
     assert {path.name for path in tmp_path.iterdir()} == {"esm2", "bert", "out"}
 
 

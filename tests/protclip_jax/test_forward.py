@@ -1,5 +1,6 @@
 """The objectives of a whole packed batch: packing changes nothing, slots do not leak, gradients reach what they should."""
 
+import dataclasses
 import functools
 
 import chex
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from data_pipelines.record import Feature
 from protclip_jax.forward import ObjectiveConfig, contrast, embed_records, forward_pass, gumbel_noise
 from protclip_jax.gradients import make_loss_and_gradients
 from protclip_jax.optimizer import flatten
@@ -15,6 +17,14 @@ from tests.protclip_jax import numpy_reference as ref
 from tests.protclip_jax import tiny
 
 ALL = ObjectiveConfig()
+OURS = ObjectiveConfig(
+    features=0.3,
+    negatives="late_interaction",
+    pooling="residue",
+    prototypes=False,
+    prefix_tokens=tiny.text_tokenizer().prefix_tokens,
+)
+"""What departs from the paper, all at once."""
 NAMES = tuple(ALL.weights)
 
 
@@ -44,7 +54,9 @@ def gradients(objective):
 
 @pytest.fixture(scope="module")
 def six():
-    return tiny.examples(tiny.records(6))
+    """Six examples; every record's features assign some of its residues to each of three properties."""
+    features = (Feature("ACT_SITE", 2, 4), Feature("SIGNAL", 1, 3), Feature("DOMAIN", 5, 9))
+    return tiny.examples([dataclasses.replace(record, features=features) for record in tiny.records(6)])
 
 
 def alone(examples):
@@ -72,7 +84,8 @@ def test_both_attention_backends_give_the_same_losses(six):
     chex.assert_trees_all_close(dense, blockwise, rtol=1e-5)
 
 
-def test_all_after_the_towers_equals_numpy(six):
+@pytest.mark.parametrize("objective", [ALL, OURS], ids=["paper", "ours"])
+def test_all_after_the_towers_equals_numpy(six, objective):
     """Every loss of the packed batch from the towers' outputs for each record alone, in float64 NumPy by the formulas."""
     model, params, batch = tiny.model(), tiny.params(), tiny.pack(alone(six))
     heads = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
@@ -97,19 +110,20 @@ def test_all_after_the_towers_equals_numpy(six):
         }
         proteins.append(ref.unit(ref.projection(clean[row, :n].mean(0), heads["protein_projection"])))
         texts.append(ref.unit(ref.projection(of_property[0].mean(0), heads["text_projection"])))
-        prototypes = {
-            k: ref.prototype(
-                ref.projection(of_property[k].mean(0), heads["text_projection"]),
-                heads["prototype_bank"]["prototypes"],
-                noise[row, 0, k - 1],
-                model.config.prototype_temperature,
-            )
-            for k in of_property
-            if k
-        }
+        vectors = {}
+        for k in of_property.keys() - {0}:
+            # After [CLS] comes the prefix.
+            skipped = np.arange(1, 1 + objective.prefix_tokens[k - 1]) if objective.prefix_tokens else []
+            tokens = np.delete(of_property[k], skipped, axis=0)
+            vectors[k] = ref.projection(tokens.mean(0), heads["text_projection"])
+            if objective.prototypes:
+                bank, temperature = heads["prototype_bank"]["prototypes"], model.config.prototype_temperature
+                vectors[k] = ref.prototype(vectors[k], bank, noise[row, 0, k - 1], temperature)
         # Residues alone: neither <cls> nor <eos>.
         residues = ref.projection(clean[row, 1 : n - 1], heads["protein_projection"])
-        records.append({"p": residues, "t": prototypes, "texts": dict(enumerate(example.text_hashes))})
+        marked = {2: range(1, 4), 3: range(3), 4: range(4, 9)}
+        texts_of = dict(enumerate(example.text_hashes.tolist()))
+        records.append({"p": residues, "t": vectors, "texts": texts_of, "marked": marked})
         logits = ref.token_head(mlm[row, :n], heads["mlm_head"])
         sums["mlm"] += ref.masked_cross_entropy(logits, targets, example.mlm_mask)
         tokens = ref.projection(bsr[row, :n], heads["protein_projection"])
@@ -118,20 +132,30 @@ def test_all_after_the_towers_equals_numpy(six):
         sums["bsr"] += ref.masked_cross_entropy(logits, targets, example.segment_mask)
     sums["gc"] = ref.global_contrastive(proteins, texts, float(heads["logit_scale"]["log"]))
     scale = float(heads["segment_logit_scale"]["log"])
-    sums["pda"], count = ref.segment_alignment(records, ALL.theta, scale, ALL.negatives)
+    if objective is ALL:
+        sums["pda"], count = ref.segment_alignment(records, ALL.theta, scale, ALL.negatives)
+    else:
+        rows = packed(records)
+        sums["pda"], count = ref.late_interaction(rows, OURS.theta, scale, OURS.pooling)
+        sums["features"], marked_properties = ref.feature_alignment(rows, scale)
 
-    losses = compiled("blockwise", ALL)(params, tiny.pack(packed(six)))
-    assert losses["pda"].count == count
+    losses = compiled("blockwise", objective)(params, tiny.pack(packed(six)))
+    assert losses.keys() == sums.keys()
+    assert losses["pda"].count == count > 0
+    if objective is OURS:
+        assert losses["features"].count == marked_properties > 0
     for name, expected in sums.items():
         np.testing.assert_allclose(losses[name].sum, expected, rtol=2e-5, err_msg=name)
 
 
-def test_embeddings_are_the_same_without_the_masked_passes(six):
+@pytest.mark.parametrize("objective", [ALL, OURS], ids=["paper", "ours"])
+def test_embeddings_and_counts_are_the_same_without_the_masked_passes(six, objective):
     model, batch = tiny.model(), tiny.pack(packed(six))
     noise = gumbel_noise(batch.noise_seeds, model.config.num_prototypes)
-    alone = jax.jit(lambda: embed_records(model, tiny.params(), batch, ALL, noise))()
-    with_losses = jax.jit(lambda: forward_pass(model, tiny.params(), batch, ALL, noise)[0])()
-    chex.assert_trees_all_close(alone, with_losses, rtol=1e-5, atol=1e-6)
+    found, counts = jax.jit(lambda: embed_records(model, tiny.params(), batch, objective, noise))()
+    embeddings, losses = jax.jit(lambda: forward_pass(model, tiny.params(), batch, objective, noise))()
+    chex.assert_trees_all_close(found, embeddings, rtol=1e-5, atol=1e-6)
+    assert counts == {name: loss.count for name, loss in losses.items()}
 
 
 def test_counts_are_the_records_residues_and_proteins(six):
@@ -182,13 +206,14 @@ REACHED = {
     "mlm": {"protein", "mlm_head"},
     "bsr": {"protein", "text", "protein_projection", "text_projection", "cross_attention", "bsr_head"},
     "pda": {"protein", "text", "protein_projection", "text_projection", "prototype_bank", "segment_logit_scale"},
+    "features": {"protein", "text", "protein_projection", "text_projection", "prototype_bank", "segment_logit_scale"},
 }
 """The parameter groups that each objective trains; every other group gets exactly zero."""
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", REACHED)
 def test_gradients_reach_exactly_the_right_parameters(six, name):
-    only = ObjectiveConfig(**{other: float(other == name) for other in NAMES})
+    only = ObjectiveConfig(**{other: float(other == name) for other in REACHED})
     _, grads = gradients(only)(tiny.params(), tiny.pack(packed(six)))
     norms = {path: float(jnp.abs(leaf).max()) for path, leaf in grads.items()}
     assert {path.partition("/")[0] for path, norm in norms.items() if norm} == REACHED[name]
@@ -228,9 +253,10 @@ def degenerate():
     }
 
 
+@pytest.mark.parametrize("objective", [ALL, OURS], ids=["paper", "ours"])
 @pytest.mark.parametrize("case", list(degenerate()))
-def test_degenerate_batches_give_finite_losses_and_gradients(case):
-    value, grads = gradients(ALL)(tiny.params(), degenerate()[case])
+def test_degenerate_batches_give_finite_losses_and_gradients(case, objective):
+    value, grads = gradients(objective)(tiny.params(), degenerate()[case])
     chex.assert_tree_all_finite((value, grads))
     if case == "no record":
         assert value == 0

@@ -9,6 +9,7 @@ import pytest
 from jax.sharding import AxisType
 
 from data_pipelines.errors import UserError
+from data_pipelines.record import Feature
 from protclip_jax import sharding
 from protclip_jax.forward import ObjectiveConfig
 from protclip_jax.gradients import make_loss_and_gradients
@@ -19,13 +20,15 @@ from tests.protclip_jax import tiny
 ROWS, SLOTS = 8, 5
 RULES = (("kernel$", "fsdp"), (".", "replicate"))
 PAPER = ObjectiveConfig()
+OURS = ObjectiveConfig(features=0.3, negatives="late_interaction", pooling="residue", prototypes=False)
 ACROSS = ObjectiveConfig(negatives="both", contrast_chunk=5, masked_passes="shared")
 
 
 @functools.cache
 def batch():
-    """Twenty records in seven of eight rows."""
-    made = tiny.examples(tiny.records(20))
+    """Twenty records in seven of eight rows; their features assign some residues to a property."""
+    features = (Feature("ACT_SITE", 2, 4), Feature("DOMAIN", 5, 9))
+    made = tiny.examples([dataclasses.replace(record, features=features) for record in tiny.records(20)])
     return tiny.pack([made[0:3], made[3:5], made[5:8], [], made[8:12], made[12:13], made[13:17], made[17:20]], slots=SLOTS)
 
 
@@ -90,6 +93,7 @@ FULL = pytest.mark.soak
         (PAPER, 2, 2, 4),
         (ACROSS, 1, 8, None),
         (ACROSS, 2, 1, 2),
+        (OURS, 2, 1, 4),
         *(
             pytest.param(o, d, f, m, marks=FULL)
             for o in (PAPER, ACROSS)

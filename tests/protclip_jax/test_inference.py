@@ -186,6 +186,26 @@ def test_segments_are_weights_over_residues_in_the_order_asked(model, made):
         model.segments("ACD", {"colour": "red"})
 
 
+def test_segments_are_of_the_property_vectors_that_the_config_trains_with(model, made):
+    """Without prototypes and prefixes, in float64 NumPy from the towers' outputs."""
+    record = made[3]
+    texts = property_texts(record)
+    config = CONFIG | {"pda": CONFIG["pda"] | {"prototypes": False, "mask_prefix": True}}
+    chosen = ProtCLIP(tiny.model(), tiny.params(), tiny.text_tokenizer(), config=config, mesh=sharding.make_mesh(-1, 1))
+    weights = chosen.segments(record.sequence, texts)
+    heads = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), tiny.params())
+    residues = ref.projection(np.float64(model.residue_embeddings([record.sequence])[0]), heads["protein_projection"])
+    batch = tiny.pack([tiny.examples([record])])
+    text = tiny.model().apply(
+        {"params": tiny.params()}, batch.text_tokens, batch.text_segment_ids, batch.text_positions, method="encode_text"
+    )
+    for k, prefix in enumerate(tiny.text_tokenizer().prefix_tokens):
+        tokens = np.float64(text[0])[batch.text_segment_ids[0] == k + 2]
+        t = ref.projection(np.delete(tokens, np.arange(1, 1 + prefix), axis=0).mean(0), heads["text_projection"])
+        np.testing.assert_allclose(weights[k], ref.segment_weights(residues, t, 0.3), atol=1e-5)
+    assert np.abs(weights - model.segments(record.sequence, texts)).max() > 1e-3
+
+
 def test_recovered_residues_come_from_the_masked_positions_and_the_text(model, made):
     sequences = [record.sequence for record in made]
     masks = [np.arange(len(sequence)) % 5 == 2 for sequence in sequences]

@@ -1,0 +1,13 @@
+"""The paper's recipe with segments that mean something: what docs/segments.md found best, beyond the paper."""
+
+from ml_collections import ConfigDict
+
+from configs import protclip_650m
+
+
+def get_config() -> ConfigDict:
+    """Property texts are told from those of other records, without prototypes, and learn from UniProt's features."""
+    config = protclip_650m.get_config()
+    config.loss.features = 0.3
+    config.pda.update(negatives="across_records", prototypes=False)
+    return config
