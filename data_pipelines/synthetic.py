@@ -42,6 +42,7 @@ def synthetic_examples(
             protein_tokens=np.where(inside, tokens, [CLS, *[CLS] * residues, EOS]).astype(np.int32),
             mlm_mask=mlm_mask,
             segment_mask=segment_mask,
+            residue_properties=np.zeros(residues + 2, np.uint8),
             text_tokens=rng.integers(1, text_vocab_size, sum(lengths)).astype(np.int32),
             text_property_ids=np.repeat([0, *present], lengths).astype(np.int32),
             text_positions=np.concatenate([np.arange(n) for n in lengths]).astype(np.int32),
