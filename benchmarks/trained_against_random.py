@@ -30,7 +30,7 @@ from protclip_jax import checkpoints, workdir
 from protclip_jax.convert.checkpoint import network
 from protclip_jax.initialize import init_params
 
-ROWS = 3000
+ROWS = 1000
 SMALL = (
     *("probe.seeds=(0, 1, 2)", "probe.max_epochs=25", "probe.hidden=128"),
     *("protein_interaction.seeds=1", "protein_interaction.epochs=30", 'protein_interaction.messages=("all",)'),
@@ -82,7 +82,10 @@ def manifest(data: Path, folder: Path) -> dict[str, dict]:
             "file": thinned(data / "aav/ggs_aav_ground_truth.csv.gz", folder),
             "reference": at["aav/P03135.fasta"],
         },
-        "thermostability": {"format": "flip", "file": at["thermostability/flip_meltome_clustered_task.csv.gz"]},
+        "thermostability": {
+            "format": "flip",
+            "file": thinned(data / "thermostability/flip_meltome_clustered_task.csv.gz", folder),
+        },
         "fluorescence": {"format": "tables", "train": thinned(data / "fluorescence/tape_fluorescence.valid.csv.gz", folder)},
         "stability": {
             "format": "tables",
@@ -240,7 +243,10 @@ def main(arguments: list[str] | None = None) -> None:
         output = options.folder / f"of_{name}"
         asked = ["--benchmarks", *options.benchmarks, "--set", *SMALL]
         reports[name] = evaluated(checkpoint, public, output / "public", *asked)
-        reports[name] |= evaluated(checkpoint, built, output / "built", "--pool", "1024", "--benchmarks", *BUILT)
+        stored = output / "built" / "report.json"
+        if not stored.exists():
+            evaluated(checkpoint, built, stored.parent, "--pool", "1024", "--benchmarks", *BUILT)
+        reports[name] |= json.loads(stored.read_text(encoding="utf-8"))
 
     told = rows(reports["trained"], reports["random"])
     header = ["benchmark", "metric", "trained [95 %]", "random weights [95 %]", "better", "controls (trained)"]
