@@ -15,7 +15,8 @@ os.environ.setdefault(
     "XLA_FLAGS",
     "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false",
 )
-
+# libtpu, which the tests of `--aot` need, looks for TPUs and says at length that there are none.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 # All processes of one run of the suite, those that tests start among them, share what one of them has compiled.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
