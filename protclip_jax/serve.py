@@ -111,6 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             options.checkpoint, index=options.index, labels=options.labels, step=options.step, dtype=options.dtype
         )
         tell(f"loaded in {time.perf_counter() - start:.1f} s.")
+        jobs.prepare(engine)
         if not options.skip_warm_up:
             start = time.perf_counter()
             jobs.warm_up(engine)
