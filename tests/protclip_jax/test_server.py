@@ -22,13 +22,14 @@ class Held:
     """An engine whose model waits until it is let go."""
 
     def __init__(self, engine):
-        self._engine, self.go = engine, threading.Event()
+        self._engine, self.go, self.begun = engine, threading.Event(), threading.Event()
         self.go.set()
 
     def __getattr__(self, name):
         return getattr(self._engine, name)
 
     def embed(self, queries):
+        self.begun.set()
         self.go.wait(20)
         return self._engine.embed(queries)
 
@@ -114,9 +115,12 @@ def test_more_requests_than_the_queue_holds_get_429_and_the_others_their_answers
     served = Server(None, f"http://127.0.0.1:{address[1]}/", "")
     served.ask("/api/search", {"query": "abc"})
     held.go.clear()
+    held.begun.clear()
     answers = []
     threads = [threading.Thread(target=lambda: answers.append(served.ask("/api/search", {"query": "abc"}))) for _ in range(8)]
-    for thread in threads:
+    threads[0].start()
+    assert held.begun.wait(20)
+    for thread in threads[1:]:
         thread.start()
     deadline = time.monotonic() + 20
     while len(answers) < 5 and time.monotonic() < deadline:
