@@ -138,16 +138,19 @@ def test_more_requests_than_the_queue_holds_get_429_and_the_others_their_answers
 def test_a_client_that_leaves_frees_its_place_in_the_queue(address, held):
     served = Server(None, f"http://127.0.0.1:{address[1]}/", "")
     held.go.clear()
+    held.begun.clear()
     body = json.dumps({"query": "abc"}).encode()
     request = HEAD + f"Content-Length: {len(body)}\r\n\r\n".encode() + body
     with contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(connected(address, request)) for _ in range(3)]
+        first = stack.enter_context(connected(address, request))
+        assert held.begun.wait(20)
+        others = [stack.enter_context(connected(address, request)) for _ in range(2)]
         waiting(served, 2)
-        for client in clients[1:]:
+        for client in others:
             client.close()
         waiting(served, 0)
         held.go.set()
-        assert b" 200 " in clients[0].recv(1000)
+        assert b" 200 " in first.recv(1000)
 
 
 def waiting(served, count):
