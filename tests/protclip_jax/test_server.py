@@ -82,10 +82,10 @@ def test_headers_that_do_not_arrive_end_the_connection(address, sent):
 
 def test_headers_that_trickle_in_end_the_connection_too(address):
     with connected(address, b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n") as client, contextlib.suppress(OSError):
-        for _ in range(40):
+        for _ in range(300):
             client.sendall(b"X: y\r\n")
             time.sleep(0.05)
-        pytest.fail("the server listened for two seconds")
+        pytest.fail("the server went on listening")
 
 
 def test_a_body_that_does_not_arrive_is_refused(address):
