@@ -81,9 +81,10 @@ def choose_token(options: argparse.Namespace) -> str | None:
 
 def allowed_hosts(options: argparse.Namespace) -> tuple[str, ...] | None:
     """The names that requests may address; None, any, on an address that others can reach, where the token guards."""
+    named = tuple(name.lower() for name in options.allowed_hosts)
     if not is_local(options.host):
-        return tuple(options.allowed_hosts) or None
-    return (*LOCAL_NAMES, options.host, *(name.lower() for name in options.allowed_hosts))
+        return named or None
+    return (*LOCAL_NAMES, options.host.lower(), *named)
 
 
 @command

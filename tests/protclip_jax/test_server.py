@@ -173,7 +173,7 @@ def test_an_address_in_use_is_one_sentence(address):
         ([], None, ("localhost", "127.0.0.1", "[::1]", "127.0.0.1")),
         (["--token", "abc"], "abc", ("localhost", "127.0.0.1", "[::1]", "127.0.0.1")),
         (["--host", "0.0.0.0", "--token", "abc"], "abc", None),
-        (["--host", "0.0.0.0", "--token", "abc", "--allowed_hosts", "lab"], "abc", ("lab",)),
+        (["--host", "0.0.0.0", "--token", "abc", "--allowed_hosts", "Lab"], "abc", ("lab",)),
     ],
 )
 def test_who_may_reach_it_follows_from_the_address(monkeypatch, arguments, token, hosts):
