@@ -33,7 +33,7 @@ demo: $(SAMPLE)/vocab.txt
 	$(BIN)/python train.py --config configs/quickstart.py --workdir $(RUN) \
 		--config.data.dir=$(SAMPLE)/protanno --config.tokenizer.text=$(SAMPLE)/vocab.txt
 	$(BIN)/python -m eval --checkpoint $(RUN) --benchmarks all --output $(RUN)
-	rm -rf $(RUN)/index
+	rm -rf $(RUN)/index $(RUN)/index.partial
 	$(BIN)/python -m protclip_jax.index --checkpoint $(RUN) --input $(SAMPLE)/protanno --output $(RUN)/index
 	@echo
 	@echo "Ask it in a browser, at http://127.0.0.1:8000/:"

@@ -133,7 +133,7 @@ def draw(result: dict, path: Path) -> None:
     axis.set(yscale="log", xlabel="recall@10 (numbers: lists read)", ylabel="median latency of a query, ms")
     title = f"{result['vectors']:,} vectors of width {result['width']}, {result['lists']:,} lists"
     axis.set_title(title, fontsize=10, loc="left")
-    axis.legend(fontsize=8, frameon=False)
+    axis.legend(fontsize=8, frameon=False, loc="center left")
     tidy(axis)
     figure.savefig(path, dpi=DPI)
 

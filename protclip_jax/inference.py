@@ -97,9 +97,12 @@ class ProtCLIP:
         """SHA-256 of the parameters: equal for two models exactly where every parameter is."""
         return checkpoints.fingerprint(self._params)
 
-    def encode_proteins(self, sequences: Sequence[str], *, windows: Windows = DEFAULT_WINDOWS) -> Float32[np.ndarray, "n d"]:
+    def encode_proteins(
+        self, sequences: Sequence[str], *, windows: Windows = DEFAULT_WINDOWS, batch_tokens: int | None = None
+    ) -> Float32[np.ndarray, "n d"]:
         """Unit-norm embeddings of protein sequences of any length in the space shared with text."""
-        return self.represent(self._clean(sequences, windows), kinds=("projected",), windows=windows)["projected"]
+        cleaned = self._clean(sequences, windows)
+        return self.represent(cleaned, kinds=("projected",), windows=windows, batch_tokens=batch_tokens)["projected"]
 
     def mean_embeddings(self, sequences: Sequence[str], *, windows: Windows = DEFAULT_WINDOWS) -> Float32[np.ndarray, "n D"]:
         """Mean of the protein tower's residue vectors, `<cls>` and `<eos>` left out, as ESM's `mean` representation."""
@@ -193,9 +196,14 @@ class ProtCLIP:
         return self.segments_batch([sequence], [properties])[0]
 
     def segments_batch(
-        self, sequences: Sequence[str], properties: Sequence[Mapping[str, str]], *, row_tokens: int = MIN_ROW_TOKENS
+        self,
+        sequences: Sequence[str],
+        properties: Sequence[Mapping[str, str]],
+        *,
+        batch_tokens: int | None = None,
+        row_tokens: int = MIN_ROW_TOKENS,
     ) -> list[np.ndarray]:
-        """`segments` of many proteins, in rows of at least `row_tokens` tokens (`run_packed`).
+        """`segments` of many proteins; `batch_tokens` and `row_tokens` are those of `run_packed`.
 
         Raises:
           UserError: a property has an unknown name or an empty text.
@@ -212,7 +220,7 @@ class ProtCLIP:
         chosen = {"theta": options["theta"], "prototypes": options["prototypes"], "prefix_tokens": prefix_tokens}
         call = functools.partial(_segment_weights, **chosen)
         weights = [np.zeros(0, np.float32)] * len(examples)
-        for place, values in self._run(call, examples, row_tokens=row_tokens):
+        for place, values in self._run(call, examples, batch_tokens=batch_tokens, row_tokens=row_tokens):
             rows = [PROPERTIES.index(name) for name in properties[place.index]]
             weights[place.index] = values[place.row, place.slot][rows, place.tokens][:, 1:-1]
         return weights

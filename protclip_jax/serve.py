@@ -81,9 +81,10 @@ def choose_token(options: argparse.Namespace) -> str | None:
 
 def allowed_hosts(options: argparse.Namespace) -> tuple[str, ...] | None:
     """The names that requests may address; None, any, on an address that others can reach, where the token guards."""
+    named = tuple(name.lower() for name in options.allowed_hosts)
     if not is_local(options.host):
-        return tuple(options.allowed_hosts) or None
-    return (*LOCAL_NAMES, options.host, *(name.lower() for name in options.allowed_hosts))
+        return named or None
+    return (*LOCAL_NAMES, options.host.lower(), *named)
 
 
 @command
@@ -111,6 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             options.checkpoint, index=options.index, labels=options.labels, step=options.step, dtype=options.dtype
         )
         tell(f"loaded in {time.perf_counter() - start:.1f} s.")
+        jobs.prepare(engine)
         if not options.skip_warm_up:
             start = time.perf_counter()
             jobs.warm_up(engine)

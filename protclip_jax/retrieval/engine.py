@@ -65,10 +65,12 @@ class SearchEngine:
       model: a `ProtCLIP`.
       proteins: the index of proteins, None without one.
       libraries: name → index of labels.
+      batch_tokens: of one call of the model, as `ProtCLIP` takes it.
     """
 
     def __init__(self, model: ProtCLIP, proteins: Index | None, libraries: Mapping[str, Index]):
         self.model, self.proteins, self.libraries = model, proteins, dict(libraries)
+        self.batch_tokens: int | None = None
 
     @classmethod
     def load(
@@ -119,9 +121,10 @@ class SearchEngine:
         of_kind = {kind: [i for i, query in enumerate(queries) if query.kind == kind] for kind in ("protein", "text")}
         if chosen := of_kind["protein"]:
             sequences = [queries[i].contents[0] for i in chosen]
-            vectors[chosen] = self.model.encode_proteins(sequences, windows=self.windows)
+            vectors[chosen] = self.model.encode_proteins(sequences, windows=self.windows, batch_tokens=self.batch_tokens)
         if chosen := of_kind["text"]:
-            prompts = self.model.encode_texts([text for i in chosen for text in queries[i].contents])
+            texts = [text for i in chosen for text in queries[i].contents]
+            prompts = self.model.encode_texts(texts, batch_tokens=self.batch_tokens)
             ends = np.cumsum([len(queries[i].contents) for i in chosen])
             vectors[chosen] = [_averaged(some) for some in np.split(prompts, ends[:-1])]
         return vectors

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Float32
 
@@ -57,7 +58,13 @@ def _searched(engine: SearchEngine, jobs: Sequence[SearchJob]) -> list[dict[str,
 
 def segments(engine: SearchEngine, sequences: Sequence[str], properties: Sequence[Mapping[str, str]]) -> list[np.ndarray]:
     """Property weights, in rows of one length: rows for proteins and for texts would give nine shapes instead of one."""
-    return engine.model.segments_batch(sequences, properties, row_tokens=BULK_ROW_TOKENS)
+    return engine.model.segments_batch(sequences, properties, batch_tokens=engine.batch_tokens, row_tokens=BULK_ROW_TOKENS)
+
+
+def prepare(engine: SearchEngine) -> None:
+    """Lets a CPU compute a row at a time: groups of rows, of which few requests fill the last, only help accelerators."""
+    if jax.default_backend() == "cpu":
+        engine.batch_tokens = BULK_ROW_TOKENS
 
 
 def warm_up(engine: SearchEngine) -> None:
@@ -66,8 +73,7 @@ def warm_up(engine: SearchEngine) -> None:
     A shape is one row of 256, 512 or 1,024 tokens, or a group of rows of 1,024 (`packed_calls`).
     """
     groups = engine.model.groups
-    lengths = [(100, 1), (300, 1), (700, 1), (600, 8)]
-    for residues, count in lengths:
+    for residues, count in [(100, 1), (300, 1), (700, 1), (600, 8)]:
         engine.embed([Query("", "protein", ("A" * residues,))] * count)
     text = "PROTEIN NAME: " + "protein " * 100
     if {"text", "text_projection"} <= groups:

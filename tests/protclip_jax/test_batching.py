@@ -43,7 +43,7 @@ def test_who_leaves_is_not_computed_for_and_who_waits_too_long_is_told():
     slow = Slow()
 
     async def run():
-        async with Batcher(slow, Limits(seconds=0.2)) as batcher:
+        async with Batcher(slow, Limits(seconds=1.5)) as batcher:
             first = asyncio.create_task(batcher.answer(0))
             await asyncio.sleep(0.05)
             leaver = asyncio.create_task(batcher.answer(1))

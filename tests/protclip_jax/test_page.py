@@ -201,6 +201,8 @@ def test_html_in_a_name_stays_text(page):
     page.wait_for("#protein", NASTY)
     assert page.chromium.find_elements("css selector", "#protein img, #results img, #protein b, #results td b") == []
     assert page.chromium.title == title
+    page.one("#similar").click()
+    page.wait_for("#understood", "Read as the protein nasty of 26 residues")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """Telling sequences from texts, and the phrasing of texts."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from protclip_jax.retrieval.query import Typed, phrased, protein_query, understand
 
@@ -30,6 +32,18 @@ SEQUENCE = "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQ"
 )
 def test_what_is_typed_is_told_apart(typed, expected):
     assert understand(typed) == expected
+
+
+@given(st.text() | st.text("ACDEFGHIKLMNPQRSTVWY>\n *-", max_size=200))
+def test_whatever_is_typed_is_one_of_both_or_several_records(typed):
+    try:
+        found = understand(typed)
+    except ValueError:
+        assert typed.count(">") > 1
+    else:
+        assert found.kind in ("protein", "text")
+        assert found.content == typed.strip() or found.kind == "protein"
+        assert not found.content.split()[1:] or found.kind == "text"
 
 
 def test_several_fasta_records_are_refused():

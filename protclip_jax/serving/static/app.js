@@ -72,13 +72,13 @@ function described({ proteins, labels }) {
 
 async function openProtein(id) {
   const known = await ask(`/api/protein?${new URLSearchParams({ id })}`);
-  await showProtein(protein, known, texts, { back, tell });
+  await showProtein(protein, known, texts, { back, tell, search: (sequence) => go(searchAddress(sequence, "auto")) });
 }
 
 async function openSequence() {
   const { name, sequence } = last.answer.understood;
   const pasted = { id: name || "Your protein", sequence, length: sequence.length };
-  await showProtein(protein, pasted, texts, { back, tell });
+  await showProtein(protein, pasted, texts, { back, tell, search: (sequence) => go(searchAddress(sequence, "auto")) });
 }
 
 function back() {

@@ -7,7 +7,7 @@ import { Tracks } from "./tracks.js";
 const PROPERTIES = { name: "Name", function: "Function", location: "Location", similarity: "Family (similarity)" };
 
 // `protein` is the answer of /api/protein, or {id, sequence} of one that was pasted; `texts` fill properties it lacks.
-export function showProtein(section, protein, texts, { back, tell }) {
+export function showProtein(section, protein, texts, { back, tell, search }) {
   const boxes = {};
   for (const name of Object.keys(PROPERTIES)) {
     boxes[name] = h("textarea", { id: `property-${name}`, rows: 2, spellcheck: "false",
@@ -27,6 +27,8 @@ export function showProtein(section, protein, texts, { back, tell }) {
       h("h2", { tabindex: "-1", id: "protein-title" }, protein.id),
       h("div", { class: "tools" },
         protein.link ? h("a", { href: protein.link, target: "_blank", rel: "noopener noreferrer" }, "UniProt ↗") : null,
+        protein.sequence ? h("button", { type: "button", class: "plain", id: "similar",
+          on: { click: () => search(`>${protein.id.replace(/\s/g, "_")}\n${protein.sequence}`) } }, "Find similar proteins") : null,
         h("button", { type: "button", class: "plain", id: "back", on: { click: back } }, "← Back to the results"))),
     h("p", { class: "note" }, about.filter(Boolean).join(" · ")),
     protein.sequence ? form : h("p", {}, "The index does not hold this protein's sequence. Paste it into the box above to see its residues."),
