@@ -5,11 +5,12 @@ import types
 
 from data_pipelines.errors import UserError
 
+FEW_QUERIES = 20
+"""Below, waking other threads, which JAX's keep busy, costs more than the search; FAISS itself goes over to BLAS there."""
 
-def load_faiss(*, tasks: int | None = None) -> types.ModuleType:
-    """The module `faiss`, set to as many threads as there are tasks, at most one a core; for None one a core.
 
-    A single query is searched on one thread anyway, and waking the others costs more than the search.
+def load_faiss(*, queries: int = FEW_QUERIES) -> types.ModuleType:
+    """The module `faiss`, set to one thread for fewer than `FEW_QUERIES`, else to one a core.
 
     Raises:
       UserError: it is not installed.
@@ -18,6 +19,5 @@ def load_faiss(*, tasks: int | None = None) -> types.ModuleType:
         import faiss
     except ImportError as error:
         raise UserError(f"search needs FAISS ({error}); install it with `pip install 'protclip-jax[search]'`.") from error
-    cores = len(os.sched_getaffinity(0))
-    faiss.omp_set_num_threads(cores if tasks is None else max(1, min(tasks, cores)))
+    faiss.omp_set_num_threads(1 if queries < FEW_QUERIES else len(os.sched_getaffinity(0)))
     return faiss

@@ -54,7 +54,7 @@ class TuningQueries(NamedTuple):
 
 def exact_neighbours(vectors: VectorParts, queries: Float32[np.ndarray, "q d"], k: int) -> Neighbours:
     """The k rows of highest cosine; ties go to the lower row."""
-    faiss = load_faiss(tasks=len(queries))
+    faiss = load_faiss(queries=len(queries))
     found = []
     for start, part in vectors.numbered_parts():
         scores, rows = faiss.knn(queries, part, min(k, len(part)), metric=faiss.METRIC_INNER_PRODUCT)
@@ -67,7 +67,7 @@ def approximate_neighbours(
     index, vectors: VectorParts, queries: Float32[np.ndarray, "q d"], k: int, *, probes: int
 ) -> Neighbours:
     """The k best of the candidates that the index proposes, by their exact cosines."""
-    faiss = load_faiss(tasks=len(queries))
+    faiss = load_faiss(queries=len(queries))
     candidates = min(len(vectors), max(FEWEST_CANDIDATES, CANDIDATES_PER_HIT * k))
     _, rows = index.search(queries, candidates, params=faiss.SearchParametersIVF(nprobe=probes))
     scores = np.full(rows.shape, -np.inf, np.float32)
