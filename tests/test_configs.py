@@ -22,7 +22,7 @@ def shapes(config):
     return flatten(abstract_params(ProtCLIPModel(network)))
 
 
-@pytest.mark.parametrize("name", [path.stem for path in pathlib.Path("configs").glob("[!_]*.py")])
+@pytest.mark.parametrize("name", sorted(path.stem for path in pathlib.Path("configs").glob("[!_]*.py")))
 def test_rules_groups_and_objectives_fit_the_network(name):
     config = importlib.import_module(f"configs.{name}").get_config()
     params = shapes(config)
