@@ -144,7 +144,7 @@ def described(name: str, data: Benchmark) -> dict:
     if isinstance(data, Task | PromptedTask):
         task = data.task if isinstance(data, PromptedTask) else data
         counts = {split: len(samples) for split, samples in task.splits.items()}
-        told["audit"] = audit(task)
+        told["audit"] = audit(data)
     elif isinstance(data, InteractionGraph):
         counts = {"proteins": len(data.names), "pairs": len(data.edges)}
     elif isinstance(data, KnowledgeGraph):

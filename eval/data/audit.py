@@ -11,6 +11,7 @@ from eval.data.task import (
     Benchmark,
     InteractionGraph,
     KnowledgeGraph,
+    PromptedTask,
     Rejected,
     Sample,
     SimilarityTable,
@@ -23,12 +24,14 @@ def audit(benchmark: Benchmark) -> dict:
 
     A task's: `rows`, `duplicates` (rows whose sequence an earlier row of the split has), `conflicting` (distinct sequences with
     several targets) and `unlabelled` rows by split; `overlap`: distinct sequences that two splits share; and
-    `classes_not_in_train`. A graph's: nodes and edges of each kind. All have `rejects` by reason, `files` and `notes`.
+    `classes_not_in_train`; with prompts for its classes it is the same. A graph's: nodes and edges of each kind. All have `rejects` by reason, `files` and `notes`.
     """
     if isinstance(benchmark, tuple):
         return {table.set: audit_similarity(table) for table in benchmark}
     if isinstance(benchmark, InteractionGraph):
         return audit_interactions(benchmark)
+    if isinstance(benchmark, PromptedTask):
+        return audit_task(benchmark.task) | _common(benchmark)
     return audit_graph(benchmark) if isinstance(benchmark, KnowledgeGraph) else audit_task(benchmark)
 
 
@@ -92,7 +95,7 @@ def audit_similarity(table: SimilarityTable) -> dict:
     } | _common(table)
 
 
-def _common(data: Task | InteractionGraph | KnowledgeGraph | SimilarityTable) -> dict:
+def _common(data: Task | PromptedTask | InteractionGraph | KnowledgeGraph | SimilarityTable) -> dict:
     files = [{"path": s.path, "bytes": s.bytes, "sha256": s.sha256, "rows": s.rows} for s in data.sources]
     return {"rejects": by_reason(data.rejects), "files": files, "notes": list(data.notes)}
 

@@ -54,6 +54,8 @@ MAY_CHANGE = {
     "keep_best": 7,
     "best__metric": "pda/auroc_function",
     "best__mode": "min",
+    "batch__microbatch_rows": 4,
+    "loss__contrast_chunk": 7,
     "max_skipped_steps": 7,
     "gradient_norms_every": 7,
     "stall_seconds": 7.0,
