@@ -24,7 +24,8 @@ def audit(benchmark: Benchmark) -> dict:
 
     A task's: `rows`, `duplicates` (rows whose sequence an earlier row of the split has), `conflicting` (distinct sequences with
     several targets) and `unlabelled` rows by split; `overlap`: distinct sequences that two splits share; and
-    `classes_not_in_train`; with prompts for its classes it is the same. A graph's: nodes and edges of each kind. All have `rejects` by reason, `files` and `notes`.
+    `classes_not_in_train`; with prompts for its classes it is the same. A graph's: nodes and edges of each kind. All have
+    `rejects` by reason, `files` and `notes`.
     """
     if isinstance(benchmark, tuple):
         return {table.set: audit_similarity(table) for table in benchmark}
