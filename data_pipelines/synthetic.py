@@ -34,7 +34,8 @@ def synthetic_examples(
         words = np.diff(np.linspace(0, min(biotext, max_text_tokens) - 2 * len(present), len(present) + 1).astype(int))
         lengths = [biotext, *(words + 2).tolist()]
         inside = np.pad(np.ones(residues, bool), 1)
-        mlm_mask, segment_mask = MASKS[passes](inside, rng)
+        # Of a generator of their own: the records are the same whatever the masks.
+        mlm_mask, segment_mask = MASKS[passes](inside, np.random.default_rng(rng.integers(2**32)))
         tokens = rng.integers(_FIRST_RESIDUE, _END_RESIDUES, residues + 2)
         hashes = np.zeros(5, np.uint32)
         hashes[[0, *present]] = rng.integers(1, 2**32, 1 + len(present))
