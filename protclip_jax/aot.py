@@ -153,11 +153,9 @@ def topology_devices(topology: str) -> list[jax.Device]:
             raise ValueError(f"chips known here are {', '.join(CHIPS)}")
         os.environ.setdefault("TPU_ACCELERATOR_TYPE", f"{kind}-1")
         return list(topologies.get_topology_desc(platform="tpu", topology_name=topology).devices)
-    except ImportError as error:
-        raise UserError("--aot needs the TPU compiler: pip install 'protclip-jax[tpu]'.") from error
     except Exception as error:
-        if "libtpu" in str(error).lower() and "not" in str(error).lower():
-            raise UserError("--aot needs the TPU compiler: pip install 'protclip-jax[tpu]'.") from error
+        if isinstance(error, ImportError) or "not installed" in str(error):
+            raise UserError("--aot needs the TPU compiler: pip install -e '.[tpu]'.") from error
         raise UserError(f"--aot={topology} is no topology, such as v5e:8x8 or v5p:4x4x4 ({error}).") from error
 
 
