@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jax.sharding import AbstractDevice, AbstractMesh, AxisType, NamedSharding, PartitionSpec
 
 from data_pipelines.errors import UserError
 from protclip_jax.attention import IMPLEMENTATIONS, attention, splash, triton
@@ -157,7 +157,9 @@ def test_kernels_for_gpus_are_lowered_for_them():
     def loss(x, ids):
         return triton.attention(x, x, x, q_segment_ids=ids, kv_segment_ids=ids).astype(jnp.float32).sum()
 
-    lowered = jax.jit(jax.grad(loss)).trace(x, ids).lower(lowering_platforms=("cuda",))
+    hopper = AbstractDevice(device_kind="NVIDIA H100 80GB HBM3", num_cores=132, platform="gpu")
+    with jax.sharding.use_abstract_mesh(AbstractMesh((), (), abstract_device=hopper)):
+        lowered = jax.jit(jax.grad(loss)).trace(x, ids).lower(lowering_platforms=("cuda",))
     assert lowered.as_text().count("stablehlo.custom_call") == 3
 
 
