@@ -11,13 +11,13 @@ import dataclasses
 import functools
 import itertools
 import logging
-import pickle
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from data_pipelines.building import results
 from data_pipelines.building.counts import Grouped, Reading
 from data_pipelines.building.reading import batches, parse_batch, take_stock
 from data_pipelines.building.spill import Spilled
@@ -131,15 +131,14 @@ def _keep(numbered: tuple[tuple[int, ...], Any], folder: Path) -> None:
     """Keeps a result under its place for the process that started the pipeline; a repeated task replaces it."""
     place, result = numbered
     partial = Path(tempfile.mkdtemp(dir=folder.parent)) / "result"
-    partial.write_bytes(pickle.dumps(result))
+    partial.write_text(results.to_text(result), encoding="utf-8")
     partial.rename(folder / "-".join(map(str, place)))
 
 
 def _kept(folder: Path) -> Iterator:
     """All results in the order of their places."""
     places = sorted(tuple(map(int, path.name.split("-"))) for path in folder.iterdir())
-    # Only what `_keep` wrote for this very build is unpickled, in a new folder that no one else may write to (`mkdtemp`).
-    return (pickle.loads((folder / "-".join(map(str, place))).read_bytes()) for place in places)
+    return (results.from_text((folder / "-".join(map(str, place))).read_text(encoding="utf-8")) for place in places)
 
 
 @contextlib.contextmanager
@@ -150,5 +149,5 @@ def beam_runner(options: str, *, shared: Path) -> Iterator[BeamRunner]:
       UserError: as the steps do.
     """
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
-    with tempfile.TemporaryDirectory(prefix="beam-", dir=shared) as results:
-        yield BeamRunner(tuple(options.split()), Path(results))
+    with tempfile.TemporaryDirectory(prefix="beam-", dir=shared) as folder:
+        yield BeamRunner(tuple(options.split()), Path(folder))
