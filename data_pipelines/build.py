@@ -13,7 +13,6 @@ import argparse
 import contextlib
 import dataclasses
 import gzip
-import hashlib
 import os
 import shutil
 import sys
@@ -32,6 +31,7 @@ from data_pipelines.building.work_folder import WorkFolder
 from data_pipelines.clusters import TEST, VALIDATION, split_name
 from data_pipelines.downloading.partial_file import provenance_path, read_json
 from data_pipelines.errors import UserError, command
+from data_pipelines.hashing import file_sha256
 from data_pipelines.output_folder import finished_folder
 from data_pipelines.report import write_report
 
@@ -165,8 +165,7 @@ def provenance(options: Options) -> dict:
 
 def _fingerprint(path: Path) -> dict:
     """Of a file that `data_pipelines.download` fetched also the release, which UniProt's files do not tell themselves."""
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = file_sha256(path)
     told = read_json(provenance_path(path))
     known = {"release": told["release"]} if told.get("sha256") == digest and "release" in told else {}
     return {"name": path.name, "bytes": path.stat().st_size, "sha256": digest} | known

@@ -1,6 +1,13 @@
-"""Stable hashes of texts: the same on every machine, Python version and process."""
+"""Stable hashes of texts and files: the same on every machine, Python version and process."""
 
 import hashlib
+from pathlib import Path
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def hash64(text: str) -> int:

@@ -180,7 +180,7 @@ def report(config: ml_collections.ConfigDict, topology: str, plan: Plan) -> dict
     """
     chip, row, devices = _chip(topology), expected_row(config), plan.mesh.size
     pairs = config.batch.rows * row.pairs
-    found = dict.fromkeys(READ_FROM_PROGRAM) | {
+    found = {
         "topology": topology,
         "devices": devices,
         "mesh": dict(plan.mesh.shape),
@@ -194,6 +194,7 @@ def report(config: ml_collections.ConfigDict, topology: str, plan: Plan) -> dict
         },
         "rates": {"peak_flops": chip.peak_flops, "link_bytes_per_second": chip.link_bytes},
         "versions": {name: importlib.metadata.version(name) for name in ("jax", "libtpu")},
+        **dict.fromkeys(READ_FROM_PROGRAM),
     }
     started = time.perf_counter()
     try:

@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool, Float, Int
 from data_pipelines.batch import NUM_TEXT_SEGMENTS, Batch
 from data_pipelines.protein_tokenizer import MASK
 from protclip_jax.models.projection import unit_norm
-from protclip_jax.models.protclip import ProtCLIPModel, residue_mask
+from protclip_jax.models.protclip import ProtCLIPModel, residue_slot_ids
 from protclip_jax.objectives.feature_alignment import feature_alignment
 from protclip_jax.objectives.global_contrastive import Pairs, global_contrastive
 from protclip_jax.objectives.late_interaction import LATE_INTERACTION, late_interaction
@@ -100,28 +100,23 @@ def forward_pass(
     BSR each run the protein tower on their own masked tokens; with a shared pass one run masks both (disjoint) sets.
     An objective of weight 0 is not computed.
     """
-    masks = {}
-    if objective.masked_passes == "shared" and (objective.mlm or objective.bsr):
-        masks["mlm"] = masks["bsr"] = batch.mlm_mask | batch.segment_mask
-    else:
-        masks |= {"mlm": batch.mlm_mask} if objective.mlm else {}
-        masks |= {"bsr": batch.segment_mask} if objective.bsr else {}
-    # By identity, so that a shared mask is one variant.
-    variants = {id(mask): jnp.where(mask, MASK, batch.protein_tokens) for mask in masks.values()}
+    shared = objective.masked_passes == "shared"
+    masks = {"mlm": batch.mlm_mask, "bsr": batch.segment_mask}
+    variants = {name: jnp.where(mask, MASK, batch.protein_tokens) for name, mask in masks.items() if objective.weights[name]}
+    if shared and variants:
+        variants = {"both": jnp.where(batch.mlm_mask | batch.segment_mask, MASK, batch.protein_tokens)}
     if objective.gc or objective.pda or objective.features:
         variants["clean"] = batch.protein_tokens
     hidden = dict(zip(variants, _encode_proteins(model, params, batch, list(variants.values())), strict=True))
     text_hidden = _encode_texts(model, params, batch)
     embeddings, losses = _read_proteins(model, params, batch, objective, noise, hidden.get("clean"), text_hidden)
 
-    def run(method, *args):
-        return model.apply({"params": params}, *args, method=method)
-
+    run = functools.partial(_run, model, params)
     if objective.mlm:
-        logits = run("predict_masked", hidden[id(masks["mlm"])])
+        logits = run("predict_masked", hidden["both" if shared else "mlm"])
         losses["mlm"] = masked_cross_entropy(logits, batch.protein_tokens, batch.mlm_mask)
     if objective.bsr:
-        protein = run("project_protein_tokens", hidden[id(masks["bsr"])])
+        protein = run("project_protein_tokens", hidden["both" if shared else "bsr"])
         text, text_ids = run("project_text_tokens", text_hidden), biotext_slot_ids(batch.text_slot_ids, batch.text_property_ids)
         losses["bsr"] = segment_reconstruction(
             protein,
@@ -133,6 +128,10 @@ def forward_pass(
     return embeddings, losses
 
 
+def _run(model: ProtCLIPModel, params: dict, method: str, *args):
+    return model.apply({"params": params}, *args, method=method)
+
+
 def _encode_proteins(model: ProtCLIPModel, params: dict, batch: Batch, variants: list) -> list[Float[Array, "R L D"]]:
     """The protein tower over several maskings of the same rows, as one run: each layer's weights are fetched once."""
     slots, count = batch.slot_mask.shape[1], len(variants)
@@ -140,22 +139,16 @@ def _encode_proteins(model: ProtCLIPModel, params: dict, batch: Batch, variants:
         return []
     slot_ids, positions = (jnp.concatenate([x] * count) for x in (batch.protein_slot_ids, batch.protein_positions))
     tokens = jnp.concatenate(variants)
-    hidden = model.apply({"params": params}, tokens, slot_ids, positions, slots, method="encode_protein")
-    return jnp.split(hidden, count)
+    return jnp.split(_run(model, params, "encode_protein", tokens, slot_ids, positions, slots), count)
 
 
 def _encode_texts(model: ProtCLIPModel, params: dict, batch: Batch) -> Float[Array, "R L T"]:
-    texts = batch.text_tokens, batch.text_segment_ids, batch.text_positions
-    return model.apply({"params": params}, *texts, method="encode_text")
+    return _run(model, params, "encode_text", batch.text_tokens, batch.text_segment_ids, batch.text_positions)
 
 
 def _read_proteins(model, params, batch, objective, noise, hidden, text_hidden) -> tuple[RecordEmbeddings, dict[str, Mean]]:
     """From the proteins without a mask: the embeddings, and the losses that compare residues with the texts of their row."""
-
-    def run(method, *args):
-        return model.apply({"params": params}, *args, method=method)
-
-    num_slots, losses = batch.slot_mask.shape[1], {}
+    run, num_slots, losses = functools.partial(_run, model, params), batch.slot_mask.shape[1], {}
     protein = text = segments = prototypes = None
     if objective.gc:
         protein = run("embed_proteins", hidden, batch.protein_slot_ids, num_slots)
@@ -163,7 +156,8 @@ def _read_proteins(model, params, batch, objective, noise, hidden, text_hidden) 
     if objective.pda or objective.features:
         chosen = {"prototypes": objective.prototypes, "prefix_tokens": objective.prefix_tokens}
         t = property_vectors(run, batch, text_hidden, noise, **chosen)
-        aligned, present = (run("project_protein_tokens", hidden), residue_slot_ids(batch), t), segment_exists(batch)
+        residue_slots = residue_slot_ids(batch.protein_tokens, batch.protein_slot_ids)
+        aligned, present = (run("project_protein_tokens", hidden), residue_slots, t), segment_exists(batch)
         of_texts = {"property_hashes": batch.text_hashes[:, :, 1:], "logit_scale": run("scales")[1]}
     if objective.pda and objective.negatives == LATE_INTERACTION:
         how = {"theta": objective.theta, "pooling": objective.pooling}
@@ -189,7 +183,7 @@ def contrast(
     `axes` are the mesh axes that divide the global batch, inside `jax.shard_map`. Of the other devices' records only
     embeddings and hashes are fetched; gradients flow to all of them.
     """
-    logit_scale, segment_logit_scale = model.apply({"params": params}, method="scales")
+    logit_scale, segment_logit_scale = _run(model, params, "scales")
     slots = batch.slot_mask.size
     first = jax.lax.axis_index(axes) * slots if axes else 0
 
@@ -224,15 +218,10 @@ def contrast(
     return losses
 
 
-def residue_slot_ids(batch: Batch) -> Int[Array, "R L"]:
-    """Slot ids at residues; 0 at specials and padding."""
-    return jnp.where(residue_mask(batch.protein_tokens, batch.protein_slot_ids), batch.protein_slot_ids, 0)
-
-
 def segment_exists(batch: Batch) -> Bool[Array, "R S 4"]:
     """Which properties of which slots have a dynamic segment: those present, in records with residues."""
     slots = jnp.arange(1, batch.slot_mask.shape[1] + 1)
-    has_residues = jnp.any(residue_slot_ids(batch)[:, :, None] == slots, axis=1)
+    has_residues = jnp.any(residue_slot_ids(batch.protein_tokens, batch.protein_slot_ids)[:, :, None] == slots, axis=1)
     return (batch.text_hashes[:, :, 1:] != 0) & has_residues[:, :, None]
 
 

@@ -30,7 +30,7 @@ from protclip_jax.config import model_config
 from protclip_jax.initialize import abstract_groups
 from protclip_jax.models.pooling import sum_slots
 from protclip_jax.models.projection import unit_norm
-from protclip_jax.models.protclip import ProtCLIPModel, residue_mask
+from protclip_jax.models.protclip import ProtCLIPModel, residue_mask, residue_slot_ids
 from protclip_jax.objectives.info_nce import MAX_SCALE
 from protclip_jax.objectives.segment_alignment import dynamic_segment_weights
 from protclip_jax.objectives.segment_reconstruction import biotext_slot_ids
@@ -342,7 +342,7 @@ def _segment_weights(
     hidden = run("encode_protein", batch.protein_tokens, batch.protein_slot_ids, batch.protein_positions, SLOTS)
     text = run("encode_text", batch.text_tokens, batch.text_segment_ids, batch.text_positions)
     t = property_vectors(run, batch, text, None, prototypes=prototypes, prefix_tokens=prefix_tokens)
-    residues = jnp.where(residue_mask(batch.protein_tokens, batch.protein_slot_ids), batch.protein_slot_ids, 0)
+    residues = residue_slot_ids(batch.protein_tokens, batch.protein_slot_ids)
     present = batch.text_hashes[:, :, 1:] != 0
     return _everywhere(dynamic_segment_weights(run("project_protein_tokens", hidden), residues, t, present, theta))
 

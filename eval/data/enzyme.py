@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from data_pipelines.errors import UserError
+from data_pipelines.readers.enzyme import read_enzymes
 from eval.data.rows import lines
 
 _CLASS = re.compile(r"(\d+)\.\s*(-|\d+)\.\s*(-|\d+)\.\s*(-)\s+(\S.*)")
@@ -15,22 +16,12 @@ def read_enzyme_names(path: Path) -> dict[str, str]:
     Raises:
       UserError: the file has no entry, or an entry has no name.
     """
-    names, number = {}, None
-    for line, text in lines(path):
-        code, _, value = text.partition("   ")
-        if code == "ID":
-            number, names[value.strip()] = value.strip(), ""
-        elif code == "DE" and number is not None:
-            # A long name goes on in the next line, without a blank where it was cut behind a hyphen.
-            before = names[number]
-            names[number] = before + ("" if not before or before.endswith("-") else " ") + value.strip()
-        elif code == "//":
-            if number is not None and not names[number]:
-                raise UserError(f"{path}, line {line}: the entry {number} has no DE line; fetch the file again.")
-            number = None
-    if not names:
-        raise UserError(f"{path} is no ENZYME file: it has no entry that begins with an ID line.")
-    return {number: name.removesuffix(".") for number, name in names.items()}
+    names = {}
+    for enzyme in read_enzymes(path):
+        if not enzyme.name:
+            raise UserError(f"{path}, line {enzyme.line}: the entry {enzyme.number} has no DE line; fetch the file again.")
+        names[enzyme.number] = enzyme.name
+    return names
 
 
 def read_enzyme_classes(path: Path) -> dict[str, str]:

@@ -1,9 +1,9 @@
 """What an importer gathers beside its samples: rows it cannot use, files it has read, letters it has changed."""
 
-import hashlib
 from collections import Counter
 from pathlib import Path
 
+from data_pipelines.hashing import file_sha256
 from data_pipelines.protein_input import clean_protein
 from eval.data.task import Rejected, SourceFile
 
@@ -36,9 +36,7 @@ class Gathered:
 
     def source(self, path: Path, rows: int) -> None:
         """Notes a file that was read to its end."""
-        with open(path, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        self.sources.append(SourceFile(str(path), path.stat().st_size, digest, rows))
+        self.sources.append(SourceFile(str(path), path.stat().st_size, file_sha256(path), rows))
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from protclip_jax import checkpoints, sharding
 from protclip_jax.config import model_config
 from protclip_jax.initialize import abstract_groups, init_optimizer
 from protclip_jax.models.pooling import pool_slots
-from protclip_jax.models.protclip import ProtCLIPModel, residue_mask
+from protclip_jax.models.protclip import ProtCLIPModel, residue_slot_ids
 from protclip_jax.objectives.mean import Mean
 from protclip_jax.optimizer import flatten, make_optimizer, partition, unflatten
 from protclip_jax.packed_calls import SLOTS, run_packed
@@ -62,7 +62,7 @@ class TunedNetwork:
         """The head's outputs for the mean over each slot's residues (`<cls>` and `<eos>` left out)."""
         inputs = batch.protein_tokens, batch.protein_slot_ids, batch.protein_positions
         hidden = self.model.apply({"params": {"protein": params["protein"]}}, *inputs, num_slots, method="encode_protein")
-        residues = jnp.where(residue_mask(batch.protein_tokens, batch.protein_slot_ids), batch.protein_slot_ids, 0)
+        residues = residue_slot_ids(batch.protein_tokens, batch.protein_slot_ids)
         return self.head.apply({"params": params["head"]}, pool_slots(sharding.shard_rows(hidden), residues, num_slots))
 
     @functools.partial(jax.jit, static_argnums=0, donate_argnums=1)

@@ -1,6 +1,5 @@
 """Checkpoint folders written by a conversion, and read for an export."""
 
-import hashlib
 import pathlib
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -8,6 +7,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from data_pipelines.hashing import file_sha256
 from data_pipelines.json_object import read_json
 from data_pipelines.output_folder import finished_folder
 from data_pipelines.text_tokenizer import TextTokenizer
@@ -52,12 +52,7 @@ def network(config: Mapping, text_tokenizer: TextTokenizer | None) -> ProtCLIPMo
 
 def source_files(files: Mapping[str, pathlib.Path]) -> dict[str, dict]:
     """Size and SHA-256 of files, by the names that provenance gives them."""
-    described = {}
-    for name, path in sorted(files.items()):
-        with open(path, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        described[name] = {"bytes": path.stat().st_size, "sha256": digest}
-    return described
+    return {name: {"bytes": path.stat().st_size, "sha256": file_sha256(path)} for name, path in sorted(files.items())}
 
 
 def write_checkpoint(checkpoint: Checkpoint, output: pathlib.Path) -> str:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 
 import flax.linen as nn
+import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from data_pipelines import protein_tokenizer
@@ -155,3 +156,8 @@ class ProtCLIPModel(nn.Module):
 def residue_mask(tokens: Int[Array, "R L"], slot_ids: Int[Array, "R L"]) -> Bool[Array, "R L"]:
     """Tokens that are residues: neither padding nor `<cls>`, `<pad>`, `<eos>` (ids 0, 1, 2)."""
     return (slot_ids > 0) & (tokens > 2)
+
+
+def residue_slot_ids(tokens: Int[Array, "R L"], slot_ids: Int[Array, "R L"]) -> Int[Array, "R L"]:
+    """Slot ids at residues; 0 at specials and padding."""
+    return jnp.where(residue_mask(tokens, slot_ids), slot_ids, 0)

@@ -12,7 +12,6 @@ read, as FAISS and Arrow trust what they map.
 """
 
 import contextlib
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,6 +23,7 @@ import pyarrow
 from jaxtyping import Float32
 
 from data_pipelines.errors import UserError
+from data_pipelines.hashing import file_sha256
 from data_pipelines.json_object import read_json
 from protclip_jax.embedding_files import replaced
 from protclip_jax.retrieval import item_table
@@ -160,12 +160,6 @@ def _check(path: Path, facts: Mapping) -> None:
         raise UserError(f"{path} cannot be read ({error.strerror}); copy the index again, or {_FIX}.") from error
     except (KeyError, TypeError) as error:
         raise UserError(f"the manifest of {path.parent} is damaged; {_FIX}.") from error
-
-
-def file_sha256(path: Path) -> str:
-    """In hex."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def open_vectors(path: Path) -> Float32[np.ndarray, "n d"]:

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 
@@ -14,6 +16,7 @@ from data_pipelines.packing import (
     state_to_array,
 )
 from data_pipelines.protein_tokenizer import PAD
+from data_pipelines.synthetic import synthetic_examples
 
 SHAPE = {"slots": 4, "protein_tokens": 40, "text_tokens": 50}
 
@@ -39,13 +42,9 @@ def make_example(rng, *, protein, segments):
 
 
 def realistic_examples(rng, count):
-    """Proteins log-normal (median 300, sigma 0.6, at most 1022 residues); biotexts of 90 tokens (0.5, at most 512)."""
-    residues = np.minimum(1022, np.exp(rng.normal(np.log(300), 0.6, count))).astype(int)
-    full = np.clip(np.exp(rng.normal(np.log(90), 0.5, count)), 12, 512).astype(int)
-    properties = rng.integers(1, 5, count)
-    for protein, text, present in zip(residues + 2, full, properties, strict=True):
-        contents = np.diff(np.linspace(0, min(text - 2, 512 - 2 * present), present + 1).astype(int)) + 2
-        yield make_example(rng, protein=protein, segments={0: text} | dict(enumerate(contents.tolist(), start=1)))
+    """Of UniProt's lengths."""
+    lengths = {"max_protein_tokens": 1024, "max_text_tokens": 512, "text_vocab_size": 99}
+    return itertools.islice(synthetic_examples(rng, **lengths, passes="separate"), count)
 
 
 def small_examples(rng, count):

@@ -152,8 +152,8 @@ def test_all_after_the_towers_equals_numpy(six, objective):
 def test_embeddings_and_counts_are_the_same_without_the_masked_passes(six, objective):
     model, batch = tiny.model(), tiny.pack(packed(six))
     noise = gumbel_noise(batch.noise_seeds, model.config.num_prototypes)
-    found, counts = jax.jit(lambda: embed_records(model, tiny.params(), batch, objective, noise))()
-    embeddings, losses = jax.jit(lambda: forward_pass(model, tiny.params(), batch, objective, noise))()
+    found, counts = jax.jit(lambda params: embed_records(model, params, batch, objective, noise))(tiny.params())
+    embeddings, losses = jax.jit(lambda params: forward_pass(model, params, batch, objective, noise))(tiny.params())
     chex.assert_trees_all_close(found, embeddings, rtol=1e-5, atol=1e-6)
     assert counts == {name: loss.count for name, loss in losses.items()}
 

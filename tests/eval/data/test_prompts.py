@@ -71,9 +71,9 @@ def test_enzyme_names(file):
         "1.1.1.2": "ferredoxin (long-named) of kind",
         "1.1.1.5": "Transferred entry: 1.1.1.303",
     }
-    with pytest.raises(UserError, match="is no ENZYME file"):
+    with pytest.raises(UserError, match="is no enzyme.dat"):
         read_enzyme_names(file("name,ec\n"))
-    with pytest.raises(UserError, match="line 2: the entry 1.1.1.1 has no DE line"):
+    with pytest.raises(UserError, match="line 1: the entry 1.1.1.1 has no DE line"):
         read_enzyme_names(file("ID   1.1.1.1\n//\n"))
 
 
