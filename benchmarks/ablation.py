@@ -29,6 +29,7 @@ PARTS = {
     },
     "without BSR": {"loss.bsr": 0.0},
     "without PDA": {"loss.pda": 0.0},
+    "separate masked passes": {"masking.passes": "separate"},
 }
 """Fields of the config that a variant sets; the first is what the others are compared with."""
 
@@ -172,7 +173,7 @@ def markdown(results: Mapping) -> str:
     of_metric = {name: [results[variant]["metrics"][name] for variant in parts] for name in METRICS}
     rows = [[name, *(cell(result, result["to_paper"]) for result in found)] for name, found in of_metric.items()]
     rows += [[f"AUROC {name}", *(f"{results[variant]['auroc'][name]['mean']:.3f}" for variant in parts)] for name in PROPERTIES]
-    aligned = [name for name in results if name not in ("uniform sampling", "without BSR")]
+    aligned = [name for name in results if name not in ("uniform sampling", "without BSR", "separate masked passes")]
     of_segments = [
         [
             variant,
