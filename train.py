@@ -172,7 +172,13 @@ def pretrain(config: ml_collections.ConfigDict, folder: pathlib.Path, stop: Stop
 
     with jax.set_mesh(mesh), told_disk_errors(f"--workdir={folder}", kept=KEPT):
         how = {"shardings": state.shardings, "microbatch_rows": config.batch.microbatch_rows}
-        train_step = compiled_once(make_train_step(make_loss_and_gradients(model, objective, **how), optimizer, state))
+        candidates = {
+            policy: make_train_step(
+                make_loss_and_gradients(ProtCLIPModel(network.with_remat(policy)), objective, **how), optimizer, state
+            )
+            for policy in config_lib.remat_policies(config)
+        }
+        train_step = compiled_once(candidates)
         gradient_norms = make_gradient_norms(model, objective, **how)
         faults = Faults(folder, model, state, mesh, limit=config.max_skipped_steps)
         text_trained = any(path.startswith("text/") for path in state.trainable)

@@ -14,7 +14,7 @@ import itertools
 import json
 import os
 import pathlib
-import resource
+import re
 import statistics
 import subprocess
 import sys
@@ -160,7 +160,8 @@ def measured_peak() -> float:
     statistics_ = jax.local_devices()[0].memory_stats() or {}
     if "peak_bytes_in_use" in statistics_:
         return statistics_["peak_bytes_in_use"] / 1e9
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    # Not getrusage, whose maximum begins at that of the process which started this one.
+    return int(re.search(r"VmHWM:\s+(\d+) kB", pathlib.Path("/proc/self/status").read_text())[1]) * 1024 / 1e9
 
 
 def main() -> None:

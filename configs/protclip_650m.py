@@ -58,7 +58,8 @@ def get_config() -> ConfigDict:
             dtype="bfloat16",
             # By the devices: splash on a TPU, blockwise on a CPU.
             attention="auto",
-            remat="full",
+            # What the backward pass finds saved: the first of none, dots and full (which costs a forward pass) that fits.
+            remat="auto",
         )
     )
     config.optimizer = ConfigDict(

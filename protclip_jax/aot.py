@@ -5,13 +5,14 @@ maker's figures give; what is counted is read from the compiled program (`hlo_co
 """
 
 import dataclasses
+import functools
 import importlib.metadata
 import json
 import os
 import re
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
@@ -24,6 +25,7 @@ from data_pipelines.synthetic import synthetic_rows
 from data_pipelines.text_tokenizer import TextTokenizer
 from protclip_jax import flops, sharding
 from protclip_jax.attention import splash
+from protclip_jax.compilation import MORE_MEMORY, OUT_OF_MEMORY, first_that_fits, hbm_bytes
 from protclip_jax.gradients import make_loss_and_gradients
 from protclip_jax.hlo_cost import program_cost
 from protclip_jax.initialize import abstract_state
@@ -57,6 +59,7 @@ CHIPS = {
 
 
 READ_FROM_PROGRAM = (
+    "remat",
     "hbm",
     "flops_per_device",
     "flops_per_pair",
@@ -104,14 +107,15 @@ def expected_row(config: ml_collections.ConfigDict) -> ExpectedRow:
 class Plan(NamedTuple):
     """A training step for devices that are not there."""
 
-    lowered: jax.stages.Lowered
+    candidates: Mapping[str, Callable[[], jax.stages.Lowered]]
+    """The step with each remat policy that the config allows, lowered when called."""
     mesh: jax.sharding.Mesh
     network: ProtCLIPConfig
     text_trained: bool
 
 
 def plan_step(config: ml_collections.ConfigDict, topology: str) -> Plan:
-    """The training step of a config, lowered for the topology's devices.
+    """The training step of a config for the topology's devices.
 
     Raises:
       UserError: the topology is unknown, libtpu is not installed, or the config does not go with so many devices.
@@ -127,10 +131,15 @@ def plan_step(config: ml_collections.ConfigDict, topology: str) -> Plan:
     batch = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct((rows, *x.shape[1:]), x.dtype, sharding=by_rows), pack_rows([[]], **_row_shape(config))
     )
-    gradients = make_loss_and_gradients(ProtCLIPModel(network), objective, state.shardings, config.batch.microbatch_rows)
-    with jax.set_mesh(mesh):
-        lowered = make_train_step(gradients, optimizer, state).lower(state, batch)
-    return Plan(lowered, mesh, network, any(path.startswith("text/") for path in state.trainable))
+
+    def lowered(policy):
+        model = ProtCLIPModel(network.with_remat(policy))
+        gradients = make_loss_and_gradients(model, objective, state.shardings, config.batch.microbatch_rows)
+        with jax.set_mesh(mesh):
+            return make_train_step(gradients, optimizer, state).lower(state, batch)
+
+    candidates = {policy: functools.partial(lowered, policy) for policy in config_lib.remat_policies(config)}
+    return Plan(candidates, mesh, network, any(path.startswith("text/") for path in state.trainable))
 
 
 def _row_shape(config: ml_collections.ConfigDict) -> dict[str, int]:
@@ -198,20 +207,14 @@ def report(config: ml_collections.ConfigDict, topology: str, plan: Plan) -> dict
     }
     started = time.perf_counter()
     try:
-        compiled = plan.lowered.compile()
+        policy, compiled = first_that_fits(plan.candidates, chip.hbm_bytes)
     except jax.errors.JaxRuntimeError as error:
         used = re.search(r"(?:Used |temporaries \()([\d.]+)([KMGT])\b", str(error))
-        if "RESOURCE_EXHAUSTED" not in str(error) or used is None:
+        if OUT_OF_MEMORY not in str(error) or used is None:
             raise
         return found | {"fits": False, "hbm_bytes_per_device": int(float(used[1]) * 2 ** (10 * ("KMGT".index(used[2]) + 1)))}
 
-    memory = compiled.memory_analysis()
-    hbm = {
-        "arguments": memory.argument_size_in_bytes,
-        "results": memory.output_size_in_bytes - memory.alias_size_in_bytes,
-        "temporaries": memory.temp_size_in_bytes,
-        "program": memory.generated_code_size_in_bytes,
-    }
+    hbm = hbm_bytes(compiled)
     cost = program_cost(compiled.as_text(), devices=devices, kernels=kernel_flops(row.visited))
     sent = sum(cost.bytes_sent.values())
     seconds = max(cost.flops / chip.peak_flops, sent / chip.link_bytes)
@@ -222,6 +225,7 @@ def report(config: ml_collections.ConfigDict, topology: str, plan: Plan) -> dict
     return found | {
         "fits": sum(hbm.values()) <= chip.hbm_bytes,
         "hbm_bytes_per_device": sum(hbm.values()),
+        "remat": policy,
         "hbm": hbm,
         "flops_per_device": cost.flops,
         "flops_per_pair": cost.flops * devices / pairs,
@@ -250,8 +254,7 @@ def run(config: ml_collections.ConfigDict, topology: str) -> int:
     if not found["fits"]:
         lacking = (found["hbm_bytes_per_device"] - found["hbm_capacity_bytes"]) / 2**30
         print(
-            f"error: the step needs {lacking:.2f} GiB more than a {topology} device has; lower batch.rows or "
-            "batch.microbatch_rows, raise mesh.fsdp, or set model.remat='full'.",
+            f"error: the step needs {lacking:.2f} GiB more than a {topology} device has; {MORE_MEMORY}",
             file=sys.stderr,
         )
     print(json.dumps(found, indent=2))

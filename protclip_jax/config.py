@@ -7,10 +7,11 @@ import jax
 from data_pipelines.errors import UserError
 from protclip_jax import config_fields
 from protclip_jax.attention import NEEDS_PLATFORM, OF_PLATFORM
-from protclip_jax.config_fields import OBJECTIVES
+from protclip_jax.config_fields import AUTO_REMAT, OBJECTIVES
 from protclip_jax.forward import ObjectiveConfig
 from protclip_jax.models.bert import BertConfig
 from protclip_jax.models.esm2 import ESM2Config
+from protclip_jax.models.layers import REMAT_POLICIES
 from protclip_jax.models.protclip import ProtCLIPConfig
 from protclip_jax.objectives.late_interaction import LATE_INTERACTION
 
@@ -22,9 +23,10 @@ def model_config(config: Mapping, *, text_vocab_size: int, platform: str | None 
 
     A tower that a converted checkpoint lacks is None there. `platform` ('cpu', 'gpu', 'tpu') is that of the devices which
     will run it, by default JAX's own; an attention that these cannot compute gives way to theirs, which gives the same numbers.
+    Of several remat policies (see `remat_policies`) the network has the one that keeps least.
     """
     model = config["model"]
-    shared = {name: model[name] for name in ("dtype", "attention", "remat")}
+    shared = {name: model[name] for name in ("dtype", "attention")} | {"remat": remat_policies(config)[-1]}
     platform = platform or jax.default_backend()
     if shared["attention"] == "auto" or NEEDS_PLATFORM.get(shared["attention"], platform) != platform:
         shared["attention"] = OF_PLATFORM[platform]
@@ -34,6 +36,12 @@ def model_config(config: Mapping, *, text_vocab_size: int, platform: str | None 
         text=BertConfig(**model["text"], vocab_size=text_vocab_size, **shared) if model["text"] else None,
         **heads,
     )
+
+
+def remat_policies(config: Mapping) -> tuple[str, ...]:
+    """Those that `config.model.remat` allows, from the most memory and the least arithmetic on; several where it is 'auto'."""
+    chosen = config["model"]["remat"]
+    return tuple(REMAT_POLICIES) if chosen == AUTO_REMAT else (chosen,)
 
 
 def objective_config(config: Mapping, *, prefix_tokens: Sequence[int] = ()) -> ObjectiveConfig:

@@ -18,6 +18,9 @@ from protclip_jax.objectives.segment_alignment import NEGATIVES
 OBJECTIVES = ("gc", "bsr", "mlm", "pda", "features")
 """What `config.loss` gives weights to."""
 
+AUTO_REMAT = "auto"
+"""As `model.remat`: whatever keeps the most that the devices have memory for."""
+
 _MAX_STEPS = 2**31 - 1
 """Steps are counted in 32 bits."""
 
@@ -135,7 +138,7 @@ FIELDS: dict[str, Field] = {
     "model.prototype_temperature": number("above 0", lambda x: x > 0),
     "model.dtype": one_of(("float32", "bfloat16")),
     "model.attention": one_of(("auto", *IMPLEMENTATIONS)),
-    "model.remat": one_of(tuple(REMAT_POLICIES)),
+    "model.remat": one_of((AUTO_REMAT, *REMAT_POLICIES)),
     "optimizer.learning_rate": WEIGHT,
     "optimizer.schedule": one_of(("linear", "cosine", "constant")),
     "optimizer.warmup_fraction": SHARE,

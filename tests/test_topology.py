@@ -25,7 +25,7 @@ class Devices:
         patch.setattr(sharding, "make_mesh", lambda *sizes: mesh)
         patch.setattr(train, "make_hooks", lambda *of_config: [])
         compiled_once = train.compiled_once
-        patch.setattr(train, "compiled_once", lambda step: self._watched(compiled_once(step)))
+        patch.setattr(train, "compiled_once", lambda steps: self._watched(compiled_once(steps)))
         self.states, self.batches = [], []
 
     def _watched(self, train_step):

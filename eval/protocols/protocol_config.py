@@ -4,7 +4,8 @@ import reprlib
 from collections.abc import Mapping
 
 from data_pipelines.errors import UserError
-from protclip_jax.config_fields import FIELDS, FRACTION, ROWS, STEPS, WIDTH, Field, unset_or, whole
+from protclip_jax.config_fields import FIELDS, FRACTION, ROWS, STEPS, WIDTH, Field, one_of, unset_or, whole
+from protclip_jax.models.layers import REMAT_POLICIES
 
 _SEED = whole(0, 2**32 - 1)
 
@@ -26,7 +27,7 @@ FINE_TUNING = _SHARED | {
     # <cls>, a residue, <eos>.
     "max_protein_tokens": whole(3, 1 << 24),
     "dtype": FIELDS["model.dtype"],
-    "remat": FIELDS["model.remat"],
+    "remat": one_of(tuple(REMAT_POLICIES)),
     **dict.fromkeys(("batch.records", "batch.rows", "batch.slots", "batch.protein_tokens"), ROWS),
     **{path: field for path, field in FIELDS.items() if path.startswith("mesh.")},
 }

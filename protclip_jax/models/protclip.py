@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Mapping
+from typing import Self
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -39,6 +40,11 @@ class ProtCLIPConfig:
     def shared(self) -> ESM2Config | BertConfig:
         """A tower's config, for what both towers and the heads have in common: compute dtype and attention."""
         return self.protein or self.text
+
+    def with_remat(self, policy: str) -> Self:
+        """The same network, with another of `layers.REMAT_POLICIES` in both towers."""
+        towers = {name: dataclasses.replace(getattr(self, name), remat=policy) for name in ("protein", "text")}
+        return dataclasses.replace(self, **towers)
 
 
 class LogitScale(nn.Module):

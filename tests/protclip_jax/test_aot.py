@@ -28,6 +28,7 @@ SMALL = [
     "--config.model.projection_dim=128",
     "--config.model.num_prototypes=128",
     "--config.mesh.fsdp=2",
+    "--config.model.remat=full",
 ]
 
 
@@ -83,6 +84,16 @@ def test_what_does_not_fit_ends_with_1_and_says_by_how_much():
     assert "GiB more than a v5e:2x2 device has" in errors
     assert not report["fits"]
     assert report["hbm_bytes_per_device"] > report["hbm_capacity_bytes"]
+
+
+@pytest.mark.soak
+def test_auto_takes_the_first_remat_policy_that_fits():
+    changed = ("batch.rows", "model.remat", "protein.num_layers")
+    options = [option for option in SMALL if not any(name in option for name in changed)]
+    code, report, errors = aot("v5e:2x2", *options, "--config.batch.rows=1024", "--config.model.protein.num_layers=16")
+    assert code == 0, errors
+    assert report["remat"] == "dots"
+    assert report["fits"]
 
 
 @pytest.mark.parametrize("topology", ["v5e:3x5", "h100:8", "v5e"])
