@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import importlib.metadata
 import json
+import math
 import os
 import re
 import sys
@@ -109,6 +110,8 @@ class Plan(NamedTuple):
 
     candidates: Mapping[str, Callable[[], jax.stages.Lowered]]
     """The step with each remat policy that the config allows, lowered when called."""
+    argument_bytes: int
+    """Of its state and batch, on each device."""
     mesh: jax.sharding.Mesh
     network: ProtCLIPConfig
     text_trained: bool
@@ -139,7 +142,9 @@ def plan_step(config: ml_collections.ConfigDict, topology: str) -> Plan:
             return make_train_step(gradients, optimizer, state).lower(state, batch)
 
     candidates = {policy: functools.partial(lowered, policy) for policy in config_lib.remat_policies(config)}
-    return Plan(candidates, mesh, network, any(path.startswith("text/") for path in state.trainable))
+    arguments = jax.tree.leaves((state, batch))
+    held = sum(math.prod(x.sharding.shard_shape(x.shape)) * x.dtype.itemsize for x in arguments)
+    return Plan(candidates, held, mesh, network, any(path.startswith("text/") for path in state.trainable))
 
 
 def _row_shape(config: ml_collections.ConfigDict) -> dict[str, int]:
@@ -209,10 +214,11 @@ def report(config: ml_collections.ConfigDict, topology: str, plan: Plan) -> dict
     try:
         policy, compiled = first_that_fits(plan.candidates, chip.hbm_bytes)
     except jax.errors.JaxRuntimeError as error:
-        used = re.search(r"(?:Used |temporaries \()([\d.]+)([KMGT])\b", str(error))
+        used = re.search(r"(Used |temporaries \()([\d.]+)([KMGT])\b", str(error))
         if OUT_OF_MEMORY not in str(error) or used is None:
             raise
-        return found | {"fits": False, "hbm_bytes_per_device": int(float(used[1]) * 2 ** (10 * ("KMGT".index(used[2]) + 1)))}
+        needed = float(used[2]) * 2 ** (10 * ("KMGT".index(used[3]) + 1)) + plan.argument_bytes * (used[1] != "Used ")
+        return found | {"fits": False, "hbm_bytes_per_device": int(needed)}
 
     hbm = hbm_bytes(compiled)
     cost = program_cost(compiled.as_text(), devices=devices, kernels=kernel_flops(row.visited))

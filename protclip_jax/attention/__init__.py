@@ -12,11 +12,12 @@ from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float, Int
 
 from data_pipelines.errors import UserError
-from protclip_jax.attention import blockwise, dense, splash, triton
+from protclip_jax.attention import blockwise, cudnn, dense, splash, triton
 from protclip_jax.sharding import BATCH_AXES
 
 IMPLEMENTATIONS = {
     "blockwise": blockwise.attention,
+    "cudnn": cudnn.attention,
     "dense": dense.attention,
     "splash": splash.attention,
     "triton": triton.attention,
@@ -25,12 +26,12 @@ IMPLEMENTATIONS = {
 OF_PLATFORM = {"cpu": "blockwise", "gpu": "triton", "tpu": "splash"}
 """What `auto` means, by the platform of the devices."""
 
-NEEDS_PLATFORM = {"splash": "tpu", "triton": "gpu"}
+NEEDS_PLATFORM = {"cudnn": "gpu", "splash": "tpu", "triton": "gpu"}
 """Where an implementation that does not run everywhere runs."""
 
-FOR_CROSS_ATTENTION = {"splash": "dense", "triton": "dense"}
+FOR_CROSS_ATTENTION = {"cudnn": "dense", "splash": "dense", "triton": "dense"}
 """What stands in for the biotext's cross-attention: splash computes self-attention alone, and a head of 512 is too wide for
-triton."""
+the others."""
 
 
 def attention(

@@ -11,7 +11,7 @@ import pytest
 from jax.sharding import AbstractDevice, AbstractMesh, AxisType, NamedSharding, PartitionSpec
 
 from data_pipelines.errors import UserError
-from protclip_jax.attention import IMPLEMENTATIONS, attention, splash, triton
+from protclip_jax.attention import IMPLEMENTATIONS, attention, cudnn, splash, triton
 
 ROWS, LENGTH, HEADS, DIM = 3, 150, 2, 8
 """150 tokens are no multiple of the block, and more than two blocks."""
@@ -68,6 +68,7 @@ def interpreted_kernels():
         patch.setattr(splash, "LARGEST_BLOCK", 128)
         for name, kernel in (("splash", splash.attention), ("triton", triton.attention)):
             patch.setitem(IMPLEMENTATIONS, name, functools.partial(kernel, interpret=True))
+        patch.setitem(IMPLEMENTATIONS, "cudnn", functools.partial(cudnn.attention, implementation="xla"))
         yield
 
 
@@ -113,7 +114,7 @@ def test_equals_dense(implementation, layout):
     ("q_length", "kv_length", "heads", "dim"),
     [(1, 1, 1, 1), (5, 200, 1, 16), (130, 64, 3, 4)],
 )
-@pytest.mark.parametrize("implementation", ["blockwise", "triton"])
+@pytest.mark.parametrize("implementation", ["blockwise", "cudnn", "triton"])
 def test_equals_dense_for_any_lengths(implementation, q_length, kv_length, heads, dim):
     q_ids = np.stack([random_ids(seed, length=q_length) for seed in range(2)])
     kv_ids = np.stack([random_ids(seed, length=kv_length) for seed in range(2, 4)])
@@ -161,6 +162,27 @@ def test_kernels_for_gpus_are_lowered_for_them():
     with jax.sharding.use_abstract_mesh(AbstractMesh((), (), abstract_device=hopper)):
         lowered = jax.jit(jax.grad(loss)).trace(x, ids).lower(lowering_platforms=("cuda",))
     assert lowered.as_text().count("stablehlo.custom_call") == 3
+
+
+def test_cudnn_is_called_for_the_forward_and_the_backward_pass(monkeypatch):
+    """Lowered for a GPU that is not there, whose cuDNN is not asked for its version."""
+    from jax._src.cudnn import fused_attention_stablehlo
+
+    monkeypatch.setattr(fused_attention_stablehlo, "check_cudnn_version", lambda: 91_200)
+    monkeypatch.setattr(fused_attention_stablehlo, "check_compute_capability", lambda *_: True)
+    ids, x = jax.ShapeDtypeStruct((2, 256), np.int32), jax.ShapeDtypeStruct((2, 256, 4, 64), jnp.bfloat16)
+
+    def loss(x, ids):
+        return cudnn.attention(x, x, x, q_segment_ids=ids, kv_segment_ids=ids).astype(jnp.float32).sum()
+
+    text = jax.jit(jax.grad(loss)).trace(x, ids).lower(lowering_platforms=("cuda",)).as_text()
+    assert text.count("__cudnn$fmhaScaleBiasSoftmax(") + text.count("__cudnn$fmhaScaleBiasSoftmaxBackward(") == 2
+
+
+def test_cudnn_is_for_bfloat16():
+    arrays, _ = inputs(np.ones((1, 8), np.int32), np.ones((1, 8), np.int32))
+    with pytest.raises(UserError, match="computes in bfloat16 only"):
+        cudnn.attention(*arrays, q_segment_ids=np.ones((1, 8), np.int32), kv_segment_ids=np.ones((1, 8), np.int32))
 
 
 def test_blockwise_survives_extreme_scores():
@@ -277,5 +299,5 @@ def test_rows_that_do_not_divide_over_the_mesh():
 def test_unknown_implementation_names_the_known_ones():
     ids = np.ones((1, 8), np.int32)
     (q, k, v), _ = inputs(ids, ids)
-    with pytest.raises(ValueError, match="'fast' is unknown; choose one of blockwise, dense, splash, triton"):
+    with pytest.raises(ValueError, match="'fast' is unknown; choose one of blockwise, cudnn, dense, splash, triton"):
         attention(q, k, v, q_segment_ids=ids, kv_segment_ids=ids, implementation="fast")
