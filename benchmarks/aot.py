@@ -18,9 +18,9 @@ PLANS = {
     "v5e-16": ["--aot=v5e:4x4", "--config.batch.microbatch_rows=96"],
     "v5e-64": ["--aot=v5e:8x8"],
     "v5e-256": ["--aot=v5e:16x16", "--config.batch.rows=512", "--config.data.streams=128"],
-    "v5p-64": ["--aot=v5p:4x4x4"],
+    "v5p-64": ["--aot=v5p:4x4x4", "--config.model.remat=full"],
     "v5p-64 no remat": ["--aot=v5p:4x4x4", "--config.model.remat=none"],
-    "v6e-64": ["--aot=v6e:8x8"],
+    "v6e-64": ["--aot=v6e:8x8", "--config.model.remat=full"],
     # Six rows a chip, from 16 to 256.
     "v5e-16 6 rows": ["--aot=v5e:4x4", "--config.batch.rows=96"],
     "v5e-256 6 rows": ["--aot=v5e:16x16", "--config.batch.rows=1536"],

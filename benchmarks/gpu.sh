@@ -23,5 +23,6 @@ nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv || true
 step all_and_mlm --pairs 88 --remat full --variants packed "packed, MLM alone" "packed, shared masked pass"
 step whole_batch --pairs 2048 --microbatch_rows 16 --remat full --repeats 2 --variants packed
 step dots --pairs 44 --remat dots --variants packed
+step cudnn_attention --pairs 44 --remat full --attention cudnn --variants packed
 step dense_attention --pairs 44 --remat full --attention dense --variants packed
 "${PYTHON:-python3}" benchmarks/attention.py --repeats 3 --dtype bfloat16 --output "$OUT/attention.json" || echo "attention: failed"
