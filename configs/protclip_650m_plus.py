@@ -8,6 +8,6 @@ from configs import protclip_650m
 def get_config() -> ConfigDict:
     """Property texts are told from those of other records, without prototypes, and learn from UniProt's features."""
     config = protclip_650m.get_config()
-    config.loss.features = 0.3
+    config.loss.features = 1.0
     config.pda.update(negatives="across_records", prototypes=False)
     return config
