@@ -36,6 +36,9 @@ from protclip_jax.train_step import make_train_step
 TEXT_VOCAB_SIZE = 30_522
 """PubMedBERT's, where the config names no vocabulary."""
 
+UNITS = r"([\d.]+)([KMGT])\b"
+"""How the compiler writes a size."""
+
 SAMPLED_ROWS = 512
 """Rows of synthetic records that the expected contents of a row are taken from."""
 
@@ -214,11 +217,9 @@ def report(config: ml_collections.ConfigDict, topology: str, plan: Plan) -> dict
     try:
         policy, compiled = first_that_fits(plan.candidates, chip.hbm_bytes)
     except jax.errors.JaxRuntimeError as error:
-        used = re.search(r"(Used |temporaries \()([\d.]+)([KMGT])\b", str(error))
-        if OUT_OF_MEMORY not in str(error) or used is None:
+        if (needed := needed_bytes(str(error), plan.argument_bytes)) is None:
             raise
-        needed = float(used[2]) * 2 ** (10 * ("KMGT".index(used[3]) + 1)) + plan.argument_bytes * (used[1] != "Used ")
-        return found | {"fits": False, "hbm_bytes_per_device": int(needed)}
+        return found | {"fits": False, "hbm_bytes_per_device": needed}
 
     hbm = hbm_bytes(compiled)
     cost = program_cost(compiled.as_text(), devices=devices, kernels=kernel_flops(row.visited))
@@ -246,6 +247,19 @@ def report(config: ml_collections.ConfigDict, topology: str, plan: Plan) -> dict
         "run_chip_hours": config.total_steps * seconds * devices / 3600,
         "compile_seconds": time.perf_counter() - started,
     }
+
+
+def needed_bytes(message: str, argument_bytes: int) -> int | None:
+    """What a step takes of each device by the compiler's message that it does not fit; None of any other message.
+
+    One form of the message counts all, the other only temporaries, beside which stand the arguments.
+    """
+    of_all, of_temporaries = (re.search(pattern + UNITS, message) for pattern in ("Used ", r"HLO temporaries \("))
+    used = of_all or of_temporaries
+    if OUT_OF_MEMORY not in message or used is None:
+        return None
+    found = int(float(used[1]) * 2 ** (10 * ("KMGT".index(used[2]) + 1)))
+    return found if of_all else found + argument_bytes
 
 
 def _chip(topology: str) -> Chip:

@@ -39,21 +39,24 @@ def compiled_once(candidates: Mapping[str, Callable]) -> Callable:
         lowered = {name: functools.partial(jitted.lower, *arguments) for name, jitted in candidates.items()}
         name, found = first_that_fits(lowered, device_memory())
         if len(candidates) > 1 and jax.process_index() == 0:
-            print(f"note: of {', '.join(candidates)} the step takes {name}, the first that fits.", file=sys.stderr)
+            print(f"note: of {', '.join(candidates)} the step takes {name}.", file=sys.stderr)
         return found
+
+    def run(arguments):
+        try:
+            return compiled(*arguments)
+        except (TypeError, ValueError) as error:
+            raise RunError(f"the training step would have to be compiled again: its inputs have changed ({error}).") from error
 
     def call(*arguments):
         nonlocal compiled
         try:
-            if compiled is None:
-                compiled = compile_for(arguments)
-            return compiled(*arguments)
+            compiled = compiled or compile_for(arguments)
+            return run(arguments)
         except jax.errors.JaxRuntimeError as error:
             if OUT_OF_MEMORY not in str(error):
                 raise
             raise RunError(f"the training step needs more memory than a device has; {MORE_MEMORY}") from error
-        except (TypeError, ValueError) as error:
-            raise RunError(f"the training step would have to be compiled again: its inputs have changed ({error}).") from error
 
     return call
 

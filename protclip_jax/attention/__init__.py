@@ -29,6 +29,9 @@ OF_PLATFORM = {"cpu": "blockwise", "gpu": "triton", "tpu": "splash"}
 NEEDS_PLATFORM = {"cudnn": "gpu", "splash": "tpu", "triton": "gpu"}
 """Where an implementation that does not run everywhere runs."""
 
+NEEDS_DTYPE = {"cudnn": "bfloat16"}
+"""What an implementation that does not compute every dtype computes in."""
+
 FOR_CROSS_ATTENTION = {"cudnn": "dense", "splash": "dense", "triton": "dense"}
 """What stands in for the biotext's cross-attention: splash computes self-attention alone, and a head of 512 is too wide for
 the others."""

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Int
 
 from data_pipelines.errors import UserError
 from protclip_jax.attention import attention
+from protclip_jax.models.layer_norm import LayerNorm
 
 
 def save_all_but_gathered(primitive, *_, call_jaxpr=None, **params) -> bool:
@@ -97,13 +98,9 @@ def _gelu_and_slope(x):
     return (x32 * cdf).astype(x.dtype), (cdf + x32 * density).astype(x.dtype)
 
 
-def layer_norm(config: EncoderConfig, name: str) -> nn.LayerNorm:
-    """Layer norm over the last axis: statistics in float32, two passes (E[x²] − E[x]² cancels for large means).
-
-    The backward pass keeps its input alone and computes the three float32 arrays of the formula again.
-    """
-    norm = nn.remat(nn.LayerNorm, prevent_cse=False)
-    return norm(epsilon=config.layer_norm_eps, dtype=config.dtype, use_fast_variance=False, name=name)
+def layer_norm(config: EncoderConfig, name: str) -> LayerNorm:
+    """Layer norm with the config's epsilon and `dtype`."""
+    return LayerNorm(config.layer_norm_eps, config.dtype, name=name)
 
 
 def embedding(config: EncoderConfig, rows: int, name: str) -> nn.Embed:

@@ -4,6 +4,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from protclip_jax.models.layer_norm import LayerNorm
 from protclip_jax.models.layers import gelu
 
 
@@ -17,5 +18,5 @@ class TokenHead(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "... D"]) -> Float[Array, "... V"]:
         hidden = gelu(nn.Dense(self.hidden_size, dtype=self.dtype, name="input")(x))
-        hidden = nn.LayerNorm(epsilon=1e-5, dtype=self.dtype, use_fast_variance=False, name="norm")(hidden)
+        hidden = LayerNorm(1e-5, self.dtype, name="norm")(hidden)
         return nn.Dense(self.vocab_size, dtype=jnp.float32, name="output")(hidden)

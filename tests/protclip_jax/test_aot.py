@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from data_pipelines.errors import UserError
-from protclip_jax.aot import topology_devices
+from protclip_jax.aot import needed_bytes, topology_devices
 
 pytest.importorskip("libtpu", reason="libtpu, of the [tpu] extra, is not installed")
 
@@ -84,6 +84,19 @@ def test_what_does_not_fit_ends_with_1_and_says_by_how_much():
     assert "GiB more than a v5e:2x2 device has" in errors
     assert not report["fits"]
     assert report["hbm_bytes_per_device"] > report["hbm_capacity_bytes"]
+
+
+@pytest.mark.parametrize(
+    ("message", "needed"),
+    [
+        ("RESOURCE_EXHAUSTED: Ran out of memory in memory space hbm. Used 3.5G of 1.25G hbm. Exceeded by 2G.", 3.5 * 2**30),
+        ("RESOURCE_EXHAUSTED: the total memory required for HLO temporaries (2.50M) exceeds available HBM", 2.5 * 2**20 + 7),
+        ("RESOURCE_EXHAUSTED: something else", None),
+        ("INTERNAL: Used 3.5G of 1.25G hbm", None),
+    ],
+)
+def test_a_shortfall_counts_the_arguments_once(message, needed):
+    assert needed_bytes(message, argument_bytes=7) == needed
 
 
 @pytest.mark.soak

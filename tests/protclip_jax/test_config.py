@@ -24,11 +24,20 @@ def with_attention(name):
         # A checkpoint trained on a TPU is read on a CPU.
         ("splash", "cpu", "blockwise"),
         ("triton", "tpu", "splash"),
+        ("cudnn", "gpu", "cudnn"),
     ],
 )
 def test_attention_is_one_that_the_devices_compute(asked, platform, given):
     network = config_lib.model_config(with_attention(asked), text_vocab_size=10, platform=platform)
     assert network.protein.attention == network.text.attention == given
+
+
+def test_attention_gives_way_where_the_dtype_is_another():
+    """A checkpoint trained in bfloat16 is loaded in float32."""
+    config = with_attention("cudnn")
+    config.model.dtype = "float32"
+    assert config_lib.model_config(config, text_vocab_size=10, platform="gpu").protein.attention == "triton"
+    assert config_lib.lacking("cudnn", "gpu", "float32") == "model.dtype='bfloat16', not 'float32'"
 
 
 def test_training_with_an_attention_of_other_devices_is_refused():
