@@ -1,9 +1,8 @@
 """Checkpoints of a workdir: `checkpoints/<step>/{params,optimizer,data}`, written by Orbax and sealed.
 
-Orbax keeps no checksum of an array: a bit that flips on the disk is read as another number. So a step is saved as
-`<step>.partial`, sealed with the hashes of its files (`seal.py`), and only then named `<step>`: what has such a name was once
-complete, and whoever reads it finds by the seal whether it still is. Damaged steps are set aside as `<step>.damaged` and
-never deleted here.
+Orbax keeps no checksum of an array: a bit that flips on the disk is read as another number. So a step is sealed with the
+hashes of its files before it counts as one (`step_folders.py`): it was once complete, and whoever reads it finds by the seal
+whether it still is. Damaged steps are set aside as `<step>.damaged` and never deleted here.
 """
 
 import functools
@@ -12,9 +11,8 @@ import json
 import logging
 import math
 import pathlib
-import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple, Self
 
@@ -25,15 +23,13 @@ from jax.experimental import multihost_utils
 from orbax.checkpoint import v1 as ocp
 
 from data_pipelines.errors import UserError
-from data_pipelines.json_object import read_json
-from protclip_jax import seal
 from protclip_jax.config_fields import is_number
+from protclip_jax.step_folders import METRICS, BucketSteps, LocalSteps
 from protclip_jax.stored_arrays import stored_arrays
 
 KEEP_LATEST = 2
 """The newest steps that stay: the last may be damaged when a machine dies."""
 
-METRICS = "metrics.json"
 _NO_STEP = -1
 
 
@@ -67,14 +63,25 @@ class Checkpoints:
     All hosts call every method alike. A context manager, which at its end waits for the running save.
     """
 
-    def __init__(self, workdir: pathlib.Path, *, keep_best: int, best: Best = RETRIEVAL):
-        self._folder = (workdir / "checkpoints").absolute()
+    def __init__(
+        self,
+        workdir: pathlib.Path,
+        *,
+        keep_best: int,
+        best: Best = RETRIEVAL,
+        steps: BucketSteps | None = None,
+        before_publishing: Callable[[], None] = lambda: None,
+    ):
+        """`steps` is where they lie if not in the workdir's `checkpoints/`.
+
+        `before_publishing` is called on every host, in a thread, when a step is written and before it counts as one.
+        """
+        self._steps, self._before_publishing = steps or LocalSteps(workdir / "checkpoints"), before_publishing
         self._keep_best, self._best = keep_best, best
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._saving: Future | None = None
         if jax.process_index() == 0:
-            for leftover in self._folder.glob("*.partial*"):
-                shutil.rmtree(leftover, ignore_errors=True)
+            self._steps.remove_unfinished()
 
     def newest_intact(self) -> int | None:
         """The newest step whose files are all as they were saved, None in a new workdir.
@@ -90,8 +97,8 @@ class Checkpoints:
 
     def _find_intact(self) -> int | None:
         damaged = {}
-        for step in reversed(_steps(self._folder)):
-            reason = seal.find_damage(self._folder / str(step))
+        for step in reversed(self._steps.numbers()):
+            reason = self._steps.find_damage(step)
             if reason is None:
                 break
             damaged[step] = reason
@@ -100,11 +107,11 @@ class Checkpoints:
                 return None
             told = "; ".join(f"{step}: {reason}" for step, reason in damaged.items())
             raise UserError(
-                f"every checkpoint in {self._folder} is damaged ({told}); put a copy of one in place, "
+                f"every checkpoint in {self._steps} is damaged ({told}); put a copy of one in place, "
                 "or remove the folder to begin again."
             )
         for bad, reason in damaged.items():
-            aside = _set_aside(self._folder / str(bad))
+            aside = self._steps.set_aside(bad)
             print(f"warning: checkpoint {bad} is damaged ({reason}) and now {aside}; going on from {step}.", file=sys.stderr)
         return step
 
@@ -116,22 +123,21 @@ class Checkpoints:
         not evaluated. Raises what the earlier save could not do.
         """
         self._wait()
-        partial = self._folder / f"{step}.partial"
+        unfinished = self._steps.unfinished(step)
         items = {"params": params, "optimizer": optimizer, "data": data}
-        writing = ocp.save_checkpointables_async(partial, items, overwrite=True)
+        writing = ocp.save_checkpointables_async(unfinished, items, overwrite=True)
         self._saving = self._thread.submit(self._finish, writing, step, dict(metrics))
 
     def _finish(self, writing: ocp.AsyncResponse, step: int, metrics: Mapping[str, float]) -> None:
         writing.result()
+        self._before_publishing()
         if jax.process_index() == 0:
-            _publish(self._folder / f"{step}.partial", metrics, self._best)
+            self._steps.publish(step, _metrics_text(metrics, self._best))
             self._remove_old()
 
     def _remove_old(self) -> None:
-        for step in set(_steps(self._folder)[:-KEEP_LATEST]) - _worth_keeping(self._folder, self._best, self._keep_best):
-            # A removal that is cut off leaves no step that lacks files.
-            partial = (self._folder / str(step)).rename(self._folder / f"{step}.partial")
-            shutil.rmtree(partial, ignore_errors=True)
+        for step in set(self._steps.numbers()[:-KEEP_LATEST]) - _worth_keeping(self._steps, self._best, self._keep_best):
+            self._steps.remove(step)
 
     def raise_failure(self) -> None:
         """Raises what the running save could not do, if it has failed already; does not wait for it."""
@@ -145,7 +151,7 @@ class Checkpoints:
 
     def restore(self, step: int, *, params: Any, optimizer: Any, data: Any) -> tuple[Any, Any, Any]:
         """Restores (params, optimizer, data) into the shapes and shardings of the given abstract trees."""
-        restored = ocp.load_checkpointables(self._folder / str(step), {"params": params, "optimizer": optimizer, "data": data})
+        restored = ocp.load_checkpointables(self._steps.path(step), {"params": params, "optimizer": optimizer, "data": data})
         return restored["params"], restored["optimizer"], restored["data"]
 
     def close(self) -> None:
@@ -160,25 +166,9 @@ class Checkpoints:
         self.close()
 
 
-def _publish(partial: pathlib.Path, metrics: Mapping[str, float], best: Best) -> None:
-    """Seals a complete folder `<step>.partial` and gives it its name."""
+def _metrics_text(metrics: Mapping[str, float], best: Best) -> str:
     finite = {name: float(value) for name, value in metrics.items() if math.isfinite(value)}
-    (partial / METRICS).write_text(json.dumps({"metrics": finite, "best": best._asdict()}) + "\n")
-    seal.write(partial)
-    partial.rename(partial.with_suffix(""))
-
-
-def _set_aside(path: pathlib.Path) -> pathlib.Path:
-    aside, count = path.with_suffix(".damaged"), 1
-    while aside.exists():
-        count += 1
-        aside = path.with_suffix(f".damaged-{count}")
-    return path.rename(aside)
-
-
-def _steps(folder: pathlib.Path) -> list[int]:
-    """The steps that were once complete, ascending."""
-    return sorted(int(path.name) for path in folder.glob("*") if path.name.isdecimal())
+    return json.dumps({"metrics": finite, "best": best._asdict()}) + "\n"
 
 
 class _Judged(NamedTuple):
@@ -193,9 +183,9 @@ class _Judged(NamedTuple):
         return None if not is_number(value) else value if best.mode == "max" else -value
 
 
-def _judged(folder: pathlib.Path, step: int) -> _Judged:
-    _check(folder / str(step), under=METRICS)
-    stored = read_json(folder / str(step) / METRICS)
+def _judged(steps: LocalSteps | BucketSteps, step: int) -> _Judged:
+    _check(steps, step, under=METRICS)
+    stored = steps.read_metrics(step)
     metrics, best = stored.get("metrics"), stored.get("best")
     if not isinstance(metrics, dict) or not isinstance(best, dict):
         return _Judged({RETRIEVAL.metric: stored.get("mrr")}, RETRIEVAL)
@@ -208,15 +198,15 @@ def _ranked(judged: Mapping[int, _Judged], best: Best) -> list[int]:
     return sorted(scores, key=lambda step: (scores[step], step), reverse=True)
 
 
-def _worth_keeping(folder: pathlib.Path, best: Best, count: int) -> set[int]:
+def _worth_keeping(steps: LocalSteps | BucketSteps, best: Best, count: int) -> set[int]:
     """The `count` best steps, and those that nobody can judge, as their metrics are damaged.
 
     Where no step was measured by `best`, the last of the rules that steps were saved under and some were measured by decides.
     """
     judged, unknown = {}, set()
-    for step in _steps(folder):
+    for step in steps.numbers():
         try:
-            judged[step] = _judged(folder, step)
+            judged[step] = _judged(steps, step)
         except UserError:
             unknown.add(step)
     rules = [best, *(judged[step].best for step in sorted(judged, reverse=True))]
@@ -224,12 +214,12 @@ def _worth_keeping(folder: pathlib.Path, best: Best, count: int) -> set[int]:
     return unknown | set(ranked[:count])
 
 
-def _check(path: pathlib.Path, *, under: str) -> None:
+def _check(steps: LocalSteps | BucketSteps, step: int, *, under: str) -> None:
     """Raises UserError, with the steps that could be used instead, where a part of a checkpoint is damaged."""
-    if reason := seal.find_damage(path, under=under):
-        others = ", ".join(str(step) for step in _steps(path.parent) if str(step) != path.name)
+    if reason := steps.find_damage(step, under=under):
+        others = ", ".join(str(other) for other in steps.numbers() if other != step)
         fix = f", or name another step (it has {others})" if others else ""
-        raise UserError(f"the checkpoint {path} is damaged ({reason}); put a copy of it in place{fix}.")
+        raise UserError(f"the checkpoint {steps.path(step)} is damaged ({reason}); put a copy of it in place{fix}.")
 
 
 def resolve_step(workdir: pathlib.Path, step: str | int | None = None) -> int:
@@ -245,11 +235,12 @@ def resolve_step(workdir: pathlib.Path, step: str | int | None = None) -> int:
     folder = (workdir / "checkpoints").absolute()
     if not folder.is_dir():
         raise UserError(f"{workdir} holds no checkpoints/ folder; give a workdir or a converted checkpoint.")
-    steps = _steps(folder)
+    lying = LocalSteps(folder)
+    steps = lying.numbers()
     if not steps:
         raise UserError(f"{folder} holds no complete checkpoint yet.")
     if step in (None, "best"):
-        judged = {number: _judged(folder, number) for number in steps}
+        judged = {number: _judged(lying, number) for number in steps}
         return next(iter(_ranked(judged, judged[steps[-1]].best)), steps[-1])
     if step == "latest":
         return steps[-1]
@@ -260,9 +251,9 @@ def resolve_step(workdir: pathlib.Path, step: str | int | None = None) -> int:
 
 def save_params(workdir: pathlib.Path, params: Any, *, step: int = 0) -> None:
     """Writes a checkpoint that holds parameters only: for evaluation, conversion, or `init` of another run."""
-    partial = (workdir / "checkpoints" / f"{step}.partial").absolute()
-    ocp.save_checkpointables(partial, {"params": params}, overwrite=True)
-    _publish(partial, {}, RETRIEVAL)
+    steps = LocalSteps(workdir / "checkpoints")
+    ocp.save_checkpointables(steps.unfinished(step), {"params": params}, overwrite=True)
+    steps.publish(step, _metrics_text({}, RETRIEVAL))
 
 
 def stored_groups(workdir: pathlib.Path, step: int) -> frozenset[str]:
@@ -330,7 +321,7 @@ def _stored(workdir: pathlib.Path, step: int) -> Any:
 def _checked(path: pathlib.Path, made: int) -> Any:
     """Remembered, as the hashes of large parameters take seconds; `made` tells apart checkpoints that had the same path."""
     del made
-    _check(path, under="params/")
+    _check(LocalSteps(path.parent), int(path.name), under="params/")
     arrays = stored_arrays(path / "params")
     shapes = {name: jax.ShapeDtypeStruct(array.shape, array.dtype) for name, array in arrays.items()}
     return unflatten_dict(shapes, sep="/")

@@ -6,6 +6,7 @@ The list is written as `sha256sum` writes it, so that `sha256sum --check SHA256S
 import hashlib
 import os
 import pathlib
+from collections.abc import Callable, Collection, Mapping
 
 from data_pipelines.json_object import MAX_FILE_BYTES
 
@@ -14,9 +15,9 @@ SEAL = "SHA256SUMS"
 
 def write(folder: pathlib.Path) -> None:
     """Seals a folder that is complete; on return it is on the disk, whatever happens to the machine."""
-    lines = [f"{_digest(folder / name, sync=True)}  {name}\n" for name in _names(folder)]
+    content = text({name: _digest(folder / name, sync=True) for name in _names(folder)})
     with open(folder / SEAL, "w", encoding="utf-8") as file:
-        file.writelines(lines)
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
 
@@ -29,22 +30,40 @@ def find_damage(folder: pathlib.Path, *, under: str = "") -> str | None:
     try:
         if (size := (folder / SEAL).stat().st_size) > MAX_FILE_BYTES:
             return f"{SEAL} has {size} bytes"
-        *lines, _ = (folder / SEAL).read_text(encoding="utf-8").split("\n")
-        sealed = {name: digest for digest, name in (line.split("  ", 1) for line in lines) if name.startswith(under)}
+        sealed = parse((folder / SEAL).read_text(encoding="utf-8"), under=under)
     except OSError as error:
         return f"{SEAL} cannot be read: {error.strerror}"
     except ValueError:
         return f"{SEAL} is damaged"
-    present = {name for name in _names(folder) if name.startswith(under)}
+    present = [name for name in _names(folder) if name.startswith(under)]
+    return missing_or_unknown(sealed, present, under=under) or difference(sealed, lambda name: _digest(folder / name))
+
+
+def text(digests: Mapping[str, str]) -> str:
+    """The content of a seal on files of these names and hashes."""
+    return "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
+
+
+def parse(content: str, *, under: str = "") -> dict[str, str]:
+    """The hashes in a seal by the names that begin with `under`. Raises `ValueError` for something else than a seal."""
+    *lines, _ = content.split("\n")
+    return {name: digest for digest, name in (line.split("  ", 1) for line in lines) if name.startswith(under)}
+
+
+def missing_or_unknown(sealed: Mapping[str, str], present: Collection[str], *, under: str) -> str | None:
+    """How the names of the files that are there differ from those in the seal, in a few words."""
     if missing := sealed.keys() - present:
         return f"{min(missing)} is missing"
-    if unknown := present - sealed.keys():
+    if unknown := set(present) - sealed.keys():
         return f"{min(unknown)} is not in {SEAL}"
-    if not sealed:
-        return f"{SEAL} lists no {under or 'file'}"
-    for name, digest in sorted(sealed.items()):
+    return None if sealed else f"{SEAL} lists no {under or 'file'}"
+
+
+def difference(sealed: Mapping[str, str], digest: Callable[[str], str]) -> str | None:
+    """The first file whose `digest` is not the sealed one, in a few words."""
+    for name, as_sealed in sorted(sealed.items()):
         try:
-            if _digest(folder / name) != digest:
+            if digest(name) != as_sealed:
                 return f"{name} is not as it was saved"
         except OSError as error:
             return f"{name} cannot be read: {error.strerror}"
