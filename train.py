@@ -15,7 +15,6 @@ from absl import flags, logging
 from ml_collections import config_flags
 
 import protclip_jax.config as config_lib
-from data_pipelines.disk_errors import told_disk_errors
 from data_pipelines.errors import UserError, command
 from data_pipelines.masking import MASKS
 from data_pipelines.pipeline import StreamSource, TrainPipeline
@@ -25,6 +24,8 @@ from data_pipelines.sampling import make_sampler
 from data_pipelines.text_tokenizer import TextTokenizer
 from eval.registry import check_best, make_hooks, run_hooks
 from protclip_jax import aot, flops, hosts, mixture, sharding, workdir
+from protclip_jax.bucket import is_bucket
+from protclip_jax.bucket_workdir import BucketWorkdir
 from protclip_jax.checkpoints import Best, Checkpoints
 from protclip_jax.compilation import compiled_once, keep_compiled_programs
 from protclip_jax.faults import Faults, Pending
@@ -38,7 +39,7 @@ from protclip_jax.stop_request import EXIT_STOPPED, StopRequest
 from protclip_jax.train_step import make_gradient_norms, make_train_step
 from protclip_jax.watchdog import Watchdog
 
-KEPT = "it goes on from the last checkpoint"
+Workdir = workdir.LocalWorkdir | BucketWorkdir
 OVERRIDE = re.compile(r"--config(\.[a-z][a-z0-9_]*)+=.*", re.DOTALL)
 
 
@@ -55,7 +56,7 @@ def parse_flags(argv: list[str]) -> flags.FlagValues:
     config_flags.DEFINE_config_file(
         "config", None, "Config file, such as configs/quickstart.py.", flag_values=values, sys_argv=argv
     )
-    flags.DEFINE_string("workdir", None, "Folder for checkpoints and metrics; an existing run continues.", flag_values=values)
+    flags.DEFINE_string("workdir", None, "Folder or gs:// path for checkpoints and metrics; an existing run continues.", flag_values=values)
     flags.DEFINE_string(
         "aot", None, "Compile the step for a TPU topology such as v5e:8x8, print what it takes, and end.", flag_values=values
     )
@@ -89,10 +90,6 @@ def parse_flags(argv: list[str]) -> flags.FlagValues:
             raise UserError(
                 f"--{name} is missing; for example: python train.py --config configs/quickstart.py --workdir runs/first"
             )
-    if "://" in (values.workdir or ""):
-        raise UserError(
-            f"--workdir={values.workdir}: an object store cannot append to files; name a folder that all hosts see."
-        )
     file = config_flags.get_config_filename(values["config"])
     if not pathlib.Path(file).is_file():
         raise UserError(f"--config={file}: there is no such file; the project's own are in configs/.")
@@ -131,13 +128,18 @@ def main(argv: list[str]) -> int:
         return aot.run(values.config, values.aot)
     config_lib.check_sources(values.config)
     keep_compiled_programs()
-    with StopRequest() as stop, hosts.joined():
-        return pretrain(values.config, pathlib.Path(values.workdir), stop, profiled_steps=values.profile_steps)
+    with StopRequest() as stop, hosts.joined(), open_workdir(values.workdir) as place:
+        return pretrain(values.config, place, stop, profiled_steps=values.profile_steps)
 
 
-def pretrain(config: ml_collections.ConfigDict, folder: pathlib.Path, stop: StopRequest, *, profiled_steps: int = 0) -> int:
+def open_workdir(name: str) -> Workdir:
+    """The workdir that a path names, not yet begun."""
+    return BucketWorkdir(name) if is_bucket(name) else workdir.LocalWorkdir(name)
+
+
+def pretrain(config: ml_collections.ConfigDict, place: Workdir, stop: StopRequest, *, profiled_steps: int = 0) -> int:
     """One run, from its last checkpoint on if it has one; returns the exit code."""
-    primary = jax.process_index() == 0
+    primary, folder = jax.process_index() == 0, place.folder
 
     dataset = open_dataset(config.data.dir)
     tokenizer = TextTokenizer.load(config.tokenizer.text)
@@ -155,10 +157,17 @@ def pretrain(config: ml_collections.ConfigDict, folder: pathlib.Path, stop: Stop
     state, optimizer = initial_state(model, config, mesh)
 
     # --- Workdir, begun only now that the config is known to work; an existing one continues ---
-    lock = workdir.lock(folder) if primary else None
-    with told_disk_errors(f"--workdir={folder}", kept=KEPT):
-        workdir.adopt(folder, config.to_dict(), tokenizer, dataset.fingerprint, write=lock is not None)
-        checkpoints = Checkpoints(folder, keep_best=config.keep_best, best=Best(config.best.metric, config.best.mode))
+    place.begin()
+    with place.told_errors():
+        workdir.adopt(folder, config.to_dict(), tokenizer, dataset.fingerprint, write=primary)
+        place.share()
+        checkpoints = Checkpoints(
+            folder,
+            keep_best=config.keep_best,
+            best=Best(config.best.metric, config.best.mode),
+            steps=place.steps,
+            before_publishing=place.share,
+        )
         restored_step, stream_states = checkpoints.newest_intact(), None
     watchdog = Watchdog(config.stall_seconds)
     interval = IntervalMetrics(heartbeat=lambda phase: watchdog.beat(f"{phase} at step {step}"))
@@ -170,7 +179,7 @@ def pretrain(config: ml_collections.ConfigDict, folder: pathlib.Path, stop: Stop
         interval.continue_from(restored["interval"], objective.weights)
     step = restored_step or 0
 
-    with jax.set_mesh(mesh), told_disk_errors(f"--workdir={folder}", kept=KEPT):
+    with jax.set_mesh(mesh), place.told_errors():
         how = {"shardings": state.shardings, "microbatch_rows": config.batch.microbatch_rows}
         candidates = {
             policy: make_train_step(
@@ -180,7 +189,7 @@ def pretrain(config: ml_collections.ConfigDict, folder: pathlib.Path, stop: Stop
         }
         train_step = compiled_once(candidates)
         gradient_norms = make_gradient_norms(model, objective, **how)
-        faults = Faults(folder, model, state, mesh, limit=config.max_skipped_steps)
+        faults = Faults(folder, model, state, mesh, limit=config.max_skipped_steps, keep=place.keep)
         text_trained = any(path.startswith("text/") for path in state.trainable)
 
         writer = MetricsWriter(folder, step=-1 if restored_step is None else step) if primary else None

@@ -47,7 +47,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line; argparse itself ends with code 2 on what it does not understand."""
     parser = argparse.ArgumentParser(prog="python -m protclip_jax.embed", description="Embeds a file of proteins or texts.")
     add = parser.add_argument
-    add("--checkpoint", type=Path, required=True, metavar="DIR", help="a workdir or converted checkpoint")
+    add("--checkpoint", required=True, metavar="DIR", help="a workdir or converted checkpoint, also gs://")
     add("--step", help="a step's number, best or latest (default: best if recorded, else latest)")
     add("--input", required=True, metavar="FILE", help="FASTA, CSV, TSV or lines of text, plain or gzip; - reads stdin")
     add("--output", type=Path, required=True, metavar="FILE", help=f"a new file named *{', *'.join(WRITERS)}")
@@ -193,6 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     split_cpu(options.cpu_devices)
     batch_tokens = options.batch_tokens or default_batch_tokens()
     source = choose_source(options)
+    options.checkpoint = local_checkpoint(options.checkpoint, options.step)
     step = checkpoints.resolve_step(options.checkpoint, options.step)
     groups = checkpoints.stored_groups(options.checkpoint, step)
     kinds = choose_kinds(options.include, modality=source.modality, groups=groups)

@@ -36,9 +36,22 @@ class Pending(NamedTuple):
 
 
 class Faults:
-    """Follows the steps of a run; `limit` is how many of them may be skipped in all, restarts included."""
+    """Follows the steps of a run; `limit` is how many of them may be skipped in all, restarts included.
 
-    def __init__(self, workdir: pathlib.Path, model: ProtCLIPModel, state: TrainState, mesh: Mesh, *, limit: int):
+    `keep` is called with every file that is written, and says where it is to be found.
+    """
+
+    def __init__(
+        self,
+        workdir: pathlib.Path,
+        model: ProtCLIPModel,
+        state: TrainState,
+        mesh: Mesh,
+        *,
+        limit: int,
+        keep: Callable[[pathlib.Path], str] = str,
+    ):
+        self._keep = keep
         self._folder = workdir / "faults"
         self._limit = limit
         self._skipped = skipped_steps(state)
@@ -60,7 +73,7 @@ class Faults:
         if pending is None or bool(pending.metrics["finite"]):
             return
         self._skipped += 1
-        path = self._write(pending, state, records)
+        path = self._keep(self._write(pending, state, records))
         sentence = f"step {pending.step} was skipped: its loss or gradient is not finite; its records are in {path}"
         if self._skipped > self._limit:
             raise RunError(

@@ -26,6 +26,7 @@ from data_pipelines.protein_input import clean_protein
 from data_pipelines.record import PROPERTIES
 from data_pipelines.text_tokenizer import TextTokenizer
 from protclip_jax import checkpoints, sharding, workdir
+from protclip_jax.checkpoint_copy import local_checkpoint
 from protclip_jax.config import model_config
 from protclip_jax.initialize import abstract_groups
 from protclip_jax.models.pooling import sum_slots
@@ -70,9 +71,10 @@ class ProtCLIP:
     def load(cls, directory: str | pathlib.Path, *, step: str | int | None = None, dtype: str = "float32") -> Self:
         """Reads a workdir or converted checkpoint onto all local devices; `step` is a number, `best` or `latest`.
 
-        By default the best step if one is recorded, else the latest. Raises `UserError` when there is nothing to read.
+        By default the best step if one is recorded, else the latest. A `gs://` path is copied first, as far as it is read.
+        Raises `UserError` when there is nothing to read.
         """
-        directory = pathlib.Path(directory)
+        directory = local_checkpoint(directory, step)
         config = workdir.read_model_config(directory)
         step = checkpoints.resolve_step(directory, step)
         groups = checkpoints.stored_groups(directory, step)

@@ -18,6 +18,7 @@ from jax.sharding import Mesh
 from data_pipelines.errors import UserError
 from data_pipelines.text_tokenizer import TextTokenizer
 from protclip_jax import checkpoints, sharding, workdir
+from protclip_jax.checkpoint_copy import local_checkpoint
 from protclip_jax.models.bert import BertConfig
 from protclip_jax.models.esm2 import ESM2Config
 from protclip_jax.models.protclip import ProtCLIPModel
@@ -87,7 +88,7 @@ def replace_from_checkpoints(params: Mapping[str, jax.Array], config: Mapping) -
     replaced = dict(params)
     for name in ("all", *TOWERS):
         if init[name]:
-            folder = pathlib.Path(init[name])
+            folder = local_checkpoint(init[name])
             for tower in TOWERS if name == "all" else (name,):
                 check_same_tower(folder, tower, config)
             wanted = {path: leaf for path, leaf in params.items() if name == "all" or path.startswith(f"{name}/")}

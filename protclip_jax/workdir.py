@@ -9,8 +9,12 @@ import pathlib
 import reprlib
 import sys
 from collections.abc import Mapping
+from typing import Self
+
+import jax
 
 from data_pipelines import protein_tokenizer
+from data_pipelines.disk_errors import told_disk_errors
 from data_pipelines.errors import UserError
 from data_pipelines.json_object import read_json
 from data_pipelines.text_tokenizer import TextTokenizer
@@ -30,6 +34,46 @@ CHANGEABLE = (
 `data.dir` and `tokenizer.text` are other paths to the same contents. With another `total_steps` the learning rate follows the
 schedule of that number from the step on at which the run goes on.
 """
+
+
+KEPT = "it goes on from the last checkpoint"
+"""What another run of the same command does after one that failed."""
+
+
+class LocalWorkdir:
+    """Where a run keeps its files, in a file system that all hosts see. `bucket_workdir.BucketWorkdir` is its like.
+
+    Attributes:
+      name: the path as the user gave it.
+      folder: what is written into.
+      steps: where checkpoints lie if not in `folder`.
+    """
+
+    steps = None
+
+    def __init__(self, name: str):
+        self.name, self.folder = name, pathlib.Path(name)
+
+    def begin(self) -> None:
+        """Takes the workdir for this run, on the first host. Raises as `lock`."""
+        self._lock = lock(self.folder) if jax.process_index() == 0 else None
+
+    def share(self) -> None:
+        """Nothing: what is written is there."""
+
+    def keep(self, path: pathlib.Path) -> str:
+        """Where a new file is kept."""
+        return str(path)
+
+    def told_errors(self) -> contextlib.AbstractContextManager:
+        """Within it, what the disk refuses is a RunError."""
+        return told_disk_errors(f"--workdir={self.name}", kept=KEPT)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception) -> None:
+        pass
 
 
 def lock(workdir: pathlib.Path):

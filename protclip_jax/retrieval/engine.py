@@ -87,7 +87,8 @@ class SearchEngine:
         Raises:
           UserError: one of them cannot be read, or an index was made with other parameters than the checkpoint's.
         """
-        step = checkpoints.resolve_step(Path(checkpoint), step)
+        checkpoint = local_checkpoint(checkpoint, step)
+        step = checkpoints.resolve_step(checkpoint, step)
         # What is wrong with an index is told before the model takes its time to load.
         proteins = _opened(Path(index), "protein") if index else None
         folders = {_library_name(path): Path(path) for path in labels}
