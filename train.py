@@ -56,7 +56,9 @@ def parse_flags(argv: list[str]) -> flags.FlagValues:
     config_flags.DEFINE_config_file(
         "config", None, "Config file, such as configs/quickstart.py.", flag_values=values, sys_argv=argv
     )
-    flags.DEFINE_string("workdir", None, "Folder or gs:// path for checkpoints and metrics; an existing run continues.", flag_values=values)
+    flags.DEFINE_string(
+        "workdir", None, "Folder or gs:// path for checkpoints and metrics; an existing run continues.", flag_values=values
+    )
     flags.DEFINE_string(
         "aot", None, "Compile the step for a TPU topology such as v5e:8x8, print what it takes, and end.", flag_values=values
     )

@@ -17,6 +17,8 @@ from eval.registry import EVALUATIONS, make_evaluation
 from eval.reporting import benchmark_figures, benchmark_report
 from eval.reporting.report import write_report
 from eval.reporting.training_figures import training_figures
+from protclip_jax.bucket import is_bucket
+from protclip_jax.checkpoint_copy import local_checkpoint
 from protclip_jax.checkpoints import resolve_step
 from protclip_jax.inference import ProtCLIP
 from protclip_jax.workdir import read_config
@@ -26,7 +28,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     """The command line; argparse itself ends with code 2 on what it does not understand."""
     parser = argparse.ArgumentParser(prog="python -m eval", description="Evaluates a checkpoint and writes a report.")
     parser.add_argument(
-        "--checkpoint", type=pathlib.Path, required=True, metavar="DIR", help="a workdir or converted checkpoint"
+        "--checkpoint", required=True, metavar="DIR", help="a workdir or converted checkpoint, also gs:// with --output"
     )
     parser.add_argument("--step", help="a step's number, best or latest (default: best if recorded, else latest)")
     parser.add_argument(
@@ -53,9 +55,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     built.add_argument(
         "--max_existence", type=int, choices=range(1, 6), help="evaluate on records of existence 1 to this only (default: all)"
     )
-    built.add_argument(
-        "--control", type=pathlib.Path, metavar="DIR", help="a checkpoint trained with loss.pda = 0, for segment_localisation"
-    )
+    built.add_argument("--control", metavar="DIR", help="a checkpoint trained with loss.pda = 0, for segment_localisation")
 
     public = parser.add_argument_group("on public data")
     public.add_argument(
@@ -134,10 +134,14 @@ def built_dataset(options: argparse.Namespace, trained_on: str | None) -> tuple[
 def main(arguments: list[str] | None = None) -> None:
     """Loads the checkpoint, runs the evaluations, writes the report."""
     options = parse_arguments(arguments)
-    config = read_config(options.checkpoint)
+    if is_bucket(options.checkpoint) and options.output is None:
+        raise UserError(f"--output is missing: the report on {options.checkpoint} is written into a local folder.")
+    checkpoint = local_checkpoint(options.checkpoint, options.step)
+    config = read_config(checkpoint)
     trained_on = (config.get("data") or {}).get("dir")
     own, public = choose(options)
-    output, cache = options.output or options.checkpoint / "eval", options.cache or options.checkpoint / "embeddings"
+    beside = options.output if is_bucket(options.checkpoint) else checkpoint
+    output, cache = options.output or beside / "eval", options.cache or beside / "embeddings"
     for folder, named in ((output, options.output), (cache, options.cache)):
         if folder.is_symlink() and not named:
             raise UserError(f"{folder} is a link and is not followed; remove it, or name a folder with --output or --cache.")
@@ -152,21 +156,19 @@ def main(arguments: list[str] | None = None) -> None:
         provenance |= {"dataset": str(data_dir), "dataset_records": dataset.statistics.get("records")}
         provenance |= {"dataset_statistics": digest(dataset.statistics), "max_existence": options.max_existence}
         run_dataset = dataset if trained_on and data_dir.resolve() == pathlib.Path(trained_on).resolve() else None
-        figures, left_out = training_figures(options.checkpoint, config.get("evals") or {}, run_dataset)
+        figures, left_out = training_figures(checkpoint, config.get("evals") or {}, run_dataset)
     configs = load_configs(options.configs, options.set) if public else {}
-    control = load_control(options.control, options.checkpoint) if options.control else None
+    control = load_control(local_checkpoint(options.control), checkpoint) if options.control else None
     if control:
         provenance["control"] = str(options.control)
-    model, provenance["step"] = load(options.checkpoint, options.step)
+    model, provenance["step"] = load(checkpoint, options.step)
 
     for evaluation in progress(evaluations, description="evaluating", unit="evaluations") if evaluations else ():
         result = evaluation.report(model, control=control)
         sections[evaluation.key] = (result, evaluation.markdown(result))
         figures |= evaluation.figures(model)
     if public:
-        asked = suite.Suite(
-            model, options.checkpoint, provenance["step"], cache, options.protocol, configs=configs, folder=output
-        )
+        asked = suite.Suite(model, checkpoint, provenance["step"], cache, options.protocol, configs=configs, folder=output)
         results = asked.results(public, options.data_dir)
         provenance |= {"public_data": str(options.data_dir), "protocol": options.protocol, "parameters": model.fingerprint}
         sections["benchmarks"] = (results, benchmark_report.markdown(results))

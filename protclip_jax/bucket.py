@@ -17,18 +17,18 @@ from data_pipelines.errors import RunError, UserError
 
 SCHEME = "gs://"
 _URL = re.compile(r"gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9](/[^/?#*\[\]]+)*/?")
-_READ_AT_ONCE, _READ_BYTES = 8, 32 << 20
+_AT_ONCE, _READ_BYTES = 8, 32 << 20
 _LIBRARIES = ("aiohttp", "fsspec", "gcsfs", "google", "requests")
 _REFUSED = re.compile(r"Forbidden|PERMISSION_DENIED|UNAUTHENTICATED|Invalid Credentials|\b40[13]\b")
 
 
 def is_bucket(path: str | os.PathLike) -> bool:
-    """Whether a path on the command line names an object store."""
-    return "://" in str(path)
+    """Whether a path on the command line names an object store; pathlib makes one slash of two."""
+    return re.match(r"[a-z][a-z0-9]+:/", str(path)) is not None
 
 
 @functools.cache
-def _files():
+def file_system():
     """The file system of gcsfs, which Orbax then uses too."""
     # Without it gcsfs would ask of every bucket, through gRPC, whether it is of a kind that needs gRPC.
     os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
@@ -52,7 +52,7 @@ class BucketFolder:
         if not _URL.fullmatch(url):
             raise UserError(f"{url} is no folder in a bucket; name one as gs://bucket/folder.")
         self.url = url.rstrip("/")
-        self._files = _files()
+        self._files = file_system()
 
     def __str__(self) -> str:
         return self.url
@@ -89,7 +89,7 @@ class BucketFolder:
 
     def download(self, names: Collection[str], folder: pathlib.Path) -> None:
         """Copies objects into a folder, under their names."""
-        with told_errors(self.url), ThreadPoolExecutor(_READ_AT_ONCE) as pool:
+        with told_errors(self.url), ThreadPoolExecutor(_AT_ONCE) as pool:
             for path in {(folder / name).parent for name in names}:
                 path.mkdir(parents=True, exist_ok=True)
             # Its results are asked for, and so its exceptions raised.
@@ -97,7 +97,7 @@ class BucketFolder:
 
     def digests(self, names: Collection[str]) -> dict[str, str]:
         """The SHA-256 of some objects, by their names; each is read once, and not kept."""
-        with told_errors(self.url), ThreadPoolExecutor(_READ_AT_ONCE) as pool:
+        with told_errors(self.url), ThreadPoolExecutor(_AT_ONCE) as pool:
             return dict(zip(names, pool.map(self._digest, names), strict=True))
 
     def _digest(self, name: str) -> str:
@@ -112,10 +112,12 @@ class BucketFolder:
 
     def remove(self, names: Collection[str]) -> None:
         """Removes objects; those that are gone already count as removed."""
-        with told_errors(self.url):
-            for name in names:
-                with contextlib.suppress(FileNotFoundError):
-                    self._files.rm_file(f"{self.url}/{name}")
+        with told_errors(self.url), ThreadPoolExecutor(_AT_ONCE) as pool:
+            list(pool.map(self._remove, names))
+
+    def _remove(self, name: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self._files.rm_file(f"{self.url}/{name}")
 
 
 @contextlib.contextmanager

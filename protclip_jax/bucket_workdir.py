@@ -17,11 +17,12 @@ import shutil
 import socket
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Self
 
 import jax
 
+from data_pipelines.disk_errors import told_disk_errors
 from data_pipelines.errors import RunError, UserError
 from protclip_jax import bucket
 from protclip_jax.bucket import SCHEME, BucketFolder
@@ -90,9 +91,14 @@ class BucketWorkdir:
         self._bucket.upload(path, path.relative_to(self.folder).as_posix())
         return f"{self.name}/{path.relative_to(self.folder).as_posix()}"
 
-    def told_errors(self) -> contextlib.AbstractContextManager:
-        """Within it, what the bucket refuses is a RunError."""
-        return bucket.told_errors(f"--workdir={self.name}", kept=KEPT)
+    @contextlib.contextmanager
+    def told_errors(self) -> Iterator[None]:
+        """Within it, what the bucket or the disk of the local folder refuses is a RunError."""
+        with (
+            told_disk_errors(f"the temporary folder {tempfile.gettempdir()}", kept=KEPT),
+            bucket.told_errors(f"--workdir={self.name}", kept=KEPT),
+        ):
+            yield
 
     def _states(self) -> Mapping[str, tuple[int, int]]:
         """The size and the time of change of every local file, by its name."""

@@ -26,6 +26,7 @@ from data_pipelines.model_input import FORMATS, Source, format_of
 from data_pipelines.progress import progress
 from data_pipelines.survey import Survey, take_survey
 from protclip_jax import checkpoints
+from protclip_jax.checkpoint_copy import local_checkpoint
 from protclip_jax.cpu_devices import MAX_CPU_DEVICES, split_cpu
 from protclip_jax.embedding_files import WRITERS, load_part, replaced, save_part
 from protclip_jax.inference import REPRESENTATIONS, ProtCLIP

@@ -32,7 +32,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         description="Draws and tabulates the weight that PDA gives each residue of a protein for each of its properties. "
         "A weight says what the model attends to; compare it with controls before reading biology into it.",
     )
-    parser.add_argument("--checkpoint", type=pathlib.Path, required=True, metavar="DIR", help="a ProtCLIP checkpoint")
+    parser.add_argument("--checkpoint", required=True, metavar="DIR", help="a ProtCLIP checkpoint, also gs://")
     parser.add_argument("--step", help="a step's number, best or latest (default: best if recorded, else latest)")
     protein = parser.add_mutually_exclusive_group(required=True)
     protein.add_argument("--sequence", help="the protein's residues")

@@ -23,6 +23,7 @@ from data_pipelines.readers import SUFFIXES as ENTRY_SUFFIXES
 from data_pipelines.record_source import RecordSource
 from data_pipelines.survey import take_survey
 from protclip_jax import checkpoints
+from protclip_jax.checkpoint_copy import local_checkpoint
 from protclip_jax.cpu_devices import MAX_CPU_DEVICES, split_cpu
 from protclip_jax.embed import MIN_CHUNK_BATCHES, MIN_CHUNK_TOKENS, embed_parts, is_piped, publish_rejects, spool, tell
 from protclip_jax.inference import ProtCLIP
@@ -48,7 +49,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         description="Makes a folder of proteins, or of labels, that `search` and `serve` search; or adds proteins to one.",
     )
     add = parser.add_argument
-    add("--checkpoint", type=Path, metavar="DIR", help="a workdir or converted checkpoint; embedding files need none")
+    add("--checkpoint", metavar="DIR", help="a workdir or converted checkpoint, also gs://; embedding files need none")
     add("--step", help="a step's number, best or latest (default: best if recorded, else latest)")
     given = parser.add_mutually_exclusive_group(required=True)
     given.add_argument(
@@ -184,6 +185,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     load_faiss()
     split_cpu(options.cpu_devices)
     source = choose_input(options)
+    if options.checkpoint is not None:
+        options.checkpoint = local_checkpoint(options.checkpoint, options.step)
     with partial_folder(options.output) as folder:
         previous = open_previous(options, folder)
         if isinstance(source, EmbeddingInput):

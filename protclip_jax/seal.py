@@ -46,7 +46,9 @@ def text(digests: Mapping[str, str]) -> str:
 
 def parse(content: str, *, under: str = "") -> dict[str, str]:
     """The hashes in a seal by the names that begin with `under`. Raises `ValueError` for something else than a seal."""
-    *lines, _ = content.split("\n")
+    *lines, rest = content.split("\n")
+    if rest:
+        raise ValueError("it does not end with a line")
     return {name: digest for digest, name in (line.split("  ", 1) for line in lines) if name.startswith(under)}
 
 

@@ -38,7 +38,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         f"of an exact index, or among the candidates of an approximate one. {DEFINITION}.",
     )
     add = parser.add_argument
-    add("--checkpoint", type=Path, required=True, metavar="DIR", help="the checkpoint that the index was made with")
+    add("--checkpoint", required=True, metavar="DIR", help="the checkpoint that the index was made with")
     add("--step", help="a step's number, best or latest (default: best if recorded, else latest)")
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument("--index", type=Path, metavar="DIR", help="find proteins of this index")

@@ -28,7 +28,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         description="Serves a web page and an API (/openapi.json) for searching an index. Needs nothing from the network.",
     )
     add = parser.add_argument
-    add("--checkpoint", type=Path, required=True, metavar="DIR", help="the checkpoint that the index was made with")
+    add("--checkpoint", required=True, metavar="DIR", help="the checkpoint that the index was made with")
     add("--step", help="a step's number, best or latest (default: best if recorded, else latest)")
     add("--index", type=Path, metavar="DIR", help="proteins to search, made with `python -m protclip_jax.index`")
     add(
@@ -123,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             hosts=allowed_hosts(options),
             token=token,
             links=UNIPROT if options.links == "uniprot" else None,
-            title=options.title or options.checkpoint.resolve().name,
+            title=options.title or Path(options.checkpoint).resolve().name,
         )
         name = f"[{options.host}]" if ":" in options.host else options.host
         address = f"http://{name}:{bound.getsockname()[1]}/"

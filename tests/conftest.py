@@ -1,6 +1,7 @@
 """Fixtures of the whole suite, and XLA's flags and cache, set before JAX starts."""
 
 import atexit
+import importlib.util
 import os
 import pathlib
 import shutil
@@ -100,3 +101,23 @@ def small_disk(tmp_path):
     yield mount
     if folder.is_mount():
         subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@pytest.fixture
+def gcs(monkeypatch):
+    """An emulator of Google Cloud Storage with a bucket of the name `bucket`, which this process and those it starts use."""
+    if importlib.util.find_spec("gcsfs") is None:
+        pytest.skip("gcsfs is absent")
+    from protclip_jax import bucket
+    from tests.fake_gcs import FakeGCS
+
+    def forget():
+        type(bucket.file_system()).clear_instance_cache()
+        bucket.file_system.cache_clear()
+
+    with FakeGCS("bucket") as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        forget()
+        yield server
+        forget()

@@ -12,6 +12,7 @@ import http.server
 import itertools
 import json
 import re
+import sys
 import threading
 import urllib.parse
 from typing import NamedTuple
@@ -43,8 +44,7 @@ class FakeGCS:
 
     def __enter__(self):
         handler = type("Handler", (_Handler,), {"store": self})
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), handler)
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
         return self
 
@@ -55,7 +55,12 @@ class FakeGCS:
     @property
     def environment(self):
         url = f"http://127.0.0.1:{self._server.server_port}"
-        return {"STORAGE_EMULATOR_HOST": url, "TENSORSTORE_GCS_HTTP_URL": url, "GOOGLE_AUTH_TOKEN_FOR_TESTING": "none"}
+        return {
+            "STORAGE_EMULATOR_HOST": url,
+            "TENSORSTORE_GCS_HTTP_URL": url,
+            "GOOGLE_AUTH_TOKEN_FOR_TESTING": "none",
+            "NO_GCE_CHECK": "true",
+        }
 
     def names(self, prefix=""):
         """The sorted `bucket/name` of the objects that begin so."""
@@ -82,6 +87,15 @@ class FakeGCS:
 
 class _Refused(Exception):
     pass
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        """A client that is killed says nothing of it."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):

@@ -218,6 +218,6 @@ def test_a_config_is_not_changed_by_the_one_before():
     assert parse().to_dict() == before
 
 
-def test_an_object_store_is_no_workdir():
-    with pytest.raises(UserError, match="--workdir=gs://bucket/run: an object store cannot append to files"):
-        train.parse_flags(["train.py", "--config=configs/quickstart.py", "--workdir=gs://bucket/run"])
+def test_of_object_stores_only_google_s_is_known():
+    with pytest.raises(UserError, match="s3://bucket/run is no folder in a bucket; name one as gs://bucket/folder"):
+        train.open_workdir("s3://bucket/run")

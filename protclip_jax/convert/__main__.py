@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from data_pipelines.errors import command
+from protclip_jax.checkpoint_copy import local_checkpoint
 from protclip_jax.convert.checkpoint import Checkpoint, count, read_checkpoint, write_checkpoint
 from protclip_jax.convert.export import export_checkpoint
 from protclip_jax.convert.hf_folders import import_hf
@@ -34,7 +35,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     to_hf.add_argument("--dtype", choices=FLOATS, default="float32", help="of the weights written (default %(default)s)")
     params = commands.add_parser("params", help="checkpoint → a copy with the parameters of one step only")
     for reader in (to_hf, params):
-        reader.add_argument("--checkpoint", **folder, required=True, help="a workdir or converted checkpoint")
+        reader.add_argument("--checkpoint", metavar="DIR", required=True, help="a workdir or converted checkpoint, also gs://")
         reader.add_argument(
             "--step", type=_step, metavar="N|best|latest", help="which step (default: best if recorded, else latest)"
         )
@@ -70,7 +71,7 @@ def _read(options: argparse.Namespace) -> Checkpoint:
         return import_hf(protein=options.protein, text=options.text, heads=options.heads)
     if options.command == "protclip":
         return import_released(options.source, text_tokenizer=options.text_tokenizer)
-    return read_checkpoint(options.checkpoint, options.step)
+    return read_checkpoint(local_checkpoint(options.checkpoint, options.step), options.step)
 
 
 @command

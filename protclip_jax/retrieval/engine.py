@@ -12,6 +12,7 @@ from jaxtyping import Float32
 from data_pipelines.errors import UserError
 from data_pipelines.labels import LabelSource
 from protclip_jax import checkpoints
+from protclip_jax.checkpoint_copy import local_checkpoint
 from protclip_jax.inference import ProtCLIP
 from protclip_jax.retrieval import item_table
 from protclip_jax.retrieval.index_folder import Index, open_index, refuse_other_model
