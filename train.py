@@ -171,14 +171,14 @@ def pretrain(config: ml_collections.ConfigDict, place: Workdir, stop: StopReques
             before_publishing=place.share,
         )
         restored_step, stream_states = checkpoints.newest_intact(), None
-    watchdog = Watchdog(config.stall_seconds)
-    interval = IntervalMetrics(heartbeat=lambda phase: watchdog.beat(f"{phase} at step {step}"))
-    if restored_step is not None:
-        first = np.tile(source.start(0), (config.data.streams, 1))
-        wanted = {"streams": first, "interval": interval.unfinished(objective.weights)}
-        state, restored = restored_state(checkpoints, restored_step, state, wanted)
-        stream_states = dict(enumerate(restored["streams"]))
-        interval.continue_from(restored["interval"], objective.weights)
+        watchdog = Watchdog(config.stall_seconds)
+        interval = IntervalMetrics(heartbeat=lambda phase: watchdog.beat(f"{phase} at step {step}"))
+        if restored_step is not None:
+            first = np.tile(source.start(0), (config.data.streams, 1))
+            wanted = {"streams": first, "interval": interval.unfinished(objective.weights)}
+            state, restored = restored_state(checkpoints, restored_step, state, wanted)
+            stream_states = dict(enumerate(restored["streams"]))
+            interval.continue_from(restored["interval"], objective.weights)
     step = restored_step or 0
 
     with jax.set_mesh(mesh), place.told_errors():

@@ -55,12 +55,8 @@ class FakeGCS:
     @property
     def environment(self):
         url = f"http://127.0.0.1:{self._server.server_port}"
-        return {
-            "STORAGE_EMULATOR_HOST": url,
-            "TENSORSTORE_GCS_HTTP_URL": url,
-            "GOOGLE_AUTH_TOKEN_FOR_TESTING": "none",
-            "NO_GCE_CHECK": "true",
-        }
+        without_credentials = {"GOOGLE_AUTH_TOKEN_FOR_TESTING": "none", "NO_GCE_CHECK": "true"}
+        return {"STORAGE_EMULATOR_HOST": url, "TENSORSTORE_GCS_HTTP_URL": url, **without_credentials}
 
     def names(self, prefix=""):
         """The sorted `bucket/name` of the objects that begin so."""
@@ -260,7 +256,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                     del self.store.objects[name]
                 number = re.search(r"Content-ID: <?([^>\r\n]+)>?", part)
                 answers.append(
-                    f"--batch_out\r\nContent-Type: application/http\r\nContent-ID: <response-{number[1] if number else 0}>\r\n\r\n"
+                    "--batch_out\r\nContent-Type: application/http\r\n"
+                    f"Content-ID: <response-{number[1] if number else 0}>\r\n\r\n"
                     "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n\r\n"
                 )
         text = "".join(answers) + "--batch_out--\r\n"
