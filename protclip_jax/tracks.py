@@ -66,8 +66,10 @@ def _label_residues(axis, sequence: str) -> None:
     if len(sequence) > LETTERS_UP_TO:
         return
     axis.tick_params(axis="x", length=0, pad=12)
+    style = {"textcoords": "offset points", "ha": "center", "va": "top", "fontsize": 7}
     for place, letter in enumerate(sequence, 1):
-        below = axis.annotate(letter, (place, 0), xytext=(0, -3), textcoords="offset points", ha="center", va="top", fontsize=7)
+        # From the foot of the axis, which is 0 for weights and the last lane for features.
+        below = axis.annotate(letter, (place, 0), xycoords=axis.get_xaxis_transform(), xytext=(0, -3), **style)
         # The space is the padding of the tick labels; measuring every letter for the layout takes seconds.
         below.set_in_layout(False)
 
@@ -82,9 +84,7 @@ def explanation(title: str, sequence: str, tracks: Sequence[Track], features: Se
         _draw_track(axis, track)
     if types:
         _draw_features(axes[-1], types, features)
-    axes[0].set_title(
-        title if len(title) <= LETTERS_UP_TO else f"{title[: LETTERS_UP_TO - 1]}…", fontsize=10, color=INK, loc="left"
-    )
+    axes[0].set_title(_shortened(title), fontsize=10, color=INK, loc="left")
     _label_residues(axes[-1], sequence)
     axes[-1].set_xlabel("residue; shaded: annotated for the property", fontsize=10, color=INK)
     figure.supylabel("PDA weight of the residue", fontsize=10, color=INK)

@@ -50,5 +50,7 @@ def test_an_explanation_shows_every_feature_in_its_lane(tmp_path):
     assert bars == [(1, 50, 0), (7, 1, 2), (30, 2, 2), (1, 9, 1)]
     assert len(figure.axes) == 3
     assert coloured(figure, tmp_path / "a.png") > 5
+    assert len(lanes.texts) == 50
+    assert max(letter.get_window_extent().y1 for letter in lanes.texts) < lanes.get_window_extent().y0
     assert len(explanation("P1", "MKV", [track._replace(weights=np.ones(3), marked=np.zeros(3, bool))], []).axes) == 1
     assert PROPERTY_COLOURS["function"] != PROPERTY_COLOURS["location"]
