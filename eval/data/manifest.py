@@ -62,14 +62,27 @@ def available(data_dir: Path) -> tuple[list[str], dict[str, str]]:
     """
     found, wanted = [], {}
     for benchmark in BENCHMARKS:
-        own = [FEW_SHOT.get(benchmark, benchmark), *filter(None, [ZERO_SHOT.get(benchmark)])]
         try:
-            for name in own:
-                _arguments(Path(data_dir), name, _entry(Path(data_dir), name))
+            for name, entry in entries_of(data_dir, benchmark).items():
+                _arguments(Path(data_dir), name, entry)
             found.append(benchmark)
         except MissingData as error:
             wanted[benchmark] = str(error)
     return found, wanted
+
+
+def entries_of(data_dir: Path, benchmark: str) -> dict[str, dict]:
+    """The entries that a benchmark is read by, without comments: its own and, of one by prompts, that of its proteins.
+
+    Together with the contents of the files they decide what `load` gives.
+
+    Raises:
+      MissingData: one is not there.
+      UserError: the manifest is not of its form.
+    """
+    names = [FEW_SHOT.get(benchmark, benchmark), *filter(None, [ZERO_SHOT.get(benchmark)])]
+    entries = {name: _entry(Path(data_dir), name) for name in names}
+    return {name: {key: value for key, value in entry.items() if key != "comment"} for name, entry in entries.items()}
 
 
 @functools.lru_cache(maxsize=1)
