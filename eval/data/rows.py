@@ -54,10 +54,13 @@ def table_header(path: Path) -> list[str]:
     """The columns that the first line names; a table is TSV where that line has a tab, else CSV.
 
     Raises:
-      UserError: the file is empty, or as `lines`.
+      UserError: the file is empty, the line's quotation marks are not closed, or as `lines`.
     """
-    for _, line in lines(path):
-        return [name.strip() for name in next(csv.reader([line], **DIALECTS[_dialect(line)]))]
+    for number, line in lines(path):
+        try:
+            return [name.strip() for name in next(csv.reader([line], **DIALECTS[_dialect(line)]))]
+        except csv.Error as error:
+            raise UserError(f"{path}, line {number} is no line of a table: {error}.") from error
     raise UserError(f"{path} is empty; fetch the file again.")
 
 
