@@ -154,6 +154,14 @@ def test_hetionet_by_primekgs_names(file):
     assert graph.notes[0].startswith("1 rows of e.sif were left out")
 
 
+def test_annotations_add_no_nodes_of_types_that_are_left_out(file):
+    given = {"metaedges": file(METAEDGES, "m.tsv"), "annotations": [file(ANNOTATIONS, "go.tsv")]}
+    types = ["gene/protein", "disease"]
+    graph = read_hetionet_graph(file(NODES, "n.tsv"), file(EDGES, "e.sif"), **given, node_types=types)
+    assert {kind for kind, _ in nodes(graph)} == set(types)
+    assert graph.notes[1] == "1 rows of go.tsv were left out: one end is none of disease, gene/protein"
+
+
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
