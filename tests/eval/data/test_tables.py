@@ -38,6 +38,8 @@ def test_classes_by_name_or_label(file):
     assert by_reason(task.rejects) == {UNKNOWN_CLASS: 1}
     with pytest.raises(UserError, match="localisation is multiclass; tables need classes"):
         read_tables({"train": [path]}, benchmark="localisation")
+    with pytest.raises(UserError, match="localisation: the list of classes has 'Nucleus' twice; keep one"):
+        read_tables({"train": [path]}, benchmark="localisation", classes=["Nucleus", "Plastid", "Nucleus"])
     with pytest.raises(UserError, match="stability is regression"):
         read_tables({"train": [path]}, benchmark="stability", classes=["a"])
 
