@@ -117,9 +117,8 @@ def _measured(rows: Mapping[str, list], gathered: Gathered, *, benchmark: str) -
         splits[split] = []
         for path, line, row in members:
             target = finite(str(row["label"]))
-            sequence = gathered.sequence(path, line, row["name"], row["aa_seq"])
             if target is None:
                 gathered.reject(path, line, row["name"], NO_NUMBER)
-            elif sequence is not None:
+            elif (sequence := gathered.sequence(path, line, row["name"], row["aa_seq"])) is not None:
                 splits[split].append(Sample(row["name"], sequence, target))
     return regression(benchmark, splits, gathered)

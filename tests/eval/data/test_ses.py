@@ -61,11 +61,12 @@ def test_lists_of_labels(file):
 
 
 def test_numbers(file):
-    text = rows(row("A", 53.5), row("B", "high"), row("C", float("nan")))
+    text = rows(row("A", 53.5), row("B", "high"), row("C", float("nan")), row("D", "high") | {"aa_seq": ""})
     task = read_ses({"train": [file(text)]}, benchmark="thermostability")
     assert (task.kind, task.unit) == ("regression", "°C")
     assert [s.target for s in task.splits["train"]] == [53.5]
-    assert by_reason(task.rejects) == {NO_NUMBER: 2}
+    # A row has one reason, however many faults.
+    assert by_reason(task.rejects) == {NO_NUMBER: 3}
 
 
 def test_broken_lines_are_rejected_and_other_files_refused(file):
