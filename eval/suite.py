@@ -1,7 +1,8 @@
 """A checkpoint on public benchmarks: what is measured, and the results on disk that make a second run cheap.
 
 Every benchmark leaves `results/NAME.json`, keyed by what it depends on: parameters, data files and how the manifest reads them,
-protocol. An evaluation that was stopped takes what is there and goes on; another checkpoint or other data are measured anew.
+protocol. An evaluation that was stopped takes what is there and goes on; another checkpoint or other data are measured anew
+(by fine-tuning in a folder of their own: it refuses the states of another run).
 """
 
 import dataclasses
