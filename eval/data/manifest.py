@@ -43,7 +43,7 @@ def load(data_dir: Path, benchmark: str) -> Benchmark:
     entry = _entry(data_dir, benchmark)
     arguments = _arguments(data_dir, benchmark, entry)
     if benchmark in CROSS_MODAL:
-        return _graph(data_dir, json.dumps(entry))
+        return _graph(data_dir, json.dumps(entry), _stamps(arguments))
     if benchmark in ZERO_SHOT:
         return _relative(FORMATS[entry["format"]].read(load(data_dir, ZERO_SHOT[benchmark]), **arguments), data_dir)
     loaded = FORMATS[entry["format"]].read(**arguments)
@@ -86,11 +86,21 @@ def entries_of(data_dir: Path, benchmark: str) -> dict[str, dict]:
 
 
 @functools.lru_cache(maxsize=1)
-def _graph(data_dir: Path, entry: str) -> KnowledgeGraph:
-    """The knowledge graph that an entry names; the last one is kept, since five benchmarks share it."""
+def _graph(data_dir: Path, entry: str, stamps: tuple) -> KnowledgeGraph:
+    """The knowledge graph that an entry names; the last one is kept while its files stay, since five benchmarks share it."""
+    del stamps
     values = json.loads(entry)
     arguments = _arguments(data_dir, CROSS_MODAL[0], values)
     return _relative(FORMATS[values["format"]].read(**arguments), data_dir)
+
+
+def _stamps(value: object) -> tuple:
+    """Path, size and time of each file among an importer's arguments."""
+    if isinstance(value, Path):
+        found = value.stat()
+        return ((str(value), found.st_size, found.st_mtime_ns),)
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return tuple(stamp for part in parts for stamp in _stamps(part))
 
 
 def _first_fault(task: Task) -> str:

@@ -143,6 +143,17 @@ def test_the_neutral_layout_of_graphs(tmp_path):
     assert len(load(tmp_path, "prot2drug").triplets) == 2
 
 
+def test_one_graph_serves_its_benchmarks_until_a_file_changes(tmp_path):
+    nodes = "type\tid\tname\ngene/protein\t1\tG\ndrug\t2\tD\n"
+    path = table(tmp_path, "knowledge_graph/nodes.tsv", nodes)
+    edges = "head_type\thead\trelation\ttail_type\ttail\ndrug\t2\ttarget\tgene/protein\t1\n"
+    table(tmp_path, "knowledge_graph/edges.tsv", edges)
+    graph = load(tmp_path, "prot2drug")
+    assert load(tmp_path, "disease2prot") is graph
+    path.write_text(nodes + "drug\t3\tE\n")
+    assert [node.name for node in load(tmp_path, "prot2drug").nodes] == ["G", "D", "E"]
+
+
 def test_several_files_are_one_split(tmp_path):
     for name in ("a.tsv", "b.tsv"):
         table(tmp_path, name)
