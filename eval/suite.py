@@ -137,16 +137,17 @@ def sources_of(data: Benchmark) -> list[SourceFile]:
 
 
 def described(name: str, data: Benchmark) -> dict:
-    """What a report tells of the data: files and hashes, counts, rejects, duplicates, and how they relate to the published."""
+    """What a report tells of the data: files, counts, rejects, notes, all of `audit`, and how they relate to the published."""
     parts = data if isinstance(data, tuple) else (data,)
     told = {
         "files": [dataclasses.asdict(source) for source in sources_of(data)],
         "rejected": sum(len(part.rejects) for part in parts),
+        "notes": list(dict.fromkeys(note for part in parts for note in part.notes)),
+        "audit": audit(data),
     }
     if isinstance(data, Task | PromptedTask):
         task = data.task if isinstance(data, PromptedTask) else data
         counts = {split: len(samples) for split, samples in task.splits.items()}
-        told["audit"] = audit(data)
     elif isinstance(data, InteractionGraph):
         counts = {"proteins": len(data.names), "pairs": len(data.edges)}
     elif isinstance(data, KnowledgeGraph):

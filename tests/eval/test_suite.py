@@ -77,6 +77,7 @@ def test_every_family_goes_from_raw_files_to_the_report_and_a_second_run_compute
         assert result["data"]["files"]
     assert report["membrane"]["headline"]["accuracy"]["mean"] > 0.7
     assert report["go_mf"]["published"][0]["model"] == "ProtCLIP"
+    assert report["shs27k"]["data"]["audit"]["proteins"] == 40
     page = (output / "report.md").read_text()
     assert "**other data**" in page
     assert "ProtCLIP 0.696" in page
@@ -88,6 +89,7 @@ def test_every_family_goes_from_raw_files_to_the_report_and_a_second_run_compute
         "SHA-256",
         "CPU cores",
         "prompts in another",
+        "prot2bp: 1 rows of kg.csv were left out",
     ):
         assert told in page, told
     assert {"benchmarks", "identity", "few_shot"} <= set(json.loads((output / "report.json").read_text())["figures"])
