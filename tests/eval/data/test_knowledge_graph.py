@@ -76,6 +76,7 @@ def test_contents_by_id_index_fasta_and_pairs(file):
     for text in (">77 GENE\nMCC\n", "77\tMCC\n"):
         graph = read_primekg_graph(file(PRIMEKG), contents={"gene/protein": [file(text, "p.txt")]})
         assert nodes(graph)["gene/protein", "77"] == ("GENE", "MCC")
+        assert len(graph.notes) == 1
     with pytest.raises(UserError, match="d.csv has no column of ids and one of texts; its header line names: a, b"):
         read_primekg_graph(file(PRIMEKG), contents={"disease": [file("a,b\n1,2\n", "d.csv")]})
 
@@ -116,6 +117,15 @@ def test_other_files_than_primekgs_are_refused(file):
         read_primekg_graph(file("source,metaedge,target\n"))
     with pytest.raises(UserError, match="file.txt give no relation between nodes of the types that are kept"):
         read_primekg_graph(file(PRIMEKG), node_types=["pathway"])
+
+
+def test_contents_of_no_node_are_told(file):
+    proteins = file("node_id,sequence\nP77,MKV\n", "p.csv")
+    graph = read_primekg_graph(file(PRIMEKG), contents={"gene/protein": [proteins], "protein": [proteins]})
+    assert graph.notes[1:] == (
+        "p.csv has the content of none of the graph's nodes of type gene/protein",
+        "p.csv has the content of none of the graph's nodes of type protein",
+    )
 
 
 NODES = (
