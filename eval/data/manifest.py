@@ -13,6 +13,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import GenericAlias
 
 from data_pipelines.errors import UserError, command
 from data_pipelines.json_object import read_json
@@ -23,7 +24,7 @@ from eval.data.template import template
 
 MANIFEST = "benchmarks.json"
 _ALWAYS = ("format", "comment")
-_KINDS = {str: "a text", int: "a whole number", list: "a list"}
+_KINDS = {str: "a text", int: "a whole number", list[str]: "a list of texts", list[int]: "a list of whole numbers"}
 
 
 class MissingData(UserError):
@@ -146,7 +147,7 @@ def _entries(data_dir: Path) -> dict[str, dict]:
             raise UserError(f"{path} has an entry {name!r}, which takes the files of {FEW_SHOT[name]}; remove it.")
         if name not in (*BENCHMARKS, *GROUPS.values(), "comment"):
             raise UserError(f"{path} has an entry {name!r}, which is no benchmark; known: {', '.join(BENCHMARKS)}.")
-        if name != "comment" and (not isinstance(entry, dict) or entry.get("format") not in FORMATS):
+        if name != "comment" and (not isinstance(entry, dict) or entry.get("format") not in tuple(FORMATS)):
             raise UserError(f"{path}: the entry {name!r} names none of the formats {', '.join(FORMATS)}.")
     return entries
 
@@ -211,12 +212,20 @@ def _check(entry: Mapping, format_: Format, benchmark: str, at: str) -> None:
     for key, value in entry.items():
         if key not in (*format_.keys, *_ALWAYS):
             raise UserError(f"{at} has {key!r}, which {entry['format']} does not take; it takes {', '.join(format_.keys)}.")
-        if key in format_.options and type(value) is not format_.options[key]:
+        if key in format_.options and not _is(value, format_.options[key]):
             raise UserError(f"{at}: {key} is {value!r}, not {_KINDS[format_.options[key]]}.")
     if missing := [key for key in format_.required if key not in entry]:
         raise UserError(f"{at} lacks {' and '.join(missing)}, which {entry['format']} needs.")
     if format_.splits and not any(split in entry for split in format_.splits):
         raise UserError(f"{at} names no file; {entry['format']} takes {', '.join(format_.splits)}.")
+
+
+def _is(value: object, kind: type | GenericAlias) -> bool:
+    """Whether a value of JSON is of a kind of `_KINDS`; a list has one of its kind at least."""
+    if kind in (str, int):
+        return type(value) is kind
+    (each,) = kind.__args__
+    return isinstance(value, list) and len(value) > 0 and all(type(one) is each for one in value)
 
 
 def _neutral_entry(data_dir: Path, benchmark: str, name: str) -> dict | None:

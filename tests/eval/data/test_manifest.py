@@ -45,6 +45,7 @@ def test_sentences_are_not_cut():
         ({"ecc": {"format": "deepfri"}}, "has an entry 'ecc', which is no benchmark"),
         ({"ec": {"format": "fasta"}}, "the entry 'ec' names none of the formats deeploc_fasta, ses_jsonl"),
         ({"ec": ["deepfri"]}, "the entry 'ec' names none of the formats"),
+        ({"ec": {"format": ["deepfri"]}}, "the entry 'ec' names none of the formats"),
         ({"ec": {"format": "flip", "file": "f"}}, "ec: the format flip cannot hold it; those that can are ses_jsonl, deepfri"),
         ({"ec": {"format": "deepfri", "train": "f"}}, "ec lacks annotations and sequences, which deepfri needs"),
         ({"ec": {"format": "ses_jsonl", "trian": "f"}}, "ec has 'trian', which ses_jsonl does not take; it takes train, valid"),
@@ -67,7 +68,9 @@ def test_faults_of_the_manifest(tmp_path, entries, told):
         ({"vectors": {"drug": "f"}}, "vectors of drug need"),
         ({"vectors": {"drug": {"file": "f", "source": 1}}}, "vectors of drug need"),
         ({"vectors": {"drug": {"file": "gone.npz", "source": "x"}}}, "gone.npz, vectors drug of prot2bp, is not there"),
-        ({"node_types": "drug"}, "node_types is 'drug', not a list"),
+        ({"node_types": "drug"}, "node_types is 'drug', not a list of texts"),
+        ({"node_types": []}, r"node_types is \[\], not a list of texts"),
+        ({"node_types": ["drug", 2]}, r"node_types is \['drug', 2\], not a list of texts"),
     ],
 )
 def test_faults_of_a_graphs_entry(tmp_path, entry, told):
