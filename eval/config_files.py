@@ -45,7 +45,10 @@ def load_configs(folder: Path, changes: Sequence[str]) -> dict[str, ConfigDict]:
 
 def _load(path: Path) -> ConfigDict:
     if not path.is_file():
-        raise UserError(f"{path} does not exist; --configs=DIR names a folder with {', '.join(FIELDS)}, such as configs/eval.")
+        raise UserError(
+            f"{path} does not exist; run the command in the folder that has configs/eval, or name another one with "
+            f"{', '.join(FIELDS)} by --configs of python -m eval."
+        )
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
