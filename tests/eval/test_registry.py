@@ -1,6 +1,6 @@
 import pytest
 
-from data_pipelines.errors import UserError
+from data_pipelines.errors import RunError, UserError
 from eval.registry import EVALUATIONS, Hook, check_best, make_evaluation, make_hooks, run_hooks
 from tests.eval.fakes import Ignorant, Oracle
 
@@ -87,6 +87,18 @@ def numbers(value):
     if isinstance(value, dict):
         return [number for part in value.values() for number in numbers(part)]
     return [value] if isinstance(value, float | int) else []
+
+
+@pytest.mark.parametrize("kind", [UserError, RunError])
+def test_a_sentence_stays_one(kind):
+    class Failing:
+        key = "failing"
+
+        def metrics(self, model):
+            raise kind("an embedding is not finite.")
+
+    with pytest.raises(kind, match="the evaluation 'mine': an embedding is not finite."):
+        Hook("mine", Failing())(None)
 
 
 @pytest.mark.parametrize("name", EVALUATIONS)
