@@ -70,7 +70,8 @@ def _located(rows: Mapping[str, list], gathered: Gathered, *, benchmark: str, mi
                 continue
             if len(parts) == 1 and order.setdefault(row["label"], label) != label:
                 raise UserError(
-                    f"{path}, line {line}: label {row['label']} is {label}, which was {order[row['label']]} before."
+                    f"{path}, line {line}: label {row['label']} is {label}, which was {order[row['label']]} before; "
+                    "give files of one data set."
                 )
             splits[split] += _checked(path, line, row, (label,), gathered)
     names = [order[label] for label in sorted(order)]

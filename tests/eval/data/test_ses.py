@@ -41,7 +41,7 @@ def test_membrane_names_come_from_the_letters(file):
 
 def test_labels_that_contradict_locations_are_refused(file):
     text = rows(row("A", 0, location=["Nucleus", "U"]), row("B", 0, location=["Plastid", "U"]))
-    with pytest.raises(UserError, match="line 2: label 0 is Plastid, which was Nucleus before"):
+    with pytest.raises(UserError, match="line 2: label 0 is Plastid, which was Nucleus before; give files of one data set"):
         read_ses({"train": [file(text)]}, benchmark="localisation")
     text = rows(row("A", 0, location=["Nucleus", "U"]), row("B", 1, location=["Nucleus", "U"]))
     with pytest.raises(UserError, match="one location has two labels"):
