@@ -11,6 +11,7 @@ from eval.data.task import PromptedTask, Task
 
 CLASS, PROMPT = "class", "prompt"
 """Columns of the neutral layout."""
+NO_PROMPT = "its prompt is empty"
 
 
 def read_prompted(
@@ -47,7 +48,10 @@ def read_prompt_table(task: Task, *, file: Path) -> PromptedTask:
         if row.cells[CLASS] not in prompts:
             known = ", ".join(task.classes)[:300]
             raise UserError(f"{file}, line {row.line}: {row.cells[CLASS]!r} is no class of {task.name}; take one of {known}.")
-        prompts[row.cells[CLASS]].append(row.cells[PROMPT])
+        if row.cells[PROMPT]:
+            prompts[row.cells[CLASS]].append(row.cells[PROMPT])
+        else:
+            gathered.reject(file, row.line, row.cells[CLASS], NO_PROMPT)
     if missing := [name for name, texts in prompts.items() if not texts]:
         raise UserError(f"{file} has no prompt for the class {missing[0]!r} of {task.name}; add one.")
     return _prompted(task, {"prompts": prompts}, gathered)

@@ -2,7 +2,7 @@ import pytest
 
 from data_pipelines.errors import UserError
 from eval.data.enzyme import read_enzyme_classes, read_enzyme_names
-from eval.data.prompts import read_location_prompts, read_prompt_table, read_reaction_prompts
+from eval.data.prompts import NO_PROMPT, read_location_prompts, read_prompt_table, read_reaction_prompts
 from eval.data.task import Task
 
 LOCATIONS = (
@@ -39,12 +39,19 @@ def test_location_prompts_that_do_not_fit(file, classes, text, told):
     ("text", "told"),
     [
         ("class\tprompt\nnucleus\tx\n", "line 2: 'nucleus' is no class of localisation; take one of Nucleus, Plastid."),
-        ("class\tprompt\nNucleus\tx\n", "has no prompt for the class 'Plastid' of localisation; add one."),
+        ("class\tprompt\nNucleus\tx\nPlastid\t\n", "has no prompt for the class 'Plastid' of localisation; add one."),
     ],
 )
 def test_tables_of_prompts_that_do_not_fit(file, text, told):
     with pytest.raises(UserError, match=told):
         read_prompt_table(Task("localisation", "multiclass", ("Nucleus", "Plastid"), {}, [], []), file=file(text))
+
+
+def test_an_empty_prompt_is_rejected(file):
+    task = Task("localisation", "multiclass", ("Nucleus",), {}, [], [])
+    read = read_prompt_table(task, file=file("class\tprompt\nNucleus\tx\nNucleus\t\n"))
+    assert read.prompts == {"prompts": {"Nucleus": ["x"]}}
+    assert [(r.line, r.reason) for r in read.rejects] == [(3, NO_PROMPT)]
 
 
 REACTIONS = "id\tEC_number\tname\tcomment\n1\t6.5.1.1\tDNA ligase\tIt seals.\n0\t4.2.1.10\tdehydratase\t\n"
