@@ -1,7 +1,7 @@
 """How every figure looks. The colours are Okabe and Ito's, safe for the colour-blind."""
 
-BLUE, VERMILION, GREEN, GREY, INK = "#0072B2", "#D55E00", "#009E73", "#8C8C8C", "#333333"
-PROPERTY_COLOURS = {"name": "#CC79A7", "function": BLUE, "location": VERMILION, "similarity": GREEN}
+BLUE, VERMILION, GREEN, PURPLE, GREY, INK = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#8C8C8C", "#333333"
+PROPERTY_COLOURS = {"name": PURPLE, "function": BLUE, "location": VERMILION, "similarity": GREEN}
 DPI = 150
 
 

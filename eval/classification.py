@@ -60,9 +60,11 @@ def run(task: Task, protocol: FittingProtocol, *, splits: Mapping, controls: lis
     """The result of a protocol (`probe.FrozenProbe`, `fine_tuning.FineTuning`, …) on a task: see `supervised.run`.
 
     Raises:
-      UserError: the task is none of classes, or not of the kind that its name stands for.
+      UserError: the task is none of classes, not of the kind that its name stands for, or none of its proteins has a class.
     """
     wanted = BENCHMARKS.get(task.name, task.kind)
     if task.kind != wanted or task.kind not in JUDGES:
         raise UserError(f"{task.name} should be {wanted} and its data are {task.kind}; correct its format in the manifest.")
+    if not task.classes:
+        raise UserError(f"{task.name}: none of its proteins has a class; give rows with targets, or the list of classes.")
     return supervised.run(task, protocol, judge=JUDGES[task.kind], splits=splits, controls=controls)

@@ -38,7 +38,7 @@ class Setup:
       texts: texts to embeddings in that space.
       protocol: how heads are learnt, `splits` the config's for it, `controls` the protocols beside it.
       configs: hyper-parameters, by the names of the files in configs/eval.
-      shared: results that several benchmarks take their numbers from, by family.
+      shared: by family, the last data whose result several benchmarks take their numbers from, and that result.
     """
 
     embed: Features
@@ -48,7 +48,7 @@ class Setup:
     splits: Mapping
     controls: Sequence[FittingProtocol]
     configs: Mapping[str, ConfigDict]
-    shared: dict[str, dict] = dataclasses.field(default_factory=dict)
+    shared: dict[str, tuple[KnowledgeGraph, dict]] = dataclasses.field(default_factory=dict)
 
 
 def measure(setup: Setup, name: str, data: Benchmark) -> Measured:
@@ -114,16 +114,21 @@ def interactions(setup: Setup, name: str, graph: InteractionGraph) -> Measured:
 
 
 def transformation(setup: Setup, name: str, graph: KnowledgeGraph) -> Measured:
-    """From one modality to another over a knowledge graph. One bridge serves all the benchmarks of the config.
+    """From one modality to another over a knowledge graph. One bridge serves all the benchmarks of the config on one graph.
 
     Raises:
-      MissingData: the graph lacks what this benchmark asks for.
+      MissingData: the graph lacks what this benchmark asks for; where it can be told beforehand, nothing is trained.
     """
-    if "cross_modal" not in setup.shared:
+    options = setup.configs["cross_modal"]
+    if told := cross_modal.lacking(graph, options, name):
+        raise MissingData(told)
+    measured_on, result = setup.shared.get("cross_modal", (None, {}))
+    # The manifest may give one of the benchmarks a graph of its own.
+    if measured_on is not graph:
         vectors = embed_nodes(graph, proteins=setup.embed, texts=setup.texts)
-        setup.shared["cross_modal"] = cross_modal.run(graph, vectors, setup.configs["cross_modal"])
-    result = dict(setup.shared["cross_modal"])
-    methods = result["benchmarks"].get(name, {"missing": f"cross_modal.benchmarks leaves {name} out; add it."})
+        result = cross_modal.run(graph, vectors, options)
+        setup.shared["cross_modal"] = graph, result
+    methods = result["benchmarks"][name]
     if "missing" in methods:
         raise MissingData(methods["missing"])
     bridge = methods["bridge"]

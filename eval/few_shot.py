@@ -41,7 +41,9 @@ def run(task: Task, features: Features, config: ConfigDict) -> dict:
     labels, truth = (np.array([sample.target for sample in samples]) for samples in (train, test))
     counts = np.bincount(labels, minlength=len(task.classes))
     if (counts > 0).sum() < 2:
-        raise UserError(f"{task.name} has training rows of fewer than two classes, so nothing can be told apart.")
+        raise UserError(
+            f"{task.name} has training rows of fewer than two classes, so nothing can be told apart; give rows of others, too."
+        )
     result = {"classes": len(task.classes), "shots": list(config.shots), "chance": 1 / len(task.classes)}
     result |= prepared.facts | {"smallest_class": int(counts[counts > 0].min())}
     for name, of_sequences in {"accuracy": features, "composition": composition}.items():

@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from data_pipelines.errors import UserError
+from data_pipelines.errors import RunError, UserError
 from data_pipelines.progress import progress
 from data_pipelines.protanno import ProtAnno
 from eval.data.benchmarks import BENCHMARKS
@@ -64,9 +64,11 @@ class Hook:
         return last or self.every is None or step % self.every == 0
 
     def __call__(self, model: Model) -> dict[str, float]:
-        """Metrics as `key/name`; a failure is raised again with the evaluation's name."""
+        """Metrics as `key/name`; a failure is raised again with the evaluation's name, what is a sentence as a sentence."""
         try:
             metrics = self.evaluation.metrics(model)
+        except (UserError, RunError) as error:
+            raise type(error)(f"the evaluation {self.name!r}: {error}") from error
         except Exception as error:
             raise RuntimeError(f"the evaluation {self.name!r} failed: {error}") from error
         return {f"{self.evaluation.key}/{name}": value for name, value in metrics.items()}

@@ -1,7 +1,8 @@
 """A checkpoint on public benchmarks: what is measured, and the results on disk that make a second run cheap.
 
-Every benchmark leaves `results/NAME.json`, keyed by what it depends on: parameters, data files, protocol. An evaluation that
-was stopped takes what is there and goes on; another checkpoint or other data are measured anew.
+Every benchmark leaves `results/NAME.json`, keyed by what it depends on: parameters, data files and how the manifest reads them,
+protocol. An evaluation that was stopped takes what is there and goes on; another checkpoint or other data are measured anew
+(by fine-tuning in a folder of their own: it refuses the states of another run).
 """
 
 import dataclasses
@@ -65,20 +66,21 @@ class Suite:
         for name in names:
             try:
                 data = manifest.load(data_dir, name)
-                found[name] = self._stored(name, data) or self._measured(name, data)
+                key = self._key(name, data, manifest.entries_of(data_dir, name))
+                found[name] = self._stored(name, key) or self._measured(name, data, key)
             except manifest.MissingData as error:
                 found[name] = {"benchmark": name, "missing": str(error)}
         return found
 
-    def _stored(self, name: str, data: Benchmark) -> dict | None:
+    def _stored(self, name: str, key: str) -> dict | None:
         """An earlier run's result, if it is of the same parameters, data and protocol."""
         try:
             stored = json.loads(self._path(name).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        return stored if stored.get("key") == self._key(name, data) else None
+        return stored if isinstance(stored, dict) and stored.get("key") == key else None
 
-    def _measured(self, name: str, data: Benchmark) -> dict:
+    def _measured(self, name: str, data: Benchmark, key: str) -> dict:
         start = time.perf_counter()
         family, result, headline = measure(self.setup, name, data)
         measured = {
@@ -90,7 +92,7 @@ class Suite:
             "published": [row._asdict() for row in published(name)],
             "seconds": time.perf_counter() - start,
             "hardware": f"{jax.device_count()} × {jax.devices()[0].device_kind}, {os.cpu_count()} CPU cores",
-            "key": self._key(name, data),
+            "key": key,
         }
         measured = to_json(measured)
         path = self._path(name)
@@ -118,13 +120,13 @@ class Suite:
     def _path(self, name: str) -> pathlib.Path:
         return self.folder / "results" / f"{name}.json"
 
-    def _key(self, name: str, data: Benchmark) -> str:
-        """A digest of all that a result depends on."""
+    def _key(self, name: str, data: Benchmark, entries: Mapping[str, Mapping]) -> str:
+        """A digest of all that a result depends on; `entries` of the manifest say which file is what, and how it is read."""
         configs = {kind: config.to_dict() for kind, config in self.configs.items()}
         if self.protocol == "probe":
             configs.pop("fine_tuning", None)
-        files = sorted(source.sha256 for source in sources_of(data))
-        depends = [name, self.protocol, self.model.fingerprint, files, configs]
+        files = sorted((source.path, source.sha256) for source in sources_of(data))
+        depends = [name, self.protocol, self.model.fingerprint, files, entries, configs]
         return hashlib.sha256(json.dumps(depends, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -135,16 +137,17 @@ def sources_of(data: Benchmark) -> list[SourceFile]:
 
 
 def described(name: str, data: Benchmark) -> dict:
-    """What a report tells of the data: files and hashes, counts, rejects, duplicates, and how they relate to the published."""
+    """What a report tells of the data: files, counts, rejects, notes, all of `audit`, and how they relate to the published."""
     parts = data if isinstance(data, tuple) else (data,)
     told = {
         "files": [dataclasses.asdict(source) for source in sources_of(data)],
         "rejected": sum(len(part.rejects) for part in parts),
+        "notes": list(dict.fromkeys(note for part in parts for note in part.notes)),
+        "audit": audit(data),
     }
     if isinstance(data, Task | PromptedTask):
         task = data.task if isinstance(data, PromptedTask) else data
         counts = {split: len(samples) for split, samples in task.splits.items()}
-        told["audit"] = audit(data)
     elif isinstance(data, InteractionGraph):
         counts = {"proteins": len(data.names), "pairs": len(data.edges)}
     elif isinstance(data, KnowledgeGraph):

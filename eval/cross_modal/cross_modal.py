@@ -9,7 +9,7 @@ trained on (`reverse_triplets="removed"`), since they are the asked ones turned 
 Beside the bridge: the same without knowledge of relations, candidates by their number of training triplets, and chance.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 import jax.numpy as jnp
 import numpy as np
@@ -19,7 +19,7 @@ from ml_collections import ConfigDict
 from data_pipelines.errors import UserError
 from eval.cross_modal.bridge import Bridge, Places
 from eval.cross_modal.bridge_training import EmbeddedGraph, Trained, node_vectors, query_vectors, train_bridge
-from eval.cross_modal.node_embeddings import DRUG, sources
+from eval.cross_modal.node_embeddings import DRUG, embeddable, sources
 from eval.cross_modal.tail_queries import (
     TEST,
     VALID,
@@ -142,7 +142,15 @@ def relations_of(graph: KnowledgeGraph, embedded: EmbeddedGraph, benchmark: str)
     return np.unique(triplets[(types[triplets[:, 0]] == head) & (types[triplets[:, 2]] == tail), 1]).tolist()
 
 
-def wanted(graph: KnowledgeGraph, embeddings: Mapping[str, object], benchmark: str) -> str:
+def lacking(graph: KnowledgeGraph, options: ConfigDict, benchmark: str) -> str:
+    """What a benchmark lacks as far as graph and options tell before anything is embedded or trained; '' if nothing."""
+    if benchmark not in options.benchmarks:
+        return f"cross_modal.benchmarks leaves {benchmark} out; add it."
+    known = embeddable(graph)
+    return "" if known.issuperset(BENCHMARKS[benchmark]) else wanted(graph, known, benchmark)
+
+
+def wanted(graph: KnowledgeGraph, embeddings: Container[str], benchmark: str) -> str:
     """A sentence on what a benchmark that cannot be measured lacks."""
     for name in BENCHMARKS[benchmark]:
         if name not in graph.node_types:

@@ -20,6 +20,12 @@ def nodes_of_type(graph: KnowledgeGraph, name: str) -> list[Node]:
     return [node for node in graph.nodes if node.type == place]
 
 
+def embeddable(graph: KnowledgeGraph) -> set[str]:
+    """The types of which `embed_nodes` can embed a node, told without embedding any."""
+    present = [name for name in NODE_TYPES if name in graph.node_types]
+    return {name for name in present if name in graph.vectors or (name != DRUG and any(_contents(graph, name)))}
+
+
 def embed_nodes(graph: KnowledgeGraph, *, proteins: Embedder, texts: Embedder) -> dict[str, Float32[np.ndarray, "n D"]]:
     """For each of `NODE_TYPES` that can be embedded float32 [n, D], NaN in the rows of nodes of which nothing is known.
 
@@ -35,9 +41,13 @@ def embed_nodes(graph: KnowledgeGraph, *, proteins: Embedder, texts: Embedder) -
         if name in graph.vectors:
             embeddings[name] = _supplied(graph, name)
         elif name != DRUG:
-            contents = [node.content if name == PROTEIN else node.content or node.name for node in nodes_of_type(graph, name)]
-            embeddings[name] = _embedded(contents, proteins if name == PROTEIN else texts)
+            embeddings[name] = _embedded(_contents(graph, name), proteins if name == PROTEIN else texts)
     return {name: vectors for name, vectors in embeddings.items() if np.isfinite(vectors).any()}
+
+
+def _contents(graph: KnowledgeGraph, name: str) -> list[str | None]:
+    """What the nodes of a type are embedded from: a protein's sequence, else a text or the name."""
+    return [node.content if name == PROTEIN else node.content or node.name for node in nodes_of_type(graph, name)]
 
 
 def _supplied(graph: KnowledgeGraph, name: str) -> Float32[np.ndarray, "n D"]:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
+from data_pipelines.errors import UserError
 from eval.data.benchmarks import UNITS
 from eval.data.gathered import Gathered
 from eval.data.task import Sample, Task
@@ -42,10 +43,17 @@ def classification(
     *,
     classes: Sequence[str] | None = None,
 ) -> Task:
-    """The task of proteins labelled by names, each of which is among `classes` (None: those that occur, in `named_order`)."""
+    """The task of proteins labelled by names, each of which is among `classes` (None: those that occur, in `named_order`).
+
+    Raises:
+      UserError: a class is listed twice, so that it would have two labels.
+    """
     if classes is None:
         classes = named_order({label for rows in splits.values() for row in rows for label in row.labels})
     place = {label: index for index, label in enumerate(classes)}
+    if len(place) < len(classes):
+        twice = next(label for index, label in enumerate(classes) if place[label] != index)
+        raise UserError(f"{name}: the list of classes has {twice!r} twice; keep one of them.")
     samples = {split: [_sample(row, kind, place) for row in rows] for split, rows in splits.items()}
     return Task(name, kind, tuple(classes), samples, gathered.rejects, gathered.sources, notes=gathered.notes)
 

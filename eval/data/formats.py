@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 from collections.abc import Callable, Mapping
+from types import GenericAlias
 
 from eval.data.benchmarks import CROSS_MODAL, INTERACTION, KINDS, SIMILARITY, ZERO_SHOT
 from eval.data.deepfri import read_deepfri
@@ -44,8 +45,8 @@ class Format:
     """Keys with an object of names and a file or several each."""
     vectors: tuple[str, ...] = ()
     """Keys with an object of names, each with a file and what its source is called."""
-    options: Mapping[str, type] = dataclasses.field(default_factory=dict)
-    """Keys with anything else, and its type in JSON."""
+    options: Mapping[str, type | GenericAlias] = dataclasses.field(default_factory=dict)
+    """Keys with anything else, and its type in JSON: text, whole number, or a list of these with one at least."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -61,7 +62,7 @@ class Format:
         return tuple(key for key in self.keys if key in parameters and parameters[key].default is inspect.Parameter.empty)
 
 
-_GRAPH = {"named_files": ("contents",), "vectors": ("vectors",), "options": {"node_types": list}}
+_GRAPH = {"named_files": ("contents",), "vectors": ("vectors",), "options": {"node_types": list[str]}}
 
 FORMATS: dict[str, Format] = {
     "deeploc_fasta": Format(read_deeploc, ("localisation", "membrane"), (*SPLITS, "all"), options={"mixed": str}),
@@ -78,9 +79,11 @@ FORMATS: dict[str, Format] = {
         read_tables,
         (*_REGRESSIONS, *_MULTICLASS),
         SPLITS,
-        options={"classes": list, "sequence_column": str, "target_column": str},
+        options={"classes": list[str], "sequence_column": str, "target_column": str},
     ),
-    "windows": Format(read_windows, ("aav",), file=("file", "reference"), options={"window": list, "train_substitutions": int}),
+    "windows": Format(
+        read_windows, ("aav",), file=("file", "reference"), options={"window": list[int], "train_substitutions": int}
+    ),
     "variant_table": Format(
         read_variant_table, _REGRESSIONS, file=("file", "wild_type"), options={"first_position": int, "stop": str}
     ),
@@ -98,7 +101,7 @@ FORMATS: dict[str, Format] = {
     "graph_tables": Format(read_graph_tables, CROSS_MODAL, file=("nodes", "edges", "config"), vectors=("vectors",)),
     "probe": Format(read_similarity, SIMILARITY, named_file=("matrices",), file=("coordinates",), files=("sequences",)),
     "protst_prompts": Format(
-        read_prompted, tuple(ZERO_SHOT), named_file=("tables",), file=("functions",), options={"columns": list}
+        read_prompted, tuple(ZERO_SHOT), named_file=("tables",), file=("functions",), options={"columns": list[str]}
     ),
     "prompt_table": Format(read_prompt_table, tuple(ZERO_SHOT), file=("file",)),
     "similarity_tables": Format(read_similarity_tables, SIMILARITY, named_file=("files",), files=("sequences",)),

@@ -32,7 +32,7 @@ NO_DOMAIN = "its domain is none of the three of GO"
 def read_hetionet(
     nodes: Path, edges: Path, *, metaedges: Path, node_types: Sequence[str] = NODE_TYPES, annotations: Sequence[Path] = ()
 ) -> tuple[GraphBuilder, list[str]]:
-    """The edges between nodes of the types kept, and a note on how many were left out.
+    """The edges between nodes of the types kept, and notes on how many were left out.
 
     Args:
       annotations: tables of GO terms with their genes; each adds the terms, and genes by Entrez id.
@@ -58,10 +58,9 @@ def read_hetionet(
             builder.relate(head, RELATIONS.get(metaedge, verbs[metaedge]), tail)
         else:
             left_out += 1
-    for path in annotations:
-        _annotate(builder, path)
-    note = f"{left_out} rows of {edges.name} were left out: one end is none of {', '.join(sorted(node_types))}"
-    return builder, [note] if left_out else []
+    counts = {edges.name: left_out} | {path.name: _annotate(builder, path, node_types) for path in annotations}
+    kept = ", ".join(sorted(node_types))
+    return builder, [f"{n} rows of {name} were left out: one end is none of {kept}" for name, n in counts.items() if n]
 
 
 def _verbs(path: Path, gathered: Gathered) -> dict[str, str]:
@@ -74,14 +73,20 @@ def _verbs(path: Path, gathered: Gathered) -> dict[str, str]:
     return {abbreviation: parts[1] for abbreviation, parts in verbs.items()}
 
 
-def _annotate(builder: GraphBuilder, path: Path) -> None:
+def _annotate(builder: GraphBuilder, path: Path, node_types: Sequence[str]) -> int:
+    """Adds a table's terms and genes; says how many of its rows are of types that are not kept."""
+    left_out = 0
     columns = ("go_id", "go_name", "go_domain", "gene_ids", "gene_symbols")
     for row in table_rows(path, builder.gathered, columns=columns):
         id_, name, domain, genes, symbols = (row.cells[column] for column in columns)
         if domain not in ("biological_process", "cellular_component", "molecular_function"):
             builder.gathered.reject(path, row.line, id_, NO_DOMAIN)
             continue
+        if not {domain, PROTEIN}.issubset(node_types):
+            left_out += 1
+            continue
         term, names = builder.node(domain, id_, name), symbols.split("|")
         for place, gene in enumerate(filter(None, genes.split("|"))):
             symbol = names[place] if place < len(names) else gene
             builder.relate(builder.node(PROTEIN, gene, symbol), RELATIONS["GpBP"], term)
+    return left_out

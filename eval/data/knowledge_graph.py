@@ -92,7 +92,7 @@ def read_graph_tables(
 def _complete(
     builder: GraphBuilder, config: Path | None, contents: Mapping | None, vectors: Mapping | None, notes: Sequence[str]
 ) -> KnowledgeGraph:
-    add_contents(builder, contents or {})
+    notes = [*notes, *add_contents(builder, contents or {})]
     found = {}
     for type_, given in (vectors or {}).items():
         if set(given) != {"file", "source"}:

@@ -13,6 +13,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import GenericAlias
 
 from data_pipelines.errors import UserError, command
 from data_pipelines.json_object import read_json
@@ -23,7 +24,7 @@ from eval.data.template import template
 
 MANIFEST = "benchmarks.json"
 _ALWAYS = ("format", "comment")
-_KINDS = {str: "a text", int: "a whole number", list: "a list"}
+_KINDS = {str: "a text", int: "a whole number", list[str]: "a list of texts", list[int]: "a list of whole numbers"}
 
 
 class MissingData(UserError):
@@ -43,7 +44,7 @@ def load(data_dir: Path, benchmark: str) -> Benchmark:
     entry = _entry(data_dir, benchmark)
     arguments = _arguments(data_dir, benchmark, entry)
     if benchmark in CROSS_MODAL:
-        return _graph(data_dir, json.dumps(entry))
+        return _graph(data_dir, json.dumps(entry), _stamps(arguments))
     if benchmark in ZERO_SHOT:
         return _relative(FORMATS[entry["format"]].read(load(data_dir, ZERO_SHOT[benchmark]), **arguments), data_dir)
     loaded = FORMATS[entry["format"]].read(**arguments)
@@ -62,22 +63,45 @@ def available(data_dir: Path) -> tuple[list[str], dict[str, str]]:
     """
     found, wanted = [], {}
     for benchmark in BENCHMARKS:
-        own = [FEW_SHOT.get(benchmark, benchmark), *filter(None, [ZERO_SHOT.get(benchmark)])]
         try:
-            for name in own:
-                _arguments(Path(data_dir), name, _entry(Path(data_dir), name))
+            for name, entry in entries_of(data_dir, benchmark).items():
+                _arguments(Path(data_dir), name, entry)
             found.append(benchmark)
         except MissingData as error:
             wanted[benchmark] = str(error)
     return found, wanted
 
 
+def entries_of(data_dir: Path, benchmark: str) -> dict[str, dict]:
+    """The entries that a benchmark is read by, without comments: its own and, of one by prompts, that of its proteins.
+
+    Together with the contents of the files they decide what `load` gives.
+
+    Raises:
+      MissingData: one is not there.
+      UserError: the manifest is not of its form.
+    """
+    names = [FEW_SHOT.get(benchmark, benchmark), *filter(None, [ZERO_SHOT.get(benchmark)])]
+    entries = {name: _entry(Path(data_dir), name) for name in names}
+    return {name: {key: value for key, value in entry.items() if key != "comment"} for name, entry in entries.items()}
+
+
 @functools.lru_cache(maxsize=1)
-def _graph(data_dir: Path, entry: str) -> KnowledgeGraph:
-    """The knowledge graph that an entry names; the last one is kept, since five benchmarks share it."""
+def _graph(data_dir: Path, entry: str, stamps: tuple) -> KnowledgeGraph:
+    """The knowledge graph that an entry names; the last one is kept while its files stay, since five benchmarks share it."""
+    del stamps
     values = json.loads(entry)
     arguments = _arguments(data_dir, CROSS_MODAL[0], values)
     return _relative(FORMATS[values["format"]].read(**arguments), data_dir)
+
+
+def _stamps(value: object) -> tuple:
+    """Path, size and time of each file among an importer's arguments."""
+    if isinstance(value, Path):
+        found = value.stat()
+        return ((str(value), found.st_size, found.st_mtime_ns),)
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return tuple(stamp for part in parts for stamp in _stamps(part))
 
 
 def _first_fault(task: Task) -> str:
@@ -123,7 +147,7 @@ def _entries(data_dir: Path) -> dict[str, dict]:
             raise UserError(f"{path} has an entry {name!r}, which takes the files of {FEW_SHOT[name]}; remove it.")
         if name not in (*BENCHMARKS, *GROUPS.values(), "comment"):
             raise UserError(f"{path} has an entry {name!r}, which is no benchmark; known: {', '.join(BENCHMARKS)}.")
-        if name != "comment" and (not isinstance(entry, dict) or entry.get("format") not in FORMATS):
+        if name != "comment" and (not isinstance(entry, dict) or entry.get("format") not in tuple(FORMATS)):
             raise UserError(f"{path}: the entry {name!r} names none of the formats {', '.join(FORMATS)}.")
     return entries
 
@@ -188,12 +212,20 @@ def _check(entry: Mapping, format_: Format, benchmark: str, at: str) -> None:
     for key, value in entry.items():
         if key not in (*format_.keys, *_ALWAYS):
             raise UserError(f"{at} has {key!r}, which {entry['format']} does not take; it takes {', '.join(format_.keys)}.")
-        if key in format_.options and type(value) is not format_.options[key]:
+        if key in format_.options and not _is(value, format_.options[key]):
             raise UserError(f"{at}: {key} is {value!r}, not {_KINDS[format_.options[key]]}.")
     if missing := [key for key in format_.required if key not in entry]:
         raise UserError(f"{at} lacks {' and '.join(missing)}, which {entry['format']} needs.")
     if format_.splits and not any(split in entry for split in format_.splits):
         raise UserError(f"{at} names no file; {entry['format']} takes {', '.join(format_.splits)}.")
+
+
+def _is(value: object, kind: type | GenericAlias) -> bool:
+    """Whether a value of JSON is of a kind of `_KINDS`; a list has one of its kind at least."""
+    if kind in (str, int):
+        return type(value) is kind
+    (each,) = kind.__args__
+    return isinstance(value, list) and len(value) > 0 and all(type(one) is each for one in value)
 
 
 def _neutral_entry(data_dir: Path, benchmark: str, name: str) -> dict | None:

@@ -19,8 +19,10 @@ CONTENT_COLUMNS = (
 )
 
 
-def add_contents(builder: GraphBuilder, contents: Mapping[str, Sequence[Path]]) -> None:
+def add_contents(builder: GraphBuilder, contents: Mapping[str, Sequence[Path]]) -> list[str]:
     """Gives the nodes of each type their sequences (of `gene/protein`) or texts; the first of a node counts.
+
+    A file that has the content of none is most likely of other ids, or its type is written otherwise: a note says so of each.
 
     Tables have an id column (`node_index` where the graph knows PrimeKG's indices) and a content column; rows of nodes that
     the graph does not have are passed over. Proteins may come as FASTA or two-column table by id as well.
@@ -28,10 +30,16 @@ def add_contents(builder: GraphBuilder, contents: Mapping[str, Sequence[Path]]) 
     Raises:
       UserError: a file is not of its form.
     """
+    notes = []
     for type_, paths in contents.items():
         for path in paths:
+            count = 0
             for place, line, text in _contents(builder, type_, path):
                 builder.describe(place, text, type_=type_, path=path, line=line)
+                count += 1
+            if not count:
+                notes.append(f"{path.name} has the content of none of the graph's nodes of type {type_}")
+    return notes
 
 
 def _contents(builder: GraphBuilder, type_: str, path: Path) -> Iterator[tuple[int, int, str]]:

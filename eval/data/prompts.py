@@ -11,6 +11,7 @@ from eval.data.task import PromptedTask, Task
 
 CLASS, PROMPT = "class", "prompt"
 """Columns of the neutral layout."""
+NO_PROMPT = "its prompt is empty"
 
 
 def read_prompted(
@@ -45,8 +46,12 @@ def read_prompt_table(task: Task, *, file: Path) -> PromptedTask:
     gathered, prompts = Gathered(), {name: [] for name in task.classes}
     for row in table_rows(file, gathered, columns=[CLASS, PROMPT]):
         if row.cells[CLASS] not in prompts:
-            raise UserError(f"{file}, line {row.line}: {row.cells[CLASS]!r} is no class of {task.name}.")
-        prompts[row.cells[CLASS]].append(row.cells[PROMPT])
+            known = ", ".join(task.classes)[:300]
+            raise UserError(f"{file}, line {row.line}: {row.cells[CLASS]!r} is no class of {task.name}; take one of {known}.")
+        if row.cells[PROMPT]:
+            prompts[row.cells[CLASS]].append(row.cells[PROMPT])
+        else:
+            gathered.reject(file, row.line, row.cells[CLASS], NO_PROMPT)
     if missing := [name for name, texts in prompts.items() if not texts]:
         raise UserError(f"{file} has no prompt for the class {missing[0]!r} of {task.name}; add one.")
     return _prompted(task, {"prompts": prompts}, gathered)
@@ -99,7 +104,7 @@ def read_reaction_prompts(
             raise UserError(f"{path}, line {row.line}: the id {place!r} stands for another class in {functions}, or for none.")
         prompts[number] = _texts(row, columns)
     if missing := [name for name in classes if not prompts.get(name)]:
-        raise UserError(f"{path} has no prompt for {len(missing)} classes, such as {missing[0]}.")
+        raise UserError(f"{path} has no prompt for {len(missing)} classes, such as {missing[0]}; add rows for them.")
     return {name: prompts[name] for name in classes}
 
 

@@ -1,5 +1,6 @@
 """IEConv's enzyme reactions: `4fae.B,247` rows, an EC number a class, and lists of chains; sequences come from elsewhere."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -21,8 +22,12 @@ def read_functions(path: Path, gathered: Gathered) -> list[str]:
       UserError: the file lists something else, or a number twice.
     """
     functions = [text for _, text in listed(path, gathered)]
-    if not functions[0].replace("-", "0").replace(".", "").isdecimal() or len(set(functions)) < len(functions):
-        raise UserError(f"{path} is no list of distinct EC numbers: it begins with {functions[0][:60]!r}.")
+    if not functions[0].replace("-", "0").replace(".", "").isdecimal():
+        raise UserError(f"{path} is no list of EC numbers: it begins with {functions[0][:60]!r}; give unique_functions.txt.")
+    if twice := [number for number, count in Counter(functions).items() if count > 1]:
+        raise UserError(
+            f"{path} lists {twice[0]!r} {functions.count(twice[0])} times, so that its lines are no classes; fetch it again."
+        )
     return functions
 
 

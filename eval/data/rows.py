@@ -54,10 +54,13 @@ def table_header(path: Path) -> list[str]:
     """The columns that the first line names; a table is TSV where that line has a tab, else CSV.
 
     Raises:
-      UserError: the file is empty, or as `lines`.
+      UserError: the file is empty, the line's quotation marks are not closed, or as `lines`.
     """
-    for _, line in lines(path):
-        return [name.strip() for name in next(csv.reader([line], **DIALECTS[_dialect(line)]))]
+    for number, line in lines(path):
+        try:
+            return [name.strip() for name in next(csv.reader([line], **DIALECTS[_dialect(line)]))]
+        except csv.Error as error:
+            raise _no_table(path, number, error) from error
     raise UserError(f"{path} is empty; fetch the file again.")
 
 
@@ -89,8 +92,12 @@ def table_rows(path: Path, gathered: Gathered, *, columns: Sequence[str]) -> Ite
                         gathered.reject(path, line, cells[0][:100], ANOTHER_WIDTH)
                 line = start + 1 + table.line_num
         except csv.Error as error:
-            raise UserError(f"{path}, line {line} is no line of a table: {error}.") from error
+            raise _no_table(path, line, error) from error
     gathered.source(path, count)
+
+
+def _no_table(path: Path, line: int, error: csv.Error) -> UserError:
+    return UserError(f"{path}, line {line} is no line of a table: {error}; close its quotation marks, or fetch the file again.")
 
 
 def _dialect(line: str) -> str:

@@ -11,6 +11,7 @@ from eval.data.rows import lines, listed, table_header, table_rows
 from eval.data.ses import objects
 
 _UNIPROT = re.compile(r"(?:sp|tr)\|([A-Z0-9]+)\|.*")
+NO_PAIR = "its line is no name and sequence with a tab between"
 NAME_COLUMNS = ("name", "id", "accession", "node_id", "Entry")
 SEQUENCE_COLUMNS = ("sequence", "seq", "Sequence")
 
@@ -61,4 +62,14 @@ def _named(path: Path, gathered: Gathered) -> Iterator[tuple[int, str, str]]:
             f"{path} holds no sequences: it is neither FASTA, nor JSON lines, nor a table of names and sequences, "
             f"but begins with {first[:60]!r}."
         )
-    return ((line, *text.split("\t", 1)) for line, text in listed(path, gathered) if "\t" in text)
+    return _pairs(path, gathered)
+
+
+def _pairs(path: Path, gathered: Gathered) -> Iterator[tuple[int, str, str]]:
+    """The rows of a two-column table without a header."""
+    for line, text in listed(path, gathered):
+        cells = text.split("\t")
+        if len(cells) == 2:
+            yield line, *cells
+        else:
+            gathered.reject(path, line, cells[0][:100], NO_PAIR)

@@ -70,7 +70,8 @@ def _located(rows: Mapping[str, list], gathered: Gathered, *, benchmark: str, mi
                 continue
             if len(parts) == 1 and order.setdefault(row["label"], label) != label:
                 raise UserError(
-                    f"{path}, line {line}: label {row['label']} is {label}, which was {order[row['label']]} before."
+                    f"{path}, line {line}: label {row['label']} is {label}, which was {order[row['label']]} before; "
+                    "give files of one data set."
                 )
             splits[split] += _checked(path, line, row, (label,), gathered)
     names = [order[label] for label in sorted(order)]
@@ -117,9 +118,8 @@ def _measured(rows: Mapping[str, list], gathered: Gathered, *, benchmark: str) -
         splits[split] = []
         for path, line, row in members:
             target = finite(str(row["label"]))
-            sequence = gathered.sequence(path, line, row["name"], row["aa_seq"])
             if target is None:
                 gathered.reject(path, line, row["name"], NO_NUMBER)
-            elif sequence is not None:
+            elif (sequence := gathered.sequence(path, line, row["name"], row["aa_seq"])) is not None:
                 splits[split].append(Sample(row["name"], sequence, target))
     return regression(benchmark, splits, gathered)

@@ -91,8 +91,8 @@ def read_variant_table(file: Path, *, benchmark: str, wild_type: Path, first_pos
             reason = STOP
         if reason:
             gathered.reject(file, row.line, name, reason)
-        else:
-            samples.append(Sample(name, sequence.replace("*", ""), target))
+        elif (clean := gathered.sequence(file, row.line, name, sequence.replace("*", ""))) is not None:
+            samples.append(Sample(name, clean, target))
     if 2 * faults[""] < faults.total():
         raise UserError(
             f"{file}: {faults.total() - faults['']} of {faults.total()} variants do not fit {wild_type} with its first residue "

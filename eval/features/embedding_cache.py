@@ -111,7 +111,8 @@ class CachedEmbedder:
         found = {}
         for path in sorted({self._places[key] for key in wanted if key in self._places}):
             block = _load(path)
-            if not block:  # damaged or deleted since it was seen first
+            if not block:  # damaged or deleted since it was seen first; it may come back under its name
+                self._seen.discard(path)
                 self._places = {key: place for key, place in self._places.items() if place != path}
             found |= {key: vector for key, vector in block.items() if key in wanted}
         return found

@@ -36,14 +36,6 @@ class InteractionSplit(NamedTuple):
     test: Int[np.ndarray, " S"]
 
 
-class Seen(NamedTuple):
-    """How many test interactions have both, one or none of their proteins in training (GNN-PPI's BS, ES and NS)."""
-
-    both: int
-    one: int
-    none: int
-
-
 def split_edges(
     edges: Int[np.ndarray, "E 2"], *, nodes: int, method: str, seed: int, test_fraction: float = TEST_FRACTION
 ) -> InteractionSplit:
@@ -65,12 +57,6 @@ def split_edges(
     else:
         _take(walk(_Graph.of(edges, nodes), rng), test, wanted=int(len(edges) * test_fraction))
     return InteractionSplit(np.flatnonzero(~test), np.flatnonzero(test))
-
-
-def seen(edges: Int[np.ndarray, "E 2"], *, train: Int[np.ndarray, " T"], test: Int[np.ndarray, " S"]) -> Seen:
-    """Counts the test edges by how many of their proteins are in a training edge."""
-    none, one, both = np.bincount(np.isin(edges[test], edges[train]).sum(1), minlength=3)
-    return Seen(int(both), int(one), int(none))
 
 
 class _Graph(NamedTuple):

@@ -64,7 +64,8 @@ def fmax(scores: Real[np.ndarray, "N C"], labels: Bool[np.ndarray, "N C"]) -> fl
         recall += np.bincount(bins[true], 1 / np.repeat(labelled[rows], labelled[rows]), minlength=recall.size)
         covered += np.bincount(bins[:, 0], minlength=covered.size)
     sums = np.stack([_from_the_top(total)[1:] for total in (precision, covered, recall)])
-    return float(_f(*sums, np.count_nonzero(labelled)).max())
+    # Of a perfect ranking the sums may round to more.
+    return min(1.0, float(_f(*sums, np.count_nonzero(labelled)).max()))
 
 
 def multilabel_intervals(
@@ -73,7 +74,8 @@ def multilabel_intervals(
     """95 % percentile intervals of `aupr` and `fmax` when the proteins are drawn anew with replacement.
 
     Drawing anew the exact metrics would take minutes, so what is drawn is their value on `GRID` thresholds, at quantiles of the
-    true labels' scores; the interval is moved by what that differs from the exact value for the proteins as they are.
+    true labels' scores; the interval is moved by what that differs from the exact value for the proteins as they are, within
+    0 and 1.
     """
     scores, labels = np.asarray(scores), np.asarray(labels, bool)
     if not labels.any() or np.isnan(scores).any():
@@ -102,7 +104,7 @@ def multilabel_intervals(
         sums = np.concatenate(columns, axis=1).astype(np.float64)
         low, high = bootstrap_of_sums(statistic, sums, seed=seed, resamples=resamples)
         moved = exact - float(statistic(sums.sum(0, keepdims=True))[0])
-        intervals[name] = (low + moved, high + moved)
+        intervals[name] = tuple(float(np.clip(bound + moved, 0, 1)) for bound in (low, high))
     return intervals
 
 

@@ -1,13 +1,46 @@
-"""Every field of the protocols' configs and what it may be: configs/eval/probe.py and configs/eval/fine_tuning.py."""
+"""Every field of the configs in configs/eval and what it may be."""
 
 import reprlib
 from collections.abc import Mapping
 
 from data_pipelines.errors import UserError
-from protclip_jax.config_fields import FIELDS, FRACTION, ROWS, STEPS, WIDTH, Field, one_of, unset_or, whole
+from protclip_jax.config_fields import (
+    DECAY,
+    FIELDS,
+    FLAG,
+    FRACTION,
+    ROWS,
+    SHARE,
+    STEPS,
+    TEXT,
+    WEIGHT,
+    WIDTH,
+    Field,
+    number,
+    one_of,
+    unset_or,
+    whole,
+)
 from protclip_jax.models.layers import REMAT_POLICIES
 
 _SEED = whole(0, 2**32 - 1)
+
+_FROM_0 = whole(0, 2**31 - 1)
+_ABOVE_0 = number("above 0", lambda x: x > 0)
+
+_SPLITS = {
+    **dict.fromkeys(("splits.valid_fraction", "splits.test_fraction"), FRACTION),
+    "splits.remove_leaks": FLAG,
+}
+
+
+def _some(each: Field) -> Field:
+    """A tuple of such values, at least one."""
+    return Field(
+        f"a tuple with one or more of {each.wanted}",
+        lambda value: isinstance(value, list | tuple) and len(value) > 0 and all(map(each.allows, value)),
+    )
+
 
 _SHARED = {
     "seeds": Field(
@@ -17,8 +50,7 @@ _SHARED = {
     "hidden": unset_or(WIDTH),
     **dict.fromkeys(("max_epochs", "patience"), STEPS),
     **{path: field for path, field in FIELDS.items() if path.startswith("optimizer.")},
-    **dict.fromkeys(("splits.valid_fraction", "splits.test_fraction"), FRACTION),
-    "splits.remove_leaks": Field("True or False", lambda value: type(value) is bool),
+    **_SPLITS,
 }
 
 PROBE = _SHARED | {"batch_size": ROWS}
@@ -32,9 +64,42 @@ FINE_TUNING = _SHARED | {
     **{path: field for path, field in FIELDS.items() if path.startswith("mesh.")},
 }
 
+FEW_SHOT = _SPLITS | {"shots": _some(ROWS), "draws": ROWS}
+
+# Which names there are of splits, messages, benchmarks and so on, the families say themselves.
+PROTEIN_INTERACTION = {
+    **dict.fromkeys(("splits", "messages"), _some(TEXT)),
+    "seeds": ROWS,
+    "composition_baseline": FLAG,
+    "valid_fraction": FRACTION,
+    **dict.fromkeys(("network.projected", "network.width", "network.layers"), WIDTH),
+    "network.dropout": DECAY,
+    "epochs": STEPS,
+    "batch_edges": ROWS,
+    **dict.fromkeys(("learning_rate", "weight_decay"), WEIGHT),
+    "patience": _FROM_0,
+}
+
+CROSS_MODAL = {
+    "benchmarks": _some(TEXT),
+    "seeds": ROWS,
+    "held_out": FRACTION,
+    "reverse_triplets": TEXT,
+    "min_tail_triplets": _FROM_0,
+    **dict.fromkeys(("standardise", "no_relation_control"), FLAG),
+    **dict.fromkeys(("bridge.width", "bridge.layers", "bridge.heads", "bridge.feed_forward"), WIDTH),
+    "bridge.dropout": DECAY,
+    "epochs": _ABOVE_0,
+    **dict.fromkeys(("batch_triplets", "negatives"), ROWS),
+    **dict.fromkeys(("learning_rate", "weight_decay"), WEIGHT),
+    "warmup_fraction": SHARE,
+    "clip_norm": _ABOVE_0,
+    **dict.fromkeys(("eval_every", "patience"), STEPS),
+}
+
 
 def check(config: Mapping, fields: Mapping[str, Field], *, name: str) -> None:
-    """Checks a config against `PROBE` or `FINE_TUNING`; `name` is the file that shows every field.
+    """Checks a config against one of the above; `name` is the file that shows every field.
 
     Raises:
       UserError: a field is missing, unknown, of the wrong type or out of its range.
@@ -44,7 +109,7 @@ def check(config: Mapping, fields: Mapping[str, Field], *, name: str) -> None:
         raise UserError(f"the config has {'no' if path in fields else 'the unknown'} field {path}; {name} shows every field.")
     for path, field in fields.items():
         if not field.allows(flat[path]):
-            raise UserError(f"the config's {path}={reprlib.repr(flat[path])} must be {field.wanted}.")
+            raise UserError(f"the config's {path}={reprlib.repr(flat[path])} must be {field.wanted}; see {name}.")
 
 
 def _flat(config: Mapping, prefix: str = ""):

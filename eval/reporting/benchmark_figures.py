@@ -6,12 +6,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from data_pipelines.figure_style import BLUE, GREEN, GREY, INK, VERMILION, tidy
+from data_pipelines.figure_style import BLUE, GREEN, GREY, INK, PURPLE, VERMILION, tidy
 from eval import few_shot
 from eval.data.benchmarks import FEW_SHOT, ZERO_SHOT
 
-COLOURS = (VERMILION, GREEN, INK, GREY)
-"""Of published models, in the order in which they are met."""
+COLOURS = (VERMILION, GREEN, INK, GREY, PURPLE)
+"""Of published models, in the order in which they are met; as many as `PUBLISHED` has."""
 LEAST_AXES = 3
 """A radar of fewer is no figure."""
 

@@ -41,7 +41,11 @@ def markdown(results: Mapping[str, Mapping]) -> str:
 def _family(name: str, results: Sequence[Mapping]) -> str:
     header = ["benchmark", "metric", "ours", "95 %", "controls", "published", "data"]
     rows = [row for result in results for row in _rows(result)]
-    notes = [f"- {result['benchmark']}: {plain(note)}" for result in results for note in result["result"].get("notes", ())]
+    notes = [
+        f"- {result['benchmark']}: {plain(note)}"
+        for result in results
+        for note in (*result["result"].get("notes", ()), *result["data"]["notes"])
+    ]
     curves = [_identity_curve(result) for result in results if result["result"].get("identity_curve")]
     return "\n\n".join([f"### {TITLES[name]}", table(header, rows), *curves, *(["\n".join(notes)] if notes else [])])
 

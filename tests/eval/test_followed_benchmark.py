@@ -44,6 +44,12 @@ def test_one_entry_of_evals_follows_a_benchmark(data_dir):
     assert all(type(value) is float for value in metrics.values())
 
 
+def test_configs_are_looked_for_beside_the_current_folder(data_dir, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="configs/eval/probe.py does not exist; run the command in the folder that has"):
+        FollowedBenchmark("membrane", key="x", data_dir=str(data_dir))
+
+
 def test_a_limit_takes_the_same_proteins_of_every_split(data_dir):
     task = manifest.load(data_dir, "localisation")
     some = limited(task, 15)

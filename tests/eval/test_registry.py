@@ -1,8 +1,8 @@
 import pytest
 
-from data_pipelines.errors import UserError
+from data_pipelines.errors import RunError, UserError
 from eval.registry import EVALUATIONS, Hook, check_best, make_evaluation, make_hooks, run_hooks
-from tests.eval.fakes import Oracle
+from tests.eval.fakes import Ignorant, Oracle
 
 
 def test_hooks_name_metrics_by_their_key(dataset):
@@ -82,8 +82,29 @@ def test_failures_carry_the_name_of_the_evaluation(dataset):
         hook(object())
 
 
+def numbers(value):
+    """All numbers in a report."""
+    if isinstance(value, dict):
+        return [number for part in value.values() for number in numbers(part)]
+    return [value] if isinstance(value, float | int) else []
+
+
+@pytest.mark.parametrize("kind", [UserError, RunError])
+def test_a_sentence_stays_one(kind):
+    class Failing:
+        key = "failing"
+
+        def metrics(self, model):
+            raise kind("an embedding is not finite.")
+
+    with pytest.raises(kind, match="the evaluation 'mine': an embedding is not finite."):
+        Hook("mine", Failing())(None)
+
+
 @pytest.mark.parametrize("name", EVALUATIONS)
-def test_metrics_are_part_of_the_report(dataset, name):
-    evaluation, model = make_evaluation(name, dataset, {"split": "test", "pool": 20}), Oracle(dataset)
-    assert evaluation.metrics(model)
-    assert evaluation.report(model, control=None) == evaluation.report(model, control=None)
+def test_metrics_are_part_of_the_report_which_is_the_same_each_time(dataset, name):
+    evaluation, model = make_evaluation(name, dataset, {"split": "test", "pool": 20}), Ignorant(dataset)
+    metrics, report = evaluation.metrics(model), evaluation.report(model, control=None)
+    assert metrics
+    assert set(metrics.values()) <= set(numbers(report))
+    assert evaluation.report(model, control=None) == report

@@ -1,10 +1,10 @@
 """`python -m eval` on public data: every family from raw files to the report, and how it goes on after a stop."""
 
 import json
+import shutil
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 
 from eval import __main__ as cli
@@ -77,6 +77,7 @@ def test_every_family_goes_from_raw_files_to_the_report_and_a_second_run_compute
         assert result["data"]["files"]
     assert report["membrane"]["headline"]["accuracy"]["mean"] > 0.7
     assert report["go_mf"]["published"][0]["model"] == "ProtCLIP"
+    assert report["shs27k"]["data"]["audit"]["proteins"] == 40
     page = (output / "report.md").read_text()
     assert "**other data**" in page
     assert "ProtCLIP 0.696" in page
@@ -88,6 +89,7 @@ def test_every_family_goes_from_raw_files_to_the_report_and_a_second_run_compute
         "SHA-256",
         "CPU cores",
         "prompts in another",
+        "prot2bp: 1 rows of kg.csv were left out",
     ):
         assert told in page, told
     assert {"benchmarks", "identity", "few_shot"} <= set(json.loads((output / "report.json").read_text())["figures"])
@@ -186,11 +188,47 @@ def test_mistakes_are_one_sentence(run, data_dir, capsys, arguments, told):
     assert "Traceback" not in error
 
 
-def test_a_result_of_other_parameters_is_measured_anew(data_dir, tmp_path):
-    asked = suite.Suite(Composition(), tmp_path, 0, tmp_path, "probe", configs={}, folder=tmp_path)
-    data = manifest.load(data_dir, "membrane")
-    key = asked._key("membrane", data)
+def keys_of(data_dir, names, *, model=None):
+    """The keys under which results of benchmarks on a data folder are kept."""
+    asked = suite.Suite(model or Composition(), data_dir, 0, data_dir, "probe", configs={}, folder=data_dir)
+    return [asked._key(name, manifest.load(data_dir, name), manifest.entries_of(data_dir, name)) for name in names]
+
+
+def test_a_result_of_other_parameters_is_measured_anew(data_dir):
     other = Composition()
     other.fingerprint = "1" * 64
-    assert suite.Suite(other, tmp_path, 0, tmp_path, "probe", configs={}, folder=tmp_path)._key("membrane", data) != key
-    assert np.all([asked._key(name, data) != key for name in ("ec", "aav")])
+    keys = keys_of(data_dir, ["membrane", "ec", "aav"])
+    assert len({*keys, *keys_of(data_dir, ["membrane"], model=other)}) == 4
+
+
+def test_a_result_of_the_same_files_read_otherwise_is_measured_anew(data_dir, tmp_path):
+    folder = shutil.copytree(data_dir, tmp_path / "data")
+    names = ["localisation", "few_shot_localisation", "zero_shot_localisation", "membrane"]
+    before = keys_of(folder, names)
+
+    def changed(**changes):
+        entries = json.loads((data_dir / "benchmarks.json").read_text())
+        entries["localisation"] |= changes
+        (folder / "benchmarks.json").write_text(json.dumps(entries))
+        return [key != old for key, old in zip(keys_of(folder, names), before, strict=True)]
+
+    assert changed(comment="the same") == [False] * 4
+    assert changed(mixed="Nucleus") == [True, True, True, False]
+    assert changed(valid="deeploc/test.fasta", test="deeploc/valid.fasta") == [True, True, True, False]
+    # The files themselves may change their places, too.
+    assert changed() == [False] * 4
+    valid, test = ((folder / f"deeploc/{split}.fasta") for split in ("valid", "test"))
+    contents = valid.read_bytes(), test.read_bytes()
+    test.write_bytes(contents[0])
+    valid.write_bytes(contents[1])
+    assert all(key != old for key, old in zip(keys_of(folder, names), before, strict=True))
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"key": "of another"}'])
+def test_a_damaged_result_is_measured_anew(run, data_dir, content):
+    command, _, output = run
+    stored = output / "results/few_shot_membrane.json"
+    stored.parent.mkdir(parents=True)
+    stored.write_text(content)
+    assert command("--data_dir", data_dir, "--benchmarks", "few_shot_membrane") == 0
+    assert json.loads(stored.read_text())["headline"]

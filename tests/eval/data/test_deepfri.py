@@ -113,8 +113,8 @@ def test_reaction_classes_are_lines_of_the_list(file):
     ("functions", "classes", "told"),
     [
         ("1abc.A 1\n", "4.2.1.10\n", "line 1 is '1abc.A 1', not a chain and its class"),
-        ("1abc.A,0\n", "kinase\n", "is no list of distinct EC numbers"),
-        ("1abc.A,0\n", "1.1.1.1\n1.1.1.1\n", "is no list of distinct EC numbers"),
+        ("1abc.A,0\n", "kinase\n", "is no list of EC numbers: it begins with 'kinase'; give unique_functions.txt"),
+        ("1abc.A,0\n", "1.1.1.1\n1.1.1.2\n1.1.1.2\n", "lists '1.1.1.2' 2 times, so that its lines are no classes; fetch"),
     ],
 )
 def test_other_reaction_files_are_refused(file, functions, classes, told):

@@ -76,6 +76,7 @@ def test_contents_by_id_index_fasta_and_pairs(file):
     for text in (">77 GENE\nMCC\n", "77\tMCC\n"):
         graph = read_primekg_graph(file(PRIMEKG), contents={"gene/protein": [file(text, "p.txt")]})
         assert nodes(graph)["gene/protein", "77"] == ("GENE", "MCC")
+        assert len(graph.notes) == 1
     with pytest.raises(UserError, match="d.csv has no column of ids and one of texts; its header line names: a, b"):
         read_primekg_graph(file(PRIMEKG), contents={"disease": [file("a,b\n1,2\n", "d.csv")]})
 
@@ -118,6 +119,15 @@ def test_other_files_than_primekgs_are_refused(file):
         read_primekg_graph(file(PRIMEKG), node_types=["pathway"])
 
 
+def test_contents_of_no_node_are_told(file):
+    proteins = file("node_id,sequence\nP77,MKV\n", "p.csv")
+    graph = read_primekg_graph(file(PRIMEKG), contents={"gene/protein": [proteins], "protein": [proteins]})
+    assert graph.notes[1:] == (
+        "p.csv has the content of none of the graph's nodes of type gene/protein",
+        "p.csv has the content of none of the graph's nodes of type protein",
+    )
+
+
 NODES = (
     "id\tname\tkind\r\nGene::2\tA2M\tGene\r\nMolecular Function::GO:1\tbinding\tMolecular Function\r\n"
     "Disease::DOID:3\tpain\tDisease\r\nAnatomy::U4\tlung\tAnatomy\r\n"
@@ -152,6 +162,14 @@ def test_hetionet_by_primekgs_names(file):
     assert nodes(graph)["gene/protein", "5"] == ("AAA", None)
     assert by_reason(graph.rejects) == {hetionet.NO_NODE: 1, hetionet.NO_METAEDGE: 1, hetionet.NO_DOMAIN: 1}
     assert graph.notes[0].startswith("1 rows of e.sif were left out")
+
+
+def test_annotations_add_no_nodes_of_types_that_are_left_out(file):
+    given = {"metaedges": file(METAEDGES, "m.tsv"), "annotations": [file(ANNOTATIONS, "go.tsv")]}
+    types = ["gene/protein", "disease"]
+    graph = read_hetionet_graph(file(NODES, "n.tsv"), file(EDGES, "e.sif"), **given, node_types=types)
+    assert {kind for kind, _ in nodes(graph)} == set(types)
+    assert graph.notes[1] == "1 rows of go.tsv were left out: one end is none of disease, gene/protein"
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,7 @@ def test_sentences_are_not_cut():
         ({"ecc": {"format": "deepfri"}}, "has an entry 'ecc', which is no benchmark"),
         ({"ec": {"format": "fasta"}}, "the entry 'ec' names none of the formats deeploc_fasta, ses_jsonl"),
         ({"ec": ["deepfri"]}, "the entry 'ec' names none of the formats"),
+        ({"ec": {"format": ["deepfri"]}}, "the entry 'ec' names none of the formats"),
         ({"ec": {"format": "flip", "file": "f"}}, "ec: the format flip cannot hold it; those that can are ses_jsonl, deepfri"),
         ({"ec": {"format": "deepfri", "train": "f"}}, "ec lacks annotations and sequences, which deepfri needs"),
         ({"ec": {"format": "ses_jsonl", "trian": "f"}}, "ec has 'trian', which ses_jsonl does not take; it takes train, valid"),
@@ -67,7 +68,9 @@ def test_faults_of_the_manifest(tmp_path, entries, told):
         ({"vectors": {"drug": "f"}}, "vectors of drug need"),
         ({"vectors": {"drug": {"file": "f", "source": 1}}}, "vectors of drug need"),
         ({"vectors": {"drug": {"file": "gone.npz", "source": "x"}}}, "gone.npz, vectors drug of prot2bp, is not there"),
-        ({"node_types": "drug"}, "node_types is 'drug', not a list"),
+        ({"node_types": "drug"}, "node_types is 'drug', not a list of texts"),
+        ({"node_types": []}, r"node_types is \[\], not a list of texts"),
+        ({"node_types": ["drug", 2]}, r"node_types is \['drug', 2\], not a list of texts"),
     ],
 )
 def test_faults_of_a_graphs_entry(tmp_path, entry, told):
@@ -141,6 +144,17 @@ def test_the_neutral_layout_of_graphs(tmp_path):
     assert load(tmp_path, "shs27k").names == ["A", "B"]
     assert [(t.set, t.aspect) for t in load(tmp_path, "similarity_cc")] == [("200", "CC")]
     assert len(load(tmp_path, "prot2drug").triplets) == 2
+
+
+def test_one_graph_serves_its_benchmarks_until_a_file_changes(tmp_path):
+    nodes = "type\tid\tname\ngene/protein\t1\tG\ndrug\t2\tD\n"
+    path = table(tmp_path, "knowledge_graph/nodes.tsv", nodes)
+    edges = "head_type\thead\trelation\ttail_type\ttail\ndrug\t2\ttarget\tgene/protein\t1\n"
+    table(tmp_path, "knowledge_graph/edges.tsv", edges)
+    graph = load(tmp_path, "prot2drug")
+    assert load(tmp_path, "disease2prot") is graph
+    path.write_text(nodes + "drug\t3\tE\n")
+    assert [node.name for node in load(tmp_path, "prot2drug").nodes] == ["G", "D", "E"]
 
 
 def test_several_files_are_one_split(tmp_path):

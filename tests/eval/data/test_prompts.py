@@ -2,7 +2,8 @@ import pytest
 
 from data_pipelines.errors import UserError
 from eval.data.enzyme import read_enzyme_classes, read_enzyme_names
-from eval.data.prompts import read_location_prompts, read_reaction_prompts
+from eval.data.prompts import NO_PROMPT, read_location_prompts, read_prompt_table, read_reaction_prompts
+from eval.data.task import Task
 
 LOCATIONS = (
     "id\tname\tdescription\r\n0\tA protein locating at Cell membrane\tApical\r\n"
@@ -34,6 +35,25 @@ def test_location_prompts_that_do_not_fit(file, classes, text, told):
         read_location_prompts(file(text), classes)
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("class\tprompt\nnucleus\tx\n", "line 2: 'nucleus' is no class of localisation; take one of Nucleus, Plastid."),
+        ("class\tprompt\nNucleus\tx\nPlastid\t\n", "has no prompt for the class 'Plastid' of localisation; add one."),
+    ],
+)
+def test_tables_of_prompts_that_do_not_fit(file, text, told):
+    with pytest.raises(UserError, match=told):
+        read_prompt_table(Task("localisation", "multiclass", ("Nucleus", "Plastid"), {}, [], []), file=file(text))
+
+
+def test_an_empty_prompt_is_rejected(file):
+    task = Task("localisation", "multiclass", ("Nucleus",), {}, [], [])
+    read = read_prompt_table(task, file=file("class\tprompt\nNucleus\tx\nNucleus\t\n"))
+    assert read.prompts == {"prompts": {"Nucleus": ["x"]}}
+    assert [(r.line, r.reason) for r in read.rejects] == [(3, NO_PROMPT)]
+
+
 REACTIONS = "id\tEC_number\tname\tcomment\n1\t6.5.1.1\tDNA ligase\tIt seals.\n0\t4.2.1.10\tdehydratase\t\n"
 
 
@@ -50,7 +70,7 @@ def test_reaction_prompts_go_through_the_list_of_numbers(file):
     [
         ("6.5.1.1\n4.2.1.10\n", ("6.5.1.1",), "line 2: the id '1' stands for another class in .*f.txt"),
         ("4.2.1.10\n", ("4.2.1.10",), "line 2: the id '1' stands for another class in .*, or for none"),
-        ("4.2.1.10\n6.5.1.1\n7.7.7.7\n", ("7.7.7.7",), "has no prompt for 1 classes, such as 7.7.7.7"),
+        ("4.2.1.10\n6.5.1.1\n7.7.7.7\n", ("7.7.7.7",), "has no prompt for 1 classes, such as 7.7.7.7; add rows for them"),
     ],
 )
 def test_reaction_prompts_that_do_not_fit(file, functions, classes, told):

@@ -1,8 +1,9 @@
 import pytest
 
 from data_pipelines.errors import UserError
+from eval.data.audit import by_reason
 from eval.data.gathered import Gathered
-from eval.data.sequences import accession, read_sequences
+from eval.data.sequences import NO_PAIR, accession, read_sequences
 
 
 @pytest.mark.parametrize(
@@ -30,13 +31,21 @@ def test_the_first_of_a_name_counts_and_broken_ones_are_rejected(file):
     assert [(r.line, r.name) for r in gathered.rejects] == [(1, "A")]
 
 
+def test_lines_that_are_no_name_and_sequence_are_rejected(file):
+    gathered = Gathered()
+    path = file("A\tMK\nB MV\nC\nD\tMC\tMD\nE\tMA\n")
+    assert read_sequences([path], gathered, wanted=set("ABCDE")) == {"A": "MK", "E": "MA"}
+    assert [(r.line, r.name) for r in gathered.rejects] == [(2, "B MV"), (3, "C"), (4, "D")]
+    assert by_reason(gathered.rejects) == {NO_PAIR: 3}
+
+
 def test_ids_of_uniprot():
     assert accession("sp|P03135|CAPSD_AAV2S") == "P03135"
     assert accession("tr|A0A0|X") == "A0A0"
     assert accession("9606.ENSP1") == "9606.ENSP1"
 
 
-@pytest.mark.parametrize("text", ["", "one word\n", "a,b,c\n1,2,3\n", '{"seq": "MK"}\n'])
+@pytest.mark.parametrize("text", ["", "one word\n", "a,b,c\n1,2,3\n", '{"seq": "MK"}\n', '"name,sequence\nA,MK\n'])
 def test_other_files_are_refused(file, text):
     with pytest.raises(UserError, match=r"file\.txt"):
         read_sequences([file(text)], Gathered(), wanted={"A"})

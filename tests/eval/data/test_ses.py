@@ -41,7 +41,7 @@ def test_membrane_names_come_from_the_letters(file):
 
 def test_labels_that_contradict_locations_are_refused(file):
     text = rows(row("A", 0, location=["Nucleus", "U"]), row("B", 0, location=["Plastid", "U"]))
-    with pytest.raises(UserError, match="line 2: label 0 is Plastid, which was Nucleus before"):
+    with pytest.raises(UserError, match="line 2: label 0 is Plastid, which was Nucleus before; give files of one data set"):
         read_ses({"train": [file(text)]}, benchmark="localisation")
     text = rows(row("A", 0, location=["Nucleus", "U"]), row("B", 1, location=["Nucleus", "U"]))
     with pytest.raises(UserError, match="one location has two labels"):
@@ -61,11 +61,12 @@ def test_lists_of_labels(file):
 
 
 def test_numbers(file):
-    text = rows(row("A", 53.5), row("B", "high"), row("C", float("nan")))
+    text = rows(row("A", 53.5), row("B", "high"), row("C", float("nan")), row("D", "high") | {"aa_seq": ""})
     task = read_ses({"train": [file(text)]}, benchmark="thermostability")
     assert (task.kind, task.unit) == ("regression", "°C")
     assert [s.target for s in task.splits["train"]] == [53.5]
-    assert by_reason(task.rejects) == {NO_NUMBER: 2}
+    # A row has one reason, however many faults.
+    assert by_reason(task.rejects) == {NO_NUMBER: 3}
 
 
 def test_broken_lines_are_rejected_and_other_files_refused(file):

@@ -38,6 +38,8 @@ def test_classes_by_name_or_label(file):
     assert by_reason(task.rejects) == {UNKNOWN_CLASS: 1}
     with pytest.raises(UserError, match="localisation is multiclass; tables need classes"):
         read_tables({"train": [path]}, benchmark="localisation")
+    with pytest.raises(UserError, match="localisation: the list of classes has 'Nucleus' twice; keep one"):
+        read_tables({"train": [path]}, benchmark="localisation", classes=["Nucleus", "Plastid", "Nucleus"])
     with pytest.raises(UserError, match="stability is regression"):
         read_tables({"train": [path]}, benchmark="stability", classes=["a"])
 
@@ -61,7 +63,8 @@ def test_lines_are_counted_through_quoted_line_ends(file):
     [
         ("a,b\n1,2\n", "x.csv", "has no column sequence or seq or primary .*; its header line names: a, b"),
         ("", "x.csv", "is empty"),
-        ('seq,label\n"MK,1\n', "x.csv", "line 2 is no line of a table"),
+        ('seq,label\n"MK,1\n', "x.csv", "line 2 is no line of a table: .*; close its quotation marks"),
+        ('\n"seq,label\nMK,1\n', "x.csv", "line 2 is no line of a table"),
         ("seq,seq,label\nMK,MK,1\n", "x.csv", "names the column seq twice"),
         (b"\x89PNG\x00\x00", "data.lmdb", "is an LMDB database, whose rows are pickles, which are never loaded; export it"),
         (b"\x80\x04\x95\x00\x00", "x.pkl", "NUL byte"),

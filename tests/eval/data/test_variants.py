@@ -49,6 +49,13 @@ def test_a_stop_may_be_deleted_as_tape_does(file):
     assert [s.sequence for s in task.splits["train"]] == ["MVL", "MAL"]
 
 
+def test_a_residue_without_a_token_is_read_as_everywhere(file):
+    path, wild_type = file(table([("K1J", 7), ("V2B", 8)])), file("MKVL\n", "wt.txt")
+    task = read_variant_table(path, benchmark="fluorescence", wild_type=wild_type, first_position=0)
+    assert [s.sequence for s in task.splits["train"]] == ["MXVL", "MKBL"]
+    assert task.notes == ("letters changed in sequences: 1 J, read as X",)
+
+
 def test_the_wrong_first_position_is_noticed(file):
     path, wild_type = file(table([("K2V", 1), ("V3A", 2), ("L4C", 3)])), file("MKVL\n", "wt.txt")
     assert len(read_variant_table(path, benchmark="aav", wild_type=wild_type, first_position=1).splits["train"]) == 3

@@ -113,6 +113,18 @@ def test_any_file_may_go_at_any_time(tmp_path):
     np.testing.assert_array_equal(cached(SEQUENCES), expected(SEQUENCES))
 
 
+def test_a_block_that_is_computed_again_is_known_again(tmp_path):
+    model = Model()
+    CachedEmbedder(model, tmp_path)(SEQUENCES[:4])
+    cached = CachedEmbedder(model, tmp_path)
+    cached(SEQUENCES[:4])
+    (block,) = cached.folder.iterdir()
+    block.unlink()
+    for _ in range(3):
+        np.testing.assert_array_equal(cached(SEQUENCES[:4]), expected(SEQUENCES[:4]))
+    assert model.computed == 2 * SEQUENCES[:4]
+
+
 def embed(folder, order, calls_before_death=None):
     embedding_cache.BLOCK_TOKENS = 20
     got = CachedEmbedder(Model(calls_before_death=calls_before_death), folder)([SEQUENCES[i] for i in order])

@@ -144,6 +144,16 @@ def test_intervals_are_those_of_the_exact_metrics(name):
     np.testing.assert_allclose(fast, exact, atol=0.1 * (exact[1] - exact[0]))
 
 
+@pytest.mark.parametrize("noise", [0.12, 0.16])
+def test_nothing_is_above_one(noise):
+    rng = np.random.default_rng(0)
+    labels = rng.random((300, 40)) < 0.1
+    scores = labels + noise * rng.normal(size=labels.shape)
+    assert fmax(np.tile(scores, (3, 1)), np.tile(labels, (3, 1))) <= 1
+    for low, high in multilabel_intervals(scores, labels, resamples=200).values():
+        assert 0.9 < low <= high <= 1
+
+
 def test_intervals_of_what_is_undefined():
     labels = np.eye(3, dtype=bool)
     assert np.isnan(multilabel_intervals(np.zeros((3, 3)), labels & False)["aupr"]).all()

@@ -4,7 +4,7 @@ import numpy as np
 
 from eval import few_shot
 from eval.reporting.benchmark_figures import figures
-from eval.reporting.published import published
+from eval.reporting.published import PUBLISHED, published
 
 
 def result(name, metric, mean, **more):
@@ -30,6 +30,16 @@ def test_a_radar_has_an_axis_for_each_benchmark_with_a_published_number():
     np.testing.assert_array_equal(drawn["BioBridge, published"], [np.nan, np.nan, 0.136, np.nan, np.nan])
     assert set(figures({"ec": result("ec", "fmax", 0.5)})) == {"benchmarks"}
     assert figures({"aav": {"missing": "data"}}) == {}
+
+
+def test_every_published_model_is_in_the_bars_and_in_the_radar():
+    first = {"ec": "fmax", "go_mf": "fmax", "prot2bp": "mrr", "similarity_mf": "500_cosine"}
+    made = figures({name: result(name, metric, 0.5) for name, metric in first.items()})
+    models = {f"{row.model}, published" for name in first for row in published(name)}
+    assert len(models) == len({row.model for row in PUBLISHED}) == 5
+    for name, ours in (("benchmarks", set()), ("radar", {"ours"})):
+        _, labels = made[name].axes[0].get_legend_handles_labels()
+        assert set(labels) == models | ours
 
 
 def test_undefined_numbers_leave_a_gap_in_every_figure():

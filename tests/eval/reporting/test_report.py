@@ -48,3 +48,6 @@ def test_numbers_are_short(value, shown):
 def test_interval_and_table():
     assert markdown.interval((0.1, 0.25)) == "[0.100, 0.250]"
     assert markdown.interval((float("nan"), 1)) == "–"
+    assert markdown.interval(None) == "–"
+    # What `to_json` makes of the NaN bounds of a result that is read back from disk.
+    assert markdown.interval([None, None]) == "–"
