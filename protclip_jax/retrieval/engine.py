@@ -92,7 +92,9 @@ class SearchEngine:
         proteins = _opened(Path(index), "protein") if index else None
         folders = {_library_name(path): Path(path) for path in labels}
         if len(folders) < len(labels):
-            raise UserError("two --labels have the same name; rename one of them.")
+            names = [_library_name(path) for path in labels]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise UserError(f"two --labels have the same name '{twice}'; rename one of them.")
         libraries = {name: _opened(path, "label") for name, path in folders.items() if path.is_dir()}
         model = ProtCLIP.load(checkpoint, step=step, dtype=dtype)
         for opened in [*([proteins] if proteins else []), *libraries.values()]:
@@ -199,7 +201,7 @@ def _opened(folder: Path, modality: str) -> Index:
 
 def _library_name(path: str | Path) -> str:
     """`enzyme` for `data/enzyme.dat.gz` and for the index folder `enzyme.labels`."""
-    name = Path(path).name.removesuffix(".gz")
+    name = Path(path).absolute().name.removesuffix(".gz")
     return name.rpartition(".")[0] or name
 
 

@@ -193,6 +193,11 @@ def test_the_engine_is_what_the_documents_show(folder, records):
     assert {hit.id for hit in engine.describe(records[2].sequence)} == {"cut", "bind", "out"}
 
 
+def test_a_folder_given_as_a_point_is_a_library_of_that_folders_name(folder, monkeypatch):
+    monkeypatch.chdir(folder / "l")
+    assert list(SearchEngine.load(folder / "c", labels=["."]).libraries) == ["l"]
+
+
 def test_without_faiss_inference_works_and_search_says_what_is_missing(folder, monkeypatch, capsys):
     import sys
 
