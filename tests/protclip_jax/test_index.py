@@ -13,7 +13,16 @@ from data_pipelines.record import biotext
 from protclip_jax import ProtCLIP, embed, index
 from protclip_jax.retrieval import index_folder, indexing, nearest
 from protclip_jax.retrieval.index_folder import open_index
-from protclip_jax.retrieval.item_table import item_at, item_biotext, row_of, uniprot_accession
+from protclip_jax.retrieval.item_table import (
+    SCHEMAS,
+    item_at,
+    item_biotext,
+    label_item,
+    protein_item,
+    record_batch,
+    row_of,
+    uniprot_accession,
+)
 from protclip_jax.retrieval.nearest import unit_rows
 from tests.protclip_jax import searching, tiny
 
@@ -224,6 +233,16 @@ def test_damage_is_one_sentence_that_names_the_file(approximate, tmp_path, what,
         path.write_bytes(contents[damage])
     with pytest.raises(UserError, match=path.name):
         open_index(folder)
+
+
+def test_text_that_is_no_unicode_is_kept_with_question_marks():
+    item = protein_item("a", name="\ud800", source="x") | {
+        "features": [{"type": "SITE", "start": 1, "end": 2, "note": "\ud800b"}]
+    }
+    (kept,) = record_batch([item], SCHEMAS["protein"]).to_pylist()
+    assert (kept["name"], kept["features"][0]["note"]) == ("?", "?b")
+    (kept,) = record_batch([label_item("a", name="b", source="x", prompts=["\ud800"])], SCHEMAS["label"]).to_pylist()
+    assert kept["prompts"] == ["?"]
 
 
 MANIFESTS = {
