@@ -10,7 +10,9 @@ import pyarrow
 from jaxtyping import Float32
 
 from data_pipelines.errors import UserError
+from data_pipelines.hashing import hash64
 from data_pipelines.labels import LabelSource
+from data_pipelines.unique_ids import UniqueIds
 from protclip_jax import checkpoints
 from protclip_jax.inference import ProtCLIP
 from protclip_jax.retrieval import item_table
@@ -180,7 +182,12 @@ def embed_labels(model: ProtCLIP, path: Path) -> Index:
     prompts = model.encode_texts([prompt for label in labels for prompt in label.prompts])
     ends = np.cumsum([len(label.prompts) for label in labels])
     vectors = VectorParts([np.stack([_averaged(some) for some in np.split(prompts, ends[:-1])])])
-    rows = [item_table.label_item(label.id, name=label.name, source=path.name, prompts=label.prompts) for label in labels]
+    # As an index of the file names them.
+    ids = UniqueIds(np.array([hash64(label.id) for label in labels], np.uint64))
+    rows = [
+        item_table.label_item(ids.unique(label.id), name=label.name, source=path.name, prompts=label.prompts)
+        for label in labels
+    ]
     items = pyarrow.Table.from_batches([item_table.record_batch(rows, item_table.SCHEMAS["label"])])
     manifest = {"modality": "label", "checkpoint": model.fingerprint, "count": len(labels), "step": None}
     return Index(path, manifest, vectors, items, vectors.take(background_rows(item_table.id_hashes(items))), None)
