@@ -67,8 +67,14 @@ def read_entry(path: pathlib.Path, accession: str | None) -> Record:
 
 def given_texts(options: argparse.Namespace) -> dict[str, str]:
     """The properties of the command line as `PREFIX: content`, whether their prefix was typed or not."""
-    contents = {name: getattr(options, name) for name in PROPERTIES if getattr(options, name)}
-    return {name: f"{PREFIXES[name]}: {text.removeprefix(f'{PREFIXES[name]}:').strip()}" for name, text in contents.items()}
+    texts = {}
+    for name in PROPERTIES:
+        if typed := getattr(options, name):
+            content = typed.strip().removeprefix(f"{PREFIXES[name]}:").strip()
+            if not content:
+                raise UserError(f"--{name} is empty; say what comes after {PREFIXES[name]}, or leave it out.")
+            texts[name] = f"{PREFIXES[name]}: {content}"
+    return texts
 
 
 def asked_for(options: argparse.Namespace) -> tuple[Record, dict[str, str]]:

@@ -2,6 +2,7 @@
 
 import argparse
 import ipaddress
+import math
 import os
 import secrets
 import sys
@@ -91,8 +92,8 @@ def allowed_hosts(options: argparse.Namespace) -> tuple[str, ...] | None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Opens everything, warms up, and serves until a signal."""
     options = parse_arguments(arguments)
-    if options.max_waiting < 1 or options.timeout <= 0 or options.max_residues < 1:
-        raise UserError("--max_waiting, --timeout and --max_residues must be above 0.")
+    if options.max_waiting < 1 or not 0 < options.timeout < math.inf or options.max_residues < 1:
+        raise UserError("--max_waiting, --timeout and --max_residues must be above 0 and finite.")
     try:
         from protclip_jax.serving import jobs, server
         from protclip_jax.serving.app import UNIPROT, create_app

@@ -35,7 +35,7 @@ def segment_tracks(proteins: Mapping[str, tuple[str, Sequence[Track]]]) -> Figur
         axes = part.subplots(len(tracks), 1, sharex=True, squeeze=False).ravel()
         for axis, track in zip(axes, tracks, strict=True):
             _draw_track(axis, track)
-        axes[0].set_title(_shortened(title), fontsize=10, color=INK, loc="left")
+        axes[0].set_title(_shortened(title), fontsize=10, color=INK, loc="left", parse_math=False)
         _label_residues(axes[-1], sequence)
     figure.supylabel("PDA weight of the residue", fontsize=10, color=INK)
     figure.supxlabel("residue; shaded: annotated for the property", fontsize=10, color=INK)
@@ -84,7 +84,8 @@ def explanation(title: str, sequence: str, tracks: Sequence[Track], features: Se
         _draw_track(axis, track)
     if types:
         _draw_features(axes[-1], types, features)
-    axes[0].set_title(_shortened(title), fontsize=10, color=INK, loc="left")
+    # Dollar signs in a name are no formula.
+    axes[0].set_title(_shortened(title), fontsize=10, color=INK, loc="left", parse_math=False)
     _label_residues(axes[-1], sequence)
     axes[-1].set_xlabel("residue; shaded: annotated for the property", fontsize=10, color=INK)
     figure.supylabel("PDA weight of the residue", fontsize=10, color=INK)

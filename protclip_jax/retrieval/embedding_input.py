@@ -59,6 +59,10 @@ def open_embeddings(path: Path) -> EmbeddingInput:
         facts, ids, width = read(path)
     if missing := [name for name in _FACTS if name not in facts]:
         raise UserError(f"{path} does not say its {', '.join(missing)}; give a file of `python -m protclip_jax.embed`.")
+    if wrong := [name for name in ("max_residues", "overlap") if not facts[name].isdecimal()]:
+        raise UserError(
+            f"{path} says no number as its {' and '.join(wrong)}; make it anew with `python -m protclip_jax.embed`."
+        )
     if facts["modality"] != "protein" or facts["kind"] != "projected":
         raise UserError(
             f"{path} holds {facts['kind']} embeddings of {facts['modality']}s; only projected ones of proteins serve: "
@@ -73,7 +77,7 @@ def open_embeddings(path: Path) -> EmbeddingInput:
 def _told_damage(path: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError, pyarrow.ArrowException) as error:
+    except (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, pyarrow.ArrowException) as error:
         raise UserError(f"{path} is no sound embedding file ({error}); make it anew.") from error
 
 

@@ -10,7 +10,9 @@ import pyarrow
 from jaxtyping import Float32
 
 from data_pipelines.errors import UserError
+from data_pipelines.hashing import hash64
 from data_pipelines.labels import LabelSource
+from data_pipelines.unique_ids import UniqueIds
 from protclip_jax import checkpoints
 from protclip_jax.checkpoint_copy import local_checkpoint
 from protclip_jax.inference import ProtCLIP
@@ -94,7 +96,9 @@ class SearchEngine:
         proteins = _opened(Path(index), "protein") if index else None
         folders = {_library_name(path): Path(path) for path in labels}
         if len(folders) < len(labels):
-            raise UserError("two --labels have the same name; rename one of them.")
+            names = [_library_name(path) for path in labels]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise UserError(f"two --labels have the same name '{twice}'; rename one of them.")
         libraries = {name: _opened(path, "label") for name, path in folders.items() if path.is_dir()}
         model = ProtCLIP.load(checkpoint, step=step, dtype=dtype)
         for opened in [*([proteins] if proteins else []), *libraries.values()]:
@@ -180,7 +184,12 @@ def embed_labels(model: ProtCLIP, path: Path) -> Index:
     prompts = model.encode_texts([prompt for label in labels for prompt in label.prompts])
     ends = np.cumsum([len(label.prompts) for label in labels])
     vectors = VectorParts([np.stack([_averaged(some) for some in np.split(prompts, ends[:-1])])])
-    rows = [item_table.label_item(label.id, name=label.name, source=path.name, prompts=label.prompts) for label in labels]
+    # As an index of the file names them.
+    ids = UniqueIds(np.array([hash64(label.id) for label in labels], np.uint64))
+    rows = [
+        item_table.label_item(ids.unique(label.id), name=label.name, source=path.name, prompts=label.prompts)
+        for label in labels
+    ]
     items = pyarrow.Table.from_batches([item_table.record_batch(rows, item_table.SCHEMAS["label"])])
     manifest = {"modality": "label", "checkpoint": model.fingerprint, "count": len(labels), "step": None}
     return Index(path, manifest, vectors, items, vectors.take(background_rows(item_table.id_hashes(items))), None)
@@ -201,7 +210,7 @@ def _opened(folder: Path, modality: str) -> Index:
 
 def _library_name(path: str | Path) -> str:
     """`enzyme` for `data/enzyme.dat.gz` and for the index folder `enzyme.labels`."""
-    name = Path(path).name.removesuffix(".gz")
+    name = Path(path).absolute().name.removesuffix(".gz")
     return name.rpartition(".")[0] or name
 
 

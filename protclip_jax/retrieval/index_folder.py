@@ -101,7 +101,7 @@ def open_index(folder: Path) -> Index:
         background = open_vectors(folder / manifest["background"])
         approximate = _approximate(folder, manifest)
         table = pyarrow.concat_tables(tables)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, pyarrow.ArrowException) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, pyarrow.ArrowException) as error:
         raise UserError(f"the index {folder} cannot be read ({error}); {_FIX}.") from error
     shape = (manifest["count"], manifest["dimension"])
     if (len(vectors), vectors.width) != shape or len(table) != len(vectors) or background.shape[1] != shape[1]:
@@ -128,12 +128,17 @@ def read_manifest(folder: Path) -> dict:
     wrong = [name for name, kind in _FIELDS.items() if type(manifest.get(name)) is not kind]
     if not wrong:
         wrong = [name for name in manifest["files"] if Path(name).name != name]
-        listed = {name for part in manifest["parts"] for name in (part.get("vectors"), part.get("items"))}
-        listed |= {manifest["background"]} | ({manifest["approximate"]["file"]} if manifest.get("approximate") else set())
-        wrong += [str(name) for name in listed - manifest["files"].keys()]
+        named = [manifest["background"], *_named(manifest["parts"], "vectors"), *_named(manifest["parts"], "items")]
+        named += _named([manifest["approximate"]], "file") if manifest.get("approximate") else []
+        wrong += [str(name) for name in named if not isinstance(name, str) or name not in manifest["files"]]
     if wrong or manifest["modality"] not in MODALITIES or not manifest["parts"]:
         raise UserError(f"{folder / MANIFEST} is damaged ({', '.join(wrong) or 'modality or parts'}); {_FIX}.")
     return manifest
+
+
+def _named(entries: Iterable[object], what: str) -> list[object]:
+    """What the entries of a manifest call a file of theirs; None where they call it nothing."""
+    return [entry.get(what) if isinstance(entry, Mapping) else None for entry in entries]
 
 
 def refuse_other_model(manifest: Mapping, fingerprint: str, *, folder: Path, step: int | None = None) -> None:

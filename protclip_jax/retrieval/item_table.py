@@ -98,4 +98,8 @@ def record_batch(rows: Iterable[Mapping], schema: pyarrow.Schema) -> pyarrow.Rec
 
 
 def _sound(value):
-    return value.encode(errors="replace").decode() if isinstance(value, str) else value
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    if isinstance(value, list):
+        return [_sound(one) for one in value]
+    return {key: _sound(one) for key, one in value.items()} if isinstance(value, dict) else value

@@ -7,7 +7,9 @@ from data_pipelines.protein_input import clean_protein
 from data_pipelines.record import PREFIXES
 
 SHORTEST_SEQUENCE = 20
-"""Letters without a blank that are taken for a protein; words are shorter."""
+"""Letters without a blank that are taken for a protein; nearly all words are shorter."""
+_OF_WORDS = frozenset("bjouz")
+"""Letters of long names, as phosphoribosyltransferase, that sequences in lower case hardly have."""
 SHORTEST_BLOCK = 10
 """Of the blocks in which sequences are printed."""
 _LETTERS = re.compile(r"[A-Za-z*.\-]+")
@@ -41,8 +43,9 @@ class Typed(NamedTuple):
 def understand(typed: str) -> Typed:
     """Tells a protein from a text: FASTA with one record, or nothing but amino-acid letters in sequences' usual forms.
 
-    These are one word of at least `SHORTEST_SEQUENCE` letters, or lines or blocks of capitals of at least `SHORTEST_BLOCK`, the
-    last of which may be shorter. Everything else is text; a shorter peptide is given as FASTA.
+    These are one word of at least `SHORTEST_SEQUENCE` letters, without B, J, O, U and Z unless all are capitals, or lines or
+    blocks of capitals of at least `SHORTEST_BLOCK`, the last of which may be shorter. Everything else is text; a shorter
+    peptide is given as FASTA.
 
     Raises:
       ValueError: the FASTA holds several records.
@@ -61,7 +64,9 @@ def understand(typed: str) -> Typed:
 
 
 def _are_blocks(blocks: list[str]) -> bool:
-    return all(len(block) >= SHORTEST_BLOCK for block in blocks[:-1]) and (len(blocks) == 1 or "".join(blocks).isupper())
+    joined = "".join(blocks)
+    one_word = len(blocks) == 1 and _OF_WORDS.isdisjoint(joined.lower())
+    return all(len(block) >= SHORTEST_BLOCK for block in blocks[:-1]) and (one_word or joined.isupper())
 
 
 def phrased(text: str) -> str:

@@ -30,7 +30,7 @@ def examples(index: Index) -> list[dict[str, str]]:
     rows = np.linspace(0, len(index) - 1, min(len(index), 50)).astype(int).tolist()
     items = sorted((item_table.item_at(index.items, row) for row in rows), key=lambda item: len(item["name"] or ""))
     described = [item for item in items if item_table.property_contents(item)]
-    tried = [{"label": item["name"], "query": item["name"]} for item in described[: 1 if described else 0]]
+    tried = [{"label": item["name"], "query": item["name"]} for item in described if item["name"]][:1]
     located = [item for item in described if 0 < len(item["location"]) <= 60]
     tried += [{"label": item["location"], "query": f"{PREFIXES['location']}: {item['location']}"} for item in located[-1:]]
     sequenced = [item for item in described or items if 20 <= len(item["sequence"]) <= 1000]

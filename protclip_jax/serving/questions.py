@@ -55,10 +55,10 @@ def read_question(asked: SearchRequest, limits: Limits) -> tuple[Query, dict]:
     for text in texts:
         _check_unicode(text)
     try:
-        typed = understand(texts[0]) if len(texts) == 1 else None
+        typed = understand(texts[0]) if len(texts) == 1 and asked.kind != "text" else None
     except ValueError as error:
         raise Mistake(f"This cannot be asked: {error}.") from error
-    if typed is not None and (asked.kind == "protein" or (asked.kind == "auto" and typed.kind == "protein")):
+    if typed is not None and (asked.kind == "protein" or typed.kind == "protein"):
         name = typed.name if typed.kind == "protein" else ""
         return _protein_question(name, typed.content, limits)
     if asked.kind == "protein":

@@ -63,6 +63,7 @@ def test_a_sequence_is_explained_as_svg(checkpoint, tmp_path, capsys):
         (["--sequence", "MKT1", "--function", "abc"], "'1' at position 4"),
         (["--sequence", "MKT"], "no property to explain"),
         (["--sequence", "MKT", "--function", "abc", "--accession", "P1"], "leave it out with --sequence"),
+        (["--sequence", "MKT", "--function", "FUNCTION: "], "--function is empty"),
         (["--entry", "FILE"], "several entries"),
         (["--entry", "FILE", "--accession", "nobody"], "no entry nobody"),
         (["--entry", "absent.dat"], "absent.dat"),

@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import h5py
 import numpy as np
 import pytest
 
@@ -12,7 +13,16 @@ from data_pipelines.record import biotext
 from protclip_jax import ProtCLIP, embed, index
 from protclip_jax.retrieval import index_folder, indexing, nearest
 from protclip_jax.retrieval.index_folder import open_index
-from protclip_jax.retrieval.item_table import item_at, item_biotext, row_of, uniprot_accession
+from protclip_jax.retrieval.item_table import (
+    SCHEMAS,
+    item_at,
+    item_biotext,
+    label_item,
+    protein_item,
+    record_batch,
+    row_of,
+    uniprot_accession,
+)
 from protclip_jax.retrieval.nearest import unit_rows
 from tests.protclip_jax import searching, tiny
 
@@ -139,6 +149,19 @@ def test_embedding_files_become_the_same_index(checkpoint, records, made, tmp_pa
     assert "no sound embedding file" in told(capsys)
 
 
+def test_an_embedding_file_of_another_form_is_one_sentence(tmp_path, capsys):
+    facts = {"checkpoint": "f", "kind": "projected", "modality": "protein", "dtype": "float32", "long_proteins": "windows"}
+    for changed, vector, sentence in [
+        ({"max_residues": "many"}, np.ones(4, np.float32), "no number as its max_residues"),
+        ({}, np.float32(1), "no sound embedding file"),
+    ]:
+        with h5py.File(tmp_path / "e.h5", "w") as file:
+            file.attrs.update(facts | {"max_residues": "1022", "overlap": "256"} | changed)
+            file.create_dataset("0", data=vector).attrs["original_id"] = "p"
+        assert indexing_from(tmp_path / "e.h5", tmp_path / "i") == 2
+        assert sentence in told(capsys)
+
+
 def indexing_from(embeddings, output):
     return index.main(["--input", str(embeddings), "--output", str(output)])
 
@@ -212,6 +235,16 @@ def test_damage_is_one_sentence_that_names_the_file(approximate, tmp_path, what,
         open_index(folder)
 
 
+def test_text_that_is_no_unicode_is_kept_with_question_marks():
+    item = protein_item("a", name="\ud800", source="x") | {
+        "features": [{"type": "SITE", "start": 1, "end": 2, "note": "\ud800b"}]
+    }
+    (kept,) = record_batch([item], SCHEMAS["protein"]).to_pylist()
+    assert (kept["name"], kept["features"][0]["note"]) == ("?", "?b")
+    (kept,) = record_batch([label_item("a", name="b", source="x", prompts=["\ud800"])], SCHEMAS["label"]).to_pylist()
+    assert kept["prompts"] == ["?"]
+
+
 MANIFESTS = {
     "of a newer format": lambda m: m.update(format_version=99),
     "without parts": lambda m: m.update(parts=[]),
@@ -221,6 +254,9 @@ MANIFESTS = {
     "with another count": lambda m: m.update(count=3),
     "with a file unlisted": lambda m: m["files"].clear(),
     "without a size": lambda m: m["files"].update({next(iter(m["files"])): {}}),
+    "with a part that is none": lambda m: m["parts"].append(3),
+    "with a file's name that is none": lambda m: m["parts"][0].update(items=[]),
+    "with an approximate that is none": lambda m: m.update(approximate="yes"),
     "of another modality": lambda m: m.update(modality="galaxy"),
 }
 

@@ -222,6 +222,81 @@ def test_bad_input_is_a_message(page, query, told):
     assert page.chromium.find_elements("css selector", "#message[hidden]")
 
 
+HELD_FETCH = """
+window.plainFetch ??= window.fetch;
+window.held = [];
+window.fetch = (path, options) => path.startsWith(arguments[0])
+  ? new Promise((resolve) => window.held.push(resolve)).then(() => window.plainFetch(path, options))
+  : window.plainFetch(path, options);
+"""
+RELEASE = """
+const done = arguments[0];
+window.fetch = window.plainFetch;
+window.held.forEach((resolve) => resolve());
+setTimeout(done, 1000);
+"""
+
+
+def test_a_late_answer_does_not_come_over_what_is_shown_by_then(page, server):
+    run = page.chromium.execute_script
+    run("location.hash = '#/protein?id=nasty'")
+    page.wait_for("#protein-title", "nasty")
+    run(HELD_FETCH, "/api/search")
+    run("location.hash = '#/search?q=late+question'")
+    page.wait_for("#search", "Searching")
+    run("location.hash = '#/protein?id=nasty'")
+    page.wait_for("#protein-title", "nasty")
+    assert page.one("#search").text == "Search"
+    page.chromium.execute_async_script(RELEASE)
+    assert run("return document.getElementById('results').hidden")
+    assert page.one("#protein-title").text == "nasty"
+
+
+def test_back_leads_to_the_residues_of_the_sequence_that_was_asked_then(page, server):
+    _, protein = server.ask("/api/protein?id=nasty")
+    page.ask(f">first\n{protein['sequence']}")
+    page.wait_for("#understood", "protein first of 26")
+    page.one("#open-query").click()
+    page.wait_for("#protein-title", "first")
+    page.ask("abc")
+    page.wait_for("#understood", "PROTEIN NAME: abc")
+    page.chromium.back()
+    page.wait_for("#protein-title", "first")
+    page.chromium.refresh()
+    page.wait_for("#protein-title", "first")
+
+
+@pytest.mark.parametrize("address", ["#/search", "#/protein", "#/sequence", "#/elsewhere"])
+def test_an_address_that_asks_nothing_shows_the_introduction(page, address):
+    page.chromium.execute_script("location.hash = arguments[0]", address)
+    page.wait_for("#intro", "Ask in words")
+
+
+@pytest.mark.parametrize(("button", "end"), [(2, "pointerup"), (0, "pointercancel")])
+def test_only_a_finished_drag_of_the_first_button_zooms(page, button, end):
+    page.chromium.execute_script("location.hash = '#/protein?id=nasty'")
+    page.wait_for("#protein-title", "nasty")
+    page.one(".figure svg")
+    left = page.chromium.execute_script(
+        """
+        const svg = document.querySelector(".figure svg"), box = svg.getBoundingClientRect();
+        const at = (share) => (
+          { clientX: box.left + share * box.width, clientY: box.top + 20, button: arguments[0], bubbles: true });
+        const width = () => svg.querySelector(".window").getAttribute("width");
+        const before = width();
+        svg.dispatchEvent(new PointerEvent("pointerdown", at(0.4)));
+        window.dispatchEvent(new PointerEvent("pointermove", at(0.6)));
+        window.dispatchEvent(new PointerEvent(arguments[1], at(0.6)));
+        window.dispatchEvent(new PointerEvent("pointermove", at(0.7)));
+        return [before === width(), svg.querySelectorAll(":scope > rect").length];
+        """,
+        button,
+        end,
+    )
+    # The paper and the cursor; no mark is left.
+    assert left == [True, 2]
+
+
 def test_an_unknown_protein_in_the_address_is_a_message(page, server):
     page.chromium.get(f"{server.address}#/protein?id=%3Cscript%3E")
     page.wait_for("#message", "The index holds no protein <script>.")

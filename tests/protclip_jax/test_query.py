@@ -21,6 +21,8 @@ SEQUENCE = "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQ"
         (">\nMKT", Typed("protein", "MKT", "")),
         (">only a header", Typed("protein", "", "only")),
         ("zinc-binding protease", Typed("text", "zinc-binding protease", "")),
+        ("Phosphoribosyltransferase", Typed("text", "Phosphoribosyltransferase", "")),
+        (f"{SEQUENCE}U", Typed("protein", f"{SEQUENCE}U", "")),
         ("kinase", Typed("text", "kinase", "")),
         ("DNA GYRASE INHIBITOR PROTEIN OF BACTERIA", Typed("text", "DNA GYRASE INHIBITOR PROTEIN OF BACTERIA", "")),
         ("phosphoenolpyruvate carboxykinase", Typed("text", "phosphoenolpyruvate carboxykinase", "")),

@@ -193,6 +193,20 @@ def test_the_engine_is_what_the_documents_show(folder, records):
     assert {hit.id for hit in engine.describe(records[2].sequence)} == {"cut", "bind", "out"}
 
 
+def test_a_folder_given_as_a_point_is_a_library_of_that_folders_name(folder, monkeypatch):
+    monkeypatch.chdir(folder / "l")
+    assert list(SearchEngine.load(folder / "c", labels=["."]).libraries) == ["l"]
+
+
+def test_labels_of_one_id_are_told_apart_in_a_file_as_in_an_index(folder, tmp_path):
+    term = "[Term]\nid: GO:1\nname: {}\nnamespace: molecular_function\n\n"
+    (tmp_path / "twice.obo").write_text("format-version: 1.2\n\n" + term.format("abc") + term.format("fed"))
+    assert searching.make_index(folder / "c", tmp_path / "i", labels=tmp_path / "twice.obo") == 0
+    engine = SearchEngine.load(folder / "c", labels=[tmp_path / "twice.obo", tmp_path / "i"])
+    ids = [index.items["id"].to_pylist() for index in engine.libraries.values()]
+    assert ids == [["GO:1", "GO:1_2"]] * 2
+
+
 def test_without_faiss_inference_works_and_search_says_what_is_missing(folder, monkeypatch, capsys):
     import sys
 

@@ -5,15 +5,21 @@ import contextlib
 import json
 import threading
 import time
+from pathlib import Path
 
 import httpx
 import numpy as np
+import pyarrow
 import pytest
 
 from data_pipelines.protanno import open_dataset
 from data_pipelines.record import property_texts
 from eval.segment_localisation import OWN, SegmentLocalisation, find_cases
 from eval.statistics import auroc
+from protclip_jax.retrieval import item_table
+from protclip_jax.retrieval.index_folder import Index
+from protclip_jax.retrieval.vector_parts import VectorParts
+from protclip_jax.serving.about import examples
 from protclip_jax.serving.app import create_app
 from protclip_jax.serving.guard import CONTENT_SECURITY_POLICY
 from protclip_jax.serving.limits import Limits
@@ -88,8 +94,9 @@ def test_a_sequence_is_told_from_text_and_described_too(app, split):
         post("/api/search", {"query": f">me\n{record.sequence[:9].lower()}\n{record.sequence[9:]}"}),
         post("/api/search", {"query": record.sequence, "kind": "text"}),
         post("/api/search", {"query": ["abc", "FUNCTION: fed"], "verbatim": True}),
+        post("/api/search", {"query": "> a\n> b", "kind": "text"}),
     )
-    bare, fasta, text, prompts = [response.json() for response in responses]
+    bare, fasta, text, prompts, quoted = [response.json() for response in responses]
     assert bare["understood"]["kind"] == fasta["understood"]["kind"] == "protein"
     assert bare["proteins"]["hits"][0]["id"] == record.accession
     assert fasta["understood"] == {
@@ -102,6 +109,15 @@ def test_a_sequence_is_told_from_text_and_described_too(app, split):
     assert len(bare["labels"]["places"]["hits"]) == 3
     assert text["understood"]["kind"] == "text"
     assert prompts["understood"]["asked"] == ["abc", "FUNCTION: fed"]
+    assert quoted["understood"]["asked"] == ["PROTEIN NAME: > a\n> b"]
+
+
+def test_a_protein_without_a_name_is_no_question_to_try():
+    items = [item_table.protein_item(id, name=name, source="x") for id, name in [("a", ""), ("b", "kinase")]]
+    rows = [item | {"function": "binds"} for item in items]
+    table = pyarrow.Table.from_batches([item_table.record_batch(rows, item_table.SCHEMAS["protein"])])
+    vectors = VectorParts([np.eye(2, dtype=np.float32)])
+    assert examples(Index(Path("i"), {}, vectors, table, vectors.parts[0], None)) == [{"label": "kinase", "query": "kinase"}]
 
 
 def test_a_protein_tells_what_the_index_knows(app, split):

@@ -1,3 +1,5 @@
+import io
+
 import numpy as np
 import pytest
 from matplotlib.image import imread
@@ -54,3 +56,8 @@ def test_an_explanation_shows_every_feature_in_its_lane(tmp_path):
     assert max(letter.get_window_extent().y1 for letter in lanes.texts) < lanes.get_window_extent().y0
     assert len(explanation("P1", "MKV", [track._replace(weights=np.ones(3), marked=np.zeros(3, bool))], []).axes) == 1
     assert PROPERTY_COLOURS["function"] != PROPERTY_COLOURS["location"]
+
+
+def test_dollar_signs_in_a_title_are_no_formula():
+    figure = explanation("P1 · a$\\foo$b", "MKT", [Track("name", np.ones(3) / 3, np.zeros(3, bool))], [])
+    figure.savefig(io.BytesIO(), format="png")

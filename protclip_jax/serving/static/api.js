@@ -31,7 +31,8 @@ export async function ask(path, body, signal) {
   let answer;
   try {
     answer = await response.json();
-  } catch {
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
     throw new Error(`The server answered with status ${response.status} and no explanation.`);
   }
   if (!response.ok) throw new Error(answer.error || `The server answered with status ${response.status}.`);

@@ -7,8 +7,8 @@ import { showResults } from "./results.js";
 
 const byId = (id) => document.getElementById(id);
 const [query, kind, button, message, results, protein] = ["query", "kind", "search", "message", "results", "protein"].map(byId);
-let running = null;
-let last = null; // the answer that is shown, and the question that it is of
+let shown = new AbortController(); // ends the requests of an address when there is another
+let last = null; // the latest answer, and the question that it is of
 let texts = {}; // of the question, for proteins that have no texts of their own
 
 function tell(sentence) {
@@ -21,37 +21,35 @@ function go(address) {
   else location.hash = address;
 }
 
-const searchAddress = (text, as) => `#/search?${new URLSearchParams(as === "auto" ? { q: text } : { q: text, as })}`;
+const address = (path, text, as) => `#/${path}?${new URLSearchParams(as === "auto" ? { q: text } : { q: text, as })}`;
+const searchAddress = (text, as) => address("search", text, as);
 
-async function search(text, as) {
-  running?.abort();
-  const mine = (running = new AbortController());
-  tell(null);
-  button.disabled = true;
-  button.textContent = "Searching…";
+function setBusy(busy) {
+  button.disabled = busy;
+  button.textContent = busy ? "Searching…" : "Search";
+}
+
+// Makes `last` the answer to a question.
+async function search(text, as, signal) {
+  if (last && last.text === text && last.as === as) return;
+  setBusy(true);
   try {
-    const answer = await ask("/api/search", { query: text, kind: as }, mine.signal);
-    last = { text, as, answer };
-    show();
-  } catch (error) {
-    if (error.name === "AbortError") return;
-    results.hidden = true;
-    tell(error.message);
+    last = { text, as, answer: await ask("/api/search", { query: text, kind: as }, signal) };
   } finally {
-    if (running === mine) {
-      button.disabled = false;
-      button.textContent = "Search";
-    }
+    if (!signal.aborted) setBusy(false);
   }
 }
 
+function noteTexts({ understood, proteins, labels }) {
+  texts = understood.kind === "text" ? propertiesOf(understood.asked[0]) : described({ proteins, labels });
+}
+
 function show() {
-  const { text, answer } = last;
-  texts = answer.understood.kind === "text" ? propertiesOf(answer.understood.asked[0]) : described(answer);
+  const { text, as, answer } = last;
   showResults(results, answer, {
     openProtein: (id) => go(`#/protein?${new URLSearchParams({ id })}`),
-    openSequence: () => go("#/sequence"),
-    readAs: (as) => go(searchAddress(text, as)),
+    openSequence: () => go(address("sequence", text, as)),
+    readAs: (other) => go(searchAddress(text, other)),
   });
 }
 
@@ -64,21 +62,24 @@ function propertiesOf(text) {
   return {};
 }
 
-// For a pasted protein: the best hit's name, or the best label.
+// For a pasted protein: the best hit's name, or the best label, which may be a text with its prefix.
 function described({ proteins, labels }) {
-  const first = proteins?.hits[0]?.name || Object.values(labels)[0]?.hits[0]?.name;
-  return first ? { name: first } : {};
+  const first = proteins?.hits[0]?.name || Object.values(labels)[0]?.hits[0]?.name || "";
+  const properties = propertiesOf(first);
+  return first && !Object.keys(properties).length ? { name: first } : properties;
 }
 
-async function openProtein(id) {
-  const known = await ask(`/api/protein?${new URLSearchParams({ id })}`);
-  await showProtein(protein, known, texts, { back, tell, search: (sequence) => go(searchAddress(sequence, "auto")) });
+async function openProtein(id, signal) {
+  await open(await ask(`/api/protein?${new URLSearchParams({ id })}`, undefined, signal), signal);
 }
 
-async function openSequence() {
-  const { name, sequence } = last.answer.understood;
-  const pasted = { id: name || "Your protein", sequence, length: sequence.length };
-  await showProtein(protein, pasted, texts, { back, tell, search: (sequence) => go(searchAddress(sequence, "auto")) });
+async function openSequence({ kind: read, name, sequence }, signal) {
+  if (read !== "protein") throw new Error("This is a text and has no residues to show; paste a sequence.");
+  await open({ id: name || "Your protein", sequence, length: sequence.length }, signal);
+}
+
+function open(known, signal) {
+  return showProtein(protein, known, texts, { back, tell, signal, search: (sequence) => go(searchAddress(sequence, "auto")) });
 }
 
 function back() {
@@ -87,25 +88,31 @@ function back() {
 }
 
 async function route() {
-  const [path, parameters] = location.hash.slice(1).split("?", 2);
+  shown.abort();
+  shown = new AbortController();
+  const { signal } = shown;
+  setBusy(false);
+  const [path, parameters] = location.hash.slice(1).split(/\?(.*)/s);
   const given = new URLSearchParams(parameters || "");
+  const asked = ["/search", "/sequence"].includes(path) ? given.get("q") : null;
+  const id = path === "/protein" ? given.get("id") : null;
   tell(null);
   protein.hidden = true;
   results.hidden = true;
-  byId("intro").hidden = ["/search", "/protein", "/sequence"].includes(path);
+  byId("intro").hidden = Boolean(asked || id);
   try {
-    if (path === "/search" && given.get("q")) {
-      query.value = given.get("q");
+    if (asked) {
+      query.value = asked;
       kind.value = ["text", "protein"].includes(given.get("as")) ? given.get("as") : "auto";
-      if (last && last.text === query.value && last.as === kind.value) show();
-      else await search(query.value, kind.value);
-    } else if (path === "/protein" && given.get("id")) {
-      await openProtein(given.get("id"));
-    } else if (path === "/sequence" && last?.answer.understood.kind === "protein") {
-      await openSequence();
+      await search(query.value, kind.value, signal);
+      noteTexts(last.answer);
+      if (path === "/search") show();
+      else await openSequence(last.answer.understood, signal);
+    } else if (id) {
+      await openProtein(id, signal);
     }
   } catch (error) {
-    tell(error.message);
+    if (!signal.aborted) tell(error.message);
   }
 }
 

@@ -6,8 +6,9 @@ import { Tracks } from "./tracks.js";
 
 const PROPERTIES = { name: "Name", function: "Function", location: "Location", similarity: "Family (similarity)" };
 
-// `protein` is the answer of /api/protein, or {id, sequence} of one that was pasted; `texts` fill properties it lacks.
-export function showProtein(section, protein, texts, { back, tell, search }) {
+// `protein` is the answer of /api/protein, or {id, sequence} of one that was pasted; `texts` fill properties it lacks;
+// `signal` aborts when something else is shown, after which nothing is told.
+export function showProtein(section, protein, texts, { back, tell, signal, search }) {
   const boxes = {};
   for (const name of Object.keys(PROPERTIES)) {
     boxes[name] = h("textarea", { id: `property-${name}`, rows: 2, spellcheck: "false",
@@ -42,8 +43,9 @@ export function showProtein(section, protein, texts, { back, tell, search }) {
     tell(null);
     update.disabled = true;
     try {
-      show(await ask("/api/tracks", { sequence: protein.sequence, properties }));
+      show(await ask("/api/tracks", { sequence: protein.sequence, properties }, signal));
     } catch (error) {
+      if (signal.aborted) return;
       figure.hidden = true;
       tell(error.message);
     } finally {

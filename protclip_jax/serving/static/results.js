@@ -10,7 +10,7 @@ export function showResults(section, answer, { openProtein, openSequence, readAs
   const tables = [];
   if (proteins) tables.push({ title: isProtein ? "Similar proteins" : "Proteins", answer: proteins, isProtein: true });
   for (const [name, found] of Object.entries(labels)) tables.push({ title: `Descriptions: ${name}`, answer: found, isProtein: false });
-  const panels = tables.map((table, i) => panel(table, understood, openProtein, i));
+  const panels = tables.map((table, i) => panel(table, understood, openProtein, i, tables.length > 1));
   const select = (chosen) => {
     panels.forEach((element, i) => { element.hidden = i !== chosen; });
     tabs.forEach((tab, i) => tab.setAttribute("aria-selected", i === chosen));
@@ -43,7 +43,7 @@ function understanding(understood, readAs) {
     h("button", { type: "button", class: "link", on: { click: () => readAs("text") } }, "Read it as text instead"));
 }
 
-function panel({ answer, isProtein }, understood, openProtein, number) {
+function panel({ answer, isProtein }, understood, openProtein, number, hasTab) {
   const { hits, background, items } = answer;
   const largest = Math.max(...hits.map((hit) => hit.z), 4);
   const head = h("tr", {}, h("th", { class: "number" }, "#"), h("th", {}, isProtein ? "Protein" : "Description"),
@@ -63,7 +63,7 @@ function panel({ answer, isProtein }, understood, openProtein, number) {
     isProtein ? h("td", { class: "out" }, hit.link ? h("a", { href: hit.link, target: "_blank", rel: "noopener noreferrer" },
       "UniProt ↗") : null) : null));
   const what = isProtein ? "proteins" : "labels";
-  return h("div", { role: "tabpanel", id: `panel-${number}`, "aria-labelledby": `tab-${number}` },
+  return h("div", { ...(hasTab ? { role: "tabpanel", "aria-labelledby": `tab-${number}` } : {}), id: `panel-${number}` },
     h("table", {}, h("thead", {}, head), h("tbody", {}, ...rows)),
     h("div", { class: "heading" },
       h("p", { class: "note" }, `Best ${hits.length} of ${items.toLocaleString("en")} ${what}. A random one has cosine ` +

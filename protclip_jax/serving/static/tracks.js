@@ -167,7 +167,7 @@ export class Tracks {
   // Dragging over the tracks zooms to what is marked; over the window below it moves the view.
   press(event) {
     const start = this.at(event);
-    if (start.x < LEFT - 4) return;
+    if (start.x < LEFT - 4 || event.button !== 0) return;
     event.preventDefault();
     this.svg.focus({ preventScroll: true });
     const below = start.y > this.below + AXIS, [first, last] = this.view;
@@ -180,15 +180,19 @@ export class Tracks {
       if (inside) this.show(first + now.whole - start.whole, last + now.whole - start.whole);
       else { mark.setAttribute("x", left); mark.setAttribute("width", right - left); }
     };
+    // A touch that turns into scrolling is cancelled, and marks nothing.
     const up = (released) => {
       window.removeEventListener("pointermove", move);
       window.removeEventListener("pointerup", up);
+      window.removeEventListener("pointercancel", up);
       mark.remove();
+      if (released.type === "pointercancel") return;
       const now = this.at(released), [left, right] = ends(now), of = below ? "whole" : "residue";
       if (!inside && right - left > 6) this.show(Math.min(start[of], now[of]), Math.max(start[of], now[of]));
     };
     window.addEventListener("pointermove", move);
     window.addEventListener("pointerup", up);
+    window.addEventListener("pointercancel", up);
   }
 
   wheel(event) {
