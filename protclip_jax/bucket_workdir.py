@@ -35,6 +35,10 @@ _NEEDED = ("config.json", "metrics.jsonl", "tokenizers/")
 """What a run that goes on reads."""
 
 
+class _TakenOver(RunError):
+    """Another process has the workdir."""
+
+
 class BucketWorkdir:
     """As `workdir.LocalWorkdir`, in a bucket; all hosts make one.
 
@@ -75,7 +79,7 @@ class BucketWorkdir:
         """Raises RunError, on the first host, where another process has begun to use the workdir."""
         if jax.process_index() == 0 and (owner := self._bucket.read(OWNER)) != self._id.encode():
             other = (owner or b"another process").decode(errors="replace")
-            raise RunError(f"--workdir={self.name} was taken over by {other}; this run ends and leaves it to that one.")
+            raise _TakenOver(f"--workdir={self.name} was taken over by {other}; this run ends and leaves it to that one.")
 
     def share(self) -> None:
         """Copies what has changed to the bucket."""
@@ -94,11 +98,21 @@ class BucketWorkdir:
     @contextlib.contextmanager
     def told_errors(self) -> Iterator[None]:
         """Within it, what the bucket or the disk of the local folder refuses is a RunError."""
-        with (
-            told_disk_errors(f"the temporary folder {tempfile.gettempdir()}", kept=KEPT),
-            bucket.told_errors(f"--workdir={self.name}", kept=KEPT),
-        ):
-            yield
+        try:
+            with (
+                told_disk_errors(f"the temporary folder {tempfile.gettempdir()}", kept=KEPT),
+                bucket.told_errors(f"--workdir={self.name}", kept=KEPT),
+            ):
+                yield
+        except RunError as error:
+            # What another process removes is missed here, perhaps before it is asked whose the workdir is.
+            try:
+                self._check_owner()
+            except _TakenOver as reason:
+                raise reason from error
+            except RunError:
+                raise error from None
+            raise
 
     def _states(self) -> Mapping[str, tuple[int, int]]:
         """The size and the time of change of every local file, by its name."""

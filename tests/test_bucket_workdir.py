@@ -1,9 +1,13 @@
 """Training into a bucket, as real processes against an emulator of Google Cloud Storage."""
 
+import errno
+import os
 import re
 
 import pytest
 
+from data_pipelines.errors import RunError
+from protclip_jax.bucket_workdir import BucketWorkdir
 from tests.training_runs import TINY, assert_identical, finish, kill_session, log_file, start, wait_for
 
 URL, OBJECTS = "gs://bucket/runs/first", "bucket/runs/first/"
@@ -41,9 +45,7 @@ def last_line(log, host=0):
     return log_file(log, host).read_text().splitlines()[-1]
 
 
-def test_a_run_that_was_killed_and_refused_leaves_in_a_bucket_what_one_leaves_in_a_folder(
-    sample_dataset, straight, gcs, tmp_path
-):
+def test_a_run_that_was_killed_leaves_in_a_bucket_what_one_leaves_in_a_folder(sample_dataset, straight, gcs, tmp_path):
     log = tmp_path / "run"
     killed = start(sample_dataset, URL, *options(STEPS), hosts=HOSTS, log=log)
     wait_for(lambda: sealed(gcs), killed)
@@ -51,20 +53,25 @@ def test_a_run_that_was_killed_and_refused_leaves_in_a_bucket_what_one_leaves_in
         kill_session(process)
     assert max(sealed(gcs)) < STEPS
 
-    # What the bucket refuses while a step is written ends the run, in a sentence, with the steps before it intact.
-    step = max(sealed(gcs)) + 2
-    gcs.fault = lambda method, path: 403 if method != "GET" and f"{step}%2Fparams" in path.replace("/", "%2F") else None
-    assert finish(start(sample_dataset, URL, *options(STEPS), hosts=HOSTS, log=log)) == [1, 1]
-    assert f" failed: --workdir={URL} cannot be used (no permission" in last_line(log)
-    assert last_line(log).endswith("run the same line again: it goes on from the last checkpoint.")
-    assert max(sealed(gcs)) == step - 2
-
     # Now and then it is busy, as buckets are.
     asked = iter(range(10**6))
     gcs.fault = lambda method, path: 503 if next(asked) % 200 == 7 else None
     assert finish(start(sample_dataset, URL, *options(STEPS), hosts=HOSTS, log=log)) == [0, 0]
     assert_identical(fetched(gcs, tmp_path / "fetched"), straight)
     assert not list((tmp_path / "fetched").rglob("*.partial"))
+
+
+@pytest.mark.soak
+def test_what_the_bucket_refuses_ends_the_run_with_the_steps_before_it_intact(sample_dataset, straight, gcs, tmp_path):
+    log = tmp_path / "run"
+    gcs.fault = lambda method, path: 403 if method != "GET" and "4%2Fparams" in path.replace("/", "%2F") else None
+    assert finish(start(sample_dataset, URL, *options(STEPS), hosts=HOSTS, log=log)) == [1, 1]
+    assert f" failed: --workdir={URL} cannot be used (no permission" in last_line(log)
+    assert last_line(log).endswith("run the same line again: it goes on from the last checkpoint.")
+    assert sealed(gcs) == [2]
+    gcs.fault = lambda method, path: None
+    assert finish(start(sample_dataset, URL, *options(STEPS), hosts=HOSTS, log=log)) == [0, 0]
+    assert_identical(fetched(gcs, tmp_path / "fetched"), straight)
 
 
 def test_the_last_to_begin_has_the_workdir_and_the_other_ends(sample_dataset, gcs, tmp_path):
@@ -79,6 +86,63 @@ def test_the_last_to_begin_has_the_workdir_and_the_other_ends(sample_dataset, gc
     finally:
         for process in second:
             kill_session(process)
+
+
+@pytest.fixture
+def place(gcs):
+    with BucketWorkdir(URL) as place:
+        place.begin()
+        yield place
+
+
+def test_what_another_process_has_removed_is_told_as_its_taking_over(gcs, place):
+    with pytest.raises(RunError, match="something in it was removed.*goes on from the last checkpoint"), place.told_errors():
+        raise FileNotFoundError(f"{URL}/checkpoints/2/params")
+    own = gcs.objects[f"{OBJECTS}owner"].content
+    gcs.put(f"{OBJECTS}owner", b"other (process 7, 00)")
+    with pytest.raises(RunError, match="was taken over by other"), place.told_errors():
+        raise FileNotFoundError(f"{URL}/checkpoints/2/params")
+    gcs.fault = lambda method, path: 403
+    with pytest.raises(RunError, match="something in it was removed"), place.told_errors():
+        raise FileNotFoundError(f"{URL}/checkpoints/2/params")
+    gcs.fault = lambda method, path: None
+    gcs.put(f"{OBJECTS}owner", own)
+
+
+def test_only_what_has_changed_is_copied(gcs, place):
+    (place.folder / "config.json").write_text("{}")
+    place.share()
+    assert gcs.objects[f"{OBJECTS}config.json"].content == b"{}"
+    before = dict(gcs.objects)
+    place.share()
+    assert gcs.objects == before
+    (place.folder / "metrics.jsonl").write_text('{"step": 1}\n')
+    place.share()
+    assert gcs.objects.pop(f"{OBJECTS}metrics.jsonl").content == b'{"step": 1}\n'
+    assert gcs.objects == before
+
+
+def test_a_run_that_fails_leaves_its_metrics_and_names_the_bucket(gcs):
+    def fail():
+        with BucketWorkdir(URL) as place:
+            place.begin()
+            (place.folder / "metrics.jsonl").write_text('{"step": 1}\n')
+            folders.append(place.folder)
+            raise RunError(f"{place.folder}/config.json is bad")
+
+    folders = []
+    with pytest.raises(RunError, match=f"^{URL}/config.json is bad$"):
+        fail()
+    assert not folders[0].exists()
+    assert gcs.objects[f"{OBJECTS}metrics.jsonl"].content == b'{"step": 1}\n'
+    with BucketWorkdir(URL) as place:
+        place.begin()
+        assert (place.folder / "metrics.jsonl").read_text() == '{"step": 1}\n'
+
+
+def test_a_local_disk_that_is_full_is_told(gcs, place):
+    with pytest.raises(RunError, match="the temporary folder .* cannot be written .No space left"), place.told_errors():
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_a_bucket_that_cannot_be_written_is_told_before_training(sample_dataset, gcs, tmp_path):
