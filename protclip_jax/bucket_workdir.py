@@ -13,11 +13,11 @@ import contextlib
 import os
 import pathlib
 import secrets
-import shutil
 import socket
+import stat
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Self
 
 import jax
@@ -51,7 +51,7 @@ class BucketWorkdir:
     def __init__(self, url: str):
         self._bucket = BucketFolder(url)
         self.name = str(self._bucket)
-        self.folder = new_copy_folder(self._bucket)
+        self.folder, self._remove_folder = new_copy_folder(self._bucket)
         self.steps = BucketSteps(self._bucket / CHECKPOINTS, self._check_owner)
         self._id = f"{socket.gethostname()} (process {os.getpid()}, {secrets.token_hex(4)})"
         self._copied: dict[str, tuple[int, int]] = {}
@@ -116,8 +116,14 @@ class BucketWorkdir:
 
     def _states(self) -> Mapping[str, tuple[int, int]]:
         """The size and the time of change of every local file, by its name."""
-        states = {path: path.stat() for path in self.folder.rglob("*") if path.is_file()}
-        return {path.relative_to(self.folder).as_posix(): (s.st_size, s.st_mtime_ns) for path, s in states.items()}
+        states = {}
+        for path in self.folder.rglob("*"):
+            # The run goes on meanwhile: what it has not finished is renamed, and may be gone.
+            with contextlib.suppress(FileNotFoundError):
+                state = path.stat()
+                if stat.S_ISREG(state.st_mode) and path.suffix != ".partial":
+                    states[path.relative_to(self.folder).as_posix()] = (state.st_size, state.st_mtime_ns)
+        return states
 
     def __enter__(self) -> Self:
         return self
@@ -129,16 +135,17 @@ class BucketWorkdir:
                 with contextlib.suppress(RunError) if error else contextlib.nullcontext():
                     self.share()
         finally:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self._remove_folder()
         if isinstance(error, UserError | RunError) and str(self.folder) in str(error):
             raise type(error)(str(error).replace(str(self.folder), self.name)) from error
 
 
-def new_copy_folder(folder: BucketFolder) -> pathlib.Path:
-    """A new temporary folder, whose path ends with the bucket's, for messages to name it."""
-    path = pathlib.Path(tempfile.mkdtemp(prefix="protclip-")) / folder.url.removeprefix(SCHEME)
+def new_copy_folder(folder: BucketFolder) -> tuple[pathlib.Path, Callable[[], None]]:
+    """A new temporary folder, whose path ends with the bucket's, for messages to name it; and what removes it."""
+    temporary = tempfile.TemporaryDirectory(prefix="protclip-", ignore_cleanup_errors=True)
+    path = pathlib.Path(temporary.name) / folder.url.removeprefix(SCHEME)
     path.mkdir(parents=True)
-    return path
+    return path, temporary.cleanup
 
 
 def make_step_folders(names: Mapping[str, int], folder: pathlib.Path) -> None:

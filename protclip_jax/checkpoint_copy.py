@@ -3,7 +3,6 @@
 import atexit
 import os
 import pathlib
-import shutil
 
 from protclip_jax.bucket import BucketFolder, is_bucket
 from protclip_jax.bucket_workdir import CHECKPOINTS, make_step_folders, new_copy_folder
@@ -26,8 +25,8 @@ def local_checkpoint(checkpoint: str | os.PathLike, step: str | int | None = Non
     if not is_bucket(checkpoint):
         return pathlib.Path(checkpoint)
     bucket = BucketFolder(str(checkpoint))
-    folder = new_copy_folder(bucket)
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder, remove = new_copy_folder(bucket)
+    atexit.register(remove)
     names = bucket.sizes()
     make_step_folders(names, folder)
     of_steps = [name for path in folder.glob(f"{CHECKPOINTS}/*") for name in _names_of(path.name) if name in names]

@@ -117,6 +117,7 @@ def test_only_what_has_changed_is_copied(gcs, place):
     place.share()
     assert gcs.objects == before
     (place.folder / "metrics.jsonl").write_text('{"step": 1}\n')
+    (place.folder / "config.json.partial").write_text("{")
     place.share()
     assert gcs.objects.pop(f"{OBJECTS}metrics.jsonl").content == b'{"step": 1}\n'
     assert gcs.objects == before
@@ -133,7 +134,9 @@ def test_a_run_that_fails_leaves_its_metrics_and_names_the_bucket(gcs):
     folders = []
     with pytest.raises(RunError, match=f"^{URL}/config.json is bad$"):
         fail()
-    assert not folders[0].exists()
+    (folder,) = folders
+    (temporary,) = (parent for parent in folder.parents if parent.name.startswith("protclip-"))
+    assert not temporary.exists()
     assert gcs.objects[f"{OBJECTS}metrics.jsonl"].content == b'{"step": 1}\n'
     with BucketWorkdir(URL) as place:
         place.begin()
