@@ -7,6 +7,7 @@ import os
 import secrets
 import sys
 import time
+import urllib.parse
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -128,7 +129,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
         name = f"[{options.host}]" if ":" in options.host else options.host
         address = f"http://{name}:{bound.getsockname()[1]}/"
-        tell(f"serving on {address}{f'#token={token}' if token else ''} — Ctrl-C ends it.")
+        # Browsers escape some characters behind '#' by themselves, and not all the same ones.
+        fragment = f"#token={urllib.parse.quote(token, safe='')}" if token else ""
+        tell(f"serving on {address}{fragment} — Ctrl-C ends it.")
         server.run(app, bound, limits)
     tell("ended.")
 

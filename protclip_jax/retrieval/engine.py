@@ -1,6 +1,8 @@
 """`SearchEngine`: a model with an index of proteins and libraries of labels, which answers questions in either modality."""
 
 import dataclasses
+import warnings
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
@@ -177,10 +179,14 @@ class SearchEngine:
 
 
 def embed_labels(model: ProtCLIP, path: Path) -> Index:
-    """An index of a file of labels in memory."""
-    labels = [label for label in LabelSource(path=path).labels() if label.prompts]
+    """An index of a file of labels in memory; warns of those that cannot be used."""
+    found = list(LabelSource(path=path).labels())
+    labels = [label for label in found if label.prompts]
     if not labels:
         raise UserError(f"{path} holds no label that can be used.")
+    if faults := Counter(label.fault for label in found if not label.prompts):
+        told = ", ".join(f"{count} × {fault}" for fault, count in faults.items())
+        warnings.warn(f"{faults.total()} of {len(found)} labels in {path} are left out: {told}.", stacklevel=2)
     prompts = model.encode_texts([prompt for label in labels for prompt in label.prompts])
     ends = np.cumsum([len(label.prompts) for label in labels])
     vectors = VectorParts([np.stack([_averaged(some) for some in np.split(prompts, ends[:-1])])])

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,7 +59,7 @@ def serving(*arguments: str, log: Path, xla_flags: str = XLA_FLAGS) -> Iterator[
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.1)
-        yield Server(process, found[1], found[2] or "")
+        yield Server(process, found[1], urllib.parse.unquote(found[2] or ""))
     finally:
         if process.poll() is None:
             process.kill()

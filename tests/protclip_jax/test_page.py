@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 import time
+import urllib.parse
 import xml.etree.ElementTree
 from pathlib import Path
 
@@ -18,12 +19,14 @@ from tests.protclip_jax.conftest import NASTY
 from tests.protclip_jax.serving_process import serving
 
 WAIT_SECONDS = 60
+TOKEN = 'the"token<%41>`+/'
+"""With what browsers escape in an address, and what looks escaped."""
 
 
 @pytest.fixture(scope="module")
 def server(search_folder, tmp_path_factory):
     checkpoint, index, labels = search_folder
-    arguments = ["--checkpoint", checkpoint, "--index", index, "--labels", labels, "--token", "the-token", "--skip_warm_up"]
+    arguments = ["--checkpoint", checkpoint, "--index", index, "--labels", labels, "--token", TOKEN, "--skip_warm_up"]
     with serving(*arguments, log=tmp_path_factory.mktemp("server") / "log") as running:
         yield running
 
@@ -90,7 +93,7 @@ def page(server, tmp_path_factory):
         chromium.get(server.address)
         page = Page(chromium, folder)
         page.wait_for("#message", "the token is missing or wrong")
-        chromium.get(f"{server.address}#token={server.token}")
+        chromium.get(f"{server.address}#token={urllib.parse.quote(server.token, safe='')}")
         page.wait_for("#about", "proteins, exact search")
         yield page
         assert page.complaints() == []

@@ -207,6 +207,15 @@ def test_labels_of_one_id_are_told_apart_in_a_file_as_in_an_index(folder, tmp_pa
     assert ids == [["GO:1", "GO:1_2"]] * 2
 
 
+def test_labels_that_cannot_be_used_are_counted_when_their_file_is_read(folder, tmp_path):
+    term = "[Term]\nid: GO:{}\nname: abc\nnamespace: molecular_function\n{}\n"
+    obsolete = term.format(2, "is_obsolete: true\n")
+    (tmp_path / "some.obo").write_text("format-version: 1.2\n\n" + term.format(1, "") + obsolete + term.format(3, ""))
+    with pytest.warns(UserWarning, match=r"1 of 3 labels in .*some.obo are left out: 1 × it is obsolete\."):
+        engine = SearchEngine.load(folder / "c", labels=[tmp_path / "some.obo"])
+    assert len(engine.libraries["some"]) == 2
+
+
 def test_without_faiss_inference_works_and_search_says_what_is_missing(folder, monkeypatch, capsys):
     import sys
 

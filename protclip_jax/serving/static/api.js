@@ -6,7 +6,7 @@ const KEY = "protclip-token";
 export function takeToken() {
   const found = /^#token=(.+)$/.exec(location.hash);
   if (found) {
-    sessionStorage.setItem(KEY, found[1]);
+    sessionStorage.setItem(KEY, decodeURIComponent(found[1]));
     history.replaceState(null, "", location.pathname + "#/");
   }
   return Boolean(found);
