@@ -116,12 +116,12 @@ class SearchEngine:
         encoding = self.proteins.manifest["encoding"]
         return Windows(encoding["long_proteins"], encoding["max_residues"], encoding["overlap"])
 
-    def cut(self, query: Query) -> int:
-        """How many of a text query's prompts are longer than the model reads."""
-        if query.kind != "text" or self.model.text_tokenizer is None:
-            return 0
+    def cut(self, texts: Sequence[str]) -> list[bool]:
+        """Whether each text is longer than the model reads."""
+        if self.model.text_tokenizer is None:
+            return [False] * len(texts)
         limit = self.model.config["tokenizer"]["max_text_tokens"]
-        return sum(self.model.text_tokenizer.encode(text, max_tokens=limit + 1).size > limit for text in query.contents)
+        return [self.model.text_tokenizer.encode(text, max_tokens=limit + 1).size > limit for text in texts]
 
     def embed(self, queries: Sequence[Query]) -> Float32[np.ndarray, "q d"]:
         """Unit-norm embeddings of queries; prompts of a text are averaged and normalised, as `ProtCLIP.zero_shot` does."""

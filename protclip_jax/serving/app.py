@@ -74,7 +74,7 @@ def create_app(
     @app.post("/api/search", summary="The proteins, and for a protein the labels, nearest to a question")
     async def search(asked: SearchRequest, request: Request) -> Response:
         question, understood = read_question(asked, limits)
-        understood["cut"] = engine.cut(question)
+        understood["cut"] = sum(engine.cut(question.contents)) if question.kind == "text" else 0
         if question.kind == "text" and engine.proteins is None:
             raise Mistake("This server has no proteins to search, only labels: paste a sequence.")
         indexes = (PROTEINS, *engine.libraries) if question.kind == "protein" else (PROTEINS,)
@@ -100,8 +100,8 @@ def create_app(
         weights = await _answered(batcher, TracksJob(sequence, texts), request)
         if weights is None:
             return Response(status_code=LEFT)
-        rows = zip(texts.items(), weights, strict=True)
-        tracks = [{"property": name, "text": text, "weights": row.tolist()} for (name, text), row in rows]
+        rows = zip(texts.items(), engine.cut(list(texts.values())), weights, strict=True)
+        tracks = [{"property": name, "text": text, "cut": cut, "weights": row.tolist()} for (name, text), cut, row in rows]
         return JSONResponse({"sequence": sequence, "tracks": tracks})
 
     return Guard(app, limits=limits, hosts=hosts, token=token)

@@ -179,6 +179,10 @@ def test_the_view_zooms_and_other_texts_give_other_tracks(page):
     from selenium.webdriver.support.ui import WebDriverWait
 
     WebDriverWait(page.chromium, WAIT_SECONDS).until(lambda chromium: chromium.execute_script(path) != before)
+    assert not page.chromium.find_elements("css selector", "#cut")
+    box.send_keys(" of many words" * 30)
+    page.one("#update").click()
+    page.wait_for("#cut", "cut off behind: name.")
     page.one("#back").click()
     page.wait_for("#understood", "abc fed")
 

@@ -154,6 +154,15 @@ def test_tracks_are_the_models_and_measure_as_the_evaluation_does(app, engine, s
         np.testing.assert_allclose(np.mean(measured[name]), np.mean(values), atol=2e-3)
 
 
+def test_texts_that_are_longer_than_the_model_reads_are_told(app, split):
+    record = next(record for record in split if record.function)
+    properties = {"name": "short", "function": "many words " * 50}
+    (response,) = exchange(app, post("/api/tracks", {"id": record.accession, "properties": properties}))
+    assert {track["property"]: track["cut"] for track in response.json()["tracks"]} == {"name": False, "function": True}
+    answers = exchange(app, *(post("/api/search", {"query": query}) for query in properties.values()))
+    assert [answer.json()["understood"]["cut"] for answer in answers] == [0, 1]
+
+
 def test_a_prefix_is_added_where_it_is_missing_and_a_pasted_sequence_serves(app, split):
     record = next(record for record in split if record.function)
     texts = property_texts(record)

@@ -60,6 +60,7 @@ export function showProtein(section, protein, texts, { back, tell, signal, searc
     readout.append(hint);
     const file = protein.id.replace(/[^\w.-]+/g, "_").slice(0, 80) || "protein";
     const button = (id, label, action, title) => h("button", { type: "button", class: "plain", id, title, on: { click: action } }, label);
+    const cut = answer.tracks.filter((track) => track.cut).map((track) => PROPERTIES[track.property].toLowerCase());
     figure.replaceChildren(
       h("div", { class: "tools" },
         button("zoom-in", "Zoom in", () => tracks.zoom(0.5)), button("zoom-out", "Zoom out", () => tracks.zoom(2)),
@@ -67,6 +68,7 @@ export function showProtein(section, protein, texts, { back, tell, signal, searc
         button("save-svg", "SVG", () => tracks.saveDrawing(file), "Download the drawing"),
         button("save-tsv", "TSV", () => tracks.saveTable(file), "Download the weights")),
       readout, tracks.svg,
+      ...(cut.length ? [h("p", { class: "note", id: "cut" }, `Longer than the model reads, cut off behind: ${cut.join(", ")}.`)] : []),
       h("p", { class: "caution" }, "The weights say what the model attends to for each text, not where a function lies. They have not " +
         "been shown to single out annotated residues better than control texts do. Shaded: residues that UniProt's features mark for the property."));
     figure.hidden = false;
