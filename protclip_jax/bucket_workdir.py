@@ -82,8 +82,13 @@ class BucketWorkdir:
             raise _TakenOver(f"--workdir={self.name} was taken over by {other}; this run ends and leaves it to that one.")
 
     def share(self) -> None:
-        """Copies what has changed to the bucket."""
+        """Copies what has changed to the bucket. Raises RunError where the local folder is gone: its files would be missing."""
         self._check_owner()
+        if not self.folder.is_dir():
+            raise RunError(
+                f"this run's folder in {tempfile.gettempdir()} was removed; "
+                f"set TMPDIR to a place that nobody tidies, then run the same line again: {KEPT}."
+            )
         with self._copying:
             for name, state in self._states().items():
                 if self._copied.get(name) != state:

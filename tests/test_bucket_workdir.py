@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import shutil
 
 import pytest
 
@@ -141,6 +142,13 @@ def test_a_run_that_fails_leaves_its_metrics_and_names_the_bucket(gcs):
     with BucketWorkdir(URL) as place:
         place.begin()
         assert (place.folder / "metrics.jsonl").read_text() == '{"step": 1}\n'
+
+
+def test_a_local_folder_that_was_removed_ends_the_run(gcs, place):
+    shutil.rmtree(place.folder)
+    with pytest.raises(RunError, match="this run's folder in .* was removed; set TMPDIR"):
+        place.share()
+    place.folder.mkdir()
 
 
 def test_a_local_disk_that_is_full_is_told(gcs, place):
