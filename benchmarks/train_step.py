@@ -4,7 +4,8 @@
 
 The same records, drawn with UniProt's lengths (`data_pipelines.synthetic`), and the same four objectives for every variant; the
 text tower is frozen. Variants alternate; figures are medians. Peak memory is that of a process of its own for each variant.
-MFU counts the model FLOPs of real tokens (`protclip_jax.flops`) against the device's stated peak; a CPU has none.
+MFU counts the model FLOPs of real tokens (`protclip_jax.flops`) against the device's stated peak; a CPU has none. Beside it stand
+the same FLOPs against what the devices reach in a feed-forward layer's products alone, measured in the same run.
 """
 
 import argparse
@@ -145,6 +146,22 @@ class Step:
         }
 
 
+def product_rate(width: int, dtype: str) -> float:
+    """FLOP/s of all devices together in the two products of feed-forward layers of that width, and nothing else."""
+    mesh = sharding.make_mesh(-1, 1)
+    rows = jax.device_put(np.ones((4096 * mesh.size, width), dtype), sharding.rows_sharding(mesh))
+    up, down = (
+        jax.device_put(np.ones(shape, dtype), sharding.replicated(mesh)) for shape in ((width, 4 * width), (4 * width, width))
+    )
+    products = jax.jit(lambda rows, up, down: rows @ up @ down).lower(rows, up, down).compile()
+    seconds = []
+    for _ in range(6):
+        start = time.perf_counter()
+        jax.block_until_ready(products(rows, up, down))
+        seconds.append(time.perf_counter() - start)
+    return 4 * rows.size * 4 * width / min(seconds)
+
+
 def peak_memory(name: str) -> float:
     """GB that a process of its own takes at most for one step of a variant, or that its device does."""
     done = subprocess.run(
@@ -192,10 +209,15 @@ def main() -> None:
     for step in steps.values():
         step.seconds()
     times = {name: [] for name in steps}
+    rates = []
     for _ in range(arguments.repeats):
+        rates.append(product_rate(esm2_config(arguments.protein).hidden_size, arguments.dtype))
         for name, step in steps.items():
             times[name].append(step.seconds())
+    rate = statistics.median(rates)
     results = {name: step.figures(times[name]) for name, step in steps.items()}
+    for result in results.values():
+        result["of_product_rate"] = result["model_flops_per_second"] / rate
     if arguments.memory:
         for name, result in results.items():
             result["peak_gb"] = peak_memory(name)
@@ -205,15 +227,22 @@ def main() -> None:
         "devices": jax.device_count(),
         "cores": os.cpu_count(),
         "jax": jax.__version__,
+        "product_flops_per_second": rate,
         **vars(arguments),
     }
     base = results[arguments.variants[0]]["seconds"]
-    print("| variant | s/step | of the first | pairs/s | protein tokens/s | padding | MFU | GB |\n" + "|---" * 8 + "|")
+    print(f"Products of feed-forward layers alone: {rate / 1e9:.1f} GFLOP/s.\n")
+    print(
+        "| variant | s/step | of the first | pairs/s | protein tokens/s | padding | MFU | of products | GB |\n"
+        + "|---" * 9
+        + "|"
+    )
     for name, r in results.items():
         mfu, memory = (f"{r[key]:{form}}" if r.get(key) else "–" for key, form in (("mfu", ".3f"), ("peak_gb", ".1f")))
         print(
             f"| {name} | {r['seconds']:.2f} | {r['seconds'] / base:.2f} | {r['pairs_per_second']:.2f} "
-            f"| {r['protein_tokens_per_second']:.0f} | {100 * r['padding_fraction']:.0f} % | {mfu} | {memory} |"
+            f"| {r['protein_tokens_per_second']:.0f} | {100 * r['padding_fraction']:.0f} % | {mfu} "
+            f"| {r['of_product_rate']:.2f} | {memory} |"
         )
     if arguments.output:
         arguments.output.write_text(json.dumps({"about": about, "results": results}, indent=2, default=str) + "\n")
