@@ -4,8 +4,8 @@
 
 The same records, drawn with UniProt's lengths (`data_pipelines.synthetic`), and the same four objectives for every variant; the
 text tower is frozen. Variants alternate; figures are medians. Peak memory is that of a process of its own for each variant.
-MFU counts the model FLOPs of real tokens (`protclip_jax.flops`) against the device's stated peak; a CPU has none. Beside it stand
-the same FLOPs against what the devices reach in a feed-forward layer's products alone, measured in the same run.
+MFU counts the model FLOPs of real tokens (`protclip_jax.flops`) against the device's stated peak; a CPU has none. Beside it
+stand the same FLOPs against what the devices reach in a feed-forward layer's products alone, measured in the same run.
 """
 
 import argparse
@@ -232,11 +232,8 @@ def main() -> None:
     }
     base = results[arguments.variants[0]]["seconds"]
     print(f"Products of feed-forward layers alone: {rate / 1e9:.1f} GFLOP/s.\n")
-    print(
-        "| variant | s/step | of the first | pairs/s | protein tokens/s | padding | MFU | of products | GB |\n"
-        + "|---" * 9
-        + "|"
-    )
+    columns = ("variant", "s/step", "of the first", "pairs/s", "protein tokens/s", "padding", "MFU", "of products", "GB")
+    print(f"| {' | '.join(columns)} |\n" + "|---" * len(columns) + "|")
     for name, r in results.items():
         mfu, memory = (f"{r[key]:{form}}" if r.get(key) else "–" for key, form in (("mfu", ".3f"), ("peak_gb", ".1f")))
         print(
