@@ -20,6 +20,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -146,20 +147,24 @@ class Step:
         }
 
 
-def product_rate(width: int, dtype: str) -> float:
-    """FLOP/s of all devices together in the two products of feed-forward layers of that width, and nothing else."""
+def make_product_rate(width: int, dtype: str) -> Callable[[], float]:
+    """Measures FLOP/s of all devices together in the two products of feed-forward layers of that width, and nothing else."""
     mesh = sharding.make_mesh(-1, 1)
     rows = jax.device_put(np.ones((4096 * mesh.size, width), dtype), sharding.rows_sharding(mesh))
     up, down = (
         jax.device_put(np.ones(shape, dtype), sharding.replicated(mesh)) for shape in ((width, 4 * width), (4 * width, width))
     )
     products = jax.jit(lambda rows, up, down: rows @ up @ down).lower(rows, up, down).compile()
-    seconds = []
-    for _ in range(6):
-        start = time.perf_counter()
-        jax.block_until_ready(products(rows, up, down))
-        seconds.append(time.perf_counter() - start)
-    return 4 * rows.size * 4 * width / min(seconds)
+
+    def measure() -> float:
+        seconds = []
+        for _ in range(6):
+            start = time.perf_counter()
+            jax.block_until_ready(products(rows, up, down))
+            seconds.append(time.perf_counter() - start)
+        return 4 * rows.size * 4 * width / min(seconds)
+
+    return measure
 
 
 def peak_memory(name: str) -> float:
@@ -209,9 +214,9 @@ def main() -> None:
     for step in steps.values():
         step.seconds()
     times = {name: [] for name in steps}
-    rates = []
+    product_rate, rates = make_product_rate(esm2_config(arguments.protein).hidden_size, arguments.dtype), []
     for _ in range(arguments.repeats):
-        rates.append(product_rate(esm2_config(arguments.protein).hidden_size, arguments.dtype))
+        rates.append(product_rate())
         for name, step in steps.items():
             times[name].append(step.seconds())
     rate = statistics.median(rates)

@@ -71,6 +71,12 @@ def strip_evidence(text: str) -> str:
     return " ".join((kept + text[position:]).split())
 
 
+def with_prefix(name: str, typed: str) -> str:
+    """`PREFIX: content` of a property, whether its prefix was typed or not; empty where there is no content."""
+    content = typed.strip().removeprefix(f"{PREFIXES[name]}:").strip()
+    return f"{PREFIXES[name]}: {content}" if content else ""
+
+
 def property_texts(record: Record) -> dict[str, str]:
     """The present properties in biotext order, each as `PREFIX: content` without evidence tags."""
     contents = {name: strip_evidence(getattr(record, name)) for name in PROPERTIES}

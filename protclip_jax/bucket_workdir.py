@@ -96,8 +96,8 @@ class BucketWorkdir:
                     self._copied[name] = state
 
     def keep(self, path: pathlib.Path) -> str:
-        """Copies one new file to the bucket; where it is there."""
-        self._bucket.upload(path, path.relative_to(self.folder).as_posix())
+        """Copies a new file to the bucket, with whatever else has changed; where it is there."""
+        self.share()
         return f"{self.name}/{path.relative_to(self.folder).as_posix()}"
 
     @contextlib.contextmanager

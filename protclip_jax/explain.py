@@ -16,7 +16,7 @@ from data_pipelines.figure_style import DPI
 from data_pipelines.output_folder import replaced_file
 from data_pipelines.protein_input import clean_protein
 from data_pipelines.readers import read_entries
-from data_pipelines.record import PREFIXES, PROPERTIES, Record, property_texts
+from data_pipelines.record import PREFIXES, PROPERTIES, Record, property_texts, with_prefix
 from protclip_jax.inference import ProtCLIP
 from protclip_jax.tracks import Track, explanation
 
@@ -67,13 +67,9 @@ def read_entry(path: pathlib.Path, accession: str | None) -> Record:
 
 def given_texts(options: argparse.Namespace) -> dict[str, str]:
     """The properties of the command line as `PREFIX: content`, whether their prefix was typed or not."""
-    texts = {}
-    for name in PROPERTIES:
-        if typed := getattr(options, name):
-            content = typed.strip().removeprefix(f"{PREFIXES[name]}:").strip()
-            if not content:
-                raise UserError(f"--{name} is empty; say what comes after {PREFIXES[name]}, or leave it out.")
-            texts[name] = f"{PREFIXES[name]}: {content}"
+    texts = {name: with_prefix(name, typed) for name in PROPERTIES if (typed := getattr(options, name))}
+    if empty := [name for name, text in texts.items() if not text]:
+        raise UserError(f"--{empty[0]} is empty; say what comes after {PREFIXES[empty[0]]}, or leave it out.")
     return texts
 
 

@@ -124,6 +124,16 @@ def test_only_what_has_changed_is_copied(gcs, place):
     assert gcs.objects == before
 
 
+def test_a_file_that_is_kept_is_copied_once_and_found_by_its_name(gcs, place):
+    (place.folder / "faults").mkdir()
+    (place.folder / "faults/step.json").write_text("{}")
+    assert place.keep(place.folder / "faults/step.json") == f"{URL}/faults/step.json"
+    before = dict(gcs.objects)
+    assert before[f"{OBJECTS}faults/step.json"].content == b"{}"
+    place.share()
+    assert gcs.objects == before
+
+
 def test_a_run_that_fails_leaves_its_metrics_and_names_the_bucket(gcs):
     def fail():
         with BucketWorkdir(URL) as place:

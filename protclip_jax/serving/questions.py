@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from data_pipelines.protein_input import clean_protein
-from data_pipelines.record import PREFIXES, PROPERTIES
+from data_pipelines.record import PROPERTIES, with_prefix
 from protclip_jax.retrieval import item_table
 from protclip_jax.retrieval.engine import TOP, SearchEngine
 from protclip_jax.retrieval.query import Query, phrased, protein_query, understand
@@ -107,9 +107,7 @@ def read_tracks(asked: TracksRequest, engine: SearchEngine, limits: Limits) -> t
     except ValueError as error:
         raise Mistake(f"This is no protein sequence: {error}.") from error
     _check_residues(residues, limits)
-    contents = {name: text.strip() for name, text in asked.properties.items()}
-    texts = {name: f"{PREFIXES[name]}: {contents[name].removeprefix(f'{PREFIXES[name]}:').strip()}" for name in contents}
-    texts = {name: texts[name] for name in PROPERTIES if texts.get(name, "").removeprefix(f"{PREFIXES[name]}:").strip()}
+    texts = {name: text for name in PROPERTIES if (text := with_prefix(name, asked.properties.get(name, "")))}
     if not texts:
         raise Mistake("There is no property text; say what the protein's name, function, location or family is.")
     for text in texts.values():
