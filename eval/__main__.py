@@ -145,7 +145,7 @@ def main(arguments: list[str] | None = None) -> None:
     for folder, named in ((output, options.output), (cache, options.cache)):
         if folder.is_symlink() and not named:
             raise UserError(f"{folder} is a link and is not followed; remove it, or name a folder with --output or --cache.")
-    sections, figures, left_out = {}, {}, {}
+    sections, figures, left_out, results = {}, {}, {}, {}
     provenance = {"checkpoint": str(options.checkpoint), "config": digest(config)}
 
     evaluations = []
@@ -175,6 +175,9 @@ def main(arguments: list[str] | None = None) -> None:
         figures |= benchmark_figures.figures(results)
     write_report(output, provenance=provenance, sections=sections, figures=figures, left_out=left_out)
     print(f"wrote {output / 'report.md'}", file=sys.stderr)
+    if failed := {name: result["failed"] for name, result in results.items() if "failed" in result}:
+        name, told = next(iter(failed.items()))
+        raise UserError(f"of {len(results)} benchmarks {len(failed)} could not be measured, such as {name}: {told}")
 
 
 if __name__ == "__main__":

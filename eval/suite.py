@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import pathlib
+import sys
 import time
 from collections.abc import Mapping, Sequence
 
@@ -57,10 +58,14 @@ class Suite:
     folder: pathlib.Path
 
     def results(self, names: Sequence[str], data_dir: pathlib.Path) -> dict[str, dict]:
-        """The result of each benchmark that the data folder has; of the others `missing`, a sentence on what is wanted.
+        """The result of each benchmark that the data folder has; of the others one sentence.
 
         A result holds `benchmark`, `family`, `headline` (metric → mean, std, interval), `result` (all that the family tells),
-        `data` (files, counts, whether they are the published ones), `published`, `seconds`, `hardware`.
+        `data` (files, counts, whether they are the published ones), `published`, `seconds`, `hardware`. In its place stands
+        `missing`, on what is wanted, or `failed`, on what is wrong with the data: one benchmark's mistake costs no other.
+
+        Raises:
+          UserError: something is wrong with every one of them; of several, what is wrong with the last.
         """
         found = {}
         for name in names:
@@ -70,6 +75,11 @@ class Suite:
                 found[name] = self._stored(name, key) or self._measured(name, data, key)
             except manifest.MissingData as error:
                 found[name] = {"benchmark": name, "missing": str(error)}
+            except UserError as error:
+                found[name] = {"benchmark": name, "failed": str(error)}
+                if len(found) == len(names) and all("failed" in result for result in found.values()):
+                    raise
+                print(f"{name} is left out: {error}", file=sys.stderr)
         return found
 
     def _stored(self, name: str, key: str) -> dict | None:
@@ -126,7 +136,11 @@ class Suite:
         if self.protocol == "probe":
             configs.pop("fine_tuning", None)
         files = sorted((source.path, source.sha256) for source in sources_of(data))
-        depends = [name, self.protocol, self.model.fingerprint, files, entries, configs]
+        tokenizer = self.model.text_tokenizer
+        # The same parameters read other numbers from texts that are tokenized otherwise.
+        reads = [self.model.config["model"], self.model.config["tokenizer"]["max_text_tokens"]]
+        reads += [tokenizer.vocabulary, tokenizer.normalization] if tokenizer else []
+        depends = [name, self.protocol, self.model.fingerprint, reads, files, entries, configs]
         return hashlib.sha256(json.dumps(depends, sort_keys=True, default=str).encode()).hexdigest()
 
 

@@ -79,7 +79,7 @@ def run(graph: KnowledgeGraph, embeddings: Mapping[str, Float32[np.ndarray, "n D
     if options.reverse_triplets not in REVERSE:
         raise UserError(f"reverse_triplets={options.reverse_triplets!r} is unknown; use {' or '.join(REVERSE)}.")
     embedded = embedded_graph(graph, embeddings, standardised=options.standardise)
-    relations = {name: relations_of(graph, embedded, name) for name in options.benchmarks}
+    relations = {name: relations_of(graph, embedded.triplets, name) for name in options.benchmarks}
     missing = {name: wanted(graph, embeddings, name) for name, asked in relations.items() if not asked}
     if len(missing) == len(relations):
         raise MissingData(" ".join(missing.values()))
@@ -133,21 +133,24 @@ def embedded_graph(
     return EmbeddedGraph(tables, Places(types, rows), graph.triplets[(rows[head] >= 0) & (rows[tail] >= 0)])
 
 
-def relations_of(graph: KnowledgeGraph, embedded: EmbeddedGraph, benchmark: str) -> list[int]:
-    """The relations by which embedded nodes of the benchmark's types are connected; none if a type is not there."""
+def relations_of(graph: KnowledgeGraph, triplets: Int[np.ndarray, "N 3"], benchmark: str) -> list[int]:
+    """The relations by which triplets connect the benchmark's types; none if a type is not there."""
     if any(name not in graph.node_types for name in BENCHMARKS[benchmark]):
         return []
     head, tail = (graph.node_types.index(name) for name in BENCHMARKS[benchmark])
-    types, triplets = embedded.nodes.types, embedded.triplets
+    types = np.array([node.type for node in graph.nodes], np.int32)
     return np.unique(triplets[(types[triplets[:, 0]] == head) & (types[triplets[:, 2]] == tail), 1]).tolist()
 
 
 def lacking(graph: KnowledgeGraph, options: ConfigDict, benchmark: str) -> str:
-    """What a benchmark lacks as far as graph and options tell before anything is embedded or trained; '' if nothing."""
+    """What a benchmark lacks, told by graph and options before anything is embedded or trained; '' if nothing."""
     if benchmark not in options.benchmarks:
         return f"cross_modal.benchmarks leaves {benchmark} out; add it."
     known = embeddable(graph)
-    return "" if known.issuperset(BENCHMARKS[benchmark]) else wanted(graph, known, benchmark)
+    head, _, tail = graph.triplets.T
+    if relations_of(graph, graph.triplets[known[head] & known[tail]], benchmark):
+        return ""
+    return wanted(graph, {graph.node_types[graph.nodes[place].type] for place in np.flatnonzero(known)}, benchmark)
 
 
 def wanted(graph: KnowledgeGraph, embeddings: Container[str], benchmark: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Bool, Float, Float32, Int
 
 from eval.data.graph import NODE_TYPES, PROTEIN
 from eval.data.task import KnowledgeGraph, Node
@@ -20,10 +20,15 @@ def nodes_of_type(graph: KnowledgeGraph, name: str) -> list[Node]:
     return [node for node in graph.nodes if node.type == place]
 
 
-def embeddable(graph: KnowledgeGraph) -> set[str]:
-    """The types of which `embed_nodes` can embed a node, told without embedding any."""
-    present = [name for name in NODE_TYPES if name in graph.node_types]
-    return {name for name in present if name in graph.vectors or (name != DRUG and any(_contents(graph, name)))}
+def embeddable(graph: KnowledgeGraph) -> Bool[np.ndarray, " nodes"]:
+    """Which nodes `embed_nodes` can embed, told without embedding any."""
+    known = np.zeros(len(graph.nodes), bool)
+    for name in (name for name in NODE_TYPES if name in graph.node_types):
+        if name in graph.vectors:
+            known[graph.vectors[name].nodes] = True
+        elif name != DRUG:
+            known[_places(graph, name)] = [bool(content) for content in _contents(graph, name)]
+    return known
 
 
 def embed_nodes(graph: KnowledgeGraph, *, proteins: Embedder, texts: Embedder) -> dict[str, Float32[np.ndarray, "n D"]]:
@@ -45,13 +50,18 @@ def embed_nodes(graph: KnowledgeGraph, *, proteins: Embedder, texts: Embedder) -
     return {name: vectors for name, vectors in embeddings.items() if np.isfinite(vectors).any()}
 
 
+def _places(graph: KnowledgeGraph, name: str) -> Int[np.ndarray, " n"]:
+    """The places in the graph of the nodes of one type."""
+    return np.flatnonzero([node.type == graph.node_types.index(name) for node in graph.nodes])
+
+
 def _contents(graph: KnowledgeGraph, name: str) -> list[str | None]:
     """What the nodes of a type are embedded from: a protein's sequence, else a text or the name."""
     return [node.content if name == PROTEIN else node.content or node.name for node in nodes_of_type(graph, name)]
 
 
 def _supplied(graph: KnowledgeGraph, name: str) -> Float32[np.ndarray, "n D"]:
-    own = np.flatnonzero([node.type == graph.node_types.index(name) for node in graph.nodes])
+    own = _places(graph, name)
     supplied = graph.vectors[name]
     vectors = np.full((len(own), supplied.values.shape[1]), np.nan, np.float32)
     vectors[np.searchsorted(own, supplied.nodes)] = supplied.values

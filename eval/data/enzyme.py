@@ -1,27 +1,67 @@
-"""Names of EC numbers, from ExPASy's ENZYME (`ID`, `DE`, `//`) and its table of classes."""
+"""Prompts for classes of enzyme reactions, from ExPASy's ENZYME (`enzyme.dat`) and its table of classes (`enzclass.txt`)."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from data_pipelines.errors import UserError
-from data_pipelines.readers.enzyme import read_enzymes
+from data_pipelines.readers.enzyme import Enzyme, read_enzymes
+from data_pipelines.record import with_prefix
+from eval.data.gathered import Gathered
 from eval.data.rows import lines
+from eval.data.task import PromptedTask, Task
 
+PROPERTIES = {"ENZYME as name": "name", "ENZYME as function": "function"}
+"""Sets of prompts, and the property of a protein as whose text each gives an enzyme's name."""
 _CLASS = re.compile(r"(\d+)\.\s*(-|\d+)\.\s*(-|\d+)\.\s*(-)\s+(\S.*)")
+_NUMBER = re.compile(r"\d+\.\d+\.\d+\.n?\d+")
 
 
-def read_enzyme_names(path: Path) -> dict[str, str]:
-    """EC number → recommended name, without its full stop; of a deleted or transferred entry, what the file says of it.
+def read_enzyme_prompts(task: Task, *, file: Path, classes: Path | None = None) -> PromptedTask:
+    """A task whose classes are EC numbers, each with its accepted name as a protein's name and as its function.
+
+    A number that was transferred has the names of those it became, one that was deleted the name of its class.
+
+    Args:
+      file: `enzyme.dat`.
+      classes: `enzclass.txt`, wanted for deleted numbers.
 
     Raises:
-      UserError: the file has no entry, or an entry has no name.
+      UserError: a file is of another form, or has no name for a class of the task.
     """
-    names = {}
-    for enzyme in read_enzymes(path):
-        if not enzyme.name:
-            raise UserError(f"{path}, line {enzyme.line}: the entry {enzyme.number} has no DE line; fetch the file again.")
-        names[enzyme.number] = enzyme.name
-    return names
+    gathered, enzymes = Gathered(), {enzyme.number: enzyme for enzyme in read_enzymes(file)}
+    gathered.source(file, len(enzymes))
+    of_class = {}
+    if classes is not None:
+        of_class = read_enzyme_classes(classes)
+        gathered.source(classes, len(of_class))
+    names = {number: _names(number, enzymes, of_class) for number in task.classes}
+    if missing := [number for number, found in names.items() if not found]:
+        raise UserError(
+            f"{file} has no name for {len(missing)} classes of {task.name}, such as {missing[0]}; use a newer enzyme.dat, "
+            "and give `classes`, its enzclass.txt, for deleted numbers."
+        )
+    prompts = {
+        label: {number: [with_prefix(kind, f"{name}.") for name in found] for number, found in names.items()}
+        for label, kind in PROPERTIES.items()
+    }
+    withdrawn = [number for number in task.classes if number not in enzymes or enzymes[number].withdrawn]
+    told = f"{len(withdrawn)} withdrawn EC numbers have prompts from those they became, or from their class."
+    sources = [*task.sources, *gathered.sources]
+    return PromptedTask(task, prompts, task.rejects, sources, (*task.notes, *([told] if withdrawn else [])))
+
+
+def _names(number: str, enzymes: Mapping[str, Enzyme], of_class: Mapping[str, str]) -> list[str]:
+    """The names that stand for an EC number; none if neither the number nor its class is known."""
+    enzyme = enzymes.get(number)
+    if enzyme and not enzyme.withdrawn:
+        return [enzyme.name] if enzyme.name else []
+    became = _NUMBER.findall(enzyme.name) if enzyme else []
+    # A number's successor may have been withdrawn in its turn, but a file in which that goes round names nothing.
+    followed = {other: entry for other, entry in enzymes.items() if other != number}
+    found = [name for other in became for name in _names(other, followed, {})]
+    parent = of_class.get(f"{number.rpartition('.')[0]}.-")
+    return list(dict.fromkeys(found)) or ([parent] if parent else [])
 
 
 def read_enzyme_classes(path: Path) -> dict[str, str]:

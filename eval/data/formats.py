@@ -8,6 +8,7 @@ from types import GenericAlias
 from eval.data.benchmarks import CROSS_MODAL, INTERACTION, KINDS, SIMILARITY, ZERO_SHOT
 from eval.data.deepfri import read_deepfri
 from eval.data.deeploc import read_deeploc
+from eval.data.enzyme import read_enzyme_prompts
 from eval.data.flip import read_flip
 from eval.data.interactions import read_actions, read_interaction_table
 from eval.data.knowledge_graph import read_biobridge_graph, read_graph_tables, read_hetionet_graph, read_primekg_graph
@@ -103,6 +104,7 @@ FORMATS: dict[str, Format] = {
     "protst_prompts": Format(
         read_prompted, tuple(ZERO_SHOT), named_file=("tables",), file=("functions",), options={"columns": list[str]}
     ),
+    "enzyme_prompts": Format(read_enzyme_prompts, ("zero_shot_reaction",), file=("file", "classes")),
     "prompt_table": Format(read_prompt_table, tuple(ZERO_SHOT), file=("file",)),
     "similarity_tables": Format(read_similarity_tables, SIMILARITY, named_file=("files",), files=("sequences",)),
 }

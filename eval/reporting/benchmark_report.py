@@ -27,10 +27,11 @@ PARTIAL = "**other data**"
 
 def markdown(results: Mapping[str, Mapping]) -> str:
     """The section of report.md on the results of `Suite.results`."""
-    measured = [result for result in results.values() if "missing" not in result]
+    measured = [result for result in results.values() if "headline" in result]
     families = [name for name in TITLES if any(result["family"] == name for result in measured)]
     parts = [_family(name, [result for result in measured if result["family"] == name]) for name in families]
     missing = [f"Not measured: {plain(result['missing'])}" for result in results.values() if "missing" in result]
+    missing += [f"**Failed**: {name}: {plain(result['failed'])}" for name, result in results.items() if "failed" in result]
     return SECTION.format(
         families="\n\n".join(parts),
         data=_data(measured),

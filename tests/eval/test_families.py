@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from configs.eval import cross_modal as config
@@ -61,6 +62,16 @@ def test_what_a_graph_lacks_is_told_before_anything_is_trained(graph, setup, tra
     nodes = [dataclasses.replace(node, content=None) for node in graph.nodes]
     with pytest.raises(manifest.MissingData, match="prot2bp needs sequences of proteins"):
         families.measure(setup, "prot2bp", dataclasses.replace(graph, nodes=nodes))
+    # Nodes and contents of every type are there, yet no protein with a sequence has a molecular function.
+    types = np.array([graph.node_types[node.type] for node in graph.nodes])
+    head, _, tail = graph.triplets.T
+    others = (types[head] != "gene/protein") | (types[tail] != "molecular_function")
+    with pytest.raises(manifest.MissingData, match="prot2mf needs triplets from gene/protein to molecular_function"):
+        families.measure(setup, "prot2mf", dataclasses.replace(graph, triplets=graph.triplets[others]))
+    asked = {int(place) for place in head[~others]}
+    nodes = [dataclasses.replace(node, content=None) if place in asked else node for place, node in enumerate(graph.nodes)]
+    with pytest.raises(manifest.MissingData, match="prot2mf needs triplets from gene/protein to molecular_function"):
+        families.measure(setup, "prot2mf", dataclasses.replace(graph, nodes=nodes))
     setup.configs["cross_modal"].benchmarks = ("prot2bp",)
     with pytest.raises(manifest.MissingData, match="leaves prot2mf out"):
         families.measure(setup, "prot2mf", graph)

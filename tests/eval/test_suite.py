@@ -4,9 +4,11 @@ import json
 import shutil
 import subprocess
 import sys
+from typing import ClassVar
 
 import pytest
 
+from data_pipelines.text_tokenizer import SPECIAL_TOKENS, UNCASED, TextTokenizer
 from eval import __main__ as cli
 from eval import suite
 from eval.data import manifest
@@ -29,6 +31,8 @@ class Composition:
     """A model whose embeddings are the composition of a sequence, and that counts what it is asked for."""
 
     fingerprint = "0" * 64
+    config: ClassVar = {"model": {}, "tokenizer": {"max_text_tokens": 8}}
+    text_tokenizer = None
 
     def __init__(self):
         self.asked = 0
@@ -165,6 +169,33 @@ def test_what_is_missing_is_named_with_where_it_comes_from(run, tmp_path, capsys
     assert "holds data of no benchmark" in capsys.readouterr().err
 
 
+def test_one_benchmark_that_fails_costs_no_other_and_is_told(run, data_dir, tmp_path, capsys):
+    command, _, output = run
+    folder = shutil.copytree(data_dir, tmp_path / "data")
+    entries = json.loads((folder / "benchmarks.json").read_text())
+    entries["membrane"] = entries["localisation"] | {"train": "nonsense.fasta"}
+    (folder / "nonsense.fasta").write_text("no header\n")
+    (folder / "benchmarks.json").write_text(json.dumps(entries))
+    asked = ["--data_dir", folder, "--benchmarks", "membrane", "few_shot_localisation", "--set", *SMALL]
+    assert command(*asked) == 2
+    *_, wrote, last = capsys.readouterr().err.splitlines()
+    assert wrote == f"wrote {output / 'report.md'}"
+    assert last.startswith("error: of 2 benchmarks 1 could not be measured, such as membrane: ")
+    assert "nonsense.fasta" in last
+    report = json.loads((output / "report.json").read_text())["benchmarks"]
+    assert report["few_shot_localisation"]["headline"]
+    assert report["membrane"].keys() == {"benchmark", "failed"}
+    assert "**Failed**: membrane: " in (output / "report.md").read_text()
+
+
+def test_where_all_fail_no_report_is_written(run, data_dir, capsys):
+    command, _, output = run
+    asked = ["--data_dir", data_dir, "--benchmarks", "shs27k", "--set", "protein_interaction.splits=('alphabet',)"]
+    assert command(*asked) == 2
+    assert "alphabet" in capsys.readouterr().err
+    assert not (output / "report.md").exists()
+
+
 def test_all_are_the_benchmarks_whose_data_are_there(data_dir):
     assert suite.choose(data_dir) == list(BENCHMARKS)
     assert manifest.available(data_dir)[0] == list(BENCHMARKS)
@@ -194,11 +225,27 @@ def keys_of(data_dir, names, *, model=None):
     return [asked._key(name, manifest.load(data_dir, name), manifest.entries_of(data_dir, name)) for name in names]
 
 
-def test_a_result_of_other_parameters_is_measured_anew(data_dir):
-    other = Composition()
-    other.fingerprint = "1" * 64
+def changed_model(**changes):
+    model = Composition()
+    vars(model).update(changes)
+    return model
+
+
+def test_a_result_of_another_model_is_measured_anew(data_dir):
     keys = keys_of(data_dir, ["membrane", "ec", "aav"])
-    assert len({*keys, *keys_of(data_dir, ["membrane"], model=other)}) == 4
+    assert keys == keys_of(data_dir, ["membrane", "ec", "aav"], model=changed_model())
+    cased = UNCASED | {"do_lower_case": False}
+    others = [
+        changed_model(fingerprint="1" * 64),
+        # The same parameters.
+        changed_model(config={"model": {}, "tokenizer": {"max_text_tokens": 9}}),
+        changed_model(config={"model": {"protein": {"num_heads": 2}}, "tokenizer": {"max_text_tokens": 8}}),
+        changed_model(text_tokenizer=TextTokenizer([*SPECIAL_TOKENS, "a", "b"])),
+        changed_model(text_tokenizer=TextTokenizer([*SPECIAL_TOKENS, "b", "a"])),
+        changed_model(text_tokenizer=TextTokenizer([*SPECIAL_TOKENS, "a", "b"], normalization=cased)),
+    ]
+    keys += [key for model in others for key in keys_of(data_dir, ["membrane"], model=model)]
+    assert len(set(keys)) == 9
 
 
 def test_a_result_of_the_same_files_read_otherwise_is_measured_anew(data_dir, tmp_path):

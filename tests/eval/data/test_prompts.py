@@ -1,7 +1,9 @@
+from pathlib import Path
+
 import pytest
 
 from data_pipelines.errors import UserError
-from eval.data.enzyme import read_enzyme_classes, read_enzyme_names
+from eval.data.enzyme import read_enzyme_classes, read_enzyme_prompts
 from eval.data.prompts import NO_PROMPT, read_location_prompts, read_prompt_table, read_reaction_prompts
 from eval.data.task import Task
 
@@ -81,24 +83,45 @@ def test_reaction_prompts_that_do_not_fit(file, functions, classes, told):
 ENZYME = (
     "CC   ENZYME nomenclature database\n//\nID   1.1.1.1\nDE   alcohol dehydrogenase.\n//\n"
     "ID   1.1.1.2\nDE   ferredoxin (long-\nDE   named) of\nDE   kind.\nDR   P1, X//\n"
-    "ID   1.1.1.5\nDE   Transferred entry: 1.1.1.303.\n//\n"
+    "ID   1.1.1.5\nDE   Transferred entry: 1.1.1.1, 1.1.1.6 and 1.1.1.n2.\n//\nID   1.1.1.n2\nDE   newcomer.\n//\n"
+    "ID   1.1.1.6\nDE   Transferred entry: 1.1.1.2.\n//\nID   1.1.1.7\nDE   Transferred entry: 1.1.1.8.\n//\n"
+    "ID   1.1.1.8\nDE   Transferred entry: 1.1.1.7.\n//\nID   1.1.1.9\nDE   Deleted entry.\n//\nID   1.1.1.10\n//\n"
 )
+CLASSES = "Release: 03-May-2023\n\n1. -. -.-  Oxidoreductases.\n1. 1. 1.-    With NAD as acceptor.\n"
 
 
-def test_enzyme_names(file):
-    assert read_enzyme_names(file(ENZYME)) == {
-        "1.1.1.1": "alcohol dehydrogenase",
-        "1.1.1.2": "ferredoxin (long-named) of kind",
-        "1.1.1.5": "Transferred entry: 1.1.1.303",
+def reaction(*classes):
+    return Task("zero_shot_reaction", "multiclass", classes, {}, [], [])
+
+
+def test_enzymes_are_prompted_by_their_names(file, tmp_path):
+    numbers = ("1.1.1.2", "1.1.1.5", "1.1.1.1", "1.1.1.9", "1.1.1.7")
+    classes = tmp_path / "enzclass.txt"
+    classes.write_text(CLASSES)
+    read = read_enzyme_prompts(reaction(*numbers), file=file(ENZYME), classes=classes)
+    named = {
+        "1.1.1.2": ["ferredoxin (long-named) of kind"],
+        "1.1.1.5": ["alcohol dehydrogenase", "ferredoxin (long-named) of kind", "newcomer"],
+        "1.1.1.1": ["alcohol dehydrogenase"],
+        "1.1.1.9": ["With NAD as acceptor"],
+        "1.1.1.7": ["With NAD as acceptor"],
     }
-    with pytest.raises(UserError, match="is no enzyme.dat"):
-        read_enzyme_names(file("name,ec\n"))
-    with pytest.raises(UserError, match="line 1: the entry 1.1.1.1 has no DE line"):
-        read_enzyme_names(file("ID   1.1.1.1\n//\n"))
+    for label, prefix in {"ENZYME as name": "PROTEIN NAME", "ENZYME as function": "FUNCTION"}.items():
+        assert read.prompts[label] == {number: [f"{prefix}: {name}." for name in names] for number, names in named.items()}
+    assert list(read.prompts["ENZYME as name"]) == list(numbers)
+    assert read.notes == ("3 withdrawn EC numbers have prompts from those they became, or from their class.",)
+    assert [(Path(source.path).name, source.rows) for source in read.sources][1:] == [("enzclass.txt", 2)]
+    assert read.sources[0].rows == 9
+    assert read_enzyme_prompts(reaction("1.1.1.1"), file=file(ENZYME)).notes == ()
+
+
+@pytest.mark.parametrize("number", ["1.1.1.7", "1.1.1.9", "1.1.1.10", "9.9.9.9"])
+def test_enzymes_without_a_name_are_told(file, number):
+    with pytest.raises(UserError, match=f"no name for 1 classes of zero_shot_reaction, such as {number}"):
+        read_enzyme_prompts(reaction("1.1.1.1", number), file=file(ENZYME))
 
 
 def test_enzyme_classes(file):
-    text = "Release: 03-May-2023\n\n1. -. -.-  Oxidoreductases.\n1. 1.99.-    With other acceptors.\n"
-    assert read_enzyme_classes(file(text)) == {"1.-.-.-": "Oxidoreductases", "1.1.99.-": "With other acceptors"}
+    assert read_enzyme_classes(file(CLASSES)) == {"1.-.-.-": "Oxidoreductases", "1.1.1.-": "With NAD as acceptor"}
     with pytest.raises(UserError, match="is no table of EC classes"):
         read_enzyme_classes(file(ENZYME))

@@ -10,7 +10,7 @@ from eval.data.audit import audit_task, by_reason
 from eval.data.chains import NO_SEQUENCE, chains_of
 from eval.data.deepfri import read_deepfri
 from eval.data.deeploc import MIXED, UNKNOWN_MEMBRANE, read_deeploc
-from eval.data.enzyme import read_enzyme_classes, read_enzyme_names
+from eval.data.enzyme import read_enzyme_prompts
 from eval.data.flip import read_flip
 from eval.data.gathered import Gathered
 from eval.data.graph import read_graph_config
@@ -23,7 +23,7 @@ from eval.data.sequences import read_sequences
 from eval.data.ses import read_ses
 from eval.data.similarity import read_similarity
 from eval.data.tables import read_tables
-from eval.data.task import INTERACTIONS
+from eval.data.task import INTERACTIONS, Task
 from eval.data.variants import read_variant_fasta, read_variant_table
 from eval.data.windows import read_windows
 
@@ -272,8 +272,15 @@ def test_prompts(real_data, ses_localisation):
 
 
 def test_enzyme(real_data):
-    names = read_enzyme_names(real_data / "reaction_ec/expasy_enzyme.dat.gz")
-    assert (len(names), names["1.1.1.1"]) == (8212, "alcohol dehydrogenase")
-    assert all(names.values())
-    # `zgrep -c '^[0-9]'` of the file.
-    assert len(read_enzyme_classes(real_data / "reaction_ec/expasy_enzclass.txt.gz")) == 407
+    folder = real_data / "reaction_ec"
+    numbers = tuple(read_functions(folder / "unique_functions.txt.gz", Gathered()))
+    task = Task("zero_shot_reaction", "multiclass", numbers, {}, [], [])
+    read = read_enzyme_prompts(task, file=folder / "expasy_enzyme.dat.gz", classes=folder / "expasy_enzclass.txt.gz")
+    # The second by `zgrep -c '^[0-9]'` of the file.
+    assert [source.rows for source in read.sources] == [8212, 407]
+    prompts = read.prompts["ENZYME as function"]
+    assert prompts["4.2.1.10"] == ["FUNCTION: 3-dehydroquinate dehydratase."]
+    # Transferred to 7.1.2.2; deleted.
+    assert prompts["3.6.1.34"] == ["FUNCTION: H(+)-transporting two-sector ATPase."]
+    assert prompts["3.6.1.3"] == ["FUNCTION: In phosphorus-containing anhydrides."]
+    assert read.notes == ("12 withdrawn EC numbers have prompts from those they became, or from their class.",)
