@@ -183,6 +183,6 @@ def _over_active(active: Bool[Array, "R n m"], block: Int[Array, ""], body: Call
     return lax.while_loop(lambda carry: carry[0] < others, step, (first_met_after(-1), state))[1]
 
 
-def _same_segment(ids: Int[Array, "B"], other_ids: Int[Array, "C"]) -> Bool[Array, "B C"]:
+def _same_segment(ids: Int[Array, " B"], other_ids: Int[Array, " C"]) -> Bool[Array, "B C"]:
     """Which pairs of tokens belong to one segment that is not padding."""
     return (ids[:, None] == other_ids[None, :]) & (ids[:, None] != 0)

@@ -190,5 +190,5 @@ def _bounds(ids: Int[Array, "R L"], other_ids: Int[Array, "R M"]) -> tuple[Int[A
     return first.astype(jnp.int32), jnp.where(meets, place + 1, 0).max(-1).astype(jnp.int32)
 
 
-def _same_segment(ids: Int[Array, "B"], other_ids: Int[Array, "C"]):
+def _same_segment(ids: Int[Array, " B"], other_ids: Int[Array, " C"]):
     return (ids[:, None] == other_ids[None, :]) & (ids[:, None] != 0)

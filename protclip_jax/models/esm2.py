@@ -47,7 +47,7 @@ def esm2_config(name: str) -> ESM2Config:
     return ESM2Config(num_layers=num_layers, hidden_size=hidden_size, num_heads=num_heads, intermediate_size=4 * hidden_size)
 
 
-def initial_inv_freq(head_dim: int) -> Float[Array, "half"]:
+def initial_inv_freq(head_dim: int) -> Float[Array, " half"]:
     """Inverse frequencies 10000^(−2i/d) of the rotary positions, i = 0 … d/2 − 1 (float32)."""
     return 1.0 / 10000.0 ** (jnp.arange(0, head_dim, 2, dtype=jnp.float32) / head_dim)
 

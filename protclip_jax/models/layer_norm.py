@@ -23,7 +23,7 @@ class LayerNorm(nn.Module):
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
 def layer_norm(
-    x: Float[Array, "... D"], scale: Float[Array, "D"], bias: Float[Array, "D"], epsilon: float, dtype: str
+    x: Float[Array, "... D"], scale: Float[Array, " D"], bias: Float[Array, " D"], epsilon: float, dtype: str
 ) -> Float[Array, "... D"]:
     """See `LayerNorm`; computed in float32, the variance in a second pass (E[x²] − E[x]² cancels for large means).
 

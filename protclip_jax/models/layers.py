@@ -147,7 +147,7 @@ class SelfAttention(nn.Module):
 
 
 def rotary_angles(
-    positions: Int[Array, "R L"], inv_freq: Float[Array, "half"]
+    positions: Int[Array, "R L"], inv_freq: Float[Array, " half"]
 ) -> tuple[Float[Array, "R L 1 half"], Float[Array, "R L 1 half"]]:
     """cos and sin of position × inverse frequency, with an axis for the heads (float32)."""
     angles = positions[:, :, None, None].astype(jnp.float32) * inv_freq

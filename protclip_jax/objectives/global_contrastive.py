@@ -16,16 +16,16 @@ class Pairs(NamedTuple):
     """Unit-norm sequence embeddings."""
     text: Float[Array, "N P"]
     """Unit-norm biotext embeddings."""
-    real: Bool[Array, "N"]
+    real: Bool[Array, " N"]
     """Which slots hold a record; the others take no part."""
-    sequence_hash: UInt[Array, "N"]
-    text_hash: UInt[Array, "N"]
+    sequence_hash: UInt[Array, " N"]
+    text_hash: UInt[Array, " N"]
 
 
 class _Label(NamedTuple):
-    real: Bool[Array, "N"]
-    index: Int[Array, "N"]
-    hashes: tuple[UInt[Array, "N"], ...]
+    real: Bool[Array, " N"]
+    index: Int[Array, " N"]
+    hashes: tuple[UInt[Array, " N"], ...]
 
 
 def global_contrastive(

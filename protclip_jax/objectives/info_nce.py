@@ -39,7 +39,7 @@ def log_sum_candidates(
     admits: Callable[[Any, Any], Bool[Array, "A b"]],
     *,
     chunk: int,
-) -> Float[Array, "A"]:
+) -> Float[Array, " A"]:
     """log Σ exp(anchor · candidate) over the candidates that each anchor admits; about `NO_NEGATIVES` where it admits none.
 
     Args:
