@@ -13,6 +13,9 @@ def get_config() -> ConfigDict:
     config.patience = 10
     # Longer proteins are cut behind.
     config.max_protein_tokens = 1024
+    # Whether the head reads the tower's means less their average at the start and in units of their spread, as the frozen
+    # probe's does. The paper's does not; means that hardly differ, as those of single substitutions, are lost without.
+    config.standardise = False
     config.dtype = "bfloat16"
     config.remat = "full"
     # Records of one update; packed rows, with so many slots and tokens each, of one backward pass on all devices together.

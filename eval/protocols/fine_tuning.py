@@ -98,7 +98,8 @@ class FineTuning:
         config = self._config
         steps = -(-len(data.targets) // config.batch.records)
         total_steps = config.max_epochs * steps
-        state, optimizer = initial_state(network, self._checkpoint, self._step, config, seed=seed, total_steps=total_steps)
+        begins = {"examples": data.train, "seed": seed, "total_steps": total_steps}
+        state, optimizer = initial_state(network, self._checkpoint, self._step, config, **begins)
         history = np.full(config.max_epochs, np.nan)
         epoch = 0
         with (

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Float32, Int
 from ml_collections import ConfigDict
 
 from data_pipelines.progress import progress
+from eval.features.standardise import mean_and_spread
 from eval.protocols import protocol_config
 from eval.protocols.heads import KINDS, Scale, TwoLayerHead
 from eval.protocols.problem import Features, Fitted, Problem, best_epoch
@@ -34,8 +35,7 @@ class FrozenProbe:
     def __call__(self, problem: Problem) -> Fitted:
         """Trains on train, stops each seed by valid, predicts valid and test with each seed's best epoch."""
         x = {split: self._features(problem.sequences(split)) for split in ("train", "valid", "test")}
-        mean, spread = (statistic(x["train"], axis=0, dtype=np.float64) for statistic in (np.mean, np.std))
-        spread[spread < 1e-6 * np.maximum(1.0, np.abs(mean))] = np.inf  # a constant feature says nothing, and becomes 0
+        mean, spread = mean_and_spread(x["train"])
         x = {split: ((values - mean) / spread).astype(np.float32) for split, values in x.items()}
         targets, valid_targets = problem.targets("train"), problem.targets("valid")
         scale = Scale.of(targets)

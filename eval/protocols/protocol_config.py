@@ -58,6 +58,7 @@ PROBE = _SHARED | {"batch_size": ROWS}
 FINE_TUNING = _SHARED | {
     # <cls>, a residue, <eos>.
     "max_protein_tokens": whole(3, 1 << 24),
+    "standardise": FLAG,
     "dtype": FIELDS["model.dtype"],
     "remat": one_of(tuple(REMAT_POLICIES)),
     **dict.fromkeys(("batch.records", "batch.rows", "batch.slots", "batch.protein_tokens"), ROWS),

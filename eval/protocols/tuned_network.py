@@ -21,6 +21,7 @@ from ml_collections import ConfigDict
 from data_pipelines.batch import Batch
 from data_pipelines.examples import Example
 from data_pipelines.packing import pack_all, pack_rows
+from eval.features.standardise import mean_and_spread
 from eval.protocols.heads import TwoLayerHead
 from protclip_jax import checkpoints, sharding
 from protclip_jax.config import model_config
@@ -51,19 +52,25 @@ class Part(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class TunedNetwork:
-    """The network, the loss and the mesh; parameters are passed in, flat as in `TrainState`: `protein/…` and `head/…`."""
+    """The network, the loss and the mesh; parameters are passed in, flat as in `TrainState`: `protein/…`, `head/…`, and
+    `features/mean` and `features/spread`, which are never trained."""
 
     model: ProtCLIPModel
     head: TwoLayerHead
     loss: Callable[[Array, Array], Array]
     mesh: Mesh
 
-    def outputs(self, params: dict, batch: Batch, num_slots: int) -> Float[Array, "R S C"]:
-        """The head's outputs for the mean over each slot's residues (`<cls>` and `<eos>` left out)."""
+    def features(self, params: dict, batch: Batch, num_slots: int) -> Float[Array, "R S D"]:
+        """The tower's mean over each slot's residues (`<cls>` and `<eos>` left out)."""
         inputs = batch.protein_tokens, batch.protein_slot_ids, batch.protein_positions
         hidden = self.model.apply({"params": {"protein": params["protein"]}}, *inputs, num_slots, method="encode_protein")
         residues = residue_slot_ids(batch.protein_tokens, batch.protein_slot_ids)
-        return self.head.apply({"params": params["head"]}, pool_slots(sharding.shard_rows(hidden), residues, num_slots))
+        return pool_slots(sharding.shard_rows(hidden), residues, num_slots)
+
+    def outputs(self, params: dict, batch: Batch, num_slots: int) -> Float[Array, "R S C"]:
+        """The head's outputs for the features, less `features/mean` and in units of `features/spread`."""
+        features = (self.features(params, batch, num_slots) - params["features"]["mean"]) / params["features"]["spread"]
+        return self.head.apply({"params": params["head"]}, features)
 
     @functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
     def add(self, part: Part, state: TrainState, rows: Rows, records: Float[Array, ""]) -> Part:
@@ -95,15 +102,21 @@ class TunedNetwork:
 
     def predict(self, params: dict, examples: Sequence[Example]) -> Float32[np.ndarray, "n C"]:
         """The head's outputs in the order of the examples."""
-        outputs = np.zeros((len(examples), self.head.outputs), np.float32)
-        call = functools.partial(self._predict, params)
-        for place, values in run_packed(call, examples, mesh=self.mesh):
-            outputs[place.index] = values[place.row, place.slot]
-        return outputs
+        return self._of_each(TunedNetwork.outputs, params, examples)
 
-    @functools.partial(jax.jit, static_argnums=0)
-    def _predict(self, params: dict, batch: Batch, _: Array) -> Float[Array, "R S C"]:
-        return jax.lax.with_sharding_constraint(self.outputs(params, batch, SLOTS), PartitionSpec())
+    def predict_features(self, params: dict, examples: Sequence[Example]) -> Float32[np.ndarray, "n D"]:
+        """The tower's means over residues in the order of the examples."""
+        return self._of_each(TunedNetwork.features, params, examples)
+
+    def _of_each(self, method: Callable, params: dict, examples: Sequence[Example]) -> Float32[np.ndarray, "n C"]:
+        call = functools.partial(self._replicated, method, params)
+        placed = [(place.index, values[place.row, place.slot]) for place, values in run_packed(call, examples, mesh=self.mesh)]
+        order, found = zip(*placed, strict=True)
+        return np.stack(found)[np.argsort(order)].astype(np.float32)
+
+    @functools.partial(jax.jit, static_argnums=(0, 1))
+    def _replicated(self, method: Callable, params: dict, batch: Batch, _: Array) -> Float[Array, "R S C"]:
+        return jax.lax.with_sharding_constraint(method(self, params, batch, SLOTS), PartitionSpec())
 
     def _on_devices(self, rows: Rows) -> Rows:
         """Every process has packed all rows; each device gets its own."""
@@ -143,9 +156,19 @@ def make_network(
 
 
 def initial_state(
-    network: TunedNetwork, checkpoint: pathlib.Path, step: int, config: ConfigDict, *, seed: int, total_steps: int
+    network: TunedNetwork,
+    checkpoint: pathlib.Path,
+    step: int,
+    config: ConfigDict,
+    *,
+    examples: Sequence[Example],
+    seed: int,
+    total_steps: int,
 ) -> tuple[TrainState, optax.GradientTransformation]:
-    """The checkpoint's tower and a random head, divided over the mesh by `config.mesh.rules`, and the optimiser."""
+    """The checkpoint's tower and a random head, divided over the mesh by `config.mesh.rules`, and the optimiser.
+
+    `examples` are those whose features have mean 0 and spread 1 at the start where `config.standardise` says so.
+    """
     width = jnp.zeros((1, network.model.config.protein.hidden_size))
 
     def new_head(key: Array) -> dict:
@@ -159,6 +182,12 @@ def initial_state(
     params = flatten(checkpoints.load_params(checkpoint, step, unflatten(abstract)))
     params |= jax.jit(new_head, out_shardings={path: shardings[path] for path in heads})(jax.random.key(seed))
     trainable, frozen = partition(params, config.optimizer.groups)
+    replicated = sharding.replicated(network.mesh)
+    shift, spread = np.zeros(width.shape[1], np.float32), np.ones(width.shape[1], np.float32)
+    if config.standardise:
+        found = mean_and_spread(network.predict_features(unflatten(params), examples))
+        shift, spread = (statistic.astype(np.float32) for statistic in found)
+    frozen |= jax.device_put({"features/mean": shift, "features/spread": spread}, replicated)
     optimizer = make_optimizer(config.optimizer, trainable, total_steps)
-    counter = jax.device_put(jnp.int32(0), sharding.replicated(network.mesh))
+    counter = jax.device_put(jnp.int32(0), replicated)
     return TrainState(counter, trainable, frozen, init_optimizer(optimizer, trainable, network.mesh)), optimizer

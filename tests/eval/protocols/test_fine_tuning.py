@@ -74,8 +74,8 @@ def begun(checkpoint, kind="multiclass", *, mesh=(-1, 1), config=None):
     config = config or small()
     mesh = sharding.make_mesh(*mesh)
     network = make_network(checkpoint, config, outputs=KINDS[kind].outputs(3), loss=KINDS[kind].loss, mesh=mesh)
-    state, optimizer = initial_state(network, checkpoint, 0, config, seed=3, total_steps=9)
     examples = [protein_example(sequence) for sequence in problem(kind).sequences("train")]
+    state, optimizer = initial_state(network, checkpoint, 0, config, examples=examples, seed=3, total_steps=9)
     batches = list(packed_batches(examples, problem(kind).targets("train"), np.arange(len(examples)), config.batch))
     return network, state, optimizer, batches
 
@@ -110,23 +110,29 @@ def test_batches_hold_every_record_once_with_its_target():
     assert seen == [pair for chosen in of_batches for pair in sorted(pairs[i] for i in chosen)]
 
 
-@pytest.mark.parametrize("kind", ["multiclass", "multilabel"])
-def test_loss_is_that_of_each_protein_alone(checkpoint, kind):
-    """The head on the mean over residues of the tower's vectors, protein by protein; (sum, count) over the batch's slots."""
-    network, state, optimizer, ((records, parts), *_) = begun(checkpoint, kind)
-    params = on_host(state.params)
-    _, loss = network.train_step(optimizer, state, parts, records)
-    samples = problem(kind).splits["train"][:records]
+def means_alone(samples):
+    """float64 [n, D]: the mean over residues of the tower's vectors, protein by protein."""
     tower = jax.jit(lambda *row: tiny.model().apply({"params": tower_params()}, *row, 1, method="encode_protein"))
-    pooled = []
+    means = []
     for sample in samples:
         tokens = protein_example(sample.sequence).protein_tokens
         padded = (0, 64 - tokens.size)
         ids, positions = np.ones(tokens.size, np.int32), np.arange(tokens.size, dtype=np.int32)
         hidden = tower(*[np.pad(x, padded)[None] for x in (tokens, ids, positions)])
-        pooled.append(np.asarray(hidden[0, 1 : tokens.size - 1], np.float64).mean(0))
+        means.append(np.asarray(hidden[0, 1 : tokens.size - 1], np.float64).mean(0))
+    return np.stack(means)
+
+
+@pytest.mark.parametrize(("kind", "standardise"), [("multiclass", False), ("multilabel", False), ("multiclass", True)])
+def test_loss_is_that_of_each_protein_alone(checkpoint, kind, standardise):
+    """The head on the means, standardised over all of training or not; (sum, count) over the batch's slots."""
+    network, state, optimizer, ((records, parts), *_) = begun(checkpoint, kind, config=small(standardise=standardise))
+    params = on_host(state.params)
+    _, loss = network.train_step(optimizer, state, parts, records)
+    means = means_alone(problem(kind).splits["train"])
+    features = ((means - means.mean(0)) / means.std(0) if standardise else means)[:records]
     first, second = params["head"]["hidden"], params["head"]["output"]
-    hidden = np.maximum(np.stack(pooled) @ first["kernel"] + first["bias"], 0)
+    hidden = np.maximum(features @ first["kernel"] + first["bias"], 0)
     expected = reference_loss(kind, hidden @ second["kernel"] + second["bias"], problem(kind).targets("train")[:records])
     assert float(loss.count) == records == 24
     np.testing.assert_allclose(float(loss.sum), expected.sum(), rtol=1e-4)
@@ -147,6 +153,7 @@ def test_gradients_reach_the_tower_at_the_multipliers_rate(checkpoint):
     full, tenth = moved(1.0), moved(0.1)
     assert any(path.startswith("head/") for path in full)
     assert "protein/rotary_inv_freq" not in full
+    assert not any(path.startswith("features/") for path in full)
     for path, whole in full.items():
         factor = 0.1 if path.startswith("protein/") else 1.0
         np.testing.assert_allclose(tenth[path], factor * whole, rtol=2e-2, atol=2e-7)
@@ -199,7 +206,7 @@ def scripted(values):
 
 
 def test_a_run_stops_early_and_a_killed_one_ends_with_the_same_bits(checkpoint, tmp_path):
-    script, config = [0.2, 0.9, 0.4], small(max_epochs=50, patience=1)
+    script, config = [0.2, 0.9, 0.4], small(max_epochs=50, patience=1, standardise=True)
     whole = FineTuning(checkpoint, config, tmp_path / "whole")(problem("multiclass", scripted(script)))
     assert (whole.facts["epochs"], whole.facts["best_epoch"], whole.facts["best_valid"]) == ([3], [2], [0.9])
     assert not list((tmp_path / "whole").rglob("checkpoints"))
@@ -213,7 +220,8 @@ def test_a_run_stops_early_and_a_killed_one_ends_with_the_same_bits(checkpoint, 
     # What is finished is read, not made again.
     again = FineTuning(checkpoint, config, tmp_path / "whole")(problem("multiclass", scripted([])))
     # The rate is constant, so that the number of planned epochs changes no step.
-    two = FineTuning(checkpoint, small(max_epochs=2), tmp_path / "two")(problem("multiclass", scripted(script[:2])))
+    shorter = small(max_epochs=2, standardise=True)
+    two = FineTuning(checkpoint, shorter, tmp_path / "two")(problem("multiclass", scripted(script[:2])))
     for other in (resumed, again, two):
         for split, outputs in whole.outputs.items():
             np.testing.assert_array_equal(other.outputs[split], outputs)
