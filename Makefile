@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 RUN ?= runs/demo
+CONFIG ?= configs/quickstart.py
 SAMPLE := runs/sample
 # Large temporaries are kept by the allocator instead of being faulted in again at every step.
 export MALLOC_MMAP_MAX_ := 0
@@ -30,7 +31,7 @@ $(SAMPLE)/vocab.txt: | venv
 	$(BIN)/python -m data_pipelines.vocabulary --data_dir $(SAMPLE)/protanno --output $@
 
 demo: $(SAMPLE)/vocab.txt
-	$(BIN)/python train.py --config configs/quickstart.py --workdir $(RUN) \
+	$(BIN)/python train.py --config $(CONFIG) --workdir $(RUN) \
 		--config.data.dir=$(SAMPLE)/protanno --config.tokenizer.text=$(SAMPLE)/vocab.txt
 	$(BIN)/python -m eval --checkpoint $(RUN) --benchmarks all --output $(RUN)
 	rm -rf $(RUN)/index $(RUN)/index.partial

@@ -5,9 +5,13 @@ from ml_collections import ConfigDict
 from configs import protclip_650m
 
 
-def get_config() -> ConfigDict:
+def beyond_the_paper(config: ConfigDict) -> ConfigDict:
     """Property texts are told from those of other records, without prototypes, and learn from UniProt's features."""
-    config = protclip_650m.get_config()
     config.loss.features = 1.0
     config.pda.update(negatives="across_records", prototypes=False)
     return config
+
+
+def get_config() -> ConfigDict:
+    """The 650M config, so changed."""
+    return beyond_the_paper(protclip_650m.get_config())
