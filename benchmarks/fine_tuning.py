@@ -71,22 +71,22 @@ def random_esm2(folder: Path) -> Path:
     return folder
 
 
-def config_for(epochs: int, learning_rate: float):
-    """The shipped protocol with the tower at the head's rate, since it starts from nothing, and rows that fit a CPU."""
+def config_for(options: argparse.Namespace):
+    """The shipped protocol with rates for a tower that starts from nothing, and rows that fit a CPU."""
     config = fine_tuning_config.get_config()
-    config.update(seeds=(0,), max_epochs=epochs, patience=epochs, dtype="float32", remat="none")
+    config.update(seeds=(0,), max_epochs=options.epochs, patience=options.epochs, dtype="float32", remat="none")
+    config.standardise = options.standardise
     # Rows as long as β-lactamase: attention between proteins that share a row is computed and thrown away.
     config.batch.update(records=32, rows=16, slots=7, protein_tokens=290)
-    config.optimizer.update(
-        learning_rate=learning_rate, warmup_fraction=0.1, clip_norm=1.0, groups=(("rotary_inv_freq", "frozen"), (".", 1.0))
-    )
+    groups = ("rotary_inv_freq", "frozen"), ("^protein/", options.tower_multiplier), (".", 1.0)
+    config.optimizer.update(learning_rate=options.learning_rate, warmup_fraction=0.1, clip_norm=1.0, groups=groups)
     return config
 
 
 def result(name: str, options: argparse.Namespace) -> dict:
     """The metrics of fine-tuning and its controls on one task."""
     task = TASKS[name](options.data_dir, options.rows)
-    config = config_for(options.epochs, options.learning_rate)
+    config = config_for(options)
     tuned = FineTuning(random_esm2(options.folder / "esm2"), config, options.folder / "states")
     beside = [ShuffledLabels(tuned), Ridge(), composition_probe(probe_config.get_config())]
     start = time.perf_counter()
@@ -114,6 +114,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--rows", type=int, help="at most so many rows of each split (default: all)")
     parser.add_argument("--epochs", type=int, default=30, help="(default %(default)s)")
     parser.add_argument("--learning_rate", type=float, default=2e-3, help="(default %(default)s)")
+    parser.add_argument("--tower_multiplier", type=float, default=1.0, help="of the tower's rate (default %(default)s)")
+    parser.add_argument("--standardise", action="store_true", help="the tower's means, as the frozen probe does")
     options = parser.parse_args(arguments)
 
     results = {name: result(name, options) for name in options.tasks}
