@@ -1,6 +1,7 @@
 """Embedding files of `python -m protclip_jax.embed` as the input of an index."""
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -52,7 +53,7 @@ def open_embeddings(path: Path) -> EmbeddingInput:
     """An embedding file of proteins in the space shared with text.
 
     Raises:
-      UserError: the file is damaged, or holds other embeddings.
+      UserError: the file is damaged, holds other embeddings, or holds an id twice, as `embed` writes none.
     """
     read = _parquet_facts if path.suffix == ".parquet" else _h5_facts
     with _told_damage(path):
@@ -70,6 +71,9 @@ def open_embeddings(path: Path) -> EmbeddingInput:
         )
     if not ids:
         raise UserError(f"{path} holds no embedding.")
+    if len(set(ids)) < len(ids):
+        (twice, _), *_ = Counter(ids).most_common(1)
+        raise UserError(f"{path} holds the id {twice} more than once; make it anew with `python -m protclip_jax.embed`.")
     return EmbeddingInput(path, facts, ids, width)
 
 

@@ -188,8 +188,11 @@ def _approximate(folder: Path, manifest: Mapping):
         return None
     faiss = load_faiss()
     index = faiss.read_index(str(folder / facts["file"]), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
-    if index.ntotal != manifest["count"] or not 1 <= facts["probes"] <= index.nlist:
-        raise ValueError(f"{facts['file']} holds {index.ntotal} vectors")
+    count, width = manifest["count"], manifest["dimension"]
+    if (index.ntotal, index.d) != (count, width):
+        raise ValueError(f"{facts['file']} holds {index.ntotal} vectors of width {index.d}, not {count} of width {width}")
+    if not 1 <= facts["probes"] <= index.nlist:
+        raise ValueError(f"{facts['file']} has {index.nlist} lists, of which {facts['probes']} are to be read")
     return index
 
 
