@@ -185,11 +185,8 @@ def opened_output(output: str) -> Iterator[TextIO]:
     if output == "-":
         yield sys.stdout
         return
-    try:
-        with replaced_file(Path(output)) as file:
-            yield _text(file)
-    except OSError as error:
-        raise UserError(f"--output={output} cannot be written ({error.strerror}); name another file.") from error
+    with replaced_file(Path(output)) as file:
+        yield _text(file)
 
 
 def _text(file: BinaryIO) -> TextIO:

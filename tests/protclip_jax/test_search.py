@@ -1,6 +1,7 @@
 """The search command and the engine: answers against NumPy on the model's own embeddings."""
 
 import csv
+import errno
 import io
 import json
 import os
@@ -178,6 +179,37 @@ def test_mistakes_are_one_sentence(folder, monkeypatch, capsys, arguments, sente
     error = capsys.readouterr().err
     assert sentence in error
     assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EIO, errno.EISDIR])
+def test_what_the_disk_refuses_elsewhere_is_not_blamed_on_the_output(folder, tmp_path, monkeypatch, capsys, code):
+    def fail(*arguments):
+        raise OSError(code, os.strerror(code), str(folder / "i" / "vectors-000000.npy"))
+
+    monkeypatch.setattr(SearchEngine, "find", fail)
+    assert ask(folder, "--index", folder / "i", "--text", "x", "--output", tmp_path / "x.tsv") == 1
+    error = capsys.readouterr().err
+    assert f"{folder / 'i' / 'vectors-000000.npy'} cannot be read or written ({os.strerror(code)})" in error
+    assert "x.tsv" not in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_vanishes_is_not_blamed_on_the_output(folder, tmp_path, monkeypatch):
+    def fail(*arguments):
+        return open(folder / "vanished", "rb")
+
+    monkeypatch.setattr(SearchEngine, "find", fail)
+    with pytest.raises(FileNotFoundError, match="vanished"):
+        ask(folder, "--index", folder / "i", "--text", "x", "--output", tmp_path / "x.tsv")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_output_that_cannot_be_written_is_named(folder, tmp_path, capsys):
+    (tmp_path / "x.tsv").mkdir()
+    (tmp_path / "file").write_text("")
+    for output in (tmp_path / "x.tsv", tmp_path / "file" / "x.tsv"):
+        assert ask(folder, "--index", folder / "i", "--text", "x", "--output", output) == 1
+        assert f"{output} cannot be written (" in capsys.readouterr().err
 
 
 def test_the_help_defines_the_score(capsys):
