@@ -202,6 +202,25 @@ def test_a_sequence_is_known_as_one_and_described(page, server):
     page.wait_for("#understood", "26 residues")
 
 
+def test_the_tabs_are_reached_by_arrow_keys(page, server):
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    _, protein = server.ask("/api/protein?id=nasty")
+    page.ask(protein["sequence"])
+    page.wait_for("#understood", "Read as the protein")
+    first, second = page.all("[role=tab]")
+    page.chromium.execute_script("arguments[0].focus()", first)
+    moves = [(Keys.ARROW_RIGHT, 1), (Keys.ARROW_RIGHT, 0), (Keys.ARROW_LEFT, 1), (Keys.HOME, 0), (Keys.END, 1), (Keys.END, 1)]
+    for key, chosen in moves:
+        ActionChains(page.chromium).send_keys(key).perform()
+        assert page.chromium.switch_to.active_element == (first, second)[chosen]
+        assert [tab.get_attribute("aria-selected") for tab in (first, second)] == [str(i == chosen).lower() for i in range(2)]
+        assert [tab.get_attribute("tabindex") for tab in (first, second)] == ["-1" if i != chosen else "0" for i in range(2)]
+        assert page.one("[role=tabpanel]").get_attribute("id") == f"panel-{chosen}"
+    first.click()
+
+
 def test_html_in_a_name_stays_text(page):
     title = page.chromium.title
     page.one("button[data-id=nasty]").click()
