@@ -25,7 +25,16 @@ from data_pipelines.survey import take_survey
 from protclip_jax import checkpoints
 from protclip_jax.checkpoint_copy import local_checkpoint
 from protclip_jax.cpu_devices import MAX_CPU_DEVICES, split_cpu
-from protclip_jax.embed import MIN_CHUNK_BATCHES, MIN_CHUNK_TOKENS, embed_parts, is_piped, publish_rejects, spool, tell
+from protclip_jax.embed import (
+    MIN_CHUNK_BATCHES,
+    MIN_CHUNK_TOKENS,
+    embed_parts,
+    is_piped,
+    publish_rejects,
+    refuse_unread,
+    spool,
+    tell,
+)
 from protclip_jax.inference import ProtCLIP
 from protclip_jax.packed_calls import default_batch_tokens
 from protclip_jax.partial_run import PLAN, adopt_plan, partial_folder, read_plan, remove_parts
@@ -95,11 +104,11 @@ def choose_input(options: argparse.Namespace) -> Input | EmbeddingInput:
       UserError: the format is unknown, or does not go with another option.
     """
     if options.labels:
+        refuse_unread(options, ("format", "column", "splits"), owner="--input")
         texts = {"columns": options.columns, "templates": options.templates}
         given = {name: tuple(value) if value else None for name, value in texts.items()}
         return LabelSource(path=Path(options.labels), id_column=options.id_column, **given)
-    if options.columns or options.templates:
-        raise UserError("--columns and --templates belong to --labels; leave them out.")
+    refuse_unread(options, ("columns", "templates"), owner="--labels")
     path = Path(options.input)
     chosen = options.format or format_of(path)
     if options.splits and chosen != "protanno":
@@ -120,7 +129,7 @@ def format_of(path: Path) -> str:
         return "protanno"
     if is_piped(path):
         return "fasta"
-    if name.endswith(EMBEDDING_SUFFIXES):
+    if path.name.lower().endswith(EMBEDDING_SUFFIXES):
         return "embeddings"
     if (suffix := Path(name).suffix) in INPUT_SUFFIXES and suffix != ".txt":
         return INPUT_SUFFIXES[suffix]
@@ -167,6 +176,11 @@ def refuse_known_ids(previous: Index, hashes: np.ndarray, output: Path) -> None:
 def generation_of(previous: Index | None) -> int:
     """The generation of the index that an addition to `previous` makes."""
     return previous.manifest["generation"] + 1 if previous else 0
+
+
+def rejects_path(output: Path, generation: int) -> Path:
+    """Where the rejected of one input are listed: every addition has a list of its own, beside that of the first input."""
+    return output.with_name(f"{output.name}.{generation}.rejects.tsv" if generation else f"{output.name}.rejects.tsv")
 
 
 def is_published(folder: Path, previous: Index) -> bool:
@@ -218,6 +232,11 @@ def index_embeddings(options: argparse.Namespace, source: EmbeddingInput, previo
         raise UserError(f"{source.path} was made with another checkpoint than {options.checkpoint}; give that one, or none.")
     if previous is not None:
         refuse_other_model(previous.manifest, fingerprint, folder=options.output)
+        if source.width != (width := previous.manifest["dimension"]):
+            raise UserError(
+                f"{source.path} holds embeddings of width {source.width}, but those of {options.output} have {width}; make it "
+                "anew with the checkpoint of the index."
+            )
         refuse_other_encoding(previous, source.encoding, options.output)
         refuse_known_ids(previous, np.array([hash64(id) for id in source.ids], np.uint64), options.output)
     facts = {"modality": "protein", "checkpoint": fingerprint, "step": None, "encoding": source.encoding}
@@ -242,7 +261,7 @@ def embed_and_index(
         source = dataclasses.replace(source, path=spool(source.path, folder / "stdin"))
     with told_disk_errors(folder):
         survey = take_survey(source, measure=reading.measure, rejects=folder / "rejects.tsv")
-    rejects = options.output.with_name(f"{options.output.name}.rejects.tsv")
+    rejects = rejects_path(options.output, generation_of(previous))
     noun = "protein" if is_protein else "prompt"
     tell(*survey.describe(noun, long_items=reading.long_items, rejects=rejects))
     if previous is not None:

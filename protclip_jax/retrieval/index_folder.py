@@ -269,5 +269,6 @@ def _facts(path: Path) -> dict:
 def unnamed_files(folder: Path, names: Iterable[str]) -> Iterator[Path]:
     """Files of an index's kinds that are not among the names, left by an earlier generation or a run that was killed."""
     kept = set(names)
+    yield from folder.glob(f"{MANIFEST}.writing")
     for what in ("vectors", "items", "approximate", "background"):
         yield from (path for path in folder.glob(f"{what}-[0-9]*") if path.name not in kept)

@@ -5,13 +5,15 @@ import shutil
 
 import h5py
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from data_pipelines.errors import UserError
 from data_pipelines.protanno import open_dataset
 from data_pipelines.record import biotext
 from protclip_jax import ProtCLIP, embed, embedding_files, index
-from protclip_jax.retrieval import faiss_library, index_folder, indexing, nearest
+from protclip_jax.retrieval import embedding_input, faiss_library, index_folder, indexing, nearest
 from protclip_jax.retrieval.index_folder import open_index
 from protclip_jax.retrieval.item_table import (
     SCHEMAS,
@@ -126,6 +128,30 @@ def test_an_embedding_file_of_another_form_is_one_sentence(tmp_path, capsys):
             file.create_dataset("0", data=vector).attrs["original_id"] = "p"
         assert indexing_from(tmp_path / "e.h5", tmp_path / "i") == 2
         assert sentence in told(capsys)
+
+
+def test_an_embedding_file_with_other_ids_or_widths_is_refused(tmp_path, monkeypatch, capsys):
+    facts = {"checkpoint": "f", "kind": "projected", "modality": "protein", "dtype": "float32", "long_proteins": "windows"}
+    facts |= {"max_residues": "1022", "overlap": "256"}
+    embedding = pyarrow.FixedSizeListArray.from_arrays(np.ones(8, np.float32), 4)
+    for ids in (["a", None], [1, 2]):
+        table = pyarrow.table({"id": ids, "length": [1, 2], "embedding": embedding}, metadata=facts | {"width": "4"})
+        pyarrow.parquet.write_table(table, tmp_path / "e.parquet")
+        assert indexing_from(tmp_path / "e.parquet", tmp_path / "i") == 2
+        assert "an id that is no text" in told(capsys)
+    monkeypatch.setattr(embedding_input, "ROWS_AT_ONCE", 1)
+    with h5py.File(tmp_path / "e.h5", "w") as file:
+        file.attrs.update(facts)
+        file["0"], file["1"] = np.ones(4, np.float32), np.ones(3, np.float32)
+    assert indexing_from(tmp_path / "e.h5", tmp_path / "i") == 2
+    assert "no sound embedding file" in told(capsys)
+
+
+def test_the_case_of_an_embedding_files_name_does_not_matter(checkpoint, records, tmp_path):
+    fasta = searching.write_fasta(tmp_path / "x.fasta", records[:2])
+    given = ["--checkpoint", checkpoint, "--input", fasta, "--output", tmp_path / "e.parquet"]
+    assert embed.main(list(map(str, given))) == 0
+    assert indexing_from((tmp_path / "e.parquet").rename(tmp_path / "E.PARQUET"), tmp_path / "i") == 0
 
 
 @pytest.mark.parametrize("suffix", ["h5", "parquet"])
@@ -259,6 +285,19 @@ def test_files_of_other_kinds_with_a_right_sum_are_refused(made, tmp_path):
         open_index(folder)
 
 
+def test_parts_of_several_widths_are_refused(made, tmp_path):
+    folder = shutil.copytree(made, tmp_path / "i")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    part = manifest["parts"][0]
+    np.save(folder / "vectors-9.npy", np.ones((40, 8), np.float32))
+    manifest["files"]["vectors-9.npy"] = index_folder._facts(folder / "vectors-9.npy")
+    manifest["parts"].append(part | {"vectors": "vectors-9.npy"})
+    manifest["count"] = 80
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match=r"vectors of widths 8 and 16"):
+        open_index(folder)
+
+
 def test_an_approximate_index_of_another_width_is_refused(approximate, tmp_path):
     folder = shutil.copytree(approximate[0], tmp_path / "i")
     manifest = json.loads((folder / "manifest.json").read_text())
@@ -277,8 +316,11 @@ def test_an_approximate_index_of_another_width_is_refused(approximate, tmp_path)
         ({"input": "absent.fasta"}, "cannot be read"),
         ({"input": "x.xyz"}, "no known format"),
         ({"input": "x.fasta", "splits": ["test"]}, "--splits belongs to a ProtAnno folder"),
-        ({"input": "x.fasta", "columns": ["a"]}, "belong to --labels"),
+        ({"input": "x.fasta", "columns": ["a"]}, "--columns belongs to --labels"),
         ({"input": "x.fasta", "column": "a"}, "belong to tables"),
+        ({"input": "x.h5.gz"}, "no known format"),
+        ({"labels": "x.tsv", "splits": ["test"]}, "--splits belongs to --input; leave it out"),
+        ({"labels": "x.tsv", "column": "a", "format": "tsv"}, "--format and --column belong to --input; leave them out"),
         ({"input": "x.fasta", "recall": "2"}, "must be above 0"),
         ({"input": "x.fasta", "kind": "approximate"}, "at least 5,000 vectors"),
     ],

@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from protclip_jax import embed, index
+from protclip_jax import embed, embedding_files, index
 from protclip_jax.retrieval import indexing
 from protclip_jax.retrieval.index_folder import open_index
 from tests.protclip_jax import searching, tiny
@@ -163,3 +163,36 @@ def test_proteins_are_not_added_to_labels(checkpoint, records, tmp_path, capsys)
     for given in (fasta, embeddings):
         assert searching.make_index(checkpoint, tmp_path / "i", input=given, append=True) == 2
         assert "is an index of labels, and proteins are added only to one of proteins" in told(capsys)
+
+
+def test_the_list_of_what_was_rejected_outlives_later_additions(checkpoint, tmp_path, capsys):
+    inputs = {"first": ">a\nMKTAYI\n>bad1\nMK1\n", "second": ">b\nMKTAY\n", "third": ">c\nMKTA\n>bad3\nMK1\n"}
+    for number, (name, text) in enumerate(inputs.items()):
+        (tmp_path / f"{name}.fasta").write_text(text)
+        options = {"append": True} if number else {}
+        assert searching.make_index(checkpoint, tmp_path / "i", input=tmp_path / f"{name}.fasta", **options) == 0
+    assert "bad1" in (tmp_path / "i.rejects.tsv").read_text()
+    assert "bad3" in (tmp_path / "i.2.rejects.tsv").read_text()
+    assert "i.2.rejects.tsv" in capsys.readouterr().err
+    assert not (tmp_path / "i.1.rejects.tsv").exists()
+
+
+def test_embeddings_of_another_width_are_not_added(made, tmp_path, capsys):
+    opened = open_index(made)
+    folder = shutil.copytree(made, tmp_path / "i")
+    part = embedding_files.Part(["p"], np.array([3]), np.eye(1, 4, dtype=np.float32))
+    facts = opened.manifest["encoding"] | {"checkpoint": opened.manifest["checkpoint"], "kind": "projected"}
+    embedding_files.write_parquet(tmp_path / "e.parquet", [part], facts=facts | {"modality": "protein"})
+    assert index.main(["--input", str(tmp_path / "e.parquet"), "--output", str(folder), "--append"]) == 2
+    assert "e.parquet holds embeddings of width 4, but those of" in told(capsys)
+    assert len(open_index(folder)) == 40
+
+
+def test_a_new_index_is_made_where_a_run_was_killed_while_it_wrote_the_manifest(checkpoint, records, tmp_path):
+    (tmp_path / "i").mkdir()
+    (tmp_path / "i" / "manifest.json.writing").write_text("{")
+    (tmp_path / "i" / "vectors-000000.npy").write_text("")
+    fasta = searching.write_fasta(tmp_path / "x.fasta", records[:2])
+    assert searching.make_index(checkpoint, tmp_path / "i", input=fasta) == 0
+    assert len(open_index(tmp_path / "i")) == 2
+    assert not list((tmp_path / "i").glob("*.writing"))
