@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from protclip_jax.serving.limits import MOST_RESIDUES
 from tests.protclip_jax import browser
 from tests.protclip_jax.conftest import NASTY
 from tests.protclip_jax.serving_process import serving
@@ -321,6 +322,37 @@ def test_only_a_finished_drag_of_the_first_button_zooms(page, button, end):
     )
     # The paper and the cursor; no mark is left.
     assert left == [True, 2]
+
+
+def test_the_tracks_of_the_longest_protein_are_drawn(page):
+    drawn = page.chromium.execute_async_script(
+        """
+        const done = arguments[arguments.length - 1];
+        import("/tracks.js").then(({ Tracks }) => {
+          const track = { property: "function", weights: new Array(arguments[0]).fill(0) };
+          track.weights[7] = 0.5;
+          const tracks = new Tracks({ sequence: "A".repeat(arguments[0]), tracks: [track] }, [], () => {});
+          done(tracks.svg.textContent);
+        }).catch((error) => done(String(error)));
+        """,
+        MOST_RESIDUES,
+    )
+    assert "max 0.50" in drawn
+
+
+def test_enter_within_a_composed_word_asks_nothing(page):
+    page.ask("abc")
+    page.wait_for("#understood", "PROTEIN NAME: abc")
+    asked = page.chromium.execute_script(
+        """
+        const box = document.getElementById("query");
+        box.value = "def";
+        const enter = { key: "Enter", bubbles: true, cancelable: true, isComposing: true };
+        box.dispatchEvent(new KeyboardEvent("keydown", enter));
+        return location.hash;
+        """
+    )
+    assert asked == "#/search?q=abc"
 
 
 def test_an_unknown_protein_in_the_address_is_a_message(page, server):
