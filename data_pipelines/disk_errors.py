@@ -19,7 +19,8 @@ DISK_ERRORS = (
 def told_disk_errors(output: str | Path, *, kept: str = "") -> Iterator[None]:
     """Makes a RunError, which names the output and the reason, of a file that cannot be written.
 
-    `kept` tells what another run of the same line begins with, where it does not begin anew.
+    Where `output` is a path and the error names a file elsewhere, that one is told. `kept` tells what another run of the same
+    line begins with, where it does not begin anew.
     """
     try:
         yield
@@ -27,10 +28,20 @@ def told_disk_errors(output: str | Path, *, kept: str = "") -> Iterator[None]:
         code = _code(error)
         if code not in DISK_ERRORS:
             raise
+        elsewhere = _file_elsewhere(error, output) if isinstance(output, Path) else None
+        told = f"{elsewhere} cannot be read or written" if elsewhere else f"{output} cannot be written"
         raise RunError(
-            f"{output} cannot be written ({os.strerror(code)}); make room or mend the disk, then run the same line again"
-            f"{kept and f': {kept}'}."
+            f"{told} ({os.strerror(code)}); make room or mend the disk, then run the same line again{kept and f': {kept}'}."
         ) from error
+
+
+def _file_elsewhere(error: Exception, output: Path) -> str | None:
+    """The file that an error names, unless that is the output, a folder it is in, or one whose name begins with its name."""
+    named = getattr(error, "filename", None)
+    if not isinstance(named, str | os.PathLike):
+        return None
+    path, target = os.path.abspath(named), os.path.abspath(output)
+    return None if path.startswith(target) or target.startswith(os.path.join(path, "")) else str(named)
 
 
 def _code(error: Exception) -> int | None:

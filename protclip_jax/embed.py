@@ -100,6 +100,13 @@ def choose_source(options: argparse.Namespace) -> Source:
     return Source(path=path, format=chosen, modality=modality, column=options.column, id_column=options.id_column)
 
 
+def refuse_unread(options: argparse.Namespace, names: Sequence[str], *, owner: str) -> None:
+    """Raises UserError where options are given that are read only with `owner`."""
+    if given := [f"--{name}" for name in names if getattr(options, name)]:
+        belong, them = ("belongs", "it") if len(given) == 1 else ("belong", "them")
+        raise UserError(f"{' and '.join(given)} {belong} to {owner}; leave {them} out.")
+
+
 def is_piped(path: Path) -> bool:
     """Whether an input can be read only once: `-` or a named pipe."""
     return str(path) == "-" or path.is_fifo()

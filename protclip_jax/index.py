@@ -25,17 +25,26 @@ from data_pipelines.survey import take_survey
 from protclip_jax import checkpoints
 from protclip_jax.checkpoint_copy import local_checkpoint
 from protclip_jax.cpu_devices import MAX_CPU_DEVICES, split_cpu
-from protclip_jax.embed import MIN_CHUNK_BATCHES, MIN_CHUNK_TOKENS, embed_parts, is_piped, publish_rejects, spool, tell
+from protclip_jax.embed import (
+    MIN_CHUNK_BATCHES,
+    MIN_CHUNK_TOKENS,
+    embed_parts,
+    is_piped,
+    publish_rejects,
+    refuse_unread,
+    spool,
+    tell,
+)
 from protclip_jax.inference import ProtCLIP
 from protclip_jax.packed_calls import default_batch_tokens
-from protclip_jax.partial_run import PLAN, adopt_plan, partial_folder, remove_parts
+from protclip_jax.partial_run import PLAN, adopt_plan, partial_folder, read_plan, remove_parts
 from protclip_jax.readings import choose_kinds, protein_reading, text_reading
 from protclip_jax.retrieval import item_table
 from protclip_jax.retrieval.embedding_input import SUFFIXES as EMBEDDING_SUFFIXES
 from protclip_jax.retrieval.embedding_input import EmbeddingInput, open_embeddings
 from protclip_jax.retrieval.faiss_library import load_faiss
 from protclip_jax.retrieval.index_folder import MANIFEST, Index, open_index, refuse_other_model, unnamed_files
-from protclip_jax.retrieval.indexing import KINDS, Addition, add, label_addition, protein_addition
+from protclip_jax.retrieval.indexing import KINDS, Addition, add, added_hashes, label_addition, protein_addition
 from protclip_jax.windows import DEFAULT_WINDOWS, POLICIES, Windows
 
 FORMATS = ("fasta", "csv", "tsv", "entries", "protanno", "embeddings")
@@ -95,11 +104,11 @@ def choose_input(options: argparse.Namespace) -> Input | EmbeddingInput:
       UserError: the format is unknown, or does not go with another option.
     """
     if options.labels:
+        refuse_unread(options, ("format", "column", "splits"), owner="--input")
         texts = {"columns": options.columns, "templates": options.templates}
         given = {name: tuple(value) if value else None for name, value in texts.items()}
         return LabelSource(path=Path(options.labels), id_column=options.id_column, **given)
-    if options.columns or options.templates:
-        raise UserError("--columns and --templates belong to --labels; leave them out.")
+    refuse_unread(options, ("columns", "templates"), owner="--labels")
     path = Path(options.input)
     chosen = options.format or format_of(path)
     if options.splits and chosen != "protanno":
@@ -120,7 +129,7 @@ def format_of(path: Path) -> str:
         return "protanno"
     if is_piped(path):
         return "fasta"
-    if name.endswith(EMBEDDING_SUFFIXES):
+    if path.name.lower().endswith(EMBEDDING_SUFFIXES):
         return "embeddings"
     if (suffix := Path(name).suffix) in INPUT_SUFFIXES and suffix != ".txt":
         return INPUT_SUFFIXES[suffix]
@@ -133,12 +142,18 @@ def open_previous(options: argparse.Namespace, folder: Path) -> Index | None:
     """The index to add to; None for a new one.
 
     Raises:
-      UserError: there is none, or one where a new one is to be made.
+      UserError: there is none, or one of labels, or one where a new one is to be made.
     """
     if options.append:
         if options.labels:
             raise UserError("labels cannot be appended; make an index of all of them.")
-        return open_index(options.output)
+        previous = open_index(options.output)
+        if previous.manifest["modality"] != "protein":
+            raise UserError(
+                f"{options.output} is an index of {previous.manifest['modality']}s, and proteins are added only to one of "
+                "proteins; leave --append out and name another --output."
+            )
+        return previous
     finishing = (folder / PLAN).exists()
     if options.output.exists():
         if not options.output.is_dir():
@@ -149,25 +164,39 @@ def open_previous(options: argparse.Namespace, folder: Path) -> Index | None:
     return None
 
 
-def known_ids(previous: Index | None, hashes: np.ndarray) -> int:
-    """How many of some items, by the hashes of their ids, are in the index already."""
-    if previous is None:
-        return 0
+def refuse_known_ids(previous: Index, hashes: np.ndarray, output: Path) -> None:
+    """Raises UserError where items, given by the hashes of their ids, are in the index already."""
     known = np.fromiter(item_table.id_hashes(previous.items), np.uint64, len(previous))
-    return int(np.isin(hashes, known).sum())
-
-
-def refuse_known_ids(previous: Index | None, hashes: np.ndarray, output: Path) -> None:
-    """Raises UserError where items are in the index already."""
-    if there := known_ids(previous, hashes):
+    if there := int(np.isin(hashes, known).sum()):
         raise UserError(
             f"{there:,} of the {len(hashes):,} ids are in {output} already; leave these proteins out, or make the index anew."
         )
 
 
-def refuse_other_encoding(previous: Index | None, encoding: Mapping, output: Path) -> None:
+def generation_of(previous: Index | None) -> int:
+    """The generation of the index that an addition to `previous` makes."""
+    return previous.manifest["generation"] + 1 if previous else 0
+
+
+def rejects_path(output: Path, generation: int) -> Path:
+    """Where the rejected of one input are listed: every addition has a list of its own, beside that of the first input."""
+    return output.with_name(f"{output.name}.{generation}.rejects.tsv" if generation else f"{output.name}.rejects.tsv")
+
+
+def is_published(folder: Path, previous: Index) -> bool:
+    """Whether the run that the folder is of made the index what it is, and was stopped before it removed the folder."""
+    return read_plan(folder).get("generation") == previous.manifest["generation"]
+
+
+def were_added_last(previous: Index, hashes: np.ndarray) -> bool:
+    """Whether the last part of the index is of just these items, given by the hashes of their ids."""
+    last = previous.items.slice(len(previous) - len(previous.vectors.parts[-1]))
+    return list(item_table.id_hashes(last)) == hashes.tolist()
+
+
+def refuse_other_encoding(previous: Index, encoding: Mapping, output: Path) -> None:
     """Raises UserError where the index was made by reading proteins otherwise."""
-    if previous is not None and previous.manifest["encoding"] != dict(encoding):
+    if previous.manifest["encoding"] != dict(encoding):
         stored = previous.manifest["encoding"]
         told = ", ".join(f"--{name} {stored.get(name)}" for name in stored if stored.get(name) != encoding.get(name))
         raise UserError(f"{output} was made otherwise; give {told or 'the options it was made with'}.")
@@ -203,8 +232,13 @@ def index_embeddings(options: argparse.Namespace, source: EmbeddingInput, previo
         raise UserError(f"{source.path} was made with another checkpoint than {options.checkpoint}; give that one, or none.")
     if previous is not None:
         refuse_other_model(previous.manifest, fingerprint, folder=options.output)
-    refuse_other_encoding(previous, source.encoding, options.output)
-    refuse_known_ids(previous, np.array([hash64(id) for id in source.ids], np.uint64), options.output)
+        if source.width != (width := previous.manifest["dimension"]):
+            raise UserError(
+                f"{source.path} holds embeddings of width {source.width}, but those of {options.output} have {width}; make it "
+                "anew with the checkpoint of the index."
+            )
+        refuse_other_encoding(previous, source.encoding, options.output)
+        refuse_known_ids(previous, np.array([hash64(id) for id in source.ids], np.uint64), options.output)
     facts = {"modality": "protein", "checkpoint": fingerprint, "step": None, "encoding": source.encoding}
     write(options, Addition(len(source.ids), source.width, source.blocks()), previous, facts=facts, model=model)
 
@@ -227,23 +261,27 @@ def embed_and_index(
         source = dataclasses.replace(source, path=spool(source.path, folder / "stdin"))
     with told_disk_errors(folder):
         survey = take_survey(source, measure=reading.measure, rejects=folder / "rejects.tsv")
-    rejects = options.output.with_name(f"{options.output.name}.rejects.tsv")
+    rejects = rejects_path(options.output, generation_of(previous))
     noun = "protein" if is_protein else "prompt"
     tell(*survey.describe(noun, long_items=reading.long_items, rejects=rejects))
-    model = ProtCLIP.load(options.checkpoint, step=step, dtype=options.dtype)
-    encoding = {"dtype": options.dtype, **reading.facts}
-    if is_protein:
-        if (folder / PLAN).exists() and known_ids(previous, survey.id_hashes) == survey.items:
+    if previous is not None:
+        hashes, published = added_hashes(source, survey), is_published(folder, previous)
+        if published and were_added_last(previous, hashes):
             tell(f"{options.output} holds all of them already, from a run that was stopped while it was finishing.")
             remove_parts(folder)
             return
-        refuse_known_ids(previous, survey.id_hashes, options.output)
+        refuse_known_ids(previous, hashes, options.output)
+        if published:
+            # The parts are of other items, which the index holds: this run has a plan of its own.
+            (folder / PLAN).unlink()
+    model = ProtCLIP.load(options.checkpoint, step=step, dtype=options.dtype)
+    encoding = {"dtype": options.dtype, **reading.facts}
     if previous is not None:
         refuse_other_model(previous.manifest, model.fingerprint, folder=options.output, step=step)
         refuse_other_encoding(previous, encoding, options.output)
     with told_disk_errors(folder):
         plan = {"checkpoint": model.fingerprint, "batch_tokens": batch_tokens, "backend": jax.default_backend(), **encoding}
-        adopt_plan(folder, plan)
+        adopt_plan(folder, plan | {"generation": generation_of(previous)})
         publish_rejects(folder / "rejects.tsv", rejected=survey.rejected, published=rejects)
     parts = embed_parts(
         model,

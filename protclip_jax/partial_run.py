@@ -62,12 +62,18 @@ def adopt_plan(folder: Path, plan: Mapping) -> None:
         partial.write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")
         os.replace(partial, path)
         return
-    stored = json.loads(path.read_text(encoding="utf-8"))
+    stored = read_plan(folder)
     if different := sorted(key for key in stored.keys() | plan.keys() if stored.get(key) != plan.get(key)):
         raise UserError(
             f"{folder} holds the parts of another run (other {', '.join(different)}); "
             "finish that one with its own options, remove the folder, or name another --output."
         )
+
+
+def read_plan(folder: Path) -> dict:
+    """The plan of the run that the folder is of; empty before one is adopted."""
+    path = folder / PLAN
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def remove_parts(folder: Path) -> None:

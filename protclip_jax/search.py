@@ -7,6 +7,8 @@ import dataclasses
 import io
 import itertools
 import json
+import os
+import signal
 import sys
 import tempfile
 import warnings
@@ -19,7 +21,7 @@ from data_pipelines.model_input import FORMATS, Source
 from data_pipelines.output_folder import replaced_file
 from data_pipelines.record import PREFIXES
 from protclip_jax.cpu_devices import split_cpu
-from protclip_jax.embed import choose_source, is_piped, spool, tell
+from protclip_jax.embed import choose_source, is_piped, refuse_unread, spool, tell
 from protclip_jax.retrieval.engine import TOP, Answer, SearchEngine, as_dicts
 from protclip_jax.retrieval.query import Query, phrased, protein_query
 from protclip_jax.retrieval.scores import DEFINITION
@@ -79,9 +81,16 @@ def read_queries(options: argparse.Namespace) -> Iterator[Query]:
     Raises:
       UserError: a question on the command line cannot be used, or no question of a file.
     """
+    if not options.input:
+        refuse_unread(options, ("format", "modality", "column", "id_column"), owner="--input")
+    if options.sequence is not None:
+        refuse_unread(options, ("verbatim",), owner="texts")
     if options.text:
         if not all(text.strip() for text in options.text):
             raise UserError("--text is empty; say what to look for.")
+        # What a terminal cannot decode comes as lone surrogates.
+        if any("\ud800" <= letter <= "\udfff" for letter in "".join(options.text)):
+            raise UserError("--text is no UTF-8; set the terminal's encoding to UTF-8, or type it again.")
         prompts = phrased_all(options.text, options)
         yield Query(" + ".join(prompts), "text", prompts)
     elif options.sequence is not None:
@@ -185,19 +194,26 @@ def opened_output(output: str) -> Iterator[TextIO]:
     if output == "-":
         yield sys.stdout
         return
-    try:
-        with replaced_file(Path(output)) as file:
-            yield _text(file)
-    except OSError as error:
-        raise UserError(f"--output={output} cannot be written ({error.strerror}); name another file.") from error
+    with replaced_file(Path(output)) as file:
+        yield _text(file)
 
 
 def _text(file: BinaryIO) -> TextIO:
     return io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
 
 
+def write(answers: Iterator[tuple[Query, Answer]], output: str | None) -> None:
+    """The answers in the form that the output's name tells; without one as tables."""
+    if output is None:
+        print_tables(answers)
+    else:
+        with opened_output(output) as file:
+            (write_json if output.endswith(".json") else write_tsv)(file, answers)
+    sys.stdout.flush()
+
+
 @command
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> int | None:
     """Answers every question."""
     options = parse_arguments(arguments)
     if options.top < 1:
@@ -212,13 +228,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         engine = SearchEngine.load(options.checkpoint, index=options.index, labels=labels, step=options.step)
-        answers = answered(engine, queries, top=options.top)
-        if options.output is None:
-            print_tables(answers)
-        else:
-            with opened_output(options.output) as file:
-                (write_json if options.output.endswith(".json") else write_tsv)(file, answers)
+        try:
+            write(answered(engine, queries, top=options.top), options.output)
+        except BrokenPipeError:
+            # Whoever reads it, as `head`, has enough; Python would complain again when it flushes stdout at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 128 + signal.SIGPIPE
     tell(*dict.fromkeys(str(warning.message) for warning in caught if warning.category is UserWarning))
+    return None
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from data_pipelines.errors import UserError, command
 from protclip_jax.cpu_devices import split_cpu
 from protclip_jax.embed import tell
 from protclip_jax.retrieval.engine import SearchEngine
-from protclip_jax.serving.limits import Limits
+from protclip_jax.serving.limits import MOST_RESIDUES, Limits
 
 PORT, TOKEN_VARIABLE = 8000, "PROTCLIP_TOKEN"
 LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
@@ -95,6 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parse_arguments(arguments)
     if options.max_waiting < 1 or not 0 < options.timeout < math.inf or options.max_residues < 1:
         raise UserError("--max_waiting, --timeout and --max_residues must be above 0 and finite.")
+    if options.max_residues > MOST_RESIDUES:
+        raise UserError(f"--max_residues={options.max_residues} must be at most {MOST_RESIDUES:,}; no protein is as long.")
     try:
         from protclip_jax.serving import jobs, server
         from protclip_jax.serving.app import UNIPROT, create_app

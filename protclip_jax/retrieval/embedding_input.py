@@ -1,6 +1,7 @@
 """Embedding files of `python -m protclip_jax.embed` as the input of an index."""
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -41,9 +42,11 @@ class EmbeddingInput(NamedTuple):
 
     def blocks(self) -> Iterator[Block]:
         """All vectors, scaled to norm 1, with their items; proteins have no sequence and in HDF5 no length."""
-        read = _parquet_blocks if self.path.suffix == ".parquet" else _h5_blocks
+        read = _parquet_blocks if _is_parquet(self.path) else _h5_blocks
         with _told_damage(self.path):
             for ids, lengths, vectors in read(self.path):
+                if vectors.shape[1:] != (self.width,):
+                    raise ValueError(f"its embeddings are not all of width {self.width}")
                 named = zip(ids, lengths, strict=True)
                 yield unit_rows(vectors), [protein_item(id, length=length, source=self.path.name) for id, length in named]
 
@@ -52,9 +55,9 @@ def open_embeddings(path: Path) -> EmbeddingInput:
     """An embedding file of proteins in the space shared with text.
 
     Raises:
-      UserError: the file is damaged, or holds other embeddings.
+      UserError: the file is damaged, holds other embeddings, or has ids that are missing or occur again.
     """
-    read = _parquet_facts if path.suffix == ".parquet" else _h5_facts
+    read = _parquet_facts if _is_parquet(path) else _h5_facts
     with _told_damage(path):
         facts, ids, width = read(path)
     if missing := [name for name in _FACTS if name not in facts]:
@@ -70,7 +73,16 @@ def open_embeddings(path: Path) -> EmbeddingInput:
         )
     if not ids:
         raise UserError(f"{path} holds no embedding.")
+    if not all(isinstance(id, str) for id in ids):
+        raise UserError(f"{path} holds an id that is no text; make it anew with `python -m protclip_jax.embed`.")
+    if len(set(ids)) < len(ids):
+        (twice, _), *_ = Counter(ids).most_common(1)
+        raise UserError(f"{path} holds the id {twice} more than once; make it anew with `python -m protclip_jax.embed`.")
     return EmbeddingInput(path, facts, ids, width)
+
+
+def _is_parquet(path: Path) -> bool:
+    return path.suffix.lower() == ".parquet"
 
 
 @contextlib.contextmanager

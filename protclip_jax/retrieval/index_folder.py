@@ -188,8 +188,11 @@ def _approximate(folder: Path, manifest: Mapping):
         return None
     faiss = load_faiss()
     index = faiss.read_index(str(folder / facts["file"]), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
-    if index.ntotal != manifest["count"] or not 1 <= facts["probes"] <= index.nlist:
-        raise ValueError(f"{facts['file']} holds {index.ntotal} vectors")
+    count, width = manifest["count"], manifest["dimension"]
+    if (index.ntotal, index.d) != (count, width):
+        raise ValueError(f"{facts['file']} holds {index.ntotal} vectors of width {index.d}, not {count} of width {width}")
+    if not 1 <= facts["probes"] <= index.nlist:
+        raise ValueError(f"{facts['file']} has {index.nlist} lists, of which {facts['probes']} are to be read")
     return index
 
 
@@ -266,5 +269,6 @@ def _facts(path: Path) -> dict:
 def unnamed_files(folder: Path, names: Iterable[str]) -> Iterator[Path]:
     """Files of an index's kinds that are not among the names, left by an earlier generation or a run that was killed."""
     kept = set(names)
+    yield from folder.glob(f"{MANIFEST}.writing")
     for what in ("vectors", "items", "approximate", "background"):
         yield from (path for path in folder.glob(f"{what}-[0-9]*") if path.name not in kept)

@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow
-from jaxtyping import Float32
+from jaxtyping import Float32, UInt64
 
 from data_pipelines.hashing import hash64
 from data_pipelines.labels import Label, LabelSource
-from data_pipelines.model_input import Source
+from data_pipelines.model_input import Prepared, Source
 from data_pipelines.record_source import RecordSource
 from data_pipelines.survey import Survey
 from data_pipelines.unique_ids import UniqueIds
@@ -61,14 +61,22 @@ def protein_addition(source: Source | RecordSource, survey: Survey, parts: Seque
     return Addition(survey.usable, width, blocks)
 
 
-def _protein_rows(source: Source | RecordSource, survey: Survey) -> Iterator[dict]:
+def added_hashes(source: Source | RecordSource, survey: Survey) -> UInt64[np.ndarray, " n"]:
+    """`hash64` of the id that each protein which can be used will have in an index, in the order of the input."""
+    return np.fromiter((hash64(id) for id, _ in _usable(source, survey)), np.uint64)
+
+
+def _usable(source: Source | RecordSource, survey: Survey) -> Iterator[tuple[str, Prepared]]:
     names = UniqueIds(survey.id_hashes)
-    for item in source.prepared():
-        id = names.unique(item.id)
-        if not item.fault:
-            origin = item.record.source if item.record else source.path.name
-            facts = {"name": item.name, "length": len(item.text), "source": origin, "sequence": item.text}
-            yield item_table.protein_item(id, **facts, record=item.record)
+    named = ((names.unique(item.id), item) for item in source.prepared())
+    return ((id, item) for id, item in named if not item.fault)
+
+
+def _protein_rows(source: Source | RecordSource, survey: Survey) -> Iterator[dict]:
+    for id, item in _usable(source, survey):
+        origin = item.record.source if item.record else source.path.name
+        facts = {"name": item.name, "length": len(item.text), "source": origin, "sequence": item.text}
+        yield item_table.protein_item(id, **facts, record=item.record)
 
 
 def label_addition(source: LabelSource, parts: Sequence[Path], *, width: int) -> Addition:

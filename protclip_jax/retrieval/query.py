@@ -70,7 +70,11 @@ def _are_blocks(blocks: list[str]) -> bool:
 
 
 def phrased(text: str) -> str:
-    """A text as training texts begin: with `PROTEIN NAME:` before what begins with none of the properties' prefixes."""
+    """A text as training texts begin: with `PROTEIN NAME:` before what begins with none of the properties' prefixes.
+
+    White space around it is removed.
+    """
+    text = text.strip()
     begins = any(text.startswith(f"{prefix}:") for prefix in PREFIXES.values())
     return text if begins else f"{PREFIXES['name']}: {text}"
 

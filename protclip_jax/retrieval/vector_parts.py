@@ -16,7 +16,10 @@ class VectorParts:
     """
 
     def __init__(self, parts: Sequence[Float32[np.ndarray, "n d"]]):
+        """Raises ValueError where the parts are not all of one width."""
         self.parts = list(parts)
+        if len(widths := sorted({part.shape[1] for part in self.parts})) > 1:
+            raise ValueError(f"vectors of widths {' and '.join(map(str, widths))}")
         self._starts = np.cumsum([0, *(len(part) for part in self.parts)])
 
     def __len__(self) -> int:

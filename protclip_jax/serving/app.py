@@ -11,6 +11,7 @@ from typing import Annotated
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from data_pipelines.errors import UserError
@@ -18,6 +19,7 @@ from data_pipelines.features import feature_property
 from data_pipelines.record import Feature
 from protclip_jax.retrieval import item_table
 from protclip_jax.retrieval.engine import Answer, Hit, SearchEngine
+from protclip_jax.retrieval.query import Query as Question
 from protclip_jax.serving.about import describe_engine
 from protclip_jax.serving.batching import Batcher, Busy
 from protclip_jax.serving.guard import Guard
@@ -73,8 +75,7 @@ def create_app(
 
     @app.post("/api/search", summary="The proteins, and for a protein the labels, nearest to a question")
     async def search(asked: SearchRequest, request: Request) -> Response:
-        question, understood = read_question(asked, limits)
-        understood["cut"] = sum(engine.cut(question.contents)) if question.kind == "text" else 0
+        question, understood = await run_in_threadpool(_read, asked, engine, limits)
         if question.kind == "text" and engine.proteins is None:
             raise Mistake("This server has no proteins to search, only labels: paste a sequence.")
         indexes = (PROTEINS, *engine.libraries) if question.kind == "protein" else (PROTEINS,)
@@ -96,11 +97,12 @@ def create_app(
 
     @app.post("/api/tracks", summary="The weight of every residue of a protein for texts of its properties")
     async def tracks(asked: TracksRequest, request: Request) -> Response:
-        sequence, texts = read_tracks(asked, engine, limits)
+        sequence, texts = await run_in_threadpool(read_tracks, asked, engine, limits)
         weights = await _answered(batcher, TracksJob(sequence, texts), request)
         if weights is None:
             return Response(status_code=LEFT)
-        rows = zip(texts.items(), engine.cut(list(texts.values())), weights, strict=True)
+        cut = await run_in_threadpool(engine.cut, list(texts.values()))
+        rows = zip(texts.items(), cut, weights, strict=True)
         tracks = [{"property": name, "text": text, "cut": cut, "weights": row.tolist()} for (name, text), cut, row in rows]
         return JSONResponse({"sequence": sequence, "tracks": tracks})
 
@@ -111,6 +113,12 @@ API_DESCRIPTION = (
     "Search proteins by text or sequence, describe proteins with labels, and weigh their residues. Errors are "
     '`{"error": "one sentence"}`. With a token, send `Authorization: Bearer TOKEN`. 429 says that the queue is full: try again.'
 )
+
+
+def _read(asked: SearchRequest, engine: SearchEngine, limits: Limits) -> tuple[Question, dict]:
+    """The question and how it was understood; takes long for long texts, so it is called in a thread beside the event loop."""
+    question, understood = read_question(asked, limits)
+    return question, understood | {"cut": sum(engine.cut(question.contents)) if question.kind == "text" else 0}
 
 
 async def _answered(batcher: Batcher, job: object, request: Request) -> object | None:

@@ -2,6 +2,13 @@
 
 import dataclasses
 
+MOST_RESIDUES = 200_000
+"""Of `Limits.residues`: several times the longest protein that is known, and bodies of less than half a megabyte."""
+BYTES_A_RESIDUE = 2
+"""In a request: sequences are printed in lines and blocks, and some in gaps."""
+ENVELOPE_BYTES = 1 << 12
+"""Of a request beside its sequence and texts."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Limits:
@@ -11,7 +18,7 @@ class Limits:
       waiting: requests that wait for the model; one more is answered 429.
       batch: requests that are computed together.
       seconds: until a request that has not been answered is answered 504.
-      body_bytes, body_seconds: of a request's body, and for it to arrive.
+      body_seconds: for a request's body to arrive; `body_bytes` follow from what a question may hold.
       header_seconds: for a request's headers to arrive.
       residues, text_letters, prompts, top: of a question.
     """
@@ -19,10 +26,14 @@ class Limits:
     waiting: int = 64
     batch: int = 32
     seconds: float = 60.0
-    body_bytes: int = 1 << 16
     body_seconds: float = 10.0
     header_seconds: float = 10.0
     residues: int = 5000
     text_letters: int = 4000
     prompts: int = 16
     top: int = 200
+
+    @property
+    def body_bytes(self) -> int:
+        """The most that a request's body may have: room for the longest protein and for as many texts as are averaged."""
+        return BYTES_A_RESIDUE * self.residues + self.prompts * self.text_letters + ENVELOPE_BYTES

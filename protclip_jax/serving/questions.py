@@ -65,7 +65,7 @@ def read_question(asked: SearchRequest, limits: Limits) -> tuple[Query, dict]:
         raise Mistake("Only texts can be averaged; ask for one protein at a time.")
     if (longest := max(map(len, texts))) > limits.text_letters:
         raise Mistake(f"The text has {longest:,} letters; at most {limits.text_letters:,} can be asked.")
-    prompts = tuple(texts if asked.verbatim else map(phrased, (text.strip() for text in texts)))
+    prompts = tuple(texts if asked.verbatim else map(phrased, texts))
     return Query("text", "text", prompts), {"kind": "text", "asked": prompts}
 
 

@@ -25,6 +25,17 @@ def test_what_the_disk_refuses_names_the_folder_and_the_fix(tmp_path, error):
     assert told.value.__cause__ is error
 
 
+def test_an_error_that_names_a_file_elsewhere_is_told_of_that_file(tmp_path):
+    output = tmp_path / "folder" / "out.tsv"
+    for named, told in [
+        (tmp_path / "in.tsv", f"{tmp_path / 'in.tsv'} cannot be read or written ("),
+        (tmp_path / "folder" / "out.tsv.partial", f"{output} cannot be written ("),
+        (tmp_path / "folder", f"{output} cannot be written ("),
+    ]:
+        with pytest.raises(RunError, match=f"^{re.escape(told)}"), told_disk_errors(output):
+            raise PermissionError(errno.EACCES, "Permission denied", str(named))
+
+
 @pytest.mark.parametrize("error", [FileNotFoundError(errno.ENOENT, "gone"), ValueError("wrong"), OSError("no number")])
 def test_other_errors_stay_what_they_are(tmp_path, error):
     with pytest.raises(type(error)) as raised, told_disk_errors(tmp_path):

@@ -5,13 +5,15 @@ import shutil
 
 import h5py
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from data_pipelines.errors import UserError
 from data_pipelines.protanno import open_dataset
 from data_pipelines.record import biotext
-from protclip_jax import ProtCLIP, embed, index
-from protclip_jax.retrieval import index_folder, indexing, nearest
+from protclip_jax import ProtCLIP, embed, embedding_files, index
+from protclip_jax.retrieval import embedding_input, faiss_library, index_folder, indexing, nearest
 from protclip_jax.retrieval.index_folder import open_index
 from protclip_jax.retrieval.item_table import (
     SCHEMAS,
@@ -24,6 +26,7 @@ from protclip_jax.retrieval.item_table import (
     uniprot_accession,
 )
 from protclip_jax.retrieval.nearest import unit_rows
+from protclip_jax.retrieval.vector_parts import VectorParts
 from tests.protclip_jax import searching, tiny
 
 
@@ -89,41 +92,6 @@ def test_a_dataset_keeps_what_uniprot_says(checkpoint, sample_dataset, tmp_path)
     assert item["source"] == record.source
 
 
-def test_adding_to_an_index_gives_that_of_all_at_once(checkpoint, records, made, tmp_path):
-    first = searching.write_fasta(tmp_path / "first.fasta", records[:25])
-    second = searching.write_fasta(tmp_path / "x.fasta.gz", records[25:])
-    assert searching.make_index(checkpoint, tmp_path / "i", input=first) == 0
-    before = open_index(tmp_path / "i")
-    assert searching.make_index(checkpoint, tmp_path / "i", input=second, append=True) == 0
-    after, whole = open_index(tmp_path / "i"), open_index(made)
-    assert after.items["id"].to_pylist() == whole.items["id"].to_pylist()
-    np.testing.assert_allclose(after.vectors.take(np.arange(40)), whole.vectors.take(np.arange(40)), atol=1e-5)
-    np.testing.assert_allclose(after.background, whole.background, atol=1e-5)
-    names = {path.name for path in (tmp_path / "i").iterdir()}
-    assert names == {*after.manifest["files"], "manifest.json"}
-    assert len(names) == 6
-    # Whoever has the old index open goes on with it.
-    assert len(before) == 25
-    assert np.isfinite(before.vectors.take(np.arange(25))).all()
-    assert before.search(before.vectors.take(np.array([3])), 1).rows[0, 0] == 3
-
-
-def test_what_cannot_be_added_is_told_and_changes_nothing(checkpoint, records, made, tmp_path, capsys):
-    copied = shutil.copytree(made, tmp_path / "i")
-    before = {path.name: path.read_bytes() for path in copied.iterdir()}
-    twice = searching.write_fasta(tmp_path / "twice.fasta", records[:2] + tiny.records(3, seed=77))
-    assert searching.make_index(checkpoint, copied, input=twice, append=True) == 2
-    assert "2 of the 5 ids are in" in told(capsys)
-    new = searching.write_fasta(tmp_path / "new.fasta", tiny.records(3, seed=78))
-    assert searching.make_index(checkpoint, copied, input=new, append=True, long_proteins="truncate") == 2
-    assert "give --long_proteins windows" in told(capsys)
-    assert searching.make_index(checkpoint, copied, input=new) == 2
-    assert "add to it with --append" in told(capsys)
-    assert searching.make_index(checkpoint, tmp_path / "none", input=new, append=True) == 2
-    assert "there is no index" in told(capsys)
-    assert {path.name: path.read_bytes() for path in copied.iterdir()} == before
-
-
 def test_embedding_files_become_the_same_index(checkpoint, records, made, tmp_path, capsys):
     fasta = searching.write_fasta(tmp_path / "x.fasta", records)
     for suffix, precision in (("parquet", "float32"), ("h5", "float16")):
@@ -160,6 +128,41 @@ def test_an_embedding_file_of_another_form_is_one_sentence(tmp_path, capsys):
             file.create_dataset("0", data=vector).attrs["original_id"] = "p"
         assert indexing_from(tmp_path / "e.h5", tmp_path / "i") == 2
         assert sentence in told(capsys)
+
+
+def test_an_embedding_file_with_other_ids_or_widths_is_refused(tmp_path, monkeypatch, capsys):
+    facts = {"checkpoint": "f", "kind": "projected", "modality": "protein", "dtype": "float32", "long_proteins": "windows"}
+    facts |= {"max_residues": "1022", "overlap": "256"}
+    embedding = pyarrow.FixedSizeListArray.from_arrays(np.ones(8, np.float32), 4)
+    for ids in (["a", None], [1, 2]):
+        table = pyarrow.table({"id": ids, "length": [1, 2], "embedding": embedding}, metadata=facts | {"width": "4"})
+        pyarrow.parquet.write_table(table, tmp_path / "e.parquet")
+        assert indexing_from(tmp_path / "e.parquet", tmp_path / "i") == 2
+        assert "an id that is no text" in told(capsys)
+    monkeypatch.setattr(embedding_input, "ROWS_AT_ONCE", 1)
+    with h5py.File(tmp_path / "e.h5", "w") as file:
+        file.attrs.update(facts)
+        file["0"], file["1"] = np.ones(4, np.float32), np.ones(3, np.float32)
+    assert indexing_from(tmp_path / "e.h5", tmp_path / "i") == 2
+    assert "no sound embedding file" in told(capsys)
+
+
+def test_the_case_of_an_embedding_files_name_does_not_matter(checkpoint, records, tmp_path):
+    fasta = searching.write_fasta(tmp_path / "x.fasta", records[:2])
+    given = ["--checkpoint", checkpoint, "--input", fasta, "--output", tmp_path / "e.parquet"]
+    assert embed.main(list(map(str, given))) == 0
+    assert indexing_from((tmp_path / "e.parquet").rename(tmp_path / "E.PARQUET"), tmp_path / "i") == 0
+
+
+@pytest.mark.parametrize("suffix", ["h5", "parquet"])
+def test_an_embedding_file_with_an_id_twice_is_refused(tmp_path, capsys, suffix):
+    facts = {"checkpoint": "f", "kind": "projected", "modality": "protein", "dtype": "float32", "long_proteins": "windows"}
+    part = embedding_files.Part(["a", "b", "a"], np.array([1, 2, 3]), np.eye(3, 4, dtype=np.float32))
+    write = embedding_files.WRITERS[f".{suffix}"]
+    write(tmp_path / f"e.{suffix}", [part], facts=facts | {"max_residues": "1022", "overlap": "256"})
+    assert indexing_from(tmp_path / f"e.{suffix}", tmp_path / "i") == 2
+    assert "holds the id a more than once" in told(capsys)
+    assert not (tmp_path / "i").exists()
 
 
 def indexing_from(embeddings, output):
@@ -282,37 +285,29 @@ def test_files_of_other_kinds_with_a_right_sum_are_refused(made, tmp_path):
         open_index(folder)
 
 
-def test_a_build_that_dies_before_the_manifest_leaves_the_old_index(checkpoint, made, tmp_path, monkeypatch):
+def test_parts_of_several_widths_are_refused(made, tmp_path):
     folder = shutil.copytree(made, tmp_path / "i")
-    new = searching.write_fasta(tmp_path / "new.fasta", tiny.records(3, seed=79))
-
-    def die(*arguments):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(indexing, "publish", die)
-    assert searching.make_index(checkpoint, folder, input=new, append=True) == 130
-    assert len(open_index(folder)) == 40
-    monkeypatch.undo()
-    assert searching.make_index(checkpoint, folder, input=new, append=True) == 0
-    assert len(open_index(folder)) == 43
-    assert not (tmp_path / "i.partial").exists()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    part = manifest["parts"][0]
+    np.save(folder / "vectors-9.npy", np.ones((40, 8), np.float32))
+    manifest["files"]["vectors-9.npy"] = index_folder._facts(folder / "vectors-9.npy")
+    manifest["parts"].append(part | {"vectors": "vectors-9.npy"})
+    manifest["count"] = 80
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match=r"vectors of widths 8 and 16"):
+        open_index(folder)
 
 
-def test_an_addition_that_dies_after_the_manifest_is_finished_by_the_same_line(checkpoint, made, tmp_path, monkeypatch, capsys):
-    folder = shutil.copytree(made, tmp_path / "i")
-    new = searching.write_fasta(tmp_path / "new.fasta", tiny.records(3, seed=80))
-
-    def die(*arguments):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(index, "remove_parts", die)
-    assert searching.make_index(checkpoint, folder, input=new, append=True) == 130
-    monkeypatch.undo()
-    assert len(open_index(folder)) == 43
-    assert searching.make_index(checkpoint, folder, input=new, append=True) == 0
-    assert "holds all of them already" in capsys.readouterr().err
-    assert len(open_index(folder)) == 43
-    assert not (tmp_path / "i.partial").exists()
+def test_an_approximate_index_of_another_width_is_refused(approximate, tmp_path):
+    folder = shutil.copytree(approximate[0], tmp_path / "i")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    name = manifest["approximate"]["file"]
+    narrow = VectorParts([unit_rows(np.random.default_rng(1).normal(size=(7_000, 8)))])
+    faiss_library.load_faiss().write_index(nearest.build_approximate(narrow), str(folder / name))
+    manifest["files"][name] = index_folder._facts(folder / name)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match=f"{name} holds 7000 vectors of width 8, not 7000 of width 16"):
+        open_index(folder)
 
 
 @pytest.mark.parametrize(
@@ -321,8 +316,11 @@ def test_an_addition_that_dies_after_the_manifest_is_finished_by_the_same_line(c
         ({"input": "absent.fasta"}, "cannot be read"),
         ({"input": "x.xyz"}, "no known format"),
         ({"input": "x.fasta", "splits": ["test"]}, "--splits belongs to a ProtAnno folder"),
-        ({"input": "x.fasta", "columns": ["a"]}, "belong to --labels"),
+        ({"input": "x.fasta", "columns": ["a"]}, "--columns belongs to --labels"),
         ({"input": "x.fasta", "column": "a"}, "belong to tables"),
+        ({"input": "x.h5.gz"}, "no known format"),
+        ({"labels": "x.tsv", "splits": ["test"]}, "--splits belongs to --input; leave it out"),
+        ({"labels": "x.tsv", "column": "a", "format": "tsv"}, "--format and --column belong to --input; leave them out"),
         ({"input": "x.fasta", "recall": "2"}, "must be above 0"),
         ({"input": "x.fasta", "kind": "approximate"}, "at least 5,000 vectors"),
     ],

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from protclip_jax.serving.limits import MOST_RESIDUES
 from tests.protclip_jax import browser
 from tests.protclip_jax.conftest import NASTY
 from tests.protclip_jax.serving_process import serving
@@ -202,6 +203,25 @@ def test_a_sequence_is_known_as_one_and_described(page, server):
     page.wait_for("#understood", "26 residues")
 
 
+def test_the_tabs_are_reached_by_arrow_keys(page, server):
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    _, protein = server.ask("/api/protein?id=nasty")
+    page.ask(protein["sequence"])
+    page.wait_for("#understood", "Read as the protein")
+    first, second = page.all("[role=tab]")
+    page.chromium.execute_script("arguments[0].focus()", first)
+    moves = [(Keys.ARROW_RIGHT, 1), (Keys.ARROW_RIGHT, 0), (Keys.ARROW_LEFT, 1), (Keys.HOME, 0), (Keys.END, 1), (Keys.END, 1)]
+    for key, chosen in moves:
+        ActionChains(page.chromium).send_keys(key).perform()
+        assert page.chromium.switch_to.active_element == (first, second)[chosen]
+        assert [tab.get_attribute("aria-selected") for tab in (first, second)] == [str(i == chosen).lower() for i in range(2)]
+        assert [tab.get_attribute("tabindex") for tab in (first, second)] == ["-1" if i != chosen else "0" for i in range(2)]
+        assert page.one("[role=tabpanel]").get_attribute("id") == f"panel-{chosen}"
+    first.click()
+
+
 def test_html_in_a_name_stays_text(page):
     title = page.chromium.title
     page.one("button[data-id=nasty]").click()
@@ -302,6 +322,37 @@ def test_only_a_finished_drag_of_the_first_button_zooms(page, button, end):
     )
     # The paper and the cursor; no mark is left.
     assert left == [True, 2]
+
+
+def test_the_tracks_of_the_longest_protein_are_drawn(page):
+    drawn = page.chromium.execute_async_script(
+        """
+        const done = arguments[arguments.length - 1];
+        import("/tracks.js").then(({ Tracks }) => {
+          const track = { property: "function", weights: new Array(arguments[0]).fill(0) };
+          track.weights[7] = 0.5;
+          const tracks = new Tracks({ sequence: "A".repeat(arguments[0]), tracks: [track] }, [], () => {});
+          done(tracks.svg.textContent);
+        }).catch((error) => done(String(error)));
+        """,
+        MOST_RESIDUES,
+    )
+    assert "max 0.50" in drawn
+
+
+def test_enter_within_a_composed_word_asks_nothing(page):
+    page.ask("abc")
+    page.wait_for("#understood", "PROTEIN NAME: abc")
+    asked = page.chromium.execute_script(
+        """
+        const box = document.getElementById("query");
+        box.value = "def";
+        const enter = { key: "Enter", bubbles: true, cancelable: true, isComposing: true };
+        box.dispatchEvent(new KeyboardEvent("keydown", enter));
+        return location.hash;
+        """
+    )
+    assert asked == "#/search?q=abc"
 
 
 def test_an_unknown_protein_in_the_address_is_a_message(page, server):

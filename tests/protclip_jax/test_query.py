@@ -57,6 +57,8 @@ def test_texts_begin_as_training_texts_do():
     assert phrased("kinase") == "PROTEIN NAME: kinase"
     for text in ("PROTEIN NAME: kinase", "FUNCTION: x", "SUBCELLULAR LOCATION: x", "SIMILARITY: x"):
         assert phrased(text) == text
+        assert phrased(f" {text}\n") == text
+    assert phrased(" kinase ") == "PROTEIN NAME: kinase"
     assert phrased("FUNCTION of life") == "PROTEIN NAME: FUNCTION of life"
 
 

@@ -1,9 +1,12 @@
 """The search command and the engine: answers against NumPy on the model's own embeddings."""
 
 import csv
+import errno
 import io
 import json
 import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -13,6 +16,7 @@ from protclip_jax import ProtCLIP, search
 from protclip_jax.retrieval import SearchEngine
 from protclip_jax.retrieval.scores import DEFINITION
 from tests.protclip_jax import searching, tiny
+from tests.protclip_jax.serving_process import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +169,13 @@ def test_an_index_of_another_checkpoint_is_refused(folder, tmp_path, monkeypatch
         (["--index", "i", "--sequence", "MK1"], "'1' at position 3"),
         (["--index", "i", "--text", "x", "--top", "0"], "--top=0 must be at least 1"),
         (["--index", "i", "--text", "x", "--output", "x.xlsx"], "must be named *.tsv or *.json"),
+        (["--index", "i", "--text", "x\udcff"], "--text is no UTF-8"),
+        (["--index", "i", "--text", "x", "--column", "a"], "--column belongs to --input; leave it out"),
+        (
+            ["--index", "i", "--sequence", "MK", "--format", "csv", "--modality", "text"],
+            "--format and --modality belong to --input",
+        ),
+        (["--index", "i", "--sequence", "MK", "--verbatim"], "--verbatim belongs to texts; leave it out"),
         (["--index", "absent", "--text", "x"], "there is no index"),
         (["--index", "l", "--text", "x"], "is an index of labels; give it as --labels"),
         (["--labels", "i", "--text", "x"], "is an index of proteins; give it as --index"),
@@ -178,6 +189,50 @@ def test_mistakes_are_one_sentence(folder, monkeypatch, capsys, arguments, sente
     error = capsys.readouterr().err
     assert sentence in error
     assert "Traceback" not in error
+
+
+def test_a_reader_that_has_enough_ends_it_quietly(folder):
+    arguments = ["--checkpoint", folder / "c", "--index", folder / "i", "--text", "x"]
+    for output in (["--output", "-"], []):
+        read, write = os.pipe()
+        os.close(read)
+        command = [sys.executable, "-m", "protclip_jax.search", *map(str, [*arguments, *output])]
+        process = subprocess.run(command, cwd=ROOT, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+        os.close(write)
+        # The library that draws tables ends the program itself, with 1.
+        assert process.returncode in ((141,) if output else (1, 141))
+        assert process.stderr == ""
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EIO, errno.EISDIR])
+def test_what_the_disk_refuses_elsewhere_is_not_blamed_on_the_output(folder, tmp_path, monkeypatch, capsys, code):
+    def fail(*arguments):
+        raise OSError(code, os.strerror(code), str(folder / "i" / "vectors-000000.npy"))
+
+    monkeypatch.setattr(SearchEngine, "find", fail)
+    assert ask(folder, "--index", folder / "i", "--text", "x", "--output", tmp_path / "x.tsv") == 1
+    error = capsys.readouterr().err
+    assert f"{folder / 'i' / 'vectors-000000.npy'} cannot be read or written ({os.strerror(code)})" in error
+    assert "x.tsv" not in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_vanishes_is_not_blamed_on_the_output(folder, tmp_path, monkeypatch):
+    def fail(*arguments):
+        return open(folder / "vanished", "rb")
+
+    monkeypatch.setattr(SearchEngine, "find", fail)
+    with pytest.raises(FileNotFoundError, match="vanished"):
+        ask(folder, "--index", folder / "i", "--text", "x", "--output", tmp_path / "x.tsv")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_output_that_cannot_be_written_is_named(folder, tmp_path, capsys):
+    (tmp_path / "x.tsv").mkdir()
+    (tmp_path / "file").write_text("")
+    for output in (tmp_path / "x.tsv", tmp_path / "file" / "x.tsv"):
+        assert ask(folder, "--index", folder / "i", "--text", "x", "--output", output) == 1
+        assert f"{output} cannot be written (" in capsys.readouterr().err
 
 
 def test_the_help_defines_the_score(capsys):

@@ -201,6 +201,7 @@ def test_mistakes_of_the_command_are_one_sentence(search_folder, tmp_path, capsy
         ([*given, "--timeout", "0"], "must be above 0"),
         ([*given, "--timeout", "nan"], "above 0 and finite"),
         ([*given, "--timeout", "inf"], "above 0 and finite"),
+        ([*given, "--max_residues", "200001"], "--max_residues=200001 must be at most 200,000"),
         ([*given, "--labels", "a/x.tsv", "b/x.labels"], "the same name 'x'"),
         ([*given, "--port", "70000"], "cannot be used"),
         (["--checkpoint", search_folder.checkpoint, "--index", str(tmp_path), "--port", "0"], "manifest.json is missing"),

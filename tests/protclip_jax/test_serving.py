@@ -1,13 +1,11 @@
 """The API in-process: what it answers, what it refuses, and in which words."""
 
 import asyncio
-import contextlib
 import json
 import threading
 import time
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pyarrow
 import pytest
@@ -16,57 +14,20 @@ from data_pipelines.protanno import open_dataset
 from data_pipelines.record import property_texts
 from eval.segment_localisation import OWN, SegmentLocalisation, find_cases
 from eval.statistics import auroc
-from protclip_jax.retrieval import item_table
+from protclip_jax.retrieval import SearchEngine, item_table
 from protclip_jax.retrieval.index_folder import Index
 from protclip_jax.retrieval.vector_parts import VectorParts
+from protclip_jax.serving import questions
 from protclip_jax.serving.about import examples
 from protclip_jax.serving.app import create_app
 from protclip_jax.serving.guard import CONTENT_SECURITY_POLICY
 from protclip_jax.serving.limits import Limits
+from tests.protclip_jax.api_client import client_of, exchange, post
 
 
 @pytest.fixture(scope="module")
 def split(sample_dataset):
     return list(open_dataset(sample_dataset / "protanno").splits["test"])
-
-
-@contextlib.asynccontextmanager
-async def client_of(app, **options):
-    """A client of an application whose lifespan has begun."""
-    begun, end = asyncio.Event(), asyncio.Event()
-
-    async def receive():
-        if begun.is_set():
-            await end.wait()
-            return {"type": "lifespan.shutdown"}
-        return {"type": "lifespan.startup"}
-
-    async def send(message):
-        begun.set()
-
-    lifespan = asyncio.create_task(app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, receive, send))
-    await begun.wait()
-    try:
-        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost", **options) as client:
-            yield client
-    finally:
-        end.set()
-        await lifespan
-
-
-def exchange(app, *requests, **options):
-    """The responses to (method, path, keywords), one after the other."""
-
-    async def run():
-        async with client_of(app, **options) as client:
-            return [await client.request(method, path, **keywords) for method, path, keywords in requests]
-
-    return asyncio.run(run())
-
-
-def post(path, body, **keywords):
-    return ("POST", path, {"json": body, **keywords})
 
 
 @pytest.fixture(scope="module")
@@ -202,6 +163,16 @@ def test_a_mistake_is_one_sentence(app, mistake):
     assert sentence in response.json()["error"]
 
 
+def test_a_body_has_room_for_the_longest_protein(engine):
+    limits = Limits(residues=100_000)
+    fasta = ">a\n" + "\n".join(["ACDEFGHIKL" * 6] * 1667)
+    body = {"sequence": fasta, "properties": {"function": "x" * limits.text_letters}}
+    assert len(json.dumps(body)) < limits.body_bytes
+    (response,) = exchange(create_app(engine, limits=limits), post("/api/search", {"query": fasta}))
+    assert response.status_code == 422
+    assert "has 100,020 residues; this server takes at most 100,000" in response.json()["error"]
+
+
 TRACK_MISTAKES = {
     "nobody": ({"properties": {"name": "x"}}, "Give the id of a protein of the index, or a sequence"),
     "both": ({"id": "a", "sequence": "MK", "properties": {"name": "x"}}, "Give the id"),
@@ -251,7 +222,7 @@ def test_requests_from_elsewhere_are_refused(app):
         (("POST", "/api/search", {"content": body, "headers": typed | {"origin": "null"}}), 403),
         (("POST", "/api/search", {"content": body, "headers": {"content-type": "text/plain"}}), 415),
         (("POST", "/api/search", {"content": body, "headers": typed | {"origin": "http://localhost"}}), 200),
-        (("POST", "/api/search", {"content": b" " * 70_000, "headers": typed}), 413),
+        (("POST", "/api/search", {"content": b" " * (Limits().body_bytes + 1), "headers": typed}), 413),
         (("DELETE", "/api/search", {}), 405),
         (("GET", "/docs", {}), 404),
     ]
@@ -318,6 +289,39 @@ def test_a_failing_model_is_a_sentence_without_insides(engine, monkeypatch):
     (response,) = exchange(create_app(engine), post("/api/search", {"query": "abc"}))
     assert response.status_code == 500
     assert "/secret" not in response.text
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "path", "body"),
+    [
+        (item_table, "row_of", "/api/tracks", {"id": "nobody", "properties": {"name": "x"}}),
+        (questions, "understand", "/api/search", {"query": "abc"}),
+        (SearchEngine, "cut", "/api/search", {"query": "abc"}),
+    ],
+)
+def test_a_question_that_takes_long_to_read_holds_up_nobody(engine, monkeypatch, module, name, path, body):
+    begun, go = threading.Event(), threading.Event()
+    whole = getattr(module, name)
+
+    def slowly(*arguments):
+        begun.set()
+        go.wait(10)
+        return whole(*arguments)
+
+    monkeypatch.setattr(module, name, slowly)
+
+    async def run():
+        async with client_of(create_app(engine)) as client:
+            start = time.perf_counter()
+            asking = asyncio.create_task(client.post(path, json=body))
+            await asyncio.to_thread(begun.wait, 20)
+            assert (await client.get("/api/about")).status_code == 200
+            seconds = time.perf_counter() - start
+            go.set()
+            await asking
+            return seconds
+
+    assert asyncio.run(run()) < 5
 
 
 def test_a_client_that_leaves_ends_its_request(engine, monkeypatch):

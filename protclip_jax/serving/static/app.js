@@ -142,7 +142,7 @@ byId("ask").addEventListener("submit", (event) => {
   else go(searchAddress(query.value, kind.value));
 });
 query.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && !event.shiftKey && !query.value.startsWith(">")) {
+  if (event.key === "Enter" && !event.shiftKey && !event.isComposing && !query.value.startsWith(">")) {
     event.preventDefault();
     byId("ask").requestSubmit();
   }

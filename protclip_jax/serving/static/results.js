@@ -13,17 +13,29 @@ export function showResults(section, answer, { openProtein, openSequence, readAs
   const panels = tables.map((table, i) => panel(table, understood, openProtein, i, tables.length > 1));
   const select = (chosen) => {
     panels.forEach((element, i) => { element.hidden = i !== chosen; });
-    tabs.forEach((tab, i) => tab.setAttribute("aria-selected", i === chosen));
+    tabs.forEach((tab, i) => {
+      tab.setAttribute("aria-selected", i === chosen);
+      tab.tabIndex = i === chosen ? 0 : -1;
+    });
+  };
+  // As in WAI-ARIA's pattern of tabs: the Tab key reaches the chosen one, arrows, Home and End choose among them.
+  const choose = (event, i) => {
+    const to = { ArrowLeft: i - 1, ArrowRight: i + 1, Home: 0, End: -1 }[event.key];
+    if (to === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    const chosen = (to + tabs.length) % tabs.length;
+    select(chosen);
+    tabs[chosen].focus();
   };
   const tabs = tables.map((table, i) => h("button", { type: "button", role: "tab", id: `tab-${i}`, "aria-controls": `panel-${i}`,
-    on: { click: () => select(i) } }, table.title));
+    on: { click: () => select(i), keydown: (event) => choose(event, i) } }, table.title));
   section.replaceChildren(h("div", {},
     h("div", { class: "heading" },
       h("h2", {}, isProtein ? "Closest to this protein" : "Closest to this text"),
       isProtein ? h("button", { type: "button", class: "plain", id: "open-query", on: { click: openSequence } },
         "Show this protein's residues") : null),
     understanding(understood, readAs),
-    tabs.length > 1 ? h("div", { class: "tabs", role: "tablist" }, ...tabs) : null,
+    tabs.length > 1 ? h("div", { class: "tabs", role: "tablist", "aria-label": "Results" }, ...tabs) : null,
     ...panels,
   ));
   section.hidden = false;

@@ -57,7 +57,7 @@ export class Tracks {
 
   // Bars of single residues, or of the heaviest of several where these are narrower than half a pixel.
   lane(track, top) {
-    const colour = COLOURS[track.property], highest = Math.max(...track.weights, 1e-9), bottom = top + LANE;
+    const colour = COLOURS[track.property], highest = track.weights.reduce((a, b) => Math.max(a, b), 1e-9), bottom = top + LANE;
     const group = s("g", { "data-property": track.property });
     for (const feature of this.features) {
       if (feature.property === track.property) {
