@@ -47,6 +47,14 @@ from protclip_jax.retrieval.index_folder import MANIFEST, Index, open_index, ref
 from protclip_jax.retrieval.indexing import KINDS, Addition, add, added_hashes, label_addition, protein_addition
 from protclip_jax.windows import DEFAULT_WINDOWS, POLICIES, Windows
 
+EMBEDDING = {
+    "long_proteins": DEFAULT_WINDOWS.policy,
+    "max_residues": DEFAULT_WINDOWS.max_residues,
+    "overlap": DEFAULT_WINDOWS.overlap,
+    "dtype": "float32",
+    "batch_tokens": None,
+}
+"""Options that say how proteins are embedded here, and their defaults."""
 FORMATS = ("fasta", "csv", "tsv", "entries", "protanno", "embeddings")
 Input = Source | RecordSource | LabelSource
 
@@ -88,12 +96,13 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         "takes exact up to 200,000 items (default %(default)s)",
     )
     add("--recall", type=float, default=0.95, help="recall@10 that an approximate index is tuned to (default %(default)s)")
-    add("--long_proteins", choices=POLICIES, default=DEFAULT_WINDOWS.policy, help="as for embed (default %(default)s)")
-    add("--max_residues", type=int, default=DEFAULT_WINDOWS.max_residues, help="as for embed (default %(default)s)")
-    add("--overlap", type=int, default=DEFAULT_WINDOWS.overlap, help="as for embed (default %(default)s)")
-    add("--dtype", choices=("float32", "bfloat16"), default="float32", help="of the computation (default %(default)s)")
+    add("--long_proteins", choices=POLICIES, help="as for embed (default %(default)s)")
+    add("--max_residues", type=int, help="as for embed (default %(default)s)")
+    add("--overlap", type=int, help="as for embed (default %(default)s)")
+    add("--dtype", choices=("float32", "bfloat16"), help="of the computation (default %(default)s)")
     add("--batch_tokens", type=int, help="tokens of one call of the model, as for embed")
     add("--cpu_devices", type=int, help=f"virtual devices of a CPU (default: its cores, at most {MAX_CPU_DEVICES})")
+    parser.set_defaults(**EMBEDDING)
     return parser.parse_args(arguments)
 
 
@@ -116,6 +125,8 @@ def choose_input(options: argparse.Namespace) -> Input | EmbeddingInput:
     if (options.column or options.id_column) and chosen not in ("csv", "tsv"):
         raise UserError(f"--column and --id_column belong to tables, but the format is {chosen}; leave them out.")
     if chosen == "embeddings":
+        if given := [f"--{name}" for name, default in EMBEDDING.items() if getattr(options, name) != default]:
+            raise UserError(f"{path} holds embeddings already, which {' and '.join(given)} cannot change; leave that out.")
         return open_embeddings(path)
     if chosen in ("entries", "protanno"):
         return RecordSource(path=path, splits=tuple(options.splits) if options.splits else None)

@@ -4,6 +4,7 @@ import argparse
 import ipaddress
 import math
 import os
+import re
 import secrets
 import sys
 import time
@@ -19,6 +20,8 @@ from protclip_jax.retrieval.engine import SearchEngine
 from protclip_jax.serving.limits import MOST_RESIDUES, Limits
 
 PORT, TOKEN_VARIABLE = 8000, "PROTCLIP_TOKEN"
+HOST_NAME = re.compile(r"[^:/\[\]]+|\[[0-9a-fA-F:.]+\]")
+"""A host's name or address without a port."""
 LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -82,7 +85,13 @@ def choose_token(options: argparse.Namespace) -> str | None:
 
 
 def allowed_hosts(options: argparse.Namespace) -> tuple[str, ...] | None:
-    """The names that requests may address; None, any, on an address that others can reach, where the token guards."""
+    """The names that requests may address; None, any, on an address that others can reach, where the token guards.
+
+    Raises:
+      UserError: more than a name is given, which no request's would equal.
+    """
+    if wrong := [name for name in options.allowed_hosts if not HOST_NAME.fullmatch(name)]:
+        raise UserError(f"--allowed_hosts={wrong[0]} must be a name alone, without scheme, port or path.")
     named = tuple(name.lower() for name in options.allowed_hosts)
     if not is_local(options.host):
         return named or None

@@ -130,6 +130,12 @@ def test_an_embedding_file_of_another_form_is_one_sentence(tmp_path, capsys):
         assert sentence in told(capsys)
 
 
+def test_options_that_cannot_change_an_embedding_file_are_refused(tmp_path, capsys):
+    asked = ["--input", str(tmp_path / "e.h5"), "--output", str(tmp_path / "i"), "--dtype", "bfloat16", "--overlap", "3"]
+    assert index.main(asked) == 2
+    assert "e.h5 holds embeddings already, which --overlap and --dtype cannot change" in told(capsys)
+
+
 def test_an_embedding_file_with_other_ids_or_widths_is_refused(tmp_path, monkeypatch, capsys):
     facts = {"checkpoint": "f", "kind": "projected", "modality": "protein", "dtype": "float32", "long_proteins": "windows"}
     facts |= {"max_residues": "1022", "overlap": "256"}

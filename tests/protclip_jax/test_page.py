@@ -94,6 +94,11 @@ def page(server, tmp_path_factory):
         chromium.get(server.address)
         page = Page(chromium, folder)
         page.wait_for("#message", "the token is missing or wrong")
+        # From another page, so that each address is loaded anew.
+        chromium.get("about:blank")
+        chromium.get(f"{server.address}#token=%")
+        page.wait_for("#message", "the token is missing or wrong")
+        chromium.get("about:blank")
         chromium.get(f"{server.address}#token={urllib.parse.quote(server.token, safe='')}")
         page.wait_for("#about", "proteins, exact search")
         yield page

@@ -182,6 +182,13 @@ def test_who_may_reach_it_follows_from_the_address(monkeypatch, arguments, token
     assert (serve.choose_token(options), serve.allowed_hosts(options)) == (token, hosts)
 
 
+@pytest.mark.parametrize("name", ["lab:8000", "http://lab", "lab/x", "::1"])
+def test_a_host_that_no_request_would_name_is_refused(name):
+    options = serve.parse_arguments(["--checkpoint", "c", "--index", "i", "--allowed_hosts", "lab", "[::1]", name])
+    with pytest.raises(UserError, match="must be a name alone"):
+        serve.allowed_hosts(options)
+
+
 def test_an_address_that_others_reach_has_a_token_of_its_own(monkeypatch):
     monkeypatch.delenv(serve.TOKEN_VARIABLE, raising=False)
     options = serve.parse_arguments(["--checkpoint", "c", "--index", "i", "--host", "0.0.0.0"])

@@ -6,10 +6,19 @@ const KEY = "protclip-token";
 export function takeToken() {
   const found = /^#token=(.+)$/.exec(location.hash);
   if (found) {
-    sessionStorage.setItem(KEY, decodeURIComponent(found[1]));
+    sessionStorage.setItem(KEY, decoded(found[1]));
     history.replaceState(null, "", location.pathname + "#/");
   }
   return Boolean(found);
+}
+
+// What was percent-encoded; as it stands where it is not, so that the server can say that the token is wrong.
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 // The answer as an object; an Error with the server's sentence where it refuses.
