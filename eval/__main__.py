@@ -173,11 +173,15 @@ def main(arguments: list[str] | None = None) -> None:
         provenance |= {"public_data": str(options.data_dir), "protocol": options.protocol, "parameters": model.fingerprint}
         sections["benchmarks"] = (results, benchmark_report.markdown(results))
         figures |= benchmark_figures.figures(results)
-    write_report(output, provenance=provenance, sections=sections, figures=figures, left_out=left_out)
-    print(f"wrote {output / 'report.md'}", file=sys.stderr)
-    if failed := {name: result["failed"] for name, result in results.items() if "failed" in result}:
-        name, told = next(iter(failed.items()))
-        raise UserError(f"of {len(results)} benchmarks {len(failed)} could not be measured, such as {name}: {told}")
+    failed = [name for name, result in results.items() if "failed" in result]
+    # A report of failures alone would replace one that says more.
+    if evaluations or len(failed) < len(results):
+        write_report(output, provenance=provenance, sections=sections, figures=figures, left_out=left_out)
+        print(f"wrote {output / 'report.md'}", file=sys.stderr)
+    if failed:
+        raise UserError(
+            f"{len(failed)} of {len(results)} benchmarks could not be measured, as told above: {', '.join(failed)}."
+        )
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from eval.data.gathered import Gathered
 from eval.data.rows import lines
 from eval.data.task import PromptedTask, Task
 
-PROPERTIES = {"ENZYME as name": "name", "ENZYME as function": "function"}
+PROMPT_SETS = {"ENZYME as name": "name", "ENZYME as function": "function"}
 """Sets of prompts, and the property of a protein as whose text each gives an enzyme's name."""
 _CLASS = re.compile(r"(\d+)\.\s*(-|\d+)\.\s*(-|\d+)\.\s*(-)\s+(\S.*)")
 _NUMBER = re.compile(r"\d+\.\d+\.\d+\.n?\d+")
@@ -43,7 +43,7 @@ def read_enzyme_prompts(task: Task, *, file: Path, classes: Path | None = None) 
         )
     prompts = {
         label: {number: [with_prefix(kind, f"{name}.") for name in found] for number, found in names.items()}
-        for label, kind in PROPERTIES.items()
+        for label, kind in PROMPT_SETS.items()
     }
     withdrawn = [number for number in task.classes if number not in enzymes or enzymes[number].withdrawn]
     told = f"{len(withdrawn)} withdrawn EC numbers have prompts from those they became, or from their class."

@@ -22,7 +22,7 @@ from data_pipelines.progress import progress
 from eval.protocols import protocol_config
 from eval.protocols.heads import KINDS, Scale
 from eval.protocols.problem import Fitted, Problem, best_epoch
-from eval.protocols.tuned_network import TunedNetwork, initial_state, make_network, packed_batches
+from eval.protocols.tuned_network import TunedNetwork, initial_state, make_network, packed_batches, standardised
 from protclip_jax import checkpoints, seal, sharding, workdir
 from protclip_jax.checkpoints import Best, Checkpoints
 from protclip_jax.embedding_files import replaced
@@ -98,8 +98,7 @@ class FineTuning:
         config = self._config
         steps = -(-len(data.targets) // config.batch.records)
         total_steps = config.max_epochs * steps
-        begins = {"examples": data.train, "seed": seed, "total_steps": total_steps}
-        state, optimizer = initial_state(network, self._checkpoint, self._step, config, **begins)
+        state, optimizer = initial_state(network, self._checkpoint, self._step, config, seed=seed, total_steps=total_steps)
         history = np.full(config.max_epochs, np.nan)
         epoch = 0
         with (
@@ -110,6 +109,8 @@ class FineTuning:
                 state, data_state = restored_state(saved, restored, state, {"history": history})
                 history, epoch = np.array(data_state["history"]), restored
                 bar.update(epoch * steps)
+            elif config.standardise:
+                state = standardised(network, state, data.train)
             while epoch < config.max_epochs and not _stopped(history[:epoch], config.patience):
                 rng = np.random.default_rng([seed, epoch])
                 losses = []

@@ -102,17 +102,20 @@ class TunedNetwork:
 
     def predict(self, params: dict, examples: Sequence[Example]) -> Float32[np.ndarray, "n C"]:
         """The head's outputs in the order of the examples."""
-        return self._of_each(TunedNetwork.outputs, params, examples)
+        return self._of_each(TunedNetwork.outputs, params, examples, width=self.head.outputs)
 
     def predict_features(self, params: dict, examples: Sequence[Example]) -> Float32[np.ndarray, "n D"]:
         """The tower's means over residues in the order of the examples."""
-        return self._of_each(TunedNetwork.features, params, examples)
+        return self._of_each(TunedNetwork.features, params, examples, width=self.model.config.protein.hidden_size)
 
-    def _of_each(self, method: Callable, params: dict, examples: Sequence[Example]) -> Float32[np.ndarray, "n C"]:
+    def _of_each(
+        self, method: Callable, params: dict, examples: Sequence[Example], *, width: int
+    ) -> Float32[np.ndarray, "n width"]:
+        found = np.zeros((len(examples), width), np.float32)
         call = functools.partial(self._replicated, method, params)
-        placed = [(place.index, values[place.row, place.slot]) for place, values in run_packed(call, examples, mesh=self.mesh)]
-        order, found = zip(*placed, strict=True)
-        return np.stack(found)[np.argsort(order)].astype(np.float32)
+        for place, values in run_packed(call, examples, mesh=self.mesh):
+            found[place.index] = values[place.row, place.slot]
+        return found
 
     @functools.partial(jax.jit, static_argnums=(0, 1))
     def _replicated(self, method: Callable, params: dict, batch: Batch, _: Array) -> Float[Array, "R S C"]:
@@ -156,18 +159,11 @@ def make_network(
 
 
 def initial_state(
-    network: TunedNetwork,
-    checkpoint: pathlib.Path,
-    step: int,
-    config: ConfigDict,
-    *,
-    examples: Sequence[Example],
-    seed: int,
-    total_steps: int,
+    network: TunedNetwork, checkpoint: pathlib.Path, step: int, config: ConfigDict, *, seed: int, total_steps: int
 ) -> tuple[TrainState, optax.GradientTransformation]:
     """The checkpoint's tower and a random head, divided over the mesh by `config.mesh.rules`, and the optimiser.
 
-    `examples` are those whose features have mean 0 and spread 1 at the start where `config.standardise` says so.
+    The head reads the features as they are; see `standardised`.
     """
     width = jnp.zeros((1, network.model.config.protein.hidden_size))
 
@@ -182,12 +178,18 @@ def initial_state(
     params = flatten(checkpoints.load_params(checkpoint, step, unflatten(abstract)))
     params |= jax.jit(new_head, out_shardings={path: shardings[path] for path in heads})(jax.random.key(seed))
     trainable, frozen = partition(params, config.optimizer.groups)
-    replicated = sharding.replicated(network.mesh)
-    shift, spread = np.zeros(width.shape[1], np.float32), np.ones(width.shape[1], np.float32)
-    if config.standardise:
-        found = mean_and_spread(network.predict_features(unflatten(params), examples))
-        shift, spread = (statistic.astype(np.float32) for statistic in found)
-    frozen |= jax.device_put({"features/mean": shift, "features/spread": spread}, replicated)
+    frozen |= _scale(network, np.zeros(width.shape[1]), np.ones(width.shape[1]))
     optimizer = make_optimizer(config.optimizer, trainable, total_steps)
-    counter = jax.device_put(jnp.int32(0), replicated)
+    counter = jax.device_put(jnp.int32(0), sharding.replicated(network.mesh))
     return TrainState(counter, trainable, frozen, init_optimizer(optimizer, trainable, network.mesh)), optimizer
+
+
+def standardised(network: TunedNetwork, state: TrainState, examples: Sequence[Example]) -> TrainState:
+    """The state in which the features of these examples have mean 0 and spread 1 before the head reads them."""
+    mean, spread = mean_and_spread(network.predict_features(state.params, examples))
+    return state._replace(frozen={**state.frozen, **_scale(network, mean, spread)})
+
+
+def _scale(network: TunedNetwork, mean: np.ndarray, spread: np.ndarray) -> dict[str, Array]:
+    values = {"features/mean": mean.astype(np.float32), "features/spread": spread.astype(np.float32)}
+    return jax.device_put(values, sharding.replicated(network.mesh))

@@ -35,5 +35,6 @@ class Limits:
 
     @property
     def body_bytes(self) -> int:
-        """The most that a request's body may have: room for the longest protein and for as many texts as are averaged."""
+        """The most that a request's body may have: room for the longest protein and for as many texts as are averaged,
+        in letters of one byte."""
         return BYTES_A_RESIDUE * self.residues + self.prompts * self.text_letters + ENVELOPE_BYTES

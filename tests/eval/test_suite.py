@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import types
 from typing import ClassVar
 
 import pytest
@@ -178,10 +179,13 @@ def test_one_benchmark_that_fails_costs_no_other_and_is_told(run, data_dir, tmp_
     (folder / "benchmarks.json").write_text(json.dumps(entries))
     asked = ["--data_dir", folder, "--benchmarks", "membrane", "few_shot_localisation", "--set", *SMALL]
     assert command(*asked) == 2
-    *_, wrote, last = capsys.readouterr().err.splitlines()
-    assert wrote == f"wrote {output / 'report.md'}"
-    assert last.startswith("error: of 2 benchmarks 1 could not be measured, such as membrane: ")
-    assert "nonsense.fasta" in last
+    told = capsys.readouterr().err.splitlines()
+    assert told[-2:] == [
+        f"wrote {output / 'report.md'}",
+        "error: 1 of 2 benchmarks could not be measured, as told above: membrane.",
+    ]
+    (left_out,) = [line for line in told if line.startswith("membrane is left out: ")]
+    assert "nonsense.fasta" in left_out
     report = json.loads((output / "report.json").read_text())["benchmarks"]
     assert report["few_shot_localisation"]["headline"]
     assert report["membrane"].keys() == {"benchmark", "failed"}
@@ -194,6 +198,33 @@ def test_where_all_fail_no_report_is_written(run, data_dir, capsys):
     assert command(*asked) == 2
     assert "alphabet" in capsys.readouterr().err
     assert not (output / "report.md").exists()
+
+
+class Own:
+    """An evaluation on a built dataset that is done at once."""
+
+    key = "own"
+
+    def report(self, model, *, control):
+        return {"number": 1}
+
+    def markdown(self, result):
+        return "## Own"
+
+    def figures(self, model):
+        return {}
+
+
+def test_what_was_measured_on_a_built_dataset_is_kept_where_public_data_fail(run, data_dir, monkeypatch):
+    command, _, output = run
+    dataset = types.SimpleNamespace(statistics={})
+    monkeypatch.setattr(cli, "built_dataset", lambda options, trained_on: (data_dir, dataset))
+    monkeypatch.setattr(cli, "make_evaluation", lambda name, dataset, options: Own())
+    asked = ["--data_dir", data_dir, "--benchmarks", "retrieval", "shs27k"]
+    assert command(*asked, "--set", "protein_interaction.splits=('alphabet',)") == 2
+    report = json.loads((output / "report.json").read_text())
+    assert report["own"] == {"number": 1}
+    assert "alphabet" in report["benchmarks"]["shs27k"]["failed"]
 
 
 def test_all_are_the_benchmarks_whose_data_are_there(data_dir):

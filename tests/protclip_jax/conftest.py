@@ -1,11 +1,12 @@
 """What several tests search: a tiny model over the sample's test split, with three labels and a name that is HTML."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from data_pipelines.record import Record
-from tests.protclip_jax import searching
+from tests.protclip_jax import searching, tiny
 
 NASTY = '<img src=x onerror="document.title=1"><b>bold</b> & co'
 
@@ -16,6 +17,23 @@ class SearchFolder(NamedTuple):
     checkpoint: str
     index: str
     labels: str
+
+
+class Indexed(NamedTuple):
+    """A checkpoint, 40 records, and an index of them from a FASTA file; tests change copies only."""
+
+    checkpoint: Path
+    records: list[Record]
+    folder: Path
+
+
+@pytest.fixture(scope="session")
+def indexed(tmp_path_factory):
+    folder, records = tmp_path_factory.mktemp("indexed"), tiny.records(40, seed=5)
+    checkpoint = searching.make_checkpoint(folder / "checkpoint")
+    fasta = searching.write_fasta(folder / "x.fasta.gz", records)
+    assert searching.make_index(checkpoint, folder / "made", input=fasta) == 0
+    return Indexed(checkpoint, records, folder / "made")
 
 
 @pytest.fixture(scope="session")

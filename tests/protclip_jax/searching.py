@@ -38,6 +38,13 @@ def make_index(checkpoint: Path, output: Path, **options) -> int:
     return index.main(given)
 
 
+def told(capsys) -> str:
+    """The error that a command has ended with, which must be no traceback."""
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    return [line for line in error.splitlines() if line.startswith("error: ")][-1]
+
+
 def reference_order(vectors: np.ndarray, query: np.ndarray) -> np.ndarray:
     """Rows from the highest cosine, by float64 arithmetic."""
     vectors, query = vectors.astype(np.float64), query.astype(np.float64)

@@ -31,42 +31,17 @@ from tests.protclip_jax import searching, tiny
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    return searching.make_checkpoint(tmp_path_factory.mktemp("checkpoint"))
+def model(indexed):
+    return ProtCLIP.load(indexed.checkpoint)
 
 
-@pytest.fixture(scope="module")
-def model(checkpoint):
-    return ProtCLIP.load(checkpoint)
-
-
-@pytest.fixture(scope="module")
-def records():
-    return tiny.records(40, seed=5)
-
-
-@pytest.fixture(scope="module")
-def made(checkpoint, records, tmp_path_factory):
-    """An index of a FASTA file."""
-    folder = tmp_path_factory.mktemp("index")
-    fasta = searching.write_fasta(folder / "x.fasta.gz", records)
-    assert searching.make_index(checkpoint, folder / "made", input=fasta) == 0
-    return folder / "made"
-
-
-def told(capsys):
-    error = capsys.readouterr().err
-    assert "Traceback" not in error
-    return [line for line in error.splitlines() if line.startswith("error: ")][-1]
-
-
-def test_an_index_holds_the_models_vectors_and_the_proteins(made, model, records):
-    opened = open_index(made)
+def test_an_index_holds_the_models_vectors_and_the_proteins(indexed, model):
+    opened = open_index(indexed.folder)
     assert (len(opened), opened.kind) == (40, "exact")
-    expected = model.encode_proteins([record.sequence for record in records])
+    expected = model.encode_proteins([record.sequence for record in indexed.records])
     np.testing.assert_allclose(opened.vectors.take(np.arange(40)), expected, atol=1e-5)
     item = item_at(opened.items, 7)
-    record = records[7]
+    record = indexed.records[7]
     assert (item["id"], item["name"], item["length"]) == (record.accession, record.name, len(record.sequence))
     assert (item["source"], item["sequence"]) == ("x.fasta.gz", record.sequence)
     assert opened.manifest["checkpoint"] == model.fingerprint
@@ -77,9 +52,9 @@ def test_an_index_holds_the_models_vectors_and_the_proteins(made, model, records
     assert found.rows[:, 0].tolist() == [0, 1, 2]
 
 
-def test_a_dataset_keeps_what_uniprot_says(checkpoint, sample_dataset, tmp_path):
+def test_a_dataset_keeps_what_uniprot_says(indexed, sample_dataset, tmp_path):
     options = {"input": sample_dataset / "protanno", "splits": ["test"]}
-    assert searching.make_index(checkpoint, tmp_path / "i", **options) == 0
+    assert searching.make_index(indexed.checkpoint, tmp_path / "i", **options) == 0
     opened = open_index(tmp_path / "i")
     test = open_dataset(sample_dataset / "protanno").splits["test"]
     assert len(opened) == len(test)
@@ -92,14 +67,14 @@ def test_a_dataset_keeps_what_uniprot_says(checkpoint, sample_dataset, tmp_path)
     assert item["source"] == record.source
 
 
-def test_embedding_files_become_the_same_index(checkpoint, records, made, tmp_path, capsys):
-    fasta = searching.write_fasta(tmp_path / "x.fasta", records)
+def test_embedding_files_become_the_same_index(indexed, tmp_path, capsys):
+    fasta = searching.write_fasta(tmp_path / "x.fasta", indexed.records)
     for suffix, precision in (("parquet", "float32"), ("h5", "float16")):
         output = tmp_path / f"e.{suffix}"
-        given = ["--checkpoint", checkpoint, "--input", fasta, "--output", output, "--precision", precision]
+        given = ["--checkpoint", indexed.checkpoint, "--input", fasta, "--output", output, "--precision", precision]
         assert embed.main(list(map(str, given))) == 0
         assert indexing_from(output, tmp_path / suffix) == 0
-        opened, whole = open_index(tmp_path / suffix), open_index(made)
+        opened, whole = open_index(tmp_path / suffix), open_index(indexed.folder)
         np.testing.assert_allclose(
             opened.vectors.take(np.arange(40)), whole.vectors.take(np.arange(40)), atol=1e-5 if suffix == "parquet" else 2e-3
         )
@@ -108,13 +83,13 @@ def test_embedding_files_become_the_same_index(checkpoint, records, made, tmp_pa
         assert opened.items["id"].to_pylist() == whole.items["id"].to_pylist()
         assert opened.manifest["checkpoint"] == whole.manifest["checkpoint"]
     means = tmp_path / "m.parquet"
-    given = ["--checkpoint", checkpoint, "--input", fasta, "--output", means, "--include", "mean"]
+    given = ["--checkpoint", indexed.checkpoint, "--input", fasta, "--output", means, "--include", "mean"]
     assert embed.main(list(map(str, given))) == 0
     assert indexing_from(means, tmp_path / "m") == 2
-    assert "mean embeddings of proteins" in told(capsys)
+    assert "mean embeddings of proteins" in searching.told(capsys)
     (tmp_path / "bad.parquet").write_bytes(means.read_bytes()[:300])
     assert indexing_from(tmp_path / "bad.parquet", tmp_path / "b") == 2
-    assert "no sound embedding file" in told(capsys)
+    assert "no sound embedding file" in searching.told(capsys)
 
 
 def test_an_embedding_file_of_another_form_is_one_sentence(tmp_path, capsys):
@@ -127,13 +102,13 @@ def test_an_embedding_file_of_another_form_is_one_sentence(tmp_path, capsys):
             file.attrs.update(facts | {"max_residues": "1022", "overlap": "256"} | changed)
             file.create_dataset("0", data=vector).attrs["original_id"] = "p"
         assert indexing_from(tmp_path / "e.h5", tmp_path / "i") == 2
-        assert sentence in told(capsys)
+        assert sentence in searching.told(capsys)
 
 
 def test_options_that_cannot_change_an_embedding_file_are_refused(tmp_path, capsys):
     asked = ["--input", str(tmp_path / "e.h5"), "--output", str(tmp_path / "i"), "--dtype", "bfloat16", "--overlap", "3"]
     assert index.main(asked) == 2
-    assert "e.h5 holds embeddings already, which --overlap and --dtype cannot change" in told(capsys)
+    assert "e.h5 holds embeddings already, which --overlap and --dtype cannot change" in searching.told(capsys)
 
 
 def test_an_embedding_file_with_other_ids_or_widths_is_refused(tmp_path, monkeypatch, capsys):
@@ -144,18 +119,18 @@ def test_an_embedding_file_with_other_ids_or_widths_is_refused(tmp_path, monkeyp
         table = pyarrow.table({"id": ids, "length": [1, 2], "embedding": embedding}, metadata=facts | {"width": "4"})
         pyarrow.parquet.write_table(table, tmp_path / "e.parquet")
         assert indexing_from(tmp_path / "e.parquet", tmp_path / "i") == 2
-        assert "an id that is no text" in told(capsys)
+        assert "an id that is no text" in searching.told(capsys)
     monkeypatch.setattr(embedding_input, "ROWS_AT_ONCE", 1)
     with h5py.File(tmp_path / "e.h5", "w") as file:
         file.attrs.update(facts)
         file["0"], file["1"] = np.ones(4, np.float32), np.ones(3, np.float32)
     assert indexing_from(tmp_path / "e.h5", tmp_path / "i") == 2
-    assert "no sound embedding file" in told(capsys)
+    assert "no sound embedding file" in searching.told(capsys)
 
 
-def test_the_case_of_an_embedding_files_name_does_not_matter(checkpoint, records, tmp_path):
-    fasta = searching.write_fasta(tmp_path / "x.fasta", records[:2])
-    given = ["--checkpoint", checkpoint, "--input", fasta, "--output", tmp_path / "e.parquet"]
+def test_the_case_of_an_embedding_files_name_does_not_matter(indexed, tmp_path):
+    fasta = searching.write_fasta(tmp_path / "x.fasta", indexed.records[:2])
+    given = ["--checkpoint", indexed.checkpoint, "--input", fasta, "--output", tmp_path / "e.parquet"]
     assert embed.main(list(map(str, given))) == 0
     assert indexing_from((tmp_path / "e.parquet").rename(tmp_path / "E.PARQUET"), tmp_path / "i") == 0
 
@@ -167,7 +142,7 @@ def test_an_embedding_file_with_an_id_twice_is_refused(tmp_path, capsys, suffix)
     write = embedding_files.WRITERS[f".{suffix}"]
     write(tmp_path / f"e.{suffix}", [part], facts=facts | {"max_residues": "1022", "overlap": "256"})
     assert indexing_from(tmp_path / f"e.{suffix}", tmp_path / "i") == 2
-    assert "holds the id a more than once" in told(capsys)
+    assert "holds the id a more than once" in searching.told(capsys)
     assert not (tmp_path / "i").exists()
 
 
@@ -175,9 +150,9 @@ def indexing_from(embeddings, output):
     return index.main(["--input", str(embeddings), "--output", str(output)])
 
 
-def test_labels_are_means_of_their_prompts(checkpoint, model, tmp_path, capsys):
+def test_labels_are_means_of_their_prompts(indexed, model, tmp_path, capsys):
     (tmp_path / "x.tsv").write_text(searching.LABELS + "none\t\t\n")
-    assert searching.make_index(checkpoint, tmp_path / "i", labels=tmp_path / "x.tsv") == 0
+    assert searching.make_index(indexed.checkpoint, tmp_path / "i", labels=tmp_path / "x.tsv") == 0
     opened = open_index(tmp_path / "i")
     assert opened.manifest["modality"] == "label"
     assert opened.items["id"].to_pylist() == ["cut", "bind", "out"]
@@ -271,8 +246,8 @@ MANIFESTS = {
 
 
 @pytest.mark.parametrize("change", MANIFESTS)
-def test_a_changed_manifest_is_one_sentence(made, tmp_path, change):
-    folder = shutil.copytree(made, tmp_path / "i")
+def test_a_changed_manifest_is_one_sentence(indexed, tmp_path, change):
+    folder = shutil.copytree(indexed.folder, tmp_path / "i")
     manifest = json.loads((folder / "manifest.json").read_text())
     MANIFESTS[change](manifest)
     (folder / "manifest.json").write_text(json.dumps(manifest))
@@ -280,8 +255,8 @@ def test_a_changed_manifest_is_one_sentence(made, tmp_path, change):
         open_index(folder)
 
 
-def test_files_of_other_kinds_with_a_right_sum_are_refused(made, tmp_path):
-    folder = shutil.copytree(made, tmp_path / "i")
+def test_files_of_other_kinds_with_a_right_sum_are_refused(indexed, tmp_path):
+    folder = shutil.copytree(indexed.folder, tmp_path / "i")
     manifest = json.loads((folder / "manifest.json").read_text())
     name = manifest["parts"][0]["vectors"]
     np.save(folder / name, np.array([{"a": 1}], object), allow_pickle=True)
@@ -291,8 +266,8 @@ def test_files_of_other_kinds_with_a_right_sum_are_refused(made, tmp_path):
         open_index(folder)
 
 
-def test_parts_of_several_widths_are_refused(made, tmp_path):
-    folder = shutil.copytree(made, tmp_path / "i")
+def test_parts_of_several_widths_are_refused(indexed, tmp_path):
+    folder = shutil.copytree(indexed.folder, tmp_path / "i")
     manifest = json.loads((folder / "manifest.json").read_text())
     part = manifest["parts"][0]
     np.save(folder / "vectors-9.npy", np.ones((40, 8), np.float32))
@@ -331,11 +306,11 @@ def test_an_approximate_index_of_another_width_is_refused(approximate, tmp_path)
         ({"input": "x.fasta", "kind": "approximate"}, "at least 5,000 vectors"),
     ],
 )
-def test_mistakes_are_one_sentence(checkpoint, tmp_path, monkeypatch, capsys, options, sentence):
+def test_mistakes_are_one_sentence(indexed, tmp_path, monkeypatch, capsys, options, sentence):
     monkeypatch.chdir(tmp_path)
     searching.write_fasta(tmp_path / "x.fasta", tiny.records(2))
-    assert searching.make_index(checkpoint, tmp_path / "i", **options) == 2
-    assert sentence in told(capsys)
+    assert searching.make_index(indexed.checkpoint, tmp_path / "i", **options) == 2
+    assert sentence in searching.told(capsys)
 
 
 @pytest.mark.parametrize(
