@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 failure, 2 a mistake in the command or its inputs, 75 stop
 import pathlib
 import re
 import sys
+from typing import NamedTuple
 
 import jax
 import ml_collections
@@ -22,7 +23,7 @@ from data_pipelines.progress import progress
 from data_pipelines.protanno import ProtAnno, open_dataset, split_name
 from data_pipelines.sampling import make_sampler
 from data_pipelines.text_tokenizer import TextTokenizer
-from eval.registry import check_best, make_hooks, run_hooks
+from eval.registry import Hook, check_best, make_hooks, run_hooks
 from protclip_jax import aot, flops, hosts, mixture, sharding, workdir
 from protclip_jax.bucket import is_bucket
 from protclip_jax.bucket_workdir import BucketWorkdir
@@ -31,7 +32,7 @@ from protclip_jax.compilation import compiled_once, keep_compiled_programs
 from protclip_jax.faults import Faults, Pending
 from protclip_jax.gradients import make_loss_and_gradients
 from protclip_jax.inference import ProtCLIP
-from protclip_jax.initialize import initial_state, restored_state
+from protclip_jax.initialize import check_init, initial_state, restored_state
 from protclip_jax.metrics import SHORTENED, IntervalMetrics, MetricsWriter
 from protclip_jax.models.protclip import ProtCLIPModel
 from protclip_jax.step_trace import StepTrace
@@ -120,6 +121,39 @@ def training_rows(config: ml_collections.ConfigDict, dataset: ProtAnno, tokenize
     )
 
 
+class Inputs(NamedTuple):
+    """What a run reads, opened and checked."""
+
+    dataset: ProtAnno
+    tokenizer: TextTokenizer
+    source: StreamSource
+    hooks: list[Hook]
+
+
+def open_inputs(config: ml_collections.ConfigDict) -> Inputs:
+    """Opens all that a run reads; needs neither devices nor other hosts, so that a mistake ends a host before it joins."""
+    config_lib.check_sources(config)
+    check_init(config)
+    dataset = open_dataset(config.data.dir)
+    tokenizer = TextTokenizer.load(config.tokenizer.text)
+    hooks = make_hooks(config.evals, dataset)
+    check_best(config.best.metric, hooks)
+    return Inputs(dataset, tokenizer, training_rows(config, dataset, tokenizer), hooks)
+
+
+def shared_facts(values: flags.FlagValues, inputs: Inputs) -> dict[str, object]:
+    """What has to be the same on all hosts of a run."""
+    config = {f"config.{name}": value for name, value in workdir.flat(values.config.to_dict()).items()}
+    versions = {f"the version of {name}": version for name, version in workdir.versions().items()}
+    own = {
+        "--workdir": values.workdir,
+        "--profile_steps": values.profile_steps,
+        "the dataset in data.dir": inputs.dataset.fingerprint,
+        "the vocabulary of tokenizer.text": inputs.tokenizer.fingerprint,
+    }
+    return own | config | versions
+
+
 @command
 def main(argv: list[str]) -> int:
     """The command line; returns the exit code."""
@@ -128,10 +162,12 @@ def main(argv: list[str]) -> int:
     logging.set_verbosity(logging.WARNING)
     if values.aot:
         return aot.run(values.config, values.aot)
-    config_lib.check_sources(values.config)
+    inputs = open_inputs(values.config)
     keep_compiled_programs()
-    with StopRequest() as stop, hosts.joined(), open_workdir(values.workdir) as place:
-        return pretrain(values.config, place, stop, profiled_steps=values.profile_steps)
+    with StopRequest() as stop, hosts.joined():
+        hosts.check_same(shared_facts(values, inputs))
+        with open_workdir(values.workdir) as place:
+            return pretrain(values.config, inputs, place, stop, profiled_steps=values.profile_steps)
 
 
 def open_workdir(name: str) -> Workdir:
@@ -139,15 +175,12 @@ def open_workdir(name: str) -> Workdir:
     return BucketWorkdir(name) if is_bucket(name) else workdir.LocalWorkdir(name)
 
 
-def pretrain(config: ml_collections.ConfigDict, place: Workdir, stop: StopRequest, *, profiled_steps: int = 0) -> int:
+def pretrain(
+    config: ml_collections.ConfigDict, inputs: Inputs, place: Workdir, stop: StopRequest, *, profiled_steps: int = 0
+) -> int:
     """One run, from its last checkpoint on if it has one; returns the exit code."""
     primary, folder = jax.process_index() == 0, place.folder
-
-    dataset = open_dataset(config.data.dir)
-    tokenizer = TextTokenizer.load(config.tokenizer.text)
-    source = training_rows(config, dataset, tokenizer)
-    hooks = make_hooks(config.evals, dataset)
-    check_best(config.best.metric, hooks)
+    dataset, tokenizer, source, hooks = inputs
 
     # --- Mesh, model, optimiser, first state ---
     config_lib.check_platform(config)

@@ -1,6 +1,7 @@
 """BERT's WordPiece tokenizer for biotext: the same ids as Hugging Face's `BertTokenizer` with the same vocabulary."""
 
 import functools
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -58,6 +59,11 @@ class TextTokenizer:
         self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = (ids[token] for token in SPECIAL_TOKENS)
         self._tokenizer = wordpiece(ids, normalization=self.normalization)
         self._word_ids = functools.lru_cache(_CACHED_WORDS)(self._encode_word)
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of the vocabulary and its normalization, equal for tokenizers that read every text alike."""
+        return hashlib.sha256(json.dumps([self.vocabulary, self.normalization], sort_keys=True).encode()).hexdigest()
 
     def __reduce__(self):
         return functools.partial(TextTokenizer, normalization=self.normalization), (self.vocabulary,)

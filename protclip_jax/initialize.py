@@ -18,6 +18,7 @@ from jax.sharding import Mesh
 from data_pipelines.errors import UserError
 from data_pipelines.text_tokenizer import TextTokenizer
 from protclip_jax import checkpoints, sharding, workdir
+from protclip_jax.bucket import is_bucket
 from protclip_jax.checkpoint_copy import local_checkpoint
 from protclip_jax.models.bert import BertConfig
 from protclip_jax.models.esm2 import ESM2Config
@@ -26,6 +27,8 @@ from protclip_jax.optimizer import flatten, make_optimizer, partition, unflatten
 from protclip_jax.train_step import TrainState
 
 TOWERS = {"protein": ESM2Config, "text": BertConfig}
+INITS = ("all", *TOWERS)
+"""The fields of `config.init`."""
 
 
 def init_params(model: ProtCLIPModel, key: jax.Array) -> dict:
@@ -83,18 +86,35 @@ def replace_from_checkpoints(params: Mapping[str, jax.Array], config: Mapping) -
       UserError: a folder's tower computes something else than the config's, or reads another text vocabulary.
     """
     init = config["init"]
-    if init["all"] and (init["protein"] or init["text"]):
-        raise UserError("init.all already names every parameter; leave init.protein and init.text unset.")
     replaced = dict(params)
-    for name in ("all", *TOWERS):
+    for name in INITS:
         if init[name]:
             folder = local_checkpoint(init[name])
-            for tower in TOWERS if name == "all" else (name,):
-                check_same_tower(folder, tower, config)
+            _check_towers(folder, name, config)
             wanted = {path: leaf for path, leaf in params.items() if name == "all" or path.startswith(f"{name}/")}
             abstract = {path: jax.ShapeDtypeStruct(p.shape, p.dtype, sharding=p.sharding) for path, p in wanted.items()}
             replaced |= flatten(checkpoints.load_params(folder, checkpoints.resolve_step(folder), unflatten(abstract)))
     return replaced
+
+
+def check_init(config: Mapping) -> None:
+    """Checks the folders of `config.init` without reading parameters; those in a bucket are checked when they are copied.
+
+    Raises:
+      UserError: they contradict each other, or as `replace_from_checkpoints`.
+    """
+    init = config["init"]
+    if init["all"] and (init["protein"] or init["text"]):
+        raise UserError("init.all already names every parameter; leave init.protein and init.text unset.")
+    for name in INITS:
+        if init[name] and not is_bucket(init[name]):
+            _check_towers(pathlib.Path(init[name]), name, config)
+            checkpoints.resolve_step(pathlib.Path(init[name]))
+
+
+def _check_towers(folder: pathlib.Path, name: str, config: Mapping) -> None:
+    for tower in TOWERS if name == "all" else (name,):
+        check_same_tower(folder, tower, config)
 
 
 def check_same_tower(folder: pathlib.Path, tower: str, config: Mapping) -> None:

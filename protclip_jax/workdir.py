@@ -126,7 +126,7 @@ def adopt(workdir: pathlib.Path, config: Mapping, text_tokenizer: TextTokenizer,
             write_metadata(workdir, config, text_tokenizer, dataset=dataset)
         return
     check_same_run(workdir, config, text_tokenizer, dataset)
-    stored, ours = read_json(workdir / "config.json").get("versions", {}), _versions()
+    stored, ours = read_json(workdir / "config.json").get("versions", {}), versions()
     if write and stored != ours:
         told = ", ".join(
             f"{name} {stored.get(name)} → {ours.get(name)}" for name in LIBRARIES if stored.get(name) != ours.get(name)
@@ -156,7 +156,7 @@ def write_metadata(
     metadata = {
         "format_version": FORMAT_VERSION,
         "config": dict(config),
-        "versions": _versions(),
+        "versions": versions(),
     }
     if dataset is not None:
         metadata["dataset"] = dataset
@@ -167,13 +167,13 @@ def write_metadata(
     os.replace(partial, workdir / "config.json")
 
 
-def _versions() -> dict[str, str]:
-    """Of those that are installed: converting and embedding do without grain."""
-    versions = {}
+def versions() -> dict[str, str]:
+    """The installed versions of `LIBRARIES`; converting and embedding do without grain."""
+    installed = {}
     for name in LIBRARIES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[name] = importlib.metadata.version(name)
-    return versions
+            installed[name] = importlib.metadata.version(name)
+    return installed
 
 
 def read_config(workdir: pathlib.Path) -> dict:
@@ -232,14 +232,15 @@ def check_same_run(workdir: pathlib.Path, config: Mapping, text_tokenizer: TextT
 def _decisive(config: Mapping) -> dict:
     """The fields, by their dotted names, that decide what a run learns."""
     changeable = tuple(f"{name}." for name in CHANGEABLE)
-    return {name: value for name, value in _flat(config).items() if not f"{name}.".startswith(changeable)}
+    return {name: value for name, value in flat(config).items() if not f"{name}.".startswith(changeable)}
 
 
-def _flat(tree: Mapping, prefix: str = "") -> dict:
-    flat = {}
+def flat(tree: Mapping, prefix: str = "") -> dict:
+    """A nested config as one mapping from dotted names to values."""
+    fields = {}
     for key, value in tree.items():
-        flat.update(_flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value})
-    return flat
+        fields.update(flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value})
+    return fields
 
 
 def load_text_tokenizer(workdir: pathlib.Path) -> TextTokenizer:

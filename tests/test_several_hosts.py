@@ -59,6 +59,16 @@ def test_several_hosts_give_the_numbers_of_one(sample_dataset, of_one_host, tmp_
     assert_same_params(of_one_host, workdir)
 
 
+def test_hosts_with_different_lines_end_before_anything_is_written(sample_dataset, tmp_path):
+    workdir = tmp_path / "run"
+    assert finish(start(sample_dataset, workdir, hosts=2, last_host=["--config.seed=7"])) == [2, 2]
+    endings = [log_file(workdir, host).read_text().splitlines()[-1] for host in range(2)]
+    assert endings[0] == endings[1]
+    assert "config.seed is 0 on process 0" in endings[0]
+    assert "7 on process 1" in endings[0]
+    assert not workdir.exists()
+
+
 @pytest.mark.soak
 def test_two_hosts_then_one_then_four_give_the_numbers_of_one(sample_dataset, tmp_path):
     chain, straight = tmp_path / "chain", tmp_path / "straight"

@@ -145,6 +145,25 @@ def test_mistakes_get_one_sentence(capsys, sample_dataset, tmp_path, more, told)
     assert told in refused(capsys, arguments(sample_dataset, tmp_path / "run", *more))
 
 
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        "--config.total_steps=many",
+        "--config.data.dir=/nowhere",
+        "--config.tokenizer.text=/nowhere/vocab.txt",
+        "--config.init.protein=/nowhere",
+        "--config.evals.retrieval.split=holdout",
+        "--config.best.metric=membrane/accuracy",
+    ],
+)
+def test_a_mistake_is_found_before_the_host_joins_the_others(capsys, sample_dataset, tmp_path, monkeypatch, mistake):
+    def join():
+        raise AssertionError("joined the other hosts")
+
+    monkeypatch.setattr(train.hosts, "joined", join)
+    refused(capsys, arguments(sample_dataset, tmp_path / "run", mistake))
+
+
 def test_missing_flags_and_files(capsys, tmp_path):
     assert "--config" in refused(capsys, ["train.py", "--workdir", str(tmp_path)])
     assert "--workdir" in refused(capsys, ["train.py", "--config", "configs/quickstart.py"])

@@ -48,10 +48,10 @@ def arguments(sample_dataset, workdir, *more):
     return ["train.py", "--config", "configs/quickstart.py", "--workdir", str(workdir), *data, *TINY, *more]
 
 
-def start(sample_dataset, workdir, *more, hosts=1, devices=4, log=None):
+def start(sample_dataset, workdir, *more, hosts=1, devices=4, log=None, last_host=()):
     """The processes of a run, each the leader of a session of its own, with its share of the devices.
 
-    Their output is appended to LOG.<host>.log, by default WORKDIR.<host>.log.
+    Their output is appended to LOG.<host>.log, by default WORKDIR.<host>.log. `last_host` are arguments of the last one only.
     """
     flags = f"--xla_force_host_platform_device_count={devices // hosts}"
     flags += " --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
@@ -61,7 +61,8 @@ def start(sample_dataset, workdir, *more, hosts=1, devices=4, log=None):
     for host in range(hosts):
         told = {"COORDINATOR_ADDRESS": f"127.0.0.1:{port}", "NUM_PROCESSES": str(hosts), "PROCESS_ID": str(host)}
         of_host = environment | ({f"JAX_{name}": value for name, value in told.items()} if hosts > 1 else {})
-        command = [sys.executable, *arguments(sample_dataset, workdir, *more)]
+        own = last_host if host == hosts - 1 else ()
+        command = [sys.executable, *arguments(sample_dataset, workdir, *more, *own)]
         with open(log_file(log or workdir, host), "ab") as file:
             processes.append(subprocess.Popen(command, cwd=ROOT, env=of_host, stdout=file, stderr=file, start_new_session=True))
     return processes
