@@ -15,32 +15,37 @@ import numpy as np
 from absl import flags, logging
 from ml_collections import config_flags
 
-import protclip_jax.config as config_lib
-from data_pipelines.errors import UserError, command
-from data_pipelines.masking import MASKS
-from data_pipelines.pipeline import StreamSource, TrainPipeline
-from data_pipelines.progress import progress
-from data_pipelines.protanno import ProtAnno, open_dataset, split_name
-from data_pipelines.sampling import make_sampler
-from data_pipelines.text_tokenizer import TextTokenizer
+import protclip_jax.config.build as config_lib
+from data_pipelines.common.errors import UserError, command
+from data_pipelines.common.progress import progress
+from data_pipelines.protanno.dataset import ProtAnno, open_dataset, split_name
+from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
+from data_pipelines.training.masking import MASKS
+from data_pipelines.training.pipeline import StreamSource, TrainPipeline
+from data_pipelines.training.sampling import make_sampler
 from eval.registry import Hook, check_best, make_hooks, run_hooks
-from protclip_jax import aot, flops, hosts, mixture, sharding, workdir
-from protclip_jax.bucket import is_bucket
-from protclip_jax.bucket_workdir import BucketWorkdir
-from protclip_jax.checkpoints import Best, Checkpoints
-from protclip_jax.compilation import compiled_once, keep_compiled_programs
-from protclip_jax.faults import Faults, Pending
-from protclip_jax.gradients import make_loss_and_gradients
-from protclip_jax.inference import ProtCLIP
-from protclip_jax.initialize import check_init, initial_state, restored_state
-from protclip_jax.metrics import SHORTENED, IntervalMetrics, MetricsWriter
+from protclip_jax.aot import plan
+from protclip_jax.checkpoints import metadata, resume
+from protclip_jax.checkpoints.best import Best
+from protclip_jax.checkpoints.bucket import is_bucket
+from protclip_jax.checkpoints.bucket_workdir import BucketWorkdir
+from protclip_jax.checkpoints.manager import CheckpointManager
+from protclip_jax.checkpoints.workdir import LocalWorkdir
+from protclip_jax.distributed import multihost, sharding
+from protclip_jax.inference.protclip import ProtCLIP
 from protclip_jax.models.protclip import ProtCLIPModel
-from protclip_jax.step_trace import StepTrace
-from protclip_jax.stop_request import EXIT_STOPPED, StopRequest
-from protclip_jax.train_step import make_gradient_norms, make_train_step
-from protclip_jax.watchdog import Watchdog
+from protclip_jax.training import flops, mixture
+from protclip_jax.training.compilation import compiled_once, keep_compiled_programs
+from protclip_jax.training.faults import Faults, Pending
+from protclip_jax.training.gradients import make_loss_and_gradients
+from protclip_jax.training.initial_state import check_init, initial_state, restored_state
+from protclip_jax.training.metrics import SHORTENED, IntervalMetrics, MetricsWriter
+from protclip_jax.training.preemption import EXIT_STOPPED, PreemptionHandler
+from protclip_jax.training.profiler import Profiler
+from protclip_jax.training.train_step import make_gradient_norms, make_train_step
+from protclip_jax.training.watchdog import Watchdog
 
-Workdir = workdir.LocalWorkdir | BucketWorkdir
+Workdir = LocalWorkdir | BucketWorkdir
 OVERRIDE = re.compile(r"--config(\.[a-z][a-z0-9_]*)+=.*", re.DOTALL)
 
 
@@ -143,8 +148,8 @@ def open_inputs(config: ml_collections.ConfigDict) -> Inputs:
 
 def shared_facts(values: flags.FlagValues, inputs: Inputs) -> dict[str, object]:
     """What has to be the same on all hosts of a run."""
-    config = {f"config.{name}": value for name, value in workdir.flat(values.config.to_dict()).items()}
-    versions = {f"the version of {name}": version for name, version in workdir.versions().items()}
+    config = {f"config.{name}": value for name, value in resume.flat(values.config.to_dict()).items()}
+    versions = {f"the version of {name}": version for name, version in metadata.versions().items()}
     own = {
         "--workdir": values.workdir,
         "--profile_steps": values.profile_steps,
@@ -161,25 +166,25 @@ def main(argv: list[str]) -> int:
     config_lib.check(values.config)
     logging.set_verbosity(logging.WARNING)
     if values.aot:
-        return aot.run(values.config, values.aot)
+        return plan.run(values.config, values.aot)
     inputs = open_inputs(values.config)
     keep_compiled_programs()
-    with StopRequest() as stop, hosts.joined():
-        hosts.check_same(shared_facts(values, inputs))
-        with open_workdir(values.workdir) as place:
-            return pretrain(values.config, inputs, place, stop, profiled_steps=values.profile_steps)
+    with PreemptionHandler() as stop, multihost.joined():
+        multihost.check_same(shared_facts(values, inputs))
+        with open_workdir(values.workdir) as workdir:
+            return pretrain(values.config, inputs, workdir, stop, profiled_steps=values.profile_steps)
 
 
 def open_workdir(name: str) -> Workdir:
     """The workdir that a path names, not yet begun."""
-    return BucketWorkdir(name) if is_bucket(name) else workdir.LocalWorkdir(name)
+    return BucketWorkdir(name) if is_bucket(name) else LocalWorkdir(name)
 
 
 def pretrain(
-    config: ml_collections.ConfigDict, inputs: Inputs, place: Workdir, stop: StopRequest, *, profiled_steps: int = 0
+    config: ml_collections.ConfigDict, inputs: Inputs, workdir: Workdir, stop: PreemptionHandler, *, profiled_steps: int = 0
 ) -> int:
     """One run, from its last checkpoint on if it has one; returns the exit code."""
-    primary, folder = jax.process_index() == 0, place.folder
+    primary, folder = jax.process_index() == 0, workdir.folder
     dataset, tokenizer, source, hooks = inputs
 
     # --- Mesh, model, optimiser, first state ---
@@ -188,20 +193,20 @@ def pretrain(
     network = config_lib.model_config(config, text_vocab_size=len(tokenizer.vocabulary))
     objective = config_lib.objective_config(config, prefix_tokens=tokenizer.prefix_tokens)
     model = ProtCLIPModel(network)
-    streams = sharding.owned_streams(mesh, config.batch.rows, config.data.streams)
+    streams = sharding.local_streams(mesh, config.batch.rows, config.data.streams)
     state, optimizer = initial_state(model, config, mesh)
 
     # --- Workdir, begun only now that the config is known to work; an existing one continues ---
-    place.begin()
-    with place.told_errors():
-        workdir.adopt(folder, config.to_dict(), tokenizer, dataset.fingerprint, write=primary)
-        place.share()
-        checkpoints = Checkpoints(
+    workdir.begin()
+    with workdir.report_errors():
+        resume.adopt(folder, config.to_dict(), tokenizer, dataset.fingerprint, write=primary)
+        workdir.share()
+        checkpoints = CheckpointManager(
             folder,
             keep_best=config.keep_best,
             best=Best(config.best.metric, config.best.mode),
-            steps=place.steps,
-            before_publishing=place.share,
+            steps=workdir.steps,
+            before_publishing=workdir.share,
         )
         restored_step, stream_states = checkpoints.newest_intact(), None
         watchdog = Watchdog(config.stall_seconds)
@@ -214,25 +219,24 @@ def pretrain(
             interval.continue_from(restored["interval"], objective.weights)
     step = restored_step or 0
 
-    with jax.set_mesh(mesh), place.told_errors():
-        how = {"shardings": state.shardings, "microbatch_rows": config.batch.microbatch_rows}
-        candidates = {
-            policy: make_train_step(
-                make_loss_and_gradients(ProtCLIPModel(network.with_remat(policy)), objective, **how), optimizer, state
+    with jax.set_mesh(mesh), workdir.report_errors():
+        candidates = {}
+        for policy in config_lib.remat_policies(config):
+            loss_and_gradients = make_loss_and_gradients(
+                ProtCLIPModel(network.with_remat(policy)), objective, state.shardings, config.batch.microbatch_rows
             )
-            for policy in config_lib.remat_policies(config)
-        }
+            candidates[policy] = make_train_step(loss_and_gradients, optimizer, state)
         train_step = compiled_once(candidates)
-        gradient_norms = make_gradient_norms(model, objective, **how)
-        faults = Faults(folder, model, state, mesh, limit=config.max_skipped_steps, keep=place.keep)
+        gradient_norms = make_gradient_norms(model, objective, state.shardings, config.batch.microbatch_rows)
+        faults = Faults(folder, model, state, mesh, limit=config.max_skipped_steps, keep=workdir.keep)
         text_trained = any(path.startswith("text/") for path in state.trainable)
 
         writer = MetricsWriter(folder, step=-1 if restored_step is None else step) if primary else None
         bar = progress(description="training", unit="step", total=config.total_steps, initial=step)
         pipeline = TrainPipeline(
-            source, rows=config.batch.rows, owned_streams=streams, workers=config.data.workers, states=stream_states
+            source, rows=config.batch.rows, local_streams=streams, workers=config.data.workers, states=stream_states
         )
-        trace = StepTrace(folder / "profile", first=step + 10, steps=profiled_steps)
+        trace = Profiler(folder / "profile", first=step + 10, steps=profiled_steps)
         with pipeline, watchdog, checkpoints, bar, interval, trace:
             # --- The loop. Its order makes resuming exact: evaluate, save, fetch the next batch, step. ---
             stopping = sharding.any_host(stop.received, mesh)

@@ -17,7 +17,7 @@ import numpy as np
 from scipy import stats
 
 import train
-from data_pipelines.markdown import table
+from data_pipelines.common.markdown import table
 
 PARTS = {
     "paper": {},

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from data_pipelines.errors import command
+from data_pipelines.common.errors import command
 from protclip_jax.attention import FOR_CROSS_ATTENTION, IMPLEMENTATIONS, OF_PLATFORM, attention
 
 

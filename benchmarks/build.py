@@ -37,8 +37,8 @@ def sequences(count: int, *, seed: int) -> Iterator[str]:
         if earlier and kind < 0.3:
             sequence = earlier[rng.integers(len(earlier))].copy()
             if kind < 0.2:
-                places = rng.random(len(sequence)) < 0.1
-                sequence[places] = ACIDS[rng.integers(0, 20, places.sum())]
+                positions = rng.random(len(sequence)) < 0.1
+                sequence[positions] = ACIDS[rng.integers(0, 20, positions.sum())]
         else:
             length = int(np.clip(rng.lognormal(np.log(300), 0.6), 30, 20_000))
             sequence = ACIDS[rng.integers(0, 20, length)]
@@ -76,7 +76,7 @@ def entry(index: int, sequence: str, rng: np.random.Generator) -> str:
     lines += [f"SQ   SEQUENCE   {length} AA;  {110 * length} MW;  0123456789ABCDEF CRC64;"]
     for start in range(0, len(sequence), 60):
         row = sequence[start : start + 60]
-        lines.append("     " + " ".join(row[place : place + 10] for place in range(0, len(row), 10)))
+        lines.append("     " + " ".join(row[position : position + 10] for position in range(0, len(row), 10)))
     return "\n".join(lines) + "\n//\n"
 
 

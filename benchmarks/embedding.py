@@ -19,16 +19,16 @@ import numpy as np
 import torch
 from transformers import EsmConfig, EsmModel
 
-from data_pipelines import protein_tokenizer
-from data_pipelines.errors import command
-from data_pipelines.examples import protein_example
-from data_pipelines.packing import pack_all
-from protclip_jax import sharding
+from data_pipelines.common.errors import command
+from data_pipelines.tokenizers import protein_tokenizer
+from data_pipelines.training.examples import protein_example
+from data_pipelines.training.packing import pack_all
 from protclip_jax.attention import IMPLEMENTATIONS
-from protclip_jax.config import model_config
+from protclip_jax.config.build import model_config
 from protclip_jax.convert.hf import esm2_params
-from protclip_jax.cpu_devices import split_cpu
-from protclip_jax.inference import ProtCLIP
+from protclip_jax.distributed import sharding
+from protclip_jax.inference.cpu_devices import split_cpu
+from protclip_jax.inference.protclip import ProtCLIP
 from protclip_jax.models.esm2 import SIZES
 from protclip_jax.models.protclip import ProtCLIPModel
 

@@ -19,20 +19,20 @@ import jax
 
 from configs.eval import fine_tuning as fine_tuning_config
 from configs.eval import probe as probe_config
-from data_pipelines.errors import command
-from data_pipelines.hashing import hash64
-from data_pipelines.markdown import table
-from eval import mutation_effect
-from eval.data.tables import read_tables
-from eval.data.task import Task
-from eval.data.variants import read_variant_fasta
+from data_pipelines.common.errors import command
+from data_pipelines.common.hashing import hash64
+from data_pipelines.common.json_object import to_json
+from data_pipelines.common.markdown import interval, number, table
+from eval.benchmarks import mutation_effect
+from eval.data.base.task import Task
+from eval.data.importers.tables import read_tables
+from eval.data.importers.variants import read_variant_fasta
 from eval.protocols.fine_tuning import FineTuning
 from eval.protocols.ridge import Ridge
 from eval.protocols.supervised import ShuffledLabels, composition_probe
-from eval.reporting.markdown import interval, number
-from eval.reporting.report import to_json
-from protclip_jax import checkpoints, workdir
-from protclip_jax.config import model_config
+from protclip_jax.checkpoints import metadata
+from protclip_jax.checkpoints.parameters import save_params
+from protclip_jax.config.build import model_config
 from protclip_jax.convert.checkpoint import converted_config
 from protclip_jax.models.protclip import ProtCLIPModel
 
@@ -66,8 +66,8 @@ def random_esm2(folder: Path) -> Path:
         config = converted_config(ESM2, None)
         model, ones = ProtCLIPModel(model_config(config, text_vocab_size=0)), jax.numpy.ones((1, 4), int)
         params = model.init(jax.random.key(0), ones, ones, ones, 1, method="encode_protein")["params"]
-        checkpoints.save_params(folder, params)
-        workdir.write_metadata(folder, config, None)
+        save_params(folder, params)
+        metadata.write_metadata(folder, config, None)
     return folder
 
 

@@ -41,11 +41,14 @@ SEQUENCE = "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQAPILSRVGDGTQDNLSGAEKAVQVKVKALPDAQFE
 FASTA = f">one first protein\n{SEQUENCE}\n>two\n{SEQUENCE[::-1]}\n>bad\nMK1\n"
 LABELS = "id\tname\tfunction\nL1\tprotease\tCleaves peptide bonds.\nL2\tkinase\tPhosphorylates proteins.\n"
 
-VARYING = re.compile(r"(\.tfevents\.|/lock$|/serve\.log$|/_CHECKPOINT_METADATA$|/d/[0-9a-f]{32}$|manifest\.ocdbt$|SHA256SUMS$)")
+VARYING = re.compile(
+    r"(\.tfevents\.|/lock$|/serve\.log$|/_CHECKPOINT_METADATA$|/d/[0-9a-f]{32}$|manifest\.ocdbt$|SHA256SUMS$|/commit_success\.txt$)"
+)
 """Files that differ between two recordings of one checkout, as they hold times, random names, or hashes of such files."""
 TIMED = re.compile(r'"(seconds/\w+|goodput|mfu|pairs_per_second|tokens_per_second|time|written|seconds)": [\d.e-]+')
 CLOCK = re.compile(
-    r"\d+(\.\d+)? ?(s|min|records/s|entries/s|steps?/s|[A-Za-z]+/s)\b|\d\d:\d\d(:\d\d)?|127\.0\.0\.1:\d+|pid \d+"
+    r"[\d,]+ a second|\d+(\.\d+)? ?(s|min|records/s|entries/s|steps?/s|[A-Za-z]+/s)\b"
+    r"|\d\d:\d\d(:\d\d)?|127\.0\.0\.1:\d+|pid \d+"
 )
 
 
@@ -157,8 +160,8 @@ def plain(text, repo, output, earlier):
     lines = [line for part in text.split("\n") for line in [part.rpartition("\r")[2] or part.rstrip("\r").rpartition("\r")[2]]]
     kept = [CLOCK.sub("TIME", line) for line in lines if not re.search(r"\d+%\||it/s|\[\d+:\d+<|\?.*/s\]|/s\]", line)]
     joined = "\n".join(kept)
-    for place, word in ((earlier, "EARLIER"), (output, "OUTPUT"), (repo, "REPO")):
-        joined = joined.replace(str(place), word) if place else joined
+    for position, word in ((earlier, "EARLIER"), (output, "OUTPUT"), (repo, "REPO")):
+        joined = joined.replace(str(position), word) if position else joined
     return joined
 
 
@@ -177,9 +180,19 @@ def files(work):
     return found
 
 
+def settled(golden):
+    """A recording without files, rates and blank lines that differ each time."""
+    for run in golden["runs"].values():
+        for stream in ("stdout", "stderr"):
+            lines = [CLOCK.sub("TIME", line) for line in run[stream].split("\n") if line]
+            run[stream] = "\n".join(lines)
+    golden["files"] = {name: content for name, content in golden["files"].items() if not VARYING.search(name)}
+    return golden
+
+
 def compare(one, other):
     """Prints what differs between two recordings; returns the number of differences."""
-    a, b = (json.loads((folder / "golden.json").read_text()) for folder in (one, other))
+    a, b = (settled(json.loads((folder / "golden.json").read_text())) for folder in (one, other))
     differences = 0
     for kind in ("runs", "files"):
         for name in sorted(a[kind].keys() | b[kind].keys()):
@@ -206,8 +219,8 @@ def main():
     options = parser.parse_args()
     if options.command == "compare":
         return int(compare(options.one, options.other) > 0)
-    places = (path and path.resolve() for path in (options.repo, options.output, options.earlier, options.peer))
-    record(*places)
+    positions = (path and path.resolve() for path in (options.repo, options.output, options.earlier, options.peer))
+    record(*positions)
     return 0
 
 

@@ -17,13 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
-from data_pipelines import protanno
-from data_pipelines.masking import separate_masks
-from data_pipelines.pipeline import StreamSource, TrainPipeline
-from data_pipelines.progress import progress
-from data_pipelines.record import Feature, Record
-from data_pipelines.sampling import make_sampler
-from data_pipelines.text_tokenizer import SPECIAL_TOKENS, TextTokenizer
+from data_pipelines.common.progress import progress
+from data_pipelines.protanno import dataset as protanno
+from data_pipelines.protanno.record import Feature, Record
+from data_pipelines.tokenizers.text_tokenizer import SPECIAL_TOKENS, TextTokenizer
+from data_pipelines.training.masking import separate_masks
+from data_pipelines.training.pipeline import StreamSource, TrainPipeline
+from data_pipelines.training.sampling import make_sampler
 
 RESIDUES = np.array(list("ACDEFGHIKLMNPQRSTVWY"))
 STREAMS, ROWS = 8, 32
@@ -82,7 +82,7 @@ def synthetic_source(directory: Path, *, seed: int, records: int) -> StreamSourc
 
 def measure(source: StreamSource, *, workers: int, steps: int) -> dict[str, float]:
     """Throughput and padding over `steps` batches, after one batch that starts everything."""
-    with TrainPipeline(source, rows=ROWS, owned_streams=range(STREAMS), workers=workers) as pipeline:
+    with TrainPipeline(source, rows=ROWS, local_streams=range(STREAMS), workers=workers) as pipeline:
         pipeline.next()
         before = pipeline.counts()
         wall, cpu = time.perf_counter(), time.process_time()

@@ -16,15 +16,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from configs.eval import protein_interaction as interaction_config
-from data_pipelines.errors import UserError, command
-from data_pipelines.markdown import table
-from eval.data.interactions import read_actions
-from eval.data.task import InteractionGraph
-from eval.features.sequence_features import composition
-from eval.interaction import protein_interaction
-from eval.reporting.markdown import interval, number
-from eval.reporting.published import completeness
-from eval.reporting.report import to_json
+from data_pipelines.common.errors import UserError, command
+from data_pipelines.common.json_object import to_json
+from data_pipelines.common.markdown import interval, number, table
+from eval.benchmarks.interaction import protein_interaction
+from eval.data.base.task import InteractionGraph
+from eval.data.importers.interactions import read_actions
+from eval.data.published import completeness
+from eval.protocols.sequence_features import composition
 
 FILES = ("protein.actions.SHS27k.STRING.txt", "protein.SHS27k.sequences.dictionary.tsv")
 ORDER = ("random", "dfs", "bfs")

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from data_pipelines.figure_style import BLUE, DPI, GREEN, INK, VERMILION, tidy
+from data_pipelines.common.figure_style import BLUE, DPI, GREEN, INK, VERMILION, tidy
 
 TINY = {
     "log_every": 10,

@@ -23,24 +23,24 @@ import numpy as np
 from configs.eval import cross_modal as cross_modal_config
 from configs.eval import probe as probe_config
 from configs.eval import protein_interaction as interaction_config
-from data_pipelines.errors import command
-from data_pipelines.markdown import table
-from eval.cross_modal.bridge import Bridge
-from eval.cross_modal.bridge import forward_flops as bridge_flops
-from eval.data.task import INTERACTIONS
-from eval.interaction.network import InteractionNetwork
-from eval.interaction.network import forward_flops as interaction_flops
-from eval.interaction.splits import TEST_FRACTION
+from data_pipelines.common.errors import command
+from data_pipelines.common.markdown import table
+from eval.benchmarks.cross_modal.bridge import Bridge
+from eval.benchmarks.cross_modal.bridge import forward_flops as bridge_flops
+from eval.benchmarks.interaction.network import InteractionNetwork
+from eval.benchmarks.interaction.network import forward_flops as interaction_flops
+from eval.benchmarks.interaction.splits import TEST_FRACTION
+from eval.data.base.task import INTERACTIONS
+from eval.data.published import SIZES
 from eval.metrics import accuracy, fmax
 from eval.protocols import probe
 from eval.protocols.heads import TwoLayerHead
-from eval.reporting.published import SIZES
-from protclip_jax.flops import PEAK_FLOPS, step_flops
-from protclip_jax.forward import ObjectiveConfig
-from protclip_jax.initialize import abstract_params
 from protclip_jax.models.bert import BertConfig
 from protclip_jax.models.esm2 import esm2_config
+from protclip_jax.models.initialize import abstract_params
 from protclip_jax.models.protclip import ProtCLIPConfig, ProtCLIPModel
+from protclip_jax.objectives.config import ObjectiveConfig
+from protclip_jax.training.flops import PEAK_FLOPS, step_flops
 
 WIDTH, CLASSES, VALID_ROWS = 1280, 10, 2000
 GO_BP = (3053, 1943)

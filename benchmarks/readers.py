@@ -30,10 +30,10 @@ from Bio import SeqIO, SwissProt
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from data_pipelines.protanno.record import Record
 from data_pipelines.readers import Reject, read_entries
-from data_pipelines.record import Record
-from tests.data_pipelines import uniprot_writers as writers
-from tests.data_pipelines.uniprot_writers import Part, Place, Protein
+from tests.support import uniprot_writers as writers
+from tests.support.uniprot_writers import Part, Place, Protein
 
 TOPICS = {"function": "FUNCTION: ", "location": "SUBCELLULAR LOCATION: ", "similarity": "SIMILARITY: "}
 

@@ -22,8 +22,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.clustered_vectors import clustered_blocks
-from data_pipelines.errors import command
-from data_pipelines.figure_style import BLUE, DPI, GREY, tidy
+from data_pipelines.common.errors import command
+from data_pipelines.common.figure_style import BLUE, DPI, GREY, tidy
 from protclip_jax.retrieval import nearest
 from protclip_jax.retrieval.index_folder import Block, open_index
 from protclip_jax.retrieval.indexing import Addition, add
@@ -124,10 +124,10 @@ def draw(result: dict, path: Path) -> None:
     """The recall–latency curve, the exact search beside it."""
     figure = Figure(figsize=(6.4, 4), layout="constrained")
     axis = figure.subplots()
-    places = [(point["recall_at_10"], point["ms_p50"]) for point in result["curve"]]
-    axis.plot(*zip(*places, strict=True), "o-", color=BLUE, label="approximate, re-ranked exactly")
-    for point, place in zip(result["curve"], places, strict=True):
-        axis.annotate(str(point["probes"]), place, xytext=(4, -11), textcoords="offset points", fontsize=8)
+    positions = [(point["recall_at_10"], point["ms_p50"]) for point in result["curve"]]
+    axis.plot(*zip(*positions, strict=True), "o-", color=BLUE, label="approximate, re-ranked exactly")
+    for point, position in zip(result["curve"], positions, strict=True):
+        axis.annotate(str(point["probes"]), position, xytext=(4, -11), textcoords="offset points", fontsize=8)
     axis.axhline(result["exact_ms"], color=GREY, linestyle="--", label="exact")
     axis.axvline(TARGET, color=GREY, linewidth=0.8, linestyle=":")
     axis.set(yscale="log", xlabel="recall@10 (numbers: lists read)", ylabel="median latency of a query, ms")

@@ -21,8 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data_pipelines.errors import command
-from tests.protclip_jax.serving_process import Server, serving
+from data_pipelines.common.errors import command
+from tests.support.serving_process import Server, serving
 
 CLIENTS = (1, 8, 32)
 ACIDS = "ACDEFGHIKLMNPQRSTVWY"

@@ -2,10 +2,11 @@
 
     python benchmarks/train_step.py [--protein 8m] [--pairs 22] [--repeats 3] [--variants NAME…] [--output train_step.json]
 
-The same records, drawn with UniProt's lengths (`data_pipelines.synthetic`), and the same four objectives for every variant; the
-text tower is frozen. Variants alternate; figures are medians. Peak memory is that of a process of its own for each variant.
-MFU counts the model FLOPs of real tokens (`protclip_jax.flops`) against the device's stated peak; a CPU has none. Beside it
-stand the same FLOPs against what the devices reach in a feed-forward layer's products alone, measured in the same run.
+The same records, drawn with UniProt's lengths (`data_pipelines.training.synthetic`), and the same four objectives for every
+variant; the text tower is frozen. Variants alternate; figures are medians. Peak memory is that of a process of its own for each
+variant. MFU counts the model FLOPs of real tokens (`protclip_jax.training.flops`) against the device's stated peak; a CPU has
+none. Beside it stand the same FLOPs against what the devices reach in a feed-forward layer's products alone, measured in the
+same run.
 """
 
 import argparse
@@ -26,19 +27,20 @@ import jax
 import numpy as np
 import optax
 
-from data_pipelines.packing import pack_all, pack_rows
-from data_pipelines.synthetic import synthetic_examples
-from protclip_jax import flops, sharding
+from data_pipelines.training.packing import pack_all, pack_rows
+from data_pipelines.training.synthetic import synthetic_examples
 from protclip_jax.attention import OF_PLATFORM
-from protclip_jax.forward import ObjectiveConfig
-from protclip_jax.gradients import make_loss_and_gradients
-from protclip_jax.initialize import init_optimizer, sharded_params
+from protclip_jax.distributed import sharding
 from protclip_jax.models.bert import BertConfig
 from protclip_jax.models.esm2 import esm2_config
 from protclip_jax.models.layers import REMAT_POLICIES
 from protclip_jax.models.protclip import ProtCLIPConfig, ProtCLIPModel
-from protclip_jax.optimizer import partition
-from protclip_jax.train_step import TrainState, make_train_step
+from protclip_jax.objectives.config import ObjectiveConfig
+from protclip_jax.training import flops
+from protclip_jax.training.gradients import make_loss_and_gradients
+from protclip_jax.training.initial_state import init_optimizer, sharded_params
+from protclip_jax.training.optimizer import partition
+from protclip_jax.training.train_step import TrainState, make_train_step
 
 PACKED = {"slots": 16, "protein_tokens": 2048, "text_tokens": 1536}
 TEXT_VOCAB_SIZE = 30_522

@@ -18,17 +18,17 @@ from pathlib import Path
 
 import jax
 
-from data_pipelines import build
-from data_pipelines.errors import UserError, command
-from data_pipelines.hashing import hash64
-from data_pipelines.markdown import table
+from data_pipelines.build import __main__ as build
+from data_pipelines.common.errors import UserError, command
+from data_pipelines.common.hashing import hash64
+from data_pipelines.common.markdown import interval, number, table
 from eval import __main__ as evaluate
-from eval.data.benchmarks import BENCHMARKS
-from eval.reporting.markdown import interval, number
-from eval.site_localisation import NULLS
-from protclip_jax import checkpoints, workdir
+from eval.data.base.benchmarks import BENCHMARKS
+from eval.pretraining.site_localisation import NULLS
+from protclip_jax.checkpoints import metadata
+from protclip_jax.checkpoints.parameters import save_params
 from protclip_jax.convert.checkpoint import network
-from protclip_jax.initialize import init_params
+from protclip_jax.models.initialize import init_params
 
 ROWS = 1000
 SMALL = (
@@ -148,9 +148,9 @@ def gene_sequences(flat_files: Sequence[Path], folder: Path) -> str:
 def random_checkpoint(trained: Path, folder: Path) -> Path:
     """A checkpoint with the trained one's config and tokenizer, and the parameters that a training would start from."""
     if not (folder / "config.json").exists():
-        config, tokenizer = workdir.read_model_config(trained), workdir.load_text_tokenizer(trained)
-        checkpoints.save_params(folder, init_params(network(config, tokenizer), jax.random.key(config["seed"])))
-        workdir.write_metadata(folder, config, tokenizer)
+        config, tokenizer = metadata.read_model_config(trained), metadata.load_text_tokenizer(trained)
+        save_params(folder, init_params(network(config, tokenizer), jax.random.key(config["seed"])))
+        metadata.write_metadata(folder, config, tokenizer)
     return folder
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from tokenizers import trainers
 
-from data_pipelines.errors import UserError, command
-from data_pipelines.output_folder import replaced_file
-from data_pipelines.progress import progress
-from data_pipelines.protanno import open_dataset
-from data_pipelines.record import biotext
-from data_pipelines.text_tokenizer import SPECIAL_TOKENS, UNCASED, wordpiece
+from data_pipelines.common.atomic_write import atomic_file
+from data_pipelines.common.errors import UserError, command
+from data_pipelines.common.progress import progress
+from data_pipelines.protanno.dataset import open_dataset
+from data_pipelines.protanno.record import biotext
+from data_pipelines.tokenizers.text_tokenizer import SPECIAL_TOKENS, UNCASED, wordpiece
 
 HELD_OUT = ("validation", "test")
 
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not texts:
         raise UserError(f"{args.data_dir} has no training record to learn a vocabulary from: build it with more entries")
     vocabulary = learn_vocabulary(texts, size=args.size)
-    with replaced_file(args.output) as file:
+    with atomic_file(args.output) as file:
         file.write("".join(f"{token}\n" for token in vocabulary).encode())
 
 

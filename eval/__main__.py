@@ -1,27 +1,28 @@
 """`python -m eval`: evaluates a checkpoint on a built dataset, or on public benchmarks, and writes a report."""
 
 import argparse
+import functools
 import json
 import pathlib
 import sys
 from collections.abc import Mapping
 
-from data_pipelines.errors import UserError, command
-from data_pipelines.hashing import hash64
-from data_pipelines.progress import progress
-from data_pipelines.protanno import STATISTICS, ProtAnno, open_dataset
-from eval import suite
-from eval.config_files import load_configs
-from eval.data.benchmarks import BENCHMARKS
-from eval.registry import EVALUATIONS, make_evaluation
+from data_pipelines.common.errors import UserError, command
+from data_pipelines.common.hashing import hash64
+from data_pipelines.common.progress import progress
+from data_pipelines.protanno.dataset import STATISTICS, ProtAnno, open_dataset
+from eval.benchmarks import suite
+from eval.data.base.benchmarks import BENCHMARKS
+from eval.protocols.config_files import load_configs
+from eval.registry import EVALUATIONS, make_evaluation, make_hooks
 from eval.reporting import benchmark_figures, benchmark_report
 from eval.reporting.report import write_report
 from eval.reporting.training_figures import training_figures
-from protclip_jax.bucket import is_bucket
-from protclip_jax.checkpoint_copy import local_checkpoint
-from protclip_jax.checkpoints import resolve_step
-from protclip_jax.inference import ProtCLIP
-from protclip_jax.workdir import read_config
+from protclip_jax.checkpoints.best import resolve_step
+from protclip_jax.checkpoints.bucket import is_bucket
+from protclip_jax.checkpoints.local_copy import local_checkpoint
+from protclip_jax.checkpoints.metadata import read_config
+from protclip_jax.inference.protclip import ProtCLIP
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
@@ -130,6 +131,14 @@ def built_dataset(options: argparse.Namespace, trained_on: str | None) -> tuple[
     return folder, open_dataset(folder)
 
 
+def followed_baseline(evals: Mapping[str, Mapping], dataset: ProtAnno | None) -> dict[str, float]:
+    """The k-mer baseline on the pool that a run followed; empty without that pool or the dataset of the run."""
+    if dataset is None or "retrieval" not in evals:
+        return {}
+    (hook,) = make_hooks({"retrieval": evals["retrieval"]}, dataset)
+    return hook.evaluation.baseline()
+
+
 @command
 def main(arguments: list[str] | None = None) -> None:
     """Loads the checkpoint, runs the evaluations, writes the report."""
@@ -156,7 +165,8 @@ def main(arguments: list[str] | None = None) -> None:
         provenance |= {"dataset": str(data_dir), "dataset_records": dataset.statistics.get("records")}
         provenance |= {"dataset_statistics": digest(dataset.statistics), "max_existence": options.max_existence}
         run_dataset = dataset if trained_on and data_dir.resolve() == pathlib.Path(trained_on).resolve() else None
-        figures, left_out = training_figures(checkpoint, config.get("evals") or {}, run_dataset)
+        kmer_baseline = functools.partial(followed_baseline, config.get("evals") or {}, run_dataset)
+        figures, left_out = training_figures(checkpoint, kmer_baseline)
     configs = load_configs(options.configs, options.set) if public else {}
     control = load_control(local_checkpoint(options.control), checkpoint) if options.control else None
     if control:

@@ -5,16 +5,16 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from data_pipelines.errors import RunError, UserError
-from data_pipelines.progress import progress
-from data_pipelines.protanno import ProtAnno
-from eval.data.benchmarks import BENCHMARKS
-from eval.evaluation import Evaluation, Model
-from eval.followed_benchmark import FollowedBenchmark
-from eval.retrieval import Retrieval
-from eval.segment_localisation import SegmentLocalisation
-from eval.segment_recovery import SegmentRecovery
-from eval.site_localisation import SiteLocalisation
+from data_pipelines.common.errors import RunError, UserError
+from data_pipelines.common.progress import progress
+from data_pipelines.protanno.dataset import ProtAnno
+from eval.benchmarks.followed_benchmark import FollowedBenchmark
+from eval.data.base.benchmarks import BENCHMARKS
+from eval.pretraining.evaluation import Evaluation, Model
+from eval.pretraining.retrieval import Retrieval
+from eval.pretraining.segment_localisation import SegmentLocalisation
+from eval.pretraining.segment_recovery import SegmentRecovery
+from eval.pretraining.site_localisation import SiteLocalisation
 
 EVALUATIONS: dict[str, type[Evaluation]] = {
     "retrieval": Retrieval,

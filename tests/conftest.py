@@ -75,7 +75,9 @@ def real_data() -> pathlib.Path:
 @pytest.fixture(scope="session")
 def sample_dataset(tmp_path_factory) -> pathlib.Path:
     """A folder with a small sample in every form: sample.dat.gz, clusters.tsv, protanno/, vocab.txt."""
-    from data_pipelines import build, sample, vocabulary
+    from data_pipelines import vocabulary
+    from data_pipelines.build import __main__ as build
+    from data_pipelines.sample import __main__ as sample
 
     folder = tmp_path_factory.mktemp("sample")
     assert sample.main(["--output", str(folder), "--records", "400"]) == 0
@@ -108,8 +110,8 @@ def gcs(monkeypatch):
     """An emulator of Google Cloud Storage with a bucket of the name `bucket`, which this process and those it starts use."""
     if importlib.util.find_spec("gcsfs") is None:
         pytest.skip("gcsfs is absent")
-    from protclip_jax import bucket
-    from tests.fake_gcs import FakeGCS
+    from protclip_jax.checkpoints import bucket
+    from tests.support.fake_gcs import FakeGCS
 
     def forget():
         type(bucket.file_system()).clear_instance_cache()

@@ -7,9 +7,9 @@ import shutil
 
 import pytest
 
-from data_pipelines.errors import RunError
-from protclip_jax.bucket_workdir import BucketWorkdir
-from tests.training_runs import TINY, assert_identical, finish, kill_session, log_file, start, wait_for
+from data_pipelines.common.errors import RunError
+from protclip_jax.checkpoints.bucket_workdir import BucketWorkdir
+from tests.support.training_runs import TINY, assert_identical, finish, kill_session, log_file, start, wait_for
 
 URL, OBJECTS = "gs://bucket/runs/first", "bucket/runs/first/"
 STEPS, HOSTS = 6, 2
@@ -90,57 +90,60 @@ def test_the_last_to_begin_has_the_workdir_and_the_other_ends(sample_dataset, gc
 
 
 @pytest.fixture
-def place(gcs):
-    with BucketWorkdir(URL) as place:
-        place.begin()
-        yield place
+def position(gcs):
+    with BucketWorkdir(URL) as position:
+        position.begin()
+        yield position
 
 
-def test_what_another_process_has_removed_is_told_as_its_taking_over(gcs, place):
-    with pytest.raises(RunError, match="something in it was removed.*goes on from the last checkpoint"), place.told_errors():
+def test_what_another_process_has_removed_is_told_as_its_taking_over(gcs, position):
+    with (
+        pytest.raises(RunError, match="something in it was removed.*goes on from the last checkpoint"),
+        position.report_errors(),
+    ):
         raise FileNotFoundError(f"{URL}/checkpoints/2/params")
     own = gcs.objects[f"{OBJECTS}owner"].content
     gcs.put(f"{OBJECTS}owner", b"other (process 7, 00)")
-    with pytest.raises(RunError, match="was taken over by other"), place.told_errors():
+    with pytest.raises(RunError, match="was taken over by other"), position.report_errors():
         raise FileNotFoundError(f"{URL}/checkpoints/2/params")
     gcs.fault = lambda method, path: 403
-    with pytest.raises(RunError, match="something in it was removed"), place.told_errors():
+    with pytest.raises(RunError, match="something in it was removed"), position.report_errors():
         raise FileNotFoundError(f"{URL}/checkpoints/2/params")
     gcs.fault = lambda method, path: None
     gcs.put(f"{OBJECTS}owner", own)
 
 
-def test_only_what_has_changed_is_copied(gcs, place):
-    (place.folder / "config.json").write_text("{}")
-    place.share()
+def test_only_what_has_changed_is_copied(gcs, position):
+    (position.folder / "config.json").write_text("{}")
+    position.share()
     assert gcs.objects[f"{OBJECTS}config.json"].content == b"{}"
     before = dict(gcs.objects)
-    place.share()
+    position.share()
     assert gcs.objects == before
-    (place.folder / "metrics.jsonl").write_text('{"step": 1}\n')
-    (place.folder / "config.json.partial").write_text("{")
-    place.share()
+    (position.folder / "metrics.jsonl").write_text('{"step": 1}\n')
+    (position.folder / "config.json.partial").write_text("{")
+    position.share()
     assert gcs.objects.pop(f"{OBJECTS}metrics.jsonl").content == b'{"step": 1}\n'
     assert gcs.objects == before
 
 
-def test_a_file_that_is_kept_is_copied_once_and_found_by_its_name(gcs, place):
-    (place.folder / "faults").mkdir()
-    (place.folder / "faults/step.json").write_text("{}")
-    assert place.keep(place.folder / "faults/step.json") == f"{URL}/faults/step.json"
+def test_a_file_that_is_kept_is_copied_once_and_found_by_its_name(gcs, position):
+    (position.folder / "faults").mkdir()
+    (position.folder / "faults/step.json").write_text("{}")
+    assert position.keep(position.folder / "faults/step.json") == f"{URL}/faults/step.json"
     before = dict(gcs.objects)
     assert before[f"{OBJECTS}faults/step.json"].content == b"{}"
-    place.share()
+    position.share()
     assert gcs.objects == before
 
 
 def test_a_run_that_fails_leaves_its_metrics_and_names_the_bucket(gcs):
     def fail():
-        with BucketWorkdir(URL) as place:
-            place.begin()
-            (place.folder / "metrics.jsonl").write_text('{"step": 1}\n')
-            folders.append(place.folder)
-            raise RunError(f"{place.folder}/config.json is bad")
+        with BucketWorkdir(URL) as position:
+            position.begin()
+            (position.folder / "metrics.jsonl").write_text('{"step": 1}\n')
+            folders.append(position.folder)
+            raise RunError(f"{position.folder}/config.json is bad")
 
     folders = []
     with pytest.raises(RunError, match=f"^{URL}/config.json is bad$"):
@@ -149,20 +152,20 @@ def test_a_run_that_fails_leaves_its_metrics_and_names_the_bucket(gcs):
     (temporary,) = (parent for parent in folder.parents if parent.name.startswith("protclip-"))
     assert not temporary.exists()
     assert gcs.objects[f"{OBJECTS}metrics.jsonl"].content == b'{"step": 1}\n'
-    with BucketWorkdir(URL) as place:
-        place.begin()
-        assert (place.folder / "metrics.jsonl").read_text() == '{"step": 1}\n'
+    with BucketWorkdir(URL) as position:
+        position.begin()
+        assert (position.folder / "metrics.jsonl").read_text() == '{"step": 1}\n'
 
 
-def test_a_local_folder_that_was_removed_ends_the_run(gcs, place):
-    shutil.rmtree(place.folder)
+def test_a_local_folder_that_was_removed_ends_the_run(gcs, position):
+    shutil.rmtree(position.folder)
     with pytest.raises(RunError, match="this run's folder in .* was removed; set TMPDIR"):
-        place.share()
-    place.folder.mkdir()
+        position.share()
+    position.folder.mkdir()
 
 
-def test_a_local_disk_that_is_full_is_told(gcs, place):
-    with pytest.raises(RunError, match="the temporary folder .* cannot be written .No space left"), place.told_errors():
+def test_a_local_disk_that_is_full_is_told(gcs, position):
+    with pytest.raises(RunError, match="the temporary folder .* cannot be written .No space left"), position.report_errors():
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import train
-from data_pipelines.errors import UserError
-from protclip_jax import config as config_lib
-from protclip_jax.config_fields import FIELDS, GROUPS, TOWERS
+from data_pipelines.common.errors import UserError
+from protclip_jax.config import build as config_lib
+from protclip_jax.config.fields import FIELDS, GROUPS, TOWERS
 
 READY = ["--config.data.dir=protanno", "--config.tokenizer.text=vocab.txt"]
 

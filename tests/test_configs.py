@@ -8,11 +8,11 @@ import jax
 import pytest
 from jax.sharding import AxisType
 
-from protclip_jax import config as config_lib
-from protclip_jax import sharding
-from protclip_jax.initialize import abstract_params
+from protclip_jax.config import build as config_lib
+from protclip_jax.distributed import sharding
+from protclip_jax.models.initialize import abstract_params
 from protclip_jax.models.protclip import ProtCLIPModel
-from protclip_jax.optimizer import flatten, make_optimizer, partition
+from protclip_jax.training.optimizer import flatten, make_optimizer, partition
 
 PUBMEDBERT_VOCABULARY = 30522
 
@@ -38,7 +38,7 @@ def test_rules_groups_and_objectives_fit_the_network(name):
     assert any(path.startswith("text/") for path in (trainable if config.model.text.num_layers < 12 else frozen))
     jax.eval_shape(make_optimizer(config.optimizer, trainable, config.total_steps).init, trainable)
     config_lib.objective_config(config)
-    sharding.owned_streams(mesh, config.batch.rows, config.data.streams)
+    sharding.local_streams(mesh, config.batch.rows, config.data.streams)
 
 
 def test_the_650m_config_has_the_released_models_parameters():

@@ -2,11 +2,11 @@
 
 import ast
 import re
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.support.paths import ROOT
+
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -25,10 +25,10 @@ def test_every_test_and_file_that_is_named_exists(document):
     files, functions = defined()
     named = set(re.findall(r"(?<!--)\btest_\w+(?:\.py)?", text))
     missing = {name for name in named if name not in (files if name.endswith(".py") else functions)}
-    places = set(
+    positions = set(
         re.findall(r"\b(?:data_pipelines|protclip_jax|eval|configs|tests|benchmarks|docs)/[\w/]+\.(?:py|md|png)\b", text)
     )
-    missing |= {place for place in places if not (ROOT / place).exists()}
+    missing |= {position for position in positions if not (ROOT / position).exists()}
     assert not missing
     for link in re.findall(r"\]\(([^)#:]+)\)", text):
         assert (document.parent / link).exists(), link
@@ -38,5 +38,5 @@ def test_every_test_and_file_that_is_named_exists(document):
 def test_every_command_names_a_module_that_exists(document):
     for module in re.findall(r"python -m ([\w.]+)", document.read_text(encoding="utf-8")):
         if module.split(".")[0] in ("data_pipelines", "protclip_jax", "eval"):
-            place = ROOT / module.replace(".", "/")
-            assert place.with_suffix(".py").exists() or (place / "__main__.py").exists(), module
+            position = ROOT / module.replace(".", "/")
+            assert position.with_suffix(".py").exists() or (position / "__main__.py").exists(), module

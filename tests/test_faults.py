@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 from orbax.checkpoint import v1 as ocp
 
-import protclip_jax.config as config_lib
+import protclip_jax.config.build as config_lib
 import train
-from data_pipelines.examples import plain_example
-from data_pipelines.protanno import open_dataset, split_name
-from data_pipelines.record import property_texts
-from data_pipelines.text_tokenizer import TextTokenizer
-from protclip_jax import checkpoints, workdir
-from protclip_jax.initialize import init_params
+from data_pipelines.protanno.dataset import open_dataset, split_name
+from data_pipelines.protanno.record import property_texts
+from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
+from data_pipelines.training.examples import plain_example
+from protclip_jax.checkpoints import metadata
+from protclip_jax.checkpoints.parameters import save_params
+from protclip_jax.models.initialize import init_params
 from protclip_jax.models.protclip import ProtCLIPModel
-from tests.test_train import records
-from tests.training_runs import arguments
+from tests.support.training_runs import arguments, records
 
 HOLDERS = 6
 """Training records that hold the word which stands for bad data."""
@@ -40,8 +40,8 @@ def poison(sample_dataset, tmp_path_factory):
     model = ProtCLIPModel(config_lib.model_config(config, text_vocab_size=len(tokenizer.vocabulary)))
     params = jax.tree.map(np.array, jax.jit(lambda: init_params(model, jax.random.key(0)))())
     params["text"]["token_embedding"]["embedding"][token] = np.nan
-    workdir.write_metadata(folder, config.to_dict(), tokenizer)
-    checkpoints.save_params(folder, params)
+    metadata.write_metadata(folder, config.to_dict(), tokenizer)
+    save_params(folder, params)
     return folder, holders[token]
 
 

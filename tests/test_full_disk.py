@@ -4,13 +4,16 @@ import subprocess
 
 import pytest
 
-from data_pipelines import build, sample, vocabulary
-from protclip_jax import embed, explain
+from data_pipelines import vocabulary
+from data_pipelines.build import __main__ as build
+from data_pipelines.sample import __main__ as sample
 from protclip_jax.convert.__main__ import main as convert
-from tests.protclip_jax import tiny
-from tests.protclip_jax.test_inference import CONFIG
-from tests.protclip_jax.test_seal import files
-from tests.test_storage_faults import only_sentence, taken
+from protclip_jax.embed import __main__ as embed
+from protclip_jax.explain import __main__ as explain
+from tests.support import tiny
+from tests.support.damage import files
+from tests.support.sentences import only_sentence, taken
+from tests.support.tiny import CONFIG
 
 SEQUENCE = "MKTAYIAKQRQISF" * 20
 
@@ -47,8 +50,8 @@ def test_a_full_disk_is_one_sentence_and_with_more_room_the_same_line_is_done(
     name, sample_dataset, checkpoint, proteins, small_disk, tmp_path, capsys
 ):
     main, arguments, output = COMMANDS[name]
-    places = {"sample": sample_dataset, "checkpoint": checkpoint, "proteins": proteins}
-    arguments = [argument.format(**places) for argument in arguments]
+    positions = {"sample": sample_dataset, "checkpoint": checkpoint, "proteins": proteins}
+    arguments = [argument.format(**positions) for argument in arguments]
     free = tmp_path / "free"
     free.mkdir()
     assert main([*arguments, "--output", str(free / output)]) == 0

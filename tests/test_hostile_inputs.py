@@ -8,17 +8,22 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from data_pipelines.errors import UserError
-from data_pipelines.text_tokenizer import TextTokenizer
+from data_pipelines.common.errors import UserError
+from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
 from eval import __main__ as eval_command
 from eval.reporting.report import write_report
 from eval.reporting.training_figures import training_figures
-from protclip_jax import embed, explain, index, metrics, mixture, search, workdir
+from protclip_jax.checkpoints import workdir
 from protclip_jax.convert import __main__ as convert_command
-from protclip_jax.inference import ProtCLIP
-from protclip_jax.initialize import check_same_tower
-from tests.protclip_jax import hostile_checkpoint
-from tests.protclip_jax.hostile_checkpoint import edit_json
+from protclip_jax.embed import __main__ as embed
+from protclip_jax.explain import __main__ as explain
+from protclip_jax.index import __main__ as index
+from protclip_jax.inference.protclip import ProtCLIP
+from protclip_jax.search import __main__ as search
+from protclip_jax.training import metrics, mixture
+from protclip_jax.training.initial_state import check_same_tower
+from tests.support import hostile_checkpoint
+from tests.support.hostile_checkpoint import edit_json
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +187,7 @@ def test_damaged_metrics_are_one_sentence(tmp_path, line):
 def test_metrics_and_pools_of_any_size_are_refused(tmp_path):
     (tmp_path / "metrics.jsonl").write_text('{"step": 1, "eval/retrieval/pool": 1e18, "eval/retrieval/mrr": 0.1}\n')
     with pytest.raises(UserError, match="pool of 1e"):
-        training_figures(tmp_path, {}, None)
+        training_figures(tmp_path)
     os.truncate(tmp_path / "metrics.jsonl", 1 << 30)
     with pytest.raises(UserError, match="1073741824 bytes"):
         metrics.read_metrics(tmp_path / "metrics.jsonl")

@@ -1,11 +1,11 @@
 """The house's import rules, read from the source: every import statement counts, relative and inside functions too."""
 
 import ast
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.support.paths import ROOT
+
 CHAIN = ("data_pipelines", "protclip_jax", "eval", "train")
 """Each may import only itself and what stands to its left."""
 JAX_LIBRARIES = {"jax", "jaxlib", "flax", "optax", "chex", "orbax"}
@@ -55,8 +55,8 @@ def violations(root):
             yield f"{module} imports {sorted(found)}: data_pipelines has no JAX"
         if found := libraries & TENSORFLOW:
             yield f"{module} imports {sorted(found)}: nothing imports TensorFlow"
-        if "grain" in libraries and module != "data_pipelines.pipeline" and home != "tests":
-            yield f"{module} imports grain: only data_pipelines.pipeline does"
+        if "grain" in libraries and module != "data_pipelines.training.pipeline" and home != "tests":
+            yield f"{module} imports grain: only data_pipelines.training.pipeline does"
         if home in CHAIN and (found := libraries & set(CHAIN[CHAIN.index(home) + 1 :])):
             yield f"{module} imports {sorted(found)}: an arrow back"
         if home in (*CHAIN, "configs") and (found := libraries & {"tests", "benchmarks"}):
@@ -68,6 +68,18 @@ def violations(root):
         if hides_builtin(path):
             yield f"{module} says `import eval`, which hides the builtin: say `from eval import …`"
     yield from (" → ".join(cycle) + ": an import cycle" for cycle in cycles(graph))
+    yield from (" → ".join(cycle) + ": a cycle of folders" for cycle in cycles(folder_graph(graph, files)))
+
+
+def folder_graph(graph, files):
+    """Folder → the other folders of the same package that its modules import from; of the product alone."""
+    folders = {}
+    for module, targets in graph.items():
+        if top(module) in CHAIN:
+            own = str(files[module].parent)
+            near = {str(files[target].parent) for target in targets if top(target) == top(module)}
+            folders[own] = folders.get(own, set()) | near - {own}
+    return folders
 
 
 def hides_builtin(path):
@@ -99,7 +111,13 @@ def test_the_house_keeps_its_layers():
 
 def test_the_files_were_found():
     files = source_files(ROOT)
-    assert {"data_pipelines", "data_pipelines.pipeline", "data_pipelines.batch", "protclip_jax", "eval"} <= set(files)
+    assert {
+        "data_pipelines",
+        "data_pipelines.training.pipeline",
+        "data_pipelines.training.batch",
+        "protclip_jax",
+        "eval",
+    } <= set(files)
 
 
 @pytest.mark.parametrize(
@@ -111,8 +129,8 @@ def test_the_files_were_found():
         ("data_pipelines/sub/a.py", "import chex", "data_pipelines has no JAX"),
         ("protclip_jax/a.py", "import tensorflow as tf", "nothing imports TensorFlow"),
         ("tests/a.py", "from tensorflow import data", "nothing imports TensorFlow"),
-        ("data_pipelines/a.py", "import grain", "only data_pipelines.pipeline"),
-        ("protclip_jax/a.py", "from grain.experimental import x", "only data_pipelines.pipeline"),
+        ("data_pipelines/a.py", "import grain", "only data_pipelines.training.pipeline"),
+        ("protclip_jax/a.py", "from grain.experimental import x", "only data_pipelines.training.pipeline"),
         ("data_pipelines/a.py", "from protclip_jax import b", "an arrow back"),
         ("data_pipelines/a.py", "from ..protclip_jax import b", "an arrow back"),
         ("protclip_jax/a.py", "def f():\n    from eval.b import c", "an arrow back"),
@@ -126,6 +144,7 @@ def test_the_files_were_found():
         ("protclip_jax/b.py", "from . import c", "import cycle"),
         ("protclip_jax/__init__.py", "from protclip_jax.b import b\nfrom protclip_jax.d import d", "import cycle"),
         ("protclip_jax/b.py", "def f():\n    from protclip_jax.c import b", "import cycle"),
+        ("protclip_jax/f.py", "from protclip_jax.sub import a", "cycle of folders"),
     ],
 )
 def test_each_rule_is_seen_to_be_broken(tmp_path, file, source, told):
@@ -135,6 +154,9 @@ def test_each_rule_is_seen_to_be_broken(tmp_path, file, source, told):
     (tmp_path / "protclip_jax/b.py").write_text("from data_pipelines import batch")
     (tmp_path / "protclip_jax/d.py").write_text("from protclip_jax import c, VERSION")
     (tmp_path / "configs/b.py").write_text("import ml_collections\nfrom configs import c")
+    (tmp_path / "protclip_jax/sub").mkdir()
+    (tmp_path / "protclip_jax/sub/a.py").write_text("from protclip_jax.e import E")
+    (tmp_path / "protclip_jax/e.py").write_text("E = 1")
     (tmp_path / "eval/b.py").write_text("from eval import c\nfrom protclip_jax import c as d")
     (tmp_path / "train.py").write_text("from eval import b")
     assert list(violations(tmp_path)) == []

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.training_runs import (
+from tests.support.training_runs import (
     assert_identical,
     finish,
     kill_session,

@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 
 from protclip_jax import ProtCLIP
-from tests.training_runs import contents, finish, kill_session, log_file, records, saved_steps, start, trained_step, wait_for
+from tests.support.training_runs import (
+    contents,
+    finish,
+    kill_session,
+    log_file,
+    records,
+    saved_steps,
+    start,
+    trained_step,
+    wait_for,
+)
 
 CONSTANT = ["--config.optimizer.schedule=constant", "--config.optimizer.warmup_fraction=0.0"]
 """Neither warm-up nor decay, which follow the number of steps."""

@@ -8,27 +8,22 @@ import subprocess
 
 import pytest
 
-from data_pipelines.errors import command
-from data_pipelines.masking import MASKS
-from data_pipelines.pipeline import StreamSource, TrainPipeline
-from data_pipelines.protanno import open_dataset, split_name
-from data_pipelines.sampling import make_sampler
-from data_pipelines.text_tokenizer import TextTokenizer
+from data_pipelines.common.errors import command
+from data_pipelines.protanno.dataset import open_dataset, split_name
+from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
+from data_pipelines.training.masking import MASKS
+from data_pipelines.training.pipeline import StreamSource, TrainPipeline
+from data_pipelines.training.sampling import make_sampler
 from eval import __main__ as evaluate
-from protclip_jax import embed, seal
-from tests import training_runs as runs
-from tests.protclip_jax.test_seal import files, flip_bit
+from protclip_jax.checkpoints import checksums
+from protclip_jax.embed import __main__ as embed
+from tests.support import training_runs as runs
+from tests.support.damage import files, flip_bit
+from tests.support.sentences import only_sentence, taken
 
 
 def largest(folder):
     return max(files(folder), key=lambda path: path.stat().st_size)
-
-
-def only_sentence(text):
-    """The one sentence that a command ended with; what else it wrote is progress."""
-    assert "Traceback" not in text
-    (line,) = [line for line in text.splitlines() if line.startswith("error: ")]
-    return line
 
 
 @command
@@ -48,7 +43,7 @@ def read_for_ever(folder, vocabulary, workers, *, meanwhile):
         max_protein_tokens=256,
         max_text_tokens=128,
     )
-    with TrainPipeline(source, rows=8, owned_streams=range(4), workers=workers) as pipeline:
+    with TrainPipeline(source, rows=8, local_streams=range(4), workers=workers) as pipeline:
         while True:
             pipeline.next()
 
@@ -108,7 +103,7 @@ def test_a_run_with_a_damaged_checkpoint_goes_back_one_and_ends_the_same(run, fi
     assert code == 0, log
     (warning,) = warnings(log)
     assert re.match(r"warning: checkpoint 4 is damaged \(params/.* is not as it was saved\).*going on from 2\.$", warning)
-    assert seal.find_damage(copied / "checkpoints/4.damaged") is not None
+    assert checksums.find_damage(copied / "checkpoints/4.damaged") is not None
     runs.assert_identical(copied, finished)
 
 
@@ -132,11 +127,6 @@ def test_all_hosts_go_back_to_the_same_checkpoint(run, finished, copied):
     assert [record["step"] for record in runs.records(copied)] == [record["step"] for record in runs.records(finished)]
 
 
-def taken(paths):
-    """Bytes that files take on a disk that gives out pages."""
-    return sum(-(-path.stat().st_size // 4096) * 4096 for path in paths)
-
-
 def test_a_disk_that_fills_up_ends_the_run_and_with_more_room_it_goes_on(run, finished, small_disk):
     second = files(finished / "checkpoints/4")
     rest = [path for path in files(finished) if path not in second]
@@ -145,7 +135,7 @@ def test_a_disk_that_fills_up_ends_the_run_and_with_more_room_it_goes_on(run, fi
     assert code == 1
     told = only_sentence(log)
     assert f"--workdir={disk}/run cannot be written (No space left on device); make room" in told
-    assert seal.find_damage(disk / "run/checkpoints/2") is None
+    assert checksums.find_damage(disk / "run/checkpoints/2") is None
     assert runs.saved_steps(disk / "run") == [2]
 
     subprocess.run(["mount", "-o", f"remount,size={2 * (taken(rest) + taken(second))}", str(disk)], check=True)

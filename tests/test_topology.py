@@ -8,9 +8,10 @@ import pytest
 from jax.sharding import AxisType
 
 import train
-from protclip_jax import ProtCLIP, sharding
-from protclip_jax.checkpoints import fingerprint
-from tests.training_runs import arguments, contents, records
+from protclip_jax import ProtCLIP
+from protclip_jax.checkpoints.parameters import params_fingerprint
+from protclip_jax.distributed import sharding
+from tests.support.training_runs import arguments, contents, records
 
 STEPS, SAVED = 6, 4
 SEQUENCES = ["MKTAYIAKQR", "GSHMLEDPVA" * 5]
@@ -83,7 +84,7 @@ def test_a_checkpoint_is_read_on_one_device(on_eight, monkeypatch):
     everywhere = ProtCLIP.load(workdir, step=SAVED)
     Devices(monkeypatch, data=1, fsdp=1)
     alone = ProtCLIP.load(workdir, step=SAVED)
-    assert fingerprint(alone._params) == fingerprint(everywhere._params)
+    assert params_fingerprint(alone._params) == params_fingerprint(everywhere._params)
     assert_same_bits(jax.device_get(alone._params), expected.states[SAVED][0])
     np.testing.assert_allclose(alone.encode_proteins(SEQUENCES), everywhere.encode_proteins(SEQUENCES), atol=1e-6)
     np.testing.assert_allclose(alone.encode_texts(SEQUENCES), everywhere.encode_texts(SEQUENCES), atol=1e-6)

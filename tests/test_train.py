@@ -12,10 +12,10 @@ from orbax.checkpoint import v1 as ocp
 
 import train
 from eval.registry import Hook
-from protclip_jax import checkpoints
-from protclip_jax import workdir as workdir_lib
-from tests.eval.data import miniature
-from tests.training_runs import arguments
+from protclip_jax.checkpoints import best
+from protclip_jax.checkpoints.workdir import lock
+from tests.support import miniature
+from tests.support.training_runs import arguments
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +160,7 @@ def test_a_mistake_is_found_before_the_host_joins_the_others(capsys, sample_data
     def join():
         raise AssertionError("joined the other hosts")
 
-    monkeypatch.setattr(train.hosts, "joined", join)
+    monkeypatch.setattr(train.multihost, "joined", join)
     refused(capsys, arguments(sample_dataset, tmp_path / "run", mistake))
 
 
@@ -179,7 +179,7 @@ def test_a_workdir_of_another_config_is_refused(capsys, finished, sample_dataset
 
 
 def test_a_workdir_in_use_is_refused(capsys, sample_dataset, tmp_path):
-    with workdir_lib.lock(tmp_path / "run"):
+    with lock(tmp_path / "run"):
         assert "in use" in refused(capsys, arguments(sample_dataset, tmp_path / "run"))
 
 
@@ -214,11 +214,11 @@ def test_a_benchmark_is_followed_and_chooses_the_best_until_another_rule_does(sa
     saved = json.loads((workdir / "checkpoints/2/metrics.json").read_text())
     assert saved["best"] == {"metric": "membrane/accuracy", "mode": "max"}
     assert saved["metrics"]["membrane/accuracy"] == by_step[2]["eval/membrane/accuracy"]
-    assert checkpoints.resolve_step(workdir, "best") == 2
+    assert best.resolve_step(workdir, "best") == 2
 
     assert train.main([*command, "--config.total_steps=4", "--config.best.metric=retrieval/mrr", "--config.best.mode=min"]) == 0
     worst = min((2, 4), key=lambda step: (records_of_mrr(workdir)[step], -step))
-    assert checkpoints.resolve_step(workdir, "best") == worst
+    assert best.resolve_step(workdir, "best") == worst
     # What a loop asks for by a name that nothing measures ends the run with a sentence, before it has trained for hours.
     assert train.main([*command, "--config.total_steps=6", "--config.best.metric=retrieval/mr"]) == 2
 

@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from data_pipelines.errors import UserError
-from data_pipelines.readers import lab_tsv, tsv, uniprot_flat, uniprot_json, uniprot_tsv, uniprot_xml
-from data_pipelines.readers.entry import Entry, Malformed, RawEntry, Reject, checked
+from data_pipelines.common.errors import UserError
+from data_pipelines.readers.uniprot import lab_tsv, tsv, uniprot_flat, uniprot_json, uniprot_tsv, uniprot_xml
+from data_pipelines.readers.uniprot.entry import Entry, Malformed, RawEntry, Reject, checked
 
 __all__ = ["SUFFIXES", "Entry", "RawEntry", "Reject", "parse_entry", "raw_entries", "read_entries"]
 

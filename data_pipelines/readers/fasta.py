@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from data_pipelines.errors import UserError
-from data_pipelines.readers.files import open_bytes
+from data_pipelines.common.errors import UserError
 from data_pipelines.readers.item import MAX_LETTERS, TOO_LONG, Item
-from data_pipelines.readers.numbered_lines import decoded, numbered_lines
+from data_pipelines.readers.streams.files import open_bytes
+from data_pipelines.readers.streams.numbered_lines import decoded, numbered_lines
 
 MAX_NAME = 1000
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from data_pipelines.errors import UserError
-from data_pipelines.readers.files import open_bytes
-from data_pipelines.readers.numbered_lines import decoded, numbered_lines
+from data_pipelines.common.errors import UserError
+from data_pipelines.readers.streams.files import open_bytes
+from data_pipelines.readers.streams.numbered_lines import decoded, numbered_lines
 
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _ESCAPE = re.compile(r"\\(.)")

@@ -6,7 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
-from eval.data.task import (
+from eval.data.base.task import (
     INTERACTIONS,
     Benchmark,
     InteractionGraph,

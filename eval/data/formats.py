@@ -5,22 +5,22 @@ import inspect
 from collections.abc import Callable, Mapping
 from types import GenericAlias
 
-from eval.data.benchmarks import CROSS_MODAL, INTERACTION, KINDS, SIMILARITY, ZERO_SHOT
-from eval.data.deepfri import read_deepfri
-from eval.data.deeploc import read_deeploc
-from eval.data.enzyme import read_enzyme_prompts
-from eval.data.flip import read_flip
-from eval.data.interactions import read_actions, read_interaction_table
-from eval.data.knowledge_graph import read_biobridge_graph, read_graph_tables, read_hetionet_graph, read_primekg_graph
-from eval.data.neutral import read_neutral
-from eval.data.prompts import read_prompt_table, read_prompted
-from eval.data.reaction import read_reaction
-from eval.data.ses import read_ses
-from eval.data.similarity import read_similarity, read_similarity_tables
-from eval.data.tables import read_tables
-from eval.data.task import SPLITS
-from eval.data.variants import read_variant_fasta, read_variant_table
-from eval.data.windows import read_windows
+from eval.data.base.benchmarks import CROSS_MODAL, INTERACTION, KINDS, SIMILARITY, ZERO_SHOT
+from eval.data.base.task import SPLITS
+from eval.data.graphs.knowledge_graph import read_biobridge_graph, read_graph_tables, read_hetionet_graph, read_primekg_graph
+from eval.data.importers.deepfri import read_deepfri
+from eval.data.importers.deeploc import read_deeploc
+from eval.data.importers.enzyme import read_enzyme_prompts
+from eval.data.importers.flip import read_flip
+from eval.data.importers.interactions import read_actions, read_interaction_table
+from eval.data.importers.neutral import read_neutral
+from eval.data.importers.prompts import read_prompt_table, read_prompted
+from eval.data.importers.reaction import read_reaction
+from eval.data.importers.ses import read_ses
+from eval.data.importers.similarity import read_similarity, read_similarity_tables
+from eval.data.importers.tables import read_tables
+from eval.data.importers.variants import read_variant_fasta, read_variant_table
+from eval.data.importers.windows import read_windows
 
 _REGRESSIONS = tuple(name for name, kind in KINDS.items() if kind == "regression")
 _MULTICLASS = tuple(name for name, kind in KINDS.items() if kind == "multiclass")

@@ -15,11 +15,21 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import GenericAlias
 
-from data_pipelines.errors import UserError, command
-from data_pipelines.json_object import read_json
-from eval.data.benchmarks import BENCHMARKS, CROSS_MODAL, FEW_SHOT, GROUPS, INTERACTION, KINDS, SIMILARITY, WANTED, ZERO_SHOT
+from data_pipelines.common.errors import UserError, command
+from data_pipelines.common.json_object import read_json
+from eval.data.base.benchmarks import (
+    BENCHMARKS,
+    CROSS_MODAL,
+    FEW_SHOT,
+    GROUPS,
+    INTERACTION,
+    KINDS,
+    SIMILARITY,
+    WANTED,
+    ZERO_SHOT,
+)
+from eval.data.base.task import SPLITS, Benchmark, KnowledgeGraph, Task
 from eval.data.formats import FORMATS, Format
-from eval.data.task import SPLITS, Benchmark, KnowledgeGraph, Task
 from eval.data.template import template
 
 MANIFEST = "benchmarks.json"

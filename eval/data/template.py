@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 
-from eval.data.benchmarks import GROUPS, WANTED
+from eval.data.base.benchmarks import GROUPS, WANTED
 
 
 def template() -> str:

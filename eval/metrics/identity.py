@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from eval.data.task import IDENTITY_CUTOFFS
+from eval.data.base.task import IDENTITY_CUTOFFS
 
 
 class CutoffPoint(NamedTuple):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Bool, Float, Int, Real
 
-from eval.statistics import RESAMPLES, bootstrap_of_sums
+from eval.metrics.statistics import RESAMPLES, bootstrap_of_sums
 
 SCORES_AT_ONCE = 2**22
 GRID = 256

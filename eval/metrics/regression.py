@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int, Real
 from scipy.special import stdtr
 
-from eval.statistics import RESAMPLES, percentile_interval, resampled_counts
+from eval.metrics.statistics import RESAMPLES, percentile_interval, resampled_counts
 
 
 def spearman(predictions: Real[np.ndarray, " N"], targets: Real[np.ndarray, " N"]) -> float:

@@ -15,22 +15,25 @@ import numpy as np
 from jaxtyping import Float, Float32
 from ml_collections import ConfigDict
 
-from data_pipelines.disk_errors import told_disk_errors
-from data_pipelines.errors import RunError
-from data_pipelines.examples import protein_example
-from data_pipelines.progress import progress
+from data_pipelines.common.atomic_write import atomic_path
+from data_pipelines.common.disk_errors import report_disk_errors
+from data_pipelines.common.errors import RunError
+from data_pipelines.common.progress import progress
+from data_pipelines.training.examples import protein_example
 from eval.protocols import protocol_config
 from eval.protocols.heads import KINDS, Scale
 from eval.protocols.problem import Fitted, Problem, best_epoch
 from eval.protocols.tuned_network import TunedNetwork, initial_state, make_network, packed_batches, standardised
-from protclip_jax import checkpoints, seal, sharding, workdir
-from protclip_jax.checkpoints import Best, Checkpoints
-from protclip_jax.embedding_files import replaced
-from protclip_jax.initialize import restored_state
+from protclip_jax.checkpoints import best, checksums, workdir
+from protclip_jax.checkpoints.best import Best
+from protclip_jax.checkpoints.manager import CheckpointManager
+from protclip_jax.checkpoints.parameters import load_params
+from protclip_jax.distributed import sharding
+from protclip_jax.embed.resume import adopt_plan
 from protclip_jax.objectives.mean import Mean
-from protclip_jax.optimizer import unflatten
-from protclip_jax.partial_run import adopt_plan
-from protclip_jax.train_step import TrainState
+from protclip_jax.training.initial_state import restored_state
+from protclip_jax.training.optimizer import unflatten
+from protclip_jax.training.train_step import TrainState
 
 RESULT = "result.npz"
 BEST = Best("valid", "max")
@@ -46,7 +49,7 @@ class FineTuning:
     def __init__(self, checkpoint: pathlib.Path, config: ConfigDict, folder: pathlib.Path, *, step: str | int | None = None):
         protocol_config.check(config, protocol_config.FINE_TUNING, name="configs/eval/fine_tuning.py")
         self._checkpoint, self._config, self._folder = checkpoint, config, folder
-        self._step = checkpoints.resolve_step(checkpoint, step)
+        self._step = best.resolve_step(checkpoint, step)
 
     def __call__(self, problem: Problem) -> Fitted:
         """Fine-tunes once for each seed; what earlier runs of the same have done is taken from the folder.
@@ -74,17 +77,17 @@ class FineTuning:
         folder = self._folder / problem.name / f"seed-{seed}"
         config = json.loads(json.dumps(self._config.to_dict()))
         plan = {
-            "checkpoint": hashlib.sha256((self._saved_at / seal.SEAL).read_bytes()).hexdigest(),
+            "checkpoint": hashlib.sha256((self._saved_at / checksums.CHECKSUMS).read_bytes()).hexdigest(),
             "data": data.digest,
             "seed": seed,
             # The mesh and the number of seeds change nothing of one seed's run.
             "config": {name: value for name, value in config.items() if name not in ("mesh", "seeds")},
         }
-        with workdir.lock(folder), told_disk_errors(folder, kept="it goes on from the last epoch"):
+        with workdir.lock(folder), report_disk_errors(folder, kept="it goes on from the last epoch"):
             adopt_plan(folder, plan)
             if not (folder / RESULT).exists():
                 tuned = self._tune(problem, data, network, seed, folder)
-                with replaced(folder / RESULT, folder=folder) as partial, open(partial, "wb") as file:
+                with atomic_path(folder / RESULT) as partial, open(partial, "wb") as file:
                     np.savez(file, **tuned._asdict())
             shutil.rmtree(folder / "checkpoints", ignore_errors=True)
             with np.load(folder / RESULT) as arrays:
@@ -102,7 +105,7 @@ class FineTuning:
         history = np.full(config.max_epochs, np.nan)
         epoch = 0
         with (
-            Checkpoints(folder, keep_best=1, best=BEST) as saved,
+            CheckpointManager(folder, keep_best=1, best=BEST) as saved,
             progress(description=f"fine-tuning {problem.name}, seed {seed}", unit="steps", total=total_steps) as bar,
         ):
             if (restored := saved.newest_intact()) is not None:
@@ -153,8 +156,8 @@ class _Data:
         targets = problem.targets("train")
         self.scale = Scale.of(targets)
         self.targets, self.valid_targets = self.scale.standardise(targets), problem.targets("valid")
-        told = [(split, sample.sequence, sample.target) for split, some in problem.splits.items() for sample in some]
-        self.digest = hashlib.sha256(json.dumps([problem.kind, problem.classes, told]).encode()).hexdigest()
+        samples = [(split, sample.sequence, sample.target) for split, some in problem.splits.items() for sample in some]
+        self.digest = hashlib.sha256(json.dumps([problem.kind, problem.classes, samples]).encode()).hexdigest()
 
 
 def _stopped(history: Float[np.ndarray, " epochs"], patience: int) -> bool:
@@ -172,4 +175,4 @@ def _best_params(folder: pathlib.Path, state: TrainState) -> dict:
         path: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
         for path, leaf in {**state.trainable, **state.frozen}.items()
     }
-    return checkpoints.load_params(folder, checkpoints.resolve_step(folder, "best"), unflatten(abstract))
+    return load_params(folder, best.resolve_step(folder, "best"), unflatten(abstract))

@@ -14,7 +14,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Float32, Int
 
-from eval.data.task import Target
+from eval.data.base.task import Target
 
 
 class TwoLayerHead(nn.Module):
@@ -68,7 +68,7 @@ KINDS = {
     "multilabel": Kind(binary_cross_entropy, lambda classes: classes, _presence),
     "regression": Kind(squared_error, lambda _: 1, lambda targets, _: np.array(targets, np.float32)),
 }
-"""The kinds of `eval.data.task.Task`."""
+"""The kinds of `eval.data.base.task.Task`."""
 
 
 class Scale(NamedTuple):

@@ -11,12 +11,12 @@ import optax
 from jaxtyping import Array, Float, Float32, Int
 from ml_collections import ConfigDict
 
-from data_pipelines.progress import progress
-from eval.features.standardise import mean_and_spread
+from data_pipelines.common.progress import progress
 from eval.protocols import protocol_config
 from eval.protocols.heads import KINDS, Scale, TwoLayerHead
 from eval.protocols.problem import Features, Fitted, Problem, best_epoch
-from protclip_jax.optimizer import flatten, make_optimizer, unflatten
+from eval.protocols.standardise import mean_and_spread
+from protclip_jax.training.optimizer import flatten, make_optimizer, unflatten
 
 ROWS_AT_ONCE = 4096
 """Of a prediction."""

@@ -7,9 +7,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from jaxtyping import Float, Float32
 
-from data_pipelines.errors import UserError
-from data_pipelines.hashing import hash64
-from eval.data.task import SPLITS, Sample, Task
+from data_pipelines.common.errors import UserError
+from data_pipelines.common.hashing import hash64
+from eval.data.base.task import SPLITS, Sample, Task
 from eval.protocols.heads import KINDS
 
 Score = Callable[[Float32[np.ndarray, "n C"], np.ndarray], float]

@@ -3,8 +3,8 @@
 import reprlib
 from collections.abc import Mapping
 
-from data_pipelines.errors import UserError
-from protclip_jax.config_fields import (
+from data_pipelines.common.errors import UserError
+from protclip_jax.config.fields import (
     DECAY,
     FIELDS,
     FLAG,
@@ -16,16 +16,16 @@ from protclip_jax.config_fields import (
     WEIGHT,
     WIDTH,
     Field,
+    integer,
     number,
     one_of,
     unset_or,
-    whole,
 )
 from protclip_jax.models.layers import REMAT_POLICIES
 
-_SEED = whole(0, 2**32 - 1)
+_SEED = integer(0, 2**32 - 1)
 
-_FROM_0 = whole(0, 2**31 - 1)
+_FROM_0 = integer(0, 2**31 - 1)
 _ABOVE_0 = number("above 0", lambda x: x > 0)
 
 _SPLITS = {
@@ -57,7 +57,7 @@ PROBE = _SHARED | {"batch_size": ROWS}
 
 FINE_TUNING = _SHARED | {
     # <cls>, a residue, <eos>.
-    "max_protein_tokens": whole(3, 1 << 24),
+    "max_protein_tokens": integer(3, 1 << 24),
     "standardise": FLAG,
     "dtype": FIELDS["model.dtype"],
     "remat": one_of(tuple(REMAT_POLICIES)),

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Float32
 
-from eval.features.sequence_features import kmer_frequencies
 from eval.protocols.heads import Scale
 from eval.protocols.problem import Features, Fitted, Problem
+from eval.protocols.sequence_features import kmer_frequencies
 
 PENALTIES = tuple(10.0**exponent for exponent in range(-4, 4))
 ROWS_AT_ONCE = 4096

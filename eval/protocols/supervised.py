@@ -8,13 +8,13 @@ import numpy as np
 from jaxtyping import Float, Float32
 from ml_collections import ConfigDict
 
-from eval.data.task import Task
-from eval.features.sequence_features import composition
+from eval.data.base.task import Task
 from eval.metrics.identity import by_identity
+from eval.metrics.statistics import mean_and_std
 from eval.protocols.probe import FrozenProbe
 from eval.protocols.problem import Fitted, FittingProtocol, Problem, Score, prepare_splits
 from eval.protocols.ridge import Ridge
-from eval.statistics import mean_and_std
+from eval.protocols.sequence_features import composition
 
 Outputs = Float32[np.ndarray, "n C"]
 COMPOSITION_HIDDEN = 512

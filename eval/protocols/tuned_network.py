@@ -18,21 +18,23 @@ from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, Float32, Int
 from ml_collections import ConfigDict
 
-from data_pipelines.batch import Batch
-from data_pipelines.examples import Example
-from data_pipelines.packing import pack_all, pack_rows
-from eval.features.standardise import mean_and_spread
+from data_pipelines.training.batch import Batch
+from data_pipelines.training.examples import Example
+from data_pipelines.training.packing import pack_all, pack_rows
 from eval.protocols.heads import TwoLayerHead
-from protclip_jax import checkpoints, sharding
-from protclip_jax.config import model_config
-from protclip_jax.initialize import abstract_groups, init_optimizer
-from protclip_jax.models.pooling import pool_slots
+from eval.protocols.standardise import mean_and_spread
+from protclip_jax.checkpoints.metadata import read_model_config
+from protclip_jax.checkpoints.parameters import load_params
+from protclip_jax.config.build import model_config
+from protclip_jax.distributed import sharding
+from protclip_jax.inference.batched_calls import SLOTS, run_packed
+from protclip_jax.models.heads import pool_slots
+from protclip_jax.models.initialize import abstract_groups
 from protclip_jax.models.protclip import ProtCLIPModel, residue_slot_ids
 from protclip_jax.objectives.mean import Mean
-from protclip_jax.optimizer import flatten, make_optimizer, partition, unflatten
-from protclip_jax.packed_calls import SLOTS, run_packed
-from protclip_jax.train_step import TrainState
-from protclip_jax.workdir import read_model_config
+from protclip_jax.training.initial_state import init_optimizer
+from protclip_jax.training.optimizer import flatten, make_optimizer, partition, unflatten
+from protclip_jax.training.train_step import TrainState
 
 
 class Rows(NamedTuple):
@@ -113,8 +115,8 @@ class TunedNetwork:
     ) -> Float32[np.ndarray, "n width"]:
         found = np.zeros((len(examples), width), np.float32)
         call = functools.partial(self._replicated, method, params)
-        for place, values in run_packed(call, examples, mesh=self.mesh):
-            found[place.index] = values[place.row, place.slot]
+        for position, values in run_packed(call, examples, mesh=self.mesh):
+            found[position.index] = values[position.row, position.slot]
         return found
 
     @functools.partial(jax.jit, static_argnums=(0, 1))
@@ -124,7 +126,7 @@ class TunedNetwork:
     def _on_devices(self, rows: Rows) -> Rows:
         """Every process has packed all rows; each device gets its own."""
         count = len(rows.targets)
-        owned = sharding.owned_rows(self.mesh, count)
+        owned = sharding.local_rows(self.mesh, count)
         return sharding.global_batch(jax.tree.map(lambda x: x[owned], rows), self.mesh, count)
 
 
@@ -175,7 +177,7 @@ def initial_state(
     shapes = {path: leaf.shape for path, leaf in (towers | heads).items()}
     shardings = sharding.param_shardings(shapes, network.mesh, config.mesh.rules)
     abstract = {path: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=shardings[path]) for path, x in towers.items()}
-    params = flatten(checkpoints.load_params(checkpoint, step, unflatten(abstract)))
+    params = flatten(load_params(checkpoint, step, unflatten(abstract)))
     params |= jax.jit(new_head, out_shardings={path: shardings[path] for path in heads})(jax.random.key(seed))
     trainable, frozen = partition(params, config.optimizer.groups)
     frozen |= _scale(network, np.zeros(width.shape[1]), np.ones(width.shape[1]))

@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from data_pipelines.figure_style import BLUE, GREEN, GREY, INK, PURPLE, VERMILION, tidy
-from eval import few_shot
-from eval.data.benchmarks import FEW_SHOT, ZERO_SHOT
+from data_pipelines.common.figure_style import BLUE, GREEN, GREY, INK, PURPLE, VERMILION, tidy
+from eval.benchmarks import few_shot
+from eval.data.base.benchmarks import FEW_SHOT, ZERO_SHOT
 
 COLOURS = (VERMILION, GREEN, INK, GREY, PURPLE)
 """Of published models, in the order in which they are met; as many as `PUBLISHED` has."""
@@ -35,16 +35,16 @@ def bars(measured: Sequence[Mapping]) -> Figure | None:
     figure = Figure(figsize=(max(4.0, 0.6 * len(measured) + 2), 3.4), layout="constrained")
     axis = figure.subplots()
     marks = {}
-    for place, result in enumerate(measured):
+    for position, result in enumerate(measured):
         metric, value = _first(result)
-        axis.bar(place, _finite(value["mean"]), width=0.6, color=BLUE, alpha=1.0 if result["data"]["whole"] else 0.45)
+        axis.bar(position, _finite(value["mean"]), width=0.6, color=BLUE, alpha=1.0 if result["data"]["whole"] else 0.45)
         if value["interval"] and None not in value["interval"]:
-            axis.vlines(place, *value["interval"], color=INK, linewidth=1.2)
+            axis.vlines(position, *value["interval"], color=INK, linewidth=1.2)
         for model, published in _published(result, metric).items():
-            marks.setdefault(model, []).append((place, published))
+            marks.setdefault(model, []).append((position, published))
     for colour, (model, points) in zip(COLOURS, marks.items(), strict=False):
-        places, values = zip(*points, strict=True)
-        axis.scatter(places, values, marker="_", s=160, color=colour, label=f"{model}, published")
+        positions, values = zip(*points, strict=True)
+        axis.scatter(positions, values, marker="_", s=160, color=colour, label=f"{model}, published")
     labels = [f"{result['benchmark']}\n{_first(result)[0]}" for result in measured]
     axis.set_xticks(range(len(measured)), labels, rotation=60, ha="right", fontsize=7)
     axis.axhline(0, color=GREY, linewidth=0.8)
@@ -137,12 +137,14 @@ def _small_multiples(count: int) -> tuple[Figure | None, Sequence[Axes]]:
     return figure, axes[:count]
 
 
-def _curve(axis: Axes, places: Sequence[float], values: Sequence[Mapping], colour: str, *, label: str) -> None:
+def _curve(axis: Axes, positions: Sequence[float], values: Sequence[Mapping], colour: str, *, label: str) -> None:
     """Means joined by a line, their intervals as strokes."""
-    axis.plot(places, [_finite(value["mean"]) for value in values], color=colour, linewidth=1.4, marker="o", ms=3, label=label)
-    for place, value in zip(places, values, strict=True):
+    axis.plot(
+        positions, [_finite(value["mean"]) for value in values], color=colour, linewidth=1.4, marker="o", ms=3, label=label
+    )
+    for position, value in zip(positions, values, strict=True):
         if value["interval"] and None not in value["interval"]:
-            axis.vlines(place, *value["interval"], color=colour, linewidth=1, alpha=0.6)
+            axis.vlines(position, *value["interval"], color=colour, linewidth=1, alpha=0.6)
 
 
 def _first(result: Mapping) -> tuple[str, Mapping]:

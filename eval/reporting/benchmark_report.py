@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from data_pipelines.markdown import plain, table
-from eval.reporting.markdown import UNDEFINED, interval, number
+from data_pipelines.common.markdown import UNDEFINED, interval, number, plain, table
 
 TITLES = {
     "classification": "Classification",
@@ -59,8 +58,8 @@ def _identity_curve(result: Mapping) -> str:
         for point in result["result"]["identity_curve"]
     ]
     unknown = result["result"]["identity_unknown"]
-    told = f"\n\nOf {unknown} test proteins the identity is not known." if unknown else ""
-    return f"`{result['benchmark']}` by identity to training:\n\n{table(['identity', 'proteins', *metrics], rows)}{told}"
+    message = f"\n\nOf {unknown} test proteins the identity is not known." if unknown else ""
+    return f"`{result['benchmark']}` by identity to training:\n\n{table(['identity', 'proteins', *metrics], rows)}{message}"
 
 
 def _cutoff_cell(point: Mapping, metric: str) -> str:

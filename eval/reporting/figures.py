@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from data_pipelines.figure_style import BLUE, GREY, INK, VERMILION, tidy
+from data_pipelines.common.figure_style import BLUE, GREY, INK, VERMILION, tidy
 
 LOSSES = {
     "loss": "total",
@@ -80,16 +80,16 @@ def cluster_mixture(mixture: Mapping) -> Figure | None:
         return None
     configured = 100 * np.array([clusters[name]["configured"] for name in names])
     drawn = 100 * np.array([clusters[name]["drawn"] for name in names]) / total
-    places = np.arange(len(names))
+    positions = np.arange(len(names))
     figure = Figure(figsize=(7.5, 1.3 + 0.28 * len(names)), layout="constrained")
     axis = figure.subplots()
-    axis.barh(places, drawn, height=0.66, color=BLUE, alpha=0.75, label="drawn")
-    axis.vlines(configured, places - 0.45, places + 0.45, color=VERMILION, linewidth=2.5, label="configured")
-    for place, share, wanted in zip(places, drawn, configured, strict=True):
+    axis.barh(positions, drawn, height=0.66, color=BLUE, alpha=0.75, label="drawn")
+    axis.vlines(configured, positions - 0.45, positions + 0.45, color=VERMILION, linewidth=2.5, label="configured")
+    for position, share, wanted in zip(positions, drawn, configured, strict=True):
         axis.annotate(
-            f"{share:.2f} %", (max(share, wanted), place), xytext=(6, 0), textcoords="offset points", va="center", fontsize=8
+            f"{share:.2f} %", (max(share, wanted), position), xytext=(6, 0), textcoords="offset points", va="center", fontsize=8
         )
-    axis.set_yticks(places, names, fontsize=9, family="monospace")
+    axis.set_yticks(positions, names, fontsize=9, family="monospace")
     axis.set_ylim(len(names) - 0.4, -0.6)
     axis.set_xlim(0, 1.15 * max(drawn.max(), configured.max()))
     axis.set_xlabel("share of the draws (%)")

@@ -1,17 +1,17 @@
 """Writes an evaluation: report.json for programs, report.md for readers, and figures as PNG."""
 
 import json
-import math
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from data_pipelines.errors import UserError
-from data_pipelines.figure_style import DPI
-from data_pipelines.markdown import table
-from data_pipelines.output_folder import replaced_file
+from data_pipelines.common.atomic_write import atomic_file
+from data_pipelines.common.errors import UserError
+from data_pipelines.common.figure_style import DPI
+from data_pipelines.common.json_object import to_json
+from data_pipelines.common.markdown import table
 
 CAPTIONS = {
     "losses": "Loss of each objective over training steps (last value at the upper right).",
@@ -48,7 +48,7 @@ def write_report(
     if folder.is_symlink():
         raise UserError(f"{folder} is a link and is not followed; remove it or name another --output.")
     for name, figure in figures.items():
-        with replaced_file(folder / f"{name}.png") as file:
+        with atomic_file(folder / f"{name}.png") as file:
             figure.savefig(file, dpi=DPI, format="png")
     report = {"provenance": dict(provenance)} | {key: result for key, (result, _) in sections.items()}
     report["figures"] = {name: f"figures/{name}.png" for name in figures}
@@ -58,19 +58,8 @@ def write_report(
         "report.md": _page(provenance, [text for _, text in sections.values()], figures, left_out),
     }
     for name, text in pages.items():
-        with replaced_file(output / name) as file:
+        with atomic_file(output / name) as file:
             file.write(text.encode(errors="replace"))
-
-
-def to_json(value: Any) -> Any:
-    """The value with numbers that are not finite as None, since JSON has none, and NumPy scalars as plain numbers."""
-    if isinstance(value, Mapping):
-        return {key: to_json(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [to_json(item) for item in value]
-    if hasattr(value, "item"):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _page(provenance: Mapping, sections: Sequence[str], figures: Mapping[str, Figure], left_out: Mapping[str, str]) -> str:

@@ -5,24 +5,22 @@ from collections.abc import Callable, Mapping
 
 from matplotlib.figure import Figure
 
-from data_pipelines.errors import UserError
-from data_pipelines.protanno import ProtAnno
-from eval.registry import make_hooks
+from data_pipelines.common.errors import UserError
+from eval.pretraining.retrieval import chance
 from eval.reporting.figures import RETRIEVAL, cluster_mixture, losses_over_steps, retrieval_over_steps
-from eval.retrieval import chance
-from protclip_jax.metrics import read_metrics
-from protclip_jax.mixture import read as read_mixture
+from protclip_jax.training.metrics import read_metrics
+from protclip_jax.training.mixture import read as read_mixture
 
 MAX_POOL = 1 << 22
 """Far above any pool that similarities of all pairs can be ranked in."""
 
 
 def training_figures(
-    workdir: pathlib.Path, evals: Mapping, dataset: ProtAnno | None
+    workdir: pathlib.Path, baseline: Callable[[], Mapping[str, float]] = dict
 ) -> tuple[dict[str, Figure], dict[str, str]]:
     """The figures on the training run of a workdir, and of those that cannot be drawn the reason.
 
-    `evals` is the run's own, `dataset` the one it was trained on; without it (None) the k-mer baseline is not drawn.
+    `baseline` computes the retrieval of a k-mer baseline on the run's own pool; without it, none is drawn.
 
     Raises:
       UserError: a file of the workdir is damaged.
@@ -31,7 +29,7 @@ def training_figures(
     figures: dict[str, Figure | None] = {"losses": None, "retrieval": None, "mixture": None}
     if metrics:
         figures["losses"] = losses_over_steps(metrics)
-        figures["retrieval"] = _retrieval(metrics, evals, dataset)
+        figures["retrieval"] = _retrieval(metrics, baseline)
     if mixture:
         figures["mixture"] = cluster_mixture(mixture)
     reasons = {
@@ -43,17 +41,13 @@ def training_figures(
     return drawn, {name: reason for name, reason in reasons.items() if name not in drawn}
 
 
-def _retrieval(metrics: list[Mapping], evals: Mapping, dataset: ProtAnno | None) -> Figure | None:
+def _retrieval(metrics: list[Mapping], baseline: Callable[[], Mapping[str, float]]) -> Figure | None:
     pools = [line[f"{RETRIEVAL}pool"] for line in metrics if line.get(f"{RETRIEVAL}pool")]
     if not pools:
         return None
     if not 2 <= pools[-1] <= MAX_POOL:
         raise UserError(f"metrics.jsonl tells of a retrieval pool of {pools[-1]}; remove it to evaluate without its figures.")
-    baseline = {}
-    if dataset is not None and "retrieval" in evals:
-        (hook,) = make_hooks({"retrieval": evals["retrieval"]}, dataset)
-        baseline = hook.evaluation.baseline()
-    return retrieval_over_steps(metrics, chance=chance(int(pools[-1])), baseline=baseline)
+    return retrieval_over_steps(metrics, chance=chance(int(pools[-1])), baseline=baseline())
 
 
 def _read(reader: Callable, path: pathlib.Path):

@@ -11,9 +11,9 @@ import jax
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float, Int
 
-from data_pipelines.errors import UserError
+from data_pipelines.common.errors import UserError
 from protclip_jax.attention import blockwise, cudnn, dense, splash, triton
-from protclip_jax.sharding import BATCH_AXES
+from protclip_jax.distributed.sharding import BATCH_AXES
 
 IMPLEMENTATIONS = {
     "blockwise": blockwise.attention,

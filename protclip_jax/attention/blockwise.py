@@ -169,8 +169,8 @@ def _active_pairs(ids: Int[Array, "N B"], other_ids: Int[Array, "M C"], *, rows:
 
 def _over_active(active: Bool[Array, "R n m"], block: Int[Array, ""], body: Callable, state):
     """`state` after `body(other, state)` for each block `other` (of R·m) that `block` (of R·n) meets, in ascending order."""
-    row, place = jnp.divmod(block, active.shape[1])
-    met, others = active[row, place], active.shape[2]
+    row, position = jnp.divmod(block, active.shape[1])
+    met, others = active[row, position], active.shape[2]
     index = jnp.arange(others)
 
     def first_met_after(other):

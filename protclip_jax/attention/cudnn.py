@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from data_pipelines.errors import UserError
+from data_pipelines.common.errors import UserError
 
 
 def attention(

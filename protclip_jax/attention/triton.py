@@ -53,11 +53,11 @@ def _attention(q, k, v, q_ids, kv_ids, interpret):
 
 def _forward(q, k, v, q_ids, kv_ids, interpret):
     rows, heads, length, width = q.shape
-    block, whole, ids_block, ids_whole = _specs(width)
+    block, full, ids_block, full_ids = _specs(width)
     out, lse = _call(
         _forward_kernel,
         grid=(rows, heads, length // BLOCK),
-        in_specs=[block, whole(k), whole(v), ids_block, ids_whole(kv_ids), *_bound_specs()],
+        in_specs=[block, full(k), full(v), ids_block, full_ids(kv_ids), *_bound_specs()],
         out_specs=[block, pl.BlockSpec((None, None, BLOCK), lambda r, h, i: (r, h, i))],
         out_shape=[jax.ShapeDtypeStruct(q.shape, q.dtype), jax.ShapeDtypeStruct(q.shape[:3], jnp.float32)],
         interpret=interpret,
@@ -90,7 +90,7 @@ def _forward_kernel(q_ref, k_ref, v_ref, q_ids_ref, kv_ids_ref, first_ref, end_r
 def _backward(interpret, saved, d_out):
     q, k, v, q_ids, kv_ids, out, lse = saved
     rows, heads, _, width = q.shape
-    block, whole, ids_block, ids_whole = _specs(width)
+    block, full, ids_block, full_ids = _specs(width)
     # Of the softmax's gradient: per query, Σ_k weight_k · (gradient of weight_k) = output · gradient of the output.
     delta = (out.astype(jnp.float32) * d_out.astype(jnp.float32)).sum(-1)
     of_block = pl.BlockSpec((None, None, BLOCK), lambda r, h, i: (r, h, i))
@@ -98,7 +98,7 @@ def _backward(interpret, saved, d_out):
     dq = _call(
         _query_gradient_kernel,
         grid=(rows, heads, q.shape[2] // BLOCK),
-        in_specs=[block, whole(k), whole(v), ids_block, ids_whole(kv_ids), block, of_block, of_block, *_bound_specs()],
+        in_specs=[block, full(k), full(v), ids_block, full_ids(kv_ids), block, of_block, of_block, *_bound_specs()],
         out_specs=block,
         out_shape=jax.ShapeDtypeStruct(q.shape, q.dtype),
         interpret=interpret,
@@ -106,7 +106,7 @@ def _backward(interpret, saved, d_out):
     dk, dv = _call(
         _key_gradient_kernel,
         grid=(rows, heads, k.shape[2] // BLOCK),
-        in_specs=[whole(q), block, block, ids_whole(q_ids), ids_block, whole(q), of_all, of_all, *_bound_specs()],
+        in_specs=[full(q), block, block, full_ids(q_ids), ids_block, full(q), of_all, of_all, *_bound_specs()],
         out_specs=[block, block],
         out_shape=[jax.ShapeDtypeStruct(k.shape, k.dtype), jax.ShapeDtypeStruct(v.shape, v.dtype)],
         interpret=interpret,
@@ -162,14 +162,14 @@ def _call(kernel, **options):
 def _specs(width: int):
     """How a program at (row, head, block) sees tokens [R, H, L, D] and ids [R, L]: its block of them, or its whole row."""
 
-    def whole(x):
+    def full(x):
         return pl.BlockSpec((None, None, x.shape[2], width), lambda r, h, i: (r, h, 0, 0))
 
-    def ids_whole(ids):
+    def full_ids(ids):
         return pl.BlockSpec((None, ids.shape[1]), lambda r, h, i: (r, 0))
 
     block = pl.BlockSpec((None, None, BLOCK, width), lambda r, h, i: (r, h, i, 0))
-    return block, whole, pl.BlockSpec((None, BLOCK), lambda r, h, i: (r, i)), ids_whole
+    return block, full, pl.BlockSpec((None, BLOCK), lambda r, h, i: (r, i)), full_ids
 
 
 def _bound_specs() -> list[pl.BlockSpec]:
@@ -185,9 +185,9 @@ def _bounds(ids: Int[Array, "R L"], other_ids: Int[Array, "R M"]) -> tuple[Int[A
 
     (low, high), (other_low, other_high) = id_range(ids), id_range(other_ids)
     meets = (low[:, :, None] <= other_high[:, None, :]) & (other_low[:, None, :] <= high[:, :, None])
-    place = jnp.arange(meets.shape[-1])
-    first = jnp.where(meets, place, meets.shape[-1]).min(-1)
-    return first.astype(jnp.int32), jnp.where(meets, place + 1, 0).max(-1).astype(jnp.int32)
+    position = jnp.arange(meets.shape[-1])
+    first = jnp.where(meets, position, meets.shape[-1]).min(-1)
+    return first.astype(jnp.int32), jnp.where(meets, position + 1, 0).max(-1).astype(jnp.int32)
 
 
 def _same_segment(ids: Int[Array, " B"], other_ids: Int[Array, " C"]):

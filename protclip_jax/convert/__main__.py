@@ -7,8 +7,8 @@ import re
 import sys
 from collections.abc import Sequence
 
-from data_pipelines.errors import command
-from protclip_jax.checkpoint_copy import local_checkpoint
+from data_pipelines.common.errors import command
+from protclip_jax.checkpoints.local_copy import local_checkpoint
 from protclip_jax.convert.checkpoint import Checkpoint, count, read_checkpoint, write_checkpoint
 from protclip_jax.convert.export import export_checkpoint
 from protclip_jax.convert.hf_folders import import_hf

@@ -7,12 +7,14 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from data_pipelines.hashing import file_sha256
-from data_pipelines.json_object import read_json
-from data_pipelines.output_folder import finished_folder
-from data_pipelines.text_tokenizer import TextTokenizer
-from protclip_jax import checkpoints, initialize, workdir
-from protclip_jax.config import model_config
+from data_pipelines.common.atomic_write import finished_folder
+from data_pipelines.common.hashing import file_sha256
+from data_pipelines.common.json_object import read_json
+from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
+from protclip_jax.checkpoints import best, metadata
+from protclip_jax.checkpoints.parameters import load_params, params_fingerprint, save_params, stored_groups
+from protclip_jax.config.build import model_config
+from protclip_jax.models import initialize
 from protclip_jax.models.protclip import ProtCLIPModel
 
 HEAD_DEFAULTS = {"projection_dim": 512, "num_prototypes": 512}
@@ -61,11 +63,11 @@ def write_checkpoint(checkpoint: Checkpoint, output: pathlib.Path) -> str:
     Raises:
       UserError: `output` is there already and not empty.
     """
-    fingerprint = checkpoints.fingerprint(checkpoint.params)
+    fingerprint = params_fingerprint(checkpoint.params)
     with finished_folder(output) as folder:
-        checkpoints.save_params(folder, checkpoint.params)
+        save_params(folder, checkpoint.params)
         source = {**checkpoint.source, "fingerprint": fingerprint}
-        workdir.write_metadata(folder, checkpoint.config, checkpoint.text_tokenizer, source=source)
+        metadata.write_metadata(folder, checkpoint.config, checkpoint.text_tokenizer, source=source)
     return fingerprint
 
 
@@ -75,16 +77,16 @@ def read_checkpoint(directory: pathlib.Path, step: str | int | None) -> Checkpoi
     Raises:
       UserError: there is no such checkpoint, or it does not fit its config.
     """
-    config = workdir.read_model_config(directory)
-    number = checkpoints.resolve_step(directory, step)
-    groups = checkpoints.stored_groups(directory, number)
-    text_tokenizer = workdir.load_text_tokenizer(directory) if "text" in groups else None
+    config = metadata.read_model_config(directory)
+    number = best.resolve_step(directory, step)
+    groups = stored_groups(directory, number)
+    text_tokenizer = metadata.load_text_tokenizer(directory) if "text" in groups else None
     host = jax.sharding.SingleDeviceSharding(jax.local_devices(backend="cpu")[0])
     abstract = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=host),
         initialize.abstract_groups(network(config, text_tokenizer), groups),
     )
-    params = jax.tree.map(np.asarray, checkpoints.load_params(directory, number, abstract))
+    params = jax.tree.map(np.asarray, load_params(directory, number, abstract))
     source = {"kind": "params", "step": number}
     if made_from := read_json(directory / "config.json").get("source"):
         source["made_from"] = made_from

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from data_pipelines import protein_tokenizer
-from data_pipelines.errors import UserError
-from data_pipelines.output_folder import finished_folder
-from protclip_jax import checkpoints
+from data_pipelines.common.atomic_write import finished_folder
+from data_pipelines.common.errors import UserError
+from data_pipelines.tokenizers import protein_tokenizer
+from protclip_jax.checkpoints.parameters import params_fingerprint
 from protclip_jax.convert.checkpoint import Checkpoint, network
 from protclip_jax.convert.heads import HEAD_GROUPS, head_tensors
 from protclip_jax.convert.hf import bert_tensors, esm2_tensors
@@ -29,7 +29,7 @@ def export_checkpoint(checkpoint: Checkpoint, output: pathlib.Path, *, dtype: st
     """
     config = network(checkpoint.config, checkpoint.text_tokenizer).config
     params = checkpoint.params
-    fingerprint = checkpoints.fingerprint(params)
+    fingerprint = params_fingerprint(params)
     with finished_folder(output) as folder:
         if "protein" in params:
             protein_tokenizer.save(folder / "protein")

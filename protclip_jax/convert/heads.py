@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 from flax.traverse_util import flatten_dict
 
-from data_pipelines.errors import UserError
+from data_pipelines.common.errors import UserError
 from protclip_jax.convert.mapping import Table, fill, linear, norm, unfill
 from protclip_jax.convert.tensors import Tensors
 

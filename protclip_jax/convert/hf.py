@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict
 
-from data_pipelines.errors import UserError
+from data_pipelines.common.errors import UserError
 from protclip_jax.convert.mapping import Table, fill, linear, norm, unfill
 from protclip_jax.convert.tensors import Tensors
 from protclip_jax.models.bert import Bert, BertConfig

@@ -3,8 +3,8 @@
 import reprlib
 from collections.abc import Mapping
 
-from data_pipelines import protein_tokenizer
-from data_pipelines.errors import UserError
+from data_pipelines.common.errors import UserError
+from data_pipelines.tokenizers import protein_tokenizer
 from protclip_jax.models.bert import NUM_TOKEN_TYPES, BertConfig
 from protclip_jax.models.esm2 import ESM2Config
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from data_pipelines.errors import UserError
+from data_pipelines.common.errors import UserError
 from protclip_jax.convert.tensors import FLOATS, Tensors
 
 Table = Mapping[str, tuple[str, ...]]

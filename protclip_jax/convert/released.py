@@ -4,23 +4,18 @@ import pathlib
 import reprlib
 from collections.abc import Mapping, Sequence
 
-from data_pipelines.errors import UserError
-from data_pipelines.json_object import read_json
-from data_pipelines.text_tokenizer import TextTokenizer
+from data_pipelines.common.errors import UserError
+from data_pipelines.common.json_object import read_json
+from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
 from protclip_jax.convert.checkpoint import Checkpoint, converted_config, network, source_files
 from protclip_jax.convert.heads import HEAD_GROUPS, HEADS_UNUSED, head_params
 from protclip_jax.convert.hf import BERT_UNUSED, ESM2_UNUSED, bert_params, esm2_params, known_unused
 from protclip_jax.convert.hf_config import bert_fields, esm2_fields
 from protclip_jax.convert.tensors import Tensors, read_weights
-from protclip_jax.convert.tokenizers import (
-    check_protein_vocabulary,
-    is_protein_tokenizer,
-    read_text_tokenizer,
-    tokenizer_files,
-)
-from protclip_jax.initialize import abstract_groups
+from protclip_jax.convert.tokenizers import check_protein_vocabulary, is_protein_tokenizer, read_text_tokenizer, tokenizer_files
 from protclip_jax.models.bert import BertConfig
 from protclip_jax.models.esm2 import ESM2Config
+from protclip_jax.models.initialize import abstract_groups
 
 PROTEIN, TEXT = "protein_model.", "text_model."
 """Prefixes of the towers' tensors; what has neither belongs to the heads."""

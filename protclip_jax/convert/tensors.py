@@ -16,8 +16,8 @@ from typing import NamedTuple
 import ml_dtypes
 import numpy as np
 
-from data_pipelines.errors import UserError
-from data_pipelines.json_object import parse_object, read_json
+from data_pipelines.common.errors import UserError
+from data_pipelines.common.json_object import parse_object, read_json
 
 Tensors = Mapping[str, np.ndarray]
 """Arrays by their names in the file."""

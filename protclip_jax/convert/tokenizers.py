@@ -4,10 +4,10 @@ import itertools
 import pathlib
 import sys
 
-from data_pipelines import protein_tokenizer
-from data_pipelines.errors import UserError
-from data_pipelines.json_object import MAX_FILE_BYTES, read_json
-from data_pipelines.text_tokenizer import TextTokenizer
+from data_pipelines.common.errors import UserError
+from data_pipelines.common.json_object import MAX_FILE_BYTES, read_json
+from data_pipelines.tokenizers import protein_tokenizer
+from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
 
 TOKENIZER_FILES = ("vocab.txt", "tokenizer.json", "tokenizer_config.json")
 

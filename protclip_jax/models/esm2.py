@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from data_pipelines.errors import UserError
-from data_pipelines.protein_tokenizer import MASK
+from data_pipelines.common.errors import UserError
+from data_pipelines.tokenizers.protein_tokenizer import MASK
 from protclip_jax.models import layers
 
 TRAINING_KEPT_FRACTION = 0.88

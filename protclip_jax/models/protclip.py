@@ -10,16 +10,13 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from data_pipelines import protein_tokenizer
-from data_pipelines.batch import NUM_TEXT_SEGMENTS
+from data_pipelines.tokenizers import protein_tokenizer
+from data_pipelines.training.batch import NUM_TEXT_SEGMENTS
 from protclip_jax.attention import FOR_CROSS_ATTENTION
 from protclip_jax.models.bert import Bert, BertConfig
 from protclip_jax.models.cross_attention import BiotextCrossAttention
 from protclip_jax.models.esm2 import ESM2, ESM2Config
-from protclip_jax.models.pooling import pool_slots
-from protclip_jax.models.projection import Projection, unit_norm
-from protclip_jax.models.prototype_bank import PrototypeBank
-from protclip_jax.models.token_head import TokenHead
+from protclip_jax.models.heads import Projection, PrototypeBank, TokenHead, pool_slots, unit_norm
 
 LOGIT_SCALE_INIT = math.log(1 / 0.07)
 SEGMENT_LOGIT_SCALE_INIT = math.log(1 / 0.1)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, UInt, UInt8
 
-from protclip_jax.models.projection import unit_norm
+from protclip_jax.models.heads import unit_norm
 from protclip_jax.objectives.info_nce import NO_NEGATIVES, inverse_temperature
 from protclip_jax.objectives.mean import Mean
 

@@ -29,8 +29,8 @@ class _Label(NamedTuple):
 
 
 def global_contrastive(
-    own: Pairs,
-    everyone: Pairs,
+    local: Pairs,
+    global_: Pairs,
     *,
     first: int | Int[Array, ""],
     logit_scale: Float[Array, ""],
@@ -42,25 +42,25 @@ def global_contrastive(
     Every other real slot of the global batch is a negative.
 
     Args:
-      own: the slots whose loss this is: all, or those of one device.
-      everyone: the slots of the global batch, own ones included; no more than [own, everyone] logits exist at once.
-      first: where `own` begins in `everyone`.
+      local: the slots whose loss this is: all, or those of one device.
+      global_: the slots of the global batch, local ones included; no more than [local, global] logits exist at once.
+      first: where `local` begins in `global_`.
       logit_scale: log of the scale; exp of it is clamped to ≤ 100.
       mask_duplicates: leaves pairs of an equal biotext or sequence out of the denominators (UniProt repeats itself); without it
         the paper's form.
       chunk: see `log_sum_candidates`.
 
     Returns:
-      sum over the own real slots, and their number (float32).
+      sum over the local real slots, and their number (float32).
     """
     scale = inverse_temperature(logit_scale)
-    labels = _labels(own, first, mask_duplicates), _labels(everyone, 0, mask_duplicates)
+    labels = _labels(local, first, mask_duplicates), _labels(global_, 0, mask_duplicates)
     by_protein, by_text = (
         log_sum_candidates(scale * anchors.astype(jnp.float32), candidates.astype(jnp.float32), *labels, _admits, chunk=chunk)
-        for anchors, candidates in ((own.protein, everyone.text), (own.text, everyone.protein))
+        for anchors, candidates in ((local.protein, global_.text), (local.text, global_.protein))
     )
-    positive = scale * jnp.sum(own.protein.astype(jnp.float32) * own.text.astype(jnp.float32), axis=-1)
-    return Mean.over(symmetric_info_nce(positive, by_protein, by_text), own.real)
+    positive = scale * jnp.sum(local.protein.astype(jnp.float32) * local.text.astype(jnp.float32), axis=-1)
+    return Mean.over(symmetric_info_nce(positive, by_protein, by_text), local.real)
 
 
 def _labels(pairs: Pairs, first: int | Int[Array, ""], mask_duplicates: bool) -> _Label:
@@ -70,6 +70,6 @@ def _labels(pairs: Pairs, first: int | Int[Array, ""], mask_duplicates: bool) ->
 
 def _admits(anchor: _Label, candidate: _Label) -> Bool[Array, "A B"]:
     admitted = anchor.real & candidate.real & (anchor.index != candidate.index)
-    for own, other in zip(anchor.hashes, candidate.hashes, strict=True):
-        admitted &= own != other
+    for local, other in zip(anchor.hashes, candidate.hashes, strict=True):
+        admitted &= local != other
     return admitted

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, UInt
 
-from protclip_jax.models.projection import unit_norm
+from protclip_jax.models.heads import unit_norm
 from protclip_jax.objectives.info_nce import NO_NEGATIVES, inverse_temperature, log_sum_negatives
 from protclip_jax.objectives.mean import Mean
 from protclip_jax.objectives.segment_alignment import dynamic_segment_weights, mean_over_records

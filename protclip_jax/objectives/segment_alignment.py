@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, UInt
 
-from protclip_jax.models.projection import unit_norm
+from protclip_jax.models.heads import unit_norm
 from protclip_jax.objectives.info_nce import (
     has_negatives,
     inverse_temperature,
@@ -91,15 +91,15 @@ def dynamic_segments(
     return jnp.einsum("rskl,rld->rskd", weights, p.astype(jnp.float32), precision=jax.lax.Precision.HIGHEST)
 
 
-def within_record(own: Properties, everyone: Properties, chunk: int) -> LogSums:
+def within_record(local: Properties, global_: Properties, chunk: int) -> LogSums:
     """Negatives: the other present properties of the same record (paper)."""
-    del everyone, chunk  # Two properties of a record never share a text: their prefixes differ.
-    logits = jnp.einsum("nkd,njd->nkj", own.segments, own.prototypes, precision=jax.lax.Precision.HIGHEST)
-    other = ~jnp.eye(own.present.shape[-1], dtype=bool)
-    return log_sum_negatives(logits, own.present[:, :, None] & own.present[:, None, :] & other)
+    del global_, chunk  # Two properties of a record never share a text: their prefixes differ.
+    logits = jnp.einsum("nkd,njd->nkj", local.segments, local.prototypes, precision=jax.lax.Precision.HIGHEST)
+    other = ~jnp.eye(local.present.shape[-1], dtype=bool)
+    return log_sum_negatives(logits, local.present[:, :, None] & local.present[:, None, :] & other)
 
 
-def across_records(own: Properties, everyone: Properties, chunk: int) -> LogSums:
+def across_records(local: Properties, global_: Properties, chunk: int) -> LogSums:
     """Negatives: the same property of every other record of the global batch, unless its text is the same."""
 
     def admits(anchor, candidate):
@@ -107,19 +107,19 @@ def across_records(own: Properties, everyone: Properties, chunk: int) -> LogSums
         # Unequal texts also take out the record itself.
         return present & other_present & (text != other_text)
 
-    def of_property(own: Properties, everyone: Properties):
-        labels = (own.present, own.text_hash), (everyone.present, everyone.text_hash)
+    def of_property(local: Properties, global_: Properties):
+        labels = (local.present, local.text_hash), (global_.present, global_.text_hash)
         return tuple(
             log_sum_candidates(anchors, candidates, *labels, admits, chunk=chunk)
-            for anchors, candidates in ((own.segments, everyone.prototypes), (own.prototypes, everyone.segments))
+            for anchors, candidates in ((local.segments, global_.prototypes), (local.prototypes, global_.segments))
         )
 
-    return jax.vmap(of_property, in_axes=1, out_axes=1)(own, everyone)
+    return jax.vmap(of_property, in_axes=1, out_axes=1)(local, global_)
 
 
-def both(own: Properties, everyone: Properties, chunk: int) -> LogSums:
+def both(local: Properties, global_: Properties, chunk: int) -> LogSums:
     """Negatives: the union of `within_record` and `across_records`, under one denominator."""
-    within, across = within_record(own, everyone, chunk), across_records(own, everyone, chunk)
+    within, across = within_record(local, global_, chunk), across_records(local, global_, chunk)
     return jnp.logaddexp(within[0], across[0]), jnp.logaddexp(within[1], across[1])
 
 
@@ -132,7 +132,7 @@ NEGATIVES: dict[str, Callable[[Properties, Properties, int], LogSums]] = {
 
 
 def segment_alignment(
-    own: Properties, everyone: Properties, *, logit_scale: Float[Array, ""], negatives: str, chunk: int = 0
+    local: Properties, global_: Properties, *, logit_scale: Float[Array, ""], negatives: str, chunk: int = 0
 ) -> Mean:
     """Symmetric InfoNCE between dynamic segments c_k and prototypes t_k, averaged over records.
 
@@ -141,22 +141,22 @@ def segment_alignment(
     with two or more present properties.
 
     Args:
-      own: the slots whose loss this is: all, or those of one device.
-      everyone: the slots of the global batch, own ones included.
+      local: the slots whose loss this is: all, or those of one device.
+      global_: the slots of the global batch, local ones included.
       logit_scale: log of the scale; exp of it is clamped to ≤ 100.
       negatives: a name in `NEGATIVES`.
       chunk: see `log_sum_candidates`.
 
     Returns:
-      sum over the own records that count, and their number (float32).
+      sum over the local records that count, and their number (float32).
     """
     scale = inverse_temperature(logit_scale)
     # The scale goes with the segments on either side.
-    own, everyone = (
-        x._replace(segments=scale * unit_norm(x.segments), prototypes=unit_norm(x.prototypes)) for x in (own, everyone)
+    local, global_ = (
+        x._replace(segments=scale * unit_norm(x.segments), prototypes=unit_norm(x.prototypes)) for x in (local, global_)
     )
-    positive = jnp.sum(own.segments * own.prototypes, axis=-1)
-    return mean_over_records(positive, NEGATIVES[negatives](own, everyone, chunk), own.present)
+    positive = jnp.sum(local.segments * local.prototypes, axis=-1)
+    return mean_over_records(positive, NEGATIVES[negatives](local, global_, chunk), local.present)
 
 
 def mean_over_records(positive: Float[Array, "... K"], log_sums: LogSums, present: Bool[Array, "... K"]) -> Mean:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
-from data_pipelines.errors import UserError
+from data_pipelines.common.errors import UserError
 from protclip_jax.retrieval.index_folder import Block
 from protclip_jax.retrieval.item_table import protein_item
 from protclip_jax.retrieval.nearest import unit_rows
@@ -43,7 +43,7 @@ class EmbeddingInput(NamedTuple):
     def blocks(self) -> Iterator[Block]:
         """All vectors, scaled to norm 1, with their items; proteins have no sequence and in HDF5 no length."""
         read = _parquet_blocks if _is_parquet(self.path) else _h5_blocks
-        with _told_damage(self.path):
+        with _report_damage(self.path):
             for ids, lengths, vectors in read(self.path):
                 if vectors.shape[1:] != (self.width,):
                     raise ValueError(f"its embeddings are not all of width {self.width}")
@@ -58,7 +58,7 @@ def open_embeddings(path: Path) -> EmbeddingInput:
       UserError: the file is damaged, holds other embeddings, or has ids that are missing or occur again.
     """
     read = _parquet_facts if _is_parquet(path) else _h5_facts
-    with _told_damage(path):
+    with _report_damage(path):
         facts, ids, width = read(path)
     if missing := [name for name in _FACTS if name not in facts]:
         raise UserError(f"{path} does not say its {', '.join(missing)}; give a file of `python -m protclip_jax.embed`.")
@@ -86,7 +86,7 @@ def _is_parquet(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _told_damage(path: Path) -> Iterator[None]:
+def _report_damage(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, pyarrow.ArrowException) as error:

@@ -11,20 +11,20 @@ import numpy as np
 import pyarrow
 from jaxtyping import Float32
 
-from data_pipelines.errors import UserError
-from data_pipelines.hashing import hash64
-from data_pipelines.labels import LabelSource
-from data_pipelines.unique_ids import UniqueIds
-from protclip_jax import checkpoints
-from protclip_jax.checkpoint_copy import local_checkpoint
-from protclip_jax.inference import ProtCLIP
+from data_pipelines.common.errors import UserError
+from data_pipelines.common.hashing import hash64
+from data_pipelines.common.unique_ids import UniqueIds
+from data_pipelines.inputs.labels import LabelSource
+from protclip_jax.checkpoints import best
+from protclip_jax.checkpoints.local_copy import local_checkpoint
+from protclip_jax.inference.protclip import ProtCLIP
+from protclip_jax.inference.windows import DEFAULT_WINDOWS, Windows
 from protclip_jax.retrieval import item_table
 from protclip_jax.retrieval.index_folder import Index, open_index, refuse_other_model
 from protclip_jax.retrieval.nearest import unit_rows
 from protclip_jax.retrieval.query import Query, protein_query
 from protclip_jax.retrieval.scores import background_rows, background_statistics
 from protclip_jax.retrieval.vector_parts import VectorParts
-from protclip_jax.windows import DEFAULT_WINDOWS, Windows
 
 TOP = 10
 SHOWN = ("id", "name", "source", "length")
@@ -93,7 +93,7 @@ class SearchEngine:
           UserError: one of them cannot be read, or an index was made with other parameters than the checkpoint's.
         """
         checkpoint = local_checkpoint(checkpoint, step)
-        step = checkpoints.resolve_step(checkpoint, step)
+        step = best.resolve_step(checkpoint, step)
         # What is wrong with an index is told before the model takes its time to load.
         proteins = _opened(Path(index), "protein") if index else None
         folders = {_library_name(path): Path(path) for path in labels}
@@ -185,8 +185,8 @@ def embed_labels(model: ProtCLIP, path: Path) -> Index:
     if not labels:
         raise UserError(f"{path} holds no label that can be used.")
     if faults := Counter(label.fault for label in found if not label.prompts):
-        told = ", ".join(f"{count} × {fault}" for fault, count in faults.items())
-        warnings.warn(f"{faults.total()} of {len(found)} labels in {path} are left out: {told}.", stacklevel=2)
+        message = ", ".join(f"{count} × {fault}" for fault, count in faults.items())
+        warnings.warn(f"{faults.total()} of {len(found)} labels in {path} are left out: {message}.", stacklevel=2)
     prompts = model.encode_texts([prompt for label in labels for prompt in label.prompts])
     ends = np.cumsum([len(label.prompts) for label in labels])
     vectors = VectorParts([np.stack([_averaged(some) for some in np.split(prompts, ends[:-1])])])

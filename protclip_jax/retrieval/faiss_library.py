@@ -3,7 +3,7 @@
 import os
 import types
 
-from data_pipelines.errors import UserError
+from data_pipelines.common.errors import UserError
 
 FEW_QUERIES = 20
 """Below, waking other threads, which JAX's keep busy, costs more than the search; FAISS itself goes over to BLAS there."""

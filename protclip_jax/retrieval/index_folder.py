@@ -22,10 +22,10 @@ import numpy as np
 import pyarrow
 from jaxtyping import Float32
 
-from data_pipelines.errors import UserError
-from data_pipelines.hashing import file_sha256
-from data_pipelines.json_object import read_json
-from protclip_jax.embedding_files import replaced
+from data_pipelines.common.atomic_write import atomic_path
+from data_pipelines.common.errors import UserError
+from data_pipelines.common.hashing import file_sha256
+from data_pipelines.common.json_object import read_json
 from protclip_jax.retrieval import item_table
 from protclip_jax.retrieval.faiss_library import load_faiss
 from protclip_jax.retrieval.nearest import Neighbours, approximate_neighbours, exact_neighbours
@@ -216,9 +216,7 @@ class PartWriter:
         """The manifest's entry for the part, with `count` vectors of a width, in constant memory."""
         names = {what: self.name(what) for what in ("vectors", "items")}
         with contextlib.ExitStack() as stack:
-            paths = {
-                what: stack.enter_context(replaced(self.folder / name, folder=self.folder)) for what, name in names.items()
-            }
+            paths = {what: stack.enter_context(self._file(name)) for what, name in names.items()}
             vectors = np.lib.format.open_memmap(paths["vectors"], mode="w+", dtype=np.float32, shape=(count, width))
             filled = 0
             with pyarrow.OSFile(str(paths["items"]), "wb") as file, pyarrow.ipc.new_file(file, self._schema) as writer:
@@ -236,15 +234,18 @@ class PartWriter:
             vectors.flush()
         return names | {"count": count}
 
+    def _file(self, name: str) -> contextlib.AbstractContextManager[Path]:
+        return atomic_path(self.folder / name, partial=self.folder / f"{name}.writing")
+
     def write_array(self, what: str, array: np.ndarray) -> str:
         """Writes a small array as .npy; returns its name."""
-        with replaced(self.folder / self.name(what), folder=self.folder) as partial, open(partial, "wb") as file:
+        with self._file(self.name(what)) as partial, open(partial, "wb") as file:
             np.save(file, array, allow_pickle=False)
         return self.name(what)
 
     def write_approximate(self, index) -> str:
         """Writes a FAISS index; returns its name."""
-        with replaced(self.folder / self.name("approximate"), folder=self.folder) as partial:
+        with self._file(self.name("approximate")) as partial:
             load_faiss().write_index(index, str(partial))
         return self.name("approximate")
 
@@ -256,7 +257,7 @@ def publish(folder: Path, manifest: Mapping) -> None:
     known = manifest.get("files", {})
     files = {name: known.get(name) or _facts(folder / name) for name in names}
     text = json.dumps({"format_version": FORMAT_VERSION, **manifest, "files": files}, indent=2, ensure_ascii=False)
-    with replaced(folder / MANIFEST, folder=folder) as partial:
+    with atomic_path(folder / MANIFEST, partial=folder / f"{MANIFEST}.writing") as partial:
         partial.write_text(text + "\n", encoding="utf-8")
     for path in unnamed_files(folder, names):
         path.unlink()

@@ -10,13 +10,13 @@ import numpy as np
 import pyarrow
 from jaxtyping import Float32, UInt64
 
-from data_pipelines.hashing import hash64
-from data_pipelines.labels import Label, LabelSource
-from data_pipelines.model_input import Prepared, Source
-from data_pipelines.record_source import RecordSource
-from data_pipelines.survey import Survey
-from data_pipelines.unique_ids import UniqueIds
-from protclip_jax.embedding_files import load_part
+from data_pipelines.common.hashing import hash64
+from data_pipelines.common.unique_ids import UniqueIds
+from data_pipelines.inputs.labels import Label, LabelSource
+from data_pipelines.inputs.model_input import Prepared, Source
+from data_pipelines.inputs.record_source import RecordSource
+from data_pipelines.inputs.survey import Survey
+from protclip_jax.embed.embedding_files import load_part
 from protclip_jax.retrieval import item_table
 from protclip_jax.retrieval.faiss_library import load_faiss
 from protclip_jax.retrieval.index_folder import Block, Index, PartWriter, open_items, open_vectors, publish

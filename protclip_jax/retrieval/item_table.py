@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import pyarrow
 import pyarrow.compute
 
-from data_pipelines.hashing import hash64
-from data_pipelines.record import PREFIXES, Record, strip_evidence
+from data_pipelines.common.hashing import hash64
+from data_pipelines.protanno.record import PREFIXES, Record, strip_evidence
 
 _TEXT, _NUMBER = pyarrow.string(), pyarrow.int64()
 _FEATURE = pyarrow.struct([("type", _TEXT), ("start", _NUMBER), ("end", _NUMBER), ("note", _TEXT)])

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from data_pipelines.errors import UserError
+from data_pipelines.common.errors import UserError
 from protclip_jax.retrieval.faiss_library import load_faiss
 from protclip_jax.retrieval.vector_parts import VectorParts
 

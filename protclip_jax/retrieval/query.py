@@ -3,8 +3,8 @@
 import re
 from typing import NamedTuple
 
-from data_pipelines.protein_input import clean_protein
-from data_pipelines.record import PREFIXES
+from data_pipelines.inputs.protein_input import clean_protein
+from data_pipelines.protanno.record import PREFIXES
 
 SHORTEST_SEQUENCE = 20
 """Letters without a blank that are taken for a protein; nearly all words are shorter."""

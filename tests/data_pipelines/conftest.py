@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.data_pipelines.file_server import running
+from tests.support.file_server import running
 
 
 @pytest.fixture

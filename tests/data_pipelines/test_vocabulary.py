@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 from data_pipelines import vocabulary
-from data_pipelines.errors import UserError
-from data_pipelines.record import Record, biotext
-from data_pipelines.text_tokenizer import SPECIAL_TOKENS, TextTokenizer
+from data_pipelines.common.errors import UserError
+from data_pipelines.protanno.record import Record, biotext
+from data_pipelines.tokenizers.text_tokenizer import SPECIAL_TOKENS, TextTokenizer
 
 LEARN = "import json, sys; from data_pipelines.vocabulary import learn_vocabulary; texts, size = json.load(sys.stdin); "
 LEARN += "json.dump(learn_vocabulary(texts, size=size), sys.stdout)"

@@ -1,7 +1,7 @@
 import pytest
 
-from data_pipelines import sample
-from data_pipelines.protanno import open_dataset, write
+from data_pipelines.protanno.dataset import open_dataset, write
+from data_pipelines.sample import generate
 
 TRAIN, HELD_OUT = 150, 60
 
@@ -10,7 +10,7 @@ TRAIN, HELD_OUT = 150, 60
 def data_dir(tmp_path_factory):
     """A built dataset of sample records: two training splits, validation and test."""
     directory = tmp_path_factory.mktemp("protanno")
-    records = [record for _, record in sample.generate(TRAIN + 2 * HELD_OUT, seed=3)]
+    records = [record for _, record in generate.generate(TRAIN + 2 * HELD_OUT, seed=3)]
     splits = {
         "swissprot_c1_r4": records[: TRAIN // 2],
         "trembl_c3_r3": records[TRAIN // 2 : TRAIN],

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from eval import __main__ as cli
-from tests.eval.fakes import Ignorant, Oracle
+from tests.support.fakes import Ignorant, Oracle
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

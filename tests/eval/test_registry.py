@@ -1,8 +1,8 @@
 import pytest
 
-from data_pipelines.errors import RunError, UserError
+from data_pipelines.common.errors import RunError, UserError
 from eval.registry import EVALUATIONS, Hook, check_best, make_evaluation, make_hooks, run_hooks
-from tests.eval.fakes import Ignorant, Oracle
+from tests.support.fakes import Ignorant, Oracle
 
 
 def test_hooks_name_metrics_by_their_key(dataset):

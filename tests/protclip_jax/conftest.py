@@ -5,14 +5,13 @@ from typing import NamedTuple
 
 import pytest
 
-from data_pipelines.record import Record
-from tests.protclip_jax import searching, tiny
-
-NASTY = '<img src=x onerror="document.title=1"><b>bold</b> & co'
+from data_pipelines.protanno.record import Record
+from tests.support import searching, tiny
+from tests.support.searching import NASTY
 
 
 class SearchFolder(NamedTuple):
-    """Paths of a checkpoint, an index of proteins, and a library of labels `places`."""
+    """Paths of a checkpoint, an index of proteins, and a library of labels `positions`."""
 
     checkpoint: str
     index: str

@@ -1,6 +1,6 @@
 import pytest
 
-from tests.eval.data import miniature
+from tests.support import miniature
 
 
 @pytest.fixture(scope="session")

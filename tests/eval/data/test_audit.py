@@ -1,8 +1,8 @@
 import json
 
 from eval.data.audit import audit, audit_task
+from eval.data.base.task import Rejected, Sample, Task
 from eval.data.manifest import BENCHMARKS, load
-from eval.data.task import Rejected, Sample, Task
 
 
 def task(kind, classes, **splits):

@@ -7,8 +7,8 @@ import shutil
 
 import pytest
 
-from data_pipelines.errors import UserError
-from eval.data.benchmarks import GROUPS
+from data_pipelines.common.errors import UserError
+from eval.data.base.benchmarks import GROUPS
 from eval.data.manifest import load
 
 DAMAGE = {

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from data_pipelines.errors import UserError
-from eval.data.benchmarks import BENCHMARKS, CROSS_MODAL, FEW_SHOT, GROUPS, KINDS, WANTED
+from data_pipelines.common.errors import UserError
+from eval.data.base.benchmarks import BENCHMARKS, CROSS_MODAL, FEW_SHOT, GROUPS, KINDS, WANTED
 from eval.data.formats import FORMATS
 from eval.data.manifest import MissingData, available, load, main
 from eval.data.template import template

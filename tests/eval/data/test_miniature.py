@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from eval.data import manifest
-from eval.data.benchmarks import BENCHMARKS, KINDS
-from eval.data.task import KnowledgeGraph
-from tests.eval.data import miniature
+from eval.data.base.benchmarks import BENCHMARKS, KINDS
+from eval.data.base.task import KnowledgeGraph
+from tests.support import miniature
 
 SIZES = {
     "localisation": (10, {"train": 120, "valid": 40, "test": 40}),
@@ -50,7 +50,7 @@ def encoded(task, samples):
     if task.kind == "regression":
         return np.array([[s.target] for s in samples])
     labels = [s.target if isinstance(s.target, tuple) else (s.target,) for s in samples]
-    return np.array([[float(place in own) for place in range(len(task.classes))] for own in labels])
+    return np.array([[float(position in own) for position in range(len(task.classes))] for own in labels])
 
 
 def test_ec_has_every_cut_off(miniature_folder):

@@ -5,27 +5,27 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from eval.data import variants
 from eval.data.audit import audit_task, by_reason
-from eval.data.chains import NO_SEQUENCE, chains_of
-from eval.data.deepfri import read_deepfri
-from eval.data.deeploc import MIXED, UNKNOWN_MEMBRANE, read_deeploc
-from eval.data.enzyme import read_enzyme_prompts
-from eval.data.flip import read_flip
-from eval.data.gathered import Gathered
-from eval.data.graph import read_graph_config
-from eval.data.interactions import read_actions
-from eval.data.knowledge_graph import read_hetionet_graph, read_primekg_graph
-from eval.data.prompts import read_location_prompts, read_reaction_prompts
-from eval.data.reaction import read_functions, read_reaction
-from eval.data.rows import listed
-from eval.data.sequences import read_sequences
-from eval.data.ses import read_ses
-from eval.data.similarity import read_similarity
-from eval.data.tables import read_tables
-from eval.data.task import INTERACTIONS, Task
-from eval.data.variants import read_variant_fasta, read_variant_table
-from eval.data.windows import read_windows
+from eval.data.base.gathered import Gathered
+from eval.data.base.rows import listed
+from eval.data.base.task import INTERACTIONS, Task
+from eval.data.graphs.graph import read_graph_config
+from eval.data.graphs.knowledge_graph import read_hetionet_graph, read_primekg_graph
+from eval.data.importers import variants
+from eval.data.importers.chains import NO_SEQUENCE, chains_of
+from eval.data.importers.deepfri import read_deepfri
+from eval.data.importers.deeploc import MIXED, UNKNOWN_MEMBRANE, read_deeploc
+from eval.data.importers.enzyme import read_enzyme_prompts
+from eval.data.importers.flip import read_flip
+from eval.data.importers.interactions import read_actions
+from eval.data.importers.prompts import read_location_prompts, read_reaction_prompts
+from eval.data.importers.reaction import read_functions, read_reaction
+from eval.data.importers.sequences import read_sequences
+from eval.data.importers.ses import read_ses
+from eval.data.importers.similarity import read_similarity
+from eval.data.importers.tables import read_tables
+from eval.data.importers.variants import read_variant_fasta, read_variant_table
+from eval.data.importers.windows import read_windows
 
 
 def sizes(task):
@@ -253,8 +253,8 @@ def test_probe_coordinates(real_data, tmp_path):
         assert (len(full.pairs), len(sparse.pairs), sparse.rejects) == (count * (count - 1) // 2, pairs, [])
         assert (sparse.pairs[:, 0] == sparse.pairs[:, 1]).sum() == len(sparse.notes) == (aspect == "MF")
         rows_, columns = np.load(coordinates)[5]
-        place = np.flatnonzero((sparse.pairs == sorted((rows_, columns))).all(1))
-        assert sparse.similarity[place] == symmetric[rows_, columns]
+        position = np.flatnonzero((sparse.pairs == sorted((rows_, columns))).all(1))
+        assert sparse.similarity[position] == symmetric[rows_, columns]
 
 
 def test_prompts(real_data, ses_localisation):

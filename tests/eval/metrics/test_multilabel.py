@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eval.metrics import average_precision, fmax, multilabel, multilabel_intervals
-from eval.statistics import bootstrap_metric
+from eval.metrics.statistics import bootstrap_metric
 
 
 def slow_fmax(scores, labels):
@@ -31,8 +31,8 @@ def prefix_fmax(scores, labels):
     """TorchDrug's: after each single prediction in the order of scores; the recall is a mean over all proteins."""
     predicted, true = np.zeros(len(scores)), np.zeros(len(scores))
     best = 0.0
-    for place in np.argsort(-scores.ravel()):
-        row, column = divmod(place, scores.shape[1])
+    for position in np.argsort(-scores.ravel()):
+        row, column = divmod(position, scores.shape[1])
         predicted[row] += 1
         true[row] += labels[row, column]
         p = np.mean(true[predicted > 0] / predicted[predicted > 0])

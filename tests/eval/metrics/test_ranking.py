@@ -29,8 +29,8 @@ def test_numbers_of_one_hit_are_expectations_over_the_orders_of_ties(scores, hit
 
 def filtered_ranks(scores, hits, hit):
     """The hit's rank in each order, without the other hits."""
-    kept = [place for place in range(len(scores)) if place == hit or not hits[place]]
-    return np.array([1 + order.index(kept.index(hit)) for order in orders([scores[place] for place in kept])])
+    kept = [position for position in range(len(scores)) if position == hit or not hits[position]]
+    return np.array([1 + order.index(kept.index(hit)) for order in orders([scores[position] for position in kept])])
 
 
 @pytest.mark.parametrize("seed", range(15))

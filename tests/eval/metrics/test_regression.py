@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eval.metrics import correlation_p_value, mae, pearson, rmse, spearman, spearman_interval, spearman_of_counts
-from eval.statistics import bootstrap_metric
+from eval.metrics.statistics import bootstrap_metric
 
 
 def example(seed, rows, levels, scale):

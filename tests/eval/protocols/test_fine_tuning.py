@@ -13,18 +13,19 @@ import numpy as np
 import pytest
 
 from configs.eval import fine_tuning as fine_tuning_config
-from data_pipelines.errors import RunError, UserError
-from data_pipelines.examples import protein_example
-from eval.data.task import Sample, Task
+from data_pipelines.common.errors import RunError, UserError
+from data_pipelines.training.examples import protein_example
+from eval.data.base.task import Sample, Task
 from eval.protocols import fine_tuning
 from eval.protocols.fine_tuning import FineTuning
 from eval.protocols.heads import KINDS
 from eval.protocols.problem import Problem, prepare_splits
 from eval.protocols.tuned_network import initial_state, make_network, packed_batches, standardised
-from protclip_jax import checkpoints, sharding, workdir
-from tests.eval import problems
-from tests.eval.protocols.test_heads import reference_loss
-from tests.protclip_jax import tiny
+from protclip_jax.checkpoints import metadata, workdir
+from protclip_jax.checkpoints.parameters import save_params
+from protclip_jax.distributed import sharding
+from tests.support import problems, tiny
+from tests.support.problems import reference_loss
 
 MODEL = {
     "protein": {"num_layers": 2, "hidden_size": 32, "num_heads": 2, "intermediate_size": 64},
@@ -48,8 +49,8 @@ def tower_params():
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkpoint")
-    checkpoints.save_params(folder, tower_params())
-    workdir.write_metadata(folder, {"model": MODEL, "tokenizer": {"max_text_tokens": 64}, "pda": {"theta": 0.3}}, None)
+    save_params(folder, tower_params())
+    metadata.write_metadata(folder, {"model": MODEL, "tokenizer": {"max_text_tokens": 64}, "pda": {"theta": 0.3}}, None)
     return folder
 
 

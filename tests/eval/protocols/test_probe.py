@@ -4,24 +4,16 @@ import jax
 import numpy as np
 import pytest
 
-from configs.eval import probe as probe_config
-from data_pipelines.errors import UserError
+from data_pipelines.common.errors import UserError
 from eval.protocols import probe
 from eval.protocols.heads import KINDS
 from eval.protocols.probe import FrozenProbe
 from eval.protocols.problem import Problem, best_epoch, prepare_splits
-from protclip_jax.optimizer import unflatten
-from tests.eval import problems
+from protclip_jax.training.optimizer import unflatten
+from tests.support import problems
+from tests.support.problems import HIDDEN, small
 
-ROWS, BATCH, WIDTH, HIDDEN = 40, 16, problems.WIDTH, 16
-
-
-def small(**changes):
-    config = probe_config.get_config()
-    with config.unlocked():
-        config.update({"seeds": (0, 1), "hidden": HIDDEN, "batch_size": BATCH, "max_epochs": 3, **changes})
-    config.optimizer.learning_rate = 1e-2
-    return config
+ROWS, WIDTH = 40, problems.WIDTH
 
 
 def problem(kind, **sizes):

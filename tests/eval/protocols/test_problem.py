@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from data_pipelines.errors import UserError
-from eval.data.task import Sample
+from data_pipelines.common.errors import UserError
+from eval.data.base.task import Sample
 from eval.protocols.problem import Problem, prepare_splits
-from tests.eval import problems
+from tests.support import problems
 
 
 def prepare(task, **options):

@@ -5,11 +5,11 @@ import itertools
 import numpy as np
 import pytest
 
-from eval.features.sequence_features import KMER_COLUMNS, composition, kmer_frequencies
-from eval.kmer_baseline import AMINO_ACIDS
+from eval.pretraining.kmer_baseline import AMINO_ACIDS
 from eval.protocols.problem import Problem
 from eval.protocols.ridge import PENALTIES, Ridge, ridge_maps
-from tests.eval import problems
+from eval.protocols.sequence_features import KMER_COLUMNS, composition, kmer_frequencies
+from tests.support import problems
 
 
 def test_composition_is_the_share_of_each_letter():

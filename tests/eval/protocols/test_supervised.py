@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from data_pipelines.errors import UserError
-from eval import classification, mutation_effect
+from data_pipelines.common.errors import UserError
+from data_pipelines.common.json_object import to_json
+from eval.benchmarks import classification, mutation_effect
 from eval.metrics import average_precision, fmax
 from eval.protocols.probe import FrozenProbe
 from eval.protocols.problem import Fitted, Problem
 from eval.protocols.supervised import ShuffledLabels, judged, standard_controls
-from eval.reporting.report import to_json
-from tests.eval import problems
-from tests.eval.protocols.test_probe import small
+from tests.support import problems
+from tests.support.problems import small
 
 SEEDS = 3
 

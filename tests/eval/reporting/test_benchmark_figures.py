@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from eval import few_shot
+from eval.benchmarks import few_shot
+from eval.data.published import PUBLISHED, published
 from eval.reporting.benchmark_figures import figures
-from eval.reporting.published import PUBLISHED, published
 
 
 def result(name, metric, mean, **more):

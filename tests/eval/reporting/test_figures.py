@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
+from eval.pretraining.retrieval import chance
 from eval.reporting.figures import RETRIEVAL, cluster_mixture, losses_over_steps, retrieval_over_steps, series
-from eval.retrieval import chance
 
 BASELINE = {"p2t_r1": 0.05, "t2p_r1": 0.04, "mrr": 0.1}
 

@@ -3,8 +3,9 @@ import json
 import numpy as np
 import pytest
 
-from eval.reporting import markdown
-from eval.reporting.report import to_json, write_report
+from data_pipelines.common import markdown
+from data_pipelines.common.json_object import to_json
+from eval.reporting.report import write_report
 
 
 def test_numbers_that_are_not_finite_become_null():

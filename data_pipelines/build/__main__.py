@@ -1,0 +1,249 @@
+"""Builds ProtAnno, a TFDS dataset, from UniProt files: read → validate → deduplicate → exclude → cluster → split → write.
+
+The steps are functions of records and of groups of records (`reading`, `group` and `steps` of `building`), which two drivers
+run: `local` in processes of this machine, `beam` as Apache Beam pipelines. A split's records lie in the order of their
+sequences' hashes, so that the dataset depends neither on the order of the input nor on the driver or its workers.
+
+A built folder also holds `rejects.jsonl` (entries that gave no record), `merged.tsv.gz` (entries of a sequence that another
+one's record has: accession, source, and those of the record) and `excluded.tsv` (records left out, with the benchmark files
+that hold their sequence), so that every entry read is either in the dataset or in one of them.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import gzip
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from data_pipelines.build import counts, minhash, steps, work_folder
+from data_pipelines.build.cluster_files import NO_CLUSTERS, read_clusters
+from data_pipelines.build.exclude import read_excluded
+from data_pipelines.build.group import Grouping
+from data_pipelines.build.local import local_runner
+from data_pipelines.build.work_folder import WorkFolder
+from data_pipelines.common.atomic_write import finished_folder
+from data_pipelines.common.errors import UserError, command
+from data_pipelines.common.hashing import file_sha256
+from data_pipelines.download.partial_file import provenance_path, read_notes
+from data_pipelines.protanno import dataset as protanno
+from data_pipelines.protanno.clusters import TEST, VALIDATION, split_name
+from data_pipelines.report.page import write_report
+
+SMALL_BYTES = 16 << 20
+"""Inputs that are smaller in all are read in one process unless told otherwise: starting others would take longer."""
+
+MINHASH, NONE = "minhash", "none"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """What to build: all that shows in the dataset.
+
+    Attributes:
+      inputs: source files; `readers` says of which formats.
+      clusters: a file of similarity clusters, see `read_clusters`.
+      cluster: `minhash` finds similarity clusters by itself, `none` has each sequence on its own (but for `clusters`).
+      exclude_fasta: FASTA files of sequences that no record may have.
+      validation_fraction, test_fraction: shares of the clusters to hold out.
+      max_rejected_fraction: of the entries; more of them fail the build.
+      skip_overlap: leaves out how many held-out records have a relative in training.
+    """
+
+    inputs: tuple[Path, ...]
+    clusters: Path | None = None
+    cluster: str = NONE
+    exclude_fasta: tuple[Path, ...] = ()
+    validation_fraction: float = 0.05
+    test_fraction: float = 0.05
+    max_rejected_fraction: float = 1.0
+    skip_overlap: bool = False
+
+    def __post_init__(self):
+        fractions = self.validation_fraction, self.test_fraction, self.max_rejected_fraction
+        if not (all(0 <= fraction <= 1 for fraction in fractions) and self.validation_fraction + self.test_fraction < 1):
+            raise UserError(
+                f"--validation_fraction {self.validation_fraction} and --test_fraction {self.test_fraction} must be at least 0 "
+                f"and together below 1, --max_rejected_fraction {self.max_rejected_fraction} must be from 0 to 1"
+            )
+        if self.clusters and self.cluster != NONE:
+            raise UserError(f"--clusters {self.clusters} and --cluster {self.cluster} are two ways to cluster; choose one")
+
+    @property
+    def fractions(self) -> dict[str, float]:
+        """The shares to hold out, as keyword arguments."""
+        return {"validation_fraction": self.validation_fraction, "test_fraction": self.test_fraction}
+
+    def grouping(self) -> Grouping:
+        """Reads the files that say how to group.
+
+        Raises:
+          UserError: one cannot be read.
+        """
+        return Grouping(
+            cluster_units=read_clusters(self.clusters) if self.clusters else NO_CLUSTERS,
+            excluded=read_excluded(self.exclude_fasta),
+            sketch=self.cluster == MINHASH or not self.skip_overlap,
+        )
+
+
+class Runner(Protocol):
+    """A driver: what computes the steps, and where."""
+
+    def read(
+        self, inputs: Sequence[Path], folder: WorkFolder, *, rejects: Path
+    ) -> tuple[counts.InputCounts, counts.Grouped, int]:
+        """Reads and groups all inputs and lists the rejects. Returns the counts, and the number of ranges in the folder."""
+
+    def map(self, function: Callable, tasks: Iterable) -> Iterator:
+        """The results of a function of each task, in the order of the tasks."""
+
+
+def build(options: Options, directory: Path, *, runner: Runner) -> dict:
+    """Builds into an existing folder and returns what `statistics.json` holds.
+
+    Raises:
+      UserError: an input is unreadable, too many entries are rejected, or no record is left.
+    """
+    # Of a name of its own: a process that outlives a killed build must not write into the next one.
+    work = Path(tempfile.mkdtemp(prefix="work-", dir=directory))
+    folder = work_folder.prepare(work, options.grouping(), inputs=options.inputs)
+    rejects = directory / "rejects.jsonl"
+    reading, grouped, ranges = runner.read(options.inputs, folder, rejects=rejects)
+    check_rejects(reading, rejects=rejects, limit=options.max_rejected_fraction)
+    if not grouped.records:
+        raise UserError(f"no record is left: all {reading.records} have sequences of --exclude_fasta")
+    with open(directory / "merged.tsv.gz", "wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as file:
+        folder.concatenate(ranges, "merged.tsv", file)
+    with open(directory / "excluded.tsv", "wb") as file:
+        folder.concatenate(ranges, "excluded.tsv", file)
+
+    if options.cluster == MINHASH:
+        steps.join_similar(folder, ranges, ordered_map=runner.map)
+    sizes = steps.assign_splits(folder, ranges, **options.fractions)
+    result = {"entries": reading.entries, "rejected": reading.rejected} | grouped.statistics() | reading.statistics()
+    result["splits"] = counts.split_sizes(sizes[:, :, 0].sum(axis=0))
+    if options.clusters or options.cluster == MINHASH:
+        result["similarity_clusters"] = counts.cluster_sizes(folder.load_all(ranges, "units"))
+    if not options.skip_overlap:
+        result["overlap"] = steps.measure_overlap(folder, ranges, ordered_map=runner.map)
+    result["provenance"] = provenance(options)
+
+    shards = steps.write_splits(folder, directory, sizes, ordered_map=runner.map)
+    shutil.rmtree(work)
+    protanno.write_metadata(directory, shards)
+    protanno.write_statistics(directory, result)
+    write_report(directory, result)
+    return result
+
+
+def check_rejects(reading: counts.InputCounts, *, rejects: Path, limit: float) -> None:
+    """Raises a UserError if more than a share `limit` of the entries gave no record, or all of them."""
+    if not reading.records or reading.rejected > limit * reading.entries:
+        with open(rejects, encoding="utf-8") as file:
+            example = next(file, "").strip()
+        raise UserError(
+            f"{reading.rejected} of {reading.entries} entries were rejected, more than allowed; mend the input. "
+            f"The first: {example}"
+        )
+
+
+def provenance(options: Options) -> dict:
+    """What a dataset is made of and how: names, sizes, digests and UniProt releases of the files, and the options."""
+    result = {
+        "inputs": [_fingerprint(path) for path in options.inputs],
+        "clusters": options.clusters and _fingerprint(options.clusters),
+        "exclude_fasta": [_fingerprint(path) for path in options.exclude_fasta],
+        **options.fractions,
+        "cluster": options.cluster,
+    }
+    return result | ({"minhash": minhash.PARAMETERS} if options.cluster == MINHASH else {})
+
+
+def _fingerprint(path: Path) -> dict:
+    """Of a file that `data_pipelines.download` fetched also the release, which UniProt's files do not tell themselves."""
+    digest = file_sha256(path)
+    notes = read_notes(provenance_path(path))
+    known = {"release": notes["release"]} if notes.get("sha256") == digest and "release" in notes else {}
+    return {"name": path.name, "bytes": path.stat().st_size, "sha256": digest} | known
+
+
+def summary(result: Mapping) -> str:
+    """A table of the counts."""
+    held_out = {name: result["splits"][name] for name in (VALIDATION, TEST)}
+    rows = [("cluster", "records", "training")]
+    rows += [
+        (cluster, str(size), str(result["splits"].get(split_name(cluster), 0))) for cluster, size in result["clusters"].items()
+    ]
+    rows.append(("all", str(result["records"]), str(result["records"] - sum(held_out.values()))))
+    lines = [f"{cluster:<20}{size:>12}{training:>12}" for cluster, size, training in rows]
+    lines.append(", ".join(f"{result[key]} {key}" for key in ("entries", "records", "rejected", "deduplicated", "excluded")))
+    lines.append(", ".join(f"{size} in {name}" for name, size in held_out.items()))
+    for name, found in result.get("overlap", {}).items():
+        lines.append(f"{name}: {found['related']} of {found['sampled']} looked up have a relative in training")
+    return "\n".join(lines)
+
+
+def usable_cores(inputs: Sequence[Path]) -> int:
+    """How many processes to use by default: one for small inputs, else one for each core that this process may use."""
+    size = sum(path.stat().st_size for path in inputs if path.is_file())
+    return 1 if size < SMALL_BYTES else len(os.sched_getaffinity(0))
+
+
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Builds a dataset and prints its counts."""
+    args = vars(_parser().parse_args(arguments))
+    output, runner, beam_options, workers = (args.pop(name) for name in ("output", "runner", "beam_options", "workers"))
+    options = Options(inputs=tuple(args.pop("input")), exclude_fasta=tuple(args.pop("exclude_fasta")), **args)
+    if workers is not None and workers < 1:
+        raise UserError(f"--workers is {workers}; give at least 1")
+    with (
+        finished_folder(output) as directory,
+        _runner(runner, directory, options=options, workers=workers, beam_options=beam_options) as driver,
+    ):
+        result = build(options, directory, runner=driver)
+    print(summary(result))
+
+
+def _runner(
+    name: str, directory: Path, *, options: Options, workers: int | None, beam_options: str
+) -> contextlib.AbstractContextManager[Runner]:
+    if name == "local":
+        return local_runner(workers or usable_cores(options.inputs))
+    # Here, as the package is no requirement.
+    from data_pipelines.build.beam import beam_runner
+
+    return beam_runner(beam_options, shared=directory)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m data_pipelines.build", description=__doc__.split("\n")[0])
+    add = parser.add_argument
+    add("--input", type=Path, nargs="+", required=True, help="UniProt files and others that `readers` knows, plain or .gz")
+    add("--output", type=Path, required=True, help="the dataset's folder, new or empty")
+    add(
+        "--clusters",
+        type=Path,
+        help="similarity clusters (TSV of cluster id and accession, or CD-HIT's .clstr), held out whole",
+    )
+    add("--cluster", choices=(NONE, MINHASH), default=NONE, help="find similarity clusters by k-mer MinHash (default: none)")
+    add("--exclude_fasta", type=Path, nargs="+", default=[], metavar="FASTA", help="leave out every sequence that is in these")
+    share = {"type": float, "metavar": "F"}
+    add("--validation_fraction", default=0.05, **share, help="of the clusters (default %(default)s)")
+    add("--test_fraction", default=0.05, **share, help="of the clusters (default %(default)s)")
+    add("--max_rejected_fraction", default=1.0, **share, help="fail above it (default %(default)s: never)")
+    add("--skip_overlap", action="store_true", help="do not look for relatives of held-out records in training")
+    add("--workers", type=int, help="processes of the local runner (default: a core each, one for small inputs)")
+    add("--runner", choices=("local", "beam"), default="local", help="beam needs the apache-beam package (default %(default)s)")
+    add("--beam_options", default="", help="of Beam, in one string: --beam_options='--runner=FlinkRunner --parallelism=64'")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,100 @@
+"""Files of similarity clusters, from MMseqs2 or CD-HIT, in 16 bytes of memory an accession."""
+
+import array
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, UInt64
+
+from data_pipelines.common.errors import UserError
+from data_pipelines.common.hashing import hash64
+from data_pipelines.protanno.clusters import cluster_unit
+from data_pipelines.readers.streams.files import open_bytes
+
+_CD_HIT_MEMBER = re.compile(r"\d+\t\d+aa, >(.+?)\.\.\. (?:\*|at .+)")
+
+
+class ClusterUnits(NamedTuple):
+    """Accessions by their `hash64`, ascending, each with its cluster's unit; uint64 [n] both.
+
+    Two accessions that share a hash (one chance in 500 among 250 million) share the unit of the first.
+    """
+
+    accessions: UInt64[np.ndarray, " n"]
+    units: UInt64[np.ndarray, " n"]
+
+    def find(self, accessions: UInt64[np.ndarray, " m"]) -> tuple[UInt64[np.ndarray, " m"], Bool[np.ndarray, " m"]]:
+        """The units of these accessions, and which of them are in a cluster."""
+        if not len(self.accessions):
+            return np.zeros_like(accessions), np.zeros(len(accessions), bool)
+        positions = np.minimum(np.searchsorted(self.accessions, accessions), len(self.accessions) - 1)
+        return self.units[positions], self.accessions[positions] == accessions
+
+
+NO_CLUSTERS = ClusterUnits(np.zeros(0, np.uint64), np.zeros(0, np.uint64))
+
+
+def read_clusters(path: str | Path) -> ClusterUnits:
+    """The clusters of a file, plain or gzip, in one of two forms:
+
+    - a TSV of lines `cluster id, tab, accession` without header, as `mmseqs createtsv` and `mmseqs easy-cluster` write it
+      with the representative as cluster id;
+    - CD-HIT's `.clstr`: a line `>Cluster 0`, then its members.
+
+    Members written as in UniProt's FASTA files (`sp|P12345|NAME`) count by their accession. One may be listed again in the
+    same cluster.
+
+    Raises:
+      UserError: a line is of neither form, or an accession is in two clusters.
+    """
+    accessions, units = array.array("Q"), array.array("Q")
+    for _, cluster, accession in _members(path):
+        accessions.append(hash64(accession))
+        units.append(cluster_unit(cluster))
+    keys, values = np.array(accessions, np.uint64), np.array(units, np.uint64)
+    order = np.argsort(keys, kind="stable")
+    keys, values = keys[order], values[order]
+    again = keys[1:] == keys[:-1]
+    if (again & (values[1:] != values[:-1])).any():
+        _refuse_two_clusters(path)
+    first = np.concatenate([[True], ~again])[: len(keys)]
+    return ClusterUnits(keys[first], values[first])
+
+
+def _refuse_two_clusters(path: str | Path) -> None:
+    """Reads the file again, to tell one accession in two clusters from two accessions that share a hash."""
+    clusters: dict[str, str] = {}
+    for number, cluster, accession in _members(path):
+        if clusters.setdefault(accession, cluster) != cluster:
+            raise UserError(
+                f"{path} line {number} puts {accession} into cluster {cluster} as well as {clusters[accession]}: keep one"
+            )
+
+
+def _members(path: str | Path) -> Iterator[tuple[int, str, str]]:
+    """Line number, cluster id and accession of each member."""
+    with open_bytes(path) as content:
+        cluster, cd_hit = "", False
+        for number, line in enumerate(content, 1):
+            text = line.decode(errors="replace").rstrip("\r\n")
+            cd_hit = cd_hit or (number == 1 and text.startswith(">Cluster "))
+            if cd_hit and text.startswith(">"):
+                cluster = text.removeprefix(">")
+                continue
+            if cd_hit:
+                member = _CD_HIT_MEMBER.fullmatch(text)
+                columns = [cluster, member[1]] if member else []
+            else:
+                columns = text.split("\t")
+            if len(columns) != 2 or not all(columns):
+                raise UserError(f"{path} line {number} is not `cluster id, tab, accession`, nor one of CD-HIT's: {text[:60]!r}")
+            yield number, columns[0], _accession(columns[1])
+
+
+def _accession(name: str) -> str:
+    """`P12345` of `sp|P12345|NAME_SPECIES` or `tr|P12345`; any other name as it is."""
+    database, _, rest = name.partition("|")
+    return rest.partition("|")[0] if database in ("sp", "tr") and rest else name

@@ -1,0 +1,135 @@
+"""What a build counts, for `statistics.json`."""
+
+import dataclasses
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Self
+
+import numpy as np
+
+from data_pipelines.build.group import Group
+from data_pipelines.protanno.clusters import CLUSTERS, SPLITS, TEST, VALIDATION
+from data_pipelines.readers import Reject
+
+RESIDUE_EDGES = (*range(0, 1500, 50), 1500, 2000, 3000, 5000, 10_000, 20_000, 50_000, 1 << 24)
+WORD_EDGES = (*range(0, 100, 10), *range(100, 500, 50), 500, 1000, 2000, 5000, 10_000, 1 << 24)
+"""Edges of the histograms' bins: edge ≤ length < next edge. The readers take no longer entry than the last."""
+
+TOP_REASONS = 20
+_MAX_REASONS = 10_000
+"""Kinds of reasons that are counted; those that come after so many are counted as one."""
+
+_PARTICULARS = re.compile(r"b?'[^']*'|b?\"[^\"]*\"|\d+")
+
+
+def kind_of_reason(reason: str) -> str:
+    """A reject's reason without the numbers and quotations that are this entry's own."""
+    return _PARTICULARS.sub("…", reason)
+
+
+@dataclasses.dataclass
+class InputCounts:
+    """Counts of the entries read: records, and rejects by file and by kind of reason; features that were left out."""
+
+    records: int = 0
+    rejected_by_file: Counter = dataclasses.field(default_factory=Counter)
+    reasons: Counter = dataclasses.field(default_factory=Counter)
+    omitted: Counter = dataclasses.field(default_factory=Counter)
+
+    @property
+    def rejected(self) -> int:
+        """Rejects of all files."""
+        return self.rejected_by_file.total()
+
+    @property
+    def entries(self) -> int:
+        """Records and rejects."""
+        return self.records + self.rejected
+
+    def reject(self, reject: Reject) -> None:
+        """Counts one reject."""
+        self.rejected_by_file[reject.file] += 1
+        kind = kind_of_reason(reject.reason)
+        self.reasons[kind if kind in self.reasons or len(self.reasons) < _MAX_REASONS else "other"] += 1
+
+    def statistics(self) -> dict:
+        """Its part of `statistics.json`."""
+        return {
+            "rejected_by_file": dict(sorted(self.rejected_by_file.items())),
+            "top_rejects": dict(sorted(self.reasons.items(), key=lambda item: (-item[1], item[0]))[:TOP_REASONS]),
+            "omitted_features": dict(sorted(self.omitted.items())),
+        }
+
+
+def _bins(values: np.ndarray, edges: Sequence[int]) -> np.ndarray:
+    return np.histogram(values, edges)[0]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Grouped:
+    """Counts of grouped records; sums of them are those of all ranges."""
+
+    clusters: np.ndarray
+    """int64 [CLUSTERS]: records by (source, C, R)."""
+    residues: np.ndarray
+    words: np.ndarray
+    """Histograms over `RESIDUE_EDGES` and `WORD_EDGES`."""
+    total_residues: int
+    total_words: int
+    merged: Counter
+    """Merged entries by (their source, the kept one's)."""
+    excluded: int
+    excluded_by_file: Counter
+
+    @classmethod
+    def count(cls, group: Group) -> Self:
+        """Counts one range."""
+        return cls(
+            clusters=np.bincount(group.clusters, minlength=len(CLUSTERS)),
+            residues=_bins(group.residues, RESIDUE_EDGES),
+            words=_bins(group.words, WORD_EDGES),
+            total_residues=int(group.residues.sum()),
+            total_words=int(group.words.sum()),
+            merged=Counter((merge.source, merge.kept_source) for merge in group.merges),
+            excluded=len(group.excluded),
+            excluded_by_file=Counter(name for _, names in group.excluded for name in names),
+        )
+
+    def __add__(self, other: Self) -> Self:
+        fields = dataclasses.fields(self)
+        return type(self)(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields})
+
+    @property
+    def records(self) -> int:
+        """Records that the dataset holds, held-out ones included."""
+        return int(self.clusters.sum())
+
+    def statistics(self) -> dict:
+        """Its part of `statistics.json`."""
+        return {
+            "records": self.records,
+            "deduplicated": self.merged.total(),
+            "excluded": self.excluded,
+            "clusters": {name: int(size) for name, size in zip(CLUSTERS, self.clusters, strict=True) if size},
+            "deduplicated_by_source": {f"{source} into {kept}": n for (source, kept), n in sorted(self.merged.items())},
+            "excluded_by_file": dict(sorted(self.excluded_by_file.items())),
+            "lengths": {"edges": list(RESIDUE_EDGES), "counts": self.residues.tolist(), "total": self.total_residues},
+            "biotext_words": {"edges": list(WORD_EDGES), "counts": self.words.tolist(), "total": self.total_words},
+        }
+
+
+def split_sizes(sizes: np.ndarray) -> dict[str, int]:
+    """Split → its records, from int [SPLITS]; the held-out ones are there even if empty."""
+    return {name: int(n) for name, n in zip(SPLITS, sizes, strict=True) if n or name in (VALIDATION, TEST)}
+
+
+def cluster_sizes(units: np.ndarray) -> dict:
+    """How many records the units have: counts of units by size, in bins that double."""
+    sizes = np.unique(units, return_counts=True)[1]
+    edges = [1 << power for power in range(int(sizes.max(initial=1)).bit_length() + 1)]
+    return {
+        "clusters": len(sizes),
+        "largest": int(sizes.max(initial=0)),
+        "sizes": {"edges": edges, "counts": _bins(sizes, edges).tolist()},
+    }

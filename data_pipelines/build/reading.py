@@ -1,0 +1,64 @@
+"""Batches of raw entries to batches of records: what any number of processes do independently."""
+
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from data_pipelines.build.counts import InputCounts
+from data_pipelines.build.group import spilled
+from data_pipelines.build.spill import Spilled
+from data_pipelines.common.progress import progress
+from data_pipelines.readers import RawEntry, Reject, parse_entry, raw_entries
+
+BATCH_BYTES = 8 << 20
+"""Raw text that is parsed at a time; a waiting task holds as much."""
+
+
+class Parsed(NamedTuple):
+    """What came of a batch besides its records: their number, the rejects in their order, features left out."""
+
+    records: int
+    rejects: list[Reject]
+    omitted: Counter
+
+
+def batches(path: Path) -> Iterator[list[RawEntry]]:
+    """The raw entries of a file in their order, in lists of about `BATCH_BYTES`."""
+    batch, size = [], 0
+    for entry in raw_entries(path):
+        batch.append(entry)
+        size += len(entry.content)
+        if size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def parse_batch(batch: Iterable[RawEntry]) -> tuple[list[Spilled], Parsed]:
+    """The records of a batch, and the rest."""
+    records, rejects, omitted = [], [], Counter()
+    for raw in batch:
+        entry = parse_entry(raw, omitted=omitted)
+        if isinstance(entry, Reject):
+            rejects.append(entry)
+        else:
+            records.append(spilled(entry))
+    return records, Parsed(len(records), rejects, omitted)
+
+
+def take_stock(parsed: Iterable[Parsed], *, rejects: Path) -> InputCounts:
+    """Counts what came of all batches, and lists the rejects in a file in the order of the input."""
+    reading = InputCounts()
+    with open(rejects, "w", encoding="utf-8") as file, progress(description="read", unit="entries") as bar:
+        for batch in parsed:
+            reading.records += batch.records
+            reading.omitted += batch.omitted
+            for reject in batch.rejects:
+                reading.reject(reject)
+                file.write(json.dumps(dataclasses.asdict(reject), ensure_ascii=False) + "\n")
+            bar.update(batch.records + len(batch.rejects))
+    return reading

@@ -1,0 +1,1 @@
+"""What users hand to commands: proteins, texts, records and labels from files, checked before anything is computed."""

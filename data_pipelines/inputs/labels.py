@@ -1,0 +1,135 @@
+"""Libraries of labels that describe proteins: a file's labels, each with the prompts that put it into words.
+
+A prompt reads like the text a model is trained on, `FUNCTION: …` for a function; a label's embedding is the normalised mean of
+its prompts' embeddings.
+"""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from data_pipelines.common.errors import UserError
+from data_pipelines.inputs.model_input import Prepared
+from data_pipelines.readers.enzyme import read_enzymes
+from data_pipelines.readers.obo import Term, read_obo
+from data_pipelines.readers.table import open_table, read_table
+
+TABLES = {".tsv": "tsv", ".csv": "csv"}
+SUFFIXES = (".obo", ".dat", ".txt", *TABLES)
+COLUMNS = ("name", "label", "description", "definition", "prompt", "text")
+"""Of a table, those that are read unless others are chosen."""
+
+GO_TEMPLATES = {
+    "molecular_function": ("FUNCTION: {}",),
+    "biological_process": ("FUNCTION: Involved in {}",),
+    "cellular_component": ("SUBCELLULAR LOCATION: {}",),
+}
+"""The Gene Ontology's namespaces in the words of UniProt's properties."""
+ENZYME_TEMPLATES = ("PROTEIN NAME: {}", "FUNCTION: {}")
+
+
+class Label(NamedTuple):
+    """A label, the prompts for it, and where it stands; with a fault it cannot be used and has no prompts."""
+
+    id: str
+    name: str
+    prompts: tuple[str, ...]
+    line: int
+    fault: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LabelSource:
+    """A file of labels, which can be read any number of times; `prepared` gives their prompts as a `Source` gives texts.
+
+    Attributes:
+      columns: of a table, those whose texts describe the label; None takes those of `COLUMNS` that are there. The first is
+        the label's name.
+      templates: each has one `{}`, where the label's own texts go; None takes those of the format.
+    """
+
+    path: Path
+    columns: tuple[str, ...] | None = None
+    id_column: str | None = None
+    templates: tuple[str, ...] | None = None
+    modality = "text"
+
+    def __post_init__(self):
+        for template in self.templates or ():
+            if template.count("{}") != 1:
+                raise UserError(f"the template {template!r} must hold {{}} once, where the label's text goes.")
+
+    def labels(self) -> Iterator[Label]:
+        """The labels in the order of the file; rows of a table with the same id are prompts of one label.
+
+        Raises:
+          UserError: the format is unknown or the file unreadable.
+        """
+        suffix = Path(self.path.name.lower().removesuffix(".gz")).suffix
+        if suffix == ".obo":
+            yield from map(self._of_term, read_obo(self.path))
+        elif suffix in (".dat", ".txt"):
+            yield from self._of_enzymes()
+        elif suffix in TABLES:
+            yield from self._of_table(TABLES[suffix])
+        else:
+            raise UserError(f"{self.path} is no library of labels that is known; name it *{', *'.join(SUFFIXES)}.")
+
+    def prepared(self) -> Iterator[Prepared]:
+        """The prompts of all labels in their order, named by their label's id; what cannot be used has a fault."""
+        for label in self.labels():
+            for number, prompt in enumerate(label.prompts, 1):
+                yield Prepared(f"{label.id} prompt {number}", prompt, label.line, "", Counter(), False, label.name)
+            if not label.prompts:
+                yield Prepared(label.id, "", label.line, label.fault, Counter(), False, label.name)
+
+    def _prompts(self, texts: Sequence[str], default: Sequence[str]) -> tuple[str, ...]:
+        filled = [template.replace("{}", text) for text in texts if text.strip() for template in self.templates or default]
+        return tuple(dict.fromkeys(filled))
+
+    def _of_term(self, term: Term) -> Label:
+        if term.obsolete or not (term.id and term.name):
+            return Label(term.id, term.name, (), term.line, "it is obsolete" if term.obsolete else "it has no id or no name")
+        if self.templates:
+            return Label(term.id, term.name, self._prompts([term.name], self.templates), term.line)
+        named = self._prompts([f"{term.name}."], GO_TEMPLATES.get(term.namespace, ("{}",)))
+        prefix = named[0].partition(":")[0] if term.namespace in GO_TEMPLATES else ""
+        defined = (f"{prefix}: {term.definition}".removeprefix(": "),) if term.definition else ()
+        return Label(term.id, term.name, named + defined, term.line)
+
+    def _of_enzymes(self) -> Iterator[Label]:
+        for enzyme in read_enzymes(self.path):
+            number = f"EC {enzyme.number}"
+            if enzyme.withdrawn or not enzyme.name:
+                fault = f"its EC number is withdrawn ({enzyme.name})" if enzyme.name else "it has no name"
+                yield Label(number, enzyme.name, (), enzyme.line, fault)
+                continue
+            texts = [f"{name}." for name in (enzyme.name, *enzyme.alternatives)]
+            yield Label(number, enzyme.name, self._prompts(texts, ENZYME_TEMPLATES), enzyme.line)
+
+    def _of_table(self, dialect: str) -> Iterator[Label]:
+        columns = self.columns or tuple(name for name in COLUMNS if name in read_header(self.path, dialect)) or COLUMNS[:1]
+        tables = [read_table(self.path, dialect=dialect, columns=[name], id_column=self.id_column) for name in columns]
+        grouped: dict[str, Label] = {}
+        for row in zip(*tables, strict=True):
+            first = row[0]
+            prompts = () if first.fault else self._prompts([item.text.strip() for item in row], ("{}",))
+            fault = first.fault or ("" if prompts else "its texts are empty")
+            label = Label(first.id or f"row_{first.line}", first.text.strip(), prompts, first.line, fault)
+            known = grouped.get(label.id)
+            grouped[label.id] = label if known is None else merged(known, label)
+        yield from grouped.values()
+
+
+def merged(label: Label, other: Label) -> Label:
+    """One label of two rows with the same id: the prompts of both."""
+    prompts = tuple(dict.fromkeys(label.prompts + other.prompts))
+    return label._replace(prompts=prompts, name=label.name or other.name, fault="" if prompts else label.fault)
+
+
+def read_header(path: Path, dialect: str) -> list[str]:
+    """The column names of a table; empty for an empty file."""
+    with open_table(path, dialect) as table:
+        return table.header

@@ -1,0 +1,102 @@
+"""A user's proteins or texts on the way into a model: read, cleaned and named, so that nothing changes silently."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from data_pipelines.common.errors import UserError
+from data_pipelines.inputs.protein_input import Cleaned, clean_protein
+from data_pipelines.protanno.record import Record
+from data_pipelines.readers.fasta import read_fasta
+from data_pipelines.readers.item import Item
+from data_pipelines.readers.table import read_table
+from data_pipelines.readers.text_lines import read_text_lines
+
+FORMATS = ("fasta", "csv", "tsv", "lines")
+SUFFIXES = {
+    **dict.fromkeys((".fasta", ".fa", ".faa", ".fas", ".fsa"), "fasta"),
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".txt": "lines",
+}
+COLUMNS = {"protein": ("sequence", "Sequence", "seq"), "text": ("text",)}
+
+
+class Prepared(NamedTuple):
+    """An item as the model is given it."""
+
+    id: str
+    """As written; `sequence_N` or `text_N` for the N-th item of the input if that has none."""
+    text: str
+    """Clean; of no use where there is a fault."""
+    line: int
+    fault: str
+    """Why the item cannot be used, '' for one that can."""
+    changes: Counter
+    """How many characters were changed, by kind."""
+    nameless: bool
+    """Whether the input gives no id."""
+    name: str = ""
+    """What the input calls it beside the id."""
+    record: Record | None = None
+    """All that is known of a protein, where the input is of UniProt entries."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Source:
+    """A file of proteins or texts, which can be read any number of times.
+
+    Attributes:
+      format: one of `FORMATS`.
+      modality: `protein` or `text`.
+      column, id_column: of a table; None takes those of the usual names.
+    """
+
+    path: Path
+    format: str
+    modality: str
+    column: str | None = None
+    id_column: str | None = None
+
+    def read(self) -> Iterator[Item]:
+        """The items as they are written; raises UserError as the readers do."""
+        if self.format == "fasta":
+            return read_fasta(self.path)
+        if self.format == "lines":
+            return read_text_lines(self.path)
+        columns = (self.column,) if self.column else COLUMNS[self.modality]
+        return read_table(self.path, dialect=self.format, columns=columns, id_column=self.id_column)
+
+    def prepared(self) -> Iterator[Prepared]:
+        """Every item of the input, in its order."""
+        clean, noun = (clean_protein, "sequence") if self.modality == "protein" else (clean_text, "text")
+        for ordinal, item in enumerate(self.read(), 1):
+            cleaned, fault = Cleaned("", Counter()), item.fault
+            if not fault:
+                try:
+                    cleaned = clean(item.text)
+                except ValueError as error:
+                    fault = str(error)
+            id = item.id or f"{noun}_{ordinal}"
+            yield Prepared(id, cleaned.sequence, item.line, fault, cleaned.changes, not item.id, item.name)
+
+
+def clean_text(text: str) -> Cleaned:
+    """A text without outer white space, unchanged otherwise; raises ValueError where nothing is left."""
+    if not text.strip():
+        raise ValueError("it is empty")
+    return Cleaned(text.strip(), Counter())
+
+
+def format_of(path: Path) -> str:
+    """The format that a file's name tells.
+
+    Raises:
+      UserError: it tells none.
+    """
+    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
+    if suffix not in SUFFIXES:
+        raise UserError(f"{path} is of no known format; say --format {'|'.join(FORMATS)}, or name it *{', *'.join(SUFFIXES)}.")
+    return SUFFIXES[suffix]

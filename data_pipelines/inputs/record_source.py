@@ -1,0 +1,48 @@
+"""UniProt entries and ProtAnno datasets as the input of a model: proteins with all that is known of them."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from data_pipelines.inputs.model_input import Prepared
+from data_pipelines.inputs.protein_input import clean_protein
+from data_pipelines.readers import Entry, Reject, read_entries
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RecordSource:
+    """The records of a file of UniProt entries, or of a built dataset's folder; readable any number of times like a `Source`.
+
+    Attributes:
+      splits: of a dataset, those to read; None reads all.
+    """
+
+    path: Path
+    splits: tuple[str, ...] | None = None
+    modality = "protein"
+
+    def entries(self) -> Iterator[Entry]:
+        """Records, and rejects with their reason; raises UserError as the readers do."""
+        if not self.path.is_dir():
+            yield from read_entries(self.path)
+            return
+        # Only here: TFDS takes a second to import, and inference does without it.
+        from data_pipelines.protanno.dataset import open_dataset
+
+        dataset = open_dataset(self.path)
+        for name in self.splits or sorted(dataset.splits):
+            yield from dataset.splits[name]
+
+    def prepared(self) -> Iterator[Prepared]:
+        """Every entry in its order, the sequence clean; `line` is the entry's number where the input has no lines."""
+        for ordinal, entry in enumerate(self.entries(), 1):
+            if isinstance(entry, Reject):
+                yield Prepared(
+                    entry.accession or f"entry_{ordinal}", "", entry.line, entry.reason, Counter(), not entry.accession
+                )
+            else:
+                cleaned = clean_protein(entry.sequence)
+                yield Prepared(
+                    entry.accession, cleaned.sequence, ordinal, "", cleaned.changes, False, name=entry.name, record=entry
+                )

@@ -1,0 +1,103 @@
+"""The first pass over a user's input: everything is counted and told before anything is computed."""
+
+import array
+import csv
+import dataclasses
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt64
+
+from data_pipelines.common.errors import UserError
+from data_pipelines.common.hashing import hash64
+from data_pipelines.common.progress import progress
+from data_pipelines.common.unique_ids import UniqueIds
+from data_pipelines.inputs.model_input import Source
+
+Measure = Callable[[str], tuple[int, bool]]
+"""A clean protein or text → the tokens that the model reads of it, and whether it is longer than the model reads at once."""
+
+REJECTS_HEADER = ("id", "line", "reason")
+MAX_REJECT_ID = 200
+"""Characters of a rejected item's id in the list; its line tells the rest."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Survey:
+    """What an input holds.
+
+    Attributes:
+      items: all of them; `rejected` cannot be used.
+      tokens: that the model will read.
+      changed: items in which something was changed, by the kind of change.
+      long: items that are longer than the model reads at once.
+      nameless: items without an id.
+      id_hashes: `hash64` of every item's id, as `UniqueIds` takes them.
+    """
+
+    items: int
+    rejected: int
+    tokens: int
+    changed: Counter
+    long: int
+    nameless: int
+    id_hashes: UInt64[np.ndarray, " n"]
+
+    @property
+    def usable(self) -> int:
+        """Items that are not rejected."""
+        return self.items - self.rejected
+
+    def describe(self, noun: str, *, long_items: str, rejects: Path) -> list[str]:
+        """Lines for the user. `long_items` says what becomes of the long ones, `rejects` where the rejected are listed."""
+        lines = [f"{self.usable:,} {noun}s, {self.tokens:,} tokens."]
+        lines += [f"cleaned: {count:,} with {change}." for change, count in sorted(self.changed.items())]
+        if self.long:
+            lines.append(f"long: {self.long:,} {long_items}.")
+        if duplicates := UniqueIds(self.id_hashes).duplicates:
+            lines.append(f"ids: {duplicates:,} occur again and get the endings _2, _3, ….")
+        if self.nameless:
+            lines.append(f"ids: {self.nameless:,} are empty and named by their place in the input.")
+        if self.rejected:
+            lines.append(f"rejected: {self.rejected:,} of {self.items:,}, listed with line and reason in {rejects}.")
+        return lines
+
+
+def take_survey(source: Source, *, measure: Measure, rejects: Path) -> Survey:
+    """Reads the whole input once, in constant memory but for eight bytes an item, and lists what is rejected in a TSV.
+
+    Raises:
+      UserError: the input cannot be read, or no item of it can be used.
+    """
+    items, rejected, tokens, long, nameless, changed, hashes = 0, 0, 0, 0, 0, Counter(), array.array("Q")
+    first = None
+    with open(rejects, "w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, delimiter="\t", lineterminator="\n")
+        table.writerow(REJECTS_HEADER)
+        for item in progress(source.prepared(), description="check", unit=f"{source.modality}s"):
+            hashes.append(hash64(item.id))
+            items += 1
+            nameless += item.nameless
+            changed.update(item.changes.keys())
+            if item.fault:
+                first = first or item
+                rejected += 1
+                table.writerow((item.id[:MAX_REJECT_ID], item.line, item.fault))
+            else:
+                read, is_long = measure(item.text)
+                tokens += read
+                long += is_long
+    if rejected == items:
+        message = f"; the first: {first.id} in line {first.line}: {first.fault}" if first else ""
+        raise UserError(f"{source.path} holds no {source.modality} that can be embedded{message}.")
+    return Survey(
+        items=items,
+        rejected=rejected,
+        tokens=tokens,
+        changed=changed,
+        long=long,
+        nameless=nameless,
+        id_hashes=np.array(hashes, np.uint64),
+    )

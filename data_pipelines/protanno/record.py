@@ -1,0 +1,95 @@
+"""A ProtAnno record: one protein, what UniProt says about it, and the biotext made from that."""
+
+import dataclasses
+import re
+
+PROPERTIES = ("name", "function", "location", "similarity")
+"""The four properties in biotext order; property id k + 1 belongs to PROPERTIES[k], id 0 is the full biotext."""
+
+PREFIXES = {
+    "name": "PROTEIN NAME",
+    "function": "FUNCTION",
+    "location": "SUBCELLULAR LOCATION",
+    "similarity": "SIMILARITY",
+}
+
+SOURCES = ("swissprot", "trembl")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Feature:
+    """A UniProt `FT` line: residues start…end (1-based, inclusive), its type and its note."""
+
+    type: str
+    start: int
+    end: int
+    note: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Record:
+    """One protein. `existence` is UniProt's protein existence 1…5 (0 = unknown); an absent property is ''."""
+
+    accession: str
+    entry_name: str
+    source: str
+    sequence: str
+    existence: int
+    name: str
+    function: str = ""
+    location: str = ""
+    similarity: str = ""
+    features: tuple[Feature, ...] = ()
+
+
+def coverage(record: Record) -> int:
+    """Property coverage in quarters: how many of the four properties are present (R = coverage / 4)."""
+    return sum(bool(getattr(record, name)) for name in PROPERTIES)
+
+
+def cluster_name(record: Record) -> str:
+    """The (source, C, R) cluster of a record, as in `swissprot/C1/R4`."""
+    return f"{record.source}/C{record.existence}/R{coverage(record)}"
+
+
+_TAG = r"(?:\{ECO:[^{}]*\}|\((?:PubMed:|Ref\.)[^()]*\))"
+_TAGS = re.compile(rf"{_TAG}(?:\s*{_TAG})*(?:\s*([.,;:)]))?")
+"""A run of evidence tags and the punctuation after it."""
+
+
+def strip_evidence(text: str) -> str:
+    """Removes UniProt's evidence tags `{ECO:…}`, `(PubMed:…)` and `(Ref.…)`, with the blanks and doubled stop they leave.
+
+    Words on the evidence, such as `(By similarity)` and `(Probable)` in entries before 2014, are text and stay.
+    """
+    kept, position = "", 0
+    for tags in _TAGS.finditer(text):
+        kept = (kept + text[position : tags.start()]).rstrip()
+        mark = tags[1] or ""
+        kept += "" if mark == "." and kept.endswith(".") else mark
+        position = tags.end()
+    return " ".join((kept + text[position:]).split())
+
+
+def with_prefix(name: str, typed: str) -> str:
+    """`PREFIX: content` of a property, whether its prefix was typed or not; empty where there is no content."""
+    content = typed.strip().removeprefix(f"{PREFIXES[name]}:").strip()
+    return f"{PREFIXES[name]}: {content}" if content else ""
+
+
+def property_texts(record: Record) -> dict[str, str]:
+    """The present properties in biotext order, each as `PREFIX: content` without evidence tags."""
+    contents = {name: strip_evidence(getattr(record, name)) for name in PROPERTIES}
+    return {name: f"{PREFIXES[name]}: {content}" for name, content in contents.items() if content}
+
+
+def biotext(record: Record) -> str:
+    """`PROTEIN NAME: … FUNCTION: … SUBCELLULAR LOCATION: … SIMILARITY: …`, absent properties left out."""
+    return " ".join(property_texts(record).values())
+
+
+RESIDUES = "ACDEFGHIKLMNPQRSTVWYBJOUXZ"
+"""The 20 standard residues and IUPAC's B, J, X, Z (ambiguous), O (pyrrolysine) and U (selenocysteine)."""
+
+EXISTENCE = range(6)
+"""UniProt's protein existence levels 1…5, and 0 = unknown."""

@@ -1,0 +1,1 @@
+"""Cutting files of any size into entries and lines, in bounded memory."""

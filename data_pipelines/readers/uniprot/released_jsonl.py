@@ -1,0 +1,54 @@
+"""The released ProtAnno: JSON lines of `seq` and `text`, the biotext, `PROTEIN NAME: …. FUNCTION: …. SIMILARITY: ….`.
+
+What becomes of an entry:
+- accession: the release has none; `SEQ` and 16 hexadecimal digits of the sequence's SHA-256, the same wherever it stands.
+- entry_name, features: none. existence: 0, unknown. source: Swiss-Prot, the one that sampling takes whole: the release was
+  thinned by its makers already.
+- name: all that the text says, synonyms in parentheses included, without its final stop.
+- function, location, similarity: from their heading to the next, where the headings stand in the biotext's order, each once
+  (or again after a semicolon, which separates the comments of one topic). Else a word of a text cannot be told from a
+  heading: the name, which comes first, is taken alone, and `omitted` counts the text.
+"""
+
+import hashlib
+import re
+from collections import Counter
+
+from data_pipelines.protanno.record import PREFIXES, PROPERTIES, Record
+from data_pipelines.readers.uniprot.entry import Malformed, printable
+
+KEYS = {"seq", "text"}
+
+_HEADINGS = {PREFIXES[name]: name for name in PROPERTIES[1:]}
+_HEADING = re.compile(rf"(?<=[^;]) ({'|'.join(_HEADINGS)}): ")
+
+
+def parse(sequence: str, text: str, omitted: Counter) -> Record:
+    """The record of a sequence and its biotext.
+
+    Raises:
+      Malformed: the text does not begin with the protein's name.
+    """
+    text = " ".join(text.split())
+    if not text.startswith(f"{PREFIXES['name']}: "):
+        raise Malformed(f"its text begins with {printable(text[:20])!r}, not with {PREFIXES['name']}:")
+    name, *parts = _HEADING.split(text)
+    names = [_HEADINGS[heading] for heading in parts[::2]]
+    if names != [known for known in PROPERTIES if known in names]:
+        omitted["text whose properties cannot be told apart"] += 1
+        parts, names = [], []
+    digits = hashlib.sha256(sequence.encode(errors="replace")).hexdigest()[:16].upper()
+    return Record(
+        accession=f"SEQ{digits}",
+        entry_name="",
+        source="swissprot",
+        sequence=sequence,
+        existence=0,
+        name=name.removeprefix(f"{PREFIXES['name']}: ").removesuffix("."),
+        **{known: comments(content, PREFIXES[known]) for known, content in zip(names, parts[1::2], strict=True)},
+    )
+
+
+def comments(text: str, heading: str) -> str:
+    """The comments of one topic without the headings between them: `A.; FUNCTION: B.` → `A. B.`"""
+    return text.replace(f"; {heading}: ", " ")

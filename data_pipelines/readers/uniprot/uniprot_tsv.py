@@ -1,0 +1,128 @@
+"""UniProt's TSV export with any of its columns in any order, headers of the REST site or of the one before (until 2022).
+
+`Entry`, `Protein names` and `Sequence` must be there. What becomes of a row:
+- entry_name: `Entry Name`. source: `Reviewed` (formerly `Status`); without it, entry names that begin with the accession are
+  TrEMBL's, others Swiss-Prot's; without either, Swiss-Prot is taken, as these exports mostly are of reviewed entries.
+- existence: `Protein existence`, 0 without it.
+- name: the recommended name. The column appends synonyms in parentheses, which are dropped; a name that itself ends in
+  parentheses cannot be told from one with a synonym, unless they hold what names end in (`(NADPH)`, see `_NAME_END`). The
+  column has no evidence tags.
+- function, location, similarity: `Function [CC]`, `Subcellular location [CC]`, `Sequence similarities`, without the topic
+  before each comment. Without the last, `Protein families` says the same without its evidence, other sections and capitals.
+- features: those of the exported feature columns, in the order of the columns.
+
+Cells are not quoted; quotation marks are letters like any other.
+"""
+
+import re
+from collections import Counter
+
+from data_pipelines.protanno.record import PREFIXES, Feature, Record
+from data_pipelines.readers.uniprot.entry import Malformed, RawEntry, printable
+from data_pipelines.readers.uniprot.feature_table import cell_features
+from data_pipelines.readers.uniprot.feature_types import OF_COLUMN
+from data_pipelines.readers.uniprot.flat_style import existence_level
+from data_pipelines.readers.uniprot.released_jsonl import comments
+
+FORMAT = "uniprot_tsv"
+
+REQUIRED = ("entry", "protein names", "sequence")
+"""In lower case, as all names of columns here."""
+
+_COLUMNS = {
+    "function": "function [cc]",
+    "location": "subcellular location [cc]",
+    "similarity": "sequence similarities",
+}
+_STATUS = {"reviewed": "swissprot", "unreviewed": "trembl"}
+
+_NAME_END = re.compile(
+    r"(?:(?:NAD|NADP|NAD\(P\))(?:\(\+\)|H)?|[ACGU](?:TP|DP|MP)|(?:[\w/+-]+-)?(?:quinone|ubiquinone|plastoquinone|menaquinone)"
+    r"|\w+-(?:forming|hydrolyzing|hydrolysing|transporting|binding|dependent|specific|generating)"
+    r"|\w+(?:ating|izing|ising)|cytochrome(?: c\d*)?|ferredoxin|flavodoxin|acceptor)"
+)
+"""What enzymes' names end in, in parentheses."""
+
+
+def accession(raw: RawEntry) -> str:
+    """What a reject of the row is called, '' if that cannot be told."""
+    return raw.first_cell("entry")
+
+
+def parse(raw: RawEntry, omitted: Counter) -> Record:
+    """The record of a row.
+
+    Raises:
+      Malformed: there is none.
+    """
+    row = raw.cells()
+    sequence, length = row["sequence"], row.get("length", "")
+    if length and length.replace(",", "") != str(len(sequence)):
+        raise Malformed(f"its sequence has {len(sequence)} residues, its column Length says {printable(length[:20])}")
+    return Record(
+        accession=row["entry"],
+        entry_name=row.get("entry name", ""),
+        source=_source(row),
+        sequence=sequence,
+        existence=existence_level(row.get("protein existence", "")),
+        name=recommended_name(row["protein names"]),
+        features=_features(row, length=len(sequence), omitted=omitted),
+        **_properties(row),
+    )
+
+
+def _source(row: dict[str, str]) -> str:
+    if status := row.get("reviewed") or row.get("status"):
+        if status.lower() not in _STATUS:
+            raise Malformed(f"its status is {printable(status[:30])!r}, neither of {', '.join(_STATUS)}")
+        return _STATUS[status.lower()]
+    return "trembl" if row.get("entry name", "").startswith(row["entry"] + "_") else "swissprot"
+
+
+def recommended_name(text: str) -> str:
+    """The first of `Name (Synonym) (EC 1.1.1.1) [Cleaved into: Part (Other)]`."""
+    name, groups = text, []
+    while (start := _last_group(name)) > 0:
+        groups.append(name[start:])
+        name = name[: start - 1]
+    if groups and _NAME_END.fullmatch(groups[-1][1:-1]):
+        return f"{name} {groups[-1]}"
+    return name
+
+
+def _last_group(text: str) -> int:
+    """Where the balanced group begins that ends the text behind a blank, 0 if none does."""
+    if text.endswith("]"):
+        return max(text.rfind(f" [{part}: ") + 1 for part in ("Cleaved into", "Includes"))
+    if not text.endswith(")"):
+        return 0
+    depth, position = 0, len(text)
+    while True:
+        position -= 1
+        depth += (text[position] == ")") - (text[position] == "(")
+        if not depth:
+            return position if text[position - 1] == " " else 0
+        position = max(text.rfind("(", 0, position), text.rfind(")", 0, position)) + 1
+        if not position:
+            return 0
+
+
+def _properties(row: dict[str, str]) -> dict[str, str]:
+    """Property → its comments."""
+    properties = {}
+    for name, column in _COLUMNS.items():
+        heading = PREFIXES[name]
+        properties[name] = comments(row.get(column, "").removeprefix(f"{heading}: "), heading)
+    if _COLUMNS["similarity"] not in row and (families := row.get("protein families")):
+        sentences = [f"Belongs to the {family.replace('family, ', 'family. ')}." for family in families.split("; ")]
+        properties["similarity"] = " ".join(sentences)
+    return properties
+
+
+def _features(row: dict[str, str], *, length: int, omitted: Counter) -> tuple[Feature, ...]:
+    return tuple(
+        feature
+        for column, cell in row.items()
+        if cell and column in OF_COLUMN
+        for feature in cell_features(OF_COLUMN[column], cell, length=length, omitted=omitted)
+    )

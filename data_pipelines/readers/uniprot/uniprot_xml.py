@@ -1,0 +1,226 @@
+"""UniProtKB XML, read one entry at a time in bounded memory.
+
+Every field is what the flat file of the same entry gives, evidence tags included (`flat_style`), except:
+- an evidence tag on a name, which XML has since 2014 only;
+- the first letter of the note of a variant, conflict or alternative sequence, which XML writes large: it is made small unless
+  a large letter follows;
+- the stop at the end of a mutagenesis note, which XML always writes.
+
+No entry can name or pull in anything outside of itself: a document type, the only place that declares entities, is refused.
+lxml parses two to three times as fast as the standard library's parser (benchmarks/readers.py), which would at most double this
+reader's speed; the flat file of the same entries is read faster still, so that is not worth a dependency.
+Biopython's `uniprot-xml` is slower than this reader, and keeps neither the evidence of a statement nor its molecule.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+
+from data_pipelines.common.errors import UserError
+from data_pipelines.protanno.record import Feature, Record
+from data_pipelines.readers.streams.files import open_bytes
+from data_pipelines.readers.streams.pieces import UNFINISHED, pieces
+from data_pipelines.readers.uniprot.entry import Malformed, RawEntry, decode, printable
+from data_pipelines.readers.uniprot.feature_table import WITH_SEQUENCE, binding_note, residues
+from data_pipelines.readers.uniprot.feature_types import OF_XML
+from data_pipelines.readers.uniprot.flat_style import Tagged, comment, existence_level, location_comment, sequence_note, tagged
+
+FORMAT = "xml"
+SOURCES = {"Swiss-Prot": "swissprot", "TrEMBL": "trembl"}
+TOPICS = {"function": "function", "subcellular location": "location", "similarity": "similarity"}
+
+_START = re.compile(rb"<entry[\s>]")
+_BORDER = re.compile(rb"</entry\s*>|<entry[\s>]")
+_END = re.compile(rb"</entry\s*>\Z")
+_NAMESPACE = re.compile(rb"""\sxmlns\s*=\s*(?:"[^"<]*"|'[^'<]*')""")
+_ENCODING = re.compile(rb"""<\?xml[^>]*?\sencoding\s*=\s*["']([^"']*)["']""")
+_ACCESSION = re.compile(rb"<accession>\s*([^<\s]+)")
+
+
+def split(path: Path) -> Iterator[RawEntry]:
+    """The raw entries of an XML file. One without its `</entry>` ends before the next `<entry`, and is broken."""
+    empty = True
+    with open_bytes(path) as content:
+        for line, text, problem in pieces(content, _find_end):
+            start = _START.search(text)
+            if empty:
+                _check_prolog(text[: start.start()] if start else text, path)
+            empty = False
+            if not start:
+                if problem == UNFINISHED and b"</uniprot" not in text:
+                    yield RawEntry(FORMAT, path.name, line, b"", "the file ends before its </uniprot>")
+                continue
+            line, text = line + text.count(b"\n", 0, start.start()), text[start.start() :]
+            yield RawEntry(FORMAT, path.name, line, text, _problem(text, problem))
+    if empty:
+        raise UserError(f"{path} holds no entry: the file is empty.")
+
+
+def _find_end(buffer: bytes, start: int, look_from: int) -> int:
+    for border in _BORDER.finditer(buffer, look_from):
+        if border[0].startswith(b"</"):
+            return border.end()
+        # The first start is the piece's own entry, unless only blanks or the prolog precede it.
+        if _START.search(buffer, start, border.start()):
+            return border.start()
+    return -1
+
+
+def _check_prolog(prolog: bytes, path: Path) -> None:
+    if b"<uniprot" not in prolog:
+        raise UserError(f"{path} is no UniProt XML: it begins with {prolog[:20]!r} and has no <uniprot> before its entries.")
+    if b"<!DOCTYPE" in prolog.upper():
+        raise UserError(f"{path} declares a document type, which UniProt's XML does not and which may be an attack: remove it.")
+    encoding = _ENCODING.search(prolog)
+    if encoding and encoding[1].upper() not in (b"UTF-8", b"US-ASCII"):
+        raise UserError(f"{path} is in {decode(encoding[1])[:20]!r}; UniProt's XML is in UTF-8, save it as that.")
+
+
+def _problem(text: bytes, problem: str) -> str:
+    if problem:
+        return "the file ends before its </entry>" if problem == UNFINISHED else problem
+    return "" if _END.search(text) else "it has no </entry> before the next entry"
+
+
+def accession(raw: RawEntry) -> str:
+    """What a reject of the entry is called, '' if that cannot be told."""
+    return raw.find(_ACCESSION)
+
+
+def parse(raw: RawEntry, omitted: Counter) -> Record:
+    """The record of an entry.
+
+    Raises:
+      Malformed: there is none.
+    """
+    head, mark, body = raw.content.partition(b">")
+    try:
+        entry = ElementTree.fromstring(_NAMESPACE.sub(b"", head) + mark + body)
+    except ElementTree.ParseError as error:
+        raise Malformed(f"it is no well-formed XML: {error}") from None
+    source = entry.get("dataset", "")
+    if source not in SOURCES:
+        raise Malformed(f"its dataset is {printable(source[:30])!r}, neither of {', '.join(SOURCES)}")
+    evidence = _evidence(entry)
+    sequence_element = entry.find("sequence")
+    sequence = "" if sequence_element is None else "".join((sequence_element.text or "").split())
+    if sequence_element is not None and sequence_element.get("length", str(len(sequence))) != str(len(sequence)):
+        length = printable(sequence_element.get("length")[:20])
+        raise Malformed(f"its sequence has {len(sequence)} residues, its length attribute says {length}")
+    existence = entry.find("proteinExistence")
+    return Record(
+        accession=_text(entry.find("accession")),
+        entry_name=_text(entry.find("name")),
+        source=SOURCES[source],
+        sequence=sequence,
+        existence=0 if existence is None else existence_level(existence.get("type", "none")),
+        name=_name(entry, evidence),
+        features=_features(entry, length=len(sequence), omitted=omitted),
+        **_comments(entry, evidence),
+    )
+
+
+def _text(element: ElementTree.Element | None) -> str:
+    return "" if element is None else " ".join((element.text or "").split())
+
+
+def _evidence(entry: ElementTree.Element) -> dict[str, str]:
+    """Key → tag: `ECO:0000269|PubMed:1`."""
+    tags = {}
+    for element in entry.iterfind("evidence"):
+        tag, reference, source = element.get("type", ""), element.find("source/dbReference"), element.find("source")
+        if reference is not None:
+            tag += f"|{reference.get('type', '')}:{reference.get('id', '')}"
+        elif source is not None:
+            tag += f"|Ref.{source.get('ref', '')}"
+        tags[element.get("key", "")] = tag
+    return tags
+
+
+def _tagged(element: ElementTree.Element, evidence: Mapping[str, str]) -> Tagged:
+    return _text(element), [evidence[key] for key in element.get("evidence", "").split() if key in evidence]
+
+
+def _name(entry: ElementTree.Element, evidence: Mapping[str, str]) -> str:
+    for path in ("protein/recommendedName/fullName", "protein/submittedName/fullName"):
+        if (element := entry.find(path)) is not None:
+            return tagged(*_tagged(element, evidence))
+    return ""
+
+
+def _comments(entry: ElementTree.Element, evidence: Mapping[str, str]) -> dict[str, str]:
+    """Property → its comments."""
+    comments = defaultdict(list)
+    for element in entry.iterfind("comment"):
+        if (topic := element.get("type")) not in TOPICS:
+            continue
+        molecule = _text(element.find("molecule"))
+        texts = [_tagged(text, evidence) for text in element.iterfind("text")]
+        if topic == "subcellular location":
+            locations = [_location(location, evidence) for location in element.iterfind("subcellularLocation")]
+            text = location_comment(molecule, locations, texts)
+        else:
+            text = comment(molecule, texts)
+        comments[TOPICS[topic]].append(text)
+    return {name: " ".join(filter(None, texts)) for name, texts in comments.items()}
+
+
+def _location(element: ElementTree.Element, evidence: Mapping[str, str]) -> list[Tagged]:
+    parts = (element.findall(name) for name in ("location", "topology", "orientation"))
+    return [_joined([_tagged(value, evidence) for value in values]) for values in parts if values]
+
+
+def _joined(values: Sequence[Tagged]) -> Tagged:
+    """XML stores `Plastid, amyloplast` as `Plastid` and `Amyloplast`."""
+    first, *others = [text for text, _ in values]
+    return ", ".join([first, *map(_small, others)]), sorted({tag for _, tags in values for tag in tags})
+
+
+def _small(text: str) -> str:
+    """The text with a small first letter, unless it begins as an abbreviation does: `GPI-anchor`."""
+    return text if text[1:2].isupper() else text[:1].lower() + text[1:]
+
+
+def _features(entry: ElementTree.Element, *, length: int, omitted: Counter) -> tuple[Feature, ...]:
+    features = []
+    for element in entry.iterfind("feature"):
+        location = element.find("location")
+        position = "position unknown" if location is None else _residues(location, length)
+        type_ = OF_XML.get(element.get("type", ""))
+        if type_ is None:
+            omitted["type not known"] += 1
+        elif isinstance(position, str):
+            omitted[position] += 1
+        else:
+            features.append(Feature(type_, *position, _note(type_, element)))
+    return tuple(features)
+
+
+def _residues(location: ElementTree.Element, length: int) -> tuple[int, int] | str:
+    if location.get("sequence"):
+        return "on another sequence"
+    one = location.find("position")
+    ends = [one, one] if one is not None else [location.find("begin"), location.find("end")]
+    return residues("..".join("" if end is None else end.get("position", "") for end in ends), length)
+
+
+def _note(type_: str, element: ElementTree.Element) -> str:
+    """As the flat file's `/note`."""
+    description = " ".join(element.get("description", "").split())
+    if type_ in WITH_SEQUENCE:
+        if type_ != "MUTAGEN":
+            description = _small(description.removesuffix("."))
+        variations = list(map(_letters, element.iterfind("variation")))
+        return sequence_note(type_, _letters(element.find("original")), variations, description)
+    qualifiers = {"note": description}
+    for tag, name in (("ligand", "ligand"), ("ligandPart", "ligand_part")):
+        if (bound := element.find(tag)) is not None:
+            qualifiers |= {name: _text(bound.find("name")), f"{name}_label": _text(bound.find("label"))}
+            qualifiers |= {f"{name}_note": _text(bound.find("note"))}
+    return binding_note(qualifiers) if "ligand" in qualifiers else description
+
+
+def _letters(element: ElementTree.Element | None) -> str:
+    return "" if element is None else "".join((element.text or "").split())

@@ -1,0 +1,24 @@
+"""Describes a built dataset: a page and figures in its folder `report`, drawn from its `statistics.json` alone."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from data_pipelines.common.errors import command
+from data_pipelines.protanno.dataset_info import read_statistics
+from data_pipelines.report.page import write_report
+
+
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Writes the report of a built dataset anew and prints its path."""
+    parser = argparse.ArgumentParser(prog="python -m data_pipelines.report", description=__doc__.split("\n")[0])
+    parser.add_argument("--data_dir", type=Path, required=True, metavar="DIR", help="the dataset's folder")
+    directory = parser.parse_args(arguments).data_dir
+    write_report(directory, read_statistics(directory))
+    print(directory / "report" / "report.md")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

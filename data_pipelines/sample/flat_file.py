@@ -1,0 +1,93 @@
+"""Writes records as UniProt flat-file text (the layout of 2020 and later: `ID … //`, `FT` with `start..end` and qualifiers)."""
+
+import textwrap
+from collections.abc import Iterator
+
+from data_pipelines.protanno.record import Record
+
+STATUS = {"swissprot": "Reviewed", "trembl": "Unreviewed"}
+EXISTENCE = {
+    1: "Evidence at protein level",
+    2: "Evidence at transcript level",
+    3: "Inferred from homology",
+    4: "Predicted",
+    5: "Uncertain",
+}
+TOPICS = {"function": "FUNCTION", "location": "SUBCELLULAR LOCATION", "similarity": "SIMILARITY"}
+
+_WRAPPER = textwrap.TextWrapper(
+    width=80,
+    initial_indent="CC   -!- ",
+    subsequent_indent="CC       ",
+    break_long_words=False,
+    break_on_hyphens=False,
+)
+
+_WATER = 18.01528
+_RESIDUE_MASS = {
+    "A": 71.0788, "R": 156.1875, "N": 114.1038, "D": 115.0886, "C": 103.1388, "Q": 128.1307, "E": 129.1155,
+    "G": 57.0519, "H": 137.1411, "I": 113.1594, "L": 113.1594, "K": 128.1741, "M": 131.1926, "F": 147.1766,
+    "P": 97.1167, "S": 87.0782, "T": 101.1051, "W": 186.2132, "Y": 163.1760, "V": 99.1326,
+}  # fmt: skip
+
+
+def _crc_table() -> tuple[int, ...]:
+    table = list(range(256))
+    for _ in range(8):
+        table = [(value >> 1) ^ (0xD800000000000000 if value & 1 else 0) for value in table]
+    return tuple(table)
+
+
+_CRC_TABLE = _crc_table()
+
+
+def crc64(sequence: str) -> str:
+    """UniProt's sequence checksum: CRC-64 with the ISO 3309 polynomial (reflected, start 0), 16 hexadecimal digits."""
+    value = 0
+    for byte in sequence.encode():
+        value = _CRC_TABLE[(value ^ byte) & 0xFF] ^ (value >> 8)
+    return f"{value:016X}"
+
+
+def molecular_weight(sequence: str) -> int:
+    """Average mass in dalton of a chain of the 20 standard residues: their sum and one water, rounded."""
+    return round(_WATER + sum(_RESIDUE_MASS[residue] for residue in sequence))
+
+
+def _feature_lines(record: Record) -> Iterator[str]:
+    for feature in record.features:
+        position = str(feature.start) if feature.start == feature.end else f"{feature.start}..{feature.end}"
+        yield f"FT   {feature.type:<16}{position}"
+        if feature.note:
+            yield f'FT                   /note="{feature.note}"'
+
+
+def _sequence_lines(sequence: str) -> Iterator[str]:
+    yield f"SQ   SEQUENCE   {len(sequence)} AA;  {molecular_weight(sequence)} MW;  {crc64(sequence)} CRC64;"
+    for start in range(0, len(sequence), 60):
+        line = sequence[start : start + 60]
+        yield "     " + " ".join(line[column : column + 10] for column in range(0, len(line), 10))
+
+
+def format_entry(record: Record) -> str:
+    """One entry of a UniProt flat file, `//` and line end included.
+
+    The properties are written as they are, evidence tags and final stop included, wrapped at spaces to 80 columns. The
+    sequence must consist of the 20 standard residues (else KeyError), notes must fit their line and hold no quotation mark.
+    """
+    label = "RecName" if record.source == "swissprot" else "SubName"
+    lines = [
+        f"ID   {record.entry_name:<24}{STATUS[record.source]};{len(record.sequence):>12} AA.",
+        f"AC   {record.accession};",
+        f"DE   {label}: Full={record.name};",
+        "OS   synthetic construct.",
+        "OC   other sequences; artificial sequences.",
+        "OX   NCBI_TaxID=32630;",
+    ]
+    for name, topic in TOPICS.items():
+        if text := getattr(record, name):
+            lines += _WRAPPER.wrap(f"{topic}: {text}")
+    lines.append(f"PE   {record.existence}: {EXISTENCE[record.existence]};")
+    lines += _feature_lines(record)
+    lines += _sequence_lines(record.sequence)
+    return "\n".join(lines) + "\n//\n"

@@ -1,0 +1,1 @@
+"""Proteins and texts to token ids."""

@@ -1,0 +1,1 @@
+"""From records to packed rows: sampling, masking, packing, and the pipeline that feeds the training loop."""

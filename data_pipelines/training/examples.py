@@ -1,0 +1,158 @@
+"""One record as arrays, ready to pack: tokens, crop and masks, a pure function of (record, seed, draw)."""
+
+import dataclasses
+import sys
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from jaxtyping import Bool, Int32, Shaped, UInt8, UInt32
+
+from data_pipelines.common.hashing import hash32
+from data_pipelines.protanno.features import property_bits
+from data_pipelines.protanno.record import PROPERTIES, Record, property_texts
+from data_pipelines.tokenizers import protein_tokenizer
+from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
+from data_pipelines.training.batch import NUM_TEXT_SEGMENTS
+
+Masks = Callable[[np.ndarray, np.random.Generator], tuple[np.ndarray, np.ndarray]]
+"""(residues bool [L], rng) -> (MLM mask, segment mask), as in `masking.MASKS`."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Example:
+    """A tokenised record. Lp protein tokens; Lt text tokens, the full biotext first, then the present properties."""
+
+    protein_tokens: Int32[np.ndarray, " Lp"]
+    """<cls> residues <eos>, not masked."""
+    mlm_mask: Bool[np.ndarray, " Lp"]
+    segment_mask: Bool[np.ndarray, " Lp"]
+    residue_properties: UInt8[np.ndarray, " Lp"]
+    """As in `Batch`; 0 at <cls> and <eos>."""
+    text_tokens: Int32[np.ndarray, " Lt"]
+    """[CLS] … [SEP] of each segment."""
+    text_property_ids: Int32[np.ndarray, " Lt"]
+    """0 full biotext, 1…4 the properties."""
+    text_positions: Int32[np.ndarray, " Lt"]
+    """Restart at 0 in every segment."""
+    text_hashes: UInt32[np.ndarray, "5"]
+    """Of the full biotext and of each property's text, before any cut; 0 = absent."""
+    sequence_hash: int
+    """32 bits, of the whole sequence before the crop; never 0."""
+    noise_seed: int
+    """32 bits, for the record's Gumbel noise."""
+    text_cut: int
+    """How many text tokens did not fit."""
+
+    @property
+    def protein_length(self) -> int:
+        """Protein tokens, <cls> and <eos> included."""
+        return self.protein_tokens.size
+
+    @property
+    def text_length(self) -> int:
+        """Text tokens of all segments."""
+        return self.text_tokens.size
+
+
+_NO_IDS = np.zeros(0, np.int32)
+_EMPTY_EXAMPLE = Example(
+    protein_tokens=_NO_IDS,
+    mlm_mask=_NO_IDS.astype(bool),
+    segment_mask=_NO_IDS.astype(bool),
+    residue_properties=_NO_IDS.astype(np.uint8),
+    text_tokens=_NO_IDS,
+    text_property_ids=_NO_IDS,
+    text_positions=_NO_IDS,
+    text_hashes=np.zeros(NUM_TEXT_SEGMENTS, np.uint32),
+    sequence_hash=0,
+    noise_seed=0,
+    text_cut=0,
+)
+
+
+def encode_example(
+    record: Record,
+    *,
+    seed: int,
+    draw: int,
+    text_tokenizer: TextTokenizer,
+    masks: Masks,
+    max_protein_tokens: int = 1024,
+    max_text_tokens: int = 512,
+) -> Example:
+    """A record as drawn for training: a random crop of a long protein, masks and noise seed from (seed, draw) alone."""
+    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, draw])))
+    plain = plain_example(
+        record.sequence, property_texts(record), text_tokenizer=text_tokenizer, max_text_tokens=max_text_tokens
+    )
+    noise_seed = int(rng.integers(1 << 32))
+    kept = random_crop(np.arange(plain.protein_length), rng, max_tokens=max_protein_tokens)
+    tokens = plain.protein_tokens[kept]
+    mlm, segments = masks(protein_tokenizer.is_residue(tokens), rng)
+    drawn = {"protein_tokens": tokens, "mlm_mask": mlm, "segment_mask": segments, "noise_seed": noise_seed}
+    return dataclasses.replace(plain, residue_properties=np.pad(property_bits(record), 1)[kept], **drawn)
+
+
+def plain_example(
+    sequence: str, texts: Mapping[str, str], *, text_tokenizer: TextTokenizer, max_text_tokens: int = 512
+) -> Example:
+    """For evaluation and inference: the whole protein, nothing masked, nothing random.
+
+    `texts` maps properties to `PREFIX: content`, as `record.property_texts` does; without any there are no text tokens.
+    """
+    text = text_tokenizer.encode_properties(texts, max_tokens=max_text_tokens)
+    return dataclasses.replace(
+        protein_example(sequence),
+        text_tokens=text.tokens,
+        text_property_ids=text.property_ids,
+        text_positions=text.positions,
+        text_hashes=text_hashes(texts),
+        text_cut=text.cut,
+    )
+
+
+def protein_example(sequence: str) -> Example:
+    """A whole protein without any text, nothing masked."""
+    tokens = protein_tokenizer.encode(sequence)
+    return dataclasses.replace(
+        _EMPTY_EXAMPLE,
+        protein_tokens=tokens,
+        mlm_mask=np.zeros(tokens.size, bool),
+        segment_mask=np.zeros(tokens.size, bool),
+        residue_properties=np.zeros(tokens.size, np.uint8),
+        sequence_hash=hash32(sequence),
+    )
+
+
+def text_example(text: str, *, text_tokenizer: TextTokenizer, max_text_tokens: int = 512) -> Example:
+    """Any text in the place of a full biotext, without a protein."""
+    whole = text_tokenizer.encode(text, max_tokens=sys.maxsize)
+    tokens = whole if whole.size <= max_text_tokens else np.append(whole[: max_text_tokens - 1], whole[-1:])
+    return dataclasses.replace(
+        _EMPTY_EXAMPLE,
+        text_tokens=tokens,
+        text_property_ids=np.zeros_like(tokens),
+        text_positions=np.arange(tokens.size, dtype=np.int32),
+        text_cut=whole.size - tokens.size,
+    )
+
+
+def random_crop(tokens: Shaped[np.ndarray, " L"], rng: np.random.Generator, *, max_tokens: int) -> Shaped[np.ndarray, " N"]:
+    """Of tokens or their indices, a uniformly drawn window of max_tokens - 2 residues between <cls> and <eos>.
+
+    Shorter proteins stay as they are.
+    """
+    excess = tokens.size - max_tokens
+    if excess <= 0:
+        return tokens
+    start = 1 + rng.integers(excess + 1)
+    return np.concatenate([tokens[:1], tokens[start : start + max_tokens - 2], tokens[-1:]])
+
+
+def text_hashes(texts: Mapping[str, str]) -> UInt32[np.ndarray, "5"]:
+    """Hashes of the full biotext and of the properties' texts, in the order of their ids; 0 = absent."""
+    present = [texts.get(name, "") for name in PROPERTIES]
+    hashes = np.zeros(NUM_TEXT_SEGMENTS, np.uint32)
+    for index, text in enumerate([" ".join(filter(None, present)), *present]):
+        hashes[index] = hash32(text) if text else 0
+    return hashes

@@ -1,0 +1,241 @@
+"""Property-driven sampling, online: which record draw i takes, as a pure function of (seed, i).
+
+A cluster holds the records of one source with one protein existence C and one property coverage R. Swiss-Prot is kept
+whole and uniform; a TrEMBL cluster of N records has the mass C^-alpha · R^beta · N^gamma (ProtCLIP, property-driven
+sampling). Draws come in blocks with an exact quota per cluster, so any stretch of them follows the mixture closely and a
+restart costs nothing: there is no state.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+from decimal import Decimal, localcontext
+
+import numpy as np
+
+from data_pipelines.common.errors import UserError
+from data_pipelines.common.hashing import hash64
+from data_pipelines.protanno.record import PROPERTIES, SOURCES
+
+BLOCK_DRAWS = 8192
+"""Mean draws of a block. Far above the number of clusters, by which a block's size may be off."""
+
+_WEIGHT_BITS = 60
+_FEISTEL_ROUNDS = 6
+# Networks over fewer than 2^6 values favour some permutations by a third.
+_MIN_HALF_BITS = 3
+# Domains of the seed's hashes: each use of the seed has its own.
+_DITHER, _ORDER, _RECORD = 1, 2, 3
+
+
+def _mix(value: np.ndarray) -> np.ndarray:
+    """The splitmix64 finaliser: a bijection of uint64 in which every input bit moves every output bit."""
+    value = value + np.uint64(0x9E3779B97F4A7C15)
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))
+
+
+def _hash(*parts: int | np.ndarray) -> np.ndarray:
+    """uint64 hash of integers or of arrays of them, broadcast; arithmetic is modulo 2^64 on every machine."""
+    state = np.zeros(1, np.uint64)
+    for part in parts:
+        part = part.astype(np.uint64) if isinstance(part, np.ndarray) else np.uint64(part % 2**64)
+        state = _mix(state ^ part)
+    return state
+
+
+def permute(index: np.ndarray, *, size: np.ndarray, key: np.ndarray) -> np.ndarray:
+    """Element `index` of the permutation of 0…size-1 that `key` names; all three [n], the result int64 [n].
+
+    A Feistel network over an even power of two ≥ `size`, walked along its cycle until the value falls below `size`:
+    a bijection of 0…size-1 for every key in constant memory.
+    """
+    bits = np.frexp((size - 1).astype(np.float64))[1]
+    half = np.maximum(_MIN_HALF_BITS, (bits + 1) // 2).astype(np.uint64)
+    value, size = index.astype(np.uint64), size.astype(np.uint64)
+    round_keys = [_hash(key, step) for step in range(_FEISTEL_ROUNDS)]
+    walking = np.arange(len(value))
+    while walking.size:
+        shift, mask = half[walking], (np.uint64(1) << half[walking]) - np.uint64(1)
+        left, right = value[walking] >> shift, value[walking] & mask
+        for round_key in round_keys:
+            left, right = right, left ^ (_mix(round_key[walking] ^ right) & mask)
+        value[walking] = left << shift | right
+        walking = walking[value[walking] >= size[walking]]
+    return value.astype(np.int64)
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampler:
+    """The mixture over clusters and the draws from it. Immutable, hashable, picklable.
+
+    Attributes:
+      seed: of the draws.
+      clusters: names as in `swissprot/C1/R4`, sorted; dropped clusters stay in with weight 0.
+      sizes: records of each cluster.
+      weights: probability of each cluster in units of 2^-60: integers, so that quotas are exact on every machine.
+      epoch_draws: |Swiss-Prot| + Σ N · C^-alpha · R^beta over the drawn clusters, rounded: one epoch.
+    """
+
+    seed: int
+    clusters: tuple[str, ...]
+    sizes: tuple[int, ...]
+    weights: tuple[int, ...]
+    epoch_draws: int
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """float64 [clusters], sums to 1."""
+        return np.array([weight / sum(self.weights) for weight in self.weights])
+
+    def table(self) -> list[dict[str, str | int | float]]:
+        """One row a cluster for reports: cluster, records, probability, draws in an epoch."""
+        columns = zip(self.clusters, self.sizes, self.probabilities, strict=True)
+        return [
+            {"cluster": cluster, "records": size, "probability": float(share), "epoch_draws": float(share * self.epoch_draws)}
+            for cluster, size, share in columns
+        ]
+
+    def draws(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The records of draws `indices` (int64 [n], ≥ 0, any order): cluster index and record in it, int64 [n] each.
+
+        The k-th draw from a cluster of N records is element k mod N of a permutation of the cluster that is new for
+        every pass k div N: without replacement until the cluster is exhausted.
+        """
+        clusters, ordinals = np.empty_like(indices), np.empty_like(indices)
+        blocks = self._blocks(indices)
+        for block in np.unique(blocks):
+            (inside,) = np.nonzero(blocks == block)
+            offsets = indices[inside] - _quotas(self, int(block)).sum()
+            block_clusters, block_ordinals = _block(self, int(block))
+            clusters[inside], ordinals[inside] = block_clusters[offsets], block_ordinals[offsets]
+        size = np.array(self.sizes)[clusters]
+        key = _hash(self.seed, _RECORD, _name_keys(self.clusters)[clusters], ordinals // size)
+        return clusters, permute(ordinals % size, size=size, key=key)
+
+    def _blocks(self, indices: np.ndarray) -> np.ndarray:
+        """The block of each draw. Blocks start within len(clusters) of multiples of BLOCK_DRAWS."""
+        guesses = indices // BLOCK_DRAWS
+        blocks = np.empty_like(indices)
+        for guess in np.unique(guesses):
+            inside = guesses == guess
+            starts = [_quotas(self, int(block)).sum() for block in (guess, guess + 1)]
+            blocks[inside] = guess - 1 + np.searchsorted(starts, indices[inside], side="right")
+        return blocks
+
+
+# The streams of a process stay within a few blocks of each other and pass through each block in many small steps.
+_remember = functools.lru_cache(maxsize=16)
+
+
+@_remember
+def _quotas(sampler: Sampler, block: int) -> np.ndarray:
+    """How often each cluster was drawn before `block`, int64: floor(block · BLOCK_DRAWS · p + dither), exactly."""
+    # The dither in [0, 1) spreads the first draws of rare clusters over the blocks.
+    dithers = _hash(sampler.seed, _DITHER, _name_keys(sampler.clusters)) >> np.uint64(64 - _WEIGHT_BITS)
+    pairs = zip(sampler.weights, dithers.tolist(), strict=True)
+    return np.array([(block * BLOCK_DRAWS * weight + dither) >> _WEIGHT_BITS for weight, dither in pairs])
+
+
+@_remember
+def _block(sampler: Sampler, block: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cluster of each draw of a block, and its ordinal among all draws from that cluster; int64 [draws] each."""
+    before, after = _quotas(sampler, block), _quotas(sampler, block + 1)
+    counts = after - before
+    order = np.argsort(_hash(sampler.seed, _ORDER, block, np.arange(counts.sum())), kind="stable")
+    clusters = np.repeat(np.arange(len(counts)), counts)[order]
+    ordinals = np.empty_like(clusters)
+    ordinals[np.argsort(clusters, kind="stable")] = np.concatenate(
+        [np.arange(a, b) for a, b in zip(before, after, strict=True)]
+    )
+    return clusters, ordinals
+
+
+@_remember
+def _name_keys(clusters: tuple[str, ...]) -> np.ndarray:
+    """uint64 [clusters] from the names, so that a cluster's order does not depend on which others exist."""
+    return np.array([hash64(name) for name in clusters], np.uint64)
+
+
+def make_sampler(
+    sizes: Mapping[str, int],
+    *,
+    seed: int,
+    alpha: float = 3.0,
+    beta: float = 0.5,
+    gamma: float = 1.0,
+    drop_confidence: Sequence[int] = (0, 4, 5),
+    drop_coverage: Sequence[int] = (1, 2),
+    sources: Mapping[str, float] | None = None,
+) -> Sampler:
+    """The sampler over clusters of `sizes` training records, e.g. {"swissprot/C1/R4": 1200, "trembl/C3/R3": 90000}.
+
+    Args:
+      alpha, beta, gamma: exponents of confidence, coverage and cluster size in a TrEMBL cluster's mass.
+      drop_confidence, drop_coverage: TrEMBL clusters never drawn: existence levels 0…5, coverages in quarters 1…4.
+      sources: relative share of each source, e.g. {"swissprot": 1, "trembl": 1}; a source it leaves out is not drawn.
+        Default: |Swiss-Prot| : Σ N · C^-alpha · R^beta.
+
+    Raises:
+      UserError: nothing is left to draw, an unknown or negative share, a cluster of unknown existence that is not dropped.
+    """
+    clusters = tuple(sorted(cluster for cluster, size in sizes.items() if size > 0))
+    masses, epoch = {}, {}
+    # Decimal arithmetic is specified digit by digit; float powers differ in the last bit between C libraries.
+    with localcontext(prec=50):
+        for cluster in clusters:
+            source, confidence, coverage = _parse(cluster)
+            size = Decimal(sizes[cluster])
+            if source == "swissprot":
+                masses[cluster] = epoch[cluster] = size
+            elif confidence in drop_confidence or coverage in drop_coverage:
+                masses[cluster] = epoch[cluster] = Decimal(0)
+            elif confidence == 0:
+                raise UserError(
+                    f"cluster {cluster} has no protein existence level, so C^-alpha is undefined: "
+                    "add 0 to sampling.drop_confidence"
+                )
+            else:
+                factor = Decimal(confidence) ** -Decimal(alpha) * (Decimal(coverage) / len(PROPERTIES)) ** Decimal(beta)
+                masses[cluster], epoch[cluster] = factor * size ** Decimal(gamma), factor * size
+        mass, epoch = _by_source(masses), _by_source(epoch)
+        shares = _shares(epoch, sources)
+        probabilities = [shares[_parse(c)[0]] * masses[c] / (mass[_parse(c)[0]] or 1) for c in clusters]
+        weights = tuple(int(round(probability * 2**_WEIGHT_BITS)) for probability in probabilities)
+        epoch_draws = int(round(sum(epoch[source] for source in SOURCES if shares[source])))
+    return Sampler(seed, clusters, tuple(int(sizes[cluster]) for cluster in clusters), weights, epoch_draws)
+
+
+def _parse(cluster: str) -> tuple[str, int, int]:
+    """`trembl/C3/R2` as ("trembl", 3, 2)."""
+    source, confidence, coverage = cluster.split("/")
+    return source, int(confidence[1:]), int(coverage[1:])
+
+
+def _by_source(values: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    return {source: sum((v for c, v in values.items() if _parse(c)[0] == source), Decimal(0)) for source in SOURCES}
+
+
+def _shares(epoch: Mapping[str, Decimal], sources: Mapping[str, float] | None) -> dict[str, Decimal]:
+    """The share of each source, summing to 1; every share above 0 has something to draw."""
+    if sources is None:
+        shares = dict(epoch)
+    else:
+        if unknown := set(sources) - set(SOURCES):
+            raise UserError(f"sampling.sources names {sorted(unknown)[0]!r}; the sources are {' and '.join(SOURCES)}")
+        shares = {source: Decimal(sources.get(source, 0)) for source in SOURCES}
+    for source, share in shares.items():
+        if share < 0:
+            raise UserError(f"sampling.sources gives {source} the negative share {share}; make it 0 or more")
+        if share > 0 and not epoch[source]:
+            raise UserError(
+                f"sampling.sources gives {source} a share, but it has no training records that sampling.drop_confidence "
+                "and sampling.drop_coverage leave: build the dataset with them, drop less, or remove the share"
+            )
+    if not (total := sum(shares.values())):
+        raise UserError(
+            "no cluster is left to draw from: the dataset has no training records that sampling.drop_confidence, "
+            "sampling.drop_coverage and sampling.sources leave"
+        )
+    return {source: share / total for source, share in shares.items()}

@@ -1,0 +1,96 @@
+"""Few-shot classification: how much do a few examples of each class tell, beside prompts, which need none?
+
+k proteins of each class are drawn from the training split, and each test protein gets the class whose examples' mean is nearest
+by cosine, after the mean over all examples is taken off (nearest class mean; prototypical networks without their training,
+Snell et al. 2017). Nothing is tuned, so that the smallest k is as honest as the largest. Draws are repeated, and the same draws
+serve the control, which knows the amino-acid composition alone.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from ml_collections import ConfigDict
+
+from data_pipelines.common.errors import UserError
+from eval.data.base.task import Task
+from eval.metrics.statistics import bootstrap_interval, mean_and_std
+from eval.protocols.problem import Features, prepare_splits
+from eval.protocols.sequence_features import composition
+
+
+def run(task: Task, features: Features, config: ConfigDict) -> dict:
+    """Accuracy on the test split for each number of examples.
+
+    Args:
+      features: sequences to a model's embeddings.
+      config: that of configs/eval/few_shot.py.
+
+    Returns:
+      the facts of `prepare_splits`, `classes`, `shots` as asked for; `accuracy` and `composition`, for each number of examples
+      (as text, for JSON) the mean over draws, their std, and the mean of their 95 % bootstrap intervals over proteins;
+      `chance`, and `smallest_class`, the training rows of the rarest class: of more examples, it gives what it has.
+
+    Raises:
+      UserError: the task is no single-label classification, or fewer than two classes have training rows.
+    """
+    if task.kind != "multiclass":
+        raise UserError(f"few-shot classification needs one class for each protein; {task.name} is {task.kind}.")
+    prepared = prepare_splits(task, **config.splits.to_dict())
+    train, test = prepared.splits["train"], prepared.splits["test"]
+    labels, truth = (np.array([sample.target for sample in samples]) for samples in (train, test))
+    counts = np.bincount(labels, minlength=len(task.classes))
+    if (counts > 0).sum() < 2:
+        raise UserError(
+            f"{task.name} has training rows of fewer than two classes, so nothing can be told apart; give rows of others, too."
+        )
+    result = {"classes": len(task.classes), "shots": list(config.shots), "chance": 1 / len(task.classes)}
+    result |= prepared.facts | {"smallest_class": int(counts[counts > 0].min())}
+    for name, of_sequences in {"accuracy": features, "composition": composition}.items():
+        known, asked = (of_sequences([sample.sequence for sample in samples]) for samples in (train, test))
+        result[name] = {str(k): _scores(known, labels, asked, truth, shots=k, draws=config.draws) for k in config.shots}
+    return result
+
+
+def _scores(known, labels, asked, truth, *, shots: int, draws: int) -> dict:
+    hits = [nearest_class(known, labels, asked, drawn(labels, shots, seed)) == truth for seed in range(draws)]
+    mean, std = mean_and_std([float(of_draw.mean()) for of_draw in hits])
+    return {"mean": mean, "std": std, "interval": np.mean([bootstrap_interval(of_draw) for of_draw in hits], axis=0).tolist()}
+
+
+def drawn(labels: Int[np.ndarray, " n"], shots: int, seed: int) -> Bool[np.ndarray, " n"]:
+    """Which rows are examples: `shots` of each class, all of a class that has fewer."""
+    order = np.random.default_rng(seed).permutation(len(labels))
+    chosen = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        chosen[order[labels[order] == label][:shots]] = True
+    return chosen
+
+
+def nearest_class(
+    known: Float[np.ndarray, "n D"],
+    labels: Int[np.ndarray, " n"],
+    asked: Float[np.ndarray, "m D"],
+    examples: Bool[np.ndarray, " n"],
+) -> Int[np.ndarray, " m"]:
+    """For each asked row the class of the largest cosine with the mean of its examples, all centred by the examples' mean."""
+    vectors, own = known[examples].astype(np.float64), labels[examples]
+    centre = vectors.mean(0)
+    classes = np.unique(own)
+    means = np.stack([vectors[own == label].mean(0) - centre for label in classes])
+    norms = np.linalg.norm(means, axis=1)
+    # The length of an asked row changes nothing of its order. A class whose mean is the centre has no direction: cosine 0.
+    cosines = (asked - centre) @ np.divide(means, norms[:, None], out=np.zeros_like(means), where=norms[:, None] > 0).T
+    return classes[cosines.argmax(1)]
+
+
+def controls(result: dict) -> Sequence[dict]:
+    """The controls in the form that reports show: by protocol, the mean of each metric."""
+    of_composition = {metric(int(k)): {"mean": value["mean"]} for k, value in result["composition"].items()}
+    chance = dict.fromkeys(of_composition, {"mean": result["chance"]})
+    return [{"protocol": "composition", "metrics": of_composition}, {"protocol": "chance", "metrics": chance}]
+
+
+def metric(shots: int) -> str:
+    """How reports name the accuracy with so many examples."""
+    return f"accuracy, {shots} of each class"

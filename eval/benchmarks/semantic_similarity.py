@@ -1,0 +1,124 @@
+"""Semantic similarity: does the similarity of embeddings follow the similarity of what proteins do? PROBE's protocol.
+
+For pairs of human proteins PROBE (Unsal et al. 2022, https://doi.org/10.1038/s42256-022-00457-9) gives the Lin similarity of
+their GO annotations, by aspect (MF, BP, CC), for all pairs of the 500 or of the 200 best annotated proteins and for a sparse
+set of pairs spread evenly over similarity. The result is the Spearman correlation of that with the similarity of the
+embeddings, with SciPy's p-value. Every unordered pair counts once and no protein is paired with itself: PROBE takes the pairs
+(i, j) with j > i, which is why one of the 247 sparse pairs of MF, a protein with itself, is in none of its results.
+
+The p-value takes pairs for independent. They are not: a protein is in hundreds of them. The interval draws proteins, not pairs.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from eval.data.base.task import SimilarityTable
+from eval.metrics import correlation_p_value, spearman_of_counts
+from eval.metrics.statistics import percentile_interval, resampled_counts
+
+RESAMPLES = 1000
+NUMBERS_AT_ONCE = 2**22
+
+
+def cosine(a: Float[np.ndarray, "P D"], b: Float[np.ndarray, "P D"]) -> Float[np.ndarray, " P"]:
+    """a·b / (‖a‖·‖b‖) by row; 0 beside a zero vector."""
+    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    return np.divide(np.sum(a * b, axis=1), norms, out=np.zeros_like(norms), where=norms > 0)
+
+
+def manhattan(a: Float[np.ndarray, "P D"], b: Float[np.ndarray, "P D"]) -> Float[np.ndarray, " P"]:
+    """1 − ‖a − b‖₁ / (‖a‖₁ + ‖b‖₁) by row; 1 of two zero vectors."""
+    norms = np.abs(a).sum(1) + np.abs(b).sum(1)
+    return 1 - np.divide(np.abs(a - b).sum(1), norms, out=np.zeros_like(norms), where=norms > 0)
+
+
+MEASURES: dict[str, Callable[..., np.ndarray]] = {"cosine": cosine, "manhattan": manhattan}
+
+
+@dataclasses.dataclass(frozen=True)
+class Agreement:
+    """How the embeddings' similarity agrees with Lin's."""
+
+    correlation: float
+    """Spearman's."""
+    p_value: float
+    """Two-sided, of independent pairs."""
+    interval: tuple[float, float]
+    """95 %, by a bootstrap over proteins."""
+    pairs: int
+    """Pairs counted."""
+    proteins: int
+    """Proteins in them."""
+    self_pairs: int
+    """Pairs of a protein with itself, left out as PROBE does."""
+    without_embedding: int
+    """Pairs left out because a protein has no embedding."""
+
+
+def agreement(
+    embeddings: Float[np.ndarray, "n D"], table: SimilarityTable, *, measure: str, seed: int = 0, resamples: int = RESAMPLES
+) -> Agreement:
+    """PROBE's result for one table and one of `MEASURES`; NaN where either similarity is constant.
+
+    Args:
+      embeddings: row i belongs to `table.names[i]`; a row with NaN is a protein without an embedding.
+    """
+    embeddings = np.asarray(embeddings, np.float64)
+    itself = table.pairs[:, 0] == table.pairs[:, 1]
+    missing = np.isnan(embeddings).any(1)[table.pairs].any(1) & ~itself
+    counted = ~itself & ~missing
+    pairs, lin = table.pairs[counted], table.similarity[counted]
+    correlation = spearman_of_counts(pair_similarity(embeddings, pairs, measure=measure), lin)
+    rho = correlation(np.ones(len(pairs), int))
+    return Agreement(
+        correlation=rho,
+        p_value=correlation_p_value(rho, len(pairs)),
+        interval=_interval_over_proteins(correlation, pairs, seed=seed, resamples=resamples),
+        pairs=len(pairs),
+        proteins=len(np.unique(pairs)),
+        self_pairs=int(itself.sum()),
+        without_embedding=int(missing.sum()),
+    )
+
+
+def agreements(
+    embeddings: Mapping[str, Float[np.ndarray, " D"]], tables: Iterable[SimilarityTable], *, seed: int = 0
+) -> dict[str, Agreement]:
+    """`agreement` by each measure on each table, under `<set>_<measure>`, e.g. `sparse_manhattan`.
+
+    Args:
+      embeddings: by accession; those that are absent are counted in `without_embedding`.
+    """
+    width = len(next(iter(embeddings.values()), np.zeros(1)))
+    absent = np.full(width, np.nan)
+    results = {}
+    for table in tables:
+        rows = np.array([embeddings.get(name, absent) for name in table.names]).reshape(len(table.names), width)
+        for measure in MEASURES:
+            results[f"{table.set}_{measure}"] = agreement(rows, table, measure=measure, seed=seed)
+    return results
+
+
+def pair_similarity(
+    embeddings: Float[np.ndarray, "n D"], pairs: Int[np.ndarray, "P 2"], *, measure: str
+) -> Float[np.ndarray, " P"]:
+    """The similarity of the embeddings of each pair."""
+    rows = max(1, NUMBERS_AT_ONCE // max(1, embeddings.shape[1]))
+    parts = [pairs[start : start + rows] for start in range(0, len(pairs), rows)]
+    return np.concatenate([np.zeros(0), *(MEASURES[measure](embeddings[part[:, 0]], embeddings[part[:, 1]]) for part in parts)])
+
+
+def _interval_over_proteins(correlation, pairs: Int[np.ndarray, "P 2"], *, seed: int, resamples: int) -> tuple[float, float]:
+    """The interval when proteins are drawn anew, a pair counting the product of how often its two proteins come up.
+
+    A protein drawn twice is not paired with itself.
+    """
+    proteins, positions = np.unique(pairs, return_inverse=True)
+    if len(proteins) < 2:
+        return float("nan"), float("nan")
+    first, second = positions.reshape(-1, 2).T
+    drawn = resampled_counts(len(proteins), seed=seed, resamples=resamples)
+    return percentile_interval([correlation(counts[first] * counts[second]) for part in drawn for counts in part])

@@ -1,0 +1,178 @@
+"""A checkpoint on public benchmarks: what is measured, and the results on disk that make a second run cheap.
+
+Every benchmark leaves `results/NAME.json`, keyed by what it depends on: parameters, data files and how the manifest reads them,
+protocol. An evaluation that was stopped takes what is there and goes on; another checkpoint or other data are measured anew
+(by fine-tuning in a folder of their own: it refuses the states of another run).
+"""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+import pathlib
+import sys
+import time
+from collections.abc import Mapping, Sequence
+
+import jax
+from ml_collections import ConfigDict
+
+from data_pipelines.common.atomic_write import atomic_write
+from data_pipelines.common.disk_errors import report_disk_errors
+from data_pipelines.common.errors import UserError
+from data_pipelines.common.json_object import to_json
+from eval.benchmarks.families import Setup, measure
+from eval.data import manifest
+from eval.data.audit import audit
+from eval.data.base.benchmarks import FEW_SHOT, ZERO_SHOT
+from eval.data.base.task import Benchmark, InteractionGraph, KnowledgeGraph, PromptedTask, SourceFile, Task
+from eval.data.published import completeness, published
+from eval.protocols.embedding_cache import CachedEmbedder
+from eval.protocols.fine_tuning import FineTuning
+from eval.protocols.probe import FrozenProbe
+from eval.protocols.ridge import Ridge
+from eval.protocols.supervised import composition_probe, standard_controls
+from protclip_jax.inference.protclip import ProtCLIP
+
+PROTOCOLS = ("probe", "fine_tuning")
+
+
+@dataclasses.dataclass(frozen=True)
+class Suite:
+    """A checkpoint and how it is to be measured.
+
+    Attributes:
+      model, checkpoint, step: the loaded model, and where it came from.
+      cache: folder of its embeddings.
+      protocol: one of `PROTOCOLS`, for the benchmarks of single proteins.
+      configs: hyper-parameters, by the names of the files in configs/eval.
+      folder: for results and for states of fine-tuning.
+    """
+
+    model: ProtCLIP
+    checkpoint: pathlib.Path
+    step: int
+    cache: pathlib.Path
+    protocol: str
+    configs: Mapping[str, ConfigDict]
+    folder: pathlib.Path
+
+    def results(self, names: Sequence[str], data_dir: pathlib.Path) -> dict[str, dict]:
+        """The result of each benchmark that the data folder has; of the others one sentence.
+
+        A result holds `benchmark`, `family`, `headline` (metric → mean, std, interval), `result` (all that the family tells),
+        `data` (files, counts, whether they are the published ones), `published`, `seconds`, `hardware`. In its place stands
+        `missing`, on what is wanted, or `failed`, on what is wrong, also told at once: one benchmark's mistake costs no other.
+        """
+        found = {}
+        for name in names:
+            try:
+                data = manifest.load(data_dir, name)
+                key = self._key(name, data, manifest.entries_of(data_dir, name))
+                found[name] = self._stored(name, key) or self._measured(name, data, key)
+            except manifest.MissingData as error:
+                found[name] = {"benchmark": name, "missing": str(error)}
+            except UserError as error:
+                found[name] = {"benchmark": name, "failed": str(error)}
+                print(f"{name} is left out: {error}", file=sys.stderr)
+        return found
+
+    def _stored(self, name: str, key: str) -> dict | None:
+        """An earlier run's result, if it is of the same parameters, data and protocol."""
+        try:
+            stored = json.loads(self._path(name).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return stored if isinstance(stored, dict) and stored.get("key") == key else None
+
+    def _measured(self, name: str, data: Benchmark, key: str) -> dict:
+        start = time.perf_counter()
+        family, result, headline = measure(self.setup, name, data)
+        measured = {
+            "benchmark": name,
+            "family": family,
+            "headline": headline,
+            "result": result,
+            "data": described(name, data),
+            "published": [row._asdict() for row in published(name)],
+            "seconds": time.perf_counter() - start,
+            "hardware": f"{jax.device_count()} × {jax.devices()[0].device_kind}, {os.cpu_count()} CPU cores",
+            "key": key,
+        }
+        measured = to_json(measured)
+        path = self._path(name)
+        with report_disk_errors(path, kept="benchmarks that are done are kept"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            atomic_write(path, json.dumps(measured, indent=2, allow_nan=False) + "\n")
+        return measured
+
+    @functools.cached_property
+    def setup(self) -> Setup:
+        """What families measure with: embeddings from the cache, the protocol, and the controls it stands beside."""
+        embed, project = (CachedEmbedder(self.model, self.cache, kind=kind) for kind in ("mean", "projected"))
+        if self.protocol == "probe":
+            protocol = FrozenProbe(embed, self.configs["probe"])
+            controls = standard_controls(protocol, self.configs["probe"])
+        else:
+            protocol = FineTuning(self.checkpoint, self.configs["fine_tuning"], self.folder / "fine_tuning", step=self.step)
+            # Shuffled labels would cost as much as the fine-tuning itself.
+            controls = [Ridge(), composition_probe(self.configs["probe"])]
+        splits = self.configs[self.protocol].splits.to_dict()
+        return Setup(embed, project, self.model.encode_texts, protocol, splits, controls, self.configs)
+
+    def _path(self, name: str) -> pathlib.Path:
+        return self.folder / "results" / f"{name}.json"
+
+    def _key(self, name: str, data: Benchmark, entries: Mapping[str, Mapping]) -> str:
+        """A digest of all that a result depends on; `entries` of the manifest say which file is what, and how it is read."""
+        configs = {kind: config.to_dict() for kind, config in self.configs.items()}
+        if self.protocol == "probe":
+            configs.pop("fine_tuning", None)
+        files = sorted((source.path, source.sha256) for source in sources_of(data))
+        tokenizer = self.model.text_tokenizer
+        # The same parameters read other numbers from texts that are tokenized otherwise.
+        reads = [self.model.config["model"], self.model.config["tokenizer"]["max_text_tokens"]]
+        reads += [tokenizer.vocabulary, tokenizer.normalization] if tokenizer else []
+        depends = [name, self.protocol, self.model.fingerprint, reads, files, entries, configs]
+        return hashlib.sha256(json.dumps(depends, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def sources_of(data: Benchmark) -> list[SourceFile]:
+    """The files that a benchmark was read from."""
+    parts = data if isinstance(data, tuple) else (data,)
+    return [source for part in parts for source in part.sources]
+
+
+def described(name: str, data: Benchmark) -> dict:
+    """What a report tells of the data: files, counts, rejects, notes, all of `audit`, and how they relate to the published."""
+    parts = data if isinstance(data, tuple) else (data,)
+    facts = {
+        "files": [dataclasses.asdict(source) for source in sources_of(data)],
+        "rejected": sum(len(part.rejects) for part in parts),
+        "notes": list(dict.fromkeys(note for part in parts for note in part.notes)),
+        "audit": audit(data),
+    }
+    if isinstance(data, Task | PromptedTask):
+        task = data.task if isinstance(data, PromptedTask) else data
+        counts = {split: len(samples) for split, samples in task.splits.items()}
+    elif isinstance(data, InteractionGraph):
+        counts = {"proteins": len(data.names), "pairs": len(data.edges)}
+    elif isinstance(data, KnowledgeGraph):
+        counts = {"nodes": len(data.nodes), "triplets": len(data.triplets)}
+    else:
+        counts = {table.set: int((table.pairs[:, 0] != table.pairs[:, 1]).sum()) for table in data}
+    whole = completeness({**ZERO_SHOT, **FEW_SHOT}.get(name, name), counts)
+    return facts | {"counts": counts, "whole": whole.whole, "sentence": whole.sentence}
+
+
+def choose(data_dir: pathlib.Path) -> list[str]:
+    """The benchmarks whose data are in a folder.
+
+    Raises:
+      UserError: there are none.
+    """
+    present, wanted = manifest.available(data_dir)
+    if not present:
+        raise UserError(f"{data_dir} holds data of no benchmark; for example {next(iter(wanted.values()))}")
+    return list(present)

@@ -1,0 +1,87 @@
+"""Zero-shot classification by prompts, as ProtST defines it: a protein gets the class whose prompts it is most similar to.
+
+No label is seen: a class's embedding is the normalised mean of its prompts' embeddings, the prediction the class of the
+largest cosine. What prompts to use is the protocol: ProtST's tables hold a name, a longer description, or a sentence in the
+words of UniProt for each class. Beside it stand chance (one class drawn at random), the commonest class, and the same prompts
+given to the classes in another order, which keeps everything but their meaning.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from data_pipelines.common.errors import UserError
+from eval.data.base.task import PromptedTask
+from eval.metrics.statistics import bootstrap_interval
+from eval.protocols.problem import Features
+
+CONTROLS = {"chance": "chance", "commonest_class": "commonest class", "shuffled_prompts": "prompts in another order"}
+SHUFFLES = 200
+"""Other orders of the classes that the control averages over."""
+
+
+def run(data: PromptedTask, *, proteins: Features, texts: Features) -> dict:
+    """Accuracy with each set of prompts. The test split is judged; without one, all proteins are, since none is trained on.
+
+    Args:
+      proteins, texts: to unit-norm embeddings in one space.
+
+    Returns:
+      `classes`, `split`, `proteins`; `prompts`, by set what `accuracies` says; `controls`, as reports show them; `notes`.
+
+    Raises:
+      UserError: the task is no single-label classification, or a class has no prompt.
+    """
+    task = data.task
+    if task.kind != "multiclass":
+        raise UserError(f"zero-shot classification needs one class for each protein; {task.name} is {task.kind}.")
+    for name, prompts in data.prompts.items():
+        if missing := [of_class for of_class in task.classes if not prompts.get(of_class)]:
+            raise UserError(f"{name}: there is no prompt for the class {missing[0]!r} of {task.name}; add one to the table.")
+    tested = task.splits.get("test")
+    samples = tested or [sample for split in task.splits.values() for sample in split]
+    notes = [] if tested else [f"The data have no test split: all {len(samples)} proteins were judged, as none is trained on."]
+    labels = np.array([sample.target for sample in samples])
+    embedded = proteins([sample.sequence for sample in samples])
+    results = {
+        name: accuracies(embedded @ class_embeddings(prompts, task.classes, texts).T, labels)
+        for name, prompts in data.prompts.items()
+    }
+    controls = [
+        {"protocol": message, "metrics": {f"accuracy, {name}": {"mean": of_set[key]} for name, of_set in results.items()}}
+        for key, message in CONTROLS.items()
+    ]
+    known = {"classes": len(task.classes), "split": "test" if tested else "all", "proteins": len(samples)}
+    return known | {"prompts": results, "controls": controls, "notes": notes}
+
+
+def class_embeddings(prompts: Mapping[str, Sequence[str]], classes: Sequence[str], texts: Features) -> Float[np.ndarray, "C D"]:
+    """Of each class the normalised mean of its prompts' embeddings."""
+    counts = [len(prompts[name]) for name in classes]
+    embedded = texts([prompt for name in classes for prompt in prompts[name]])
+    means = np.stack([of_class.mean(0) for of_class in np.split(embedded, np.cumsum(counts)[:-1])])
+    return means / np.linalg.norm(means, axis=1, keepdims=True)
+
+
+def accuracies(scores: Float[np.ndarray, "N C"], labels: Int[np.ndarray, " N"]) -> dict:
+    """Accuracy of the largest score, 95 % bootstrap interval over proteins, mean over classes, and the controls.
+
+    Classes that tie for the largest share the hit, so that a model that tells nothing apart scores chance.
+    """
+    best = scores >= scores.max(1, keepdims=True)
+    hits = best[np.arange(len(labels)), labels] / best.sum(1)
+    counts = np.bincount(labels, minlength=scores.shape[1])
+    recalls = np.bincount(labels, weights=hits, minlength=scores.shape[1])[counts > 0] / counts[counts > 0]
+    rng = np.random.default_rng(0)
+    orders = [rng.permutation(scores.shape[1]) for _ in range(SHUFFLES)]
+    shuffled = np.array([(best[np.arange(len(labels)), order[labels]] / best.sum(1)).mean() for order in orders])
+    return {
+        "accuracy": float(hits.mean()),
+        "accuracy_interval": bootstrap_interval(hits),
+        "mean_class_accuracy": float(recalls.mean()),
+        "chance": 1 / scores.shape[1],
+        "commonest_class": float(counts.max() / len(labels)),
+        "shuffled_prompts": float(shuffled.mean()),
+        "shuffled_prompts_95th": float(np.percentile(shuffled, 95)),
+    }

@@ -1,0 +1,1 @@
+"""The one form that every benchmark is read into."""

@@ -1,0 +1,68 @@
+"""Tasks put together from what importers have read."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
+
+from data_pipelines.common.errors import UserError
+from eval.data.base.benchmarks import UNITS
+from eval.data.base.gathered import Gathered
+from eval.data.base.task import Sample, Task
+
+NO_NUMBER = "its target is no finite number"
+
+
+class Labelled(NamedTuple):
+    """A protein with its classes by name."""
+
+    name: str
+    sequence: str
+    labels: tuple[str, ...]
+    identity: float | None = None
+
+
+def finite(text: str) -> float | None:
+    """The number that a text is; None for everything else, NaN and the infinities too."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def named_order(names: set[str]) -> tuple[str, ...]:
+    """An order of classes that their names alone decide: by number where all are numbers, else alphabetical."""
+    return tuple(sorted(names, key=int if all(map(str.isdecimal, names)) else str))
+
+
+def classification(
+    name: str,
+    kind: Literal["multiclass", "multilabel"],
+    splits: Mapping[str, Sequence[Labelled]],
+    gathered: Gathered,
+    *,
+    classes: Sequence[str] | None = None,
+) -> Task:
+    """The task of proteins labelled by names, each of which is among `classes` (None: those that occur, in `named_order`).
+
+    Raises:
+      UserError: a class is listed twice, so that it would have two labels.
+    """
+    if classes is None:
+        classes = named_order({label for rows in splits.values() for row in rows for label in row.labels})
+    position = {label: index for index, label in enumerate(classes)}
+    if len(position) < len(classes):
+        twice = next(label for index, label in enumerate(classes) if position[label] != index)
+        raise UserError(f"{name}: the list of classes has {twice!r} twice; keep one of them.")
+    samples = {split: [_sample(row, kind, position) for row in rows] for split, rows in splits.items()}
+    return Task(name, kind, tuple(classes), samples, gathered.rejects, gathered.sources, notes=gathered.notes)
+
+
+def _sample(row: Labelled, kind: str, position: Mapping[str, int]) -> Sample:
+    labels = tuple(sorted(position[label] for label in set(row.labels)))
+    return Sample(row.name, row.sequence, labels if kind == "multilabel" else labels[0], row.identity)
+
+
+def regression(name: str, splits: Mapping[str, list[Sample]], gathered: Gathered) -> Task:
+    """The task of samples with numbers as targets, in the benchmark's unit."""
+    return Task(name, "regression", (), splits, gathered.rejects, gathered.sources, UNITS.get(name, ""), gathered.notes)

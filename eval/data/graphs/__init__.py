@@ -1,0 +1,1 @@
+"""Knowledge graphs and networks of proteins."""

@@ -1,0 +1,155 @@
+"""Variants by their substitutions, such as `P20P` or `A108D,N144D`: a table with its wild type, or FASTA headers."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from data_pipelines.common.errors import UserError
+from eval.data.base.assembly import NO_NUMBER, finite, regression
+from eval.data.base.gathered import Gathered
+from eval.data.base.rows import table_rows
+from eval.data.base.task import Sample, Task
+from eval.data.importers.fasta import records
+from eval.data.importers.reference import read_reference
+from eval.data.importers.tables import TARGET_COLUMNS, chosen_column
+
+NO_VARIANT = "it is no list of substitutions such as A108D"
+ANOTHER_WILD_TYPE = "it names another wild-type residue than the reference has there"
+OUTSIDE = "it names a position outside the reference"
+TWICE = "it names a position twice"
+STOP = "it has a stop codon inside"
+SYNONYMOUS = "it has the wild type's sequence under the name of a variant"
+ANOTHER_SEQUENCE = "its sequence is not the variant of the wild type that its header names"
+
+_SUBSTITUTION = re.compile(r"([A-Z*])(\d{1,6})([A-Z*])")
+_HEADER = re.compile(r"[^|]*\|[^|]*_([A-Z])(\d{1,6})([A-Z])\|([^|]+)")
+
+
+class Substitution(NamedTuple):
+    """One residue in place of another."""
+
+    wild_type: str
+    index: int
+    """0-based."""
+    residue: str
+    """`*` for a stop codon."""
+
+
+def substitutions(text: str, *, first_position: int) -> list[Substitution] | None:
+    """What a comma-separated list says, the number of the first residue being `first_position`; None if it is no such list."""
+    found = [_SUBSTITUTION.fullmatch(part.strip()) for part in text.split(",")]
+    return [Substitution(m[1], int(m[2]) - first_position, m[3]) for m in found] if all(found) else None
+
+
+def fault(changes: Sequence[Substitution], wild_type: str) -> str:
+    """Why these substitutions do not fit this protein, '' if they do."""
+    if not all(0 <= change.index < len(wild_type) for change in changes):
+        return OUTSIDE
+    if len({change.index for change in changes}) < len(changes):
+        return TWICE
+    return "" if all(wild_type[change.index] == change.wild_type for change in changes) else ANOTHER_WILD_TYPE
+
+
+def substituted(wild_type: str, changes: Sequence[Substitution]) -> str:
+    """The protein with its substitutions, stops as `*`."""
+    residues = list(wild_type)
+    for change in changes:
+        residues[change.index] = change.residue
+    return "".join(residues)
+
+
+def read_variant_table(file: Path, *, benchmark: str, wild_type: Path, first_position: int, stop: str = "reject") -> Task:
+    """A regression from a table with a column `variant` and a score, all of it in `train`.
+
+    Args:
+      wild_type: a FASTA file, or one with nothing but the sequence.
+      first_position: 0 or 1, the number of the first residue.
+      stop: what to do with a stop codon inside: `reject` the row, or `delete` the letter and keep what follows, which is
+        what TAPE's fluorescence data do.
+
+    Raises:
+      UserError: a file is not of its form, or most variants do not fit the wild type.
+    """
+    if first_position not in (0, 1) or stop not in ("reject", "delete"):
+        raise UserError(
+            f"{benchmark}: first_position is 0 or 1 and stop is reject or delete, not {first_position!r} and {stop!r}."
+        )
+    gathered, samples, faults = Gathered(), [], Counter()
+    reference = read_reference(wild_type, gathered)
+    target_column = chosen_column(file, TARGET_COLUMNS, None)
+    for row in table_rows(file, gathered, columns=("variant", target_column)):
+        name, target = row.cells["variant"], finite(row.cells[target_column])
+        changes = substitutions(name, first_position=first_position)
+        reason = NO_VARIANT if changes is None else fault(changes, reference)
+        faults[reason] += 1
+        if not reason and target is None:
+            reason = NO_NUMBER
+        sequence = "" if reason else substituted(reference, changes)
+        if "*" in sequence and stop == "reject":
+            reason = STOP
+        if reason:
+            gathered.reject(file, row.line, name, reason)
+        elif (clean := gathered.sequence(file, row.line, name, sequence.replace("*", ""))) is not None:
+            samples.append(Sample(name, clean, target))
+    if 2 * faults[""] < faults.total():
+        raise UserError(
+            f"{file}: {faults.total() - faults['']} of {faults.total()} variants do not fit {wild_type} with its first residue "
+            f"numbered {first_position}; check first_position and the wild type."
+        )
+    return regression(benchmark, {"train": samples}, gathered)
+
+
+class _Variant(NamedTuple):
+    line: int
+    name: str
+    sequence: str
+    change: Substitution
+    target: float
+
+
+def read_variant_fasta(file: Path, *, benchmark: str, synonymous: str = "reject") -> Task:
+    """A regression from `>index|protein_P20A|score` headers, 1-based, all of it in `train`.
+
+    The wild type is what most records give once their substitution is undone; a record that gives another is rejected.
+
+    Args:
+      synonymous: `reject` or `keep` records whose substitution changes nothing: one sequence with as many targets.
+
+    Raises:
+      UserError: the file is no such FASTA.
+    """
+    if synonymous not in ("reject", "keep"):
+        raise UserError(f"{benchmark}: synonymous is reject or keep, not {synonymous!r}.")
+    gathered, samples = Gathered(), []
+    variants = _variants(file, gathered)
+    undone = [substituted(v.sequence, [v.change._replace(residue=v.change.wild_type)]) for v in variants]
+    wild_type = Counter(undone).most_common(1)[0][0] if undone else ""
+    for variant, original in zip(variants, undone, strict=True):
+        if original != wild_type:
+            gathered.reject(file, variant.line, variant.name, ANOTHER_SEQUENCE)
+        elif variant.sequence == wild_type and synonymous == "reject":
+            gathered.reject(file, variant.line, variant.name, SYNONYMOUS)
+        else:
+            samples.append(Sample(variant.name, variant.sequence, variant.target))
+    return regression(benchmark, {"train": samples}, gathered)
+
+
+def _variants(file: Path, gathered: Gathered) -> list[_Variant]:
+    variants = []
+    for count, record in enumerate(records(file, gathered)):
+        header = _HEADER.fullmatch(record.header)
+        if header is None and not count:
+            raise UserError(f"{file}: its first header is {record.header[:80]!r}, not like 0|beta-lactamase_P20P|1.58.")
+        target = finite(header[4]) if header else None
+        if target is None:
+            gathered.reject(file, record.line, record.header[:100], NO_VARIANT if header is None else NO_NUMBER)
+            continue
+        sequence = gathered.sequence(file, record.line, record.header, record.text)
+        change, name = Substitution(header[1], int(header[2]) - 1, header[3]), header[1] + header[2] + header[3]
+        if sequence is not None and not (0 <= change.index < len(sequence) and sequence[change.index] == change.residue):
+            gathered.reject(file, record.line, name, ANOTHER_SEQUENCE)
+        elif sequence is not None:
+            variants.append(_Variant(record.line, name, sequence, change, target))
+    return variants

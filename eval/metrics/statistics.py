@@ -1,0 +1,116 @@
+"""Statistics shared by the evaluations: area under the ROC curve, bootstrap intervals, means over seeds."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Shaped
+
+RESAMPLES = 2000
+COVERAGE = 0.95
+DRAWS_AT_ONCE = 2**20
+
+
+def auroc(scores: Float[np.ndarray, " N"], labels: Bool[np.ndarray, " N"]) -> float:
+    """The probability that a positive scores above a negative, ties counting half; NaN if either class is empty.
+
+    Computed from the rank sum of the positives (Mann–Whitney U), tied scores taking their mean rank.
+    """
+    positives = int(np.count_nonzero(labels))
+    negatives = labels.size - positives
+    if not positives or not negatives:
+        return float("nan")
+    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    mean_ranks = np.cumsum(counts) - (counts - 1) / 2
+    above = mean_ranks[inverse][labels].sum() - positives * (positives + 1) / 2
+    return float(above / (positives * negatives))
+
+
+def ratio(numerators: Float[np.ndarray, " N"], denominators: Float[np.ndarray, " N"]) -> float:
+    """Σ numerators / Σ denominators; NaN of nothing."""
+    total = np.sum(denominators)
+    return float(np.sum(numerators) / total) if total else float("nan")
+
+
+def mean_and_std(values: Sequence[float]) -> tuple[float, float]:
+    """The mean over runs that differ in their seed, and their standard deviation (n − 1 in its denominator).
+
+    NaN where there are too few: none for the mean, one for the deviation.
+    """
+    count = len(values)
+    mean = float(np.mean(values)) if count else float("nan")
+    return mean, float(np.std(values, ddof=1)) if count > 1 else float("nan")
+
+
+def resampled_counts(items: int, *, seed: int, resamples: int = RESAMPLES) -> Iterator[Int[np.ndarray, "R N"]]:
+    """How often each of N items comes up when N are drawn with replacement, for `resamples` such draws.
+
+    They come a few resamples at a time: all at once would be gigabytes for a large pool.
+    """
+    rng = np.random.default_rng(seed)
+    step = max(1, DRAWS_AT_ONCE // max(1, items))
+    for start in range(0, resamples, step):
+        rows = min(step, resamples - start)
+        draws = rng.integers(items, size=(rows, items)) + items * np.arange(rows)[:, None]
+        yield np.bincount(draws.ravel(), minlength=rows * items).reshape(rows, items)
+
+
+def percentile_interval(values: Sequence[float] | Float[np.ndarray, " R"]) -> tuple[float, float]:
+    """The central 95 % of a statistic's resamples.
+
+    Those in which it is undefined (NaN) are left out; were they more than 5 %, nothing can be said of the tails and both ends
+    are NaN.
+    """
+    values = np.asarray(values, np.float64)
+    defined = values[~np.isnan(values)]
+    if not defined.size or defined.size < COVERAGE * values.size:
+        return float("nan"), float("nan")
+    tail = 50 * (1 - COVERAGE)
+    low, high = np.percentile(defined, (tail, 100 - tail))
+    return float(low), float(high)
+
+
+def bootstrap_metric(
+    metric: Callable[..., float], *arrays: Shaped[np.ndarray, "N ..."], seed: int = 0, resamples: int = RESAMPLES
+) -> tuple[float, float]:
+    """The 95 % percentile interval of `metric(*arrays)` when the rows of all arrays are drawn anew together.
+
+    It calls the metric once a resample. A metric that is made of sums over rows is cheaper with `bootstrap_of_sums`. NaN with
+    fewer than two rows, from which nothing can be said about the spread.
+    """
+    items = len(arrays[0])
+    if items < 2:
+        return float("nan"), float("nan")
+    rows = np.arange(items)
+    drawn = (np.repeat(rows, counts) for part in resampled_counts(items, seed=seed, resamples=resamples) for counts in part)
+    return percentile_interval([metric(*(array[positions] for array in arrays)) for positions in drawn])
+
+
+def bootstrap_of_sums(
+    statistic: Callable[[Float[np.ndarray, "R K"]], Float[np.ndarray, " R"]],
+    rows: Float[np.ndarray, "N K"],
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> tuple[float, float]:
+    """The 95 % percentile interval of a statistic of K sums over rows, when the N rows are drawn anew with replacement.
+
+    The statistic is called with the sums of many resamples at once. NaN with fewer than two rows.
+    """
+    if len(rows) < 2:
+        return float("nan"), float("nan")
+    with np.errstate(invalid="ignore", divide="ignore"):
+        drawn = resampled_counts(len(rows), seed=seed, resamples=resamples)
+        return percentile_interval(np.concatenate([statistic(counts.astype(np.float64) @ rows) for counts in drawn]))
+
+
+def bootstrap_interval(
+    numerators: Float[np.ndarray, " N"], denominators: Float[np.ndarray, " N"] | None = None, *, seed: int = 0
+) -> tuple[float, float]:
+    """The 95 % percentile interval of Σ numerators / Σ denominators when the N items are drawn anew with replacement.
+
+    Without denominators it is the interval of the mean. For a paired comparison give the paired differences. NaN with
+    fewer than two items, from which nothing can be said about the spread.
+    """
+    numerators = np.asarray(numerators, np.float64)
+    denominators = np.ones_like(numerators) if denominators is None else np.asarray(denominators, np.float64)
+    return bootstrap_of_sums(lambda sums: sums[:, 0] / sums[:, 1], np.stack([numerators, denominators], axis=1), seed=seed)

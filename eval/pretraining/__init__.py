@@ -1,0 +1,1 @@
+"""What is measured on a built dataset: retrieval, recovery of masked segments, where property weights lie."""

@@ -1,0 +1,57 @@
+"""The fixed pool of records that an evaluation measures on, and the seeds of its random choices."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from data_pipelines.common.errors import UserError
+from data_pipelines.common.hashing import hash64
+from data_pipelines.common.progress import progress
+from data_pipelines.protanno.dataset import Splits
+from data_pipelines.protanno.record import Record, biotext
+
+
+class Pool(NamedTuple):
+    """Records with distinct biotexts. `requested` may be more than there are; `split_records` is the size of the split."""
+
+    records: list[Record]
+    texts: list[str]
+    split: str
+    requested: int
+    split_records: int
+
+
+def fixed_pool(splits: Splits, *, split: str, size: int, max_existence: int | None = None) -> Pool:
+    """The first `size` records of distinct biotexts in the order of their accessions' hashes.
+
+    The choice does not depend on the order of the records in the dataset; if fewer biotexts are distinct, all are used.
+    With `max_existence` only records whose existence is known and at most that are taken: the lower, the surer the text.
+
+    Raises:
+      UserError: no records in that split, or fewer than two distinct biotexts.
+    """
+    if size < 2:
+        raise UserError(f"pool={size} is too small to rank anything; ask for at least 2.")
+    source = splits[split]
+    quick = source.without_features()
+    indices = progress(range(len(source)), description=f"reading {split}", unit="records")
+    order = sorted((hash64(quick[index].accession), index) for index in indices)
+    chosen: dict[str, Record] = {}
+    for _, index in order:
+        record = source[index]
+        if max_existence is not None and not 1 <= record.existence <= max_existence:
+            continue
+        chosen.setdefault(biotext(record), record)
+        if len(chosen) == size:
+            break
+    if len(chosen) < 2:
+        limit = "" if max_existence is None else f" of existence 1 to {max_existence}"
+        raise UserError(
+            f"the split {split} holds fewer than two distinct biotexts{limit}; build the dataset with a larger split."
+        )
+    return Pool(list(chosen.values()), list(chosen), split, size, len(source))
+
+
+def record_rng(record: Record, purpose: str) -> np.random.Generator:
+    """A generator that depends on the accession and the purpose only, whatever else is in the pool."""
+    return np.random.default_rng(hash64(f"{purpose}/{record.accession}"))

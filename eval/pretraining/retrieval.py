@@ -1,0 +1,127 @@
+"""Cross-modal retrieval on a fixed pool: protein → biotext and biotext → protein, beside a k-mer baseline.
+
+For each query the candidates of the other modality are ranked by cosine. A candidate with the query's own biotext is a hit,
+and the best-ranked hit counts. Ties are resolved at random and every number is the expectation over that
+(`eval.metrics.ranking`): a model that embeds everything alike scores exactly chance.
+"""
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from data_pipelines.common.markdown import interval, number, table
+from data_pipelines.protanno.dataset import ProtAnno
+from eval.metrics.ranking import best_hit, recall, reciprocal_rank
+from eval.metrics.statistics import bootstrap_interval
+from eval.pretraining import kmer_baseline
+from eval.pretraining.evaluation import Evaluation, Model
+from eval.pretraining.pool import fixed_pool
+
+RECALLS = (1, 5, 10)
+SCORES_AT_ONCE = 2**24
+DIRECTIONS = {"p2t": "protein → text", "t2p": "text → protein"}
+COLUMNS = ("r1", "r5", "r10", "mrr", "median_rank")
+SECTION = """## Retrieval
+
+A pool of {pool} records{fewer} with distinct biotexts from the split `{split}` of {split_records} records: the first in the
+order of their accessions' hashes.
+
+{table}
+
+95 % interval of R@1: {intervals} (bootstrap over queries).
+
+Candidates are ranked by cosine. A candidate whose biotext equals the query's is a hit, the best-ranked hit counts, and ties are
+resolved at random in expectation. *k-mer baseline*: the training protein with the most similar 3-mers (tf-idf cosine,
+{references} training records) lends its biotext, which is compared with the candidates by the tf-idf cosine of their words.
+*Chance*: a random order."""
+
+
+def competition(
+    scores: Float[np.ndarray, "N M"], query_labels: Int[np.ndarray, " N"], candidate_labels: Int[np.ndarray, " M"]
+) -> tuple[Int[np.ndarray, " N"], Int[np.ndarray, " N"]]:
+    """How many wrong candidates score above the best hit of each query, and how many are tied with it.
+
+    Labels are equal where texts are.
+    """
+    return best_hit(scores, query_labels[:, None] == candidate_labels[None])
+
+
+def summarize(competitions: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
+    """R@1/5/10, MRR and median rank of each direction, and `mrr`, the mean of both directions'."""
+    summary = {}
+    for name, (above, tied) in competitions.items():
+        summary |= {f"{name}_r{k}": float(recall(above, tied, k).mean()) for k in RECALLS}
+        summary[f"{name}_mrr"] = float(reciprocal_rank(above, tied).mean())
+        summary[f"{name}_median_rank"] = float(np.median(above + tied / 2 + 1))
+    return summary | {"mrr": float(np.mean([summary[f"{name}_mrr"] for name in competitions]))}
+
+
+class Retrieval(Evaluation):
+    """Retrieval among the `pool` first records of distinct biotexts of a split."""
+
+    key = "retrieval"
+
+    def __init__(self, dataset: ProtAnno, *, split: str, pool: int = 256, max_existence: int | None = None):
+        self._pool = fixed_pool(dataset.splits, split=split, size=pool, max_existence=max_existence)
+        self._splits = dataset.splits
+        # A pool's biotexts are distinct, so that each text has a label of its own.
+        self._labels = np.arange(len(self._pool.texts))
+
+    def metrics(self, model: Model) -> dict[str, float]:
+        """The numbers of `summarize` and the size of the pool."""
+        return summarize(self._competitions(model)) | {"pool": float(len(self._pool.texts))}
+
+    def report(self, model: Model, *, control: Model | None) -> dict:
+        """Adds to `metrics` the intervals of R@1, chance, and the k-mer baseline."""
+        competitions = self._competitions(model)
+        intervals = {
+            f"{name}_r1_interval": bootstrap_interval(recall(above, tied, 1)) for name, (above, tied) in competitions.items()
+        }
+        size = len(self._pool.texts)
+        described = {"pool": size, "requested_pool": self._pool.requested, "split": self._pool.split}
+        described |= {"split_records": self._pool.split_records, "chance": chance(size)}
+        return described | summarize(competitions) | intervals | {"kmer": self.baseline()}
+
+    def baseline(self) -> dict[str, float]:
+        """The k-mer baseline's numbers on this pool, and how many training records it draws on; empty without any."""
+        references = kmer_baseline.read_references(self._splits)
+        if not references.texts:
+            return {}
+        scores = kmer_baseline.annotation_transfer(references, self._pool.records, self._pool.texts)
+        both = {"p2t": scores, "t2p": scores.T}
+        competitions = {name: competition(matrix, self._labels, self._labels) for name, matrix in both.items()}
+        return summarize(competitions) | {"reference_records": len(references.texts)}
+
+    def _competitions(self, model: Model) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        proteins = model.encode_proteins([record.sequence for record in self._pool.records])
+        texts = model.encode_texts(self._pool.texts)
+        return {"p2t": self._rank(proteins, texts), "t2p": self._rank(texts, proteins)}
+
+    def _rank(self, queries: Float[np.ndarray, "N D"], candidates: Float[np.ndarray, "N D"]) -> tuple[np.ndarray, np.ndarray]:
+        rows = max(1, SCORES_AT_ONCE // len(candidates))
+        chunks = [slice(start, start + rows) for start in range(0, len(queries), rows)]
+        parts = [competition(queries[chunk] @ candidates.T, self._labels[chunk], self._labels) for chunk in chunks]
+        above, tied = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return above, tied
+
+    @staticmethod
+    def markdown(result: dict) -> str:
+        """A table of both directions: model, k-mer baseline, chance."""
+        rows = [
+            [f"{direction}, {who}", *(number(values.get(f"{name}_{column}")) for column in COLUMNS)]
+            for name, direction in DIRECTIONS.items()
+            for who, values in (("ProtCLIP", result), ("k-mer baseline", result["kmer"]), ("chance", result["chance"]))
+        ]
+        intervals = [f"{interval(result[f'{name}_r1_interval'])} {text}" for name, text in DIRECTIONS.items()]
+        return SECTION.format(
+            **{name: result[name] for name in ("pool", "split", "split_records")},
+            fewer=f" ({result['requested_pool']} were asked for)" if result["pool"] < result["requested_pool"] else "",
+            table=table(["", "R@1", "R@5", "R@10", "MRR", "median rank"], rows),
+            intervals=" and ".join(intervals),
+            references=result["kmer"].get("reference_records", "no"),
+        )
+
+
+def chance(size: int) -> dict[str, float]:
+    """The expectations of a random order of `size` candidates with one hit."""
+    everything_tied = np.zeros(1, int), np.array([size - 1])
+    return summarize(dict.fromkeys(DIRECTIONS, everything_tied))

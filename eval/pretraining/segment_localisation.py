@@ -1,0 +1,192 @@
+"""Segment localisation: do the PDA weights of a property's text lie on the residues that its features mark?
+
+Measured as the AUROC of a protein's weights against those residues, averaged over proteins. A low PDA loss proves nothing (the
+kind of the property alone can meet it), so it stands beside two controls: the same model with the same property's text of
+another record, and a model trained without PDA. Only above both do segments mean what the text says.
+"""
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+from matplotlib.figure import Figure
+
+from data_pipelines.common.markdown import interval, number, table
+from data_pipelines.protanno.dataset import ProtAnno
+from data_pipelines.protanno.features import annotated_residues
+from data_pipelines.protanno.record import Record, biotext, property_texts
+from eval.metrics.statistics import auroc, bootstrap_interval
+from eval.pretraining.evaluation import Evaluation, Model
+from eval.pretraining.pool import fixed_pool, record_rng
+from protclip_jax.explain.residue_tracks import Track, segment_tracks
+
+LOCALISED = ("function", "location", "similarity")
+OWN, OTHER = operator.attrgetter("texts"), operator.attrgetter("other_texts")
+CONTROLS = {"other_record_text": "another record's text", "without_pda": "a model without PDA"}
+SECTION = """## Segment localisation (PDA)
+
+{verdicts}
+
+{table}
+
+AUROC of a protein's PDA weights for its own property text against the residues that the features of that property cover (0.5 =
+no relation), averaged over the annotated proteins of a pool of {pool} records of the split `{split}`. Controls: the same model
+with the same property's text of a random other record whose text differs; and a model trained with loss.pda = 0, with the true
+text. Δ is the paired difference to the control. In brackets: 95 % bootstrap intervals over proteins.{absent}"""
+SHOWN = 2
+SHOWN_RESIDUES = 120
+
+
+class Case(NamedTuple):
+    """A protein with, per property present and annotated, its text, another record's text, and the residues [L] marked."""
+
+    record: Record
+    texts: dict[str, str]
+    other_texts: dict[str, str]
+    truth: dict[str, Bool[np.ndarray, " L"]]
+
+
+def find_cases(records: Sequence[Record]) -> list[Case]:
+    """The records that have a property with text, marked and unmarked residues; other texts are drawn among `records`."""
+    texts = [property_texts(record) for record in records]
+    said = {name: sorted({text[name] for text in texts if name in text}) for name in LOCALISED}
+    cases = []
+    for record, own in zip(records, texts, strict=True):
+        marked = annotated_residues(record)
+        truth = {name: marked[name] for name in LOCALISED if name in own and name in marked and not marked[name].all()}
+        truth = {name: residues for name, residues in truth.items() if residues.any()}
+        rng = record_rng(record, "other text")
+        others = {name: [text for text in said[name] if text != own[name]] for name in truth}
+        other = {name: options[rng.integers(len(options))] for name, options in others.items() if options}
+        if truth:
+            cases.append(Case(record, {name: own[name] for name in truth}, other, truth))
+    return cases
+
+
+class SegmentLocalisation(Evaluation):
+    """AUROC per property on the `pool` first records of distinct biotexts of a split, as far as they are annotated."""
+
+    key = "pda"
+
+    def __init__(self, dataset: ProtAnno, *, split: str, pool: int = 256, max_existence: int | None = None):
+        chosen = fixed_pool(dataset.splits, split=split, size=pool, max_existence=max_existence)
+        self._split, self._pool = split, len(chosen.records)
+        self._cases = find_cases(chosen.records)
+
+    def metrics(self, model: Model) -> dict[str, float]:
+        """The mean AUROC of each property, with its own and with another record's text."""
+        true, other = self._aurocs(model, OWN), self._aurocs(model, OTHER)
+        means = {f"auroc_{name}": _mean(true[name]) for name in LOCALISED}
+        return means | {f"auroc_other_record_text_{name}": _mean(other[name]) for name in LOCALISED}
+
+    def report(self, model: Model, *, control: Model | None) -> dict:
+        """AUROC, intervals, controls, and paired differences to the controls, each by property."""
+        true = self._aurocs(model, OWN)
+        controls = {
+            "other_record_text": self._aurocs(model, OTHER),
+            "without_pda": self._aurocs(control, OWN) if control else None,
+        }
+        missing = {} if control else {"without_pda": "no --control checkpoint, trained with loss.pda = 0, was given"}
+        result = {
+            "split": self._split,
+            "pool": self._pool,
+            "proteins": {name: len(true[name]) for name in LOCALISED},
+            "annotated_residues": {name: self._count_annotated(name) for name in LOCALISED},
+            "auroc": {name: _mean(true[name]) for name in LOCALISED},
+            "auroc_interval": {name: _interval(true[name]) for name in LOCALISED},
+            "absent_controls": missing,
+        }
+        for key, values in controls.items():
+            measured = values is not None
+            result[f"auroc_{key}"] = {name: _mean(values[name]) for name in LOCALISED} if measured else None
+            difference = {name: true[name] - values[name] for name in LOCALISED} if measured else {}
+            result[f"difference_{key}"] = {name: _mean(part) for name, part in difference.items()} or None
+            result[f"difference_{key}_interval"] = {name: _interval(part) for name, part in difference.items()} or None
+        return result | {"verdict": {name: verdict(result, name) for name in LOCALISED}}
+
+    def figures(self, model: Model) -> dict[str, Figure]:
+        """The weights over two proteins: those with most annotated properties, short ones first."""
+        order = sorted(self._cases, key=lambda case: (len(case.record.sequence) > SHOWN_RESIDUES, -len(case.truth)))
+        shown = order[:SHOWN]
+        if not shown:
+            return {}
+        weights = model.segments_batch([case.record.sequence for case in shown], [case.texts for case in shown])
+        proteins = {}
+        for case, matrix in zip(shown, weights, strict=True):
+            tracks = [Track(name, row, case.truth[name]) for name, row in zip(case.texts, matrix, strict=True)]
+            proteins[f"{case.record.accession} · {biotext(case.record)}"] = (case.record.sequence, tracks)
+        return {"segments": segment_tracks(proteins)}
+
+    def _aurocs(self, model: Model, texts_of: Callable[[Case], dict[str, str]]) -> dict[str, Float[np.ndarray, " N"]]:
+        """Per property the AUROC of each protein annotated for it; NaN where `texts_of` gives its case no text."""
+        texts = [texts_of(case) for case in self._cases]
+        asked = [(case, own) for case, own in zip(self._cases, texts, strict=True) if own]
+        weights = model.segments_batch([case.record.sequence for case, _ in asked], [own for _, own in asked])
+        found = {
+            (case.record.accession, name): auroc(row, case.truth[name])
+            for (case, own), matrix in zip(asked, weights, strict=True)
+            for name, row in zip(own, matrix, strict=True)
+        }
+        return {
+            name: np.array([found.get((case.record.accession, name), np.nan) for case in self._cases if name in case.truth])
+            for name in LOCALISED
+        }
+
+    def _count_annotated(self, name: str) -> int:
+        return sum(int(case.truth[name].sum()) for case in self._cases if name in case.truth)
+
+    @staticmethod
+    def markdown(result: dict) -> str:
+        """A table by property: AUROC, controls, paired differences."""
+        rows = [
+            [
+                name,
+                str(result["proteins"][name]),
+                str(result["annotated_residues"][name]),
+                f"{number(result['auroc'][name])} {interval(result['auroc_interval'][name])}",
+                *(_control_cell(result, key, name) for key in CONTROLS),
+            ]
+            for name in LOCALISED
+        ]
+        header = ["property", "proteins", "annotated residues", "AUROC", *(f"with {control}" for control in CONTROLS.values())]
+        absent = [f"Not measured with {CONTROLS[key]}: {reason}." for key, reason in result["absent_controls"].items()]
+        return SECTION.format(
+            verdicts="\n".join(f"- {name}: **{text}**." for name, text in result["verdict"].items()),
+            table=table(header, rows),
+            pool=result["pool"],
+            split=result["split"],
+            absent="".join(f"\n\n{sentence}" for sentence in absent),
+        )
+
+
+def verdict(result: Mapping, name: str) -> str:
+    """Whether a property's AUROC is above its controls: every measured paired difference has an interval above zero."""
+    if not result["proteins"][name]:
+        return "not measured: no annotated protein in the pool"
+    intervals = {key: result[f"difference_{key}_interval"] for key in CONTROLS}
+    measured = {key: bounds[name] for key, bounds in intervals.items() if bounds is not None}
+    failed = [CONTROLS[key] for key, (low, _) in measured.items() if not low > 0]
+    if failed:
+        return f"not above its controls (with {' and '.join(failed)})"
+    unmeasured = [CONTROLS[key] for key in CONTROLS if key not in measured]
+    return (
+        "above its controls" if not unmeasured else f"above the control measured; {' and '.join(unmeasured)} was not measured"
+    )
+
+
+def _mean(values: Float[np.ndarray, " N"]) -> float:
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if finite.size else float("nan")
+
+
+def _interval(values: Float[np.ndarray, " N"]) -> tuple[float, float]:
+    return bootstrap_interval(values[np.isfinite(values)])
+
+
+def _control_cell(result: Mapping, key: str, name: str) -> str:
+    if result[f"auroc_{key}"] is None:
+        return "not measured"
+    difference, bounds = result[f"difference_{key}"][name], result[f"difference_{key}_interval"][name]
+    return f"{number(result[f'auroc_{key}'][name])}, Δ {number(difference)} {interval(bounds)}"

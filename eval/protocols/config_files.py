@@ -1,0 +1,63 @@
+"""The hyper-parameters of the benchmarks: Python files of `ml_collections`, and changes to them from the command line."""
+
+import ast
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from data_pipelines.common.errors import UserError
+from eval.protocols import protocol_config
+
+FIELDS = {
+    "probe": protocol_config.PROBE,
+    "fine_tuning": protocol_config.FINE_TUNING,
+    "protein_interaction": protocol_config.PROTEIN_INTERACTION,
+    "cross_modal": protocol_config.CROSS_MODAL,
+    "few_shot": protocol_config.FEW_SHOT,
+}
+"""The files of the folder, without suffix, and what each of them has."""
+
+
+def load_configs(folder: Path, changes: Sequence[str]) -> dict[str, ConfigDict]:
+    """The config of each of `FIELDS`, from FOLDER/NAME.py, with changes such as `probe.max_epochs=20` made.
+
+    A config file is a Python program, and runs; values of changes are Python literals, or else texts, and never evaluated.
+
+    Raises:
+      UserError: a file is missing, a change names no field or has a value of another type, or a value is out of its range.
+    """
+    configs = {name: _load(folder / f"{name}.py") for name in FIELDS}
+    for change in changes:
+        path, equals, text = change.partition("=")
+        name, _, field = path.partition(".")
+        if not equals or name not in configs or not field:
+            raise UserError(f"--set {change}: changes are NAME.FIELD=VALUE, with one of {', '.join(FIELDS)} as NAME.")
+        try:
+            configs[name].update_from_flattened_dict({field: _literal(text)})
+        except (KeyError, AttributeError, TypeError, ValueError) as error:
+            raise UserError(f"--set {change}: {folder / name}.py has no such field, or one of another type.") from error
+    for name, config in configs.items():
+        protocol_config.check(config, FIELDS[name], name=str(folder / f"{name}.py"))
+    return configs
+
+
+def _load(path: Path) -> ConfigDict:
+    if not path.is_file():
+        raise UserError(
+            f"{path} does not exist; run the command in the folder that has configs/eval, or name another one with "
+            f"{', '.join(FIELDS)} by --configs of python -m eval."
+        )
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    # Locked: a change of a field that does not exist is a mistake.
+    return module.get_config().lock()
+
+
+def _literal(text: str) -> object:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text

@@ -1,0 +1,28 @@
+"""Features as a head or a graph network wants them: on one scale, whichever encoder they come from."""
+
+import numpy as np
+from jaxtyping import Float, Float32
+
+from data_pipelines.common.errors import UserError
+
+
+def mean_and_spread(vectors: Float[np.ndarray, "n D"]) -> tuple[Float[np.ndarray, " D"], Float[np.ndarray, " D"]]:
+    """Mean and standard deviation of each column over the rows, float64; the spread of a constant column is infinite.
+
+    Raises:
+      UserError: a number is not finite.
+    """
+    if not np.isfinite(vectors).all():
+        raise UserError("an embedding is not finite; load the checkpoint with dtype float32.")
+    mean, spread = (statistic(vectors, axis=0, dtype=np.float64) for statistic in (np.mean, np.std))
+    return mean, np.where(spread < 1e-6 * np.maximum(1.0, np.abs(mean)), np.inf, spread)
+
+
+def standardise(vectors: Float[np.ndarray, "n D"]) -> Float32[np.ndarray, "n D"]:
+    """Columns of mean 0 and standard deviation 1 over the rows; constant columns become 0.
+
+    Raises:
+      UserError: a number is not finite.
+    """
+    mean, spread = mean_and_spread(vectors)
+    return ((vectors - mean) / spread).astype(np.float32)

@@ -1,0 +1,282 @@
+"""Compiles the real training step for TPUs that are not there, and says what it takes: `train.py --aot=TOPOLOGY`.
+
+Needs no data, weights or vocabulary: only the `[tpu]` extra, whose compiler runs on any CPU. Rates are the bounds that the
+maker's figures give; what is counted is read from the compiled program (`hlo_cost`).
+"""
+
+import dataclasses
+import functools
+import importlib.metadata
+import json
+import math
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import jax
+import ml_collections
+
+import protclip_jax.config.build as config_lib
+from data_pipelines.common.errors import UserError
+from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
+from data_pipelines.training.packing import pack_rows
+from data_pipelines.training.synthetic import synthetic_rows
+from protclip_jax.aot.hlo_cost import program_cost
+from protclip_jax.attention import splash
+from protclip_jax.distributed import sharding
+from protclip_jax.models.protclip import ProtCLIPConfig, ProtCLIPModel
+from protclip_jax.training import flops
+from protclip_jax.training.compilation import MORE_MEMORY, OUT_OF_MEMORY, first_that_fits, hbm_bytes
+from protclip_jax.training.gradients import make_loss_and_gradients
+from protclip_jax.training.initial_state import abstract_state
+from protclip_jax.training.train_step import make_train_step
+
+TEXT_VOCAB_SIZE = 30_522
+"""PubMedBERT's, where the config names no vocabulary."""
+
+UNITS = r"([\d.]+)([KMGT])\b"
+"""How the compiler writes a size."""
+
+SAMPLED_ROWS = 512
+"""Rows of synthetic records that the expected contents of a row are taken from."""
+
+
+class Chip(NamedTuple):
+    """A TPU chip as its maker states it (cloud.google.com/tpu/docs, pages v4, v5e, v5p and v6e)."""
+
+    peak_flops: float
+    """Dense bfloat16."""
+    hbm_bytes: int
+    """What the compiler lets a program use: the capacity less a quarter GiB that the system keeps."""
+    link_bytes: float
+    """A second, all links of the chip in one direction."""
+
+
+CHIPS = {
+    "v4": Chip(275e12, int(31.75 * 2**30), 300e9),
+    "v5e": Chip(197e12, int(15.75 * 2**30), 200e9),
+    "v5p": Chip(459e12, int(94.75 * 2**30), 600e9),
+    "v6e": Chip(918e12, int(31.25 * 2**30), 400e9),
+}
+
+
+READ_FROM_PROGRAM = (
+    "remat",
+    "hbm",
+    "flops_per_device",
+    "flops_per_pair",
+    "attention_kernel_flops_per_device",
+    "model_flops_per_device",
+    "model_flops_share",
+    "collective_bytes_per_device",
+    "collectives",
+    "predicted_step_seconds",
+    "mfu_bound",
+    "pairs_per_second",
+    "run_chip_hours",
+    "compile_seconds",
+)
+"""Of the report. `model_flops_share` is that of the model's FLOPs (see `flops`) in those that the program spends on real
+protein tokens; `predicted_step_seconds` is what the arithmetic takes at the peak rate, or the exchange if that takes longer."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ExpectedRow:
+    """Means over packed rows of records of UniProt's lengths (`data_pipelines.training.synthetic`)."""
+
+    pairs: float
+    tokens: Mapping[str, float]
+    """As `flops.count_tokens`."""
+    visited: Mapping[int, float]
+    """By the row's tokens: the share of pairs of attention blocks that share a segment."""
+
+
+def expected_row(config: ml_collections.ConfigDict) -> ExpectedRow:
+    """What a row of the config's shape holds."""
+    shape = _row_shape(config)
+    lengths = {name: config.tokenizer[name] for name in ("max_protein_tokens", "max_text_tokens")}
+    rows = synthetic_rows(
+        SAMPLED_ROWS, seed=0, **shape, **lengths, text_vocab_size=TEXT_VOCAB_SIZE, passes=config.masking.passes
+    )
+    batch = pack_rows(rows, **shape)
+    tokens = {name: count / SAMPLED_ROWS for name, count in flops.count_tokens(batch).items()}
+    streams = (batch.protein_slot_ids, batch.text_segment_ids)
+    return ExpectedRow(
+        batch.slot_mask.sum() / SAMPLED_ROWS, tokens, {len(ids[0]): splash.visited_share(ids) for ids in streams}
+    )
+
+
+class Plan(NamedTuple):
+    """A training step for devices that are not there."""
+
+    candidates: Mapping[str, Callable[[], jax.stages.Lowered]]
+    """The step with each remat policy that the config allows, lowered when called."""
+    argument_bytes: int
+    """Of its state and batch, on each device."""
+    mesh: jax.sharding.Mesh
+    network: ProtCLIPConfig
+    text_trained: bool
+
+
+def plan_step(config: ml_collections.ConfigDict, topology: str) -> Plan:
+    """The training step of a config for the topology's devices.
+
+    Raises:
+      UserError: the topology is unknown, libtpu is not installed, or the config does not go with so many devices.
+    """
+    mesh = sharding.make_mesh(config.mesh.data, config.mesh.fsdp, devices=topology_devices(topology))
+    vocabulary = config.tokenizer.text
+    size = TEXT_VOCAB_SIZE if vocabulary is None else len(TextTokenizer.load(vocabulary).vocabulary)
+    network = config_lib.model_config(config, text_vocab_size=size, platform="tpu")
+    objective = config_lib.objective_config(config)
+    state, optimizer = abstract_state(ProtCLIPModel(network), config, mesh)
+    rows, by_rows = config.batch.rows, sharding.rows_sharding(mesh)
+    sharding.local_rows(mesh, rows)
+    batch = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct((rows, *x.shape[1:]), x.dtype, sharding=by_rows), pack_rows([[]], **_row_shape(config))
+    )
+
+    def lowered(policy):
+        model = ProtCLIPModel(network.with_remat(policy))
+        gradients = make_loss_and_gradients(model, objective, state.shardings, config.batch.microbatch_rows)
+        with jax.set_mesh(mesh):
+            return make_train_step(gradients, optimizer, state).lower(state, batch)
+
+    candidates = {policy: functools.partial(lowered, policy) for policy in config_lib.remat_policies(config)}
+    arguments = jax.tree.leaves((state, batch))
+    held = sum(math.prod(x.sharding.shard_shape(x.shape)) * x.dtype.itemsize for x in arguments)
+    return Plan(candidates, held, mesh, network, any(path.startswith("text/") for path in state.trainable))
+
+
+def _row_shape(config: ml_collections.ConfigDict) -> dict[str, int]:
+    return {name: config.batch[name] for name in ("slots", "protein_tokens", "text_tokens")}
+
+
+def topology_devices(topology: str) -> list[jax.Device]:
+    """The devices of a topology such as `v5e:8x8`; the compiler stands in for them.
+
+    Raises:
+      UserError: the topology is unknown or libtpu is not installed.
+    """
+    # The compiler alone is wanted: no question to a metadata server, no lock on devices that are not there.
+    os.environ |= {"TPU_SKIP_MDS_QUERY": "1", "ALLOW_MULTIPLE_LIBTPU_LOAD": "1", "TPU_WORKER_HOSTNAMES": "localhost"}
+    from jax.experimental import topologies
+
+    kind = topology.partition(":")[0]
+    try:
+        if kind not in CHIPS or not re.fullmatch(r"\w+:\d+x\d+(x\d+)?", topology):
+            raise ValueError(f"chips known here are {', '.join(CHIPS)}")
+        os.environ.setdefault("TPU_ACCELERATOR_TYPE", f"{kind}-1")
+        return list(topologies.get_topology_desc(platform="tpu", topology_name=topology).devices)
+    except Exception as error:
+        if isinstance(error, ImportError) or "not installed" in str(error):
+            raise UserError("--aot needs the TPU compiler: pip install -e '.[tpu]'.") from error
+        raise UserError(f"--aot={topology} is no topology, such as v5e:8x8 or v5p:4x4x4 ({error}).") from error
+
+
+def kernel_flops(visited: Mapping[int, float]):
+    """FLOPs of splash attention's kernels in a program whose rows visit these shares of the pairs of blocks."""
+    products = {"fwd": 2, "dkv": 4, "dq": 3}
+
+    def of_call(name: str, operands: list[tuple[int, ...]]) -> float:
+        blocks = operands[0]
+        heads, sequence, dim = next(shape for shape in operands if len(shape) == 3 and shape != blocks)
+        number, steps = max(blocks[1:]), min(blocks[1:])
+        row = sequence // number * steps
+        return products[name.split("_")[2]] * 2 * heads * sequence * dim * row * visited[row]
+
+    return of_call
+
+
+def report(config: ml_collections.ConfigDict, topology: str, plan: Plan) -> dict:
+    """What the step takes of each device, and the rates that its maker's figures bound. Compiles it.
+
+    Where the step does not fit, the compiler gives no program: what would be read from it is None.
+    """
+    chip, row, devices = _chip(topology), expected_row(config), plan.mesh.size
+    pairs = config.batch.rows * row.pairs
+    found = {
+        "topology": topology,
+        "devices": devices,
+        "mesh": dict(plan.mesh.shape),
+        "hbm_capacity_bytes": chip.hbm_bytes,
+        "pairs_per_step": pairs,
+        "expected_row": {
+            "pairs": row.pairs,
+            "protein_tokens": row.tokens["protein_tokens"],
+            "text_tokens": row.tokens["text_tokens"],
+            "visited_attention_blocks": {str(tokens): share for tokens, share in row.visited.items()},
+        },
+        "rates": {"peak_flops": chip.peak_flops, "link_bytes_per_second": chip.link_bytes},
+        "versions": {name: importlib.metadata.version(name) for name in ("jax", "libtpu")},
+        **dict.fromkeys(READ_FROM_PROGRAM),
+    }
+    started = time.perf_counter()
+    try:
+        policy, compiled = first_that_fits(plan.candidates, chip.hbm_bytes)
+    except jax.errors.JaxRuntimeError as error:
+        if (needed := needed_bytes(str(error), plan.argument_bytes)) is None:
+            raise
+        return found | {"fits": False, "hbm_bytes_per_device": needed}
+
+    hbm = hbm_bytes(compiled)
+    cost = program_cost(compiled.as_text(), devices=devices, kernels=kernel_flops(row.visited))
+    sent = sum(cost.bytes_sent.values())
+    seconds = max(cost.flops / chip.peak_flops, sent / chip.link_bytes)
+    objective = config_lib.objective_config(config)
+    of_row = flops.step_flops(row.tokens, plan.network, objective, text_trained=plan.text_trained)
+    model_flops = of_row * config.batch.rows / devices
+    real = row.tokens["protein_tokens"] / config.batch.protein_tokens
+    return found | {
+        "fits": sum(hbm.values()) <= chip.hbm_bytes,
+        "hbm_bytes_per_device": sum(hbm.values()),
+        "remat": policy,
+        "hbm": hbm,
+        "flops_per_device": cost.flops,
+        "flops_per_pair": cost.flops * devices / pairs,
+        "attention_kernel_flops_per_device": cost.kernel_flops,
+        "model_flops_per_device": model_flops,
+        "model_flops_share": model_flops / (cost.flops * real),
+        "collective_bytes_per_device": sent,
+        "collectives": {kind: {"bytes_sent": cost.bytes_sent[kind], "largest": cost.largest[kind]} for kind in cost.bytes_sent},
+        "predicted_step_seconds": seconds,
+        "mfu_bound": model_flops / (seconds * chip.peak_flops),
+        "pairs_per_second": pairs / seconds,
+        "run_chip_hours": config.total_steps * seconds * devices / 3600,
+        "compile_seconds": time.perf_counter() - started,
+    }
+
+
+def needed_bytes(message: str, argument_bytes: int) -> int | None:
+    """What a step takes of each device by the compiler's message that it does not fit; None of any other message.
+
+    One form of the message counts all, the other only temporaries, beside which stand the arguments.
+    """
+    of_all, of_temporaries = (re.search(pattern + UNITS, message) for pattern in ("Used ", r"HLO temporaries \("))
+    used = of_all or of_temporaries
+    if OUT_OF_MEMORY not in message or used is None:
+        return None
+    found = int(float(used[1]) * 2 ** (10 * ("KMGT".index(used[2]) + 1)))
+    return found if of_all else found + argument_bytes
+
+
+def _chip(topology: str) -> Chip:
+    return CHIPS[topology.partition(":")[0]]
+
+
+def run(config: ml_collections.ConfigDict, topology: str) -> int:
+    """Prints the report as one JSON object; returns 0, or 1 where the step does not fit."""
+    # The host's CPU is all that JAX may look for.
+    jax.config.update("jax_platforms", "cpu")
+    found = report(config, topology, plan_step(config, topology))
+    if not found["fits"]:
+        lacking = (found["hbm_bytes_per_device"] - found["hbm_capacity_bytes"]) / 2**30
+        print(
+            f"error: the step needs {lacking:.2f} GiB more than a {topology} device has; {MORE_MEMORY}",
+            file=sys.stderr,
+        )
+    print(json.dumps(found, indent=2))
+    return 0 if found["fits"] else 1

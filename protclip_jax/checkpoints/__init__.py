@@ -1,0 +1,1 @@
+"""Workdirs and checkpoints, in folders and buckets: written, checked, resumed, read."""

@@ -1,0 +1,76 @@
+"""A workdir, which is also what `--checkpoint DIR` means: config.json, tokenizers/, checkpoints/, and its lock."""
+
+import contextlib
+import fcntl
+import pathlib
+from typing import Self
+
+import jax
+
+from data_pipelines.common.disk_errors import report_disk_errors
+from data_pipelines.common.errors import UserError
+
+KEPT = "it goes on from the last checkpoint"
+"""What another run of the same command does after one that failed."""
+
+
+class LocalWorkdir:
+    """Where a run keeps its files, in a file system that all hosts see. `bucket_workdir.BucketWorkdir` is its like.
+
+    Attributes:
+      name: the path as the user gave it.
+      folder: what is written into.
+      steps: where checkpoints lie if not in `folder`.
+    """
+
+    steps = None
+
+    def __init__(self, name: str):
+        self.name, self.folder = name, pathlib.Path(name)
+
+    def begin(self) -> None:
+        """Takes the workdir for this run, on the first host. Raises as `lock`."""
+        self._lock = lock(self.folder) if jax.process_index() == 0 else None
+
+    def share(self) -> None:
+        """Nothing: what is written is there."""
+
+    def keep(self, path: pathlib.Path) -> str:
+        """Where a new file is kept."""
+        return str(path)
+
+    def report_errors(self) -> contextlib.AbstractContextManager:
+        """Within it, what the disk refuses is a RunError."""
+        return report_disk_errors(f"--workdir={self.name}", kept=KEPT)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception) -> None:
+        pass
+
+
+def lock(workdir: pathlib.Path):
+    """Takes the workdir for this process; the lock is the operating system's and ends with the process.
+
+    The workdir may be a link; one in it is refused, as a workdir from somebody else may have it lead anywhere.
+
+    Raises:
+      UserError: another process trains here, or the folder cannot be written or holds links.
+    """
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        if foreign := [path for path in workdir.iterdir() if path.is_symlink() or not (path.is_file() or path.is_dir())]:
+            raise UserError(f"{foreign[0]} is a link or no plain file, which training does not write through; copy it.")
+        handle = open(workdir / "lock", "a+")  # noqa: SIM115 - held open for the life of the process
+    except OSError as error:
+        raise UserError(f"--workdir={workdir} cannot be written ({error.strerror}); choose another folder.") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise UserError(
+            f"--workdir={workdir} is in use by another training process; stop it or choose another folder."
+        ) from error
+    except OSError as error:
+        raise UserError(f"--workdir={workdir} cannot be locked ({error.strerror}); choose a folder on another disk.") from error
+    return handle

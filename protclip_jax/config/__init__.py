@@ -1,0 +1,1 @@
+"""Every field of a config, and the parts that a config describes."""

@@ -1,0 +1,1 @@
+"""Several hosts and devices: who they are, and how arrays are divided over them."""

@@ -1,0 +1,216 @@
+"""`python -m protclip_jax.embed`: embeds a file of proteins or texts.
+
+The input is read twice: first it is checked and everything unusual is told, then it is embedded in chunks of consecutive
+items. A chunk's embeddings are a part file in OUTPUT.partial, named by the chunk's content; a run that was stopped goes on
+when the same command is given again. At the end the parts are joined into OUTPUT.
+"""
+
+import argparse
+import dataclasses
+import functools
+import importlib.metadata
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from data_pipelines.common.atomic_write import atomic_path
+from data_pipelines.common.disk_errors import report_disk_errors
+from data_pipelines.common.errors import UserError, command
+from data_pipelines.common.progress import progress, tell
+from data_pipelines.inputs.chunks import chunks
+from data_pipelines.inputs.model_input import FORMATS, Source
+from data_pipelines.inputs.source_options import choose_source, is_piped, spool
+from data_pipelines.inputs.survey import Survey, take_survey
+from protclip_jax.checkpoints import best
+from protclip_jax.checkpoints.local_copy import local_checkpoint
+from protclip_jax.checkpoints.parameters import stored_groups
+from protclip_jax.embed.embedding_files import WRITERS, load_part, save_part
+from protclip_jax.embed.embedding_kinds import Embedder, Vectors, choose_kinds, protein_embedder, text_embedder
+from protclip_jax.embed.resume import adopt_plan, partial_folder, refuse_existing, remove_parts
+from protclip_jax.inference.batched_calls import ACCELERATOR_BATCH_TOKENS, CPU_BATCH_TOKENS, default_batch_tokens
+from protclip_jax.inference.cpu_devices import MAX_CPU_DEVICES, split_cpu
+from protclip_jax.inference.protclip import EMBEDDING_KINDS, ProtCLIP
+from protclip_jax.inference.windows import DEFAULT_WINDOWS, POLICIES, Windows
+
+MIN_CHUNK_TOKENS, MIN_CHUNK_BATCHES = 1 << 16, 8
+"""Of a chunk, which bounds the memory, the work that a kill loses, and the share of a chunk's last batch that is empty."""
+
+writing = functools.partial(report_disk_errors, kept="finished parts are kept")
+
+LIBRARIES = ("jax", "jaxlib", "numpy")
+"""Another version of these may give other last digits."""
+
+
+def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line; argparse itself ends with code 2 on what it does not understand."""
+    parser = argparse.ArgumentParser(prog="python -m protclip_jax.embed", description="Embeds a file of proteins or texts.")
+    add = parser.add_argument
+    add("--checkpoint", required=True, metavar="DIR", help="a workdir or converted checkpoint, also gs://")
+    add("--step", help="a step's number, best or latest (default: best if recorded, else latest)")
+    add("--input", required=True, metavar="FILE", help="FASTA, CSV, TSV or lines of text, plain or gzip; - reads stdin")
+    add("--output", type=Path, required=True, metavar="FILE", help=f"a new file named *{', *'.join(WRITERS)}")
+    add("--format", choices=FORMATS, help="of the input (default: by its name; fasta for stdin)")
+    add("--column", help="of a table, with the sequences or texts (default: sequence, Sequence or seq; text)")
+    add("--id_column", help="of a table, with the ids (default: id, Entry or accession, else the row's number)")
+    add("--modality", choices=("protein", "text"), help="what is embedded (default: protein; text where the format is lines)")
+    add(
+        "--include",
+        nargs="+",
+        choices=EMBEDDING_KINDS,
+        help="projected: unit-norm vectors in the space shared with text; mean: mean of the protein tower's residue vectors; "
+        "residues: these themselves (default: projected if the checkpoint can, else mean). "
+        "Several kinds go to a file each: x.h5 becomes x.KIND.h5",
+    )
+    add(
+        "--long_proteins",
+        choices=POLICIES,
+        default=DEFAULT_WINDOWS.policy,
+        help="proteins of more than --max_residues are read through overlapping windows, averaged residue by residue; "
+        "truncated; or whole (default %(default)s)",
+    )
+    add("--max_residues", type=int, default=DEFAULT_WINDOWS.max_residues, help="default %(default)s, ESM-2's training length")
+    add("--overlap", type=int, default=DEFAULT_WINDOWS.overlap, help="residues that windows share (default %(default)s)")
+    add("--precision", choices=("float32", "float16"), default="float32", help="of what is stored (default %(default)s)")
+    add("--dtype", choices=("float32", "bfloat16"), default="float32", help="of the computation (default %(default)s)")
+    add(
+        "--batch_tokens",
+        type=int,
+        help=f"tokens of one call of the model (default {CPU_BATCH_TOKENS} on CPU, else {ACCELERATOR_BATCH_TOKENS})",
+    )
+    add("--cpu_devices", type=int, help=f"virtual devices of a CPU (default: its cores, at most {MAX_CPU_DEVICES})")
+    return parser.parse_args(arguments)
+
+
+def output_paths(output: Path, kinds: Sequence[str]) -> dict[str, Path]:
+    """Kind → its file: `output` for a single one, else with the kind before the suffix.
+
+    Raises:
+      UserError: the suffix tells no known format.
+    """
+    if output.suffix not in WRITERS:
+        raise UserError(f"--output={output} must be named *{', *'.join(WRITERS)}.")
+    if len(kinds) == 1:
+        return {kinds[0]: output}
+    return {kind: output.with_suffix(f".{kind}{output.suffix}") for kind in kinds}
+
+
+def stored(vectors: Vectors, precision: str) -> Vectors:
+    """In the dtype of the file; raises UserError where that is too narrow."""
+    if isinstance(vectors, list):
+        return [stored(rows, precision) for rows in vectors]
+    with np.errstate(over="ignore"):
+        narrow = vectors.astype(precision, copy=False)
+    if not np.isfinite(narrow).all():
+        raise UserError(f"an embedding has values that are no finite {precision}; use --precision float32 --dtype float32.")
+    return narrow
+
+
+def embed_parts(
+    model: ProtCLIP, source: Source, *, survey: Survey, reading: Embedder, folder: Path, precision: str, min_tokens: int
+) -> list[Path]:
+    """Embeds what is not in the folder yet; returns the part files in the order of the input."""
+    parts, items, computed, start = [], 0, 0, time.perf_counter()
+    with progress(description="embed", unit="tokens", total=survey.tokens) as bar:
+        for chunk in chunks(source, survey, measure=reading.measure, min_tokens=min_tokens):
+            part = folder / f"{len(parts):06}-{chunk.digest}.npz"
+            parts.append(part)
+            items += len(chunk.ids)
+            if part.exists():
+                bar.initial += chunk.tokens
+                bar.n += chunk.tokens
+                continue
+            embeddings = {kind: stored(vectors, precision) for kind, vectors in reading.embed(model, chunk.texts).items()}
+            with writing(part):
+                save_part(part, ids=chunk.ids, lengths=[len(text) for text in chunk.texts], embeddings=embeddings)
+            bar.update(chunk.tokens)
+            computed += chunk.tokens
+    if items != survey.usable:
+        raise UserError(f"{source.path} was changed while it was read; run the same command again.")
+    seconds = time.perf_counter() - start
+    tell(f"embedded: {items:,} {source.modality}s; {computed:,} tokens in {seconds:.1f} s, {computed / seconds:,.0f} a second.")
+    return parts
+
+
+def join_parts(parts: Sequence[Path], outputs: Mapping[str, Path], *, facts: Mapping[str, str | int], folder: Path) -> None:
+    """Writes the output of every kind, each whole or not at all."""
+    for kind, output in outputs.items():
+        loaded = (load_part(part, kind) for part in progress(parts, description=f"write {kind}", unit="parts"))
+        with writing(output), atomic_path(output, partial=folder / f"{output.name}.writing") as partial:
+            WRITERS[output.suffix](partial, loaded, facts={**facts, "kind": kind})
+
+
+def publish_rejects(listed: Path, *, rejected: int, published: Path) -> None:
+    """Puts the list of what was rejected beside the output; without any, removes that of an earlier run."""
+    if rejected:
+        os.replace(listed, published)
+    else:
+        published.unlink(missing_ok=True)
+
+
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Surveys the input, embeds it part by part, and joins the parts."""
+    options = parse_arguments(arguments)
+    windows = Windows(options.long_proteins, options.max_residues, options.overlap)
+    if options.batch_tokens is not None and options.batch_tokens < 1:
+        raise UserError(f"--batch_tokens={options.batch_tokens} must be at least 1.")
+    split_cpu(options.cpu_devices)
+    batch_tokens = options.batch_tokens or default_batch_tokens()
+    source = choose_source(options)
+    options.checkpoint = local_checkpoint(options.checkpoint, options.step)
+    step = best.resolve_step(options.checkpoint, options.step)
+    groups = stored_groups(options.checkpoint, step)
+    kinds = choose_kinds(options.include, modality=source.modality, groups=groups)
+    outputs = output_paths(options.output, kinds)
+    reading = (
+        protein_embedder(kinds, windows, batch_tokens)
+        if source.modality == "protein"
+        else text_embedder(options.checkpoint, batch_tokens)
+    )
+    with partial_folder(options.output) as folder:
+        refuse_existing(folder, list(outputs.values()))
+        if is_piped(source.path):
+            source = dataclasses.replace(source, path=spool(source.path, folder / "stdin"))
+        with writing(folder):
+            survey = take_survey(source, measure=reading.measure, rejects=folder / "rejects.tsv")
+        rejects = options.output.with_name(f"{options.output.name}.rejects.tsv")
+        tell(*survey.describe(source.modality, long_items=reading.long_items, rejects=rejects))
+        tell(f"embedding: {', '.join(kinds)}, into {', '.join(map(str, outputs.values()))}.")
+
+        model = ProtCLIP.load(options.checkpoint, step=step, dtype=options.dtype)
+        computation = {"checkpoint": model.fingerprint, "modality": source.modality, "dtype": options.dtype, **reading.facts}
+        versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
+        plan = {
+            "kinds": sorted(kinds),
+            "precision": options.precision,
+            "batch_tokens": batch_tokens,
+            "backend": jax.default_backend(),
+            "devices": jax.device_count(),
+            **versions,
+        }
+        with writing(folder):
+            adopt_plan(folder, computation | plan)
+            publish_rejects(folder / "rejects.tsv", rejected=survey.rejected, published=rejects)
+        if finished := len(list(folder.glob("*.npz"))):
+            tell(f"resuming: {finished} finished parts are there from a run that was stopped.")
+        min_tokens = max(MIN_CHUNK_TOKENS, MIN_CHUNK_BATCHES * batch_tokens)
+        parts = embed_parts(
+            model,
+            source,
+            survey=survey,
+            reading=reading,
+            folder=folder,
+            precision=options.precision,
+            min_tokens=min_tokens,
+        )
+        join_parts(parts, outputs, facts=computation | {"source": Path(options.input).name}, folder=folder)
+        remove_parts(folder)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

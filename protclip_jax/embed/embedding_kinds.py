@@ -1,0 +1,87 @@
+"""How a model reads proteins and how it reads texts: what it makes of them, and what becomes of long ones."""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from data_pipelines.common.errors import UserError
+from data_pipelines.inputs.survey import Measure
+from protclip_jax.checkpoints import metadata
+from protclip_jax.inference.protclip import ProtCLIP
+from protclip_jax.inference.windows import Windows
+
+LONG_PROTEINS = {
+    "windows": "of more than {0.max_residues:,} residues: read through windows of so many, which share {0.overlap:,} or more "
+    "with the next, and averaged residue by residue",
+    "truncate": "of more than {0.max_residues:,} residues: CUT, only the first {0.max_residues:,} residues are read",
+    "whole": "of more than {0.max_residues:,} residues: read whole, longer than the proteins that ESM-2 was trained on",
+}
+
+Vectors = np.ndarray | list[np.ndarray]
+"""[n, D], or for residues a list of [L, D]."""
+
+
+class Embedder(NamedTuple):
+    """How the items of one modality are read."""
+
+    measure: Measure
+    long_items: str
+    """What becomes of items that are too long to be read at once."""
+    facts: Mapping[str, str | int]
+    """What changes the numbers, beside the checkpoint."""
+    embed: Callable[[ProtCLIP, Sequence[str]], Mapping[str, Vectors]]
+
+
+def protein_embedder(kinds: Sequence[str], windows: Windows, batch_tokens: int) -> Embedder:
+    """Proteins, as `ProtCLIP.represent` takes them."""
+
+    def measure(sequence: str) -> tuple[int, bool]:
+        pieces = windows.pieces(len(sequence))
+        return sum(piece.stop - piece.start + 2 for piece in pieces), len(sequence) > windows.max_residues
+
+    def embed(model: ProtCLIP, sequences: Sequence[str]) -> Mapping[str, Vectors]:
+        return model.represent(sequences, kinds=kinds, windows=windows, batch_tokens=batch_tokens)
+
+    facts = {"long_proteins": windows.policy, "max_residues": windows.max_residues, "overlap": windows.overlap}
+    return Embedder(measure, LONG_PROTEINS[windows.policy].format(windows), facts, embed)
+
+
+def text_embedder(checkpoint: Path, batch_tokens: int) -> Embedder:
+    """Texts, as `ProtCLIP.encode_texts` takes them."""
+    limit = metadata.read_model_config(checkpoint)["tokenizer"]["max_text_tokens"]
+    tokenizer = metadata.load_text_tokenizer(checkpoint)
+
+    def measure(text: str) -> tuple[int, bool]:
+        tokens = tokenizer.encode(text, max_tokens=limit + 1).size
+        return min(tokens, limit), tokens > limit
+
+    def embed(model: ProtCLIP, texts: Sequence[str]) -> Mapping[str, Vectors]:
+        with warnings.catch_warnings():
+            # How many texts are cut was told before the first was embedded.
+            warnings.simplefilter("ignore", UserWarning)
+            return {"projected": model.encode_texts(texts, batch_tokens=batch_tokens)}
+
+    long_items = f"of more than {limit} tokens: CUT, only the first {limit} tokens are read"
+    return Embedder(measure, long_items, {"max_text_tokens": limit}, embed)
+
+
+def choose_kinds(include: Sequence[str] | None, *, modality: str, groups: frozenset[str]) -> list[str]:
+    """The `EMBEDDING_KINDS` to embed, without repetition; by default the one that these parameter groups suffice for.
+
+    Raises:
+      UserError: they do not suffice for what is asked.
+    """
+    if modality == "text" and set(include or ()) - {"projected"}:
+        raise UserError("of texts there is only the projected embedding; leave --include out.")
+    default = "projected" if modality == "text" or "protein_projection" in groups else "mean"
+    kinds = list(dict.fromkeys(include or [default]))
+    needed = {modality} | ({f"{modality}_projection"} if "projected" in kinds else set())
+    if missing := sorted(needed - groups):
+        raise UserError(
+            f"the checkpoint holds no {', '.join(missing)} parameters, only {', '.join(sorted(groups))}; "
+            f"it cannot embed {modality}s as {', '.join(kinds)}."
+        )
+    return kinds

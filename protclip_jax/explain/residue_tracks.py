@@ -1,0 +1,104 @@
+"""Property weights drawn along a protein, beside what UniProt's features mark."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from data_pipelines.common.figure_style import GREY, INK, PROPERTY_COLOURS, tidy
+from data_pipelines.protanno.features import feature_property
+from data_pipelines.protanno.record import Feature
+
+LETTERS_UP_TO = 120
+
+
+class Track(NamedTuple):
+    """The weights of one property's text over the residues of a protein, and which residues its features mark."""
+
+    name: str
+    weights: Float[np.ndarray, " L"]
+    marked: Bool[np.ndarray, " L"]
+
+
+def segment_tracks(proteins: Mapping[str, tuple[str, Sequence[Track]]]) -> Figure:
+    """Per protein (title → sequence, tracks) a row of bars for each property, its marked residues shaded.
+
+    The residues' letters stand below up to `LETTERS_UP_TO` residues, positions (1-based) everywhere.
+    """
+    heights = [0.75 + 0.95 * len(tracks) for _, tracks in proteins.values()]
+    figure = Figure(figsize=(12, sum(heights) + 0.5), layout="constrained")
+    parts = np.atleast_1d(figure.subfigures(len(proteins), 1, height_ratios=heights))
+    for part, (title, (sequence, tracks)) in zip(parts, proteins.items(), strict=True):
+        axes = part.subplots(len(tracks), 1, sharex=True, squeeze=False).ravel()
+        for axis, track in zip(axes, tracks, strict=True):
+            _draw_track(axis, track)
+        axes[0].set_title(_shortened(title), fontsize=10, color=INK, loc="left", parse_math=False)
+        _label_residues(axes[-1], sequence)
+    figure.supylabel("PDA weight of the residue", fontsize=10, color=INK)
+    figure.supxlabel("residue; shaded: annotated for the property", fontsize=10, color=INK)
+    return figure
+
+
+def _shortened(title: str) -> str:
+    return title if len(title) <= LETTERS_UP_TO else f"{title[: LETTERS_UP_TO - 1]}…"
+
+
+def _draw_track(axis, track: Track) -> None:
+    colour = PROPERTY_COLOURS.get(track.name, INK)
+    weights = np.nan_to_num(track.weights)
+    edges = np.flatnonzero(np.diff(track.marked, prepend=False, append=False))
+    for start, end in edges.reshape(-1, 2) + 0.5:
+        # The bars end below the top, where the shading stays visible.
+        axis.axvspan(start, end, color=colour, alpha=0.25, linewidth=0)
+    axis.stairs(weights, np.arange(weights.size + 1) + 0.5, fill=True, color=colour)
+    axis.set(xlim=(0.5, weights.size + 0.5), ylim=(0, max(float(weights.max()), 1e-9) * 1.3))
+    axis.set_ylabel(track.name, fontsize=9, rotation=0, ha="right", va="center", color=colour, fontweight="bold")
+    axis.yaxis.set_major_locator(MaxNLocator(2))
+    tidy(axis)
+    axis.grid(visible=False)
+
+
+def _label_residues(axis, sequence: str) -> None:
+    axis.set_xticks([1, *range(10, len(sequence) + 1, 10 * (1 + len(sequence) // 250))])
+    if len(sequence) > LETTERS_UP_TO:
+        return
+    axis.tick_params(axis="x", length=0, pad=12)
+    style = {"textcoords": "offset points", "ha": "center", "va": "top", "fontsize": 7}
+    for position, letter in enumerate(sequence, 1):
+        # From the foot of the axis, which is 0 for weights and the last lane for features.
+        below = axis.annotate(letter, (position, 0), xycoords=axis.get_xaxis_transform(), xytext=(0, -3), **style)
+        # The space is the padding of the tick labels; measuring every letter for the layout takes seconds.
+        below.set_in_layout(False)
+
+
+def explanation(title: str, sequence: str, tracks: Sequence[Track], features: Sequence[Feature]) -> Figure:
+    """The tracks of one protein above all its features: a lane for each `FT` type, coloured by the property it explains."""
+    types = list(dict.fromkeys(feature.type for feature in sorted(features, key=lambda feature: feature.start)))
+    heights = [0.95] * len(tracks) + ([0.35 + 0.22 * len(types)] if types else [])
+    figure = Figure(figsize=(12, sum(heights) + 0.9), layout="constrained")
+    axes = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights).ravel()
+    for axis, track in zip(axes, tracks, strict=False):
+        _draw_track(axis, track)
+    if types:
+        _draw_features(axes[-1], types, features)
+    # Dollar signs in a name are no formula.
+    axes[0].set_title(_shortened(title), fontsize=10, color=INK, loc="left", parse_math=False)
+    _label_residues(axes[-1], sequence)
+    axes[-1].set_xlabel("residue; shaded: annotated for the property", fontsize=10, color=INK)
+    figure.supylabel("PDA weight of the residue", fontsize=10, color=INK)
+    return figure
+
+
+def _draw_features(axis, types: Sequence[str], features: Sequence[Feature]) -> None:
+    for feature in features:
+        lane = types.index(feature.type)
+        colour = PROPERTY_COLOURS.get(feature_property(feature), GREY)
+        axis.barh(lane, feature.end - feature.start + 1, left=feature.start - 0.5, height=0.6, color=colour)
+    axis.set_yticks(range(len(types)), types, fontsize=8)
+    axis.set_ylim(len(types) - 0.5, -0.5)
+    tidy(axis)
+    axis.tick_params(axis="y", length=0)
+    axis.grid(axis="y", visible=False)

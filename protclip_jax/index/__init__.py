@@ -1,0 +1,1 @@
+"""Making the folders that search reads."""

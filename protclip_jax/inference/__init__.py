@@ -1,0 +1,1 @@
+"""A loaded checkpoint: `ProtCLIP`."""

@@ -1,0 +1,365 @@
+"""`ProtCLIP`: a trained model as an object that embeds, compares, explains and reconstructs.
+
+Inputs of any length are packed into rows of a few fixed shapes, so that few programs are compiled, and every record gets
+the numbers it would get alone.
+"""
+
+import dataclasses
+import functools
+import pathlib
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, PartitionSpec
+from jaxtyping import Array, Float, Float32
+
+from data_pipelines.common.errors import UserError
+from data_pipelines.inputs.protein_input import clean_protein
+from data_pipelines.protanno.record import PROPERTIES
+from data_pipelines.tokenizers import protein_tokenizer
+from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
+from data_pipelines.training.batch import Batch
+from data_pipelines.training.examples import Example, plain_example, protein_example, text_example
+from protclip_jax.checkpoints import best, metadata
+from protclip_jax.checkpoints.local_copy import local_checkpoint
+from protclip_jax.checkpoints.parameters import load_params, params_fingerprint, stored_groups
+from protclip_jax.config.build import model_config
+from protclip_jax.distributed import sharding
+from protclip_jax.inference.batched_calls import MIN_ROW_TOKENS, SLOTS, Place, run_packed
+from protclip_jax.inference.windows import DEFAULT_WINDOWS, Windows, piece_weights
+from protclip_jax.models.heads import sum_slots, unit_norm
+from protclip_jax.models.initialize import abstract_groups
+from protclip_jax.models.property_vectors import property_vectors
+from protclip_jax.models.protclip import ProtCLIPModel, residue_mask, residue_slot_ids
+from protclip_jax.objectives.info_nce import MAX_SCALE
+from protclip_jax.objectives.segment_alignment import dynamic_segment_weights
+from protclip_jax.objectives.segment_reconstruction import biotext_slot_ids
+
+EMBEDDING_KINDS = ("projected", "mean", "residues")
+"""What `ProtCLIP.represent` gives: the unit-norm embedding in the space shared with text, the mean of the protein tower's
+residue vectors, and these themselves."""
+
+PROJECTED_AT_ONCE = 256
+RESIDUES = slice(protein_tokenizer.VOCABULARY.index("L"), protein_tokenizer.VOCABULARY.index("O") + 1)
+"""Ids of the amino-acid letters, which `recover` chooses from."""
+
+
+class ProtCLIP:
+    """A ProtCLIP model ready for use; `ProtCLIP.load(DIR)` reads a checkpoint.
+
+    Protein sequences are cleaned as `data_pipelines.inputs.protein_input` says (lower case, gaps, stops), with a warning that
+    counts what was changed. Methods raise `UserError` for what is no protein, and where they need a part of the model
+    that the checkpoint does not hold, as one converted from ESM-2 alone.
+
+    Attributes:
+      config: the training config, a plain dict.
+      text_tokenizer: the text tokenizer of the checkpoint, None where it has no text tower.
+    """
+
+    def __init__(
+        self, model: ProtCLIPModel, params: Mapping, text_tokenizer: TextTokenizer | None, *, config: Mapping, mesh: Mesh
+    ):
+        self._model, self._params, self._mesh = model, params, mesh
+        self.text_tokenizer = text_tokenizer
+        self.config = config
+
+    @classmethod
+    def load(cls, directory: str | pathlib.Path, *, step: str | int | None = None, dtype: str = "float32") -> Self:
+        """Reads a workdir or converted checkpoint onto all local devices; `step` is a number, `best` or `latest`.
+
+        By default the best step if one is recorded, else the latest. A `gs://` path is copied first, as far as it is read.
+        Raises `UserError` when there is nothing to read.
+        """
+        directory = local_checkpoint(directory, step)
+        config = metadata.read_model_config(directory)
+        step = best.resolve_step(directory, step)
+        groups = stored_groups(directory, step)
+        text_tokenizer = metadata.load_text_tokenizer(directory) if "text" in groups else None
+        model_fields = {**config["model"], "dtype": dtype, "remat": "none"}
+        vocab_size = len(text_tokenizer.vocabulary) if text_tokenizer else None
+        model = ProtCLIPModel(model_config({"model": model_fields}, text_vocab_size=vocab_size))
+        mesh = sharding.make_mesh(-1, 1)
+        whole = sharding.replicated(mesh)
+        abstract = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), abstract_groups(model, groups)
+        )
+        return cls(model, load_params(directory, step, abstract), text_tokenizer, config=config, mesh=mesh)
+
+    @property
+    def groups(self) -> frozenset[str]:
+        """The parameter groups that the checkpoint holds, as named in `ProtCLIPModel`."""
+        return frozenset(self._params)
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the parameters: equal for two models exactly where every parameter is."""
+        return params_fingerprint(self._params)
+
+    def encode_proteins(
+        self, sequences: Sequence[str], *, windows: Windows = DEFAULT_WINDOWS, batch_tokens: int | None = None
+    ) -> Float32[np.ndarray, "n d"]:
+        """Unit-norm embeddings of protein sequences of any length in the space shared with text."""
+        cleaned = self._clean(sequences, windows)
+        return self.represent(cleaned, kinds=("projected",), windows=windows, batch_tokens=batch_tokens)["projected"]
+
+    def mean_embeddings(self, sequences: Sequence[str], *, windows: Windows = DEFAULT_WINDOWS) -> Float32[np.ndarray, "n D"]:
+        """Mean of the protein tower's residue vectors, `<cls>` and `<eos>` left out, as ESM's `mean` representation."""
+        return self.represent(self._clean(sequences, windows), kinds=("mean",), windows=windows)["mean"]
+
+    def residue_embeddings(
+        self, sequences: Sequence[str], *, windows: Windows = DEFAULT_WINDOWS
+    ) -> list[Float32[np.ndarray, "residues D"]]:
+        """The protein tower's vector of every residue."""
+        return self.represent(self._clean(sequences, windows), kinds=("residues",), windows=windows)["residues"]
+
+    def represent(
+        self,
+        sequences: Sequence[str],
+        *,
+        kinds: Sequence[str],
+        windows: Windows = DEFAULT_WINDOWS,
+        batch_tokens: int | None = None,
+    ) -> dict[str, np.ndarray | list[np.ndarray]]:
+        """Several `EMBEDDING_KINDS` of clean sequences from one pass, each in their order and float32.
+
+        `projected` [n, d] is the projected mean over all tokens, `<cls>` and `<eos>` included (what the model is trained
+        with), `mean` [n, D] that over residues, `residues` a list of [residues, D]. A long protein's vectors are averaged
+        over `windows` residue by residue, before any mean. `batch_tokens` bounds the tokens of one device call.
+        """
+        self._require("protein", *(["protein_projection"] if "projected" in kinds else []))
+        pieces = [windows.pieces(len(sequence)) for sequence in sequences]
+        parts = [(index, piece) for index, of_protein in enumerate(pieces) for piece in of_protein]
+        examples = [protein_example(sequences[index][piece]) for index, piece in parts]
+        weights = [weight for of_protein in pieces for weight in piece_weights(of_protein)]
+        width = self._model.config.protein.hidden_size
+        sums = np.zeros((len(sequences), 2, width), np.float32)
+        wanted = [np.zeros((of_protein[-1].stop, width), np.float32) if "residues" in kinds else None for of_protein in pieces]
+        call = functools.partial(_represent, kinds=tuple(sorted(kinds)))
+        for position, (pooled, hidden) in self._run(call, examples, weights=weights, batch_tokens=batch_tokens):
+            index, piece = parts[position.index]
+            sums[index] += pooled[position.row, position.slot]
+            if hidden is not None:
+                wanted[index][piece] += (hidden[position.row, position.tokens] * weights[position.index][:, None])[1:-1]
+        lengths = np.array([of_protein[-1].stop for of_protein in pieces], np.float32)[:, None]
+        results = {
+            "projected": lambda: self._project(sums[:, 0] / (lengths + 2)),
+            "mean": lambda: sums[:, 1] / lengths,
+            "residues": lambda: wanted,
+        }
+        return {kind: results[kind]() for kind in kinds}
+
+    def encode_texts(self, texts: Sequence[str], *, batch_tokens: int | None = None) -> Float32[np.ndarray, "n d"]:
+        """Unit-norm embeddings of texts; a text longer than `tokenizer.max_text_tokens` is cut, with a warning."""
+        self._require("text", "text_projection")
+        examples = [self._text_example(text) for text in texts]
+        if cut := sum(example.text_cut > 0 for example in examples):
+            limit = self.config["tokenizer"]["max_text_tokens"]
+            warnings.warn(f"{cut} of {len(texts)} texts are longer than {limit} tokens and were cut.", stacklevel=2)
+        embeddings = np.zeros((len(texts), self._model.config.projection_dim), np.float32)
+        for position, values in self._run(_embed_texts, examples, batch_tokens=batch_tokens):
+            embeddings[position.index] = values[position.row, position.slot]
+        return embeddings
+
+    def similarity(self, proteins: Float[np.ndarray, "n d"], texts: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "n m"]:
+        """Cosine similarity of every protein embedding with every text embedding."""
+        return proteins @ texts.T
+
+    def logits(self, proteins: Float[np.ndarray, "n d"], texts: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "n m"]:
+        """Cosine similarity times the learnt scale exp(logit_scale) ≤ 100: what the contrastive softmax is taken of."""
+        self._require("logit_scale")
+        return self.similarity(proteins, texts) * min(np.exp(float(self._params["logit_scale"]["log"])), MAX_SCALE)
+
+    def zero_shot(self, sequences: Sequence[str], labels: Mapping[str, Sequence[str]]) -> Float32[np.ndarray, "n labels"]:
+        """Probability of each label for each protein; columns in the order of `labels`, rows sum to 1.
+
+        A label's embedding is the normalised mean of the embeddings of its prompts (as CLIP does, Radford et al. 2021,
+        section 3.1.4); the probabilities are the softmax of the logits over the labels.
+        """
+        if not labels or not all(labels.values()):
+            raise UserError("zero_shot needs at least one label, and at least one prompt for each.")
+        prompts = self.encode_texts([prompt for of_label in labels.values() for prompt in of_label])
+        ends = np.cumsum([len(of_label) for of_label in labels.values()])
+        classes = np.stack([of_label.mean(0) for of_label in np.split(prompts, ends[:-1])])
+        classes /= np.linalg.norm(classes, axis=1, keepdims=True)
+        logits = self.logits(self.encode_proteins(sequences), classes).astype(np.float64)
+        weights = np.exp(logits - logits.max(1, keepdims=True))
+        return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+
+    def segments(self, sequence: str, properties: Mapping[str, str]) -> np.ndarray:
+        """PDA weights of the residues for each property text, float32 [k, residues]; every row sums to 1.
+
+        `properties` maps names of `record.PROPERTIES` to texts with their prefix, as `record.property_texts` gives them;
+        the rows come in its order.
+        """
+        return self.segments_batch([sequence], [properties])[0]
+
+    def segments_batch(
+        self,
+        sequences: Sequence[str],
+        properties: Sequence[Mapping[str, str]],
+        *,
+        batch_tokens: int | None = None,
+        row_tokens: int = MIN_ROW_TOKENS,
+    ) -> list[np.ndarray]:
+        """`segments` of many proteins; `batch_tokens` and `row_tokens` are those of `run_packed`.
+
+        Raises:
+          UserError: a property has an unknown name or an empty text.
+        """
+        for texts in properties:
+            for name, text in texts.items():
+                if name not in PROPERTIES or not text:
+                    raise UserError(f"'{name}' must be one of {', '.join(PROPERTIES)} with a text that is not empty.")
+        self._require("protein", "text", "protein_projection", "text_projection", "prototype_bank")
+        examples = [self._example(*pair) for pair in zip(self._clean(sequences), properties, strict=True)]
+        # Checkpoints from before there was a choice have the paper's.
+        options = {"prototypes": True, "mask_prefix": False, **self.config["pda"]}
+        prefix_tokens = self.text_tokenizer.prefix_tokens if options["mask_prefix"] else ()
+        chosen = {"theta": options["theta"], "prototypes": options["prototypes"], "prefix_tokens": prefix_tokens}
+        call = functools.partial(_segment_weights, **chosen)
+        weights = [np.zeros(0, np.float32)] * len(examples)
+        for position, values in self._run(call, examples, batch_tokens=batch_tokens, row_tokens=row_tokens):
+            rows = [PROPERTIES.index(name) for name in properties[position.index]]
+            weights[position.index] = values[position.row, position.slot][rows, position.tokens][:, 1:-1]
+        return weights
+
+    def recover(self, sequences: Sequence[str], masks: Sequence[np.ndarray], texts: Sequence[str]) -> list[str]:
+        """The residues that the BSR head reads at masked positions, given a biotext: a string for each protein.
+
+        `masks` are bool [residues]; the model sees `<mask>` in their place.
+        """
+        self._require("protein", "text", "protein_projection", "text_projection", "cross_attention", "bsr_head")
+        examples = []
+        for sequence, mask, text in zip(self._clean(sequences), masks, texts, strict=True):
+            biotext, plain = self._text_example(text), protein_example(sequence)
+            hidden = np.concatenate([[False], mask, [False]])
+            protein = {name: getattr(plain, name) for name in ("protein_tokens", "mlm_mask", "residue_properties")}
+            examples.append(dataclasses.replace(biotext, **protein, segment_mask=hidden))
+        recovered = [""] * len(examples)
+        for position, values in self._run(_recover, examples):
+            tokens = values[position.row, position.tokens][1:-1][masks[position.index]]
+            recovered[position.index] = "".join(protein_tokenizer.VOCABULARY[token] for token in tokens)
+        return recovered
+
+    def _require(self, *groups: str) -> None:
+        if missing := [group for group in groups if group not in self._params]:
+            raise UserError(
+                f"this checkpoint holds no {', '.join(missing)} parameters, only {', '.join(sorted(self._params))}; "
+                "load a trained or converted ProtCLIP for this."
+            )
+
+    def _clean(self, sequences: Sequence[str], windows: Windows | None = None) -> list[str]:
+        """The sequences as the tower reads them; warns of what was changed and of what is longer than a window."""
+        cleaned, changes = [], Counter()
+        for index, sequence in enumerate(sequences):
+            try:
+                protein = clean_protein(sequence)
+            except ValueError as error:
+                raise UserError(f"sequence {index} is no protein: {error}") from error
+            cleaned.append(protein.sequence)
+            changes.update(protein.changes)
+        if changes:
+            counted = ", ".join(f"{count} {change}" for change, count in changes.items())
+            warnings.warn(f"sequences were cleaned before embedding: {counted}.", stacklevel=3)
+        if windows is not None and (long := sum(windows.is_long(len(sequence)) for sequence in cleaned)):
+            warnings.warn(
+                f"{long} of {len(cleaned)} proteins have more than {windows.max_residues} residues; policy: {windows.policy}.",
+                stacklevel=3,
+            )
+        return cleaned
+
+    def _example(self, sequence: str, texts: Mapping[str, str]) -> Example:
+        limit = self.config["tokenizer"]["max_text_tokens"]
+        return plain_example(sequence, texts, text_tokenizer=self.text_tokenizer, max_text_tokens=limit)
+
+    def _text_example(self, text: str) -> Example:
+        limit = self.config["tokenizer"]["max_text_tokens"]
+        return text_example(text, text_tokenizer=self.text_tokenizer, max_text_tokens=limit)
+
+    def _project(self, pooled: Float32[np.ndarray, "n D"]) -> Float32[np.ndarray, "n d"]:
+        """Unit-norm projections, a fixed number at a time so that one program serves every n."""
+        projected = [np.zeros((0, self._model.config.projection_dim), np.float32)]
+        for start in range(0, len(pooled), PROJECTED_AT_ONCE):
+            some = pooled[start : start + PROJECTED_AT_ONCE]
+            padded = np.pad(some, ((0, PROJECTED_AT_ONCE - len(some)), (0, 0)))
+            projected.append(np.asarray(_project(self._model, self._params, padded))[: len(some)])
+        return np.concatenate(projected)
+
+    def _run(self, function: Callable, examples: Sequence[Example], **options) -> Iterator[tuple[Place, object]]:
+        call = functools.partial(function, self._model, self._params)
+        return run_packed(call, examples, mesh=self._mesh, **options)
+
+
+def _everywhere(x: jax.Array) -> jax.Array:
+    return jax.lax.with_sharding_constraint(x, PartitionSpec())
+
+
+@functools.partial(jax.jit, static_argnums=0, static_argnames="kinds")
+def _represent(
+    model: ProtCLIPModel, params: Mapping, batch: Batch, weights: Float[Array, "R L"], *, kinds: tuple[str, ...]
+) -> tuple[Float[Array, "R S 2 D"], Float[Array, "R L D"] | None]:
+    """Weighted sums of each slot's token vectors, over all tokens and over residues; the vectors too if asked for."""
+
+    def run(m):
+        return m.encode_protein(batch.protein_tokens, batch.protein_slot_ids, batch.protein_positions, SLOTS)
+
+    hidden = model.apply({"params": params}, method=run)
+    residues = weights * residue_mask(batch.protein_tokens, batch.protein_slot_ids)
+    sums = sum_slots(hidden, batch.protein_slot_ids, SLOTS, jnp.stack([weights, residues], axis=-1))
+    return _everywhere(sums), _everywhere(hidden.astype(jnp.float32)) if "residues" in kinds else None
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _project(model: ProtCLIPModel, params: Mapping, pooled: Float[Array, "n D"]) -> Float[Array, "n d"]:
+    return unit_norm(model.apply({"params": params}, pooled, method="project_protein_tokens"))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _embed_texts(model: ProtCLIPModel, params: Mapping, batch: Batch, _) -> jax.Array:
+    def run(m):
+        hidden = m.encode_text(batch.text_tokens, batch.text_segment_ids, batch.text_positions)
+        return unit_norm(m.project_text_segments(hidden, batch.text_segment_ids, SLOTS)[:, :, 0])
+
+    return _everywhere(model.apply({"params": params}, method=run))
+
+
+@functools.partial(jax.jit, static_argnums=0, static_argnames=("theta", "prototypes", "prefix_tokens"))
+def _segment_weights(
+    model: ProtCLIPModel,
+    params: Mapping,
+    batch: Batch,
+    _,
+    *,
+    theta: float,
+    prototypes: bool,
+    prefix_tokens: tuple[int, ...],
+) -> jax.Array:
+    def run(method, *args):
+        return model.apply({"params": params}, *args, method=method)
+
+    hidden = run("encode_protein", batch.protein_tokens, batch.protein_slot_ids, batch.protein_positions, SLOTS)
+    text = run("encode_text", batch.text_tokens, batch.text_segment_ids, batch.text_positions)
+    t = property_vectors(run, batch, text, None, prototypes=prototypes, prefix_tokens=prefix_tokens)
+    residues = residue_slot_ids(batch.protein_tokens, batch.protein_slot_ids)
+    present = batch.text_hashes[:, :, 1:] != 0
+    return _everywhere(dynamic_segment_weights(run("project_protein_tokens", hidden), residues, t, present, theta))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _recover(model: ProtCLIPModel, params: Mapping, batch: Batch, _) -> jax.Array:
+    def run(m):
+        tokens = jnp.where(batch.segment_mask, protein_tokenizer.MASK, batch.protein_tokens)
+        hidden = m.encode_protein(tokens, batch.protein_slot_ids, batch.protein_positions, SLOTS)
+        text = m.encode_text(batch.text_tokens, batch.text_segment_ids, batch.text_positions)
+        protein = m.project_protein_tokens(hidden)
+        text_ids = biotext_slot_ids(batch.text_slot_ids, batch.text_property_ids)
+        attended = m.attend_to_biotext(protein, batch.protein_slot_ids, m.project_text_tokens(text), text_ids)
+        logits = m.predict_reconstruction(protein + attended)
+        return RESIDUES.start + jnp.argmax(logits[:, :, RESIDUES], axis=-1)
+
+    return _everywhere(model.apply({"params": params}, method=run))

@@ -1,0 +1,41 @@
+"""What stands for a property in PDA: the prototype of its text's embedding (paper), or that embedding itself."""
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from data_pipelines.training.batch import Batch
+
+
+def without_prefixes(batch: Batch, prefix_tokens: tuple[int, ...]) -> Int[Array, "R Lt"]:
+    """The text segment ids with 0 at the tokens of the properties' prefixes, which follow their [CLS].
+
+    `prefix_tokens` are the lengths of the four prefixes (`TextTokenizer.prefix_tokens`).
+    """
+    lengths = jnp.array((-1, *prefix_tokens))[batch.text_property_ids]
+    in_prefix = (batch.text_positions >= 1) & (batch.text_positions <= lengths)
+    return jnp.where(in_prefix, 0, batch.text_segment_ids)
+
+
+def property_vectors(
+    run: Callable[..., Array],
+    batch: Batch,
+    text_hidden: Float[Array, "R Lt T"],
+    noise: Float[Array, "R S 4 M"] | None,
+    *,
+    prototypes: bool,
+    prefix_tokens: tuple[int, ...] = (),
+) -> Float[Array, "R S 4 P"]:
+    """The vector t_k of every property of every slot, not normalised.
+
+    Args:
+      run: `run(method, *arguments)` calls a method of `ProtCLIPModel`.
+      text_hidden: what its `encode_text` gives.
+      noise: Gumbel noise of the prototype bank, in training.
+      prototypes: whether the embedding is expressed by the prototype bank (paper).
+      prefix_tokens: as in `without_prefixes`, to leave the prefixes out of the mean; () = they take part (paper).
+    """
+    segment_ids = without_prefixes(batch, prefix_tokens) if prefix_tokens else batch.text_segment_ids
+    embedded = run("project_text_segments", text_hidden, segment_ids, batch.slot_mask.shape[1])[:, :, 1:]
+    return run("prototypes", embedded, noise) if prototypes else embedded

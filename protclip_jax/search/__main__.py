@@ -1,0 +1,243 @@
+"""`python -m protclip_jax.search`: proteins for a text or a protein, and descriptions for a protein, from an index."""
+
+import argparse
+import contextlib
+import csv
+import dataclasses
+import io
+import itertools
+import json
+import os
+import signal
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, TextIO
+
+from data_pipelines.common.atomic_write import atomic_file
+from data_pipelines.common.errors import UserError, command, one_line
+from data_pipelines.common.progress import tell
+from data_pipelines.inputs.model_input import FORMATS, Source
+from data_pipelines.inputs.source_options import choose_source, is_piped, refuse_unread, spool
+from data_pipelines.protanno.record import PREFIXES
+from protclip_jax.inference.cpu_devices import split_cpu
+from protclip_jax.retrieval.engine import TOP, Answer, SearchEngine, as_dicts
+from protclip_jax.retrieval.query import Query, phrased, protein_query
+from protclip_jax.retrieval.scores import DEFINITION
+
+QUERIES_AT_ONCE = 256
+OUTPUTS = (".tsv", ".json")
+COLUMNS = ("query", "rank", "id", "name", "length", "source", "cosine", "z")
+
+
+def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line; argparse itself ends with code 2 on what it does not understand."""
+    parser = argparse.ArgumentParser(
+        prog="python -m protclip_jax.search",
+        description="Finds the proteins of an index nearest to a text or a protein, or the labels nearest to a protein.",
+        epilog=f"cosine: similarity of query and item in the space shared by proteins and texts. rank: place among all items "
+        f"of an exact index, or among the candidates of an approximate one. {DEFINITION}.",
+    )
+    add = parser.add_argument
+    add("--checkpoint", required=True, metavar="DIR", help="the checkpoint that the index was made with")
+    add("--step", help="a step's number, best or latest (default: best if recorded, else latest)")
+    target = parser.add_mutually_exclusive_group(required=True)
+    target.add_argument("--index", type=Path, metavar="DIR", help="find proteins of this index")
+    target.add_argument(
+        "--labels",
+        type=Path,
+        metavar="DIR|FILE",
+        help="find labels: an index made with `index --labels`, or a file of labels, which is embedded each time",
+    )
+    query = parser.add_mutually_exclusive_group(required=True)
+    query.add_argument(
+        "--text",
+        nargs="+",
+        metavar="PROMPT",
+        help=f"one question; several prompts for it are averaged. A text that begins with no {', no '.join(PREFIXES.values())} "
+        f"is asked as '{phrased('…')}', for so the texts begin that a model learns from",
+    )
+    query.add_argument("--sequence", help="one protein's residues")
+    query.add_argument("--input", metavar="FILE", help="many questions: FASTA, or texts as lines or a table; - reads stdin")
+    add("--format", choices=FORMATS, help="of --input (default: by its name; fasta for stdin)")
+    add("--modality", choices=("protein", "text"), help="of --input (default: protein; text where the format is lines)")
+    add("--column", help="of a table, with the texts or sequences (default: text; sequence, Sequence or seq)")
+    add("--id_column", help="of a table, with the ids (default: id, Entry or accession, else the row's number)")
+    add("--verbatim", action="store_true", help="ask texts exactly as they are")
+    add("--top", type=int, default=TOP, help="hits for each question (default %(default)s)")
+    add(
+        "--output",
+        metavar="FILE",
+        help=f"a file named *{' or *'.join(OUTPUTS)}; - writes TSV to stdout (default: a table for people on stdout)",
+    )
+    add("--cpu_devices", type=int, help="virtual devices of a CPU (default: 1 for a single question, else its cores)")
+    return parser.parse_args(arguments)
+
+
+def read_queries(options: argparse.Namespace) -> Iterator[Query]:
+    """The questions, one after the other; what cannot be used is told on stderr.
+
+    Raises:
+      UserError: a question on the command line cannot be used, or no question of a file.
+    """
+    if not options.input:
+        refuse_unread(options, ("format", "modality", "column", "id_column"), owner="--input")
+    if options.sequence is not None:
+        refuse_unread(options, ("verbatim",), owner="texts")
+    if options.text:
+        if not all(text.strip() for text in options.text):
+            raise UserError("--text is empty; say what to look for.")
+        # What a terminal cannot decode comes as lone surrogates.
+        if any("\ud800" <= letter <= "\udfff" for letter in "".join(options.text)):
+            raise UserError("--text is no UTF-8; set the terminal's encoding to UTF-8, or type it again.")
+        prompts = phrased_all(options.text, options)
+        yield Query(" + ".join(prompts), "text", prompts)
+    elif options.sequence is not None:
+        try:
+            query, changes = protein_query("", options.sequence)
+        except ValueError as error:
+            raise UserError(f"--sequence is no protein: {error}.") from error
+        if changes:
+            tell(f"sequence: {', '.join(f'{count} {what}' for what, count in changes.items())}")
+        yield query
+    else:
+        yield from _file_queries(options)
+
+
+def phrased_all(prompts: Sequence[str], options: argparse.Namespace) -> tuple[str, ...]:
+    """The prompts as they are asked."""
+    return tuple(prompts if options.verbatim else map(phrased, prompts))
+
+
+def _file_queries(options: argparse.Namespace) -> Iterator[Query]:
+    source = choose_source(options)
+    with tempfile.TemporaryDirectory() as folder:
+        if is_piped(source.path):
+            source = dataclasses.replace(source, path=spool(source.path, Path(folder) / "stdin"))
+        yield from _queries_of(source, options)
+
+
+def _queries_of(source: Source, options: argparse.Namespace) -> Iterator[Query]:
+    used, skipped = 0, 0
+    for item in source.prepared():
+        if item.fault:
+            skipped += 1
+            tell(one_line(f"line {item.line}: {item.id} is left out: {item.fault}"))
+            continue
+        used += 1
+        yield Query(item.id, source.modality, phrased_all([item.text], options) if source.modality == "text" else (item.text,))
+    if skipped:
+        tell(f"{skipped:,} of {used + skipped:,} questions of {source.path} were left out.")
+    if not used:
+        raise UserError(f"{source.path} holds no question that can be asked.")
+
+
+def answered(engine: SearchEngine, queries: Iterator[Query], *, top: int) -> Iterator[tuple[Query, Answer]]:
+    """Each question with its answer, in their order."""
+    index = engine.proteins or next(iter(engine.libraries.values()))
+    while some := list(itertools.islice(queries, QUERIES_AT_ONCE)):
+        yield from zip(some, engine.find(index, engine.embed(some), top), strict=True)
+
+
+def write_tsv(file: TextIO, answers: Iterator[tuple[Query, Answer]]) -> None:
+    """A line a hit, under a header; labels have no length."""
+    table = csv.writer(file, delimiter="\t", lineterminator="\n")
+    table.writerow(COLUMNS)
+    for query, answer in answers:
+        for hit in answer.hits:
+            length = "" if hit.length is None else hit.length
+            named = (query.name, hit.rank, hit.id, hit.name, length, hit.source)
+            table.writerow((*(" ".join(str(cell).split()) for cell in named), f"{hit.cosine:.6f}", f"{hit.z:.3f}"))
+
+
+def write_json(file: TextIO, answers: Iterator[tuple[Query, Answer]]) -> None:
+    """A list with an object a question, written as they are answered."""
+    file.write("[")
+    for position, (query, answer) in enumerate(answers):
+        background = {"mean": answer.mean, "sd": answer.sd, "items": answer.background}
+        entry = {"query": query.name, "kind": query.kind, "contents": query.contents, "background": background}
+        file.write((",\n" if position else "\n") + json.dumps(entry | {"hits": as_dicts(answer.hits)}, ensure_ascii=False))
+    file.write("\n]\n")
+
+
+def print_tables(answers: Iterator[tuple[Query, Answer]]) -> None:
+    """A table a question on stdout."""
+    try:
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+    except ImportError as error:
+        raise UserError(
+            f"the table needs rich ({error}); install it with `pip install 'protclip-jax[search]'`, or give --output."
+        ) from error
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    for query, answer in answers:
+        table = Table(title=Text(one_line(query.name)), title_justify="left", header_style="bold")
+        proteins = any(hit.length is not None for hit in answer.hits)
+        for name in ("rank", "id", "name", *(("length",) if proteins else ()), "cosine", "z"):
+            table.add_column(name, justify="left" if name in ("id", "name") else "right", overflow="fold")
+        for hit in answer.hits:
+            length = (str(hit.length or "?"),) if proteins else ()
+            cells = (str(hit.rank), one_line(hit.id), one_line(hit.name), *length, f"{hit.cosine:.3f}", f"{hit.z:+.1f}")
+            # Text, as brackets in a name are no markup.
+            table.add_row(*map(Text, cells))
+        console.print(table)
+        console.print(
+            Text(f"background: mean {answer.mean:.3f}, sd {answer.sd:.3f} of {answer.background:,} items", style="dim")
+        )
+
+
+@contextlib.contextmanager
+def opened_output(output: str) -> Iterator[TextIO]:
+    """Stdout for `-`, else the file, which is there whole or not at all."""
+    if output == "-":
+        yield sys.stdout
+        return
+    with atomic_file(Path(output)) as file:
+        yield _text(file)
+
+
+def _text(file: BinaryIO) -> TextIO:
+    return io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+
+
+def write(answers: Iterator[tuple[Query, Answer]], output: str | None) -> None:
+    """The answers in the form that the output's name tells; without one as tables."""
+    if output is None:
+        print_tables(answers)
+    else:
+        with opened_output(output) as file:
+            (write_json if output.endswith(".json") else write_tsv)(file, answers)
+    sys.stdout.flush()
+
+
+@command
+def main(arguments: Sequence[str] | None = None) -> int | None:
+    """Answers every question."""
+    options = parse_arguments(arguments)
+    if options.top < 1:
+        raise UserError(f"--top={options.top} must be at least 1.")
+    if options.output and options.output != "-" and Path(options.output).suffix not in OUTPUTS:
+        raise UserError(f"--output={options.output} must be named *{' or *'.join(OUTPUTS)}, or be - for stdout.")
+    split_cpu(options.cpu_devices or (None if options.input else 1))
+    queries = read_queries(options)
+    # What is wrong with the first question is told before the model takes its time to load.
+    queries = itertools.chain([next(queries)], queries)
+    labels = [options.labels] if options.labels else []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        engine = SearchEngine.load(options.checkpoint, index=options.index, labels=labels, step=options.step)
+        try:
+            write(answered(engine, queries, top=options.top), options.output)
+        except BrokenPipeError:
+            # Whoever reads it, as `head`, has enough; Python would complain again when it flushes stdout at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 128 + signal.SIGPIPE
+    tell(*dict.fromkeys(str(warning.message) for warning in caught if warning.category is UserWarning))
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""`python -m protclip_jax.serve`: a web page, and its API, that search an index and show proteins residue by residue."""
+
+import argparse
+import ipaddress
+import math
+import os
+import re
+import secrets
+import sys
+import time
+import urllib.parse
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from data_pipelines.common.errors import UserError, command
+from data_pipelines.common.progress import tell
+from protclip_jax.inference.cpu_devices import split_cpu
+from protclip_jax.retrieval.engine import SearchEngine
+from protclip_jax.serve.limits import MOST_RESIDUES, Limits
+
+PORT, TOKEN_VARIABLE = 8000, "PROTCLIP_TOKEN"
+HOST_NAME = re.compile(r"[^:/\[\]]+|\[[0-9a-fA-F:.]+\]")
+"""A host's name or address without a port."""
+LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
+
+
+def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line; argparse itself ends with code 2 on what it does not understand."""
+    limits = Limits()
+    parser = argparse.ArgumentParser(
+        prog="python -m protclip_jax.serve",
+        description="Serves a web page and an API (/openapi.json) for searching an index. Needs nothing from the network.",
+    )
+    add = parser.add_argument
+    add("--checkpoint", required=True, metavar="DIR", help="the checkpoint that the index was made with")
+    add("--step", help="a step's number, best or latest (default: best if recorded, else latest)")
+    add("--index", type=Path, metavar="DIR", help="proteins to search, made with `python -m protclip_jax.index`")
+    add(
+        "--labels",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="DIR|FILE",
+        help="labels to describe proteins with: indexes made with `index --labels`, or files of labels, embedded at the start",
+    )
+    add("--title", help="what the page calls the model (default: the checkpoint's name)")
+    add("--host", default="127.0.0.1", help="address to listen on (default %(default)s: this machine only)")
+    add("--port", type=int, default=PORT, help="default %(default)s; 0 takes a free one")
+    add(
+        "--token",
+        help=f"what visitors must know, also read from ${TOKEN_VARIABLE}; an address that others can reach gets a random "
+        "one by default",
+    )
+    add("--allowed_hosts", nargs="+", default=[], help="names, beside this machine's, that visitors may reach the server by")
+    add("--links", choices=("uniprot", "none"), default="uniprot", help="where accessions lead (default %(default)s)")
+    add("--max_waiting", type=int, default=limits.waiting, help="requests in the queue; more get 429 (default %(default)s)")
+    add("--timeout", type=float, default=limits.seconds, help="seconds until a request gets 504 (default %(default)s)")
+    add("--max_residues", type=int, default=limits.residues, help="of a protein that is asked about (default %(default)s)")
+    add("--dtype", choices=("float32", "bfloat16"), default="float32", help="of the computation (default %(default)s)")
+    add("--cpu_devices", type=int, default=1, help="virtual devices of a CPU (default %(default)s)")
+    add("--skip_warm_up", action="store_true", help="start at once; the first requests of each length are slow instead")
+    options = parser.parse_args(arguments)
+    if options.index is None and not options.labels:
+        parser.error("give --index, --labels or both")
+    return options
+
+
+def is_local(host: str) -> bool:
+    """Whether only this machine can reach an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def choose_token(options: argparse.Namespace) -> str | None:
+    """The token of the options or the environment; a random one for an address that others can reach."""
+    token = options.token or os.environ.get(TOKEN_VARIABLE)
+    if token and (not token.isascii() or not token.isprintable() or " " in token):
+        raise UserError("--token must be printable ASCII without blanks.")
+    return token or (None if is_local(options.host) else secrets.token_urlsafe(24))
+
+
+def allowed_hosts(options: argparse.Namespace) -> tuple[str, ...] | None:
+    """The names that requests may address; None, any, on an address that others can reach, where the token guards.
+
+    Raises:
+      UserError: more than a name is given, which no request's would equal.
+    """
+    if wrong := [name for name in options.allowed_hosts if not HOST_NAME.fullmatch(name)]:
+        raise UserError(f"--allowed_hosts={wrong[0]} must be a name alone, without scheme, port or path.")
+    named = tuple(name.lower() for name in options.allowed_hosts)
+    if not is_local(options.host):
+        return named or None
+    return (*LOCAL_NAMES, options.host.lower(), *named)
+
+
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Opens everything, warms up, and serves until a signal."""
+    options = parse_arguments(arguments)
+    if options.max_waiting < 1 or not 0 < options.timeout < math.inf or options.max_residues < 1:
+        raise UserError("--max_waiting, --timeout and --max_residues must be above 0 and finite.")
+    if options.max_residues > MOST_RESIDUES:
+        raise UserError(f"--max_residues={options.max_residues} must be at most {MOST_RESIDUES:,}; no protein is as long.")
+    try:
+        from protclip_jax.serve import jobs, server
+        from protclip_jax.serve.app import UNIPROT, create_app
+    except ImportError as error:
+        raise UserError(
+            f"the server needs more packages ({error}); `pip install 'protclip-jax[serve]'` brings them."
+        ) from error
+    # The answer itself tells of texts that were cut.
+    warnings.filterwarnings("ignore", message=r".* texts are longer than")
+    limits = Limits(waiting=options.max_waiting, seconds=options.timeout, residues=options.max_residues)
+    token = choose_token(options)
+    split_cpu(options.cpu_devices)
+    bound = server.bound_socket(options.host, options.port)
+    with bound:
+        start = time.perf_counter()
+        engine = SearchEngine.load(
+            options.checkpoint, index=options.index, labels=options.labels, step=options.step, dtype=options.dtype
+        )
+        tell(f"loaded in {time.perf_counter() - start:.1f} s.")
+        jobs.prepare(engine)
+        if not options.skip_warm_up:
+            start = time.perf_counter()
+            jobs.warm_up(engine)
+            tell(f"warmed up in {time.perf_counter() - start:.1f} s.")
+        app = create_app(
+            engine,
+            limits=limits,
+            hosts=allowed_hosts(options),
+            token=token,
+            links=UNIPROT if options.links == "uniprot" else None,
+            title=options.title or Path(options.checkpoint).resolve().name,
+        )
+        name = f"[{options.host}]" if ":" in options.host else options.host
+        address = f"http://{name}:{bound.getsockname()[1]}/"
+        # Browsers escape some characters behind '#' by themselves, and not all the same ones.
+        fragment = f"#token={urllib.parse.quote(token, safe='')}" if token else ""
+        tell(f"serving on {address}{fragment} — Ctrl-C ends it.")
+        server.run(app, bound, limits)
+    tell("ended.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,40 @@
+"""What the page says of its model and index, and the questions it proposes."""
+
+import numpy as np
+
+from data_pipelines.protanno.record import PREFIXES
+from protclip_jax.retrieval import item_table
+from protclip_jax.retrieval.engine import SearchEngine
+from protclip_jax.retrieval.index_folder import Index
+from protclip_jax.retrieval.scores import DEFINITION
+from protclip_jax.serve.limits import Limits
+
+
+def describe_engine(engine: SearchEngine, limits: Limits, title: str) -> dict:
+    """What the page says of itself."""
+    index = engine.proteins
+    return {
+        "title": title,
+        "step": None if index is None else index.manifest["step"],
+        "checkpoint": engine.model.fingerprint,
+        "proteins": None if index is None else {"items": len(index), "search": index.kind},
+        "labels": {name: len(library) for name, library in engine.libraries.items()},
+        "score": DEFINITION,
+        "limits": {key: getattr(limits, key) for key in ("residues", "text_letters", "prompts", "top")},
+        "examples": [] if index is None else examples(index),
+    }
+
+
+def examples(index: Index) -> list[dict[str, str]]:
+    """Questions to try, from what the index knows of some of its proteins."""
+    rows = np.linspace(0, len(index) - 1, min(len(index), 50)).astype(int).tolist()
+    items = sorted((item_table.item_at(index.items, row) for row in rows), key=lambda item: len(item["name"] or ""))
+    described = [item for item in items if item_table.property_contents(item)]
+    tried = [{"label": item["name"], "query": item["name"]} for item in described if item["name"]][:1]
+    located = [item for item in described if 0 < len(item["location"]) <= 60]
+    tried += [{"label": item["location"], "query": f"{PREFIXES['location']}: {item['location']}"} for item in located[-1:]]
+    sequenced = [item for item in described or items if 20 <= len(item["sequence"]) <= 1000]
+    tried += [
+        {"label": f"the sequence of {item['id']}", "query": f">{item['id']}\n{item['sequence']}"} for item in sequenced[-1:]
+    ]
+    return tried or [{"label": "ATP-binding kinase", "query": "ATP-binding kinase"}]

@@ -1,0 +1,212 @@
+"""The API and the page: routes that read nothing from disk and say in one sentence what is wrong with a question."""
+
+import asyncio
+import contextlib
+import dataclasses
+import functools
+import importlib.resources
+from collections.abc import Callable, Mapping
+from typing import Annotated
+
+from fastapi import FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from data_pipelines.common.errors import UserError
+from data_pipelines.protanno.features import feature_property
+from data_pipelines.protanno.record import Feature
+from protclip_jax.retrieval import item_table
+from protclip_jax.retrieval.engine import Answer, Hit, SearchEngine
+from protclip_jax.retrieval.query import Query as Question
+from protclip_jax.serve.about import describe_engine
+from protclip_jax.serve.batching import Batcher, Busy
+from protclip_jax.serve.guard import Guard
+from protclip_jax.serve.jobs import PROTEINS, SearchJob, TracksJob, work
+from protclip_jax.serve.limits import Limits
+from protclip_jax.serve.questions import Mistake, SearchRequest, TracksRequest, find_protein, read_question, read_tracks
+
+UNIPROT = "https://www.uniprot.org/uniprotkb/{accession}/entry"
+TYPES = {".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
+TYPES |= {".svg": "image/svg+xml"}
+LEFT = 499
+"""The status of a request whose client has left; nobody reads it."""
+
+
+def create_app(
+    engine: SearchEngine,
+    *,
+    limits: Limits | None = None,
+    hosts: tuple[str, ...] | None = None,
+    token: str | None = None,
+    links: str | None = UNIPROT,
+    title: str = "",
+) -> Guard:
+    """The ASGI application of an engine.
+
+    Args:
+      hosts, token: as `Guard` takes them.
+      links: address of a UniProt entry with `{accession}`, None for no links out.
+      title: what the page calls the model.
+    """
+    limits = limits or Limits()
+    batcher = Batcher(functools.partial(work, engine), limits)
+
+    @contextlib.asynccontextmanager
+    async def running(app: FastAPI):
+        async with batcher:
+            yield
+
+    # The viewers of FastAPI load their scripts from elsewhere; the description itself is at /openapi.json.
+    app = FastAPI(title="ProtCLIP", version="1", docs_url=None, redoc_url=None, lifespan=running, description=API_DESCRIPTION)
+    _handle_errors(app)
+    _add_pages(app)
+    about = describe_engine(engine, limits, title)
+    linked = functools.partial(_hit, links=links)
+
+    @app.get("/api/health", summary="Whether the server runs")
+    def health() -> dict:
+        return {"status": "ok", "waiting": batcher.waiting}
+
+    @app.get("/api/about", summary="Model, indexes, limits, what scores mean, and questions to try")
+    def tell_about() -> dict:
+        return about
+
+    @app.post("/api/search", summary="The proteins, and for a protein the labels, nearest to a question")
+    async def search(asked: SearchRequest, request: Request) -> Response:
+        question, understood = await run_in_threadpool(_read, asked, engine, limits)
+        if question.kind == "text" and engine.proteins is None:
+            raise Mistake("This server has no proteins to search, only labels: paste a sequence.")
+        indexes = (PROTEINS, *engine.libraries) if question.kind == "protein" else (PROTEINS,)
+        answers = await _answered(batcher, SearchJob(question, indexes, min(asked.top, limits.top)), request)
+        if answers is None:
+            return Response(status_code=LEFT)
+        proteins = answers.pop(PROTEINS, None)
+        return JSONResponse(
+            {
+                "understood": understood,
+                "proteins": _answer(proteins, linked, len(engine.proteins)) if proteins else None,
+                "labels": {name: _answer(a, linked, len(engine.libraries[name])) for name, a in answers.items()},
+            }
+        )
+
+    @app.get("/api/protein", summary="What the index knows of a protein")
+    def protein(id: Annotated[str, Query(max_length=1000)]) -> dict:
+        return _protein(find_protein(engine, id), links)
+
+    @app.post("/api/tracks", summary="The weight of every residue of a protein for texts of its properties")
+    async def tracks(asked: TracksRequest, request: Request) -> Response:
+        sequence, texts = await run_in_threadpool(read_tracks, asked, engine, limits)
+        weights = await _answered(batcher, TracksJob(sequence, texts), request)
+        if weights is None:
+            return Response(status_code=LEFT)
+        cut = await run_in_threadpool(engine.cut, list(texts.values()))
+        rows = zip(texts.items(), cut, weights, strict=True)
+        tracks = [{"property": name, "text": text, "cut": cut, "weights": row.tolist()} for (name, text), cut, row in rows]
+        return JSONResponse({"sequence": sequence, "tracks": tracks})
+
+    return Guard(app, limits=limits, hosts=hosts, token=token)
+
+
+API_DESCRIPTION = (
+    "Search proteins by text or sequence, describe proteins with labels, and weigh their residues. Errors are "
+    '`{"error": "one sentence"}`. With a token, send `Authorization: Bearer TOKEN`. 429 says that the queue is full: try again.'
+)
+
+
+def _read(asked: SearchRequest, engine: SearchEngine, limits: Limits) -> tuple[Question, dict]:
+    """The question and how it was understood; takes long for long texts, so it is called in a thread beside the event loop."""
+    question, understood = read_question(asked, limits)
+    return question, understood | {"cut": sum(engine.cut(question.contents)) if question.kind == "text" else 0}
+
+
+async def _answered(batcher: Batcher, job: object, request: Request) -> object | None:
+    """The job's result; None when the client left meanwhile, which takes the job out of the queue."""
+    asking, leaving = asyncio.create_task(batcher.answer(job)), asyncio.create_task(_left(request))
+    try:
+        await asyncio.wait({asking, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        return await asking if asking.done() else None
+    finally:
+        asking.cancel()
+        leaving.cancel()
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _protein(item: Mapping, links: str | None) -> dict:
+    features = [feature | {"property": feature_property(Feature(**feature))} for feature in item["features"] or ()]
+    shown = {key: item[key] for key in ("id", "name", "length", "source", "sequence")}
+    return shown | {"properties": item_table.property_contents(item), "features": features, "link": _link(item["id"], links)}
+
+
+def _link(id: str, links: str | None) -> str | None:
+    accession = item_table.uniprot_accession(id)
+    return links.format(accession=accession) if links and accession else None
+
+
+def _hit(hit: Hit, *, links: str | None) -> dict:
+    facts = {key: value for key, value in dataclasses.asdict(hit).items() if value is not None}
+    return facts | {"link": _link(hit.id, links) if hit.length is not None else None}
+
+
+def _answer(answer: Answer, linked, items: int) -> dict:
+    background = {"mean": answer.mean, "sd": answer.sd, "items": answer.background}
+    return {"hits": [linked(hit) for hit in answer.hits], "background": background, "items": items}
+
+
+def _add_pages(app: FastAPI) -> None:
+    """The files of the page, read once when the server starts: no request leads to a file."""
+    for file in importlib.resources.files("protclip_jax.serve").joinpath("static").iterdir():
+        suffix = f".{file.name.rpartition('.')[2]}"
+        if suffix in TYPES:
+            path = "/" if file.name == "index.html" else f"/{file.name}"
+            page = functools.partial(Response, content=file.read_bytes(), media_type=TYPES[suffix])
+            app.add_api_route(path, _fixed(page), include_in_schema=False)
+
+
+def _fixed(page) -> Callable:
+    async def response() -> Response:
+        return page()
+
+    return response
+
+
+def _handle_errors(app: FastAPI) -> None:
+    """Every error is `{"error": "one sentence"}`."""
+
+    def error_response(status: int, sentence: str, **headers: str) -> JSONResponse:
+        return JSONResponse({"error": sentence}, status_code=status, headers=headers)
+
+    @app.exception_handler(Mistake)
+    async def mistake(request: Request, error: Mistake) -> JSONResponse:
+        return error_response(error.status, str(error))
+
+    @app.exception_handler(UserError)
+    async def user_error(request: Request, error: UserError) -> JSONResponse:
+        return error_response(422, str(error))
+
+    @app.exception_handler(Busy)
+    async def busy(request: Request, error: Busy) -> JSONResponse:
+        return error_response(429, "The server is busy; try again in a moment.", **{"Retry-After": "1"})
+
+    @app.exception_handler(TimeoutError)
+    async def too_late(request: Request, error: TimeoutError) -> JSONResponse:
+        return error_response(504, "The model took too long; try again, or ask for something shorter.")
+
+    @app.exception_handler(RequestValidationError)
+    async def malformed(request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        position = ".".join(str(part) for part in first["loc"][1:])
+        return error_response(422, f"The request is malformed: {position[:100] + ': ' if position else ''}{first['msg']}.")
+
+    @app.exception_handler(HTTPException)
+    async def http_error(request: Request, error: HTTPException) -> JSONResponse:
+        return error_response(error.status_code, f"{error.detail}.")
+
+    @app.exception_handler(Exception)
+    async def failed(request: Request, error: Exception) -> JSONResponse:
+        return error_response(500, "The server failed at this; its log says why.")

@@ -1,0 +1,84 @@
+"""What the model is asked to compute for requests, many at a time."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Float32
+
+from protclip_jax.inference.batched_calls import BULK_ROW_TOKENS
+from protclip_jax.retrieval.engine import Answer, SearchEngine
+from protclip_jax.retrieval.query import Query
+
+PROTEINS = ""
+"""Stands for the index of proteins among the names of libraries."""
+
+
+class SearchJob(NamedTuple):
+    """A question to some of the engine's indexes: `PROTEINS` and names of libraries."""
+
+    query: Query
+    indexes: tuple[str, ...]
+    top: int
+
+
+class TracksJob(NamedTuple):
+    """Property weights of a clean sequence for texts with their prefix."""
+
+    sequence: str
+    properties: Mapping[str, str]
+
+
+def work(engine: SearchEngine, jobs: Sequence[SearchJob | TracksJob]) -> list[dict[str, Answer] | Float32[np.ndarray, "k L"]]:
+    """The result of every job: answers by index, or weights. All queries are embedded, and all tracks computed, together."""
+    results: list = [None] * len(jobs)
+    searches = [position for position, job in enumerate(jobs) if isinstance(job, SearchJob)]
+    for position, answers in zip(searches, _searched(engine, [jobs[position] for position in searches]), strict=True):
+        results[position] = answers
+    tracks = [position for position, job in enumerate(jobs) if isinstance(job, TracksJob)]
+    if tracks:
+        weights = segments(engine, [jobs[i].sequence for i in tracks], [jobs[i].properties for i in tracks])
+        for position, rows in zip(tracks, weights, strict=True):
+            results[position] = rows
+    return results
+
+
+def _searched(engine: SearchEngine, jobs: Sequence[SearchJob]) -> list[dict[str, Answer]]:
+    answers: list[dict[str, Answer]] = [{} for _ in jobs]
+    vectors = engine.embed([job.query for job in jobs]) if jobs else None
+    for name, index in {PROTEINS: engine.proteins, **engine.libraries}.items():
+        asking = [position for position, job in enumerate(jobs) if name in job.indexes]
+        if asking and index is not None:
+            found = engine.find(index, vectors[asking], max(jobs[position].top for position in asking))
+            for position, answer in zip(asking, found, strict=True):
+                answers[position][name] = Answer(answer.hits[: jobs[position].top], answer.mean, answer.sd, answer.background)
+    return answers
+
+
+def segments(engine: SearchEngine, sequences: Sequence[str], properties: Sequence[Mapping[str, str]]) -> list[np.ndarray]:
+    """Property weights, in rows of one length: rows for proteins and for texts would give nine shapes instead of one."""
+    return engine.model.segments_batch(sequences, properties, batch_tokens=engine.batch_tokens, row_tokens=BULK_ROW_TOKENS)
+
+
+def prepare(engine: SearchEngine) -> None:
+    """Lets a CPU compute a row at a time: groups of rows, of which few requests fill the last, only help accelerators."""
+    if jax.default_backend() == "cpu":
+        engine.batch_tokens = BULK_ROW_TOKENS
+
+
+def warm_up(engine: SearchEngine) -> None:
+    """Computes requests of every shape once, as each is compiled when it first occurs; proteins above a row's length apart.
+
+    A shape is one row of 256, 512 or 1,024 tokens, or a group of rows of 1,024 (`batched_calls`).
+    """
+    groups = engine.model.groups
+    for residues, count in [(100, 1), (300, 1), (700, 1), (600, 8)]:
+        engine.embed([Query("", "protein", ("A" * residues,))] * count)
+    text = "PROTEIN NAME: " + "protein " * 100
+    if {"text", "text_projection"} <= groups:
+        for count in (1, 3, 6, 60):
+            engine.embed([Query("", "text", (text,))] * count)
+    if {"text", "prototype_bank"} <= groups:
+        for count in (1, 4):
+            segments(engine, ["A" * 600] * count, [{"function": "FUNCTION: binds zinc"}] * count)

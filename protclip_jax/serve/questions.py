@@ -1,0 +1,126 @@
+"""What visitors may ask, and what is wrong with a question in one sentence."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from data_pipelines.inputs.protein_input import clean_protein
+from data_pipelines.protanno.record import PROPERTIES, with_prefix
+from protclip_jax.retrieval import item_table
+from protclip_jax.retrieval.engine import TOP, SearchEngine
+from protclip_jax.retrieval.query import Query, phrased, protein_query, understand
+from protclip_jax.serve.limits import Limits
+
+
+class SearchRequest(BaseModel):
+    """A question: a text, several prompts for the same question, or a protein."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    query: str | list[str] = Field(description="a text or a protein; several texts are averaged")
+    kind: Literal["auto", "text", "protein"] = Field("auto", description="auto tells a sequence from a text")
+    top: int = Field(TOP, ge=1, description="hits wanted from each index")
+    verbatim: bool = Field(False, description="ask a text without `PROTEIN NAME:` before it")
+
+
+class TracksRequest(BaseModel):
+    """A protein, by the id of the index or its sequence, and texts for some of its properties."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str | None = None
+    sequence: str | None = None
+    properties: dict[Literal[PROPERTIES], str] = Field(description="content, with or without its prefix (`FUNCTION: …`)")
+
+
+class Mistake(Exception):
+    """A question that cannot be answered, in one sentence."""
+
+    def __init__(self, sentence: str, status: int = 422):
+        super().__init__(sentence)
+        self.status = status
+
+
+def read_question(asked: SearchRequest, limits: Limits) -> tuple[Query, dict]:
+    """The question, and how it was understood, for the page to say.
+
+    Raises:
+      Mistake: it cannot be asked.
+    """
+    texts = [asked.query] if isinstance(asked.query, str) else asked.query
+    if not texts or not all(text.strip() for text in texts):
+        raise Mistake("The question is empty: describe a protein in words, or paste a sequence.")
+    if len(texts) > limits.prompts:
+        raise Mistake(f"There are {len(texts)} prompts; at most {limits.prompts} are averaged.")
+    for text in texts:
+        _check_unicode(text)
+    try:
+        typed = understand(texts[0]) if len(texts) == 1 and asked.kind != "text" else None
+    except ValueError as error:
+        raise Mistake(f"This cannot be asked: {error}.") from error
+    if typed is not None and (asked.kind == "protein" or typed.kind == "protein"):
+        name = typed.name if typed.kind == "protein" else ""
+        return _protein_question(name, typed.content, limits)
+    if asked.kind == "protein":
+        raise Mistake("Only texts can be averaged; ask for one protein at a time.")
+    if (longest := max(map(len, texts))) > limits.text_letters:
+        raise Mistake(f"The text has {longest:,} letters; at most {limits.text_letters:,} can be asked.")
+    prompts = tuple(texts if asked.verbatim else map(phrased, texts))
+    return Query("text", "text", prompts), {"kind": "text", "asked": prompts}
+
+
+def _protein_question(name: str, sequence: str, limits: Limits) -> tuple[Query, dict]:
+    try:
+        question, changes = protein_query(name, sequence)
+    except ValueError as error:
+        raise Mistake(f"This is no protein sequence: {error}.") from error
+    residues = question.contents[0]
+    _check_residues(residues, limits)
+    return question, {"kind": "protein", "name": name, "sequence": residues, "changes": changes}
+
+
+def _check_residues(residues: str, limits: Limits) -> None:
+    if len(residues) > limits.residues:
+        raise Mistake(f"The protein has {len(residues):,} residues; this server takes at most {limits.residues:,}.")
+
+
+def _check_unicode(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise Mistake("The text holds half of a character (a lone surrogate); type it again.") from error
+
+
+def read_tracks(asked: TracksRequest, engine: SearchEngine, limits: Limits) -> tuple[str, dict[str, str]]:
+    """The clean sequence, and texts with their prefixes in biotext order.
+
+    Raises:
+      Mistake: there is no such protein, or nothing to weigh its residues for.
+    """
+    if (asked.id is None) == (asked.sequence is None):
+        raise Mistake("Give the id of a protein of the index, or a sequence.")
+    sequence = asked.sequence if asked.id is None else find_protein(engine, asked.id)["sequence"]
+    if not sequence:
+        raise Mistake("The index does not hold this protein's sequence; paste it instead.")
+    try:
+        residues = clean_protein(sequence).sequence
+    except ValueError as error:
+        raise Mistake(f"This is no protein sequence: {error}.") from error
+    _check_residues(residues, limits)
+    texts = {name: text for name in PROPERTIES if (text := with_prefix(name, asked.properties.get(name, "")))}
+    if not texts:
+        raise Mistake("There is no property text; say what the protein's name, function, location or family is.")
+    for text in texts.values():
+        _check_unicode(text)
+        if len(text) > limits.text_letters:
+            raise Mistake(f"A property's text has {len(text):,} letters; at most {limits.text_letters:,} can be read.")
+    return residues, texts
+
+
+def find_protein(engine: SearchEngine, id: str) -> dict:
+    """The item of the index of that id; raises Mistake where there is none."""
+    _check_unicode(id)
+    row = None if engine.proteins is None else item_table.row_of(engine.proteins.items, id)
+    if row is None:
+        raise Mistake(f"The index holds no protein {id[:100]}.", status=404)
+    return item_table.item_at(engine.proteins.items, row)

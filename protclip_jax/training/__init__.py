@@ -1,0 +1,1 @@
+"""The training step and what surrounds it: state, optimiser, metrics, faults, preemption, profiler."""

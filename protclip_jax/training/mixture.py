@@ -1,0 +1,56 @@
+"""The cluster mixture of a run: what was configured, and what the draws so far really took."""
+
+import json
+import pathlib
+from collections.abc import Mapping
+
+import numpy as np
+
+from data_pipelines.common.atomic_write import atomic_write
+from data_pipelines.common.errors import UserError
+from data_pipelines.common.json_object import is_number, read_json
+from data_pipelines.protanno.clusters import CLUSTERS
+from data_pipelines.training.sampling import Sampler
+
+MAX_COUNTED = 1 << 20
+"""At most this many of the latest draws are counted."""
+
+
+def sampler_options(sampling: Mapping) -> dict:
+    """The sampler's keyword arguments from `config.sampling`; source shares that are unset are left to the sampler."""
+    sources = {source: share for source, share in sampling["sources"].items() if share is not None}
+    return {**{name: sampling[name] for name in sampling if name != "sources"}, "sources": sources or None}
+
+
+def write(path: pathlib.Path, sampler: Sampler, states: Mapping[int, np.ndarray]) -> None:
+    """Writes each cluster's configured share and its count among the draws that the streams have read."""
+    end = int(max(state[0] for state in states.values()))
+    clusters, _ = sampler.draws(np.arange(max(0, end - MAX_COUNTED), end))
+    drawn = np.bincount(clusters, minlength=len(sampler.clusters))
+    table = {
+        name: {"configured": float(share), "drawn": int(count)}
+        for name, share, count in zip(sampler.clusters, sampler.probabilities, drawn, strict=True)
+    }
+    atomic_write(path, json.dumps({"total": int(drawn.sum()), "clusters": table}, indent=2) + "\n")
+
+
+def read(path: pathlib.Path) -> dict:
+    """What `write` wrote: `total`, and `configured` and `drawn` of each of the `clusters`.
+
+    Raises:
+      UserError: the file, which may be a stranger's, holds something else.
+    """
+    table = read_json(path)
+    total, clusters = table.get("total"), table.get("clusters")
+    if not isinstance(clusters, dict) or not is_number(total) or not all(map(_is_row, clusters.items())):
+        raise UserError(f"{path} is damaged: it is no table of clusters and their draws; remove it.")
+    return table
+
+
+def _is_row(cluster: tuple[str, object]) -> bool:
+    name, shares = cluster
+    return (
+        name in CLUSTERS
+        and isinstance(shares, dict)
+        and all(is_number(shares.get(key)) and shares[key] >= 0 for key in ("configured", "drawn"))
+    )

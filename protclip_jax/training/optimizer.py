@@ -1,0 +1,59 @@
+"""Optimiser from config: one schedule, a learning-rate multiplier per parameter group, frozen groups left out."""
+
+from collections.abc import Mapping
+
+import flax.traverse_util
+import optax
+
+from data_pipelines.common.errors import UserError
+from protclip_jax.distributed.sharding import first_match
+
+FROZEN = "frozen"
+
+
+def flatten(params: Mapping) -> dict:
+    """Nested parameters as {`group/layer/name`: array}."""
+    return flax.traverse_util.flatten_dict(params, sep="/")
+
+
+def unflatten(flat: Mapping) -> dict:
+    """The inverse of `flatten`."""
+    return flax.traverse_util.unflatten_dict(flat, sep="/")
+
+
+def partition(flat: Mapping, groups) -> tuple[dict, dict]:
+    """(trainable, frozen) halves of flattened parameters by the config's `optimizer.groups`."""
+    assigned = first_match(flat, list(groups), what="optimizer.groups")
+    trainable = {path: value for path, value in flat.items() if assigned[path] != FROZEN}
+    return trainable, {path: value for path, value in flat.items() if assigned[path] == FROZEN}
+
+
+def learning_rate_schedule(config, total_steps: int) -> optax.Schedule:
+    """Linear warm-up over `warmup_fraction` of the steps, then linear or cosine decay to 0, or constant."""
+    warmup = max(1, round(config.warmup_fraction * total_steps))
+    decay = max(1, total_steps - warmup)
+    after = {
+        "linear": lambda: optax.linear_schedule(config.learning_rate, 0.0, decay),
+        "cosine": lambda: optax.cosine_decay_schedule(config.learning_rate, decay),
+        "constant": lambda: optax.constant_schedule(config.learning_rate),
+    }
+    if config.schedule not in after:
+        raise UserError(f"optimizer.schedule='{config.schedule}' is unknown; use one of {', '.join(after)}.")
+    return optax.join_schedules([optax.linear_schedule(0.0, config.learning_rate, warmup), after[config.schedule]()], [warmup])
+
+
+def make_optimizer(config, trainable: Mapping, total_steps: int) -> optax.GradientTransformation:
+    """Adam(W) over the flattened trainable parameters (paper: Adam, lr 1e-5, no decay, 3 % warm-up, linear decay).
+
+    Each parameter's update is scaled by the multiplier of the first group pattern that matches its path.
+    """
+    # The frozen patterns match nothing here, so multipliers are looked up among the others alone.
+    multipliers = first_match(trainable, [(p, m) for p, m in config.groups if m != FROZEN], what="optimizer.groups")
+    schedule = learning_rate_schedule(config, total_steps)
+    return optax.chain(
+        optax.clip_by_global_norm(config.clip_norm) if config.clip_norm else optax.identity(),
+        optax.scale_by_adam(b1=config.b1, b2=config.b2, eps=config.eps),
+        optax.add_decayed_weights(config.weight_decay) if config.weight_decay else optax.identity(),
+        optax.partition({m: optax.scale(m) for m in set(multipliers.values())}, multipliers),
+        optax.scale_by_learning_rate(schedule),
+    )

@@ -1,0 +1,364 @@
+import contextlib
+import hashlib
+import json
+import random
+import resource
+import subprocess
+import sys
+from functools import partial
+from types import SimpleNamespace
+
+import pytest
+
+from data_pipelines.common.errors import UserError
+from data_pipelines.download import release_file
+from data_pipelines.download.__main__ import download_file, main
+from data_pipelines.download.fetch import Patience
+from data_pipelines.download.partial_file import partial_file
+from data_pipelines.download.release_file import METADATA, parse_metadata
+from tests.support.file_server import dropped, serve, silent, status, without_ranges
+
+NAME = "uniprot_sprot.dat.gz"
+DATA = random.Random(0).randbytes(200_000)
+OTHER = random.Random(1).randbytes(len(DATA))
+QUICK = Patience(timeout=0.3, tries=3, wait=0.01, longest_wait=0.05)
+
+
+@pytest.fixture
+def server(file_server):
+    publish(file_server, DATA)
+    return file_server
+
+
+def publish(server, data, *, release="2026_03", md5=None, size=None):
+    server.files[f"/{NAME}"] = data
+    md5 = md5 or hashlib.md5(data).hexdigest()
+    server.files[f"/{METADATA}"] = metalink(release, md5=md5, size=size or len(data))
+
+
+def metalink(release, *, md5, size, name=NAME):
+    return f"""<?xml version="1.0" encoding="UTF-8"?>
+    <metalink version="3.0" xmlns="http://www.metalinker.org/" type="dynamic"><version>{release}</version><files>
+    <file name="uniprot.xsd"><size>1</size><verification><hash type="md5">{"0" * 32}</hash></verification></file>
+    <file name="{name}"><size>{size}</size><verification><hash type="md5">{md5}</hash></verification>
+    <resources><url type="https" location="us" preference="100">https://elsewhere/{name}</url></resources></file>
+    </files></metalink>""".encode()
+
+
+def fetch(server, folder, *, patience=QUICK):
+    return download_file(NAME, folder, base_url=server.url, patience=patience)
+
+
+def refused(server, folder, *words, patience=QUICK):
+    """Downloads in vain: one sentence with these words, and nothing that looks finished."""
+    with pytest.raises(UserError) as caught:
+        fetch(server, folder, patience=patience)
+    message = str(caught.value)
+    assert all(word in message for word in words), message
+    assert "\n" not in message
+    assert not (folder / NAME).exists()
+
+
+def ranges(server):
+    return [headers.get("Range") for path, headers in server.seen if path == f"/{NAME}"]
+
+
+def assert_whole(folder, data=DATA, *, release="2026_03"):
+    """The file, what says where it is from, and nothing else."""
+    assert (folder / NAME).read_bytes() == data
+    known = json.loads((folder / f"{NAME}.provenance.json").read_text())
+    expected = {"release": release, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    assert {key: known[key] for key in expected} == expected
+    assert "CC BY 4.0" in known["licence"]
+    assert sorted(path.name for path in folder.iterdir()) == [NAME, f"{NAME}.provenance.json"]
+
+
+def test_command_fetches_a_file_once(server, tmp_path, capsys):
+    line = ["swissprot", "--output", str(tmp_path / "new" / "folder"), "--base_url", f"{server.url}/"]
+    for _ in range(2):
+        assert main(line) == 0
+        assert capsys.readouterr().out == f"{tmp_path}/new/folder/{NAME}\n"
+    assert_whole(tmp_path / "new" / "folder")
+    assert ranges(server) == [None]
+
+
+def test_any_number_of_broken_connections(server, tmp_path):
+    server.faults[f"/{NAME}"] = [dropped(30_000)] * 5
+    fetch(server, tmp_path)
+    assert_whole(tmp_path)
+    assert ranges(server) == [None, *(f"bytes={30_000 * k}-" for k in range(1, 6))]
+
+
+@pytest.mark.parametrize("length", [True, False])
+def test_an_ended_run_goes_on(server, tmp_path, length):
+    server.faults[f"/{NAME}"] = [lambda handler, data: serve(handler, data, sent=70_000, length=length)]
+    refused(server, tmp_path, NAME, "run the same line again", patience=Patience(tries=1))
+    assert (tmp_path / f"{NAME}.partial").stat().st_size == 70_000
+    fetch(server, tmp_path)
+    assert_whole(tmp_path)
+    assert ranges(server) == [None, "bytes=70000-"]
+
+
+def test_a_killed_run_goes_on(server, tmp_path):
+    stuck = lambda handler, data: (serve(handler, data, sent=50_000), handler.wfile.flush(), silent(handler, data))  # noqa: E731
+    server.faults[f"/{NAME}"] = [stuck]
+    line = [sys.executable, "-m", "data_pipelines.download", "swissprot", "--output", tmp_path, "--base_url", server.url]
+    process = subprocess.Popen(line, stderr=subprocess.DEVNULL)
+    received = tmp_path / f"{NAME}.partial"
+    while not (received.exists() and received.stat().st_size == 50_000):
+        assert process.poll() is None
+        server.stopped.wait(0.02)
+    process.kill()
+    process.wait()
+    fetch(server, tmp_path)
+    assert_whole(tmp_path)
+    assert ranges(server) == [None, "bytes=50000-"]
+
+
+def test_a_server_that_knows_no_ranges(server, tmp_path):
+    server.faults[f"/{NAME}"] = [dropped(30_000), without_ranges]
+    fetch(server, tmp_path)
+    assert_whole(tmp_path)
+
+
+@pytest.mark.parametrize("sizes", [[30_000] * 10, [60_000, 30_000] * 5])
+def test_a_server_that_never_gets_further_ends_the_run(server, tmp_path, sizes):
+    server.faults[f"/{NAME}"] = [partial(serve, sent=size, ranges=False) for size in sizes]
+    refused(server, tmp_path, f"{sizes[2]} of 200000 bytes", "3 tries")
+    assert len(ranges(server)) == 3
+
+
+def test_a_part_that_was_not_asked_for_is_dropped(server, tmp_path):
+    def other_part(handler, data):
+        handler.headers.replace_header("Range", "bytes=10-")
+        serve(handler, data)
+
+    server.faults[f"/{NAME}"] = [dropped(30_000), other_part]
+    fetch(server, tmp_path)
+    assert_whole(tmp_path)
+    assert ranges(server)[2] is None
+
+
+def test_an_unsatisfiable_range_costs_nothing_that_has_come(server, tmp_path):
+    server.faults[f"/{NAME}"] = [dropped(30_000), status(416)]
+    refused(server, tmp_path, "416")
+    fetch(server, tmp_path)
+    assert_whole(tmp_path)
+    assert ranges(server)[-1] == "bytes=30000-"
+
+
+def test_a_new_release_between_two_runs_begins_again(server, tmp_path):
+    server.faults[f"/{NAME}"] = [dropped(70_000)]
+    refused(server, tmp_path, patience=Patience(tries=1))
+    publish(server, OTHER, release="2026_04")
+    fetch(server, tmp_path)
+    assert_whole(tmp_path, OTHER, release="2026_04")
+    assert ranges(server) == [None, None]
+
+
+@pytest.mark.parametrize("tag", ['"2"', 'W/"2"'])
+def test_a_file_changed_between_two_connections_is_refused(server, tmp_path, tag):
+    def change(handler, data):
+        serve(handler, data, sent=70_000)
+        server.files[f"/{NAME}"], server.tags[f"/{NAME}"] = OTHER, tag
+
+    server.faults[f"/{NAME}"] = [change]
+    refused(server, tmp_path, "MD5", hashlib.md5(OTHER).hexdigest(), "run the same line again")
+    assert list(tmp_path.iterdir()) == []
+    publish(server, OTHER)
+    fetch(server, tmp_path)
+    assert_whole(tmp_path, OTHER)
+
+
+def test_if_range_takes_no_weak_tag(server, tmp_path):
+    server.tags[f"/{NAME}"] = 'W/"1"'
+    dated = {"Last-Modified": "Wed, 02 Sep 2026 00:00:00 GMT"}
+    server.faults[f"/{NAME}"] = [lambda *args: serve(*args, sent=70_000, headers=dated)]
+    fetch(server, tmp_path)
+    assert_whole(tmp_path)
+    assert server.seen[-1][1]["If-Range"] == dated["Last-Modified"]
+
+
+def test_wrong_checksum(server, tmp_path):
+    publish(server, DATA, md5="0" * 32)
+    refused(server, tmp_path, "MD5", "0" * 32)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_size(server, tmp_path):
+    publish(server, DATA, size=len(DATA) + 1)
+    refused(server, tmp_path, "200000 bytes", "200001", "try again later")
+
+
+def test_a_foreign_page_costs_nothing_that_has_come(server, tmp_path):
+    server.faults[f"/{NAME}"] = [dropped(70_000), lambda handler, data: serve(handler, b"log in", ranges=False)]
+    refused(server, tmp_path, "6 bytes")
+    fetch(server, tmp_path)
+    assert_whole(tmp_path)
+    assert ranges(server)[-1] == "bytes=70000-"
+
+
+def test_more_bytes_than_told(server, tmp_path):
+    server.files[f"/{NAME}"] = DATA + b"more"
+    server.faults[f"/{NAME}"] = [lambda *args: serve(*args, length=False)]
+    fetch(server, tmp_path)
+    assert_whole(tmp_path)
+
+
+@pytest.mark.parametrize("path", [f"/{NAME}", f"/{METADATA}"])
+@pytest.mark.parametrize("code", [404, 403])
+def test_a_missing_file(server, tmp_path, path, code):
+    server.faults[path] = [status(code)]
+    refused(server, tmp_path / "folder", f"{server.url}{path}", str(code), "--base_url")
+    assert list((tmp_path / "folder").glob("*")) == []
+
+
+@pytest.mark.parametrize("path", [f"/{NAME}", f"/{METADATA}"])
+def test_a_busy_server_is_asked_again(server, tmp_path, path):
+    server.faults[path] = [status(503), status(429, Retry_After="7"), dropped(100)]
+    fetch(server, tmp_path, patience=Patience(tries=4, wait=0.01, longest_wait=0.02))
+    assert_whole(tmp_path)
+
+
+def test_waits_grow_up_to_the_longest(server, tmp_path, monkeypatch):
+    waits = []
+    monkeypatch.setattr("time.sleep", waits.append)
+    asking = [status(503, Retry_After="30"), status(503, Retry_After="soon")]
+    server.faults[f"/{NAME}"] = [status(503)] * 4 + asking + [status(503)]
+    refused(server, tmp_path, "503", patience=Patience(tries=7, wait=1.0, longest_wait=20.0))
+    assert waits == [1, 2, 4, 8, 20, 20]
+
+
+def test_a_silent_server(server, tmp_path):
+    server.faults[f"/{NAME}"] = [silent, dropped(30_000)]
+    fetch(server, tmp_path)
+    assert_whole(tmp_path)
+    server.faults[f"/{METADATA}"] = [silent] * 2
+    refused(server, tmp_path / "other", "silent", patience=Patience(timeout=0.2, tries=2, wait=0.01))
+
+
+def test_no_server_at_all(tmp_path):
+    with pytest.raises(UserError, match=r"refused.*2 tries"):
+        download_file(NAME, tmp_path, base_url="http://127.0.0.1:1", patience=Patience(tries=2, wait=0.01))
+
+
+def test_redirection_keeps_the_range(server, tmp_path):
+    server.files["/moved"] = DATA
+    server.faults[f"/{NAME}"] = [dropped(30_000), status(302, Location="/moved")]
+    fetch(server, tmp_path)
+    assert_whole(tmp_path)
+    assert server.seen[-1][1]["Range"] == "bytes=30000-"
+
+
+@pytest.mark.parametrize("address", ["https://127.0.0.1/x", "ftp://127.0.0.1/x", "file:///etc/passwd"])
+def test_redirection_to_another_scheme_is_refused(server, tmp_path, address):
+    server.faults[f"/{NAME}"] = [status(302, Location=address)]
+    refused(server, tmp_path, address, "--base_url")
+    server.faults[f"/{METADATA}"] = [status(301, Location=address)]
+    refused(server, tmp_path, address, "--base_url")
+
+
+@contextlib.contextmanager
+def largest_file(size):
+    """No file of this process can grow beyond it, as on a full disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_disk_that_takes_no_more(server, tmp_path):
+    with largest_file(80_000):
+        refused(server, tmp_path, f"{NAME}.partial", "File too large", "make room")
+    assert (tmp_path / f"{NAME}.partial").stat().st_size == 80_000
+    fetch(server, tmp_path)
+    assert_whole(tmp_path)
+    assert ranges(server)[-1] == "bytes=80000-"
+
+
+def test_a_disk_too_small_is_seen_before(server, tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=100_000))
+    refused(server, tmp_path, "0.0001 GB free")
+    assert ranges(server) == []
+
+
+def test_an_output_that_is_no_folder(server, tmp_path):
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(UserError, match="taken"):
+        fetch(server, tmp_path / "taken")
+
+
+def test_two_runs_at_once(server, tmp_path):
+    with partial_file(tmp_path / NAME):
+        refused(server, tmp_path, "another run")
+    fetch(server, tmp_path)
+
+
+def test_bytes_of_unknown_origin_are_not_gone_on_with(server, tmp_path):
+    (tmp_path / f"{NAME}.partial").write_bytes(b"unknown")
+    (tmp_path / f"{NAME}.partial.json").write_text("[")
+    fetch(server, tmp_path)
+    assert_whole(tmp_path)
+    assert ranges(server) == [None]
+
+
+def test_more_bytes_than_the_file_has_are_not_gone_on_with(server, tmp_path):
+    server.faults[f"/{NAME}"] = [dropped(70_000)]
+    refused(server, tmp_path, patience=Patience(tries=1))
+    with open(tmp_path / f"{NAME}.partial", "ab") as file:
+        file.write(DATA)
+    fetch(server, tmp_path)
+    assert_whole(tmp_path)
+
+
+def test_a_file_of_the_same_name_is_kept(server, tmp_path):
+    known = {"release": "2026_03", "md5": hashlib.md5(DATA).hexdigest(), "sha256": "0"}
+    (tmp_path / NAME).write_bytes(b"mine")
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"exists and is not UniProt's current one, release 2026_03"):
+            fetch(server, tmp_path)
+        (tmp_path / f"{NAME}.provenance.json").write_text(json.dumps(known))
+    assert (tmp_path / NAME).read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize(
+    ("document", "told"),
+    [
+        (b"<html><body>Welcome<br></html>", "no metalink"),
+        (b"<metalink/>", "does not list"),
+        (metalink("2026_03", md5="0" * 32, size=1, name="uniprot_trembl.dat.gz"), "does not list"),
+        (metalink("", md5="0" * 32, size=1), "lacks"),
+        (metalink("2026_03", md5="0" * 31, size=1), "lacks"),
+        (metalink("2026_03", md5="0" * 32, size="many"), "lacks"),
+    ],
+)
+def test_metadata_that_say_nothing(document, told):
+    with pytest.raises(UserError, match=told):
+        parse_metadata(document, name=NAME, url="URL")
+
+
+def test_metadata_too_long_to_be_any(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(release_file, "_METADATA_LIMIT", 100)
+    refused(server, tmp_path, "more than 100 bytes")
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (["uniref", "--output", "x"], "is not swissprot, trembl or proteome:UP"),
+        (["proteome:9606", "--output", "x"], "is not swissprot"),
+        (["swissprot", "--output", "x", "--tries", "0"], "above 0"),
+        (["swissprot", "--output", "x", "--base_url", "ftp://ftp.uniprot.org"], "no http"),
+        (["swissprot", "--output", "x", "--base_url", "http://a b"], "no http"),
+        (["swissprot", "--output", "x", "--base_url", "http://a:b"], "base_url"),
+    ],
+)
+def test_mistakes_in_the_line(capsys, line, told):
+    try:
+        code = main(line)
+    except SystemExit as ended:
+        code = ended.code
+    assert code == 2
+    assert told in capsys.readouterr().err

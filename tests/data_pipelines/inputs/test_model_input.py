@@ -1,0 +1,58 @@
+"""From a file to clean, named items."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from data_pipelines.common.errors import UserError
+from data_pipelines.inputs.model_input import Prepared, Source, format_of
+
+
+def prepared(tmp_path, content, **options):
+    path = tmp_path / "input"
+    path.write_text(content)
+    return list(Source(path=path, **options).prepared())
+
+
+def test_proteins_are_cleaned_named_and_judged(tmp_path):
+    content = ">a\nmk\n>\nAC\n>\nM1\n>d\n"
+    assert prepared(tmp_path, content, format="fasta", modality="protein") == [
+        Prepared("a", "MK", 1, "", Counter({"lower case letters": 2}), False),
+        Prepared("sequence_2", "AC", 3, "", Counter(), True),
+        Prepared("sequence_3", "", 5, "'1' at position 2 is no amino-acid letter", Counter(), True),
+        Prepared("d", "", 7, "it is empty", Counter(), False),
+    ]
+
+
+def test_texts_are_read_from_lines_and_tables(tmp_path):
+    first, blank, last = prepared(tmp_path, "Binds DNA.\n \n* café", format="lines", modality="text")
+    assert (first.id, first.text, last.id, last.text) == ("1", "Binds DNA.", "3", "* café")
+    assert blank.fault == "it is empty"
+    (row,) = prepared(tmp_path, "name,text\n,  b \n", format="csv", modality="text", id_column="name")
+    assert (row.id, row.text, row.nameless) == ("text_1", "b", True)
+    (row,) = prepared(tmp_path, "a\tb\n1\tMK\n", format="tsv", modality="protein", column="b")
+    assert row.text == "MK"
+    (row,) = prepared(tmp_path, "id,text\nshort\n", format="csv", modality="text")
+    assert (row.id, row.fault) == ("text_1", "its row has 1 fields, the header has 2")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("a.fasta", "fasta"),
+        ("a.b.FAA", "fasta"),
+        ("a.fsa.gz", "fasta"),
+        ("a.csv", "csv"),
+        ("a.tsv.gz", "tsv"),
+        ("a.txt", "lines"),
+    ],
+)
+def test_the_name_tells_the_format(name, told):
+    assert format_of(Path(name)) == told
+
+
+@pytest.mark.parametrize("name", ["fasta", "a.xlsx", "a.gz", "a.fasta.zip"])
+def test_an_unknown_name_is_refused(name):
+    with pytest.raises(UserError, match="no known format"):
+        format_of(Path(name))

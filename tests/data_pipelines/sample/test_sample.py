@@ -1,0 +1,186 @@
+import gzip
+import itertools
+import re
+from collections import Counter, defaultdict
+
+import numpy as np
+import pytest
+
+from data_pipelines.protanno.record import biotext, coverage, strip_evidence
+from data_pipelines.readers import read_entries
+from data_pipelines.sample import __main__ as sample
+from data_pipelines.sample import biology, generate
+
+RECORDS = 1200
+
+
+@pytest.fixture(scope="module")
+def generated():
+    return list(generate.generate(RECORDS, seed=3))
+
+
+def planted(record, name):
+    """The 0-based residues that the features of a property cover."""
+    features = [feature for feature in record.features if generate.FEATURE_PROPERTY[feature.type] == name]
+    return [site for feature in features for site in range(feature.start - 1, feature.end)]
+
+
+def kmers(sequence, k=4):
+    return {sequence[start : start + k] for start in range(len(sequence) - k + 1)}
+
+
+def jaccard(one, other):
+    return len(one & other) / len(one | other)
+
+
+def test_same_seed_gives_the_same_bytes_and_another_seed_does_not(tmp_path):
+    for folder, seed in (("one", 0), ("two", 0), ("other", 1)):
+        assert sample.main(["--output", str(tmp_path / folder), "--records", "40", "--seed", str(seed)]) == 0
+    for file in ("sample.dat.gz", "clusters.tsv"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+    text = {folder: gzip.decompress((tmp_path / folder / "sample.dat.gz").read_bytes()) for folder in ("one", "other")}
+    assert text["one"] != text["other"]
+
+
+def test_the_reader_gives_back_every_field_and_clusters_name_every_record(tmp_path):
+    generate.write(tmp_path, records=200, seed=5)
+    expected = list(generate.generate(200, seed=5))
+    assert list(read_entries(tmp_path / "sample.dat.gz")) == [record for _, record in expected]
+    lines = (tmp_path / "clusters.tsv").read_text().splitlines()
+    assert [tuple(line.split("\t")) for line in lines] == [(family.cluster, record.accession) for family, record in expected]
+
+
+def test_planted_residues_are_in_range_and_disjoint(generated):
+    for _, record in generated:
+        residues = [site for name in generate.TRAITS for site in planted(record, name)]
+        assert len(residues) == len(set(residues))
+        assert all(0 <= site < len(record.sequence) for site in residues)
+
+
+@pytest.mark.parametrize("name", list(generate.TRAITS))
+def test_the_features_mark_the_residues_of_the_true_trait(generated, name):
+    """Read from the sequence at the features alone, every family's pattern is there, whatever was inserted and deleted."""
+    checked = 0
+    for family, record in generated:
+        marked = "".join(record.sequence[site] for site in planted(record, name))
+        if marked and name == "similarity":
+            assert marked == "".join(family.traits[name].blocks).replace("x", "")
+        elif marked and name == "location":
+            pattern = family.traits[name].head + family.traits[name].tail
+            groups = ["." if letter == "x" else f"[{biology.CLASSES.get(letter, letter)}]" for letter in pattern]
+            assert re.fullmatch("".join(groups), marked)
+            assert record.sequence.startswith(marked) or record.sequence.endswith(marked)
+        elif marked:
+            activity, ligand = family.traits[name]
+            motif = activity.motif.replace("1", ligand.specificity[0]).replace("2", ligand.specificity[1])
+            residues = (motif + ligand.motif).replace("x", "")
+            copies = len(marked) // len(residues)
+            assert copies
+            assert Counter(marked) == Counter(residues * copies)
+        checked += bool(marked)
+    assert checked > 0.8 * RECORDS
+
+
+def test_a_wrong_text_has_no_features_and_a_true_one_has(generated):
+    """The location's words tell which compartment is stated; it is the planted one exactly if the features are there."""
+    wrong = Counter()
+    for family, record in generated:
+        stated = strip_evidence(record.location).split(". Note=")[0].rstrip(".")
+        if stated:
+            true = stated in family.traits["location"].names
+            assert true == bool(planted(record, "location"))
+            wrong[record.existence, true] += 1
+    for existence in (1, 3, 4):
+        count = wrong[existence, False] + wrong[existence, True]
+        share = wrong[existence, False] / count
+        assert share == pytest.approx(generate.WRONG[existence], abs=4 * (generate.WRONG[existence] / count) ** 0.5)
+
+
+@pytest.mark.parametrize("source", list(generate.SOURCE_SHARES))
+def test_shares_of_existence_and_coverage(generated, source):
+    records = [record for _, record in generated if record.source == source]
+    assert len(records) == pytest.approx(generate.SOURCE_SHARES[source] * RECORDS, abs=1)
+    existence = Counter(record.existence for record in records)
+    present = Counter(coverage(record) for record in records)
+    for level, share in enumerate(generate.EXISTENCE_SHARES[source], 1):
+        assert abs(existence[level] - share * len(records)) < 1
+    for quarters, share in enumerate(generate.COVERAGE_SHARES[source], 1):
+        assert abs(present[quarters] - share * len(records)) < 1
+
+
+def test_families_are_alike_inside_and_unlike_each_other(generated):
+    """Four-residue words in common: no pair of two families is nearly as close as the members of one."""
+    families = defaultdict(list)
+    for family, record in generated:
+        families[family.cluster].append(kmers(record.sequence))
+    inside = [jaccard(one, two) for members in families.values() for one, two in itertools.combinations(members, 2)]
+    first = [members[0] for members in families.values()]
+    across = [jaccard(one, two) for one, two in itertools.combinations(first, 2)]
+    assert np.quantile(inside, 0.1) > np.quantile(across, 0.99)
+    assert max(across) < 0.2
+    assert max(inside) < 0.9
+
+
+def test_no_two_records_are_identical(generated):
+    assert len({record.sequence for _, record in generated}) == RECORDS
+    assert len({record.accession for _, record in generated}) == RECORDS
+
+
+def test_accessions_are_well_formed():
+    """The pattern is the one that UniProt documents."""
+    form = re.compile(r"[OPQ][0-9][A-Z0-9]{3}[0-9]|[A-NR-Z][0-9]([A-Z][A-Z0-9]{2}[0-9]){1,2}")
+    for source, index in itertools.product(generate.SOURCE_SHARES, (0, 7, 12345, generate.MAX_RECORDS - 1)):
+        assert form.fullmatch(generate.accession(source, index))
+
+
+def test_wording_varies_and_tells_all_traits(generated):
+    """Texts of one superfamily and one activity differ, and nearly all biotexts are distinct."""
+    assert len({strip_evidence(biotext(record)) for _, record in generated}) > 0.9 * RECORDS
+    functions = defaultdict(set)
+    for _, record in generated:
+        for activity in biology.ACTIVITIES:
+            if any(phrase in record.function.lower() for phrase in activity.phrases):
+                functions[activity.noun].add(strip_evidence(record.function))
+    assert set(functions) == {activity.noun for activity in biology.ACTIVITIES}
+    assert min(map(len, functions.values())) > 20
+
+
+def test_traits_are_told_apart_by_their_patterns():
+    for patterns in (
+        [activity.motif for activity in biology.ACTIVITIES],
+        [ligand.motif for ligand in biology.LIGANDS],
+        [location.head + location.tail for location in biology.LOCATIONS],
+        [superfamily.blocks for superfamily in biology.SUPERFAMILIES],
+    ):
+        assert len(set(patterns)) == len(patterns)
+    assert all(bool(location.head) != bool(location.tail) for location in biology.LOCATIONS)
+
+
+def test_lengths_and_background_are_as_stated():
+    rng = np.random.default_rng(0)
+    residues = generate.background(200_000, rng)
+    total = sum(biology.BACKGROUND.values())
+    for residue, percent in biology.BACKGROUND.items():
+        assert np.mean(residues == ord(residue)) == pytest.approx(percent / total, abs=0.002)
+    lengths = [generate.draw_length(rng) for _ in range(4000)]
+    assert np.median(lengths) == pytest.approx(80, abs=6)
+    assert min(lengths) >= generate.LENGTH_RANGE[0]
+    assert max(lengths) <= generate.LENGTH_RANGE[1]
+
+
+def test_the_longest_elements_fit_into_every_length():
+    """The tightest case: every length with the longest signal, motifs and blocks leaves a residue to insert and delete at."""
+    signal = max(len(location.head + location.tail) for location in biology.LOCATIONS)
+    motifs = max(len(trait.motif) for trait in biology.ACTIVITIES) + max(len(trait.motif) for trait in biology.LIGANDS)
+    blocks = max(sum(map(len, superfamily.blocks)) for superfamily in biology.SUPERFAMILIES)
+    for length in range(generate.LENGTH_RANGE[0], generate.LENGTH_RANGE[1] + 1):
+        inner = length - signal - 1
+        assert inner - blocks - motifs * max(1, inner // generate.REPEAT_RESIDUES) > 0
+
+
+@pytest.mark.parametrize("records", ["0", str(generate.MAX_RECORDS + 1)])
+def test_an_impossible_number_of_records_is_one_sentence(tmp_path, capsys, records):
+    assert sample.main(["--output", str(tmp_path), "--records", records]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: --records is {records};")
+    assert len(error.splitlines()) == 1

@@ -1,0 +1,80 @@
+"""What benchmarks of one family share, and what is told before it costs hours."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from configs.eval import cross_modal as config
+from eval.benchmarks import families
+from eval.benchmarks.cross_modal import cross_modal
+from eval.data import manifest
+from eval.protocols.sequence_features import composition
+from tests.support import miniature
+
+SCORES = {"mrr": 0.5, "std": 0.1, "intervals": [(0.4, 0.6)], "hits@1": 0.3, "hits@3": 0.4, "hits@10": 0.6}
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory):
+    return manifest.load(miniature.write(tmp_path_factory.mktemp("public")), "prot2bp")
+
+
+@pytest.fixture
+def setup():
+    """A setup of which the cross-modal family uses embeddings and options."""
+    options = config.get_config()
+    return families.Setup(
+        embed=composition,
+        project=None,
+        texts=lambda texts: composition(["A"] * len(texts)),
+        protocol=None,
+        splits={},
+        controls=(),
+        configs={"cross_modal": options},
+    )
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """The graphs that a bridge is trained on; each training's MRR is the number of it."""
+    graphs = []
+
+    def run(graph, vectors, options):
+        graphs.append(graph)
+        scores = {"bridge": SCORES | {"mrr": float(len(graphs))}}
+        return {"benchmarks": dict.fromkeys(options.benchmarks, scores)}
+
+    monkeypatch.setattr(cross_modal, "run", run)
+    return graphs
+
+
+def test_benchmarks_on_one_graph_share_a_bridge_and_another_graph_has_its_own(graph, setup, trained):
+    own = dataclasses.replace(graph, triplets=graph.triplets[::2])
+    measured = [families.measure(setup, *asked) for asked in (("prot2bp", own), ("prot2mf", graph), ("disease2prot", graph))]
+    assert [one.headline["mrr"]["mean"] for one in measured] == [1.0, 2.0, 2.0]
+    assert [one is graph for one in trained] == [False, True]
+
+
+def test_what_a_graph_lacks_is_told_before_anything_is_trained(graph, setup, trained):
+    with pytest.raises(manifest.MissingData, match="prot2drug needs embeddings of drugs"):
+        families.measure(setup, "prot2drug", dataclasses.replace(graph, vectors={}))
+    nodes = [dataclasses.replace(node, content=None) for node in graph.nodes]
+    with pytest.raises(manifest.MissingData, match="prot2bp needs sequences of proteins"):
+        families.measure(setup, "prot2bp", dataclasses.replace(graph, nodes=nodes))
+    # Nodes and contents of every type are there, yet no protein with a sequence has a molecular function.
+    types = np.array([graph.node_types[node.type] for node in graph.nodes])
+    head, _, tail = graph.triplets.T
+    others = (types[head] != "gene/protein") | (types[tail] != "molecular_function")
+    with pytest.raises(manifest.MissingData, match="prot2mf needs triplets from gene/protein to molecular_function"):
+        families.measure(setup, "prot2mf", dataclasses.replace(graph, triplets=graph.triplets[others]))
+    asked = {int(position) for position in head[~others]}
+    nodes = [
+        dataclasses.replace(node, content=None) if position in asked else node for position, node in enumerate(graph.nodes)
+    ]
+    with pytest.raises(manifest.MissingData, match="prot2mf needs triplets from gene/protein to molecular_function"):
+        families.measure(setup, "prot2mf", dataclasses.replace(graph, nodes=nodes))
+    setup.configs["cross_modal"].benchmarks = ("prot2bp",)
+    with pytest.raises(manifest.MissingData, match="leaves prot2mf out"):
+        families.measure(setup, "prot2mf", graph)
+    assert not trained

@@ -1,0 +1,61 @@
+"""Public benchmarks that training follows: which numbers they give, and how many proteins they take."""
+
+import pytest
+
+from data_pipelines.common.errors import UserError
+from eval.benchmarks.followed_benchmark import FollowedBenchmark, limited
+from eval.data import manifest
+from eval.protocols.sequence_features import composition
+from eval.registry import make_hooks
+from tests.support import miniature
+
+
+class Composition:
+    """A live model: nothing of it is kept on disk."""
+
+    mean_embeddings = encode_proteins = staticmethod(composition)
+
+    @staticmethod
+    def encode_texts(texts):
+        return composition(["".join(c for c in text.upper() if c in miniature.RESIDUES) or "A" for text in texts])
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    return miniature.write(tmp_path_factory.mktemp("public"))
+
+
+def test_one_entry_of_evals_follows_a_benchmark(data_dir):
+    evals = {
+        "membrane": {"data_dir": str(data_dir), "every": 10},
+        "words": {"benchmark": "zero_shot_localisation", "data_dir": str(data_dir)},
+        "few": {"benchmark": "few_shot_membrane", "data_dir": str(data_dir), "limit": 20},
+        "similarity_mf": {"data_dir": str(data_dir)},
+    }
+    hooks = make_hooks(evals, None)
+    assert [hook.every for hook in hooks] == [10, None, None, None]
+    metrics = {}
+    for hook in hooks:
+        metrics |= hook(Composition())
+    assert metrics["membrane/accuracy"] > 0.7
+    assert 0 <= metrics["words/accuracy_template_name"] <= 1
+    assert metrics["few/accuracy_4_of_each_class"] > 0.5
+    assert metrics["similarity_mf/500_cosine"] > 0
+    assert all(type(value) is float for value in metrics.values())
+
+
+def test_configs_are_looked_for_beside_the_current_folder(data_dir, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="configs/eval/probe.py does not exist; run the command in the folder that has"):
+        FollowedBenchmark("membrane", key="x", data_dir=str(data_dir))
+
+
+def test_a_limit_takes_the_same_proteins_of_every_split(data_dir):
+    task = manifest.load(data_dir, "localisation")
+    some = limited(task, 15)
+    assert {split: len(samples) for split, samples in some.splits.items()} == {"train": 15, "valid": 15, "test": 15}
+    assert {s.sequence for s in some.splits["test"]} < {s.sequence for s in task.splits["test"]}
+    assert limited(task, 15) == some
+    assert {s.sequence for s in limited(task, 10).splits["train"]} < {s.sequence for s in some.splits["train"]}
+    with pytest.raises(UserError, match="limit means nothing for shs27k"):
+        FollowedBenchmark("shs27k", key="x", data_dir=str(data_dir), limit=5)

@@ -1,0 +1,122 @@
+"""`--aot`: the step compiled for TPUs that are not there, in processes of their own, since JAX takes a platform for good."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from data_pipelines.common.errors import UserError
+from protclip_jax.aot.plan import needed_bytes, topology_devices
+
+pytest.importorskip("libtpu", reason="libtpu, of the [tpu] extra, is not installed")
+
+SMALL = [
+    "--config.batch.rows=8",
+    "--config.batch.protein_tokens=256",
+    "--config.batch.text_tokens=256",
+    "--config.tokenizer.max_protein_tokens=256",
+    "--config.tokenizer.max_text_tokens=64",
+    "--config.model.protein.num_layers=3",
+    "--config.model.protein.hidden_size=256",
+    "--config.model.protein.num_heads=4",
+    "--config.model.protein.intermediate_size=512",
+    "--config.model.text.num_layers=2",
+    "--config.model.text.hidden_size=128",
+    "--config.model.text.num_heads=2",
+    "--config.model.text.intermediate_size=256",
+    "--config.model.projection_dim=128",
+    "--config.model.num_prototypes=128",
+    "--config.mesh.fsdp=2",
+    "--config.model.remat=full",
+]
+
+
+def aot(topology, *options):
+    """(exit code, the report or None, stderr)"""
+    command = [sys.executable, "train.py", "--config", "configs/protclip_650m.py", f"--aot={topology}", *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.returncode, json.loads(done.stdout) if done.stdout else None, done.stderr
+
+
+@pytest.fixture(scope="module")
+def small():
+    code, report, errors = aot("v5e:2x2", *SMALL)
+    assert code == 0, errors
+    return report
+
+
+def test_the_report_says_what_fits_and_at_what_rate(small):
+    assert small["topology"] == "v5e:2x2"
+    assert small["devices"] == 4
+    assert small["mesh"] == {"data": 2, "fsdp": 2}
+    assert small["fits"]
+    assert 0 < small["hbm_bytes_per_device"] == sum(small["hbm"].values()) < small["hbm_capacity_bytes"]
+    assert small["predicted_step_seconds"] >= small["flops_per_device"] / small["rates"]["peak_flops"]
+    assert small["pairs_per_second"] == pytest.approx(small["pairs_per_step"] / small["predicted_step_seconds"])
+    # Eight rows of 256 tokens hold about one protein each.
+    assert 8 <= small["pairs_per_step"] < 16
+
+
+def test_flops_are_those_of_the_layers_times_their_number(small):
+    """What a protein layer's products take, from the difference of two depths."""
+    code, deeper, errors = aot("v5e:2x2", *[x.replace("num_layers=3", "num_layers=5") for x in SMALL])
+    assert code == 0, errors
+    tokens = 3 * 2 * 256
+    # Forward, backward twice, and the forward again of everything but the last product, which nothing reads.
+    a_layer = 2 * tokens * (4 * (4 * 256**2 + 2 * 256 * 512) - 256 * 512)
+    products = (deeper["flops_per_device"] - deeper["attention_kernel_flops_per_device"]) - (
+        small["flops_per_device"] - small["attention_kernel_flops_per_device"]
+    )
+    assert products == pytest.approx(2 * a_layer, rel=0.02)
+
+
+def test_no_gather_is_larger_than_one_weight_or_the_batch_of_embeddings(small):
+    largest_weight, embeddings = 256 * 3 * 256 * 2, 8 * 16 * 128 * 4
+    assert small["collectives"]["all-gather"]["largest"] <= max(largest_weight, embeddings)
+    assert small["collectives"].keys() <= {"all-gather", "all-reduce", "reduce-scatter", "collective-permute"}
+
+
+def test_what_does_not_fit_ends_with_1_and_says_by_how_much():
+    wide = ["--config.batch.rows=4096", "--config.model.remat=none", "--config.model.protein.num_layers=8"]
+    code, report, errors = aot("v5e:2x2", *[x for x in SMALL if "batch.rows" not in x and "protein.num_layers" not in x], *wide)
+    assert code == 1, errors
+    assert "GiB more than a v5e:2x2 device has" in errors
+    assert not report["fits"]
+    assert report["hbm_bytes_per_device"] > report["hbm_capacity_bytes"]
+
+
+@pytest.mark.parametrize(
+    ("message", "needed"),
+    [
+        ("RESOURCE_EXHAUSTED: Ran out of memory in memory space hbm. Used 3.5G of 1.25G hbm. Exceeded by 2G.", 3.5 * 2**30),
+        ("RESOURCE_EXHAUSTED: the total memory required for HLO temporaries (2.50M) exceeds available HBM", 2.5 * 2**20 + 7),
+        ("RESOURCE_EXHAUSTED: something else", None),
+        ("INTERNAL: Used 3.5G of 1.25G hbm", None),
+    ],
+)
+def test_a_shortfall_counts_the_arguments_once(message, needed):
+    assert needed_bytes(message, argument_bytes=7) == needed
+
+
+@pytest.mark.soak
+def test_auto_takes_the_first_remat_policy_that_fits():
+    changed = ("batch.rows", "model.remat", "protein.num_layers")
+    options = [option for option in SMALL if not any(name in option for name in changed)]
+    code, report, errors = aot("v5e:2x2", *options, "--config.batch.rows=1024", "--config.model.protein.num_layers=16")
+    assert code == 0, errors
+    assert report["remat"] == "dots"
+    assert report["fits"]
+
+
+@pytest.mark.parametrize("topology", ["v5e:3x5", "h100:8", "v5e"])
+def test_an_unknown_topology_is_one_sentence(topology):
+    with pytest.raises(UserError, match=f"--aot={topology} is no topology, such as v5e:8x8"):
+        topology_devices(topology)
+
+
+def test_a_mesh_that_does_not_go_with_the_devices_is_one_sentence():
+    code, report, errors = aot("v5e:2x2", "--config.mesh.fsdp=3")
+    assert (code, report) == (2, None)
+    assert "does not use all 4 devices" in errors
+    assert "Traceback" not in errors

@@ -1,0 +1,284 @@
+"""A stranger's checkpoint: what Orbax and TensorStore would follow, wait for or unpack is refused, in one sentence."""
+
+import contextlib
+import functools
+import json
+import os
+import random
+import signal
+
+import jax
+import numpy as np
+import pytest
+
+from data_pipelines.common.errors import UserError
+from protclip_jax.checkpoints import best, checksums, parameters
+from protclip_jax.checkpoints.parameters import load_params
+from protclip_jax.checkpoints.stored_arrays import stored_arrays
+from tests.support import hostile_checkpoint
+from tests.support.hostile_checkpoint import ARRAY, changed, database, edit_array, edit_json, move_root
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    return hostile_checkpoint.make(tmp_path_factory.mktemp("sound"))
+
+
+@functools.cache
+def abstract():
+    here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), hostile_checkpoint.params())
+
+
+def load(folder):
+    """The parameters, as `ProtCLIP.load` reads them."""
+    return load_params(folder, best.resolve_step(folder), abstract())
+
+
+def refusal(folder) -> str:
+    """The sentence that refuses a checkpoint."""
+    with pytest.raises(UserError) as caught:
+        load(folder)
+    assert len(str(caught.value)) <= 1000
+    return str(caught.value)
+
+
+def test_shapes_and_types_are_those_that_were_saved(sound):
+    found = stored_arrays(sound / "checkpoints" / "0" / "params")
+    saved = dict(parameters._named(hostile_checkpoint.params()))
+    assert found.keys() == saved.keys()
+    for name, array in found.items():
+        assert (array.shape, array.dtype) == (saved[name].shape, "float32")
+
+
+def rename(**entry):
+    """Changes what the metadata say of one array."""
+
+    def edit(metadata):
+        first = next(iter(metadata["tree_metadata"].values()))
+        first.update(entry)
+
+    return edit
+
+
+def keys(*names, kind=2):
+    return [{"key": name, "key_type": kind} for name in names]
+
+
+METADATA = {
+    "a path": (rename(key_metadata=keys("../../../../secret")), "'../../../../secret' is no name of a parameter"),
+    "an absolute path": (rename(key_metadata=keys("/etc")), "'/etc' is no name"),
+    "a dot": (rename(key_metadata=keys("bsr_head.input", "bias")), "'bsr_head.input' is no name"),
+    "an address": (rename(key_metadata=keys("http://localhost/x")), "is no name"),
+    "two lines": (rename(key_metadata=keys("a\nb")), "is no name"),
+    "a number": (rename(key_metadata=keys(5)), "5 is no name"),
+    "an index": (rename(key_metadata=keys("5", kind=1)), "'5' is no name"),
+    "no key": (rename(key_metadata=[]), "describes no array"),
+    "many keys": (rename(key_metadata=keys(*["a"] * 100)), "describes no array"),
+    "no list": (rename(key_metadata=7), "describes no array"),
+    "another kind": (rename(value_metadata={"value_type": "os.system", "skip_deserialize": False}), "describes no array"),
+    "skipped": (rename(value_metadata={"value_type": "None", "skip_deserialize": True}), "describes no array"),
+    "no entry": (lambda m: m["tree_metadata"].update(x=[1]), "describes no array"),
+    "an array over others": (rename(key_metadata=keys("protein")), "protein is an array and holds others"),
+    "files instead of a database": (lambda m: m.update(use_ocdbt=False), "another layout"),
+    "an old format": (lambda m: m.update(use_zarr3=False), "another layout"),
+    "no tree": (lambda m: m.pop("tree_metadata"), "lists no arrays"),
+    "no arrays": (lambda m: m.update(tree_metadata={}), "lists no arrays"),
+    "too many": (lambda m: m.update(tree_metadata=dict.fromkeys(map(str, range(10_001)), {})), "lists no arrays"),
+}
+
+
+@pytest.mark.parametrize("kind", METADATA)
+def test_names_and_layouts_that_would_lead_elsewhere(sound, tmp_path, kind):
+    edit, told = METADATA[kind]
+    folder = changed(sound, tmp_path / "x", lambda step: edit_json(step / "params" / "_METADATA", edit))
+    assert told in refusal(folder)
+
+
+def zarr(**fields):
+    return lambda content: content | fields
+
+
+def grid(*pieces, name="regular"):
+    return {"name": name, "configuration": {"chunk_shape": list(pieces)}}
+
+
+def nested(depth):
+    """Codecs within codecs, which TensorStore reads by recursion."""
+    start = '[{"name": "sharding_indexed", "configuration": {"chunk_shape": [16], "index_codecs": [], "codecs": '
+    return lambda content: json.dumps(content | {"codecs": "@"}).replace('"@"', start * depth + "[]" + "}}]" * depth).encode()
+
+
+ARRAYS = {
+    "a terabyte": (zarr(shape=[1 << 40]), "is (1099511627776,) there and should be (16,)"),
+    "more than there is": (zarr(shape=[1 << 60]), "is no shape"),
+    "negative": (zarr(shape=[-16]), "is no shape"),
+    "a shape of texts": (zarr(shape=["16"]), "is no shape"),
+    "another rank": (zarr(shape=[4, 4], chunk_grid=grid(4, 4)), "is (4, 4) there"),
+    "large pieces": (zarr(chunk_grid=grid(1 << 28)), "stored in pieces of [268435456]"),
+    "huge pieces": (zarr(chunk_grid=grid(1 << 48)), "stored in pieces of"),
+    "pieces of another rank": (zarr(chunk_grid=grid(4, 4)), "stored in pieces of"),
+    "an irregular grid": (zarr(chunk_grid=grid(16, name="rectilinear")), "no array of floats on a regular grid"),
+    "texts": (zarr(data_type="string"), "no array of floats"),
+    "complex numbers": (zarr(data_type="complex64"), "no array of floats"),
+    "no type": (zarr(data_type=["float32"]), "no array of floats"),
+    "no grid": (zarr(chunk_grid=None), "lacks shape, data_type or chunk_grid"),
+    "codecs that do not exist": (zarr(codecs=[{"name": "pickle"}]), "cannot be loaded"),
+    "codecs in codecs": (nested(50), "nested too deeply"),
+    "deep codecs": (nested(500), "nested too deeply"),
+    "very deep codecs": (nested(50_000), "bytes"),
+    "no JSON": (lambda content: b"\x00\xff", "no JSON"),
+    "a field twice": (
+        lambda content: json.dumps(content).encode().replace(b"{", b'{"shape": [1], ', 1),
+        "'shape' occurs twice",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ARRAYS)
+def test_arrays_that_are_not_what_they_say(sound, tmp_path, kind):
+    edit, told = ARRAYS[kind]
+    folder = changed(sound, tmp_path / "x", lambda step: edit_array(step, edit))
+    assert told in refusal(folder)
+
+
+@pytest.mark.parametrize("reference", ["../elsewhere/root", "/elsewhere/root", "//elsewhere/root", "file:///elsewhere/root"])
+def test_references_of_the_database_stay_in_its_folder(sound, tmp_path, reference):
+    """TensorStore's own doing, which an upgrade must not lose."""
+
+    def move(step):
+        (step / "elsewhere").mkdir()
+        move_root(step, step / "elsewhere", reference)
+
+    assert "Invalid key" in refusal(changed(sound, tmp_path / "x", move))
+
+
+def test_a_reference_within_the_folder_is_followed(sound, tmp_path):
+    """So that the refusals above are not for another reason."""
+    folder = changed(sound, tmp_path / "x", lambda step: move_root(step, step / "params", "root"))
+    jax.tree.map(np.testing.assert_array_equal, load(folder), hostile_checkpoint.params())
+
+
+def handlers(name):
+    return lambda metadata: metadata["item_handlers"].update(params=name)
+
+
+@pytest.mark.parametrize("name", ["os.system", "antigravity.Handler", "", 5, None, ["a"], {"b": 1}])
+def test_a_handler_is_never_imported_by_its_name(sound, tmp_path, name):
+    """Orbax knows its own handlers only, and takes the one for arrays instead."""
+    folder = changed(sound, tmp_path / "x", lambda step: edit_json(step / "_CHECKPOINT_METADATA", handlers(name)))
+    np.testing.assert_array_equal(load(folder)["logit_scale"]["log"], hostile_checkpoint.params()["logit_scale"]["log"])
+
+
+OTHER_FILES = {
+    "_CHECKPOINT_METADATA": (b"[" * 100_000, "cannot be loaded"),
+    "_CHECKPOINT_DELETION": (b'{"destination": "/"}', "cannot be loaded"),
+    "params/_METADATA": (b"[" * 100_000, "nested too deeply"),
+    "params/array_metadatas/process_0": (b'{"array_metadatas": [{}]}', "cannot be loaded"),
+    "params/manifest.ocdbt": (b"\0" * 1000, "is damaged"),
+    "metrics.json": (b'{"mrr": ' + b"9" * 5000 + b"}", "no JSON"),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_FILES)
+def test_other_files_of_a_step(sound, tmp_path, name):
+    content, told = OTHER_FILES[name]
+    folder = changed(sound, tmp_path / "x", lambda step: (step / name).write_bytes(content))
+    assert told in refusal(folder)
+
+
+@pytest.mark.parametrize("name", ["params/_METADATA", "params/_sharding", "params/manifest.ocdbt", "metrics.json"])
+def test_metadata_of_any_size_are_not_read(sound, tmp_path, name):
+    folder = changed(sound, tmp_path / "x", lambda step: os.truncate(step / name, 1 << 25))
+    assert "33554432 bytes" in refusal(folder)
+
+
+def test_a_seal_of_any_size_is_not_read(sound, tmp_path):
+    folder = changed(sound, tmp_path / "x", lambda step: None)
+    os.truncate(folder / "checkpoints" / "0" / checksums.CHECKSUMS, 1 << 30)
+    assert "SHA256SUMS has 1073741824 bytes" in refusal(folder)
+
+
+@pytest.fixture
+def soon():
+    """Ends a test that waits for a pipe."""
+
+    def give_up(*_):
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(20)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("name", ["SHA256SUMS", "params/_METADATA", "params/pipe"])
+@pytest.mark.usefixtures("soon")
+def test_pipes_are_not_waited_for(sound, tmp_path, name):
+    folder = changed(sound, tmp_path / "x", lambda step: None)
+    path = folder / "checkpoints" / "0" / name
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    assert "neither a file nor a folder" in refusal(folder)
+
+
+def test_devices_and_dangling_links_are_refused(sound, tmp_path):
+    for index, target in enumerate(["/dev/zero", "nowhere"]):
+        folder = changed(sound, tmp_path / str(index), lambda step: None)
+        (folder / "checkpoints" / "0" / "params" / "extra").symlink_to(target)
+        assert "neither a file nor a folder" in refusal(folder)
+
+
+def test_a_folder_of_links_is_read_as_the_caches_of_model_hubs_are(sound, tmp_path):
+    blobs, snapshot = tmp_path / "blobs", tmp_path / "snapshots" / "main"
+    blobs.mkdir()
+    for index, path in enumerate(sorted(path for path in sound.rglob("*") if path.is_file())):
+        link = snapshot / path.relative_to(sound)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        (blobs / str(index)).write_bytes(path.read_bytes())
+        link.symlink_to(os.path.relpath(blobs / str(index), link.parent))
+    jax.tree.map(np.testing.assert_array_equal, load(snapshot), hostile_checkpoint.params())
+
+
+def test_numbers_that_cannot_be_unpacked_are_told(sound, tmp_path):
+    folder = changed(sound, tmp_path / "x", lambda step: database(step).write(f"{ARRAY}/c/0", b"junk" * 10).result())
+    assert "cannot be loaded" in refusal(folder)
+
+
+def damaged(data: bytes, rng: random.Random) -> bytes:
+    """A few random changes."""
+    content = bytearray(data)
+    for _ in range(rng.choice([1, 1, 2, 5])):
+        position = rng.randrange(len(content) + 1)
+        match rng.randrange(5):
+            case 0 if position < len(content):
+                content[position] ^= 1 << rng.randrange(8)
+            case 1:
+                del content[position : position + rng.choice([1, 4, 100])]
+            case 2:
+                content[position:position] = rng.randbytes(rng.choice([1, 4, 20]))
+            case 3:
+                content[position : position + 8] = rng.choice(
+                    [b"\xff" * 8, bytes(8), b"99999999", b'"../../"', b"[[[[[[[[", b"null    "]
+                )
+            case 4:
+                del content[position:]
+    return bytes(content)
+
+
+@pytest.mark.parametrize("rounds", [20, pytest.param(1000, marks=pytest.mark.soak)])
+def test_random_damage_that_is_sealed_is_loaded_or_refused(sound, tmp_path, rounds):
+    rng = random.Random(0)
+    folder = changed(sound, tmp_path / "x", lambda step: None)
+    step = folder / "checkpoints" / "0"
+    files = sorted(path for path in step.rglob("*") if path.is_file() and path.name != checksums.CHECKSUMS)
+    for _ in range(rounds):
+        path = rng.choice(files)
+        content = path.read_bytes()
+        path.write_bytes(damaged(content, rng))
+        checksums.write(step)
+        parameters._checked.cache_clear()
+        with contextlib.suppress(UserError):
+            load(folder)
+        path.write_bytes(content)

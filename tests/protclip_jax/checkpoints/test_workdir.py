@@ -1,0 +1,204 @@
+"""A workdir: which runs may go on in it, what differs in the refused ones, and its lock."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from configs import protclip_650m
+from data_pipelines.common.errors import UserError
+from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
+from protclip_jax.checkpoints import metadata, resume, workdir
+from tests.support import tiny
+from tests.support.paths import ROOT
+
+
+def config(**changes):
+    """A run's config; `changes` are by dotted names, with __ for the dots."""
+    made = protclip_650m.get_config()
+    made.data.dir, made.tokenizer.text = "sample/protanno", "sample/vocab.txt"
+    made.update_from_flattened_dict({name.replace("__", "."): value for name, value in changes.items()})
+    return made.to_dict()
+
+
+@pytest.fixture
+def begun(tmp_path):
+    resume.adopt(tmp_path / "run", config(), tiny.text_tokenizer(), "digest", write=True)
+    return tmp_path / "run"
+
+
+def adopt(folder, *, changed=None, tokenizer=None, dataset="digest"):
+    resume.adopt(folder, config(**(changed or {})), tokenizer or tiny.text_tokenizer(), dataset, write=True)
+
+
+def test_the_same_run_goes_on(begun, capsys):
+    before = {path: path.read_bytes() for path in begun.rglob("*") if path.is_file()}
+    adopt(begun)
+    assert {path: path.read_bytes() for path in begun.rglob("*") if path.is_file()} == before
+    assert capsys.readouterr().err == ""
+
+
+def test_a_host_that_may_not_write_begins_nothing(tmp_path):
+    resume.adopt(tmp_path / "run", config(), tiny.text_tokenizer(), "digest", write=False)
+    assert not list(tmp_path.iterdir())
+
+
+MAY_CHANGE = {
+    "total_steps": 7,
+    "log_every": 7,
+    "eval_every": 7,
+    "checkpoint_every": 7,
+    "keep_best": 7,
+    "best__metric": "pda/auroc_function",
+    "best__mode": "min",
+    "batch__microbatch_rows": 4,
+    "loss__contrast_chunk": 7,
+    "max_skipped_steps": 7,
+    "gradient_norms_every": 7,
+    "stall_seconds": 7.0,
+    "evals__retrieval__pool": 7,
+    "data__dir": "moved/protanno",
+    "data__workers": 7,
+    "tokenizer__text": "moved/vocab.txt",
+    "model__remat": "none",
+    "model__attention": "dense",
+    "mesh__fsdp": 7,
+    "mesh__rules": ((".", "replicate"),),
+    "init__all": "elsewhere",
+}
+
+
+@pytest.mark.parametrize("name", MAY_CHANGE)
+def test_what_changes_neither_network_nor_data_nor_training_may_change(begun, name):
+    assert config() != config(**{name: MAY_CHANGE[name]})
+    adopt(begun, changed={name: MAY_CHANGE[name]})
+
+
+def other(value):
+    if isinstance(value, str):
+        return f"{value}_other"
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, tuple):
+        return value[1:]
+    return value + 1
+
+
+def flat(tree, prefix=""):
+    for name, value in tree.items():
+        yield from flat(value, f"{prefix}{name}__") if isinstance(value, dict) else [(f"{prefix}{name}", value)]
+
+
+MUST_STAY = {name: value for name, value in flat(config()) if name not in MAY_CHANGE and value is not None}
+MUST_STAY.pop("mesh__data")
+MUST_STAY = {name: value for name, value in MUST_STAY.items() if not name.startswith("evals__")}
+
+
+@pytest.mark.parametrize("name", MUST_STAY)
+def test_every_other_field_is_refused_with_the_difference(begun, name):
+    changed = {name: other(MUST_STAY[name])}
+    with pytest.raises(UserError) as told:
+        adopt(begun, changed=changed)
+    assert f"belongs to another config ({name.replace('__', '.')} was " in str(told.value)
+    assert "use another workdir" in str(told.value)
+
+
+def test_the_difference_names_old_and_new(begun):
+    with pytest.raises(UserError, match=r"\(batch\.rows was 384, now 6; seed was 0, now 3\)"):
+        adopt(begun, changed={"batch__rows": 6, "seed": 3})
+
+
+def test_a_field_whose_name_begins_like_a_changeable_one_is_refused(begun):
+    with pytest.raises(UserError, match=r"\(initial_scale was None, now 2\.0\)"):
+        resume.adopt(begun, config() | {"initial_scale": 2.0}, tiny.text_tokenizer(), "digest", write=True)
+
+
+def test_shares_that_were_unset_are_a_difference(begun):
+    with pytest.raises(UserError, match=r"sampling\.sources\.swissprot was None, now 0\.5"):
+        adopt(begun, changed={"sampling__sources__swissprot": 0.5})
+
+
+def test_another_tokenizer_is_refused_and_a_copy_is_not(begun):
+    words = tiny.text_tokenizer().vocabulary
+    adopt(begun, tokenizer=TextTokenizer.load(begun / "tokenizers" / "text"))
+    swapped = TextTokenizer([*words[:-2], words[-1], words[-2]])
+    cased = TextTokenizer(words, normalization={**tiny.text_tokenizer().normalization, "do_lower_case": False})
+    for tokenizer in (swapped, cased):
+        with pytest.raises(UserError, match=r"tokenizer\.text=sample/vocab\.txt is another tokenizer than .*/tokenizers/text"):
+            adopt(begun, tokenizer=tokenizer)
+
+
+def test_another_dataset_is_refused(begun):
+    with pytest.raises(UserError, match=r"data\.dir=moved is another dataset than .* begun with \(then sample/protanno\)"):
+        adopt(begun, dataset="other", changed={"data__dir": "moved"})
+
+
+def test_another_format_is_refused(begun):
+    stored = json.loads((begun / "config.json").read_text())
+    (begun / "config.json").write_text(json.dumps({**stored, "format_version": metadata.FORMAT_VERSION + 1}))
+    with pytest.raises(UserError, match=f"format version {metadata.FORMAT_VERSION + 1}, this program reads"):
+        adopt(begun)
+
+
+def test_other_libraries_are_told_and_not_refused(begun, capsys):
+    metadata = json.loads((begun / "config.json").read_text())
+    assert {"jax", "orbax-checkpoint", "grain", "numpy"} <= metadata["versions"].keys()
+    metadata["versions"] |= {"jax": "0.1.2", "grain": metadata["versions"]["grain"]}
+    (begun / "config.json").write_text(json.dumps(metadata))
+    adopt(begun)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"note: {begun} was begun with other versions (jax 0.1.2 → ")
+    assert "grain" not in line
+
+
+def test_parameters_alone_are_not_trained_further(begun):
+    (begun / "checkpoints/4/params").mkdir(parents=True)
+    with pytest.raises(UserError, match="holds parameters only"):
+        adopt(begun)
+
+
+def test_checkpoints_whose_config_is_lost_are_not_adopted(begun):
+    (begun / "checkpoints/4/optimizer").mkdir(parents=True)
+    adopt(begun)
+    (begun / "config.json").unlink()
+    for write in (True, False):
+        with pytest.raises(UserError, match="holds checkpoints but no config.json; put a copy"):
+            resume.adopt(begun, config(), tiny.text_tokenizer(), "digest", write=write)
+    assert not (begun / "config.json").exists()
+
+
+HOLD = "import pathlib, sys, time; from protclip_jax.checkpoints import workdir\n"
+HOLD += "held = workdir.lock(pathlib.Path(sys.argv[1])); print('locked', flush=True); time.sleep(600)"
+
+
+def test_of_two_processes_one_has_the_workdir_and_its_death_frees_it(tmp_path):
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "run")]
+    holder = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout.readline() == "locked\n"
+        with pytest.raises(UserError, match="is in use by another training process"):
+            workdir.lock(tmp_path / "run")
+    finally:
+        holder.kill()
+        holder.wait()
+    workdir.lock(tmp_path / "run").close()
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"--workdir=.*/file/run cannot be written \(Not a directory\); choose another folder"):
+        workdir.lock(tmp_path / "file" / "run")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "lock").mkdir()
+    with pytest.raises(UserError, match="cannot be written"):
+        workdir.lock(tmp_path / "run")
+
+
+def test_a_disk_mounted_read_only_is_named(small_disk, tmp_path):
+    folder = small_disk("64k")
+    (folder / "run").mkdir()
+    subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+    for name in ("run", "new"):
+        with pytest.raises(UserError, match=r"cannot be written \(Read-only file system\)"):
+            workdir.lock(folder / name)

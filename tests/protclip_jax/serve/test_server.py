@@ -1,0 +1,219 @@
+"""The HTTP server on a real socket: clients that are slow, large or too many, and addresses that cannot be used."""
+
+import contextlib
+import json
+import socket
+import threading
+import time
+
+import pytest
+
+from data_pipelines.common.errors import UserError
+from protclip_jax.serve import __main__ as serve
+from protclip_jax.serve import server
+from protclip_jax.serve.app import create_app
+from protclip_jax.serve.limits import Limits
+from tests.support.serving_process import Server
+
+LIMITS = Limits(waiting=2, batch=1, seconds=20, body_seconds=0.5, header_seconds=0.5)
+
+
+class Held:
+    """An engine whose model waits until it is let go."""
+
+    def __init__(self, engine):
+        self._engine, self.go, self.begun = engine, threading.Event(), threading.Event()
+        self.go.set()
+
+    def __getattr__(self, name):
+        return getattr(self._engine, name)
+
+    def embed(self, queries):
+        self.begun.set()
+        self.go.wait(20)
+        return self._engine.embed(queries)
+
+
+@pytest.fixture(scope="module")
+def held(engine):
+    return Held(engine)
+
+
+@pytest.fixture(scope="module")
+def address(held):
+    bound = server.bound_socket("127.0.0.1", 0)
+    running = server.configured(create_app(held, limits=LIMITS, hosts=("127.0.0.1",)), LIMITS)
+    thread = threading.Thread(target=running.run, kwargs={"sockets": [bound]})
+    thread.start()
+    while not running.started:
+        time.sleep(0.01)
+    yield bound.getsockname()
+    running.should_exit = True
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+@contextlib.contextmanager
+def connected(address, sent: bytes):
+    with socket.create_connection(address, timeout=10) as client:
+        client.sendall(sent)
+        yield client
+
+
+def everything(client) -> bytes:
+    """All that the server sends until it closes the connection."""
+    received = b""
+    with contextlib.suppress(ConnectionResetError):
+        while part := client.recv(1 << 16):
+            received += part
+    return received
+
+
+HEAD = b"POST /api/search HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: 127", HEAD])
+def test_headers_that_do_not_arrive_end_the_connection(address, sent):
+    with connected(address, sent) as client:
+        start = time.perf_counter()
+        everything(client)
+        assert time.perf_counter() - start < 8
+
+
+def test_headers_that_trickle_in_end_the_connection_too(address):
+    with connected(address, b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n") as client, contextlib.suppress(OSError):
+        for _ in range(300):
+            client.sendall(b"X: y\r\n")
+            time.sleep(0.05)
+        pytest.fail("the server went on listening")
+
+
+def test_a_body_that_does_not_arrive_is_refused(address):
+    with connected(address, HEAD + b"Content-Length: 50\r\n\r\n{") as client:
+        assert b" 408 " in client.recv(1000)
+
+
+def test_a_body_without_end_is_refused_before_it_is_kept(address):
+    with connected(address, HEAD + b"Transfer-Encoding: chunked\r\n\r\n") as client, contextlib.suppress(OSError):
+        for _ in range(40):
+            client.sendall(b"10000\r\n" + b" " * 65536 + b"\r\n")
+        assert b" 413 " in client.recv(1000)
+
+
+def test_a_body_that_is_said_to_be_large_is_refused_at_once(address):
+    with connected(address, HEAD + b"Content-Length: 9999999999\r\n\r\n") as client:
+        assert b" 413 " in client.recv(1000)
+
+
+@pytest.mark.parametrize("sent", [b"\x16\x03\x01\x02\x00", b"GET /\r\n\r\n" * 3, b"G" * 100_000])
+def test_what_is_no_http_ends_the_connection(address, sent):
+    with connected(address, sent) as client:
+        assert b" 200 " not in everything(client)
+
+
+def test_more_requests_than_the_queue_holds_get_429_and_the_others_their_answers(address, held):
+    served = Server(None, f"http://127.0.0.1:{address[1]}/", "")
+    served.ask("/api/search", {"query": "abc"})
+    held.go.clear()
+    held.begun.clear()
+    answers = []
+    threads = [threading.Thread(target=lambda: answers.append(served.ask("/api/search", {"query": "abc"}))) for _ in range(8)]
+    threads[0].start()
+    assert held.begun.wait(20)
+    for thread in threads[1:]:
+        thread.start()
+    deadline = time.monotonic() + 20
+    while len(answers) < 5 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert served.ask("/api/health")[0] == 200, "the server answers while the model is busy"
+    held.go.set()
+    for thread in threads:
+        thread.join(30)
+    # One is computed and two wait.
+    assert sorted(status for status, _ in answers) == [200] * 3 + [429] * 5
+    assert all("busy" in answer["error"] for status, answer in answers if status == 429)
+    assert served.ask("/api/search", {"query": "abc"})[0] == 200
+
+
+def test_a_client_that_leaves_frees_its_place_in_the_queue(address, held):
+    served = Server(None, f"http://127.0.0.1:{address[1]}/", "")
+    held.go.clear()
+    held.begun.clear()
+    body = json.dumps({"query": "abc"}).encode()
+    request = HEAD + f"Content-Length: {len(body)}\r\n\r\n".encode() + body
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(connected(address, request))
+        assert held.begun.wait(20)
+        others = [stack.enter_context(connected(address, request)) for _ in range(2)]
+        waiting(served, 2)
+        for client in others:
+            client.close()
+        waiting(served, 0)
+        held.go.set()
+        assert b" 200 " in first.recv(1000)
+
+
+def waiting(served, count):
+    deadline = time.monotonic() + 10
+    while served.ask("/api/health")[1]["waiting"] != count:
+        assert time.monotonic() < deadline, f"never {count} in the queue"
+        time.sleep(0.02)
+
+
+def test_an_address_in_use_is_one_sentence(address):
+    with pytest.raises(UserError, match=r"cannot be used \(Address already in use\)"):
+        server.bound_socket("127.0.0.1", address[1])
+    with pytest.raises(UserError, match="cannot be used"):
+        server.bound_socket("127.0.0.1", 70000)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "token", "hosts"),
+    [
+        ([], None, ("localhost", "127.0.0.1", "[::1]", "127.0.0.1")),
+        (["--token", "abc"], "abc", ("localhost", "127.0.0.1", "[::1]", "127.0.0.1")),
+        (["--host", "0.0.0.0", "--token", "abc"], "abc", None),
+        (["--host", "0.0.0.0", "--token", "abc", "--allowed_hosts", "Lab"], "abc", ("lab",)),
+    ],
+)
+def test_who_may_reach_it_follows_from_the_address(monkeypatch, arguments, token, hosts):
+    monkeypatch.delenv(serve.TOKEN_VARIABLE, raising=False)
+    options = serve.parse_arguments(["--checkpoint", "c", "--index", "i", *arguments])
+    assert (serve.choose_token(options), serve.allowed_hosts(options)) == (token, hosts)
+
+
+@pytest.mark.parametrize("name", ["lab:8000", "http://lab", "lab/x", "::1"])
+def test_a_host_that_no_request_would_name_is_refused(name):
+    options = serve.parse_arguments(["--checkpoint", "c", "--index", "i", "--allowed_hosts", "lab", "[::1]", name])
+    with pytest.raises(UserError, match="must be a name alone"):
+        serve.allowed_hosts(options)
+
+
+def test_an_address_that_others_reach_has_a_token_of_its_own(monkeypatch):
+    monkeypatch.delenv(serve.TOKEN_VARIABLE, raising=False)
+    options = serve.parse_arguments(["--checkpoint", "c", "--index", "i", "--host", "0.0.0.0"])
+    first, second = serve.choose_token(options), serve.choose_token(options)
+    assert len(first) >= 32
+    assert first != second
+    monkeypatch.setenv(serve.TOKEN_VARIABLE, "from-outside")
+    assert serve.choose_token(options) == "from-outside"
+    monkeypatch.setenv(serve.TOKEN_VARIABLE, "with blank")
+    with pytest.raises(UserError, match="printable ASCII"):
+        serve.choose_token(options)
+
+
+def test_mistakes_of_the_command_are_one_sentence(search_folder, tmp_path, capsys):
+    given = ["--checkpoint", search_folder.checkpoint, "--index", search_folder.index]
+    for arguments, told in [
+        ([*given, "--timeout", "0"], "must be above 0"),
+        ([*given, "--timeout", "nan"], "above 0 and finite"),
+        ([*given, "--timeout", "inf"], "above 0 and finite"),
+        ([*given, "--max_residues", "200001"], "--max_residues=200001 must be at most 200,000"),
+        ([*given, "--labels", "a/x.tsv", "b/x.labels"], "the same name 'x'"),
+        ([*given, "--port", "70000"], "cannot be used"),
+        (["--checkpoint", search_folder.checkpoint, "--index", str(tmp_path), "--port", "0"], "manifest.json is missing"),
+    ]:
+        assert serve.main(arguments) == 2
+        assert told in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        serve.parse_arguments(["--checkpoint", "c"])

@@ -1,0 +1,375 @@
+"""The API in-process: what it answers, what it refuses, and in which words."""
+
+import asyncio
+import json
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow
+import pytest
+
+from data_pipelines.protanno.dataset import open_dataset
+from data_pipelines.protanno.record import property_texts
+from eval.metrics.statistics import auroc
+from eval.pretraining.segment_localisation import OWN, SegmentLocalisation, find_cases
+from protclip_jax.retrieval import SearchEngine, item_table
+from protclip_jax.retrieval.index_folder import Index
+from protclip_jax.retrieval.vector_parts import VectorParts
+from protclip_jax.serve import questions
+from protclip_jax.serve.about import examples
+from protclip_jax.serve.app import create_app
+from protclip_jax.serve.guard import CONTENT_SECURITY_POLICY
+from protclip_jax.serve.limits import Limits
+from tests.support.api_client import client_of, exchange, post
+
+
+@pytest.fixture(scope="module")
+def split(sample_dataset):
+    return list(open_dataset(sample_dataset / "protanno").splits["test"])
+
+
+@pytest.fixture(scope="module")
+def app(engine):
+    return create_app(engine, hosts=("localhost",), title="tiny")
+
+
+def test_a_text_is_answered_with_the_engines_hits(app, engine):
+    (response,) = exchange(app, post("/api/search", {"query": "abc fed", "top": 5}))
+    assert response.status_code == 200
+    answer = response.json()
+    assert answer["understood"] == {"kind": "text", "asked": ["PROTEIN NAME: abc fed"], "cut": 0}
+    hits = engine.ask_texts(["PROTEIN NAME: abc fed"], top=5)
+    assert [hit["id"] for hit in answer["proteins"]["hits"]] == [hit.id for hit in hits]
+    np.testing.assert_allclose([hit["z"] for hit in answer["proteins"]["hits"]], [hit.z for hit in hits], atol=1e-4)
+    assert answer["labels"] == {}
+    assert answer["proteins"]["items"] == len(engine.proteins)
+
+
+def test_a_sequence_is_told_from_text_and_described_too(app, split):
+    record = split[0]
+    responses = exchange(
+        app,
+        post("/api/search", {"query": record.sequence}),
+        post("/api/search", {"query": f">me\n{record.sequence[:9].lower()}\n{record.sequence[9:]}"}),
+        post("/api/search", {"query": record.sequence, "kind": "text"}),
+        post("/api/search", {"query": ["abc", "FUNCTION: fed"], "verbatim": True}),
+        post("/api/search", {"query": "> a\n> b", "kind": "text"}),
+    )
+    bare, fasta, text, prompts, quoted = [response.json() for response in responses]
+    assert bare["understood"]["kind"] == fasta["understood"]["kind"] == "protein"
+    assert bare["proteins"]["hits"][0]["id"] == record.accession
+    assert fasta["understood"] == {
+        "kind": "protein",
+        "name": "me",
+        "sequence": record.sequence,
+        "changes": {"lower case letters": 9},
+        "cut": 0,
+    }
+    assert len(bare["labels"]["places"]["hits"]) == 3
+    assert text["understood"]["kind"] == "text"
+    assert prompts["understood"]["asked"] == ["abc", "FUNCTION: fed"]
+    assert quoted["understood"]["asked"] == ["PROTEIN NAME: > a\n> b"]
+
+
+def test_a_protein_without_a_name_is_no_question_to_try():
+    items = [item_table.protein_item(id, name=name, source="x") for id, name in [("a", ""), ("b", "kinase")]]
+    rows = [item | {"function": "binds"} for item in items]
+    table = pyarrow.Table.from_batches([item_table.record_batch(rows, item_table.SCHEMAS["protein"])])
+    vectors = VectorParts([np.eye(2, dtype=np.float32)])
+    assert examples(Index(Path("i"), {}, vectors, table, vectors.parts[0], None)) == [{"label": "kinase", "query": "kinase"}]
+
+
+def test_a_protein_tells_what_the_index_knows(app, split):
+    record = next(record for record in split if record.features and record.function)
+    known, unknown = exchange(
+        app,
+        ("GET", "/api/protein", {"params": {"id": record.accession}}),
+        ("GET", "/api/protein", {"params": {"id": "../../etc"}}),
+    )
+    protein = known.json()
+    assert protein["sequence"] == record.sequence
+    assert protein["properties"]["name"] == record.name
+    assert len(protein["features"]) == len(record.features)
+    assert protein["link"] == f"https://www.uniprot.org/uniprotkb/{record.accession}/entry"
+    assert unknown.status_code == 404
+    assert unknown.json() == {"error": "The index holds no protein ../../etc."}
+
+
+def test_tracks_are_the_models_and_measure_as_the_evaluation_does(app, engine, sample_dataset, split):
+    cases = find_cases(split)[:12]
+    responses = exchange(app, *(post("/api/tracks", {"id": case.record.accession, "properties": case.texts}) for case in cases))
+    measured = {}
+    for case, response in zip(cases, responses, strict=True):
+        answer = response.json()
+        assert answer["sequence"] == case.record.sequence
+        expected = engine.model.segments(case.record.sequence, case.texts)
+        for track, row in zip(answer["tracks"], expected, strict=True):
+            assert track["text"] == case.texts[track["property"]]
+            np.testing.assert_allclose(track["weights"], row, atol=1e-6)
+            measured.setdefault(track["property"], []).append(auroc(np.array(track["weights"]), case.truth[track["property"]]))
+    evaluation = SegmentLocalisation(open_dataset(sample_dataset / "protanno"), split="test", pool=2)
+    evaluation._cases = cases
+    for name, values in evaluation._aurocs(engine.model, OWN).items():
+        np.testing.assert_allclose(np.mean(measured[name]), np.mean(values), atol=2e-3)
+
+
+def test_texts_that_are_longer_than_the_model_reads_are_told(app, split):
+    record = next(record for record in split if record.function)
+    properties = {"name": "short", "function": "many words " * 50}
+    (response,) = exchange(app, post("/api/tracks", {"id": record.accession, "properties": properties}))
+    assert {track["property"]: track["cut"] for track in response.json()["tracks"]} == {"name": False, "function": True}
+    answers = exchange(app, *(post("/api/search", {"query": query}) for query in properties.values()))
+    assert [answer.json()["understood"]["cut"] for answer in answers] == [0, 1]
+
+
+def test_a_prefix_is_added_where_it_is_missing_and_a_pasted_sequence_serves(app, split):
+    record = next(record for record in split if record.function)
+    texts = property_texts(record)
+    first, second = exchange(
+        app,
+        post(
+            "/api/tracks",
+            {"sequence": record.sequence.lower(), "properties": {"function": texts["function"].partition(": ")[2]}},
+        ),
+        post("/api/tracks", {"id": record.accession, "properties": {"function": texts["function"], "name": "  "}}),
+    )
+    assert first.json() == second.json()
+    assert [track["text"] for track in first.json()["tracks"]] == [texts["function"]]
+
+
+MISTAKES = {
+    "empty": ({"query": "  "}, 422, "The question is empty"),
+    "digits": ({"query": ">a\nMK1"}, 422, "'1' at position 3"),
+    "several records": ({"query": ">a\nMK\n>b\nMK"}, 422, "several FASTA records"),
+    "long text": ({"query": "word " * 900}, 422, "at most 4,000 can be asked"),
+    "long protein": ({"query": "ACDEFGHIKL" * 501}, 422, "at most 5,000"),
+    "many prompts": ({"query": ["a"] * 17}, 422, "at most 16"),
+    "averaged proteins": ({"query": ["MK", "MV"], "kind": "protein"}, 422, "one protein at a time"),
+    "no field": ({}, 422, "query: Field required"),
+    "another field": ({"query": "a", "path": "/etc/passwd"}, 422, "path: Extra inputs"),
+    "another type": ({"query": {"a": 1}}, 422, "malformed"),
+    "no number": ({"query": "a", "top": "many"}, 422, "top: "),
+    "negative": ({"query": "a", "top": -1}, 422, "top: "),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_sentence(app, mistake):
+    body, status, sentence = MISTAKES[mistake]
+    (response,) = exchange(app, post("/api/search", body))
+    assert (response.status_code, list(response.json())) == (status, ["error"])
+    assert sentence in response.json()["error"]
+
+
+def test_a_body_has_room_for_the_longest_protein(engine):
+    limits = Limits(residues=100_000)
+    fasta = ">a\n" + "\n".join(["ACDEFGHIKL" * 6] * 1667)
+    body = {"sequence": fasta, "properties": {"function": "x" * limits.text_letters}}
+    assert len(json.dumps(body)) < limits.body_bytes
+    (response,) = exchange(create_app(engine, limits=limits), post("/api/search", {"query": fasta}))
+    assert response.status_code == 422
+    assert "has 100,020 residues; this server takes at most 100,000" in response.json()["error"]
+
+
+TRACK_MISTAKES = {
+    "nobody": ({"properties": {"name": "x"}}, "Give the id of a protein of the index, or a sequence"),
+    "both": ({"id": "a", "sequence": "MK", "properties": {"name": "x"}}, "Give the id"),
+    "no text": ({"sequence": "MK", "properties": {"name": "PROTEIN NAME: "}}, "no property text"),
+    "another property": ({"sequence": "MK", "properties": {"smell": "x"}}, "malformed"),
+    "unknown": ({"id": "nobody", "properties": {"name": "x"}}, "holds no protein nobody"),
+    "no protein": ({"sequence": "M K 1", "properties": {"name": "x"}}, "no protein sequence"),
+}
+
+
+@pytest.mark.parametrize("mistake", TRACK_MISTAKES)
+def test_a_mistake_with_tracks_is_one_sentence(app, mistake):
+    body, sentence = TRACK_MISTAKES[mistake]
+    (response,) = exchange(app, post("/api/tracks", body))
+    assert response.status_code in (404, 422)
+    assert sentence in response.json()["error"]
+
+
+BODIES = {
+    "no JSON": b'{"query": ',
+    "deep": b"[" * 60_000,
+    "a surrogate": b'{"query": "\\ud800 binds"}',
+    "no UTF-8": b'{"query": "\xff\xfe"}',
+    "nothing": b"",
+    "a number": b"3",
+    "NaN": b'{"query": "a", "top": NaN}',
+}
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_malformed_bodies_are_refused_in_a_sentence(app, body):
+    (response,) = exchange(
+        app, ("POST", "/api/search", {"content": BODIES[body], "headers": {"content-type": "application/json"}})
+    )
+    assert 400 <= response.status_code < 500
+    assert list(response.json()) == ["error"]
+
+
+def test_requests_from_elsewhere_are_refused(app):
+    body = json.dumps({"query": "a"}).encode()
+    typed = {"content-type": "application/json"}
+    cases = [
+        (("GET", "/", {"headers": {"host": "evil.example"}}), 421),
+        (("GET", "/", {"headers": {"host": "localhost.evil.example:80"}}), 421),
+        (("GET", "/", {"headers": {"host": ""}}), 421),
+        (("POST", "/api/search", {"content": body, "headers": typed | {"origin": "http://evil.example"}}), 403),
+        (("POST", "/api/search", {"content": body, "headers": typed | {"origin": "null"}}), 403),
+        (("POST", "/api/search", {"content": body, "headers": {"content-type": "text/plain"}}), 415),
+        (("POST", "/api/search", {"content": body, "headers": typed | {"origin": "http://localhost"}}), 200),
+        (("POST", "/api/search", {"content": b" " * (Limits().body_bytes + 1), "headers": typed}), 413),
+        (("DELETE", "/api/search", {}), 405),
+        (("GET", "/docs", {}), 404),
+    ]
+    responses = exchange(app, *(request for request, _ in cases))
+    assert [response.status_code for response in responses] == [status for _, status in cases]
+    assert all(
+        list(response.json()) == ["error"] for response, (_, status) in zip(responses, cases, strict=True) if status != 200
+    )
+
+
+@pytest.mark.parametrize(
+    "path", ["/../../etc/passwd", "/..%2f..%2fetc%2fpasswd", "/static/../app.py", "//etc/passwd", "/app.js%00.html"]
+)
+def test_no_path_leads_to_a_file(app, path):
+    (response,) = exchange(app, ("GET", f"http://localhost{path}", {}))
+    assert response.status_code == 404
+
+
+def test_pages_come_with_a_strict_policy_and_need_nothing_from_elsewhere(app):
+    names = ("/", "/app.js", "/style.css", "/results.js", "/tracks.js", "/protein.js", "/api.js", "/dom.js", "/icon.svg")
+    for response in exchange(app, *(("GET", name, {}) for name in names)):
+        assert response.status_code == 200
+        assert response.headers["content-security-policy"] == CONTENT_SECURITY_POLICY
+        assert response.headers["x-content-type-options"] == "nosniff"
+        assert "innerHTML" not in response.text
+        outside = response.text.replace("http://www.w3.org/2000/svg", "")
+        assert "http://" not in outside
+        assert "https://" not in outside
+    assert "unsafe" not in CONTENT_SECURITY_POLICY
+
+
+def test_the_api_describes_itself(app):
+    about, openapi, health = exchange(app, ("GET", "/api/about", {}), ("GET", "/openapi.json", {}), ("GET", "/api/health", {}))
+    assert set(openapi.json()["paths"]) == {"/api/health", "/api/about", "/api/search", "/api/protein", "/api/tracks"}
+    assert about.json()["labels"] == {"places": 3}
+    assert len(about.json()["examples"]) >= 2
+    assert "standard deviation" in about.json()["score"]
+    assert health.json() == {"status": "ok", "waiting": 0}
+    assert about.headers["cache-control"] == "no-store"
+
+
+def test_with_a_token_the_api_is_closed_and_the_page_open(engine):
+    guarded = create_app(engine, hosts=None, token="secret-token")
+    bearer = {"authorization": "Bearer secret-token"}
+    cases = [
+        ("/api/about", {}, 401),
+        ("/api/about", {"authorization": "Bearer secret-toke"}, 401),
+        ("/api/about", {"authorization": "Basic secret-token"}, 401),
+        ("/api/about", {"authorization": "Bearer secr\u00e9t"}, 401),
+        ("/api/about", bearer, 200),
+        ("/api/protein?id=x", {}, 401),
+        ("/", {}, 200),
+        ("/api/health", {}, 200),
+    ]
+    requests = [("GET", path, {"headers": {k: v.encode("latin-1") for k, v in headers.items()}}) for path, headers, _ in cases]
+    assert [response.status_code for response in exchange(guarded, *requests)] == [status for *_, status in cases]
+
+
+def test_a_failing_model_is_a_sentence_without_insides(engine, monkeypatch):
+    def fail(*arguments, **keywords):
+        raise RuntimeError("/secret/path")
+
+    monkeypatch.setattr(engine, "embed", fail)
+    (response,) = exchange(create_app(engine), post("/api/search", {"query": "abc"}))
+    assert response.status_code == 500
+    assert "/secret" not in response.text
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "path", "body"),
+    [
+        (item_table, "row_of", "/api/tracks", {"id": "nobody", "properties": {"name": "x"}}),
+        (questions, "understand", "/api/search", {"query": "abc"}),
+        (SearchEngine, "cut", "/api/search", {"query": "abc"}),
+    ],
+)
+def test_a_question_that_takes_long_to_read_holds_up_nobody(engine, monkeypatch, module, name, path, body):
+    begun, go, was_told = threading.Event(), threading.Event(), []
+    whole = getattr(module, name)
+
+    def slowly(*arguments):
+        begun.set()
+        was_told.append(go.wait(10))
+        return whole(*arguments)
+
+    monkeypatch.setattr(module, name, slowly)
+
+    async def run():
+        async with client_of(create_app(engine)) as client:
+            asking = asyncio.create_task(client.post(path, json=body))
+            await asyncio.to_thread(begun.wait, 20)
+            assert (await client.get("/api/about")).status_code == 200
+            go.set()
+            await asking
+
+    asyncio.run(run())
+    # Had it held up the other request, nobody would have told it to go on.
+    assert was_told
+    assert all(was_told)
+
+
+def test_a_client_that_leaves_ends_its_request(engine, monkeypatch):
+    begun, go = threading.Event(), threading.Event()
+    embed = engine.embed
+
+    def slowly(queries):
+        begun.set()
+        go.wait(10)
+        return embed(queries)
+
+    monkeypatch.setattr(engine, "embed", slowly)
+    app = create_app(engine, limits=Limits(seconds=30))
+
+    async def run():
+        async with client_of(app) as client:
+            leave = asyncio.Event()
+            body = json.dumps({"query": "abc"}).encode()
+            messages = iter([{"type": "http.request", "body": body, "more_body": False}])
+
+            async def receive():
+                if message := next(messages, None):
+                    return message
+                await leave.wait()
+                return {"type": "http.disconnect"}
+
+            sent = []
+
+            async def send(message):
+                sent.append(message)
+
+            headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
+            scope = {"type": "http", "method": "POST", "path": "/api/search", "headers": headers, "query_string": b""}
+            scope |= {
+                "http_version": "1.1",
+                "raw_path": b"/api/search",
+                "scheme": "http",
+                "root_path": "",
+                "asgi": {"version": "3.0"},
+            }
+            request = asyncio.create_task(app(scope, receive, send))
+            while not begun.is_set():
+                await asyncio.sleep(0.01)
+            start = time.perf_counter()
+            leave.set()
+            await request
+            assert time.perf_counter() - start < 5
+            go.set()
+            return sent[0]["status"], (await client.get("/api/health")).status_code
+
+    assert asyncio.run(run()) == (499, 200)

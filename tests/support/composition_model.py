@@ -1,0 +1,36 @@
+"""A model of nothing but composition; `python -m tests.support.composition_model ARGUMENT…` evaluates it."""
+
+import sys
+from typing import ClassVar
+from unittest import mock
+
+from eval import __main__ as cli
+from eval.protocols.sequence_features import composition
+
+
+class Composition:
+    """A model whose embeddings are the composition of a sequence, and that counts what it is asked for."""
+
+    fingerprint = "0" * 64
+    config: ClassVar = {"model": {}, "tokenizer": {"max_text_tokens": 8}}
+    text_tokenizer = None
+
+    def __init__(self):
+        self.asked = 0
+
+    def represent(self, sequences, *, kinds, windows):
+        self.asked += len(sequences)
+        return {kinds[0]: composition(sequences)}
+
+    def encode_texts(self, texts):
+        return composition(["".join(c for c in text.upper() if c in "ACDEFGHIKLMNPQRSTVWY") or "A" for text in texts])
+
+
+def main(arguments):
+    """`python -m eval` with this model in the place of the checkpoint's."""
+    with mock.patch.multiple(cli, load=lambda directory, step: (Composition(), 3), read_config=lambda directory: {}):
+        return cli.main(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
