@@ -4,9 +4,8 @@ import reprlib
 from collections.abc import Mapping
 
 from data_pipelines.common.errors import UserError
-from protclip_jax.config.fields import (
+from data_pipelines.common.settings import (
     DECAY,
-    FIELDS,
     FLAG,
     FRACTION,
     ROWS,
@@ -15,12 +14,13 @@ from protclip_jax.config.fields import (
     TEXT,
     WEIGHT,
     WIDTH,
-    Field,
+    Kind,
     integer,
     number,
     one_of,
     unset_or,
 )
+from protclip_jax.config.fields import FIELDS
 from protclip_jax.models.layers import REMAT_POLICIES
 
 _SEED = integer(0, 2**32 - 1)
@@ -34,16 +34,16 @@ _SPLITS = {
 }
 
 
-def _some(each: Field) -> Field:
+def _some(each: Kind) -> Kind:
     """A tuple of such values, at least one."""
-    return Field(
+    return Kind(
         f"a tuple with one or more of {each.wanted}",
         lambda value: isinstance(value, list | tuple) and len(value) > 0 and all(map(each.allows, value)),
     )
 
 
 _SHARED = {
-    "seeds": Field(
+    "seeds": Kind(
         "a tuple of different whole numbers from 0, such as (0, 1, 2)",
         lambda value: isinstance(value, list | tuple) and len(set(value)) == len(value) > 0 and all(map(_SEED.allows, value)),
     ),
@@ -99,7 +99,7 @@ CROSS_MODAL = {
 }
 
 
-def check(config: Mapping, fields: Mapping[str, Field], *, name: str) -> None:
+def check(config: Mapping, fields: Mapping[str, Kind], *, name: str) -> None:
     """Checks a config against one of the above; `name` is the file that shows every field.
 
     Raises:

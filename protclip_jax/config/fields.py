@@ -1,12 +1,31 @@
 """Every field of a config and what it may be: for the config of a run, and for the one that a stranger's checkpoint holds."""
 
-import re
 import reprlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
 
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.json_object import is_number
+from data_pipelines.common.settings import (
+    DECAY,
+    EXPONENT,
+    FLAG,
+    FRACTION,
+    MAX_ROWS,
+    MAX_STEPS,
+    ROWS,
+    SHARE,
+    STEPS,
+    TEXT,
+    WEIGHT,
+    WIDTH,
+    Kind,
+    integer,
+    number,
+    one_of,
+    rules,
+    some_of,
+    unset_or,
+)
 from data_pipelines.protanno.record import EXISTENCE, PROPERTIES, SOURCES
 from data_pipelines.training.masking import MASKS
 from protclip_jax.attention import IMPLEMENTATIONS
@@ -21,86 +40,11 @@ OBJECTIVES = ("gc", "bsr", "mlm", "pda", "features")
 AUTO_REMAT = "auto"
 """As `model.remat`: whatever keeps the most that the devices have memory for."""
 
-_MAX_STEPS = 2**31 - 1
-"""Steps are counted in 32 bits."""
-
-_MAX_WIDTH, _MAX_ROWS, _MAX_PATH = 1 << 16, 1 << 24, 4096
-"""Of layers and widths; of tables and of the tokens in a row; of a path: far above all that make sense."""
-
-
-class Field(NamedTuple):
-    """What a value may be, in words for the user, and whether a given one is."""
-
-    wanted: str
-    allows: Callable[[object], bool]
-
-
-def integer(low: int, high: int) -> Field:
-    """An integer of a range, bounds included."""
-    return Field(f"a whole number from {low} to {high}", lambda value: type(value) is int and low <= value <= high)
-
-
-def number(range_: str, is_within: Callable[[float], bool]) -> Field:
-    """A finite number of a range, described and tested."""
-    return Field(f"a number {range_}", lambda value: is_number(value) and is_within(value))
-
-
-def one_of(known: Sequence[str]) -> Field:
-    """A name."""
-    return Field(f"one of {', '.join(known)}", lambda value: isinstance(value, str) and value in known)
-
-
-def some_of(known: range) -> Field:
-    """A list of integers, perhaps empty."""
-
-    def allows(value: object) -> bool:
-        return isinstance(value, list | tuple) and all(type(level) is int and level in known for level in value)
-
-    return Field(f"a list out of {', '.join(map(str, known))}, such as ({known[0]},)", allows)
-
-
-def rules(wanted: str, allows: Callable[[object], bool]) -> Field:
-    """Pairs of a regular expression and a value, at least one."""
-
-    def is_rule(rule: object) -> bool:
-        return isinstance(rule, list | tuple) and len(rule) == 2 and is_pattern(rule[0]) and allows(rule[1])
-
-    def is_list(value: object) -> bool:
-        return isinstance(value, list | tuple) and len(value) > 0 and all(map(is_rule, value))
-
-    return Field(f'a list of pairs ("regular expression", {wanted})', is_list)
-
-
-def is_pattern(value: object) -> bool:
-    """Whether it is a regular expression."""
-    try:
-        return isinstance(value, str) and bool(re.compile(value))
-    except (re.error, RecursionError, OverflowError):
-        return False
-
-
-def unset_or(field: Field) -> Field:
-    """The same, or None."""
-    return Field(f"{field.wanted}, or unset", lambda value: value is None or field.allows(value))
-
-
-FLAG = Field("True or False", lambda value: type(value) is bool)
-TEXT = Field(
-    f"1 to {_MAX_PATH} printable characters",
-    lambda value: isinstance(value, str) and 1 <= len(value) <= _MAX_PATH and value.isprintable(),
-)
-AXIS = Field("a whole number above 0, or -1 for what the other axis leaves", lambda n: type(n) is int and n != 0 and n >= -1)
-WIDTH, ROWS, STEPS = integer(1, _MAX_WIDTH), integer(1, _MAX_ROWS), integer(1, _MAX_STEPS)
-WEIGHT = number("from 0", lambda x: x >= 0)
-SHARE = number("from 0 to 1", lambda x: 0 <= x <= 1)
-DECAY = number("from 0 to below 1", lambda x: 0 <= x < 1)
-FRACTION = number("above 0, at most 1", lambda x: 0 < x <= 1)
-EXPONENT = number("from -100 to 100", lambda x: abs(x) <= 100)
-
-FIELDS: dict[str, Field] = {
+AXIS = Kind("a whole number above 0, or -1 for what the other axis leaves", lambda n: type(n) is int and n != 0 and n >= -1)
+FIELDS: dict[str, Kind] = {
     "seed": integer(0, 2**63 - 1),
     **dict.fromkeys(("total_steps", "log_every", "eval_every", "checkpoint_every"), STEPS),
-    **dict.fromkeys(("keep_best", "max_skipped_steps", "gradient_norms_every"), integer(0, _MAX_STEPS)),
+    **dict.fromkeys(("keep_best", "max_skipped_steps", "gradient_norms_every"), integer(0, MAX_STEPS)),
     "best.metric": unset_or(TEXT),
     "best.mode": one_of(("max", "min")),
     "stall_seconds": WEIGHT,
@@ -109,8 +53,8 @@ FIELDS: dict[str, Field] = {
     "data.workers": integer(0, 1 << 10),
     "tokenizer.text": unset_or(TEXT),
     # <cls>, a residue, <eos>; and [CLS] and [SEP] of each of four properties.
-    "tokenizer.max_protein_tokens": integer(3, _MAX_ROWS),
-    "tokenizer.max_text_tokens": integer(2 * len(PROPERTIES), _MAX_ROWS),
+    "tokenizer.max_protein_tokens": integer(3, MAX_ROWS),
+    "tokenizer.max_text_tokens": integer(2 * len(PROPERTIES), MAX_ROWS),
     "batch.rows": integer(1, 1 << 20),
     "batch.microbatch_rows": unset_or(integer(1, 1 << 20)),
     "batch.slots": integer(1, 1 << 12),
@@ -122,7 +66,7 @@ FIELDS: dict[str, Field] = {
     **{f"sampling.sources.{source}": unset_or(WEIGHT) for source in SOURCES},
     **{f"loss.{name}": WEIGHT for name in OBJECTIVES},
     "loss.mask_duplicates": FLAG,
-    "loss.contrast_chunk": integer(0, _MAX_STEPS),
+    "loss.contrast_chunk": integer(0, MAX_STEPS),
     "pda.theta": SHARE,
     "pda.negatives": one_of((*NEGATIVES, LATE_INTERACTION)),
     "pda.pooling": one_of(tuple(POOLINGS)),
@@ -152,7 +96,7 @@ _ENCODER = {
     **dict.fromkeys(_SIZES, WIDTH),
     **dict.fromkeys(("initializer_range", "layer_norm_eps"), FRACTION),
 }
-TOWERS: dict[str, dict[str, Field]] = {
+TOWERS: dict[str, dict[str, Kind]] = {
     "model.protein": {**_ENCODER, "token_dropout": FLAG},
     "model.text": {**_ENCODER, "max_positions": ROWS},
 }
@@ -160,7 +104,7 @@ TOWERS: dict[str, dict[str, Field]] = {
 
 EVALUATION = {
     "split": TEXT,
-    "pool": integer(2, _MAX_STEPS),
+    "pool": integer(2, MAX_STEPS),
     "max_existence": unset_or(integer(1, max(EXISTENCE))),
     "every": STEPS,
     "benchmark": TEXT,
@@ -225,7 +169,7 @@ def refuse_unknown(config: Mapping, *, name: str) -> None:
                 raise UserError(f"{name} has the unknown field {field}; configs/protclip_650m.py shows every field.")
 
 
-def _open_groups(config: Mapping, *, name: str) -> Iterator[tuple[str, Mapping[str, Field]]]:
+def _open_groups(config: Mapping, *, name: str) -> Iterator[tuple[str, Mapping[str, Kind]]]:
     yield from TOWERS.items()
     for evaluation in _group(config, "evals", name=name):
         yield f"evals.{evaluation}", EVALUATION
@@ -243,6 +187,6 @@ def _group(config: Mapping, path: str, *, name: str) -> Mapping:
     return found
 
 
-def _check(path: str, value: object, field: Field, *, name: str) -> None:
+def _check(path: str, value: object, field: Kind, *, name: str) -> None:
     if not field.allows(value):
         raise UserError(f"{name}: {path}={reprlib.repr(value)} must be {field.wanted}.")
