@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from data_pipelines.training.batch import Batch
+from protclip_jax.models.protclip import ProtCLIPModel
 
 
 def without_prefixes(batch: Batch, prefix_tokens: tuple[int, ...]) -> Int[Array, "R Lt"]:
@@ -19,7 +20,7 @@ def without_prefixes(batch: Batch, prefix_tokens: tuple[int, ...]) -> Int[Array,
 
 
 def property_vectors(
-    run: Callable[..., Array],
+    run: Callable[..., Float[Array, "..."]],
     batch: Batch,
     text_hidden: Float[Array, "R Lt T"],
     noise: Float[Array, "R S 4 M"] | None,
@@ -30,12 +31,12 @@ def property_vectors(
     """The vector t_k of every property of every slot, not normalised.
 
     Args:
-      run: `run(method, *arguments)` calls a method of `ProtCLIPModel`.
-      text_hidden: what its `encode_text` gives.
+      run: `run(ProtCLIPModel.method, *arguments)` calls a method of the model with its parameters.
+      text_hidden: token representations of the text tower.
       noise: Gumbel noise of the prototype bank, in training.
       prototypes: whether the embedding is expressed by the prototype bank (paper).
       prefix_tokens: as in `without_prefixes`, to leave the prefixes out of the mean; () = they take part (paper).
     """
     segment_ids = without_prefixes(batch, prefix_tokens) if prefix_tokens else batch.text_segment_ids
-    embedded = run("project_text_segments", text_hidden, segment_ids, batch.slot_mask.shape[1])[:, :, 1:]
-    return run("prototypes", embedded, noise) if prototypes else embedded
+    embedded = run(ProtCLIPModel.project_text_segments, text_hidden, segment_ids, batch.slot_mask.shape[1])[:, :, 1:]
+    return run(ProtCLIPModel.prototypes, embedded, noise) if prototypes else embedded

@@ -2,31 +2,56 @@
 
 import dataclasses
 
+from data_pipelines.common.settings import Setting
+from protclip_jax.objectives.objective import Objective
+from protclip_jax.objectives.registry import OBJECTIVES
+from protclip_jax.objectives.rows import SHARED, UNMASKED
+
+
+def _field(name: str, setting: Setting) -> tuple[str, type, dataclasses.Field]:
+    return name, type(setting.default), dataclasses.field(default=setting.default)
+
+
+_WEIGHTS = [_field(name, kind.weight) for name, kind in OBJECTIVES.items()]
+_OPTIONS = [_field(name, setting) for kind in OBJECTIVES.values() for name, setting in kind.options.items()]
+_OfObjectives = dataclasses.make_dataclass("_OfObjectives", _WEIGHTS + _OPTIONS, frozen=True)
+
 
 @dataclasses.dataclass(frozen=True)
-class ObjectiveConfig:
-    """What is optimised: L = gc·L_GC + bsr·L_BSR + mlm·L_MLM + pda·L_PDA + features·L_FT (paper: 1, 0.7, 0.3, 1, 0).
+class ObjectiveConfig(_OfObjectives):
+    """What is optimised: L = Σ weight · loss over the objectives (paper: L_GC + 0.7·L_BSR + 0.3·L_MLM + L_PDA).
 
-    `contrast_chunk` bounds the candidates that a contrast compares at a time (0 = all of the global batch).
+    The weight of each objective is an attribute of its name, and so is each of its options.
+
+    Attributes:
+      mask_duplicates: whether records that share a sequence or a text are left out of each other's negatives.
+      contrast_chunk: candidates that a contrast compares at a time, 0 = all of the global batch.
+      prefix_tokens: lengths of the properties' prefixes, to leave these out of the mean; () = they take part.
+      masked_passes: 'separate', a pass of the protein tower for each masked objective (paper), or 'shared', one for all.
     """
 
-    gc: float = 1.0
-    bsr: float = 0.7
-    mlm: float = 0.3
-    pda: float = 1.0
-    features: float = 0.0
     mask_duplicates: bool = True
     contrast_chunk: int = 0
-    theta: float = 0.3
-    negatives: str = "within_record"
-    pooling: str = "segment"
-    """Of the candidates of late interaction, which alone reads it."""
-    prototypes: bool = True
     prefix_tokens: tuple[int, ...] = ()
     masked_passes: str = "separate"
 
     @property
     def weights(self) -> dict[str, float]:
-        """By name: the paper's four, and those of ours that are on."""
-        of_paper = {"gc": self.gc, "bsr": self.bsr, "mlm": self.mlm, "pda": self.pda}
-        return of_paper | ({"features": self.features} if self.features else {})
+        """By name: those that are on, and those that are on by default."""
+        weights = {name: getattr(self, name) for name in OBJECTIVES}
+        return {name: weight for name, weight in weights.items() if weight or OBJECTIVES[name].weight.default}
+
+    @property
+    def passes(self) -> dict[str, str]:
+        """The pass through the protein tower that each objective reads whose weight is not 0 (see `rows`)."""
+        shared = self.masked_passes == SHARED
+        passes = {}
+        for name, objective in self.objectives.items():
+            masked_pass = SHARED if shared else name
+            passes[name] = masked_pass if objective.masked else UNMASKED
+        return passes
+
+    @property
+    def objectives(self) -> dict[str, Objective]:
+        """Those whose weight is not 0, by name."""
+        return {name: OBJECTIVES[name](self) for name, weight in self.weights.items() if weight}

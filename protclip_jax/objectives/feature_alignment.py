@@ -8,9 +8,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, UInt, UInt8
 
+from data_pipelines.common.settings import WEIGHT, Setting
 from protclip_jax.models.heads import unit_norm
 from protclip_jax.objectives.info_nce import NO_NEGATIVES, inverse_temperature
 from protclip_jax.objectives.mean import Mean
+from protclip_jax.objectives.objective import Objective
+from protclip_jax.objectives.rows import Rows
 
 
 def feature_alignment(
@@ -56,3 +59,24 @@ def feature_alignment(
     number = jnp.sum(marked, axis=-1)
     loss = -jnp.sum(jnp.where(marked, log_probability, 0.0), axis=-1) / jnp.maximum(number, 1)
     return Mean.over(loss, number > 0)
+
+
+class FeatureAlignment(Objective):
+    """Supervision of PDA's alignment by UniProt's features; ours, not the paper's."""
+
+    name = "features"
+    weight = Setting(
+        0.0, WEIGHT, "Weight of the supervision by UniProt's feature lines, an extension of the paper.", before=0.0
+    )
+    reads_features = True
+
+    def loss(self, rows: Rows) -> Mean:
+        return feature_alignment(
+            rows.residues,
+            rows.residue_slot_ids,
+            rows.properties,
+            present=rows.properties_present,
+            property_hashes=rows.property_hashes,
+            residue_properties=rows.batch.residue_properties,
+            logit_scale=rows.segment_logit_scale,
+        )

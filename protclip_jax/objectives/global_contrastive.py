@@ -5,8 +5,12 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, UInt
 
+from data_pipelines.common.settings import WEIGHT, Setting
+from protclip_jax.objectives.global_batch import GlobalBatch
 from protclip_jax.objectives.info_nce import inverse_temperature, log_sum_candidates, symmetric_info_nce
 from protclip_jax.objectives.mean import Mean
+from protclip_jax.objectives.objective import Objective
+from protclip_jax.objectives.rows import Rows
 
 
 class Pairs(NamedTuple):
@@ -73,3 +77,26 @@ def _admits(anchor: _Label, candidate: _Label) -> Bool[Array, "A B"]:
     for local, other in zip(anchor.hashes, candidate.hashes, strict=True):
         admitted &= local != other
     return admitted
+
+
+class GlobalContrast(Objective):
+    """GC: every record's protein against the texts of the global batch, and the reverse."""
+
+    name = "gc"
+    weight = Setting(1.0, WEIGHT, "Weight of the global contrast L_GC.")
+
+    def embed(self, rows: Rows) -> tuple[Float[Array, "R S P"], Float[Array, "R S P"]]:
+        return rows.protein_embedding, rows.text_embedding
+
+    def contrast(self, rows: Rows, embedded: tuple, global_batch: GlobalBatch) -> Mean:
+        batch, (protein, text) = rows.batch, embedded
+        pairs = Pairs(protein, text, batch.slot_mask, batch.sequence_hashes, batch.text_hashes[:, :, 0])
+        local = global_batch.local(pairs)
+        return global_contrastive(
+            local,
+            global_batch.gather(local),
+            first=global_batch.first,
+            logit_scale=rows.logit_scale,
+            mask_duplicates=self.config.mask_duplicates,
+            chunk=self.config.contrast_chunk,
+        )

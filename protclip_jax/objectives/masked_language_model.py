@@ -4,7 +4,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from data_pipelines.common.settings import WEIGHT, Setting
+from data_pipelines.training.batch import Batch
 from protclip_jax.objectives.mean import Mean
+from protclip_jax.objectives.objective import Objective
+from protclip_jax.objectives.rows import Rows
 
 
 def masked_cross_entropy(logits: Float[Array, "R L V"], targets: Int[Array, "R L"], mask: Bool[Array, "R L"]) -> Mean:
@@ -23,3 +27,18 @@ def masked_cross_entropy(logits: Float[Array, "R L V"], targets: Int[Array, "R L
     is_target = targets[:, :, None] == jnp.arange(logits.shape[-1])
     target_logit = jnp.sum(jnp.where(is_target, logits, 0.0), axis=-1)
     return Mean.over(jax.nn.logsumexp(logits, axis=-1) - target_logit, mask)
+
+
+class MaskedLanguageModel(Objective):
+    """MLM: single residues, hidden at random, from the rest of the protein."""
+
+    name = "mlm"
+    weight = Setting(0.3, WEIGHT, "Weight of masked language modelling L_MLM.")
+    masked = True
+
+    def mask(self, batch: Batch) -> Bool[Array, "R L"]:
+        return batch.mlm_mask
+
+    def loss(self, rows: Rows) -> Mean:
+        logits = rows.model.predict_masked(rows.masked_hidden(self.name))
+        return masked_cross_entropy(logits, rows.batch.protein_tokens, rows.batch.mlm_mask)

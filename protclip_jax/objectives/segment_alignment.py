@@ -123,8 +123,10 @@ def both(local: Properties, global_: Properties, chunk: int) -> LogSums:
     return jnp.logaddexp(within[0], across[0]), jnp.logaddexp(within[1], across[1])
 
 
+WITHIN_RECORD = "within_record"
+
 NEGATIVES: dict[str, Callable[[Properties, Properties, int], LogSums]] = {
-    "within_record": within_record,
+    WITHIN_RECORD: within_record,
     "across_records": across_records,
     "both": both,
 }

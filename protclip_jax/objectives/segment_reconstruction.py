@@ -5,8 +5,12 @@ from collections.abc import Callable
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from data_pipelines.common.settings import WEIGHT, Setting
+from data_pipelines.training.batch import Batch
 from protclip_jax.objectives.masked_language_model import masked_cross_entropy
 from protclip_jax.objectives.mean import Mean
+from protclip_jax.objectives.objective import Objective
+from protclip_jax.objectives.rows import Rows
 
 
 def biotext_slot_ids(text_slot_ids: Int[Array, "R Lt"], text_property_ids: Int[Array, "R Lt"]) -> Int[Array, "R Lt"]:
@@ -37,3 +41,27 @@ def segment_reconstruction(
       sum over the masked residues, and their number (float32).
     """
     return masked_cross_entropy(head(protein + attended), targets, mask)
+
+
+class SegmentReconstruction(Objective):
+    """BSR: whole segments, hidden from the protein, with the help of the record's biotext."""
+
+    name = "bsr"
+    weight = Setting(0.7, WEIGHT, "Weight of biotext-guided segment reconstruction L_BSR.")
+    masked = True
+
+    def mask(self, batch: Batch) -> Bool[Array, "R L"]:
+        return batch.segment_mask
+
+    def loss(self, rows: Rows) -> Mean:
+        model, batch = rows.model, rows.batch
+        protein = model.project_protein_tokens(rows.masked_hidden(self.name))
+        text = model.project_text_tokens(rows.text_hidden)
+        text_ids = biotext_slot_ids(batch.text_slot_ids, batch.text_property_ids)
+        return segment_reconstruction(
+            protein,
+            model.attend_to_biotext(protein, batch.protein_slot_ids, text, text_ids),
+            head=model.predict_reconstruction,
+            targets=batch.protein_tokens,
+            mask=batch.segment_mask,
+        )

@@ -55,10 +55,7 @@ def step_flops(tokens: Mapping[str, int], model: ProtCLIPConfig, objective: Obje
         matmuls = 2 * tower.num_layers * (4 * tower.hidden_size**2 + 2 * tower.hidden_size * tower.intermediate_size)
         return matmuls * count + 4 * tower.num_layers * tower.hidden_size * squares
 
-    masked_passes = bool(objective.mlm) + bool(objective.bsr)
-    if objective.masked_passes == "shared":
-        masked_passes = min(masked_passes, 1)
-    protein_passes = bool(objective.gc or objective.pda or objective.features) + masked_passes
+    protein_passes = len(set(objective.passes.values()))
     protein = forward(model.protein, tokens["protein_tokens"], tokens["protein_squares"])
     text = forward(model.text, tokens["text_tokens"], tokens["text_squares"])
     return 3 * protein_passes * protein + (3 if text_trained else 1) * text

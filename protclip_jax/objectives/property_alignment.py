@@ -1,0 +1,79 @@
+"""PDA, the alignment of residues with properties, as an objective: by dynamic segments (paper), or by late interaction."""
+
+from collections.abc import Mapping
+
+from jaxtyping import Array, Float
+
+from data_pipelines.common.errors import UserError
+from data_pipelines.common.settings import FLAG, SHARE, WEIGHT, Setting, one_of
+from protclip_jax.objectives.global_batch import GlobalBatch
+from protclip_jax.objectives.late_interaction import LATE_INTERACTION, POOLINGS, late_interaction
+from protclip_jax.objectives.mean import Mean
+from protclip_jax.objectives.objective import Objective
+from protclip_jax.objectives.rows import Rows
+from protclip_jax.objectives.segment_alignment import (
+    NEGATIVES,
+    WITHIN_RECORD,
+    Properties,
+    dynamic_segments,
+    segment_alignment,
+)
+
+
+class PropertyAlignment(Objective):
+    """PDA. With late interaction it is a loss of the rows, otherwise a contrast."""
+
+    name = "pda"
+    weight = Setting(1.0, WEIGHT, "Weight of property-driven dynamic alignment L_PDA.")
+    options = {
+        "theta": Setting(0.3, SHARE, "Residues less similar to a property than this, of 0 to 1, leave its segment."),
+        "negatives": Setting(
+            WITHIN_RECORD, one_of((*NEGATIVES, LATE_INTERACTION)), "What a segment is contrasted with; see docs/segments.md."
+        ),
+        "pooling": Setting("segment", one_of(tuple(POOLINGS)), "How late interaction pools a protein's residues for a text."),
+        "prototypes": Setting(True, FLAG, "Whether the prototype bank expresses a property's text embedding."),
+        "mask_prefix": Setting(False, FLAG, "Whether the prefix that names a property is left out of its text's mean."),
+    }
+
+    @classmethod
+    def check(cls, config: Mapping) -> None:
+        pooling, negatives = config["pda"]["pooling"], config["pda"]["negatives"]
+        if pooling != "segment" and negatives != LATE_INTERACTION:
+            raise UserError(
+                f"pda.pooling={pooling} goes with pda.negatives={LATE_INTERACTION} only, not with {negatives}; "
+                "set that, or leave pda.pooling=segment."
+            )
+
+    def loss(self, rows: Rows) -> Mean | None:
+        if self.config.negatives != LATE_INTERACTION:
+            return None
+        return late_interaction(
+            rows.residues,
+            rows.residue_slot_ids,
+            rows.properties,
+            present=rows.properties_present,
+            property_hashes=rows.property_hashes,
+            theta=self.config.theta,
+            logit_scale=rows.segment_logit_scale,
+            pooling=self.config.pooling,
+        )
+
+    def embed(self, rows: Rows) -> tuple[Float[Array, "R S 4 P"], Float[Array, "R S 4 P"]] | None:
+        if self.config.negatives == LATE_INTERACTION:
+            return None
+        segments = dynamic_segments(
+            rows.residues, rows.residue_slot_ids, rows.properties, rows.properties_present, self.config.theta
+        )
+        return segments, rows.properties
+
+    def contrast(self, rows: Rows, embedded: tuple, global_batch: GlobalBatch) -> Mean:
+        segments, prototypes = embedded
+        local = global_batch.local(Properties(segments, prototypes, rows.properties_present, rows.property_hashes))
+        return segment_alignment(
+            local,
+            # Nothing of other devices is read for negatives of the same record, so nothing is fetched.
+            local if self.config.negatives == WITHIN_RECORD else global_batch.gather(local),
+            logit_scale=rows.segment_logit_scale,
+            negatives=self.config.negatives,
+            chunk=self.config.contrast_chunk,
+        )

@@ -1,0 +1,19 @@
+"""Every objective by name. A new one is a file with a subclass of `Objective`, and a line here."""
+
+from protclip_jax.objectives.feature_alignment import FeatureAlignment
+from protclip_jax.objectives.global_contrastive import GlobalContrast
+from protclip_jax.objectives.masked_language_model import MaskedLanguageModel
+from protclip_jax.objectives.objective import Objective
+from protclip_jax.objectives.property_alignment import PropertyAlignment
+from protclip_jax.objectives.segment_reconstruction import SegmentReconstruction
+
+_KINDS: tuple[type[Objective], ...] = (
+    GlobalContrast,
+    SegmentReconstruction,
+    MaskedLanguageModel,
+    PropertyAlignment,
+    FeatureAlignment,
+)
+
+OBJECTIVES: dict[str, type[Objective]] = {kind.name: kind for kind in _KINDS}
+"""In the order of the metrics, which checkpoints keep: add new ones at the end."""

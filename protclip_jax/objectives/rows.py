@@ -1,0 +1,137 @@
+"""Packed rows as the objectives read them: each part of the forward pass is computed when it is first asked for, and once."""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, UInt
+
+from data_pipelines.tokenizers.protein_tokenizer import MASK
+from data_pipelines.training.batch import Batch
+from protclip_jax.models.heads import unit_norm
+from protclip_jax.models.property_vectors import property_vectors
+from protclip_jax.models.protclip import ProtCLIPModel, residue_slot_ids
+
+UNMASKED, SHARED = "unmasked", "shared"
+"""Passes through the protein tower: over all residues, and one for all masked objectives. Others have an objective's name."""
+
+
+class Rows:
+    """The rows of a batch in the network.
+
+    Args:
+      model: bound to its parameters.
+      config: the `ObjectiveConfig` of the run.
+      objectives: those that will read the rows, by name.
+      noise: Gumbel noise of the prototype bank, [R, S, 4, M]; None where no property vector is asked for.
+    """
+
+    def __init__(
+        self,
+        model: ProtCLIPModel,
+        batch: Batch,
+        config: Any,
+        objectives: Mapping[str, Any],
+        noise: Float[Array, "R S 4 M"] | None,
+    ):
+        self.model, self.batch, self.config = model, batch, config
+        self._objectives, self._noise = objectives, noise
+
+    def _passes(self) -> dict[str, Int[Array, "R L"]]:
+        """The protein tokens of each pass that some objective reads."""
+        masks = {}
+        # The order of the passes decides the last bits of gradients: it stays as it is, so that runs go on exactly.
+        for name, objective in reversed(self._objectives.items()):
+            if objective.masked:
+                own = self.config.passes[name]
+                masks[own] = objective.mask(self.batch) | masks.get(own, False)
+        tokens = {name: jnp.where(mask, MASK, self.batch.protein_tokens) for name, mask in masks.items()}
+        if not all(objective.masked for objective in self._objectives.values()):
+            tokens[UNMASKED] = self.batch.protein_tokens
+        return tokens
+
+    @functools.cached_property
+    def _protein_hidden(self) -> dict[str, Float[Array, "R L D"]]:
+        """The protein tower over all passes as one run: each layer's weights are fetched once."""
+        batch, passes = self.batch, self._passes()
+        slot_ids = jnp.concatenate([batch.protein_slot_ids] * len(passes))
+        positions = jnp.concatenate([batch.protein_positions] * len(passes))
+        tokens = jnp.concatenate(list(passes.values()))
+        hidden = self.model.encode_protein(tokens, slot_ids, positions, self.num_slots)
+        return dict(zip(passes, jnp.split(hidden, len(passes)), strict=True))
+
+    def masked_hidden(self, name: str) -> Float[Array, "R L D"]:
+        """Token representations of the protein tower in the pass of a masked objective."""
+        return self._protein_hidden[self.config.passes[name]]
+
+    @property
+    def protein_hidden(self) -> Float[Array, "R L D"]:
+        """Token representations of the protein tower over the unmasked proteins."""
+        return self._protein_hidden[UNMASKED]
+
+    @functools.cached_property
+    def text_hidden(self) -> Float[Array, "R L T"]:
+        """Token representations of the text tower."""
+        batch = self.batch
+        return self.model.encode_text(batch.text_tokens, batch.text_segment_ids, batch.text_positions)
+
+    @functools.cached_property
+    def protein_embedding(self) -> Float[Array, "R S P"]:
+        """Of each record, unit norm."""
+        return self.model.embed_proteins(self.protein_hidden, self.batch.protein_slot_ids, self.num_slots)
+
+    @functools.cached_property
+    def text_embedding(self) -> Float[Array, "R S P"]:
+        """Of each record's full biotext, unit norm."""
+        ids = self.batch.text_segment_ids
+        segments = self.model.project_text_segments(self.text_hidden, ids, self.num_slots)
+        return unit_norm(segments[:, :, 0])
+
+    @functools.cached_property
+    def residues(self) -> Float[Array, "R L P"]:
+        """The projected tokens p_j of the unmasked proteins, not normalised; `residue_slot_ids` says which are residues."""
+        return self.model.project_protein_tokens(self.protein_hidden)
+
+    @functools.cached_property
+    def residue_slot_ids(self) -> Int[Array, "R L"]:
+        """1…S at residues; 0 at specials and padding."""
+        return residue_slot_ids(self.batch.protein_tokens, self.batch.protein_slot_ids)
+
+    @functools.cached_property
+    def properties(self) -> Float[Array, "R S 4 P"]:
+        """The vector t_k of each property, not normalised."""
+        return property_vectors(
+            lambda method, *args: method(self.model, *args),
+            self.batch,
+            self.text_hidden,
+            self._noise,
+            prototypes=self.config.prototypes,
+            prefix_tokens=self.config.prefix_tokens,
+        )
+
+    @functools.cached_property
+    def properties_present(self) -> Bool[Array, "R S 4"]:
+        """Which properties the records have, all False for a record without residues."""
+        slots = jnp.arange(1, self.num_slots + 1)
+        has_residues = jnp.any(self.residue_slot_ids[:, :, None] == slots, axis=1)
+        return (self.property_hashes != 0) & has_residues[:, :, None]
+
+    @property
+    def property_hashes(self) -> UInt[Array, "R S 4"]:
+        """Of each property's text; 0 where the record lacks it."""
+        return self.batch.text_hashes[:, :, 1:]
+
+    @property
+    def num_slots(self) -> int:
+        return self.batch.slot_mask.shape[1]
+
+    @property
+    def logit_scale(self) -> Float[Array, ""]:
+        """The log scale of the global contrast."""
+        return self.model.scales()[0]
+
+    @property
+    def segment_logit_scale(self) -> Float[Array, ""]:
+        """The log scale of the contrast of segments."""
+        return self.model.scales()[1]
