@@ -65,7 +65,7 @@ def random_esm2(folder: Path) -> Path:
     if not (folder / "config.json").exists():
         config = converted_config(ESM2, None)
         model, ones = ProtCLIPModel(model_config(config, text_vocab_size=0)), jax.numpy.ones((1, 4), int)
-        params = model.init(jax.random.key(0), ones, ones, ones, 1, method="encode_protein")["params"]
+        params = model.init(jax.random.key(0), ones, ones, ones, 1, method=ProtCLIPModel.encode_protein)["params"]
         save_params(folder, params)
         metadata.write_metadata(folder, config, None)
     return folder

@@ -112,7 +112,7 @@ def flops_by_xla(residues: int) -> float:
     ids = jax.ShapeDtypeStruct((1, residues + SPECIAL_TOKENS), np.int32)
 
     def encode(params, *inputs):
-        return model.apply({"params": params}, *inputs, 1, method="encode_protein")
+        return model.bind({"params": params}).encode_protein(*inputs, 1)
 
     lowered = jax.jit(encode).lower({"protein": abstract_params(model)["protein"]}, ids, ids, ids)
     # The layers are one loop, whose body XLA counts once; what is outside of it is next to nothing.

@@ -304,11 +304,8 @@ def _represent(
     model: ProtCLIPModel, params: Mapping, batch: Batch, weights: Float[Array, "R L"], *, kinds: tuple[str, ...]
 ) -> tuple[Float[Array, "R S 2 D"], Float[Array, "R L D"] | None]:
     """Weighted sums of each slot's token vectors, over all tokens and over residues; the vectors too if asked for."""
-
-    def run(m):
-        return m.encode_protein(batch.protein_tokens, batch.protein_slot_ids, batch.protein_positions, SLOTS)
-
-    hidden = model.apply({"params": params}, method=run)
+    bound = model.bind({"params": params})
+    hidden = bound.encode_protein(batch.protein_tokens, batch.protein_slot_ids, batch.protein_positions, SLOTS)
     residues = weights * residue_mask(batch.protein_tokens, batch.protein_slot_ids)
     sums = sum_slots(hidden, batch.protein_slot_ids, SLOTS, jnp.stack([weights, residues], axis=-1))
     return _everywhere(sums), _everywhere(hidden.astype(jnp.float32)) if "residues" in kinds else None
@@ -316,16 +313,15 @@ def _represent(
 
 @functools.partial(jax.jit, static_argnums=0)
 def _project(model: ProtCLIPModel, params: Mapping, pooled: Float[Array, "n D"]) -> Float[Array, "n d"]:
-    return unit_norm(model.apply({"params": params}, pooled, method="project_protein_tokens"))
+    return unit_norm(model.bind({"params": params}).project_protein_tokens(pooled))
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _embed_texts(model: ProtCLIPModel, params: Mapping, batch: Batch, _) -> jax.Array:
-    def run(m):
-        hidden = m.encode_text(batch.text_tokens, batch.text_segment_ids, batch.text_positions)
-        return unit_norm(m.project_text_segments(hidden, batch.text_segment_ids, SLOTS)[:, :, 0])
-
-    return _everywhere(model.apply({"params": params}, method=run))
+    bound = model.bind({"params": params})
+    hidden = bound.encode_text(batch.text_tokens, batch.text_segment_ids, batch.text_positions)
+    segments = bound.project_text_segments(hidden, batch.text_segment_ids, SLOTS)
+    return _everywhere(unit_norm(segments[:, :, 0]))
 
 
 @functools.partial(jax.jit, static_argnums=0, static_argnames=("theta", "prototypes", "prefix_tokens"))
@@ -339,27 +335,28 @@ def _segment_weights(
     prototypes: bool,
     prefix_tokens: tuple[int, ...],
 ) -> jax.Array:
-    def run(method, *args):
-        return model.apply({"params": params}, *args, method=method)
+    bound = model.bind({"params": params})
 
-    hidden = run("encode_protein", batch.protein_tokens, batch.protein_slot_ids, batch.protein_positions, SLOTS)
-    text = run("encode_text", batch.text_tokens, batch.text_segment_ids, batch.text_positions)
+    def run(method, *args):
+        return method(bound, *args)
+
+    hidden = bound.encode_protein(batch.protein_tokens, batch.protein_slot_ids, batch.protein_positions, SLOTS)
+    text = bound.encode_text(batch.text_tokens, batch.text_segment_ids, batch.text_positions)
     t = property_vectors(run, batch, text, None, prototypes=prototypes, prefix_tokens=prefix_tokens)
+    p = bound.project_protein_tokens(hidden)
     residues = residue_slot_ids(batch.protein_tokens, batch.protein_slot_ids)
     present = batch.text_hashes[:, :, 1:] != 0
-    return _everywhere(dynamic_segment_weights(run("project_protein_tokens", hidden), residues, t, present, theta))
+    return _everywhere(dynamic_segment_weights(p, residues, t, present, theta))
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _recover(model: ProtCLIPModel, params: Mapping, batch: Batch, _) -> jax.Array:
-    def run(m):
-        tokens = jnp.where(batch.segment_mask, protein_tokenizer.MASK, batch.protein_tokens)
-        hidden = m.encode_protein(tokens, batch.protein_slot_ids, batch.protein_positions, SLOTS)
-        text = m.encode_text(batch.text_tokens, batch.text_segment_ids, batch.text_positions)
-        protein = m.project_protein_tokens(hidden)
-        text_ids = biotext_slot_ids(batch.text_slot_ids, batch.text_property_ids)
-        attended = m.attend_to_biotext(protein, batch.protein_slot_ids, m.project_text_tokens(text), text_ids)
-        logits = m.predict_reconstruction(protein + attended)
-        return RESIDUES.start + jnp.argmax(logits[:, :, RESIDUES], axis=-1)
-
-    return _everywhere(model.apply({"params": params}, method=run))
+    bound = model.bind({"params": params})
+    tokens = jnp.where(batch.segment_mask, protein_tokenizer.MASK, batch.protein_tokens)
+    hidden = bound.encode_protein(tokens, batch.protein_slot_ids, batch.protein_positions, SLOTS)
+    text = bound.encode_text(batch.text_tokens, batch.text_segment_ids, batch.text_positions)
+    protein = bound.project_protein_tokens(hidden)
+    text_ids = biotext_slot_ids(batch.text_slot_ids, batch.text_property_ids)
+    attended = bound.attend_to_biotext(protein, batch.protein_slot_ids, bound.project_text_tokens(text), text_ids)
+    logits = bound.predict_reconstruction(protein + attended)
+    return _everywhere(RESIDUES.start + jnp.argmax(logits[:, :, RESIDUES], axis=-1))

@@ -1,6 +1,5 @@
 """Parameters of a model: random ones, and their shapes."""
 
-import functools
 from collections.abc import Collection
 
 import jax
@@ -29,14 +28,13 @@ def abstract_groups(model: ProtCLIPModel, groups: Collection[str]) -> dict:
     Raises:
       UserError: the model has no group of such a name.
     """
-    alone = [name for name in TOWERS if getattr(model.config, name) is not None]
-    if len(alone) == len(TOWERS):
-        known = abstract_params(model)
+    key, ones = jax.random.key(0), jnp.ones((1, 4), jnp.int32)
+    if model.config.text is None:
+        known = jax.eval_shape(lambda: model.init(key, ones, ones, ones, 1, method=ProtCLIPModel.encode_protein)["params"])
+    elif model.config.protein is None:
+        known = jax.eval_shape(lambda: model.init(key, ones, ones, ones, method=ProtCLIPModel.encode_text)["params"])
     else:
-        ones = jnp.ones((1, 4), jnp.int32)
-        arguments = {"protein": (ones, ones, ones, 1), "text": (ones, ones, ones)}[alone[0]]
-        tower = functools.partial(model.init, method=f"encode_{alone[0]}")
-        known = jax.eval_shape(lambda: tower(jax.random.key(0), *arguments)["params"])
+        known = abstract_params(model)
     if foreign := set(groups) - known.keys():
         raise UserError(f"the checkpoint holds '{min(foreign)}', but its config describes only {', '.join(sorted(known))}.")
     return {name: known[name] for name in sorted(groups)}

@@ -55,7 +55,7 @@ class LogitScale(nn.Module):
 
 
 class ProtCLIPModel(nn.Module):
-    """Every network of ProtCLIP under one parameter tree; call its methods through `apply(..., method=...)`.
+    """Every network of ProtCLIP under one parameter tree; call its methods on `model.bind({"params": params})`.
 
     Parameter groups: `protein`, `text`, `protein_projection`, `text_projection`, `mlm_head`, `bsr_head`,
     `cross_attention`, `prototype_bank`, `logit_scale` (global), `segment_logit_scale` (PDA). A method needs only the

@@ -109,22 +109,19 @@ def finite_slots(model: ProtCLIPModel, params: Mapping, batch: Batch) -> Bool[Ar
 
     Alone, because a NaN that attention weighs with 0 is a NaN still, and reaches whatever lies in the same row.
     """
-
-    def run(method, *arguments):
-        return model.apply({"params": params}, *arguments, method=method)
-
+    bound = model.bind({"params": params})
     num_slots = batch.slot_mask.shape[1]
 
     def alone(slot):
         tokens = jnp.where(batch.protein_slot_ids == slot, batch.protein_tokens, protein_tokenizer.PAD)
         slot_ids = (batch.protein_slot_ids == slot).astype(jnp.int32)
-        hidden = run("encode_protein", tokens, slot_ids, batch.protein_positions, 1)
-        proteins = run("embed_proteins", hidden, slot_ids, 1)
+        hidden = bound.encode_protein(tokens, slot_ids, batch.protein_positions, 1)
+        proteins = bound.embed_proteins(hidden, slot_ids, 1)
         tokens, segment_ids = (
             jnp.where(batch.text_slot_ids == slot, ids, 0) for ids in (batch.text_tokens, batch.text_segment_ids)
         )
-        hidden = run("encode_text", tokens, segment_ids, batch.text_positions)
-        texts = run("project_text_segments", hidden, segment_ids, num_slots)
+        hidden = bound.encode_text(tokens, segment_ids, batch.text_positions)
+        texts = bound.project_text_segments(hidden, segment_ids, num_slots)
         return jnp.isfinite(proteins).all((1, 2)) & jnp.isfinite(texts).all((1, 2, 3))
 
     return jax.lax.map(alone, jnp.arange(1, num_slots + 1)).T
