@@ -176,6 +176,21 @@ class MetricsWriter:
         self._events.close()
 
 
+class NoMetrics:
+    """In the place of a `MetricsWriter` on hosts that write nothing."""
+
+    def write(self, step: int, values: Mapping[str, float | None]) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+def make_writer(workdir: pathlib.Path, *, step: int) -> MetricsWriter | NoMetrics:
+    """The first host writes the metrics of all; what a run wrote after `step` before is dropped."""
+    return MetricsWriter(workdir, step=step) if jax.process_index() == 0 else NoMetrics()
+
+
 def read_metrics(path: pathlib.Path) -> list[dict]:
     """All objects of a metrics.jsonl: numbers or None by name, with a `step`.
 
