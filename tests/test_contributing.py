@@ -1,10 +1,17 @@
 """The extensions that CONTRIBUTING.md shows: each is one short file and its lines in one registry, and works."""
 
+import os
+import subprocess
+import sys
+
+import numpy as np
 import pytest
 
-from tests.support.contributing import section
+from protclip_jax.training.metrics import read_metrics
+from tests.support.contributing import apply, copy_of_project, section
+from tests.support.training_runs import arguments
 
-HEADINGS = []
+HEADINGS = ["A new objective"]
 """The sections whose example is complete."""
 MAX_LINES = 60
 
@@ -17,3 +24,36 @@ def test_an_extension_is_one_short_file_and_one_registry(heading):
     assert len(files) == 1
     assert len(registries) == 1
     assert len(files[0].splitlines()) <= MAX_LINES
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A copy of the project with every extension that CONTRIBUTING.md shows."""
+    folder = copy_of_project(tmp_path_factory.mktemp("project"))
+    for heading in HEADINGS:
+        apply(section(heading), folder)
+    return folder
+
+
+def run(project, *command):
+    """Runs `python …` in the copy; returns what it printed."""
+    environment = {**os.environ, "PYTHONPATH": str(project)}
+    command = [sys.executable, *map(str, command)]
+    done = subprocess.run(command, cwd=project, env=environment, text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_an_objective_is_trained(project, sample_dataset, tmp_path):
+    others = [f"--config.loss.{name}=0" for name in ("gc", "bsr", "mlm", "pda")]
+    options = ["--config.loss.sigmoid=2", "--config.sigmoid.bias=-5", "--config.batch.microbatch_rows=4"]
+    # Neither evaluated nor saved before the end.
+    steps = ["--config.eval_every=4", "--config.checkpoint_every=4", "--config.total_steps=2"]
+    workdir = tmp_path / "run"
+    run(project, *arguments(sample_dataset, workdir, *others, *options, *steps))
+    logged = [record for record in read_metrics(workdir / "metrics.jsonl") if "loss" in record]
+    assert [record["step"] for record in logged] == [1, 2]
+    for record in logged:
+        assert record["loss/sigmoid"] > 0
+        np.testing.assert_allclose(record["loss"], 2 * record["loss/sigmoid"], rtol=1e-6)
+        assert record["gradient_norm"] > 0

@@ -7,15 +7,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from data_pipelines.common.figure_style import BLUE, GREY, INK, VERMILION, tidy
+from protclip_jax.objectives.registry import OBJECTIVES
 
-LOSSES = {
-    "loss": "total",
-    "loss/gc": "global contrastive (GC)",
-    "loss/bsr": "segment reconstruction (BSR)",
-    "loss/mlm": "masked residues (MLM)",
-    "loss/pda": "segment alignment (PDA)",
-    "loss/features": "annotated residues (FT)",
-}
+LOSSES = {"loss": "total"} | {f"loss/{name}": kind.title for name, kind in OBJECTIVES.items()}
 DIRECTIONS = {"p2t": ("protein → text", BLUE), "t2p": ("text → protein", VERMILION)}
 RETRIEVAL = "eval/retrieval/"
 """What stands before the retrieval metrics in metrics.jsonl."""

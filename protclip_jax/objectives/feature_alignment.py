@@ -65,6 +65,7 @@ class FeatureAlignment(Objective):
     """Supervision of PDA's alignment by UniProt's features; ours, not the paper's."""
 
     name = "features"
+    title = "annotated residues (FT)"
     weight = Setting(
         0.0, WEIGHT, "Weight of the supervision by UniProt's feature lines, an extension of the paper.", before=0.0
     )

@@ -83,6 +83,7 @@ class GlobalContrast(Objective):
     """GC: every record's protein against the texts of the global batch, and the reverse."""
 
     name = "gc"
+    title = "global contrastive (GC)"
     weight = Setting(1.0, WEIGHT, "Weight of the global contrast L_GC.")
 
     def embed(self, rows: Rows) -> tuple[Float[Array, "R S P"], Float[Array, "R S P"]]:

@@ -33,6 +33,7 @@ class MaskedLanguageModel(Objective):
     """MLM: single residues, hidden at random, from the rest of the protein."""
 
     name = "mlm"
+    title = "masked residues (MLM)"
     weight = Setting(0.3, WEIGHT, "Weight of masked language modelling L_MLM.")
     masked = True
 

@@ -21,6 +21,7 @@ class Objective:
 
     Attributes:
       name: in the config and the metrics; the weight is `loss.NAME`.
+      title: in figures.
       weight: the default weight, and what a weight may be; 0 leaves the objective out.
       options: further fields of the config, `NAME.OPTION`. Names are unique over all objectives.
       masked: whether the protein tower reads the proteins with the residues of `mask` hidden, in a pass of its own, and
@@ -31,6 +32,7 @@ class Objective:
     """
 
     name: ClassVar[str]
+    title: ClassVar[str]
     weight: ClassVar[Setting]
     options: ClassVar[Mapping[str, Setting]] = {}
     masked: ClassVar[bool] = False

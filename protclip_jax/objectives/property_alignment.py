@@ -24,6 +24,7 @@ class PropertyAlignment(Objective):
     """PDA. With late interaction it is a loss of the rows, otherwise a contrast."""
 
     name = "pda"
+    title = "segment alignment (PDA)"
     weight = Setting(1.0, WEIGHT, "Weight of property-driven dynamic alignment L_PDA.")
     options = {
         "theta": Setting(0.3, SHARE, "Residues less similar to a property than this, of 0 to 1, leave its segment."),

@@ -47,6 +47,7 @@ class SegmentReconstruction(Objective):
     """BSR: whole segments, hidden from the protein, with the help of the record's biotext."""
 
     name = "bsr"
+    title = "segment reconstruction (BSR)"
     weight = Setting(0.7, WEIGHT, "Weight of biotext-guided segment reconstruction L_BSR.")
     masked = True
 
