@@ -1,4 +1,4 @@
-"""The base of source formats whose entries are JSON objects: JSON lines, an array, or a search answer."""
+"""The base of source formats of JSON objects: as lines, in an array, or in a search answer."""
 
 import abc
 import json
@@ -20,7 +20,7 @@ _AFTER = re.compile(r"\s*(?:[],]|\Z)")
 
 
 class JsonFormat(SourceFormat):
-    """A kind of JSON objects. One file may hold several kinds, so each object is recognised by itself."""
+    """A kind of JSON objects. A file may mix kinds, so each object is recognised by itself."""
 
     suffixes = (".json", ".jsonl")
 
@@ -37,7 +37,7 @@ class JsonFormat(SourceFormat):
         return self.split_shared(path, [self])
 
     def split_shared(self, path: Path, formats: Sequence["JsonFormat"]) -> Iterator[RawEntry]:
-        """Yields the objects, each marked with the first format that recognises it, else the last."""
+        """Yields the objects, marked with the first format that recognises each, else the last."""
         empty = True
         with open_bytes(path) as content:
             for line, text, problem in objects(content, path):
@@ -73,7 +73,8 @@ def member(value: Any, key: str, kind: type) -> Any:
       Malformed: `value` is not an object, or what it has is not a `kind`.
     """
     if type(value) is not dict:
-        raise Malformed(f"what should have its {key} is a JSON {type(value).__name__}, not an object")
+        found = type(value).__name__
+        raise Malformed(f"what should have its {key} is a JSON {found}, not an object")
     found = value.get(key)
     if found is None:
         return kind()
