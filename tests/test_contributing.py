@@ -1,5 +1,6 @@
 """The extensions that CONTRIBUTING.md shows: each is one short file and its lines in one registry, and works."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,11 +8,12 @@ import sys
 import numpy as np
 import pytest
 
+from data_pipelines.protanno.dataset import open_dataset
 from protclip_jax.training.metrics import read_metrics
 from tests.support.contributing import apply, copy_of_project, section
 from tests.support.training_runs import arguments
 
-HEADINGS = ["A new objective"]
+HEADINGS = ["A new objective", "A new attention backend", "A new source format"]
 """The sections whose example is complete."""
 MAX_LINES = 60
 
@@ -44,16 +46,36 @@ def run(project, *command):
     return done.stdout
 
 
-def test_an_objective_is_trained(project, sample_dataset, tmp_path):
+def test_an_objective_and_an_attention_backend_train(project, sample_dataset, tmp_path):
     others = [f"--config.loss.{name}=0" for name in ("gc", "bsr", "mlm", "pda")]
     options = ["--config.loss.sigmoid=2", "--config.sigmoid.bias=-5", "--config.batch.microbatch_rows=4"]
     # Neither evaluated nor saved before the end.
     steps = ["--config.eval_every=4", "--config.checkpoint_every=4", "--config.total_steps=2"]
-    workdir = tmp_path / "run"
-    run(project, *arguments(sample_dataset, workdir, *others, *options, *steps))
-    logged = [record for record in read_metrics(workdir / "metrics.jsonl") if "loss" in record]
-    assert [record["step"] for record in logged] == [1, 2]
-    for record in logged:
+    logged = []
+    for attention in ("blockwise", "row_by_row"):
+        workdir = tmp_path / attention
+        chosen = f"--config.model.attention={attention}"
+        run(project, *arguments(sample_dataset, workdir, *others, *options, *steps, chosen))
+        records = read_metrics(workdir / "metrics.jsonl")
+        logged.append([record for record in records if "loss" in record])
+    for record, with_backend in zip(*logged, strict=True):
         assert record["loss/sigmoid"] > 0
-        np.testing.assert_allclose(record["loss"], 2 * record["loss/sigmoid"], rtol=1e-6)
         assert record["gradient_norm"] > 0
+        np.testing.assert_allclose(record["loss"], 2 * record["loss/sigmoid"], rtol=1e-6)
+        for name in ("loss", "gradient_norm"):
+            np.testing.assert_allclose(record[name], with_backend[name], rtol=1e-4)
+
+
+def test_a_source_format_is_built(project, tmp_path):
+    lines = ["T1 | Widgetase | MKVLA", "T2 | no sequence", "T3 | Gadgetase | MWWQ"]
+    (tmp_path / "entries.toy").write_text("\n".join(lines))
+    run(project, "-m", "data_pipelines.build", "--input", tmp_path / "entries.toy", "--output", tmp_path / "protanno")
+    splits = open_dataset(tmp_path / "protanno").splits.values()
+    records = {record.accession: record for split in splits for record in split}
+    assert {key: (record.name, record.sequence) for key, record in records.items()} == {
+        "T1": ("Widgetase", "MKVLA"),
+        "T3": ("Gadgetase", "MWWQ"),
+    }
+    reject = json.loads((tmp_path / "protanno" / "rejects.jsonl").read_text())
+    assert (reject["accession"], reject["line"]) == ("T2", 2)
+    assert reject["reason"] == "its line has 2 cells, not 3"

@@ -33,6 +33,7 @@ from data_pipelines.common.hashing import file_sha256
 from data_pipelines.download.partial_file import provenance_path, read_notes
 from data_pipelines.protanno import dataset as protanno
 from data_pipelines.protanno.clusters import TEST, VALIDATION, split_name
+from data_pipelines.readers.source_formats import DESCRIPTION
 from data_pipelines.report.page import write_report
 
 SMALL_BYTES = 16 << 20
@@ -46,7 +47,7 @@ class Options:
     """What to build: all that shows in the dataset.
 
     Attributes:
-      inputs: source files; `readers` says of which formats.
+      inputs: source files, of the formats in `SOURCE_FORMATS`.
       clusters: a file of similarity clusters, see `read_clusters`.
       cluster: `minhash` finds similarity clusters by itself, `none` has each sequence on its own (but for `clusters`).
       exclude_fasta: FASTA files of sequences that no record may have.
@@ -225,7 +226,13 @@ def _runner(
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m data_pipelines.build", description=__doc__.split("\n")[0])
     add = parser.add_argument
-    add("--input", type=Path, nargs="+", required=True, help="UniProt files and others that `readers` knows, plain or .gz")
+    add(
+        "--input",
+        type=Path,
+        nargs="+",
+        required=True,
+        help=f"source files, plain or .gz: {DESCRIPTION}",
+    )
     add("--output", type=Path, required=True, help="the dataset's folder, new or empty")
     add(
         "--clusters",

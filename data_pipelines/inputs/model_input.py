@@ -7,20 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data_pipelines.common.errors import UserError
+from data_pipelines.inputs.input_formats import BY_NAME, SUFFIXES
 from data_pipelines.inputs.protein_input import Cleaned, clean_protein
 from data_pipelines.protanno.record import Record
-from data_pipelines.readers.fasta import read_fasta
 from data_pipelines.readers.item import Item
-from data_pipelines.readers.table import read_table
-from data_pipelines.readers.text_lines import read_text_lines
 
-FORMATS = ("fasta", "csv", "tsv", "lines")
-SUFFIXES = {
-    **dict.fromkeys((".fasta", ".fa", ".faa", ".fas", ".fsa"), "fasta"),
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".txt": "lines",
-}
 COLUMNS = {"protein": ("sequence", "Sequence", "seq"), "text": ("text",)}
 
 
@@ -49,7 +40,7 @@ class Source:
     """A file of proteins or texts, which can be read any number of times.
 
     Attributes:
-      format: one of `FORMATS`.
+      format: the name of an input format.
       modality: `protein` or `text`.
       column, id_column: of a table; None takes those of the usual names.
     """
@@ -62,12 +53,8 @@ class Source:
 
     def read(self) -> Iterator[Item]:
         """The items as they are written; raises UserError as the readers do."""
-        if self.format == "fasta":
-            return read_fasta(self.path)
-        if self.format == "lines":
-            return read_text_lines(self.path)
         columns = (self.column,) if self.column else COLUMNS[self.modality]
-        return read_table(self.path, dialect=self.format, columns=columns, id_column=self.id_column)
+        return BY_NAME[self.format].read(self.path, columns=columns, id_column=self.id_column)
 
     def prepared(self) -> Iterator[Prepared]:
         """Every item of the input, in its order."""
@@ -98,5 +85,6 @@ def format_of(path: Path) -> str:
     """
     suffix = Path(path.name.lower().removesuffix(".gz")).suffix
     if suffix not in SUFFIXES:
-        raise UserError(f"{path} is of no known format; say --format {'|'.join(FORMATS)}, or name it *{', *'.join(SUFFIXES)}.")
+        fix = f"say --format {'|'.join(BY_NAME)}, or name it *{', *'.join(SUFFIXES)}"
+        raise UserError(f"{path} is of no known format; {fix}.")
     return SUFFIXES[suffix]

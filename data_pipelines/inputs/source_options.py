@@ -7,6 +7,7 @@ from pathlib import Path
 
 from data_pipelines.common.disk_errors import report_disk_errors
 from data_pipelines.common.errors import UserError
+from data_pipelines.inputs.input_formats import BY_NAME, INPUT_FORMATS, TABLES, Fasta, listed
 from data_pipelines.inputs.model_input import Source, format_of
 
 
@@ -17,13 +18,33 @@ def choose_source(options: argparse.Namespace) -> Source:
       UserError: the format is unknown, or does not go with another option.
     """
     path = Path(options.input)
-    chosen = options.format or ("fasta" if is_piped(path) else format_of(path))
-    modality = options.modality or ("text" if chosen == "lines" else "protein")
-    if chosen == "fasta" and modality == "text":
-        raise UserError("FASTA holds proteins; give texts as --format csv, tsv or lines.")
-    if chosen in ("fasta", "lines") and (options.column or options.id_column):
-        raise UserError(f"--column and --id_column belong to tables, but the format is {chosen}; leave them out.")
-    return Source(path=path, format=chosen, modality=modality, column=options.column, id_column=options.id_column)
+    name = options.format or (Fasta.name if is_piped(path) else format_of(path))
+    chosen = BY_NAME[name]
+    modality = options.modality or chosen.modalities[0]
+    if modality not in chosen.modalities:
+        others = listed([each.name for each in INPUT_FORMATS if modality in each.modalities])
+        held = f"{chosen.description} holds {chosen.modalities[0]}s"
+        raise UserError(f"{held}; give {modality}s as --format {others}.")
+    if options.column or options.id_column:
+        refuse_columns_without_table(name)
+    return Source(
+        path=path,
+        format=name,
+        modality=modality,
+        column=options.column,
+        id_column=options.id_column,
+    )
+
+
+def refuse_columns_without_table(format: str) -> None:
+    """Raises UserError unless files of the format have columns to choose.
+
+    Args:
+      format: an input format's name, or another command's own.
+    """
+    if format not in TABLES:
+        problem = f"--column and --id_column belong to tables, but the format is {format}"
+        raise UserError(f"{problem}; leave them out.")
 
 
 def refuse_unread(options: argparse.Namespace, names: Sequence[str], *, owner: str) -> None:

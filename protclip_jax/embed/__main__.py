@@ -23,7 +23,8 @@ from data_pipelines.common.disk_errors import report_disk_errors
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.progress import progress, tell
 from data_pipelines.inputs.chunks import chunks
-from data_pipelines.inputs.model_input import FORMATS, Source
+from data_pipelines.inputs.input_formats import BY_NAME, DESCRIPTION, TEXT_FORMATS, listed
+from data_pipelines.inputs.model_input import Source
 from data_pipelines.inputs.source_options import choose_source, is_piped, spool
 from data_pipelines.inputs.survey import Survey, take_survey
 from protclip_jax.checkpoints import best
@@ -52,12 +53,21 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--checkpoint", required=True, metavar="DIR", help="a workdir or converted checkpoint, also gs://")
     add("--step", help="a step's number, best or latest (default: best if recorded, else latest)")
-    add("--input", required=True, metavar="FILE", help="FASTA, CSV, TSV or lines of text, plain or gzip; - reads stdin")
+    add(
+        "--input",
+        required=True,
+        metavar="FILE",
+        help=f"{DESCRIPTION}, plain or gzip; - reads stdin",
+    )
     add("--output", type=Path, required=True, metavar="FILE", help=f"a new file named *{', *'.join(WRITERS)}")
-    add("--format", choices=FORMATS, help="of the input (default: by its name; fasta for stdin)")
+    add("--format", choices=BY_NAME, help="of the input (default: by its name; fasta for stdin)")
     add("--column", help="of a table, with the sequences or texts (default: sequence, Sequence or seq; text)")
     add("--id_column", help="of a table, with the ids (default: id, Entry or accession, else the row's number)")
-    add("--modality", choices=("protein", "text"), help="what is embedded (default: protein; text where the format is lines)")
+    add(
+        "--modality",
+        choices=("protein", "text"),
+        help=f"what is embedded (default: protein; text for {listed(TEXT_FORMATS)})",
+    )
     add(
         "--include",
         nargs="+",

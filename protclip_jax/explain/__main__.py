@@ -16,7 +16,7 @@ from data_pipelines.common.figure_style import DPI
 from data_pipelines.inputs.protein_input import clean_protein
 from data_pipelines.protanno.features import annotated_residues
 from data_pipelines.protanno.record import PREFIXES, PROPERTIES, Record, property_texts, with_prefix
-from data_pipelines.readers import read_entries
+from data_pipelines.readers import SUFFIXES, read_entries
 from protclip_jax.explain.residue_tracks import Track, explanation
 from protclip_jax.inference.protclip import ProtCLIP
 
@@ -37,7 +37,10 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     protein = parser.add_mutually_exclusive_group(required=True)
     protein.add_argument("--sequence", help="the protein's residues")
     protein.add_argument(
-        "--entry", type=pathlib.Path, metavar="FILE", help="UniProt entries; takes properties and FT sites too"
+        "--entry",
+        type=pathlib.Path,
+        metavar="FILE",
+        help=f"UniProt entries ({', '.join(SUFFIXES)}); takes properties and FT sites too",
     )
     parser.add_argument("--accession", help="which entry of FILE (default: its only one)")
     for name in PROPERTIES:

@@ -17,13 +17,19 @@ from data_pipelines.common.disk_errors import report_disk_errors
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.hashing import hash64
 from data_pipelines.common.progress import tell
+from data_pipelines.inputs.input_formats import INPUT_FORMATS, Fasta
+from data_pipelines.inputs.input_formats import SUFFIXES as INPUT_SUFFIXES
 from data_pipelines.inputs.labels import LabelSource
-from data_pipelines.inputs.model_input import SUFFIXES as INPUT_SUFFIXES
 from data_pipelines.inputs.model_input import Source
 from data_pipelines.inputs.record_source import RecordSource
-from data_pipelines.inputs.source_options import is_piped, refuse_unread, spool
+from data_pipelines.inputs.source_options import (
+    is_piped,
+    refuse_columns_without_table,
+    refuse_unread,
+    spool,
+)
 from data_pipelines.inputs.survey import take_survey
-from data_pipelines.readers import SUFFIXES as ENTRY_SUFFIXES
+from data_pipelines.readers import SUFFIXES as SOURCE_SUFFIXES
 from protclip_jax.checkpoints import best
 from protclip_jax.checkpoints.local_copy import local_checkpoint
 from protclip_jax.checkpoints.parameters import stored_groups
@@ -49,7 +55,10 @@ EMBEDDING = {
     "batch_tokens": None,
 }
 """Options that say how proteins are embedded here, and their defaults."""
-FORMATS = ("fasta", "csv", "tsv", "entries", "protanno", "embeddings")
+PROTEIN_FORMATS = tuple(each.name for each in INPUT_FORMATS if each.modalities[0] == "protein")
+FORMATS = (*PROTEIN_FORMATS, "entries", "protanno", "embeddings")
+PROTEIN_SUFFIXES = {key: name for key, name in INPUT_SUFFIXES.items() if name in PROTEIN_FORMATS}
+ENTRY_SUFFIXES = tuple(suffix for suffix in SOURCE_SUFFIXES if suffix not in PROTEIN_SUFFIXES)
 Input = Source | RecordSource | LabelSource
 
 
@@ -66,8 +75,9 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     given.add_argument(
         "--input",
         metavar="FILE",
-        help="proteins: FASTA, a table with a column of sequences, UniProt entries (.dat, .xml, .json, …), a built ProtAnno "
-        "folder, or an embedding file of `python -m protclip_jax.embed`; plain or gzip; - reads FASTA from stdin",
+        help="proteins: FASTA, a table with a column of sequences, UniProt entries "
+        f"({', '.join(ENTRY_SUFFIXES)}), a built ProtAnno folder, or an embedding file of "
+        "`python -m protclip_jax.embed`; plain or gzip; - reads FASTA from stdin",
     )
     given.add_argument(
         "--labels",
@@ -116,8 +126,8 @@ def choose_input(options: argparse.Namespace) -> Input | EmbeddingInput:
     chosen = options.format or format_of(path)
     if options.splits and chosen != "protanno":
         raise UserError(f"--splits belongs to a ProtAnno folder, but the format is {chosen}; leave it out.")
-    if (options.column or options.id_column) and chosen not in ("csv", "tsv"):
-        raise UserError(f"--column and --id_column belong to tables, but the format is {chosen}; leave them out.")
+    if options.column or options.id_column:
+        refuse_columns_without_table(chosen)
     if chosen == "embeddings":
         if given := [f"--{name}" for name, default in EMBEDDING.items() if getattr(options, name) != default]:
             raise UserError(f"{path} holds embeddings already, which {' and '.join(given)} cannot change; leave that out.")
@@ -133,11 +143,11 @@ def format_of(path: Path) -> str:
     if path.is_dir():
         return "protanno"
     if is_piped(path):
-        return "fasta"
+        return Fasta.name
     if path.name.lower().endswith(EMBEDDING_SUFFIXES):
         return "embeddings"
-    if (suffix := Path(name).suffix) in INPUT_SUFFIXES and suffix != ".txt":
-        return INPUT_SUFFIXES[suffix]
+    if (suffix := Path(name).suffix) in PROTEIN_SUFFIXES:
+        return PROTEIN_SUFFIXES[suffix]
     if name.endswith(ENTRY_SUFFIXES):
         return "entries"
     raise UserError(f"{path} is of no known format; say --format {'|'.join(FORMATS)}.")

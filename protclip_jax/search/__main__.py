@@ -19,7 +19,8 @@ from typing import BinaryIO, TextIO
 from data_pipelines.common.atomic_write import atomic_file
 from data_pipelines.common.errors import UserError, command, one_line
 from data_pipelines.common.progress import tell
-from data_pipelines.inputs.model_input import FORMATS, Source
+from data_pipelines.inputs.input_formats import BY_NAME, DESCRIPTION, TEXT_FORMATS, listed
+from data_pipelines.inputs.model_input import Source
 from data_pipelines.inputs.source_options import choose_source, is_piped, refuse_unread, spool
 from data_pipelines.protanno.record import PREFIXES
 from protclip_jax.inference.cpu_devices import split_cpu
@@ -60,9 +61,17 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         f"is asked as '{phrased('…')}', for so the texts begin that a model learns from",
     )
     query.add_argument("--sequence", help="one protein's residues")
-    query.add_argument("--input", metavar="FILE", help="many questions: FASTA, or texts as lines or a table; - reads stdin")
-    add("--format", choices=FORMATS, help="of --input (default: by its name; fasta for stdin)")
-    add("--modality", choices=("protein", "text"), help="of --input (default: protein; text where the format is lines)")
+    query.add_argument(
+        "--input",
+        metavar="FILE",
+        help=f"many questions: {DESCRIPTION}; - reads stdin",
+    )
+    add("--format", choices=BY_NAME, help="of --input (default: by its name; fasta for stdin)")
+    add(
+        "--modality",
+        choices=("protein", "text"),
+        help=f"of --input (default: protein; text for {listed(TEXT_FORMATS)})",
+    )
     add("--column", help="of a table, with the texts or sequences (default: text; sequence, Sequence or seq)")
     add("--id_column", help="of a table, with the ids (default: id, Entry or accession, else the row's number)")
     add("--verbatim", action="store_true", help="ask texts exactly as they are")

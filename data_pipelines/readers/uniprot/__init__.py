@@ -1,1 +1,1 @@
-"""UniProt's formats, and the tables and JSON lines that stand in for them: one file a format."""
+"""Source formats, one file each: UniProt's, and tables and JSON lines that stand in for them."""

@@ -11,7 +11,7 @@ class RawEntry(NamedTuple):
     """One entry as its file has it, not yet looked into."""
 
     format: str
-    """Which parser takes it."""
+    """The name of its source format."""
     file: str
     line: int
     """1-based, where it begins."""

@@ -73,3 +73,8 @@ def sequence_note(type_: str, original: str, variations: Sequence[str], descript
     if not description:
         return change
     return f"{change}: {description}" if mutated else f"{change} ({description})"
+
+
+def comments(text: str, heading: str) -> str:
+    """The comments of one topic without the headings between them: `A.; FUNCTION: B.` → `A. B.`"""
+    return text.replace(f"; {heading}: ", " ")

@@ -17,27 +17,33 @@ from collections import Counter
 
 from data_pipelines.protanno.record import PROPERTIES, Record
 from data_pipelines.readers.uniprot.entry import Malformed, RawEntry, printable
+from data_pipelines.readers.uniprot.table_format import TableFormat
 
-FORMAT = "lab_tsv"
-
-REQUIRED = ("accession", "sequence", "name")
-COLUMNS = (*REQUIRED, *PROPERTIES[1:], "entry_name", "source", "existence")
+_REQUIRED = ("accession", "sequence", "name")
 
 
-def accession(raw: RawEntry) -> str:
-    """What a reject of the row is called, '' if that cannot be told."""
-    return raw.first_cell("accession")
+class LabTsv(TableFormat):
+    """A lab's own table."""
 
+    name = "lab_tsv"
+    description = f"a lab's own TSV with the columns {', '.join((*_REQUIRED, *PROPERTIES[1:]))}"
+    required = _REQUIRED
+    required_text = "accession, sequence and name"
+    columns = (*_REQUIRED, *PROPERTIES[1:], "entry_name", "source", "existence")
 
-def parse(raw: RawEntry, omitted: Counter) -> Record:
-    """The record of a row.
+    def accession(self, raw: RawEntry) -> str:
+        """What a reject of the row is called, '' if that cannot be told."""
+        return raw.first_cell("accession")
 
-    Raises:
-      Malformed: there is none.
-    """
-    row = raw.cells()
-    existence = row.pop("existence", "") or "0"
-    if existence not in "012345" or len(existence) != 1:
-        raise Malformed(f"its existence is {printable(existence[:20])!r}, not 1 to 5 (empty = unknown)")
-    source = row.pop("source", "") or "swissprot"
-    return Record(**({"entry_name": ""} | row), source=source, existence=int(existence))
+    def parse(self, raw: RawEntry, omitted: Counter) -> Record:
+        """The record of a row.
+
+        Raises:
+          Malformed: there is none.
+        """
+        row = raw.cells()
+        existence = row.pop("existence", "") or "0"
+        if existence not in "012345" or len(existence) != 1:
+            raise Malformed(f"its existence is {printable(existence[:20])!r}, not 1 to 5 (empty = unknown)")
+        source = row.pop("source", "") or "swissprot"
+        return Record(**({"entry_name": ""} | row), source=source, existence=int(existence))

@@ -16,39 +16,47 @@ from collections import Counter
 
 from data_pipelines.protanno.record import PREFIXES, PROPERTIES, Record
 from data_pipelines.readers.uniprot.entry import Malformed, printable
-
-KEYS = {"seq", "text"}
+from data_pipelines.readers.uniprot.flat_style import comments
+from data_pipelines.readers.uniprot.json_format import JsonFormat, member
 
 _HEADINGS = {PREFIXES[name]: name for name in PROPERTIES[1:]}
 _HEADING = re.compile(rf"(?<=[^;]) ({'|'.join(_HEADINGS)}): ")
 
 
-def parse(sequence: str, text: str, omitted: Counter) -> Record:
-    """The record of a sequence and its biotext.
+class ReleasedJsonl(JsonFormat):
+    """The released ProtAnno's objects."""
 
-    Raises:
-      Malformed: the text does not begin with the protein's name.
-    """
-    text = " ".join(text.split())
-    if not text.startswith(f"{PREFIXES['name']}: "):
-        raise Malformed(f"its text begins with {printable(text[:20])!r}, not with {PREFIXES['name']}:")
-    name, *parts = _HEADING.split(text)
-    names = [_HEADINGS[heading] for heading in parts[::2]]
-    if names != [known for known in PROPERTIES if known in names]:
-        omitted["text whose properties cannot be told apart"] += 1
-        parts, names = [], []
-    digits = hashlib.sha256(sequence.encode(errors="replace")).hexdigest()[:16].upper()
-    return Record(
-        accession=f"SEQ{digits}",
-        entry_name="",
-        source="swissprot",
-        sequence=sequence,
-        existence=0,
-        name=name.removeprefix(f"{PREFIXES['name']}: ").removesuffix("."),
-        **{known: comments(content, PREFIXES[known]) for known, content in zip(names, parts[1::2], strict=True)},
-    )
+    name = "released_jsonl"
+    description = "the released ProtAnno's JSON lines"
 
+    def recognises(self, content: bytes) -> bool:
+        """Whether an object has the keys of the release, and no entry type as UniProt's have."""
+        if b'"entryType"' in content:
+            return False
+        return b'"seq"' in content and b'"text"' in content
 
-def comments(text: str, heading: str) -> str:
-    """The comments of one topic without the headings between them: `A.; FUNCTION: B.` → `A. B.`"""
-    return text.replace(f"; {heading}: ", " ")
+    def record(self, entry: dict, omitted: Counter) -> Record:
+        """The record of an object's sequence and biotext.
+
+        Raises:
+          Malformed: the text does not begin with the protein's name.
+        """
+        sequence = member(entry, "seq", str)
+        text = " ".join(member(entry, "text", str).split())
+        if not text.startswith(f"{PREFIXES['name']}: "):
+            raise Malformed(f"its text begins with {printable(text[:20])!r}, not with {PREFIXES['name']}:")
+        name, *parts = _HEADING.split(text)
+        names = [_HEADINGS[heading] for heading in parts[::2]]
+        if names != [known for known in PROPERTIES if known in names]:
+            omitted["text whose properties cannot be told apart"] += 1
+            parts, names = [], []
+        digits = hashlib.sha256(sequence.encode(errors="replace")).hexdigest()[:16].upper()
+        return Record(
+            accession=f"SEQ{digits}",
+            entry_name="",
+            source="swissprot",
+            sequence=sequence,
+            existence=0,
+            name=name.removeprefix(f"{PREFIXES['name']}: ").removesuffix("."),
+            **{known: comments(content, PREFIXES[known]) for known, content in zip(names, parts[1::2], strict=True)},
+        )

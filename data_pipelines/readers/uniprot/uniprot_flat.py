@@ -26,9 +26,9 @@ from data_pipelines.readers.streams.files import open_bytes
 from data_pipelines.readers.streams.pieces import UNFINISHED, pieces
 from data_pipelines.readers.uniprot.entry import Malformed, RawEntry, decode, printable
 from data_pipelines.readers.uniprot.feature_table import parse_features
+from data_pipelines.readers.uniprot.source_format import SourceFormat
 from data_pipelines.readers.uniprot.wrapping import unwrap
 
-FORMAT = "flat"
 STATUS = {"Reviewed": "swissprot", "STANDARD": "swissprot", "Unreviewed": "trembl", "PRELIMINARY": "trembl"}
 TOPICS = {"FUNCTION": "function", "SUBCELLULAR LOCATION": "location", "SIMILARITY": "similarity"}
 
@@ -63,21 +63,63 @@ _COMMENT = re.compile(
 )
 
 
-def split(path: Path) -> Iterator[RawEntry]:
-    """The raw entries of a flat file. An entry ends at `//`; at the next `ID` line or the end of the file it is broken."""
-    empty = True
-    with open_bytes(path) as content:
-        for line, text, problem in pieces(content, _find_end):
-            between = _BETWEEN.match(text).end()
-            line, text = line + text.count(b"\n", 0, between), text[between:]
-            if not text:
-                continue
-            if empty and not text.startswith(b"ID   "):
-                raise UserError(f"{path} is no UniProt flat file: it begins with {text[:20]!r}, not with an ID line.")
-            empty = False
-            yield RawEntry(FORMAT, path.name, line, text, _problem(text, problem, line))
-    if empty:
-        raise UserError(f"{path} holds no entry: the file is empty.")
+class UniprotFlat(SourceFormat):
+    """UniProt's flat file."""
+
+    name = "flat"
+    suffixes = (".dat", ".txt")
+    description = "UniProt's flat file"
+
+    def split(self, path: Path) -> Iterator[RawEntry]:
+        """The raw entries of a flat file. An entry ends at `//`; at the next `ID` line or the end of the file it is broken."""
+        empty = True
+        with open_bytes(path) as content:
+            for line, text, problem in pieces(content, _find_end):
+                between = _BETWEEN.match(text).end()
+                line, text = line + text.count(b"\n", 0, between), text[between:]
+                if not text:
+                    continue
+                if empty and not text.startswith(b"ID   "):
+                    raise UserError(f"{path} is no UniProt flat file: it begins with {text[:20]!r}, not with an ID line.")
+                empty = False
+                yield RawEntry(self.name, path.name, line, text, _problem(text, problem, line))
+        if empty:
+            raise UserError(f"{path} holds no entry: the file is empty.")
+
+    def accession(self, raw: RawEntry) -> str:
+        """What a reject of the entry is called, '' if that cannot be told."""
+        return raw.find(_ACCESSION)
+
+    def parse(self, raw: RawEntry, omitted: Counter) -> Record:
+        """The record of an entry.
+
+        Raises:
+          Malformed: there is none.
+        """
+        text = decode(raw.content)
+        if "\r" in text:
+            text = text.replace("\r\n", "\n")
+        ordered = _ORDERED.match(text)
+        lines = ordered.groupdict() if ordered else _sections(text, first_line=raw.line)
+        identity = _ID.fullmatch(lines["ID"].rstrip("\n"))
+        if not identity:
+            raise Malformed(f"its ID line is not understood: {printable(lines['ID'][:100].rstrip())!r}")
+        entry_name, status, length = identity.groups()
+        if status not in STATUS:
+            raise Malformed(f"its status is {printable(status[:30])!r}, none of {', '.join(STATUS)}")
+        sequence = "".join(lines["SEQUENCE"].split())
+        if len(sequence) != int(length):
+            raise Malformed(f"its sequence has {len(sequence)} residues, its ID line says {length}")
+        return Record(
+            accession=lines["AC"][2:].lstrip().partition("\n")[0].partition(";")[0].rstrip(),
+            entry_name=entry_name,
+            source=STATUS[status],
+            sequence=sequence,
+            existence=_existence(lines["PE"]),
+            name=_name(lines["DE"]),
+            features=parse_features(lines["FT"], length=len(sequence), omitted=omitted),
+            **_comments(lines["CC"]),
+        )
 
 
 def _find_end(buffer: bytes, start: int, look_from: int) -> int:
@@ -92,43 +134,6 @@ def _problem(text: bytes, problem: str, line: int) -> str:
         return "the file ends before its //" if problem == UNFINISHED else problem
     following = line + text.count(b"\n")
     return "" if _LAST_LINE.search(text) else f"it has no // before the ID line {following}"
-
-
-def accession(raw: RawEntry) -> str:
-    """What a reject of the entry is called, '' if that cannot be told."""
-    return raw.find(_ACCESSION)
-
-
-def parse(raw: RawEntry, omitted: Counter) -> Record:
-    """The record of an entry.
-
-    Raises:
-      Malformed: there is none.
-    """
-    text = decode(raw.content)
-    if "\r" in text:
-        text = text.replace("\r\n", "\n")
-    ordered = _ORDERED.match(text)
-    lines = ordered.groupdict() if ordered else _sections(text, first_line=raw.line)
-    identity = _ID.fullmatch(lines["ID"].rstrip("\n"))
-    if not identity:
-        raise Malformed(f"its ID line is not understood: {printable(lines['ID'][:100].rstrip())!r}")
-    entry_name, status, length = identity.groups()
-    if status not in STATUS:
-        raise Malformed(f"its status is {printable(status[:30])!r}, none of {', '.join(STATUS)}")
-    sequence = "".join(lines["SEQUENCE"].split())
-    if len(sequence) != int(length):
-        raise Malformed(f"its sequence has {len(sequence)} residues, its ID line says {length}")
-    return Record(
-        accession=lines["AC"][2:].lstrip().partition("\n")[0].partition(";")[0].rstrip(),
-        entry_name=entry_name,
-        source=STATUS[status],
-        sequence=sequence,
-        existence=_existence(lines["PE"]),
-        name=_name(lines["DE"]),
-        features=parse_features(lines["FT"], length=len(sequence), omitted=omitted),
-        **_comments(lines["CC"]),
-    )
 
 
 def _sections(text: str, *, first_line: int) -> dict[str, str]:

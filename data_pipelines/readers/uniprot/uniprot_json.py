@@ -1,28 +1,21 @@
 """UniProt's REST JSON (`{"results": [...]}`, an array, one entry, JSON lines), one entry at a time in bounded memory.
 
-Every field is what the flat file of the same entry gives, evidence tags included (`flat_style`). A file may also hold the
-released ProtAnno's objects (`released_jsonl`), which are told by their keys. Most of the time goes into making the
-record, not into the standard library's parser, so that a faster one such as orjson (benchmarks/readers.py) would gain little.
+Every field is what the flat file of the same entry gives, evidence tags included (`flat_style`). Most of the time goes into
+making the record, not into the standard library's parser, so that a faster one such as orjson (benchmarks/readers.py) would
+gain little.
 """
 
-import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from data_pipelines.common.errors import UserError
 from data_pipelines.protanno.record import Feature, Record
-from data_pipelines.readers.streams.files import open_bytes
-from data_pipelines.readers.streams.json_objects import objects
-from data_pipelines.readers.uniprot import released_jsonl
-from data_pipelines.readers.uniprot.entry import Malformed, RawEntry, decode, printable
+from data_pipelines.readers.uniprot.entry import Malformed, RawEntry, printable
 from data_pipelines.readers.uniprot.feature_table import WITH_SEQUENCE, binding_note, residues
 from data_pipelines.readers.uniprot.feature_types import OF_JSON
 from data_pipelines.readers.uniprot.flat_style import Tagged, comment, existence_level, location_comment, sequence_note, tagged
+from data_pipelines.readers.uniprot.json_format import JsonFormat, member
 
-FORMAT = "json"
 SOURCES = {
     "UniProtKB reviewed (Swiss-Prot)": "swissprot",
     "UniProtKB unreviewed (TrEMBL)": "trembl",
@@ -31,82 +24,57 @@ SOURCES = {
 }
 TOPICS = {"FUNCTION": "function", "SUBCELLULAR LOCATION": "location", "SIMILARITY": "similarity"}
 
-_DECODER = json.JSONDecoder()
 _ACCESSION = re.compile(rb'"primaryAccession"\s*:\s*"([^"\s]+)"')
-_AFTER = re.compile(r"\s*(?:[],]|\Z)")
 
 
-def split(path: Path) -> Iterator[RawEntry]:
-    """The raw entries of a JSON or JSON lines file."""
-    empty = True
-    with open_bytes(path) as content:
-        for line, text, problem in objects(content, path):
-            empty = False
-            yield RawEntry(FORMAT, path.name, line, text, problem)
-    if empty:
-        raise UserError(f"{path} holds no entry: no JSON object is in it.")
+class UniprotJson(JsonFormat):
+    """UniProt's REST JSON."""
 
+    name = "json"
+    description = "UniProt's REST JSON or JSON lines"
 
-def accession(raw: RawEntry) -> str:
-    """What a reject of the entry is called, '' if that cannot be told."""
-    return raw.find(_ACCESSION)
+    def recognises(self, content: bytes) -> bool:
+        """Whether an object has an entry type."""
+        return b'"entryType"' in content
 
+    def accession(self, raw: RawEntry) -> str:
+        """What a reject of the entry is called, '' if that cannot be told."""
+        return raw.find(_ACCESSION)
 
-def parse(raw: RawEntry, omitted: Counter) -> Record:
-    """The record of an entry.
+    def record(self, entry: dict, omitted: Counter) -> Record:
+        """The record of an entry.
 
-    Raises:
-      Malformed: there is none.
-    """
-    text = decode(raw.content)
-    try:
-        entry, end = _DECODER.raw_decode(text, text.find("{"))
-    except (ValueError, RecursionError) as error:
-        raise Malformed(f"it is no sound JSON: {printable(str(error))}") from None
-    if not _AFTER.match(text, end):
-        raise Malformed(f"its closing brace is followed by {printable(text[end:].strip()[:20])!r}")
-    if entry.keys() >= released_jsonl.KEYS:
-        return released_jsonl.parse(_text(entry, "seq"), _text(entry, "text"), omitted)
-    source = _text(entry, "entryType")
-    if source not in SOURCES:
-        raise Malformed(f"its entryType is {printable(source[:60])!r}, none of {', '.join(SOURCES)}")
-    sequence = _text(_object(entry, "sequence"), "value")
-    if (length := _get(_object(entry, "sequence"), "length", int) or len(sequence)) != len(sequence):
-        raise Malformed(f"its sequence has {len(sequence)} residues, its length says {length}")
-    return Record(
-        accession=_text(entry, "primaryAccession"),
-        entry_name=_text(entry, "uniProtkbId"),
-        source=SOURCES[source],
-        sequence=sequence,
-        existence=existence_level(_text(entry, "proteinExistence")),
-        name=_name(entry),
-        features=_features(entry, length=len(sequence), omitted=omitted),
-        **_comments(entry),
-    )
-
-
-def _get(value: Any, key: str, kind: type) -> Any:
-    """What an object has under a key, of that kind; an empty one where it has nothing."""
-    if type(value) is not dict:
-        raise Malformed(f"what should have its {key} is a JSON {type(value).__name__}, not an object")
-    found = value.get(key)
-    if found is None:
-        return kind()
-    if type(found) is not kind:
-        raise Malformed(f"its {key} is a JSON {type(found).__name__}, not a {kind.__name__}")
-    return found
+        Raises:
+          Malformed: there is none.
+        """
+        source = _text(entry, "entryType")
+        if source not in SOURCES:
+            raise Malformed(f"its entryType is {printable(source[:60])!r}, none of {', '.join(SOURCES)}")
+        sequence = _text(_object(entry, "sequence"), "value")
+        if (length := member(_object(entry, "sequence"), "length", int) or len(sequence)) != len(sequence):
+            raise Malformed(f"its sequence has {len(sequence)} residues, its length says {length}")
+        return Record(
+            accession=_text(entry, "primaryAccession"),
+            entry_name=_text(entry, "uniProtkbId"),
+            source=SOURCES[source],
+            sequence=sequence,
+            existence=existence_level(_text(entry, "proteinExistence")),
+            name=_name(entry),
+            features=_features(entry, length=len(sequence), omitted=omitted),
+            **_comments(entry),
+        )
 
 
 def _text(value: Any, key: str) -> str:
-    return _get(value, key, str)
+    return member(value, key, str)
 
 
 def _list(value: Any, key: str) -> list:
-    return _get(value, key, list)
+    return member(value, key, list)
 
 
 def _object(value: Any, key: str) -> dict:
-    return _get(value, key, dict)
+    return member(value, key, dict)
 
 
 def _tagged(value: Any) -> Tagged:
@@ -167,7 +135,7 @@ def _residues(part: Any, length: int) -> tuple[int, int] | str:
     if _text(location, "sequence"):
         return "on another sequence"
     ends = [_object(location, end) for end in ("start", "end")]
-    known = [str(_get(end, "value", int)) if end.get("modifier") != "UNKNOWN" and "value" in end else "" for end in ends]
+    known = [str(member(end, "value", int)) if end.get("modifier") != "UNKNOWN" and "value" in end else "" for end in ends]
     return residues("..".join(known), length)
 
 

@@ -21,13 +21,8 @@ from data_pipelines.protanno.record import PREFIXES, Feature, Record
 from data_pipelines.readers.uniprot.entry import Malformed, RawEntry, printable
 from data_pipelines.readers.uniprot.feature_table import cell_features
 from data_pipelines.readers.uniprot.feature_types import OF_COLUMN
-from data_pipelines.readers.uniprot.flat_style import existence_level
-from data_pipelines.readers.uniprot.released_jsonl import comments
-
-FORMAT = "uniprot_tsv"
-
-REQUIRED = ("entry", "protein names", "sequence")
-"""In lower case, as all names of columns here."""
+from data_pipelines.readers.uniprot.flat_style import comments, existence_level
+from data_pipelines.readers.uniprot.table_format import TableFormat
 
 _COLUMNS = {
     "function": "function [cc]",
@@ -44,31 +39,38 @@ _NAME_END = re.compile(
 """What enzymes' names end in, in parentheses."""
 
 
-def accession(raw: RawEntry) -> str:
-    """What a reject of the row is called, '' if that cannot be told."""
-    return raw.first_cell("entry")
+class UniprotTsv(TableFormat):
+    """UniProt's TSV export."""
 
+    name = "uniprot_tsv"
+    description = "UniProt's TSV export with at least the columns Entry, Protein names, Sequence"
+    required = ("entry", "protein names", "sequence")
+    required_text = "UniProt's columns Entry, Protein names and Sequence (choose them for the export)"
 
-def parse(raw: RawEntry, omitted: Counter) -> Record:
-    """The record of a row.
+    def accession(self, raw: RawEntry) -> str:
+        """What a reject of the row is called, '' if that cannot be told."""
+        return raw.first_cell("entry")
 
-    Raises:
-      Malformed: there is none.
-    """
-    row = raw.cells()
-    sequence, length = row["sequence"], row.get("length", "")
-    if length and length.replace(",", "") != str(len(sequence)):
-        raise Malformed(f"its sequence has {len(sequence)} residues, its column Length says {printable(length[:20])}")
-    return Record(
-        accession=row["entry"],
-        entry_name=row.get("entry name", ""),
-        source=_source(row),
-        sequence=sequence,
-        existence=existence_level(row.get("protein existence", "")),
-        name=recommended_name(row["protein names"]),
-        features=_features(row, length=len(sequence), omitted=omitted),
-        **_properties(row),
-    )
+    def parse(self, raw: RawEntry, omitted: Counter) -> Record:
+        """The record of a row.
+
+        Raises:
+          Malformed: there is none.
+        """
+        row = raw.cells()
+        sequence, length = row["sequence"], row.get("length", "")
+        if length and length.replace(",", "") != str(len(sequence)):
+            raise Malformed(f"its sequence has {len(sequence)} residues, its column Length says {printable(length[:20])}")
+        return Record(
+            accession=row["entry"],
+            entry_name=row.get("entry name", ""),
+            source=_source(row),
+            sequence=sequence,
+            existence=existence_level(row.get("protein existence", "")),
+            name=recommended_name(row["protein names"]),
+            features=_features(row, length=len(sequence), omitted=omitted),
+            **_properties(row),
+        )
 
 
 def _source(row: dict[str, str]) -> str:

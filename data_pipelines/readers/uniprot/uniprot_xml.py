@@ -26,8 +26,8 @@ from data_pipelines.readers.uniprot.entry import Malformed, RawEntry, decode, pr
 from data_pipelines.readers.uniprot.feature_table import WITH_SEQUENCE, binding_note, residues
 from data_pipelines.readers.uniprot.feature_types import OF_XML
 from data_pipelines.readers.uniprot.flat_style import Tagged, comment, existence_level, location_comment, sequence_note, tagged
+from data_pipelines.readers.uniprot.source_format import SourceFormat
 
-FORMAT = "xml"
 SOURCES = {"Swiss-Prot": "swissprot", "TrEMBL": "trembl"}
 TOPICS = {"function": "function", "subcellular location": "location", "similarity": "similarity"}
 
@@ -39,23 +39,66 @@ _ENCODING = re.compile(rb"""<\?xml[^>]*?\sencoding\s*=\s*["']([^"']*)["']""")
 _ACCESSION = re.compile(rb"<accession>\s*([^<\s]+)")
 
 
-def split(path: Path) -> Iterator[RawEntry]:
-    """The raw entries of an XML file. One without its `</entry>` ends before the next `<entry`, and is broken."""
-    empty = True
-    with open_bytes(path) as content:
-        for line, text, problem in pieces(content, _find_end):
-            start = _START.search(text)
-            if empty:
-                _check_prolog(text[: start.start()] if start else text, path)
-            empty = False
-            if not start:
-                if problem == UNFINISHED and b"</uniprot" not in text:
-                    yield RawEntry(FORMAT, path.name, line, b"", "the file ends before its </uniprot>")
-                continue
-            line, text = line + text.count(b"\n", 0, start.start()), text[start.start() :]
-            yield RawEntry(FORMAT, path.name, line, text, _problem(text, problem))
-    if empty:
-        raise UserError(f"{path} holds no entry: the file is empty.")
+class UniprotXml(SourceFormat):
+    """UniProt's XML."""
+
+    name = "xml"
+    suffixes = (".xml",)
+    description = "UniProt's XML"
+
+    def split(self, path: Path) -> Iterator[RawEntry]:
+        """The raw entries of an XML file. One without its `</entry>` ends before the next `<entry`, and is broken."""
+        empty = True
+        with open_bytes(path) as content:
+            for line, text, problem in pieces(content, _find_end):
+                start = _START.search(text)
+                if empty:
+                    _check_prolog(text[: start.start()] if start else text, path)
+                empty = False
+                if not start:
+                    if problem == UNFINISHED and b"</uniprot" not in text:
+                        yield RawEntry(self.name, path.name, line, b"", "the file ends before its </uniprot>")
+                    continue
+                line, text = line + text.count(b"\n", 0, start.start()), text[start.start() :]
+                yield RawEntry(self.name, path.name, line, text, _problem(text, problem))
+        if empty:
+            raise UserError(f"{path} holds no entry: the file is empty.")
+
+    def accession(self, raw: RawEntry) -> str:
+        """What a reject of the entry is called, '' if that cannot be told."""
+        return raw.find(_ACCESSION)
+
+    def parse(self, raw: RawEntry, omitted: Counter) -> Record:
+        """The record of an entry.
+
+        Raises:
+          Malformed: there is none.
+        """
+        head, mark, body = raw.content.partition(b">")
+        try:
+            entry = ElementTree.fromstring(_NAMESPACE.sub(b"", head) + mark + body)
+        except ElementTree.ParseError as error:
+            raise Malformed(f"it is no well-formed XML: {error}") from None
+        source = entry.get("dataset", "")
+        if source not in SOURCES:
+            raise Malformed(f"its dataset is {printable(source[:30])!r}, neither of {', '.join(SOURCES)}")
+        evidence = _evidence(entry)
+        sequence_element = entry.find("sequence")
+        sequence = "" if sequence_element is None else "".join((sequence_element.text or "").split())
+        if sequence_element is not None and sequence_element.get("length", str(len(sequence))) != str(len(sequence)):
+            length = printable(sequence_element.get("length")[:20])
+            raise Malformed(f"its sequence has {len(sequence)} residues, its length attribute says {length}")
+        existence = entry.find("proteinExistence")
+        return Record(
+            accession=_text(entry.find("accession")),
+            entry_name=_text(entry.find("name")),
+            source=SOURCES[source],
+            sequence=sequence,
+            existence=0 if existence is None else existence_level(existence.get("type", "none")),
+            name=_name(entry, evidence),
+            features=_features(entry, length=len(sequence), omitted=omitted),
+            **_comments(entry, evidence),
+        )
 
 
 def _find_end(buffer: bytes, start: int, look_from: int) -> int:
@@ -82,44 +125,6 @@ def _problem(text: bytes, problem: str) -> str:
     if problem:
         return "the file ends before its </entry>" if problem == UNFINISHED else problem
     return "" if _END.search(text) else "it has no </entry> before the next entry"
-
-
-def accession(raw: RawEntry) -> str:
-    """What a reject of the entry is called, '' if that cannot be told."""
-    return raw.find(_ACCESSION)
-
-
-def parse(raw: RawEntry, omitted: Counter) -> Record:
-    """The record of an entry.
-
-    Raises:
-      Malformed: there is none.
-    """
-    head, mark, body = raw.content.partition(b">")
-    try:
-        entry = ElementTree.fromstring(_NAMESPACE.sub(b"", head) + mark + body)
-    except ElementTree.ParseError as error:
-        raise Malformed(f"it is no well-formed XML: {error}") from None
-    source = entry.get("dataset", "")
-    if source not in SOURCES:
-        raise Malformed(f"its dataset is {printable(source[:30])!r}, neither of {', '.join(SOURCES)}")
-    evidence = _evidence(entry)
-    sequence_element = entry.find("sequence")
-    sequence = "" if sequence_element is None else "".join((sequence_element.text or "").split())
-    if sequence_element is not None and sequence_element.get("length", str(len(sequence))) != str(len(sequence)):
-        length = printable(sequence_element.get("length")[:20])
-        raise Malformed(f"its sequence has {len(sequence)} residues, its length attribute says {length}")
-    existence = entry.find("proteinExistence")
-    return Record(
-        accession=_text(entry.find("accession")),
-        entry_name=_text(entry.find("name")),
-        source=SOURCES[source],
-        sequence=sequence,
-        existence=0 if existence is None else existence_level(existence.get("type", "none")),
-        name=_name(entry, evidence),
-        features=_features(entry, length=len(sequence), omitted=omitted),
-        **_comments(entry, evidence),
-    )
 
 
 def _text(element: ElementTree.Element | None) -> str:
