@@ -20,7 +20,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from data_pipelines.common.errors import command
-from protclip_jax.attention import FOR_CROSS_ATTENTION, IMPLEMENTATIONS, OF_PLATFORM, attention
+from protclip_jax.attention import attention
+from protclip_jax.attention.registry import AUTO, BACKENDS, backend_for
 
 
 class Shape(NamedTuple):
@@ -108,14 +109,14 @@ def measure(shape: Shape, implementation: str, *, dtype: str, repeats: int, seed
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES), help="which to measure (default: all)")
-    parser.add_argument("--implementation", choices=IMPLEMENTATIONS, help="what to compare with dense (default: training's)")
+    parser.add_argument("--implementation", choices=BACKENDS, help="what to compare with dense (default: training's)")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--repeats", type=int, default=5, help="timed calls of each implementation (default: 5)")
     parser.add_argument("--seed", type=int, default=0, help="of segment lengths and inputs (default: 0)")
     parser.add_argument("--output", help="JSON file to write")
     options = parser.parse_args(arguments)
 
-    other = options.implementation or OF_PLATFORM[jax.default_backend()]
+    other = options.implementation or backend_for(AUTO, jax.default_backend(), options.dtype)
     environment = {name: os.environ.get(name) for name in MALLOC_VARIABLES}
     report = {
         "jax": jax.__version__,
@@ -127,7 +128,7 @@ def main(arguments: list[str] | None = None) -> None:
     }
     print(f"{'shape':<11} {'pass':<16} {'dense ms':>9} {other + ' ms':>12} {'ratio':>6} {'CPU ratio':>9}")
     for name in options.shapes:
-        if name == "cross" and other in FOR_CROSS_ATTENTION:
+        if name == "cross" and BACKENDS[other].cross_attention:
             continue
         report[name] = measure(SHAPES[name], other, dtype=options.dtype, repeats=options.repeats, seed=options.seed)
         for run in ("forward", "forward_backward"):

@@ -23,7 +23,8 @@ from data_pipelines.common.errors import command
 from data_pipelines.tokenizers import protein_tokenizer
 from data_pipelines.training.examples import protein_example
 from data_pipelines.training.packing import pack_all
-from protclip_jax.attention import IMPLEMENTATIONS
+from protclip_jax.attention.backend import AttentionBackend
+from protclip_jax.attention.registry import BACKENDS
 from protclip_jax.config.build import model_config
 from protclip_jax.convert.hf import esm2_params
 from protclip_jax.distributed import sharding
@@ -115,10 +116,13 @@ def alternate(runs: dict, *, repeats: int) -> dict[str, float]:
     return {name: statistics.median(of_run) for name, of_run in seconds.items()}
 
 
-def no_attention(q, k, v, **_):
+class NoAttention(AttentionBackend):
     """Values as they are: what is left is everything but attention."""
-    del q, k
-    return v
+
+    name = "none"
+
+    def attend(self, q, k, v, *, q_segment_ids, kv_segment_ids):
+        return v
 
 
 def measure(size: str, *, count: int, repeats: int, seed: int) -> dict:
@@ -128,7 +132,7 @@ def measure(size: str, *, count: int, repeats: int, seed: int) -> dict:
     reference = torch_model(size)
     ours = our_model(size, reference, dtype="float32")
     rough = our_model(size, reference, dtype="bfloat16")
-    IMPLEMENTATIONS["none"] = no_attention
+    BACKENDS["none"] = NoAttention()
     bare = our_model(size, reference, dtype="float32", attention="none")
     expected = torch_means(reference, proteins, TORCH_BUDGETS[0])
     runs = {f"torch {budget}": lambda budget=budget: torch_means(reference, proteins, budget) for budget in TORCH_BUDGETS}

@@ -29,7 +29,7 @@ import optax
 
 from data_pipelines.training.packing import pack_all, pack_rows
 from data_pipelines.training.synthetic import synthetic_examples
-from protclip_jax.attention import OF_PLATFORM
+from protclip_jax.attention.registry import AUTO, backend_for
 from protclip_jax.distributed import sharding
 from protclip_jax.models.bert import BertConfig
 from protclip_jax.models.esm2 import esm2_config
@@ -205,7 +205,7 @@ def main() -> None:
     parser.add_argument("--output", type=pathlib.Path)
     arguments = parser.parse_args()
     jax.config.update("jax_num_cpu_devices", arguments.cpu_devices)
-    arguments.attention = arguments.attention or OF_PLATFORM[jax.default_backend()]
+    arguments.attention = arguments.attention or backend_for(AUTO, jax.default_backend(), arguments.dtype)
     if arguments.only_memory_of:
         Step(VARIANTS[arguments.only_memory_of], arguments).seconds()
         print(json.dumps({"peak_gb": measured_peak()}))

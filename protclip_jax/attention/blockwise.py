@@ -17,6 +17,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
+from protclip_jax.attention.backend import AttentionBackend
+
 BLOCK = 64
 """Tokens of a block. On a CPU 64 is best for heads of 16 to 512 and rows of 512 to 2048 tokens: half of it pays too much
 for starting each operation, twice of it computes too many pairs of tokens that share no segment."""
@@ -186,3 +188,13 @@ def _over_active(active: Bool[Array, "R n m"], block: Int[Array, ""], body: Call
 def _same_segment(ids: Int[Array, " B"], other_ids: Int[Array, " C"]) -> Bool[Array, "B C"]:
     """Which pairs of tokens belong to one segment that is not padding."""
     return (ids[:, None] == other_ids[None, :]) & (ids[:, None] != 0)
+
+
+class Blockwise(AttentionBackend):
+    """For any platform, and what CPUs take by default."""
+
+    name = "blockwise"
+    default_on = "cpu"
+
+    def attend(self, q, k, v, *, q_segment_ids, kv_segment_ids):
+        return attention(q, k, v, q_segment_ids=q_segment_ids, kv_segment_ids=kv_segment_ids)

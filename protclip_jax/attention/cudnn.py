@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from data_pipelines.common.errors import UserError
+from protclip_jax.attention.backend import AttentionBackend
 
 
 def attention(
@@ -32,3 +33,15 @@ def attention(
     out = jax.nn.dot_product_attention(q, k, v, mask=mask[:, None], implementation=implementation)
     # Where every key is masked the kernel averages all of them; selected away, gradients included.
     return jnp.where(mask.any(2)[:, :, None, None], out, 0).astype(v.dtype)
+
+
+class CuDNN(AttentionBackend):
+    """cuDNN's flash kernel. A head as wide as the cross-attention's is too much for it."""
+
+    name = "cudnn"
+    platforms = ("gpu",)
+    dtypes = ("bfloat16",)
+    cross_attention = "dense"
+
+    def attend(self, q, k, v, *, q_segment_ids, kv_segment_ids):
+        return attention(q, k, v, q_segment_ids=q_segment_ids, kv_segment_ids=kv_segment_ids)

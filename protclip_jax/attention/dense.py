@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from protclip_jax.attention.backend import AttentionBackend
+
 MASKED_SCORE = -1e30
 """Score of a pair that must not attend: finite, so that a query without any key stays free of NaN."""
 
@@ -24,3 +26,13 @@ def attention(
     # A query without keys has uniform weights here; the second mask turns them, and their gradient, into 0.
     weights = jnp.where(mask, weights, 0.0)
     return jnp.einsum("rhqk,rkhd->rqhd", weights.astype(v.dtype), v)
+
+
+class Dense(AttentionBackend):
+    """The reference, for any platform."""
+
+    name = "dense"
+    partitioned_by_compiler = True
+
+    def attend(self, q, k, v, *, q_segment_ids, kv_segment_ids):
+        return attention(q, k, v, q_segment_ids=q_segment_ids, kv_segment_ids=kv_segment_ids)

@@ -13,6 +13,8 @@ from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_ke
 from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_mask_info as mask_info
 from jaxtyping import Array, Float, Int
 
+from protclip_jax.attention.backend import AttentionBackend
+
 LANES = 128
 """Blocks are multiples of it."""
 
@@ -110,3 +112,15 @@ def block_visits(segment_ids: Int[Array, "R L"], block: int) -> mask_info.MaskIn
         partial_mask_blocks=None,
         q_sequence=None,
     )
+
+
+class Splash(AttentionBackend):
+    """The kernel for TPUs. It computes self-attention alone."""
+
+    name = "splash"
+    platforms = ("tpu",)
+    default_on = "tpu"
+    cross_attention = "dense"
+
+    def attend(self, q, k, v, *, q_segment_ids, kv_segment_ids):
+        return attention(q, k, v, q_segment_ids=q_segment_ids, kv_segment_ids=kv_segment_ids)

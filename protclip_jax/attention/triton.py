@@ -13,6 +13,7 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton as plgpu
 from jaxtyping import Array, Float, Int
 
+from protclip_jax.attention.backend import AttentionBackend
 from protclip_jax.attention.blockwise import INITIAL_MAX, MASKED_SCORE, NO_KEYS
 
 BLOCK = 64
@@ -192,3 +193,15 @@ def _bounds(ids: Int[Array, "R L"], other_ids: Int[Array, "R M"]) -> tuple[Int[A
 
 def _same_segment(ids: Int[Array, " B"], other_ids: Int[Array, " C"]):
     return (ids[:, None] == other_ids[None, :]) & (ids[:, None] != 0)
+
+
+class Triton(AttentionBackend):
+    """The kernels for GPUs. A head as wide as the cross-attention's is too much for them."""
+
+    name = "triton"
+    platforms = ("gpu",)
+    default_on = "gpu"
+    cross_attention = "dense"
+
+    def attend(self, q, k, v, *, q_segment_ids, kv_segment_ids):
+        return attention(q, k, v, q_segment_ids=q_segment_ids, kv_segment_ids=kv_segment_ids)

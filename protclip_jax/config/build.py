@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import jax
 
 from data_pipelines.common.errors import UserError
-from protclip_jax.attention import NEEDS_DTYPE, NEEDS_PLATFORM, OF_PLATFORM
+from protclip_jax.attention.registry import AUTO, BACKENDS, backend_for
 from protclip_jax.config import fields as config_fields
 from protclip_jax.config.fields import AUTO_REMAT, OBJECTIVES
 from protclip_jax.models.bert import BertConfig
@@ -28,8 +28,7 @@ def model_config(config: Mapping, *, text_vocab_size: int, platform: str | None 
     model = config["model"]
     shared = {name: model[name] for name in ("dtype", "attention")} | {"remat": remat_policies(config)[-1]}
     platform = platform or jax.default_backend()
-    if shared["attention"] == "auto" or lacking(shared["attention"], platform, shared["dtype"]):
-        shared["attention"] = OF_PLATFORM[platform]
+    shared["attention"] = backend_for(shared["attention"], platform, shared["dtype"])
     heads = {name: model[name] for name in ("projection_dim", "num_prototypes", "prototype_temperature")}
     return ProtCLIPConfig(
         protein=ESM2Config(**model["protein"], **shared) if model["protein"] else None,
@@ -81,17 +80,10 @@ def check(config: Mapping) -> None:
 def check_platform(config: Mapping) -> None:
     """Raises `UserError` where the config asks for an attention that this machine's devices cannot compute."""
     model = config["model"]
-    if needed := lacking(model["attention"], jax.default_backend(), model["dtype"]):
+    if model["attention"] == AUTO:
+        return
+    if needed := BACKENDS[model["attention"]].lacking(jax.default_backend(), model["dtype"]):
         raise UserError(f"model.attention='{model['attention']}' needs {needed}; use 'auto'.")
-
-
-def lacking(attention: str, platform: str, dtype: str) -> str | None:
-    """What an implementation of attention needs and would not have, in a few words; None where it can run."""
-    if (needed := NEEDS_PLATFORM.get(attention, platform)) != platform:
-        return f"a {needed}, not a {platform}"
-    if (needed := NEEDS_DTYPE.get(attention, dtype)) != dtype:
-        return f"model.dtype='{needed}', not '{dtype}'"
-    return None
 
 
 def check_sources(config: Mapping) -> None:

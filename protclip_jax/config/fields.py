@@ -28,7 +28,7 @@ from data_pipelines.common.settings import (
 )
 from data_pipelines.protanno.record import EXISTENCE, PROPERTIES, SOURCES
 from data_pipelines.training.masking import MASKS
-from protclip_jax.attention import IMPLEMENTATIONS
+from protclip_jax.attention.registry import AUTO, BACKENDS
 from protclip_jax.models.bert import BertConfig
 from protclip_jax.models.layers import REMAT_POLICIES
 from protclip_jax.objectives.late_interaction import LATE_INTERACTION, POOLINGS
@@ -75,7 +75,7 @@ FIELDS: dict[str, Kind] = {
     "model.num_prototypes": ROWS,
     "model.prototype_temperature": number("above 0", lambda x: x > 0),
     "model.dtype": one_of(("float32", "bfloat16")),
-    "model.attention": one_of(("auto", *IMPLEMENTATIONS)),
+    "model.attention": one_of((AUTO, *BACKENDS)),
     "model.remat": one_of((AUTO_REMAT, *REMAT_POLICIES)),
     "optimizer.learning_rate": WEIGHT,
     "optimizer.schedule": one_of(("linear", "cosine", "constant")),

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from data_pipelines.tokenizers import protein_tokenizer
 from data_pipelines.training.batch import NUM_TEXT_SEGMENTS
-from protclip_jax.attention import FOR_CROSS_ATTENTION
+from protclip_jax.attention.registry import for_cross_attention
 from protclip_jax.models.bert import Bert, BertConfig
 from protclip_jax.models.cross_attention import BiotextCrossAttention
 from protclip_jax.models.esm2 import ESM2, ESM2Config
@@ -81,7 +81,7 @@ class ProtCLIPModel(nn.Module):
         self.text_projection = Projection(dim, dtype=dtype)
         self.mlm_head = TokenHead(hidden_size=dim, vocab_size=vocab_size, dtype=dtype)
         self.bsr_head = TokenHead(hidden_size=dim, vocab_size=vocab_size, dtype=dtype)
-        self.cross_attention = BiotextCrossAttention(dim, dtype=dtype, attention=FOR_CROSS_ATTENTION.get(attention, attention))
+        self.cross_attention = BiotextCrossAttention(dim, dtype=dtype, attention=for_cross_attention(attention))
         self.prototype_bank = PrototypeBank(config.num_prototypes, dim, temperature=config.prototype_temperature)
         self.logit_scale = LogitScale(LOGIT_SCALE_INIT)
         self.segment_logit_scale = LogitScale(SEGMENT_LOGIT_SCALE_INIT)

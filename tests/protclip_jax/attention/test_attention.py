@@ -11,7 +11,8 @@ import pytest
 from jax.sharding import AbstractDevice, AbstractMesh, AxisType, NamedSharding, PartitionSpec
 
 from data_pipelines.common.errors import UserError
-from protclip_jax.attention import IMPLEMENTATIONS, attention, cudnn, splash, triton
+from protclip_jax.attention import attention, cudnn, splash, triton
+from protclip_jax.attention.registry import BACKENDS
 
 ROWS, LENGTH, HEADS, DIM = 3, 150, 2, 8
 """150 tokens are no multiple of the block, and more than two blocks."""
@@ -56,9 +57,9 @@ def value_and_gradients(implementation):
     return run
 
 
-RUN = {name: value_and_gradients(name) for name in IMPLEMENTATIONS}
-every_implementation = pytest.mark.parametrize("implementation", sorted(IMPLEMENTATIONS))
-all_but_dense = pytest.mark.parametrize("implementation", sorted(IMPLEMENTATIONS.keys() - {"dense"}))
+RUN = {name: value_and_gradients(name) for name in BACKENDS}
+every_implementation = pytest.mark.parametrize("implementation", sorted(BACKENDS))
+all_but_dense = pytest.mark.parametrize("implementation", sorted(BACKENDS.keys() - {"dense"}))
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -67,8 +68,8 @@ def interpreted_kernels():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(splash, "LARGEST_BLOCK", 128)
         for name, kernel in (("splash", splash.attention), ("triton", triton.attention)):
-            patch.setitem(IMPLEMENTATIONS, name, functools.partial(kernel, interpret=True))
-        patch.setitem(IMPLEMENTATIONS, "cudnn", functools.partial(cudnn.attention, implementation="xla"))
+            patch.setattr(BACKENDS[name], "attend", functools.partial(kernel, interpret=True))
+        patch.setattr(BACKENDS["cudnn"], "attend", functools.partial(cudnn.attention, implementation="xla"))
         yield
 
 

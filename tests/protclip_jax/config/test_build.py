@@ -4,6 +4,7 @@ import pytest
 
 from configs import protclip_650m
 from data_pipelines.common.errors import UserError
+from protclip_jax.attention.registry import BACKENDS
 from protclip_jax.config import build as config_lib
 
 
@@ -37,7 +38,7 @@ def test_attention_gives_way_where_the_dtype_is_another():
     config = with_attention("cudnn")
     config.model.dtype = "float32"
     assert config_lib.model_config(config, text_vocab_size=10, platform="gpu").protein.attention == "triton"
-    assert config_lib.lacking("cudnn", "gpu", "float32") == "model.dtype='bfloat16', not 'float32'"
+    assert BACKENDS["cudnn"].lacking("gpu", "float32") == "model.dtype='bfloat16', not 'float32'"
 
 
 def test_training_with_an_attention_of_other_devices_is_refused():
