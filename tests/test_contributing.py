@@ -1,10 +1,15 @@
 """The extensions that CONTRIBUTING.md shows: each is one short file and its lines in one registry, and works."""
 
+import json
+import subprocess
+import sys
+
 import pytest
 
-from tests.support.contributing import section
+from tests.support import tiny
+from tests.support.contributing import apply, copy_of_project, section
 
-HEADINGS = []
+HEADINGS = ["A new evaluation on a built dataset", "A new family of public benchmarks"]
 """The sections whose example is complete."""
 MAX_LINES = 60
 
@@ -17,3 +22,41 @@ def test_an_extension_is_one_short_file_and_one_registry(heading):
     assert len(files) == 1
     assert len(registries) == 1
     assert len(files[0].splitlines()) <= MAX_LINES
+
+
+def evaluate(project, *arguments):
+    """The folder of `python -m eval` in a copy of the project, on a tiny checkpoint with random weights."""
+    checkpoint = tiny.save(project / "checkpoint", tiny.CONFIG)
+    command = [sys.executable, "-m", "eval", "--checkpoint", checkpoint, "--output", project / "out", *arguments]
+    done = subprocess.run(list(map(str, command)), cwd=project, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return project / "out"
+
+
+def test_an_evaluation_on_a_built_dataset_is_one_file(tmp_path, sample_dataset):
+    project = copy_of_project(tmp_path)
+    apply(section("A new evaluation on a built dataset"), project)
+    asked = ["--data_dir", sample_dataset / "protanno", "--benchmarks", "modality_gap", "--pool", 12]
+    output = evaluate(project, *asked)
+    report = json.loads((output / "report.json").read_text())["modality_gap"]
+    assert report["pool"] == 12
+    assert 0 < report["gap"] <= 2
+    assert "of 12 proteins and of their biotexts" in (output / "report.md").read_text()
+
+
+def test_a_family_of_public_benchmarks_is_one_file(tmp_path):
+    project = copy_of_project(tmp_path)
+    apply(section("A new family of public benchmarks"), project)
+    rows = [f"{sequence},{number}" for number, sequence in enumerate(("MKVL", "MACDE", "MWYFH", "MGGSS", "MRKDE"))]
+    data = tmp_path / "data/solubility"
+    data.mkdir(parents=True)
+    for split in ("train", "test"):
+        (data / f"{split}.csv").write_text("\n".join(["sequence,target", *rows]) + "\n")
+    entry = {"format": "tables", "train": "solubility/train.csv", "test": "solubility/test.csv"}
+    (tmp_path / "data/benchmarks.json").write_text(json.dumps({"solubility": entry}))
+    output = evaluate(project, "--data_dir", tmp_path / "data")
+    result = json.loads((output / "report.json").read_text())["benchmarks"]["solubility"]
+    # Every test protein is its own nearest neighbour.
+    assert result["headline"]["spearman"]["mean"] == pytest.approx(1)
+    assert result["data"]["counts"] == {"train": 5, "test": 5}
+    assert "### Nearest neighbour" in (output / "report.md").read_text()

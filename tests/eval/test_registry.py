@@ -1,7 +1,8 @@
 import pytest
 
 from data_pipelines.common.errors import RunError, UserError
-from eval.registry import EVALUATIONS, Hook, check_best, make_evaluation, make_hooks, run_hooks
+from eval.pretraining.evaluations import EVALUATIONS
+from eval.registry import Hook, check_best, make_evaluation, make_hooks, run_hooks
 from tests.support.fakes import Ignorant, Oracle
 
 
