@@ -58,8 +58,8 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     built.add_argument(
         "--max_existence", type=int, choices=range(1, 6), help="evaluate on records of existence 1 to this only (default: all)"
     )
-    for control in controls():
-        built.add_argument(f"--{control.option}", metavar="DIR", help=control.help)
+    for option, control in controls().items():
+        built.add_argument(f"--{option}", metavar="DIR", help=control.help)
 
     public = parser.add_argument_group("on public data")
     public.add_argument(
@@ -83,26 +83,28 @@ def load(directory: pathlib.Path, step: str | None) -> tuple[ProtCLIP, int]:
     return ProtCLIP.load(directory, step=resolved), resolved
 
 
-def controls() -> list[Control]:
-    """Those that evaluations compare with."""
-    return [evaluation.control for evaluation in EVALUATIONS.values() if evaluation.control]
+def controls() -> dict[str, Control]:
+    """The controls that evaluations compare with, by their options."""
+    known = [evaluation.control for evaluation in EVALUATIONS.values() if evaluation.control]
+    return {control.option: control for control in known}
 
 
 def load_control(control: Control, directory: pathlib.Path, checkpoint: pathlib.Path) -> ProtCLIP:
-    """The model of a control, read off as that of `checkpoint` is."""
+    """The model of a control; the sections of its config that it shares are those of `checkpoint`."""
     control.check(str(directory), read_config(directory))
     model, _ = load(directory, None)
-    read = read_config(checkpoint)
-    model.config = {**model.config, **{name: read.get(name, model.config.get(name)) for name in control.shared}}
+    config = read_config(checkpoint)
+    shared = {name: config.get(name, model.config.get(name)) for name in control.shared}
+    model.config = {**model.config, **shared}
     return model
 
 
 def asked_controls(options: argparse.Namespace, checkpoint: pathlib.Path) -> dict[str, ProtCLIP]:
     """The models of the controls that the command line names, by their options."""
     models = {}
-    for control in controls():
-        if directory := getattr(options, control.option):
-            models[control.option] = load_control(control, local_checkpoint(directory), checkpoint)
+    for option, control in controls().items():
+        if directory := getattr(options, option):
+            models[option] = load_control(control, local_checkpoint(directory), checkpoint)
     return models
 
 
@@ -150,8 +152,12 @@ def captions() -> dict[str, str]:
     return known
 
 
-def followed(evals: Mapping[str, Mapping], dataset: ProtAnno | None, name: str) -> Evaluation | None:
-    """The evaluation of that name as a run followed it; None if it did not, or without the dataset of the run."""
+def followed(
+    evals: Mapping[str, Mapping],
+    dataset: ProtAnno | None,
+    name: str,
+) -> Evaluation | None:
+    """The evaluation as a run followed it; None if it did not, or without the run's dataset."""
     if dataset is None or name not in evals:
         return None
     (hook,) = make_hooks({name: evals[name]}, dataset)
@@ -160,8 +166,9 @@ def followed(evals: Mapping[str, Mapping], dataset: ProtAnno | None, name: str) 
 
 def make_asked(name: str, dataset: ProtAnno, measured_on: Mapping) -> Evaluation:
     """The evaluation of that name with those of the command line's options that it takes."""
-    taken = options_of(name)
-    return make_evaluation(name, dataset, {option: value for option, value in measured_on.items() if option in taken})
+    known = options_of(name)
+    taken = {option: value for option, value in measured_on.items() if option in known}
+    return make_evaluation(name, dataset, taken)
 
 
 @command
@@ -211,7 +218,14 @@ def main(arguments: list[str] | None = None) -> None:
     failed = [name for name, result in results.items() if "failed" in result]
     # A report of failures alone would replace one that says more.
     if evaluations or len(failed) < len(results):
-        write_report(output, provenance=provenance, sections=sections, figures=figures, left_out=left_out, captions=captions())
+        write_report(
+            output,
+            provenance=provenance,
+            sections=sections,
+            figures=figures,
+            left_out=left_out,
+            captions=captions(),
+        )
         print(f"wrote {output / 'report.md'}", file=sys.stderr)
     if failed:
         raise UserError(

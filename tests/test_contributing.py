@@ -24,20 +24,42 @@ def test_an_extension_is_one_short_file_and_one_registry(heading):
     assert len(files[0].splitlines()) <= MAX_LINES
 
 
-def evaluate(project, *arguments):
-    """The folder of `python -m eval` in a copy of the project, on a tiny checkpoint with random weights."""
+FOLLOW = """
+import sys
+from data_pipelines.protanno.dataset import open_dataset
+from eval.__main__ import main
+from eval.registry import make_hooks
+from protclip_jax import ProtCLIP
+(hook,) = make_hooks({"modality_gap": {"pool": 12}}, open_dataset(sys.argv[1]))
+print(sorted(hook(ProtCLIP.load("checkpoint"))))
+sys.exit(main(sys.argv[2:]))
+"""
+"""Follows the new evaluation as training does, then evaluates by it."""
+
+
+def evaluate(project, *arguments, program=("-m", "eval")):
+    """What `python -m eval` prints and writes in a copy of the project, on a tiny random checkpoint."""
     checkpoint = tiny.save(project / "checkpoint", tiny.CONFIG)
-    command = [sys.executable, "-m", "eval", "--checkpoint", checkpoint, "--output", project / "out", *arguments]
-    done = subprocess.run(list(map(str, command)), cwd=project, capture_output=True, text=True, timeout=300)
+    asked = ["--checkpoint", checkpoint, "--output", project / "out", *arguments]
+    command = [sys.executable, *program, *asked]
+    done = subprocess.run(
+        list(map(str, command)),
+        cwd=project,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr
-    return project / "out"
+    return done.stdout, project / "out"
 
 
 def test_an_evaluation_on_a_built_dataset_is_one_file(tmp_path, sample_dataset):
     project = copy_of_project(tmp_path)
     apply(section("A new evaluation on a built dataset"), project)
-    asked = ["--data_dir", sample_dataset / "protanno", "--benchmarks", "modality_gap", "--pool", 12]
-    output = evaluate(project, *asked)
+    dataset = sample_dataset / "protanno"
+    asked = ["--data_dir", dataset, "--benchmarks", "modality_gap", "--pool", 12]
+    printed, output = evaluate(project, *asked, program=("-c", FOLLOW, dataset))
+    assert printed == "['modality_gap/gap', 'modality_gap/halves']\n"
     report = json.loads((output / "report.json").read_text())["modality_gap"]
     assert report["pool"] == 12
     assert 0 < report["gap"] <= 2
@@ -47,14 +69,15 @@ def test_an_evaluation_on_a_built_dataset_is_one_file(tmp_path, sample_dataset):
 def test_a_family_of_public_benchmarks_is_one_file(tmp_path):
     project = copy_of_project(tmp_path)
     apply(section("A new family of public benchmarks"), project)
-    rows = [f"{sequence},{number}" for number, sequence in enumerate(("MKVL", "MACDE", "MWYFH", "MGGSS", "MRKDE"))]
+    sequences = ("MKVL", "MACDE", "MWYFH", "MGGSS", "MRKDE")
+    rows = [f"{sequence},{number}" for number, sequence in enumerate(sequences)]
     data = tmp_path / "data/solubility"
     data.mkdir(parents=True)
     for split in ("train", "test"):
         (data / f"{split}.csv").write_text("\n".join(["sequence,target", *rows]) + "\n")
     entry = {"format": "tables", "train": "solubility/train.csv", "test": "solubility/test.csv"}
     (tmp_path / "data/benchmarks.json").write_text(json.dumps({"solubility": entry}))
-    output = evaluate(project, "--data_dir", tmp_path / "data")
+    _, output = evaluate(project, "--data_dir", tmp_path / "data")
     result = json.loads((output / "report.json").read_text())["benchmarks"]["solubility"]
     # Every test protein is its own nearest neighbour.
     assert result["headline"]["spearman"]["mean"] == pytest.approx(1)

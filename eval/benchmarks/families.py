@@ -1,4 +1,4 @@
-"""The families of public benchmarks. A new one is a file with its class and a line in `FAMILIES`; all else follows from it."""
+"""The families of public benchmarks. A new one is a file with its class and a line in `FAMILIES`."""
 
 from eval.benchmarks.base.family import BenchmarkFamily, Measured, Setup
 from eval.benchmarks.classification import Classification

@@ -108,16 +108,21 @@ def metric(shots: int) -> str:
 
 
 _PREFIX = "few_shot_"
-_OF_TASKS = {f"{_PREFIX}{one.name}": one for one in Classification.benchmarks if one.kind == "multiclass"}
-_OF_PROMPTS = {benchmark.name: benchmark.proteins_of for benchmark in ZeroShot.benchmarks}
+_TASKS = [one for one in Classification.benchmarks if one.kind == "multiclass"]
 
 
 class FewShot(SingleProteins):
-    """Classes of single proteins from a few examples of each, on the data of the benchmarks of one class for each protein."""
+    """Classes of single proteins from a few examples of each.
+
+    Its data are those of the benchmarks that have one class for each protein.
+    """
 
     name = "few_shot"
     title = "Few-shot classification"
-    benchmarks = tuple(Benchmark(name, own.wanted, proteins_of=own.name) for name, own in _OF_TASKS.items())
+    benchmarks = tuple(
+        Benchmark(f"{_PREFIX}{task.name}", task.wanted, proteins_of=task.name)
+        for task in _TASKS
+    )  # fmt: skip
     fields = SPLITS | {"shots": some(ROWS), "draws": ROWS}
     following = ("draws=3",)
     captions = {"few_shot": "Accuracy from a few examples of each class, mean over draws; lines: 95 % intervals."}
@@ -131,17 +136,23 @@ class FewShot(SingleProteins):
 
     def figures(self, measured: Sequence[Mapping]) -> dict[str, Figure]:
         """Accuracy over examples of each class, beside the same task by the first set of prompts."""
-        shown = [result for result in measured if result["benchmark"] in _OF_TASKS]
+        tasks = {own.name: own.proteins_of for own in self.benchmarks}
+        shown = [result for result in measured if result["benchmark"] in tasks]
         if not shown:
             return {}
-        by_prompts = {
-            _OF_PROMPTS[r["benchmark"]]: first_metric(r)[1]["mean"] for r in measured if r["benchmark"] in _OF_PROMPTS
-        }
+        by_prompts = _by_prompts(measured)
         figure, axes = small_multiples(len(shown))
         for axis, result in zip(axes, shown, strict=True):
-            task = result["benchmark"].removeprefix(_PREFIX)
+            task = tasks[result["benchmark"]]
             _draw(axis, task, result, by_prompts.get(task))
         return {"few_shot": figure}
+
+
+def _by_prompts(measured: Sequence[Mapping]) -> dict[str, float | None]:
+    """Task → accuracy by the first set of prompts, where it was measured."""
+    tasks = {own.name: own.proteins_of for own in ZeroShot.benchmarks}
+    asked = [result for result in measured if result["benchmark"] in tasks]
+    return {tasks[result["benchmark"]]: first_metric(result)[1]["mean"] for result in asked}
 
 
 def _draw(axis: Axes, task: str, result: Mapping, by_prompts: float | None) -> None:

@@ -35,6 +35,9 @@ def completeness(benchmark: str, counts: Mapping[str, int]) -> Completeness:
     for size in sizes:
         if all(counts.get(name) == count for name, count in size.counts.items()):
             return Completeness(True, f"The data count what was published ({size.source}).")
-    nearest = min(sizes, key=lambda size: sum(abs(counts.get(name, 0) - count) for name, count in size.counts.items()))
+    nearest = min(
+        sizes,
+        key=lambda size: sum(abs(counts.get(name, 0) - count) for name, count in size.counts.items()),
+    )
     parts = (f"{name} {counts.get(name, 0):,} instead of {count:,}" for name, count in nearest.counts.items())
     return Completeness(False, f"Not the published data set ({nearest.source}): {', '.join(parts)}.")

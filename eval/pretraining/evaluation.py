@@ -37,7 +37,7 @@ class Control(NamedTuple):
       option: of `python -m eval`, without dashes.
       help: one line on it.
       check: of its name and config; raises a UserError on a checkpoint that is no such control.
-      shared: sections of the config that it is read off by as the checkpoint is, whatever it was trained with.
+      shared: sections of the checkpoint's config that replace its own.
     """
 
     option: str
@@ -49,12 +49,13 @@ class Control(NamedTuple):
 class Evaluation(abc.ABC):
     """One evaluation with its data read and its random choices made, ready for any number of models.
 
-    The constructor takes a `ProtAnno` and keyword options, which are what `config.evals` may set. `split` is always given;
-    `pool` and `max_existence` are given by the command line to those that take them.
+    The constructor takes a `ProtAnno` and keyword options, which are what `config.evals` may set. The
+    command line gives `split`, `pool` and `max_existence` to the evaluations that take them.
 
     Attributes:
       name: on the command line and in `config.evals`.
-      key: the object in report.json, and what stands before the slash of metric names; the name unless it is set.
+      key: the object in report.json, and what stands before the slash of metric names; by default
+        the name.
       control: a second checkpoint that `report` compares with, None if there is no such thing.
       captions: of all its figures, by name.
     """
@@ -77,7 +78,7 @@ class Evaluation(abc.ABC):
     def report(self, model: Model, *, control: Model | None) -> dict:
         """Everything for report.json: numbers, intervals, baselines and controls; what is undefined is NaN or None.
 
-        `control` is the model of the checkpoint that the class attribute asks for, None where none was given.
+        `control` is the model of the checkpoint that the class attribute asks for, None without one.
         """
 
     @staticmethod
@@ -90,12 +91,16 @@ class Evaluation(abc.ABC):
         return {}
 
     @classmethod
-    def training_figures(cls, logged: Sequence[Mapping], followed: Callable[[], Self | None]) -> dict[str, Figure | None]:
-        """Figures on what a training run logged of this evaluation, None for those that lack numbers.
+    def training_figures(
+        cls,
+        logged: Sequence[Mapping],
+        followed: Callable[[], Self | None],
+    ) -> dict[str, Figure | None]:
+        """Figures on what a training run logged of this evaluation; None where numbers are lacking.
 
         Args:
           logged: the lines of metrics.jsonl; this evaluation's numbers are `eval/KEY/…`.
-          followed: makes the evaluation as the run followed it; None where its options or data are not at hand.
+          followed: makes the evaluation as the run followed it; None if its data are not at hand.
         """
         del logged, followed
         return {}

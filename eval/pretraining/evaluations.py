@@ -1,4 +1,4 @@
-"""The evaluations on a built dataset. A new one is a file with an `Evaluation` and a line in `EVALUATIONS`."""
+"""The evaluations on a built dataset. A new one is a file with its class and a line in `EVALUATIONS`."""
 
 from eval.pretraining.evaluation import Evaluation
 from eval.pretraining.retrieval import Retrieval

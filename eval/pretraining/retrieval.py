@@ -115,7 +115,11 @@ class Retrieval(Evaluation):
         return above, tied
 
     @classmethod
-    def training_figures(cls, logged: Sequence[Mapping], followed: Callable[[], Self | None]) -> dict[str, Figure | None]:
+    def training_figures(
+        cls,
+        logged: Sequence[Mapping],
+        followed: Callable[[], Self | None],
+    ) -> dict[str, Figure | None]:
         """R@1 and MRR over steps.
 
         Raises:
@@ -130,7 +134,8 @@ class Retrieval(Evaluation):
             )
         evaluation = followed()
         baseline = evaluation.baseline() if evaluation else {}
-        return {"retrieval": retrieval_over_steps(logged, chance=chance(int(pools[-1])), baseline=baseline)}
+        by_chance = chance(int(pools[-1]))
+        return {"retrieval": retrieval_over_steps(logged, chance=by_chance, baseline=baseline)}
 
     @staticmethod
     def markdown(result: dict) -> str:

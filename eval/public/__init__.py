@@ -1,1 +1,1 @@
-"""Public benchmarks on a checkpoint: which are asked, by which protocol and configs, and their results on disk."""
+"""Public benchmarks on a checkpoint: protocols, configs, and results on disk."""

@@ -14,6 +14,15 @@ from eval.protocols.problem import Features, FittingProtocol
 from eval.protocols.ridge import Ridge
 from eval.protocols.supervised import composition_probe, standard_controls
 
+Configs = Mapping[str, ConfigDict]
+
+
+class Made(NamedTuple):
+    """A protocol and those that stand beside it."""
+
+    protocol: FittingProtocol
+    controls: Sequence[FittingProtocol]
+
 
 class Source(NamedTuple):
     """What a protocol learns from.
@@ -41,22 +50,31 @@ class ProtocolChoice(NamedTuple):
 
     fields: Mapping[str, Kind]
     configs: tuple[str, ...]
-    make: Callable[[Source, Mapping[str, ConfigDict]], tuple[FittingProtocol, Sequence[FittingProtocol]]]
+    make: Callable[[Source, Configs], Made]
 
 
-def _probe(source: Source, configs: Mapping[str, ConfigDict]) -> tuple[FittingProtocol, list[FittingProtocol]]:
+def _probe(source: Source, configs: Configs) -> Made:
     protocol = FrozenProbe(source.embed, configs["probe"])
-    return protocol, standard_controls(protocol, configs["probe"])
+    return Made(protocol, standard_controls(protocol, configs["probe"]))
 
 
-def _fine_tuning(source: Source, configs: Mapping[str, ConfigDict]) -> tuple[FittingProtocol, list[FittingProtocol]]:
-    protocol = FineTuning(source.checkpoint, configs["fine_tuning"], source.folder, step=source.step)
+def _fine_tuning(source: Source, configs: Configs) -> Made:
+    config = configs["fine_tuning"]
+    protocol = FineTuning(source.checkpoint, config, source.folder, step=source.step)
     # Shuffled labels would cost as much as the fine-tuning itself.
-    return protocol, [Ridge(), composition_probe(configs["probe"])]
+    return Made(protocol, [Ridge(), composition_probe(configs["probe"])])
 
 
 PROTOCOLS: dict[str, ProtocolChoice] = {
-    "probe": ProtocolChoice(protocol_config.PROBE, ("probe",), _probe),
-    "fine_tuning": ProtocolChoice(protocol_config.FINE_TUNING, ("probe", "fine_tuning"), _fine_tuning),
+    "probe": ProtocolChoice(
+        fields=protocol_config.PROBE,
+        configs=("probe",),
+        make=_probe,
+    ),
+    "fine_tuning": ProtocolChoice(
+        fields=protocol_config.FINE_TUNING,
+        configs=("probe", "fine_tuning"),
+        make=_fine_tuning,
+    ),
 }
 """By the names of their files in configs/eval."""

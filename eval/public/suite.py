@@ -131,7 +131,7 @@ def sources_of(name: str, data: Data) -> list[SourceFile]:
 
 
 def described(name: str, data: Data) -> dict:
-    """What a report tells of the data: files, counts, rejects, notes, the audit, and how they relate to the published."""
+    """What a report tells of the data, and how they relate to the published ones."""
     family = family_of(name)
     parts, counts = family.parts(data), family.counts(data)
     whole = completeness(BENCHMARKS[name].proteins_of or name, counts)

@@ -1,1 +1,1 @@
-"""What families of public benchmarks share: the base class, and that of benchmarks of single proteins."""
+"""What families of public benchmarks share."""

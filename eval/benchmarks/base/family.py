@@ -21,7 +21,8 @@ class Measured(NamedTuple):
 
     Attributes:
       result: everything for report.json; `controls` and `notes` in it are shown in report.md.
-      headline: the numbers to compare: metric → `mean`, `std` over seeds, 95 % `interval`; undefined ones are None.
+      headline: the numbers to compare: metric → `mean`, `std` over seeds, 95 % `interval`;
+        undefined ones are None.
     """
 
     result: dict
@@ -36,9 +37,11 @@ class Setup:
       embed: sequences to the mean of the protein tower's residue vectors.
       project: sequences to unit-norm embeddings in the space shared with text.
       texts: texts to embeddings in that space.
-      protocol: how heads are learnt, `splits` the config's for it, `controls` the protocols beside it.
+      protocol: how heads are learnt.
+      splits: the config's for it.
+      controls: the protocols beside it.
       configs: hyper-parameters, by the names of the files in configs/eval.
-      shared: by family, the last data whose result several benchmarks take their numbers from, and that result.
+      shared: by family, the last data whose result serves several benchmarks, and that result.
     """
 
     embed: Features
@@ -61,7 +64,7 @@ class BenchmarkFamily(abc.ABC):
       published: numbers that others reported of them.
       sizes: of the published data sets; of a benchmark that is not here the size is not known.
       fields: every field of configs/eval/NAME.py and what it may be; empty if it has no such file.
-      following: changes of that config, such as `draws=3`, which make it cheap enough to follow in training.
+      following: changes of that config that make it cheap in training, such as `draws=3`.
       too_long: why it cannot be followed in training, as a verb; "" if it can.
       captions: of its own figures, by name.
     """

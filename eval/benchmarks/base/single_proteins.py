@@ -1,4 +1,4 @@
-"""What the families of benchmarks of single proteins share: how their data are counted, checked and limited."""
+"""What families of benchmarks of single proteins share: data are counted, checked and limited."""
 
 import dataclasses
 
@@ -39,7 +39,7 @@ class SingleProteins(BenchmarkFamily):
 
 
 def limited(task: Task, limit: int) -> Task:
-    """The same task with at most `limit` proteins in each split: those whose sequences have the lowest hashes."""
+    """The same task with at most `limit` proteins in each split, those of the lowest hashes."""
     splits = {
         name: sorted(samples, key=lambda sample: hash64(f"limit {sample.sequence}"))[:limit]
         for name, samples in task.splits.items()
@@ -49,5 +49,7 @@ def limited(task: Task, limit: int) -> Task:
 
 def of_seeds(result: dict) -> Measured:
     """What `protocols.supervised.run` gave, with the metrics of its seeds as the headline."""
-    numbers = {metric: {key: value[key] for key in ("mean", "std", "interval")} for metric, value in result["metrics"].items()}
-    return Measured(result, numbers)
+    headline = {}
+    for metric, value in result["metrics"].items():
+        headline[metric] = {key: value[key] for key in ("mean", "std", "interval")}
+    return Measured(result, headline)

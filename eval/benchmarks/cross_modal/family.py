@@ -1,8 +1,20 @@
-"""The family of cross-modal transformation: its benchmarks, their data, and what a report says of them."""
+"""The family of cross-modal transformation: its benchmarks, their data, and its headline."""
+
+from collections.abc import Iterable
 
 import numpy as np
 
-from data_pipelines.common.settings import DECAY, FLAG, FRACTION, ROWS, SHARE, STEPS, TEXT, WEIGHT, WIDTH
+from data_pipelines.common.settings import (
+    DECAY,
+    FLAG,
+    FRACTION,
+    ROWS,
+    SHARE,
+    STEPS,
+    TEXT,
+    WEIGHT,
+    WIDTH,
+)
 from eval.benchmarks.base.family import BenchmarkFamily, Measured, Setup
 from eval.benchmarks.cross_modal import cross_modal
 from eval.benchmarks.cross_modal.node_embeddings import embed_nodes
@@ -44,7 +56,10 @@ def _benchmark(name: str) -> Benchmark:
 
 
 class CrossModal(BenchmarkFamily):
-    """From one modality to another over a knowledge graph. One bridge serves all the benchmarks of the config on one graph."""
+    """From one modality to another over a knowledge graph.
+
+    One bridge serves all the benchmarks of the config on one graph.
+    """
 
     name = "cross_modal"
     title = "Cross-modal transformation"
@@ -76,7 +91,7 @@ class CrossModal(BenchmarkFamily):
         """MRR and Hits@k of the bridge, beside its controls.
 
         Raises:
-          MissingData: the graph lacks what this benchmark asks for; where it can be told beforehand, nothing is trained.
+          MissingData: the graph lacks what this benchmark asks for; as a rule before any training.
         """
         options = setup.configs[self.name]
         if message := cross_modal.lacking(data, options, name):
@@ -85,18 +100,9 @@ class CrossModal(BenchmarkFamily):
         methods = result["benchmarks"][name]
         if "missing" in methods:
             raise MissingData(methods["missing"])
-        bridge = methods["bridge"]
-        interval = np.mean(bridge["intervals"], axis=0).tolist()
-        headline = {"mrr": {"mean": bridge["mrr"], "std": bridge["std"], "interval": interval}}
-        headline |= {f"hits@{k}": {"mean": bridge[f"hits@{k}"], "std": None, "interval": None} for k in cross_modal.HITS}
-        controls = [
-            {
-                "protocol": method.replace("_", " "),
-                "metrics": {metric: {"mean": methods[method][metric]} for metric in headline},
-            }
-            for method in ("no_relation", "frequency", "chance")
-            if method in methods
-        ]
+        headline = _headline(methods["bridge"])
+        beside = [name for name in ("no_relation", "frequency", "chance") if name in methods]
+        controls = [_control(method, methods[method], headline) for method in beside]
         return Measured(result | {"controls": controls}, headline)
 
     def _result(self, setup: Setup, graph: KnowledgeGraph) -> dict:
@@ -116,3 +122,16 @@ class CrossModal(BenchmarkFamily):
     def audit(self, data: KnowledgeGraph) -> dict:
         """See `audit_graph`."""
         return audit_graph(data)
+
+
+def _headline(bridge: dict) -> dict[str, dict]:
+    interval = np.mean(bridge["intervals"], axis=0).tolist()
+    headline = {"mrr": {"mean": bridge["mrr"], "std": bridge["std"], "interval": interval}}
+    for metric in (f"hits@{k}" for k in cross_modal.HITS):
+        headline[metric] = {"mean": bridge[metric], "std": None, "interval": None}
+    return headline
+
+
+def _control(method: str, scores: dict, metrics: Iterable[str]) -> dict:
+    means = {metric: {"mean": scores[metric]} for metric in metrics}
+    return {"protocol": method.replace("_", " "), "metrics": means}

@@ -1,4 +1,4 @@
-"""The family of protein–protein interaction: its benchmarks, their data, and what a report says of them."""
+"""The family of protein–protein interaction: its benchmarks, their data, and its headline."""
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -79,7 +79,8 @@ class ProteinInteraction(BenchmarkFamily):
         headline = {}
         for metric, score in _scores(result, config, "embeddings, {}").items():
             interval = np.mean(score["intervals"], axis=0).tolist()
-            headline[metric] = {"mean": score["micro_f1"], "std": score["std"], "interval": interval}
+            mean, std = score["micro_f1"], score["std"]
+            headline[metric] = {"mean": mean, "std": std, "interval": interval}
         controls = [
             _control("composition", _scores(result, config, "composition, {}")),
             _control("best constant answer", _scores(result, config, "constant")),
@@ -96,7 +97,7 @@ class ProteinInteraction(BenchmarkFamily):
 
 
 def _scores(result: dict, config: ConfigDict, source: str) -> dict[str, dict]:
-    """Metric → scores, of features and messages by their name in the result, where they were measured."""
+    """Metric → scores, of features and messages by their name, where they were measured."""
     scores = {}
     for split, measured in result["splits"].items():
         for messages in config.messages:
@@ -106,4 +107,5 @@ def _scores(result: dict, config: ConfigDict, source: str) -> dict[str, dict]:
 
 
 def _control(protocol: str, scores: dict[str, dict]) -> dict:
-    return {"protocol": protocol, "metrics": {metric: {"mean": score["micro_f1"]} for metric, score in scores.items()}}
+    means = {metric: {"mean": score["micro_f1"]} for metric, score in scores.items()}
+    return {"protocol": protocol, "metrics": means}

@@ -14,7 +14,7 @@ class Benchmark:
     Attributes:
       name: what the manifest, the command line and results call it.
       wanted: the files that its published numbers are on, and where they are.
-      formats: those that can hold its data; none where it takes another benchmark's data as they are.
+      formats: those that can hold its data; none where it takes another benchmark's data.
       template: its entry in a manifest to start from.
       group: the name of an entry or folder that serves several benchmarks, "" if there is none.
       proteins_of: the benchmark whose proteins it is judged on, "" if it has its own.
@@ -33,7 +33,7 @@ class Benchmark:
 
     @property
     def entry_names(self) -> tuple[str, ...]:
-        """The manifest's entries and the folders that may hold its data, the first that is there counts."""
+        """The names of its entry or folder; the first that is there counts."""
         return (self.name, self.group) if self.group else (self.name,)
 
     def format(self, name: str) -> Format | None:

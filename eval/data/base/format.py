@@ -1,4 +1,4 @@
-"""What a format of benchmarks' files is: its importer, and what may stand in an entry of the manifest."""
+"""What a format of benchmarks' files is: its importer, and the keys of an entry of the manifest."""
 
 import dataclasses
 import inspect
@@ -8,7 +8,7 @@ from types import GenericAlias
 from typing import NamedTuple
 
 GIVEN = ("benchmark", "kind", "task")
-"""Parameters of an importer that do not come from an entry: the benchmark's name, its kind, and the task of its proteins."""
+"""Parameters of importers that no entry gives: the benchmark's name and kind, and the task it judges."""
 
 
 class NeutralFolder(NamedTuple):
@@ -58,7 +58,7 @@ class Format:
     options: Mapping[str, type | GenericAlias] = dataclasses.field(default_factory=dict)
     """Keys with anything else, and its type in JSON: text, whole number, or a list of these with one at least."""
     neutral: Callable[[NeutralFolder], dict | None] = lambda folder: None
-    """The entry, without `format`, that a folder of the neutral layout amounts to; None if the folder is another one."""
+    """What a folder of the neutral layout amounts to as an entry; None if it is of another format."""
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -4,4 +4,4 @@ from data_pipelines.common.errors import UserError
 
 
 class MissingData(UserError):
-    """The data folder lacks a benchmark's files; the sentence names them and where they come from."""
+    """The data folder lacks files of a benchmark; the sentence names them and their source."""

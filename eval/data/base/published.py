@@ -1,7 +1,7 @@
-"""Published numbers and sizes of published data sets, as families of benchmarks state them, each with its source.
+"""Published numbers and sizes of published data sets, as families state them, each with its source.
 
-Only what could be read in the source named is stated. What is not stated is unknown, not zero: ProtCLIP's accuracies,
-correlations and F1 are in its paper's tables and were not at hand.
+Only what could be read in the source named is stated. What is not stated is unknown, not zero:
+ProtCLIP's accuracies, correlations and F1 are in its paper's tables and were not at hand.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,13 @@ class DataSize(NamedTuple):
     source: str
 
 
-def published_row(benchmarks: str, model: str, metric: str, values: str, source: str) -> tuple[Published, ...]:
+def published_row(
+    benchmarks: str,
+    model: str,
+    metric: str,
+    values: str,
+    source: str,
+) -> tuple[Published, ...]:
     """The numbers of a table's row; benchmarks and values are separated by blanks."""
     pairs = zip(benchmarks.split(), values.split(), strict=True)
     return tuple(Published(name, model, metric, float(value), source) for name, value in pairs)
