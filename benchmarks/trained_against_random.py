@@ -23,7 +23,7 @@ from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.hashing import hash64
 from data_pipelines.common.markdown import interval, number, table
 from eval import __main__ as evaluate
-from eval.data.base.benchmarks import BENCHMARKS
+from eval.benchmarks.families import BENCHMARKS
 from eval.pretraining.site_localisation import NULLS
 from protclip_jax.checkpoints import metadata
 from protclip_jax.checkpoints.parameters import save_params

@@ -11,13 +11,15 @@ from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.hashing import hash64
 from data_pipelines.common.progress import progress
 from data_pipelines.protanno.dataset import STATISTICS, ProtAnno, open_dataset
-from eval.benchmarks import suite
-from eval.data.base.benchmarks import BENCHMARKS
-from eval.protocols.config_files import load_configs
-from eval.registry import EVALUATIONS, make_evaluation, make_hooks
-from eval.reporting import benchmark_figures, benchmark_report
+from eval.benchmarks.families import BENCHMARKS
+from eval.pretraining.evaluation import Control, Evaluation
+from eval.pretraining.evaluations import EVALUATIONS
+from eval.public import suite
+from eval.public.config_files import load_configs
+from eval.public.protocols import PROTOCOLS
+from eval.registry import make_evaluation, make_hooks, options_of
+from eval.reporting import benchmark_figures, benchmark_report, training_figures
 from eval.reporting.report import write_report
-from eval.reporting.training_figures import training_figures
 from protclip_jax.checkpoints.best import resolve_step
 from protclip_jax.checkpoints.bucket import is_bucket
 from protclip_jax.checkpoints.local_copy import local_checkpoint
@@ -56,11 +58,12 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     built.add_argument(
         "--max_existence", type=int, choices=range(1, 6), help="evaluate on records of existence 1 to this only (default: all)"
     )
-    built.add_argument("--control", metavar="DIR", help="a checkpoint trained with loss.pda = 0, for segment_localisation")
+    for option, control in controls().items():
+        built.add_argument(f"--{option}", metavar="DIR", help=control.help)
 
     public = parser.add_argument_group("on public data")
     public.add_argument(
-        "--protocol", choices=suite.PROTOCOLS, default="probe", help="for benchmarks of single proteins (default %(default)s)"
+        "--protocol", choices=PROTOCOLS, default="probe", help="for benchmarks of single proteins (default %(default)s)"
     )
     public.add_argument(
         "--cache", type=pathlib.Path, metavar="DIR", help="folder for embeddings (default: CHECKPOINT/embeddings)"
@@ -80,19 +83,29 @@ def load(directory: pathlib.Path, step: str | None) -> tuple[ProtCLIP, int]:
     return ProtCLIP.load(directory, step=resolved), resolved
 
 
-def load_control(directory: pathlib.Path, checkpoint: pathlib.Path) -> ProtCLIP:
-    """The control of segment localisation, trained without PDA; its weights are read off as those of `checkpoint` are."""
-    weights = {"pda": None, "features": 0, **(read_config(directory).get("loss") or {})}
-    for name in ("pda", "features"):
-        if weights[name] != 0:
-            raise UserError(
-                f"--control={directory} was trained with loss.{name}={weights[name]}; "
-                "give one trained with --config.loss.pda=0 and without loss.features."
-            )
-    control, _ = load(directory, None)
-    # Prototypes or not, and so on: choices that a model without PDA has not been trained for.
-    control.config = {**control.config, "pda": read_config(checkpoint).get("pda", control.config.get("pda"))}
-    return control
+def controls() -> dict[str, Control]:
+    """The controls that evaluations compare with, by their options."""
+    known = [evaluation.control for evaluation in EVALUATIONS.values() if evaluation.control]
+    return {control.option: control for control in known}
+
+
+def load_control(control: Control, directory: pathlib.Path, checkpoint: pathlib.Path) -> ProtCLIP:
+    """The model of a control; the sections of its config that it shares are those of `checkpoint`."""
+    control.check(str(directory), read_config(directory))
+    model, _ = load(directory, None)
+    config = read_config(checkpoint)
+    shared = {name: config.get(name, model.config.get(name)) for name in control.shared}
+    model.config = {**model.config, **shared}
+    return model
+
+
+def asked_controls(options: argparse.Namespace, checkpoint: pathlib.Path) -> dict[str, ProtCLIP]:
+    """The models of the controls that the command line names, by their options."""
+    models = {}
+    for option, control in controls().items():
+        if directory := getattr(options, option):
+            models[option] = load_control(control, local_checkpoint(directory), checkpoint)
+    return models
 
 
 def digest(value: Mapping) -> str:
@@ -131,12 +144,31 @@ def built_dataset(options: argparse.Namespace, trained_on: str | None) -> tuple[
     return folder, open_dataset(folder)
 
 
-def followed_baseline(evals: Mapping[str, Mapping], dataset: ProtAnno | None) -> dict[str, float]:
-    """The k-mer baseline on the pool that a run followed; empty without that pool or the dataset of the run."""
-    if dataset is None or "retrieval" not in evals:
-        return {}
-    (hook,) = make_hooks({"retrieval": evals["retrieval"]}, dataset)
-    return hook.evaluation.baseline()
+def captions() -> dict[str, str]:
+    """Of all figures that a report may have."""
+    known = training_figures.CAPTIONS | benchmark_figures.CAPTIONS
+    for evaluation in EVALUATIONS.values():
+        known |= evaluation.captions
+    return known
+
+
+def followed(
+    evals: Mapping[str, Mapping],
+    dataset: ProtAnno | None,
+    name: str,
+) -> Evaluation | None:
+    """The evaluation as a run followed it; None if it did not, or without the run's dataset."""
+    if dataset is None or name not in evals:
+        return None
+    (hook,) = make_hooks({name: evals[name]}, dataset)
+    return hook.evaluation
+
+
+def make_asked(name: str, dataset: ProtAnno, measured_on: Mapping) -> Evaluation:
+    """The evaluation of that name with those of the command line's options that it takes."""
+    known = options_of(name)
+    taken = {option: value for option, value in measured_on.items() if option in known}
+    return make_evaluation(name, dataset, taken)
 
 
 @command
@@ -161,19 +193,19 @@ def main(arguments: list[str] | None = None) -> None:
     if own:
         data_dir, dataset = built_dataset(options, trained_on)
         measured_on = {"split": options.split, "pool": options.pool, "max_existence": options.max_existence}
-        evaluations = [make_evaluation(name, dataset, measured_on) for name in own]
+        evaluations = [make_asked(name, dataset, measured_on) for name in own]
         provenance |= {"dataset": str(data_dir), "dataset_records": dataset.statistics.get("records")}
         provenance |= {"dataset_statistics": digest(dataset.statistics), "max_existence": options.max_existence}
         run_dataset = dataset if trained_on and data_dir.resolve() == pathlib.Path(trained_on).resolve() else None
-        kmer_baseline = functools.partial(followed_baseline, config.get("evals") or {}, run_dataset)
-        figures, left_out = training_figures(checkpoint, kmer_baseline)
+        as_followed = functools.partial(followed, config.get("evals") or {}, run_dataset)
+        figures, left_out = training_figures.training_figures(checkpoint, as_followed)
     configs = load_configs(options.configs, options.set) if public else {}
-    control = load_control(local_checkpoint(options.control), checkpoint) if options.control else None
-    if control:
-        provenance["control"] = str(options.control)
+    beside_models = asked_controls(options, checkpoint)
+    provenance |= {option: str(getattr(options, option)) for option in beside_models}
     model, provenance["step"] = load(checkpoint, options.step)
 
     for evaluation in progress(evaluations, description="evaluating", unit="evaluations") if evaluations else ():
+        control = evaluation.control and beside_models.get(evaluation.control.option)
         result = evaluation.report(model, control=control)
         sections[evaluation.key] = (result, evaluation.markdown(result))
         figures |= evaluation.figures(model)
@@ -186,7 +218,14 @@ def main(arguments: list[str] | None = None) -> None:
     failed = [name for name, result in results.items() if "failed" in result]
     # A report of failures alone would replace one that says more.
     if evaluations or len(failed) < len(results):
-        write_report(output, provenance=provenance, sections=sections, figures=figures, left_out=left_out)
+        write_report(
+            output,
+            provenance=provenance,
+            sections=sections,
+            figures=figures,
+            left_out=left_out,
+            captions=captions(),
+        )
         print(f"wrote {output / 'report.md'}", file=sys.stderr)
     if failed:
         raise UserError(

@@ -1,4 +1,4 @@
-"""The evaluations by name, and what training runs. A new one is a file with an `Evaluation` and a line in `EVALUATIONS`."""
+"""Evaluations made by name and options, and what training runs of them."""
 
 import dataclasses
 import inspect
@@ -8,20 +8,15 @@ from typing import Protocol
 from data_pipelines.common.errors import RunError, UserError
 from data_pipelines.common.progress import progress
 from data_pipelines.protanno.dataset import ProtAnno
-from eval.benchmarks.followed_benchmark import FollowedBenchmark
-from eval.data.base.benchmarks import BENCHMARKS
+from eval.benchmarks.families import BENCHMARKS
 from eval.pretraining.evaluation import Evaluation, Model
-from eval.pretraining.retrieval import Retrieval
-from eval.pretraining.segment_localisation import SegmentLocalisation
-from eval.pretraining.segment_recovery import SegmentRecovery
-from eval.pretraining.site_localisation import SiteLocalisation
+from eval.pretraining.evaluations import EVALUATIONS
+from eval.public.followed_benchmark import FollowedBenchmark
 
-EVALUATIONS: dict[str, type[Evaluation]] = {
-    "retrieval": Retrieval,
-    "segment_recovery": SegmentRecovery,
-    "segment_localisation": SegmentLocalisation,
-    "site_localisation": SiteLocalisation,
-}
+
+def options_of(name: str) -> list[str]:
+    """The options that an evaluation takes."""
+    return [option for option in inspect.signature(EVALUATIONS[name]).parameters if option != "dataset"]
 
 
 def make_evaluation(name: str, dataset: ProtAnno, options: Mapping) -> Evaluation:
@@ -32,7 +27,7 @@ def make_evaluation(name: str, dataset: ProtAnno, options: Mapping) -> Evaluatio
     """
     if name not in EVALUATIONS:
         raise UserError(f"There is no evaluation {name!r}; known: {', '.join(EVALUATIONS)}.")
-    known = [option for option in inspect.signature(EVALUATIONS[name]).parameters if option != "dataset"]
+    known = options_of(name)
     for option in options:
         if option not in known:
             raise UserError(f"The evaluation {name!r} has no option {option!r}; it has {', '.join(known)}.")

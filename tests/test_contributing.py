@@ -10,10 +10,17 @@ import pytest
 
 from data_pipelines.protanno.dataset import open_dataset
 from protclip_jax.training.metrics import read_metrics
+from tests.support import tiny
 from tests.support.contributing import apply, copy_of_project, section
 from tests.support.training_runs import arguments
 
-HEADINGS = ["A new objective", "A new attention backend", "A new source format"]
+HEADINGS = (
+    "A new objective",
+    "A new attention backend",
+    "A new evaluation on a built dataset",
+    "A new family of public benchmarks",
+    "A new source format",
+)
 """The sections whose example is complete."""
 MAX_LINES = 60
 
@@ -64,6 +71,49 @@ def test_an_objective_and_an_attention_backend_train(project, sample_dataset, tm
         np.testing.assert_allclose(record["loss"], 2 * record["loss/sigmoid"], rtol=1e-6)
         for name in ("loss", "gradient_norm"):
             np.testing.assert_allclose(record[name], with_backend[name], rtol=1e-4)
+
+
+FOLLOW = """
+import sys
+from data_pipelines.protanno.dataset import open_dataset
+from eval.__main__ import main
+from eval.registry import make_hooks
+from protclip_jax import ProtCLIP
+(hook,) = make_hooks({"modality_gap": {"pool": 12}}, open_dataset(sys.argv[1]))
+print(sorted(hook(ProtCLIP.load(sys.argv[3]))))
+sys.exit(main(sys.argv[2:]))
+"""
+"""Follows the new evaluation as training does, then evaluates by it."""
+
+
+def test_an_evaluation_on_a_built_dataset_is_followed_and_reported(project, sample_dataset, tmp_path):
+    dataset, output = sample_dataset / "protanno", tmp_path / "out"
+    checkpoint = tiny.save(tmp_path / "checkpoint", tiny.CONFIG)
+    asked = ["--data_dir", dataset, "--benchmarks", "modality_gap", "--pool", 12]
+    printed = run(project, "-c", FOLLOW, dataset, "--checkpoint", checkpoint, "--output", output, *asked)
+    assert printed == "['modality_gap/gap', 'modality_gap/halves']\n"
+    report = json.loads((output / "report.json").read_text())["modality_gap"]
+    assert report["pool"] == 12
+    assert 0 < report["gap"] <= 2
+    assert "of 12 proteins and of their biotexts" in (output / "report.md").read_text()
+
+
+def test_a_family_of_public_benchmarks_is_measured(project, tmp_path):
+    sequences = ("MKVL", "MACDE", "MWYFH", "MGGSS", "MRKDE")
+    rows = [f"{sequence},{number}" for number, sequence in enumerate(sequences)]
+    data, output = tmp_path / "data", tmp_path / "out"
+    (data / "solubility").mkdir(parents=True)
+    for split in ("train", "test"):
+        (data / f"solubility/{split}.csv").write_text("\n".join(["sequence,target", *rows]) + "\n")
+    entry = {"format": "tables", "train": "solubility/train.csv", "test": "solubility/test.csv"}
+    (data / "benchmarks.json").write_text(json.dumps({"solubility": entry}))
+    checkpoint = tiny.save(tmp_path / "checkpoint", tiny.CONFIG)
+    run(project, "-m", "eval", "--checkpoint", checkpoint, "--output", output, "--data_dir", data)
+    result = json.loads((output / "report.json").read_text())["benchmarks"]["solubility"]
+    # Every test protein is its own nearest neighbour.
+    assert result["headline"]["spearman"]["mean"] == pytest.approx(1)
+    assert result["data"]["counts"] == {"train": 5, "test": 5}
+    assert "### Nearest neighbour" in (output / "report.md").read_text()
 
 
 def test_a_source_format_is_built(project, tmp_path):

@@ -1,1 +1,1 @@
-"""The public benchmarks: one file or folder a family, and the suite that runs them."""
+"""The families of public benchmarks: one file or folder each."""

@@ -8,23 +8,22 @@ from collections.abc import Mapping
 import numpy as np
 
 from data_pipelines.common.errors import UserError
+from eval.benchmarks.base.family import Measured, Setup
+from eval.benchmarks.base.single_proteins import SingleProteins, of_seeds
+from eval.data.base.benchmark import Benchmark
+from eval.data.base.published import data_size, published_row
 from eval.data.base.task import Task
+from eval.data.importers.deepfri import DEEPFRI
+from eval.data.importers.deeploc import DEEPLOC_FASTA
+from eval.data.importers.neutral import NEUTRAL
+from eval.data.importers.reaction import IECONV
+from eval.data.importers.ses import SES_JSONL
+from eval.data.importers.tables import TABLES
 from eval.metrics import accuracy, average_precision, fmax, macro_f1, multilabel_intervals
 from eval.metrics.statistics import bootstrap_interval, bootstrap_metric
 from eval.protocols import supervised
 from eval.protocols.problem import FittingProtocol
 from eval.protocols.supervised import Judge, Outputs
-
-BENCHMARKS = {
-    "localisation": "multiclass",
-    "membrane": "multiclass",
-    "reaction": "multiclass",
-    "ec": "multilabel",
-    "go_mf": "multilabel",
-    "go_bp": "multilabel",
-    "go_cc": "multilabel",
-}
-"""The kind of each."""
 
 
 def _predicted(outputs: Outputs) -> np.ndarray:
@@ -62,9 +61,126 @@ def run(task: Task, protocol: FittingProtocol, *, splits: Mapping, controls: lis
     Raises:
       UserError: the task is none of classes, not of the kind that its name stands for, or none of its proteins has a class.
     """
-    wanted = BENCHMARKS.get(task.name, task.kind)
+    wanted = _KINDS.get(task.name, task.kind)
     if task.kind != wanted or task.kind not in JUDGES:
         raise UserError(f"{task.name} should be {wanted} and its data are {task.kind}; correct its format in the manifest.")
     if not task.classes:
         raise UserError(f"{task.name}: none of its proteins has a class; give rows with targets, or the list of classes.")
     return supervised.run(task, protocol, judge=JUDGES[task.kind], splits=splits, controls=controls)
+
+
+_DEEPLOC_FILES = (
+    "deeploc_our_train_set.fasta, deeploc_our_val_set.fasta and deeploc_test_set.fasta of DeepLoc, from "
+    "data.bioembeddings.com/public/FLIP/scl or (without the first) github.com/HannesStark/protein-localization, data_files"
+)
+_DEEPLOC_ENTRY = {
+    "format": "deeploc_fasta",
+    "train": "deeploc/deeploc_our_train_set.fasta",
+    "valid": "deeploc/deeploc_our_val_set.fasta",
+    "test": "deeploc/deeploc_test_set.fasta",
+}
+_DEEPFRI_FOLDER = "github.com/flatironinstitute/DeepFRI, preprocessing/data"
+
+
+def _deepfri_entry(release: str, sequences: str) -> dict:
+    return {
+        "format": "deepfri",
+        "annotations": f"deepfri/{release}_annot.tsv",
+        "train": f"deepfri/{release}_train.txt",
+        "valid": f"deepfri/{release}_valid.txt",
+        "test": f"deepfri/{release}_test.csv",
+        "sequences": [sequences],
+    }
+
+
+def _go(name: str) -> Benchmark:
+    """One of the three ontologies, which are in the same files."""
+    return Benchmark(
+        name,
+        "nrPDB-GO_2019.06.18_annot.tsv, _train.txt, _valid.txt and _test.csv of DeepFRI, from "
+        f"{_DEEPFRI_FOLDER}, and the chains' sequences: nrPDB-GO_2019.06.18_sequences.fasta or pdb_seqres.txt of the PDB",
+        (SES_JSONL, DEEPFRI, NEUTRAL),
+        _deepfri_entry("nrPDB-GO_2019.06.18", "deepfri/nrPDB-GO_2019.06.18_sequences.fasta"),
+        group="go",
+        kind="multilabel",
+    )
+
+
+_LOCALISATION = Benchmark(
+    "localisation",
+    _DEEPLOC_FILES,
+    (DEEPLOC_FASTA, SES_JSONL, TABLES, NEUTRAL),
+    _DEEPLOC_ENTRY | {"mixed": "reject"},
+    kind="multiclass",
+)
+_MEMBRANE = Benchmark(
+    "membrane",
+    _DEEPLOC_FILES,
+    (DEEPLOC_FASTA, SES_JSONL, TABLES, NEUTRAL),
+    _DEEPLOC_ENTRY,
+    kind="multiclass",
+)
+_REACTION = Benchmark(
+    "reaction",
+    "chain_functions.txt, unique_functions.txt, training.txt, validation.txt and testing.txt of IEConv, from "
+    "github.com/phermosilla/IEConv_proteins, Datasets/data/ProtFunct, and the chains' sequences: pdb_seqres.txt of the PDB",
+    (IECONV, TABLES, NEUTRAL),
+    {
+        "format": "ieconv",
+        "functions": "ieconv/chain_functions.txt",
+        "classes": "ieconv/unique_functions.txt",
+        "train": "ieconv/training.txt",
+        "valid": "ieconv/validation.txt",
+        "test": "ieconv/testing.txt",
+        "sequences": ["pdb_seqres.txt"],
+    },
+    kind="multiclass",
+)
+_EC = Benchmark(
+    "ec",
+    "nrPDB-EC_2020.04_annot.tsv, _train.txt, _valid.txt and _test.csv of DeepFRI, from "
+    f"{_DEEPFRI_FOLDER}, and the chains' sequences: pdb_seqres.txt of the PDB",
+    (SES_JSONL, DEEPFRI, NEUTRAL),
+    _deepfri_entry("nrPDB-EC_2020.04", "pdb_seqres.txt"),
+    kind="multilabel",
+)
+_GO = tuple(_go(name) for name in ("go_mf", "go_bp", "go_cc"))
+
+_FUNCTION = "ec go_bp go_mf go_cc"
+_PROTCLIP = "Zhou et al. 2025, AAAI (arXiv:2412.20014), Table 3"
+_PROTGO = "as listed by Hu et al. 2024, NeurIPS (ProtGO), Table 5"
+_TORCHDRUG = "TorchDrug, torchdrug/datasets/{}.py"
+_DEEPFRI = "DeepFRI, github.com/flatironinstitute/DeepFRI, preprocessing/data"
+_PROTST = "ProtST, protst/dataset.py"
+
+
+class Classification(SingleProteins):
+    """Accuracy of single classes, Fmax of several, by the setup's protocol."""
+
+    name = "classification"
+    title = "Classification"
+    benchmarks = (_LOCALISATION, _MEMBRANE, _REACTION, _EC, *_GO)
+    published = (
+        *published_row(_FUNCTION, "ProtCLIP", "aupr", ".906 .567 .696 .582", _PROTCLIP),
+        *published_row(_FUNCTION, "ProtCLIP", "fmax", ".908 .574 .691 .541", _PROTCLIP),
+        *published_row(_FUNCTION, "ProtST-ESM2", "fmax", ".878 .482 .668 .487", _PROTGO),
+        *published_row(_FUNCTION, "ESM-2", "fmax", ".874 .472 .662 .472", _PROTGO),
+    )
+    sizes = (
+        data_size("localisation", _TORCHDRUG.format("subcellular_localization"), train=8945, valid=2248, test=2768),
+        data_size("membrane", _TORCHDRUG.format("binary_localization"), train=5161, valid=1727, test=1746),
+        # TorchDrug and ProtST drop chains without a readable structure and test chains above 95 % identity.
+        data_size("ec", _PROTST, train=15011, valid=1664, test=1840),
+        data_size("ec", _DEEPFRI, train=15551, valid=1729, test=1919),
+        *(data_size(go.name, _TORCHDRUG.format("gene_ontology"), train=27496, valid=3053, test=2991) for go in _GO),
+        *(data_size(go.name, _DEEPFRI, train=29902, valid=3323, test=3416) for go in _GO),
+        data_size("reaction", _PROTST, train=29215, valid=2562, test=5651),
+    )
+
+    def measure(self, setup: Setup, name: str, data: Task) -> Measured:
+        """The protocol's result beside its controls; see `run`."""
+        del name
+        return of_seeds(run(data, setup.protocol, splits=setup.splits, controls=list(setup.controls)))
+
+
+_KINDS = {benchmark.name: benchmark.kind for benchmark in Classification.benchmarks}

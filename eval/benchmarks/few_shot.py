@@ -6,17 +6,28 @@ Snell et al. 2017). Nothing is tuned, so that the smallest k is as honest as the
 serve the control, which knows the amino-acid composition alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
 from data_pipelines.common.errors import UserError
+from data_pipelines.common.figure_style import BLUE, GREEN, GREY, INK, VERMILION, tidy
+from data_pipelines.common.settings import ROWS
+from eval.benchmarks.base.family import Measured, Setup
+from eval.benchmarks.base.single_proteins import SingleProteins
+from eval.benchmarks.classification import Classification
+from eval.benchmarks.zero_shot import ZeroShot
+from eval.data.base.benchmark import Benchmark
 from eval.data.base.task import Task
 from eval.metrics.statistics import bootstrap_interval, mean_and_std
 from eval.protocols.problem import Features, prepare_splits
+from eval.protocols.protocol_config import SPLITS, some
 from eval.protocols.sequence_features import composition
+from eval.reporting.base.curves import curve, first_metric, small_multiples
 
 
 def run(task: Task, features: Features, config: ConfigDict) -> dict:
@@ -94,3 +105,69 @@ def controls(result: dict) -> Sequence[dict]:
 def metric(shots: int) -> str:
     """How reports name the accuracy with so many examples."""
     return f"accuracy, {shots} of each class"
+
+
+_PREFIX = "few_shot_"
+_TASKS = [one for one in Classification.benchmarks if one.kind == "multiclass"]
+
+
+class FewShot(SingleProteins):
+    """Classes of single proteins from a few examples of each.
+
+    Its data are those of the benchmarks that have one class for each protein.
+    """
+
+    name = "few_shot"
+    title = "Few-shot classification"
+    benchmarks = tuple(
+        Benchmark(f"{_PREFIX}{task.name}", task.wanted, proteins_of=task.name)
+        for task in _TASKS
+    )  # fmt: skip
+    fields = SPLITS | {"shots": some(ROWS), "draws": ROWS}
+    following = ("draws=3",)
+    captions = {"few_shot": "Accuracy from a few examples of each class, mean over draws; lines: 95 % intervals."}
+
+    def measure(self, setup: Setup, name: str, data: Task) -> Measured:
+        """Accuracy for each number of examples; see `run`."""
+        del name
+        result = run(data, setup.embed, setup.configs[self.name])
+        headline = {metric(int(shots)): value for shots, value in result["accuracy"].items()}
+        return Measured(result | {"controls": controls(result)}, headline)
+
+    def figures(self, measured: Sequence[Mapping]) -> dict[str, Figure]:
+        """Accuracy over examples of each class, beside the same task by the first set of prompts."""
+        tasks = {own.name: own.proteins_of for own in self.benchmarks}
+        shown = [result for result in measured if result["benchmark"] in tasks]
+        if not shown:
+            return {}
+        by_prompts = _by_prompts(measured)
+        figure, axes = small_multiples(len(shown))
+        for axis, result in zip(axes, shown, strict=True):
+            task = tasks[result["benchmark"]]
+            _draw(axis, task, result, by_prompts.get(task))
+        return {"few_shot": figure}
+
+
+def _by_prompts(measured: Sequence[Mapping]) -> dict[str, float | None]:
+    """Task → accuracy by the first set of prompts, where it was measured."""
+    tasks = {own.name: own.proteins_of for own in ZeroShot.benchmarks}
+    asked = [result for result in measured if result["benchmark"] in tasks]
+    return {tasks[result["benchmark"]]: first_metric(result)[1]["mean"] for result in asked}
+
+
+def _draw(axis: Axes, task: str, result: Mapping, by_prompts: float | None) -> None:
+    """One task's accuracy beside composition, chance, and prompts if they were measured."""
+    own = result["result"]
+    shots = [int(k) for k in own["shots"]]
+    curve(axis, shots, [result["headline"][metric(k)] for k in shots], BLUE, label="embeddings")
+    curve(axis, shots, [own["composition"][str(k)] for k in shots], VERMILION, label="composition")
+    axis.axhline(own["chance"], color=GREY, linestyle="--", linewidth=1, label="chance")
+    if by_prompts is not None:
+        axis.axhline(by_prompts, color=GREEN, linestyle=":", linewidth=1.4, label="prompts, no example")
+    axis.set_xscale("log", base=2)
+    axis.set_xticks(shots, list(map(str, shots)))
+    axis.set_title(task, fontsize=9, color=INK, loc="left")
+    axis.set_xlabel("examples of each class", fontsize=8)
+    axis.set_ylim(bottom=0)
+    axis.legend(fontsize=7, frameon=False)
+    tidy(axis)

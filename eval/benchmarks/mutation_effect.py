@@ -5,14 +5,22 @@ from collections.abc import Mapping
 import numpy as np
 
 from data_pipelines.common.errors import UserError
-from eval.data.base.task import Task
+from eval.benchmarks.base.family import Measured, Setup
+from eval.benchmarks.base.single_proteins import SingleProteins, of_seeds
+from eval.data.base.benchmark import Benchmark
+from eval.data.base.published import data_size
+from eval.data.base.task import SPLITS, Task
+from eval.data.importers.flip import FLIP
+from eval.data.importers.neutral import NEUTRAL
+from eval.data.importers.ses import SES_JSONL
+from eval.data.importers.tables import TABLES
+from eval.data.importers.variants import VARIANT_FASTA, VARIANT_TABLE
+from eval.data.importers.windows import WINDOWS
 from eval.metrics import mae, pearson, rmse, spearman, spearman_interval
 from eval.metrics.statistics import bootstrap_interval, bootstrap_of_sums
 from eval.protocols import supervised
 from eval.protocols.problem import FittingProtocol
 from eval.protocols.supervised import Judge, Outputs
-
-BENCHMARKS = ("beta_lactamase", "aav", "thermostability", "fluorescence", "stability")
 
 
 def _intervals(outputs: Outputs, targets: np.ndarray) -> dict[str, tuple[float, float]]:
@@ -55,3 +63,70 @@ def run(task: Task, protocol: FittingProtocol, *, splits: Mapping, controls: lis
     if task.kind != "regression":
         raise UserError(f"{task.name} should be a regression and its data are {task.kind}; correct its format in the manifest.")
     return supervised.run(task, protocol, judge=JUDGE, splits=splits, controls=controls)
+
+
+_FLIP_FOLDER = "github.com/J-SNACKKB/FLIP"
+_TAPE_OR_PEER = "TAPE (github.com/songlab-cal/tape) or PEER (github.com/DeepGraphLearning/PEER_Benchmark), exported to CSV"
+_TORCHDRUG = "TorchDrug, torchdrug/datasets/{}.py"
+
+
+def _tables(name: str) -> dict:
+    return {"format": "tables"} | {split: f"{name}/{name}_{split}.csv" for split in SPLITS}
+
+
+def _regression(name: str, unit: str, wanted: str, template: dict, *formats) -> Benchmark:
+    """A benchmark in one of `formats`, or in one that can hold any numbers of proteins."""
+    general = (FLIP, TABLES, VARIANT_TABLE, VARIANT_FASTA, NEUTRAL)
+    return Benchmark(name, wanted, (*formats, *general), template, kind="regression", unit=unit)
+
+
+class MutationEffect(SingleProteins):
+    """Spearman's correlation of predicted numbers with the data's, by the setup's protocol."""
+
+    name = "mutation_effect"
+    title = "Mutation effects and other numbers of a protein"
+    benchmarks = (
+        _regression(
+            "beta_lactamase",
+            "scaled effect",
+            "PEER's beta-lactamase splits exported to CSV (github.com/DeepGraphLearning/PEER_Benchmark), or "
+            "P62593.fasta from github.com/facebookresearch/esm, examples/data",
+            _tables("beta_lactamase"),
+        ),
+        _regression(
+            "aav",
+            "fitness",
+            f"two_vs_many.csv of FLIP, from splits/aav/splits.zip of {_FLIP_FOLDER}",
+            {"format": "flip", "file": "flip/aav/two_vs_many.csv"},
+            WINDOWS,
+        ),
+        _regression(
+            "thermostability",
+            "°C",
+            f"human_cell.csv of FLIP, from splits/meltome/splits.zip of {_FLIP_FOLDER}",
+            {"format": "flip", "file": "flip/meltome/human_cell.csv"},
+            SES_JSONL,
+        ),
+        _regression(
+            "fluorescence",
+            "log10 of the fluorescence",
+            f"the fluorescence train, valid and test splits of {_TAPE_OR_PEER}",
+            _tables("fluorescence"),
+        ),
+        _regression(
+            "stability",
+            "log10 of EC50 over the unfolded state's",
+            f"the stability train, valid and test splits of {_TAPE_OR_PEER}",
+            _tables("stability"),
+        ),
+    )
+    sizes = (
+        data_size("beta_lactamase", _TORCHDRUG.format("beta_lactamase"), train=4158, valid=520, test=520),
+        data_size("fluorescence", _TORCHDRUG.format("fluorescence"), train=21446, valid=5362, test=27217),
+        data_size("stability", _TORCHDRUG.format("stability"), train=53571, valid=2512, test=12851),
+    )
+
+    def measure(self, setup: Setup, name: str, data: Task) -> Measured:
+        """The protocol's result beside its controls; see `run`."""
+        del name
+        return of_seeds(run(data, setup.protocol, splits=setup.splits, controls=list(setup.controls)))

@@ -10,14 +10,20 @@ The p-value takes pairs for independent. They are not: a protein is in hundreds 
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from eval.benchmarks.base.family import BenchmarkFamily, Measured, Setup
+from eval.data.base.audit import audit_similarity
+from eval.data.base.benchmark import Benchmark
+from eval.data.base.published import data_size, published_row
 from eval.data.base.task import SimilarityTable
+from eval.data.importers.similarity import ASPECTS, PROBE, SIMILARITY_TABLES
 from eval.metrics import correlation_p_value, spearman_of_counts
 from eval.metrics.statistics import percentile_interval, resampled_counts
+from eval.protocols.sequence_features import composition
 
 RESAMPLES = 1000
 NUMBERS_AT_ONCE = 2**22
@@ -122,3 +128,78 @@ def _interval_over_proteins(correlation, pairs: Int[np.ndarray, "P 2"], *, seed:
     first, second = positions.reshape(-1, 2).T
     drawn = resampled_counts(len(proteins), seed=seed, resamples=resamples)
     return percentile_interval([correlation(counts[first] * counts[second]) for part in drawn for counts in part])
+
+
+def _benchmark(name: str, aspect: str) -> Benchmark:
+    matrix = f"human_{aspect}_proteinSimilarityMatrix_for_highest_annotated_{{}}_proteins.csv"
+    coordinates = f"SparsifiedSimilarityCoordinates_{aspect}_for_highest_500.npy"
+    return Benchmark(
+        name,
+        f"{matrix.format(500)}, the same of 200, and {coordinates} of PROBE, from "
+        "github.com/HUBioDataLab/PROBE, and the proteins' FASTA from UniProt",
+        (PROBE, SIMILARITY_TABLES),
+        {
+            "format": "probe",
+            "matrices": {size: f"probe/{matrix.format(size)}" for size in ("500", "200")},
+            "coordinates": f"probe/{coordinates}",
+            "sequences": "probe/human_proteins.fasta",
+        },
+    )
+
+
+_NAMES = "similarity_mf similarity_bp similarity_cc"
+_COMPOSITION = "amino-acid composition (PROBE)"
+_PROBE = "PROBE, github.com/HUBioDataLab/PROBE@9ff8219, results/Semantic_sim_inference_{}_AAC.csv"
+
+
+class SemanticSimilarity(BenchmarkFamily):
+    """Agreement of the similarity of embeddings with that of annotations; its data are the tables of an aspect's sets."""
+
+    name = "semantic_similarity"
+    title = "Semantic similarity"
+    benchmarks = tuple(_benchmark(name, aspect) for name, aspect in ASPECTS.items())
+    published = (
+        *published_row(_NAMES, _COMPOSITION, "500_cosine", "0.04322 0.01887 0.04812", _PROBE.format(500)),
+        *published_row(_NAMES, _COMPOSITION, "500_manhattan", "0.04915 0.01649 0.0457", _PROBE.format(500)),
+        *published_row(_NAMES, _COMPOSITION, "200_cosine", "0.0431 0.03676 0.0989", _PROBE.format(200)),
+        *published_row(_NAMES, _COMPOSITION, "200_manhattan", "0.04912 0.0397 0.09393", _PROBE.format(200)),
+        *published_row(_NAMES, _COMPOSITION, "sparse_cosine", "-0.00339 0.21992 0.07592", _PROBE.format("Sparse")),
+        *published_row(_NAMES, _COMPOSITION, "sparse_manhattan", "-0.01205 0.2141 0.09121", _PROBE.format("Sparse")),
+    )
+    sizes = (
+        # All pairs of 497, 497 and 495 proteins, and of 200; PROBE's p-values are of these numbers.
+        data_size("similarity_mf", _PROBE.format("*"), **{"500": 123256, "200": 19900, "sparse": 246}),
+        data_size("similarity_bp", _PROBE.format("*"), **{"500": 123256, "200": 19900, "sparse": 247}),
+        data_size("similarity_cc", _PROBE.format("*"), **{"500": 122265, "200": 19900, "sparse": 245}),
+    )
+
+    def measure(self, setup: Setup, name: str, data: tuple[SimilarityTable, ...]) -> Measured:
+        """Correlations by set and measure, with amino-acid composition beside the embeddings."""
+        del name
+        known = {accession: seq for table in data for accession, seq in zip(table.names, table.sequences, strict=True)}
+        result = {}
+        for source, features in {"embeddings": setup.embed, "composition": composition}.items():
+            vectors = dict(zip(known, features(list(known.values())), strict=True))
+            result[source] = {key: dataclasses.asdict(value) for key, value in agreements(vectors, data).items()}
+        headline = {
+            key: {"mean": value["correlation"], "std": None, "interval": value["interval"]}
+            for key, value in result["embeddings"].items()
+        }
+        of_composition = {key: {"mean": value["correlation"]} for key, value in result["composition"].items()}
+        return Measured(result | {"controls": [{"protocol": "composition", "metrics": of_composition}]}, headline)
+
+    def counts(self, data: tuple[SimilarityTable, ...]) -> dict[str, int]:
+        """Pairs of distinct proteins by set."""
+        return {table.set: int((table.pairs[:, 0] != table.pairs[:, 1]).sum()) for table in data}
+
+    def audit(self, data: tuple[SimilarityTable, ...]) -> dict:
+        """See `audit_similarity`, by set."""
+        return {table.set: audit_similarity(table) for table in data}
+
+    def parts(self, data: tuple[SimilarityTable, ...]) -> tuple[SimilarityTable, ...]:
+        """The sets."""
+        return data
+
+    def joined(self, parts: Sequence[SimilarityTable]) -> tuple[SimilarityTable, ...]:
+        """All sets."""
+        return tuple(parts)

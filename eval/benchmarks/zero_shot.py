@@ -6,13 +6,20 @@ words of UniProt for each class. Beside it stand chance (one class drawn at rand
 given to the classes in another order, which keeps everything but their meaning.
 """
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from data_pipelines.common.errors import UserError
+from eval.benchmarks.base.family import BenchmarkFamily, Measured, Setup
+from eval.benchmarks.base.single_proteins import limited
+from eval.data.base.audit import audit_files, audit_task
+from eval.data.base.benchmark import Benchmark
 from eval.data.base.task import PromptedTask
+from eval.data.importers.enzyme import ENZYME_PROMPTS
+from eval.data.importers.prompts import PROMPT_TABLE, PROTST_PROMPTS
 from eval.metrics.statistics import bootstrap_interval
 from eval.protocols.problem import Features
 
@@ -85,3 +92,57 @@ def accuracies(scores: Float[np.ndarray, "N C"], labels: Int[np.ndarray, " N"]) 
         "shuffled_prompts": float(shuffled.mean()),
         "shuffled_prompts_95th": float(np.percentile(shuffled, 95)),
     }
+
+
+_PROTST_FOLDER = "github.com/DeepGraphLearning/ProtST, data/zero_shot_classification"
+
+
+def _tables(task: str, *names: str) -> dict:
+    tables = {name: f"protst/protst_{task}_{name}.tsv" for name in names}
+    return {"format": "protst_prompts", "tables": tables}
+
+
+class ZeroShot(BenchmarkFamily):
+    """Classes of single proteins from their names alone, without a training."""
+
+    name = "zero_shot"
+    title = "Zero-shot classification by prompts"
+    benchmarks = (
+        Benchmark(
+            "zero_shot_localisation",
+            f"the files of localisation, and protst_subloc_template.tsv of ProtST, from {_PROTST_FOLDER}",
+            (PROTST_PROMPTS, PROMPT_TABLE),
+            _tables("subloc", "template", "language") | {"columns": ["name", "description"]},
+            proteins_of="localisation",
+        ),
+        Benchmark(
+            "zero_shot_reaction",
+            f"the files of reaction, and protst_reaction_template.tsv of ProtST, from {_PROTST_FOLDER}",
+            (PROTST_PROMPTS, ENZYME_PROMPTS, PROMPT_TABLE),
+            _tables("reaction", "template", "language", "name") | {"functions": "ieconv/unique_functions.txt"},
+            proteins_of="reaction",
+        ),
+    )
+
+    def measure(self, setup: Setup, name: str, data: PromptedTask) -> Measured:
+        """Accuracy with each set of prompts; see `run`."""
+        del name
+        result = run(data, proteins=setup.project, texts=setup.texts)
+        headline = {
+            f"accuracy, {prompts}": {"mean": of_set["accuracy"], "std": None, "interval": of_set["accuracy_interval"]}
+            for prompts, of_set in result["prompts"].items()
+        }
+        return Measured(result, headline)
+
+    def counts(self, data: PromptedTask) -> dict[str, int]:
+        """Rows by split."""
+        return {split: len(samples) for split, samples in data.task.splits.items()}
+
+    def audit(self, data: PromptedTask) -> dict:
+        """The task's, with the files of prompts among the others."""
+        return audit_task(data.task) | audit_files(data)
+
+    def limited(self, name: str, data: PromptedTask, limit: int) -> PromptedTask:
+        """Fewer proteins and the same prompts."""
+        del name
+        return dataclasses.replace(data, task=limited(data.task, limit))

@@ -8,28 +8,19 @@ eval.data.manifest` tells what a folder has and writes a first manifest.
 import argparse
 import dataclasses
 import functools
-import inspect
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import GenericAlias
 
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.json_object import read_json
-from eval.data.base.benchmarks import (
-    BENCHMARKS,
-    CROSS_MODAL,
-    FEW_SHOT,
-    GROUPS,
-    INTERACTION,
-    KINDS,
-    SIMILARITY,
-    WANTED,
-    ZERO_SHOT,
-)
-from eval.data.base.task import SPLITS, Benchmark, KnowledgeGraph, Task
-from eval.data.formats import FORMATS, Format
+from eval.benchmarks.families import BENCHMARKS, FORMATS, family_of
+from eval.data.base.benchmark import Benchmark
+from eval.data.base.format import Format, NeutralFolder
+from eval.data.base.missing import MissingData
+from eval.data.base.task import Data
 from eval.data.template import template
 
 MANIFEST = "benchmarks.json"
@@ -37,11 +28,7 @@ _ALWAYS = ("format", "comment")
 _KINDS = {str: "a text", int: "a whole number", list[str]: "a list of texts", list[int]: "a list of whole numbers"}
 
 
-class MissingData(UserError):
-    """The data folder lacks a benchmark's files; the sentence names them and where they come from."""
-
-
-def load(data_dir: Path, benchmark: str) -> Benchmark:
+def load(data_dir: Path, benchmark: str) -> Data:
     """The data of a benchmark. Files are named relative to the data folder where they lie in it.
 
     Raises:
@@ -49,20 +36,31 @@ def load(data_dir: Path, benchmark: str) -> Benchmark:
       UserError: the manifest or a file is not of its form.
     """
     data_dir = Path(data_dir)
-    if benchmark in FEW_SHOT:
-        return load(data_dir, FEW_SHOT[benchmark])
-    entry = _entry(data_dir, benchmark)
-    arguments = _arguments(data_dir, benchmark, entry)
-    if benchmark in CROSS_MODAL:
-        return _graph(data_dir, json.dumps(entry), _stamps(arguments))
-    if benchmark in ZERO_SHOT:
-        return _relative(FORMATS[entry["format"]].read(load(data_dir, ZERO_SHOT[benchmark]), **arguments), data_dir)
-    loaded = FORMATS[entry["format"]].read(**arguments)
-    if isinstance(loaded, tuple):
-        return tuple(_relative(table, data_dir) for table in loaded)
-    if isinstance(loaded, Task) and not any(loaded.splits.values()):
-        raise UserError(f"{benchmark} has no row that can be used; the first of its faults is: {_first_fault(loaded)}.")
-    return _relative(loaded, data_dir)
+    known = _known(benchmark)
+    if not known.formats:
+        return load(data_dir, known.proteins_of)
+    entry = _entry(data_dir, known)
+    arguments = _arguments(data_dir, known, entry)
+    # What does not depend on the benchmark is one for the whole group.
+    if known.group and not FORMATS[entry["format"]].given:
+        return _of_group(data_dir, known.group, json.dumps(entry), _stamps(arguments))
+    return _read(data_dir, known, entry, arguments)
+
+
+def _known(name: str) -> Benchmark:
+    if name not in BENCHMARKS:
+        raise UserError(f"There is no benchmark {name!r}; known: {', '.join(BENCHMARKS)}.")
+    return BENCHMARKS[name]
+
+
+def _read(data_dir: Path, benchmark: Benchmark, entry: Mapping, arguments: Mapping) -> Data:
+    format_, family = FORMATS[entry["format"]], family_of(benchmark.name)
+    own = {"benchmark": benchmark.name, "kind": benchmark.kind}
+    if benchmark.proteins_of:
+        own["task"] = load(data_dir, benchmark.proteins_of)
+    given = {name: own[name] for name in format_.given}
+    loaded = family.accepted(benchmark, format_.read(**arguments, **given))
+    return family.joined([_relative(part, data_dir) for part in family.parts(loaded)])
 
 
 def available(data_dir: Path) -> tuple[list[str], dict[str, str]]:
@@ -75,7 +73,7 @@ def available(data_dir: Path) -> tuple[list[str], dict[str, str]]:
     for benchmark in BENCHMARKS:
         try:
             for name, entry in entries_of(data_dir, benchmark).items():
-                _arguments(Path(data_dir), name, entry)
+                _arguments(Path(data_dir), BENCHMARKS[name], entry)
             found.append(benchmark)
         except MissingData as error:
             wanted[benchmark] = str(error)
@@ -83,7 +81,7 @@ def available(data_dir: Path) -> tuple[list[str], dict[str, str]]:
 
 
 def entries_of(data_dir: Path, benchmark: str) -> dict[str, dict]:
-    """The entries that a benchmark is read by, without comments: its own and, of one by prompts, that of its proteins.
+    """The entries that a benchmark is read by, without comments: its own, if it has one, and that of its proteins.
 
     Together with the contents of the files they decide what `load` gives.
 
@@ -91,18 +89,23 @@ def entries_of(data_dir: Path, benchmark: str) -> dict[str, dict]:
       MissingData: one is not there.
       UserError: the manifest is not of its form.
     """
-    names = [FEW_SHOT.get(benchmark, benchmark), *filter(None, [ZERO_SHOT.get(benchmark)])]
-    entries = {name: _entry(Path(data_dir), name) for name in names}
-    return {name: {key: value for key, value in entry.items() if key != "comment"} for name, entry in entries.items()}
+    known = _known(benchmark)
+    entries = {}
+    if known.formats:
+        entry = _entry(Path(data_dir), known)
+        entries[benchmark] = {key: value for key, value in entry.items() if key != "comment"}
+    if known.proteins_of:
+        entries |= entries_of(data_dir, known.proteins_of)
+    return entries
 
 
 @functools.lru_cache(maxsize=1)
-def _graph(data_dir: Path, entry: str, stamps: tuple) -> KnowledgeGraph:
-    """The knowledge graph that an entry names; the last one is kept while its files stay, since five benchmarks share it."""
+def _of_group(data_dir: Path, group: str, entry: str, stamps: tuple) -> Data:
+    """What an entry names for a whole group; the last is kept while its files stay, since several benchmarks share it."""
     del stamps
+    member = next(benchmark for benchmark in BENCHMARKS.values() if benchmark.group == group)
     values = json.loads(entry)
-    arguments = _arguments(data_dir, CROSS_MODAL[0], values)
-    return _relative(FORMATS[values["format"]].read(**arguments), data_dir)
+    return _read(data_dir, member, values, _arguments(data_dir, member, values))
 
 
 def _stamps(value: object) -> tuple:
@@ -114,11 +117,7 @@ def _stamps(value: object) -> tuple:
     return tuple(stamp for part in parts for stamp in _stamps(part))
 
 
-def _first_fault(task: Task) -> str:
-    return task.rejects[0].reason if task.rejects else "the files are empty"
-
-
-def _relative(loaded, data_dir: Path):
+def _relative(loaded: Data, data_dir: Path) -> Data:
     """With the paths of sources and rejects shortened to those inside the data folder."""
 
     def shortened(path: str) -> str:
@@ -129,20 +128,27 @@ def _relative(loaded, data_dir: Path):
     return dataclasses.replace(loaded, sources=sources, rejects=rejects)
 
 
-def _entry(data_dir: Path, benchmark: str) -> dict:
-    if benchmark not in BENCHMARKS:
-        raise UserError(f"There is no benchmark {benchmark!r}; known: {', '.join(BENCHMARKS)}.")
+def _entry(data_dir: Path, benchmark: Benchmark) -> dict:
     entries = _entries(data_dir)
-    for name in (benchmark, GROUPS.get(benchmark)):
+    for name in benchmark.entry_names:
         if name in entries:
             return entries[name]
-    for name in filter(None, (benchmark, GROUPS.get(benchmark))):
-        if entry := _neutral_entry(data_dir, benchmark, name):
+    for name in benchmark.entry_names:
+        if entry := _neutral_entry(NeutralFolder(data_dir, name), benchmark):
             return entry
     raise MissingData(
-        f"There are no data for {benchmark}: {data_dir / MANIFEST} {'has no entry for it' if entries else 'is not there'}, "
-        f"nor is {data_dir / benchmark} in the neutral layout. Wanted: {WANTED[benchmark]}; see docs/benchmarks.md."
+        f"There are no data for {benchmark.name}: {data_dir / MANIFEST} "
+        f"{'has no entry for it' if entries else 'is not there'}, nor is {data_dir / benchmark.name} in the neutral layout. "
+        f"Wanted: {benchmark.wanted}; see docs/benchmarks.md."
     )
+
+
+def _neutral_entry(folder: NeutralFolder, benchmark: Benchmark) -> dict | None:
+    """The entry that a folder of the neutral layout amounts to, if there is one."""
+    for format_ in benchmark.formats:
+        if entry := format_.neutral(folder):
+            return {"format": format_.name} | entry
+    return None
 
 
 def _entries(data_dir: Path) -> dict[str, dict]:
@@ -152,24 +158,27 @@ def _entries(data_dir: Path) -> dict[str, dict]:
             raise UserError(f"{data_dir} is no folder; give the data folder, with {MANIFEST} or the neutral layout in it.")
         return {}
     entries = read_json(path)
+    may_stand = {name for benchmark in BENCHMARKS.values() for name in benchmark.entry_names}
     for name, entry in entries.items():
-        if name in FEW_SHOT:
-            raise UserError(f"{path} has an entry {name!r}, which takes the files of {FEW_SHOT[name]}; remove it.")
-        if name not in (*BENCHMARKS, *GROUPS.values(), "comment"):
+        if name in BENCHMARKS and not BENCHMARKS[name].formats:
+            raise UserError(
+                f"{path} has an entry {name!r}, which takes the files of {BENCHMARKS[name].proteins_of}; remove it."
+            )
+        if name not in may_stand and name != "comment":
             raise UserError(f"{path} has an entry {name!r}, which is no benchmark; known: {', '.join(BENCHMARKS)}.")
         if name != "comment" and (not isinstance(entry, dict) or entry.get("format") not in tuple(FORMATS)):
             raise UserError(f"{path}: the entry {name!r} names none of the formats {', '.join(FORMATS)}.")
     return entries
 
 
-def _arguments(data_dir: Path, benchmark: str, entry: Mapping) -> dict:
-    """The importer's arguments, every file of which is there.
+def _arguments(data_dir: Path, benchmark: Benchmark, entry: Mapping) -> dict:
+    """What the entry says as the importer's arguments, every file of which is there.
 
     Raises:
       MissingData: one is not.
       UserError: the entry is not of its format.
     """
-    format_, at = FORMATS[entry["format"]], f"{data_dir / MANIFEST}, {benchmark}"
+    format_, at = FORMATS[entry["format"]], f"{data_dir / MANIFEST}, {benchmark.name}"
     _check(entry, format_, benchmark, at)
     given = {key: value for key, value in entry.items() if key not in _ALWAYS}
 
@@ -177,7 +186,7 @@ def _arguments(data_dir: Path, benchmark: str, entry: Mapping) -> dict:
         if not isinstance(value, str) or not value:
             raise UserError(f"{at}: {key} is {value!r}, not the name of a file.")
         if not (data_dir / value).exists():
-            raise MissingData(f"{data_dir / value}, {key} of {benchmark}, is not there. Wanted: {WANTED[benchmark]}.")
+            raise MissingData(f"{data_dir / value}, {key} of {benchmark.name}, is not there. Wanted: {benchmark.wanted}.")
         return data_dir / value
 
     def several(value: object, key: str) -> list[Path]:
@@ -204,8 +213,6 @@ def _arguments(data_dir: Path, benchmark: str, entry: Mapping) -> dict:
             arguments[key] = {name: _vectors(given, name, at, one) for name, given in named(value, key).items()}
         else:
             arguments[key] = value
-    if "benchmark" in inspect.signature(format_.read).parameters:
-        arguments["benchmark"] = benchmark
     return arguments
 
 
@@ -215,9 +222,9 @@ def _vectors(given: object, name: str, at: str, one) -> dict:
     return {"file": one(given["file"], f"vectors {name}"), "source": given["source"]}
 
 
-def _check(entry: Mapping, format_: Format, benchmark: str, at: str) -> None:
-    if benchmark not in format_.benchmarks:
-        fitting = [name for name, other in FORMATS.items() if benchmark in other.benchmarks]
+def _check(entry: Mapping, format_: Format, benchmark: Benchmark, at: str) -> None:
+    if benchmark.format(format_.name) is None:
+        fitting = [other.name for other in benchmark.formats]
         raise UserError(f"{at}: the format {entry['format']} cannot hold it; those that can are {', '.join(fitting)}.")
     for key, value in entry.items():
         if key not in (*format_.keys, *_ALWAYS):
@@ -236,33 +243,6 @@ def _is(value: object, kind: type | GenericAlias) -> bool:
         return type(value) is kind
     (each,) = kind.__args__
     return isinstance(value, list) and len(value) > 0 and all(type(one) is each for one in value)
-
-
-def _neutral_entry(data_dir: Path, benchmark: str, name: str) -> dict | None:
-    """The entry that a folder of the neutral layout amounts to, if there is one."""
-    there = dict(_neutral_files(data_dir, name))
-    if benchmark in KINDS and any(split in there for split in SPLITS):
-        return {"format": "neutral"} | {key: there[key] for key in (*SPLITS, "classes") if key in there}
-    if benchmark in INTERACTION and {"interactions", "proteins"} <= there.keys():
-        return {"format": "interaction_table", "file": there["interactions"], "sequences": there["proteins"]}
-    if benchmark in CROSS_MODAL and {"nodes", "edges"} <= there.keys():
-        return {"format": "graph_tables", "nodes": there["nodes"], "edges": there["edges"]}
-    if benchmark in ZERO_SHOT and "prompts" in there:
-        return {"format": "prompt_table", "file": there["prompts"]}
-    sets = {key: there[key] for key in ("500", "200", "sparse") if key in there}
-    if benchmark in SIMILARITY and sets and "proteins" in there:
-        return {"format": "similarity_tables", "files": sets, "sequences": there["proteins"]}
-    return None
-
-
-def _neutral_files(data_dir: Path, name: str) -> Iterator[tuple[str, str]]:
-    stems = (*SPLITS, "interactions", "proteins", "nodes", "edges", "500", "200", "sparse", "prompts")
-    for stem in stems:
-        for suffix in (".tsv", ".tsv.gz"):
-            if (data_dir / name / f"{stem}{suffix}").is_file():
-                yield stem, f"{name}/{stem}{suffix}"
-    if (data_dir / name / "classes.txt").is_file():
-        yield "classes", f"{name}/classes.txt"
 
 
 @command

@@ -1,8 +1,8 @@
 """What an evaluation is, and what it may ask of a model."""
 
 import abc
-from collections.abc import Mapping, Sequence
-from typing import ClassVar, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -30,14 +30,45 @@ class Model(Protocol):
         """Per protein, the residues that the BSR head predicts at the masked positions beside the biotext, in order."""
 
 
+class Control(NamedTuple):
+    """A second checkpoint that an evaluation compares with, if one is given on the command line.
+
+    Attributes:
+      option: of `python -m eval`, without dashes.
+      help: one line on it.
+      check: of its name and config; raises a UserError on a checkpoint that is no such control.
+      shared: sections of the checkpoint's config that replace its own.
+    """
+
+    option: str
+    help: str
+    check: Callable[[str, Mapping], None]
+    shared: tuple[str, ...] = ()
+
+
 class Evaluation(abc.ABC):
     """One evaluation with its data read and its random choices made, ready for any number of models.
 
-    The constructor takes a `ProtAnno` and keyword options, which are what `config.evals` may set.
+    The constructor takes a `ProtAnno` and keyword options, which are what `config.evals` may set. The
+    command line gives `split`, `pool` and `max_existence` to the evaluations that take them.
+
+    Attributes:
+      name: on the command line and in `config.evals`.
+      key: the object in report.json, and what stands before the slash of metric names; by default
+        the name.
+      control: a second checkpoint that `report` compares with, None if there is no such thing.
+      captions: of all its figures, by name.
     """
 
+    name: ClassVar[str]
     key: ClassVar[str]
-    """The object in report.json, and what stands before the slash of metric names."""
+    control: ClassVar[Control | None] = None
+    captions: ClassVar[Mapping[str, str]] = {}
+
+    def __init_subclass__(cls, **arguments) -> None:
+        super().__init_subclass__(**arguments)
+        if "name" in vars(cls) and "key" not in vars(cls):
+            cls.key = cls.name
 
     @abc.abstractmethod
     def metrics(self, model: Model) -> dict[str, float]:
@@ -47,7 +78,7 @@ class Evaluation(abc.ABC):
     def report(self, model: Model, *, control: Model | None) -> dict:
         """Everything for report.json: numbers, intervals, baselines and controls; what is undefined is NaN or None.
 
-        `control` is a model trained without property alignment (loss.pda = 0), if there is one.
+        `control` is the model of the checkpoint that the class attribute asks for, None without one.
         """
 
     @staticmethod
@@ -57,4 +88,19 @@ class Evaluation(abc.ABC):
 
     def figures(self, model: Model) -> dict[str, Figure]:
         """Figures of this evaluation by file name without suffix."""
+        return {}
+
+    @classmethod
+    def training_figures(
+        cls,
+        logged: Sequence[Mapping],
+        followed: Callable[[], Self | None],
+    ) -> dict[str, Figure | None]:
+        """Figures on what a training run logged of this evaluation; None where numbers are lacking.
+
+        Args:
+          logged: the lines of metrics.jsonl; this evaluation's numbers are `eval/KEY/…`.
+          followed: makes the evaluation as the run followed it; None if its data are not at hand.
+        """
+        del logged, followed
         return {}

@@ -5,9 +5,14 @@ and the best-ranked hit counts. Ties are resolved at random and every number is 
 (`eval.metrics.ranking`): a model that embeds everything alike scores exactly chance.
 """
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import Self
+
 import numpy as np
 from jaxtyping import Float, Int
+from matplotlib.figure import Figure
 
+from data_pipelines.common.errors import UserError
 from data_pipelines.common.markdown import interval, number, table
 from data_pipelines.protanno.dataset import ProtAnno
 from eval.metrics.ranking import best_hit, recall, reciprocal_rank
@@ -15,9 +20,12 @@ from eval.metrics.statistics import bootstrap_interval
 from eval.pretraining import kmer_baseline
 from eval.pretraining.evaluation import Evaluation, Model
 from eval.pretraining.pool import fixed_pool
+from eval.pretraining.retrieval_figure import RETRIEVAL, retrieval_over_steps
 
 RECALLS = (1, 5, 10)
 SCORES_AT_ONCE = 2**24
+MAX_POOL = 1 << 22
+"""Far above any pool that similarities of all pairs can be ranked in."""
 DIRECTIONS = {"p2t": "protein → text", "t2p": "text → protein"}
 COLUMNS = ("r1", "r5", "r10", "mrr", "median_rank")
 SECTION = """## Retrieval
@@ -58,7 +66,10 @@ def summarize(competitions: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[st
 class Retrieval(Evaluation):
     """Retrieval among the `pool` first records of distinct biotexts of a split."""
 
-    key = "retrieval"
+    name = "retrieval"
+    captions = {
+        "retrieval": "Retrieval on the training run's own pool over steps, beside chance and the k-mer baseline on that pool."
+    }
 
     def __init__(self, dataset: ProtAnno, *, split: str, pool: int = 256, max_existence: int | None = None):
         self._pool = fixed_pool(dataset.splits, split=split, size=pool, max_existence=max_existence)
@@ -102,6 +113,29 @@ class Retrieval(Evaluation):
         parts = [competition(queries[chunk] @ candidates.T, self._labels[chunk], self._labels) for chunk in chunks]
         above, tied = (np.concatenate(part) for part in zip(*parts, strict=True))
         return above, tied
+
+    @classmethod
+    def training_figures(
+        cls,
+        logged: Sequence[Mapping],
+        followed: Callable[[], Self | None],
+    ) -> dict[str, Figure | None]:
+        """R@1 and MRR over steps.
+
+        Raises:
+          UserError: the run logged a pool that cannot be.
+        """
+        pools = [line[f"{RETRIEVAL}pool"] for line in logged if line.get(f"{RETRIEVAL}pool")]
+        if not pools:
+            return {"retrieval": None}
+        if not 2 <= pools[-1] <= MAX_POOL:
+            raise UserError(
+                f"metrics.jsonl tells of a retrieval pool of {pools[-1]}; remove it to evaluate without its figures."
+            )
+        evaluation = followed()
+        baseline = evaluation.baseline() if evaluation else {}
+        by_chance = chance(int(pools[-1]))
+        return {"retrieval": retrieval_over_steps(logged, chance=by_chance, baseline=baseline)}
 
     @staticmethod
     def markdown(result: dict) -> str:

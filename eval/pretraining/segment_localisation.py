@@ -13,12 +13,13 @@ import numpy as np
 from jaxtyping import Bool, Float
 from matplotlib.figure import Figure
 
+from data_pipelines.common.errors import UserError
 from data_pipelines.common.markdown import interval, number, table
 from data_pipelines.protanno.dataset import ProtAnno
 from data_pipelines.protanno.features import annotated_residues
 from data_pipelines.protanno.record import Record, biotext, property_texts
 from eval.metrics.statistics import auroc, bootstrap_interval
-from eval.pretraining.evaluation import Evaluation, Model
+from eval.pretraining.evaluation import Control, Evaluation, Model
 from eval.pretraining.pool import fixed_pool, record_rng
 from protclip_jax.explain.residue_tracks import Track, segment_tracks
 
@@ -65,10 +66,40 @@ def find_cases(records: Sequence[Record]) -> list[Case]:
     return cases
 
 
+def check_without_pda(name: str, config: Mapping) -> None:
+    """Refuses a control that has learnt where properties lie.
+
+    Args:
+      name: of the checkpoint.
+      config: that it was trained with.
+
+    Raises:
+      UserError: `loss.pda` or `loss.features` was not 0, or is not known.
+    """
+    weights = {"pda": None, "features": 0, **(config.get("loss") or {})}
+    for loss in ("pda", "features"):
+        if weights[loss] != 0:
+            raise UserError(
+                f"--control={name} was trained with loss.{loss}={weights[loss]}; "
+                "give one trained with --config.loss.pda=0 and without loss.features."
+            )
+
+
 class SegmentLocalisation(Evaluation):
     """AUROC per property on the `pool` first records of distinct biotexts of a split, as far as they are annotated."""
 
+    name = "segment_localisation"
     key = "pda"
+    # Prototypes or not, and so on: choices that a model without PDA has not been trained for.
+    control = Control(
+        "control",
+        "a checkpoint trained with loss.pda = 0, for segment_localisation",
+        check_without_pda,
+        shared=("pda",),
+    )
+    captions = {
+        "segments": "PDA weights of the residues of two proteins for each property text; shaded residues are annotated for it."
+    }
 
     def __init__(self, dataset: ProtAnno, *, split: str, pool: int = 256, max_existence: int | None = None):
         chosen = fixed_pool(dataset.splits, split=split, size=pool, max_existence=max_existence)

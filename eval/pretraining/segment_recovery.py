@@ -68,6 +68,7 @@ def partners(records: Sequence[Record]) -> list[int | None]:
 class SegmentRecovery(Evaluation):
     """Recovery on the `pool` first records of distinct biotexts of a split, as far as they have a partner."""
 
+    name = "segment_recovery"
     key = "bsr"
 
     def __init__(self, dataset: ProtAnno, *, split: str, pool: int = 256, max_existence: int | None = None):

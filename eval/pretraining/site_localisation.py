@@ -123,6 +123,7 @@ def same_residues(
 class SiteLocalisation(Evaluation):
     """The sites of the `pool` first records of distinct biotexts of a split, as far as they are annotated."""
 
+    name = "site_localisation"
     key = "sites"
 
     def __init__(self, dataset: ProtAnno, *, split: str, pool: int = 256, max_existence: int | None = None):

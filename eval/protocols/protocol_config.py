@@ -1,18 +1,14 @@
-"""Every field of the configs in configs/eval and what it may be."""
+"""Every field of the configs of the protocols in configs/eval and what it may be, and the check of any such config."""
 
 import reprlib
 from collections.abc import Mapping
 
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.settings import (
-    DECAY,
     FLAG,
     FRACTION,
     ROWS,
-    SHARE,
     STEPS,
-    TEXT,
-    WEIGHT,
     WIDTH,
     Kind,
     integer,
@@ -25,17 +21,18 @@ from protclip_jax.models.layers import REMAT_POLICIES
 
 _SEED = integer(0, 2**32 - 1)
 
-_FROM_0 = integer(0, 2**31 - 1)
-_ABOVE_0 = number("above 0", lambda x: x > 0)
+FROM_0 = integer(0, 2**31 - 1)
+ABOVE_0 = number("above 0", lambda x: x > 0)
 
-_SPLITS = {
+SPLITS = {
     **dict.fromkeys(("splits.valid_fraction", "splits.test_fraction"), FRACTION),
     "splits.remove_leaks": FLAG,
 }
+"""Of the shares of the training sequences that become a split which the data lack."""
 
 
-def _some(each: Kind) -> Kind:
-    """A tuple of such values, at least one."""
+def some(each: Kind) -> Kind:
+    """Tuples of such values, at least one."""
     return Kind(
         f"a tuple with one or more of {each.wanted}",
         lambda value: isinstance(value, list | tuple) and len(value) > 0 and all(map(each.allows, value)),
@@ -50,7 +47,7 @@ _SHARED = {
     "hidden": unset_or(WIDTH),
     **dict.fromkeys(("max_epochs", "patience"), STEPS),
     **{path: field for path, field in FIELDS.items() if path.startswith("optimizer.")},
-    **_SPLITS,
+    **SPLITS,
 }
 
 PROBE = _SHARED | {"batch_size": ROWS}
@@ -65,42 +62,9 @@ FINE_TUNING = _SHARED | {
     **{path: field for path, field in FIELDS.items() if path.startswith("mesh.")},
 }
 
-FEW_SHOT = _SPLITS | {"shots": _some(ROWS), "draws": ROWS}
-
-# Which names there are of splits, messages, benchmarks and so on, the families say themselves.
-PROTEIN_INTERACTION = {
-    **dict.fromkeys(("splits", "messages"), _some(TEXT)),
-    "seeds": ROWS,
-    "composition_baseline": FLAG,
-    "valid_fraction": FRACTION,
-    **dict.fromkeys(("network.projected", "network.width", "network.layers"), WIDTH),
-    "network.dropout": DECAY,
-    "epochs": STEPS,
-    "batch_edges": ROWS,
-    **dict.fromkeys(("learning_rate", "weight_decay"), WEIGHT),
-    "patience": _FROM_0,
-}
-
-CROSS_MODAL = {
-    "benchmarks": _some(TEXT),
-    "seeds": ROWS,
-    "held_out": FRACTION,
-    "reverse_triplets": TEXT,
-    "min_tail_triplets": _FROM_0,
-    **dict.fromkeys(("standardise", "no_relation_control"), FLAG),
-    **dict.fromkeys(("bridge.width", "bridge.layers", "bridge.heads", "bridge.feed_forward"), WIDTH),
-    "bridge.dropout": DECAY,
-    "epochs": _ABOVE_0,
-    **dict.fromkeys(("batch_triplets", "negatives"), ROWS),
-    **dict.fromkeys(("learning_rate", "weight_decay"), WEIGHT),
-    "warmup_fraction": SHARE,
-    "clip_norm": _ABOVE_0,
-    **dict.fromkeys(("eval_every", "patience"), STEPS),
-}
-
 
 def check(config: Mapping, fields: Mapping[str, Kind], *, name: str) -> None:
-    """Checks a config against one of the above; `name` is the file that shows every field.
+    """Checks a config against the fields of a protocol or family; `name` is the file that shows every field.
 
     Raises:
       UserError: a field is missing, unknown, of the wrong type or out of its range.

@@ -65,7 +65,9 @@ class TunedNetwork:
     def features(self, params: dict, batch: Batch, num_slots: int) -> Float[Array, "R S D"]:
         """The tower's mean over each slot's residues (`<cls>` and `<eos>` left out)."""
         inputs = batch.protein_tokens, batch.protein_slot_ids, batch.protein_positions
-        hidden = self.model.apply({"params": {"protein": params["protein"]}}, *inputs, num_slots, method="encode_protein")
+        hidden = self.model.apply(
+            {"params": {"protein": params["protein"]}}, *inputs, num_slots, method=ProtCLIPModel.encode_protein
+        )
         residues = residue_slot_ids(batch.protein_tokens, batch.protein_slot_ids)
         return pool_slots(sharding.shard_rows(hidden), residues, num_slots)
 

@@ -1,30 +1,32 @@
-"""Figures of the report on public benchmarks: all as bars, those with published numbers as a radar, and two kinds of curves."""
+"""Figures of the report on public benchmarks: bars, a radar, curves over identity, and those of the families."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from data_pipelines.common.figure_style import BLUE, GREEN, GREY, INK, PURPLE, VERMILION, tidy
-from eval.benchmarks import few_shot
-from eval.data.base.benchmarks import FEW_SHOT, ZERO_SHOT
+from eval.benchmarks.families import FAMILIES
+from eval.reporting.base.curves import curve, finite, first_metric, small_multiples
 
 COLOURS = (VERMILION, GREEN, INK, GREY, PURPLE)
 """Of published models, in the order in which they are met; as many as `PUBLISHED` has."""
 LEAST_AXES = 3
 """A radar of fewer is no figure."""
+CAPTIONS = {
+    "benchmarks": "The first metric of each public benchmark; pale: not the published data set. Line: 95 % interval.",
+    "radar": "Benchmarks with published numbers; *: ours is not on the published data set. A negative number is at the centre.",
+    "identity": "Test proteins of at most an identity to the training proteins; lines: 95 % intervals.",
+    **{name: caption for family in FAMILIES for name, caption in family.captions.items()},
+}
 
 
 def figures(results: Mapping[str, Mapping]) -> dict[str, Figure]:
-    """Those of `benchmarks`, `radar`, `identity` and `few_shot` that the results of `Suite.results` have numbers for."""
+    """Those of `CAPTIONS` that the results of `Suite.results` have numbers for."""
     measured = [result for result in results.values() if result.get("headline")]
-    made = {
-        "benchmarks": bars(measured),
-        "radar": radar(measured),
-        "identity": identity_curves(measured),
-        "few_shot": few_shot_curves(measured),
-    }
+    made = {"benchmarks": bars(measured), "radar": radar(measured), "identity": identity_curves(measured)}
+    for family in FAMILIES:
+        made |= family.figures(measured)
     return {name: figure for name, figure in made.items() if figure is not None}
 
 
@@ -36,8 +38,8 @@ def bars(measured: Sequence[Mapping]) -> Figure | None:
     axis = figure.subplots()
     marks = {}
     for position, result in enumerate(measured):
-        metric, value = _first(result)
-        axis.bar(position, _finite(value["mean"]), width=0.6, color=BLUE, alpha=1.0 if result["data"]["whole"] else 0.45)
+        metric, value = first_metric(result)
+        axis.bar(position, finite(value["mean"]), width=0.6, color=BLUE, alpha=1.0 if result["data"]["whole"] else 0.45)
         if value["interval"] and None not in value["interval"]:
             axis.vlines(position, *value["interval"], color=INK, linewidth=1.2)
         for model, published in _published(result, metric).items():
@@ -45,7 +47,7 @@ def bars(measured: Sequence[Mapping]) -> Figure | None:
     for colour, (model, points) in zip(COLOURS, marks.items(), strict=False):
         positions, values = zip(*points, strict=True)
         axis.scatter(positions, values, marker="_", s=160, color=colour, label=f"{model}, published")
-    labels = [f"{result['benchmark']}\n{_first(result)[0]}" for result in measured]
+    labels = [f"{result['benchmark']}\n{first_metric(result)[0]}" for result in measured]
     axis.set_xticks(range(len(measured)), labels, rotation=60, ha="right", fontsize=7)
     axis.axhline(0, color=GREY, linewidth=0.8)
     if marks:
@@ -59,14 +61,14 @@ def radar(measured: Sequence[Mapping]) -> Figure | None:
 
     A star marks those that were not measured on the published data set.
     """
-    shown = [(result, *_first(result)) for result in measured if _published(result, _first(result)[0])]
+    shown = [(result, *first_metric(result)) for result in measured if _published(result, first_metric(result)[0])]
     if len(shown) < LEAST_AXES:
         return None
     figure = Figure(figsize=(5.4, 4.6), layout="constrained")
     axis = figure.add_subplot(projection="polar")
     angles = np.linspace(0, 2 * np.pi, len(shown), endpoint=False)
     models = list(dict.fromkeys(model for result, metric, _ in shown for model in _published(result, metric)))
-    lines = {"ours": [_finite(value["mean"]) for _, _, value in shown]}
+    lines = {"ours": [finite(value["mean"]) for _, _, value in shown]}
     for model in models:
         lines[f"{model}, published"] = [_published(result, metric).get(model, np.nan) for result, metric, _ in shown]
     for colour, (name, values) in zip((BLUE, *COLOURS), lines.items(), strict=False):
@@ -89,12 +91,14 @@ def radar(measured: Sequence[Mapping]) -> Figure | None:
 def identity_curves(measured: Sequence[Mapping]) -> Figure | None:
     """The main metric on test proteins below each cut-off of identity to the training proteins, with its interval."""
     shown = [result for result in measured if result["result"].get("identity_curve")]
-    figure, axes = _small_multiples(len(shown))
+    if not shown:
+        return None
+    figure, axes = small_multiples(len(shown))
     for axis, result in zip(axes, shown, strict=True):
         metric = result["result"]["main"]
         points = [point for point in result["result"]["identity_curve"] if point["metrics"]]
         cutoffs = [100 * point["cutoff"] for point in points]
-        _curve(axis, cutoffs, [point["metrics"][metric] for point in points], BLUE, label="below the cut-off")
+        curve(axis, cutoffs, [point["metrics"][metric] for point in points], BLUE, label="below the cut-off")
         axis.set_title(f"{result['benchmark']}, {metric}", fontsize=9, color=INK, loc="left")
         axis.set_xlabel("identity to training at most (%)", fontsize=8)
         axis.set_ylim(bottom=0)
@@ -102,58 +106,5 @@ def identity_curves(measured: Sequence[Mapping]) -> Figure | None:
     return figure
 
 
-def few_shot_curves(measured: Sequence[Mapping]) -> Figure | None:
-    """Accuracy over examples of each class, beside composition, chance, and the same task by the first set of prompts."""
-    shown = [result for result in measured if result["benchmark"] in FEW_SHOT]
-    by_prompts = {ZERO_SHOT[r["benchmark"]]: _first(r)[1]["mean"] for r in measured if r["benchmark"] in ZERO_SHOT}
-    figure, axes = _small_multiples(len(shown))
-    for axis, result in zip(axes, shown, strict=True):
-        own = result["result"]
-        shots = [int(k) for k in own["shots"]]
-        _curve(axis, shots, [result["headline"][few_shot.metric(k)] for k in shots], BLUE, label="embeddings")
-        _curve(axis, shots, [own["composition"][str(k)] for k in shots], VERMILION, label="composition")
-        axis.axhline(own["chance"], color=GREY, linestyle="--", linewidth=1, label="chance")
-        if (zero_shot := by_prompts.get(FEW_SHOT[result["benchmark"]])) is not None:
-            axis.axhline(zero_shot, color=GREEN, linestyle=":", linewidth=1.4, label="prompts, no example")
-        axis.set_xscale("log", base=2)
-        axis.set_xticks(shots, list(map(str, shots)))
-        axis.set_title(FEW_SHOT[result["benchmark"]], fontsize=9, color=INK, loc="left")
-        axis.set_xlabel("examples of each class", fontsize=8)
-        axis.set_ylim(bottom=0)
-        axis.legend(fontsize=7, frameon=False)
-        tidy(axis)
-    return figure
-
-
-def _small_multiples(count: int) -> tuple[Figure | None, Sequence[Axes]]:
-    if not count:
-        return None, ()
-    columns = min(3, count)
-    rows = -(-count // columns)
-    figure = Figure(figsize=(3.2 * columns, 2.7 * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axis in axes[count:]:
-        axis.remove()
-    return figure, axes[:count]
-
-
-def _curve(axis: Axes, positions: Sequence[float], values: Sequence[Mapping], colour: str, *, label: str) -> None:
-    """Means joined by a line, their intervals as strokes."""
-    axis.plot(
-        positions, [_finite(value["mean"]) for value in values], color=colour, linewidth=1.4, marker="o", ms=3, label=label
-    )
-    for position, value in zip(positions, values, strict=True):
-        if value["interval"] and None not in value["interval"]:
-            axis.vlines(position, *value["interval"], color=colour, linewidth=1, alpha=0.6)
-
-
-def _first(result: Mapping) -> tuple[str, Mapping]:
-    return next(iter(result["headline"].items()))
-
-
 def _published(result: Mapping, metric: str) -> dict[str, float]:
     return {row["model"]: row["value"] for row in result["published"] if row["metric"] == metric}
-
-
-def _finite(value: float | None) -> float:
-    return np.nan if value is None else value

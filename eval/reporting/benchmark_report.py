@@ -3,16 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from data_pipelines.common.markdown import UNDEFINED, interval, number, plain, table
+from eval.benchmarks.families import FAMILIES
 
-TITLES = {
-    "classification": "Classification",
-    "mutation_effect": "Mutation effects and other numbers of a protein",
-    "cross_modal": "Cross-modal transformation",
-    "semantic_similarity": "Semantic similarity",
-    "protein_interaction": "Protein–protein interaction",
-    "zero_shot": "Zero-shot classification by prompts",
-    "few_shot": "Few-shot classification",
-}
 SECTION = """## Public benchmarks
 
 {families}
@@ -27,8 +19,10 @@ PARTIAL = "**other data**"
 def markdown(results: Mapping[str, Mapping]) -> str:
     """The section of report.md on the results of `Suite.results`."""
     measured = [result for result in results.values() if "headline" in result]
-    families = [name for name in TITLES if any(result["family"] == name for result in measured)]
-    parts = [_family(name, [result for result in measured if result["family"] == name]) for name in families]
+    parts = []
+    for family in FAMILIES:
+        if own := [result for result in measured if result["family"] == family.name]:
+            parts.append(_family(family.title, own))
     missing = [f"Not measured: {plain(result['missing'])}" for result in results.values() if "missing" in result]
     missing += [f"**Failed**: {name}: {plain(result['failed'])}" for name, result in results.items() if "failed" in result]
     return SECTION.format(
@@ -38,7 +32,7 @@ def markdown(results: Mapping[str, Mapping]) -> str:
     )
 
 
-def _family(name: str, results: Sequence[Mapping]) -> str:
+def _family(title: str, results: Sequence[Mapping]) -> str:
     header = ["benchmark", "metric", "ours", "95 %", "controls", "published", "data"]
     rows = [row for result in results for row in _rows(result)]
     notes = [
@@ -47,7 +41,7 @@ def _family(name: str, results: Sequence[Mapping]) -> str:
         for note in (*result["result"].get("notes", ()), *result["data"]["notes"])
     ]
     curves = [_identity_curve(result) for result in results if result["result"].get("identity_curve")]
-    return "\n\n".join([f"### {TITLES[name]}", table(header, rows), *curves, *(["\n".join(notes)] if notes else [])])
+    return "\n\n".join([f"### {title}", table(header, rows), *curves, *(["\n".join(notes)] if notes else [])])
 
 
 def _identity_curve(result: Mapping) -> str:

@@ -3,6 +3,7 @@
 import json
 import pathlib
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -13,17 +14,6 @@ from data_pipelines.common.figure_style import DPI
 from data_pipelines.common.json_object import to_json
 from data_pipelines.common.markdown import table
 
-CAPTIONS = {
-    "losses": "Loss of each objective over training steps (last value at the upper right).",
-    "retrieval": "Retrieval on the training run's own pool over steps, beside chance and the k-mer baseline on that pool.",
-    "mixture": "Share of each (source, confidence, coverage) cluster among the training draws, beside the configured share.",
-    "benchmarks": "The first metric of each public benchmark; pale: not the published data set. Line: 95 % interval.",
-    "radar": "Benchmarks with published numbers; *: ours is not on the published data set. A negative number is at the centre.",
-    "identity": "Test proteins of at most an identity to the training proteins; lines: 95 % intervals.",
-    "few_shot": "Accuracy from a few examples of each class, mean over draws; lines: 95 % intervals.",
-    "segments": "PDA weights of the residues of two proteins for each property text; shaded residues are annotated for it.",
-}
-
 
 def write_report(
     output: pathlib.Path,
@@ -32,10 +22,12 @@ def write_report(
     sections: Mapping[str, tuple[dict, str]],
     figures: Mapping[str, Figure],
     left_out: Mapping[str, str],
+    captions: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Writes report.json, report.md and figures/*.png into `output`, which may be a link; nothing below it is followed.
 
-    `sections` maps an evaluation's key to its result and its Markdown; `left_out` says of absent figures why.
+    `sections` maps an evaluation's key to its result and its Markdown; `left_out` says of absent figures why;
+    `captions` has one for every figure.
 
     Raises:
       UserError: `output` is no folder, or its `figures` are a link or a file.
@@ -55,16 +47,22 @@ def write_report(
     report["figures_left_out"] = dict(left_out)
     pages = {
         "report.json": json.dumps(to_json(report), indent=2, allow_nan=False) + "\n",
-        "report.md": _page(provenance, [text for _, text in sections.values()], figures, left_out),
+        "report.md": _page(provenance, [text for _, text in sections.values()], figures, left_out, captions),
     }
     for name, text in pages.items():
         with atomic_file(output / name) as file:
             file.write(text.encode(errors="replace"))
 
 
-def _page(provenance: Mapping, sections: Sequence[str], figures: Mapping[str, Figure], left_out: Mapping[str, str]) -> str:
+def _page(
+    provenance: Mapping,
+    sections: Sequence[str],
+    figures: Mapping[str, Figure],
+    left_out: Mapping[str, str],
+    captions: Mapping[str, str],
+) -> str:
     origin = table(["", ""], [[name, f"`{value}`"] for name, value in provenance.items()])
-    shown = [f"![{CAPTIONS[name]}](figures/{name}.png)\n\n*{CAPTIONS[name]}*" for name in figures]
+    shown = [f"![{captions[name]}](figures/{name}.png)\n\n*{captions[name]}*" for name in figures]
     absent = [f"Left out: {name} ({reason})." for name, reason in left_out.items()]
     heading = ["## Figures"] if shown or absent else []
     return "\n\n".join(["# Evaluation", origin, *sections, *heading, *shown, *absent]) + "\n"

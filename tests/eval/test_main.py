@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from eval import __main__ as cli
+from eval.pretraining.segment_localisation import SegmentLocalisation
 from tests.support.fakes import Ignorant, Oracle
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -125,7 +126,9 @@ def test_the_control_is_read_off_as_the_checkpoint_is(run, workdir, data_dir):
         folder.mkdir(exist_ok=True)
         config = {"data": {"dir": str(data_dir)}, "loss": {"pda": 0.0}, "pda": {"theta": 0.3, "prototypes": prototypes}}
         (folder / "config.json").write_text(json.dumps({"format_version": 1, "config": config}))
-    assert cli.load_control(workdir.parent / "control", workdir).config["pda"]["prototypes"] is False
+    assert (
+        cli.load_control(SegmentLocalisation.control, workdir.parent / "control", workdir).config["pda"]["prototypes"] is False
+    )
 
 
 def test_no_dataset_known(run, workdir, capsys):

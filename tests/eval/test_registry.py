@@ -1,7 +1,8 @@
 import pytest
 
 from data_pipelines.common.errors import RunError, UserError
-from eval.registry import EVALUATIONS, Hook, check_best, make_evaluation, make_hooks, run_hooks
+from eval.pretraining.evaluations import EVALUATIONS
+from eval.registry import Hook, check_best, make_evaluation, make_hooks, run_hooks
 from tests.support.fakes import Ignorant, Oracle
 
 
@@ -108,3 +109,13 @@ def test_metrics_are_part_of_the_report_which_is_the_same_each_time(dataset, nam
     assert metrics
     assert set(metrics.values()) <= set(numbers(report))
     assert evaluation.report(model, control=None) == report
+
+
+def test_a_name_is_the_key_unless_another_is_given():
+    keys = {name: evaluation.key for name, evaluation in EVALUATIONS.items()}
+    assert keys == {
+        "retrieval": "retrieval",
+        "segment_recovery": "bsr",
+        "segment_localisation": "pda",
+        "site_localisation": "sites",
+    }

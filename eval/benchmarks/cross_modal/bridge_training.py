@@ -198,7 +198,7 @@ def _transformed(bridge, params, tables, heads: Places, relations, tail_types):
 
 @functools.partial(jax.jit, static_argnums=0)
 def _projected(bridge, params, tables, nodes: Places):
-    return unit_norm(bridge.apply({"params": params}, tables, nodes, method="project"))
+    return unit_norm(bridge.apply({"params": params}, tables, nodes, method=Bridge.project))
 
 
 AT_ONCE = 1024

@@ -33,9 +33,9 @@ from eval.benchmarks.cross_modal.tail_queries import (
     rank,
     training_triplets,
 )
+from eval.data.base.missing import MissingData
 from eval.data.base.task import KnowledgeGraph
 from eval.data.graphs.graph import PROTEIN
-from eval.data.manifest import MissingData
 from eval.metrics import hits_at, mean_reciprocal_rank
 from eval.metrics.ranking import reciprocal_rank
 from eval.metrics.statistics import bootstrap_interval, mean_and_std

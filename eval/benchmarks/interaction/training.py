@@ -148,8 +148,8 @@ def predict(
 ) -> Float[Array, "S B C"]:
     """Logits without dropout and with the running statistics, a batch of pairs at a time."""
     variables = {"params": state.params, "batch_stats": state.batch_stats}
-    encoded = network.apply(variables, features, messages, training=False, method="encode")
-    return jax.lax.map(lambda some: network.apply(variables, encoded, some, method="classify"), pairs)
+    encoded = network.apply(variables, features, messages, training=False, method=InteractionNetwork.encode)
+    return jax.lax.map(lambda some: network.apply(variables, encoded, some, method=InteractionNetwork.classify), pairs)
 
 
 def train(

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from data_pipelines.common.errors import UserError
-from eval.data.base.benchmarks import UNITS
 from eval.data.base.gathered import Gathered
 from eval.data.base.task import Sample, Task
 
@@ -63,6 +62,6 @@ def _sample(row: Labelled, kind: str, position: Mapping[str, int]) -> Sample:
     return Sample(row.name, row.sequence, labels if kind == "multilabel" else labels[0], row.identity)
 
 
-def regression(name: str, splits: Mapping[str, list[Sample]], gathered: Gathered) -> Task:
-    """The task of samples with numbers as targets, in the benchmark's unit."""
-    return Task(name, "regression", (), splits, gathered.rejects, gathered.sources, UNITS.get(name, ""), gathered.notes)
+def regression(name: str, splits: Mapping[str, list[Sample]], gathered: Gathered, *, unit: str = "") -> Task:
+    """The task of samples with numbers as targets; without a unit it gets the benchmark's."""
+    return Task(name, "regression", (), splits, gathered.rejects, gathered.sources, unit, gathered.notes)

@@ -163,5 +163,5 @@ class PromptedTask:
     notes: tuple[str, ...] = ()
 
 
-Benchmark = Task | PromptedTask | InteractionGraph | KnowledgeGraph | tuple[SimilarityTable, ...]
-"""What `eval.data.manifest.load` returns; of semantic similarity there are several sets."""
+Data = Task | PromptedTask | InteractionGraph | KnowledgeGraph | SimilarityTable
+"""What importers give; of semantic similarity there are several sets. All have `rejects`, `sources` and `notes`."""

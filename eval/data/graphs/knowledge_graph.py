@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from data_pipelines.common.errors import UserError
+from eval.data.base.format import Format, NeutralFolder
 from eval.data.base.gathered import Gathered
 from eval.data.base.rows import table_rows
 from eval.data.base.task import KnowledgeGraph
@@ -99,3 +100,41 @@ def _complete(
             raise UserError(f"vectors of {type_} need a file and a source that says who made them, not {', '.join(given)}.")
         found[type_] = read_vectors(builder, type_, Path(given["file"]), source=given["source"])
     return builder.build(config and read_graph_config(config), notes=notes, vectors=found)
+
+
+def _neutral_entry(folder: NeutralFolder) -> dict | None:
+    nodes, edges = folder.table("nodes"), folder.table("edges")
+    return {"nodes": nodes, "edges": edges} if nodes and edges else None
+
+
+PRIMEKG = Format(
+    "primekg",
+    read_primekg_graph,
+    file=("edges", "config"),
+    named_files=("contents",),
+    vectors=("vectors",),
+    options={"node_types": list[str]},
+)
+HETIONET = Format(
+    "hetionet",
+    read_hetionet_graph,
+    file=("nodes", "edges", "metaedges", "config"),
+    files=("annotations",),
+    named_files=("contents",),
+    vectors=("vectors",),
+    options={"node_types": list[str]},
+)
+BIOBRIDGE = Format(
+    "biobridge",
+    read_biobridge_graph,
+    file=("triplets", "config"),
+    named_files=("nodes",),
+    vectors=("vectors",),
+)
+GRAPH_TABLES = Format(
+    "graph_tables",
+    read_graph_tables,
+    file=("nodes", "edges", "config"),
+    vectors=("vectors",),
+    neutral=_neutral_entry,
+)

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from data_pipelines.common.errors import UserError
 from eval.data.base.assembly import Labelled, classification
+from eval.data.base.format import Format
 from eval.data.base.gathered import Gathered
 from eval.data.base.rows import lines, listed, table_header, table_rows
-from eval.data.base.task import IDENTITY_CUTOFFS, Task
+from eval.data.base.task import IDENTITY_CUTOFFS, SPLITS, Task
 from eval.data.importers.chains import NO_CHAIN, NO_SEQUENCE, Chain, chain_id, chain_sequences, chains_of
 
 COLUMNS = {
@@ -89,3 +90,6 @@ def _chains(path: Path, gathered: Gathered) -> list[Chain]:
 def _identity(cells: Mapping[str, str]) -> float:
     bounds = zip(IDENTITY_CUTOFFS, _CUTOFF_COLUMNS, strict=True)
     return next((cutoff for cutoff, column in bounds if cells[column] == "1"), 1.0)
+
+
+DEEPFRI = Format("deepfri", read_deepfri, splits=SPLITS, file=("annotations",), files=("sequences",))

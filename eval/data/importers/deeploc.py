@@ -5,8 +5,9 @@ from pathlib import Path
 
 from data_pipelines.common.errors import UserError
 from eval.data.base.assembly import Labelled, classification
+from eval.data.base.format import Format
 from eval.data.base.gathered import Gathered
-from eval.data.base.task import Task
+from eval.data.base.task import SPLITS, Task
 from eval.data.importers.fasta import Record, records
 
 MEMBRANE = {"M": "membrane", "S": "soluble"}
@@ -73,3 +74,6 @@ def _labelled(path: Path, found: Iterable[Record], gathered: Gathered, benchmark
             gathered.reject(path, record.line, words[0], UNKNOWN_MEMBRANE if benchmark == "membrane" else MIXED)
         else:
             yield record, words, label
+
+
+DEEPLOC_FASTA = Format("deeploc_fasta", read_deeploc, splits=(*SPLITS, "all"), options={"mixed": str})

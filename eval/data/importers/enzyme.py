@@ -7,6 +7,7 @@ from pathlib import Path
 from data_pipelines.common.errors import UserError
 from data_pipelines.protanno.record import with_prefix
 from data_pipelines.readers.enzyme import Enzyme, read_enzymes
+from eval.data.base.format import Format
 from eval.data.base.gathered import Gathered
 from eval.data.base.rows import lines
 from eval.data.base.task import PromptedTask, Task
@@ -74,3 +75,6 @@ def read_enzyme_classes(path: Path) -> dict[str, str]:
     if not any(found):
         raise UserError(f"{path} is no table of EC classes: it has no line that begins as '1. 1. -.-'.")
     return {".".join(match.groups()[:4]): match[5].removesuffix(".") for match in found if match}
+
+
+ENZYME_PROMPTS = Format("enzyme_prompts", read_enzyme_prompts, file=("file", "classes"))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from data_pipelines.common.errors import UserError
 from eval.data.base.assembly import NO_NUMBER, finite, regression
+from eval.data.base.format import Format
 from eval.data.base.gathered import Gathered
 from eval.data.base.rows import lines, table_rows
 from eval.data.base.task import Sample, Task
@@ -45,3 +46,6 @@ def _fasta(file: Path, gathered: Gathered) -> Iterator[tuple[int, str, str, dict
         if not count and not {"target", "set"} <= cells.keys():
             raise UserError(f"{file} is no FLIP FASTA: its first header is {record.header[:80]!r}, without TARGET= and SET=.")
         yield record.line, name, record.text, cells
+
+
+FLIP = Format("flip", read_flip, file=("file",))

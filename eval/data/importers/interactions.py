@@ -7,6 +7,7 @@ import numpy as np
 
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.progress import progress
+from eval.data.base.format import Format, NeutralFolder
 from eval.data.base.gathered import Gathered
 from eval.data.base.rows import lines, table_header, table_rows
 from eval.data.base.task import INTERACTIONS, InteractionGraph
@@ -106,3 +107,14 @@ def read_interaction_table(file: Path, *, sequences: Sequence[Path]) -> Interact
 def _typed(file: Path, gathered: Gathered) -> Iterator[tuple[int, str, str, list[str]]]:
     for row in table_rows(file, gathered, columns=("a", "b", "types")):
         yield row.line, row.cells["a"], row.cells["b"], [kind.strip() for kind in row.cells["types"].split(",") if kind.strip()]
+
+
+def _neutral_entry(folder: NeutralFolder) -> dict | None:
+    pairs, proteins = folder.table("interactions"), folder.table("proteins")
+    return {"file": pairs, "sequences": proteins} if pairs and proteins else None
+
+
+STRING_ACTIONS = Format("string_actions", read_actions, file=("actions",), files=("sequences",))
+INTERACTION_TABLE = Format(
+    "interaction_table", read_interaction_table, file=("file",), files=("sequences",), neutral=_neutral_entry
+)

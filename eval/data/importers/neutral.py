@@ -4,27 +4,28 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from eval.data.base.assembly import NO_NUMBER, Labelled, classification, finite, regression
-from eval.data.base.benchmarks import KINDS
+from eval.data.base.format import Format, NeutralFolder
 from eval.data.base.gathered import Gathered
 from eval.data.base.rows import Row, listed, table_rows
-from eval.data.base.task import Sample, Task
+from eval.data.base.task import SPLITS, Sample, Task
 
 NO_CLASS = "its target is no class"
 NO_IDENTITY = "its identity is no number from 0 to 1"
 
 
-def read_neutral(files: Mapping[str, Sequence[Path]], *, benchmark: str, classes: Path | None = None) -> Task:
+def read_neutral(files: Mapping[str, Sequence[Path]], *, benchmark: str, kind: str, classes: Path | None = None) -> Task:
     """A task from tables (TSV or CSV) with the columns name, sequence, target and perhaps identity.
 
     Targets are numbers or names of classes, several separated by commas where a protein may have several.
 
     Args:
+      kind: multiclass, multilabel or regression.
       classes: a list of the names in label order; by default those that occur, in `named_order`.
 
     Raises:
       UserError: a file is no such table.
     """
-    gathered, splits, kind = Gathered(), {}, KINDS[benchmark]
+    gathered, splits = Gathered(), {}
     names = None if classes is None else [text for _, text in listed(classes, gathered)]
     for split, paths in files.items():
         splits[split] = []
@@ -57,3 +58,14 @@ def _members(path: Path, row: Row, kind: str, names: Sequence[str] | None, gathe
     return [
         Sample(name, sequence, finite(target), identity) if kind == "regression" else Labelled(name, sequence, labels, identity)
     ]
+
+
+def _entry(folder: NeutralFolder) -> dict | None:
+    entry = folder.tables(*SPLITS)
+    if not entry:
+        return None
+    classes = folder.listing("classes")
+    return entry | {"classes": classes} if classes else entry
+
+
+NEUTRAL = Format("neutral", read_neutral, splits=SPLITS, file=("classes",), neutral=_entry)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from data_pipelines.common.errors import UserError
+from eval.data.base.format import Format, NeutralFolder
 from eval.data.base.gathered import Gathered
 from eval.data.base.rows import Row, table_rows
 from eval.data.base.task import PromptedTask, Task
@@ -116,3 +117,14 @@ def _rows(path: Path, columns: Sequence[str]) -> list[Row]:
 
 def _texts(row: Row, columns: Sequence[str]) -> list[str]:
     return [text for text in dict.fromkeys(row.cells[column] for column in columns) if text]
+
+
+def _neutral_entry(folder: NeutralFolder) -> dict | None:
+    prompts = folder.table("prompts")
+    return {"file": prompts} if prompts else None
+
+
+PROTST_PROMPTS = Format(
+    "protst_prompts", read_prompted, named_file=("tables",), file=("functions",), options={"columns": list[str]}
+)
+PROMPT_TABLE = Format("prompt_table", read_prompt_table, file=("file",), neutral=_neutral_entry)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from data_pipelines.common.errors import UserError
 from eval.data.base.assembly import Labelled, classification
+from eval.data.base.format import Format
 from eval.data.base.gathered import Gathered
 from eval.data.base.rows import listed
-from eval.data.base.task import Task
+from eval.data.base.task import SPLITS, Task
 from eval.data.importers.chains import NO_CHAIN, NO_SEQUENCE, chain_id, chain_sequences, chains_of
 
 NO_FUNCTION = "it has no class"
@@ -76,3 +77,6 @@ def _labels(path: Path, gathered: Gathered, names: Sequence[str]) -> dict[str, s
         else:
             gathered.reject(path, line, chain, NO_CLASS)
     return labels
+
+
+IECONV = Format("ieconv", read_reaction, splits=SPLITS, file=("functions", "classes"), files=("sequences",))

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from data_pipelines.common.errors import UserError
 from eval.data.base.assembly import NO_NUMBER, Labelled, classification, finite, regression
+from eval.data.base.format import Format
 from eval.data.base.gathered import Gathered
 from eval.data.base.rows import listed
-from eval.data.base.task import Sample, Task
+from eval.data.base.task import SPLITS, Sample, Task
 from eval.data.importers.deeploc import MEMBRANE, MIXED, check_mixed, location_class
 
 NO_OBJECT = "its line is no JSON object with name, aa_seq and label"
@@ -122,4 +123,7 @@ def _measured(rows: Mapping[str, list], gathered: Gathered, *, benchmark: str) -
                 gathered.reject(path, line, row["name"], NO_NUMBER)
             elif (sequence := gathered.sequence(path, line, row["name"], row["aa_seq"])) is not None:
                 splits[split].append(Sample(row["name"], sequence, target))
-    return regression(benchmark, splits, gathered)
+    return regression(benchmark, splits, gathered, unit="°C")
+
+
+SES_JSONL = Format("ses_jsonl", read_ses, splits=SPLITS, options={"mixed": str, "class_count": int})

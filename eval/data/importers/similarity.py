@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from data_pipelines.common.errors import UserError
 from eval.data.base.arrays import read_array
 from eval.data.base.assembly import finite
+from eval.data.base.format import Format, NeutralFolder
 from eval.data.base.gathered import Gathered
 from eval.data.base.rows import lines, table_rows
 from eval.data.base.task import SimilarityTable
@@ -134,3 +135,14 @@ def _table(path, gathered, benchmark, name, proteins, values, pairs, sequences) 
         ASPECTS[benchmark], name, names, [found[protein] for protein in names], position[pairs[kept]].astype(np.int32),
         values[kept], gathered.rejects, gathered.sources, notes,
     )  # fmt: skip
+
+
+def _neutral_entry(folder: NeutralFolder) -> dict | None:
+    sets, proteins = folder.tables("500", "200", "sparse"), folder.table("proteins")
+    return {"files": sets, "sequences": proteins} if sets and proteins else None
+
+
+PROBE = Format("probe", read_similarity, named_file=("matrices",), file=("coordinates",), files=("sequences",))
+SIMILARITY_TABLES = Format(
+    "similarity_tables", read_similarity_tables, named_file=("files",), files=("sequences",), neutral=_neutral_entry
+)

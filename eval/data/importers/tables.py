@@ -5,10 +5,10 @@ from pathlib import Path
 
 from data_pipelines.common.errors import UserError
 from eval.data.base.assembly import NO_NUMBER, Labelled, classification, finite, regression
-from eval.data.base.benchmarks import KINDS
+from eval.data.base.format import Format
 from eval.data.base.gathered import Gathered
 from eval.data.base.rows import table_header, table_rows
-from eval.data.base.task import Sample, Task
+from eval.data.base.task import SPLITS, Sample, Task
 
 SEQUENCE_COLUMNS = ("sequence", "seq", "primary", "protein_sequence", "aa_seq")
 TARGET_COLUMNS = (
@@ -23,6 +23,7 @@ def read_tables(
     files: Mapping[str, Sequence[Path]],
     *,
     benchmark: str,
+    kind: str = "regression",
     classes: Sequence[str] | None = None,
     sequence_column: str | None = None,
     target_column: str | None = None,
@@ -37,8 +38,8 @@ def read_tables(
     Raises:
       UserError: a file is no such table.
     """
-    if (classes is None) != (KINDS[benchmark] == "regression") or not all(isinstance(name, str) for name in classes or ()):
-        raise UserError(f"{benchmark} is {KINDS[benchmark]}; tables need classes, names in label order, for multiclass alone.")
+    if (classes is None) != (kind == "regression") or not all(isinstance(name, str) for name in classes or ()):
+        raise UserError(f"{benchmark} is {kind}; tables need classes, names in label order, for multiclass alone.")
     gathered, splits = Gathered(), {}
     position = None if classes is None else {str(label): name for label, name in enumerate(classes)} | {n: n for n in classes}
     for split, paths in files.items():
@@ -86,3 +87,11 @@ def _rows(path: Path, gathered: Gathered, sequence_column: str | None, target_co
         if sequence is not None:
             # TAPE's targets are arrays of one number, which exports write as [1.5].
             yield row.line, name, sequence, row.cells[target_column].removeprefix("[").removesuffix("]")
+
+
+TABLES = Format(
+    "tables",
+    read_tables,
+    splits=SPLITS,
+    options={"classes": list[str], "sequence_column": str, "target_column": str},
+)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from data_pipelines.common.errors import UserError
 from eval.data.base.assembly import NO_NUMBER, finite, regression
+from eval.data.base.format import Format
 from eval.data.base.gathered import Gathered
 from eval.data.base.rows import table_rows
 from eval.data.base.task import Sample, Task
@@ -153,3 +154,9 @@ def _variants(file: Path, gathered: Gathered) -> list[_Variant]:
         elif sequence is not None:
             variants.append(_Variant(record.line, name, sequence, change, target))
     return variants
+
+
+VARIANT_TABLE = Format(
+    "variant_table", read_variant_table, file=("file", "wild_type"), options={"first_position": int, "stop": str}
+)
+VARIANT_FASTA = Format("variant_fasta", read_variant_fasta, file=("file",), options={"synonymous": str})

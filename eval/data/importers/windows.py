@@ -6,6 +6,7 @@ from pathlib import Path
 
 from data_pipelines.common.errors import UserError
 from eval.data.base.assembly import NO_NUMBER, finite, regression
+from eval.data.base.format import Format
 from eval.data.base.gathered import Gathered
 from eval.data.base.rows import table_rows
 from eval.data.base.task import Sample, Task
@@ -80,3 +81,6 @@ def _check(file: Path, reference: Path, windows: list[str], wild_type: str) -> N
             f"{file} holds no variants of {wild_type}, the window in {reference}: their commonest residues are "
             f"{''.join(common) or 'of another length'}; check the reference and the window."
         )
+
+
+WINDOWS = Format("windows", read_windows, file=("file", "reference"), options={"window": list[int], "train_substitutions": int})

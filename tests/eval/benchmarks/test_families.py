@@ -8,9 +8,11 @@ import pytest
 from configs.eval import cross_modal as config
 from eval.benchmarks import families
 from eval.benchmarks.cross_modal import cross_modal
+from eval.benchmarks.families import BENCHMARKS, FAMILIES, FORMATS
 from eval.data import manifest
 from eval.protocols.sequence_features import composition
 from tests.support import miniature
+from tests.support.paths import ROOT
 
 SCORES = {"mrr": 0.5, "std": 0.1, "intervals": [(0.4, 0.6)], "hits@1": 0.3, "hits@3": 0.4, "hits@10": 0.6}
 
@@ -78,3 +80,30 @@ def test_what_a_graph_lacks_is_told_before_anything_is_trained(graph, setup, tra
     with pytest.raises(manifest.MissingData, match="leaves prot2mf out"):
         families.measure(setup, "prot2mf", graph)
     assert not trained
+
+
+def test_a_name_is_one_familys_and_what_is_published_is_of_its_own_benchmarks():
+    names = [benchmark.name for family in FAMILIES for benchmark in family.benchmarks]
+    assert len(names) == len(set(names))
+    assert len({family.name for family in FAMILIES}) == len(FAMILIES)
+    for family in FAMILIES:
+        own = {benchmark.name for benchmark in family.benchmarks}
+        assert {row.benchmark for row in (*family.published, *family.sizes)} <= own
+
+
+def test_every_benchmark_has_formats_or_anothers_data_and_a_template_that_fits():
+    for benchmark in BENCHMARKS.values():
+        assert benchmark.formats or BENCHMARKS[benchmark.proteins_of].formats
+        if benchmark.formats:
+            format_ = benchmark.format(benchmark.template["format"])
+            assert benchmark.template.keys() - {"format"} <= set(format_.keys)
+
+
+def test_a_family_has_a_config_file_if_it_has_fields():
+    files = {path.stem for path in (ROOT / "configs/eval").glob("*.py")} - {"__init__", "probe", "fine_tuning"}
+    assert files == {family.name for family in FAMILIES if family.fields}
+
+
+def test_the_documents_list_every_benchmark_and_format():
+    text = (ROOT / "docs/benchmarks.md").read_text(encoding="utf-8")
+    assert [name for name in (*BENCHMARKS, *FORMATS) if f"`{name}`" not in text] == []

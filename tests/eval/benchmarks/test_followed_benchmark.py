@@ -3,9 +3,10 @@
 import pytest
 
 from data_pipelines.common.errors import UserError
-from eval.benchmarks.followed_benchmark import FollowedBenchmark, limited
+from eval.benchmarks.base.single_proteins import limited
 from eval.data import manifest
 from eval.protocols.sequence_features import composition
+from eval.public.followed_benchmark import FollowedBenchmark
 from eval.registry import make_hooks
 from tests.support import miniature
 

@@ -10,9 +10,9 @@ import pytest
 
 from data_pipelines.tokenizers.text_tokenizer import SPECIAL_TOKENS, UNCASED, TextTokenizer
 from eval import __main__ as cli
-from eval.benchmarks import suite
+from eval.benchmarks.families import BENCHMARKS
 from eval.data import manifest
-from eval.data.base.benchmarks import BENCHMARKS
+from eval.public import suite
 from tests.support import miniature
 from tests.support.composition_model import Composition
 
@@ -176,6 +176,7 @@ class Own:
     """An evaluation on a built dataset that is done at once."""
 
     key = "own"
+    control = None
 
     def report(self, model, *, control):
         return {"number": 1}

@@ -1,8 +1,13 @@
 import json
 
-from eval.data.audit import audit, audit_task
+from eval.benchmarks.families import BENCHMARKS, family_of
+from eval.data.base.audit import audit_task
 from eval.data.base.task import Rejected, Sample, Task
-from eval.data.manifest import BENCHMARKS, load
+from eval.data.manifest import load
+
+
+def audit(folder, name):
+    return family_of(name).audit(load(folder, name))
 
 
 def task(kind, classes, **splits):
@@ -45,10 +50,10 @@ def test_rejects_by_reason():
 
 def test_every_benchmark_is_audited(miniature_folder):
     for name in BENCHMARKS:
-        found = audit(load(miniature_folder, name))
+        found = audit(miniature_folder, name)
         json.dumps(found)
         parts = found.values() if name.startswith("similarity") else [found]
         assert all(part["files"] and "rejects" in part for part in parts)
-    assert set(audit(load(miniature_folder, "similarity_mf"))) == {"500", "sparse", "200"}
-    assert audit(load(miniature_folder, "shs27k"))["proteins"] == 40
-    assert audit(load(miniature_folder, "prot2bp"))["nodes"]["gene/protein"] == 60
+    assert set(audit(miniature_folder, "similarity_mf")) == {"500", "sparse", "200"}
+    assert audit(miniature_folder, "shs27k")["proteins"] == 40
+    assert audit(miniature_folder, "prot2bp")["nodes"]["gene/protein"] == 60

@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from data_pipelines.common.errors import UserError
-from eval.data.base.benchmarks import GROUPS
+from eval.benchmarks.families import BENCHMARKS
 from eval.data.manifest import load
 
 DAMAGE = {
@@ -51,7 +51,7 @@ def test_damaged_files(miniature_folder, tmp_path, kind):
     refused = 0
     entries = json.loads((folder / "benchmarks.json").read_text())
     for name, entry in entries.items():
-        benchmark = next((benchmark for benchmark, group in GROUPS.items() if group == name), name)
+        benchmark = next(own.name for own in BENCHMARKS.values() if name in own.entry_names)
         for file in dict.fromkeys(files_of(entry)):
             content = (folder / file).read_bytes()
             (folder / file).write_bytes(DAMAGE[kind](content, rng))

@@ -3,10 +3,15 @@ import json
 import pytest
 
 from data_pipelines.common.errors import UserError
-from eval.data.base.benchmarks import BENCHMARKS, CROSS_MODAL, FEW_SHOT, GROUPS, KINDS, WANTED
-from eval.data.formats import FORMATS
+from eval.benchmarks.cross_modal.cross_modal import BENCHMARKS as CROSS_MODAL
+from eval.benchmarks.families import BENCHMARKS, FORMATS
+from eval.data.base.format import GIVEN
 from eval.data.manifest import MissingData, available, load, main
 from eval.data.template import template
+
+KINDS = {name: benchmark.kind for name, benchmark in BENCHMARKS.items() if benchmark.kind}
+WANTED = {name: benchmark.wanted for name, benchmark in BENCHMARKS.items()}
+FEW_SHOT = {name for name, benchmark in BENCHMARKS.items() if not benchmark.formats}
 
 
 def written(folder, **entries):
@@ -176,7 +181,8 @@ def test_the_template_is_a_manifest_of_everything(tmp_path, capsys):
     assert main(["--data_dir", str(tmp_path), "--template"]) == 0
     entries = json.loads((tmp_path / "benchmarks.json").read_text())
     # Few-shot benchmarks take the files of others.
-    assert {name for name in BENCHMARKS if {FEW_SHOT.get(name, name), GROUPS.get(name)} & entries.keys()} == set(BENCHMARKS)
+    names = {name: BENCHMARKS[own.proteins_of] if name in FEW_SHOT else own for name, own in BENCHMARKS.items()}
+    assert {name for name, own in names.items() if set(own.entry_names) & entries.keys()} == set(BENCHMARKS)
     assert all(entry["comment"] for entry in entries.values())
     found, wanted = available(tmp_path)
     assert found == []
@@ -194,8 +200,8 @@ def test_every_format_takes_what_its_importer_takes():
     import inspect
 
     for name, format_ in FORMATS.items():
-        parameters = set(inspect.signature(format_.read).parameters) - {"benchmark", "task"}
+        parameters = set(inspect.signature(format_.read).parameters) - set(GIVEN)
         keys = {key for key in format_.keys if key not in format_.splits} | ({"files"} if format_.splits else set())
         assert parameters == keys, name
     assert json.loads(template())
-    assert {name for format_ in FORMATS.values() for name in format_.benchmarks} == set(BENCHMARKS) - FEW_SHOT.keys()
+    assert {"few_shot_localisation", "few_shot_membrane", "few_shot_reaction"} == FEW_SHOT

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 
+from eval.benchmarks.families import BENCHMARKS
 from eval.data import manifest
-from eval.data.base.benchmarks import BENCHMARKS, KINDS
 from eval.data.base.task import KnowledgeGraph
 from tests.support import miniature
 
+KINDS = {name: benchmark.kind for name, benchmark in BENCHMARKS.items() if benchmark.kind}
 SIZES = {
     "localisation": (10, {"train": 120, "valid": 40, "test": 40}),
     "membrane": (2, {"train": 110, "valid": 30, "test": 30}),

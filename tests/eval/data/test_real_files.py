@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from eval.data.audit import audit_task, by_reason
+from eval.data.base.audit import audit_task, by_reason
 from eval.data.base.gathered import Gathered
 from eval.data.base.rows import listed
 from eval.data.base.task import INTERACTIONS, Task

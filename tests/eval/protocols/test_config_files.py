@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from data_pipelines.common.errors import UserError
-from eval.protocols.config_files import FIELDS, load_configs
+from eval.public.config_files import FIELDS, load_configs
 
 CONFIGS = Path("configs/eval")
 

@@ -3,7 +3,9 @@ import pytest
 from matplotlib.image import imread
 
 from eval.pretraining.retrieval import chance
-from eval.reporting.figures import RETRIEVAL, cluster_mixture, losses_over_steps, retrieval_over_steps, series
+from eval.pretraining.retrieval_figure import RETRIEVAL, retrieval_over_steps
+from eval.reporting.base.curves import series
+from eval.reporting.figures import cluster_mixture, losses_over_steps
 
 BASELINE = {"p2t_r1": 0.05, "t2p_r1": 0.04, "mrr": 0.1}
 

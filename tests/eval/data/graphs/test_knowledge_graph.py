@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from data_pipelines.common.errors import UserError
-from eval.data.audit import audit_graph, by_reason
+from eval.data.base.audit import audit_graph, by_reason
 from eval.data.graphs import hetionet, knowledge_graph, primekg
 from eval.data.graphs.graph import read_graph_config
 from eval.data.graphs.knowledge_graph import read_biobridge_graph, read_graph_tables, read_hetionet_graph, read_primekg_graph

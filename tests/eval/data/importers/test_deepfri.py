@@ -1,7 +1,7 @@
 import pytest
 
 from data_pipelines.common.errors import UserError
-from eval.data.audit import by_reason
+from eval.data.base.audit import by_reason
 from eval.data.importers.chains import NO_CHAIN, NO_SEQUENCE, chain_id
 from eval.data.importers.deepfri import NO_ANNOTATION, UNKNOWN_LABEL, read_deepfri
 from eval.data.importers.reaction import NO_CLASS, NO_FUNCTION, read_reaction

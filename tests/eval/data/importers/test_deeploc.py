@@ -3,7 +3,7 @@ import gzip
 import pytest
 
 from data_pipelines.common.errors import UserError
-from eval.data.audit import by_reason
+from eval.data.base.audit import by_reason
 from eval.data.base.gathered import EMPTY, NO_PROTEIN
 from eval.data.importers.deeploc import MIXED, NO_LOCATION, UNKNOWN_MEMBRANE, read_deeploc
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from data_pipelines.common.errors import UserError
-from eval.data.audit import by_reason
+from eval.data.base.audit import by_reason
 from eval.data.base.task import INTERACTIONS
 from eval.data.importers import interactions
 from eval.data.importers.interactions import read_actions, read_interaction_table

@@ -1,7 +1,7 @@
 import pytest
 
 from data_pipelines.common.errors import UserError
-from eval.data.audit import by_reason
+from eval.data.base.audit import by_reason
 from eval.data.base.gathered import Gathered
 from eval.data.importers.sequences import NO_PAIR, accession, read_sequences
 

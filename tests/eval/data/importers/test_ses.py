@@ -3,8 +3,8 @@ import json
 import pytest
 
 from data_pipelines.common.errors import UserError
-from eval.data.audit import by_reason
 from eval.data.base.assembly import NO_NUMBER
+from eval.data.base.audit import by_reason
 from eval.data.importers.deeploc import MIXED
 from eval.data.importers.ses import NO_CLASS, NO_OBJECT, read_ses
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from data_pipelines.common.errors import UserError
-from eval.data.audit import by_reason
+from eval.data.base.audit import by_reason
 from eval.data.importers import similarity
 from eval.data.importers.similarity import read_similarity, read_similarity_tables
 

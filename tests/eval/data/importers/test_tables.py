@@ -1,8 +1,8 @@
 import pytest
 
 from data_pipelines.common.errors import UserError
-from eval.data.audit import by_reason
 from eval.data.base.assembly import NO_NUMBER
+from eval.data.base.audit import by_reason
 from eval.data.base.gathered import EMPTY, NO_PROTEIN, Gathered
 from eval.data.base.rows import ANOTHER_WIDTH, table_rows
 from eval.data.importers.flip import NO_SET, read_flip
@@ -33,13 +33,14 @@ def test_columns_may_be_chosen(file):
 
 def test_classes_by_name_or_label(file):
     path = file("sequence,localization\nMK,1\nMV,Nucleus\nMA,2\n")
-    task = read_tables({"train": [path]}, benchmark="localisation", classes=["Nucleus", "Cytoplasm"])
+    localisation = {"benchmark": "localisation", "kind": "multiclass"}
+    task = read_tables({"train": [path]}, **localisation, classes=["Nucleus", "Cytoplasm"])
     assert (task.kind, [s.target for s in task.splits["train"]]) == ("multiclass", [1, 0])
     assert by_reason(task.rejects) == {UNKNOWN_CLASS: 1}
     with pytest.raises(UserError, match="localisation is multiclass; tables need classes"):
-        read_tables({"train": [path]}, benchmark="localisation")
+        read_tables({"train": [path]}, **localisation)
     with pytest.raises(UserError, match="localisation: the list of classes has 'Nucleus' twice; keep one"):
-        read_tables({"train": [path]}, benchmark="localisation", classes=["Nucleus", "Plastid", "Nucleus"])
+        read_tables({"train": [path]}, **localisation, classes=["Nucleus", "Plastid", "Nucleus"])
     with pytest.raises(UserError, match="stability is regression"):
         read_tables({"train": [path]}, benchmark="stability", classes=["a"])
 

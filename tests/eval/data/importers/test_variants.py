@@ -1,8 +1,8 @@
 import pytest
 
 from data_pipelines.common.errors import UserError
-from eval.data.audit import by_reason
 from eval.data.base.assembly import NO_NUMBER
+from eval.data.base.audit import by_reason
 from eval.data.importers import variants
 from eval.data.importers.variants import Substitution, read_variant_fasta, read_variant_table, substitutions
 from eval.data.importers.windows import ANOTHER_LENGTH, read_windows

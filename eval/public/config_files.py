@@ -2,20 +2,20 @@
 
 import ast
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ml_collections import ConfigDict
 
 from data_pipelines.common.errors import UserError
+from data_pipelines.common.settings import Kind
+from eval.benchmarks.families import FAMILIES
 from eval.protocols import protocol_config
+from eval.public.protocols import PROTOCOLS
 
-FIELDS = {
-    "probe": protocol_config.PROBE,
-    "fine_tuning": protocol_config.FINE_TUNING,
-    "protein_interaction": protocol_config.PROTEIN_INTERACTION,
-    "cross_modal": protocol_config.CROSS_MODAL,
-    "few_shot": protocol_config.FEW_SHOT,
+FIELDS: dict[str, Mapping[str, Kind]] = {
+    **{name: protocol.fields for name, protocol in PROTOCOLS.items()},
+    **{family.name: family.fields for family in FAMILIES if family.fields},
 }
 """The files of the folder, without suffix, and what each of them has."""
 

@@ -1,4 +1,4 @@
-"""What is odd about a benchmark's data, counted: nothing is changed or dropped by it."""
+"""What is odd about a benchmark's data, counted and fit for JSON: nothing is changed or dropped by it."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -8,10 +8,9 @@ import numpy as np
 
 from eval.data.base.task import (
     INTERACTIONS,
-    Benchmark,
+    Data,
     InteractionGraph,
     KnowledgeGraph,
-    PromptedTask,
     Rejected,
     Sample,
     SimilarityTable,
@@ -19,25 +18,13 @@ from eval.data.base.task import (
 )
 
 
-def audit(benchmark: Benchmark) -> dict:
-    """Counts of a benchmark's data, fit for JSON.
-
-    A task's: `rows`, `duplicates` (rows whose sequence an earlier row of the split has), `conflicting` (distinct sequences with
-    several targets) and `unlabelled` rows by split; `overlap`: distinct sequences that two splits share; and
-    `classes_not_in_train`; with prompts for its classes it is the same. A graph's: nodes and edges of each kind. All have
-    `rejects` by reason, `files` and `notes`.
-    """
-    if isinstance(benchmark, tuple):
-        return {table.set: audit_similarity(table) for table in benchmark}
-    if isinstance(benchmark, InteractionGraph):
-        return audit_interactions(benchmark)
-    if isinstance(benchmark, PromptedTask):
-        return audit_task(benchmark.task) | _common(benchmark)
-    return audit_graph(benchmark) if isinstance(benchmark, KnowledgeGraph) else audit_task(benchmark)
-
-
 def audit_task(task: Task) -> dict:
-    """Rows, duplicates, conflicts and overlaps of a task, as `audit` describes them."""
+    """Counts of a task.
+
+    `rows`, `duplicates` (rows whose sequence an earlier row of the split has), `conflicting` (distinct sequences with several
+    targets) and `unlabelled` rows by split; `overlap`: distinct sequences that two splits share; `classes_not_in_train`; and
+    what `audit_files` counts.
+    """
     distinct = {split: {sample.sequence for sample in samples} for split, samples in task.splits.items()}
     trained = {label for sample in task.splits.get("train", []) for label in _labels(sample)}
     return {
@@ -47,7 +34,7 @@ def audit_task(task: Task) -> dict:
         "unlabelled": {split: sum(sample.target == () for sample in samples) for split, samples in task.splits.items()},
         "overlap": {f"{a} and {b}": len(distinct[a] & distinct[b]) for a, b in combinations(distinct, 2)},
         "classes_not_in_train": len(task.classes) - len(trained) if task.classes and "train" in task.splits else 0,
-    } | _common(task)
+    } | audit_files(task)
 
 
 def _labels(sample: Sample) -> Iterable[int]:
@@ -70,7 +57,7 @@ def audit_interactions(graph: InteractionGraph) -> dict:
         "pairs": len(graph.edges),
         "types": dict(zip(INTERACTIONS, graph.labels.sum(0).tolist(), strict=True)),
         "duplicates": len(graph.sequences) - len(set(graph.sequences)),
-    } | _common(graph)
+    } | audit_files(graph)
 
 
 def audit_graph(graph: KnowledgeGraph) -> dict:
@@ -84,7 +71,7 @@ def audit_graph(graph: KnowledgeGraph) -> dict:
         "without_content": dict(bare),
         "relations": {name: int(count) for name, count in zip(graph.relation_types, relations, strict=True) if count},
         "vectors": {name: {"nodes": len(own.nodes), "source": own.source} for name, own in graph.vectors.items()},
-    } | _common(graph)
+    } | audit_files(graph)
 
 
 def audit_similarity(table: SimilarityTable) -> dict:
@@ -93,10 +80,11 @@ def audit_similarity(table: SimilarityTable) -> dict:
         "proteins": len(table.names),
         "pairs": len(table.pairs),
         "duplicates": len(table.sequences) - len(set(table.sequences)),
-    } | _common(table)
+    } | audit_files(table)
 
 
-def _common(data: Task | PromptedTask | InteractionGraph | KnowledgeGraph | SimilarityTable) -> dict:
+def audit_files(data: Data) -> dict:
+    """`rejects` by reason, `files` and `notes` of data of any form."""
     files = [{"path": s.path, "bytes": s.bytes, "sha256": s.sha256, "rows": s.rows} for s in data.sources]
     return {"rejects": by_reason(data.rejects), "files": files, "notes": list(data.notes)}
 

@@ -22,20 +22,13 @@ from data_pipelines.common.atomic_write import atomic_write
 from data_pipelines.common.disk_errors import report_disk_errors
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.json_object import to_json
-from eval.benchmarks.families import Setup, measure
+from eval.benchmarks.families import BENCHMARKS, Setup, family_of, measure
 from eval.data import manifest
-from eval.data.audit import audit
-from eval.data.base.benchmarks import FEW_SHOT, ZERO_SHOT
-from eval.data.base.task import Benchmark, InteractionGraph, KnowledgeGraph, PromptedTask, SourceFile, Task
+from eval.data.base.task import Data, SourceFile
 from eval.data.published import completeness, published
 from eval.protocols.embedding_cache import CachedEmbedder
-from eval.protocols.fine_tuning import FineTuning
-from eval.protocols.probe import FrozenProbe
-from eval.protocols.ridge import Ridge
-from eval.protocols.supervised import composition_probe, standard_controls
+from eval.public.protocols import PROTOCOLS, Source
 from protclip_jax.inference.protclip import ProtCLIP
-
-PROTOCOLS = ("probe", "fine_tuning")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,12 +79,12 @@ class Suite:
             return None
         return stored if isinstance(stored, dict) and stored.get("key") == key else None
 
-    def _measured(self, name: str, data: Benchmark, key: str) -> dict:
+    def _measured(self, name: str, data: Data, key: str) -> dict:
         start = time.perf_counter()
-        family, result, headline = measure(self.setup, name, data)
+        result, headline = measure(self.setup, name, data)
         measured = {
             "benchmark": name,
-            "family": family,
+            "family": family_of(name).name,
             "headline": headline,
             "result": result,
             "data": described(name, data),
@@ -111,25 +104,19 @@ class Suite:
     def setup(self) -> Setup:
         """What families measure with: embeddings from the cache, the protocol, and the controls it stands beside."""
         embed, project = (CachedEmbedder(self.model, self.cache, kind=kind) for kind in ("mean", "projected"))
-        if self.protocol == "probe":
-            protocol = FrozenProbe(embed, self.configs["probe"])
-            controls = standard_controls(protocol, self.configs["probe"])
-        else:
-            protocol = FineTuning(self.checkpoint, self.configs["fine_tuning"], self.folder / "fine_tuning", step=self.step)
-            # Shuffled labels would cost as much as the fine-tuning itself.
-            controls = [Ridge(), composition_probe(self.configs["probe"])]
+        source = Source(embed, self.checkpoint, self.step, self.folder / "fine_tuning")
+        protocol, controls = PROTOCOLS[self.protocol].make(source, self.configs)
         splits = self.configs[self.protocol].splits.to_dict()
         return Setup(embed, project, self.model.encode_texts, protocol, splits, controls, self.configs)
 
     def _path(self, name: str) -> pathlib.Path:
         return self.folder / "results" / f"{name}.json"
 
-    def _key(self, name: str, data: Benchmark, entries: Mapping[str, Mapping]) -> str:
+    def _key(self, name: str, data: Data, entries: Mapping[str, Mapping]) -> str:
         """A digest of all that a result depends on; `entries` of the manifest say which file is what, and how it is read."""
-        configs = {kind: config.to_dict() for kind, config in self.configs.items()}
-        if self.protocol == "probe":
-            configs.pop("fine_tuning", None)
-        files = sorted((source.path, source.sha256) for source in sources_of(data))
+        others = PROTOCOLS.keys() - PROTOCOLS[self.protocol].configs
+        configs = {kind: config.to_dict() for kind, config in self.configs.items() if kind not in others}
+        files = sorted((source.path, source.sha256) for source in sources_of(name, data))
         tokenizer = self.model.text_tokenizer
         # The same parameters read other numbers from texts that are tokenized otherwise.
         reads = [self.model.config["model"], self.model.config["tokenizer"]["max_text_tokens"]]
@@ -138,32 +125,25 @@ class Suite:
         return hashlib.sha256(json.dumps(depends, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def sources_of(data: Benchmark) -> list[SourceFile]:
+def sources_of(name: str, data: Data) -> list[SourceFile]:
     """The files that a benchmark was read from."""
-    parts = data if isinstance(data, tuple) else (data,)
-    return [source for part in parts for source in part.sources]
+    return [source for part in family_of(name).parts(data) for source in part.sources]
 
 
-def described(name: str, data: Benchmark) -> dict:
-    """What a report tells of the data: files, counts, rejects, notes, all of `audit`, and how they relate to the published."""
-    parts = data if isinstance(data, tuple) else (data,)
-    facts = {
-        "files": [dataclasses.asdict(source) for source in sources_of(data)],
+def described(name: str, data: Data) -> dict:
+    """What a report tells of the data, and how they relate to the published ones."""
+    family = family_of(name)
+    parts, counts = family.parts(data), family.counts(data)
+    whole = completeness(BENCHMARKS[name].proteins_of or name, counts)
+    return {
+        "files": [dataclasses.asdict(source) for source in sources_of(name, data)],
         "rejected": sum(len(part.rejects) for part in parts),
         "notes": list(dict.fromkeys(note for part in parts for note in part.notes)),
-        "audit": audit(data),
+        "audit": family.audit(data),
+        "counts": counts,
+        "whole": whole.whole,
+        "sentence": whole.sentence,
     }
-    if isinstance(data, Task | PromptedTask):
-        task = data.task if isinstance(data, PromptedTask) else data
-        counts = {split: len(samples) for split, samples in task.splits.items()}
-    elif isinstance(data, InteractionGraph):
-        counts = {"proteins": len(data.names), "pairs": len(data.edges)}
-    elif isinstance(data, KnowledgeGraph):
-        counts = {"nodes": len(data.nodes), "triplets": len(data.triplets)}
-    else:
-        counts = {table.set: int((table.pairs[:, 0] != table.pairs[:, 1]).sum()) for table in data}
-    whole = completeness({**ZERO_SHOT, **FEW_SHOT}.get(name, name), counts)
-    return facts | {"counts": counts, "whole": whole.whole, "sentence": whole.sentence}
 
 
 def choose(data_dir: pathlib.Path) -> list[str]:

@@ -1,0 +1,137 @@
+"""The family of cross-modal transformation: its benchmarks, their data, and its headline."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from data_pipelines.common.settings import (
+    DECAY,
+    FLAG,
+    FRACTION,
+    ROWS,
+    SHARE,
+    STEPS,
+    TEXT,
+    WEIGHT,
+    WIDTH,
+)
+from eval.benchmarks.base.family import BenchmarkFamily, Measured, Setup
+from eval.benchmarks.cross_modal import cross_modal
+from eval.benchmarks.cross_modal.node_embeddings import embed_nodes
+from eval.data.base.audit import audit_graph
+from eval.data.base.benchmark import Benchmark
+from eval.data.base.missing import MissingData
+from eval.data.base.published import published_row
+from eval.data.base.task import KnowledgeGraph
+from eval.data.graphs.knowledge_graph import BIOBRIDGE, GRAPH_TABLES, HETIONET, PRIMEKG
+from eval.protocols.protocol_config import ABOVE_0, FROM_0, some
+
+_TEMPLATE = {
+    "format": "primekg",
+    "edges": "primekg/kg.csv",
+    "config": "primekg/data_config.json",
+    "contents": {
+        "gene/protein": "primekg/protein.csv",
+        "biological_process": "primekg/biological.csv",
+        "molecular_function": "primekg/molecular.csv",
+        "cellular_component": "primekg/cellular.csv",
+        "disease": "primekg/disease.csv",
+    },
+    "vectors": {"drug": {"file": "primekg/drug.npz", "source": "say who made the drug embeddings"}},
+}
+_NAMES = "prot2bp prot2mf prot2cc prot2drug disease2prot"
+_PROTCLIP = "Zhou et al. 2025, AAAI (arXiv:2412.20014), Table 4"
+
+
+def _benchmark(name: str) -> Benchmark:
+    """One of the questions about the graph, which serves them all."""
+    return Benchmark(
+        name,
+        "kg.csv of PrimeKG, from doi.org/10.7910/DVN/IXA7BM, and protein.csv, disease.csv and the like from "
+        "github.com/RyanWangZf/BioBridge, data/Processed",
+        (PRIMEKG, HETIONET, BIOBRIDGE, GRAPH_TABLES),
+        _TEMPLATE,
+        group="knowledge_graph",
+    )
+
+
+class CrossModal(BenchmarkFamily):
+    """From one modality to another over a knowledge graph.
+
+    One bridge serves all the benchmarks of the config on one graph.
+    """
+
+    name = "cross_modal"
+    title = "Cross-modal transformation"
+    benchmarks = tuple(_benchmark(name) for name in cross_modal.BENCHMARKS)
+    published = (
+        *published_row(_NAMES, "ProtCLIP", "mrr", ".224 .475 .414 .409 .161", _PROTCLIP),
+        *published_row(_NAMES, "BioBridge", "mrr", ".136 .326 .319 .172 .084", _PROTCLIP),
+    )
+    # Which benchmarks and ways with reverse triplets there are, `cross_modal.run` checks.
+    fields = {
+        "benchmarks": some(TEXT),
+        "seeds": ROWS,
+        "held_out": FRACTION,
+        "reverse_triplets": TEXT,
+        "min_tail_triplets": FROM_0,
+        **dict.fromkeys(("standardise", "no_relation_control"), FLAG),
+        **dict.fromkeys(("bridge.width", "bridge.layers", "bridge.heads", "bridge.feed_forward"), WIDTH),
+        "bridge.dropout": DECAY,
+        "epochs": ABOVE_0,
+        **dict.fromkeys(("batch_triplets", "negatives"), ROWS),
+        **dict.fromkeys(("learning_rate", "weight_decay"), WEIGHT),
+        "warmup_fraction": SHARE,
+        "clip_norm": ABOVE_0,
+        **dict.fromkeys(("eval_every", "patience"), STEPS),
+    }
+    too_long = "trains a bridge for hours"
+
+    def measure(self, setup: Setup, name: str, data: KnowledgeGraph) -> Measured:
+        """MRR and Hits@k of the bridge, beside its controls.
+
+        Raises:
+          MissingData: the graph lacks what this benchmark asks for; as a rule before any training.
+        """
+        options = setup.configs[self.name]
+        if message := cross_modal.lacking(data, options, name):
+            raise MissingData(message)
+        result = self._result(setup, data)
+        methods = result["benchmarks"][name]
+        if "missing" in methods:
+            raise MissingData(methods["missing"])
+        headline = _headline(methods["bridge"])
+        beside = [name for name in ("no_relation", "frequency", "chance") if name in methods]
+        controls = [_control(method, methods[method], headline) for method in beside]
+        return Measured(result | {"controls": controls}, headline)
+
+    def _result(self, setup: Setup, graph: KnowledgeGraph) -> dict:
+        """The result of all benchmarks of the config on a graph; that of the last graph is kept."""
+        measured_on, result = setup.shared.get(self.name, (None, {}))
+        # The manifest may give one of the benchmarks a graph of its own.
+        if measured_on is not graph:
+            vectors = embed_nodes(graph, proteins=setup.embed, texts=setup.texts)
+            result = cross_modal.run(graph, vectors, setup.configs[self.name])
+            setup.shared[self.name] = graph, result
+        return result
+
+    def counts(self, data: KnowledgeGraph) -> dict[str, int]:
+        """Nodes, and triplets in both directions."""
+        return {"nodes": len(data.nodes), "triplets": len(data.triplets)}
+
+    def audit(self, data: KnowledgeGraph) -> dict:
+        """See `audit_graph`."""
+        return audit_graph(data)
+
+
+def _headline(bridge: dict) -> dict[str, dict]:
+    interval = np.mean(bridge["intervals"], axis=0).tolist()
+    headline = {"mrr": {"mean": bridge["mrr"], "std": bridge["std"], "interval": interval}}
+    for metric in (f"hits@{k}" for k in cross_modal.HITS):
+        headline[metric] = {"mean": bridge[metric], "std": None, "interval": None}
+    return headline
+
+
+def _control(method: str, scores: dict, metrics: Iterable[str]) -> dict:
+    means = {metric: {"mean": scores[metric]} for metric in metrics}
+    return {"protocol": method.replace("_", " "), "metrics": means}

@@ -1,0 +1,18 @@
+"""The evaluations on a built dataset. A new one is a file with its class and a line in `EVALUATIONS`."""
+
+from eval.pretraining.evaluation import Evaluation
+from eval.pretraining.retrieval import Retrieval
+from eval.pretraining.segment_localisation import SegmentLocalisation
+from eval.pretraining.segment_recovery import SegmentRecovery
+from eval.pretraining.site_localisation import SiteLocalisation
+
+EVALUATIONS: dict[str, type[Evaluation]] = {
+    evaluation.name: evaluation
+    for evaluation in (
+        Retrieval,
+        SegmentRecovery,
+        SegmentLocalisation,
+        SiteLocalisation,
+    )
+}
+"""By name, in the order of reports."""

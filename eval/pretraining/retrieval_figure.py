@@ -1,0 +1,40 @@
+"""The figure of retrieval over the steps of a training run."""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from data_pipelines.common.figure_style import BLUE, GREY, INK, VERMILION, tidy
+from eval.reporting.base.curves import series
+
+DIRECTIONS = {"p2t": ("protein → text", BLUE), "t2p": ("text → protein", VERMILION)}
+RETRIEVAL = "eval/retrieval/"
+"""What stands before the retrieval metrics in metrics.jsonl."""
+
+
+def retrieval_over_steps(metrics: Sequence[Mapping], *, chance: Mapping, baseline: Mapping) -> Figure | None:
+    """R@1 of both directions and their mean MRR over steps, beside chance and the k-mer baseline (empty = unknown)."""
+    steps, mrr = series(metrics, f"{RETRIEVAL}mrr")
+    if not steps.size:
+        return None
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    recall_axis, mrr_axis = figure.subplots(1, 2)
+    for name, (label, colour) in DIRECTIONS.items():
+        recall_axis.plot(*series(metrics, f"{RETRIEVAL}{name}_r1"), color=colour, linewidth=1.6, marker="o", ms=3, label=label)
+    recall_axis.axhline(chance["p2t_r1"], color=GREY, linestyle="--", label="chance")
+    for name, (label, colour) in DIRECTIONS.items() if baseline else ():
+        recall_axis.axhline(baseline[f"{name}_r1"], color=colour, linestyle=":", label=f"{label}, k-mer baseline")
+    mrr_axis.plot(steps, mrr, color=INK, linewidth=1.6, marker="o", ms=3, label="mean of both directions")
+    if baseline:
+        mrr_axis.axhline(baseline["mrr"], color=INK, linestyle=":", label="k-mer baseline")
+    mrr_axis.axhline(chance["mrr"], color=GREY, linestyle="--", label="chance")
+    for axis, title in ((recall_axis, "R@1"), (mrr_axis, "mean reciprocal rank")):
+        axis.set_title(title, fontsize=10, color=INK, loc="left")
+        axis.set_xlabel("step")
+        axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axis.set_ylim(bottom=0)
+        axis.set_ylim(top=axis.get_ylim()[1] * 1.05)
+        axis.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(0, -0.2), ncols=2)
+        tidy(axis)
+    return figure

@@ -1,0 +1,1 @@
+"""Public benchmarks on a checkpoint: protocols, configs, and results on disk."""
