@@ -22,6 +22,7 @@ from protclip_jax.checkpoints.best import resolve_step
 from protclip_jax.checkpoints.bucket import is_bucket
 from protclip_jax.checkpoints.local_copy import local_checkpoint
 from protclip_jax.checkpoints.metadata import read_config
+from protclip_jax.config.schema import completed
 from protclip_jax.inference.protclip import ProtCLIP
 
 
@@ -82,7 +83,7 @@ def load(directory: pathlib.Path, step: str | None) -> tuple[ProtCLIP, int]:
 
 def load_control(directory: pathlib.Path, checkpoint: pathlib.Path) -> ProtCLIP:
     """The control of segment localisation, trained without PDA; its weights are read off as those of `checkpoint` are."""
-    weights = {"pda": None, "features": 0, **(read_config(directory).get("loss") or {})}
+    weights = completed(read_config(directory))["loss"]
     for name in ("pda", "features"):
         if weights[name] != 0:
             raise UserError(
@@ -91,7 +92,7 @@ def load_control(directory: pathlib.Path, checkpoint: pathlib.Path) -> ProtCLIP:
             )
     control, _ = load(directory, None)
     # Prototypes or not, and so on: choices that a model without PDA has not been trained for.
-    control.config = {**control.config, "pda": read_config(checkpoint).get("pda", control.config.get("pda"))}
+    control.config = {**control.config, "pda": completed(read_config(checkpoint))["pda"]}
     return control
 
 

@@ -1,4 +1,4 @@
-"""From a config to the parts that run: the network's shape, the objectives, and checks before anything expensive."""
+"""From a config to the parts that run: the network's shape and the objectives, for the devices at hand."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,16 +6,12 @@ import jax
 
 from data_pipelines.common.errors import UserError
 from protclip_jax.attention import NEEDS_DTYPE, NEEDS_PLATFORM, OF_PLATFORM
-from protclip_jax.config import fields as config_fields
-from protclip_jax.config.fields import AUTO_REMAT, OBJECTIVES
+from protclip_jax.config.schema import AUTO_REMAT
 from protclip_jax.models.bert import BertConfig
 from protclip_jax.models.esm2 import ESM2Config
 from protclip_jax.models.layers import REMAT_POLICIES
 from protclip_jax.models.protclip import ProtCLIPConfig
 from protclip_jax.objectives.config import ObjectiveConfig
-from protclip_jax.objectives.late_interaction import LATE_INTERACTION
-
-_NAME = "the config"
 
 
 def model_config(config: Mapping, *, text_vocab_size: int, platform: str | None = None) -> ProtCLIPConfig:
@@ -57,27 +53,6 @@ def objective_config(config: Mapping, *, prefix_tokens: Sequence[int] = ()) -> O
     )
 
 
-def check(config: Mapping) -> None:
-    """Raises `UserError` for missing and unknown fields, values out of their range, and those that do not go together."""
-    config_fields.refuse_unknown(config, name=_NAME)
-    config_fields.require(config, *config_fields.FIELDS, *config_fields.TOWERS, name=_NAME)
-    config_fields.check_present(config, name=_NAME)
-    config_fields.require_model(config, *config_fields.TOWERS, name=_NAME)
-    if not any(config["loss"][name] for name in OBJECTIVES):
-        fields = ", ".join(f"loss.{name}" for name in OBJECTIVES)
-        raise UserError(f"{fields} are all 0, so nothing would be learnt; give one a weight.")
-    if config["pda"]["pooling"] != "segment" and config["pda"]["negatives"] != LATE_INTERACTION:
-        raise UserError(
-            f"pda.pooling={config['pda']['pooling']} goes with pda.negatives={LATE_INTERACTION} only, "
-            f"not with {config['pda']['negatives']}; set that, or leave pda.pooling=segment."
-        )
-    if config["checkpoint_every"] % config["eval_every"]:
-        raise UserError("checkpoint_every must be a multiple of eval_every: the best checkpoint is chosen by its evaluation.")
-    for name, options in dict(config["evals"]).items():
-        if (options.get("every") or config["eval_every"]) % config["eval_every"]:
-            raise UserError(f"evals.{name}.every must be a multiple of eval_every, {config['eval_every']} here.")
-
-
 def check_platform(config: Mapping) -> None:
     """Raises `UserError` where the config asks for an attention that this machine's devices cannot compute."""
     model = config["model"]
@@ -92,11 +67,3 @@ def lacking(attention: str, platform: str, dtype: str) -> str | None:
     if (needed := NEEDS_DTYPE.get(attention, dtype)) != dtype:
         return f"model.dtype='{needed}', not '{dtype}'"
     return None
-
-
-def check_sources(config: Mapping) -> None:
-    """Raises `UserError` where the config names no data or no vocabulary to train with."""
-    if config["data"]["dir"] is None:
-        raise UserError("data.dir is not set; pass --config.data.dir=DIR, a dataset made by `python -m data_pipelines.build`.")
-    if config["tokenizer"]["text"] is None:
-        raise UserError("tokenizer.text is not set; pass --config.tokenizer.text=vocab.txt.")
