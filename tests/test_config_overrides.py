@@ -95,6 +95,7 @@ def test_values_get_the_type_of_their_field(override, field, value):
         ("--config.to_dict=x", "to_dict"),
         ("--config.model.protein.token_dropuot=False", "token_dropuot"),
         ("--config.evals.new.pool=3", "new"),
+        ("--flagfile=/nowhere", "/nowhere"),
     ],
 )
 def test_what_is_no_value_is_refused(override, told):

@@ -1,4 +1,4 @@
-"""Checks of a config against the schema: of a run's own, and of the one in a stranger's checkpoint."""
+"""Checks of a config against the schema: a run's own, and the one in a stranger's checkpoint."""
 
 import difflib
 import reprlib
@@ -37,7 +37,8 @@ def check(config: Mapping) -> None:
 def check_sources(config: Mapping) -> None:
     """Raises `UserError` where the config names no data or no vocabulary to train with."""
     if config["data"]["dir"] is None:
-        raise UserError("data.dir is not set; pass --config.data.dir=DIR, a dataset made by `python -m data_pipelines.build`.")
+        made = "a dataset made by `python -m data_pipelines.build`"
+        raise UserError(f"data.dir is not set; pass --config.data.dir=DIR, {made}.")
     if config["tokenizer"]["text"] is None:
         raise UserError("tokenizer.text is not set; pass --config.tokenizer.text=vocab.txt.")
 
@@ -81,7 +82,8 @@ def require_model(config: Mapping, *towers: str, name: str) -> None:
     require(config, *needed, name=name)
     present = [tower for tower in TOWERS if tower in towers or _group(config, tower, name=name)]
     if not present:
-        raise UserError(f"{name} describes neither a protein nor a text tower; give the config of a model.")
+        lacks = "describes neither a protein nor a text tower"
+        raise UserError(f"{name} {lacks}; give the config of a model.")
     for tower in present:
         require(config, *(f"{tower}.{field}" for field in SIZES), name=name)
     if "model.text" in present:
@@ -134,10 +136,12 @@ def _check_objectives(config: Mapping) -> None:
 def _check_intervals(config: Mapping) -> None:
     interval = config["eval_every"]
     if config["checkpoint_every"] % interval:
-        raise UserError("checkpoint_every must be a multiple of eval_every: the best checkpoint is chosen by its evaluation.")
+        reason = "the best checkpoint is chosen by its evaluation"
+        raise UserError(f"checkpoint_every must be a multiple of eval_every: {reason}.")
     for name, options in dict(config["evals"]).items():
         if (options.get("every") or interval) % interval:
-            raise UserError(f"evals.{name}.every must be a multiple of eval_every, {interval} here.")
+            field = f"evals.{name}.every"
+            raise UserError(f"{field} must be a multiple of eval_every, {interval} here.")
 
 
 def _check_positions(config: Mapping, *, name: str) -> None:
@@ -145,7 +149,8 @@ def _check_positions(config: Mapping, *, name: str) -> None:
     default = TOWERS["model.text"]["max_positions"].default
     positions = _group(config, "model.text", name=name).get("max_positions", default)
     if longest > positions:
-        raise UserError(f"{name}: tokenizer.max_text_tokens={longest} is above model.text.max_positions={positions}.")
+        limit = f"model.text.max_positions={positions}"
+        raise UserError(f"{name}: tokenizer.max_text_tokens={longest} is above {limit}.")
 
 
 def _open_groups(config: Mapping, *, name: str) -> Iterator[tuple[str, Mapping[str, Setting]]]:
@@ -160,7 +165,8 @@ def _group(config: Mapping, path: str, *, name: str) -> Mapping:
     for part in path.split(".") if path else ():
         found = found[part] if part in found and found[part] is not None else {}
         if not (isinstance(found, Mapping) or hasattr(found, "to_dict")):
-            raise UserError(f"{name}: {path}={reprlib.repr(found)} must be a group of fields; {_SEE}.")
+            shown = f"{path}={reprlib.repr(found)}"
+            raise UserError(f"{name}: {shown} must be a group of fields; {_SEE}.")
     return found
 
 

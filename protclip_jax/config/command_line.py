@@ -19,6 +19,9 @@ flags.disclaim_key_flags()
 
 OVERRIDE = re.compile(r"--config\.([a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)*)=.*", re.DOTALL)
 
+_SET = "config values are set as --config.key=value"
+_EXAMPLE = "python train.py --config configs/quickstart.py --workdir runs/first"
+
 
 class CommandLine(NamedTuple):
     """What was asked for. `workdir` is None only where `aot` names a TPU topology."""
@@ -51,12 +54,10 @@ def parse_flags(argv: Sequence[str], *, about: str = "") -> CommandLine:
         print(f"{about}\n{options.main_module_help() or options.get_help()}")
         sys.exit(0)
     if rest:
-        raise UserError(f"{rest[0]}: unknown argument; config values are set as --config.key=value.")
+        raise UserError(f"{rest[0]}: unknown argument; {_SET}.")
     for name in ("config",) if options.aot else ("config", "workdir"):
         if not options[name].value:
-            raise UserError(
-                f"--{name} is missing; for example: python train.py --config configs/quickstart.py --workdir runs/first"
-            )
+            raise UserError(f"--{name} is missing; for example: {_EXAMPLE}")
     config = _load(options.config)
     _override(config, [program, *overrides])
     return CommandLine(config, options.workdir, options.aot, options.profile_steps)
@@ -97,13 +98,14 @@ def _check_overrides(arguments: Sequence[str]) -> None:
     for argument in arguments:
         # The library also takes the next argument for a value, and would look up methods.
         if re.match(r"--?(no)?config\.", argument) and not OVERRIDE.fullmatch(argument):
-            raise UserError(f"{argument}: config values are set as --config.key=value, such as --config.batch.rows=64.")
+            raise UserError(f"{argument}: {_SET}, such as --config.batch.rows=64.")
 
 
 def _load(named: str) -> ConfigDict:
     file, *argument = named.split(":", 1)
     if not pathlib.Path(file).is_file():
-        raise UserError(f"--config={file}: there is no such file; the project's own are in configs/.")
+        fix = "the project's own are in configs/"
+        raise UserError(f"--config={file}: there is no such file; {fix}.")
     return load_config(pathlib.Path(file), *argument)
 
 

@@ -90,8 +90,8 @@ def _blamed_on(path: pathlib.Path) -> Iterator[None]:
     except UserError:
         raise
     except (SyntaxError, ImportError) as error:
-        told = _told(path, error)
-        raise UserError(f"{told}; this is no Python program that can be run, see configs/.") from error
+        fix = "this is no Python program that can be run, see configs/"
+        raise UserError(f"{_told(path, error)}; {fix}.") from error
     except Exception as error:
         raise UserError(f"{_told(path, error)}.") from error
 

@@ -10,8 +10,8 @@ _HEAD = """\
 # Every field of the config
 
 A training config is a Python file whose `get_config()` returns all of these fields. It starts from
-`default_config()` of `protclip_jax/config/schema.py`, whose values are the paper's, or from a config
-of the project in `configs/`:
+`default_config()` of `protclip_jax/config/schema.py`, which has the paper's values, or from one of
+the project's configs in `configs/`:
 
 ```python
 from configs import quickstart
@@ -23,24 +23,24 @@ def get_config(rows="64"):
     return config
 ```
 
-`python train.py --config FILE:128` calls `get_config("128")`; `--config.batch.rows=96` changes a field
-of what it returns. NumPy scalars are taken as Python's numbers. Modules that lie beside the file can be
-imported.
+`python train.py --config FILE:128` calls `get_config("128")`. `--config.batch.rows=96` changes a
+field of what it returns. NumPy scalars are taken as Python's numbers. Modules that lie beside the
+file can be imported.
 
-*On resume* says which fields a run that continues may change. All others have to be as they were when
-the workdir was begun. A workdir that is older than a field continues with the value that the code had
-before there was the field.
+*On resume* says which fields a run that continues may change. All others have to be as they were
+when the workdir was begun. A workdir that is older than a field continues with the value that the
+code had before there was the field.
 
 This page is generated: `python -m protclip_jax.config > docs/config.md`.
 """
 _COLUMNS = ("field", "default", "values", "on resume", "meaning")
 _TOWER = """\
-A checkpoint without that tower has `{tower}` unset. The fields after `initializer_range` may be left
-out.
+A checkpoint without that tower has `{tower}` unset. The fields after `initializer_range` may be
+left out.
 """
 _EVALS = """\
-`evals.NAME` is a group for each evaluation that training runs, by the name of the evaluation or of a
-public benchmark; the default is `retrieval` with `split=validation` and `pool=1024`. All of these
+`evals.NAME` is a group for each evaluation that training runs, by the name of the evaluation or of
+a public benchmark; the default is `retrieval` with `split=validation` and `pool=1024`. All of these
 fields may be left out. An evaluation refuses those that it does not have.
 """
 

@@ -58,7 +58,6 @@ def test_an_error_elsewhere_is_blamed_on_the_line_that_led_to_it(tmp_path):
     [
         ("a = 1\nx = (", ":2: SyntaxError: '(' was never closed; this is no Python program"),
         ("\nimport nothing_of_this_name", ":2: ModuleNotFoundError: No module named 'nothing_of_this_name'; this is no Python"),
-        ("\0", ": SyntaxError: source code string cannot contain null bytes; this is no Python"),
         ("get_config = 3", " has no function get_config(); see configs/."),
         ("def get_config():\n    return {}", ": its get_config() returns no ConfigDict; see configs/."),
         ("def get_config(size):\n    return {}", ": its get_config() needs an argument; train.py takes one as --config="),
@@ -134,6 +133,14 @@ def test_numpy_scalars_become_python_values(tmp_path):
     assert found == (0.5, 16, False)
     assert tuple(map(type, found)) == (float, int, bool)
     assert [type(value) for value in (config.optimizer.groups[0][1], config.evals.retrieval.pool)] == [float, int]
+
+
+def test_numpy_scalars_of_a_plain_configdict_become_python_values(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import numpy as np\nfrom ml_collections import ConfigDict\n"
+        "def get_config():\n    return ConfigDict(dict(group=dict(rate=np.float32(0.5))))\n"
+    )
+    assert type(load_config(tmp_path / "mine.py").group.rate) is float
 
 
 def test_dataclasses_of_annotations_can_be_defined(tmp_path):
