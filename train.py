@@ -5,19 +5,16 @@ Exit codes: 0 done, 1 failure, 2 a mistake in the command or its inputs, 75 stop
 """
 
 import contextlib
-import pathlib
-import re
 import sys
 from typing import NamedTuple
 
 import jax
 import ml_collections
 import numpy as np
-from absl import flags, logging
-from ml_collections import config_flags
+from absl import logging
 
 import protclip_jax.config.build as config_lib
-from data_pipelines.common.errors import UserError, command
+from data_pipelines.common.errors import command
 from data_pipelines.common.progress import progress
 from data_pipelines.protanno.dataset import ProtAnno, open_dataset, split_name
 from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
@@ -32,6 +29,8 @@ from protclip_jax.checkpoints.bucket import is_bucket
 from protclip_jax.checkpoints.bucket_workdir import BucketWorkdir
 from protclip_jax.checkpoints.manager import CheckpointManager
 from protclip_jax.checkpoints.workdir import LocalWorkdir
+from protclip_jax.config.checks import check, check_sources
+from protclip_jax.config.command_line import CommandLine, parse_flags
 from protclip_jax.distributed import multihost, sharding
 from protclip_jax.inference.protclip import ProtCLIP
 from protclip_jax.models.protclip import ProtCLIPModel
@@ -47,64 +46,6 @@ from protclip_jax.training.train_step import make_gradient_norms, make_train_ste
 from protclip_jax.training.watchdog import Watchdog
 
 Workdir = LocalWorkdir | BucketWorkdir
-OVERRIDE = re.compile(r"--config(\.[a-z][a-z0-9_]*)+=.*", re.DOTALL)
-
-
-def parse_flags(argv: list[str]) -> flags.FlagValues:
-    """The command line. A mistake in it, or in a config value, is a `UserError`.
-
-    Values are Python literals and never evaluated. The config file is a Python program, and runs.
-    """
-    for argument in argv[1:]:
-        # The library also takes the next argument for a value, and would look up methods.
-        if re.match(r"--?(no)?config\.", argument) and not OVERRIDE.fullmatch(argument):
-            raise UserError(f"{argument}: config values are set as --config.key=value, such as --config.batch.rows=64.")
-    values = flags.FlagValues()
-    config_flags.DEFINE_config_file(
-        "config", None, "Config file, such as configs/quickstart.py.", flag_values=values, sys_argv=argv
-    )
-    flags.DEFINE_string(
-        "workdir", None, "Folder or gs:// path for checkpoints and metrics; an existing run continues.", flag_values=values
-    )
-    flags.DEFINE_string(
-        "aot", None, "Compile the step for a TPU topology such as v5e:8x8, print what it takes, and end.", flag_values=values
-    )
-    flags.DEFINE_integer(
-        "profile_steps", 0, "Trace so many steps, after the first ten, into WORKDIR/profile.", lower_bound=0, flag_values=values
-    )
-    flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", flag_values=values)
-    try:
-        rest = values(argv)[1:]
-    except (SyntaxError, ImportError) as error:
-        raise UserError(f"the file of --config is no Python program that can be run ({error}); see configs/.") from error
-    except (AttributeError, KeyError) as error:
-        if getattr(error, "name", None) == "get_config":
-            raise UserError("the file of --config has no function get_config(); see configs/.") from error
-        # The message names the wrong field in quotes, and after it the nearest field there is, if any is near.
-        wrong, *near = re.findall(r"""["']([\w.]+)["']""", str(error).replace("\\", "")) or ["?"]
-        fix = f"did you mean '{near[0]}'?" if near else "configs/protclip_650m.py shows every field."
-        raise UserError(f"the config has no field '{wrong}'; {fix}") from error
-    except (RecursionError, MemoryError) as error:
-        raise UserError("a config value is nested too deeply.") from error
-    except (flags.Error, ValueError, TypeError, OSError) as error:
-        # Of an error within the config file the library gives the whole traceback.
-        raise UserError(str(error).strip().rpartition("\n")[2] if "Traceback" in str(error) else str(error)) from error
-    if values.help:
-        print(f"{__doc__}\n{values.main_module_help() or values.get_help()}")
-        sys.exit(0)
-    if rest:
-        raise UserError(f"{rest[0]}: unknown argument; config values are set as --config.key=value.")
-    for name in ("config",) if values.aot else ("config", "workdir"):
-        if not values[name].present or values[name].value == "":
-            raise UserError(
-                f"--{name} is missing; for example: python train.py --config configs/quickstart.py --workdir runs/first"
-            )
-    file = config_flags.get_config_filename(values["config"])
-    if not pathlib.Path(file).is_file():
-        raise UserError(f"--config={file}: there is no such file; the project's own are in configs/.")
-    if not isinstance(values.config, ml_collections.ConfigDict):
-        raise UserError(f"--config={file}: its get_config() returns no ConfigDict; see configs/.")
-    return values
 
 
 def training_rows(config: ml_collections.ConfigDict, dataset: ProtAnno, tokenizer: TextTokenizer) -> StreamSource:
@@ -141,7 +82,7 @@ class Inputs(NamedTuple):
 
 def open_inputs(config: ml_collections.ConfigDict) -> Inputs:
     """Opens all that a run reads; needs neither devices nor other hosts, so that a mistake ends a host before it joins."""
-    config_lib.check_sources(config)
+    check_sources(config)
     check_init(config)
     dataset = open_dataset(config.data.dir)
     tokenizer = TextTokenizer.load(config.tokenizer.text)
@@ -150,7 +91,7 @@ def open_inputs(config: ml_collections.ConfigDict) -> Inputs:
     return Inputs(dataset, tokenizer, training_rows(config, dataset, tokenizer), hooks)
 
 
-def shared_facts(values: flags.FlagValues, inputs: Inputs) -> dict[str, object]:
+def shared_facts(values: CommandLine, inputs: Inputs) -> dict[str, object]:
     """What has to be the same on all hosts of a run."""
     config = {f"config.{name}": value for name, value in resume.flat(values.config.to_dict()).items()}
     versions = {f"the version of {name}": version for name, version in metadata.versions().items()}
@@ -166,8 +107,8 @@ def shared_facts(values: flags.FlagValues, inputs: Inputs) -> dict[str, object]:
 @command
 def main(argv: list[str]) -> int:
     """The command line; returns the exit code."""
-    values = parse_flags(argv)
-    config_lib.check(values.config)
+    values = parse_flags(argv, about=__doc__)
+    check(values.config)
     logging.set_verbosity(logging.WARNING)
     if values.aot:
         return plan.run(values.config, values.aot)

@@ -24,6 +24,7 @@ from protclip_jax.checkpoints.best import resolve_step
 from protclip_jax.checkpoints.bucket import is_bucket
 from protclip_jax.checkpoints.local_copy import local_checkpoint
 from protclip_jax.checkpoints.metadata import read_config
+from protclip_jax.config.schema import completed
 from protclip_jax.inference.protclip import ProtCLIP
 
 
@@ -91,10 +92,10 @@ def controls() -> dict[str, Control]:
 
 def load_control(control: Control, directory: pathlib.Path, checkpoint: pathlib.Path) -> ProtCLIP:
     """The model of a control; the sections of its config that it shares are those of `checkpoint`."""
-    control.check(str(directory), read_config(directory))
+    control.check(str(directory), completed(read_config(directory)))
     model, _ = load(directory, None)
-    config = read_config(checkpoint)
-    shared = {name: config.get(name, model.config.get(name)) for name in control.shared}
+    config = completed(read_config(checkpoint))
+    shared = {name: config[name] for name in control.shared}
     model.config = {**model.config, **shared}
     return model
 

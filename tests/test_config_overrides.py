@@ -2,7 +2,6 @@
 
 import copy
 import importlib
-import sys
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -10,8 +9,8 @@ from hypothesis import strategies as st
 
 import train
 from data_pipelines.common.errors import UserError
-from protclip_jax.config import build as config_lib
-from protclip_jax.config.fields import FIELDS, GROUPS, TOWERS
+from protclip_jax.config.checks import check
+from protclip_jax.config.schema import FIELDS, GROUPS, TOWERS
 
 READY = ["--config.data.dir=protanno", "--config.tokenizer.text=vocab.txt"]
 
@@ -19,7 +18,7 @@ READY = ["--config.data.dir=protanno", "--config.tokenizer.text=vocab.txt"]
 def parse(*more, file="configs/quickstart.py"):
     """The config of a command line, checked as training does before anything else."""
     config = train.parse_flags(["train.py", "--config", file, "--workdir", "run", *READY, *more]).config
-    config_lib.check(config)
+    check(config)
     return config
 
 
@@ -96,6 +95,7 @@ def test_values_get_the_type_of_their_field(override, field, value):
         ("--config.to_dict=x", "to_dict"),
         ("--config.model.protein.token_dropuot=False", "token_dropuot"),
         ("--config.evals.new.pool=3", "new"),
+        ("--flagfile=/nowhere", "/nowhere"),
     ],
 )
 def test_what_is_no_value_is_refused(override, told):
@@ -113,14 +113,67 @@ def test_what_is_no_value_is_refused(override, told):
         ("def get_config():\n    raise ValueError('of mine')", "of mine"),
     ],
 )
-def test_a_config_file_that_is_none(tmp_path, monkeypatch, program, told):
+def test_a_config_file_that_is_none(tmp_path, program, told):
     """The file is a program, and runs: it is the user's own, as train.py is."""
-    # Where the library keeps the functions of the last one.
-    monkeypatch.delitem(sys.modules, "config_config", raising=False)
     (tmp_path / "c.py").write_text(program)
     with pytest.raises(UserError, match=told) as caught:
         train.parse_flags(["train.py", "--config", str(tmp_path / "c.py"), "--workdir", "run"])
     assert "Traceback" not in str(caught.value)
+
+
+SWEEP = """
+from configs import quickstart
+
+def get_config(rate="low"):
+    config = quickstart.get_config()
+    config.optimizer.learning_rate = {"low": 1e-3, "high": 3e-3}[rate]
+    return config
+"""
+
+
+def test_a_config_file_with_an_argument(tmp_path):
+    (tmp_path / "sweep.py").write_text(SWEEP)
+    sweep = str(tmp_path / "sweep.py")
+    assert parse(file=sweep).optimizer.learning_rate == 1e-3
+    config = parse("--config.optimizer.b1=0.5", "--config.seed=7", file=f"{sweep}:high")
+    assert (config.optimizer.learning_rate, config.optimizer.b1, config.seed) == (3e-3, 0.5, 7)
+    assert parse("--config.optimizer.learning_rate=1", file=f"{sweep}:high").optimizer.learning_rate == 1.0
+    assert "sweep.py:6: KeyError: 'huge'." in refusal(file=f"{sweep}:huge")
+    assert refusal(file=f"{tmp_path}/other.py:high").startswith(f"--config={tmp_path}/other.py: there is no such file")
+
+
+def test_a_mistake_of_the_file_is_not_one_of_the_command(tmp_path):
+    (tmp_path / "mine.py").write_text("import math\ndef get_config():\n    return math.sqroot(4)\n")
+    sentence = refusal("--config.seed=7", file=str(tmp_path / "mine.py"))
+    assert sentence == f"{tmp_path}/mine.py:3: AttributeError: module 'math' has no attribute 'sqroot'."
+
+
+@pytest.mark.parametrize(
+    ("field", "sentence"),
+    [
+        ("sed", "the config has no field 'sed'; did you mean 'seed'?"),
+        ("optimizer.learn_rate", "the config has no field 'optimizer.learn_rate'; did you mean 'optimizer.learning_rate'?"),
+        ("optimiser.b1", "the config has no field 'optimiser'; did you mean 'optimizer'?"),
+        ("seed.x", "the config has no field 'seed.x'; docs/config.md lists every field."),
+        ("zzz", "the config has no field 'zzz'; docs/config.md lists every field."),
+    ],
+)
+def test_a_field_that_is_not_there_is_named_with_the_nearest(field, sentence):
+    assert refusal(f"--config.{field}=3") == sentence
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("config.optimizer.learn_rate = 1.0", "unknown field optimizer.learn_rate; did you mean 'optimizer.learning_rate'?"),
+        ("config.sed = 1", "unknown field sed; did you mean 'seed'?"),
+        ("config.model.txt = {}", "unknown field model.txt; did you mean 'model.text'?"),
+        ("config.zzz = 1", "unknown field zzz; docs/config.md lists every field."),
+    ],
+)
+def test_a_field_that_a_file_adds_is_named_with_the_nearest(tmp_path, line, sentence):
+    (tmp_path / "mine.py").write_text(SWEEP.replace("return", f"{line}\n    return"))
+    assert refusal(file=str(tmp_path / "mine.py")) == f"the config has the {sentence}"
 
 
 NAMES = st.sampled_from(

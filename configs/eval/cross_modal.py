@@ -1,11 +1,11 @@
 """Cross-modal transformation over PrimeKG, as BioBridge trains its bridge (train_bind.py and train.sh of its repository)."""
 
-from ml_collections import ConfigDict
+from protclip_jax.config.plain_values import Config
 
 
-def get_config() -> ConfigDict:
+def get_config() -> Config:
     """All five benchmarks from one bridge, three seeds, and the control that does not see relations."""
-    return ConfigDict(
+    return Config(
         dict(
             benchmarks=("prot2bp", "prot2mf", "prot2cc", "prot2drug", "disease2prot"),
             seeds=3,

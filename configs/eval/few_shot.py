@@ -1,11 +1,11 @@
 """Few-shot classification: nothing is trained, so there is little to choose."""
 
-from ml_collections import ConfigDict
+from protclip_jax.config.plain_values import Config
 
 
-def get_config() -> ConfigDict:
+def get_config() -> Config:
     """Curves from one to 32 examples of each class, ten draws each."""
-    return ConfigDict(
+    return Config(
         dict(
             shots=(1, 2, 4, 8, 16, 32),
             draws=10,

@@ -1,12 +1,13 @@
 """Full fine-tuning as in the paper: batches of 512, two-layer head, a smaller learning rate for the tower."""
 
-from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
+from protclip_jax.config.plain_values import Config
 
-def get_config() -> ConfigDict:
+
+def get_config() -> Config:
     """Every field that exists."""
-    config = ConfigDict()
+    config = Config()
     config.seeds = (0, 1, 2)
     config.hidden = placeholder(int)
     config.max_epochs = 100
@@ -19,8 +20,8 @@ def get_config() -> ConfigDict:
     config.dtype = "bfloat16"
     config.remat = "full"
     # Records of one update; packed rows, with so many slots and tokens each, of one backward pass on all devices together.
-    config.batch = ConfigDict(dict(records=512, rows=16, slots=48, protein_tokens=2048))
-    config.optimizer = ConfigDict(
+    config.batch = Config(dict(records=512, rows=16, slots=48, protein_tokens=2048))
+    config.optimizer = Config(
         dict(
             # Between what ProtST and the released ProtCLIP give with smaller batches (5e-5 to 2e-4 for the head, the tower's
             # ratio 0.02 to 0.1); the paper does not say.
@@ -35,6 +36,6 @@ def get_config() -> ConfigDict:
             groups=(("rotary_inv_freq", "frozen"), ("^protein/", 0.1), (".", 1.0)),
         )
     )
-    config.mesh = ConfigDict(dict(data=-1, fsdp=1, rules=(("(kernel|embedding)$", "fsdp"), (".", "replicate"))))
-    config.splits = ConfigDict(dict(valid_fraction=0.1, test_fraction=0.2, remove_leaks=False))
+    config.mesh = Config(dict(data=-1, fsdp=1, rules=(("(kernel|embedding)$", "fsdp"), (".", "replicate"))))
+    config.splits = Config(dict(valid_fraction=0.1, test_fraction=0.2, remove_leaks=False))
     return config

@@ -1,12 +1,13 @@
 """The frozen probe: minutes on a CPU for 20,000 proteins."""
 
-from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
+from protclip_jax.config.plain_values import Config
 
-def get_config() -> ConfigDict:
+
+def get_config() -> Config:
     """Every field that exists."""
-    config = ConfigDict()
+    config = Config()
     config.seeds = (0, 1, 2, 3, 4)
     # The head's hidden layer; unset = as wide as the features, as in the paper.
     config.hidden = placeholder(int)
@@ -14,7 +15,7 @@ def get_config() -> ConfigDict:
     config.max_epochs = 50
     # Epochs after the best on the validation split; the released code's.
     config.patience = 10
-    config.optimizer = ConfigDict(
+    config.optimizer = Config(
         dict(
             learning_rate=1e-3,
             schedule="constant",
@@ -28,5 +29,5 @@ def get_config() -> ConfigDict:
         )
     )
     # Of a split that the data lack, as a share of the training sequences.
-    config.splits = ConfigDict(dict(valid_fraction=0.1, test_fraction=0.2, remove_leaks=False))
+    config.splits = Config(dict(valid_fraction=0.1, test_fraction=0.2, remove_leaks=False))
     return config

@@ -1,11 +1,11 @@
 """Protein–protein interaction, as GNN-PPI trains it (run.py and gnn_train.py of its repository)."""
 
-from ml_collections import ConfigDict
+from protclip_jax.config.plain_values import Config
 
 
-def get_config() -> ConfigDict:
+def get_config() -> Config:
     """All splits, both graphs, three seeds, and the baseline on amino-acid composition."""
-    return ConfigDict(
+    return Config(
         dict(
             splits=("random", "bfs", "dfs"),
             messages=("all", "training"),

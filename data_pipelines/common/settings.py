@@ -15,10 +15,14 @@ MAX_WIDTH, MAX_ROWS, MAX_PATH = 1 << 16, 1 << 24, 4096
 
 
 class Kind(NamedTuple):
-    """Which values a setting may have: in words for the user, and as a check."""
+    """Which values a setting may have: in words for the user, and as a check.
+
+    `holds` is their Python type, as which the command line reads the value of a setting that is unset.
+    """
 
     wanted: str
     allows: Callable[[object], bool]
+    holds: type = object
 
 
 class _AsDefault:
@@ -57,17 +61,18 @@ def integer(low: int, high: int) -> Kind:
     return Kind(
         f"a whole number from {low} to {high}",
         lambda value: type(value) is int and low <= value <= high,
+        int,
     )
 
 
 def number(range_: str, is_within: Callable[[float], bool]) -> Kind:
     """Finite numbers of a range, described and tested."""
-    return Kind(f"a number {range_}", lambda value: is_number(value) and is_within(value))
+    return Kind(f"a number {range_}", lambda value: is_number(value) and is_within(value), float)
 
 
 def one_of(known: Sequence[str]) -> Kind:
     """Names."""
-    return Kind(f"one of {', '.join(known)}", lambda value: isinstance(value, str) and value in known)
+    return Kind(f"one of {', '.join(known)}", lambda value: isinstance(value, str) and value in known, str)
 
 
 def some_of(known: range) -> Kind:
@@ -77,7 +82,7 @@ def some_of(known: range) -> Kind:
         is_list = isinstance(value, list | tuple)
         return is_list and all(type(level) is int and level in known for level in value)
 
-    return Kind(f"a list out of {', '.join(map(str, known))}, such as ({known[0]},)", allows)
+    return Kind(f"a list out of {', '.join(map(str, known))}, such as ({known[0]},)", allows, tuple)
 
 
 def rules(wanted: str, allows: Callable[[object], bool]) -> Kind:
@@ -90,7 +95,7 @@ def rules(wanted: str, allows: Callable[[object], bool]) -> Kind:
     def is_list(value: object) -> bool:
         return isinstance(value, list | tuple) and len(value) > 0 and all(map(is_rule, value))
 
-    return Kind(f'a list of pairs ("regular expression", {wanted})', is_list)
+    return Kind(f'a list of pairs ("regular expression", {wanted})', is_list, tuple)
 
 
 def is_pattern(value: object) -> bool:
@@ -103,15 +108,15 @@ def is_pattern(value: object) -> bool:
 
 def unset_or(kind: Kind) -> Kind:
     """The same values, or None."""
-    return Kind(f"{kind.wanted}, or unset", lambda value: value is None or kind.allows(value))
+    return Kind(f"{kind.wanted}, or unset", lambda value: value is None or kind.allows(value), kind.holds)
 
 
 def _is_text(value: object) -> bool:
     return isinstance(value, str) and 1 <= len(value) <= MAX_PATH and value.isprintable()
 
 
-FLAG = Kind("True or False", lambda value: type(value) is bool)
-TEXT = Kind(f"1 to {MAX_PATH} printable characters", _is_text)
+FLAG = Kind("True or False", lambda value: type(value) is bool, bool)
+TEXT = Kind(f"1 to {MAX_PATH} printable characters", _is_text, str)
 WIDTH, ROWS, STEPS = integer(1, MAX_WIDTH), integer(1, MAX_ROWS), integer(1, MAX_STEPS)
 WEIGHT = number("from 0", lambda x: x >= 0)
 SHARE = number("from 0 to 1", lambda x: 0 <= x <= 1)

@@ -71,16 +71,15 @@ def check_without_pda(name: str, config: Mapping) -> None:
 
     Args:
       name: of the checkpoint.
-      config: that it was trained with.
+      config: that it was trained with, completed.
 
     Raises:
-      UserError: `loss.pda` or `loss.features` was not 0, or is not known.
+      UserError: `loss.pda` or `loss.features` was not 0.
     """
-    weights = {"pda": None, "features": 0, **(config.get("loss") or {})}
     for loss in ("pda", "features"):
-        if weights[loss] != 0:
+        if (weight := config["loss"][loss]) != 0:
             raise UserError(
-                f"--control={name} was trained with loss.{loss}={weights[loss]}; "
+                f"--control={name} was trained with loss.{loss}={weight}; "
                 "give one trained with --config.loss.pda=0 and without loss.features."
             )
 

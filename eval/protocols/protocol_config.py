@@ -16,7 +16,7 @@ from data_pipelines.common.settings import (
     one_of,
     unset_or,
 )
-from protclip_jax.config.fields import FIELDS
+from protclip_jax.config.schema import FIELDS
 from protclip_jax.models.layers import REMAT_POLICIES
 
 _SEED = integer(0, 2**32 - 1)
@@ -39,6 +39,11 @@ def some(each: Kind) -> Kind:
     )
 
 
+def _of_training(group: str) -> dict[str, Kind]:
+    """The fields of a group that training has too."""
+    return {path: setting.kind for path, setting in FIELDS.items() if path.startswith(f"{group}.")}
+
+
 _SHARED = {
     "seeds": Kind(
         "a tuple of different whole numbers from 0, such as (0, 1, 2)",
@@ -46,7 +51,7 @@ _SHARED = {
     ),
     "hidden": unset_or(WIDTH),
     **dict.fromkeys(("max_epochs", "patience"), STEPS),
-    **{path: field for path, field in FIELDS.items() if path.startswith("optimizer.")},
+    **_of_training("optimizer"),
     **SPLITS,
 }
 
@@ -56,10 +61,10 @@ FINE_TUNING = _SHARED | {
     # <cls>, a residue, <eos>.
     "max_protein_tokens": integer(3, 1 << 24),
     "standardise": FLAG,
-    "dtype": FIELDS["model.dtype"],
+    "dtype": FIELDS["model.dtype"].kind,
     "remat": one_of(tuple(REMAT_POLICIES)),
     **dict.fromkeys(("batch.records", "batch.rows", "batch.slots", "batch.protein_tokens"), ROWS),
-    **{path: field for path, field in FIELDS.items() if path.startswith("mesh.")},
+    **_of_training("mesh"),
 }
 
 

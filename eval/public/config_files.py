@@ -1,7 +1,6 @@
 """The hyper-parameters of the benchmarks: Python files of `ml_collections`, and changes to them from the command line."""
 
 import ast
-import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from data_pipelines.common.settings import Kind
 from eval.benchmarks.families import FAMILIES
 from eval.protocols import protocol_config
 from eval.public.protocols import PROTOCOLS
+from protclip_jax.config.config_file import load_config
 
 FIELDS: dict[str, Mapping[str, Kind]] = {
     **{name: protocol.fields for name, protocol in PROTOCOLS.items()},
@@ -26,7 +26,8 @@ def load_configs(folder: Path, changes: Sequence[str]) -> dict[str, ConfigDict]:
     A config file is a Python program, and runs; values of changes are Python literals, or else texts, and never evaluated.
 
     Raises:
-      UserError: a file is missing, a change names no field or has a value of another type, or a value is out of its range.
+      UserError: a file is missing or raises an error, a change names no field or has a value of
+        another type, or a value is out of its range.
     """
     configs = {name: _load(folder / f"{name}.py") for name in FIELDS}
     for change in changes:
@@ -49,11 +50,8 @@ def _load(path: Path) -> ConfigDict:
             f"{path} does not exist; run the command in the folder that has configs/eval, or name another one with "
             f"{', '.join(FIELDS)} by --configs of python -m eval."
         )
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     # Locked: a change of a field that does not exist is a mistake.
-    return module.get_config().lock()
+    return load_config(path).lock()
 
 
 def _literal(text: str) -> object:

@@ -12,7 +12,7 @@ from data_pipelines.common.errors import UserError
 from data_pipelines.common.json_object import read_json
 from data_pipelines.tokenizers import protein_tokenizer
 from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
-from protclip_jax.config import fields as config_fields
+from protclip_jax.config import checks
 
 FORMAT_VERSION = 1
 LIBRARIES = ("jax", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
@@ -72,7 +72,7 @@ def read_config(workdir: pathlib.Path) -> dict:
         raise UserError(
             f"{path} has format version {reprlib.repr(version)}, this program reads {FORMAT_VERSION}; convert it first."
         )
-    config_fields.check_present(config, name=str(path))
+    checks.check_present(config, name=str(path))
     return config
 
 
@@ -83,7 +83,7 @@ def read_model_config(workdir: pathlib.Path) -> dict:
       UserError: as `read_config`, or it does not describe a model.
     """
     config = read_config(workdir)
-    config_fields.require_model(config, name=str(workdir / "config.json"))
+    checks.require_model(config, name=str(workdir / "config.json"))
     return config
 
 

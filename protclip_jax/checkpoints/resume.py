@@ -3,25 +3,15 @@
 import json
 import pathlib
 import reprlib
+import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.json_object import read_json
 from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
 from protclip_jax.checkpoints.metadata import LIBRARIES, load_text_tokenizer, read_config, versions, write_metadata
-
-CHANGEABLE = (
-    *("total_steps", "log_every", "eval_every", "checkpoint_every", "keep_best", "best", "evals", "mesh", "init"),
-    *("max_skipped_steps", "gradient_norms_every", "stall_seconds"),
-    *("data.dir", "data.workers", "tokenizer.text", "model.attention", "model.remat"),
-    *("batch.microbatch_rows", "loss.contrast_chunk"),
-)
-"""Fields, with all below them, that a resumed run may change: they alter neither the network, nor what it learns from, nor how.
-
-`data.dir` and `tokenizer.text` are other paths to the same contents. With another `total_steps` the learning rate follows the
-schedule of that number from the step on at which the run goes on.
-"""
+from protclip_jax.config.schema import FIELDS, completed, is_changeable
 
 
 def adopt(workdir: pathlib.Path, config: Mapping, text_tokenizer: TextTokenizer, dataset: str, *, write: bool) -> None:
@@ -60,13 +50,21 @@ def adopt(workdir: pathlib.Path, config: Mapping, text_tokenizer: TextTokenizer,
 
 
 def check_same_run(workdir: pathlib.Path, config: Mapping, text_tokenizer: TextTokenizer, dataset: str) -> None:
-    """Raises `UserError`, with the differences, when a workdir's run trains differently, or with other data or words."""
+    """Checks that a workdir's run trains as `config` says, with the same data and words.
+
+    A field that is newer than the workdir has the value there that code had before the field. With
+    another `total_steps` the learning rate follows the schedule of that number from then on.
+
+    Raises:
+      UserError: it trains differently, or with other data or words; names the differences.
+    """
     began = read_config(workdir)
-    stored, wanted = _decisive(began), _decisive(json.loads(json.dumps(config)))
+    stored, wanted = _decisive(completed(began)), _decisive(config)
     if different := sorted(key for key in stored.keys() | wanted.keys() if stored.get(key) != wanted.get(key)):
         was_now = ((key, *(reprlib.repr(fields.get(key)) for fields in (stored, wanted))) for key in different[:5])
         shown = "; ".join(f"{key} was {was}, now {now}" for key, was, now in was_now)
-        raise UserError(f"--workdir={workdir} belongs to another config ({shown}); use another workdir.")
+        fix = _fix(different, newer=FIELDS.keys() - flat(began))
+        raise UserError(f"--workdir={workdir} belongs to another config ({shown}); {fix}.")
     kept = load_text_tokenizer(workdir)
     if (kept.vocabulary, kept.normalization) != (text_tokenizer.vocabulary, text_tokenizer.normalization):
         raise UserError(
@@ -80,10 +78,18 @@ def check_same_run(workdir: pathlib.Path, config: Mapping, text_tokenizer: TextT
         )
 
 
+def _fix(different: Sequence[str], *, newer: Set[str]) -> str:
+    """What to do about fields that differ, of which some may be `newer` than the workdir."""
+    if not newer.issuperset(different):
+        return "use another workdir"
+    options = [shlex.quote(f"--config.{key}={FIELDS[key].began_with}") for key in different]
+    return f"pass {' '.join(options)} to continue it as it began, or use another workdir"
+
+
 def _decisive(config: Mapping) -> dict:
-    """The fields, by their dotted names, that decide what a run learns."""
-    changeable = tuple(f"{name}." for name in CHANGEABLE)
-    return {name: value for name, value in flat(config).items() if not f"{name}.".startswith(changeable)}
+    """The fields, by their dotted names, that decide what a run learns, as JSON keeps them."""
+    fields = flat(json.loads(json.dumps(config)))
+    return {name: value for name, value in fields.items() if not is_changeable(name)}
 
 
 def flat(tree: Mapping, prefix: str = "") -> dict:

@@ -1,1 +1,1 @@
-"""Every field of a config, and the parts that a config describes."""
+"""The training config: its schema and checks, config files, the command line, and what a config describes."""

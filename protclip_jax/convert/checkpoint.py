@@ -14,11 +14,13 @@ from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
 from protclip_jax.checkpoints import best, metadata
 from protclip_jax.checkpoints.parameters import load_params, params_fingerprint, save_params, stored_groups
 from protclip_jax.config.build import model_config
+from protclip_jax.config.schema import FIELDS
 from protclip_jax.models import initialize
 from protclip_jax.models.protclip import ProtCLIPModel
+from protclip_jax.objectives.registry import OBJECTIVES
 
-HEAD_DEFAULTS = {"projection_dim": 512, "num_prototypes": 512}
-MAX_TEXT_TOKENS = 512
+_GROUPS = ("model", "tokenizer", "masking", "loss", *OBJECTIVES)
+"""The groups of the config that say what weights are, and what they can be asked."""
 
 
 class Checkpoint(NamedTuple):
@@ -35,15 +37,17 @@ class Checkpoint(NamedTuple):
 
 def converted_config(protein: Mapping | None, text: Mapping | None, **heads: int) -> dict:
     """The stored config of converted weights: shapes as given, objectives and limits as the paper has them."""
-    execution = {"dtype": "float32", "attention": "blockwise", "remat": "none"}
-    max_text_tokens = min(MAX_TEXT_TOKENS, text["max_positions"]) if text else MAX_TEXT_TOKENS
-    return {
-        "model": {"protein": protein, "text": text, **HEAD_DEFAULTS, **heads, "prototype_temperature": 0.9, **execution},
-        "tokenizer": {"max_protein_tokens": 1024, "max_text_tokens": max_text_tokens},
-        "masking": {"passes": "separate"},
-        "loss": {"gc": 1.0, "bsr": 0.7, "mlm": 0.3, "pda": 1.0, "features": 0.0, "mask_duplicates": False},
-        "pda": {"theta": 0.3, "negatives": "within_record", "pooling": "segment", "prototypes": True, "mask_prefix": False},
-    }
+    config = {"model": {"protein": protein, "text": text}}
+    for path, setting in FIELDS.items():
+        group, _, name = path.rpartition(".")
+        if group in _GROUPS and not setting.changeable:
+            config.setdefault(group, {})[name] = setting.default
+    config["model"] |= {**heads, "dtype": "float32", "attention": "blockwise", "remat": "none"}
+    config["loss"]["mask_duplicates"] = False
+    if text:
+        limits = config["tokenizer"]
+        limits["max_text_tokens"] = min(limits["max_text_tokens"], text["max_positions"])
+    return config
 
 
 def network(config: Mapping, text_tokenizer: TextTokenizer | None) -> ProtCLIPModel:

@@ -29,6 +29,7 @@ from protclip_jax.checkpoints import best, metadata
 from protclip_jax.checkpoints.local_copy import local_checkpoint
 from protclip_jax.checkpoints.parameters import load_params, params_fingerprint, stored_groups
 from protclip_jax.config.build import model_config
+from protclip_jax.config.schema import completed
 from protclip_jax.distributed import sharding
 from protclip_jax.inference.batched_calls import MIN_ROW_TOKENS, SLOTS, Place, run_packed
 from protclip_jax.inference.windows import DEFAULT_WINDOWS, Windows, piece_weights
@@ -217,8 +218,7 @@ class ProtCLIP:
                     raise UserError(f"'{name}' must be one of {', '.join(PROPERTIES)} with a text that is not empty.")
         self._require("protein", "text", "protein_projection", "text_projection", "prototype_bank")
         examples = [self._example(*pair) for pair in zip(self._clean(sequences), properties, strict=True)]
-        # Checkpoints from before there was a choice have the paper's.
-        options = {"prototypes": True, "mask_prefix": False, **self.config["pda"]}
+        options = completed(self.config)["pda"]
         prefix_tokens = self.text_tokenizer.prefix_tokens if options["mask_prefix"] else ()
         chosen = {"theta": options["theta"], "prototypes": options["prototypes"], "prefix_tokens": prefix_tokens}
         call = functools.partial(_segment_weights, **chosen)

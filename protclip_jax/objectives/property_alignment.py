@@ -33,7 +33,9 @@ class PropertyAlignment(Objective):
         ),
         "pooling": Setting("segment", one_of(tuple(POOLINGS)), "How late interaction pools a protein's residues for a text."),
         "prototypes": Setting(True, FLAG, "Whether the prototype bank expresses a property's text embedding."),
-        "mask_prefix": Setting(False, FLAG, "Whether the prefix that names a property is left out of its text's mean."),
+        "mask_prefix": Setting(
+            False, FLAG, "Whether the prefix that names a property is left out of its text's mean.", before=False
+        ),
     }
 
     @classmethod

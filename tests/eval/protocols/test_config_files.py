@@ -1,5 +1,6 @@
 """The configs of configs/eval: they are as their fields want them, and a change that is not is told before anything runs."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -45,3 +46,36 @@ def test_a_value_out_of_its_range_is_told_with_its_file(name, change, wanted):
 def test_a_change_of_no_field_is_told(change):
     with pytest.raises(UserError, match="--set "):
         load_configs(CONFIGS, [change])
+
+
+def with_probe(folder, body):
+    """The project's configs, of which that of the probe is changed by these lines."""
+    shutil.copytree(CONFIGS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    lines = "".join(f"    {line}\n" for line in body)
+    before = "from configs.eval import probe\n\n\ndef get_config():\n    config = probe.get_config()\n"
+    (folder / "probe.py").write_text(f"{before}{lines}    return config\n")
+    return folder
+
+
+def test_a_mistake_in_a_file_names_its_line(tmp_path):
+    folder = with_probe(tmp_path / "eval", ["config.patience = config.batch_sise"])
+    with pytest.raises(UserError) as told:
+        load_configs(folder, [])
+    assert str(told.value).startswith(f"{folder}/probe.py:6: AttributeError: ")
+
+
+def test_files_may_hold_numpy_scalars_and_import_what_lies_beside_them(tmp_path):
+    body = ["import numpy as np", "import sizes_of_mine", "config.batch_size = sizes_of_mine.BATCH"]
+    body += ["config.optimizer.learning_rate = np.float32(0.5)", "config.seeds = (np.int64(3),)"]
+    folder = with_probe(tmp_path / "eval", body)
+    (folder / "sizes_of_mine.py").write_text("BATCH = 7\n")
+    probe = load_configs(folder, ["probe.patience=3"])["probe"]
+    assert (probe.batch_size, probe.optimizer.learning_rate, probe.seeds, probe.patience) == (7, 0.5, (3,), 3)
+    assert (type(probe.optimizer.learning_rate), type(probe.seeds[0])) == (float, int)
+
+
+def test_a_file_without_a_config_is_told(tmp_path):
+    folder = with_probe(tmp_path / "eval", [])
+    (folder / "few_shot.py").write_text("def get_config():\n    return {}\n")
+    with pytest.raises(UserError, match=r"few_shot\.py: its get_config\(\) returns no ConfigDict"):
+        load_configs(folder, [])

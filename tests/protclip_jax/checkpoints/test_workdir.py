@@ -1,5 +1,6 @@
 """A workdir: which runs may go on in it, what differs in the refused ones, and its lock."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from configs import protclip_650m
 from data_pipelines.common.errors import UserError
 from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
 from protclip_jax.checkpoints import metadata, resume, workdir
+from protclip_jax.config.schema import FIELDS
 from tests.support import tiny
 from tests.support.paths import ROOT
 
@@ -112,6 +114,48 @@ def test_the_difference_names_old_and_new(begun):
 def test_a_field_whose_name_begins_like_a_changeable_one_is_refused(begun):
     with pytest.raises(UserError, match=r"\(initial_scale was None, now 2\.0\)"):
         resume.adopt(begun, config() | {"initial_scale": 2.0}, tiny.text_tokenizer(), "digest", write=True)
+
+
+def predates(folder, *paths):
+    """Takes fields out of the config that a workdir was begun with."""
+    stored = json.loads((folder / "config.json").read_text())
+    for path in paths:
+        *groups, name = path.split(".")
+        group = stored["config"]
+        for part in groups:
+            group = group[part]
+        del group[name]
+    (folder / "config.json").write_text(json.dumps(stored))
+
+
+def test_a_workdir_older_than_fields_goes_on_where_they_change_nothing(begun):
+    predates(begun, "loss.features", "pda.mask_prefix", "best", "sampling.drop_confidence")
+    adopt(begun)
+
+
+def test_a_workdir_older_than_a_field_is_refused_where_it_changes_something(begun):
+    predates(begun, "loss.features", "pda.negatives")
+    with pytest.raises(UserError) as told:
+        adopt(begun, changed={"loss__features": 0.5, "pda__negatives": "both"})
+    assert "(loss.features was 0.0, now 0.5; pda.negatives was 'within_record', now 'both')" in str(told.value)
+    fix = "pass --config.loss.features=0.0 --config.pda.negatives=within_record to continue it as it began"
+    assert str(told.value).endswith(f"; {fix}, or use another workdir.")
+
+
+def test_a_workdir_keeps_what_code_had_before_a_field_not_the_default_of_today(begun, monkeypatch):
+    """A config that leaves the field alone is refused, and the option that the sentence names continues the run."""
+    theta = dataclasses.replace(FIELDS["pda.theta"], before=0.0)
+    monkeypatch.setitem(FIELDS, "pda.theta", theta)
+    predates(begun, "pda.theta")
+    with pytest.raises(UserError, match=r"\(pda\.theta was 0\.0, now 0\.3\); pass --config\.pda\.theta=0\.0 to continue"):
+        adopt(begun)
+    adopt(begun, changed={"pda__theta": 0.0})
+
+
+def test_what_a_workdir_knew_is_no_reason_to_continue_it_by_an_option(begun):
+    predates(begun, "loss.features")
+    with pytest.raises(UserError, match=r"seed was 0, now 3\); use another workdir"):
+        adopt(begun, changed={"loss__features": 0.5, "seed": 3})
 
 
 def test_shares_that_were_unset_are_a_difference(begun):

@@ -196,6 +196,16 @@ def test_segments_are_of_the_property_vectors_that_the_config_trains_with(model,
     assert np.abs(weights - model.segments(record.sequence, texts)).max() > 1e-3
 
 
+def test_a_checkpoint_older_than_the_choices_has_the_segments_of_the_paper(made):
+    """Those that a config with the first choices in words has."""
+    weights = []
+    for pda in ({"theta": 0.3}, {"theta": 0.3, "prototypes": True, "mask_prefix": False}):
+        config, mesh = CONFIG | {"pda": pda}, sharding.make_mesh(-1, 1)
+        chosen = ProtCLIP(tiny.model(), tiny.params(), tiny.text_tokenizer(), config=config, mesh=mesh)
+        weights.append(chosen.segments(made[3].sequence, property_texts(made[3])))
+    np.testing.assert_array_equal(*weights)
+
+
 def test_recovered_residues_come_from_the_masked_positions_and_the_text(model, made):
     sequences = [record.sequence for record in made]
     masks = [np.arange(len(sequence)) % 5 == 2 for sequence in sequences]

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from data_pipelines.common.errors import UserError
 from protclip_jax.checkpoints import metadata
 from protclip_jax.config import build as config_lib
-from protclip_jax.config import fields as config_fields
-from protclip_jax.config.fields import FIELDS, TOWERS, check_present, require_model
+from protclip_jax.config import schema
+from protclip_jax.config.checks import check, check_present, require_model
+from protclip_jax.config.schema import FIELDS, TOWERS
 from tests.support.hostile_checkpoint import CONFIG
 
 
@@ -31,7 +32,7 @@ def leaves(config, prefix=""):
 @pytest.mark.parametrize("name", ["quickstart", "quickstart_plus", "protclip_150m", "protclip_650m", "protclip_650m_plus"])
 def test_the_shipped_configs_hold_exactly_the_known_fields(name):
     config = shipped(name)
-    config_lib.check(config)
+    check(config)
     rest = set(leaves(config)) ^ set(FIELDS)
     assert {field.rpartition(".")[0] for field in rest} == {*TOWERS, "evals.retrieval"}
 
@@ -109,7 +110,7 @@ BAD = {
 def test_a_wrong_value_is_one_sentence(path, value):
     config = put(shipped().to_dict(), path, value)
     with pytest.raises(UserError) as caught:
-        config_lib.check(config)
+        check(config)
     assert path.rpartition(".")[2] in str(caught.value)
     assert len(str(caught.value)) < 300
 
@@ -122,11 +123,11 @@ def test_what_does_not_go_together_and_what_is_missing():
             holder = holder[group]
         del holder[last]
         with pytest.raises(UserError, match=path.replace(".", r"\.")):
-            config_lib.check(config)
-    zeros = dict.fromkeys(config_fields.OBJECTIVES, 0.0)
+            check(config)
+    zeros = dict.fromkeys(schema.OBJECTIVES, 0.0)
     nothing = put(shipped().to_dict(), "loss", zeros | {"mask_duplicates": True, "contrast_chunk": 0})
     with pytest.raises(UserError, match="nothing would be learnt"):
-        config_lib.check(nothing)
+        check(nothing)
 
 
 def test_a_lone_tower_is_a_model_and_none_is_not():
@@ -150,7 +151,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )
-PLACES = ["", *config_fields.GROUPS, *FIELDS, *(f"{tower}.{field}" for tower, fields in TOWERS.items() for field in fields)]
+PLACES = ["", *schema.GROUPS, *FIELDS, *(f"{tower}.{field}" for tower, fields in TOWERS.items() for field in fields)]
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))

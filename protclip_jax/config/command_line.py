@@ -1,0 +1,141 @@
+"""The command line of training: a config file, changes of its values, and where the run is kept."""
+
+import contextlib
+import pathlib
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from data_pipelines.common.errors import UserError
+from protclip_jax.config.checks import did_you_mean, joined
+from protclip_jax.config.config_file import load_config
+
+# The options belong to the program that calls `parse_flags`, and --help lists them as its own.
+flags.disclaim_key_flags()
+
+OVERRIDE = re.compile(r"--config\.([a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)*)=.*", re.DOTALL)
+
+_SET = "config values are set as --config.key=value"
+_EXAMPLE = "python train.py --config configs/quickstart.py --workdir runs/first"
+
+
+class CommandLine(NamedTuple):
+    """What was asked for. `workdir` is None only where `aot` names a TPU topology."""
+
+    config: ConfigDict
+    workdir: str | None
+    aot: str | None
+    profile_steps: int
+
+
+def parse_flags(argv: Sequence[str], *, about: str = "") -> CommandLine:
+    """Parses `[program, *arguments]`; --help prints `about` with the options, and exits.
+
+    The config file is a Python program, and runs: --config=FILE calls its `get_config()`, and
+    --config=FILE:ARGUMENT its `get_config("ARGUMENT")`. The values of --config.key=value are Python
+    literals, and never run.
+
+    Raises:
+      UserError: a mistake in the arguments or in the config file.
+    """
+    options = _define_options()
+    with _one_sentence():
+        program, *arguments = argv
+        arguments = options.read_flags_from_files(arguments, force_gnu=False)
+        _check_overrides(arguments)
+        overrides = list(filter(OVERRIDE.fullmatch, arguments))
+        named = [argument for argument in arguments if argument not in overrides]
+        rest = options([program, *named])[1:]
+    if options.help:
+        print(f"{about}\n{options.main_module_help() or options.get_help()}")
+        sys.exit(0)
+    if rest:
+        raise UserError(f"{rest[0]}: unknown argument; {_SET}.")
+    for name in ("config",) if options.aot else ("config", "workdir"):
+        if not options[name].value:
+            raise UserError(f"--{name} is missing; for example: {_EXAMPLE}")
+    config = _load(options.config)
+    _override(config, [program, *overrides])
+    return CommandLine(config, options.workdir, options.aot, options.profile_steps)
+
+
+def _define_options() -> flags.FlagValues:
+    options = flags.FlagValues()
+    flags.DEFINE_string(
+        "config",
+        None,
+        "Config file, such as configs/quickstart.py; FILE:ARGUMENT calls its get_config(ARGUMENT).",
+        flag_values=options,
+    )
+    flags.DEFINE_string(
+        "workdir",
+        None,
+        "Folder or gs:// path for checkpoints and metrics; an existing run continues.",
+        flag_values=options,
+    )
+    flags.DEFINE_string(
+        "aot",
+        None,
+        "Compile the step for a TPU topology such as v5e:8x8, print what it takes, and end.",
+        flag_values=options,
+    )
+    flags.DEFINE_integer(
+        "profile_steps",
+        0,
+        "Trace so many steps, after the first ten, into WORKDIR/profile.",
+        lower_bound=0,
+        flag_values=options,
+    )
+    flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", flag_values=options)
+    return options
+
+
+def _check_overrides(arguments: Sequence[str]) -> None:
+    for argument in arguments:
+        # The library also takes the next argument for a value, and would look up methods.
+        if re.match(r"--?(no)?config\.", argument) and not OVERRIDE.fullmatch(argument):
+            raise UserError(f"{argument}: {_SET}, such as --config.batch.rows=64.")
+
+
+def _load(named: str) -> ConfigDict:
+    file, *argument = named.split(":", 1)
+    if not pathlib.Path(file).is_file():
+        fix = "the project's own are in configs/"
+        raise UserError(f"--config={file}: there is no such file; {fix}.")
+    return load_config(pathlib.Path(file), *argument)
+
+
+def _override(config: ConfigDict, argv: Sequence[str]) -> None:
+    """Makes the changes of `[program, *overrides]` in the config, and locks it."""
+    for argument in argv[1:]:
+        _check_field(config, OVERRIDE.fullmatch(argument)[1])
+    values = flags.FlagValues()
+    with _one_sentence():
+        config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=list(argv))
+        values(argv)
+
+
+def _check_field(config: ConfigDict, path: str) -> None:
+    """Raises `UserError`, with the field most like it, where the config has no such field."""
+    group, parents = config, ""
+    for name in path.split("."):
+        known = list(group) if isinstance(group, ConfigDict) else []
+        if name not in known:
+            fix = did_you_mean(parents, name, known)
+            raise UserError(f"the config has no field '{joined(parents, name)}'; {fix}")
+        group, parents = group[name], joined(parents, name)
+
+
+@contextlib.contextmanager
+def _one_sentence() -> Iterator[None]:
+    """Raises the errors of the flag libraries again as sentences."""
+    try:
+        yield
+    except (RecursionError, MemoryError) as error:
+        raise UserError("a config value is nested too deeply.") from error
+    except (flags.Error, ValueError, TypeError, OSError) as error:
+        raise UserError(str(error)) from error
