@@ -51,7 +51,16 @@ Workdir = LocalWorkdir | BucketWorkdir
 def training_rows(config: ml_collections.ConfigDict, dataset: ProtAnno, tokenizer: TextTokenizer) -> StreamSource:
     """What every logical stream is computed from: the clusters' records, the sampler, the tokenizer, the row's shape."""
     sizes = {cluster: dataset.train_size(cluster) for cluster in dataset.statistics.get("clusters", ())}
-    sampler = make_sampler(sizes, seed=config.seed, **mixture.sampler_options(config.sampling))
+    sampler = make_sampler(
+        sizes,
+        seed=config.seed,
+        alpha=config.sampling.alpha,
+        beta=config.sampling.beta,
+        gamma=config.sampling.gamma,
+        drop_confidence=config.sampling.drop_confidence,
+        drop_coverage=config.sampling.drop_coverage,
+        sources=mixture.source_shares(config.sampling.sources),
+    )
     splits = {cluster: dataset.splits[split_name(cluster)] for cluster, size in sizes.items() if size}
     objectives = config_lib.objective_config(config).objectives.values()
     if not any(objective.reads_features for objective in objectives):

@@ -22,6 +22,8 @@ import ml_collections
 import protclip_jax.config.build as config_lib
 from data_pipelines.common.errors import UserError
 from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
+from data_pipelines.training.batch import Batch
+from data_pipelines.training.examples import Example
 from data_pipelines.training.packing import pack_rows
 from data_pipelines.training.synthetic import synthetic_rows
 from protclip_jax.aot.hlo_cost import program_cost
@@ -96,12 +98,18 @@ class ExpectedRow:
 
 def expected_row(config: ml_collections.ConfigDict) -> ExpectedRow:
     """What a row of the config's shape holds."""
-    shape = _row_shape(config)
-    lengths = {name: config.tokenizer[name] for name in ("max_protein_tokens", "max_text_tokens")}
     rows = synthetic_rows(
-        SAMPLED_ROWS, seed=0, **shape, **lengths, text_vocab_size=TEXT_VOCAB_SIZE, passes=config.masking.passes
+        SAMPLED_ROWS,
+        seed=0,
+        slots=config.batch.slots,
+        protein_tokens=config.batch.protein_tokens,
+        text_tokens=config.batch.text_tokens,
+        max_protein_tokens=config.tokenizer.max_protein_tokens,
+        max_text_tokens=config.tokenizer.max_text_tokens,
+        text_vocab_size=TEXT_VOCAB_SIZE,
+        passes=config.masking.passes,
     )
-    batch = pack_rows(rows, **shape)
+    batch = _packed(rows, config)
     tokens = {name: count / SAMPLED_ROWS for name, count in flops.count_tokens(batch).items()}
     streams = (batch.protein_slot_ids, batch.text_segment_ids)
     return ExpectedRow(
@@ -135,9 +143,7 @@ def plan_step(config: ml_collections.ConfigDict, topology: str) -> Plan:
     state, optimizer = abstract_state(ProtCLIPModel(network), config, mesh)
     rows, by_rows = config.batch.rows, sharding.rows_sharding(mesh)
     sharding.local_rows(mesh, rows)
-    batch = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct((rows, *x.shape[1:]), x.dtype, sharding=by_rows), pack_rows([[]], **_row_shape(config))
-    )
+    batch = jax.tree.map(lambda x: jax.ShapeDtypeStruct((rows, *x.shape[1:]), x.dtype, sharding=by_rows), _packed([[]], config))
 
     def lowered(policy):
         model = ProtCLIPModel(network.with_remat(policy))
@@ -151,8 +157,9 @@ def plan_step(config: ml_collections.ConfigDict, topology: str) -> Plan:
     return Plan(candidates, held, mesh, network, any(path.startswith("text/") for path in state.trainable))
 
 
-def _row_shape(config: ml_collections.ConfigDict) -> dict[str, int]:
-    return {name: config.batch[name] for name in ("slots", "protein_tokens", "text_tokens")}
+def _packed(rows: list[list[Example]], config: ml_collections.ConfigDict) -> Batch:
+    shape = config.batch
+    return pack_rows(rows, slots=shape.slots, protein_tokens=shape.protein_tokens, text_tokens=shape.text_tokens)
 
 
 def topology_devices(topology: str) -> list[jax.Device]:

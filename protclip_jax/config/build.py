@@ -23,14 +23,20 @@ def model_config(config: Mapping, *, text_vocab_size: int, platform: str | None 
     Of several remat policies (see `remat_policies`) the network has the one that keeps least.
     """
     model = config["model"]
-    shared = {name: model[name] for name in ("dtype", "attention")} | {"remat": remat_policies(config)[-1]}
-    platform = platform or jax.default_backend()
-    shared["attention"] = backend_for(shared["attention"], platform, shared["dtype"])
-    heads = {name: model[name] for name in ("projection_dim", "num_prototypes", "prototype_temperature")}
+    dtype, remat = model["dtype"], remat_policies(config)[-1]
+    attention = backend_for(model["attention"], platform or jax.default_backend(), dtype)
+    protein = text = None
+    if model["protein"]:
+        protein = ESM2Config(**model["protein"], dtype=dtype, attention=attention, remat=remat)
+    if model["text"]:
+        shape = model["text"]
+        text = BertConfig(**shape, vocab_size=text_vocab_size, dtype=dtype, attention=attention, remat=remat)
     return ProtCLIPConfig(
-        protein=ESM2Config(**model["protein"], **shared) if model["protein"] else None,
-        text=BertConfig(**model["text"], vocab_size=text_vocab_size, **shared) if model["text"] else None,
-        **heads,
+        protein=protein,
+        text=text,
+        projection_dim=model["projection_dim"],
+        num_prototypes=model["num_prototypes"],
+        prototype_temperature=model["prototype_temperature"],
     )
 
 

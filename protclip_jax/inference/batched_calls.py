@@ -77,14 +77,13 @@ def _run_one_shape(
 ) -> Iterator[tuple[Place, object]]:
     lengths = np.array([(example.protein_length, example.text_length) for example in examples])
     totals = zip(lengths.max(0), lengths.sum(0), strict=True)
-    row_tokens = [_row_length(longest, total, min_row_tokens) for longest, total in totals]
-    shape = {"slots": SLOTS, "protein_tokens": row_tokens[0], "text_tokens": row_tokens[1]}
-    packed = pack_all(examples, **shape)
+    protein, text = (_row_length(longest, total, min_row_tokens) for longest, total in totals)
+    packed = pack_all(examples, slots=SLOTS, protein_tokens=protein, text_tokens=text)
     # A single query takes a row on each device, everything else whole groups of rows.
-    per_device = 1 if len(packed.rows) <= mesh.size else max(1, batch_tokens // (max(row_tokens) * mesh.size))
+    per_device = 1 if len(packed.rows) <= mesh.size else max(1, batch_tokens // (max(protein, text) * mesh.size))
     under_way = None
     for rows, positions in _groups(packed, examples, per_device * mesh.size):
-        batch = pack_rows(rows, **shape)
+        batch = pack_rows(rows, slots=SLOTS, protein_tokens=protein, text_tokens=text)
         with jax.set_mesh(mesh):
             outputs = function(*_on_devices((batch, _laid_out(batch, positions, weights)), mesh))
         if under_way is not None:

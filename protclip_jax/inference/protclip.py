@@ -219,9 +219,12 @@ class ProtCLIP:
         self._require("protein", "text", "protein_projection", "text_projection", "prototype_bank")
         examples = [self._example(*pair) for pair in zip(self._clean(sequences), properties, strict=True)]
         options = completed(self.config)["pda"]
-        prefix_tokens = self.text_tokenizer.prefix_tokens if options["mask_prefix"] else ()
-        chosen = {"theta": options["theta"], "prototypes": options["prototypes"], "prefix_tokens": prefix_tokens}
-        call = functools.partial(_segment_weights, **chosen)
+        call = functools.partial(
+            _segment_weights,
+            theta=options["theta"],
+            prototypes=options["prototypes"],
+            prefix_tokens=self.text_tokenizer.prefix_tokens if options["mask_prefix"] else (),
+        )
         weights = [np.zeros(0, np.float32)] * len(examples)
         for position, values in self._run(call, examples, batch_tokens=batch_tokens, row_tokens=row_tokens):
             rows = [PROPERTIES.index(name) for name in properties[position.index]]
@@ -237,9 +240,15 @@ class ProtCLIP:
         examples = []
         for sequence, mask, text in zip(self._clean(sequences), masks, texts, strict=True):
             biotext, plain = self._text_example(text), protein_example(sequence)
-            hidden = np.concatenate([[False], mask, [False]])
-            protein = {name: getattr(plain, name) for name in ("protein_tokens", "mlm_mask", "residue_properties")}
-            examples.append(dataclasses.replace(biotext, **protein, segment_mask=hidden))
+            example = dataclasses.replace(
+                biotext,
+                protein_tokens=plain.protein_tokens,
+                mlm_mask=plain.mlm_mask,
+                residue_properties=plain.residue_properties,
+                # <cls> and <eos> stay.
+                segment_mask=np.concatenate([[False], mask, [False]]),
+            )
+            examples.append(example)
         recovered = [""] * len(examples)
         for position, values in self._run(_recover, examples):
             tokens = values[position.row, position.tokens][1:-1][masks[position.index]]

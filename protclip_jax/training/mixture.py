@@ -16,10 +16,10 @@ MAX_COUNTED = 1 << 20
 """At most this many of the latest draws are counted."""
 
 
-def sampler_options(sampling: Mapping) -> dict:
-    """The sampler's keyword arguments from `config.sampling`; source shares that are unset are left to the sampler."""
-    sources = {source: share for source, share in sampling["sources"].items() if share is not None}
-    return {**{name: sampling[name] for name in sampling if name != "sources"}, "sources": sources or None}
+def source_shares(sources: Mapping[str, float | None]) -> dict[str, float] | None:
+    """The shares that `config.sampling.sources` sets; None where it leaves all to the sampler."""
+    shares = {source: share for source, share in sources.items() if share is not None}
+    return shares or None
 
 
 def write(path: pathlib.Path, sampler: Sampler, states: Mapping[int, np.ndarray]) -> None:
