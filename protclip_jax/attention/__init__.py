@@ -8,7 +8,7 @@ from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float, Int
 
 from data_pipelines.common.errors import UserError
-from protclip_jax.attention.registry import BACKENDS
+from protclip_jax.attention.registry import named
 from protclip_jax.distributed.sharding import BATCH_AXES
 
 
@@ -35,9 +35,7 @@ def attention(
       ValueError: `implementation` is unknown.
       UserError: the rows do not divide evenly over the mesh.
     """
-    if implementation not in BACKENDS:
-        raise ValueError(f"attention '{implementation}' is unknown; choose one of {', '.join(sorted(BACKENDS))}.")
-    backend = BACKENDS[implementation]
+    backend = named(implementation)
     mesh = jax.sharding.get_abstract_mesh()
     axes = tuple(axis for axis in row_axes if axis in mesh.axis_names and axis not in mesh.manual_axes)
     if backend.partitioned_by_compiler or not axes:

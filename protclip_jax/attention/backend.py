@@ -10,7 +10,7 @@ class AttentionBackend:
 
     Attributes:
       name: in the config, `model.attention`.
-      platforms: of devices that run it.
+      platforms: of devices that run it; None = all.
       dtypes: of the queries it computes, as `model.dtype`.
       default_on: the platform that takes it where the config says 'auto'; None = it is taken by name only.
       cross_attention: the backend that computes the wide single-head attention over the biotext in its place; None = itself.
@@ -19,7 +19,7 @@ class AttentionBackend:
     """
 
     name: ClassVar[str]
-    platforms: ClassVar[tuple[str, ...]] = ("cpu", "gpu", "tpu")
+    platforms: ClassVar[tuple[str, ...] | None] = None
     dtypes: ClassVar[tuple[str, ...]] = ("float32", "bfloat16")
     default_on: ClassVar[str | None] = None
     cross_attention: ClassVar[str | None] = None
@@ -39,8 +39,8 @@ class AttentionBackend:
 
     def lacking(self, platform: str, dtype: str) -> str | None:
         """What it needs and would not have, in a few words; None where it can run."""
-        if platform not in self.platforms:
+        if self.platforms is not None and platform not in self.platforms:
             return f"a {' or '.join(self.platforms)}, not a {platform}"
         if dtype not in self.dtypes:
-            return f"model.dtype='{' or '.join(self.dtypes)}', not '{dtype}'"
+            return f"model.dtype={' or '.join(map(repr, self.dtypes))}, not '{dtype}'"
         return None

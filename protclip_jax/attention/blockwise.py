@@ -41,20 +41,27 @@ class _Blocks(NamedTuple):
     kv_ids: Int[Array, "Nk Bk"]
 
 
-def attention(
-    q: Float[Array, "R Lq H D"],
-    k: Float[Array, "R Lk H D"],
-    v: Float[Array, "R Lk H D"],
-    *,
-    q_segment_ids: Int[Array, "R Lq"],
-    kv_segment_ids: Int[Array, "R Lk"],
-) -> Float[Array, "R Lq H D"]:
-    """Segment attention, see `protclip_jax.attention.attention`; right for any ids, fast where segments are contiguous.
+class Blockwise(AttentionBackend):
+    """For any platform, and what CPUs take by default; fast where segments are contiguous.
 
-    Time grows with the number of pairs of blocks whose ranges of non-zero ids overlap. Has reverse-mode gradients
-    (`jax.vjp`), no forward-mode ones.
+    Time grows with the number of pairs of blocks whose ranges of non-zero ids overlap. Has
+    reverse-mode gradients (`jax.vjp`), no forward-mode ones.
     """
-    return _attention(q, k, v, q_segment_ids, kv_segment_ids)
+
+    name = "blockwise"
+    default_on = "cpu"
+
+    def attend(
+        self,
+        q: Float[Array, "R Lq H D"],
+        k: Float[Array, "R Lk H D"],
+        v: Float[Array, "R Lk H D"],
+        *,
+        q_segment_ids: Int[Array, "R Lq"],
+        kv_segment_ids: Int[Array, "R Lk"],
+    ) -> Float[Array, "R Lq H D"]:
+        """Segment attention in float32, see `protclip_jax.attention.attention`."""
+        return _attention(q, k, v, q_segment_ids, kv_segment_ids)
 
 
 @jax.custom_vjp
@@ -188,13 +195,3 @@ def _over_active(active: Bool[Array, "R n m"], block: Int[Array, ""], body: Call
 def _same_segment(ids: Int[Array, " B"], other_ids: Int[Array, " C"]) -> Bool[Array, "B C"]:
     """Which pairs of tokens belong to one segment that is not padding."""
     return (ids[:, None] == other_ids[None, :]) & (ids[:, None] != 0)
-
-
-class Blockwise(AttentionBackend):
-    """For any platform, and what CPUs take by default."""
-
-    name = "blockwise"
-    default_on = "cpu"
-
-    def attend(self, q, k, v, *, q_segment_ids, kv_segment_ids):
-        return attention(q, k, v, q_segment_ids=q_segment_ids, kv_segment_ids=kv_segment_ids)

@@ -10,29 +10,29 @@ MASKED_SCORE = -1e30
 """Score of a pair that must not attend: finite, so that a query without any key stays free of NaN."""
 
 
-def attention(
-    q: Float[Array, "R Lq H D"],
-    k: Float[Array, "R Lk H D"],
-    v: Float[Array, "R Lk H D"],
-    *,
-    q_segment_ids: Int[Array, "R Lq"],
-    kv_segment_ids: Int[Array, "R Lk"],
-) -> Float[Array, "R Lq H D"]:
-    """Segment attention, see `protclip_jax.attention.attention`; time and memory grow with Lq·Lk."""
-    scores = jnp.einsum("rqhd,rkhd->rhqk", q, k, preferred_element_type=jnp.float32) * q.shape[-1] ** -0.5
-    mask = (q_segment_ids[:, :, None] == kv_segment_ids[:, None, :]) & (q_segment_ids[:, :, None] != 0)
-    mask = mask[:, None]
-    weights = jax.nn.softmax(jnp.where(mask, scores, MASKED_SCORE), axis=-1)
-    # A query without keys has uniform weights here; the second mask turns them, and their gradient, into 0.
-    weights = jnp.where(mask, weights, 0.0)
-    return jnp.einsum("rhqk,rkhd->rqhd", weights.astype(v.dtype), v)
-
-
 class Dense(AttentionBackend):
-    """The reference, for any platform."""
+    """The reference, for any platform; time and memory grow with Lq·Lk."""
 
     name = "dense"
     partitioned_by_compiler = True
 
-    def attend(self, q, k, v, *, q_segment_ids, kv_segment_ids):
-        return attention(q, k, v, q_segment_ids=q_segment_ids, kv_segment_ids=kv_segment_ids)
+    def attend(
+        self,
+        q: Float[Array, "R Lq H D"],
+        k: Float[Array, "R Lk H D"],
+        v: Float[Array, "R Lk H D"],
+        *,
+        q_segment_ids: Int[Array, "R Lq"],
+        kv_segment_ids: Int[Array, "R Lk"],
+    ) -> Float[Array, "R Lq H D"]:
+        """Segment attention, see `protclip_jax.attention.attention`."""
+        scores = jnp.einsum("rqhd,rkhd->rhqk", q, k, preferred_element_type=jnp.float32)
+        scores = scores * q.shape[-1] ** -0.5
+        mask = q_segment_ids[:, :, None] == kv_segment_ids[:, None, :]
+        mask = mask & (q_segment_ids[:, :, None] != 0)
+        mask = mask[:, None]
+        weights = jax.nn.softmax(jnp.where(mask, scores, MASKED_SCORE), axis=-1)
+        # A query without keys has uniform weights here; the second mask turns them, and their
+        # gradient, into 0.
+        weights = jnp.where(mask, weights, 0.0)
+        return jnp.einsum("rhqk,rkhd->rqhd", weights.astype(v.dtype), v)

@@ -1,5 +1,6 @@
-"""Every implementation of attention by name. A new one is a file with a subclass of `AttentionBackend`, and a line here."""
+"""Every attention backend by name. A new one is a file with a subclass of `AttentionBackend`, and a line here."""
 
+from data_pipelines.common.errors import UserError
 from protclip_jax.attention.backend import AttentionBackend
 from protclip_jax.attention.blockwise import Blockwise
 from protclip_jax.attention.cudnn import CuDNN
@@ -21,16 +22,36 @@ AUTO = "auto"
 """As `model.attention`: the default backend of the devices' platform."""
 
 
+def named(name: str) -> AttentionBackend:
+    """The backend NAME.
+
+    Raises:
+      ValueError: there is none; 'auto' is not a backend either.
+    """
+    if name not in BACKENDS:
+        known = ", ".join(sorted(BACKENDS))
+        raise ValueError(f"attention '{name}' is unknown; choose one of {known}.")
+    return BACKENDS[name]
+
+
 def backend_for(name: str, platform: str, dtype: str) -> str:
     """The backend that computes `model.attention=NAME` there: the named one, or the platform's own where that cannot run.
 
     All backends give the same numbers up to rounding.
+
+    Raises:
+      UserError: no backend is the default on the platform, and one is needed.
+      ValueError: the name is unknown.
     """
-    if name != AUTO and BACKENDS[name].lacking(platform, dtype) is None:
+    if name != AUTO and named(name).lacking(platform, dtype) is None:
         return name
-    return next(backend.name for backend in _BACKENDS if backend.default_on == platform)
+    for backend in BACKENDS.values():
+        if backend.default_on == platform:
+            return backend.name
+    usable = [known for known, backend in BACKENDS.items() if backend.lacking(platform, dtype) is None]
+    raise UserError(f"no attention is the default on {platform} devices; set model.attention to {' or '.join(usable)}.")
 
 
 def for_cross_attention(name: str) -> str:
     """The backend that computes the cross-attention over the biotext where NAME computes the towers' self-attention."""
-    return BACKENDS[name].cross_attention or name
+    return named(name).cross_attention or name

@@ -5,6 +5,7 @@ pattern; here it is computed from the segment ids: a block of queries visits onl
 whose range of ids does not overlap its own. The ids themselves are compared within the blocks that are computed.
 """
 
+import dataclasses
 import math
 
 import jax.numpy as jnp
@@ -23,56 +24,80 @@ LARGEST_BLOCK = 256
 pairs of blocks; smaller ones fill the matrix units less. Not tuned on hardware."""
 
 
-def attention(
-    q: Float[Array, "R L H D"],
-    k: Float[Array, "R L H D"],
-    v: Float[Array, "R L H D"],
-    *,
-    q_segment_ids: Int[Array, "R L"],
-    kv_segment_ids: Int[Array, "R L"],
-    interpret: bool = False,
-) -> Float[Array, "R L H D"]:
-    """Segment self-attention, see `protclip_jax.attention.attention`; products in the dtype of q, softmax in float32.
+@dataclasses.dataclass(frozen=True)
+class Splash(AttentionBackend):
+    """The kernel for TPUs. It computes self-attention alone.
 
-    Query and key ids must be the same: the kernel has no answer for a query without keys. Any length works, multiples of
-    256 without padding. `interpret` computes the kernel without a TPU, slowly.
+    Query and key ids must be the same: the kernel has no answer for a query without keys. Any
+    length works, multiples of 256 without padding.
 
-    Raises:
-      ValueError: queries and keys are not of one shape.
+    Attributes:
+      interpret: computes the kernel without a TPU, slowly.
     """
-    rows, length, heads, dim = q.shape
-    if k.shape != q.shape or kv_segment_ids.shape != q_segment_ids.shape:
-        raise ValueError("splash attention is self-attention: give q, k and v of one shape.")
-    padded = _padded_length(length)
-    block = math.gcd(padded, LARGEST_BLOCK)
-    sequence = rows * padded
 
-    def to_sequence(x):
-        x = jnp.pad(x, ((0, 0), (0, padded - length), (0, 0), (0, 0)))
-        return x.transpose(2, 0, 1, 3).reshape(heads, sequence, dim)
+    name = "splash"
+    platforms = ("tpu",)
+    default_on = "tpu"
+    cross_attention = "dense"
 
-    ids = jnp.pad(q_segment_ids, ((0, 0), (0, padded - length))).astype(jnp.int32)
-    visits = block_visits(ids, block)
-    # The backward kernel of keys and values lists query blocks in columns. The pattern is symmetric.
-    transposed = visits._replace(data_next=visits.data_next.swapaxes(1, 2), block_mask=visits.block_mask.swapaxes(1, 2))
-    kernel = splash.SplashAttentionKernel(
-        visits,
-        visits,
-        transposed,
-        block_sizes=splash.BlockSizes(*(block,) * 8),
-        is_mqa=False,
-        save_residuals=False,
-        mask_value=splash.DEFAULT_MASK_VALUE,
-        attn_logits_soft_cap=None,
-        residual_checkpoint_name=None,
-        mask_function=None,
-        interpret=interpret,
-    )
-    flat = ids.reshape(sequence)
-    out = kernel(to_sequence(q * dim**-0.5), to_sequence(k), to_sequence(v), segment_ids=splash.SegmentIds(flat, flat))
-    out = out.reshape(heads, rows, padded, dim).transpose(1, 2, 0, 3)[:, :length]
-    # Padding attends to padding in the kernel, which keeps its softmax finite; selected away, gradients included.
-    return jnp.where((q_segment_ids > 0)[:, :, None, None], out, 0).astype(v.dtype)
+    interpret: bool = False
+
+    def attend(
+        self,
+        q: Float[Array, "R L H D"],
+        k: Float[Array, "R L H D"],
+        v: Float[Array, "R L H D"],
+        *,
+        q_segment_ids: Int[Array, "R L"],
+        kv_segment_ids: Int[Array, "R L"],
+    ) -> Float[Array, "R L H D"]:
+        """Segment self-attention, see `protclip_jax.attention.attention`; products in the dtype of q.
+
+        Raises:
+          ValueError: queries and keys are not of one shape.
+        """
+        rows, length, heads, dim = q.shape
+        if k.shape != q.shape or kv_segment_ids.shape != q_segment_ids.shape:
+            raise ValueError("splash attention is self-attention: give q, k and v of one shape.")
+        padded = _padded_length(length)
+        sequence = rows * padded
+
+        def to_sequence(x):
+            x = jnp.pad(x, ((0, 0), (0, padded - length), (0, 0), (0, 0)))
+            return x.transpose(2, 0, 1, 3).reshape(heads, sequence, dim)
+
+        ids = jnp.pad(q_segment_ids, ((0, 0), (0, padded - length))).astype(jnp.int32)
+        kernel = self._kernel(ids, math.gcd(padded, LARGEST_BLOCK))
+        flat = ids.reshape(sequence)
+        out = kernel(
+            to_sequence(q * dim**-0.5),
+            to_sequence(k),
+            to_sequence(v),
+            segment_ids=splash.SegmentIds(flat, flat),
+        )
+        out = out.reshape(heads, rows, padded, dim).transpose(1, 2, 0, 3)[:, :length]
+        # Padding attends to padding in the kernel, which keeps its softmax finite; selected away,
+        # gradients included.
+        return jnp.where((q_segment_ids > 0)[:, :, None, None], out, 0).astype(v.dtype)
+
+    def _kernel(self, ids: Int[Array, "R L"], block: int) -> splash.SplashAttentionKernel:
+        """The kernel for rows with these ids, laid end to end."""
+        visits = block_visits(ids, block)
+        # The backward kernel of keys and values lists query blocks in columns. The pattern is symmetric.
+        transposed = visits._replace(data_next=visits.data_next.swapaxes(1, 2), block_mask=visits.block_mask.swapaxes(1, 2))
+        return splash.SplashAttentionKernel(
+            visits,
+            visits,
+            transposed,
+            block_sizes=splash.BlockSizes(*(block,) * 8),
+            is_mqa=False,
+            save_residuals=False,
+            mask_value=splash.DEFAULT_MASK_VALUE,
+            attn_logits_soft_cap=None,
+            residual_checkpoint_name=None,
+            mask_function=None,
+            interpret=self.interpret,
+        )
 
 
 def visited_share(segment_ids: np.ndarray) -> float:
@@ -112,15 +137,3 @@ def block_visits(segment_ids: Int[Array, "R L"], block: int) -> mask_info.MaskIn
         partial_mask_blocks=None,
         q_sequence=None,
     )
-
-
-class Splash(AttentionBackend):
-    """The kernel for TPUs. It computes self-attention alone."""
-
-    name = "splash"
-    platforms = ("tpu",)
-    default_on = "tpu"
-    cross_attention = "dense"
-
-    def attend(self, q, k, v, *, q_segment_ids, kv_segment_ids):
-        return attention(q, k, v, q_segment_ids=q_segment_ids, kv_segment_ids=kv_segment_ids)

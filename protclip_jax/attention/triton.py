@@ -5,6 +5,7 @@ of the other side from the first to the last whose range of ids overlaps its own
 Forward: online softmax (Dao et al. 2022, algorithm 1); backward: weights recomputed from the log-sum-exp (algorithm 4).
 """
 
+import dataclasses
 import functools
 
 import jax
@@ -23,28 +24,47 @@ MIN_DIM = 16
 """Triton's products take powers of two from here on; narrower heads are padded with zeros."""
 
 
-def attention(
-    q: Float[Array, "R Lq H D"],
-    k: Float[Array, "R Lk H D"],
-    v: Float[Array, "R Lk H D"],
-    *,
-    q_segment_ids: Int[Array, "R Lq"],
-    kv_segment_ids: Int[Array, "R Lk"],
-    interpret: bool = False,
-) -> Float[Array, "R Lq H D"]:
-    """Segment attention, see `protclip_jax.attention.attention`; products in the dtype of q, sums and softmax in float32.
+@dataclasses.dataclass(frozen=True)
+class Triton(AttentionBackend):
+    """The kernels for GPUs: right for any ids, fast where segments are contiguous.
 
-    Right for any ids, fast where segments are contiguous. `interpret` computes the kernels without a GPU, slowly.
+    A head as wide as the cross-attention's is too much for them.
+
+    Attributes:
+      interpret: computes the kernels without a GPU, slowly.
     """
-    dim = q.shape[-1]
-    width = max(MIN_DIM, pl.next_power_of_2(dim))
 
-    def to_heads(x):
-        return jnp.pad(x, ((0, 0), (0, -x.shape[1] % BLOCK), (0, 0), (0, width - dim))).swapaxes(1, 2)
+    name = "triton"
+    platforms = ("gpu",)
+    default_on = "gpu"
+    cross_attention = "dense"
 
-    ids = tuple(jnp.pad(x, ((0, 0), (0, -x.shape[1] % BLOCK))).astype(jnp.int32) for x in (q_segment_ids, kv_segment_ids))
-    out = _attention(to_heads(q * dim**-0.5), to_heads(k), to_heads(v), *ids, interpret)
-    return out.swapaxes(1, 2)[:, : q.shape[1], :, :dim].astype(v.dtype)
+    interpret: bool = False
+
+    def attend(
+        self,
+        q: Float[Array, "R Lq H D"],
+        k: Float[Array, "R Lk H D"],
+        v: Float[Array, "R Lk H D"],
+        *,
+        q_segment_ids: Int[Array, "R Lq"],
+        kv_segment_ids: Int[Array, "R Lk"],
+    ) -> Float[Array, "R Lq H D"]:
+        """Segment attention, see `protclip_jax.attention.attention`; products in the dtype of q."""
+        dim = q.shape[-1]
+        width = max(MIN_DIM, pl.next_power_of_2(dim))
+
+        def to_heads(x):
+            x = jnp.pad(x, ((0, 0), (0, -x.shape[1] % BLOCK), (0, 0), (0, width - dim)))
+            return x.swapaxes(1, 2)
+
+        def to_blocks(ids):
+            return jnp.pad(ids, ((0, 0), (0, -ids.shape[1] % BLOCK))).astype(jnp.int32)
+
+        ids = to_blocks(q_segment_ids), to_blocks(kv_segment_ids)
+        heads = to_heads(q * dim**-0.5), to_heads(k), to_heads(v)
+        out = _attention(*heads, *ids, self.interpret)
+        return out.swapaxes(1, 2)[:, : q.shape[1], :, :dim].astype(v.dtype)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(5,))
@@ -193,15 +213,3 @@ def _bounds(ids: Int[Array, "R L"], other_ids: Int[Array, "R M"]) -> tuple[Int[A
 
 def _same_segment(ids: Int[Array, " B"], other_ids: Int[Array, " C"]):
     return (ids[:, None] == other_ids[None, :]) & (ids[:, None] != 0)
-
-
-class Triton(AttentionBackend):
-    """The kernels for GPUs. A head as wide as the cross-attention's is too much for them."""
-
-    name = "triton"
-    platforms = ("gpu",)
-    default_on = "gpu"
-    cross_attention = "dense"
-
-    def attend(self, q, k, v, *, q_segment_ids, kv_segment_ids):
-        return attention(q, k, v, q_segment_ids=q_segment_ids, kv_segment_ids=kv_segment_ids)

@@ -1,7 +1,5 @@
 """Every implementation of attention keeps the segments; blockwise equals dense, also sharded and inside scan and remat."""
 
-import functools
-
 import chex
 import flax.linen as nn
 import jax
@@ -11,8 +9,11 @@ import pytest
 from jax.sharding import AbstractDevice, AbstractMesh, AxisType, NamedSharding, PartitionSpec
 
 from data_pipelines.common.errors import UserError
-from protclip_jax.attention import attention, cudnn, splash, triton
+from protclip_jax.attention import attention, splash
+from protclip_jax.attention.cudnn import CuDNN
 from protclip_jax.attention.registry import BACKENDS
+from protclip_jax.attention.splash import Splash
+from protclip_jax.attention.triton import Triton
 
 ROWS, LENGTH, HEADS, DIM = 3, 150, 2, 8
 """150 tokens are no multiple of the block, and more than two blocks."""
@@ -67,9 +68,8 @@ def interpreted_kernels():
     """The kernels of accelerators, interpreted, and with blocks small enough for several in a row."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(splash, "LARGEST_BLOCK", 128)
-        for name, kernel in (("splash", splash.attention), ("triton", triton.attention)):
-            patch.setattr(BACKENDS[name], "attend", functools.partial(kernel, interpret=True))
-        patch.setattr(BACKENDS["cudnn"], "attend", functools.partial(cudnn.attention, implementation="xla"))
+        for backend in (Splash(interpret=True), Triton(interpret=True), CuDNN(implementation="xla")):
+            patch.setitem(BACKENDS, backend.name, backend)
         yield
 
 
@@ -138,7 +138,7 @@ def test_equals_dense_in_bfloat16(implementation):
 def test_splash_is_for_self_attention():
     arrays, _ = inputs(np.ones((1, 8), np.int32), np.ones((1, 16), np.int32))
     with pytest.raises(ValueError, match="splash attention is self-attention"):
-        splash.attention(*arrays, q_segment_ids=np.ones((1, 8), np.int32), kv_segment_ids=np.ones((1, 16), np.int32))
+        Splash().attend(*arrays, q_segment_ids=np.ones((1, 8), np.int32), kv_segment_ids=np.ones((1, 16), np.int32))
 
 
 def test_splash_visits_the_blocks_that_share_a_segment():
@@ -157,7 +157,7 @@ def test_kernels_for_gpus_are_lowered_for_them():
     ids, x = jax.ShapeDtypeStruct((2, 256), np.int32), jax.ShapeDtypeStruct((2, 256, 4, 64), jnp.bfloat16)
 
     def loss(x, ids):
-        return triton.attention(x, x, x, q_segment_ids=ids, kv_segment_ids=ids).astype(jnp.float32).sum()
+        return Triton().attend(x, x, x, q_segment_ids=ids, kv_segment_ids=ids).astype(jnp.float32).sum()
 
     hopper = AbstractDevice(device_kind="NVIDIA H100 80GB HBM3", num_cores=132, platform="gpu")
     with jax.sharding.use_abstract_mesh(AbstractMesh((), (), abstract_device=hopper)):
@@ -174,7 +174,7 @@ def test_cudnn_is_called_for_the_forward_and_the_backward_pass(monkeypatch):
     ids, x = jax.ShapeDtypeStruct((2, 256), np.int32), jax.ShapeDtypeStruct((2, 256, 4, 64), jnp.bfloat16)
 
     def loss(x, ids):
-        return cudnn.attention(x, x, x, q_segment_ids=ids, kv_segment_ids=ids).astype(jnp.float32).sum()
+        return CuDNN().attend(x, x, x, q_segment_ids=ids, kv_segment_ids=ids).astype(jnp.float32).sum()
 
     text = jax.jit(jax.grad(loss)).trace(x, ids).lower(lowering_platforms=("cuda",)).as_text()
     assert [text.count(f"@__cudnn$fmhaScaleBiasSoftmax{end}(") for end in ("", "Backward")] == [1, 1]
@@ -183,7 +183,7 @@ def test_cudnn_is_called_for_the_forward_and_the_backward_pass(monkeypatch):
 def test_cudnn_is_for_bfloat16():
     arrays, _ = inputs(np.ones((1, 8), np.int32), np.ones((1, 8), np.int32))
     with pytest.raises(UserError, match="computes in bfloat16 only"):
-        cudnn.attention(*arrays, q_segment_ids=np.ones((1, 8), np.int32), kv_segment_ids=np.ones((1, 8), np.int32))
+        CuDNN().attend(*arrays, q_segment_ids=np.ones((1, 8), np.int32), kv_segment_ids=np.ones((1, 8), np.int32))
 
 
 def test_blockwise_survives_extreme_scores():
