@@ -40,16 +40,25 @@ class Rows:
 
     def _passes(self) -> dict[str, Int[Array, "R L"]]:
         """The protein tokens of each pass that some objective reads."""
-        masks = {}
+        tokens = {}
         # The order of the passes decides the last bits of gradients: it stays as it is, so that runs go on exactly.
         for name, objective in reversed(self._objectives.items()):
             if objective.masked:
                 own = self.config.passes[name]
-                masks[own] = objective.mask(self.batch) | masks.get(own, False)
-        tokens = {name: jnp.where(mask, MASK, self.batch.protein_tokens) for name, mask in masks.items()}
+                hidden = self._shared_mask() if own == SHARED else objective.mask(self.batch)
+                tokens[own] = jnp.where(hidden, MASK, self.batch.protein_tokens)
         if not all(objective.masked for objective in self._objectives.values()):
             tokens[UNMASKED] = self.batch.protein_tokens
         return tokens
+
+    def _shared_mask(self) -> Bool[Array, "R L"]:
+        """What the shared pass hides: all that was drawn for it, whichever objectives are on.
+
+        So the gradient of one objective alone is a part of the run's.
+        """
+        drawn = self.batch.mlm_mask | self.batch.segment_mask
+        masks = [objective.mask(self.batch) for objective in self._objectives.values() if objective.masked]
+        return functools.reduce(jnp.logical_or, masks, drawn)
 
     @functools.cached_property
     def _protein_hidden(self) -> dict[str, Float[Array, "R L D"]]:

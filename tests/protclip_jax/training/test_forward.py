@@ -240,6 +240,13 @@ def test_a_shared_pass_hides_both_masks_and_reads_each_loss_at_its_own(six):
     np.testing.assert_allclose(both_masks["bsr"].sum, at_segments["bsr"].sum, rtol=1e-5)
 
 
+def test_an_objective_alone_reads_the_same_shared_pass(six):
+    batch = tiny.pack(packed(tiny.examples(tiny.records(6), passes="shared")))
+    together = compiled("blockwise", ObjectiveConfig(masked_passes="shared"))(tiny.params(), batch)
+    alone = ObjectiveConfig(gc=0.0, mlm=0.0, pda=0.0, masked_passes="shared")
+    np.testing.assert_allclose(compiled("blockwise", alone)(tiny.params(), batch)["bsr"].sum, together["bsr"].sum, rtol=1e-6)
+
+
 def degenerate():
     made = tiny.examples(tiny.records(6))
     empty = tiny.pack([[]] * 6)
