@@ -1,4 +1,9 @@
-"""Fixtures of the whole suite, and XLA's flags and cache, set before JAX starts."""
+"""Fixtures of the whole suite, XLA's flags and cache, set before JAX starts, and the checks of arrays' shapes.
+
+Each call of a function of the project in a test's own process checks the shapes and dtypes that its jaxtyping annotations
+give, of arguments and result, and raises `jaxtyping.TypeCheckError` where an array does not match. Other annotations, fields
+of named tuples, and the processes that tests start are not checked.
+"""
 
 import atexit
 import importlib.util
@@ -10,6 +15,9 @@ import tempfile
 
 import numpy as np
 import pytest
+from jaxtyping import install_import_hook
+
+import tests.support.shape_checks  # noqa: F401 - the import hook below finds it by name.
 
 # Eight virtual devices. The suite compiles far more than it computes, so the compiler's slow passes are off.
 os.environ.setdefault(
@@ -25,6 +33,9 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     atexit.register(shutil.rmtree, COMPILED, ignore_errors=True)
     os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+
+# Before anything of the project is imported: modules loaded earlier would stay unchecked.
+install_import_hook(["data_pipelines", "protclip_jax", "eval"], "tests.support.shape_checks.check_arrays")
 
 
 def pytest_collection_modifyitems(items):

@@ -10,7 +10,7 @@ from scipy.sparse.csgraph import connected_components
 from data_pipelines.protanno.clusters import cluster_unit
 
 
-def join(count: int, links: Iterable[Int64[np.ndarray, "m 2"]]) -> Int64[np.ndarray, " n"]:
+def join(count: int, links: Iterable[Int64[np.ndarray, "_ 2"]]) -> Int64[np.ndarray, " n"]:
     """The cluster of each of `count` sequences under links given in parts: the place of the cluster's first sequence.
 
     Memory is that of `count` numbers and one part. Neither the order of the parts nor that of the links matters.

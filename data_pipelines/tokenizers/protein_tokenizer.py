@@ -24,7 +24,7 @@ _TOKEN = "|".join([f"[{re.escape(_LETTERS)}]", *(re.escape(token) for token in V
 _WORD = re.compile(rf"{_TOKEN}|(?:(?!{_TOKEN})\S)+")
 
 
-def encode(sequence: str) -> Int32[np.ndarray, " n+2"]:
+def encode(sequence: str) -> Int32[np.ndarray, " n"]:
     """<cls> tokens <eos>: one token for each residue of a plain upper-case sequence.
 
     Any text is accepted, as Hugging Face does: white space separates, names of tokens such as `<mask>` count as

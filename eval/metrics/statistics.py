@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Real, Shaped
 
 RESAMPLES = 2000
 COVERAGE = 0.95
@@ -25,7 +25,7 @@ def auroc(scores: Float[np.ndarray, " N"], labels: Bool[np.ndarray, " N"]) -> fl
     return float(above / (positives * negatives))
 
 
-def ratio(numerators: Float[np.ndarray, " N"], denominators: Float[np.ndarray, " N"]) -> float:
+def ratio(numerators: Real[np.ndarray, "*N"], denominators: Real[np.ndarray, "*N"]) -> float:
     """Σ numerators / Σ denominators; NaN of nothing."""
     total = np.sum(denominators)
     return float(np.sum(numerators) / total) if total else float("nan")
@@ -104,7 +104,10 @@ def bootstrap_of_sums(
 
 
 def bootstrap_interval(
-    numerators: Float[np.ndarray, " N"], denominators: Float[np.ndarray, " N"] | None = None, *, seed: int = 0
+    numerators: Real[np.ndarray, " N"] | Bool[np.ndarray, " N"],
+    denominators: Real[np.ndarray, " N"] | None = None,
+    *,
+    seed: int = 0,
 ) -> tuple[float, float]:
     """The 95 % percentile interval of Σ numerators / Σ denominators when the N items are drawn anew with replacement.
 

@@ -23,10 +23,10 @@ class Model(Protocol):
     def encode_texts(self, texts: Sequence[str]) -> Float[np.ndarray, "N D"]:
         """Unit-norm float32 embeddings of biotexts."""
 
-    def segments_batch(self, sequences: Sequence[str], texts: Sequence[Mapping[str, str]]) -> list[Float[np.ndarray, "K L"]]:
+    def segments_batch(self, sequences: Sequence[str], texts: Sequence[Mapping[str, str]]) -> list[Float[np.ndarray, "_ _"]]:
         """Per protein, the PDA weights of its K property texts (in dict order) over its L residues; rows sum to 1."""
 
-    def recover(self, sequences: Sequence[str], masks: Sequence[Bool[np.ndarray, " L"]], texts: Sequence[str]) -> list[str]:
+    def recover(self, sequences: Sequence[str], masks: Sequence[Bool[np.ndarray, " _"]], texts: Sequence[str]) -> list[str]:
         """Per protein, the residues that the BSR head predicts at the masked positions beside the biotext, in order."""
 
 

@@ -108,8 +108,8 @@ class SegmentRecovery(Evaluation):
             },
         }
 
-    def _correct(self, model: Model, texts: Sequence[str]) -> list[Bool[np.ndarray, " M"]]:
-        """Per protein, which of its M masked residues are recovered."""
+    def _correct(self, model: Model, texts: Sequence[str]) -> list[Bool[np.ndarray, " _"]]:
+        """Per protein, which of its masked residues are recovered."""
         sequences = [record.sequence for record in self._records]
         recovered = model.recover(sequences, self._masks, texts)
         return [
@@ -162,11 +162,11 @@ def _comparison(true: Sequence[np.ndarray], shuffled: Sequence[np.ndarray], tota
     return values | {f"{key}_interval": bootstrap_interval(counts, total) for key, counts in compared.items()}
 
 
-def _per_protein(flags: Sequence[Bool[np.ndarray, " M"]]) -> Int[np.ndarray, " N"]:
+def _per_protein(flags: Sequence[Bool[np.ndarray, " _"]]) -> Int[np.ndarray, " N"]:
     return np.array([np.count_nonzero(flag) for flag in flags], np.int64)
 
 
-def _within(correct: Sequence[np.ndarray], annotated: Sequence[np.ndarray]) -> list[Bool[np.ndarray, " M"]]:
+def _within(correct: Sequence[np.ndarray], annotated: Sequence[np.ndarray]) -> list[Bool[np.ndarray, " _"]]:
     return [flags & part for flags, part in zip(correct, annotated, strict=True)]
 
 

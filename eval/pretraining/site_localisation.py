@@ -144,14 +144,14 @@ class SiteLocalisation(Evaluation):
         kinds = {kind: self._summary(kind, own, other) for kind in KINDS}
         return {"split": self._split, "pool": self._pool, "permutations": PERMUTATIONS, "kinds": kinds}
 
-    def _weights(self, model: Model, texts: Sequence[str | None]) -> dict[int, Float[np.ndarray, " L"]]:
+    def _weights(self, model: Model, texts: Sequence[str | None]) -> dict[int, Float[np.ndarray, " _"]]:
         """The weights of each case (by its place) that has a text."""
         asked = [position for position, text in enumerate(texts) if text]
         sequences = [self._cases[position].record.sequence for position in asked]
         weights = model.segments_batch(sequences, [{"function": texts[position]} for position in asked])
         return {position: row for position, (row,) in zip(asked, weights, strict=True)}
 
-    def _scores(self, weights: Mapping[int, Float[np.ndarray, " L"]], kind: str) -> dict[int, Scores]:
+    def _scores(self, weights: Mapping[int, Float[np.ndarray, " _"]], kind: str) -> dict[int, Scores]:
         sites = {position: self._cases[position].sites.get(kind) for position in weights}
         return {position: score(weights[position], own) for position, own in sites.items() if own is not None}
 
@@ -214,7 +214,7 @@ def verdict(own: Mapping) -> str:
     return "found better than moved sites and than with another record's function"
 
 
-def _against(observed: float, of_proteins: Sequence[Float[np.ndarray, " P"]]) -> dict:
+def _against(observed: float, of_proteins: Sequence[Float[np.ndarray, " _"]]) -> dict:
     """The mean over proteins of moved sites, its 95 % range, and the share of the moves that do as well as the true sites."""
     means = np.mean(of_proteins, axis=0) if of_proteins else np.full(PERMUTATIONS, np.nan)
     # The true placement is one of those that could have been drawn.

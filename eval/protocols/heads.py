@@ -25,22 +25,22 @@ class TwoLayerHead(nn.Module):
     dtype: str = "float32"
 
     @nn.compact
-    def __call__(self, x: Float[Array, "... D"]) -> Float[Array, "... C"]:
+    def __call__(self, x: Float[Array, "*N D"]) -> Float[Array, "*N C"]:
         hidden = nn.relu(nn.Dense(self.hidden, dtype=self.dtype, name="hidden")(x))
         return nn.Dense(self.outputs, dtype=jnp.float32, name="output")(hidden)
 
 
-def cross_entropy(outputs: Float[Array, "... C"], classes: Int[Array, "..."]) -> Float[Array, "..."]:
+def cross_entropy(outputs: Float[Array, "*N C"], classes: Int[Array, "*N"]) -> Float[Array, "*N"]:
     """−log softmax(outputs)[class]."""
     return optax.softmax_cross_entropy_with_integer_labels(outputs, classes)
 
 
-def binary_cross_entropy(outputs: Float[Array, "... C"], present: Bool[Array, "... C"]) -> Float[Array, "..."]:
+def binary_cross_entropy(outputs: Float[Array, "*N C"], present: Bool[Array, "*N C"]) -> Float[Array, "*N"]:
     """Mean over the classes of −log sigmoid(±output), plus where the class is present."""
     return jnp.mean(optax.sigmoid_binary_cross_entropy(outputs, present.astype(jnp.float32)), axis=-1)
 
 
-def squared_error(outputs: Float[Array, "... 1"], values: Float[Array, "..."]) -> Float[Array, "..."]:
+def squared_error(outputs: Float[Array, "*N 1"], values: Float[Array, "*N"]) -> Float[Array, "*N"]:
     """(output − value)²."""
     return jnp.square(outputs[..., 0] - values)
 
@@ -88,6 +88,6 @@ class Scale(NamedTuple):
         """Targets as the loss wants them."""
         return ((targets - self.mean) / self.spread).astype(np.float32) if self != Scale() else targets
 
-    def restore(self, outputs: Float32[np.ndarray, "... C"]) -> Float32[np.ndarray, "... C"]:
+    def restore(self, outputs: Float32[np.ndarray, "*N C"]) -> Float32[np.ndarray, "*N C"]:
         """The head's outputs in the units of the data; those of other kinds than regression are unchanged."""
         return (outputs * self.spread + self.mean).astype(np.float32)

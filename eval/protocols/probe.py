@@ -114,7 +114,7 @@ def fit(
     """
     head = TwoLayerHead(config.hidden or x.shape[1], outputs)
     keys = jax.vmap(jax.random.key)(np.array(config.seeds, np.uint32))
-    params = jax.vmap(lambda key: flatten(head.init(key, x[:1])["params"]))(keys)
+    params = jax.vmap(lambda key: flatten(head.init(key, jnp.asarray(x[:1]))["params"]))(keys)
     batch = min(config.batch_size, len(x))
     steps = config.max_epochs * -(-len(x) // batch)
     optimizer = make_optimizer(config.optimizer, params, steps)
@@ -167,7 +167,9 @@ def make_train_epoch(
     return jax.jit(jax.vmap(train_epoch, in_axes=(0, 0, None, None, None)))
 
 
-def _predict(head: TwoLayerHead, params: dict[str, Array], x: Float32[Array, "n D"]) -> Float32[np.ndarray, "seeds n C"]:
+def _predict(
+    head: TwoLayerHead, params: dict[str, Array], x: Float32[Array | np.ndarray, "n D"]
+) -> Float32[np.ndarray, "seeds n C"]:
     parts = [np.asarray(_apply(head, params, x[start : start + ROWS_AT_ONCE])) for start in range(0, len(x), ROWS_AT_ONCE)]
     return np.concatenate(parts, axis=1)
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Bool, Float, Float32
 
 from eval.protocols.heads import Scale
 from eval.protocols.problem import Features, Fitted, Problem
@@ -38,7 +38,9 @@ class Ridge:
 
 
 def ridge_maps(
-    x: Float32[np.ndarray, "n D"], y: Float[np.ndarray, "n C"], penalties: Sequence[float]
+    x: Float32[np.ndarray, "n D"],
+    y: Float[np.ndarray, "n C"] | Bool[np.ndarray, "n C"],
+    penalties: Sequence[float],
 ) -> list[tuple[Float[np.ndarray, "D C"], Float[np.ndarray, " C"]]]:
     """For each penalty λ the weights B and offset b that minimise ‖x·B + b − y‖² + λ‖B‖², b not penalised.
 

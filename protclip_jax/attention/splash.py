@@ -44,13 +44,13 @@ class Splash(AttentionBackend):
 
     def attend(
         self,
-        q: Float[Array, "R L H D"],
-        k: Float[Array, "R L H D"],
-        v: Float[Array, "R L H D"],
+        q: Float[Array, "R Lq H D"],
+        k: Float[Array, "R Lk H D"],
+        v: Float[Array, "R Lk H D"],
         *,
-        q_segment_ids: Int[Array, "R L"],
-        kv_segment_ids: Int[Array, "R L"],
-    ) -> Float[Array, "R L H D"]:
+        q_segment_ids: Int[Array, "R Lq"],
+        kv_segment_ids: Int[Array, "R Lk"],
+    ) -> Float[Array, "R Lq H D"]:
         """Segment self-attention, see `protclip_jax.attention.attention`; products in the dtype of q.
 
         Raises:
@@ -100,7 +100,7 @@ class Splash(AttentionBackend):
         )
 
 
-def visited_share(segment_ids: np.ndarray) -> float:
+def visited_share(segment_ids: Int[np.ndarray, "R L"]) -> float:
     """The share of pairs of blocks of the same row that the kernel computes."""
     padded = _padded_length(segment_ids.shape[1])
     ids = np.pad(segment_ids, ((0, 0), (0, padded - segment_ids.shape[1])))
@@ -111,7 +111,7 @@ def _padded_length(length: int) -> int:
     return LANES * math.ceil(length / LANES)
 
 
-def block_visits(segment_ids: Int[Array, "R L"], block: int) -> mask_info.MaskInfo:
+def block_visits(segment_ids: Int[Array | np.ndarray, "R L"], block: int) -> mask_info.MaskInfo:
     """Which blocks of keys each block of queries of the sequence R·L visits: grid step j of a block is block j of its row.
 
     `block_mask` is 2 where the two blocks' ranges of ids above 0 overlap, and on the diagonal; 0 is skipped. `data_next` is

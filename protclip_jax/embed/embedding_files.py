@@ -27,7 +27,7 @@ class Part(NamedTuple):
     ids: Sequence[str]
     lengths: Int64[np.ndarray, " n"]
     """Residues of each protein, characters of each text."""
-    vectors: Float[np.ndarray, "n D"] | Sequence[Float[np.ndarray, "L D"]]
+    vectors: Float[np.ndarray, "n D"] | Sequence[Float[np.ndarray, "_ D"]]
     """One vector an item, or one for each of its residues that was read."""
 
 

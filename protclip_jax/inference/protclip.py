@@ -114,7 +114,7 @@ class ProtCLIP:
 
     def residue_embeddings(
         self, sequences: Sequence[str], *, windows: Windows = DEFAULT_WINDOWS
-    ) -> list[Float32[np.ndarray, "residues D"]]:
+    ) -> list[Float32[np.ndarray, "_ D"]]:
         """The protein tower's vector of every residue."""
         return self.represent(self._clean(sequences, windows), kinds=("residues",), windows=windows)["residues"]
 
@@ -191,7 +191,7 @@ class ProtCLIP:
         weights = np.exp(logits - logits.max(1, keepdims=True))
         return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
 
-    def segments(self, sequence: str, properties: Mapping[str, str]) -> np.ndarray:
+    def segments(self, sequence: str, properties: Mapping[str, str]) -> Float32[np.ndarray, "k L"]:
         """PDA weights of the residues for each property text, float32 [k, residues]; every row sums to 1.
 
         `properties` maps names of `record.PROPERTIES` to texts with their prefix, as `record.property_texts` gives them;
@@ -206,7 +206,7 @@ class ProtCLIP:
         *,
         batch_tokens: int | None = None,
         row_tokens: int = MIN_ROW_TOKENS,
-    ) -> list[np.ndarray]:
+    ) -> list[Float32[np.ndarray, "_ _"]]:
         """`segments` of many proteins; `batch_tokens` and `row_tokens` are those of `run_packed`.
 
         Raises:

@@ -51,7 +51,7 @@ class Windows:
 DEFAULT_WINDOWS = Windows()
 
 
-def piece_weights(pieces: list[slice]) -> list[Float[np.ndarray, " Lp"]]:
+def piece_weights(pieces: list[slice]) -> list[Float[np.ndarray, " _"]]:
     """Per piece, the share of each of its tokens `<cls>` residues `<eos>` in the mean over all pieces of a protein.
 
     A residue in c pieces counts 1/c in each; the special tokens of n pieces 1/n. So the weighted sum over all pieces is

@@ -48,7 +48,7 @@ class BertLayer(nn.Module):
     config: BertConfig
 
     @nn.compact
-    def __call__(self, x, segment_ids):
+    def __call__(self, x: Float[Array, "R L T"], segment_ids: Int[Array, "R L"]) -> tuple[Float[Array, "R L T"], None]:
         config = self.config
         attended = layers.SelfAttention(config, name="attention")(x, segment_ids)
         x = layers.layer_norm(config, name="attention_norm")(x + attended)

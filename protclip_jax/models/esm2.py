@@ -88,7 +88,12 @@ class ESM2Layer(nn.Module):
     config: ESM2Config
 
     @nn.compact
-    def __call__(self, x, segment_ids, rotary):
+    def __call__(
+        self,
+        x: Float[Array, "R L D"],
+        segment_ids: Int[Array, "R L"],
+        rotary: tuple[Float[Array, "R L 1 half"], Float[Array, "R L 1 half"]],
+    ) -> tuple[Float[Array, "R L D"], None]:
         config = self.config
         normed = layers.layer_norm(config, name="attention_norm")(x)
         x = x + layers.SelfAttention(config, name="attention")(normed, segment_ids, rotary)

@@ -51,12 +51,12 @@ class Projection(nn.Module):
     dtype: str = "float32"
 
     @nn.compact
-    def __call__(self, x: Float[Array, "... D"]) -> Float[Array, "... P"]:
+    def __call__(self, x: Float[Array, "*N D"]) -> Float[Array, "*N P"]:
         hidden = nn.relu(nn.Dense(self.features, dtype=self.dtype, name="input")(x))
         return nn.Dense(self.features, dtype=jnp.float32, name="output")(hidden)
 
 
-def unit_norm(x: Float[Array, "... P"]) -> Float[Array, "... P"]:
+def unit_norm(x: Float[Array, "*N P"]) -> Float[Array, "*N P"]:
     """x / ‖x‖ in float32; a zero vector stays zero, with a finite gradient."""
     x = x.astype(jnp.float32)
     return x * jax.lax.rsqrt(jnp.maximum(jnp.sum(x * x, axis=-1, keepdims=True), MIN_SQUARED_NORM))
@@ -73,7 +73,7 @@ class PrototypeBank(nn.Module):
     temperature: float = 0.9
 
     @nn.compact
-    def __call__(self, t: Float[Array, "... P"], noise: Float[Array, "... M"] | None) -> Float[Array, "... P"]:
+    def __call__(self, t: Float[Array, "*N P"], noise: Float[Array, "*N M"] | None) -> Float[Array, "*N P"]:
         """Prototypes of `t`, unnormalised property embeddings. `noise` is Gumbel noise in training, None elsewhere."""
         init = nn.initializers.lecun_normal(in_axis=-1, out_axis=-2)
         bank = self.param("prototypes", init, (self.num_prototypes, self.features), jnp.float32)
@@ -91,7 +91,7 @@ class TokenHead(nn.Module):
     dtype: str = "float32"
 
     @nn.compact
-    def __call__(self, x: Float[Array, "... D"]) -> Float[Array, "... V"]:
+    def __call__(self, x: Float[Array, "*N D"]) -> Float[Array, "*N V"]:
         hidden = gelu(nn.Dense(self.hidden_size, dtype=self.dtype, name="input")(x))
         hidden = LayerNorm(1e-5, self.dtype, name="norm")(hidden)
         return nn.Dense(self.vocab_size, dtype=jnp.float32, name="output")(hidden)

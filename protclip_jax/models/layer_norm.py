@@ -15,7 +15,7 @@ class LayerNorm(nn.Module):
     dtype: str
 
     @nn.compact
-    def __call__(self, x: Float[Array, "... D"]) -> Float[Array, "... D"]:
+    def __call__(self, x: Float[Array, "*N D"]) -> Float[Array, "*N D"]:
         scale = self.param("scale", nn.initializers.ones, x.shape[-1:])
         bias = self.param("bias", nn.initializers.zeros, x.shape[-1:])
         return layer_norm(x, scale, bias, self.epsilon, self.dtype)
@@ -23,8 +23,8 @@ class LayerNorm(nn.Module):
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
 def layer_norm(
-    x: Float[Array, "... D"], scale: Float[Array, " D"], bias: Float[Array, " D"], epsilon: float, dtype: str
-) -> Float[Array, "... D"]:
+    x: Float[Array, "*N D"], scale: Float[Array, " D"], bias: Float[Array, " D"], epsilon: float, dtype: str
+) -> Float[Array, "*N D"]:
     """See `LayerNorm`; computed in float32, the variance in a second pass (E[x²] − E[x]² cancels for large means).
 
     Differentiated by JAX it would keep three float32 arrays as large as x, also under a remat policy that keeps all results.

@@ -76,7 +76,7 @@ class EncoderConfig:
 
 
 @jax.custom_jvp
-def gelu(x: Float[Array, "..."]) -> Float[Array, "..."]:
+def gelu(x: Float[Array, "*N"]) -> Float[Array, "*N"]:
     """Exact GELU x·Φ(x) through erf, computed in float32 and rounded to the dtype of x.
 
     Absolute error below 1e-7·max(1, |x|) in float32. (`jax.nn.gelu` goes through erfc, three times slower on CPU.)
@@ -115,7 +115,7 @@ class Dense(nn.Module):
     features: int
 
     @nn.compact
-    def __call__(self, x: Float[Array, "... in"]) -> Float[Array, "... features"]:
+    def __call__(self, x: Float[Array, "*N in"]) -> Float[Array, "*N features"]:
         kernel = self.param("kernel", self.config.initializer, (x.shape[-1], self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         # On a matrix, because XLA:CPU transposes the gradient of a 3-D product by copying it: twice the time.

@@ -112,8 +112,8 @@ class ProtCLIPModel(nn.Module):
         projected = self.text_projection(pooled)
         return projected.reshape(*projected.shape[:1], num_slots, NUM_TEXT_SEGMENTS, -1)
 
-    def project_protein_tokens(self, hidden: Float[Array, "R L D"]) -> Float[Array, "R L P"]:
-        """The projected protein tokens p_j, not normalised."""
+    def project_protein_tokens(self, hidden: Float[Array, "*N D"]) -> Float[Array, "*N P"]:
+        """The projected protein tokens p_j, or means of tokens projected alike; not normalised."""
         return self.protein_projection(hidden)
 
     def project_text_tokens(self, hidden: Float[Array, "R L T"]) -> Float[Array, "R L P"]:

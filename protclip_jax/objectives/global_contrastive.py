@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import chex
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, UInt
 
@@ -56,7 +57,13 @@ def global_contrastive(
 
     Returns:
       sum over the local real slots, and their number (float32).
+
+    Raises:
+      AssertionError: the arrays of `local` or of `global_` do not match in shape.
     """
+    for pairs in (local, global_):
+        chex.assert_equal_shape([pairs.protein, pairs.text])
+        chex.assert_shape([pairs.real, pairs.sequence_hash, pairs.text_hash], pairs.protein.shape[:1])
     scale = inverse_temperature(logit_scale)
     labels = _labels(local, first, mask_duplicates), _labels(global_, 0, mask_duplicates)
     by_protein, by_text = (

@@ -24,8 +24,8 @@ def inverse_temperature(logit_scale: Float[Array, ""]) -> Float[Array, ""]:
 
 
 def log_sum_negatives(
-    logits: Float[Array, "... A B"], admitted: Bool[Array, "... A B"]
-) -> tuple[Float[Array, "... A"], Float[Array, "... B"]]:
+    logits: Float[Array, "*N A B"], admitted: Bool[Array, "*N A B"]
+) -> tuple[Float[Array, "*N A"], Float[Array, "*N B"]]:
     """log Σ exp of the admitted logits of each row and of each column; about `NO_NEGATIVES` where none is admitted."""
     logits = jnp.where(admitted, logits, NO_NEGATIVES)
     return jax.nn.logsumexp(logits, axis=-1), jax.nn.logsumexp(logits, axis=-2)
@@ -73,13 +73,13 @@ def log_sum_candidates(
     return jax.lax.scan(jax.checkpoint(add), nothing, jax.tree.map(chunks, (candidates, candidate_labels)))[0]
 
 
-def has_negatives(log_sum: Float[Array, "..."]) -> Bool[Array, "..."]:
+def has_negatives(log_sum: Float[Array, "*N"]) -> Bool[Array, "*N"]:
     """Whether any negative was admitted into a log-sum."""
     return log_sum > 0.5 * NO_NEGATIVES
 
 
 def symmetric_info_nce(
-    positive: Float[Array, "..."], row_negatives: Float[Array, "..."], column_negatives: Float[Array, "..."]
-) -> Float[Array, "..."]:
+    positive: Float[Array, "*N"], row_negatives: Float[Array, "*N"], column_negatives: Float[Array, "*N"]
+) -> Float[Array, "*N"]:
     """Average of both directions' InfoNCE, given each pair's logit and its log-summed negatives (all one shape)."""
     return 0.5 * (jax.nn.softplus(row_negatives - positive) + jax.nn.softplus(column_negatives - positive))

@@ -1,5 +1,6 @@
 """L_MLM: cross-entropy of the masked residues (paper: protein masked language modelling)."""
 
+import chex
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
@@ -21,7 +22,12 @@ def masked_cross_entropy(logits: Float[Array, "R L V"], targets: Int[Array, "R L
 
     Returns:
       sum over the masked tokens, and their number (float32).
+
+    Raises:
+      AssertionError: the shapes do not match.
     """
+    chex.assert_equal_shape([targets, mask])
+    chex.assert_shape(logits, (*targets.shape, None))
     logits = logits.astype(jnp.float32)
     # The target's logit by a one-hot sum: no gather forward and no scatter backward on accelerators.
     is_target = targets[:, :, None] == jnp.arange(logits.shape[-1])

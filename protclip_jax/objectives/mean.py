@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import chex
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
@@ -13,8 +14,13 @@ class Mean(NamedTuple):
     count: Float[Array, ""]
 
     @classmethod
-    def over(cls, values: Float[Array, "..."], mask: Bool[Array, "..."]) -> "Mean":
-        """The values where `mask` holds; the others may be anything, even NaN."""
+    def over(cls, values: Float[Array, "*N"], mask: Bool[Array, "*N"]) -> "Mean":
+        """The values where `mask` holds; the others may be anything, even NaN.
+
+        Raises:
+          AssertionError: the two shapes differ.
+        """
+        chex.assert_equal_shape([values, mask])
         values = jnp.where(mask, values.astype(jnp.float32), 0.0)
         return cls(jnp.sum(values), jnp.sum(mask, dtype=jnp.float32))
 

@@ -8,6 +8,7 @@ so a low value says nothing about content; `NEGATIVES` and `late_interaction` ho
 from collections.abc import Callable
 from typing import NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, UInt
@@ -25,7 +26,7 @@ from protclip_jax.objectives.mean import Mean
 MIN_RANGE = 1e-6
 """Similarities that differ by no more than this give uniform weights."""
 
-LogSums = tuple[Float[Array, "N K"], Float[Array, "N K"]]
+LogSums = tuple[Float[Array, "*N K"], Float[Array, "*N K"]]
 """Log-summed negatives of every segment (over prototypes) and of every prototype (over segments); see `info_nce`."""
 
 
@@ -161,8 +162,13 @@ def segment_alignment(
     return mean_over_records(positive, NEGATIVES[negatives](local, global_, chunk), local.present)
 
 
-def mean_over_records(positive: Float[Array, "... K"], log_sums: LogSums, present: Bool[Array, "... K"]) -> Mean:
-    """Symmetric InfoNCE averaged over each record's present properties that have negatives, and over records that have such."""
+def mean_over_records(positive: Float[Array, "*N K"], log_sums: LogSums, present: Bool[Array, "*N K"]) -> Mean:
+    """Symmetric InfoNCE averaged over each record's present properties that have negatives, and over records that have such.
+
+    Raises:
+      AssertionError: the shapes differ.
+    """
+    chex.assert_equal_shape([positive, *log_sums, present])
     takes_part = present & has_negatives(log_sums[0])
     loss = jnp.where(takes_part, symmetric_info_nce(positive, *log_sums), 0.0)
     number = jnp.sum(takes_part, axis=-1)

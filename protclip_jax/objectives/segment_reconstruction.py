@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import chex
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
@@ -39,7 +40,11 @@ def segment_reconstruction(
 
     Returns:
       sum over the masked residues, and their number (float32).
+
+    Raises:
+      AssertionError: `protein` and `attended` differ in shape.
     """
+    chex.assert_equal_shape([protein, attended])
     return masked_cross_entropy(head(protein + attended), targets, mask)
 
 

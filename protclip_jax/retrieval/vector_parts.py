@@ -15,7 +15,7 @@ class VectorParts:
       parts: the arrays, usually memory maps.
     """
 
-    def __init__(self, parts: Sequence[Float32[np.ndarray, "n d"]]):
+    def __init__(self, parts: Sequence[Float32[np.ndarray, "_ d"]]):
         """Raises ValueError where the parts are not all of one width."""
         self.parts = list(parts)
         if len(widths := sorted({part.shape[1] for part in self.parts})) > 1:

@@ -30,7 +30,7 @@ class TracksJob(NamedTuple):
     properties: Mapping[str, str]
 
 
-def work(engine: SearchEngine, jobs: Sequence[SearchJob | TracksJob]) -> list[dict[str, Answer] | Float32[np.ndarray, "k L"]]:
+def work(engine: SearchEngine, jobs: Sequence[SearchJob | TracksJob]) -> list[dict[str, Answer] | Float32[np.ndarray, "_ _"]]:
     """The result of every job: answers by index, or weights. All queries are embedded, and all tracks computed, together."""
     results: list = [None] * len(jobs)
     searches = [position for position, job in enumerate(jobs) if isinstance(job, SearchJob)]

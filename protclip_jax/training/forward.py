@@ -4,6 +4,7 @@ Every objective says in its own file what it reads, see `objectives.objective`. 
 embeddings of records only.
 """
 
+import chex
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt
@@ -89,6 +90,11 @@ def total_loss(losses: dict[str, Mean], counts: dict[str, Float[Array, ""]], con
     """Σ weight · sum / count of some records' losses, by the counts of the global batch; 0 where nothing counts.
 
     Added up over all records it is the paper's L = L_GC + 0.7·L_BSR + 0.3·L_MLM + L_PDA.
+
+    Raises:
+      AssertionError: a sum or a count is not a scalar.
     """
+    for name, loss in losses.items():
+        chex.assert_shape([loss.sum, counts[name]], ())
     parts = [config.weights[name] * Mean(loss.sum, counts[name]).value() for name, loss in losses.items()]
     return sum(parts, start=jnp.float32(0))

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
+from jaxtyping import Array, Float
 
 from data_pipelines.common.errors import UserError
 from data_pipelines.training.batch import Batch
@@ -105,7 +106,7 @@ class Device(NamedTuple):
         """The tree that the model applies; of divided weights, only the heads are made whole here."""
         return unflatten(gather_heads({**trainable, **self.frozen}, self.fsdp))
 
-    def embed(self, trainable: Parameters, rows: Batch) -> tuple[RecordEmbeddings, dict[str, jax.Array]]:
+    def embed(self, trainable: Parameters, rows: Batch) -> tuple[RecordEmbeddings, dict[str, Float[Array, ""]]]:
         """The embeddings of some rows, and the count of each loss that stays within a row."""
         noise = gumbel_noise(rows.noise_seeds, self.model.config.num_prototypes)
         return embed_records(self.model, self.params(trainable), rows, self.objective, noise)
@@ -115,18 +116,20 @@ class Device(NamedTuple):
         noise = gumbel_noise(rows.noise_seeds, self.model.config.num_prototypes)
         return forward_pass(self.model, self.params(trainable), rows, self.objective, noise)
 
-    def contrast_loss(self, trainable: Parameters, embeddings: RecordEmbeddings) -> tuple[jax.Array, dict[str, Mean]]:
+    def contrast_loss(self, trainable: Parameters, embeddings: RecordEmbeddings) -> tuple[Float[Array, ""], dict[str, Mean]]:
         """This device's part of the weighted contrasts, and each of them, from the embeddings of all its rows."""
         params = self.params(trainable)
         losses = contrast(self.model, params, embeddings, self.batch, self.objective, self.axes)
         return total_loss(losses, self.counts(losses), self.objective), losses
 
-    def counts(self, losses: Mapping[str, Mean]) -> dict[str, jax.Array]:
+    def counts(self, losses: Mapping[str, Mean]) -> dict[str, Float[Array, ""]]:
         """How many items of the global batch each loss is a mean over."""
         return self.add_up({name: loss.count for name, loss in losses.items()})
 
 
-def _on_device(device: Device, trainable: Parameters, microbatches: int) -> tuple[jax.Array, dict[str, Mean], Parameters]:
+def _on_device(
+    device: Device, trainable: Parameters, microbatches: int
+) -> tuple[Float[Array, ""], dict[str, Mean], Parameters]:
     """One device's share of the work; what it returns is summed over the devices."""
     if microbatches == 1:
         total, losses, gradients = gradients_at_once(device, trainable)
@@ -140,7 +143,7 @@ def _on_device(device: Device, trainable: Parameters, microbatches: int) -> tupl
     return *device.add_up((total, losses)), gradients
 
 
-def gradients_at_once(device: Device, trainable: Parameters) -> tuple[jax.Array, dict[str, Mean], Parameters]:
+def gradients_at_once(device: Device, trainable: Parameters) -> tuple[Float[Array, ""], dict[str, Mean], Parameters]:
     """Loss, losses and gradients of this device's rows in one forward and one backward pass."""
 
     def loss(trainable):
@@ -155,7 +158,7 @@ def gradients_at_once(device: Device, trainable: Parameters) -> tuple[jax.Array,
 
 def gradients_in_microbatches(
     device: Device, trainable: Parameters, microbatches: int
-) -> tuple[jax.Array, dict[str, Mean], Parameters]:
+) -> tuple[Float[Array, ""], dict[str, Mean], Parameters]:
     """The same from one micro-batch of rows after the other (gradient caching, Gao et al. 2021).
 
     First the embeddings of all rows, then the contrasts and their gradient at the embeddings, then a second pass that

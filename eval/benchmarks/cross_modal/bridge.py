@@ -71,7 +71,7 @@ class Bridge(nn.Module):
         self.node_norm, self.relation_norm = nn.LayerNorm(NORM_EPS), nn.LayerNorm(NORM_EPS)
         self.encoder = [EncoderLayer(self.heads, self.feed_forward, self.dropout) for _ in range(self.layers)]
 
-    def project(self, tables: Sequence[Float[Array, "n D"]], nodes: Places) -> Float[Array, "... H"]:
+    def project(self, tables: Sequence[Float[Array, "_ _"]], nodes: Places) -> Float[Array, "... H"]:
         """W e of each node. Every type's map is applied to a row of its table, and the node's own type is kept."""
         projected = 0.0
         for position, (table, linear) in enumerate(zip(tables, self.projections, strict=True)):
@@ -82,7 +82,7 @@ class Bridge(nn.Module):
 
     def __call__(
         self,
-        tables: Sequence[Float[Array, "n D"]],
+        tables: Sequence[Float[Array, "_ _"]],
         heads: Places,
         *,
         relations: Int[Array, " B"],

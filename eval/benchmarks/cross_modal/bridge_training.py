@@ -20,7 +20,7 @@ from protclip_jax.models.heads import unit_norm
 class EmbeddedGraph(NamedTuple):
     """The triplets of a knowledge graph whose nodes have embeddings."""
 
-    tables: Sequence[Float[np.ndarray, "n D"]]
+    tables: Sequence[Float[np.ndarray, "_ _"]]
     """For each node type the float32 embeddings of its nodes."""
     nodes: Places
     """Where each node of the graph has its embedding; row −1 without one."""
@@ -115,7 +115,7 @@ def make_direction(*, weight_decay: float, clip_norm: float) -> optax.GradientTr
 def step(
     bridge: Bridge,
     state: tuple[Mapping, optax.OptState],
-    tables: Sequence[Float[Array, "n D"]],
+    tables: Sequence[Float[Array, "_ _"]],
     batch: Batch,
     *,
     key: Array,
@@ -185,7 +185,7 @@ def train_bridge(
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _start(bridge: Bridge, key: Array, tables: Sequence[Float[Array, "n D"]]) -> Mapping:
+def _start(bridge: Bridge, key: Array, tables: Sequence[Float[Array, "_ _"]]) -> Mapping:
     one = jnp.zeros(1, jnp.int32)
     return bridge.init(key, tables, Places(one, one), relations=one, tail_types=one, training=False)["params"]
 

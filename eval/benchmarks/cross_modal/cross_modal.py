@@ -58,7 +58,7 @@ REVERSE = ("removed", "kept")
 HITS = (1, 3, 10)
 
 
-def run(graph: KnowledgeGraph, embeddings: Mapping[str, Float32[np.ndarray, "n D"]], options: ConfigDict) -> dict:
+def run(graph: KnowledgeGraph, embeddings: Mapping[str, Float32[np.ndarray, "_ _"]], options: ConfigDict) -> dict:
     """Trains a bridge for each seed and measures the benchmarks of `options`.
 
     Args:
@@ -109,7 +109,7 @@ def run(graph: KnowledgeGraph, embeddings: Mapping[str, Float32[np.ndarray, "n D
 
 
 def embedded_graph(
-    graph: KnowledgeGraph, embeddings: Mapping[str, Float32[np.ndarray, "n D"]], *, standardised: bool
+    graph: KnowledgeGraph, embeddings: Mapping[str, Float32[np.ndarray, "_ _"]], *, standardised: bool
 ) -> EmbeddedGraph:
     """The triplets between nodes with embeddings, and the embeddings, on the device; types without have one row of zeros.
 

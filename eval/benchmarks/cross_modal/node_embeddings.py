@@ -31,7 +31,7 @@ def embeddable(graph: KnowledgeGraph) -> Bool[np.ndarray, " nodes"]:
     return known
 
 
-def embed_nodes(graph: KnowledgeGraph, *, proteins: Embedder, texts: Embedder) -> dict[str, Float32[np.ndarray, "n D"]]:
+def embed_nodes(graph: KnowledgeGraph, *, proteins: Embedder, texts: Embedder) -> dict[str, Float32[np.ndarray, "_ _"]]:
     """For each of `NODE_TYPES` that can be embedded float32 [n, D], NaN in the rows of nodes of which nothing is known.
 
     Vectors that came with the graph (`graph.vectors`) go first, whatever the type; drugs have no others.

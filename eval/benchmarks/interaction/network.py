@@ -50,7 +50,7 @@ class Linear(nn.Module):
     width: int
 
     @nn.compact
-    def __call__(self, x: Float[Array, "... D"]) -> Float[Array, "... width"]:
+    def __call__(self, x: Float[Array, "*N D"]) -> Float[Array, "*N width"]:
         bound = x.shape[-1] ** -0.5
 
         def uniform(key: Array, shape: tuple[int, ...]) -> Array:

@@ -69,7 +69,7 @@ def run(graph: InteractionGraph, embedder: Embedder, options: ConfigDict) -> dic
 
 
 def measure(
-    graph: InteractionGraph, features: Mapping[str, Float[np.ndarray, "n D"]], *, split: str, options: ConfigDict
+    graph: InteractionGraph, features: Mapping[str, Float[np.ndarray, "_ _"]], *, split: str, options: ConfigDict
 ) -> dict:
     """One split, its choice and the network's start and shuffles of each seed below `options.seeds`.
 

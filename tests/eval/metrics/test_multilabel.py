@@ -96,7 +96,7 @@ def test_fmax_by_hand():
     scores = np.array([[0.9, 0.5, 0.1], [0.2, 0.3, 0.1]])
     # At 0.5 only the first protein has predictions, both true: P = 1, R = 1/2. At 0.2: P = 3/4, R = 1.
     assert fmax(scores, labels) == pytest.approx(2 * 0.75 / 1.75)
-    assert fmax(labels, labels) == 1.0
+    assert fmax(labels.astype(float), labels) == 1.0
 
 
 def test_scores_may_be_of_any_type():

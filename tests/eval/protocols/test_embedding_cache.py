@@ -195,7 +195,7 @@ def test_an_abandoned_file_goes_after_a_day_and_one_being_written_stays(tmp_path
 
 def test_refusals(tmp_path):
     model = Model()
-    model.represent = lambda sequences, **_: {"mean": np.full((len(sequences), 3), np.nan)}
+    model.represent = lambda sequences, **_: {"mean": np.full((len(sequences), 3), np.nan, np.float32)}
     with pytest.raises(UserError, match="not finite"):
         CachedEmbedder(model, tmp_path)(SEQUENCES)
     (tmp_path / "file").write_text("")

@@ -9,6 +9,7 @@ import sys
 import time
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -41,7 +42,7 @@ MODEL = {
 
 @functools.cache
 def tower_params():
-    ones = np.ones((1, 4), np.int32)
+    ones = jnp.ones((1, 4), jnp.int32)
     init = jax.jit(lambda key: tiny.model().init(key, ones, ones, ones, 1, method="encode_protein"))
     return init(jax.random.key(0))["params"]
 

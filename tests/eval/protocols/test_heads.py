@@ -1,6 +1,7 @@
 """The head and its losses against float64 NumPy; targets as arrays."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -17,13 +18,13 @@ def test_losses_equal_numpy(kind):
         "multilabel": rng.random((20, 5)) < 0.3,
         "regression": rng.normal(size=20).astype(np.float32),
     }[kind]
-    got = KINDS[kind].loss(outputs.astype(np.float32), targets)
+    got = KINDS[kind].loss(jnp.asarray(outputs, jnp.float32), jnp.asarray(targets))
     np.testing.assert_allclose(got, reference_loss(kind, outputs, targets), rtol=1e-5, atol=1e-6)
 
 
 def test_head_is_two_layers_with_relu_between():
     head = TwoLayerHead(7, 3)
-    x = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(4, 5)), jnp.float32)
     params = head.init(jax.random.key(0), x)["params"]
     first, second = (jax.tree.map(lambda p: np.asarray(p, np.float64), params[name]) for name in ("hidden", "output"))
     first["bias"] = np.linspace(-1, 1, 7)

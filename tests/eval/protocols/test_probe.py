@@ -1,6 +1,7 @@
 """The frozen probe: learns what is there, against float64 NumPy, one seed at a time, and the right epoch."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -120,7 +121,7 @@ def test_an_epoch_equals_numpy(kind):
     x, targets = data(kind)
     key = jax.random.key(5)
     head = probe.TwoLayerHead(HIDDEN, KINDS[kind].outputs(3))
-    start = jax.tree.map(lambda p: np.asarray(p, np.float64), probe.flatten(head.init(key, x[:1])["params"]))
+    start = jax.tree.map(lambda p: np.asarray(p, np.float64), probe.flatten(head.init(key, jnp.asarray(x[:1]))["params"]))
     order = np.asarray(jax.random.permutation(jax.random.fold_in(key, 0), ROWS))
     expected = numpy_epoch(kind, dict(start), x.astype(np.float64), targets, order, config)
     got = {name: np.asarray(value[0]) for name, value in fit(kind, config=config).params.items()}
@@ -193,5 +194,5 @@ def test_a_wrong_config_is_refused(changes, told):
 def test_a_head_trained_by_the_probe_is_a_two_layer_head():
     fitted = fit("regression")
     x, _ = data("regression")
-    alone = fitted.head.apply({"params": unflatten({name: value[1] for name, value in fitted.params.items()})}, x)
+    alone = fitted.head.apply({"params": unflatten({name: value[1] for name, value in fitted.params.items()})}, jnp.asarray(x))
     np.testing.assert_allclose(fitted.predict(x)[1], alone, rtol=1e-5, atol=1e-6)

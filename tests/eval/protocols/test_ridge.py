@@ -60,6 +60,7 @@ def test_the_penalty_is_the_best_on_valid(kind):
         x, y = problems.features(alone.sequences("train")), alone.targets("train")
         y = np.eye(3)[y] if kind == "multiclass" else y.reshape(len(y), -1).astype(float)
         ((weights, offset),) = ridge_maps(x, y, (penalty,))
-        judged.append(score((problems.features(alone.sequences("valid")) @ weights + offset), alone.targets("valid")))
+        outputs = problems.features(alone.sequences("valid")) @ weights + offset
+        judged.append(score(outputs.astype(np.float32), alone.targets("valid")))
     assert fitted.facts["penalty"] == PENALTIES[int(np.argmax(judged))]
     assert fitted.facts["best_valid"] == [pytest.approx(max(judged), abs=1e-4)]

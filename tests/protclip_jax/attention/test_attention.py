@@ -136,9 +136,10 @@ def test_equals_dense_in_bfloat16(implementation):
 
 
 def test_splash_is_for_self_attention():
-    arrays, _ = inputs(np.ones((1, 8), np.int32), np.ones((1, 16), np.int32))
+    q_ids, kv_ids = jnp.ones((1, 8), jnp.int32), jnp.ones((1, 16), jnp.int32)
+    arrays, _ = inputs(q_ids, kv_ids)
     with pytest.raises(ValueError, match="splash attention is self-attention"):
-        Splash().attend(*arrays, q_segment_ids=np.ones((1, 8), np.int32), kv_segment_ids=np.ones((1, 16), np.int32))
+        Splash().attend(*arrays, q_segment_ids=q_ids, kv_segment_ids=kv_ids)
 
 
 def test_splash_visits_the_blocks_that_share_a_segment():
@@ -181,9 +182,10 @@ def test_cudnn_is_called_for_the_forward_and_the_backward_pass(monkeypatch):
 
 
 def test_cudnn_is_for_bfloat16():
-    arrays, _ = inputs(np.ones((1, 8), np.int32), np.ones((1, 8), np.int32))
+    ids = jnp.ones((1, 8), jnp.int32)
+    arrays, _ = inputs(ids, ids)
     with pytest.raises(UserError, match="computes in bfloat16 only"):
-        CuDNN().attend(*arrays, q_segment_ids=np.ones((1, 8), np.int32), kv_segment_ids=np.ones((1, 8), np.int32))
+        CuDNN().attend(*arrays, q_segment_ids=ids, kv_segment_ids=ids)
 
 
 def test_blockwise_survives_extreme_scores():
@@ -290,7 +292,7 @@ def test_sharded_rows_equal_one_device_and_nothing_is_gathered():
 
 
 def test_rows_that_do_not_divide_over_the_mesh():
-    ids = np.ones((6, 8), np.int32)
+    ids = jnp.ones((6, 8), jnp.int32)
     (q, k, v), _ = inputs(ids, ids)
     mesh = jax.make_mesh((4, 2), ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2)
     with jax.set_mesh(mesh), pytest.raises(UserError, match="6 rows .* 8 devices .* data, fsdp"):
@@ -298,7 +300,7 @@ def test_rows_that_do_not_divide_over_the_mesh():
 
 
 def test_unknown_implementation_names_the_known_ones():
-    ids = np.ones((1, 8), np.int32)
+    ids = jnp.ones((1, 8), jnp.int32)
     (q, k, v), _ = inputs(ids, ids)
     with pytest.raises(ValueError, match="'fast' is unknown; choose one of blockwise, cudnn, dense, splash, triton"):
         attention(q, k, v, q_segment_ids=ids, kv_segment_ids=ids, implementation="fast")

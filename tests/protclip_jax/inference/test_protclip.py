@@ -2,6 +2,7 @@
 
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -186,9 +187,8 @@ def test_segments_are_of_the_property_vectors_that_the_config_trains_with(model,
     heads = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), tiny.params())
     residues = ref.projection(np.float64(model.residue_embeddings([record.sequence])[0]), heads["protein_projection"])
     batch = tiny.pack([tiny.examples([record])])
-    text = tiny.model().apply(
-        {"params": tiny.params()}, batch.text_tokens, batch.text_segment_ids, batch.text_positions, method="encode_text"
-    )
+    text_rows = jax.tree.map(jnp.asarray, (batch.text_tokens, batch.text_segment_ids, batch.text_positions))
+    text = tiny.model().apply({"params": tiny.params()}, *text_rows, method="encode_text")
     for k, prefix in enumerate(tiny.text_tokenizer().prefix_tokens):
         tokens = np.float64(text[0])[batch.text_segment_ids[0] == k + 2]
         t = ref.projection(np.delete(tokens, np.arange(1, 1 + prefix), axis=0).mean(0), heads["text_projection"])

@@ -92,7 +92,7 @@ def test_packed_equals_alone(attention):
 
 def test_gradients():
     """Finite with an empty row, the same when rematerialised, and only token type 0 takes part."""
-    rows = random_rows(7, [20, 30, 0], 30)
+    rows = jax.tree.map(jnp.asarray, random_rows(7, [20, 30, 0], 30))
 
     def loss(params, config):
         hidden = Bert(config).apply({"params": params}, *rows)

@@ -150,9 +150,10 @@ def test_gradients():
     """Finite with empty rows and a segment of masks; the same under every remat policy; none for the frequencies."""
     tokens, segment_ids, positions = random_rows(7, [20, 30, 0], 30)
     tokens[1, :30] = MASK
+    rows = jax.tree.map(jnp.asarray, (tokens, segment_ids, positions))
 
     def loss(params, config):
-        hidden = ESM2(config).apply({"params": params}, tokens, segment_ids, positions, 2)
+        hidden = ESM2(config).apply({"params": params}, *rows, 2)
         return jnp.sum(jnp.where(segment_ids[:, :, None] > 0, jnp.sin(3 * hidden), 0))
 
     gradient = jax.jit(jax.grad(loss), static_argnums=1)

@@ -20,13 +20,13 @@ def test_equals_numpy(prototypes, masked):
     batch = tiny.pack([[examples[3], examples[1]], [examples[2]]])
 
     @jax.jit
-    def vectors(params):
+    def vectors(params, batch):
         run = lambda method, *args: model.apply({"params": params}, *args, method=method)  # noqa: E731
         text = run("encode_text", batch.text_tokens, batch.text_segment_ids, batch.text_positions)
         prefixes = tiny.text_tokenizer().prefix_tokens if masked else ()
         return text, property_vectors(run, batch, text, None, prototypes=prototypes, prefix_tokens=prefixes)
 
-    text, found = jax.tree.map(functools.partial(np.asarray, dtype=np.float64), vectors(params))
+    text, found = jax.tree.map(functools.partial(np.asarray, dtype=np.float64), vectors(params, batch))
     heads = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
     checked = 0
     for row, slot, example in [(0, 0, examples[3]), (0, 1, examples[1]), (1, 0, examples[2])]:

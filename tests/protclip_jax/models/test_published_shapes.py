@@ -4,6 +4,7 @@ import dataclasses
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -63,9 +64,10 @@ def test_published_shapes_equal_huggingface(name):
 
     @functools.partial(jax.jit, static_argnums=0)
     def run(config, params):
+        rows = jax.tree.map(jnp.asarray, (tokens, segment_ids, positions))
         if config.vocab_size == 33:
-            return ESM2(config).apply({"params": params}, tokens, segment_ids, positions, 1)
-        return Bert(config).apply({"params": params}, tokens, segment_ids, positions)
+            return ESM2(config).apply({"params": params}, *rows, 1)
+        return Bert(config).apply({"params": params}, *rows)
 
     error = relative_error(np.asarray(run(config, params), np.float32)[inside], reference[inside])
     rough = run(dataclasses.replace(config, dtype="bfloat16"), params)

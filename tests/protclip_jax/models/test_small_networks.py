@@ -90,7 +90,7 @@ def test_pooling_accumulates_bfloat16_in_float32():
 
 
 def test_unit_norm_of_zero_is_zero_with_a_finite_gradient():
-    x = np.array([[3.0, 4.0], [0.0, 0.0]], np.float32)
+    x = jnp.array([[3.0, 4.0], [0.0, 0.0]])
     np.testing.assert_allclose(unit_norm(x), [[0.6, 0.8], [0.0, 0.0]], rtol=1e-6)
     assert np.all(np.isfinite(jax.jit(jax.grad(lambda x: unit_norm(x).sum()))(x)))
 

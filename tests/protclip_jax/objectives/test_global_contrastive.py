@@ -90,7 +90,7 @@ def test_scale_is_clamped_to_100():
 
 @pytest.mark.parametrize("slots", [[], [4]], ids=["all_slots_empty", "one_record"])
 def test_without_negatives_the_loss_is_zero_and_so_is_every_gradient(slots):
-    mask = np.isin(np.arange(NUM_SLOTS), slots)
+    mask = jnp.isin(jnp.arange(NUM_SLOTS), jnp.array(slots, int))
 
     def loss(protein, text, logit_scale):
         return loss_of(without_hashes(protein, text, mask), logit_scale=logit_scale).value()

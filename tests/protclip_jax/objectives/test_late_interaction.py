@@ -1,6 +1,7 @@
 import math
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -85,11 +86,11 @@ def test_degenerate_batches_are_finite_in_value_and_gradient(case, pooling):
 def test_proteins_that_are_all_alike_cannot_be_told_apart(pooling):
     """Every protein holds a residue for every text, none of them anything of its own: only a leak of the text could help."""
     records, width = 4, 8
-    p = np.tile(10 * np.eye(width, dtype=np.float32), (1, records, 1))
-    slot_ids = np.repeat(np.arange(1, records + 1), width)[None]
-    t = np.eye(width, dtype=np.float32)[None, :records, None]
-    hashes = np.arange(1, records + 1, dtype=np.uint32)[None, :, None]
-    present, scale = hashes != 0, {"logit_scale": np.float32(math.log(20))}
+    p = jnp.tile(10 * jnp.eye(width), (1, records, 1))
+    slot_ids = jnp.repeat(jnp.arange(1, records + 1), width)[None]
+    t = jnp.eye(width)[None, :records, None]
+    hashes = jnp.arange(1, records + 1, dtype=jnp.uint32)[None, :, None]
+    present, scale = hashes != 0, {"logit_scale": jnp.float32(math.log(20))}
     segments = dynamic_segments(p, slot_ids, t, present, THETA)
     properties = Properties(*(x[0] for x in (segments, t, present, hashes)))
     leaking = segment_alignment(properties, properties, **scale, negatives="across_records")

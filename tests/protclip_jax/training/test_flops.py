@@ -1,4 +1,5 @@
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from protclip_jax.objectives.config import ObjectiveConfig
@@ -21,11 +22,11 @@ def test_model_flops_agree_with_the_compilers_count_of_an_unpacked_tower():
     """A forward pass over one full row, no padding, layers unrolled by hand: 2·N·(4D² + 2DF) + 4·N·D·n a token."""
     model = tiny.model("dense")
     config, length = model.config.protein, 64
-    tokens = np.full((1, length), 5, np.int32)
+    tokens = jnp.full((1, length), 5, jnp.int32)
 
     def forward(params):
         return model.apply(
-            {"params": params}, tokens, np.ones_like(tokens), np.arange(length)[None], 1, method="encode_protein"
+            {"params": params}, tokens, jnp.ones_like(tokens), jnp.arange(length)[None], 1, method="encode_protein"
         )
 
     cost = jax.jit(forward).lower(tiny.params()).compile().cost_analysis()

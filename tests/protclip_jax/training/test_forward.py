@@ -91,10 +91,9 @@ def test_all_after_the_towers_equals_numpy(six, objective):
     model, params, batch = tiny.model(), tiny.params(), tiny.pack(alone(six))
     heads = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
     apply = jax.jit(functools.partial(model.apply, {"params": params}, method="encode_protein"), static_argnums=3)
-    text = model.apply(
-        {"params": params}, batch.text_tokens, batch.text_segment_ids, batch.text_positions, method="encode_text"
-    )
-    noise = np.asarray(gumbel_noise(batch.noise_seeds, model.config.num_prototypes), np.float64)
+    text_rows = jax.tree.map(jnp.asarray, (batch.text_tokens, batch.text_segment_ids, batch.text_positions))
+    text = model.apply({"params": params}, *text_rows, method="encode_text")
+    noise = np.asarray(gumbel_noise(jnp.asarray(batch.noise_seeds), model.config.num_prototypes), np.float64)
 
     def hidden(mask):
         tokens = np.where(mask, 32, batch.protein_tokens)
@@ -151,7 +150,7 @@ def test_all_after_the_towers_equals_numpy(six, objective):
 
 @pytest.mark.parametrize("objective", [ALL, OURS], ids=["paper", "ours"])
 def test_embeddings_and_counts_are_the_same_without_the_masked_passes(six, objective):
-    model, batch = tiny.model(), tiny.pack(packed(six))
+    model, batch = tiny.model(), jax.tree.map(jnp.asarray, tiny.pack(packed(six)))
     noise = gumbel_noise(batch.noise_seeds, model.config.num_prototypes)
     found, counts = jax.jit(lambda params: embed_records(model, params, batch, objective, noise))(tiny.params())
     embeddings, losses = jax.jit(lambda params: forward_pass(model, params, batch, objective, noise))(tiny.params())
@@ -272,12 +271,12 @@ def test_degenerate_batches_give_finite_losses_and_gradients(case, objective):
 
 
 def test_noise_belongs_to_the_record_and_not_to_its_place():
-    seeds = np.array([[3, 5], [5, 0]], np.uint32)
+    seeds = jnp.array([[3, 5], [5, 0]], jnp.uint32)
     noise = gumbel_noise(seeds, 16)
     chex.assert_shape(noise, (2, 2, 4, 16))
     np.testing.assert_array_equal(noise[0, 1], noise[1, 0])
     assert np.abs(noise[0, 0] - noise[0, 1]).min() > 0
     # Gumbel(0, 1): mean 0.577, variance π²/6.
-    many = np.asarray(gumbel_noise(np.arange(200, dtype=np.uint32)[None], 64))
+    many = np.asarray(gumbel_noise(jnp.arange(200, dtype=jnp.uint32)[None], 64))
     assert abs(many.mean() - 0.5772) < 0.02
     assert abs(many.var() - np.pi**2 / 6) < 0.05

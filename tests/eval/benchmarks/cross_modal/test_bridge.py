@@ -27,16 +27,16 @@ def bridge():
 @pytest.fixture(scope="module")
 def params(bridge, tables):
     """Parameters at which every bias and scale matters."""
-    inputs = {"relations": RELATIONS, "tail_types": TAIL_TYPES, "training": False}
-    fresh = jax.jit(functools.partial(bridge.init, **inputs))(jax.random.key(0), tables, HEADS)["params"]
+    init = jax.jit(functools.partial(bridge.init, training=False))
+    fresh = init(jax.random.key(0), tables, HEADS, relations=RELATIONS, tail_types=TAIL_TYPES)["params"]
     rng = np.random.default_rng(1)
     return jax.tree.map(lambda leaf: jnp.asarray(leaf + 0.2 * rng.normal(size=leaf.shape), jnp.float32), fresh)
 
 
 def outputs(bridge, params, tables, **options):
     """What the bridge makes of the heads above."""
-    call = functools.partial(bridge.apply, relations=RELATIONS, tail_types=TAIL_TYPES, **options)
-    return jax.jit(call)({"params": params}, tables, HEADS)
+    call = jax.jit(functools.partial(bridge.apply, **options))
+    return call({"params": params}, tables, HEADS, relations=RELATIONS, tail_types=TAIL_TYPES)
 
 
 def torch_layer(torch, layer):
@@ -117,7 +117,7 @@ def test_flops_are_those_that_the_compiler_counts():
     width, count = 256, 32
     bridge = Bridge(2, 3, width=width, layers=1, heads=4, feed_forward=512)
     tables = [np.zeros((9, 48), np.float32), np.zeros((9, 80), np.float32)]
-    one, several = np.zeros(count, np.int32), np.zeros((count, 5), np.int32)
+    one, several = jnp.zeros(count, jnp.int32), jnp.zeros((count, 5), jnp.int32)
 
     def forward(module, tables):
         queries = module(tables, Places(one, one), relations=one, tail_types=one, training=False)

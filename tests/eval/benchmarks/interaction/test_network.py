@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,7 +24,7 @@ def adjacency():
 
 def initialised(module, *inputs):
     """Its variables at their start."""
-    return jax.jit(lambda key: module.init(key, *inputs, training=False))(jax.random.key(0))
+    return jax.jit(functools.partial(module.init, training=False))(jax.random.key(0), *inputs)
 
 
 def shaken(variables):
@@ -66,7 +68,8 @@ def test_empty_slots_carry_nothing_back_either(features):
 def test_gin_layer_equals_its_formula_in_float64(features, training):
     layer, messages = GINLayer(WIDTH), messages_over(EDGES, nodes=NODES, slots=16)
     variables = shaken(initialised(layer, features, messages))
-    got, changed = jax.jit(lambda v: layer.apply(v, features, messages, training=training, mutable="batch_stats"))(variables)
+    apply = jax.jit(functools.partial(layer.apply, training=training, mutable="batch_stats"))
+    got, changed = apply(variables, features, messages)
     params, norm = in_float64(variables["params"]), in_float64(variables["batch_stats"]["norm"])
     expected, hidden = gin(params, None if training else (norm["mean"], norm["var"]), features.astype(np.float64))
     np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
@@ -79,7 +82,7 @@ def test_network_equals_its_formula_in_float64(features):
     network, messages = InteractionNetwork(4, projected=6, width=WIDTH), messages_over(EDGES, nodes=NODES, slots=12)
     pairs = np.array([[0, 1], [3, 6], [4, 5]])
     variables = shaken(initialised(network, features, messages, pairs))
-    got = jax.jit(lambda v: network.apply(v, features, messages, pairs, training=False))(variables)
+    got = jax.jit(functools.partial(network.apply, training=False))(variables, features, messages, pairs)
     params = in_float64(variables["params"])
     norm = in_float64(variables["batch_stats"]["convolutions_0"]["norm"])
     hidden, _ = gin(
@@ -97,7 +100,8 @@ def test_dropout_is_of_training_only_and_layers_are_stacked(features):
     @jax.jit
     def outputs(seed):
         rngs = {"dropout": jax.random.key(seed)}
-        return network.apply(variables, features, messages, EDGES, training=True, rngs=rngs, mutable="batch_stats")[0]
+        inputs = jax.tree.map(jnp.asarray, (features, messages, EDGES))
+        return network.apply(variables, *inputs, training=True, rngs=rngs, mutable="batch_stats")[0]
 
     assert not np.allclose(outputs(0), outputs(1))
     np.testing.assert_array_equal(outputs(0), outputs(0))
@@ -109,7 +113,8 @@ def test_flops_are_those_that_the_compiler_counts():
     edges = np.stack([np.arange(nodes - 1), np.arange(1, nodes)], axis=1)
     features, messages = np.zeros((nodes, 48), np.float32), messages_over(edges, nodes=nodes, slots=2 * len(edges))
     asked = np.zeros((pairs, 2), np.int32)
-    variables = jax.eval_shape(lambda: network.init(jax.random.key(0), features, messages, asked, training=False))
+    init = functools.partial(network.init, training=False)
+    variables = jax.eval_shape(init, jax.random.key(0), features, messages, asked)
     program = jax.jit(lambda v, *inputs: network.apply(v, *inputs, training=False))
     counted = program.lower(variables, features, messages, asked).compile().cost_analysis()["flops"]
     stated = forward_flops(network, nodes=nodes, features=48, messages=2 * len(edges), pairs=pairs)
