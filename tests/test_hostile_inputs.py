@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from data_pipelines.common.errors import UserError
-from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
+from data_pipelines.tokenizers.text_tokenizer import UNCASED, TextTokenizer, wordpiece
 from eval import __main__ as eval_command
 from eval.reporting.report import write_report
 from eval.reporting.training_figures import training_figures
@@ -159,11 +159,12 @@ def test_any_tokenizer_description_is_read_or_refused(tmp_path_factory, data):
     folder = tmp_path_factory.getbasetemp() / "description"
     folder.mkdir(exist_ok=True)
     words = {token: index for index, token in enumerate(SPECIAL)}
+    description = json.loads(wordpiece(words, normalization=UNCASED).to_str())
     words |= data.draw(st.dictionaries(st.text(max_size=3), st.integers(0, 8) | JSON_VALUES, max_size=3))
-    normalizer = {"type": "BertNormalizer", "lowercase": True, "strip_accents": None, "handle_chinese_chars": True}
-    normalizer |= data.draw(st.dictionaries(st.sampled_from([*normalizer]), JSON_VALUES, max_size=1))
-    description = {"model": {"type": "WordPiece", "vocab": words}, "normalizer": normalizer}
-    description |= data.draw(st.dictionaries(st.sampled_from(["model", "normalizer"]), JSON_VALUES, max_size=1))
+    description["model"]["vocab"] = words
+    part = data.draw(st.sampled_from(["normalizer", "pre_tokenizer", "model"]))
+    description[part] |= data.draw(st.dictionaries(st.sampled_from([*description[part]]), JSON_VALUES, max_size=1))
+    description |= data.draw(st.dictionaries(st.sampled_from([*description]), JSON_VALUES, max_size=1))
     (folder / "tokenizer.json").write_text(json.dumps(description))
     try:
         TextTokenizer.load(folder)

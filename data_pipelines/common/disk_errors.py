@@ -45,9 +45,9 @@ def _file_elsewhere(error: Exception, output: Path) -> str | None:
 
 
 def _code(error: Exception) -> int | None:
-    """The system's error number, which libraries in C++ put into the text of their own exceptions, as a number or in words."""
+    """The system's error number, which libraries in C++ and Rust put into the text of their errors, as a number or in words."""
     if code := getattr(error, "errno", None):
         return code
-    if number := re.search(r"os_error_code='(\d+)'", str(error)):
+    if number := re.search(r"os[_ ]error(?:_code=')? ?(\d+)", str(error)):
         return int(number[1])
     return next((code for code in DISK_ERRORS if isinstance(error, OSError) and os.strerror(code) in str(error)), None)

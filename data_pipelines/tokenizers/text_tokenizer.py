@@ -88,33 +88,46 @@ class TextTokenizer:
     def load_folder(cls, folder: Path) -> "TextTokenizer":
         """From tokenizer.json, which tells everything, else from vocab.txt with the settings of tokenizer_config.json."""
         if (folder / "tokenizer.json").is_file():
-            return cls._from_description(read_json(folder / "tokenizer.json"))
+            return cls.from_description(read_json(folder / "tokenizer.json"))
         config = folder / "tokenizer_config.json"
         given = read_json(config) if config.is_file() else {}
         return cls(_read_vocabulary(folder / "vocab.txt"), normalization={key: given.get(key, UNCASED[key]) for key in UNCASED})
 
     @classmethod
-    def _from_description(cls, description: dict) -> "TextTokenizer":
+    def from_description(cls, description: dict) -> "TextTokenizer":
+        """From the JSON of a `tokenizers.Tokenizer`; raises ValueError or KeyError unless it gives the same ids."""
         model, normalizer = description["model"], description["normalizer"]
         if (model["type"], normalizer["type"]) != ("WordPiece", "BertNormalizer"):
             raise ValueError(f"a {model['type']} model under a {normalizer['type']}")
         vocabulary = sorted(model["vocab"], key=model["vocab"].get)
         if [model["vocab"][token] for token in vocabulary] != list(range(len(vocabulary))):
-            raise ValueError("its ids have holes")
+            raise ValueError("its ids have holes, as those of a vocabulary that repeats a token")
         names = {
             "do_lower_case": "lowercase",
             "strip_accents": "strip_accents",
             "tokenize_chinese_chars": "handle_chinese_chars",
         }
-        return cls(vocabulary, normalization={key: normalizer[name] for key, name in names.items()})
+        tokenizer = cls(vocabulary, normalization={key: normalizer[name] for key, name in names.items()})
+        if added := [token["content"] for token in description["added_tokens"] if token["content"] not in SPECIAL_TOKENS]:
+            raise ValueError(f"it adds the token {added[0]!r}")
+        ours = json.loads(tokenizer._tokenizer.to_str())
+        for part in ("added_tokens", "normalizer", "pre_tokenizer", "model"):
+            if description[part] != ours[part]:
+                raise ValueError(f"its {part} is not that of a plain BERT")
+        return tokenizer
 
-    def save(self, directory: str | Path) -> None:
-        """Writes vocab.txt and tokenizer_config.json, a folder that transformers loads as a `BertTokenizer`."""
+    def save(self, directory: str | Path, *, max_tokens: int | None = None) -> None:
+        """Writes vocab.txt and tokenizer_config.json, a folder that transformers loads as a `BertTokenizer`.
+
+        There it truncates to `max_tokens`, if given.
+        """
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "vocab.txt").write_text("".join(f"{token}\n" for token in self.vocabulary), encoding="utf-8")
         special = {f"{token.strip('[]').lower()}_token": token for token in SPECIAL_TOKENS}
         config = {"tokenizer_class": "BertTokenizer", **self.normalization, **special}
+        if max_tokens:
+            config["model_max_length"] = max_tokens
         (directory / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
     def encode(self, text: str, *, max_tokens: int = 512) -> Int32[np.ndarray, " T"]:

@@ -13,7 +13,7 @@ from protclip_jax.checkpoints.parameters import params_fingerprint
 from protclip_jax.convert.checkpoint import Checkpoint, network
 from protclip_jax.convert.heads import HEAD_GROUPS, head_tensors
 from protclip_jax.convert.hf import bert_tensors, esm2_tensors
-from protclip_jax.convert.hf_config import bert_json, esm2_json
+from protclip_jax.convert.hf_config import bert_config, esm2_config
 from protclip_jax.convert.model_card import model_card
 from protclip_jax.convert.tensors import FLOATS, Tensors, write_safetensors
 
@@ -33,12 +33,12 @@ def export_checkpoint(checkpoint: Checkpoint, output: pathlib.Path, *, dtype: st
     with finished_folder(output) as folder:
         if "protein" in params:
             protein_tokenizer.save(folder / "protein")
-            _write_json(folder / "protein" / "config.json", esm2_json(config.protein, dtype=dtype))
+            esm2_config(config.protein, dtype=dtype).save_pretrained(folder / "protein")
             _write(folder / "protein" / "model.safetensors", esm2_tensors(params["protein"]), dtype)
         if "text" in params:
             tokenizer = checkpoint.text_tokenizer
-            tokenizer.save(folder / "text")
-            _write_json(folder / "text" / "config.json", bert_json(config.text, dtype=dtype, pad_id=tokenizer.pad_id))
+            tokenizer.save(folder / "text", max_tokens=config.text.max_positions)
+            bert_config(config.text, dtype=dtype, pad_id=tokenizer.pad_id).save_pretrained(folder / "text")
             _write(folder / "text" / "model.safetensors", bert_tensors(params["text"]), dtype)
         if HEAD_GROUPS & params.keys():
             _write(folder / "heads.safetensors", head_tensors(params), dtype)

@@ -1,42 +1,36 @@
-"""Hugging Face's config.json ↔ the shapes of our encoders; what these do not implement is refused by name."""
+"""Hugging Face's config.json ↔ the shapes of our encoders, as transformers reads and writes it."""
 
 import reprlib
 from collections.abc import Mapping
 
 from data_pipelines.common.errors import UserError
+from data_pipelines.common.settings import ROWS, Kind
 from data_pipelines.tokenizers import protein_tokenizer
+from protclip_jax.config.schema import TOWERS
+from protclip_jax.convert.quiet_transformers import transformers
 from protclip_jax.models.bert import NUM_TOKEN_TYPES, BertConfig
 from protclip_jax.models.esm2 import ESM2Config
 
-_SIZES = {
-    "num_layers": "num_hidden_layers",
-    "hidden_size": "hidden_size",
-    "num_heads": "num_attention_heads",
-    "intermediate_size": "intermediate_size",
-}
-_MAX_SIZE, _MAX_ROWS = 1 << 16, 1 << 24
-"""Of layers and widths, and of tables: far above every model, and what any of them multiply to can be reckoned with."""
+_NAMES = {"num_layers": "num_hidden_layers", "num_heads": "num_attention_heads", "max_positions": "max_position_embeddings"}
+"""Fields of ours that transformers names otherwise."""
 
-_NUMBERS = {"initializer_range": 0.02, "layer_norm_eps": 1e-12}
-"""Fields of the same name on both sides, with Hugging Face's default."""
-
-# Field → what is implemented, and what Hugging Face means where the field is absent or null.
-_FIXED = {"hidden_act": ("gelu", "gelu"), "is_decoder": (False, False), "add_cross_attention": (False, False)}
-_ESM2_FIXED = {
-    "model_type": ("esm", "esm"),
-    "vocab_size": (len(protein_tokenizer.VOCABULARY), None),
-    "position_embedding_type": ("rotary", "absolute"),
-    "emb_layer_norm_before": (False, False),
-    "is_folding_model": (False, False),
-    "mask_token_id": (protein_tokenizer.MASK, protein_tokenizer.MASK),
-    "rope_theta": (10000.0, 10000.0),
-    **_FIXED,
+# Field of transformers → the values that our encoder implements; the first one is written.
+_SHARED = {"hidden_act": ("gelu",), "is_decoder": (False, None), "add_cross_attention": (False, None)}
+_ESM2 = {
+    "model_type": ("esm",),
+    "vocab_size": (len(protein_tokenizer.VOCABULARY),),
+    "position_embedding_type": ("rotary",),
+    "emb_layer_norm_before": (False, None),
+    "is_folding_model": (False, None),
+    "mask_token_id": (protein_tokenizer.MASK, None),
+    "rope_theta": (10000.0,),
+    **_SHARED,
 }
-_BERT_FIXED = {
-    "model_type": ("bert", "bert"),
-    "position_embedding_type": ("absolute", "absolute"),
-    "type_vocab_size": (NUM_TOKEN_TYPES, NUM_TOKEN_TYPES),
-    **_FIXED,
+_BERT = {
+    "model_type": ("bert",),
+    "position_embedding_type": ("absolute",),
+    "type_vocab_size": (NUM_TOKEN_TYPES,),
+    **_SHARED,
 }
 
 
@@ -44,85 +38,71 @@ def esm2_fields(config: Mapping, *, name: str) -> dict:
     """The fields of `config.model.protein` from an `EsmConfig` as JSON; `name` says in errors where it comes from.
 
     Raises:
-      UserError: a field is missing, no sensible number, or asks for something that ESM-2 has not.
+      UserError: transformers refuses a value, a size is out of range, or it asks for something that ESM-2 lacks.
     """
-    _check_fixed(config, _ESM2_FIXED, name=name)
-    dropout = config.get("token_dropout")
-    if dropout not in (None, False, True):
-        raise UserError(f"{name}: token_dropout={reprlib.repr(dropout)} is neither true nor false; mend it.")
-    return _fields(config, name=name) | {"token_dropout": bool(dropout)}
+    theirs = _read(config, _ESM2, name=name)
+    theirs.token_dropout = theirs.token_dropout or False
+    return _fields(theirs, "model.protein", name=name)
 
 
 def bert_fields(config: Mapping, *, name: str) -> tuple[dict, int]:
     """The fields of `config.model.text` from a `BertConfig` as JSON, and the vocabulary's size.
 
     Raises:
-      UserError: a field is missing, no sensible number, or asks for something that our BERT has not.
+      UserError: transformers refuses a value, a size is out of range, or it asks for something that our BERT lacks.
     """
-    _check_fixed(config, _BERT_FIXED, name=name)
-    positions = {"max_positions": _size(config, "max_position_embeddings", _MAX_ROWS, name=name)}
-    return _fields(config, name=name) | positions, _size(config, "vocab_size", _MAX_ROWS, name=name)
+    theirs = _read(config, _BERT, name=name)
+    _check("vocab_size", theirs.vocab_size, ROWS, name=name)
+    return _fields(theirs, "model.text", name=name), theirs.vocab_size
 
 
-def esm2_json(config: ESM2Config, *, dtype: str) -> dict:
-    """The config.json with which `EsmModel` loads an exported protein tower."""
-    return {
-        "architectures": ["EsmModel"],
-        **_json(config, _ESM2_FIXED, dtype=dtype),
-        "token_dropout": config.token_dropout,
-        "pad_token_id": protein_tokenizer.PAD,
-        "max_position_embeddings": 1026,
-    }
+def esm2_config(config: ESM2Config, *, dtype: str):
+    """The `EsmConfig` with which `EsmModel` loads an exported protein tower."""
+    fixed = {"architectures": ["EsmModel"], "pad_token_id": protein_tokenizer.PAD, "torch_dtype": dtype}
+    return _written(config, "model.protein", _ESM2, fixed)
 
 
-def bert_json(config: BertConfig, *, dtype: str, pad_id: int) -> dict:
-    """The config.json with which `BertModel` loads an exported text tower."""
-    return {
-        "architectures": ["BertModel"],
-        **_json(config, _BERT_FIXED, dtype=dtype),
-        "vocab_size": config.vocab_size,
-        "max_position_embeddings": config.max_positions,
-        "pad_token_id": pad_id,
-    }
+def bert_config(config: BertConfig, *, dtype: str, pad_id: int):
+    """The `BertConfig` of transformers with which `BertModel` loads an exported text tower."""
+    fixed = {"architectures": ["BertModel"], "pad_token_id": pad_id, "torch_dtype": dtype}
+    return _written(config, "model.text", _BERT, {"vocab_size": config.vocab_size, **fixed})
 
 
-def _json(config: ESM2Config | BertConfig, fixed: Mapping[str, tuple], *, dtype: str) -> dict:
-    return {
-        **{field: implemented for field, (implemented, _) in fixed.items()},
-        **{theirs: getattr(config, ours) for ours, theirs in _SIZES.items()},
-        **{field: getattr(config, field) for field in _NUMBERS},
-        # There is no dropout in our training.
-        "hidden_dropout_prob": 0.0,
-        "attention_probs_dropout_prob": 0.0,
-        # Every version of transformers reads this name, old ones do not know `dtype`.
-        "torch_dtype": dtype,
-    }
+def _written(config: ESM2Config | BertConfig, tower: str, implemented: Mapping[str, tuple], fixed: Mapping):
+    fields = {_NAMES.get(ours, ours): getattr(config, ours) for ours in TOWERS[tower]}
+    fields |= {field: values[0] for field, values in implemented.items()}
+    # There is no dropout in our training.
+    fields |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    return transformers().CONFIG_MAPPING[fields["model_type"]].from_dict(fields | fixed)
 
 
-def _check_fixed(config: Mapping, fixed: Mapping[str, tuple], *, name: str) -> None:
-    for field, (implemented, default) in fixed.items():
-        value = default if config.get(field) is None else config[field]
-        if value != implemented:
-            raise UserError(
-                f"{name}: {field}={reprlib.repr(value)} is not supported, only {implemented!r}; "
-                f"give another model of type {fixed['model_type'][0]}."
-            )
+def _read(config: Mapping, implemented: Mapping[str, tuple], *, name: str):
+    """The config as transformers reads it, with nothing in it that is not implemented."""
+    (kind,) = implemented["model_type"]
+    # transformers takes a config of any type for one of the class.
+    _check_implemented("model_type", config.get("model_type", kind), (kind,), name=name)
+    try:
+        theirs = transformers().CONFIG_MAPPING[kind].from_dict(dict(config))
+    except Exception as error:  # of several kinds, which differ between versions
+        raise UserError(f"{name} is refused by transformers ({error}); correct it.") from error
+    for field, values in implemented.items():
+        _check_implemented(field, getattr(theirs, field, values[0]), values, name=name)
+    return theirs
 
 
-def _fields(config: Mapping, *, name: str) -> dict:
-    sizes = {ours: _size(config, theirs, _MAX_SIZE, name=name) for ours, theirs in _SIZES.items()}
-    return sizes | {field: _fraction(config, field, default, name=name) for field, default in _NUMBERS.items()}
+def _check_implemented(field: str, value: object, implemented: tuple, *, name: str) -> None:
+    if value not in implemented:
+        shown = f"{field}={reprlib.repr(value)}"
+        raise UserError(f"{name}: {shown} is not supported, only {implemented[0]!r}; give another model.")
 
 
-def _size(config: Mapping, field: str, largest: int, *, name: str) -> int:
-    value = config.get(field)
-    if type(value) is not int or not 1 <= value <= largest:
-        raise UserError(f"{name}: {field}={reprlib.repr(value)} is no integer from 1 to {largest}; mend it.")
-    return value
+def _fields(theirs, tower: str, *, name: str) -> dict:
+    fields = {ours: getattr(theirs, _NAMES.get(ours, ours)) for ours in TOWERS[tower]}
+    for ours, value in fields.items():
+        _check(_NAMES.get(ours, ours), value, TOWERS[tower][ours].kind, name=name)
+    return fields
 
 
-def _fraction(config: Mapping, field: str, default: float, *, name: str) -> float:
-    value = default if config.get(field) is None else config[field]
-    if type(value) not in (int, float) or not 0 < value < 1:
-        raise UserError(f"{name}: {field}={reprlib.repr(value)} is no number between 0 and 1; mend it.")
-    return float(value)
+def _check(field: str, value: object, kind: Kind, *, name: str) -> None:
+    if not kind.allows(value):
+        raise UserError(f"{name}: {field}={reprlib.repr(value)} must be {kind.wanted}.")

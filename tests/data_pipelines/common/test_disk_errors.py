@@ -14,6 +14,7 @@ from data_pipelines.common.errors import RunError
         PermissionError(errno.EACCES, "whatever"),
         OSError("write() failed: No space left on device; at byte 5"),
         ValueError("RESOURCE_EXHAUSTED: Failed to write 5 bytes: full [os_error_code='28']"),
+        ValueError("Error while serializing: I/O error: full (os error 28)"),
     ],
 )
 def test_what_the_disk_refuses_names_the_folder_and_the_fix(tmp_path, error):

@@ -180,6 +180,14 @@ def test_missing_and_unreadable_files_are_refused(tmp_path):
         TextTokenizer.load(tmp_path / "vocab.txt")
 
 
+def test_a_tokenizer_with_added_tokens_is_refused(tmp_path, reference):
+    copy = pickle.loads(pickle.dumps(reference))
+    copy.add_tokens(["zn2+"])
+    copy.save_pretrained(tmp_path)
+    with pytest.raises(UserError, match=r"adds the token 'zn2\+'"):
+        TextTokenizer.load(tmp_path)
+
+
 @pytest.mark.parametrize(
     "description",
     [

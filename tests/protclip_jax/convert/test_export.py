@@ -9,6 +9,7 @@ import jax
 import ml_dtypes
 import numpy as np
 import pytest
+import transformers
 from safetensors.numpy import load_file
 
 from data_pipelines.common.errors import UserError
@@ -84,8 +85,6 @@ def test_tensors_come_back_bit_by_bit(folders, theirs, tower):
 
 @pytest.mark.parametrize("tower", ["protein", "text"])
 def test_transformers_gives_the_same_hidden_states_and_our_token_ids(folders, theirs, tower):
-    import transformers
-
     model_class = {"protein": transformers.EsmModel, "text": transformers.BertModel}[tower]
     loaded, told = model_class.from_pretrained(folders / "back" / tower, add_pooling_layer=False, output_loading_info=True)
     assert set(told["missing_keys"]) <= ABSENT
@@ -97,6 +96,13 @@ def test_transformers_gives_the_same_hidden_states_and_our_token_ids(folders, th
     ids = transformers.AutoTokenizer.from_pretrained(folders / "back" / tower)({"protein": SEQUENCE, "text": TEXT}[tower])
     assert ids["input_ids"] == ours
     np.testing.assert_array_equal(torch_hidden(loaded.eval(), ours), torch_hidden(theirs[tower], ours))
+
+
+def test_the_exported_tokenizer_truncates_to_the_towers_positions(folders):
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folders / "back" / "text")
+    longest = read_checkpoint(folders / "ours", None).config["model"]["text"]["max_positions"]
+    ids = tokenizer("FUNCTION: " + "zinc " * 900, truncation=True)["input_ids"]
+    assert (tokenizer.model_max_length, len(ids)) == (longest, longest)
 
 
 def test_a_tower_alone_goes_both_ways(folders, tmp_path):
@@ -174,8 +180,8 @@ def test_narrow_exports(whole, tmp_path, dtype):
             expected = values if tensor.endswith("inv_freq") else values.astype(kind)
             assert narrow[tensor].dtype == expected.dtype
             np.testing.assert_array_equal(narrow[tensor], expected)
-    config = json.loads((tmp_path / "narrow" / "text" / "config.json").read_text())
-    assert config["torch_dtype"] == dtype
+    config = transformers.AutoConfig.from_pretrained(tmp_path / "narrow" / "text")
+    assert str(config.dtype).removeprefix("torch.") == dtype
 
 
 def test_numbers_too_large_for_float16_are_refused(whole, tmp_path):

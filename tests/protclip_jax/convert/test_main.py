@@ -109,7 +109,7 @@ MISTAKES = {
     "no folder": (["--protein", "esm2/absent"], "absent/config.json is missing"),
     "a BERT as protein": (["--protein", "bert"], "model_type='bert' is not supported, only 'esm'"),
     "an ESM-2 as text": (["--text", "esm2"], "model_type='esm' is not supported, only 'bert'"),
-    "damaged weights": (["--protein", "damaged"], "cut off"),
+    "damaged weights": (["--protein", "damaged"], "model.safetensors cannot be read as safetensors"),
     "no vocabulary": (["--text", "without_vocabulary"], "no text vocabulary at"),
     "heads that are none": (
         ["--protein", "esm2", "--text", "bert", "--heads", "bert/model.safetensors"],

@@ -50,6 +50,12 @@ def test_reads_what_the_safetensors_library_writes_and_the_other_way_round(tmp_p
     assert_same(load_file(tmp_path / "ours.safetensors"), transposed)
 
 
+def test_files_have_the_usual_permissions(tmp_path):
+    write_safetensors(tmp_path / "weights", TENSORS)
+    (tmp_path / "other").touch()
+    assert (tmp_path / "weights").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
 def test_equal_tensors_give_equal_files(tmp_path):
     write_safetensors(tmp_path / "a", TENSORS)
     write_safetensors(tmp_path / "b", dict(reversed(TENSORS.items())))
@@ -58,45 +64,47 @@ def test_equal_tensors_give_equal_files(tmp_path):
 
 FOUR = bytes(4)
 DAMAGED = {
-    "empty": (b"", "an empty file"),
-    "short": (b"\x05\0\0", "cut off"),
-    "huge header": (file_of({}, length=1 << 62), "announces a header of 4611686018427387904 bytes"),
-    "header beyond the end": (file_of({"a": entry([1], 0, 4)}, length=1000), "header of 1000 bytes and has"),
-    "no JSON": (file_of(b"{'a': 1}"), "no JSON"),
-    "no object": (file_of(b"[1, 2]"), "no JSON object"),
-    "not UTF-8": (file_of(b'{"\xff": 1}'), "no JSON"),
-    "too deep": (file_of(b"[" * 200_000), "nested too deeply"),
-    "giant number": (file_of(b'{"a": ' + b"9" * 5000 + b"}"), "no JSON"),
-    "name twice": (file_of(b'{"a": 1, "a": 1}'), "'a' occurs twice"),
-    "field twice": (file_of(b'{"a": {"dtype": "F32", "dtype": "F16"}}'), "'dtype' occurs twice"),
-    "name of two lines": (file_of({"a\nb": entry([1], 0, 4)}, FOUR), "no tensor's name"),
-    "endless name": (file_of({"a" * 1000: entry([1], 0, 4)}, FOUR), "no tensor's name"),
-    "no entry": (file_of({"a": 3}), "tensor a is not described"),
-    "field missing": (file_of({"a": {"dtype": "F32", "shape": [1]}}, FOUR), "tensor a is not described"),
-    "unknown dtype": (file_of({"a": entry([1], 0, 4, "F31")}, FOUR), "dtype 'F31'"),
-    "negative size": (file_of({"a": entry([-1], 0, 4)}, FOUR), "no lists of integers"),
-    "size true": (file_of({"a": entry([True], 0, 4)}, FOUR), "no lists of integers"),
-    "size 1.0": (file_of({"a": entry([1.0], 0, 4)}, FOUR), "no lists of integers"),
-    "offsets backwards": (file_of({"a": entry([1], 4, 0)}, FOUR), "needs 4 bytes"),
-    "three offsets": (file_of({"a": entry([1], 0, 4) | {"data_offsets": [0, 2, 4]}}, FOUR), "needs 4 bytes"),
-    "too few bytes for the shape": (file_of({"a": entry([2], 0, 4)}, FOUR), "needs 8 bytes"),
-    "impossible shape": (file_of({"a": entry([0, 1 << 62, 1 << 62], 0, 0)}), "impossible shape"),
-    "impossible rank": (file_of({"a": entry([1] * 100, 0, 4)}, FOUR), "impossible shape"),
-    "beyond the data": (file_of({"a": entry([2], 0, 8)}, FOUR), "cut off or damaged"),
-    "bytes left over": (file_of({"a": entry([1], 0, 4)}, FOUR * 2), "take 4 bytes, 8 are there"),
-    "overlap": (file_of({"a": entry([2], 0, 8), "b": entry([2], 4, 12)}, FOUR * 3), "tensor b begins at byte 4, not at 8"),
-    "gap": (file_of({"a": entry([1], 0, 4), "b": entry([1], 8, 12)}, FOUR * 3), "tensor b begins at byte 8, not at 4"),
+    "empty": b"",
+    "short": b"\x05\0\0",
+    "huge header": file_of({}, length=1 << 62),
+    "header beyond the end": file_of({"a": entry([1], 0, 4)}, length=1000),
+    "no JSON": file_of(b"{'a': 1}"),
+    "no object": file_of(b"[1, 2]"),
+    "not UTF-8": file_of(b'{"\xff": 1}'),
+    "too deep": file_of(b"[" * 200_000),
+    "giant number": file_of(b'{"a": ' + b"9" * 5000 + b"}"),
+    "name of two lines": file_of({"a\nb": entry([1], 0, 4)}, FOUR),
+    "endless name": file_of({"a" * 1000: entry([1], 0, 4)}, FOUR),
+    "field twice": file_of(b'{"a": {"dtype": "F32", "dtype": "F16", "shape": [1], "data_offsets": [0, 4]}}', FOUR),
+    "no entry": file_of({"a": 3}),
+    "field missing": file_of({"a": {"dtype": "F32", "shape": [1]}}, FOUR),
+    "unknown dtype": file_of({"a": entry([1], 0, 4, "F31")}, FOUR),
+    "negative size": file_of({"a": entry([-1], 0, 4)}, FOUR),
+    "size true": file_of({"a": entry([True], 0, 4)}, FOUR),
+    "size 1.0": file_of({"a": entry([1.0], 0, 4)}, FOUR),
+    "offsets backwards": file_of({"a": entry([1], 4, 0)}, FOUR),
+    "three offsets": file_of({"a": entry([1], 0, 4) | {"data_offsets": [0, 2, 4]}}, FOUR),
+    "too few bytes for the shape": file_of({"a": entry([2], 0, 4)}, FOUR),
+    "impossible shape": file_of({"a": entry([0, 1 << 62, 1 << 62], 0, 0)}),
+    "impossible rank": file_of({"a": entry([1] * 100, 0, 4)}, FOUR),
+    "beyond the data": file_of({"a": entry([2], 0, 8)}, FOUR),
+    "bytes left over": file_of({"a": entry([1], 0, 4)}, FOUR * 2),
+    "overlap": file_of({"a": entry([2], 0, 8), "b": entry([2], 4, 12)}, FOUR * 3),
+    "gap": file_of({"a": entry([1], 0, 4), "b": entry([1], 8, 12)}, FOUR * 3),
 }
 
 
 @pytest.mark.parametrize("kind", DAMAGED)
-def test_damage_is_named(tmp_path, kind):
-    content, message = DAMAGED[kind]
-    (tmp_path / "model.safetensors").write_bytes(content)
-    with pytest.raises(UserError, match=message) as caught:
+def test_damage_is_one_sentence_that_names_the_file(tmp_path, kind):
+    (tmp_path / "model.safetensors").write_bytes(DAMAGED[kind])
+    with pytest.raises(UserError, match=r"model\.safetensors cannot be read as safetensors \(.+\)"):
         read_weights(tmp_path)
-    assert "model.safetensors" in str(caught.value)
-    assert "\n" not in str(caught.value)
+
+
+def test_dtypes_that_numpy_lacks_are_named(tmp_path):
+    save_file({"a.scale": np.ones(3, ml_dtypes.float8_e4m3fn)}, tmp_path / "model.safetensors")
+    with pytest.raises(UserError, match=r"tensor a\.scale has the dtype F8_E4M3, expected one of F64, F32"):
+        read_weights(tmp_path)
 
 
 def test_every_cut_is_noticed(tmp_path):
