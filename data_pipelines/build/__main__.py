@@ -30,7 +30,7 @@ from data_pipelines.build.work_folder import WorkFolder
 from data_pipelines.common.atomic_write import finished_folder
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.hashing import file_sha256
-from data_pipelines.download.partial_file import provenance_path, read_notes
+from data_pipelines.download.resumable import provenance_path, read_notes
 from data_pipelines.protanno import dataset as protanno
 from data_pipelines.protanno.clusters import TEST, VALIDATION, split_name
 from data_pipelines.readers.source_formats import DESCRIPTION

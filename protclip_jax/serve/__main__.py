@@ -20,7 +20,7 @@ from protclip_jax.retrieval.engine import SearchEngine
 from protclip_jax.serve.limits import MOST_RESIDUES, Limits
 
 PORT, TOKEN_VARIABLE = 8000, "PROTCLIP_TOKEN"
-HOST_NAME = re.compile(r"[^:/\[\]]+|\[[0-9a-fA-F:.]+\]")
+HOST_NAME = re.compile(r"[^*:/\[\]]+|\[[0-9a-fA-F:.]+\]")
 """A host's name or address without a port."""
 LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
@@ -91,7 +91,7 @@ def allowed_hosts(options: argparse.Namespace) -> tuple[str, ...] | None:
       UserError: more than a name is given, which no request's would equal.
     """
     if wrong := [name for name in options.allowed_hosts if not HOST_NAME.fullmatch(name)]:
-        raise UserError(f"--allowed_hosts={wrong[0]} must be a name alone, without scheme, port or path.")
+        raise UserError(f"--allowed_hosts={wrong[0]} must be a name alone, without scheme, port, path or *.")
     named = tuple(name.lower() for name in options.allowed_hosts)
     if not is_local(options.host):
         return named or None

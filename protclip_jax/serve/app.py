@@ -1,18 +1,19 @@
-"""The API and the page: routes that read nothing from disk and say in one sentence what is wrong with a question."""
+"""The API and the page; a route says in one sentence what is wrong with a question."""
 
 import asyncio
 import contextlib
 import dataclasses
 import functools
-import importlib.resources
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from data_pipelines.common.errors import UserError
 from data_pipelines.protanno.features import feature_property
@@ -22,14 +23,12 @@ from protclip_jax.retrieval.engine import Answer, Hit, SearchEngine
 from protclip_jax.retrieval.query import Query as Question
 from protclip_jax.serve.about import describe_engine
 from protclip_jax.serve.batching import Batcher, Busy
-from protclip_jax.serve.guard import Guard
+from protclip_jax.serve.guard import require_token
 from protclip_jax.serve.jobs import PROTEINS, SearchJob, TracksJob, work
 from protclip_jax.serve.limits import Limits
 from protclip_jax.serve.questions import Mistake, SearchRequest, TracksRequest, find_protein, read_question, read_tracks
 
 UNIPROT = "https://www.uniprot.org/uniprotkb/{accession}/entry"
-TYPES = {".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
-TYPES |= {".svg": "image/svg+xml"}
 LEFT = 499
 """The status of a request whose client has left; nobody reads it."""
 
@@ -42,11 +41,13 @@ def create_app(
     token: str | None = None,
     links: str | None = UNIPROT,
     title: str = "",
-) -> Guard:
+) -> FastAPI:
     """The ASGI application of an engine.
 
     Args:
-      hosts, token: as `Guard` takes them.
+      hosts: names that the `Host` header may have, without port; None allows any. They keep out pages of other sites whose
+        name was made to point at this machine (DNS rebinding).
+      token: what requests to the API must send, or None.
       links: address of a UniProt entry with `{accession}`, None for no links out.
       title: what the page calls the model.
     """
@@ -59,9 +60,19 @@ def create_app(
             yield
 
     # The viewers of FastAPI load their scripts from elsewhere; the description itself is at /openapi.json.
-    app = FastAPI(title="ProtCLIP", version="1", docs_url=None, redoc_url=None, lifespan=running, description=API_DESCRIPTION)
+    app = FastAPI(
+        title="ProtCLIP",
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=running,
+        description=API_DESCRIPTION,
+        max_body_size=limits.body_bytes,
+    )
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)
+    api = APIRouter(prefix="/api", dependencies=[] if token is None else [Depends(require_token(token))])
     _handle_errors(app)
-    _add_pages(app)
+    app.frontend("/", directory=Path(__file__).parent / "static", fallback=None)
     about = describe_engine(engine, limits, title)
     linked = functools.partial(_hit, links=links)
 
@@ -69,11 +80,11 @@ def create_app(
     def health() -> dict:
         return {"status": "ok", "waiting": batcher.waiting}
 
-    @app.get("/api/about", summary="Model, indexes, limits, what scores mean, and questions to try")
+    @api.get("/about", summary="Model, indexes, limits, what scores mean, and questions to try")
     def tell_about() -> dict:
         return about
 
-    @app.post("/api/search", summary="The proteins, and for a protein the labels, nearest to a question")
+    @api.post("/search", summary="The proteins, and for a protein the labels, nearest to a question")
     async def search(asked: SearchRequest, request: Request) -> Response:
         question, understood = await run_in_threadpool(_read, asked, engine, limits)
         if question.kind == "text" and engine.proteins is None:
@@ -91,11 +102,11 @@ def create_app(
             }
         )
 
-    @app.get("/api/protein", summary="What the index knows of a protein")
+    @api.get("/protein", summary="What the index knows of a protein")
     def protein(id: Annotated[str, Query(max_length=1000)]) -> dict:
         return _protein(find_protein(engine, id), links)
 
-    @app.post("/api/tracks", summary="The weight of every residue of a protein for texts of its properties")
+    @api.post("/tracks", summary="The weight of every residue of a protein for texts of its properties")
     async def tracks(asked: TracksRequest, request: Request) -> Response:
         sequence, texts = await run_in_threadpool(read_tracks, asked, engine, limits)
         weights = await _answered(batcher, TracksJob(sequence, texts), request)
@@ -106,12 +117,14 @@ def create_app(
         tracks = [{"property": name, "text": text, "cut": cut, "weights": row.tolist()} for (name, text), cut, row in rows]
         return JSONResponse({"sequence": sequence, "tracks": tracks})
 
-    return Guard(app, limits=limits, hosts=hosts, token=token)
+    app.include_router(api)
+    return app
 
 
 API_DESCRIPTION = (
     "Search proteins by text or sequence, describe proteins with labels, and weigh their residues. Errors are "
     '`{"error": "one sentence"}`. With a token, send `Authorization: Bearer TOKEN`. 429 says that the queue is full: try again.'
+    " Two errors are plain text: 413 for a body that is too large, and 400 for a host name that is not allowed."
 )
 
 
@@ -158,23 +171,6 @@ def _answer(answer: Answer, linked, items: int) -> dict:
     return {"hits": [linked(hit) for hit in answer.hits], "background": background, "items": items}
 
 
-def _add_pages(app: FastAPI) -> None:
-    """The files of the page, read once when the server starts: no request leads to a file."""
-    for file in importlib.resources.files("protclip_jax.serve").joinpath("static").iterdir():
-        suffix = f".{file.name.rpartition('.')[2]}"
-        if suffix in TYPES:
-            path = "/" if file.name == "index.html" else f"/{file.name}"
-            page = functools.partial(Response, content=file.read_bytes(), media_type=TYPES[suffix])
-            app.add_api_route(path, _fixed(page), include_in_schema=False)
-
-
-def _fixed(page) -> Callable:
-    async def response() -> Response:
-        return page()
-
-    return response
-
-
 def _handle_errors(app: FastAPI) -> None:
     """Every error is `{"error": "one sentence"}`."""
 
@@ -199,13 +195,16 @@ def _handle_errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def malformed(request: Request, error: RequestValidationError) -> JSONResponse:
+        # FastAPI parses only bodies that are declared to be JSON.
+        if isinstance(error.body, bytes):
+            return error_response(415, "send JSON, with Content-Type: application/json.")
         first = error.errors()[0]
         position = ".".join(str(part) for part in first["loc"][1:])
         return error_response(422, f"The request is malformed: {position[:100] + ': ' if position else ''}{first['msg']}.")
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:
-        return error_response(error.status_code, f"{error.detail}.")
+        return error_response(error.status_code, f"{error.detail}.", **(error.headers or {}))
 
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> JSONResponse:

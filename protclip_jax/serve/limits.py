@@ -18,16 +18,12 @@ class Limits:
       waiting: requests that wait for the model; one more is answered 429.
       batch: requests that are computed together.
       seconds: until a request that has not been answered is answered 504.
-      body_seconds: for a request's body to arrive; `body_bytes` follow from what a question may hold.
-      header_seconds: for a request's headers to arrive.
       residues, text_letters, prompts, top: of a question.
     """
 
     waiting: int = 64
     batch: int = 32
     seconds: float = 60.0
-    body_seconds: float = 10.0
-    header_seconds: float = 10.0
     residues: int = 5000
     text_letters: int = 4000
     prompts: int = 16

@@ -1,17 +1,29 @@
-"""The HTTP server: its socket, clients that are too slow, and an end that answers whoever is waiting."""
+"""The HTTP server: its socket, its limits, and an end that answers whoever is waiting."""
 
-import asyncio
 import signal
 import socket
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from data_pipelines.common.errors import UserError
 from protclip_jax.serve.limits import Limits
 
 CONNECTIONS = 1024
 KEEP_ALIVE_SECONDS = 15
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = [
+    ("content-security-policy", CONTENT_SECURITY_POLICY),
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "no-referrer"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("permissions-policy", "camera=(), geolocation=(), microphone=()"),
+    ("cache-control", "no-store"),
+]
+"""What every answer tells browsers."""
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
@@ -30,48 +42,11 @@ def bound_socket(host: str, port: int) -> socket.socket:
     return bound
 
 
-def impatient_protocol(limits: Limits) -> type[H11Protocol]:
-    """HTTP that closes a connection whose request headers do not arrive in time: else they would pile up."""
-
-    class Impatient(H11Protocol):
-        _timer: asyncio.TimerHandle | None = None
-
-        def connection_made(self, transport) -> None:
-            super().connection_made(transport)
-            self._wait()
-
-        def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            if self.cycle is not None and not self.cycle.response_complete:
-                self._stop_waiting()
-            elif self._timer is None:
-                self._wait()
-
-        def connection_lost(self, error: Exception | None) -> None:
-            self._stop_waiting()
-            super().connection_lost(error)
-
-        def _wait(self) -> None:
-            self._timer = self.loop.call_later(limits.header_seconds, self._give_up)
-
-        def _stop_waiting(self) -> None:
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
-
-        def _give_up(self) -> None:
-            self._timer = None
-            if self.cycle is None or self.cycle.response_complete:
-                self.transport.close()
-
-    return Impatient
-
-
 def configured(app, limits: Limits) -> uvicorn.Server:
     """The server of an application, not yet running."""
     config = uvicorn.Config(
         app,
-        http=impatient_protocol(limits),
+        http="h11",
         ws="none",
         loop="asyncio",
         lifespan="on",
@@ -79,6 +54,7 @@ def configured(app, limits: Limits) -> uvicorn.Server:
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        headers=HEADERS,
         limit_concurrency=CONNECTIONS,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=int(limits.seconds) + 5,

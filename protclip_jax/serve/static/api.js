@@ -42,6 +42,7 @@ export async function ask(path, body, signal) {
     answer = await response.json();
   } catch (error) {
     if (error.name === "AbortError") throw error;
+    if (response.status === 413) throw new Error("The question is longer than this server accepts.");
     throw new Error(`The server answered with status ${response.status} and no explanation.`);
   }
   if (!response.ok) throw new Error(answer.error || `The server answered with status ${response.status}.`);

@@ -5,11 +5,9 @@ import pytest
 
 from data_pipelines.common.errors import UserError
 from data_pipelines.download import proteome
-from data_pipelines.download.__main__ import download_proteome, main
-from data_pipelines.download.fetch import Patience
+from data_pipelines.download.__main__ import main
 from tests.support.file_server import serve
 
-QUICK = Patience(timeout=0.3, tries=3, wait=0.01, longest_wait=0.05)
 UPID = "UP000005640"
 SEARCH = "/uniprotkb/search"
 
@@ -25,7 +23,7 @@ class Service:
 
     def answer(self, handler, _):
         query = dict(pair.split("=") for pair in handler.path.partition("?")[2].split("&"))
-        assert query["query"] == f"proteome%3A{UPID}"
+        assert query["query"] == f"proteome:{UPID}"
         start, size = int(query.get("cursor", "0")), int(query["size"])
         text = "".join(self.entries[start : start + size]).encode()
         body = gzip.compress(text) if query.get("compressed") == "true" else b"P0\n"
@@ -35,8 +33,8 @@ class Service:
         fault = self.faults.get(("ask" if query["format"] == "list" else start), [])
         (fault.pop(0) if fault else serve)(handler, body, headers=headers)
 
-    def fetch(self, folder, *, patience=QUICK):
-        return download_proteome(UPID, folder, base_url=self.server.url, patience=patience)
+    def fetch(self, folder):
+        return proteome.download_proteome(UPID, folder, self.server.url, timeout=0.3, tries=3)
 
     def cursors(self):
         return [path.partition("cursor=")[2] for path, _ in self.server.seen if "format=txt" in path]
@@ -50,6 +48,7 @@ class Service:
 
 @pytest.fixture
 def service(file_server, monkeypatch):
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
     return Service(file_server, monkeypatch)
 
 
@@ -89,7 +88,7 @@ def test_a_page_that_is_not_whole_is_asked_for_again(service, tmp_path, fault):
 @pytest.mark.parametrize("left", [b"", b"part of a page"])
 def test_a_proteome_goes_on_at_the_page_where_it_ended(service, tmp_path, left):
     service.faults = {6: [cut_gzip] * 3}
-    with pytest.raises(UserError, match=r"gzip.*3 tries"):
+    with pytest.raises(UserError, match=r"file ended before.*3 tries"):
         service.fetch(tmp_path)
     assert not (tmp_path / f"{UPID}.dat.gz").exists()
     with open(tmp_path / f"{UPID}.dat.gz.partial", "ab") as file:
@@ -100,6 +99,16 @@ def test_a_proteome_goes_on_at_the_page_where_it_ended(service, tmp_path, left):
     assert service.cursors() == ["6"]
 
 
+def test_a_proteome_that_lost_noted_bytes_begins_again(service, tmp_path):
+    service.faults = {6: [cut_gzip] * 3}
+    with pytest.raises(UserError, match="3 tries"):
+        service.fetch(tmp_path)
+    with open(tmp_path / f"{UPID}.dat.gz.partial", "ab") as file:
+        file.truncate(5)
+    service.fetch(tmp_path)
+    service.assert_whole(tmp_path)
+
+
 def test_a_release_that_changes_meanwhile(service, tmp_path):
     def change(handler, data, headers):
         serve(handler, data, headers=headers)
@@ -108,7 +117,7 @@ def test_a_release_that_changes_meanwhile(service, tmp_path):
     service.faults = {3: [change]}
     with pytest.raises(UserError, match=r"from release 2026_03 .* to 2026_04"):
         service.fetch(tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    assert not (tmp_path / f"{UPID}.dat.gz").exists()
     service.fetch(tmp_path)
     service.assert_whole(tmp_path)
 

@@ -20,7 +20,6 @@ from protclip_jax.retrieval.vector_parts import VectorParts
 from protclip_jax.serve import questions
 from protclip_jax.serve.about import examples
 from protclip_jax.serve.app import create_app
-from protclip_jax.serve.guard import CONTENT_SECURITY_POLICY
 from protclip_jax.serve.limits import Limits
 from tests.support.api_client import client_of, exchange, post
 
@@ -215,12 +214,13 @@ def test_requests_from_elsewhere_are_refused(app):
     body = json.dumps({"query": "a"}).encode()
     typed = {"content-type": "application/json"}
     cases = [
-        (("GET", "/", {"headers": {"host": "evil.example"}}), 421),
-        (("GET", "/", {"headers": {"host": "localhost.evil.example:80"}}), 421),
-        (("GET", "/", {"headers": {"host": ""}}), 421),
-        (("POST", "/api/search", {"content": body, "headers": typed | {"origin": "http://evil.example"}}), 403),
-        (("POST", "/api/search", {"content": body, "headers": typed | {"origin": "null"}}), 403),
+        (("GET", "/", {"headers": {"host": "evil.example"}}), 400),
+        (("GET", "/", {"headers": {"host": "localhost.evil.example:80"}}), 400),
+        (("GET", "/", {"headers": {"host": ""}}), 400),
+        (("GET", "/api/health", {"headers": {"host": "evil.example"}}), 400),
+        (("GET", "/api/health", {"headers": {"host": "LocalHost:8000"}}), 200),
         (("POST", "/api/search", {"content": body, "headers": {"content-type": "text/plain"}}), 415),
+        (("POST", "/api/search", {"content": body}), 415),
         (("POST", "/api/search", {"content": body, "headers": typed | {"origin": "http://localhost"}}), 200),
         (("POST", "/api/search", {"content": b" " * (Limits().body_bytes + 1), "headers": typed}), 413),
         (("DELETE", "/api/search", {}), 405),
@@ -228,9 +228,20 @@ def test_requests_from_elsewhere_are_refused(app):
     ]
     responses = exchange(app, *(request for request, _ in cases))
     assert [response.status_code for response in responses] == [status for _, status in cases]
-    assert all(
-        list(response.json()) == ["error"] for response, (_, status) in zip(responses, cases, strict=True) if status != 200
+    sentences = [response.json() for response in responses if response.status_code in (404, 405, 415)]
+    assert [list(sentence) for sentence in sentences] == [["error"]] * 4
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null"])
+def test_browsers_get_no_leave_to_ask_for_pages_of_other_sites(app, origin):
+    asking = {"origin": origin, "access-control-request-method": "POST", "access-control-request-headers": "content-type"}
+    preflight, answer = exchange(
+        app,
+        ("OPTIONS", "/api/search", {"headers": asking}),
+        post("/api/search", {"query": "a"}, headers={"origin": origin}),
     )
+    assert preflight.status_code == 405
+    assert not [name for response in (preflight, answer) for name in response.headers if name.startswith("access-control-")]
 
 
 @pytest.mark.parametrize(
@@ -241,17 +252,14 @@ def test_no_path_leads_to_a_file(app, path):
     assert response.status_code == 404
 
 
-def test_pages_come_with_a_strict_policy_and_need_nothing_from_elsewhere(app):
+def test_pages_need_nothing_from_elsewhere(app):
     names = ("/", "/app.js", "/style.css", "/results.js", "/tracks.js", "/protein.js", "/api.js", "/dom.js", "/icon.svg")
     for response in exchange(app, *(("GET", name, {}) for name in names)):
         assert response.status_code == 200
-        assert response.headers["content-security-policy"] == CONTENT_SECURITY_POLICY
-        assert response.headers["x-content-type-options"] == "nosniff"
         assert "innerHTML" not in response.text
         outside = response.text.replace("http://www.w3.org/2000/svg", "")
         assert "http://" not in outside
         assert "https://" not in outside
-    assert "unsafe" not in CONTENT_SECURITY_POLICY
 
 
 def test_the_api_describes_itself(app):
@@ -261,7 +269,6 @@ def test_the_api_describes_itself(app):
     assert len(about.json()["examples"]) >= 2
     assert "standard deviation" in about.json()["score"]
     assert health.json() == {"status": "ok", "waiting": 0}
-    assert about.headers["cache-control"] == "no-store"
 
 
 def test_with_a_token_the_api_is_closed_and_the_page_open(engine):
@@ -278,7 +285,10 @@ def test_with_a_token_the_api_is_closed_and_the_page_open(engine):
         ("/api/health", {}, 200),
     ]
     requests = [("GET", path, {"headers": {k: v.encode("latin-1") for k, v in headers.items()}}) for path, headers, _ in cases]
-    assert [response.status_code for response in exchange(guarded, *requests)] == [status for *_, status in cases]
+    responses = exchange(guarded, *requests)
+    assert [response.status_code for response in responses] == [status for *_, status in cases]
+    assert "the token is missing or wrong" in responses[0].json()["error"]
+    assert responses[0].headers["www-authenticate"] == "Bearer"
 
 
 def test_a_failing_model_is_a_sentence_without_insides(engine, monkeypatch):

@@ -1,0 +1,158 @@
+"""Downloads that resume: FILE.partial is renamed when complete; FILE.provenance.json is beside it."""
+
+import datetime
+import fcntl
+import hashlib
+import http.client
+import json
+import os
+import time
+import urllib.error
+import urllib.request
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+from urllib.parse import urlsplit
+
+from data_pipelines.common.atomic_write import atomic_write
+from data_pipelines.common.disk_errors import DISK_ERRORS, report_disk_errors
+from data_pipelines.common.errors import UserError
+from data_pipelines.common.hashing import file_sha256
+from data_pipelines.common.progress import tell
+
+LICENCE = "CC BY 4.0, UniProt Consortium, https://www.uniprot.org/help/license"
+PASSING = {408, 425, 429, 500, 502, 503, 504}
+"""Statuses of a server that may answer later."""
+
+Result = TypeVar("Result")
+AppendRest = Callable[[BinaryIO], None]
+
+
+def complete(target: Path, url: str, wanted: dict, append_rest: AppendRest, tries: int) -> None:
+    """Makes a file unless it is there, whole and as wanted.
+
+    Args:
+      wanted: what UniProt says of it: `release`, and `bytes` and `md5`, or `entries`.
+      append_rest: appends what FILE.partial, which holds bytes of the wanted file only, lacks.
+
+    Raises:
+      UserError: it cannot be fetched, its MD5 is wrong, or another file has its name.
+      RunError: the disk does not take it.
+    """
+    if target.exists():
+        tell(f"checking {target}.")
+        known = read_notes(provenance_path(target))
+        if wanted.items() <= known.items() and known.get("sha256") == file_sha256(target):
+            return
+        raise UserError(
+            f"{target} exists and is not UniProt's current one, release {wanted['release']}; "
+            "remove it or name another --output."
+        )
+    partial = Path(f"{target}.partial")
+    with report_disk_errors(partial, kept="it continues with what has arrived"):
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        with open(partial, "ab") as file:
+            _claim(file, wanted)
+            persist(lambda: append_rest(file), url, tries, lambda: length(file))
+            write_notes(provenance_path(target), _provenance(file, {"url": url} | wanted))
+            notes_path(file).unlink()
+            os.replace(partial, target)
+
+
+def persist(attempt: Callable[[], Result], url: str, tries: int, position=lambda: 0) -> Result:
+    """What `attempt` returns, repeated with growing waits after broken connections or gzip data.
+
+    Only tries in a row that do not raise `position`, the bytes received, count: a long download
+    survives any number of broken connections.
+
+    Raises:
+      UserError: so many tries brought nothing new, or the server refuses for good.
+    """
+    furthest, failures = position(), 0
+    while True:
+        try:
+            return attempt()
+        except (OSError, EOFError, zlib.error, http.client.HTTPException) as error:
+            if getattr(error, "errno", None) in DISK_ERRORS:
+                raise
+            if isinstance(error, urllib.error.HTTPError) and error.code not in PASSING:
+                raise UserError(f"{url} cannot be fetched ({error}); check --base_url.") from error
+            failures = 1 if position() > furthest else failures + 1
+            furthest = max(furthest, position())
+            if failures >= tries:
+                reason = str(error).strip("<>")
+                raise UserError(
+                    f"{url} cannot be fetched ({reason}) in {failures} tries; check the connection "
+                    "and run the same line again, which continues with what has arrived."
+                ) from error
+        time.sleep(min(2.0 ** (failures - 1), 120.0))
+
+
+def request(url: str, timeout: float, start: int = 0) -> http.client.HTTPResponse:
+    """The answer to a GET; with `start`, asks for the bytes from there on. For `persist`."""
+    headers = {"User-Agent": "protclip_jax data_pipelines.download"}
+    headers |= {"Range": f"bytes={start}-"} if start else {}
+    response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=timeout)
+    if urlsplit(response.url).scheme != urlsplit(url).scheme:
+        raise UserError(f"{url} redirects to another scheme, {response.url}; check --base_url.")
+    return response
+
+
+def length(file: BinaryIO) -> int:
+    """Bytes that an open file holds."""
+    return os.fstat(file.fileno()).st_size
+
+
+def provenance_path(path: str | Path) -> Path:
+    """FILE.provenance.json: where a downloaded file comes from, its `release`, and its `sha256`."""
+    return Path(f"{path}.provenance.json")
+
+
+def notes_path(file: BinaryIO) -> Path:
+    """FILE.partial.json: of which file FILE.partial is, and whatever its source notes."""
+    return Path(f"{file.name}.json")
+
+
+def read_notes(path: Path) -> dict:
+    """The object in a JSON file; empty if the file is missing or holds something else."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def write_notes(path: Path, notes: dict) -> None:
+    """Writes a JSON file that is there whole or not at all."""
+    atomic_write(path, json.dumps(notes, indent=2, ensure_ascii=False) + "\n")
+
+
+def _claim(file: BinaryIO, wanted: dict) -> None:
+    """Locks FILE.partial, and empties it if its bytes are of another file."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise UserError(f"another run is writing {file.name}; wait until it ends.") from error
+    except OSError as error:
+        raise UserError(f"{file.name} cannot be locked ({error}); name another --output.") from error
+    if read_notes(notes_path(file)).get("wanted") != wanted:
+        file.truncate(0)
+        write_notes(notes_path(file), {"wanted": wanted})
+
+
+def _provenance(file: BinaryIO, facts: dict) -> dict:
+    """The facts with digests and date; empties the file if its MD5 is not as they say."""
+    tell(f"checking {file.name}.")
+    with open(file.name, "rb") as content:
+        md5 = hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    if facts.get("md5", md5) != md5:
+        file.truncate(0)
+        raise UserError(
+            f"{facts['url']} has the MD5 {md5}, release {facts['release']} says {facts['md5']}: it "
+            "was damaged on the way or the server is changing to a new release; it was removed, so "
+            "run the same line again."
+        )
+    os.fsync(file.fileno())
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    facts |= {"bytes": length(file), "md5": md5, "sha256": file_sha256(Path(file.name))}
+    return facts | {"downloaded": now, "licence": LICENCE}
