@@ -1,6 +1,6 @@
 """The import hook of `tests/conftest.py` checks shapes and dtypes in each package, in every process of the suite."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import jax.numpy as jnp
 import numpy as np
@@ -44,6 +44,7 @@ def test_wrong_arrays_are_refused(call):
         (Float[Array, "n D"] | None, True),
         (dict[str, tuple[Float[Array, "n D"], ...]], True),
         (Callable[[int], Float[Array, "n D"]], False),
+        (Iterable[Float[Array, "n D"]], False),
         (Array, False),
         (tuple[int, ...], False),
     ],

@@ -4,7 +4,7 @@
 """
 
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable, Iterator
 
 import beartype
 from jaxtyping import AbstractArray
@@ -22,10 +22,10 @@ def check_arrays(function):
 def mentions_array(hint) -> bool:
     """Whether a type hint is a jaxtyping array type or contains one, as `tuple[Float[Array, "n"], int]` does.
 
-    What a callable takes and returns is not checked, so its arrays do not count.
+    Not checked are what a callable takes and returns, and what an iterable yields: to look at it is to consume it.
     """
     if isinstance(hint, type) and issubclass(hint, AbstractArray):
         return True
-    if typing.get_origin(hint) is Callable:
+    if typing.get_origin(hint) in (Callable, Generator, Iterable, Iterator):
         return False
     return any(mentions_array(part) for part in typing.get_args(hint))

@@ -116,7 +116,8 @@ def test_projected_means_equal_the_released_models(peer_recording, peer_weights)
     for side, mask in sides.items():
         params = peer_params.projection(peer_weights, f"{side}_projection")
         hidden = peer_recording[f"batch_{side}_last_hidden_state"]
-        embedding = unit_norm(apply(Projection(24), params, np.asarray(pool(hidden, mask.astype(np.int32), 1))[:, 0]))
+        pooled = pool(hidden, mask.astype(np.int32), 1)[:, 0]
+        embedding = unit_norm(jnp.asarray(apply(Projection(24), params, pooled)))
         np.testing.assert_allclose(embedding, peer_recording[f"batch_{side}_embed_masked"], atol=1e-5)
 
     # The four property texts of a record, as four segments of one row.
@@ -152,8 +153,8 @@ def test_token_heads_equal_the_released_models_in_value_and_gradient(peer_record
     np.testing.assert_allclose(apply(head, params, peer_recording[inputs]), peer_recording[logits], atol=1e-5)
 
     def loss(params):
-        labelled = peer_recording[labels]
-        logits = head.apply({"params": params}, peer_recording[inputs])
+        labelled = jnp.asarray(peer_recording[labels])
+        logits = head.apply({"params": params}, jnp.asarray(peer_recording[inputs]))
         return weight * masked_cross_entropy(logits, labelled, labelled != -100).value()
 
     gradients = jax.jit(jax.grad(loss))(params)

@@ -121,7 +121,7 @@ def test_equals_the_released_model(peer_recording, peer_gradients):
 
     @jax.jit
     def loss(protein, text, s):
-        return loss_of(without_hashes(protein, text, np.ones(3, bool)), logit_scale=s).value()
+        return loss_of(without_hashes(protein, text, jnp.ones(3, bool)), logit_scale=s).value()
 
     logit_scale = np.log(recorded["logit_scale"])
     singles = [np.concatenate([recorded[f"single{i}_{side}_embed"] for i in range(3)]) for side in ("protein", "text")]

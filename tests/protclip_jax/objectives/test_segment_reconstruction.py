@@ -118,7 +118,8 @@ def test_missing_parts_are_finite_in_value_and_gradient(empty):
 
 
 def test_equals_the_released_model_where_it_follows_the_formula(peer_recording, peer_weights):
-    attention_mask, labels = peer_recording["batch_text_attention_mask"], peer_recording["batch_fragment_masked_labels"]
+    attention_mask = jnp.asarray(peer_recording["batch_text_attention_mask"], jnp.int32)
+    labels = jnp.asarray(peer_recording["batch_fragment_masked_labels"])
     protein, text = peer_recording["bsr_protein_projected"], peer_recording["bsr_text_projected"]
     attention = BiotextCrossAttention(protein.shape[-1], attention="dense")
     head = TokenHead(hidden_size=protein.shape[-1], vocab_size=VOCAB)
@@ -128,7 +129,7 @@ def test_equals_the_released_model_where_it_follows_the_formula(peer_recording, 
     @jax.jit
     def attended_and_loss(protein, text):
         slot_ids = jnp.ones(protein.shape[:2], jnp.int32)
-        attended = attention.apply(attention_params, protein, slot_ids, text, attention_mask.astype(np.int32))
+        attended = attention.apply(attention_params, protein, slot_ids, text, attention_mask)
         # It was recorded without the residual: the head reads the attention output alone.
         no_residual = jnp.zeros_like(protein)
         mean = segment_reconstruction(
