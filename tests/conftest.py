@@ -2,7 +2,7 @@
 
 Each call of a function of the project in a test's own process checks the shapes and dtypes that its jaxtyping annotations
 give, of arguments and result, and raises `jaxtyping.TypeCheckError` where an array does not match. Other annotations, fields
-of named tuples, and the processes that tests start are not checked.
+of named tuples, the processes that tests start, and what `data_pipelines` does for each record are not checked.
 """
 
 import atexit
@@ -35,7 +35,8 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 # Before anything of the project is imported: modules loaded earlier would stay unchecked.
-install_import_hook(["data_pipelines", "protclip_jax", "eval"], "tests.support.shape_checks.check_arrays")
+CHECKED = ["data_pipelines.build", "data_pipelines.common", "data_pipelines.inputs", "eval", "protclip_jax"]
+install_import_hook(CHECKED, "tests.support.shape_checks.check_arrays")
 
 
 def pytest_collection_modifyitems(items):

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from jaxtyping import Array, Float, TypeCheckError
 
-from data_pipelines.training.masking import draw_residues
 from eval.metrics.statistics import auroc
 from protclip_jax.objectives.masked_language_model import masked_cross_entropy
 from protclip_jax.objectives.segment_alignment import mean_over_records
@@ -19,7 +18,7 @@ def wrong_length():
 
 
 def wrong_dtype():
-    draw_residues(np.zeros(3), np.random.default_rng(0), count=1)
+    auroc(np.zeros(3), np.zeros(3))
 
 
 def wrong_number_of_axes():
