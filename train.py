@@ -168,8 +168,8 @@ def pretrain(
         folder,
         keep_best=config.keep_best,
         best=Best(config.best.metric, config.best.mode),
-        steps=workdir.steps,
-        before_publishing=workdir.share,
+        checkpoints=workdir.checkpoints,
+        share=workdir.share,
     )
 
     # ======== Resume from the newest intact checkpoint ========

@@ -122,12 +122,14 @@ def gcs(monkeypatch):
     """An emulator of Google Cloud Storage with a bucket of the name `bucket`, which this process and those it starts use."""
     if importlib.util.find_spec("gcsfs") is None:
         pytest.skip("gcsfs is absent")
-    from protclip_jax.checkpoints import bucket
+    import gcsfs
+    from etils.epath import backend
+
     from tests.support.fake_gcs import FakeGCS
 
     def forget():
-        type(bucket.file_system()).clear_instance_cache()
-        bucket.file_system.cache_clear()
+        gcsfs.GCSFileSystem.clear_instance_cache()
+        backend.fsspec_backend._get_filesystem.cache_clear()
 
     with FakeGCS("bucket") as server:
         for name, value in server.environment.items():

@@ -107,7 +107,7 @@ def test_what_another_process_has_removed_is_told_as_its_taking_over(gcs, positi
     with pytest.raises(RunError, match="was taken over by other"), position.report_errors():
         raise FileNotFoundError(f"{URL}/checkpoints/2/params")
     gcs.fault = lambda method, path: 403
-    with pytest.raises(RunError, match="something in it was removed"), position.report_errors():
+    with pytest.raises(RunError, match="no permission"), position.report_errors():
         raise FileNotFoundError(f"{URL}/checkpoints/2/params")
     gcs.fault = lambda method, path: None
     gcs.put(f"{OBJECTS}owner", own)

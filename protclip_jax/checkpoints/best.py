@@ -3,12 +3,15 @@
 import json
 import math
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from etils import epath
+
 from data_pipelines.common.errors import UserError
-from data_pipelines.common.json_object import is_number
-from protclip_jax.checkpoints.step_folders import METRICS, BucketSteps, LocalSteps
+from data_pipelines.common.json_object import is_number, parse_object
+from protclip_jax.checkpoints import checksums
+from protclip_jax.checkpoints.step_folders import CHECKPOINTS, METRICS, complete_steps
 
 
 class Best(NamedTuple):
@@ -29,8 +32,8 @@ def metrics_text(metrics: Mapping[str, float], best: Best) -> str:
     return json.dumps({"metrics": finite, "best": best._asdict()}) + "\n"
 
 
-class _Judged(NamedTuple):
-    """What a step's `METRICS` say."""
+class Judged(NamedTuple):
+    """What was measured of a step, and the rule that it was saved under."""
 
     metrics: Mapping[str, float]
     best: Best
@@ -41,43 +44,52 @@ class _Judged(NamedTuple):
         return None if not is_number(value) else value if best.mode == "max" else -value
 
 
-def _judged(steps: LocalSteps | BucketSteps, step: int) -> _Judged:
-    check_intact(steps, step, under=METRICS)
-    stored = steps.read_metrics(step)
+def judge_all(checkpoints: epath.Path, steps: Iterable[int]) -> dict[int, Judged | None]:
+    """What the metrics of these steps say; None for a step whose metrics are damaged."""
+    judged = {}
+    for step in steps:
+        try:
+            judged[step] = _judged(checkpoints, step)
+        except UserError:
+            judged[step] = None
+    return judged
+
+
+def _judged(checkpoints: epath.Path, step: int) -> Judged:
+    check_intact(checkpoints, step, under=METRICS)
+    path = checkpoints / str(step) / METRICS
+    stored = parse_object(path.read_bytes(), name=str(path))
     metrics, best = stored.get("metrics"), stored.get("best")
     if not isinstance(metrics, dict) or not isinstance(best, dict):
-        return _Judged({RETRIEVAL.metric: stored.get("mrr")}, RETRIEVAL)
-    return _Judged(metrics, Best(str(best.get("metric")), str(best.get("mode"))))
+        return Judged({RETRIEVAL.metric: stored.get("mrr")}, RETRIEVAL)
+    return Judged(metrics, Best(str(best.get("metric")), str(best.get("mode"))))
 
 
-def _ranked(judged: Mapping[int, _Judged], best: Best) -> list[int]:
+def _ranked(judged: Mapping[int, Judged], best: Best) -> list[int]:
     """The steps that were measured by it, the best first, the later of equals first."""
     scores = {step: score for step, of_step in judged.items() if (score := of_step.score(best)) is not None}
     return sorted(scores, key=lambda step: (scores[step], step), reverse=True)
 
 
-def worth_keeping(steps: LocalSteps | BucketSteps, best: Best, count: int) -> set[int]:
+def worth_keeping(judged: Mapping[int, Judged | None], best: Best, count: int) -> set[int]:
     """The `count` best steps, and those that nobody can judge, as their metrics are damaged.
 
     Where no step was measured by `best`, the last of the rules that steps were saved under and some were measured by decides.
     """
-    judged, unknown = {}, set()
-    for step in steps.numbers():
-        try:
-            judged[step] = _judged(steps, step)
-        except UserError:
-            unknown.add(step)
-    rules = [best, *(judged[step].best for step in sorted(judged, reverse=True))]
-    ranked = next(filter(None, (_ranked(judged, rule) for rule in rules)), [])
-    return unknown | set(ranked[:count])
+    known = {step: of_step for step, of_step in judged.items() if of_step is not None}
+    rules = [best, *(known[step].best for step in sorted(known, reverse=True))]
+    ranked = next(filter(None, (_ranked(known, rule) for rule in rules)), [])
+    return (judged.keys() - known) | set(ranked[:count])
 
 
-def check_intact(steps: LocalSteps | BucketSteps, step: int, *, under: str) -> None:
+def check_intact(checkpoints: epath.Path, step: int, *, under: str) -> None:
     """Raises UserError, with the steps that could be used instead, where a part of a checkpoint is damaged."""
-    if reason := steps.find_damage(step, under=under):
-        others = ", ".join(str(other) for other in steps.numbers() if other != step)
+    path = checkpoints / str(step)
+    if reason := checksums.find_damage(path, under=under):
+        others = ", ".join(str(other) for other in complete_steps(checkpoints) if other != step)
         fix = f", or name another step (it has {others})" if others else ""
-        raise UserError(f"the checkpoint {steps.path(step)} is damaged ({reason}); put a copy of it in place{fix}.")
+        damaged = f"the checkpoint {path} is damaged ({reason})"
+        raise UserError(f"{damaged}; put a copy of it in place{fix}.")
 
 
 def resolve_step(workdir: pathlib.Path, step: str | int | None = None) -> int:
@@ -90,15 +102,14 @@ def resolve_step(workdir: pathlib.Path, step: str | int | None = None) -> int:
     """
     if step not in (None, "best", "latest") and not str(step).isdecimal():
         raise UserError(f"--step={step} is neither a number nor best nor latest.")
-    folder = (workdir / "checkpoints").absolute()
+    folder = epath.Path((workdir / CHECKPOINTS).absolute())
     if not folder.is_dir():
         raise UserError(f"{workdir} holds no checkpoints/ folder; give a workdir or a converted checkpoint.")
-    lying = LocalSteps(folder)
-    steps = lying.numbers()
+    steps = complete_steps(folder)
     if not steps:
         raise UserError(f"{folder} holds no complete checkpoint yet.")
     if step in (None, "best"):
-        judged = {number: _judged(lying, number) for number in steps}
+        judged = {number: _judged(folder, number) for number in steps}
         return next(iter(_ranked(judged, judged[steps[-1]].best)), steps[-1])
     if step == "latest":
         return steps[-1]

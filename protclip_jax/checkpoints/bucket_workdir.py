@@ -5,8 +5,9 @@ temporary folder, since an object can neither be appended to nor locked; what ch
 each checkpoint counts as one, and at the end of the run, whatever ends it. So the metrics.jsonl of a bucket is never behind its
 checkpoints, and what a killed run wrote after its last one is computed again.
 
-In the place of a lock, a run leaves its name in the object `owner`, and looks for it before it changes anything: the last
-process to begin has the workdir, and one that finds another's name ends.
+Neither epath nor Orbax keeps two runs apart. In place of a lock, a run writes its name into the
+object `owner` and looks for it before it saves: the last process to begin has the workdir, and one
+that finds another's name ends.
 """
 
 import contextlib
@@ -17,26 +18,21 @@ import socket
 import stat
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Self
 
 import jax
+from etils import epath
 
 from data_pipelines.common.disk_errors import report_disk_errors
 from data_pipelines.common.errors import RunError, UserError
-from protclip_jax.checkpoints import bucket
-from protclip_jax.checkpoints.bucket import SCHEME, BucketFolder
-from protclip_jax.checkpoints.step_folders import BucketSteps, complete_steps
+from protclip_jax.checkpoints import bucket, checksums
+from protclip_jax.checkpoints.step_folders import CHECKPOINTS, complete_steps
 from protclip_jax.checkpoints.workdir import KEPT
 
 OWNER = "owner"
-CHECKPOINTS = "checkpoints"
 _NEEDED = ("config.json", "metrics.jsonl", "tokenizers/")
 """What a run that goes on reads."""
-
-
-class _TakenOver(RunError):
-    """Another process has the workdir."""
 
 
 class BucketWorkdir:
@@ -45,16 +41,15 @@ class BucketWorkdir:
     Attributes:
       name: the `gs://` path.
       folder: the local folder of the small files, removed at the end.
-      steps: where checkpoints lie.
+      checkpoints: the folder of the steps.
     """
 
     def __init__(self, url: str):
-        self._bucket = BucketFolder(url)
-        self.name = str(self._bucket)
+        self._bucket = bucket.bucket_folder(url)
+        self.name, self.checkpoints = str(self._bucket), self._bucket / CHECKPOINTS
         self.folder, self._remove_folder = new_copy_folder(self._bucket)
-        self.steps = BucketSteps(self._bucket / CHECKPOINTS, self._check_owner)
         self._id = f"{socket.gethostname()} (process {os.getpid()}, {secrets.token_hex(4)})"
-        self._copied: dict[str, tuple[int, int]] = {}
+        self._copied: set[tuple[str, int, int]] = set()
         self._copying = threading.Lock()
         self._begun = False
 
@@ -65,24 +60,35 @@ class BucketWorkdir:
           UserError: the bucket cannot be used.
         """
         try:
-            if jax.process_index() == 0:
-                self._bucket.write(OWNER, self._id.encode())
-            names = self._bucket.sizes()
-            make_step_folders(names, self.folder)
-            self._bucket.download([name for name in names if name.startswith(_NEEDED)], self.folder)
+            with bucket.report_errors(self.name):
+                if jax.process_index() == 0:
+                    (self._bucket / OWNER).write_text(self._id)
+                self._copy_what_is_needed()
         except RunError as error:
             raise UserError(f"--workdir={error}") from error
-        self._copied = self._states()
+        self._copied = self._files()
         self._begun = True
+
+    def _copy_what_is_needed(self) -> None:
+        names = [name for name in checksums.list_files(self._bucket) if name.startswith(_NEEDED)]
+        bucket.download(self._bucket, names, self.folder)
+        # Empty folders say what the checkpoints hold.
+        for step in complete_steps(self.checkpoints):
+            for item in (self.checkpoints / str(step)).iterdir():
+                (self.folder / CHECKPOINTS / str(step) / item.name).mkdir(parents=True)
 
     def _check_owner(self) -> None:
         """Raises RunError, on the first host, where another process has begun to use the workdir."""
-        if jax.process_index() == 0 and (owner := self._bucket.read(OWNER)) != self._id.encode():
-            other = (owner or b"another process").decode(errors="replace")
-            raise _TakenOver(f"--workdir={self.name} was taken over by {other}; this run ends and leaves it to that one.")
+        if jax.process_index() == 0 and (owner := (self._bucket / OWNER).read_text()) != self._id:
+            taken = f"--workdir={self.name} was taken over by {owner}"
+            raise RunError(f"{taken}; this run ends and leaves it to that one.")
 
     def share(self) -> None:
-        """Copies what has changed to the bucket. Raises RunError where the local folder is gone: its files would be missing."""
+        """Copies what has changed to the bucket.
+
+        Raises:
+          RunError: another run has the workdir, or the local folder is gone.
+        """
         self._check_owner()
         if not self.folder.is_dir():
             raise RunError(
@@ -90,10 +96,9 @@ class BucketWorkdir:
                 f"set TMPDIR to a place that nobody tidies, then run the same line again: {KEPT}."
             )
         with self._copying:
-            for name, state in self._states().items():
-                if self._copied.get(name) != state:
-                    self._bucket.upload(self.folder / name, name)
-                    self._copied[name] = state
+            for file in self._files() - self._copied:
+                (self._bucket / file[0]).write_bytes((self.folder / file[0]).read_bytes())
+                self._copied.add(file)
 
     def keep(self, path: pathlib.Path) -> str:
         """Copies a new file to the bucket, with whatever else has changed; where it is there."""
@@ -109,26 +114,23 @@ class BucketWorkdir:
                 bucket.report_errors(f"--workdir={self.name}", kept=KEPT),
             ):
                 yield
-        except RunError as error:
-            # What another process removes is missed here, perhaps before it is asked whose the workdir is.
-            try:
+        except RunError:
+            # What another run has removed is missed here before anybody looks for its name.
+            with bucket.report_errors(f"--workdir={self.name}", kept=KEPT):
                 self._check_owner()
-            except _TakenOver as reason:
-                raise reason from error
-            except RunError:
-                raise error from None
             raise
 
-    def _states(self) -> Mapping[str, tuple[int, int]]:
-        """The size and the time of change of every local file, by its name."""
-        states = {}
+    def _files(self) -> set[tuple[str, int, int]]:
+        """Every local file: its name, its size and the time of its last change."""
+        files = set()
         for path in self.folder.rglob("*"):
             # The run goes on meanwhile: what it has not finished is renamed, and may be gone.
             with contextlib.suppress(FileNotFoundError):
                 state = path.stat()
                 if stat.S_ISREG(state.st_mode) and path.suffix != ".partial":
-                    states[path.relative_to(self.folder).as_posix()] = (state.st_size, state.st_mtime_ns)
-        return states
+                    name = path.relative_to(self.folder).as_posix()
+                    files.add((name, state.st_size, state.st_mtime_ns))
+        return files
 
     def __enter__(self) -> Self:
         return self
@@ -137,7 +139,8 @@ class BucketWorkdir:
         try:
             if self._begun:
                 # A run that failed has said why, and what it is that fails may be the bucket.
-                with contextlib.suppress(RunError) if error else contextlib.nullcontext():
+                ignored = (RunError,) if error else ()
+                with contextlib.suppress(*ignored), self.report_errors():
                     self.share()
         finally:
             self._remove_folder()
@@ -145,19 +148,9 @@ class BucketWorkdir:
             raise type(error)(str(error).replace(str(self.folder), self.name)) from error
 
 
-def new_copy_folder(folder: BucketFolder) -> tuple[pathlib.Path, Callable[[], None]]:
+def new_copy_folder(folder: epath.Path) -> tuple[pathlib.Path, Callable[[], None]]:
     """A new temporary folder, whose path ends with the bucket's, for messages to name it; and what removes it."""
     temporary = tempfile.TemporaryDirectory(prefix="protclip-", ignore_cleanup_errors=True)
-    path = pathlib.Path(temporary.name) / folder.url.removeprefix(SCHEME)
+    path = pathlib.Path(temporary.name) / str(folder).removeprefix(bucket.SCHEME)
     path.mkdir(parents=True)
     return path, temporary.cleanup
-
-
-def make_step_folders(names: Mapping[str, int], folder: pathlib.Path) -> None:
-    """Makes the folders of complete steps, all empty, by which it is known what the checkpoints hold."""
-    prefix = f"{CHECKPOINTS}/"
-    complete = complete_steps(name.removeprefix(prefix) for name in names if name.startswith(prefix))
-    for name in names:
-        step, _, rest = name.removeprefix(prefix).partition("/")
-        if name.startswith(prefix) and step.isdecimal() and int(step) in complete:
-            (folder / CHECKPOINTS / step / rest).parent.mkdir(parents=True, exist_ok=True)

@@ -1,85 +1,116 @@
 """A seal on a folder: the SHA-256 of each of its files, by which later damage is found.
 
-The list is written as `sha256sum` writes it, so that `sha256sum --check SHA256SUMS` in the folder finds the same.
+The list is written as `sha256sum` writes it, so that `sha256sum --check SHA256SUMS` in the folder
+finds the same. The folder may be in a bucket.
 """
 
 import hashlib
 import os
-import pathlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import fsspec
+from etils import epath
 
 from data_pipelines.common.json_object import MAX_FILE_BYTES
 
 CHECKSUMS = "SHA256SUMS"
+_AT_ONCE = 8
 
 
-def write(folder: pathlib.Path) -> None:
-    """Seals a folder that is complete; on return it is on the disk, whatever happens to the machine."""
-    content = text({name: _digest(folder / name, sync=True) for name in _names(folder)})
-    with open(folder / CHECKSUMS, "w", encoding="utf-8") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+def write(folder: epath.PathLike) -> None:
+    """Seals a complete folder; a local one is then on the disk, whatever happens to the machine."""
+    folder = epath.Path(folder)
+    names = _sealable(list_files(folder))
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        digests = pool.map(_digest, [folder / name for name in names])
+        lines = [f"{digest}  {name}\n" for digest, name in zip(digests, names, strict=True)]
+    (folder / CHECKSUMS).write_text("".join(lines))
+    if "://" not in os.fspath(folder):
+        for name in (*names, CHECKSUMS):
+            _flush(folder / name)
 
 
-def find_damage(folder: pathlib.Path, *, under: str = "") -> str | None:
-    """What is wrong with the files whose names begin with `under`, in a few words; None where they are as they were sealed."""
-    if special := next((path for path in folder.rglob("*") if not (path.is_file() or path.is_dir())), None):
-        # A pipe or device would be read without end, a link that leads nowhere not at all.
-        return f"{special.relative_to(folder)} is neither a file nor a folder"
+def find_damage(folder: epath.PathLike, *, under: str = "") -> str | None:
+    """What is wrong with the files whose names begin with `under`, in a few words.
+
+    Returns None if they are as they were sealed.
+    """
+    folder, files = epath.Path(folder), list_files(folder)
+    if reason := _unreadable(files):
+        return reason
+    if CHECKSUMS not in files:
+        return f"{CHECKSUMS} is missing"
     try:
-        if (size := (folder / CHECKSUMS).stat().st_size) > MAX_FILE_BYTES:
-            return f"{CHECKSUMS} has {size} bytes"
-        sealed = parse((folder / CHECKSUMS).read_text(encoding="utf-8"), under=under)
-    except OSError as error:
-        return f"{CHECKSUMS} cannot be read: {error.strerror}"
+        sealed = _parse((folder / CHECKSUMS).read_text(), under=under)
     except ValueError:
         return f"{CHECKSUMS} is damaged"
-    present = [name for name in _names(folder) if name.startswith(under)]
-    return missing_or_unknown(sealed, present, under=under) or difference(sealed, lambda name: _digest(folder / name))
-
-
-def text(digests: Mapping[str, str]) -> str:
-    """The content of a seal on files of these names and hashes."""
-    return "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
-
-
-def parse(content: str, *, under: str = "") -> dict[str, str]:
-    """The hashes in a seal by the names that begin with `under`. Raises `ValueError` for something else than a seal."""
-    *lines, rest = content.split("\n")
-    if rest:
-        raise ValueError("it does not end with a line")
-    return {name: digest for digest, name in (line.split("  ", 1) for line in lines) if name.startswith(under)}
-
-
-def missing_or_unknown(sealed: Mapping[str, str], present: Collection[str], *, under: str) -> str | None:
-    """How the names of the files that are there differ from those in the seal, in a few words."""
-    if missing := sealed.keys() - present:
-        return f"{min(missing)} is missing"
-    if unknown := set(present) - sealed.keys():
-        return f"{min(unknown)} is not in {CHECKSUMS}"
+    present = {name for name in _sealable(files) if name.startswith(under)}
+    for name in sorted(sealed.keys() | present):
+        if name not in present:
+            return f"{name} is missing"
+        if name not in sealed:
+            return f"{name} is not in {CHECKSUMS}"
+        if reason := _difference(folder / name, sealed[name]):
+            return f"{name} {reason}"
     return None if sealed else f"{CHECKSUMS} lists no {under or 'file'}"
 
 
-def difference(sealed: Mapping[str, str], digest: Callable[[str], str]) -> str | None:
-    """The first file whose `digest` is not the sealed one, in a few words."""
-    for name, as_sealed in sorted(sealed.items()):
-        try:
-            if digest(name) != as_sealed:
-                return f"{name} is not as it was saved"
-        except OSError as error:
-            return f"{name} cannot be read: {error.strerror}"
+def list_files(folder: epath.PathLike) -> dict[str, Mapping]:
+    """What fsspec knows of every file below a folder, by the file's name in it."""
+    system, root = fsspec.url_to_fs(os.fspath(folder))
+    found = system.find(root, detail=True)
+    # Some programs mark folders in buckets by empty objects whose names end so.
+    paths = [path for path in found if not path.endswith("/")]
+    return {path.removeprefix(f"{root}/"): found[path] for path in paths}
+
+
+def _unreadable(files: Mapping[str, Mapping]) -> str | None:
+    """The first file that must not be read, in a few words."""
+    for name, about in files.items():
+        # Reading a pipe or device never ends; a link may lead nowhere.
+        if about["type"] != "file" and not os.path.isfile(about["name"]):
+            return f"{name} is neither a file nor a folder"
+        # Arrays lie in folders named d; Orbax holds every other file in memory whole.
+        if about["size"] > MAX_FILE_BYTES and "/d/" not in name:
+            return f"{name} has {about['size']} bytes, too many for metadata"
     return None
 
 
-def _names(folder: pathlib.Path) -> list[str]:
-    """The files to seal; names that begin with a dot belong to file systems and file managers."""
-    paths = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
-    return sorted(name for path in paths if (name := path.relative_to(folder).as_posix()) != CHECKSUMS)
+def _parse(content: str, *, under: str) -> dict[str, str]:
+    """The hashes in a seal by the names that begin with `under`.
+
+    Raises:
+      ValueError: `content` is not a seal.
+    """
+    *lines, rest = content.split("\n")
+    if rest:
+        raise ValueError("it does not end with a line")
+    sealed = [line.split("  ", 1) for line in lines]
+    return {name: digest for digest, name in sealed if name.startswith(under)}
 
 
-def _digest(path: pathlib.Path, *, sync: bool = False) -> str:
-    with open(path, "rb") as file:
-        if sync:
-            os.fsync(file.fileno())
+def _difference(path: epath.Path, sealed: str) -> str | None:
+    """How a file differs from the hash in the seal, in a few words."""
+    try:
+        return None if _digest(path) == sealed else "is not as it was saved"
+    except OSError as error:
+        if error.errno is None:  # a bucket's, which says nothing about the file
+            raise
+        return f"cannot be read: {error.strerror}"
+
+
+def _sealable(files: Collection[str]) -> list[str]:
+    """The names to seal; those that begin with a dot belong to file systems and file managers."""
+    shown = [name for name in files if not name.rpartition("/")[2].startswith(".")]
+    return sorted(name for name in shown if name != CHECKSUMS)
+
+
+def _digest(path: epath.Path) -> str:
+    with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flush(path: epath.Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

@@ -5,12 +5,13 @@ import os
 import pathlib
 
 from protclip_jax.checkpoints.best import resolve_step
-from protclip_jax.checkpoints.bucket import BucketFolder, is_bucket
-from protclip_jax.checkpoints.bucket_workdir import CHECKPOINTS, make_step_folders, new_copy_folder
-from protclip_jax.checkpoints.checksums import CHECKSUMS
-from protclip_jax.checkpoints.step_folders import METRICS
+from protclip_jax.checkpoints.bucket import bucket_folder, download, is_bucket, report_errors
+from protclip_jax.checkpoints.bucket_workdir import new_copy_folder
+from protclip_jax.checkpoints.checksums import CHECKSUMS, list_files
+from protclip_jax.checkpoints.step_folders import CHECKPOINTS, METRICS
 
 _READ = ("config.json", "metrics.jsonl", "mixture.json", "tokenizers/")
+_OF_STEP = (f"/{CHECKSUMS}", f"/{METRICS}")
 
 
 def local_checkpoint(checkpoint: str | os.PathLike, step: str | int | None = None) -> pathlib.Path:
@@ -24,17 +25,13 @@ def local_checkpoint(checkpoint: str | os.PathLike, step: str | int | None = Non
     """
     if not is_bucket(checkpoint):
         return pathlib.Path(checkpoint)
-    bucket = BucketFolder(str(checkpoint))
-    folder, remove = new_copy_folder(bucket)
+    folder = bucket_folder(str(checkpoint))
+    copy, remove = new_copy_folder(folder)
     atexit.register(remove)
-    names = bucket.sizes()
-    make_step_folders(names, folder)
-    of_steps = [name for path in folder.glob(f"{CHECKPOINTS}/*") for name in _names_of(path.name) if name in names]
-    bucket.download([name for name in names if name.startswith(_READ)] + of_steps, folder)
-    chosen = resolve_step(folder, step)
-    bucket.download([name for name in names if name.startswith(f"{CHECKPOINTS}/{chosen}/params/")], folder)
-    return folder
-
-
-def _names_of(step: str) -> tuple[str, str]:
-    return f"{CHECKPOINTS}/{step}/{CHECKSUMS}", f"{CHECKPOINTS}/{step}/{METRICS}"
+    with report_errors(str(folder)):
+        names = list_files(folder)
+        small = [name for name in names if name.startswith(_READ) or name.endswith(_OF_STEP)]
+        download(folder, small, copy)
+        params = f"{CHECKPOINTS}/{resolve_step(copy, step)}/params/"
+        download(folder, [name for name in names if name.startswith(params)], copy)
+    return copy

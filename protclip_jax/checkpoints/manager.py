@@ -1,8 +1,11 @@
-"""Checkpoints of a workdir: `checkpoints/<step>/{params,optimizer,data}`, written by Orbax and sealed.
+"""Checkpoints of a workdir, `checkpoints/<step>/{params,optimizer,data}`: Orbax saves, we seal.
 
-Orbax keeps no checksum of an array: a bit that flips on the disk is read as another number. So a step is sealed with the
-hashes of its files before it counts as one (`step_folders.py`): it was once complete, and whoever reads it finds by the seal
-whether it still is. Damaged steps are set aside as `<step>.damaged` and never deleted here.
+Orbax keeps no checksum of an array: it reads a bit that flipped on the disk as another number. So a
+step counts only once it is sealed with the hashes of its files (`checksums.py`). Damaged steps, and
+those that were cut off before their seal, are set aside as `<step>.damaged` and never deleted here.
+
+Steps are chosen and removed here and not by Orbax' `training.Checkpointer`: with it a host whose
+save fails waits for the others, for up to 20 minutes, before it can say so.
 """
 
 import logging
@@ -14,12 +17,14 @@ from typing import Any, Self
 
 import jax
 import numpy as np
+from etils import epath
 from jax.experimental import multihost_utils
 from orbax.checkpoint import v1 as ocp
 
 from data_pipelines.common.errors import UserError
-from protclip_jax.checkpoints.best import RETRIEVAL, Best, metrics_text, worth_keeping
-from protclip_jax.checkpoints.step_folders import BucketSteps, LocalSteps
+from protclip_jax.checkpoints import checksums, step_folders
+from protclip_jax.checkpoints.best import RETRIEVAL, Best, judge_all, metrics_text, worth_keeping
+from protclip_jax.checkpoints.step_folders import complete_steps
 
 KEEP_LATEST = 2
 """The newest steps that stay: the last may be damaged when a machine dies."""
@@ -27,12 +32,12 @@ KEEP_LATEST = 2
 _NO_STEP = -1
 
 
-def _is_not_told_again(record: logging.LogRecord) -> bool:
-    """False for the tracebacks that Orbax logs of an error in each of its threads, which arrives here as an exception."""
-    return "_SignalingThread.run() raised" not in record.getMessage()
+def _is_not_orbax_error(record: logging.LogRecord) -> bool:
+    """False for the errors that Orbax logs in each thread; they arrive here as exceptions."""
+    return record.levelno < logging.ERROR or "orbax" not in pathlib.Path(record.pathname).parts
 
 
-logging.getLogger("absl").addFilter(_is_not_told_again)
+logging.getLogger("absl").addFilter(_is_not_orbax_error)
 
 
 class CheckpointManager:
@@ -50,50 +55,54 @@ class CheckpointManager:
         *,
         keep_best: int,
         best: Best = RETRIEVAL,
-        steps: BucketSteps | None = None,
-        before_publishing: Callable[[], None] = lambda: None,
+        checkpoints: epath.Path | None = None,
+        share: Callable[[], None] = lambda: None,
     ):
-        """`steps` is where they lie if not in the workdir's `checkpoints/`.
+        """`checkpoints` is the folder of the steps if it is not the workdir's own.
 
-        `before_publishing` is called on every host, in a thread, when a step is written and before it counts as one.
+        `share` is called on every host before a step is written, and in a thread before it is
+        sealed.
         """
-        self._steps, self._before_publishing = steps or LocalSteps(workdir / "checkpoints"), before_publishing
-        self._keep_best, self._best = keep_best, best
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._checkpoints = checkpoints or epath.Path(workdir.absolute() / step_folders.CHECKPOINTS)
+        self._best, self._count, self._share = best, keep_best, share
+        self._thread = ThreadPoolExecutor(1)
         self._saving: Future | None = None
         if jax.process_index() == 0:
-            self._steps.remove_unfinished()
+            step_folders.remove_unfinished(self._checkpoints)
 
     def newest_intact(self) -> int | None:
         """The newest step whose files are all as they were saved, None in a new workdir.
 
-        The first host looks, for all. It sets newer steps that are damaged aside, and says so on stderr.
+        The first host looks, for all. It sets newer steps that are damaged or lack their seal
+        aside, with a warning on stderr.
 
         Raises:
-          UserError: there are steps, and all are damaged; they are left as they are.
+          UserError: there are sealed steps, and all are damaged; they are left as they are.
         """
         found = self._find_intact() if jax.process_index() == 0 else None
-        agreed = int(multihost_utils.broadcast_one_to_all(np.int32(_NO_STEP if found is None else found)))
+        known = np.int32(_NO_STEP if found is None else found)
+        agreed = int(multihost_utils.broadcast_one_to_all(known))
         return None if agreed == _NO_STEP else agreed
 
     def _find_intact(self) -> int | None:
         damaged = {}
-        for step in reversed(self._steps.numbers()):
-            reason = self._steps.find_damage(step)
+        for step in reversed(step_folders.written_steps(self._checkpoints)):
+            reason = checksums.find_damage(self._checkpoints / str(step))
             if reason is None:
                 break
             damaged[step] = reason
         else:
-            if not damaged:
-                return None
-            message = "; ".join(f"{step}: {reason}" for step, reason in damaged.items())
-            raise UserError(
-                f"every checkpoint in {self._steps} is damaged ({message}); put a copy of one in place, "
-                "or remove the folder to begin again."
-            )
+            step = None
+            if complete_steps(self._checkpoints):
+                reasons = "; ".join(f"{step}: {reason}" for step, reason in damaged.items())
+                raise UserError(
+                    f"every checkpoint in {self._checkpoints} is damaged ({reasons}); "
+                    "put a copy of one in place, or remove the folder to begin again."
+                )
         for bad, reason in damaged.items():
-            aside = self._steps.set_aside(bad)
-            print(f"warning: checkpoint {bad} is damaged ({reason}) and now {aside}; going on from {step}.", file=sys.stderr)
+            aside = step_folders.set_aside(self._checkpoints, bad)
+            message = f"checkpoint {bad} is damaged ({reason}) and now {aside}"
+            print(f"warning: {message}; going on from {step or 0}.", file=sys.stderr)
         return step
 
     def save(self, step: int, *, params: Any, optimizer: Any, data: Any, metrics: Mapping[str, float]) -> None:
@@ -101,24 +110,29 @@ class CheckpointManager:
 
         `data` is a tree of arrays that all hosts hold alike: where the input stands, and whatever else a run continues from.
         `metrics` are the evaluations', among them the one by which the best checkpoint is chosen; empty where this step was
-        not evaluated. Raises what the earlier save could not do.
+        not evaluated. The caller decides when to save. Raises what the earlier save could not do.
         """
         self._wait()
-        unfinished = self._steps.unfinished(step)
+        self._share()
         items = {"params": params, "optimizer": optimizer, "data": data}
-        writing = ocp.save_checkpointables_async(unfinished, items, overwrite=True)
-        self._saving = self._thread.submit(self._finish, writing, step, dict(metrics))
+        folder = self._checkpoints / str(step)
+        writing = ocp.save_checkpointables_async(folder, items, overwrite=True)
+        text = metrics_text(metrics, self._best)
+        self._saving = self._thread.submit(self._finish, writing, step, text)
 
-    def _finish(self, writing: ocp.AsyncResponse, step: int, metrics: Mapping[str, float]) -> None:
+    def _finish(self, writing: ocp.AsyncResponse, step: int, metrics: str) -> None:
         writing.result()
-        self._before_publishing()
+        self._share()
         if jax.process_index() == 0:
-            self._steps.publish(step, metrics_text(metrics, self._best))
+            step_folders.seal(self._checkpoints / str(step), metrics)
             self._remove_old()
 
     def _remove_old(self) -> None:
-        for step in set(self._steps.numbers()[:-KEEP_LATEST]) - worth_keeping(self._steps, self._best, self._keep_best):
-            self._steps.remove(step)
+        judged = judge_all(self._checkpoints, complete_steps(self._checkpoints))
+        kept = worth_keeping(judged, self._best, self._count)
+        for step in step_folders.written_steps(self._checkpoints)[:-KEEP_LATEST]:
+            if step not in kept:
+                step_folders.remove(self._checkpoints / str(step))
 
     def raise_failure(self) -> None:
         """Raises what the running save could not do, if it has failed already; does not wait for it."""
@@ -132,7 +146,8 @@ class CheckpointManager:
 
     def restore(self, step: int, *, params: Any, optimizer: Any, data: Any) -> tuple[Any, Any, Any]:
         """Restores (params, optimizer, data) into the shapes and shardings of the given abstract trees."""
-        restored = ocp.load_checkpointables(self._steps.path(step), {"params": params, "optimizer": optimizer, "data": data})
+        abstract = {"params": params, "optimizer": optimizer, "data": data}
+        restored = ocp.load_checkpointables(self._checkpoints / str(step), abstract)
         return restored["params"], restored["optimizer"], restored["data"]
 
     def close(self) -> None:

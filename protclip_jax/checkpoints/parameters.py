@@ -7,20 +7,20 @@ from typing import Any
 
 import jax
 import numpy as np
-from flax.traverse_util import unflatten_dict
+from etils import epath
 from orbax.checkpoint import v1 as ocp
 
 from data_pipelines.common.errors import UserError
 from protclip_jax.checkpoints.best import RETRIEVAL, check_intact, metrics_text
-from protclip_jax.checkpoints.step_folders import LocalSteps
-from protclip_jax.checkpoints.stored_arrays import stored_arrays
+from protclip_jax.checkpoints.step_folders import CHECKPOINTS, seal
+from protclip_jax.checkpoints.stored_arrays import root_cause, stored_arrays
 
 
 def save_params(workdir: pathlib.Path, params: Any, *, step: int = 0) -> None:
     """Writes a checkpoint that holds parameters only: for evaluation, conversion, or `init` of another run."""
-    steps = LocalSteps(workdir / "checkpoints")
-    ocp.save_checkpointables(steps.unfinished(step), {"params": params}, overwrite=True)
-    steps.publish(step, metrics_text({}, RETRIEVAL))
+    folder = epath.Path((workdir / CHECKPOINTS / str(step)).absolute())
+    ocp.save_checkpointables(folder, {"params": params}, overwrite=True)
+    seal(folder, metrics_text({}, RETRIEVAL))
 
 
 def stored_groups(workdir: pathlib.Path, step: int) -> frozenset[str]:
@@ -67,15 +67,9 @@ def load_params(workdir: pathlib.Path, step: int, abstract: Any) -> Any:
         if any(not isinstance(loaded[name], jax.Array) or loaded[name].shape != leaf.shape for name, leaf in wanted.items()):
             raise ValueError("it holds something else than it says")
     except Exception as error:  # whatever a hostile file leads to, which may well be sealed
-        raise UserError(f"{path} cannot be loaded ({_root_cause(error)}); get the checkpoint anew.") from error
+        reason = root_cause(error)
+        raise UserError(f"{path} cannot be loaded ({reason}); get the checkpoint anew.") from error
     return jax.tree.map_with_path(lambda key, _: loaded[_name(key)], abstract)
-
-
-def _root_cause(error: BaseException) -> str:
-    """The first line of what happened first; Orbax raises its own error for any."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _stored(workdir: pathlib.Path, step: int) -> Any:
@@ -88,10 +82,8 @@ def _stored(workdir: pathlib.Path, step: int) -> Any:
 def _checked(path: pathlib.Path, made: int) -> Any:
     """Remembered, as the hashes of large parameters take seconds; `made` tells apart checkpoints that had the same path."""
     del made
-    check_intact(LocalSteps(path.parent), int(path.name), under="params/")
-    arrays = stored_arrays(path / "params")
-    shapes = {name: jax.ShapeDtypeStruct(array.shape, array.dtype) for name, array in arrays.items()}
-    return unflatten_dict(shapes, sep="/")
+    check_intact(epath.Path(path.parent), int(path.name), under="params/")
+    return stored_arrays(path)
 
 
 def _named(tree: Any) -> list[tuple[str, Any]]:

@@ -20,10 +20,10 @@ class LocalWorkdir:
     Attributes:
       name: the path as the user gave it.
       folder: what is written into.
-      steps: where checkpoints lie if not in `folder`.
+      checkpoints: the folder of the steps if it is not in `folder`.
     """
 
-    steps = None
+    checkpoints = None
 
     def __init__(self, name: str):
         self.name, self.folder = name, pathlib.Path(name)

@@ -138,16 +138,20 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if match := re.fullmatch(r"/session/([\w-]+)", path):
             return self.upload_part(match[1], body)
         match = re.fullmatch(
-            r"/(?:(upload|download)/)?storage/v1/b/([^/]+)(?:/o(?:/([^/]+))?)?(/rewriteTo/b/([^/]+)/o/([^/]+))?", path
+            r"/(?:(upload|download)/)?storage/v1/b/([^/]+)(?:/o(?:/([^/]+))?)?"
+            r"(/rewriteTo/b/([^/]+)/o/([^/]+)|/moveTo/o/([^/]+))?",
+            path,
         )
         if not match:
             raise _Refused(404)
-        kind, bucket, name, rewritten, *target = match.groups()
+        kind, bucket, name, rewritten, *target, moved = match.groups()
         if bucket not in self.store.buckets:
             raise _Refused(404)
         full = f"{bucket}/{urllib.parse.unquote(name)}" if name else None
         if kind == "upload":
             return self.upload(bucket, query, body)
+        if moved:
+            return self.move(full, f"{bucket}/{urllib.parse.unquote(moved)}")
         if rewritten:
             return self.rewrite(full, "/".join(map(urllib.parse.unquote, target)))
         if name is None:
@@ -225,6 +229,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         with self.store.lock:
             stored = self.store.put(target, self.found(source).content)
         self.answer(200, {"done": True, "resource": describe(target, stored)}, Content_Type="application/json")
+
+    def move(self, source, target):
+        with self.store.lock:
+            stored = self.store.put(target, self.found(source).content)
+            del self.store.objects[source]
+        self.answer(200, describe(target, stored), Content_Type="application/json")
 
     def listing(self, bucket, query):
         prefix, delimiter = query.get("prefix", ""), query.get("delimiter")

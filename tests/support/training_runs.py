@@ -132,7 +132,8 @@ def trained_step(workdir):
 
 def saved_steps(workdir):
     """The steps of the checkpoints that are complete."""
-    return sorted(int(path.name) for path in workdir.glob("checkpoints/*") if path.name.isdecimal())
+    sealed = [seal.parent.name for seal in workdir.glob("checkpoints/*/SHA256SUMS")]
+    return sorted(int(name) for name in sealed if name.isdecimal())
 
 
 def contents(workdir, step):

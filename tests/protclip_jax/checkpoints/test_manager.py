@@ -1,5 +1,6 @@
 """Checkpoints of a small tree: what is kept, what is damaged, what a full disk leaves; on eight devices."""
 
+import errno
 import os
 import random
 import re
@@ -12,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from etils import epath
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from data_pipelines.common.disk_errors import report_disk_errors
@@ -20,6 +22,7 @@ from protclip_jax.checkpoints import best, checksums
 from protclip_jax.checkpoints.best import RETRIEVAL, Best
 from protclip_jax.checkpoints.manager import CheckpointManager
 from protclip_jax.checkpoints.parameters import load_params, save_params, stored_groups
+from protclip_jax.checkpoints.step_folders import complete_steps
 from tests.support.damage import DAMAGES, files, flip_bit, remove
 
 
@@ -194,22 +197,48 @@ def test_a_step_whose_metrics_are_damaged_is_not_removed(saved):
 
 
 def test_what_was_cut_off_is_no_step_and_goes(saved):
-    for leftover in ("4.partial", "4.partial.orbax-checkpoint-tmp"):
+    for leftover in ("4.partial", "4.orbax-checkpoint-tmp"):
         shutil.copytree(saved / "checkpoints/3", saved / "checkpoints" / leftover)
     assert best.resolve_step(saved, "latest") == 3
     assert newest(saved) == 3
     assert names(saved) == ["1", "2", "3"]
 
 
-def test_a_save_that_is_cut_off_before_its_seal_is_no_step(saved, monkeypatch):
+def test_a_save_that_is_cut_off_before_its_seal_does_not_count(saved, monkeypatch, capsys):
     monkeypatch.setattr(checksums, "write", lambda folder: os.listdir(folder / "gone"))
     with pytest.raises(FileNotFoundError):
         save(saved, 4)
-    assert names(saved) == ["1", "2", "3", "4.partial"]
     monkeypatch.undo()
+    assert best.resolve_step(saved, "latest") == 3
     assert newest(saved) == 3
+    assert "checkpoint 4 is damaged (SHA256SUMS is missing)" in capsys.readouterr().err
+    assert names(saved) == ["1", "2", "3", "4.damaged"]
     save(saved, 4)
     assert_restores(saved, 4)
+
+
+def test_a_run_whose_first_save_is_cut_off_before_its_seal_begins_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(checksums, "write", lambda folder: os.listdir(folder / "gone"))
+    with pytest.raises(FileNotFoundError):
+        save(tmp_path, 1)
+    monkeypatch.undo()
+    assert newest(tmp_path) is None
+    save(tmp_path, 1)
+    assert newest(tmp_path) == 1
+
+
+def test_a_removal_that_is_cut_off_leaves_no_step_that_lacks_files(saved, monkeypatch):
+    def cut_off(path):
+        os.remove(f"{path}/metrics.json")
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+
+    monkeypatch.setattr(shutil, "rmtree", cut_off)
+    save(saved, 4, mrr={4: 0.75})
+    monkeypatch.undo()
+    assert names(saved) == ["1", "2", "3", "4"]
+    assert complete_steps(epath.Path(saved / "checkpoints")) == [3, 4]
+    save(saved, 5)
+    assert names(saved) == ["4", "5"]
 
 
 @pytest.fixture
