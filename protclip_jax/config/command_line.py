@@ -12,7 +12,7 @@ from ml_collections import ConfigDict, config_flags
 
 from data_pipelines.common.errors import UserError
 from protclip_jax.config.checks import did_you_mean, joined
-from protclip_jax.config.config_file import load_config
+from protclip_jax.config.config_file import find_config, load_config
 
 # The options belong to the program that calls `parse_flags`, and --help lists them as its own.
 flags.disclaim_key_flags()
@@ -103,10 +103,11 @@ def _check_overrides(arguments: Sequence[str]) -> None:
 
 def _load(named: str) -> ConfigDict:
     file, *argument = named.split(":", 1)
-    if not pathlib.Path(file).is_file():
+    path = find_config(pathlib.Path(file))
+    if not path.is_file():
         fix = "the project's own are in configs/"
         raise UserError(f"--config={file}: there is no such file; {fix}.")
-    return load_config(pathlib.Path(file), *argument)
+    return load_config(path, *argument)
 
 
 def _override(config: ConfigDict, argv: Sequence[str]) -> None:
