@@ -93,6 +93,7 @@ def test_every_command_is_a_console_script():
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """A folder with the installed wheel, without its dependencies."""
+    pytest.importorskip("setuptools", reason="setuptools is absent; install requirements-dev.txt")
     project = copy_of_project(tmp_path_factory.mktemp("project"))
     for name in ("LICENSE", "README.md", "pyproject.toml", "requirements.txt"):
         shutil.copy(ROOT / name, project / name)
