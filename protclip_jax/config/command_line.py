@@ -51,7 +51,7 @@ def parse_flags(argv: Sequence[str], *, about: str = "") -> CommandLine:
         named = [argument for argument in arguments if argument not in overrides]
         rest = options([program, *named])[1:]
     if options.help:
-        print(f"{about}\n{options.main_module_help() or options.get_help()}")
+        print(f"{about}\n{options.get_help(include_special_flags=False)}")
         sys.exit(0)
     if rest:
         raise UserError(f"{rest[0]}: unknown argument; {_SET}.")
