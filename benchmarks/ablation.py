@@ -16,7 +16,7 @@ import jax
 import numpy as np
 from scipy import stats
 
-import train
+import protclip_train as train
 from data_pipelines.common.markdown import table
 
 PARTS = {

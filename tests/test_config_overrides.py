@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-import train
+import protclip_train as train
 from data_pipelines.common.errors import UserError
 from protclip_jax.config.checks import check
 from protclip_jax.config.schema import FIELDS, GROUPS, TOWERS

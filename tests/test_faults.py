@@ -8,7 +8,7 @@ import pytest
 from orbax.checkpoint import v1 as ocp
 
 import protclip_jax.config.build as config_lib
-import train
+import protclip_train as train
 from data_pipelines.protanno.dataset import open_dataset, split_name
 from data_pipelines.protanno.record import property_texts
 from data_pipelines.tokenizers.text_tokenizer import TextTokenizer

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.paths import ROOT
 
-CHAIN = ("data_pipelines", "protclip_jax", "eval", "train")
+CHAIN = ("data_pipelines", "protclip_jax", "eval", "protclip_train", "train")
 """Each may import only itself and what stands to its left."""
 JAX_LIBRARIES = {"jax", "jaxlib", "flax", "optax", "chex", "orbax"}
 TENSORFLOW = {"tensorflow", "tf_keras", "keras"}
@@ -17,7 +17,7 @@ FOR_CONFIGS = ("protclip_jax.config.schema", "protclip_jax.config.plain_values")
 def source_files(root):
     """Dotted module name → file, of everything in the repository that is ours."""
     packages = [path for name in (*CHAIN[:3], "configs", "tests", "benchmarks") for path in sorted((root / name).rglob("*.py"))]
-    files = packages + [path for path in [root / "train.py"] if path.exists()]
+    files = packages + [path for path in (root / "protclip_train.py", root / "train.py") if path.exists()]
     names = {path: path.relative_to(root).with_suffix("").parts for path in files}
     return {".".join(parts[:-1] if parts[-1] == "__init__" else parts): path for path, parts in names.items()}
 
@@ -145,9 +145,10 @@ def test_the_files_were_found():
         ("data_pipelines/a.py", "from ..protclip_jax import b", "an arrow back"),
         ("protclip_jax/a.py", "def f():\n    from eval.b import c", "an arrow back"),
         ("eval/a.py", "import train", "an arrow back"),
+        ("eval/a.py", "from protclip_train import main", "an arrow back"),
         ("eval/a.py", "from configs import quickstart", "--config"),
         ("eval/a.py", "from tests import b", "the product"),
-        ("train.py", "import eval", "hides the builtin"),
+        ("protclip_train.py", "import eval", "hides the builtin"),
         ("tests/a.py", "import eval.registry as registry", "hides the builtin"),
         ("configs/a.py", "from data_pipelines import b", "only ml_collections"),
         ("configs/a.py", "import numpy", "only ml_collections"),
@@ -172,7 +173,8 @@ def test_each_rule_is_seen_to_be_broken(tmp_path, file, source, told):
     (tmp_path / "protclip_jax/sub/a.py").write_text("from protclip_jax.e import E")
     (tmp_path / "protclip_jax/e.py").write_text("E = 1")
     (tmp_path / "eval/b.py").write_text("from eval import c\nfrom protclip_jax import c as d")
-    (tmp_path / "train.py").write_text("from eval import b")
+    (tmp_path / "protclip_train.py").write_text("from eval import b")
+    (tmp_path / "train.py").write_text("from protclip_train import main")
     assert list(violations(tmp_path)) == []
     (tmp_path / file).parent.mkdir(exist_ok=True)
     (tmp_path / file).write_text(source)

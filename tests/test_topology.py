@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType
 
-import train
+import protclip_train as train
 from protclip_jax import ProtCLIP
 from protclip_jax.checkpoints.parameters import params_fingerprint
 from protclip_jax.distributed import sharding

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from orbax.checkpoint import v1 as ocp
 
-import train
+import protclip_train as train
 from eval.registry import Hook
 from protclip_jax.checkpoints import best
 from protclip_jax.checkpoints.workdir import lock

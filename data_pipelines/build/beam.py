@@ -30,7 +30,7 @@ try:
     from apache_beam.options.pipeline_options import PipelineOptions
 except ImportError as error:
     raise UserError(
-        "--runner beam needs the package apache-beam, in an environment of its own: pip install -r requirements-beam.txt"
+        f"--runner beam needs apache-beam ({error}); install it with `pip install 'protclip-jax[beam]'`."
     ) from error
 
 _STEP = re.compile(r" \[while running '.*")

@@ -11,7 +11,7 @@ from data_pipelines.common.settings import Kind
 from eval.benchmarks.families import FAMILIES
 from eval.protocols import protocol_config
 from eval.public.protocols import PROTOCOLS
-from protclip_jax.config.config_file import load_config
+from protclip_jax.config.config_file import find_config, load_config
 
 FIELDS: dict[str, Mapping[str, Kind]] = {
     **{name: protocol.fields for name, protocol in PROTOCOLS.items()},
@@ -23,12 +23,14 @@ FIELDS: dict[str, Mapping[str, Kind]] = {
 def load_configs(folder: Path, changes: Sequence[str]) -> dict[str, ConfigDict]:
     """The config of each of `FIELDS`, from FOLDER/NAME.py, with changes such as `probe.max_epochs=20` made.
 
+    `configs/eval` is the one that came with the package unless the working directory has its own.
     A config file is a Python program, and runs; values of changes are Python literals, or else texts, and never evaluated.
 
     Raises:
       UserError: a file is missing or raises an error, a change names no field or has a value of
         another type, or a value is out of its range.
     """
+    folder = find_config(folder)
     configs = {name: _load(folder / f"{name}.py") for name in FIELDS}
     for change in changes:
         path, equals, text = change.partition("=")
@@ -46,10 +48,7 @@ def load_configs(folder: Path, changes: Sequence[str]) -> dict[str, ConfigDict]:
 
 def _load(path: Path) -> ConfigDict:
     if not path.is_file():
-        raise UserError(
-            f"{path} does not exist; run the command in the folder that has configs/eval, or name another one with "
-            f"{', '.join(FIELDS)} by --configs of python -m eval."
-        )
+        raise UserError(f"{path} does not exist; name a folder that has {', '.join(FIELDS)} by --configs of python -m eval.")
     # Locked: a change of a field that does not exist is a mistake.
     return load_config(path).lock()
 

@@ -1,7 +1,7 @@
 """A public benchmark that is followed during pretraining: the head's numbers with one seed, without controls or report.
 
 One entry of `config.evals` asks for it: `membrane=dict(data_dir="public", every=10_000, limit=2_000)`. The hyper-parameters are
-those of `configs/eval`, found beside the current folder, as the command's are.
+those of `configs/eval`, found as the command's are: in the working directory, else in the package.
 """
 
 from collections.abc import Iterator

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict, config_flags
 
 from data_pipelines.common.errors import UserError
 from protclip_jax.config.checks import did_you_mean, joined
-from protclip_jax.config.config_file import load_config
+from protclip_jax.config.config_file import find_config, load_config
 
 # The options belong to the program that calls `parse_flags`, and --help lists them as its own.
 flags.disclaim_key_flags()
@@ -51,7 +51,7 @@ def parse_flags(argv: Sequence[str], *, about: str = "") -> CommandLine:
         named = [argument for argument in arguments if argument not in overrides]
         rest = options([program, *named])[1:]
     if options.help:
-        print(f"{about}\n{options.main_module_help() or options.get_help()}")
+        print(f"{about}\n{options.get_help(include_special_flags=False)}")
         sys.exit(0)
     if rest:
         raise UserError(f"{rest[0]}: unknown argument; {_SET}.")
@@ -103,10 +103,11 @@ def _check_overrides(arguments: Sequence[str]) -> None:
 
 def _load(named: str) -> ConfigDict:
     file, *argument = named.split(":", 1)
-    if not pathlib.Path(file).is_file():
+    path = find_config(pathlib.Path(file))
+    if not path.is_file():
         fix = "the project's own are in configs/"
         raise UserError(f"--config={file}: there is no such file; {fix}.")
-    return load_config(pathlib.Path(file), *argument)
+    return load_config(path, *argument)
 
 
 def _override(config: ConfigDict, argv: Sequence[str]) -> None:

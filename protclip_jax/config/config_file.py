@@ -14,6 +14,16 @@ from ml_collections import ConfigDict
 from data_pipelines.common.errors import UserError
 from protclip_jax.config.plain_values import make_plain
 
+_INSTALLED = pathlib.Path(__file__).parents[2]
+"""The folder that holds `configs/`: the repository, or where the wheel is installed."""
+
+
+def find_config(path: pathlib.Path) -> pathlib.Path:
+    """The path itself; if it does not exist and begins with `configs/`, the one that came with the package."""
+    installed = _INSTALLED / path
+    ours = path.parts[:1] == ("configs",)
+    return installed if ours and not path.exists() and installed.exists() else path
+
 
 def load_config(path: pathlib.Path, *arguments: str) -> ConfigDict:
     """Runs a config file, and returns what its `get_config(*arguments)` returns.

@@ -6,7 +6,7 @@ import shutil
 
 from tests.support.paths import ROOT
 
-COPIED = ("configs", "data_pipelines", "eval", "protclip_jax", "train.py")
+COPIED = ("configs", "data_pipelines", "eval", "protclip_jax", "protclip_train.py", "train.py")
 BLOCK = re.compile(r"```(python|diff)\n# (\S+)\n(.*?)```", re.DOTALL)
 
 

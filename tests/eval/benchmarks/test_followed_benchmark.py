@@ -45,9 +45,11 @@ def test_one_entry_of_evals_follows_a_benchmark(data_dir):
     assert all(type(value) is float for value in metrics.values())
 
 
-def test_configs_are_looked_for_beside_the_current_folder(data_dir, tmp_path, monkeypatch):
+def test_configs_of_the_working_directory_come_before_those_of_the_package(data_dir, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="configs/eval/probe.py does not exist; run the command in the folder that has"):
+    FollowedBenchmark("membrane", key="x", data_dir=str(data_dir))
+    (tmp_path / "configs/eval").mkdir(parents=True)
+    with pytest.raises(UserError, match="^configs/eval/probe.py does not exist; name a folder that has"):
         FollowedBenchmark("membrane", key="x", data_dir=str(data_dir))
 
 

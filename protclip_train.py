@@ -1,0 +1,287 @@
+"""Pretrains ProtCLIP: `python train.py --config configs/quickstart.py --workdir DIR [--config.key=value …]`.
+
+The installed command is `protclip-train`, with the same arguments.
+Every host of a pod runs the same line. A run that was stopped continues by itself from its last checkpoint.
+Exit codes: 0 done, 1 failure, 2 a mistake in the command or its inputs, 75 stopped by a signal and saved: run it again.
+"""
+
+import contextlib
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import ml_collections
+import numpy as np
+from absl import logging
+
+import protclip_jax.config.build as config_lib
+from data_pipelines.common.errors import command
+from data_pipelines.common.progress import progress
+from data_pipelines.protanno.dataset import ProtAnno, open_dataset, split_name
+from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
+from data_pipelines.training.masking import MASKS
+from data_pipelines.training.pipeline import StreamSource, TrainPipeline
+from data_pipelines.training.sampling import make_sampler
+from eval.registry import Hook, check_best, make_hooks, run_hooks
+from protclip_jax.aot import plan
+from protclip_jax.checkpoints import metadata, resume
+from protclip_jax.checkpoints.best import Best
+from protclip_jax.checkpoints.bucket import is_bucket
+from protclip_jax.checkpoints.bucket_workdir import BucketWorkdir
+from protclip_jax.checkpoints.manager import CheckpointManager
+from protclip_jax.checkpoints.workdir import LocalWorkdir
+from protclip_jax.config.checks import check, check_sources
+from protclip_jax.config.command_line import CommandLine, parse_flags
+from protclip_jax.distributed import multihost, sharding
+from protclip_jax.inference.protclip import ProtCLIP
+from protclip_jax.models.protclip import ProtCLIPModel
+from protclip_jax.training import flops, mixture
+from protclip_jax.training.compilation import compiled_once, keep_compiled_programs
+from protclip_jax.training.faults import Faults, Pending
+from protclip_jax.training.gradients import make_loss_and_gradients
+from protclip_jax.training.initial_state import check_init, initial_state, restored_state
+from protclip_jax.training.metrics import SHORTENED, IntervalMetrics, make_writer
+from protclip_jax.training.preemption import EXIT_STOPPED, PreemptionHandler
+from protclip_jax.training.profiler import Profiler
+from protclip_jax.training.train_step import make_gradient_norms, make_train_step
+from protclip_jax.training.watchdog import Watchdog
+
+Workdir = LocalWorkdir | BucketWorkdir
+
+
+def training_rows(config: ml_collections.ConfigDict, dataset: ProtAnno, tokenizer: TextTokenizer) -> StreamSource:
+    """What every logical stream is computed from: the clusters' records, the sampler, the tokenizer, the row's shape."""
+    sizes = {cluster: dataset.train_size(cluster) for cluster in dataset.statistics.get("clusters", ())}
+    sampler = make_sampler(
+        sizes,
+        seed=config.seed,
+        alpha=config.sampling.alpha,
+        beta=config.sampling.beta,
+        gamma=config.sampling.gamma,
+        drop_confidence=config.sampling.drop_confidence,
+        drop_coverage=config.sampling.drop_coverage,
+        sources=mixture.source_shares(config.sampling.sources),
+    )
+    splits = {cluster: dataset.splits[split_name(cluster)] for cluster, size in sizes.items() if size}
+    objectives = config_lib.objective_config(config).objectives.values()
+    if not any(objective.reads_features for objective in objectives):
+        # Decoding the features takes most of the time.
+        splits = {name: split.without_features() for name, split in splits.items()}
+    return StreamSource(
+        records=splits,
+        sampler=sampler,
+        text_tokenizer=tokenizer,
+        masks=MASKS[config.masking.passes],
+        streams=config.data.streams,
+        slots=config.batch.slots,
+        protein_tokens=config.batch.protein_tokens,
+        text_tokens=config.batch.text_tokens,
+        max_protein_tokens=config.tokenizer.max_protein_tokens,
+        max_text_tokens=config.tokenizer.max_text_tokens,
+    )
+
+
+class Inputs(NamedTuple):
+    """What a run reads, opened and checked."""
+
+    dataset: ProtAnno
+    tokenizer: TextTokenizer
+    source: StreamSource
+    hooks: list[Hook]
+
+
+def open_inputs(config: ml_collections.ConfigDict) -> Inputs:
+    """Opens all that a run reads; needs neither devices nor other hosts, so that a mistake ends a host before it joins."""
+    check_sources(config)
+    check_init(config)
+    dataset = open_dataset(config.data.dir)
+    tokenizer = TextTokenizer.load(config.tokenizer.text)
+    hooks = make_hooks(config.evals, dataset)
+    check_best(config.best.metric, hooks)
+    return Inputs(dataset, tokenizer, training_rows(config, dataset, tokenizer), hooks)
+
+
+def shared_facts(values: CommandLine, inputs: Inputs) -> dict[str, object]:
+    """What has to be the same on all hosts of a run."""
+    config = {f"config.{name}": value for name, value in resume.flat(values.config.to_dict()).items()}
+    versions = {f"the version of {name}": version for name, version in metadata.versions().items()}
+    own = {
+        "--workdir": values.workdir,
+        "--profile_steps": values.profile_steps,
+        "the dataset in data.dir": inputs.dataset.fingerprint,
+        "the vocabulary of tokenizer.text": inputs.tokenizer.fingerprint,
+    }
+    return own | config | versions
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line `[program, *arguments]`, by default that of this process; returns the exit code."""
+    values = parse_flags(sys.argv if argv is None else argv, about=__doc__)
+    check(values.config)
+    logging.set_verbosity(logging.WARNING)
+    if values.aot:
+        return plan.run(values.config, values.aot)
+    inputs = open_inputs(values.config)
+    keep_compiled_programs()
+    with PreemptionHandler() as stop, multihost.joined():
+        multihost.check_same(shared_facts(values, inputs))
+        with open_workdir(values.workdir) as workdir, contextlib.ExitStack() as opened:
+            return pretrain(values.config, inputs, workdir, stop, opened, profiled_steps=values.profile_steps)
+
+
+def open_workdir(name: str) -> Workdir:
+    """The workdir that a path names, not yet begun."""
+    return BucketWorkdir(name) if is_bucket(name) else LocalWorkdir(name)
+
+
+def pretrain(
+    config: ml_collections.ConfigDict,
+    inputs: Inputs,
+    workdir: Workdir,
+    stop: PreemptionHandler,
+    opened: contextlib.ExitStack,
+    *,
+    profiled_steps: int = 0,
+) -> int:
+    """One run, from its last checkpoint on if it has one; returns the exit code.
+
+    What has to be closed again, however the run ends, is entered into `opened`.
+    """
+    primary, folder = jax.process_index() == 0, workdir.folder
+    dataset, tokenizer, source, hooks = inputs
+
+    # ======== Mesh, model, optimiser, first state ========
+    config_lib.check_platform(config)
+    mesh = sharding.make_mesh(config.mesh.data, config.mesh.fsdp)
+    network = config_lib.model_config(config, text_vocab_size=len(tokenizer.vocabulary))
+    objective = config_lib.objective_config(config, prefix_tokens=tokenizer.prefix_tokens)
+    model = ProtCLIPModel(network)
+    local_streams = sharding.local_streams(mesh, config.batch.rows, config.data.streams)
+    state, optimizer = initial_state(model, config, mesh)
+
+    # ======== Workdir: begun only now that the config is known to work ========
+    workdir.begin()
+    opened.enter_context(workdir.report_errors())
+    resume.adopt(folder, config.to_dict(), tokenizer, dataset.fingerprint, write=primary)
+    workdir.share()
+    checkpoints = CheckpointManager(
+        folder,
+        keep_best=config.keep_best,
+        best=Best(config.best.metric, config.best.mode),
+        checkpoints=workdir.checkpoints,
+        share=workdir.share,
+    )
+
+    # ======== Resume from the newest intact checkpoint ========
+    watchdog = Watchdog(config.stall_seconds)
+    interval = IntervalMetrics(heartbeat=lambda phase: watchdog.beat(f"{phase} at step {step}"))
+    restored_step, stream_states = checkpoints.newest_intact(), None
+    if restored_step is not None:
+        first = np.tile(source.start(0), (config.data.streams, 1))
+        wanted = {"streams": first, "interval": interval.unfinished(objective.weights)}
+        state, restored = restored_state(checkpoints, restored_step, state, wanted)
+        stream_states = dict(enumerate(restored["streams"]))
+        interval.continue_from(restored["interval"], objective.weights)
+    step = restored_step or 0
+
+    # ======== Training step: the first remat policy that fits the devices' memory ========
+    opened.enter_context(jax.set_mesh(mesh))
+    candidates = {}
+    for policy in config_lib.remat_policies(config):
+        rematerialised = ProtCLIPModel(network.with_remat(policy))
+        loss_and_gradients = make_loss_and_gradients(rematerialised, objective, state.shardings, config.batch.microbatch_rows)
+        candidates[policy] = make_train_step(loss_and_gradients, optimizer, state)
+    train_step = compiled_once(candidates)
+    gradient_norms = make_gradient_norms(model, objective, state.shardings, config.batch.microbatch_rows)
+    text_trained = any(path.startswith("text/") for path in state.trainable)
+
+    # ======== Input pipeline, metrics, and what watches the run ========
+    pipeline = opened.enter_context(
+        TrainPipeline(
+            source,
+            rows=config.batch.rows,
+            local_streams=local_streams,
+            workers=config.data.workers,
+            states=stream_states,
+        )
+    )
+    opened.enter_context(watchdog)
+    opened.enter_context(checkpoints)
+    bar = opened.enter_context(progress(description="training", unit="step", total=config.total_steps, initial=step))
+    opened.enter_context(interval)
+    trace = opened.enter_context(Profiler(folder / "profile", first=step + 10, steps=profiled_steps))
+    writer = make_writer(folder, step=-1 if restored_step is None else step)
+    faults = Faults(folder, model, state, mesh, limit=config.max_skipped_steps, keep=workdir.keep)
+
+    # ======== The loop. Its order makes resuming exact: evaluate, save, fetch the next batch, step ========
+    stopping = sharding.any_host(stop.received, mesh)
+    while True:
+        checkpoints.raise_failure()
+        done = step >= config.total_steps
+
+        # -------- Evaluate --------
+        evaluated = {}
+        if step != restored_step and (step % config.eval_every == 0 or done):
+            with interval.timed("eval"):
+                view = ProtCLIP(model, state.params, tokenizer, config=config.to_dict(), mesh=mesh)
+                evaluated = run_hooks(hooks, view, step=step, last=done, best=config.best.metric)
+            writer.write(step, {f"eval/{name}": value for name, value in evaluated.items()})
+
+        # -------- Save --------
+        # Asked for one step ago, so that no host waits for the others: all of them stop after the same step.
+        stopped = bool(stopping)
+        stopping = sharding.any_host(stop.received, mesh)
+        if step not in (0, restored_step) and (step % config.checkpoint_every == 0 or done or stopped):
+            with interval.timed("checkpoint"):
+                states = sharding.gather_streams(pipeline.states(), config.data.streams)
+                data = {"streams": states, "interval": interval.unfinished(objective.weights)}
+                checkpoints.save(step, params=state.params, optimizer=state.optimizer, data=data, metrics=evaluated)
+        if done or stopped:
+            faults.follow(None, state, source.drawn_records)
+            break
+
+        # -------- Fetch the next batch --------
+        with interval.timed("input"):
+            before = pipeline.counts()
+            local = pipeline.next()
+            after = pipeline.counts()
+            tokens = flops.count_tokens(local)
+            shortened = {name: int(getattr(after, name) - getattr(before, name)) for name in SHORTENED}
+            batch = sharding.global_batch(local, mesh, config.batch.rows)
+        if config.gradient_norms_every and (step + 1) % config.gradient_norms_every == 0:
+            with interval.timed("gradient_norms"):
+                norms = jax.device_get(gradient_norms(state, batch))
+            writer.write(step + 1, {f"gradient_norm/{name}": float(norm) for name, norm in norms.items()})
+
+        # -------- Step --------
+        trace.before(step)
+        with interval.timed("step"):
+            state, metrics = train_step(state, batch)
+            step += 1
+            stop.something_to_save = True
+            faults.follow(Pending(step, metrics, batch, pipeline.draws()), state, source.drawn_records)
+            model_flops = flops.step_flops(tokens, network, objective, text_trained=text_trained)
+            interval.add(metrics, tokens | shortened, model_flops)
+            logging_due = step % config.log_every == 0 or step == config.total_steps
+            if logging_due:
+                jax.block_until_ready(metrics)
+        if logging_due:
+            logged = interval.summary(objective.weights)
+            writer.write(step, logged)
+            shown = {"loss": f"{logged['loss']:.3f}", "pairs/s": f"{logged['pairs_per_second']:.0f}"}
+            bar.set_postfix(shown, refresh=False)
+        bar.update()
+
+    # ======== End: everything is on disk before the exit code says so ========
+    checkpoints.close()
+    states = sharding.gather_streams(pipeline.states(), config.data.streams)
+    writer.close()
+    if primary:
+        mixture.write(folder / "mixture.json", source.sampler, dict(enumerate(states)))
+    return EXIT_STOPPED if step < config.total_steps else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
