@@ -272,5 +272,5 @@ def test_a_config_is_not_changed_by_the_one_before():
 
 
 def test_of_object_stores_only_google_s_is_known():
-    with pytest.raises(UserError, match="s3://bucket/run is no folder in a bucket; name one as gs://bucket/folder"):
+    with pytest.raises(UserError, match="s3://bucket/run .*name one as gs://bucket/folder"):
         train.open_workdir("s3://bucket/run")

@@ -85,9 +85,10 @@ def evaluating(process, workdir, steps):
 def newest_partial(workdir):
     """When the newest unfinished save was begun; those of killed runs lie there until the next run begins."""
     begun = [0.0]
-    for path in workdir.glob("checkpoints/*partial*"):
+    for path in workdir.glob("checkpoints/*"):
         with contextlib.suppress(FileNotFoundError):
-            begun.append(path.stat().st_mtime)
+            if not (path / "SHA256SUMS").exists():
+                begun.append(path.stat().st_mtime)
     return max(begun)
 
 
