@@ -36,6 +36,9 @@ COMMANDS = [
     *("data_pipelines.vocabulary", "protclip_jax.convert", "protclip_jax.embed", "protclip_jax.explain"),
     *("protclip_jax.index", "protclip_jax.search", "protclip_jax.serve", "eval"),
 ]
+WRITTEN = "work"
+"""The folder in a recording that holds what its steps wrote."""
+
 TEXT = ["--text", "FUNCTION: Cleaves peptide bonds."]
 SEQUENCE = "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQAPILSRVGDGTQDNLSGAEKAVQVKVKALPDAQFEVV"
 FASTA = f">one first protein\n{SEQUENCE}\n>two\n{SEQUENCE[::-1]}\n>bad\nMK1\n"
@@ -80,7 +83,8 @@ def steps(earlier, peer):
         yield f"mistake/{key}", ["train.py", "--config", "configs/quickstart.py", "--workdir", "w", *TRAIN, f"--config.{key}"]
     yield from readings("run", "index", "labels", own=True)
     if earlier:
-        yield from readings(f"{earlier}/work/run", f"{earlier}/work/index", f"{earlier}/work/labels", own=False)
+        made = [str(pathlib.Path(earlier) / WRITTEN / name) for name in ("run", "index", "labels")]
+        yield from readings(*made, own=False)
     yield "eval", ["eval", "--checkpoint", "run", "--benchmarks", "all", "--output", "report"]
     yield "eval_mistake", ["eval", "--checkpoint", "run", "--benchmarks", "membrain", "--output", "report2"]
     yield "params", ["protclip_jax.convert", "params", "--checkpoint", "run", "--output", "params"]
@@ -113,8 +117,8 @@ def readings(run, index, labels, *, own):
 
 
 def record(repo, output, earlier, peer):
-    """Runs all steps; leaves `work/`, with what they wrote, and `golden.json`."""
-    work = output / "work"
+    """Runs all steps; leaves the folder `WRITTEN`, with what they wrote, and `golden.json`."""
+    work = output / WRITTEN
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     (work / "configs").symlink_to(repo / "configs")
