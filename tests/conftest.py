@@ -11,6 +11,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import sys
 import tempfile
 
 import numpy as np
@@ -37,6 +38,10 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
 # Before anything of the project is imported: modules loaded earlier would stay unchecked.
 CHECKED = ["data_pipelines.build", "data_pipelines.common", "data_pipelines.inputs", "eval", "protclip_jax"]
 install_import_hook(CHECKED, "tests.support.shape_checks.check_arrays")
+
+# Without bytecode, each of the many processes that tests start would compile the project again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 def pytest_collection_modifyitems(items):
