@@ -39,6 +39,8 @@ def get_config() -> ConfigDict:
     # docs/segments.md compares the choices.
     config.pda.update(theta=0.3, negatives="within_record", pooling="segment")
     config.pda.update(prototypes=True, mask_prefix=False)
+    # As released: the texts of properties get no gradient, and the bank starts as N(0, 1).
+    config.pda.update(text_gradient=False, prototype_init="normal")
     config.evals.retrieval.update(split="validation", pool=1024)
 
     config.model.protein.update(num_layers=33, hidden_size=1280, num_heads=20, intermediate_size=5120)

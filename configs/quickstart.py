@@ -18,6 +18,7 @@ def get_config() -> ConfigDict:
     config.tokenizer.update(max_protein_tokens=256, max_text_tokens=128)
     config.batch.update(rows=8, slots=8, protein_tokens=512, text_tokens=640)
     config.masking.passes = "shared"
+    config.pda.prototype_init = "unit"
     config.evals.retrieval.pool = 256
 
     # Towers that start from random weights this narrow need a larger start than a pretrained one's 0.02.

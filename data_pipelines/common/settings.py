@@ -115,6 +115,11 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str) and 1 <= len(value) <= MAX_PATH and value.isprintable()
 
 
+def _are_patterns(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(map(is_pattern, value))
+
+
+PATTERNS = Kind('a list of regular expressions, such as ("bias$",)', _are_patterns, tuple)
 FLAG = Kind("True or False", lambda value: type(value) is bool, bool)
 TEXT = Kind(f"1 to {MAX_PATH} printable characters", _is_text, str)
 WIDTH, ROWS, STEPS = integer(1, MAX_WIDTH), integer(1, MAX_ROWS), integer(1, MAX_STEPS)

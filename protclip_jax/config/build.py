@@ -9,6 +9,7 @@ from protclip_jax.attention.registry import AUTO, BACKENDS, backend_for
 from protclip_jax.config.schema import AUTO_REMAT
 from protclip_jax.models.bert import BertConfig
 from protclip_jax.models.esm2 import ESM2Config
+from protclip_jax.models.heads import UNIT
 from protclip_jax.models.layers import REMAT_POLICIES
 from protclip_jax.models.protclip import ProtCLIPConfig
 from protclip_jax.objectives.config import ObjectiveConfig
@@ -37,6 +38,8 @@ def model_config(config: Mapping, *, text_vocab_size: int, platform: str | None 
         projection_dim=model["projection_dim"],
         num_prototypes=model["num_prototypes"],
         prototype_temperature=model["prototype_temperature"],
+        # What a checkpoint began with does not matter to those that only read it.
+        prototype_init=config.get("pda", {}).get("prototype_init", UNIT),
     )
 
 

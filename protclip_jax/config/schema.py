@@ -17,6 +17,7 @@ from data_pipelines.common.settings import (
     FRACTION,
     MAX_ROWS,
     MAX_STEPS,
+    PATTERNS,
     ROWS,
     SHARE,
     STEPS,
@@ -215,6 +216,12 @@ FIELDS: dict[str, Setting] = {
     "optimizer.b2": Setting(0.999, DECAY, "Adam's decay of the mean squared gradient."),
     "optimizer.eps": Setting(1e-8, WEIGHT, "Adam's addend to the denominator."),
     "optimizer.weight_decay": Setting(0.0, WEIGHT, "Decoupled weight decay, as in AdamW."),
+    "optimizer.undecayed": Setting(
+        ("/(scale|bias|log)$",),
+        PATTERNS,
+        "Parameter paths that weight decay spares: by default gains, biases and log scales.",
+        before=(),
+    ),
     "optimizer.clip_norm": Setting(0.0, WEIGHT, "Norm that gradients are clipped to; 0 = none."),
     "optimizer.groups": Setting(
         (("rotary_inv_freq", "frozen"), ("^text/", "frozen"), ("^protein/", 1.0), (".", 1.0)),

@@ -1,14 +1,16 @@
 """The heads between the towers, under the names of the released checkpoint ↔ our parameter groups."""
 
+import math
 import re
 from collections.abc import Mapping
 
 import numpy as np
-from flax.traverse_util import flatten_dict
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from data_pipelines.common.errors import UserError
 from protclip_jax.convert.mapping import Table, fill, linear, norm, unfill
 from protclip_jax.convert.tensors import Tensors
+from protclip_jax.models.logit_scale import BOUNDED, MAX_SCALE
 
 
 def _token_head(path: str, module: str) -> Table:
@@ -44,6 +46,8 @@ _PAIR = "local_logit_scale"
 def head_params(tensors: Tensors, abstract: Mapping) -> dict:
     """The groups of heads (float32) in the shapes of `abstract`, a tree of these groups.
 
+    A scale above 100 is read as 100.
+
     Raises:
       UserError: a tensor is missing, left over, or of another shape than the config asks for.
     """
@@ -52,7 +56,12 @@ def head_params(tensors: Tensors, abstract: Mapping) -> dict:
         if tensors[_PAIR].shape != (2,):
             raise UserError(f"Tensor {_PAIR} has the shape {list(tensors[_PAIR].shape)}, not [2]; give a ProtCLIP checkpoint.")
         tensors = {**tensors, _PAIR: tensors[_PAIR][0, ...]}
-    return fill(shapes, tensors, HEAD_TENSORS, unused=HEADS_UNUSED)
+    params = flatten_dict(fill(shapes, tensors, HEAD_TENSORS, unused=HEADS_UNUSED), sep="/")
+    for path in set(BOUNDED) & params.keys():
+        # Training would bring a larger scale back to the bound.
+        bounded = np.minimum(params[path], np.float32(math.log(MAX_SCALE)))
+        params[path] = np.asarray(bounded)
+    return unflatten_dict(params, sep="/")
 
 
 def head_tensors(params: Mapping) -> dict[str, np.ndarray]:

@@ -35,9 +35,9 @@ from protclip_jax.inference.batched_calls import MIN_ROW_TOKENS, SLOTS, Place, r
 from protclip_jax.inference.windows import DEFAULT_WINDOWS, Windows, piece_weights
 from protclip_jax.models.heads import sum_slots, unit_norm
 from protclip_jax.models.initialize import abstract_groups
-from protclip_jax.models.property_vectors import property_vectors
+from protclip_jax.models.logit_scale import MAX_SCALE
+from protclip_jax.models.property_vectors import property_embeddings, property_vectors
 from protclip_jax.models.protclip import ProtCLIPModel, residue_mask, residue_slot_ids
-from protclip_jax.objectives.info_nce import MAX_SCALE
 from protclip_jax.objectives.segment_alignment import dynamic_segment_weights
 from protclip_jax.objectives.segment_reconstruction import biotext_slot_ids
 
@@ -351,7 +351,8 @@ def _segment_weights(
 
     hidden = bound.encode_protein(batch.protein_tokens, batch.protein_slot_ids, batch.protein_positions, SLOTS)
     text = bound.encode_text(batch.text_tokens, batch.text_segment_ids, batch.text_positions)
-    t = property_vectors(run, batch, text, None, prototypes=prototypes, prefix_tokens=prefix_tokens)
+    embedded = property_embeddings(run, batch, text, prefix_tokens=prefix_tokens)
+    t = property_vectors(run, embedded, None, prototypes=prototypes)
     p = bound.project_protein_tokens(hidden)
     residues = residue_slot_ids(batch.protein_tokens, batch.protein_slot_ids)
     present = batch.text_hashes[:, :, 1:] != 0

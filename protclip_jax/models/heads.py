@@ -62,21 +62,28 @@ def unit_norm(x: Float[Array, "*N P"]) -> Float[Array, "*N P"]:
     return x * jax.lax.rsqrt(jnp.maximum(jnp.sum(x * x, axis=-1, keepdims=True), MIN_SQUARED_NORM))
 
 
-class PrototypeBank(nn.Module):
-    """softmax((t·Mᵀ + noise) / τ)·M with prototypes M [num_prototypes, features], all in float32.
+UNIT, NORMAL = "unit", "normal"
 
-    Prototypes start with unit norm on average.
-    """
+PROTOTYPE_INITS = {
+    UNIT: nn.initializers.lecun_normal(in_axis=-1, out_axis=-2),
+    NORMAL: nn.initializers.normal(1.0),
+}
+"""How prototypes start: with unit norm on average, or as N(0, 1), as released (norm √features)."""
+
+
+class PrototypeBank(nn.Module):
+    """softmax((t·Mᵀ + noise) / τ)·M with prototypes M [num_prototypes, features], all in float32."""
 
     num_prototypes: int
     features: int
     temperature: float = 0.9
+    initial: str = UNIT
 
     @nn.compact
     def __call__(self, t: Float[Array, "*N P"], noise: Float[Array, "*N M"] | None) -> Float[Array, "*N P"]:
         """Prototypes of `t`, unnormalised property embeddings. `noise` is Gumbel noise in training, None elsewhere."""
-        init = nn.initializers.lecun_normal(in_axis=-1, out_axis=-2)
-        bank = self.param("prototypes", init, (self.num_prototypes, self.features), jnp.float32)
+        shape = self.num_prototypes, self.features
+        bank = self.param("prototypes", PROTOTYPE_INITS[self.initial], shape, jnp.float32)
         logits = jnp.matmul(t.astype(jnp.float32), bank.T, precision=jax.lax.Precision.HIGHEST)
         if noise is not None:
             logits += noise

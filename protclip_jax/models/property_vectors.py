@@ -19,24 +19,38 @@ def without_prefixes(batch: Batch, prefix_tokens: tuple[int, ...]) -> Int[Array,
     return jnp.where(in_prefix, 0, batch.text_segment_ids)
 
 
-def property_vectors(
+def property_embeddings(
     run: Callable[..., Float[Array, "..."]],
     batch: Batch,
     text_hidden: Float[Array, "R Lt T"],
-    noise: Float[Array, "R S 4 M"] | None,
     *,
-    prototypes: bool,
     prefix_tokens: tuple[int, ...] = (),
 ) -> Float[Array, "R S 4 P"]:
-    """The vector t_k of every property of every slot, not normalised.
+    """The embedding e_k of every property's text of every slot, not normalised.
 
     Args:
       run: `run(ProtCLIPModel.method, *arguments)` calls a method of the model with its parameters.
       text_hidden: token representations of the text tower.
+      prefix_tokens: as in `without_prefixes`, to leave the prefixes out of the mean; () = they take
+        part (paper).
+    """
+    ids = without_prefixes(batch, prefix_tokens) if prefix_tokens else batch.text_segment_ids
+    slots = batch.slot_mask.shape[1]
+    return run(ProtCLIPModel.project_text_segments, text_hidden, ids, slots)[:, :, 1:]
+
+
+def property_vectors(
+    run: Callable[..., Float[Array, "..."]],
+    embedded: Float[Array, "R S 4 P"],
+    noise: Float[Array, "R S 4 M"] | None,
+    *,
+    prototypes: bool,
+) -> Float[Array, "R S 4 P"]:
+    """The vector t_k of every property of every slot, not normalised.
+
+    Args:
+      run: as in `property_embeddings`, which gives `embedded`.
       noise: Gumbel noise of the prototype bank, in training.
       prototypes: whether the embedding is expressed by the prototype bank (paper).
-      prefix_tokens: as in `without_prefixes`, to leave the prefixes out of the mean; () = they take part (paper).
     """
-    segment_ids = without_prefixes(batch, prefix_tokens) if prefix_tokens else batch.text_segment_ids
-    embedded = run(ProtCLIPModel.project_text_segments, text_hidden, segment_ids, batch.slot_mask.shape[1])[:, :, 1:]
     return run(ProtCLIPModel.prototypes, embedded, noise) if prototypes else embedded

@@ -16,7 +16,8 @@ from protclip_jax.attention.registry import for_cross_attention
 from protclip_jax.models.bert import Bert, BertConfig
 from protclip_jax.models.cross_attention import BiotextCrossAttention
 from protclip_jax.models.esm2 import ESM2, ESM2Config
-from protclip_jax.models.heads import Projection, PrototypeBank, TokenHead, pool_slots, unit_norm
+from protclip_jax.models.heads import UNIT, Projection, PrototypeBank, TokenHead, pool_slots, unit_norm
+from protclip_jax.models.logit_scale import LogitScale
 
 LOGIT_SCALE_INIT = math.log(1 / 0.07)
 SEGMENT_LOGIT_SCALE_INIT = math.log(1 / 0.1)
@@ -32,6 +33,8 @@ class ProtCLIPConfig:
     projection_dim: int = 512
     num_prototypes: int = 512
     prototype_temperature: float = 0.9
+    prototype_init: str = UNIT
+    """A name in `heads.PROTOTYPE_INITS`; decides initial parameters only."""
 
     @property
     def shared(self) -> ESM2Config | BertConfig:
@@ -42,16 +45,6 @@ class ProtCLIPConfig:
         """The same network, with another of `layers.REMAT_POLICIES` in both towers."""
         towers = {name: dataclasses.replace(getattr(self, name), remat=policy) for name in ("protein", "text")}
         return dataclasses.replace(self, **towers)
-
-
-class LogitScale(nn.Module):
-    """A learnt logarithm of the factor before a contrast's softmax (parameter `log`)."""
-
-    initial: float
-
-    @nn.compact
-    def __call__(self) -> Float[Array, ""]:
-        return self.param("log", nn.initializers.constant(self.initial), ())
 
 
 class ProtCLIPModel(nn.Module):
@@ -82,7 +75,12 @@ class ProtCLIPModel(nn.Module):
         self.mlm_head = TokenHead(hidden_size=dim, vocab_size=vocab_size, dtype=dtype)
         self.bsr_head = TokenHead(hidden_size=dim, vocab_size=vocab_size, dtype=dtype)
         self.cross_attention = BiotextCrossAttention(dim, dtype=dtype, attention=for_cross_attention(attention))
-        self.prototype_bank = PrototypeBank(config.num_prototypes, dim, temperature=config.prototype_temperature)
+        self.prototype_bank = PrototypeBank(
+            config.num_prototypes,
+            dim,
+            temperature=config.prototype_temperature,
+            initial=config.prototype_init,
+        )
         self.logit_scale = LogitScale(LOGIT_SCALE_INIT)
         self.segment_logit_scale = LogitScale(SEGMENT_LOGIT_SCALE_INIT)
 

@@ -40,7 +40,7 @@ def feature_alignment(
       present: which properties the slots' records have.
       property_hashes: hash of each property's text.
       residue_properties: bit k of a residue is set where its record's features assign it to property k.
-      logit_scale: log of the scale, that of PDA; exp of it is clamped to ≤ 100.
+      logit_scale: log of the scale, that of PDA.
 
     Returns:
       sum over the properties that are present and have marked residues, and their number (float32).

@@ -50,7 +50,7 @@ def global_contrastive(
       local: the slots whose loss this is: all, or those of one device.
       global_: the slots of the global batch, local ones included; no more than [local, global] logits exist at once.
       first: where `local` begins in `global_`.
-      logit_scale: log of the scale; exp of it is clamped to ≤ 100.
+      logit_scale: log of the scale.
       mask_duplicates: leaves pairs of an equal biotext or sequence out of the denominators (UniProt repeats itself); without it
         the paper's form.
       chunk: see `log_sum_candidates`.

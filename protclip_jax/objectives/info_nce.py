@@ -3,7 +3,6 @@
 An anchor without negatives then costs exactly 0, and negatives of several kinds merge with `jnp.logaddexp`.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,16 +10,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-MAX_SCALE = 100.0
-"""Upper bound of every contrastive scale (inverse temperature), as in CLIP."""
-
 NO_NEGATIVES = -1e30
 """Log of an empty sum. Finite: with −inf the backward pass of an empty row computes 0/0 on its way (`jax_debug_nans` stops)."""
 
 
 def inverse_temperature(logit_scale: Float[Array, ""]) -> Float[Array, ""]:
-    """exp(logit_scale) in float32, at most 100; above that the scale gets no gradient."""
-    return jnp.exp(jnp.minimum(logit_scale.astype(jnp.float32), math.log(MAX_SCALE)))
+    """exp(logit_scale) in float32. The parameter is kept at ≤ ln 100 (`models.logit_scale`)."""
+    return jnp.exp(logit_scale.astype(jnp.float32))
 
 
 def log_sum_negatives(

@@ -105,7 +105,7 @@ def late_interaction(
       present: which properties the slots' records have; False throughout for an empty slot.
       property_hashes: hash of each property's text.
       theta: threshold of `dynamic_segment_weights`.
-      logit_scale: log of the scale; exp of it is clamped to ≤ 100.
+      logit_scale: log of the scale.
       pooling: a name in `POOLINGS`.
 
     Returns:

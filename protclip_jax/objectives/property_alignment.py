@@ -6,6 +6,7 @@ from jaxtyping import Array, Float
 
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.settings import FLAG, SHARE, WEIGHT, Setting, one_of
+from protclip_jax.models.heads import PROTOTYPE_INITS, UNIT
 from protclip_jax.objectives.global_batch import GlobalBatch
 from protclip_jax.objectives.late_interaction import LATE_INTERACTION, POOLINGS, late_interaction
 from protclip_jax.objectives.mean import Mean
@@ -32,7 +33,18 @@ class PropertyAlignment(Objective):
             WITHIN_RECORD, one_of((*NEGATIVES, LATE_INTERACTION)), "What a segment is contrasted with; see docs/segments.md."
         ),
         "pooling": Setting("segment", one_of(tuple(POOLINGS)), "How late interaction pools a protein's residues for a text."),
+        "text_gradient": Setting(
+            False,
+            FLAG,
+            "Whether the loss moves the properties' texts; without it, the residues and prototypes.",
+            before=True,
+        ),
         "prototypes": Setting(True, FLAG, "Whether the prototype bank expresses a property's text embedding."),
+        "prototype_init": Setting(
+            UNIT,
+            one_of(tuple(PROTOTYPE_INITS)),
+            "How prototypes start: with unit norm on average, or as N(0, 1), as released.",
+        ),
         "mask_prefix": Setting(
             False, FLAG, "Whether the prefix that names a property is left out of its text's mean.", before=False
         ),
@@ -53,7 +65,7 @@ class PropertyAlignment(Objective):
         return late_interaction(
             rows.residues,
             rows.residue_slot_ids,
-            rows.properties,
+            self._properties(rows),
             present=rows.properties_present,
             property_hashes=rows.property_hashes,
             theta=self.config.theta,
@@ -64,10 +76,18 @@ class PropertyAlignment(Objective):
     def embed(self, rows: Rows) -> tuple[Float[Array, "R S 4 P"], Float[Array, "R S 4 P"]] | None:
         if self.config.negatives == LATE_INTERACTION:
             return None
+        properties = self._properties(rows)
         segments = dynamic_segments(
-            rows.residues, rows.residue_slot_ids, rows.properties, rows.properties_present, self.config.theta
+            rows.residues,
+            rows.residue_slot_ids,
+            properties,
+            rows.properties_present,
+            self.config.theta,
         )
-        return segments, rows.properties
+        return segments, properties
+
+    def _properties(self, rows: Rows) -> Float[Array, "R S 4 P"]:
+        return rows.properties if self.config.text_gradient else rows.properties_of_fixed_texts
 
     def contrast(self, rows: Rows, embedded: tuple, global_batch: GlobalBatch) -> Mean:
         segments, prototypes = embedded

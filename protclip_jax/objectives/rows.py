@@ -1,16 +1,17 @@
 """Packed rows as the objectives read them: each part of the forward pass is computed when it is first asked for, and once."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, UInt
 
 from data_pipelines.tokenizers.protein_tokenizer import MASK
 from data_pipelines.training.batch import Batch
 from protclip_jax.models.heads import unit_norm
-from protclip_jax.models.property_vectors import property_vectors
+from protclip_jax.models.property_vectors import property_embeddings, property_vectors
 from protclip_jax.models.protclip import ProtCLIPModel, residue_slot_ids
 
 UNMASKED, SHARED = "unmasked", "shared"
@@ -107,17 +108,27 @@ class Rows:
         """1…S at residues; 0 at specials and padding."""
         return residue_slot_ids(self.batch.protein_tokens, self.batch.protein_slot_ids)
 
+    def _run(self, method: Callable, *arguments: Any) -> Float[Array, "..."]:
+        return method(self.model, *arguments)
+
+    @functools.cached_property
+    def _property_embeddings(self) -> Float[Array, "R S 4 P"]:
+        prefixes = self.config.prefix_tokens
+        return property_embeddings(self._run, self.batch, self.text_hidden, prefix_tokens=prefixes)
+
+    def _property_vectors(self, embedded: Float[Array, "R S 4 P"]) -> Float[Array, "R S 4 P"]:
+        prototypes = self.config.prototypes
+        return property_vectors(self._run, embedded, self._noise, prototypes=prototypes)
+
     @functools.cached_property
     def properties(self) -> Float[Array, "R S 4 P"]:
         """The vector t_k of each property, not normalised."""
-        return property_vectors(
-            lambda method, *args: method(self.model, *args),
-            self.batch,
-            self.text_hidden,
-            self._noise,
-            prototypes=self.config.prototypes,
-            prefix_tokens=self.config.prefix_tokens,
-        )
+        return self._property_vectors(self._property_embeddings)
+
+    @functools.cached_property
+    def properties_of_fixed_texts(self) -> Float[Array, "R S 4 P"]:
+        """The same, without gradient to the texts: only the prototype bank learns from them."""
+        return self._property_vectors(jax.lax.stop_gradient(self._property_embeddings))
 
     @functools.cached_property
     def properties_present(self) -> Bool[Array, "R S 4"]:

@@ -146,7 +146,7 @@ def segment_alignment(
     Args:
       local: the slots whose loss this is: all, or those of one device.
       global_: the slots of the global batch, local ones included.
-      logit_scale: log of the scale; exp of it is clamped to ≤ 100.
+      logit_scale: log of the scale.
       negatives: a name in `NEGATIVES`.
       chunk: see `log_sum_candidates`.
 

@@ -23,6 +23,7 @@ from protclip_jax.checkpoints.manager import CheckpointManager
 from protclip_jax.checkpoints.parameters import load_params
 from protclip_jax.distributed import sharding
 from protclip_jax.models.initialize import TOWERS, abstract_params, init_params
+from protclip_jax.models.logit_scale import bound_scales
 from protclip_jax.models.protclip import ProtCLIPModel
 from protclip_jax.training.optimizer import flatten, make_optimizer, partition, unflatten
 from protclip_jax.training.train_step import TrainState
@@ -113,7 +114,8 @@ def check_same_tower(folder: pathlib.Path, tower: str, config: Mapping) -> None:
 def initial_state(model: ProtCLIPModel, config, mesh: Mesh) -> tuple[TrainState, optax.GradientTransformation]:
     """The state before the first step and its optimiser, sharded by the config's rules."""
     params = sharded_params(model, mesh, config.mesh.rules, config.seed)
-    trainable, frozen = partition(replace_from_checkpoints(params, config), config.optimizer.groups)
+    params = bound_scales(replace_from_checkpoints(params, config))
+    trainable, frozen = partition(params, config.optimizer.groups)
     optimizer = make_optimizer(config.optimizer, trainable, config.total_steps)
     step = jax.device_put(jnp.int32(0), sharding.replicated(mesh))
     return TrainState(step, trainable, frozen, init_optimizer(optimizer, trainable, mesh)), optimizer
@@ -128,7 +130,7 @@ def restored_state(
         return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), tree)
 
     params, optimizer, data = saved.restore(step, params=abstract(state.params), optimizer=abstract(state.optimizer), data=data)
-    flat = flatten(params)
+    flat = bound_scales(flatten(params))
     trainable, frozen = ({path: flat[path] for path in half} for half in (state.trainable, state.frozen))
     counter = jax.device_put(jnp.int32(step), state.step.sharding)
     return TrainState(counter, trainable, frozen, optimizer), data

@@ -1,5 +1,6 @@
 """Optimiser from config: one schedule, a learning-rate multiplier per parameter group, frozen groups left out."""
 
+import re
 from collections.abc import Mapping
 
 import flax.traverse_util
@@ -42,10 +43,27 @@ def learning_rate_schedule(config, total_steps: int) -> optax.Schedule:
     return optax.join_schedules([optax.linear_schedule(0.0, config.learning_rate, warmup), after[config.schedule]()], [warmup])
 
 
+def _weight_decay(config, trainable: Mapping) -> optax.GradientTransformation:
+    """Decoupled decay of the parameters whose paths match no pattern of `optimizer.undecayed`."""
+    if not config.weight_decay:
+        return optax.identity()
+    for pattern in config.undecayed:
+        if not any(re.search(pattern, path) for path in trainable):
+            raise UserError(
+                f"optimizer.undecayed names '{pattern}', which matches no trained parameter; correct the pattern, or remove it."
+            )
+    spared = [re.compile(pattern) for pattern in config.undecayed]
+    decayed = {path: not any(p.search(path) for p in spared) for path in trainable}
+    return optax.add_decayed_weights(config.weight_decay, mask=decayed)
+
+
 def make_optimizer(config, trainable: Mapping, total_steps: int) -> optax.GradientTransformation:
     """Adam(W) over the flattened trainable parameters (paper: Adam, lr 1e-5, no decay, 3 % warm-up, linear decay).
 
     Each parameter's update is scaled by the multiplier of the first group pattern that matches its path.
+
+    Raises:
+      UserError: a pattern of `optimizer.groups` or `optimizer.undecayed` matches nothing.
     """
     # The frozen patterns match nothing here, so multipliers are looked up among the others alone.
     multipliers = first_match(trainable, [(p, m) for p, m in config.groups if m != FROZEN], what="optimizer.groups")
@@ -53,7 +71,7 @@ def make_optimizer(config, trainable: Mapping, total_steps: int) -> optax.Gradie
     return optax.chain(
         optax.clip_by_global_norm(config.clip_norm) if config.clip_norm else optax.identity(),
         optax.scale_by_adam(b1=config.b1, b2=config.b2, eps=config.eps),
-        optax.add_decayed_weights(config.weight_decay) if config.weight_decay else optax.identity(),
+        _weight_decay(config, trainable),
         optax.partition({m: optax.scale(m) for m in set(multipliers.values())}, multipliers),
         optax.scale_by_learning_rate(schedule),
     )

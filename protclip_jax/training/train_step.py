@@ -10,6 +10,7 @@ import optax
 from jax.sharding import NamedSharding
 
 from data_pipelines.training.batch import Batch
+from protclip_jax.models.logit_scale import bound_scales
 from protclip_jax.models.protclip import ProtCLIPModel
 from protclip_jax.objectives.config import ObjectiveConfig
 from protclip_jax.training.gradients import LossAndGradients, make_loss_and_gradients
@@ -49,7 +50,7 @@ def make_train_step(
         gradient_norm = optax.global_norm(gradients)
         finite = jnp.isfinite(total) & jnp.isfinite(gradient_norm)
         updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.trainable)
-        updated = optax.apply_updates(state.trainable, updates), optimizer_state
+        updated = bound_scales(optax.apply_updates(state.trainable, updates)), optimizer_state
         trainable, optimizer_state = jax.tree.map(
             lambda new, old: jnp.where(finite, new, old), updated, (state.trainable, state.optimizer)
         )

@@ -56,7 +56,7 @@ def info_nce(positive, negatives):
 
 def global_contrastive(proteins, texts, logit_scale, duplicates=()):
     """Sum over real records; `duplicates` holds pairs (i, j) that are no negatives of each other."""
-    scale = min(math.exp(logit_scale), 100.0)
+    scale = math.exp(logit_scale)
     total = 0.0
     for n in range(len(proteins)):
         others = [m for m in range(len(proteins)) if m != n and (n, m) not in duplicates and (m, n) not in duplicates]
@@ -83,7 +83,7 @@ def segment_weights(p, t, theta):
 
 def segment_alignment(records, theta, logit_scale, negatives):
     """(sum, count) over records, each a dict of residues `p` [n, d], prototypes `t` {property: [d]}, `texts` {property: id}."""
-    scale = min(math.exp(logit_scale), 100.0)
+    scale = math.exp(logit_scale)
     segments = [{k: unit(segment_weights(r["p"], t, theta) @ r["p"]) for k, t in r["t"].items()} for r in records]
     prototypes = [{k: unit(t) for k, t in r["t"].items()} for r in records]
     total, count = 0.0, 0
@@ -118,7 +118,7 @@ def pooled_score(p, t, pooling, theta, scale):
 
 def late_interaction(rows, theta, logit_scale, pooling):
     """(sum, count) over the records of `rows`, lists of records as `segment_alignment` takes them."""
-    scale = min(math.exp(logit_scale), 100.0)
+    scale = math.exp(logit_scale)
     total, count = 0.0, 0
     for row in rows:
         for record in row:
@@ -138,7 +138,7 @@ def late_interaction(rows, theta, logit_scale, pooling):
 
 def feature_alignment(rows, logit_scale):
     """(sum, count) over properties; a record's `marked` maps properties to the indices of their residues."""
-    scale = min(math.exp(logit_scale), 100.0)
+    scale = math.exp(logit_scale)
     total, count = 0.0, 0
     for row in rows:
         for record in row:

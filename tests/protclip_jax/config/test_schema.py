@@ -22,8 +22,10 @@ def test_a_field_allows_its_default_and_the_value_before_it_existed(path):
     assert "|" not in setting.doc
 
 
-def test_the_defaults_are_the_papers_recipe():
-    assert default_config().to_dict() == protclip_650m.get_config().to_dict()
+def test_the_defaults_are_the_papers_recipe_but_for_the_first_prototypes():
+    recipe = default_config()
+    recipe.pda.prototype_init = "normal"
+    assert recipe.to_dict() == protclip_650m.get_config().to_dict()
 
 
 def test_a_default_config_shares_nothing_with_the_next():
@@ -51,6 +53,13 @@ def test_fields_that_came_later_were_off_before():
     config = completed({})
     assert config["loss"]["features"] == 0.0
     assert config["pda"]["mask_prefix"] is False
+
+
+def test_texts_had_a_gradient_and_everything_decayed_before():
+    config = completed({})
+    assert config["pda"]["text_gradient"] is True
+    assert config["pda"]["prototype_init"] == "unit"
+    assert config["optimizer"]["undecayed"] == ()
 
 
 def test_what_a_resumed_run_may_change():

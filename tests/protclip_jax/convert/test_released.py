@@ -155,6 +155,19 @@ def test_wrong_towers_are_named(copy, kind):
         import_released(copy)
 
 
+def test_scales_above_100_are_read_as_100(peer_weights, imported):
+    heads = {}
+    for name, tensor in peer_weights.items():
+        if not name.startswith(("protein_model", "text_model")):
+            heads[name] = tensor
+    heads["logit_scale"] = np.array(5.0, np.float32)
+    abstract = {group: imported.params[group] for group in HEAD_GROUPS}
+    params = head_params(heads, abstract)
+    np.testing.assert_allclose(np.exp(params["logit_scale"]["log"]), 100.0, rtol=1e-6)
+    stored = peer_weights["local_logit_scale"][0]
+    np.testing.assert_array_equal(params["segment_logit_scale"]["log"], stored)
+
+
 WRONG_HEADS = {
     "missing": (lambda tensors: tensors.pop("decoder.key.bias"), "no tensor decoder.key.bias"),
     "missing scale": (lambda tensors: tensors.pop("local_logit_scale"), "no tensor local_logit_scale"),

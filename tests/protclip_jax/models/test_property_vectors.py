@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from data_pipelines.protanno.record import PREFIXES, PROPERTIES
-from protclip_jax.models.property_vectors import property_vectors
+from protclip_jax.models.property_vectors import property_embeddings, property_vectors
 from tests.support import numpy_reference as ref
 from tests.support import tiny
 
@@ -24,7 +24,8 @@ def test_equals_numpy(prototypes, masked):
         run = lambda method, *args: model.apply({"params": params}, *args, method=method)  # noqa: E731
         text = run("encode_text", batch.text_tokens, batch.text_segment_ids, batch.text_positions)
         prefixes = tiny.text_tokenizer().prefix_tokens if masked else ()
-        return text, property_vectors(run, batch, text, None, prototypes=prototypes, prefix_tokens=prefixes)
+        embedded = property_embeddings(run, batch, text, prefix_tokens=prefixes)
+        return text, property_vectors(run, embedded, None, prototypes=prototypes)
 
     text, found = jax.tree.map(functools.partial(np.asarray, dtype=np.float64), vectors(params, batch))
     heads = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)

@@ -1,3 +1,5 @@
+import math
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -126,6 +128,15 @@ def test_projected_means_equal_the_released_models(peer_recording, peer_weights)
     hidden = peer_recording["property_last_hidden_state"].reshape(3, segments.shape[1], -1)
     embedding = apply(Projection(24), params, pool(hidden, segments, 4))
     np.testing.assert_allclose(embedding, peer_recording["property_embed_masked"], atol=1e-5)
+
+
+@pytest.mark.parametrize(("initial", "norm"), [("unit", 1.0), ("normal", math.sqrt(256))])
+def test_prototypes_start_with_this_norm(initial, norm):
+    bank = PrototypeBank(128, 256, initial=initial)
+    params = bank.init(jax.random.key(0), jnp.zeros((1, 256)), None)["params"]
+    norms = np.linalg.norm(params["prototypes"], axis=-1)
+    np.testing.assert_allclose(norms.mean(), norm, rtol=0.02)
+    np.testing.assert_allclose(norms, norm, rtol=0.2)
 
 
 def test_prototypes_equal_the_released_models(peer_recording, peer_weights):

@@ -73,6 +73,19 @@ def test_a_step_that_is_not_finite_changes_nothing_but_its_count(batch, poisoned
     assert any((good.trainable[path] != leaf).any() for path, leaf in flatten(tiny.params()).items())
 
 
+def test_a_step_keeps_scales_in_bounds_and_reports_the_one_it_used(batch):
+    # A step of 0.1 leads beyond ln 100 from here, whichever direction the gradient has.
+    flat = flatten(tiny.params()) | {"logit_scale/log": jnp.float32(4.6)}
+    optimizer = optax.sgd(-1e4)
+    loss = make_loss_and_gradients(tiny.model(), ObjectiveConfig())
+    step = make_train_step(loss, optimizer, start(optimizer, flat))
+    gradient = jax.jit(loss)(flat, {}, batch)[2]["logit_scale/log"]
+    assert gradient > 1e-5
+    state, metrics = step(start(optimizer, flat), batch)
+    np.testing.assert_allclose(metrics["scalars"]["logit_scale"], np.exp(4.6), rtol=1e-6)
+    np.testing.assert_allclose(np.exp(state.trainable["logit_scale/log"]), 100.0, rtol=1e-6)
+
+
 def test_the_norm_of_each_objective_is_that_of_its_weighted_loss(batch, compiled):
     optimizer, _ = compiled
     objective = ObjectiveConfig(gc=0.0, bsr=0.0, mlm=0.3, pda=0.5)

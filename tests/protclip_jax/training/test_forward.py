@@ -205,22 +205,48 @@ REACHED = {
     "gc": {"protein", "text", "protein_projection", "text_projection", "logit_scale"},
     "mlm": {"protein", "mlm_head"},
     "bsr": {"protein", "text", "protein_projection", "text_projection", "cross_attention", "bsr_head"},
-    "pda": {"protein", "text", "protein_projection", "text_projection", "prototype_bank", "segment_logit_scale"},
+    "pda": {"protein", "protein_projection", "prototype_bank", "segment_logit_scale"},
     "features": {"protein", "text", "protein_projection", "text_projection", "prototype_bank", "segment_logit_scale"},
 }
 """The parameter groups that each objective trains; every other group gets exactly zero."""
 
 
-@pytest.mark.parametrize("name", REACHED)
-def test_gradients_reach_exactly_the_right_parameters(six, name):
-    only = ObjectiveConfig(**{other: float(other == name) for other in REACHED})
-    _, grads = gradients(only)(tiny.params(), tiny.pack(packed(six)))
+def only(name, **options):
+    """The objective of that name, and none of the others."""
+    return ObjectiveConfig(**{other: float(other == name) for other in REACHED}, **options)
+
+
+def check_reached(six, objective, reached):
+    _, grads = gradients(objective)(tiny.params(), tiny.pack(packed(six)))
     norms = {path: float(jnp.abs(leaf).max()) for path, leaf in grads.items()}
-    assert {path.partition("/")[0] for path, norm in norms.items() if norm} == REACHED[name]
-    still = {path for path, norm in norms.items() if norm < 1e-12 and path.partition("/")[0] in REACHED[name]}
+    assert {path.partition("/")[0] for path, norm in norms.items() if norm} == reached
+    of_reached = [path for path in norms if path.partition("/")[0] in reached]
+    still = {path for path in of_reached if norms[path] < 1e-12}
     # Inside a trained group everything moves but the rotary frequencies, and a bias that shifts all scores of a softmax.
     assert still <= {"protein/rotary_inv_freq", "cross_attention/key/bias"}
-    assert ("protein/rotary_inv_freq" in still) == ("protein" in REACHED[name])
+    assert ("protein/rotary_inv_freq" in still) == ("protein" in reached)
+
+
+@pytest.mark.parametrize("name", REACHED)
+def test_gradients_reach_exactly_the_right_parameters(six, name):
+    check_reached(six, only(name), REACHED[name])
+
+
+@pytest.mark.parametrize("negatives", ["within_record", "late_interaction"])
+def test_with_text_gradient_pda_moves_the_texts_too(six, negatives):
+    objective = only("pda", text_gradient=True, negatives=negatives)
+    check_reached(six, objective, REACHED["pda"] | {"text", "text_projection"})
+
+
+def test_the_gradient_of_pda_with_fixed_texts_is_a_part_of_the_one_that_moves_them(six):
+    batch = tiny.pack(packed(six))
+    value, fixed = gradients(only("pda"))(tiny.params(), batch)
+    same, moving = gradients(only("pda", text_gradient=True))(tiny.params(), batch)
+    assert float(value) == float(same)
+    for group in REACHED["pda"]:
+        of_group = {path for path in fixed if path.startswith(f"{group}/")}
+        for path in of_group:
+            np.testing.assert_allclose(fixed[path], moving[path], rtol=1e-4, atol=1e-7)
 
 
 def test_a_shared_pass_hides_both_masks_and_reads_each_loss_at_its_own(six):

@@ -21,7 +21,7 @@ ROWS, SLOTS = 8, 5
 RULES = (("kernel$", "fsdp"), (".", "replicate"))
 PAPER = ObjectiveConfig()
 OURS = ObjectiveConfig(features=0.3, negatives="late_interaction", pooling="residue", prototypes=False)
-ACROSS = ObjectiveConfig(negatives="both", contrast_chunk=5, masked_passes="shared")
+ACROSS = ObjectiveConfig(negatives="both", contrast_chunk=5, masked_passes="shared", text_gradient=True)
 
 
 @functools.cache

@@ -7,6 +7,7 @@ from ml_collections import ConfigDict
 from configs import protclip_650m
 from data_pipelines.common.errors import UserError
 from protclip_jax.training.optimizer import flatten, learning_rate_schedule, make_optimizer, partition, unflatten
+from tests.support import tiny
 
 FLAT = {"text/a/kernel": jnp.ones(3), "protein/b/kernel": jnp.ones(2), "head/kernel": jnp.ones(4)}
 
@@ -48,6 +49,27 @@ def test_multipliers_scale_each_groups_update():
 def test_unmatched_parameters_and_unused_patterns_are_refused(groups):
     with pytest.raises(UserError, match=r"optimizer\.groups"):
         partition(FLAT, groups)
+
+
+def test_weight_decay_spares_gains_biases_and_scales():
+    everything = (("rotary_inv_freq", "frozen"), (".", 1.0))
+    trainable, _ = partition(flatten(tiny.params()), everything)
+    changes = {"groups": everything, "weight_decay": 0.1, "schedule": "constant"}
+    optimizer = make_optimizer(config(**changes), trainable, 10)
+    without_gradient = jax.tree.map(jnp.zeros_like, trainable)
+    state = optimizer.init(trainable)
+    for _ in range(2):
+        updates, state = optimizer.update(without_gradient, state, trainable)
+    moved = {path.rpartition("/")[2] for path, update in updates.items() if jnp.any(update)}
+    assert moved == {"kernel", "embedding", "prototypes"}
+    kernel = "protein_projection/input/kernel"
+    # AdamW: learning rate · decay · weight.
+    np.testing.assert_allclose(updates[kernel], -0.1 * 0.1 * trainable[kernel], rtol=1e-6)
+
+
+def test_decay_patterns_that_match_nothing_are_refused():
+    with pytest.raises(UserError, match=r"optimizer\.undecayed names 'gamma\$'"):
+        make_optimizer(config(weight_decay=0.1, undecayed=("gamma$",), groups=((".", 1.0),)), FLAT, 10)
 
 
 @pytest.mark.parametrize(("schedule", "middle"), [("linear", 0.05), ("cosine", 0.05), ("constant", 0.1)])

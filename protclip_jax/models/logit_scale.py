@@ -1,0 +1,38 @@
+"""The learnt scales of the contrasts, kept as logarithms of at most ln 100, as in CLIP."""
+
+import math
+from collections.abc import Mapping
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+MAX_SCALE = 100.0
+"""Upper bound of the scales of the global contrast and of the contrast of segments."""
+
+BOUNDED = ("logit_scale/log", "segment_logit_scale/log")
+"""Paths of the parameters that `bound_scales` bounds."""
+
+
+class LogitScale(nn.Module):
+    """A learnt logarithm of the factor before a contrast's softmax (parameter `log`)."""
+
+    initial: float
+
+    @nn.compact
+    def __call__(self) -> Float[Array, ""]:
+        return self.param("log", nn.initializers.constant(self.initial), ())
+
+
+def bound_scales(params: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+    """Flattened parameters with the log scales brought back to ln 100 where they are above it.
+
+    The bound is on the parameter and not in the loss: there it would take away the gradient that
+    brings a scale down again.
+    """
+    bounded = {}
+    for path in BOUNDED:
+        if path in params:
+            bounded[path] = jnp.minimum(params[path], math.log(MAX_SCALE))
+    return {**params, **bounded}
