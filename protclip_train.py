@@ -2,7 +2,8 @@
 
 The installed command is `protclip-train`, with the same arguments.
 Every host of a pod runs the same line. A run that was stopped continues by itself from its last checkpoint.
-Exit codes: 0 done, 1 failure, 2 a mistake in the command or its inputs, 75 stopped by a signal and saved: run it again.
+Exit codes: 0 done, also when stopped early; 1 failure; 2 a mistake in the command or its inputs;
+75 stopped by a signal and saved: run it again.
 """
 
 import contextlib
@@ -38,13 +39,16 @@ from protclip_jax.inference.protclip import ProtCLIP
 from protclip_jax.models.protclip import ProtCLIPModel
 from protclip_jax.training import flops, mixture
 from protclip_jax.training.compilation import compiled_once, keep_compiled_programs
+from protclip_jax.training.early_stopping import EarlyStopping, earlier_evaluations
 from protclip_jax.training.faults import Faults, Pending
 from protclip_jax.training.gradients import make_loss_and_gradients
 from protclip_jax.training.initial_state import check_init, initial_state, restored_state
 from protclip_jax.training.metrics import SHORTENED, IntervalMetrics, make_writer
+from protclip_jax.training.metrics_hook import load_hook
+from protclip_jax.training.optimizer import learning_rate_schedule
 from protclip_jax.training.preemption import EXIT_STOPPED, PreemptionHandler
 from protclip_jax.training.profiler import Profiler
-from protclip_jax.training.train_step import make_gradient_norms, make_train_step
+from protclip_jax.training.train_step import make_gradient_norms, make_train_step, skipped_steps
 from protclip_jax.training.watchdog import Watchdog
 
 Workdir = LocalWorkdir | BucketWorkdir
@@ -89,6 +93,7 @@ class Inputs(NamedTuple):
     tokenizer: TextTokenizer
     source: StreamSource
     hooks: list[Hook]
+    total_steps: int
 
 
 def open_inputs(config: ml_collections.ConfigDict) -> Inputs:
@@ -99,7 +104,21 @@ def open_inputs(config: ml_collections.ConfigDict) -> Inputs:
     tokenizer = TextTokenizer.load(config.tokenizer.text)
     hooks = make_hooks(config.evals, dataset)
     check_best(config.best.metric, hooks)
-    return Inputs(dataset, tokenizer, training_rows(config, dataset, tokenizer), hooks)
+    if config.metrics_hook:
+        load_hook(config.metrics_hook)
+    source = training_rows(config, dataset, tokenizer)
+    return Inputs(dataset, tokenizer, source, hooks, run_length(config, source))
+
+
+def run_length(config: ml_collections.ConfigDict, source: StreamSource) -> int:
+    """The steps of a run, from `total_epochs` by the number of records that a step's rows hold."""
+    if config.total_steps is not None:
+        return config.total_steps
+    pairs = config.batch.rows * source.records_per_row()
+    steps = max(1, round(config.total_epochs * source.sampler.epoch_draws / pairs))
+    drawn = f"{config.total_epochs:g} epochs of {source.sampler.epoch_draws:,} draws"
+    print(f"note: {drawn} are {steps:,} steps of about {pairs:.0f} pairs.", file=sys.stderr)
+    return steps
 
 
 def shared_facts(values: CommandLine, inputs: Inputs) -> dict[str, object]:
@@ -150,7 +169,8 @@ def pretrain(
     What has to be closed again, however the run ends, is entered into `opened`.
     """
     primary, folder = jax.process_index() == 0, workdir.folder
-    dataset, tokenizer, source, hooks = inputs
+    dataset, tokenizer, source, hooks, total_steps = inputs
+    best = Best(config.best.metric, config.best.mode)
 
     # ======== Mesh, model, optimiser, first state ========
     config_lib.check_platform(config)
@@ -159,7 +179,8 @@ def pretrain(
     objective = config_lib.objective_config(config, prefix_tokens=tokenizer.prefix_tokens)
     model = ProtCLIPModel(network)
     local_streams = sharding.local_streams(mesh, config.batch.rows, config.data.streams)
-    state, optimizer = initial_state(model, config, mesh)
+    state, optimizer = initial_state(model, config, mesh, total_steps=total_steps)
+    learning_rate = learning_rate_schedule(config.optimizer, total_steps)
 
     # ======== Workdir: begun only now that the config is known to work ========
     workdir.begin()
@@ -169,7 +190,8 @@ def pretrain(
     checkpoints = CheckpointManager(
         folder,
         keep_best=config.keep_best,
-        best=Best(config.best.metric, config.best.mode),
+        keep_every=config.keep_every,
+        best=best,
         checkpoints=workdir.checkpoints,
         share=workdir.share,
     )
@@ -209,24 +231,35 @@ def pretrain(
     )
     opened.enter_context(watchdog)
     opened.enter_context(checkpoints)
-    bar = opened.enter_context(progress(description="training", unit="step", total=config.total_steps, initial=step))
+    bar = opened.enter_context(progress(description="training", unit="step", total=total_steps, initial=step))
     opened.enter_context(interval)
     trace = opened.enter_context(Profiler(folder / "profile", first=step + 10, steps=profiled_steps))
-    writer = make_writer(folder, step=-1 if restored_step is None else step)
+    # The first host decides for all when to stop early: it alone writes, and here reads, metrics.jsonl.
+    earlier = earlier_evaluations(folder, step) if primary else ()
+    early = EarlyStopping(best, config.best.patience if primary else 0, earlier)
+    writer = make_writer(folder, config, step=-1 if restored_step is None else step)
+    opened.callback(writer.close)
     faults = Faults(folder, model, state, mesh, limit=config.max_skipped_steps, keep=workdir.keep)
 
     # ======== The loop. Its order makes resuming exact: evaluate, save, fetch the next batch, step ========
     stopping = sharding.any_host(stop.received, mesh)
+    exhausted = bool(sharding.any_host(early.exhausted, mesh))
     while True:
         checkpoints.raise_failure()
-        done = step >= config.total_steps
+        done = step >= total_steps or exhausted
 
         # -------- Evaluate --------
         evaluated = {}
         if step != restored_step and (step % config.eval_every == 0 or done):
             with interval.timed("eval"):
                 view = ProtCLIP(model, state.params, tokenizer, config=config.to_dict(), mesh=mesh)
-                evaluated = run_hooks(hooks, view, step=step, last=done, best=config.best.metric)
+                evaluated = run_hooks(hooks, view, step=step, last=done, best=best.metric)
+                early.judge(evaluated)
+                exhausted = bool(sharding.any_host(early.exhausted, mesh))
+                if exhausted and not done:
+                    rest = [hook for hook in hooks if not hook.due(step, last=False)]
+                    evaluated |= run_hooks(rest, view, step=step, last=True, best=best.metric)
+                    done = True
             writer.write(step, {f"eval/{name}": value for name, value in evaluated.items()})
 
         # -------- Save --------
@@ -264,11 +297,13 @@ def pretrain(
             faults.follow(Pending(step, metrics, batch, pipeline.draws()), state, source.drawn_records)
             model_flops = flops.step_flops(tokens, network, objective, text_trained=text_trained)
             interval.add(metrics, tokens | shortened, model_flops)
-            logging_due = step % config.log_every == 0 or step == config.total_steps
+            logging_due = step % config.log_every == 0 or step == total_steps
             if logging_due:
                 jax.block_until_ready(metrics)
         if logging_due:
             logged = interval.summary(objective.weights)
+            # The schedule counts the steps that changed the parameters.
+            logged["learning_rate"] = float(learning_rate(step - 1 - skipped_steps(state)))
             writer.write(step, logged)
             shown = {"loss": f"{logged['loss']:.3f}", "pairs/s": f"{logged['pairs_per_second']:.0f}"}
             bar.set_postfix(shown, refresh=False)
@@ -277,10 +312,11 @@ def pretrain(
     # ======== End: everything is on disk before the exit code says so ========
     checkpoints.close()
     states = sharding.gather_streams(pipeline.states(), config.data.streams)
-    writer.close()
+    if exhausted and primary:
+        print(f"note: stopped early after step {step}: {early.reason}.", file=sys.stderr)
     if primary:
         mixture.write(folder / "mixture.json", source.sampler, dict(enumerate(states)))
-    return EXIT_STOPPED if step < config.total_steps else 0
+    return 0 if done else EXIT_STOPPED
 
 
 if __name__ == "__main__":

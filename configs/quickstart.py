@@ -9,6 +9,8 @@ def get_config() -> ConfigDict:
     """Small towers, both trained, one masked protein pass shared by MLM and BSR."""
     config = protclip_650m.get_config()
     config.total_steps = 750
+    config.total_epochs = None
+    config.best.patience = 0
     config.log_every = 10
     config.eval_every = 150
     config.checkpoint_every = 150

@@ -48,6 +48,8 @@ def refusal(*more, **options):
         ("loss.gc=2", "loss.gc", 2.0),
         ("loss.mask_duplicates=false", "loss.mask_duplicates", False),
         ("batch.rows=16", "batch.rows", 16),
+        ("batch.microbatch_rows=None", "batch.microbatch_rows", None),
+        ("optimizer.undecayed=()", "optimizer.undecayed", ()),
         ("init.all=runs/a=b", "init.all", "runs/a=b"),
         ("data.dir=__import__('os').getcwd()", "data.dir", "__import__('os').getcwd()"),
     ],
@@ -60,9 +62,18 @@ def test_values_get_the_type_of_their_field(override, field, value):
     assert type(found) is type(value)
 
 
+def test_a_length_in_epochs_replaces_one_in_steps():
+    earlier = ["--config.total_steps=5", "--config.total_epochs=None"]
+    config = parse(*earlier, "--config.total_steps=None", "--config.total_epochs=3")
+    assert (config.total_steps, config.total_epochs) == (None, 3.0)
+
+
 @pytest.mark.parametrize(
     ("override", "told"),
     [
+        ("--config.total_epochs=2", "total_steps=750 and total_epochs=2.0 are both set"),
+        ("--config.total_steps=None", "neither total_steps nor total_epochs is set"),
+        ("--config.seed=None", "seed"),
         ("--config.optimizer.groups=((lambda: 1)(),)", "optimizer.groups"),
         ("--config.optimizer.groups=(('.', -1.0),)", "optimizer.groups"),
         ("--config.optimizer.groups=(('(', 1.0),)", "regular expression"),

@@ -8,12 +8,14 @@ import signal
 import jax
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 from orbax.checkpoint import v1 as ocp
 
 import protclip_train as train
 from eval.registry import Hook
 from protclip_jax.checkpoints import best
 from protclip_jax.checkpoints.workdir import lock
+from protclip_jax.training.optimizer import learning_rate_schedule
 from tests.support import miniature
 from tests.support.training_runs import arguments
 
@@ -100,11 +102,96 @@ def test_a_finished_run_does_nothing_more(finished, sample_dataset):
     assert (finished / "metrics.jsonl").read_bytes() == before
 
 
+def test_a_run_that_no_longer_improves_ends_early_and_stays_ended(sample_dataset, tmp_path, capsys):
+    # Nothing is learnt, so no evaluation is better than the first.
+    workdir = tmp_path / "run"
+    more = ["--config.best.patience=2", "--config.optimizer.learning_rate=0.0"]
+    command = arguments(sample_dataset, workdir, *more, "--config.total_steps=20")
+    assert train.main(command) == 0
+    reason = "retrieval/mrr was no better than"
+    assert f"stopped early after step 4: {reason}" in capsys.readouterr().err
+    assert records(workdir)[-1]["step"] == 4
+    assert (workdir / "checkpoints/4").is_dir()
+    before = (workdir / "metrics.jsonl").read_bytes()
+    assert train.main(command) == 0
+    assert f"stopped early after step 4: {reason}" in capsys.readouterr().err
+    assert (workdir / "metrics.jsonl").read_bytes() == before
+    # With more patience it goes on.
+    assert train.main([*command, "--config.best.patience=3"]) == 0
+    assert records(workdir)[-1]["step"] == 6
+
+
+def test_epochs_become_steps_and_the_schedule_follows_them(sample_dataset, tmp_path, capsys):
+    workdir = tmp_path / "run"
+    more = ["--config.total_steps=None", "--config.total_epochs=0.5"]
+    assert train.main(arguments(sample_dataset, workdir, *more)) == 0
+    (told,) = [line for line in capsys.readouterr().err.splitlines() if "epochs of" in line]
+    config = ConfigDict(json.loads((workdir / "config.json").read_text())["config"])
+    source = train.open_inputs(config).source
+    draws, steps = source.sampler.epoch_draws, records(workdir)[-1]["step"]
+    assert steps == round(0.5 * draws / (config.batch.rows * source.records_per_row())) > 2
+    assert f"0.5 epochs of {draws:,} draws are {steps} steps" in told
+    rates = [record["learning_rate"] for record in records(workdir) if "loss" in record]
+    schedule = learning_rate_schedule(config.optimizer, steps)
+    expected = [float(schedule(step)) for step in range(steps)]
+    np.testing.assert_allclose(rates, expected, rtol=1e-6)
+    assert max(rates) > rates[-1] > 0
+
+
+def test_metrics_go_to_the_users_own_writer_too(sample_dataset, tmp_path, monkeypatch):
+    (tmp_path / "own_logger.py").write_text(OWN_LOGGER)
+    monkeypatch.syspath_prepend(tmp_path)
+    workdir = tmp_path / "run"
+    command = arguments(sample_dataset, workdir, "--config.metrics_hook=own_logger:make")
+    assert train.main(command) == 0
+    import own_logger
+
+    assert own_logger.started == [(4, workdir, 0)]
+    measured = []
+    for record in records(workdir):
+        step = record.pop("step")
+        measured.append((step, {name: x for name, x in record.items() if x is not None}))
+    assert own_logger.written == measured
+    assert own_logger.closed == 1
+    assert train.main([*command, "--config.total_steps=5"]) == 0
+    assert own_logger.started[1] == (5, workdir, 4)
+
+
+OWN_LOGGER = """
+started, written, closed = [], [], 0
+
+
+class Writer:
+    def write(self, step, values):
+        written.append((step, dict(values)))
+
+    def close(self):
+        global closed
+        closed += 1
+
+
+def make(config, workdir, step):
+    started.append((config["total_steps"], workdir, step))
+    return Writer()
+"""
+
+
+def test_a_writer_that_fails_does_not_end_the_run(sample_dataset, tmp_path, monkeypatch, capsys):
+    failing = OWN_LOGGER.replace("written.append((step, dict(values)))", "raise OSError('no network')")
+    (tmp_path / "failing_logger.py").write_text(failing)
+    monkeypatch.syspath_prepend(tmp_path)
+    more = ["--config.metrics_hook=failing_logger:make", "--config.total_steps=2"]
+    assert train.main(arguments(sample_dataset, tmp_path / "run", *more)) == 0
+    warning = "metrics_hook=failing_logger:make failed (OSError: no network)"
+    assert capsys.readouterr().err.count(warning) == 1
+
+
 def test_towers_start_from_a_checkpoint(finished, sample_dataset, tmp_path):
     workdir = tmp_path / "run"
     more = [f"--config.init.protein={finished}", "--config.total_steps=2", "--config.optimizer.learning_rate=0.0"]
     assert train.main(arguments(sample_dataset, workdir, *more)) == 0
-    source, ours = contents(finished, 4)["params"], contents(workdir, 2)["params"]
+    source = contents(finished, best.resolve_step(finished))["params"]
+    ours = contents(workdir, 2)["params"]
     np.testing.assert_array_equal(
         ours["protein"]["token_embedding"]["embedding"], source["protein"]["token_embedding"]["embedding"]
     )

@@ -32,6 +32,7 @@ def get_config() -> Config:
             b2=0.999,
             eps=1e-8,
             weight_decay=0.0,
+            undecayed=("(^|/)(scale|bias|log)$",),
             clip_norm=0.0,
             groups=(("rotary_inv_freq", "frozen"), ("^protein/", 0.1), (".", 1.0)),
         )

@@ -24,6 +24,7 @@ def get_config() -> Config:
             b2=0.999,
             eps=1e-8,
             weight_decay=0.0,
+            undecayed=("(^|/)(scale|bias|log)$",),
             clip_norm=0.0,
             groups=((".", 1.0),),
         )

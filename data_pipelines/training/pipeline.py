@@ -89,6 +89,11 @@ class StreamSource:
         """The state of a stream that has read nothing."""
         return state_to_array(StreamState(next_draw=stream, open_draws=()), slots=self.slots)
 
+    def records_per_row(self, rows: int = 256) -> float:
+        """How many records a row holds, as the mean of the first rows of the first stream."""
+        first = itertools.islice(self.rows(0, self.start(0)), rows)
+        return sum(row.counts.records for row in first) / rows
+
     def drawn_records(self, draws: np.ndarray) -> Iterator[Record]:
         """The record of each draw."""
         clusters, indices = self.sampler.draws(draws)

@@ -41,7 +41,7 @@ logging.getLogger("absl").addFilter(_is_not_orbax_error)
 
 
 class CheckpointManager:
-    """Saves and restores the training state of a workdir; keeps the latest and the `keep_best` best.
+    """Saves and restores the training state of a workdir; keeps the latest, the best and those of `keep_every`.
 
     A resumed run may choose by another metric: steps are judged by what was measured of them at the time, and while none has
     been measured by the new metric, those that were best by the old one stay.
@@ -54,17 +54,21 @@ class CheckpointManager:
         workdir: pathlib.Path,
         *,
         keep_best: int,
+        keep_every: int = 0,
         best: Best = RETRIEVAL,
         checkpoints: epath.Path | None = None,
         share: Callable[[], None] = lambda: None,
     ):
-        """`checkpoints` is the folder of the steps if it is not the workdir's own.
+        """`keep_every` steps one stays; 0 = none for that reason.
+
+        `checkpoints` is the folder of the steps if it is not the workdir's own.
 
         `share` is called on every host before a step is written, and in a thread before it is
         sealed.
         """
         self._checkpoints = checkpoints or epath.Path(workdir.absolute() / step_folders.CHECKPOINTS)
-        self._best, self._count, self._share = best, keep_best, share
+        self._best, self._count, self._keep_every = best, keep_best, keep_every
+        self._share = share
         self._thread = ThreadPoolExecutor(1)
         self._saving: Future | None = None
         if jax.process_index() == 0:
@@ -131,7 +135,8 @@ class CheckpointManager:
         judged = judge_all(self._checkpoints, complete_steps(self._checkpoints))
         kept = worth_keeping(judged, self._best, self._count)
         for step in step_folders.written_steps(self._checkpoints)[:-KEEP_LATEST]:
-            if step not in kept:
+            stays = self._keep_every and step % self._keep_every == 0
+            if step not in kept and not stays:
                 step_folders.remove(self._checkpoints / str(step))
 
     def raise_failure(self) -> None:

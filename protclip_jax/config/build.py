@@ -39,7 +39,7 @@ def model_config(config: Mapping, *, text_vocab_size: int, platform: str | None 
         num_prototypes=model["num_prototypes"],
         prototype_temperature=model["prototype_temperature"],
         # What a checkpoint began with does not matter to those that only read it.
-        prototype_init=config.get("pda", {}).get("prototype_init", UNIT),
+        prototype_init=(config.get("pda") or {}).get("prototype_init", UNIT),
     )
 
 

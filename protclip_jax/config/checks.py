@@ -30,6 +30,7 @@ def check(config: Mapping) -> None:
     check_present(config, name=_NAME)
     require_model(config, *TOWERS, name=_NAME)
     _check_objectives(config)
+    _check_length(config)
     _check_intervals(config)
 
 
@@ -128,8 +129,23 @@ def _check_objectives(config: Mapping) -> None:
         kind.check(config)
 
 
+def _check_length(config: Mapping) -> None:
+    steps, epochs = config["total_steps"], config["total_epochs"]
+    if steps is None and epochs is None:
+        raise UserError("neither total_steps nor total_epochs is set; set one of them.")
+    if steps is not None and epochs is not None:
+        raise UserError(
+            f"total_steps={steps} and total_epochs={epochs} are both set; "
+            "unset one, with --config.total_epochs=None or --config.total_steps=None."
+        )
+
+
 def _check_intervals(config: Mapping) -> None:
     interval = config["eval_every"]
+    if config["keep_every"] % config["checkpoint_every"]:
+        raise UserError("keep_every must be a multiple of checkpoint_every, or 0.")
+    if config["best"]["patience"] and config["best"]["metric"] is None:
+        raise UserError("best.patience needs best.metric, by which the run is judged; set best.patience=0.")
     if config["checkpoint_every"] % interval:
         reason = "the best checkpoint is chosen by its evaluation"
         raise UserError(f"checkpoint_every must be a multiple of eval_every: {reason}.")

@@ -9,10 +9,12 @@ from typing import NamedTuple
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
+from ml_collections.config_dict import placeholder
 
 from data_pipelines.common.errors import UserError
 from protclip_jax.config.checks import did_you_mean, joined
 from protclip_jax.config.config_file import find_config, load_config
+from protclip_jax.config.schema import FIELDS
 
 # The options belong to the program that calls `parse_flags`, and --help lists them as its own.
 flags.disclaim_key_flags()
@@ -112,12 +114,38 @@ def _load(named: str) -> ConfigDict:
 
 def _override(config: ConfigDict, argv: Sequence[str]) -> None:
     """Makes the changes of `[program, *overrides]` in the config, and locks it."""
-    for argument in argv[1:]:
-        _check_field(config, OVERRIDE.fullmatch(argument)[1])
+    program, *changes = argv
+    changed = [program]
+    for argument in changes:
+        path, value = argument.removeprefix("--config.").split("=", 1)
+        _check_field(config, path)
+        unsets = value == "None" and path in FIELDS and FIELDS[path].kind.allows(None)
+        if unsets or _value(config, path) is None:
+            _unset(config, path)
+        if unsets:
+            # The last of several values counts.
+            changed = [other for other in changed if not other.startswith(f"--config.{path}=")]
+        else:
+            changed.append(argument)
     values = flags.FlagValues()
     with _one_sentence():
-        config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=list(argv))
-        values(argv)
+        config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=changed)
+        values(changed)
+
+
+def _unset(config: ConfigDict, path: str) -> None:
+    """Makes a field None with its type, by which the library reads another value of it."""
+    group, _, name = path.rpartition(".")
+    holder = _value(config, group) if group else config
+    with holder.ignore_type():
+        holder[name] = placeholder(FIELDS[path].kind.holds if path in FIELDS else object)
+
+
+def _value(config: ConfigDict, path: str) -> object:
+    value = config
+    for name in path.split("."):
+        value = value[name]
+    return value
 
 
 def _check_field(config: ConfigDict, path: str) -> None:

@@ -32,13 +32,18 @@ INITS = ("all", *TOWERS)
 """The fields of `config.init`."""
 
 
-def abstract_state(model: ProtCLIPModel, config, mesh: Mesh) -> tuple[TrainState, optax.GradientTransformation]:
-    """Shapes, dtypes and shardings of the state before the first step, and its optimiser; nothing allocated."""
+def abstract_state(
+    model: ProtCLIPModel, config, mesh: Mesh, *, total_steps: int
+) -> tuple[TrainState, optax.GradientTransformation]:
+    """Shapes, dtypes and shardings of the state before the first step, and its optimiser; nothing allocated.
+
+    The learning rate follows the schedule of `total_steps`.
+    """
     shapes = flatten(abstract_params(model))
     shardings = sharding.param_shardings({path: leaf.shape for path, leaf in shapes.items()}, mesh, config.mesh.rules)
     params = {path: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=shardings[path]) for path, x in shapes.items()}
     trainable, frozen = partition(params, config.optimizer.groups)
-    optimizer = make_optimizer(config.optimizer, trainable, config.total_steps)
+    optimizer = make_optimizer(config.optimizer, trainable, total_steps)
     step = jax.ShapeDtypeStruct((), jnp.int32, sharding=sharding.replicated(mesh))
     return TrainState(step, trainable, frozen, abstract_optimizer(optimizer, trainable, mesh)), optimizer
 
@@ -111,12 +116,14 @@ def check_same_tower(folder: pathlib.Path, tower: str, config: Mapping) -> None:
             )
 
 
-def initial_state(model: ProtCLIPModel, config, mesh: Mesh) -> tuple[TrainState, optax.GradientTransformation]:
+def initial_state(
+    model: ProtCLIPModel, config, mesh: Mesh, *, total_steps: int
+) -> tuple[TrainState, optax.GradientTransformation]:
     """The state before the first step and its optimiser, sharded by the config's rules."""
     params = sharded_params(model, mesh, config.mesh.rules, config.seed)
     params = bound_scales(replace_from_checkpoints(params, config))
     trainable, frozen = partition(params, config.optimizer.groups)
-    optimizer = make_optimizer(config.optimizer, trainable, config.total_steps)
+    optimizer = make_optimizer(config.optimizer, trainable, total_steps)
     step = jax.device_put(jnp.int32(0), sharding.replicated(mesh))
     return TrainState(step, trainable, frozen, init_optimizer(optimizer, trainable, mesh)), optimizer
 

@@ -6,17 +6,19 @@ import json
 import math
 import pathlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.json_object import is_number, parse_object
 from protclip_jax.distributed.sharding import sum_over_hosts
 from protclip_jax.objectives.mean import Mean
 from protclip_jax.training import flops
+from protclip_jax.training.metrics_hook import Guarded, Writer, load_hook
 
 TOKEN_COUNTS = ("protein_tokens", "text_tokens", "slots")
 SHORTENED = ("cropped_proteins", "cut_text_tokens")
@@ -153,27 +155,33 @@ class IntervalMetrics:
 
 
 class MetricsWriter:
-    """Appends to metrics.jsonl and writes TensorBoard scalars of one workdir, both before `write` returns."""
+    """Appends to metrics.jsonl and writes TensorBoard scalars of one workdir, both before `write` returns.
 
-    def __init__(self, workdir: pathlib.Path, *, step: int):
+    `further` writers get what TensorBoard gets.
+    """
+
+    def __init__(self, workdir: pathlib.Path, *, step: int, further: Sequence[Writer] = ()):
         # Here, as neither the worker processes nor the other hosts should wait for the import.
         from protclip_jax.training.tensorboard import EventFile
 
         path = workdir / "metrics.jsonl"
         cut_back(path, step)
         self._file = path.open("a", buffering=1)
-        self._events = EventFile(workdir / "tensorboard", step=step)
+        self._scalars = [EventFile(workdir / "tensorboard", step=step), *further]
 
     def write(self, step: int, values: Mapping[str, float | None]) -> None:
         """Writes one object; a value that is not finite is stored as null, as JSON has no NaN."""
         finite = {name: value if value is not None and math.isfinite(value) else None for name, value in values.items()}
         self._file.write(json.dumps({"step": step, **finite}) + "\n")
-        self._events.write(step, {name: value for name, value in finite.items() if value is not None})
+        measured = {name: value for name, value in finite.items() if value is not None}
+        for writer in self._scalars:
+            writer.write(step, measured)
 
     def close(self) -> None:
-        """Closes both files."""
+        """Closes the files and the further writers."""
         self._file.close()
-        self._events.close()
+        for writer in self._scalars:
+            writer.close()
 
 
 class NoMetrics:
@@ -186,9 +194,15 @@ class NoMetrics:
         """Nothing."""
 
 
-def make_writer(workdir: pathlib.Path, *, step: int) -> MetricsWriter | NoMetrics:
+def make_writer(workdir: pathlib.Path, config: ConfigDict, *, step: int) -> MetricsWriter | NoMetrics:
     """The first host writes the metrics of all; what a run wrote after `step` before is dropped."""
-    return MetricsWriter(workdir, step=step) if jax.process_index() == 0 else NoMetrics()
+    if jax.process_index():
+        return NoMetrics()
+    further = []
+    if name := config.metrics_hook:
+        writer = load_hook(name)(config.to_dict(), workdir, max(step, 0))
+        further.append(Guarded(name, writer))
+    return MetricsWriter(workdir, step=step, further=further)
 
 
 def read_metrics(path: pathlib.Path) -> list[dict]:

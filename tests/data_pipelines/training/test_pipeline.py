@@ -1,5 +1,6 @@
 import contextlib
 import dataclasses
+import itertools
 import multiprocessing
 import os
 import pickle
@@ -179,6 +180,16 @@ def test_counts_are_sums_over_the_batches(source):
     whole = {hash32(record.sequence): len(record.sequence) for members in source.records.values() for record in members}
     cropped = [example for example in examples if example.protein_length < whole[example.sequence_hash] + 2]
     assert counts.cropped_proteins == len(cropped) > 0
+
+
+def test_records_per_row_is_the_mean_over_rows(source):
+    with TrainPipeline(source, rows=ROWS, local_streams=range(STREAMS), workers=0) as pipeline:
+        for _ in range(16):
+            pipeline.next()
+        records = pipeline.counts().records
+    assert source.records_per_row() == pytest.approx(records / (16 * ROWS), rel=0.1)
+    first = itertools.islice(source.rows(0, source.start(0)), 8)
+    assert source.records_per_row(8) == sum(int(row.batch.slot_mask.sum()) for row in first) / 8
 
 
 @pytest.mark.parametrize(("shape", "key"), [({"protein_tokens": 31}, "protein_tokens"), ({"text_tokens": 79}, "text_tokens")])

@@ -44,9 +44,10 @@ def abstract(of):
     return shapes | {"data": np.zeros_like(of["data"])}
 
 
-def save(workdir, *steps, mrr=None, keep_best=1, best=RETRIEVAL):
+def save(workdir, *steps, mrr=None, keep_best=1, keep_every=0, best=RETRIEVAL):
     """`mrr` is the value of the rule's metric by step."""
-    with CheckpointManager(workdir, keep_best=keep_best, best=best) as store:
+    rules = {"keep_best": keep_best, "keep_every": keep_every, "best": best}
+    with CheckpointManager(workdir, **rules) as store:
         for step in steps:
             store.save(step, **tree(step), metrics={best.metric: mrr[step]} if step in (mrr or {}) else {})
 
@@ -64,6 +65,11 @@ def newest(workdir):
 
 def names(workdir):
     return sorted(path.name for path in (workdir / "checkpoints").iterdir())
+
+
+def test_checkpoints_of_keep_every_stay(tmp_path):
+    save(tmp_path, 2, 4, 6, 8, 10, 12, mrr={2: 0.9}, keep_every=4)
+    assert names(tmp_path) == ["10", "12", "2", "4", "8"]
 
 
 @pytest.fixture(scope="module")

@@ -62,6 +62,12 @@ def test_texts_had_a_gradient_and_everything_decayed_before():
     assert config["optimizer"]["undecayed"] == ()
 
 
+def test_runs_had_steps_and_no_early_stopping_before():
+    config = completed({"total_steps": 7})
+    assert (config["total_steps"], config["total_epochs"]) == (7, None)
+    assert config["best"]["patience"] == 0
+
+
 def test_what_a_resumed_run_may_change():
     may, may_not = ("total_steps", "evals.anything.pool", "mesh.rules"), ("seed", "model.dtype", "loss.gc", "unknown")
     assert [schema.is_changeable(path) for path in (*may, *may_not)] == [True] * 3 + [False] * 4
