@@ -122,6 +122,7 @@ PAIRS = [(0, 1), (1, 2), (2, 3), (3, 0)]
         # In a ring, a sum of n parts is scattered and gathered: (n - 1) / n of the array each time.
         (lambda x: lax.psum(x, "a"), "all-reduce", 2 * PART / 2, PART),
         (lambda x: lax.pmax(x, ("a", "b")), "all-reduce", 2 * PART * 7 / 8, PART),
+        (lambda x: lax.pmin(x, ("a", "b")), "all-reduce", 2 * PART * 7 / 8, PART),
         (lambda x: lax.psum((x, x[:4]), "b"), "all-reduce", 2 * 1.5 * PART * 3 / 4, PART),
         (
             lambda x: lax.psum_scatter(x, ("a", "b"), tiled=True),
