@@ -36,7 +36,7 @@ COLUMNS = {
     "TFLOP/device": lambda r: f"{r['flops_per_device'] / 1e12:.0f}",
     "GFLOP/pair": lambda r: f"{r['flops_per_pair'] / 1e9:.0f}",
     "model FLOPs": lambda r: f"{100 * r['model_flops_share']:.0f} %",
-    "GB sent/device": lambda r: f"{r['collective_bytes_per_device'] / 1e9:.2f}",
+    "GB to send/device": lambda r: f"{r['collective_bytes_per_device'] / 1e9:.2f}",
     "largest gather MB": lambda r: f"{r['collectives'].get('all-gather', {}).get('largest', 0) / 1e6:.1f}",
     "pairs/step": lambda r: f"{r['pairs_per_step']:.0f}",
     "step s ≥": lambda r: f"{r['predicted_step_seconds']:.2f}",

@@ -1,7 +1,8 @@
 """Compiles the real training step for TPUs that are not there, and says what it takes: `train.py --aot=TOPOLOGY`.
 
-Needs no data, weights or vocabulary: only the `[tpu]` extra, whose compiler runs on any CPU. Rates are the bounds that the
-maker's figures give; what is counted is read from the compiled program (`hlo_cost`).
+Needs no data, weights or vocabulary: only the `[tpu]` extra, whose compiler runs on any CPU. Memory
+is the compiled program's; FLOPs and exchange are what the traced step asks for (`jaxpr_cost`);
+rates are the bounds that the maker's figures give.
 """
 
 import dataclasses
@@ -18,6 +19,7 @@ from typing import NamedTuple
 
 import jax
 import ml_collections
+from jax.extend.core import JaxprEqn
 
 import protclip_jax.config.build as config_lib
 from data_pipelines.common.errors import UserError
@@ -26,7 +28,7 @@ from data_pipelines.training.batch import Batch
 from data_pipelines.training.examples import Example
 from data_pipelines.training.packing import pack_rows
 from data_pipelines.training.synthetic import synthetic_rows
-from protclip_jax.aot.hlo_cost import program_cost
+from protclip_jax.aot.jaxpr_cost import Visits, cost
 from protclip_jax.attention import splash
 from protclip_jax.distributed import sharding
 from protclip_jax.models.protclip import ProtCLIPConfig, ProtCLIPModel
@@ -74,6 +76,7 @@ READ_FROM_PROGRAM = (
     "model_flops_per_device",
     "model_flops_share",
     "collective_bytes_per_device",
+    "collective_bytes_if_scatters_are_sums",
     "collectives",
     "predicted_step_seconds",
     "mfu_bound",
@@ -82,7 +85,10 @@ READ_FROM_PROGRAM = (
     "compile_seconds",
 )
 """Of the report. `model_flops_share` is that of the model's FLOPs (see `flops`) in those that the program spends on real
-protein tokens; `predicted_step_seconds` is what the arithmetic takes at the peak rate, or the exchange if that takes longer."""
+protein tokens. `collective_bytes_per_device` is what the step asks for; the field after it is what
+is sent where the compiler writes every reduce-scatter as an all-reduce and a slice.
+`predicted_step_seconds` is what the arithmetic takes at the peak rate, or the exchange asked for if
+that takes longer."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,8 +126,8 @@ def expected_row(config: ml_collections.ConfigDict) -> ExpectedRow:
 class Plan(NamedTuple):
     """A training step for devices that are not there."""
 
-    candidates: Mapping[str, Callable[[], jax.stages.Lowered]]
-    """The step with each remat policy that the config allows, lowered when called."""
+    candidates: Mapping[str, Callable[[], jax.stages.Traced]]
+    """The step with each remat policy that the config allows, traced when first called."""
     argument_bytes: int
     """Of its state and batch, on each device."""
     mesh: jax.sharding.Mesh
@@ -145,13 +151,15 @@ def plan_step(config: ml_collections.ConfigDict, topology: str) -> Plan:
     sharding.local_rows(mesh, rows)
     batch = jax.tree.map(lambda x: jax.ShapeDtypeStruct((rows, *x.shape[1:]), x.dtype, sharding=by_rows), _packed([[]], config))
 
-    def lowered(policy):
+    @functools.cache
+    def traced(policy):
         model = ProtCLIPModel(network.with_remat(policy))
         gradients = make_loss_and_gradients(model, objective, state.shardings, config.batch.microbatch_rows)
         with jax.set_mesh(mesh):
-            return make_train_step(gradients, optimizer, state).lower(state, batch)
+            return make_train_step(gradients, optimizer, state).trace(state, batch)
 
-    candidates = {policy: functools.partial(lowered, policy) for policy in config_lib.remat_policies(config)}
+    policies = config_lib.remat_policies(config)
+    candidates = {policy: functools.partial(traced, policy) for policy in policies}
     arguments = jax.tree.leaves((state, batch))
     held = sum(math.prod(x.sharding.shard_shape(x.shape)) * x.dtype.itemsize for x in arguments)
     return Plan(candidates, held, mesh, network, any(path.startswith("text/") for path in state.trainable))
@@ -184,18 +192,16 @@ def topology_devices(topology: str) -> list[jax.Device]:
         raise UserError(f"--aot={topology} is no topology, such as v5e:8x8 or v5p:4x4x4 ({error}).") from error
 
 
-def kernel_flops(visited: Mapping[int, float]):
-    """FLOPs of splash attention's kernels in a program whose rows visit these shares of the pairs of blocks."""
-    products = {"fwd": 2, "dkv": 4, "dq": 3}
+def splash_visits(visited: Mapping[int, float]) -> Visits:
+    """Of splash attention: rows of so many tokens visit such shares of the pairs of blocks."""
 
-    def of_call(name: str, operands: list[tuple[int, ...]]) -> float:
-        blocks = operands[0]
-        heads, sequence, dim = next(shape for shape in operands if len(shape) == 3 and shape != blocks)
-        number, steps = max(blocks[1:]), min(blocks[1:])
-        row = sequence // number * steps
-        return products[name.split("_")[2]] * 2 * heads * sequence * dim * row * visited[row]
+    def share(kernel: JaxprEqn) -> float:
+        blocks, *others = (x.aval.shape for x in kernel.invars)
+        _, sequence, _ = next(shape for shape in others if len(shape) == 3 and shape != blocks)
+        # A row's blocks are the shorter side: the sequence is all rows, end to end.
+        return visited[sequence * min(blocks[1:]) // max(blocks[1:])]
 
-    return of_call
+    return share
 
 
 def report(config: ml_collections.ConfigDict, topology: str, plan: Plan) -> dict:
@@ -222,17 +228,19 @@ def report(config: ml_collections.ConfigDict, topology: str, plan: Plan) -> dict
         **dict.fromkeys(READ_FROM_PROGRAM),
     }
     started = time.perf_counter()
+    steps = plan.candidates.items()
+    lowered = {policy: functools.partial(_lowered, traced) for policy, traced in steps}
     try:
-        policy, compiled = first_that_fits(plan.candidates, chip.hbm_bytes)
+        policy, compiled = first_that_fits(lowered, chip.hbm_bytes)
     except jax.errors.JaxRuntimeError as error:
         if (needed := needed_bytes(str(error), plan.argument_bytes)) is None:
             raise
         return found | {"fits": False, "hbm_bytes_per_device": needed}
 
     hbm = hbm_bytes(compiled)
-    cost = program_cost(compiled.as_text(), devices=devices, kernels=kernel_flops(row.visited))
-    sent = sum(cost.bytes_sent.values())
-    seconds = max(cost.flops / chip.peak_flops, sent / chip.link_bytes)
+    of_step = cost(plan.candidates[policy]().jaxpr, splash_visits(row.visited))
+    kinds, sent = of_step.bytes_sent, of_step.bytes_sent.total()
+    seconds = max(of_step.flops / chip.peak_flops, sent / chip.link_bytes)
     objective = config_lib.objective_config(config)
     of_row = flops.step_flops(row.tokens, plan.network, objective, text_trained=plan.text_trained)
     model_flops = of_row * config.batch.rows / devices
@@ -242,19 +250,31 @@ def report(config: ml_collections.ConfigDict, topology: str, plan: Plan) -> dict
         "hbm_bytes_per_device": sum(hbm.values()),
         "remat": policy,
         "hbm": hbm,
-        "flops_per_device": cost.flops,
-        "flops_per_pair": cost.flops * devices / pairs,
-        "attention_kernel_flops_per_device": cost.kernel_flops,
+        "flops_per_device": of_step.flops,
+        "flops_per_pair": of_step.flops * devices / pairs,
+        "attention_kernel_flops_per_device": of_step.kernel_flops,
         "model_flops_per_device": model_flops,
-        "model_flops_share": model_flops / (cost.flops * real),
+        "model_flops_share": model_flops / (of_step.flops * real),
         "collective_bytes_per_device": sent,
-        "collectives": {kind: {"bytes_sent": cost.bytes_sent[kind], "largest": cost.largest[kind]} for kind in cost.bytes_sent},
+        # In a ring an all-reduce is a reduce-scatter, then a gather of as many bytes.
+        "collective_bytes_if_scatters_are_sums": sent + kinds["reduce-scatter"],
+        "collectives": {
+            kind: {
+                "bytes_sent": size,
+                "largest": of_step.largest[kind],
+            }
+            for kind, size in kinds.items()
+        },
         "predicted_step_seconds": seconds,
         "mfu_bound": model_flops / (seconds * chip.peak_flops),
         "pairs_per_second": pairs / seconds,
         "run_chip_hours": config.total_steps * seconds * devices / 3600,
         "compile_seconds": time.perf_counter() - started,
     }
+
+
+def _lowered(traced: Callable[[], jax.stages.Traced]) -> jax.stages.Lowered:
+    return traced().lower()
 
 
 def needed_bytes(message: str, argument_bytes: int) -> int | None:

@@ -46,6 +46,15 @@ def small():
     return report
 
 
+@pytest.fixture(scope="module")
+def deeper():
+    """Two protein layers more."""
+    options = [option.replace("num_layers=3", "num_layers=5") for option in SMALL]
+    code, report, errors = aot("v5e:2x2", *options)
+    assert code == 0, errors
+    return report
+
+
 def test_the_report_says_what_fits_and_at_what_rate(small):
     assert small["topology"] == "v5e:2x2"
     assert small["devices"] == 4
@@ -58,10 +67,8 @@ def test_the_report_says_what_fits_and_at_what_rate(small):
     assert 8 <= small["pairs_per_step"] < 16
 
 
-def test_flops_are_those_of_the_layers_times_their_number(small):
+def test_flops_are_those_of_the_layers_times_their_number(small, deeper):
     """What a protein layer's products take, from the difference of two depths."""
-    code, deeper, errors = aot("v5e:2x2", *[x.replace("num_layers=3", "num_layers=5") for x in SMALL])
-    assert code == 0, errors
     tokens = 3 * 2 * 256
     # Forward, backward twice, and the forward again of everything but the last product, which nothing reads.
     a_layer = 2 * tokens * (4 * (4 * 256**2 + 2 * 256 * 512) - 256 * 512)
@@ -69,6 +76,23 @@ def test_flops_are_those_of_the_layers_times_their_number(small):
         small["flops_per_device"] - small["attention_kernel_flops_per_device"]
     )
     assert products == pytest.approx(2 * a_layer, rel=0.02)
+
+
+def test_a_layer_gathers_its_weights_twice_and_scatters_their_gradients(small, deeper):
+    """Over two devices; the other pair of devices adds its gradients."""
+    weights = 2 * (4 * 256**2 + 2 * 256 * 512)
+
+    def added(kind):
+        reports = deeper["collectives"], small["collectives"]
+        sent_deeper, sent = (report[kind]["bytes_sent"] for report in reports)
+        return sent_deeper - sent
+
+    # bfloat16, forwards and backwards; float32, of which each device keeps half.
+    assert added("all-gather") == 2 * 2 * weights / 2
+    assert added("reduce-scatter") == 4 * weights / 2
+    whole = deeper["collective_bytes_if_scatters_are_sums"]
+    scattered = deeper["collectives"]["reduce-scatter"]["bytes_sent"]
+    assert whole == deeper["collective_bytes_per_device"] + scattered
 
 
 def test_no_gather_is_larger_than_one_weight_or_the_batch_of_embeddings(small):
