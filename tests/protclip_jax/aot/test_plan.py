@@ -62,6 +62,9 @@ def test_the_report_says_what_fits_and_at_what_rate(small):
     assert small["fits"]
     assert 0 < small["hbm_bytes_per_device"] == sum(small["hbm"].values()) < small["hbm_capacity_bytes"]
     assert small["predicted_step_seconds"] >= small["flops_per_device"] / small["rates"]["peak_flops"]
+    assert small["run_steps"] == round(35 * 1_215_000 / small["pairs_per_step"])
+    hours = small["run_steps"] * small["predicted_step_seconds"] * small["devices"] / 3600
+    assert small["run_chip_hours"] == pytest.approx(hours)
     assert small["pairs_per_second"] == pytest.approx(small["pairs_per_step"] / small["predicted_step_seconds"])
     # Eight rows of 256 tokens hold about one protein each.
     assert 8 <= small["pairs_per_step"] < 16
