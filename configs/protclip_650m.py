@@ -45,6 +45,7 @@ def get_config() -> ConfigDict:
     # As released: the texts of properties get no gradient, and the bank starts as N(0, 1).
     config.pda.update(text_gradient=False, prototype_init="normal")
     config.evals.retrieval.update(split="validation", pool=1024)
+    config.evals.losses.update(split="validation", pool=1024)
 
     config.model.protein.update(num_layers=33, hidden_size=1280, num_heads=20, intermediate_size=5120)
     config.model.text.update(num_layers=12, hidden_size=768, num_heads=12, intermediate_size=3072)

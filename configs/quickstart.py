@@ -22,6 +22,7 @@ def get_config() -> ConfigDict:
     config.masking.passes = "shared"
     config.pda.prototype_init = "unit"
     config.evals.retrieval.pool = 256
+    del config.evals.losses
 
     # Towers that start from random weights this narrow need a larger start than a pretrained one's 0.02.
     small = dict(hidden_size=64, num_heads=4, intermediate_size=256, initializer_range=0.125)

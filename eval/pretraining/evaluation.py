@@ -8,6 +8,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from matplotlib.figure import Figure
 
+from data_pipelines.protanno.record import Record
+
 
 class Model(Protocol):
     """The part of `protclip_jax.inference.ProtCLIP` that evaluations use."""
@@ -25,6 +27,9 @@ class Model(Protocol):
 
     def segments_batch(self, sequences: Sequence[str], texts: Sequence[Mapping[str, str]]) -> list[Float[np.ndarray, "_ _"]]:
         """Per protein, the PDA weights of its K property texts (in dict order) over its L residues; rows sum to 1."""
+
+    def losses(self, records: Sequence[Record]) -> dict[str, float]:
+        """The training objectives on the records as one global batch, and `total`, their weighted sum."""
 
     def recover(self, sequences: Sequence[str], masks: Sequence[Bool[np.ndarray, " _"]], texts: Sequence[str]) -> list[str]:
         """Per protein, the residues that the BSR head predicts at the masked positions beside the biotext, in order."""

@@ -1,6 +1,7 @@
 """The evaluations on a built dataset. A new one is a file with its class and a line in `EVALUATIONS`."""
 
 from eval.pretraining.evaluation import Evaluation
+from eval.pretraining.held_out_losses import HeldOutLosses
 from eval.pretraining.retrieval import Retrieval
 from eval.pretraining.segment_localisation import SegmentLocalisation
 from eval.pretraining.segment_recovery import SegmentRecovery
@@ -13,6 +14,7 @@ EVALUATIONS: dict[str, type[Evaluation]] = {
         SegmentRecovery,
         SegmentLocalisation,
         SiteLocalisation,
+        HeldOutLosses,
     )
 }
 """By name, in the order of reports."""

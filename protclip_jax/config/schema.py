@@ -336,7 +336,10 @@ EVALUATION: dict[str, Setting] = {
 }
 """Fields of the groups in `evals`, all optional; an evaluation refuses those that it lacks."""
 
-_EVALS = {"retrieval": {"split": "validation", "pool": 1024}}
+_EVALS = {
+    "retrieval": {"split": "validation", "pool": 1024},
+    "losses": {"split": "validation", "pool": 1024},
+}
 """The evaluations of the default config."""
 
 GROUPS = frozenset(path.rpartition(".")[0] for path in FIELDS) - {""} | {"evals"}

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
+from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Float32
 
 from data_pipelines.training.batch import Batch
@@ -85,7 +85,7 @@ def _run_one_shape(
     for rows, positions in _groups(packed, examples, per_device * mesh.size):
         batch = pack_rows(rows, slots=SLOTS, protein_tokens=protein, text_tokens=text)
         with jax.set_mesh(mesh):
-            outputs = function(*_on_devices((batch, _laid_out(batch, positions, weights)), mesh))
+            outputs = function(*on_devices((batch, _laid_out(batch, positions, weights)), mesh))
         if under_way is not None:
             yield from _fetched(*under_way)
         under_way = outputs, positions
@@ -129,8 +129,13 @@ def _laid_out(batch: Batch, positions: Sequence[Place], weights: Sequence[np.nda
     return laid_out
 
 
-def _on_devices(inputs: tuple, mesh: Mesh) -> tuple:
-    """Every process has the whole batch here; each device gets its rows."""
+def everywhere(x: jax.Array) -> jax.Array:
+    """The array whole on every device, within a jitted function."""
+    return jax.lax.with_sharding_constraint(x, PartitionSpec())
+
+
+def on_devices(inputs: tuple, mesh: Mesh) -> tuple:
+    """Arrays [R, …] of which every process has the whole; each device gets its rows."""
     rows = sharding.rows_sharding(mesh)
     return jax.tree.map(lambda x: jax.make_array_from_callback(x.shape, rows, lambda index: x[index]), inputs)
 

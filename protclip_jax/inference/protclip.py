@@ -15,12 +15,12 @@ from typing import Self
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, Float32
 
 from data_pipelines.common.errors import UserError
 from data_pipelines.inputs.protein_input import clean_protein
-from data_pipelines.protanno.record import PROPERTIES
+from data_pipelines.protanno.record import PROPERTIES, Record
 from data_pipelines.tokenizers import protein_tokenizer
 from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
 from data_pipelines.training.batch import Batch
@@ -31,10 +31,11 @@ from protclip_jax.checkpoints.parameters import load_params, params_fingerprint,
 from protclip_jax.config.build import model_config
 from protclip_jax.config.schema import completed
 from protclip_jax.distributed import sharding
-from protclip_jax.inference.batched_calls import MIN_ROW_TOKENS, SLOTS, Place, run_packed
+from protclip_jax.inference.batched_calls import MIN_ROW_TOKENS, SLOTS, Place, everywhere, run_packed
+from protclip_jax.inference.held_out_losses import held_out_losses
 from protclip_jax.inference.windows import DEFAULT_WINDOWS, Windows, piece_weights
 from protclip_jax.models.heads import sum_slots, unit_norm
-from protclip_jax.models.initialize import abstract_groups
+from protclip_jax.models.initialize import abstract_groups, abstract_params
 from protclip_jax.models.logit_scale import MAX_SCALE
 from protclip_jax.models.property_vectors import property_embeddings, property_vectors
 from protclip_jax.models.protclip import ProtCLIPModel, residue_mask, residue_slot_ids
@@ -255,6 +256,18 @@ class ProtCLIP:
             recovered[position.index] = "".join(protein_tokenizer.VOCABULARY[token] for token in tokens)
         return recovered
 
+    def losses(self, records: Sequence[Record]) -> dict[str, float]:
+        """The training objectives on records, as one global batch: `total`, `gc`, `mlm` and so on (`held_out_losses`)."""
+        self._require(*abstract_params(self._model))
+        return held_out_losses(
+            self._model,
+            self._params,
+            records,
+            config=completed(self.config),
+            text_tokenizer=self.text_tokenizer,
+            mesh=self._mesh,
+        )
+
     def _require(self, *groups: str) -> None:
         if missing := [group for group in groups if group not in self._params]:
             raise UserError(
@@ -304,10 +317,6 @@ class ProtCLIP:
         return run_packed(call, examples, mesh=self._mesh, **options)
 
 
-def _everywhere(x: jax.Array) -> jax.Array:
-    return jax.lax.with_sharding_constraint(x, PartitionSpec())
-
-
 @functools.partial(jax.jit, static_argnums=0, static_argnames="kinds")
 def _represent(
     model: ProtCLIPModel, params: Mapping, batch: Batch, weights: Float[Array, "R L"], *, kinds: tuple[str, ...]
@@ -317,7 +326,7 @@ def _represent(
     hidden = bound.encode_protein(batch.protein_tokens, batch.protein_slot_ids, batch.protein_positions, SLOTS)
     residues = weights * residue_mask(batch.protein_tokens, batch.protein_slot_ids)
     sums = sum_slots(hidden, batch.protein_slot_ids, SLOTS, jnp.stack([weights, residues], axis=-1))
-    return _everywhere(sums), _everywhere(hidden.astype(jnp.float32)) if "residues" in kinds else None
+    return everywhere(sums), everywhere(hidden.astype(jnp.float32)) if "residues" in kinds else None
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -330,7 +339,7 @@ def _embed_texts(model: ProtCLIPModel, params: Mapping, batch: Batch, _) -> jax.
     bound = model.bind({"params": params})
     hidden = bound.encode_text(batch.text_tokens, batch.text_segment_ids, batch.text_positions)
     segments = bound.project_text_segments(hidden, batch.text_segment_ids, SLOTS)
-    return _everywhere(unit_norm(segments[:, :, 0]))
+    return everywhere(unit_norm(segments[:, :, 0]))
 
 
 @functools.partial(jax.jit, static_argnums=0, static_argnames=("theta", "prototypes", "prefix_tokens"))
@@ -356,7 +365,7 @@ def _segment_weights(
     p = bound.project_protein_tokens(hidden)
     residues = residue_slot_ids(batch.protein_tokens, batch.protein_slot_ids)
     present = batch.text_hashes[:, :, 1:] != 0
-    return _everywhere(dynamic_segment_weights(p, residues, t, present, theta))
+    return everywhere(dynamic_segment_weights(p, residues, t, present, theta))
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -369,4 +378,4 @@ def _recover(model: ProtCLIPModel, params: Mapping, batch: Batch, _) -> jax.Arra
     text_ids = biotext_slot_ids(batch.text_slot_ids, batch.text_property_ids)
     attended = bound.attend_to_biotext(protein, batch.protein_slot_ids, bound.project_text_tokens(text), text_ids)
     logits = bound.predict_reconstruction(protein + attended)
-    return _everywhere(RESIDUES.start + jnp.argmax(logits[:, :, RESIDUES], axis=-1))
+    return everywhere(RESIDUES.start + jnp.argmax(logits[:, :, RESIDUES], axis=-1))

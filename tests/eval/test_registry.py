@@ -118,4 +118,5 @@ def test_a_name_is_the_key_unless_another_is_given():
         "segment_recovery": "bsr",
         "segment_localisation": "pda",
         "site_localisation": "sites",
+        "losses": "loss",
     }
