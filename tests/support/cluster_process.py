@@ -27,7 +27,7 @@ def main():
     if "kubernetes" in sys.argv:
         K8sCluster._namespace = classmethod(lambda cls: "default")
     if "impatient" in sys.argv:
-        multihost.NOTE_SECONDS, multihost.JOIN_SECONDS = 2, 8
+        multihost.NOTE_SECONDS, multihost.JOIN_SECONDS = 1, 3
     with multihost.joined():
         print(jax.process_index(), "of", jax.process_count(), "sees", xla_bridge.CUDA_VISIBLE_DEVICES.value)
 

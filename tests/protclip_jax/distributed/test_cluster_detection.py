@@ -3,6 +3,7 @@
 import contextlib
 import http.server
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -201,16 +202,24 @@ def test_a_cluster_that_cannot_be_asked_is_one_sentence(monkeypatch):
         multihost.initialize()
 
 
-def test_a_process_whose_others_stay_away_says_who_is_missing():
-    named = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{free_port()}", "JAX_NUM_PROCESSES": "3"}
-    present = [named | {"JAX_PROCESS_ID": str(i)} for i in range(2)]
-    alone = present[1] | {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{free_port()}"}
-    first, second, third = run_processes(*present, alone, program="impatient")
-    lines = [error.strip().splitlines()[-1] for _, _, error in (first, second, third)]
-    assert [code for code, _, _ in (first, second, third)] == [1, 1, 1]
-    assert "process 0" in lines[0]
-    assert "of the 3, 2 have arrived, from 127.0.0.1" in lines[0]
-    assert "process 0 answers" in lines[1]
-    assert "process 0 does not answer" in lines[2]
-    assert all(line.startswith("error: gave up after 8 s") for line in lines)
-    assert "note: process 0" in first[2]
+def test_a_process_whose_others_stay_away_says_who_waits_and_where():
+    name = socket.gethostname()
+    run = {"JAX_NUM_PROCESSES": "3"}
+    addresses = [f"127.0.0.1:{free_port()}" for _ in range(2)]
+    # Processes 0 and 1 meet, and wait for the third; another meets nobody.
+    present = [(0, addresses[0]), (1, addresses[0]), (1, addresses[1])]
+    named = [{"JAX_PROCESS_ID": str(i), "JAX_COORDINATOR_ADDRESS": at} for i, at in present]
+    results = run_processes(*(run | one for one in named), program="impatient")
+    for (index, at), (code, _, error) in zip(present, results, strict=True):
+        waits = f"process {index} ({name}) of 3 waits for the others at {at}."
+        gave_up = f"error: gave up after 3 s: {waits} Start every host with the same line."
+        assert code == 1
+        assert error.splitlines() == [f"note: {waits}", "", gave_up]
+
+
+@pytest.mark.parametrize("address", [None, "node1:9876"])
+def test_a_process_that_jax_gives_its_number_waits_by_the_name_of_its_host(address):
+    named = {} if address is None else {"JAX_COORDINATOR_ADDRESS": address}
+    told = multihost._waiting(*multihost.coordinates(named))
+    expected = f"{socket.gethostname()} waits for the others"
+    assert told == (expected if address is None else f"{expected} at node1:9876")

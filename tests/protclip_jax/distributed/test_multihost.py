@@ -1,4 +1,4 @@
-"""Processes that have joined as the hosts of one run, and how they end. They do nothing else, so that they are quick."""
+"""Processes that have joined as the hosts of one run, and how they end, which is all they do."""
 
 import os
 import signal
@@ -9,31 +9,39 @@ import time
 
 import pytest
 
-from protclip_jax.distributed import host_watch
+from data_pipelines.common.errors import UserError
+from protclip_jax.distributed import multihost
 from tests.support.paths import ROOT
 from tests.support.training_runs import free_port
 
 HOSTS = 3
-SILENT = host_watch.HEARTBEAT_SECONDS
+SHORT_HEARTBEAT = 5
 END_SECONDS = 20
-"""Within so many the others end when a process is gone; it takes about one."""
+"""Within so many all have ended that need not wait for a heartbeat; it takes about two."""
 
 
 class Run:
-    """The processes of a run: `tell` gives one an order, `endings` are the exit codes and last lines on stderr of some."""
+    """The processes of a run.
 
-    def __init__(self, folder, *arguments):
-        address = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{free_port()}", "JAX_NUM_PROCESSES": str(HOSTS)}
-        environments = [os.environ | address | {"JAX_PROCESS_ID": str(i), "JAX_PLATFORMS": "cpu"} for i in range(HOSTS)]
+    `tell` gives one an order, `endings` are the exit codes and last lines on stderr of some.
+    """
+
+    def __init__(self, folder, heartbeat):
+        run = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{free_port()}", "JAX_PLATFORMS": "cpu"}
+        run |= {"JAX_NUM_PROCESSES": str(HOSTS)}
         self._logs = [folder / f"{i}.log" for i in range(HOSTS)]
-        command = [sys.executable, "-m", "tests.support.host_process", *arguments]
+        command = [sys.executable, "-m", "tests.support.host_process", str(heartbeat)]
         self.processes = []
-        for log, environment in zip(self._logs, environments, strict=True):
+        for index, log in enumerate(self._logs):
+            own = os.environ | run | {"JAX_PROCESS_ID": str(index)}
             pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": log.open("w")}
-            self.processes.append(subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **pipes))
-        assert [process.stdout.readline() for process in self.processes] == ["joined\n"] * HOSTS
-        # Each is connected; its greeting may still be on the way.
-        time.sleep(0.5)
+            process = subprocess.Popen(command, cwd=ROOT, env=own, text=True, **pipes)
+            self.processes.append(process)
+
+    def await_all(self, word):
+        """Waits for a word of each; Gloo, through which CPUs exchange, writes into its line."""
+        for process in self.processes:
+            assert any(line.endswith(f"{word}\n") for line in process.stdout)
 
     def tell(self, process, order):
         self.processes[process].stdin.write(f"{order}\n")
@@ -45,7 +53,8 @@ class Run:
     def endings(self, processes=range(HOSTS), *, timeout=END_SECONDS):
         end = time.monotonic() + timeout
         codes = [self.processes[i].wait(max(0.1, end - time.monotonic())) for i in processes]
-        return list(zip(codes, [(self.errors()[i].splitlines() or [""])[-1] for i in processes], strict=True))
+        lasts = [(self.errors()[i].splitlines() or [""])[-1] for i in processes]
+        return list(zip(codes, lasts, strict=True))
 
     def kill(self):
         for process in self.processes:
@@ -54,113 +63,77 @@ class Run:
 
 
 @pytest.fixture
-def run(tmp_path):
-    started = Run(tmp_path)
-    yield started
-    started.kill()
+def joined_run(tmp_path):
+    runs = []
+
+    def start(heartbeat=multihost.HEARTBEAT_SECONDS):
+        runs.append(Run(tmp_path, heartbeat))
+        runs[-1].await_all("joined")
+        return runs[-1]
+
+    yield start
+    for run in runs:
+        run.kill()
 
 
-@pytest.fixture
-def unwatched(tmp_path):
-    started = Run(tmp_path, "cut_off")
-    yield started
-    started.kill()
+def others_end(run, victim, *, heartbeat):
+    """Checks that JAX ends the others, and returns what they have on stderr."""
+    others = [i for i in range(HOSTS) if i != victim]
+    endings = run.endings(others, timeout=2 * heartbeat + END_SECONDS)
+    assert all(code for code, _ in endings)
+    return [run.errors()[i] for i in others]
 
 
+def test_a_mistake_on_one_host_is_told_there_and_the_others_end(joined_run):
+    run = joined_run(SHORT_HEARTBEAT)
+    run.tell(1, "mistake")
+    ((code, told),) = run.endings([1])
+    name = f"process 1 ({socket.gethostname()})"
+    assert (code, told) == (2, f"error: {name} failed: no such file; give another.")
+    assert "Traceback" not in run.errors()[1]
+    for error in others_end(run, 1, heartbeat=SHORT_HEARTBEAT):
+        assert "stopped sending heartbeats):\n1\n" in error
+
+
+def test_hosts_that_fail_alike_all_end_with_their_own_exit_code(joined_run):
+    run = joined_run()
+    for process in range(HOSTS):
+        run.tell(process, "mistake")
+        # Long enough for JAX to abort those that follow, were process 0 gone by then.
+        time.sleep(0.3)
+    assert [code for code, _ in run.endings()] == [2] * HOSTS
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("victim", [0, 2])
+def test_a_defect_on_one_host_is_told_there_and_the_others_end(joined_run, victim):
+    run = joined_run(SHORT_HEARTBEAT)
+    run.tell(victim, "defect")
+    ((code, told),) = run.endings([victim])
+    name = f"process {victim} ({socket.gethostname()})"
+    assert (code, told) == (1, f"error: {name} failed: ValueError: unexpected and more")
+    assert "Traceback" in run.errors()[victim]
+    others_end(run, victim, heartbeat=SHORT_HEARTBEAT)
+
+
+@pytest.mark.soak
 @pytest.mark.parametrize(
-    ("victim", "number"),
+    ("victim", "number", "told"),
     [
-        (1, signal.SIGKILL),
-        pytest.param(0, signal.SIGKILL, marks=pytest.mark.soak),
-        pytest.param(2, signal.SIGTERM, marks=pytest.mark.soak),
+        (0, signal.SIGKILL, "Failed to send RPC to coordination service"),
+        (1, signal.SIGKILL, "stopped sending heartbeats):\n1\n"),
+        # JAX names no process where it is the first, with which the others meet.
+        (0, signal.SIGSTOP, "Deadline Exceeded"),
+        (1, signal.SIGSTOP, "stopped sending heartbeats):\n1\n"),
     ],
 )
-def test_when_a_process_is_gone_all_end_and_name_it(run, victim, number):
+def test_a_host_that_is_gone_or_hangs_is_given_up(joined_run, victim, number, told):
+    run = joined_run()
     run.processes[victim].send_signal(number)
-    endings = run.endings()
-    assert endings.pop(victim) == (-number, "")
-    for code, told in endings:
-        assert code == 1
-        assert told.startswith(f"error: process {victim} (")
-        assert "is gone" in told
-
-
-def test_a_mistake_on_one_host_is_told_on_all(run):
-    run.tell(1, "stranger")
-    assert run.processes[1].stdout.readline() == "done\n"
-    # Time enough for a stranger to do harm.
-    time.sleep(1)
-    run.tell(1, "mistake")
-    endings = run.endings()
-    assert len(set(endings)) == 1
-    code, told = endings[0]
-    assert code == 2
-    assert told.startswith("error: process 1 (")
-    assert told.endswith(") failed: no such file; give another.")
-    assert not any("Traceback" in error for error in run.errors())
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize("process", [0, 2])
-def test_a_defect_on_one_host_ends_all(run, process):
-    run.tell(process, "defect")
-    endings = run.endings()
-    assert len(set(endings)) == 1
-    code, told = endings[0]
-    assert code == 1
-    assert told.startswith(f"error: process {process} (")
-    assert told.endswith("failed: ValueError: unexpected and more")
-    assert ["Traceback" in error for error in run.errors()] == [i == process for i in range(HOSTS)]
-
-
-def test_hosts_that_leave_in_order_end_without_a_word(run):
-    for process in range(HOSTS):
-        run.tell(process, "leave")
-        time.sleep(0.5)
-    assert run.endings() == [(0, "")] * HOSTS
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize(("victim", "told"), [(1, "stopped sending heartbeats):\n1\n"), (0, "Deadline Exceeded")])
-def test_a_host_that_hangs_is_given_up(run, victim, told):
-    run.processes[victim].send_signal(signal.SIGSTOP)
-    others = [i for i in range(HOSTS) if i != victim]
     begun = time.monotonic()
-    assert all(code for code, _ in run.endings(others, timeout=2 * host_watch.HEARTBEAT_SECONDS))
-    print(f"\nended {time.monotonic() - begun:.0f} s after process {victim} hung")
-    # JAX ends them; its log names no task where the silent one is the first, with which the others meet.
-    assert any(told in run.errors()[i] for i in others)
-
-
-def test_hosts_without_connections_say_so_and_go_on(unwatched):
-    for process in range(HOSTS):
-        unwatched.tell(process, "leave")
-    warning = (
-        f"warning: other hosts are not watched (timed out); when one of them is gone, JAX ends the others after {SILENT} s."
-    )
-    assert unwatched.endings() == [(0, ""), (0, warning), (0, warning)]
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize(("victim", "told"), [(1, "stopped sending heartbeats):\n1\n"), (0, "coordination service")])
-def test_without_connections_the_heartbeat_ends_the_others_of_one_that_is_gone(unwatched, victim, told):
-    unwatched.processes[victim].kill()
-    others = [i for i in range(HOSTS) if i != victim]
-    begun = time.monotonic()
-    assert all(code for code, _ in unwatched.endings(others, timeout=2 * SILENT))
-    print(f"\nended {time.monotonic() - begun:.0f} s after process {victim} was killed")
-    assert any(told in unwatched.errors()[i] for i in others)
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize("process", [0, 1])
-def test_without_connections_a_mistake_is_told_where_it_is_and_ends_all(unwatched, process):
-    unwatched.tell(process, "mistake")
-    endings = unwatched.endings(timeout=2 * SILENT)
-    code, told = endings[process]
-    assert code == 2
-    assert "no such file; give another." in told
-    assert all(code for code, _ in endings)
+    errors = others_end(run, victim, heartbeat=multihost.HEARTBEAT_SECONDS)
+    print(f"\nended {time.monotonic() - begun:.0f} s after process {victim} got {number.name}")
+    assert any(told in error for error in errors)
 
 
 def compare(run, *seeds):
@@ -168,20 +141,54 @@ def compare(run, *seeds):
         run.tell(process, f"compare {seed}")
 
 
-def test_hosts_that_were_started_alike_go_on(run):
+def test_hosts_that_were_started_alike_go_on_and_leave_without_a_word(joined_run):
+    run = joined_run()
     compare(run, 7, 7, 7)
-    # Gloo, through which CPUs exchange, has lines of its own.
-    lines = [next(line for line in process.stdout if "[Gloo]" not in line) for process in run.processes]
-    assert lines == ["done\n"] * HOSTS
+    run.await_all("done")
+    for process in range(HOSTS):
+        run.tell(process, "leave")
+        time.sleep(0.5)
+    assert run.endings() == [(0, "")] * HOSTS
 
 
-def test_hosts_that_were_started_differently_all_end_and_name_what_differs(run):
+def test_hosts_that_were_started_differently_all_end_and_name_what_differs(joined_run):
+    run = joined_run()
     compare(run, 7, 7, 8)
     endings = run.endings()
     assert len(set(endings)) == 1
     code, told = endings[0]
     assert code == 2
-    name = socket.gethostname()
-    assert f"config.seed is 7 on process 0 ({name}), 1 ({name}) and 8 on process 2 ({name})" in told
+    vm = socket.gethostname()
+    assert f"config.seed is 7 on process 0 ({vm}), 1 ({vm}) and 8 on process 2 ({vm})" in told
     assert "log_every" not in told
     assert not any("Traceback" in error for error in run.errors())
+
+
+class Ended(Exception):
+    """In the place of the end of this process."""
+
+
+@pytest.fixture
+def in_cluster(monkeypatch):
+    def end(*told):
+        raise Ended(*told)
+
+    monkeypatch.setattr(multihost, "_end", end)
+    monkeypatch.setattr(multihost, "initialize", lambda: None)
+    monkeypatch.setattr(multihost.jax.distributed, "is_initialized", lambda: True)
+
+
+def test_an_error_of_the_only_process_of_a_cluster_is_raised(in_cluster):
+    with pytest.raises(UserError, match="no such file"), multihost.joined():
+        raise UserError("no such file; give another.")
+
+
+def test_a_host_whose_devices_do_not_start_ends_at_once(in_cluster, monkeypatch):
+    def refuse():
+        raise RuntimeError("the TPU is in use")
+
+    monkeypatch.setattr(multihost.jax, "process_count", refuse)
+    with pytest.raises(Ended) as ended, multihost.joined():
+        pass
+    told = f"{socket.gethostname()} failed: RuntimeError: the TPU is in use"
+    assert ended.value.args == (told, 1)
