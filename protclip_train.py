@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failure, 2 a mistake in the command or its inputs, 75 stop
 """
 
 import contextlib
+import functools
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -97,7 +98,8 @@ def open_inputs(config: ml_collections.ConfigDict) -> Inputs:
     check_init(config)
     dataset = open_dataset(config.data.dir)
     tokenizer = TextTokenizer.load(config.tokenizer.text)
-    hooks = make_hooks(config.evals, dataset)
+    text_key = functools.partial(tokenizer.key, max_tokens=config.tokenizer.max_text_tokens)
+    hooks = make_hooks(config.evals, dataset._replace(text_key=text_key))
     check_best(config.best.metric, hooks)
     return Inputs(dataset, tokenizer, training_rows(config, dataset, tokenizer), hooks)
 

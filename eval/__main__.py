@@ -23,7 +23,7 @@ from eval.reporting.report import write_report
 from protclip_jax.checkpoints.best import resolve_step
 from protclip_jax.checkpoints.bucket import is_bucket
 from protclip_jax.checkpoints.local_copy import local_checkpoint
-from protclip_jax.checkpoints.metadata import read_config
+from protclip_jax.checkpoints.metadata import load_text_tokenizer, read_config
 from protclip_jax.config.schema import completed
 from protclip_jax.inference.protclip import ProtCLIP
 
@@ -145,6 +145,14 @@ def built_dataset(options: argparse.Namespace, trained_on: str | None) -> tuple[
     return folder, open_dataset(folder)
 
 
+def as_read_by(checkpoint: pathlib.Path, config: Mapping, dataset: ProtAnno) -> ProtAnno:
+    """The dataset with texts compared by the tokens that the checkpoint's text tower reads, if it has one."""
+    if not (checkpoint / "tokenizers" / "text").is_dir():
+        return dataset
+    limit = completed(config)["tokenizer"]["max_text_tokens"]
+    return dataset._replace(text_key=functools.partial(load_text_tokenizer(checkpoint).key, max_tokens=limit))
+
+
 def captions() -> dict[str, str]:
     """Of all figures that a report may have."""
     known = training_figures.CAPTIONS | benchmark_figures.CAPTIONS
@@ -193,6 +201,7 @@ def main(arguments: list[str] | None = None) -> None:
     evaluations = []
     if own:
         data_dir, dataset = built_dataset(options, trained_on)
+        dataset = as_read_by(checkpoint, config, dataset)
         measured_on = {"split": options.split, "pool": options.pool, "max_existence": options.max_existence}
         evaluations = [make_asked(name, dataset, measured_on) for name in own]
         provenance |= {"dataset": str(data_dir), "dataset_records": dataset.statistics.get("records")}

@@ -66,6 +66,16 @@ def test_segments_may_learn_from_features_and_from_other_records(sample_dataset,
     assert 2 < last["loss/features"] < 8
 
 
+def test_evaluations_compare_texts_as_the_text_tower_reads_them(sample_dataset, tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr(train, "make_hooks", lambda evals, dataset: given.append(dataset) or [])
+    monkeypatch.setattr(train, "pretrain", lambda *inputs, **options: 0)
+    assert train.main(arguments(sample_dataset, tmp_path / "run")) == 0
+    (dataset,) = given
+    text = "one word " * 30
+    assert dataset.text_key(text + "a") == dataset.text_key(text.upper() + "b") != dataset.text_key("two" + text)
+
+
 def test_a_stopped_run_saves_and_resumes_bit_identically(finished, sample_dataset, tmp_path, monkeypatch):
     workdir = tmp_path / "resumed"
 

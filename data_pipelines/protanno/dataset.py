@@ -13,7 +13,7 @@ import bisect
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -254,11 +254,14 @@ class ProtAnno(NamedTuple):
 
     The `fingerprint` is a digest of the statistics, which name the inputs' own digests, and of each split's size: equal for
     copies of a dataset, and for another dataset another one.
+
+    Whoever compares texts compares their `text_key`. It is the text itself, unless a model's tokenizer takes its place.
     """
 
     statistics: dict
     splits: Splits
     fingerprint: str
+    text_key: Callable[[str], Hashable] = str
 
     def train_size(self, cluster: str) -> int:
         """Training records of a cluster, `swissprot/C1/R4`."""

@@ -1,17 +1,18 @@
 """One record as arrays, ready to pack: tokens, crop and masks, a pure function of (record, seed, draw)."""
 
 import dataclasses
+import itertools
 import sys
 from collections.abc import Callable, Mapping
 
 import numpy as np
 from jaxtyping import Bool, Int32, Shaped, UInt8, UInt32
 
-from data_pipelines.common.hashing import hash32
+from data_pipelines.common.hashing import hash32, hash32_bytes
 from data_pipelines.protanno.features import property_bits
-from data_pipelines.protanno.record import PROPERTIES, Record, property_texts
+from data_pipelines.protanno.record import Record, property_texts
 from data_pipelines.tokenizers import protein_tokenizer
-from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
+from data_pipelines.tokenizers.text_tokenizer import TextSegments, TextTokenizer, token_bytes
 from data_pipelines.training.batch import NUM_TEXT_SEGMENTS
 
 Masks = Callable[[np.ndarray, np.random.Generator], tuple[np.ndarray, np.ndarray]]
@@ -35,7 +36,7 @@ class Example:
     text_positions: Int32[np.ndarray, " Lt"]
     """Restart at 0 in every segment."""
     text_hashes: UInt32[np.ndarray, "5"]
-    """Of the full biotext and of each property's text, before any cut; 0 = absent."""
+    """Of the tokens of the full biotext and of each property, after any cut; 0 = absent."""
     sequence_hash: int
     """32 bits, of the whole sequence before the crop; never 0."""
     noise_seed: int
@@ -106,7 +107,7 @@ def plain_example(
         text_tokens=text.tokens,
         text_property_ids=text.property_ids,
         text_positions=text.positions,
-        text_hashes=text_hashes(texts),
+        text_hashes=text_hashes(text),
         text_cut=text.cut,
     )
 
@@ -149,10 +150,13 @@ def random_crop(tokens: Shaped[np.ndarray, " L"], rng: np.random.Generator, *, m
     return np.concatenate([tokens[:1], tokens[start : start + max_tokens - 2], tokens[-1:]])
 
 
-def text_hashes(texts: Mapping[str, str]) -> UInt32[np.ndarray, "5"]:
-    """Hashes of the full biotext and of the properties' texts, in the order of their ids; 0 = absent."""
-    present = [texts.get(name, "") for name in PROPERTIES]
+def text_hashes(text: TextSegments) -> UInt32[np.ndarray, "5"]:
+    """Hashes of the tokens of each segment, in the order of the properties' ids; 0 = absent.
+
+    Texts that the text tower cannot tell apart have the same: those that differ in case only, or beyond the cut.
+    """
     hashes = np.zeros(NUM_TEXT_SEGMENTS, np.uint32)
-    for index, text in enumerate([" ".join(filter(None, present)), *present]):
-        hashes[index] = hash32(text) if text else 0
+    starts = np.flatnonzero(text.positions == 0).tolist()
+    for start, end in itertools.pairwise([*starts, text.tokens.size]):
+        hashes[text.property_ids[start]] = hash32_bytes(token_bytes(text.tokens[start:end]))
     return hashes

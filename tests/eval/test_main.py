@@ -3,9 +3,11 @@ import json
 import numpy as np
 import pytest
 
+from data_pipelines.protanno.record import biotext
 from eval import __main__ as cli
 from eval.pretraining.segment_localisation import SegmentLocalisation
 from tests.support.fakes import Ignorant, Oracle
+from tests.support.tiny import text_tokenizer
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -81,6 +83,18 @@ def test_one_benchmark_of_a_converted_checkpoint(run, workdir, data_dir):
     assert report["retrieval"]["split"] == "validation"
     assert report.keys() == {"provenance", "retrieval", "figures", "figures_left_out"}
     assert report["figures_left_out"].keys() == {"losses", "retrieval", "mixture"}
+
+
+def test_texts_are_compared_as_the_text_tower_reads_them(run, workdir, dataset):
+    tokenizer, limit = text_tokenizer(), 12
+    tokenizer.save(workdir / "tokenizers" / "text")
+    metadata = json.loads((workdir / "config.json").read_text())
+    metadata["config"]["tokenizer"] = {"max_text_tokens": limit}
+    (workdir / "config.json").write_text(json.dumps(metadata))
+    assert run("--checkpoint", workdir, "--pool", 50, "--benchmarks", "retrieval") == 0
+    report = json.loads((workdir / "eval" / "report.json").read_text())
+    read = {tuple(tokenizer.encode(biotext(record), max_tokens=limit)) for record in dataset.splits["test"]}
+    assert 2 < report["retrieval"]["pool"] == len(read) < 50
 
 
 def test_undefined_numbers_are_null(run, workdir, monkeypatch):

@@ -1,5 +1,7 @@
 import dataclasses
+import hashlib
 import random
+import struct
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from data_pipelines.common.hashing import hash32
 from data_pipelines.protanno.record import Feature, Record, biotext, property_texts
 from data_pipelines.tokenizers import protein_tokenizer
 from data_pipelines.tokenizers.text_tokenizer import SPECIAL_TOKENS, TextTokenizer
-from data_pipelines.training.examples import Example, encode_example, plain_example, random_crop, text_hashes
+from data_pipelines.training.examples import Example, encode_example, plain_example, random_crop
 from data_pipelines.training.masking import MASKS
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz:."
@@ -55,17 +57,49 @@ def test_fields_of_a_training_example(tokenizer):
     segments = [biotext(RECORD), *texts.values()]
     np.testing.assert_array_equal(example.text_tokens, np.concatenate([tokenizer.encode(text) for text in segments]))
     assert sorted(set(example.text_property_ids.tolist())) == [0, 1, 2, 4]
-    hashes = [hash32(text) for text in (biotext(RECORD), texts["name"], texts["function"])]
-    assert example.text_hashes.tolist() == [*hashes, 0, hash32(texts["similarity"])]
+    hashes = [ids_hash(tokenizer.encode(text)) for text in segments]
+    assert example.text_hashes.tolist() == [*hashes[:3], 0, hashes[3]]
     assert example.text_hashes.dtype == np.uint32
     assert example.sequence_hash == hash32(RECORD.sequence)
     assert 0 <= example.noise_seed < 2**32
     assert (example.protein_length, example.text_length) == (122, example.text_tokens.size)
 
 
-def test_evidence_tags_do_not_change_the_hashes():
-    bare = dataclasses.replace(RECORD, function="Does it.")
-    np.testing.assert_array_equal(text_hashes(property_texts(RECORD)), text_hashes(property_texts(bare)))
+def ids_hash(ids):
+    """The first four bytes of BLAKE2b of the ids as little-endian 32-bit integers."""
+    content = struct.pack(f"<{len(ids)}i", *ids)
+    return int.from_bytes(hashlib.blake2b(content, digest_size=4).digest(), "little")
+
+
+def hashes_of(tokenizer, max_text_tokens=512, **texts):
+    record = dataclasses.replace(RECORD, **texts)
+    return plain_example(
+        record.sequence, property_texts(record), text_tokenizer=tokenizer, max_text_tokens=max_text_tokens
+    ).text_hashes.tolist()
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        pytest.param({"function": "Does it."}, id="evidence"),
+        pytest.param({"name": "ABC", "function": "dOES iT."}, id="case"),
+        pytest.param({"name": "Äbc", "function": "Does  ít."}, id="accents and blanks"),
+    ],
+)
+def test_texts_of_the_same_tokens_have_the_same_hashes(tokenizer, texts):
+    assert hashes_of(tokenizer, **texts) == hashes_of(tokenizer)
+
+
+def test_a_difference_beyond_the_cut_is_none(tokenizer):
+    limits = {"max_text_tokens": 200, "similarity": ""}
+    one, other = (hashes_of(tokenizer, function="does it " * 40 + end, **limits) for end in ("in a", "in b"))
+    assert one == other
+    assert one != hashes_of(tokenizer, function="does no " * 40 + "in a", **limits)
+
+
+def test_texts_of_other_tokens_have_other_hashes(tokenizer):
+    plain, other = hashes_of(tokenizer), hashes_of(tokenizer, function="Does it so.")
+    assert [a == b for a, b in zip(plain, other, strict=True)] == [False, True, False, True, True]
 
 
 def test_long_proteins_are_cropped_uniformly():
@@ -115,7 +149,6 @@ def test_long_texts_are_cut_and_counted(tokenizer):
     assert example.text_length <= 128
     assert example.text_cut == whole.text_length - example.text_length > 0
     assert whole.text_cut == 0
-    np.testing.assert_array_equal(example.text_hashes, whole.text_hashes)
 
 
 def test_plain_example_is_whole_and_unmasked(tokenizer):
