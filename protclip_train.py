@@ -80,6 +80,7 @@ def training_rows(config: ml_collections.ConfigDict, dataset: ProtAnno, tokenize
         text_tokens=config.batch.text_tokens,
         max_protein_tokens=config.tokenizer.max_protein_tokens,
         max_text_tokens=config.tokenizer.max_text_tokens,
+        property_subset=config.tokenizer.property_subset,
     )
 
 

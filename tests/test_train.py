@@ -66,6 +66,14 @@ def test_segments_may_learn_from_features_and_from_other_records(sample_dataset,
     assert 2 < last["loss/features"] < 8
 
 
+def test_texts_are_drawn_as_the_config_says(sample_dataset, tmp_path, monkeypatch):
+    opened = []
+    monkeypatch.setattr(train, "pretrain", lambda config, inputs, *rest, **options: opened.append(inputs) or 0)
+    more = ["--config.tokenizer.property_subset=0.25"]
+    assert train.main(arguments(sample_dataset, tmp_path / "run", *more)) == 0
+    assert opened[0].source.property_subset == 0.25
+
+
 def test_evaluations_compare_texts_as_the_text_tower_reads_them(sample_dataset, tmp_path, monkeypatch):
     given = []
     monkeypatch.setattr(train, "make_hooks", lambda evals, dataset: given.append(dataset) or [])

@@ -80,18 +80,31 @@ def encode_example(
     masks: Masks,
     max_protein_tokens: int = 1024,
     max_text_tokens: int = 512,
+    property_subset: float = 0.0,
 ) -> Example:
-    """A record as drawn for training: a random crop of a long protein, masks and noise seed from (seed, draw) alone."""
+    """A record as drawn for training: crop, masks, noise seed and shown properties are random, from (seed, draw) alone.
+
+    With the probability `property_subset` its text is of a `random_subset` of its properties.
+    """
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, draw])))
-    plain = plain_example(
-        record.sequence, property_texts(record), text_tokenizer=text_tokenizer, max_text_tokens=max_text_tokens
-    )
+    protein = protein_example(record.sequence)
     noise_seed = int(rng.integers(1 << 32))
-    kept = random_crop(np.arange(plain.protein_length), rng, max_tokens=max_protein_tokens)
-    tokens = plain.protein_tokens[kept]
+    kept = random_crop(np.arange(protein.protein_length), rng, max_tokens=max_protein_tokens)
+    tokens = protein.protein_tokens[kept]
     mlm, segments = masks(protein_tokenizer.is_residue(tokens), rng)
-    drawn = {"protein_tokens": tokens, "mlm_mask": mlm, "segment_mask": segments, "noise_seed": noise_seed}
-    return dataclasses.replace(plain, residue_properties=np.pad(property_bits(record), 1)[kept], **drawn)
+    # Last, so that nothing else depends on it.
+    texts = property_texts(record)
+    if rng.random() < property_subset:
+        texts = random_subset(texts, rng)
+    return dataclasses.replace(
+        protein,
+        protein_tokens=tokens,
+        mlm_mask=mlm,
+        segment_mask=segments,
+        residue_properties=np.pad(property_bits(record), 1)[kept],
+        noise_seed=noise_seed,
+        **_text_fields(texts, text_tokenizer, max_text_tokens),
+    )
 
 
 def plain_example(
@@ -101,15 +114,19 @@ def plain_example(
 
     `texts` maps properties to `PREFIX: content`, as `record.property_texts` does; without any there are no text tokens.
     """
+    return dataclasses.replace(protein_example(sequence), **_text_fields(texts, text_tokenizer, max_text_tokens))
+
+
+def _text_fields(texts: Mapping[str, str], text_tokenizer: TextTokenizer, max_text_tokens: int) -> dict:
+    """The fields of an `Example` that tell of its text."""
     text = text_tokenizer.encode_properties(texts, max_tokens=max_text_tokens)
-    return dataclasses.replace(
-        protein_example(sequence),
-        text_tokens=text.tokens,
-        text_property_ids=text.property_ids,
-        text_positions=text.positions,
-        text_hashes=text_hashes(text),
-        text_cut=text.cut,
-    )
+    return {
+        "text_tokens": text.tokens,
+        "text_property_ids": text.property_ids,
+        "text_positions": text.positions,
+        "text_hashes": text_hashes(text),
+        "text_cut": text.cut,
+    }
 
 
 def protein_example(sequence: str) -> Example:
@@ -148,6 +165,15 @@ def random_crop(tokens: Shaped[np.ndarray, " L"], rng: np.random.Generator, *, m
         return tokens
     start = 1 + rng.integers(excess + 1)
     return np.concatenate([tokens[:1], tokens[start : start + max_tokens - 2], tokens[-1:]])
+
+
+def random_subset(texts: Mapping[str, str], rng: np.random.Generator) -> dict[str, str]:
+    """Some of the texts but not all, each such choice as likely; a single text stays."""
+    if len(texts) < 2:
+        return dict(texts)
+    # The bits of a number tell which are kept: neither none of them nor all.
+    chosen = int(rng.integers(1, 2 ** len(texts) - 1))
+    return {name: text for bit, (name, text) in enumerate(texts.items()) if chosen >> bit & 1}
 
 
 def text_hashes(text: TextSegments) -> UInt32[np.ndarray, "5"]:

@@ -133,6 +133,11 @@ FIELDS: dict[str, Setting] = {
         integer(2 * len(PROPERTIES), MAX_ROWS),
         "Tokens of a text, at most `model.text.max_positions`; longer ones are cut.",
     ),
+    "tokenizer.property_subset": Setting(
+        0.0,
+        SHARE,
+        "Probability that a draw shows some of its record's properties but not all.",
+    ),
     "batch.rows": Setting(
         384,
         integer(1, 1 << 20),

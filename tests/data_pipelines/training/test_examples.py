@@ -1,13 +1,15 @@
 import dataclasses
 import hashlib
+import itertools
 import random
 import struct
+from collections import Counter
 
 import numpy as np
 import pytest
 
 from data_pipelines.common.hashing import hash32
-from data_pipelines.protanno.record import Feature, Record, biotext, property_texts
+from data_pipelines.protanno.record import PROPERTIES, Feature, Record, biotext, property_texts
 from data_pipelines.tokenizers import protein_tokenizer
 from data_pipelines.tokenizers.text_tokenizer import SPECIAL_TOKENS, TextTokenizer
 from data_pipelines.training.examples import Example, encode_example, plain_example, random_crop
@@ -149,6 +151,76 @@ def test_long_texts_are_cut_and_counted(tokenizer):
     assert example.text_length <= 128
     assert example.text_cut == whole.text_length - example.text_length > 0
     assert whole.text_cut == 0
+
+
+MANY = record_of(120, function="Does it.", location="Cell.", similarity="Kin.")
+
+
+def shown(example):
+    return frozenset(example.text_property_ids.tolist()) - {0}
+
+
+def drawn(tokenizer, record, draw, probability):
+    return encode_example(
+        record, seed=3, draw=draw, text_tokenizer=tokenizer, masks=MASKS["separate"], property_subset=probability
+    )
+
+
+@pytest.mark.parametrize("record", [MANY, dataclasses.replace(MANY, function="", location="")], ids=["four", "two"])
+def test_every_proper_subset_of_the_properties_is_as_likely(tokenizer, record):
+    present = [
+        index for index, text in enumerate((record.name, record.function, record.location, record.similarity), 1) if text
+    ]
+    subsets = [frozenset(part) for size in range(1, len(present)) for part in itertools.combinations(present, size)]
+    counts = Counter(shown(drawn(tokenizer, record, draw, 1.0)) for draw in range(1400))
+    assert counts.keys() == set(subsets)
+    even = 1400 / len(subsets)
+    # 99.99 % quantiles of chi-squared with 13 and 1 degrees of freedom.
+    assert sum((count - even) ** 2 / even for count in counts.values()) < {14: 40.7, 2: 15.1}[len(subsets)]
+
+
+def test_a_subset_is_drawn_as_often_as_the_config_says(tokenizer):
+    whole = sum(shown(drawn(tokenizer, MANY, draw, 0.25)) == {1, 2, 3, 4} for draw in range(1000))
+    # Binomial of 1000 and 0.75, four standard deviations.
+    assert abs(whole - 750) < 55
+
+
+def test_a_subset_is_the_example_of_a_record_with_these_properties(tokenizer):
+    """All of its text is of the subset; everything else is as without subsets."""
+    for draw in range(20):
+        example = drawn(tokenizer, MANY, draw, 1.0)
+        kept = {name: getattr(MANY, name) if index in shown(example) else "" for index, name in enumerate(PROPERTIES, 1)}
+        fewer = dataclasses.replace(MANY, **kept)
+        assert arrays(example) == arrays(drawn(tokenizer, fewer, draw, 0.0))
+
+
+def test_a_single_property_stays(tokenizer):
+    for draw in range(20):
+        assert arrays(drawn(tokenizer, record_of(9), draw, 1.0)) == arrays(drawn(tokenizer, record_of(9), draw, 0.0))
+
+
+@pytest.mark.parametrize("probability", [0.0, 1.0])
+@pytest.mark.parametrize("masks", MASKS.values(), ids=MASKS)
+def test_subsets_shift_neither_crops_nor_masks_nor_noise(tokenizer, masks, probability):
+    """They are what this order of draws from the record's generator gives: noise, crop, masks."""
+    for draw in range(5):
+        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([7, draw])))
+        noise_seed = int(rng.integers(1 << 32))
+        tokens = random_crop(protein_tokenizer.encode(MANY.sequence), rng, max_tokens=60)
+        mlm_mask, segment_mask = masks(protein_tokenizer.is_residue(tokens), rng)
+        example = encode_example(
+            MANY,
+            seed=7,
+            draw=draw,
+            text_tokenizer=tokenizer,
+            masks=masks,
+            max_protein_tokens=60,
+            property_subset=probability,
+        )
+        assert example.noise_seed == noise_seed
+        np.testing.assert_array_equal(example.protein_tokens, tokens)
+        np.testing.assert_array_equal(example.mlm_mask, mlm_mask)
+        np.testing.assert_array_equal(example.segment_mask, segment_mask)
 
 
 def test_plain_example_is_whole_and_unmasked(tokenizer):
