@@ -97,7 +97,7 @@ def open_inputs(config: ml_collections.ConfigDict) -> Inputs:
     """Opens all that a run reads; needs neither devices nor other hosts, so that a mistake ends a host before it joins."""
     check_sources(config)
     check_init(config)
-    dataset = open_dataset(config.data.dir)
+    dataset = open_dataset(config.data.dir, names=config.tokenizer.names)
     tokenizer = TextTokenizer.load(config.tokenizer.text)
     text_key = functools.partial(tokenizer.key, max_tokens=config.tokenizer.max_text_tokens)
     hooks = make_hooks(config.evals, dataset._replace(text_key=text_key))

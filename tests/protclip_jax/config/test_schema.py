@@ -23,7 +23,11 @@ def test_a_field_allows_its_default_and_the_value_before_it_existed(path):
 
 
 def test_the_defaults_are_the_papers_recipe():
-    assert default_config().to_dict() == protclip_650m.get_config().to_dict()
+    recipe = protclip_650m.get_config()
+    # The one field that the recipe changes: not every dataset has all names.
+    assert recipe.tokenizer.names == "all"
+    recipe.tokenizer.names = "recommended"
+    assert default_config().to_dict() == recipe.to_dict()
 
 
 def test_a_default_config_shares_nothing_with_the_next():
