@@ -7,6 +7,7 @@ Exit codes: 0 done, also when stopped early; 1 failure; 2 a mistake in the comma
 """
 
 import contextlib
+import functools
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -83,6 +84,7 @@ def training_rows(config: ml_collections.ConfigDict, dataset: ProtAnno, tokenize
         text_tokens=config.batch.text_tokens,
         max_protein_tokens=config.tokenizer.max_protein_tokens,
         max_text_tokens=config.tokenizer.max_text_tokens,
+        property_subset=config.tokenizer.property_subset,
     )
 
 
@@ -100,9 +102,10 @@ def open_inputs(config: ml_collections.ConfigDict) -> Inputs:
     """Opens all that a run reads; needs neither devices nor other hosts, so that a mistake ends a host before it joins."""
     check_sources(config)
     check_init(config)
-    dataset = open_dataset(config.data.dir)
+    dataset = open_dataset(config.data.dir, names=config.tokenizer.names)
     tokenizer = TextTokenizer.load(config.tokenizer.text)
-    hooks = make_hooks(config.evals, dataset)
+    text_key = functools.partial(tokenizer.key, max_tokens=config.tokenizer.max_text_tokens)
+    hooks = make_hooks(config.evals, dataset._replace(text_key=text_key))
     check_best(config.best.metric, hooks)
     if config.metrics_hook:
         load_hook(config.metrics_hook)

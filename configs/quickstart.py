@@ -17,7 +17,7 @@ def get_config() -> ConfigDict:
     config.gradient_norms_every = 150
 
     config.data.update(streams=8, workers=0)
-    config.tokenizer.update(max_protein_tokens=256, max_text_tokens=128)
+    config.tokenizer.update(max_protein_tokens=256, max_text_tokens=128, names="recommended")
     config.batch.update(rows=8, slots=8, protein_tokens=512, text_tokens=640)
     config.masking.passes = "shared"
     config.pda.prototype_init = "unit"

@@ -11,7 +11,7 @@ from data_pipelines.common.atomic_write import atomic_file
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.progress import progress
 from data_pipelines.protanno.dataset import open_dataset
-from data_pipelines.protanno.record import biotext
+from data_pipelines.protanno.record import NAMES, RECOMMENDED, biotext
 from data_pipelines.tokenizers.text_tokenizer import SPECIAL_TOKENS, UNCASED, wordpiece
 
 HELD_OUT = ("validation", "test")
@@ -47,9 +47,13 @@ def learn_vocabulary(texts: Sequence[str], *, size: int) -> list[str]:
     return sorted(ids, key=ids.get)
 
 
-def training_texts(data_dir: str, *, max_records: int) -> Iterator[str]:
-    """The biotexts of the dataset's training splits; evenly spaced ones where there are more than max_records."""
-    splits = [split for name, split in sorted(open_dataset(data_dir).splits.items()) if name not in HELD_OUT]
+def training_texts(data_dir: str, *, max_records: int, names: str = RECOMMENDED) -> Iterator[str]:
+    """The biotexts of the dataset's training splits; evenly spaced ones where there are more than max_records.
+
+    `names` is as in `record.with_names`.
+    """
+    dataset = open_dataset(data_dir, names=names)
+    splits = [split for name, split in sorted(dataset.splits.items()) if name not in HELD_OUT]
     step = max(1, -(-sum(map(len, splits)) // max_records))
     records = [(split, index) for split in splits for index in range(0, len(split), step)]
     for split, index in progress(records, description="reading biotexts", unit="records"):
@@ -64,8 +68,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", required=True, type=Path, help="the vocab.txt to write")
     parser.add_argument("--size", type=int, default=4096, help="number of tokens (default: %(default)s)")
     parser.add_argument("--max_records", type=int, default=1_000_000, help="records to learn from (default: %(default)s)")
+    parser.add_argument(
+        "--names", choices=NAMES, default=RECOMMENDED, help="names in the texts, as tokenizer.names (default: %(default)s)"
+    )
     args = parser.parse_args(arguments)
-    texts = [text for text in training_texts(args.data_dir, max_records=args.max_records) if text]
+    found = training_texts(args.data_dir, max_records=args.max_records, names=args.names)
+    texts = [text for text in found if text]
     if not texts:
         raise UserError(f"{args.data_dir} has no training record to learn a vocabulary from: build it with more entries")
     vocabulary = learn_vocabulary(texts, size=args.size)

@@ -23,7 +23,7 @@ from eval.reporting.report import write_report
 from protclip_jax.checkpoints.best import resolve_step
 from protclip_jax.checkpoints.bucket import is_bucket
 from protclip_jax.checkpoints.local_copy import local_checkpoint
-from protclip_jax.checkpoints.metadata import read_config
+from protclip_jax.checkpoints.metadata import load_text_tokenizer, read_config
 from protclip_jax.config.schema import completed
 from protclip_jax.inference.protclip import ProtCLIP
 
@@ -136,13 +136,22 @@ def choose(options: argparse.Namespace) -> tuple[list[str], list[str]]:
     return [name for name in asked if name in EVALUATIONS], public
 
 
-def built_dataset(options: argparse.Namespace, trained_on: str | None) -> tuple[pathlib.Path, ProtAnno]:
-    """The dataset that `--data_dir` names, else the checkpoint's own."""
+def built_dataset(options: argparse.Namespace, config: Mapping) -> tuple[pathlib.Path, ProtAnno]:
+    """The dataset that `--data_dir` names, else the checkpoint's own, with the names that the checkpoint's texts tell."""
+    trained_on = config["data"]["dir"]
     named = options.data_dir is not None and (options.data_dir / STATISTICS).exists()
     if not named and not trained_on:
         raise UserError(f"{options.checkpoint} does not say what it was trained on; pass --data_dir=DIR, a built dataset.")
     folder = options.data_dir if named else pathlib.Path(trained_on)
-    return folder, open_dataset(folder)
+    return folder, open_dataset(folder, names=config["tokenizer"]["names"])
+
+
+def as_read_by(checkpoint: pathlib.Path, config: Mapping, dataset: ProtAnno) -> ProtAnno:
+    """The dataset with texts compared by the tokens that the checkpoint's text tower reads, if it has one."""
+    if not (checkpoint / "tokenizers" / "text").is_dir():
+        return dataset
+    limit = config["tokenizer"]["max_text_tokens"]
+    return dataset._replace(text_key=functools.partial(load_text_tokenizer(checkpoint).key, max_tokens=limit))
 
 
 def captions() -> dict[str, str]:
@@ -192,7 +201,8 @@ def main(arguments: list[str] | None = None) -> None:
 
     evaluations = []
     if own:
-        data_dir, dataset = built_dataset(options, trained_on)
+        data_dir, dataset = built_dataset(options, completed(config))
+        dataset = as_read_by(checkpoint, completed(config), dataset)
         measured_on = {"split": options.split, "pool": options.pool, "max_existence": options.max_existence}
         evaluations = [make_asked(name, dataset, measured_on) for name in own]
         provenance |= {"dataset": str(data_dir), "dataset_records": dataset.statistics.get("records")}

@@ -1,5 +1,6 @@
 """`train.py` as a user runs it, on a small sample: what it writes, how it resumes, and how it refuses."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ from ml_collections import ConfigDict
 from orbax.checkpoint import v1 as ocp
 
 import protclip_train as train
+from data_pipelines.protanno.dataset import open_dataset, write
 from eval.registry import Hook
 from protclip_jax.checkpoints import best
 from protclip_jax.checkpoints.workdir import lock
@@ -66,6 +68,35 @@ def test_segments_may_learn_from_features_and_from_other_records(sample_dataset,
     assert last["loss"] == pytest.approx(sum(weight * last[f"loss/{name}"] for name, weight in weights.items()))
     # About 170 residues in a row: log 170 = 5.1 before anything is learnt.
     assert 2 < last["loss/features"] < 8
+
+
+def test_texts_are_drawn_as_the_config_says(sample_dataset, tmp_path, monkeypatch):
+    opened = []
+    monkeypatch.setattr(train, "pretrain", lambda config, inputs, *rest, **options: opened.append(inputs) or 0)
+    sample = open_dataset(sample_dataset / "protanno")
+    named = {
+        split: [dataclasses.replace(record, other_names=("Synonym", "EC 1.1.1.1")) for record in records]
+        for split, records in sample.splits.items()
+    }
+    (tmp_path / "protanno").mkdir()
+    write(tmp_path / "protanno", named, statistics=sample.statistics)
+    more = [f"--config.data.dir={tmp_path / 'protanno'}", "--config.tokenizer.property_subset=0.25"]
+    for names, end in (("recommended", ""), ("all", " (Synonym) (EC 1.1.1.1)"), ("all_but_ec", " (Synonym)")):
+        assert train.main(arguments(sample_dataset, tmp_path / names, *more, f"--config.tokenizer.names={names}")) == 0
+        source = opened.pop().source
+        assert source.property_subset == 0.25
+        expected = {record.accession: record.name + end for records in sample.splits.values() for record in records}
+        assert all(record.name == expected[record.accession] for record in source.drawn_records(np.arange(20)))
+
+
+def test_evaluations_compare_texts_as_the_text_tower_reads_them(sample_dataset, tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr(train, "make_hooks", lambda evals, dataset: given.append(dataset) or [])
+    monkeypatch.setattr(train, "pretrain", lambda *inputs, **options: 0)
+    assert train.main(arguments(sample_dataset, tmp_path / "run")) == 0
+    (dataset,) = given
+    text = "one word " * 30
+    assert dataset.text_key(text + "a") == dataset.text_key(text.upper() + "b") != dataset.text_key("two" + text)
 
 
 def test_a_stopped_run_saves_and_resumes_bit_identically(finished, sample_dataset, tmp_path, monkeypatch):

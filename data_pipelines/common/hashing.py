@@ -17,4 +17,9 @@ def hash64(text: str) -> int:
 
 def hash32(text: str) -> int:
     """An unsigned 32-bit hash that is never 0, which marks an absent text or an empty slot in a batch."""
-    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=4).digest(), "little") or 1
+    return hash32_bytes(text.encode("utf-8", "surrogatepass"))
+
+
+def hash32_bytes(content: bytes) -> int:
+    """`hash32` of bytes as they are."""
+    return int.from_bytes(hashlib.blake2b(content, digest_size=4).digest(), "little") or 1

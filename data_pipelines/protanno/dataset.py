@@ -13,7 +13,7 @@ import bisect
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,12 +27,14 @@ from tensorflow_datasets.proto import tf_example_pb2
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.json_object import read_json
 from data_pipelines.protanno.clusters import split_name
-from data_pipelines.protanno.dataset_info import STATISTICS, read_splits, read_statistics
-from data_pipelines.protanno.record import Feature, Record
+from data_pipelines.protanno.dataset_info import STATISTICS, read_splits, read_statistics, read_version
+from data_pipelines.protanno.record import RECOMMENDED, Feature, Record, with_names
 
 __all__ = ["ProtAnno", "Split", "open_dataset", "split_name", "write"]
 
-NAME, VERSION = "protanno", "1.0.0"
+NAME, VERSION = "protanno", "1.1.0"
+_WITHOUT_NAMES = "1.0.0"
+"""The version that stored a record's recommended name alone."""
 SHARD_SIZES = "shard_sizes.json"
 
 SHARD_RECORDS, SHARD_BYTES = 1 << 17, 1 << 28
@@ -48,7 +50,12 @@ def tfds_features() -> tfds.features.FeaturesDict:
     text, number = tfds.features.Text, lambda: tfds.features.Scalar(np.int32)
     feature = {"type": text(), "start": number(), "end": number(), "note": text()}
     return tfds.features.FeaturesDict(
-        {name: text() for name in _TEXTS} | {"existence": number(), "features": tfds.features.Sequence(feature)}
+        {name: text() for name in _TEXTS}
+        | {
+            "existence": number(),
+            "features": tfds.features.Sequence(feature),
+            "other_names": tfds.features.Sequence(text()),
+        }
     )
 
 
@@ -59,6 +66,7 @@ def encode_record(record: Record) -> bytes:
     for name in _TEXTS:
         fields[name].bytes_list.value.append(getattr(record, name).encode())
     fields["existence"].int64_list.value.append(record.existence)
+    fields["other_names"].bytes_list.value.extend(name.encode() for name in record.other_names)
     fields["features/type"].bytes_list.value.extend(feature.type.encode() for feature in record.features)
     fields["features/start"].int64_list.value.extend(feature.start for feature in record.features)
     fields["features/end"].int64_list.value.extend(feature.end for feature in record.features)
@@ -85,7 +93,9 @@ def _fields(data: bytes) -> Mapping:
 
 def _record(fields: Mapping, features: tuple[Feature, ...]) -> Record:
     texts = {name: fields[name].bytes_list.value[0].decode() for name in _TEXTS}
-    return Record(existence=fields["existence"].int64_list.value[0], features=features, **texts)
+    other_names = tuple(name.decode() for name in fields["other_names"].bytes_list.value)
+    existence = fields["existence"].int64_list.value[0]
+    return Record(existence=existence, features=features, other_names=other_names, **texts)
 
 
 class Shards(NamedTuple):
@@ -222,14 +232,21 @@ class Split(Sequence[Record]):
     Reading raises `UserError` for a damaged file.
     """
 
-    def __init__(self, data: Sequence[bytes], decode: Callable[[bytes], Record] = decode_record):
-        """From the encoded records and how to decode one."""
+    def __init__(
+        self,
+        data: Sequence[bytes],
+        decode: Callable[[bytes], Record] = decode_record,
+        *,
+        names: str = RECOMMENDED,
+    ):
+        """From the encoded records, how to decode one, and as in `with_names`."""
         self._data = data
         self._decode = decode
+        self._names = names
 
     def without_features(self) -> "Split":
         """The same records with empty `features`, several times faster to read."""
-        return Split(self._data, decode_without_features)
+        return Split(self._data, decode_without_features, names=self._names)
 
     def __len__(self) -> int:
         return len(self._data)
@@ -237,7 +254,7 @@ class Split(Sequence[Record]):
     def __getitem__(self, index: int) -> Record:
         data = self._data[range(len(self._data))[index]]
         try:
-            return self._decode(data)
+            return with_names(self._decode(data), self._names)
         except (DecodeError, IndexError, UnicodeDecodeError) as error:
             raise UserError(f"record {index} of the dataset is malformed ({error or type(error).__name__}); {_FIX}.") from error
 
@@ -254,38 +271,49 @@ class ProtAnno(NamedTuple):
 
     The `fingerprint` is a digest of the statistics, which name the inputs' own digests, and of each split's size: equal for
     copies of a dataset, and for another dataset another one.
+
+    Whoever compares texts compares their `text_key`. It is the text itself, unless a model's tokenizer takes its place.
     """
 
     statistics: dict
     splits: Splits
     fingerprint: str
+    text_key: Callable[[str], Hashable] = str
 
     def train_size(self, cluster: str) -> int:
         """Training records of a cluster, `swissprot/C1/R4`."""
         return len(self.splits.get(split_name(cluster), ()))
 
 
-def open_dataset(directory: str | Path) -> ProtAnno:
+def open_dataset(directory: str | Path, *, names: str = RECOMMENDED) -> ProtAnno:
     """Opens a dataset that `data_pipelines.build` made.
 
+    Args:
+      names: which names the records have, as in `with_names`.
+
     Raises:
-      UserError: the folder is missing, is no such dataset, or lacks some of its files or a part of one.
+      UserError: the folder is missing, is no such dataset, lacks some of its files or a part of one, or the names asked for.
     """
     directory = Path(directory)
     if not directory.is_dir():
         raise UserError(f"the dataset folder {directory} does not exist; {_FIX}.")
     try:
-        statistics, listed = read_statistics(directory), read_splits(directory)
+        version, statistics, listed = read_version(directory), read_statistics(directory), read_splits(directory)
         sizes = read_json(directory / SHARD_SIZES)
     except UserError as error:
         raise UserError(f"{directory} is no ProtAnno dataset ({str(error).rstrip('.')}); {_FIX}.") from error
+    if names != RECOMMENDED and version == _WITHOUT_NAMES:
+        raise UserError(
+            f"{directory} stores recommended names only and tokenizer.names={names} needs all of them; "
+            "build it again with `python -m data_pipelines.build`, or train with tokenizer.names=recommended."
+        )
     splits = Splits()
     for name, split in listed.items():
         count = len(split.lengths)
         paths = [shard_path(directory, name, shard=shard, shards=count) for shard in range(count)]
         for path in paths:
             check_size(path, sizes)
-        splits[name] = Split(EncodedRecords(list(map(Shard.whole, map(str, paths), split.lengths))))
+        splits[name] = Split(EncodedRecords(list(map(Shard.whole, map(str, paths), split.lengths))), names=names)
     lengths = {name: (split.bytes, split.lengths) for name, split in sorted(listed.items())}
     text = (directory / STATISTICS).read_text(encoding="utf-8")
     fingerprint = hashlib.sha256(f"{text}{json.dumps(lengths)}".encode()).hexdigest()

@@ -25,6 +25,15 @@ class SplitInfo(NamedTuple):
     bytes: int
 
 
+def read_version(directory: Path) -> str:
+    """The version of the dataset's features, such as `1.1.0`.
+
+    Raises:
+      UserError: `dataset_info.json` is missing or damaged.
+    """
+    return str(read_json(directory / _INFO).get("version"))
+
+
 def read_splits(directory: Path) -> dict[str, SplitInfo]:
     """The splits that `dataset_info.json` lists, by their names, which are words.
 

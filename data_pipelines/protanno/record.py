@@ -28,7 +28,12 @@ class Feature:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Record:
-    """One protein. `existence` is UniProt's protein existence 1…5 (0 = unknown); an absent property is ''."""
+    """One protein.
+
+    `existence` is UniProt's protein existence 1…5 (0 = unknown). `name` is the recommended name and never '', any other absent
+    property is. `other_names` are as UniProt's TSV export has them in parentheses, in its order: synonyms, short names,
+    `EC 1.1.1.1`, `CD antigen CD4`.
+    """
 
     accession: str
     entry_name: str
@@ -40,6 +45,22 @@ class Record:
     location: str = ""
     similarity: str = ""
     features: tuple[Feature, ...] = ()
+    other_names: tuple[str, ...] = ()
+
+
+RECOMMENDED = "recommended"
+NAMES = (RECOMMENDED, "all", "all_but_ec")
+"""Which of a record's names its text tells."""
+
+_EC_NUMBER = re.compile(r"EC \d+(?:\.(?:\w?\d+|-)){1,3}")
+
+
+def with_names(record: Record, names: str) -> Record:
+    """The record whose name is the text of the chosen `NAMES`, such as `Amylase (AMY) (EC 3.2.1.1)`; it has no others left."""
+    if names == RECOMMENDED:
+        return record
+    chosen = [name for name in record.other_names if names == "all" or not _EC_NUMBER.fullmatch(name)]
+    return dataclasses.replace(record, name=" ".join([record.name, *(f"({name})" for name in chosen)]), other_names=())
 
 
 def coverage(record: Record) -> int:

@@ -54,6 +54,12 @@ def molecular_weight(sequence: str) -> int:
     return round(_WATER + sum(_RESIDUE_MASS[residue] for residue in sequence))
 
 
+def _other_names(record: Record) -> Iterator[str]:
+    for name in record.other_names:
+        number = name.removeprefix("EC ")
+        yield f"DE   AltName: Full={name};" if number == name else f"DE            EC={number};"
+
+
 def _feature_lines(record: Record) -> Iterator[str]:
     for feature in record.features:
         position = str(feature.start) if feature.start == feature.end else f"{feature.start}..{feature.end}"
@@ -80,6 +86,7 @@ def format_entry(record: Record) -> str:
         f"ID   {record.entry_name:<24}{STATUS[record.source]};{len(record.sequence):>12} AA.",
         f"AC   {record.accession};",
         f"DE   {label}: Full={record.name};",
+        *_other_names(record),
         "OS   synthetic construct.",
         "OC   other sequences; artificial sequences.",
         "OX   NCBI_TaxID=32630;",

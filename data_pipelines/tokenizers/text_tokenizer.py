@@ -134,6 +134,10 @@ class TextTokenizer:
         """[CLS] text [SEP], cut to max_tokens (at least 2) with [SEP] kept."""
         return np.array(self._segment(self._ids(text), max_tokens), np.int32)
 
+    def key(self, text: str, *, max_tokens: int = 512) -> bytes:
+        """Equal for texts that nothing tells apart once they are tokens, cut to `max_tokens`: case, say, or the end."""
+        return token_bytes(self.encode(text, max_tokens=max_tokens))
+
     @property
     def prefix_tokens(self) -> tuple[int, ...]:
         """How many tokens the prefix of each property takes, colon included, in the order of `record.PROPERTIES`."""
@@ -171,6 +175,11 @@ class TextTokenizer:
 
     def _encode_word(self, word: str) -> list[int]:
         return self._tokenizer.encode(word, add_special_tokens=False).ids
+
+
+def token_bytes(tokens: Int32[np.ndarray, " T"]) -> bytes:
+    """The ids' bytes, the same on every machine."""
+    return tokens.astype("<i4", copy=False).tobytes()
 
 
 def wordpiece(vocabulary: Mapping[str, int], *, normalization: Mapping[str, bool | None]) -> Tokenizer:

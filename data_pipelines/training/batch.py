@@ -40,7 +40,7 @@ class Batch(NamedTuple):
     slot_mask: np.ndarray
     """bool [R, S]: which slots hold a record."""
     text_hashes: np.ndarray
-    """uint32 [R, S, 5]: of the full biotext and of each property's text; 0 = absent."""
+    """uint32 [R, S, 5]: of the tokens of the full biotext and of each property's; 0 = absent."""
     sequence_hashes: np.ndarray
     """uint32 [R, S]: of the whole sequence, before cropping; 0 = empty slot."""
     noise_seeds: np.ndarray

@@ -1,17 +1,18 @@
 """One record as arrays, ready to pack: tokens, crop and masks, a pure function of (record, seed, draw)."""
 
 import dataclasses
+import itertools
 import sys
 from collections.abc import Callable, Mapping
 
 import numpy as np
 from jaxtyping import Bool, Int32, Shaped, UInt8, UInt32
 
-from data_pipelines.common.hashing import hash32
+from data_pipelines.common.hashing import hash32, hash32_bytes
 from data_pipelines.protanno.features import property_bits
-from data_pipelines.protanno.record import PROPERTIES, Record, property_texts
+from data_pipelines.protanno.record import Record, property_texts
 from data_pipelines.tokenizers import protein_tokenizer
-from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
+from data_pipelines.tokenizers.text_tokenizer import TextSegments, TextTokenizer, token_bytes
 from data_pipelines.training.batch import NUM_TEXT_SEGMENTS
 
 Masks = Callable[[np.ndarray, np.random.Generator], tuple[np.ndarray, np.ndarray]]
@@ -35,7 +36,7 @@ class Example:
     text_positions: Int32[np.ndarray, " Lt"]
     """Restart at 0 in every segment."""
     text_hashes: UInt32[np.ndarray, "5"]
-    """Of the full biotext and of each property's text, before any cut; 0 = absent."""
+    """Of the tokens of the full biotext and of each property, after any cut; 0 = absent."""
     sequence_hash: int
     """32 bits, of the whole sequence before the crop; never 0."""
     noise_seed: int
@@ -79,18 +80,31 @@ def encode_example(
     masks: Masks,
     max_protein_tokens: int = 1024,
     max_text_tokens: int = 512,
+    property_subset: float = 0.0,
 ) -> Example:
-    """A record as drawn for training: a random crop of a long protein, masks and noise seed from (seed, draw) alone."""
+    """A record as drawn for training: crop, masks, noise seed and shown properties are random, from (seed, draw) alone.
+
+    With the probability `property_subset` its text is of a `random_subset` of its properties.
+    """
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, draw])))
-    plain = plain_example(
-        record.sequence, property_texts(record), text_tokenizer=text_tokenizer, max_text_tokens=max_text_tokens
-    )
+    protein = protein_example(record.sequence)
     noise_seed = int(rng.integers(1 << 32))
-    kept = random_crop(np.arange(plain.protein_length), rng, max_tokens=max_protein_tokens)
-    tokens = plain.protein_tokens[kept]
+    kept = random_crop(np.arange(protein.protein_length), rng, max_tokens=max_protein_tokens)
+    tokens = protein.protein_tokens[kept]
     mlm, segments = masks(protein_tokenizer.is_residue(tokens), rng)
-    drawn = {"protein_tokens": tokens, "mlm_mask": mlm, "segment_mask": segments, "noise_seed": noise_seed}
-    return dataclasses.replace(plain, residue_properties=np.pad(property_bits(record), 1)[kept], **drawn)
+    # Last, so that nothing else depends on it.
+    texts = property_texts(record)
+    if rng.random() < property_subset:
+        texts = random_subset(texts, rng)
+    return dataclasses.replace(
+        protein,
+        protein_tokens=tokens,
+        mlm_mask=mlm,
+        segment_mask=segments,
+        residue_properties=np.pad(property_bits(record), 1)[kept],
+        noise_seed=noise_seed,
+        **_text_fields(texts, text_tokenizer, max_text_tokens),
+    )
 
 
 def plain_example(
@@ -100,15 +114,19 @@ def plain_example(
 
     `texts` maps properties to `PREFIX: content`, as `record.property_texts` does; without any there are no text tokens.
     """
+    return dataclasses.replace(protein_example(sequence), **_text_fields(texts, text_tokenizer, max_text_tokens))
+
+
+def _text_fields(texts: Mapping[str, str], text_tokenizer: TextTokenizer, max_text_tokens: int) -> dict:
+    """The fields of an `Example` that tell of its text."""
     text = text_tokenizer.encode_properties(texts, max_tokens=max_text_tokens)
-    return dataclasses.replace(
-        protein_example(sequence),
-        text_tokens=text.tokens,
-        text_property_ids=text.property_ids,
-        text_positions=text.positions,
-        text_hashes=text_hashes(texts),
-        text_cut=text.cut,
-    )
+    return {
+        "text_tokens": text.tokens,
+        "text_property_ids": text.property_ids,
+        "text_positions": text.positions,
+        "text_hashes": text_hashes(text),
+        "text_cut": text.cut,
+    }
 
 
 def protein_example(sequence: str) -> Example:
@@ -149,10 +167,22 @@ def random_crop(tokens: Shaped[np.ndarray, " L"], rng: np.random.Generator, *, m
     return np.concatenate([tokens[:1], tokens[start : start + max_tokens - 2], tokens[-1:]])
 
 
-def text_hashes(texts: Mapping[str, str]) -> UInt32[np.ndarray, "5"]:
-    """Hashes of the full biotext and of the properties' texts, in the order of their ids; 0 = absent."""
-    present = [texts.get(name, "") for name in PROPERTIES]
+def random_subset(texts: Mapping[str, str], rng: np.random.Generator) -> dict[str, str]:
+    """Some of the texts but not all, each such choice as likely; a single text stays."""
+    if len(texts) < 2:
+        return dict(texts)
+    # The bits of a number tell which are kept: neither none of them nor all.
+    chosen = int(rng.integers(1, 2 ** len(texts) - 1))
+    return {name: text for bit, (name, text) in enumerate(texts.items()) if chosen >> bit & 1}
+
+
+def text_hashes(text: TextSegments) -> UInt32[np.ndarray, "5"]:
+    """Hashes of the tokens of each segment, in the order of the properties' ids; 0 = absent.
+
+    Texts that the text tower cannot tell apart have the same: those that differ in case only, or beyond the cut.
+    """
     hashes = np.zeros(NUM_TEXT_SEGMENTS, np.uint32)
-    for index, text in enumerate([" ".join(filter(None, present)), *present]):
-        hashes[index] = hash32(text) if text else 0
+    starts = np.flatnonzero(text.positions == 0).tolist()
+    for start, end in itertools.pairwise([*starts, text.tokens.size]):
+        hashes[text.property_ids[start]] = hash32_bytes(token_bytes(text.tokens[start:end]))
     return hashes

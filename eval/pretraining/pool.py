@@ -1,5 +1,6 @@
 """The fixed pool of records that an evaluation measures on, and the seeds of its random choices."""
 
+from collections.abc import Callable, Hashable
 from typing import NamedTuple
 
 import numpy as np
@@ -21,11 +22,21 @@ class Pool(NamedTuple):
     split_records: int
 
 
-def fixed_pool(splits: Splits, *, split: str, size: int, max_existence: int | None = None) -> Pool:
+def fixed_pool(
+    splits: Splits,
+    *,
+    split: str,
+    size: int,
+    max_existence: int | None = None,
+    text_key: Callable[[str], Hashable] = str,
+) -> Pool:
     """The first `size` records of distinct biotexts in the order of their accessions' hashes.
 
     The choice does not depend on the order of the records in the dataset; if fewer biotexts are distinct, all are used.
-    With `max_existence` only records whose existence is known and at most that are taken: the lower, the surer the text.
+
+    Args:
+      max_existence: only records whose existence is known and at most this are taken: the lower, the surer the text.
+      text_key: that of the `ProtAnno`; biotexts of the same key are the same.
 
     Raises:
       UserError: no records in that split, or fewer than two distinct biotexts.
@@ -36,12 +47,12 @@ def fixed_pool(splits: Splits, *, split: str, size: int, max_existence: int | No
     quick = source.without_features()
     indices = progress(range(len(source)), description=f"reading {split}", unit="records")
     order = sorted((hash64(quick[index].accession), index) for index in indices)
-    chosen: dict[str, Record] = {}
+    chosen: dict[Hashable, Record] = {}
     for _, index in order:
         record = source[index]
         if max_existence is not None and not 1 <= record.existence <= max_existence:
             continue
-        chosen.setdefault(biotext(record), record)
+        chosen.setdefault(text_key(biotext(record)), record)
         if len(chosen) == size:
             break
     if len(chosen) < 2:
@@ -49,7 +60,8 @@ def fixed_pool(splits: Splits, *, split: str, size: int, max_existence: int | No
         raise UserError(
             f"the split {split} holds fewer than two distinct biotexts{limit}; build the dataset with a larger split."
         )
-    return Pool(list(chosen.values()), list(chosen), split, size, len(source))
+    records = list(chosen.values())
+    return Pool(records, list(map(biotext, records)), split, size, len(source))
 
 
 def record_rng(record: Record, purpose: str) -> np.random.Generator:

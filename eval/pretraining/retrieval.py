@@ -31,7 +31,7 @@ COLUMNS = ("r1", "r5", "r10", "mrr", "median_rank")
 SECTION = """## Retrieval
 
 A pool of {pool} records{fewer} with distinct biotexts from the split `{split}` of {split_records} records: the first in the
-order of their accessions' hashes.
+order of their accessions' hashes. Biotexts that are the same tokens to the model, cut as it cuts them, are not distinct.
 
 {table}
 
@@ -72,7 +72,7 @@ class Retrieval(Evaluation):
     }
 
     def __init__(self, dataset: ProtAnno, *, split: str, pool: int = 256, max_existence: int | None = None):
-        self._pool = fixed_pool(dataset.splits, split=split, size=pool, max_existence=max_existence)
+        self._pool = fixed_pool(dataset.splits, split=split, size=pool, max_existence=max_existence, text_key=dataset.text_key)
         self._splits = dataset.splits
         # A pool's biotexts are distinct, so that each text has a label of its own.
         self._labels = np.arange(len(self._pool.texts))

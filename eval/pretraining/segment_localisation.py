@@ -6,7 +6,7 @@ another record, and a model trained without PDA. Only above both do segments mea
 """
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -49,17 +49,21 @@ class Case(NamedTuple):
     truth: dict[str, Bool[np.ndarray, " L"]]
 
 
-def find_cases(records: Sequence[Record]) -> list[Case]:
-    """The records that have a property with text, marked and unmarked residues; other texts are drawn among `records`."""
+def find_cases(records: Sequence[Record], text_key: Callable[[str], Hashable] = str) -> list[Case]:
+    """The records that have a property with text, marked and unmarked residues; other texts are drawn among `records`.
+
+    Texts of the same `text_key` are the same, and none stands for another.
+    """
     texts = [property_texts(record) for record in records]
     said = {name: sorted({text[name] for text in texts if name in text}) for name in LOCALISED}
+    keys = {text: text_key(text) for of_property in said.values() for text in of_property}
     cases = []
     for record, own in zip(records, texts, strict=True):
         marked = annotated_residues(record)
         truth = {name: marked[name] for name in LOCALISED if name in own and name in marked and not marked[name].all()}
         truth = {name: residues for name, residues in truth.items() if residues.any()}
         rng = record_rng(record, "other text")
-        others = {name: [text for text in said[name] if text != own[name]] for name in truth}
+        others = {name: [text for text in said[name] if keys[text] != keys[own[name]]] for name in truth}
         other = {name: options[rng.integers(len(options))] for name, options in others.items() if options}
         if truth:
             cases.append(Case(record, {name: own[name] for name in truth}, other, truth))
@@ -101,9 +105,9 @@ class SegmentLocalisation(Evaluation):
     }
 
     def __init__(self, dataset: ProtAnno, *, split: str, pool: int = 256, max_existence: int | None = None):
-        chosen = fixed_pool(dataset.splits, split=split, size=pool, max_existence=max_existence)
+        chosen = fixed_pool(dataset.splits, split=split, size=pool, max_existence=max_existence, text_key=dataset.text_key)
         self._split, self._pool = split, len(chosen.records)
-        self._cases = find_cases(chosen.records)
+        self._cases = find_cases(chosen.records, dataset.text_key)
 
     def metrics(self, model: Model) -> dict[str, float]:
         """The mean AUROC of each property, with its own and with another record's text."""

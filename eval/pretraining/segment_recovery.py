@@ -72,7 +72,7 @@ class SegmentRecovery(Evaluation):
     key = "bsr"
 
     def __init__(self, dataset: ProtAnno, *, split: str, pool: int = 256, max_existence: int | None = None):
-        chosen = fixed_pool(dataset.splits, split=split, size=pool, max_existence=max_existence)
+        chosen = fixed_pool(dataset.splits, split=split, size=pool, max_existence=max_existence, text_key=dataset.text_key)
         pairs = [(index, other) for index, other in enumerate(partners(chosen.records)) if other is not None]
         self._split, self._without_partner = split, len(chosen.records) - len(pairs)
         self._records = [chosen.records[index] for index, _ in pairs]

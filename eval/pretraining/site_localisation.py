@@ -10,7 +10,7 @@ active sites are mostly His, Cys, Asp, Ser and Glu, which random networks tell f
 other record, which a model that does not read the text weighs alike.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -51,16 +51,20 @@ class Case(NamedTuple):
     sites: dict[str, Bool[np.ndarray, " L"]]
 
 
-def find_cases(records: Sequence[Record]) -> list[Case]:
-    """The records with a function and sites, which do not cover the whole protein; other texts are drawn among `records`."""
+def find_cases(records: Sequence[Record], text_key: Callable[[str], Hashable] = str) -> list[Case]:
+    """The records with a function and sites, which do not cover the whole protein; other texts are drawn among `records`.
+
+    Texts of the same `text_key` are the same, and none stands for another.
+    """
     texts = [property_texts(record).get("function") for record in records]
     said = sorted({text for text in texts if text})
+    keys = {text: text_key(text) for text in said}
     cases = []
     for record, text in zip(records, texts, strict=True):
         sites = {kind: _covered(record, types) for kind, types in KINDS.items()}
         sites = {kind: residues for kind, residues in sites.items() if residues.any() and not residues.all()}
         if text and sites:
-            others = [other for other in said if other != text]
+            others = [other for other in said if keys[other] != keys[text]]
             rng = record_rng(record, "another function")
             cases.append(Case(record, text, others[rng.integers(len(others))] if others else None, sites))
     return cases
@@ -127,9 +131,9 @@ class SiteLocalisation(Evaluation):
     key = "sites"
 
     def __init__(self, dataset: ProtAnno, *, split: str, pool: int = 256, max_existence: int | None = None):
-        chosen = fixed_pool(dataset.splits, split=split, size=pool, max_existence=max_existence)
+        chosen = fixed_pool(dataset.splits, split=split, size=pool, max_existence=max_existence, text_key=dataset.text_key)
         self._split, self._pool = split, len(chosen.records)
-        self._cases = find_cases(chosen.records)
+        self._cases = find_cases(chosen.records, dataset.text_key)
 
     def metrics(self, model: Model) -> dict[str, float]:
         """The mean AUROC of each kind of site."""

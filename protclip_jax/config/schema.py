@@ -1,7 +1,8 @@
 """Every field of a training config: default, values, purpose, whether it may change on resume.
 
 The checks, the defaults of `configs/`, what a resumed run may change, the config of converted
-weights and docs/config.md are derived from these lists. The defaults are the paper's.
+weights and docs/config.md are derived from these lists. The defaults are the paper's, but for
+`tokenizer.names`: not every dataset has all names.
 """
 
 import functools
@@ -33,7 +34,7 @@ from data_pipelines.common.settings import (
     some_of,
     unset_or,
 )
-from data_pipelines.protanno.record import EXISTENCE, PROPERTIES
+from data_pipelines.protanno.record import EXISTENCE, NAMES, PROPERTIES, RECOMMENDED
 from data_pipelines.training.masking import MASKS
 from protclip_jax.attention.registry import AUTO, BACKENDS
 from protclip_jax.config.plain_values import Config
@@ -159,6 +160,16 @@ FIELDS: dict[str, Setting] = {
         512,
         integer(2 * len(PROPERTIES), MAX_ROWS),
         "Tokens of a text, at most `model.text.max_positions`; longer ones are cut.",
+    ),
+    "tokenizer.names": Setting(
+        RECOMMENDED,
+        one_of(NAMES),
+        "Names that a text tells: the recommended one, or synonyms, short names and EC numbers too.",
+    ),
+    "tokenizer.property_subset": Setting(
+        0.0,
+        SHARE,
+        "Probability that a draw shows some of its record's properties but not all.",
     ),
     "batch.rows": Setting(
         384,

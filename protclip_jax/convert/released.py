@@ -44,6 +44,8 @@ def import_released(source: pathlib.Path, *, text_tokenizer: pathlib.Path | None
     }
     folder, tokenizer = _text_tokenizer([text_tokenizer] if text_tokenizer else _text_folders(source), vocab_size=vocab_size)
     stored = converted_config(protein, text, **heads)
+    # The released texts tell synonyms, short names and EC numbers.
+    stored["tokenizer"]["names"] = "all"
     params |= head_params(of_heads, abstract_groups(network(stored, tokenizer), HEAD_GROUPS))
 
     unused = known_unused(of_protein, ESM2_UNUSED, prefix=PROTEIN) + known_unused(of_text, BERT_UNUSED, prefix=TEXT)

@@ -15,8 +15,9 @@ from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.figure_style import DPI
 from data_pipelines.inputs.protein_input import clean_protein
 from data_pipelines.protanno.features import annotated_residues
-from data_pipelines.protanno.record import PREFIXES, PROPERTIES, Record, property_texts, with_prefix
+from data_pipelines.protanno.record import PREFIXES, PROPERTIES, Record, property_texts, with_names, with_prefix
 from data_pipelines.readers import SUFFIXES, read_entries
+from protclip_jax.config.schema import completed
 from protclip_jax.explain.residue_tracks import Track, explanation
 from protclip_jax.inference.protclip import ProtCLIP
 
@@ -77,10 +78,10 @@ def given_texts(options: argparse.Namespace) -> dict[str, str]:
 
 
 def asked_for(options: argparse.Namespace) -> tuple[Record, dict[str, str]]:
-    """The protein, with whatever features are known of it, and its property texts in biotext order."""
+    """The protein, with whatever is known of it, and the texts that are given in place of its own; there is one at least."""
+    given = given_texts(options)
     if options.entry:
         record = read_entry(options.entry, options.accession)
-        texts = property_texts(record) | given_texts(options)
     else:
         if options.accession:
             raise UserError("--accession chooses an entry of --entry=FILE; leave it out with --sequence.")
@@ -90,10 +91,16 @@ def asked_for(options: argparse.Namespace) -> tuple[Record, dict[str, str]]:
             raise UserError(f"--sequence is no protein: {error}.") from error
         if cleaned.changes:
             print(f"sequence: {', '.join(f'{n} {what}' for what, n in cleaned.changes.items())}", file=sys.stderr)
-        record, texts = Record("sequence", "", "swissprot", cleaned.sequence, 0, ""), given_texts(options)
-    if not texts:
+        record = Record("sequence", "", "swissprot", cleaned.sequence, 0, "")
+    if not (given or property_texts(record)):
         raise UserError(f"there is no property to explain; give one of {', '.join(f'--{name}' for name in PROPERTIES)}.")
-    return record, {name: texts[name] for name in PROPERTIES if name in texts}
+    return record, given
+
+
+def texts_of(record: Record, given: Mapping[str, str], *, names: str) -> dict[str, str]:
+    """The property texts in biotext order; the record's own tell its `names` as `with_names` does."""
+    texts = property_texts(with_names(record, names)) | given
+    return {name: texts[name] for name in PROPERTIES if name in texts}
 
 
 def write_table(path: pathlib.Path, record: Record, weights: Mapping[str, Float[np.ndarray, " L"]]) -> None:
@@ -115,8 +122,9 @@ def main(arguments: list[str] | None = None) -> None:
         raise UserError(f"--output={options.output} must end in {', '.join(FIGURES)}.")
     if not options.output.parent.is_dir():
         raise UserError(f"--output={options.output}: there is no folder {options.output.parent}; make it first.")
-    record, texts = asked_for(options)
+    record, given = asked_for(options)
     model = ProtCLIP.load(options.checkpoint, step=options.step)
+    texts = texts_of(record, given, names=completed(model.config)["tokenizer"]["names"])
     weights = dict(zip(texts, model.segments(record.sequence, texts), strict=True))
 
     marked = annotated_residues(record)

@@ -1,11 +1,15 @@
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
+from data_pipelines.protanno.dataset import write
+from data_pipelines.protanno.record import biotext
 from eval import __main__ as cli
 from eval.pretraining.segment_localisation import SegmentLocalisation
 from tests.support.fakes import Ignorant, Oracle
+from tests.support.tiny import text_tokenizer
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -81,6 +85,36 @@ def test_one_benchmark_of_a_converted_checkpoint(run, workdir, data_dir):
     assert report["retrieval"]["split"] == "validation"
     assert report.keys() == {"provenance", "retrieval", "figures", "figures_left_out"}
     assert report["figures_left_out"].keys() == {"losses", "retrieval", "mixture"}
+
+
+def test_texts_are_compared_as_the_text_tower_reads_them(run, workdir, dataset):
+    tokenizer, limit = text_tokenizer(), 12
+    tokenizer.save(workdir / "tokenizers" / "text")
+    metadata = json.loads((workdir / "config.json").read_text())
+    metadata["config"]["tokenizer"] = {"max_text_tokens": limit}
+    (workdir / "config.json").write_text(json.dumps(metadata))
+    assert run("--checkpoint", workdir, "--pool", 50, "--benchmarks", "retrieval") == 0
+    report = json.loads((workdir / "eval" / "report.json").read_text())
+    read = {tuple(tokenizer.encode(biotext(record), max_tokens=limit)) for record in dataset.splits["test"]}
+    assert 2 < report["retrieval"]["pool"] == len(read) < 50
+
+
+def test_records_have_the_names_that_the_checkpoint_learnt_from(run, workdir, dataset, monkeypatch, capsys):
+    seen = []
+    evaluated = cli.make_asked
+    monkeypatch.setattr(cli, "make_asked", lambda name, data, options: seen.append(data) or evaluated(name, data, options))
+    records = [dataclasses.replace(record, other_names=("Synonym", "EC 1.1.1.1")) for record in dataset.splits["test"]]
+    folder = workdir / "named"
+    folder.mkdir()
+    write(folder, {"test": records}, statistics={"records": len(records)})
+    told = ["--checkpoint", workdir, "--data_dir", folder, "--benchmarks", "retrieval", "--pool", 20]
+    for names, end in ((None, ""), ("all", " (Synonym) (EC 1.1.1.1)"), ("all_but_ec", " (Synonym)")):
+        metadata = json.loads((workdir / "config.json").read_text())
+        metadata["config"]["tokenizer"] = {"names": names} if names else {}
+        (workdir / "config.json").write_text(json.dumps(metadata))
+        # The oracle has embeddings of the recommended names' texts alone; only what it is asked is of interest here.
+        run(*told)
+        assert [record.name for record in seen.pop().splits["test"]] == [record.name + end for record in records]
 
 
 def test_undefined_numbers_are_null(run, workdir, monkeypatch):

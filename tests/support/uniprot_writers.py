@@ -51,7 +51,18 @@ class Part:
 
 
 @dataclasses.dataclass(frozen=True)
+class Name:
+    """A full name with its short names and EC numbers; every one of them has the protein's evidence."""
+
+    full: str
+    short: tuple[str, ...] = ()
+    ec: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
 class Protein:
+    """`synonyms` are alternative names of a reviewed entry and further submitted ones of another; `cleaved` is a part of it."""
+
     accession: str
     entry_name: str
     source: str
@@ -62,7 +73,18 @@ class Protein:
     locations: tuple[tuple[str, tuple[Place, ...], tuple[Tagged, ...]], ...] = ()
     similarities: tuple[Tagged, ...] = ()
     parts: tuple[Part, ...] = ()
-    synonyms: tuple[str, ...] = ()
+    short: tuple[str, ...] = ()
+    ec: tuple[str, ...] = ()
+    synonyms: tuple[Name, ...] = ()
+    allergen: str = ""
+    cd_antigens: tuple[str, ...] = ()
+    inns: tuple[str, ...] = ()
+    cleaved: str = ""
+    fragment: bool = False
+
+    @property
+    def names(self) -> tuple[Name, ...]:
+        return Name(self.name[0], self.short, self.ec), *self.synonyms
 
 
 def _tags(tags) -> str:
@@ -117,13 +139,30 @@ def _wrapped(text: str, first: str, further: str) -> list[str]:
     )
 
 
+def _descriptions(protein: Protein):
+    """The `DE` lines."""
+    tags = _tags(protein.name[1])
+    labels = ("RecName", "AltName") if protein.source == "swissprot" else ("SubName", "SubName")
+    for name, label in zip(protein.names, [labels[0], *[labels[1]] * len(protein.synonyms)], strict=True):
+        yield f"DE   {label}: Full={name.full}{tags};"
+        yield from (f"DE            Short={short}{tags};" for short in name.short)
+        yield from (f"DE            EC={number}{tags};" for number in name.ec)
+    if protein.allergen:
+        yield f"DE   AltName: Allergen={protein.allergen}{tags};"
+    yield from (f"DE   AltName: CD_antigen={name}{tags};" for name in protein.cd_antigens)
+    yield from (f"DE   AltName: INN={name}{tags};" for name in protein.inns)
+    if protein.cleaved:
+        yield from ("DE   Contains:", f"DE     RecName: Full={protein.cleaved};", "DE              EC=9.9.9.9;")
+    if protein.fragment:
+        yield "DE   Flags: Precursor; Fragment;"
+
+
 def flat(protein: Protein) -> str:
     lines = [
         f"ID   {protein.entry_name}   {STATUS[protein.source][0]};   {len(protein.sequence)} AA.",
         f"AC   {protein.accession}; Q00000;",
         "DT   01-JAN-2020, integrated into UniProtKB/Swiss-Prot.",
-        f"DE   {'RecName' if protein.source == 'swissprot' else 'SubName'}: Full={protein.name[0]}{_tags(protein.name[1])};",
-        *(f"DE   AltName: Full={name};" for name in protein.synonyms),
+        *_descriptions(protein),
     ]
     for topic, text in comments(protein):
         lines += _wrapped(f"{topic}: {text}", "CC   -!- ", "CC       ")
@@ -196,14 +235,30 @@ def _xml_evidence(tag: str, key: int) -> str:
     return f'<evidence key="{key}" type="{code}">{inner}</evidence>'
 
 
+def _xml_names(protein: Protein, evidence: str) -> str:
+    def element(tag, *values):
+        return "".join(f"<{tag}{evidence}>{escape(value)}</{tag}>" for value in values if value)
+
+    labels = ("recommendedName", "alternativeName") if protein.source == "swissprot" else ("submittedName", "submittedName")
+    body = ""
+    for name, label in zip(protein.names, [labels[0], *[labels[1]] * len(protein.synonyms)], strict=True):
+        inner = element("fullName", name.full) + element("shortName", *name.short) + element("ecNumber", *name.ec)
+        body += f"<{label}>{inner}</{label}>"
+    body += element("allergenName", protein.allergen) + element("cdAntigenName", *protein.cd_antigens)
+    body += element("innName", *protein.inns)
+    if protein.cleaved:
+        part = f"<fullName>{escape(protein.cleaved)}</fullName><ecNumber>9.9.9.9</ecNumber>"
+        body += f"<component><recommendedName>{part}</recommendedName></component>"
+    return body
+
+
 def xml(protein: Protein) -> str:
     keys = _Keys()
     texts = lambda values: "".join(f"<text{keys(tags)}>{escape(text)}.</text>" for text, tags in values)  # noqa: E731
     molecule = lambda name: f"<molecule>{escape(name)}</molecule>" if name else ""  # noqa: E731
-    label = "recommendedName" if protein.source == "swissprot" else "submittedName"
     body = [
         f"<accession>{protein.accession}</accession><accession>Q00000</accession><name>{protein.entry_name}</name>",
-        f"<protein><{label}><fullName{keys(protein.name[1])}>{escape(protein.name[0])}</fullName></{label}></protein>",
+        f"<protein>{_xml_names(protein, keys(protein.name[1]))}</protein>",
         "<reference key='1'><citation type='journal article'/></reference>",
     ]
     for name, values in protein.functions:
@@ -250,6 +305,28 @@ def _json_feature(part: Part) -> dict:
     return feature
 
 
+def _json_names(protein: Protein) -> dict:
+    def tagged(*values):
+        return [_json_tagged((value, protein.name[1])) for value in values]
+
+    blocks = [
+        {"fullName": tagged(name.full)[0]}
+        | ({"shortNames": tagged(*name.short)} if name.short else {})
+        | ({"ecNumbers": tagged(*name.ec)} if name.ec else {})
+        for name in protein.names
+    ]
+    if protein.source == "swissprot":
+        description = {"recommendedName": blocks[0]} | ({"alternativeNames": blocks[1:]} if blocks[1:] else {})
+    else:
+        description = {"submissionNames": blocks}
+    if protein.allergen:
+        description["allergenName"] = tagged(protein.allergen)[0]
+    if protein.cleaved:
+        part = {"fullName": {"value": protein.cleaved}, "ecNumbers": [{"value": "9.9.9.9"}]}
+        description["contains"] = [{"recommendedName": part}]
+    return description | {"cdAntigenNames": tagged(*protein.cd_antigens), "innNames": tagged(*protein.inns)}
+
+
 def as_json(protein: Protein) -> dict:
     found = [
         {"commentType": "FUNCTION", "texts": list(map(_json_tagged, texts))} | ({"molecule": name} if name else {})
@@ -264,7 +341,6 @@ def as_json(protein: Protein) -> dict:
         ]
         found.append(comment | ({"note": {"texts": list(map(_json_tagged, notes))}} if notes else {}))
     found += [{"texts": [_json_tagged(text)], "commentType": "SIMILARITY"} for text in protein.similarities]
-    named = {"fullName": _json_tagged(protein.name)}
     reviewed = protein.source == "swissprot"
     return {
         "entryType": "UniProtKB reviewed (Swiss-Prot)" if reviewed else "UniProtKB unreviewed (TrEMBL)",
@@ -272,7 +348,7 @@ def as_json(protein: Protein) -> dict:
         "secondaryAccessions": ["Q00000"],
         "uniProtkbId": protein.entry_name,
         "proteinExistence": f"{protein.existence}: {LEVELS[protein.existence]}",
-        "proteinDescription": {"recommendedName": named} if reviewed else {"submissionNames": [named]},
+        "proteinDescription": _json_names(protein),
         "comments": found,
         "features": list(map(_json_feature, protein.parts)),
         "sequence": {"value": protein.sequence, "length": len(protein.sequence)},
@@ -287,13 +363,29 @@ def json_lines(proteins) -> str:
     return "".join(json.dumps(as_json(protein)) + "\n" for protein in proteins)
 
 
+def _column_of_names(protein: Protein):
+    """What `Protein names` has: `Full (Short) (EC 1.1.1.1) (Synonym) (allergen A) (CD antigen B) (INN) [Cleaved into: …]`."""
+    for index, name in enumerate(protein.names):
+        yield f"({name.full})" if index else name.full
+        yield from (f"({short})" for short in name.short)
+        yield from (f"(EC {number})" for number in name.ec)
+    if protein.allergen:
+        yield f"(allergen {protein.allergen})"
+    yield from (f"(CD antigen {name})" for name in protein.cd_antigens)
+    yield from (f"({name})" for name in protein.inns)
+    if protein.fragment:
+        yield "(Fragment)"
+    if protein.cleaved:
+        yield f"[Cleaved into: {protein.cleaved} (EC 9.9.9.9)]"
+
+
 def row(protein: Protein) -> dict[str, str]:
     """Column → cell."""
     texts = {"FUNCTION": [], "SUBCELLULAR LOCATION": [], "SIMILARITY": []}
     for topic, text in comments(protein):
         texts[topic].append(f"{topic}: {text}")
     cells = [protein.accession, protein.entry_name, STATUS[protein.source][2]]
-    cells += [" ".join([protein.name[0], *(f"({name})" for name in protein.synonyms)]), "geneA", str(len(protein.sequence))]
+    cells += [" ".join(_column_of_names(protein)), "geneA", str(len(protein.sequence))]
     cells += [protein.sequence, LEVELS[protein.existence], *map("; ".join, texts.values())]
     for type_ in TYPES:
         parts = [part for part in protein.parts if part.type == type_]
@@ -340,5 +432,12 @@ PROTEIN = Protein(
         Part("CONFLICT", "9", "10", "in Ref. 1; AAA1 and 2", ("KL", ("M", "PQ"))),
         Part("HELIX", "61", "70"),
     ),
-    synonyms=("Other name", "AMY"),
+    short=("AMY",),
+    ec=("3.2.1.1", "3.2.1.-"),
+    synonyms=(Name("1,4-alpha-glucanase (old)", ("Glucanase",), ("2.4.1.n5",)), Name("Other <name>; or so")),
+    allergen="Asp o 21",
+    cd_antigens=("CD1", "CD2"),
+    inns=("Amylasum",),
+    cleaved="Part of it",
+    fragment=True,
 )  # fmt: skip

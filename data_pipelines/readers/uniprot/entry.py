@@ -84,6 +84,8 @@ def find_fault(record: Record) -> str | None:
     for name in ("accession", "entry_name", *PROPERTIES):
         if not (text := getattr(record, name)).isprintable():
             return f"its {name} holds {_unprintable(text)}"
+    if not (names := "".join(record.other_names)).isprintable():
+        return f"its other names hold {_unprintable(names)}"
     if not (notes := "".join([feature.type + feature.note for feature in record.features])).isprintable():
         return f"its features hold {_unprintable(notes)}"
     return None

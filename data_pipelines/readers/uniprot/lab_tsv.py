@@ -8,9 +8,10 @@ header. One protein a line; cells are not quoted and hold neither tabs nor line 
     accession  sequence   name        function                  location    similarity
     LAB1       MKVLAAGIV  Widgetase   Cleaves widgets in two.   Cytoplasm.  Belongs to the widgetase family.
 
-The texts are taken as they stand. Optional further columns: `entry_name`, `source` (`swissprot` or `trembl`) and `existence`
-(1 to 5 as UniProt's protein existence). Without them there is no entry name, the source is Swiss-Prot, the one that sampling
-takes whole, and the existence is 0, unknown. There are no features.
+The texts are taken as they stand, and a name is all that its cell says: there are no other names. Optional further columns:
+`entry_name`, `source` (`swissprot` or `trembl`) and `existence` (1 to 5 as UniProt's protein existence). Without them there
+is no entry name, the source is Swiss-Prot, the one that sampling takes whole, and the existence is 0, unknown. There are no
+features.
 """
 
 from collections import Counter

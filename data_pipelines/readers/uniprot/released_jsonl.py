@@ -4,7 +4,7 @@ What becomes of an entry:
 - accession: the release has none; `SEQ` and 16 hexadecimal digits of the sequence's SHA-256, the same wherever it stands.
 - entry_name, features: none. existence: 0, unknown. source: Swiss-Prot, the one that sampling takes whole: the release was
   thinned by its makers already.
-- name: all that the text says, synonyms in parentheses included, without its final stop.
+- name, other_names: the first name, and what the text appends in parentheses (see `split_names`), without its final stop.
 - function, location, similarity: from their heading to the next, where the headings stand in the biotext's order, each once
   (or again after a semicolon, which separates the comments of one topic). Else a word of a text cannot be told from a
   heading: the name, which comes first, is taken alone, and `omitted` counts the text.
@@ -18,6 +18,7 @@ from data_pipelines.protanno.record import PREFIXES, PROPERTIES, Record
 from data_pipelines.readers.uniprot.entry import Malformed, printable
 from data_pipelines.readers.uniprot.flat_style import comments
 from data_pipelines.readers.uniprot.json_format import JsonFormat, member
+from data_pipelines.readers.uniprot.names import split_names
 
 _HEADINGS = {PREFIXES[name]: name for name in PROPERTIES[1:]}
 _HEADING = re.compile(rf"(?<=[^;]) ({'|'.join(_HEADINGS)}): ")
@@ -50,6 +51,7 @@ class ReleasedJsonl(JsonFormat):
         if names != [known for known in PROPERTIES if known in names]:
             omitted["text whose properties cannot be told apart"] += 1
             parts, names = [], []
+        all_names = split_names(name.removeprefix(f"{PREFIXES['name']}: ").removesuffix("."))
         digits = hashlib.sha256(sequence.encode(errors="replace")).hexdigest()[:16].upper()
         return Record(
             accession=f"SEQ{digits}",
@@ -57,6 +59,7 @@ class ReleasedJsonl(JsonFormat):
             source="swissprot",
             sequence=sequence,
             existence=0,
-            name=name.removeprefix(f"{PREFIXES['name']}: ").removesuffix("."),
+            name=all_names.name,
+            other_names=all_names.others,
             **{known: comments(content, PREFIXES[known]) for known, content in zip(names, parts[1::2], strict=True)},
         )

@@ -4,7 +4,8 @@ What becomes of an entry:
 - accession: the first on `AC`; source: Swiss-Prot if reviewed (`Reviewed`, formerly `STANDARD`), else TrEMBL.
 - existence: the `PE` level, 0 without one (entries before 2007).
 - name: the `Full` name of the first `RecName`, else of the first `SubName`; names of parts (`Contains:`, `Includes:`) do
-  not count. Before 2008 `DE` was free text: all of it, synonyms in parentheses included, without its final stop.
+  not count. other_names: all other names and EC numbers in their order, without evidence tags. Before 2008 `DE` was free
+  text, its first name followed by others in parentheses (see `split_names`).
 - function, location, similarity: all comments of that topic in their order, joined by a blank. The molecule a comment is
   limited to stays in front of it (`[Isoform 2]: …`), and evidence tags stay.
 - features: see `feature_table`.
@@ -21,11 +22,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from data_pipelines.common.errors import UserError
-from data_pipelines.protanno.record import Record
+from data_pipelines.protanno.record import Record, strip_evidence
 from data_pipelines.readers.streams.files import open_bytes
 from data_pipelines.readers.streams.pieces import UNFINISHED, pieces
 from data_pipelines.readers.uniprot.entry import Malformed, RawEntry, decode, printable
 from data_pipelines.readers.uniprot.feature_table import parse_features
+from data_pipelines.readers.uniprot.names import ALLERGEN, BIOTECH, CD_ANTIGEN, EC, Names, split_names
 from data_pipelines.readers.uniprot.source_format import SourceFormat
 from data_pipelines.readers.uniprot.wrapping import unwrap
 
@@ -56,7 +58,9 @@ _ACCESSION = re.compile(rb"^AC   *([^\s;]+)", re.MULTILINE)
 _PE = re.compile(r"PE +([1-5])\b")
 _PART = re.compile(r"^DE +(?:Contains|Includes):", re.MULTILINE)
 _DE_LABEL = re.compile(r"\s*(?:RecName|SubName|AltName|Contains|Includes|Flags):")
-_FULL_NAME = re.compile(r"(.*?);(?= *(?:\w+: )?\w+=| *Flags:| *$)")
+_NAME_END = re.compile(r"; *(?=(?:\w+: )?\w+=|Flags:|$)")
+_KINDS = {"Full": "", "Short": "", "EC": EC, "Allergen": ALLERGEN, "Biotech": BIOTECH, "CD_antigen": CD_ANTIGEN, "INN": ""}
+"""What `DE` calls a kind of names → how each of them begins among the other names."""
 _COMMENT = re.compile(
     rf"^CC   -!- ({'|'.join(TOPICS)}):(.*(?:\nCC   (?!-!- |---).*)*)",  # A rule of dashes precedes the copyright notice.
     re.MULTILINE,
@@ -110,13 +114,15 @@ class UniprotFlat(SourceFormat):
         sequence = "".join(lines["SEQUENCE"].split())
         if len(sequence) != int(length):
             raise Malformed(f"its sequence has {len(sequence)} residues, its ID line says {length}")
+        names = _names(lines["DE"])
         return Record(
             accession=lines["AC"][2:].lstrip().partition("\n")[0].partition(";")[0].rstrip(),
             entry_name=entry_name,
             source=STATUS[status],
             sequence=sequence,
             existence=_existence(lines["PE"]),
-            name=_name(lines["DE"]),
+            name=names.name,
+            other_names=names.others,
             features=parse_features(lines["FT"], length=len(sequence), omitted=omitted),
             **_comments(lines["CC"]),
         )
@@ -160,18 +166,22 @@ def _existence(lines: str) -> int:
     raise Malformed(f"its PE line is not understood: {printable(lines[:100])!r}")
 
 
-def _name(lines: str) -> str:
-    """The recommended, else the submitted name, else the old free text; '' without any."""
+def _names(lines: str) -> Names:
+    """The recommended, else the submitted name, and the others; or those of the old free text."""
     if part := _PART.search(lines):
         lines = lines[: part.start()]
     text = unwrap(lines[2:].replace("\nDE", "\n"))
     if lines and not _DE_LABEL.match(text):
-        return text.removesuffix(".")
-    for label in ("RecName: Full=", "SubName: Full="):
-        _, found, rest = text.partition(label)
-        if found and (name := _FULL_NAME.match(rest)):
-            return name[1]
-    return ""
+        return split_names(text.removesuffix("."))
+    # What follows the last end is no name.
+    named = [part.partition("=")[::2] for part in _NAME_END.split(text)[:-1]]
+    labels = [label for label, _ in named]
+    first = next((labels.index(label) for label in ("RecName: Full", "SubName: Full") if label in labels), None)
+    if first is None:
+        return Names("", ())
+    _, name = named.pop(first)
+    kinds = [(label.rpartition(": ")[2], other) for label, other in named]
+    return Names(name, tuple(_KINDS[kind] + strip_evidence(other) for kind, other in kinds if kind in _KINDS))
 
 
 def _comments(lines: str) -> Mapping[str, str]:

@@ -7,6 +7,7 @@ gain little.
 
 import re
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 from data_pipelines.protanno.record import Feature, Record
@@ -15,6 +16,7 @@ from data_pipelines.readers.uniprot.feature_table import WITH_SEQUENCE, binding_
 from data_pipelines.readers.uniprot.feature_types import OF_JSON
 from data_pipelines.readers.uniprot.flat_style import Tagged, comment, existence_level, location_comment, sequence_note, tagged
 from data_pipelines.readers.uniprot.json_format import JsonFormat, member
+from data_pipelines.readers.uniprot.names import ALLERGEN, BIOTECH, CD_ANTIGEN, EC, Names
 
 SOURCES = {
     "UniProtKB reviewed (Swiss-Prot)": "swissprot",
@@ -53,13 +55,15 @@ class UniprotJson(JsonFormat):
         sequence = _text(_object(entry, "sequence"), "value")
         if (length := member(_object(entry, "sequence"), "length", int) or len(sequence)) != len(sequence):
             raise Malformed(f"its sequence has {len(sequence)} residues, its length says {length}")
+        names = _names(entry)
         return Record(
             accession=_text(entry, "primaryAccession"),
             entry_name=_text(entry, "uniProtkbId"),
             source=SOURCES[source],
             sequence=sequence,
             existence=existence_level(_text(entry, "proteinExistence")),
-            name=_name(entry),
+            name=names.name,
+            other_names=names.others,
             features=_features(entry, length=len(sequence), omitted=omitted),
             **_comments(entry),
         )
@@ -89,11 +93,29 @@ def _tag(evidence: Any) -> str:
     return f"{code}|{source}:{name}" if source else code
 
 
-def _name(entry: dict) -> str:
+def _names(entry: dict) -> Names:
     description = _object(entry, "proteinDescription")
-    names = [_object(_object(description, "recommendedName"), "fullName")]
-    names += [_object(name, "fullName") for name in _list(description, "submissionNames")[:1]]
-    return next((tagged(*_tagged(name)) for name in names if name), "")
+    recommended, submitted = _object(description, "recommendedName"), _list(description, "submissionNames")
+    blocks = [recommended, *_list(description, "alternativeNames"), *submitted]
+    named = [found for block in blocks for found in _block_names(block)]
+    for key, begin in (("allergenName", ALLERGEN), ("biotechName", BIOTECH)):
+        named.append((begin, _object(description, key)))
+    for key, begin in (("cdAntigenNames", CD_ANTIGEN), ("innNames", "")):
+        named += [(begin, name) for name in _list(description, key)]
+    firsts = [_object(block, "fullName") for block in (recommended, *submitted[:1])]
+    first = next(filter(None, firsts), None)
+    others = [(begin, name) for begin, name in named if name and name is not first]
+    return Names(
+        tagged(*_tagged(first)) if first else "",
+        tuple(begin + _tagged(name)[0] for begin, name in others),
+    )
+
+
+def _block_names(block: Any) -> Iterator[tuple[str, dict]]:
+    """The names of one block, each with how it begins among the other names."""
+    yield "", _object(block, "fullName")
+    for key, begin in (("shortNames", ""), ("ecNumbers", EC)):
+        yield from ((begin, name) for name in _list(block, key))
 
 
 def _comments(entry: dict) -> dict[str, str]:

@@ -4,9 +4,8 @@
 - entry_name: `Entry Name`. source: `Reviewed` (formerly `Status`); without it, entry names that begin with the accession are
   TrEMBL's, others Swiss-Prot's; without either, Swiss-Prot is taken, as these exports mostly are of reviewed entries.
 - existence: `Protein existence`, 0 without it.
-- name: the recommended name. The column appends synonyms in parentheses, which are dropped; a name that itself ends in
-  parentheses cannot be told from one with a synonym, unless they hold what names end in (`(NADPH)`, see `_NAME_END`). The
-  column has no evidence tags.
+- name, other_names: the recommended name, and what the column appends in parentheses (see `split_names`). It has no evidence
+  tags.
 - function, location, similarity: `Function [CC]`, `Subcellular location [CC]`, `Sequence similarities`, without the topic
   before each comment. Without the last, `Protein families` says the same without its evidence, other sections and capitals.
 - features: those of the exported feature columns, in the order of the columns.
@@ -14,7 +13,6 @@
 Cells are not quoted; quotation marks are letters like any other.
 """
 
-import re
 from collections import Counter
 
 from data_pipelines.protanno.record import PREFIXES, Feature, Record
@@ -22,6 +20,7 @@ from data_pipelines.readers.uniprot.entry import Malformed, RawEntry, printable
 from data_pipelines.readers.uniprot.feature_table import cell_features
 from data_pipelines.readers.uniprot.feature_types import OF_COLUMN
 from data_pipelines.readers.uniprot.flat_style import comments, existence_level
+from data_pipelines.readers.uniprot.names import split_names
 from data_pipelines.readers.uniprot.table_format import TableFormat
 
 _COLUMNS = {
@@ -30,13 +29,6 @@ _COLUMNS = {
     "similarity": "sequence similarities",
 }
 _STATUS = {"reviewed": "swissprot", "unreviewed": "trembl"}
-
-_NAME_END = re.compile(
-    r"(?:(?:NAD|NADP|NAD\(P\))(?:\(\+\)|H)?|[ACGU](?:TP|DP|MP)|(?:[\w/+-]+-)?(?:quinone|ubiquinone|plastoquinone|menaquinone)"
-    r"|\w+-(?:forming|hydrolyzing|hydrolysing|transporting|binding|dependent|specific|generating)"
-    r"|\w+(?:ating|izing|ising)|cytochrome(?: c\d*)?|ferredoxin|flavodoxin|acceptor)"
-)
-"""What enzymes' names end in, in parentheses."""
 
 
 class UniprotTsv(TableFormat):
@@ -61,13 +53,15 @@ class UniprotTsv(TableFormat):
         sequence, length = row["sequence"], row.get("length", "")
         if length and length.replace(",", "") != str(len(sequence)):
             raise Malformed(f"its sequence has {len(sequence)} residues, its column Length says {printable(length[:20])}")
+        names = split_names(row["protein names"])
         return Record(
             accession=row["entry"],
             entry_name=row.get("entry name", ""),
             source=_source(row),
             sequence=sequence,
             existence=existence_level(row.get("protein existence", "")),
-            name=recommended_name(row["protein names"]),
+            name=names.name,
+            other_names=names.others,
             features=_features(row, length=len(sequence), omitted=omitted),
             **_properties(row),
         )
@@ -79,34 +73,6 @@ def _source(row: dict[str, str]) -> str:
             raise Malformed(f"its status is {printable(status[:30])!r}, neither of {', '.join(_STATUS)}")
         return _STATUS[status.lower()]
     return "trembl" if row.get("entry name", "").startswith(row["entry"] + "_") else "swissprot"
-
-
-def recommended_name(text: str) -> str:
-    """The first of `Name (Synonym) (EC 1.1.1.1) [Cleaved into: Part (Other)]`."""
-    name, groups = text, []
-    while (start := _last_group(name)) > 0:
-        groups.append(name[start:])
-        name = name[: start - 1]
-    if groups and _NAME_END.fullmatch(groups[-1][1:-1]):
-        return f"{name} {groups[-1]}"
-    return name
-
-
-def _last_group(text: str) -> int:
-    """Where the balanced group begins that ends the text behind a blank, 0 if none does."""
-    if text.endswith("]"):
-        return max(text.rfind(f" [{part}: ") + 1 for part in ("Cleaved into", "Includes"))
-    if not text.endswith(")"):
-        return 0
-    depth, position = 0, len(text)
-    while True:
-        position -= 1
-        depth += (text[position] == ")") - (text[position] == "(")
-        if not depth:
-            return position if text[position - 1] == " " else 0
-        position = max(text.rfind("(", 0, position), text.rfind(")", 0, position)) + 1
-        if not position:
-            return 0
 
 
 def _properties(row: dict[str, str]) -> dict[str, str]:

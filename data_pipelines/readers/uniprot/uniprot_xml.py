@@ -26,6 +26,7 @@ from data_pipelines.readers.uniprot.entry import Malformed, RawEntry, decode, pr
 from data_pipelines.readers.uniprot.feature_table import WITH_SEQUENCE, binding_note, residues
 from data_pipelines.readers.uniprot.feature_types import OF_XML
 from data_pipelines.readers.uniprot.flat_style import Tagged, comment, existence_level, location_comment, sequence_note, tagged
+from data_pipelines.readers.uniprot.names import ALLERGEN, BIOTECH, CD_ANTIGEN, EC, Names
 from data_pipelines.readers.uniprot.source_format import SourceFormat
 
 SOURCES = {"Swiss-Prot": "swissprot", "TrEMBL": "trembl"}
@@ -37,6 +38,17 @@ _END = re.compile(rb"</entry\s*>\Z")
 _NAMESPACE = re.compile(rb"""\sxmlns\s*=\s*(?:"[^"<]*"|'[^'<]*')""")
 _ENCODING = re.compile(rb"""<\?xml[^>]*?\sencoding\s*=\s*["']([^"']*)["']""")
 _ACCESSION = re.compile(rb"<accession>\s*([^<\s]+)")
+_BLOCKS = ("recommendedName", "alternativeName", "submittedName")
+_KINDS = {
+    "fullName": "",
+    "shortName": "",
+    "ecNumber": EC,
+    "allergenName": ALLERGEN,
+    "biotechName": BIOTECH,
+    "cdAntigenName": CD_ANTIGEN,
+    "innName": "",
+}
+"""Elements with a name → how it begins among the other names."""
 
 
 class UniprotXml(SourceFormat):
@@ -89,13 +101,15 @@ class UniprotXml(SourceFormat):
             length = printable(sequence_element.get("length")[:20])
             raise Malformed(f"its sequence has {len(sequence)} residues, its length attribute says {length}")
         existence = entry.find("proteinExistence")
+        names = _names(entry, evidence)
         return Record(
             accession=_text(entry.find("accession")),
             entry_name=_text(entry.find("name")),
             source=SOURCES[source],
             sequence=sequence,
             existence=0 if existence is None else existence_level(existence.get("type", "none")),
-            name=_name(entry, evidence),
+            name=names.name,
+            other_names=names.others,
             features=_features(entry, length=len(sequence), omitted=omitted),
             **_comments(entry, evidence),
         )
@@ -148,11 +162,21 @@ def _tagged(element: ElementTree.Element, evidence: Mapping[str, str]) -> Tagged
     return _text(element), [evidence[key] for key in element.get("evidence", "").split() if key in evidence]
 
 
-def _name(entry: ElementTree.Element, evidence: Mapping[str, str]) -> str:
-    for path in ("protein/recommendedName/fullName", "protein/submittedName/fullName"):
-        if (element := entry.find(path)) is not None:
-            return tagged(*_tagged(element, evidence))
-    return ""
+def _names(entry: ElementTree.Element, evidence: Mapping[str, str]) -> Names:
+    paths = ("protein/recommendedName/fullName", "protein/submittedName/fullName")
+    first = next((element for path in paths if (element := entry.find(path)) is not None), None)
+    if first is None:
+        return Names("", ())
+    others = [element for element in _name_elements(entry) if element is not first and element.tag in _KINDS]
+    return Names(tagged(*_tagged(first, evidence)), tuple(_KINDS[element.tag] + _text(element) for element in others))
+
+
+def _name_elements(entry: ElementTree.Element) -> Iterator[ElementTree.Element]:
+    for element in entry.iterfind("protein/*"):
+        if element.tag in _BLOCKS:
+            yield from element
+        else:
+            yield element
 
 
 def _comments(entry: ElementTree.Element, evidence: Mapping[str, str]) -> dict[str, str]:

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import multiprocessing
 import pickle
@@ -11,14 +12,14 @@ import tensorflow_datasets as tfds
 
 from data_pipelines.common.errors import UserError
 from data_pipelines.protanno import dataset as protanno
-from data_pipelines.protanno.record import Feature, Record
+from data_pipelines.protanno.record import NAMES, Feature, Record, with_names
 from tests.support.stored_records import SPLITS, record
 
 
 @pytest.fixture
 def dataset_folder(tmp_path):
     # The place where tfds.data_source looks for a dataset by name.
-    folder = tmp_path / "protanno" / "1.0.0"
+    folder = tmp_path / "protanno" / protanno.VERSION
     folder.mkdir(parents=True)
     protanno.write(folder, SPLITS, statistics={"records": 5})
     return folder
@@ -72,13 +73,14 @@ def test_tfds_reads_the_same_from_the_files(dataset_folder, by_name):
         assert len(source) == len(SPLITS[name])
         for example, expected in zip(source, SPLITS[name], strict=True):
             features = example.pop("features")
+            assert [name.decode() for name in example.pop("other_names")] == list(expected.other_names)
             assert [
                 Feature(type_.decode(), start, end, note.decode())
                 for type_, start, end, note in zip(*(features[k] for k in ("type", "start", "end", "note")), strict=True)
             ] == list(expected.features)
             for field, value in example.items():
                 assert (value.decode() if isinstance(value, bytes) else value) == getattr(expected, field)
-            assert set(example) | {"features"} == set(Record.__dataclass_fields__)
+            assert set(example) | {"features", "other_names"} == set(Record.__dataclass_fields__)
 
 
 def test_the_examples_are_those_that_tfds_writes():
@@ -89,6 +91,47 @@ def test_the_examples_are_those_that_tfds_writes():
         assert protanno.decode_record(data) == expected
         message = protanno.tf_example_pb2.Example.FromString
         assert message(data) == message(protanno.encode_record(expected))
+
+
+def test_records_have_the_names_that_are_asked_for(dataset_folder):
+    for names in NAMES:
+        split = protanno.open_dataset(dataset_folder, names=names).splits["trembl_c0_r3"]
+        expected = [with_names(one, names) for one in SPLITS["trembl_c0_r3"]]
+        assert list(split) == list(pickle.loads(pickle.dumps(split))) == expected
+        assert [one.name for one in split.without_features()] == [one.name for one in expected]
+    assert expected[1].name == "α-amylase {ECO:0000305} (AMY)"
+
+
+@pytest.fixture
+def old_folder(tmp_path, monkeypatch):
+    """A dataset as version 1.0.0 wrote it, which had no other names."""
+    encode, features = protanno.encode_record, protanno.tfds_features()
+
+    def encode_old(one):
+        example = protanno.tf_example_pb2.Example.FromString(encode(one))
+        del example.features.feature["other_names"]
+        return example.SerializeToString(deterministic=True)
+
+    kept = {name: feature for name, feature in features.items() if name != "other_names"}
+    with monkeypatch.context() as patch:
+        patch.setattr(protanno, "VERSION", "1.0.0")
+        patch.setattr(protanno, "encode_record", encode_old)
+        patch.setattr(protanno, "tfds_features", lambda: tfds.features.FeaturesDict(kept))
+        protanno.write(tmp_path, SPLITS, statistics={})
+    return tmp_path
+
+
+def test_a_dataset_without_other_names_opens(old_folder):
+    assert "other_names" not in (old_folder / "features.json").read_text()
+    split = protanno.open_dataset(old_folder).splits["trembl_c0_r3"]
+    assert list(split) == [dataclasses.replace(one, other_names=()) for one in SPLITS["trembl_c0_r3"]]
+
+
+@pytest.mark.parametrize("names", ["all", "all_but_ec"])
+def test_a_dataset_without_other_names_is_refused_where_they_are_needed(old_folder, names):
+    told = f"stores recommended names only and tokenizer.names={names} needs all .*; build it again"
+    with pytest.raises(UserError, match=told):
+        protanno.open_dataset(old_folder, names=names)
 
 
 def first_accession(split):

@@ -1,6 +1,15 @@
 import pytest
 
-from data_pipelines.protanno.record import Record, biotext, cluster_name, coverage, property_texts, strip_evidence
+from data_pipelines.protanno.record import (
+    NAMES,
+    Record,
+    biotext,
+    cluster_name,
+    coverage,
+    property_texts,
+    strip_evidence,
+    with_names,
+)
 
 
 @pytest.mark.parametrize(
@@ -40,3 +49,26 @@ def test_biotext_has_the_present_properties_in_order_without_evidence():
     assert biotext(record) == ("PROTEIN NAME: Kinase FUNCTION SUBCELLULAR LOCATION: Nucleus. SIMILARITY: Belongs to X.")
     assert coverage(record) == 3
     assert cluster_name(record) == "trembl/C3/R3"
+
+
+def test_a_text_tells_the_names_that_are_asked_for():
+    record = Record(
+        accession="P1",
+        entry_name="A_B",
+        source="swissprot",
+        sequence="MK",
+        existence=1,
+        name="Synthase {ECO:0000303|PubMed:1, ECO:0000305}",
+        function="Makes it.",
+        other_names=("Syn", "EC 1.14.-.-", "EC 2.7.1.n5", "EC protein", "CD antigen CD4", "EC 6.3"),
+    )
+    told = {names: biotext(with_names(record, names)) for names in NAMES}
+    assert told == {
+        "recommended": "PROTEIN NAME: Synthase FUNCTION: Makes it.",
+        "all": "PROTEIN NAME: Synthase (Syn) (EC 1.14.-.-) (EC 2.7.1.n5) (EC protein) (CD antigen CD4) (EC 6.3) "
+        "FUNCTION: Makes it.",
+        "all_but_ec": "PROTEIN NAME: Synthase (Syn) (EC protein) (CD antigen CD4) FUNCTION: Makes it.",
+    }
+    for names in NAMES:
+        once = with_names(record, names)
+        assert with_names(once, names) == once

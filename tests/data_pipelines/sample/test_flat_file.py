@@ -1,6 +1,7 @@
 import pytest
 
 from data_pipelines.protanno.record import Feature, Record
+from data_pipelines.readers import read_entries
 from data_pipelines.sample.flat_file import crc64, format_entry, molecular_weight
 
 PUBLISHED = [
@@ -55,3 +56,10 @@ def test_an_unreviewed_entry_has_a_submitted_name():
     text = format_entry(record)
     assert "Unreviewed;           3 AA." in text
     assert "DE   SubName: Full=Putative kinase;" in text
+
+
+def test_other_names_are_read_back(tmp_path):
+    names = ("AMY", "EC 3.2.1.1", "Glucanase (old)", "CD antigen CD1")
+    record = Record("P12345", "AMY_TEST", "swissprot", "MKV", 1, "Amylase", other_names=names)
+    (tmp_path / "a.dat").write_text(format_entry(record))
+    assert list(read_entries(tmp_path / "a.dat")) == [record]

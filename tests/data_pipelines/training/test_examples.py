@@ -1,14 +1,18 @@
 import dataclasses
+import hashlib
+import itertools
 import random
+import struct
+from collections import Counter
 
 import numpy as np
 import pytest
 
 from data_pipelines.common.hashing import hash32
-from data_pipelines.protanno.record import Feature, Record, biotext, property_texts
+from data_pipelines.protanno.record import PROPERTIES, Feature, Record, biotext, property_texts
 from data_pipelines.tokenizers import protein_tokenizer
 from data_pipelines.tokenizers.text_tokenizer import SPECIAL_TOKENS, TextTokenizer
-from data_pipelines.training.examples import Example, encode_example, plain_example, random_crop, text_hashes
+from data_pipelines.training.examples import Example, encode_example, plain_example, random_crop
 from data_pipelines.training.masking import MASKS
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz:."
@@ -55,17 +59,49 @@ def test_fields_of_a_training_example(tokenizer):
     segments = [biotext(RECORD), *texts.values()]
     np.testing.assert_array_equal(example.text_tokens, np.concatenate([tokenizer.encode(text) for text in segments]))
     assert sorted(set(example.text_property_ids.tolist())) == [0, 1, 2, 4]
-    hashes = [hash32(text) for text in (biotext(RECORD), texts["name"], texts["function"])]
-    assert example.text_hashes.tolist() == [*hashes, 0, hash32(texts["similarity"])]
+    hashes = [ids_hash(tokenizer.encode(text)) for text in segments]
+    assert example.text_hashes.tolist() == [*hashes[:3], 0, hashes[3]]
     assert example.text_hashes.dtype == np.uint32
     assert example.sequence_hash == hash32(RECORD.sequence)
     assert 0 <= example.noise_seed < 2**32
     assert (example.protein_length, example.text_length) == (122, example.text_tokens.size)
 
 
-def test_evidence_tags_do_not_change_the_hashes():
-    bare = dataclasses.replace(RECORD, function="Does it.")
-    np.testing.assert_array_equal(text_hashes(property_texts(RECORD)), text_hashes(property_texts(bare)))
+def ids_hash(ids):
+    """The first four bytes of BLAKE2b of the ids as little-endian 32-bit integers."""
+    content = struct.pack(f"<{len(ids)}i", *ids)
+    return int.from_bytes(hashlib.blake2b(content, digest_size=4).digest(), "little")
+
+
+def hashes_of(tokenizer, max_text_tokens=512, **texts):
+    record = dataclasses.replace(RECORD, **texts)
+    return plain_example(
+        record.sequence, property_texts(record), text_tokenizer=tokenizer, max_text_tokens=max_text_tokens
+    ).text_hashes.tolist()
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        pytest.param({"function": "Does it."}, id="evidence"),
+        pytest.param({"name": "ABC", "function": "dOES iT."}, id="case"),
+        pytest.param({"name": "Äbc", "function": "Does  ít."}, id="accents and blanks"),
+    ],
+)
+def test_texts_of_the_same_tokens_have_the_same_hashes(tokenizer, texts):
+    assert hashes_of(tokenizer, **texts) == hashes_of(tokenizer)
+
+
+def test_a_difference_beyond_the_cut_is_none(tokenizer):
+    limits = {"max_text_tokens": 200, "similarity": ""}
+    one, other = (hashes_of(tokenizer, function="does it " * 40 + end, **limits) for end in ("in a", "in b"))
+    assert one == other
+    assert one != hashes_of(tokenizer, function="does no " * 40 + "in a", **limits)
+
+
+def test_texts_of_other_tokens_have_other_hashes(tokenizer):
+    plain, other = hashes_of(tokenizer), hashes_of(tokenizer, function="Does it so.")
+    assert [a == b for a, b in zip(plain, other, strict=True)] == [False, True, False, True, True]
 
 
 def test_long_proteins_are_cropped_uniformly():
@@ -115,7 +151,76 @@ def test_long_texts_are_cut_and_counted(tokenizer):
     assert example.text_length <= 128
     assert example.text_cut == whole.text_length - example.text_length > 0
     assert whole.text_cut == 0
-    np.testing.assert_array_equal(example.text_hashes, whole.text_hashes)
+
+
+MANY = record_of(120, function="Does it.", location="Cell.", similarity="Kin.")
+
+
+def shown(example):
+    return frozenset(example.text_property_ids.tolist()) - {0}
+
+
+def drawn(tokenizer, record, draw, probability):
+    return encode_example(
+        record, seed=3, draw=draw, text_tokenizer=tokenizer, masks=MASKS["separate"], property_subset=probability
+    )
+
+
+@pytest.mark.parametrize("record", [MANY, dataclasses.replace(MANY, function="", location="")], ids=["four", "two"])
+def test_every_proper_subset_of_the_properties_is_as_likely(tokenizer, record):
+    present = [
+        index for index, text in enumerate((record.name, record.function, record.location, record.similarity), 1) if text
+    ]
+    subsets = [frozenset(part) for size in range(1, len(present)) for part in itertools.combinations(present, size)]
+    counts = Counter(shown(drawn(tokenizer, record, draw, 1.0)) for draw in range(1400))
+    assert counts.keys() == set(subsets)
+    even = 1400 / len(subsets)
+    # 99.99 % quantiles of chi-squared with 13 and 1 degrees of freedom.
+    assert sum((count - even) ** 2 / even for count in counts.values()) < {14: 40.7, 2: 15.1}[len(subsets)]
+
+
+def test_a_subset_is_drawn_as_often_as_the_config_says(tokenizer):
+    whole = sum(shown(drawn(tokenizer, MANY, draw, 0.25)) == {1, 2, 3, 4} for draw in range(1000))
+    # Binomial of 1000 and 0.75, four standard deviations.
+    assert abs(whole - 750) < 55
+
+
+def test_a_subset_is_the_example_of_a_record_with_these_properties(tokenizer):
+    """All of its text is of the subset; everything else is as without subsets."""
+    for draw in range(20):
+        example = drawn(tokenizer, MANY, draw, 1.0)
+        kept = {name: getattr(MANY, name) if index in shown(example) else "" for index, name in enumerate(PROPERTIES, 1)}
+        fewer = dataclasses.replace(MANY, **kept)
+        assert arrays(example) == arrays(drawn(tokenizer, fewer, draw, 0.0))
+
+
+def test_a_single_property_stays(tokenizer):
+    for draw in range(20):
+        assert arrays(drawn(tokenizer, record_of(9), draw, 1.0)) == arrays(drawn(tokenizer, record_of(9), draw, 0.0))
+
+
+@pytest.mark.parametrize("probability", [0.0, 1.0])
+@pytest.mark.parametrize("masks", MASKS.values(), ids=MASKS)
+def test_subsets_shift_neither_crops_nor_masks_nor_noise(tokenizer, masks, probability):
+    """They are what this order of draws from the record's generator gives: noise, crop, masks."""
+    for draw in range(5):
+        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([7, draw])))
+        noise_seed = int(rng.integers(1 << 32))
+        tokens = random_crop(protein_tokenizer.encode(MANY.sequence), rng, max_tokens=60)
+        mlm_mask, segment_mask = masks(protein_tokenizer.is_residue(tokens), rng)
+        example = encode_example(
+            MANY,
+            seed=7,
+            draw=draw,
+            text_tokenizer=tokenizer,
+            masks=masks,
+            max_protein_tokens=60,
+            property_subset=probability,
+        )
+        assert example.noise_seed == noise_seed
+        np.testing.assert_array_equal(example.protein_tokens, tokens)
+        np.testing.assert_array_equal(example.mlm_mask, mlm_mask)
+        np.testing.assert_array_equal(example.segment_mask, segment_mask)
 
 
 def test_plain_example_is_whole_and_unmasked(tokenizer):

@@ -73,6 +73,7 @@ def examples_of(source, draws):
             masks=separate_masks,
             max_protein_tokens=MAX_PROTEIN,
             max_text_tokens=source.max_text_tokens,
+            property_subset=source.property_subset,
         )
         for draw, cluster, index in zip(draws, clusters, indices, strict=True)
     ]
@@ -142,6 +143,21 @@ def test_hosts_and_workers_build_the_same_global_batches(source, reference, host
         assert_same(batch, expected)
     for stream in range(STREAMS):
         np.testing.assert_array_equal(states[stream], reference[1][stream])
+
+
+def test_property_subsets_are_those_of_their_draws_wherever_a_stream_runs(source):
+    halved = dataclasses.replace(source, property_subset=0.5)
+    batches, states = take(halved, 3)
+    example_by_seed = {example.noise_seed: example for example in examples_of(halved, range(2_000))}
+    for batch in batches:
+        for row, slot in np.argwhere(batch.slot_mask):
+            np.testing.assert_array_equal(
+                batch.text_hashes[row, slot], example_by_seed[int(batch.noise_seeds[row, slot])].text_hashes
+            )
+    assert any((batch.text_hashes[batch.slot_mask][:, 1] == 0).any() for batch in batches)
+    others, _ = take(halved, 2, hosts=2, states=take(halved, 1)[1])
+    for batch, expected in zip(others, batches[1:], strict=True):
+        assert_same(batch, expected)
 
 
 @pytest.mark.parametrize("step", [0, 1, 4])

@@ -32,6 +32,13 @@ def test_pool_is_distinct_fixed_and_independent_of_the_order(tmp_path):
     assert pools[0].records[0] == first
 
 
+def test_texts_of_the_same_key_are_the_same(tmp_path):
+    records = [make_record(index, name) for index, name in enumerate(["Abc", "abc", "ABC", "Abd"])]
+    pool = fixed_pool(make_dataset(tmp_path / "case", records).splits, split="test", size=8, text_key=str.lower)
+    assert pool.texts == [biotext(record) for record in pool.records]
+    assert sorted(text.lower() for text in pool.texts) == ["protein name: abc", "protein name: abd"]
+
+
 def test_pool_of_too_few_takes_all(tmp_path):
     records = [make_record(index, f"protein {index % 3}") for index in range(10)]
     pool = fixed_pool(make_dataset(tmp_path / "few", records).splits, split="test", size=8)

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -58,6 +60,18 @@ def test_cases_have_text_truth_and_the_text_of_another_record(dataset):
             assert case.texts[name] == property_texts(case.record)[name]
             assert case.other_texts[name] != case.texts[name]
             assert case.other_texts[name] in said[name]
+
+
+def test_a_text_that_reads_the_same_is_no_other_text(dataset):
+    (record, other) = [record for record in dataset.splits["test"] if find_cases([record])][:2]
+    twin = dataclasses.replace(record, **{name: getattr(record, name).upper() for name in LOCALISED})
+    alike, _ = find_cases([record, twin], str.lower)
+    assert alike.other_texts == {}
+    told, _ = find_cases([record, twin])
+    assert told.other_texts.keys() == told.truth.keys()
+    both = {name for name in alike.truth if getattr(other, name)}
+    assert both
+    assert both <= find_cases([record, twin, other], str.lower)[0].other_texts.keys()
 
 
 def test_an_unannotated_pool_is_undefined_and_said_so(dataset):

@@ -103,6 +103,13 @@ def test_sites_move_to_the_same_residues_alone():
     assert found.mean() == pytest.approx(np.mean([auroc(weights, np.isin(np.arange(5), p)) for p in placements]), abs=0.02)
 
 
+def test_a_function_that_reads_the_same_is_no_other_function(dataset):
+    record = dataclasses.replace(dataset.splits["test"][0], function="Cuts.", features=(Feature("ACT_SITE", 5, 6),))
+    twin = dataclasses.replace(record, function="cuts.")
+    assert [case.other_text for case in find_cases([record, twin], str.lower)] == [None, None]
+    assert [case.other_text for case in find_cases([record, twin])] == ["FUNCTION: cuts.", "FUNCTION: Cuts."]
+
+
 def test_features_of_other_types_and_proteins_without_a_function_are_left_out(dataset):
     record = dataset.splits["test"][0]
     some = dataclasses.replace(record, features=(Feature("METAL", 3, 3), Feature("DOMAIN", 1, 9), Feature("ACT_SITE", 5, 6)))

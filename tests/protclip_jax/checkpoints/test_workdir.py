@@ -142,6 +142,15 @@ def test_a_workdir_older_than_a_field_is_refused_where_it_changes_something(begu
     assert str(told.value).endswith(f"; {fix}, or use another workdir.")
 
 
+def test_a_workdir_older_than_the_choice_of_texts_goes_on_with_the_texts_that_it_began_with(begun):
+    predates(begun, "tokenizer.names", "tokenizer.property_subset")
+    adopt(begun, changed={"tokenizer__names": "recommended"})
+    with pytest.raises(UserError) as told:
+        adopt(begun, changed={"tokenizer__names": "all", "tokenizer__property_subset": 0.5})
+    fix = "pass --config.tokenizer.names=recommended --config.tokenizer.property_subset=0.0 to continue it as it began"
+    assert fix in str(told.value)
+
+
 def test_a_workdir_keeps_what_code_had_before_a_field_not_the_default_of_today(begun, monkeypatch):
     """A config that leaves the field alone is refused, and the option that the sentence names continues the run."""
     theta = dataclasses.replace(FIELDS["pda.theta"], before=0.0)

@@ -102,7 +102,12 @@ def test_stored_config(imported):
     assert (model["projection_dim"], model["num_prototypes"], model["prototype_temperature"]) == (24, 16, 0.9)
     assert (model["protein"]["layer_norm_eps"], model["protein"]["token_dropout"]) == (1e-5, True)
     assert (model["text"]["num_heads"], model["text"]["max_positions"]) == (4, 512)
-    assert imported.config["tokenizer"] == {"max_protein_tokens": 1024, "max_text_tokens": 512}
+    assert imported.config["tokenizer"] == {
+        "max_protein_tokens": 1024,
+        "max_text_tokens": 512,
+        "names": "all",
+        "property_subset": 0.0,
+    }
 
 
 def test_float16_is_widened_and_its_frequencies_kept(copy, imported):

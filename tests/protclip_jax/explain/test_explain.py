@@ -1,12 +1,14 @@
 """The explain command on a tiny model: what it writes is what the API gives, and what it refuses."""
 
 import csv
+import dataclasses
 
 import numpy as np
 import pytest
 
 from data_pipelines.protanno.record import property_texts
 from data_pipelines.readers import read_entries
+from data_pipelines.sample.flat_file import format_entry
 from protclip_jax import ProtCLIP
 from protclip_jax.explain import __main__ as explain
 from tests.support import tiny
@@ -46,6 +48,23 @@ def test_an_entry_is_explained(checkpoint, sample_dataset, record, tmp_path, cap
     heaviest = int(np.argmax(weights[0]))
     assert f"heaviest {record.sequence[heaviest]}{heaviest + 1} " in capsys.readouterr().out
     assert (tmp_path / "p.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize("names", ["recommended", "all", None])
+def test_a_name_is_told_as_in_training(record, tmp_path, names):
+    """A checkpoint that is older than the choice has learnt from the recommended names."""
+    chosen = {"tokenizer": CONFIG["tokenizer"] | ({"names": names} if names else {})}
+    checkpoint = tiny.save(tmp_path / "checkpoint", CONFIG | chosen)
+    entry = dataclasses.replace(record, other_names=("abc", "EC 1.1.1.1"))
+    (tmp_path / "a.dat").write_text(format_entry(entry))
+    told = ["--checkpoint", str(checkpoint), "--entry", str(tmp_path / "a.dat"), "--output", str(tmp_path / "p.svg")]
+    assert explain.main(told) == 0
+    texts = property_texts(record)
+    if names == "all":
+        texts["name"] += " (abc) (EC 1.1.1.1)"
+    weights = ProtCLIP.load(checkpoint).segments(record.sequence, texts)
+    table = table_of(tmp_path / "p.tsv")
+    np.testing.assert_allclose([float(line["name"]) for line in table], weights[0], rtol=1e-5, atol=1e-9)
 
 
 def test_a_sequence_is_explained_as_svg(checkpoint, tmp_path, capsys):

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_pipelines.protanno.record import Feature, Record, strip_evidence
+from data_pipelines.protanno.record import NAMES, Feature, Record, property_texts, strip_evidence, with_names
 from data_pipelines.readers import Reject, parse_entry, raw_entries, read_entries
 from tests.support import uniprot_writers as writers
-from tests.support.uniprot_writers import ONE, PROTEIN, REF, TWO, Part, Place, Protein
+from tests.support.uniprot_writers import ONE, PROTEIN, REF, TWO, Name, Part, Place, Protein
 
 RECORD = Record(
     accession="P11111",
@@ -44,6 +44,19 @@ RECORD = Record(
         Feature("VAR_SEQ", 40, 60, "Missing (in isoform 2)"),
         Feature("CONFLICT", 9, 10, "KL -> M or PQ (in Ref. 1; AAA1 and 2)"),
         Feature("HELIX", 61, 70),
+    ),
+    other_names=(
+        "AMY",
+        "EC 3.2.1.1",
+        "EC 3.2.1.-",
+        "1,4-alpha-glucanase (old)",
+        "Glucanase",
+        "EC 2.4.1.n5",
+        "Other <name>; or so",
+        "allergen Asp o 21",
+        "CD antigen CD1",
+        "CD antigen CD2",
+        "Amylasum",
     ),
 )
 
@@ -83,6 +96,23 @@ def test_one_entry_in_every_format(tmp_path, name):
     assert omitted == {"position unknown": 1}
 
 
+@pytest.mark.parametrize("name", FORMS)
+def test_one_entry_gives_one_text_in_every_format(tmp_path, name):
+    (record,) = read_entries(write(tmp_path, name, [PROTEIN]))
+    told = "PROTEIN NAME: Alpha-amylase <beta> & co (NADPH)"
+    rest = (
+        "(1,4-alpha-glucanase (old)) (Glucanase){} (Other <name>; or so) (allergen Asp o 21) (CD antigen CD1) (CD antigen CD2)"
+    )
+    texts = {names: property_texts(with_names(record, names))["name"] for names in NAMES}
+    assert texts == {
+        "recommended": told,
+        "all": f"{told} (AMY) (EC 3.2.1.1) (EC 3.2.1.-) {rest.format(' (EC 2.4.1.n5)')} (Amylasum)",
+        "all_but_ec": f"{told} (AMY) {rest.format('')} (Amylasum)",
+    }
+    # What UniProt itself exports, but for the part and the fragment.
+    assert writers.row(PROTEIN)["Protein names"].startswith(texts["all"].removeprefix("PROTEIN NAME: "))
+
+
 WORDS = st.lists(
     st.sampled_from(["binds", "Zn(2+)", "beta-amylase", "A/B", "é", "1,4-alpha", "of", '"x"', "&", "<y>", "family,"]),
     min_size=1,
@@ -106,6 +136,9 @@ PARTS = st.builds(
     NOTES,
     st.sampled_from([("", ()), ("A", ("V",)), ("MK", ("L", "LLP"))]),
 )
+SYNONYM = st.sampled_from(["Amylase A", "Synthase (NADPH)", "Old (X) one", "a; b", "beta-(1,4)-lyase", "Zn(2+)-binding"])
+SYNONYMS = st.lists(SYNONYM, max_size=2).map(tuple)
+NUMBERS = st.lists(st.sampled_from(["1.1.1.1", "2.7.-.-", "3.1.1.n2"]), max_size=2).map(tuple)
 PROTEINS = st.builds(
     Protein,
     accession=st.from_regex("[A-Z][0-9]{5}", fullmatch=True),
@@ -121,6 +154,14 @@ PROTEINS = st.builds(
     ).map(tuple),
     similarities=st.lists(TAGGED, max_size=2).map(tuple),
     parts=st.lists(PARTS, max_size=4).map(tuple),
+    short=SYNONYMS,
+    ec=NUMBERS,
+    synonyms=st.lists(st.builds(Name, SYNONYM, SYNONYMS, NUMBERS), max_size=2).map(tuple),
+    allergen=st.sampled_from(["", "Asp o 21"]),
+    cd_antigens=SYNONYMS,
+    inns=SYNONYMS,
+    cleaved=st.sampled_from(["", "Part (of it)"]),
+    fragment=st.booleans(),
 )
 
 
@@ -225,5 +266,6 @@ def test_real_entries_of_two_formats_agree(real_entries):
         assert strip_evidence(flat.name) == strip_evidence(other.name) or other.accession in RENAMED
         for field in ("function", "location"):
             same[field, getattr(flat, field) == getattr(other, field)] += bool(getattr(other, field))
+    assert sum(flat.other_names == other.other_names for flat, other in pairs) >= 44
     for field in ("function", "location"):
         assert same[field, True] > same[field, False], field

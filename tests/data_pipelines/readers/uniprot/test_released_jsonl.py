@@ -3,7 +3,7 @@ from collections import Counter
 
 import pytest
 
-from data_pipelines.protanno.record import PREFIXES, cluster_name
+from data_pipelines.protanno.record import PREFIXES, cluster_name, with_names
 from data_pipelines.readers import Reject, read_entries
 
 
@@ -12,7 +12,12 @@ def read(path, *texts: str, **options) -> list:
     return list(read_entries(path, **options))
 
 
-NAME, FUNCTION, LOCATION, SIMILARITY = "Widgetase (EC 1.1.1.1)", "Cuts FUNCTION. {ECO:1}.", "Nucleus. Note=Here.", "Belongs."
+NAME, FUNCTION, LOCATION, SIMILARITY = (
+    "Widgetase (EC 1.1.1.1) (Widget (old) lyase) (Fragment)",
+    "Cuts FUNCTION. {ECO:1}.",
+    "Nucleus. Note=Here.",
+    "Belongs.",
+)
 
 
 @pytest.mark.parametrize("suffix", [".json", ".jsonl"])
@@ -24,10 +29,11 @@ def test_properties(tmp_path, suffix):
     ]
     records = read(tmp_path / f"a{suffix}", *texts)
     assert [(r.name, r.function, r.location, r.similarity) for r in records] == [
-        (NAME, FUNCTION, LOCATION, SIMILARITY),
-        (NAME, "", "", SIMILARITY),
-        (NAME, "", "", ""),
+        ("Widgetase", FUNCTION, LOCATION, SIMILARITY),
+        ("Widgetase", "", "", SIMILARITY),
+        ("Widgetase", "", "", ""),
     ]
+    assert {record.other_names for record in records} == {("EC 1.1.1.1", "Widget (old) lyase")}
     assert [cluster_name(record) for record in records] == ["swissprot/C0/R4", "swissprot/C0/R2", "swissprot/C0/R1"]
     assert len({record.accession for record in records}) == 1
 
@@ -72,6 +78,7 @@ def test_real_lines(real_data):
     assert not omitted
     for record, line in zip(records, lines, strict=True):
         assert record.sequence == line["seq"]
+        record = with_names(record, "all")
         told = {name: getattr(record, name) for name in PREFIXES if getattr(record, name)}
         # Put together again it is the text, but for what separates comments of one topic.
         text = line["text"]

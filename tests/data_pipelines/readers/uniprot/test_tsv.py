@@ -9,7 +9,7 @@ import pytest
 from data_pipelines.common.errors import UserError
 from data_pipelines.protanno.record import Feature, Record
 from data_pipelines.readers import Reject, read_entries
-from data_pipelines.readers.uniprot.uniprot_tsv import recommended_name
+from data_pipelines.readers.uniprot.names import split_names
 from tests.support import uniprot_writers as writers
 from tests.support.uniprot_writers import PROTEIN
 
@@ -58,26 +58,33 @@ def test_source(tmp_path, cells, source):
 
 
 @pytest.mark.parametrize(
-    ("text", "name"),
+    ("text", "name", "others"),
     [
-        ("Amylase", "Amylase"),
-        ("Amylase (AMY) (EC 3.2.1.1) (Glycogenase (old))", "Amylase"),
-        ("Amylase [Cleaved into: Small (S); Large [x] (L)]", "Amylase"),
-        ("Amylase (AMY) [Includes: One (EC 1.1.1.1)]", "Amylase"),
-        ("Superoxide dismutase [Cu-Zn] (EC 1.15.1.1)", "Superoxide dismutase [Cu-Zn]"),
-        ("1-(5-phospho)-synthase (EC 1.1.1.1)", "1-(5-phospho)-synthase"),
-        ("tRNA (guanine-N(1)-)-methyltransferase (M1G)", "tRNA (guanine-N(1)-)-methyltransferase"),
-        ("HMG-CoA reductase (NADPH) (HMGR)", "HMG-CoA reductase (NADPH)"),
-        ("Glutamate dehydrogenase (NAD(P)(+)) (GDH)", "Glutamate dehydrogenase (NAD(P)(+))"),
-        ("Asparagine synthetase (glutamine-hydrolyzing)", "Asparagine synthetase (glutamine-hydrolyzing)"),
-        ("Odd) one", "Odd) one"),
-        ("Odd one)", "Odd one)"),
-        ("(all) (of it)", "(all)"),
-        ("", ""),
+        ("Amylase", "Amylase", ()),
+        ("Amylase (AMY) (EC 3.2.1.1) (Glycogenase (old))", "Amylase", ("AMY", "EC 3.2.1.1", "Glycogenase (old)")),
+        ("Amylase [Cleaved into: Small (S); Large [x] (L)]", "Amylase", ()),
+        ("Amylase (AMY) [Includes: One (EC 1.1.1.1)]", "Amylase", ("AMY",)),
+        ("Amylase (A) (Fragment) [Cleaved into: B (C)] [Includes: D (E)]", "Amylase", ("A",)),
+        ("Amylase [Contains: B (C)] (Fragments)", "Amylase", ()),
+        ("Superoxide dismutase [Cu-Zn] (EC 1.15.1.1)", "Superoxide dismutase [Cu-Zn]", ("EC 1.15.1.1",)),
+        ("1-(5-phospho)-synthase (EC 1.1.1.1)", "1-(5-phospho)-synthase", ("EC 1.1.1.1",)),
+        ("tRNA (guanine-N(1)-)-methyltransferase (M1G)", "tRNA (guanine-N(1)-)-methyltransferase", ("M1G",)),
+        ("HMG-CoA reductase (NADPH) (HMGR)", "HMG-CoA reductase (NADPH)", ("HMGR",)),
+        ("Glutamate dehydrogenase (NAD(P)(+)) (GDH)", "Glutamate dehydrogenase (NAD(P)(+))", ("GDH",)),
+        ("Asparagine synthetase (glutamine-hydrolyzing)", "Asparagine synthetase (glutamine-hydrolyzing)", ()),
+        ("Odd) one", "Odd) one", ()),
+        ("Odd one)", "Odd one)", ()),
+        ("(all) (of it)", "(all)", ("of it",)),
+        ("", "", ()),
     ],
 )
-def test_recommended_name(text, name):
-    assert recommended_name(text) == name
+def test_split_names(text, name, others):
+    assert split_names(text) == (name, others)
+
+
+def test_names_of_a_row(tmp_path):
+    (record,) = read(tmp_path / "a.tsv", *table(ROW | {"Protein names": "Amylase (AMY) (EC 3.2.1.1) (Fragment)"}))
+    assert (record.name, record.other_names) == ("Amylase", ("AMY", "EC 3.2.1.1"))
 
 
 def test_comments_lose_their_topic(tmp_path):

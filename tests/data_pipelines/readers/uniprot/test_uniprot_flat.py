@@ -129,6 +129,7 @@ def test_modern_entry(tmp_path):
                 Feature("VARIANT", 61, 61, "A -> R (in HCC AND MSI cells)"),
                 Feature("HELIX", 61, 70),
             ),
+            other_names=("AMY", "EC 3.2.1.1", "Other name"),
         )
     ]
     assert omitted == {
@@ -148,9 +149,10 @@ def test_old_entry(tmp_path):
             source="trembl",
             sequence="ACDEFGHIKL",
             existence=0,
-            name="Probable aconitate hydratase, mitochondrial precursor (EC 4.2.1.3) (Citrate hydro-lyase) (Fragment)",
+            name="Probable aconitate hydratase, mitochondrial precursor",
             location="MITOCHONDRIAL (BY SIMILARITY).",
             features=(Feature("CHAIN", 2, 10, "Phosphothreonine (by CaMK4) (By similarity)"), Feature("HELIX", 6, 8)),
+            other_names=("EC 4.2.1.3", "Citrate hydro-lyase"),
         )
     ]
     assert omitted == {"outside of the sequence": 1, "position unknown": 1}
@@ -177,19 +179,21 @@ def test_the_order_of_lines_does_not_matter(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("lines", "name"),
+    ("lines", "name", "others"),
     [
-        ("DE   SubName: Full=Sub one {ECO:1};\nDE   SubName: Full=Sub two;", "Sub one {ECO:1}"),
-        ("DE   SubName: Full=Sub;\nDE   RecName: Full=Rec;", "Rec"),
-        ("DE   RecName: Full=Rec; Short=R;", "Rec"),
-        ("DE   SubName: Full=Sub;\nDE   Contains:\nDE     RecName: Full=Part;", "Sub"),
-        ("DE   RecName: Full=Long\nDE     wrapped name-\nDE     like;\nDE   Flags: Precursor;", "Long wrapped name-like"),
-        ("DE   Calmodulin (CaM).", "Calmodulin (CaM)"),
+        ("DE   SubName: Full=Sub one {ECO:1};\nDE   SubName: Full=Sub two {ECO:1};", "Sub one {ECO:1}", ("Sub two",)),
+        ("DE   SubName: Full=Sub;\nDE   RecName: Full=Rec;", "Rec", ("Sub",)),
+        ("DE   RecName: Full=Rec; Short=R;", "Rec", ("R",)),
+        ("DE   SubName: Full=Sub;\nDE   Contains:\nDE     RecName: Full=Part; Short=P;", "Sub", ()),
+        ("DE   RecName: Full=Long\nDE     wrapped name-\nDE     like;\nDE   Flags: Precursor;", "Long wrapped name-like", ()),
+        ("DE   RecName: Full=A=B; c;\nDE            EC=1.1.1.1;\nDE   AltName: INN=D;", "A=B; c", ("EC 1.1.1.1", "D")),
+        ("DE   Calmodulin (CaM).", "Calmodulin", ("CaM",)),
+        ("DE   Ubiquitin [Contains: Part (P)] (Fragment).", "Ubiquitin", ()),
     ],
 )  # fmt: skip
-def test_names(tmp_path, lines, name):
+def test_names(tmp_path, lines, name, others):
     entry = OLD.replace(OLD[OLD.index("DE ") : OLD.index("\nCC ")], lines)
-    assert [record.name for record in read(tmp_path / "a.dat", entry)] == [name]
+    assert [(record.name, record.other_names) for record in read(tmp_path / "a.dat", entry)] == [(name, others)]
 
 
 def test_line_ends_and_compression_do_not_matter(tmp_path):

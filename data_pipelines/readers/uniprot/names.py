@@ -1,0 +1,60 @@
+"""A protein's names, in the order of UniProt's flat file: the recommended one, and all others as `Record.other_names` has them.
+
+The names of its parts (`Contains:`, `Includes:`) and the word `Fragment` are none of them.
+"""
+
+import re
+from typing import NamedTuple
+
+EC, ALLERGEN, BIOTECH, CD_ANTIGEN = "EC ", "allergen ", "biotech ", "CD antigen "
+"""What UniProt's TSV export writes in front of other names than full, short and INN ones."""
+
+_NAME_END = re.compile(
+    r"(?:(?:NAD|NADP|NAD\(P\))(?:\(\+\)|H)?|[ACGU](?:TP|DP|MP)|(?:[\w/+-]+-)?(?:quinone|ubiquinone|plastoquinone|menaquinone)"
+    r"|\w+-(?:forming|hydrolyzing|hydrolysing|transporting|binding|dependent|specific|generating)"
+    r"|\w+(?:ating|izing|ising)|cytochrome(?: c\d*)?|ferredoxin|flavodoxin|acceptor)"
+)
+"""What enzymes' names end in, in parentheses."""
+
+_PARTS = ("Cleaved into", "Includes", "Contains")
+_NO_NAMES = re.compile(r"\[.*|\(Fragments?\)")
+
+
+class Names(NamedTuple):
+    """The recommended name, else the submitted or only one, '' if there is none; and the others."""
+
+    name: str
+    others: tuple[str, ...]
+
+
+def split_names(text: str) -> Names:
+    """The names of `Name (Short) (EC 1.1.1.1) (Synonym) [Cleaved into: Part (Other)]`.
+
+    A name that itself ends in parentheses cannot be told from one with a synonym, unless they hold what names end in
+    (`(NADPH)`, see `_NAME_END`).
+    """
+    end, groups = len(text), []
+    while start := _last_group(text, end):
+        groups.append(text[start:end])
+        end = start - 1
+    groups.reverse()
+    name = text[:end]
+    if groups and _NAME_END.fullmatch(groups[0][1:-1]):
+        name = f"{name} {groups.pop(0)}"
+    return Names(name, tuple(group[1:-1] for group in groups if not _NO_NAMES.fullmatch(group)))
+
+
+def _last_group(text: str, end: int) -> int:
+    """Where the balanced group begins that ends `text[:end]` behind a blank, 0 if none does."""
+    if text.endswith("]", 0, end):
+        return max(text.rfind(f" [{part}: ", 0, end) + 1 for part in _PARTS)
+    if not text.endswith(")", 0, end):
+        return 0
+    depth, position = 0, end
+    while position > 0:
+        position -= 1
+        depth += (text[position] == ")") - (text[position] == "(")
+        if not depth:
+            return position if text[position - 1 : position] == " " else 0
+        position = max(text.rfind("(", 0, position), text.rfind(")", 0, position)) + 1
+    return 0
