@@ -85,6 +85,7 @@ def training_rows(config: ml_collections.ConfigDict, dataset: ProtAnno, tokenize
         max_protein_tokens=config.tokenizer.max_protein_tokens,
         max_text_tokens=config.tokenizer.max_text_tokens,
         property_subset=config.tokenizer.property_subset,
+        crop_ends=config.tokenizer.crop_ends,
     )
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from jaxtyping import Bool, Int32, Shaped, UInt8, UInt32
+from jaxtyping import Bool, Int32, Int64, Shaped, UInt8, UInt32
 
 from data_pipelines.common.hashing import hash32, hash32_bytes
 from data_pipelines.protanno.features import property_bits
@@ -81,15 +81,19 @@ def encode_example(
     max_protein_tokens: int = 1024,
     max_text_tokens: int = 512,
     property_subset: float = 0.0,
+    crop_ends: bool = True,
 ) -> Example:
     """A record as drawn for training: crop, masks, noise seed and shown properties are random, from (seed, draw) alone.
 
-    With the probability `property_subset` its text is of a `random_subset` of its properties.
+    With the probability `property_subset` its text is of a `random_subset` of its properties. Without `crop_ends` a crop has
+    <cls> and <eos> only where it reaches the protein's own ends.
     """
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, draw])))
     protein = protein_example(record.sequence)
     noise_seed = int(rng.integers(1 << 32))
     kept = random_crop(np.arange(protein.protein_length), rng, max_tokens=max_protein_tokens)
+    if not crop_ends:
+        kept = without_false_ends(kept, protein.protein_length)
     tokens = protein.protein_tokens[kept]
     mlm, segments = masks(protein_tokenizer.is_residue(tokens), rng)
     # Last, so that nothing else depends on it.
@@ -165,6 +169,13 @@ def random_crop(tokens: Shaped[np.ndarray, " L"], rng: np.random.Generator, *, m
         return tokens
     start = 1 + rng.integers(excess + 1)
     return np.concatenate([tokens[:1], tokens[start : start + max_tokens - 2], tokens[-1:]])
+
+
+def without_false_ends(kept: Int64[np.ndarray, " N"], length: int) -> Int64[np.ndarray, " M"]:
+    """The token indices of a crop, without those of <cls> and <eos> (0 and `length` − 1) where the protein goes on."""
+    begins = kept[1] == 1
+    ends = kept[-2] == length - 2
+    return kept[0 if begins else 1 : None if ends else -1]
 
 
 def random_subset(texts: Mapping[str, str], rng: np.random.Generator) -> dict[str, str]:

@@ -59,7 +59,7 @@ class StreamSource:
     Attributes:
       records: the training records of each cluster, by the sampler's cluster name; records[cluster][i] is a Record.
       sampler: which record each draw takes; its seed is that of crops, masks and noise too.
-      text_tokenizer, masks, max_protein_tokens, max_text_tokens, property_subset: as in `encode_example`.
+      text_tokenizer, masks, max_protein_tokens, max_text_tokens, property_subset, crop_ends: as in `encode_example`.
       streams: how many logical streams share the draws.
       slots, protein_tokens, text_tokens: the shape of a row.
 
@@ -78,6 +78,7 @@ class StreamSource:
     max_protein_tokens: int = 1024
     max_text_tokens: int = 512
     property_subset: float = 0.0
+    crop_ends: bool = True
 
     def __post_init__(self):
         # The full biotext and the properties together may each fill max_text_tokens.
@@ -113,6 +114,7 @@ class StreamSource:
                 max_protein_tokens=self.max_protein_tokens,
                 max_text_tokens=self.max_text_tokens,
                 property_subset=self.property_subset,
+                crop_ends=self.crop_ends,
             )
             yield Drawn(draw, example, cropped=len(record.sequence) + 2 > self.max_protein_tokens)
 

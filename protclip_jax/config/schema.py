@@ -161,6 +161,11 @@ FIELDS: dict[str, Setting] = {
         integer(2 * len(PROPERTIES), MAX_ROWS),
         "Tokens of a text, at most `model.text.max_positions`; longer ones are cut.",
     ),
+    "tokenizer.crop_ends": Setting(
+        True,
+        FLAG,
+        "Whether a crop has `<cls>` and `<eos>` also where the protein goes on.",
+    ),
     "tokenizer.names": Setting(
         RECOMMENDED,
         one_of(NAMES),

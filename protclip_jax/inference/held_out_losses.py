@@ -74,6 +74,7 @@ def _batches(records: Sequence[Record], config: Mapping, text_tokenizer: TextTok
             masks=MASKS[config["masking"]["passes"]],
             max_protein_tokens=of_text["max_protein_tokens"],
             max_text_tokens=of_text["max_text_tokens"],
+            crop_ends=of_text["crop_ends"],
         )
         examples.append(example)
     sizes = {name: shape[name] for name in ("slots", "protein_tokens", "text_tokens")}

@@ -44,6 +44,7 @@ class PropertyAlignment(Objective):
             UNIT,
             one_of(tuple(PROTOTYPE_INITS)),
             "How prototypes start: with unit norm on average, or as N(0, 1), as released.",
+            changeable=True,
         ),
         "mask_prefix": Setting(
             False, FLAG, "Whether the prefix that names a property is left out of its text's mean.", before=False

@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 import hashlib
 import itertools
 import random
@@ -118,6 +119,38 @@ def test_long_proteins_are_cropped_uniformly():
     # Windows of 40 residues out of 50 start at 0…10; 10 degrees of freedom, 99.99 % quantile 35.6.
     assert counts.size == 11
     assert ((counts - 2000 / 11) ** 2 / (2000 / 11)).sum() < 35.6
+
+
+def test_without_crop_ends_a_crop_has_an_end_only_where_its_protein_has(tokenizer):
+    record, ends = record_of(50, function="Does it."), set()
+    whole = protein_tokenizer.encode(record.sequence).tolist()
+    for draw in range(60):
+        encode = functools.partial(
+            encode_example,
+            record,
+            seed=0,
+            draw=draw,
+            text_tokenizer=tokenizer,
+            masks=MASKS["separate"],
+            max_protein_tokens=42,
+        )
+        usual, true = encode(), encode(crop_ends=False)
+        tokens = true.protein_tokens.tolist()
+        residues = [token for token in tokens if token > protein_tokenizer.EOS]
+        assert residues == usual.protein_tokens.tolist()[1:-1]
+        begins, finishes = tokens[0] == protein_tokenizer.CLS, tokens[-1] == protein_tokenizer.EOS
+        assert begins == (residues == whole[1:41])
+        assert finishes == (residues == whole[-41:-1])
+        at_residues = slice(int(begins), len(tokens) - int(finishes))
+        for name in ("mlm_mask", "segment_mask", "residue_properties"):
+            found, expected = getattr(true, name), getattr(usual, name)
+            assert found.size == len(tokens)
+            np.testing.assert_array_equal(found[at_residues], expected[1:-1])
+        ends.add((begins, finishes))
+    assert ends == {(True, False), (False, False), (False, True)}
+    # A protein that fits keeps both.
+    short = encode_example(record, seed=0, draw=0, text_tokenizer=tokenizer, masks=MASKS["shared"], crop_ends=False)
+    assert short.protein_tokens.tolist() == whole
 
 
 @pytest.mark.parametrize(("length", "cropped"), [(40, 42), (41, 42), (39, 41)])

@@ -34,7 +34,8 @@ def test_the_shipped_configs_hold_exactly_the_known_fields(name):
     config = shipped(name)
     check(config)
     rest = set(leaves(config)) ^ set(FIELDS)
-    assert {field.rpartition(".")[0] for field in rest} == {*TOWERS, "evals.retrieval"}
+    evaluations = {f"evals.{name}" for name in config.evals}
+    assert {field.rpartition(".")[0] for field in rest} == {*TOWERS, *evaluations}
 
 
 def put(config, path, value):
