@@ -40,6 +40,7 @@ SEGMENTS = {
     "both": {"pda.negatives": "both"},
     "theta 0": {"pda.theta": 0.0},
     "theta 0.6": {"pda.theta": 0.6},
+    "text gradient": {"pda.text_gradient": True},
     "masked prefix": {"pda.mask_prefix": True},
     "features 0.3": {"loss.features": 0.3},
     "without PDA, no prototypes": {"loss.pda": 0.0} | BARE,
