@@ -21,7 +21,12 @@ def test_objectives_are_the_papers_and_execution_is_plain():
             "attention": "blockwise",
             "remat": "none",
         },
-        "tokenizer": {"max_protein_tokens": 1024, "max_text_tokens": 512},
+        "tokenizer": {
+            "max_protein_tokens": 1024,
+            "max_text_tokens": 512,
+            "names": "recommended",
+            "property_subset": 0.0,
+        },
         "masking": {"passes": "separate"},
         "loss": {"gc": 1.0, "bsr": 0.7, "mlm": 0.3, "pda": 1.0, "features": 0.0, "mask_duplicates": False},
         "pda": {

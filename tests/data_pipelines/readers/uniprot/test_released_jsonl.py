@@ -1,4 +1,5 @@
 import json
+import re
 from collections import Counter
 
 import pytest
@@ -76,12 +77,13 @@ def test_real_lines(real_data):
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     assert len(records) == len(lines) == 10
     assert not omitted
+    assert sum("[Cleaved into: " in line["text"] for line in lines) == 1
     for record, line in zip(records, lines, strict=True):
         assert record.sequence == line["seq"]
         record = with_names(record, "all")
         told = {name: getattr(record, name) for name in PREFIXES if getattr(record, name)}
-        # Put together again it is the text, but for what separates comments of one topic.
-        text = line["text"]
+        # Put together again it is the text, but for what separates comments of one topic, and for the protein's parts.
+        text = re.sub(r" \[Cleaved into: [^\]]*\]", "", line["text"])
         for heading in PREFIXES.values():
             text = text.replace(f"; {heading}: ", " ")
         told["name"] += "."

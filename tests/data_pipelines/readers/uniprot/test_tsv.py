@@ -134,6 +134,7 @@ def test_features_of_both_layouts(tmp_path):
         ({"Entry": ""}, "it has no accession"),
         ({"Gene Names": "a\tb"}, "its row has 5 cells, the header has 4"),
         ({"Function [CC]": "FUNCTION: a\x01b"}, "its function holds control characters"),
+        ({"Protein names": "Amylase (a\x01b)"}, "its other names hold control characters"),
     ],
 )
 def test_a_broken_row_is_a_reject(tmp_path, cells, reason):
