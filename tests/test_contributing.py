@@ -56,7 +56,7 @@ def run(project, *command):
 
 def test_an_objective_and_an_attention_backend_train(project, sample_dataset, tmp_path):
     others = [f"--config.loss.{name}=0" for name in ("gc", "bsr", "mlm", "pda")]
-    options = ["--config.loss.sigmoid=2", "--config.sigmoid.bias=-5", "--config.batch.microbatch_rows=4"]
+    options = ["--config.loss.hinge=2", "--config.hinge.margin=0.3", "--config.batch.microbatch_rows=4"]
     # Neither evaluated nor saved before the end.
     steps = ["--config.eval_every=4", "--config.checkpoint_every=4", "--config.total_steps=2"]
     logged = []
@@ -67,9 +67,9 @@ def test_an_objective_and_an_attention_backend_train(project, sample_dataset, tm
         records = read_metrics(workdir / "metrics.jsonl")
         logged.append([record for record in records if "loss" in record])
     for record, with_backend in zip(*logged, strict=True):
-        assert record["loss/sigmoid"] > 0
+        assert record["loss/hinge"] > 0
         assert record["gradient_norm"] > 0
-        np.testing.assert_allclose(record["loss"], 2 * record["loss/sigmoid"], rtol=1e-6)
+        np.testing.assert_allclose(record["loss"], 2 * record["loss/hinge"], rtol=1e-6)
         for name in ("loss", "gradient_norm"):
             np.testing.assert_allclose(record[name], with_backend[name], rtol=1e-4)
 

@@ -85,6 +85,15 @@ def some_of(known: range) -> Kind:
     return Kind(f"a list out of {', '.join(map(str, known))}, such as ({known[0]},)", allows, tuple)
 
 
+def list_of(wanted: str, allows: Callable[[object], bool], *, example: str) -> Kind:
+    """Lists, perhaps empty, of what is described and tested."""
+
+    def is_list(value: object) -> bool:
+        return isinstance(value, list | tuple) and all(map(allows, value))
+
+    return Kind(f"a list of {wanted}, such as {example}", is_list, tuple)
+
+
 def rules(wanted: str, allows: Callable[[object], bool]) -> Kind:
     """Pairs of a regular expression and a value, at least one."""
 

@@ -40,6 +40,8 @@ def model_config(config: Mapping, *, text_vocab_size: int, platform: str | None 
         prototype_temperature=model["prototype_temperature"],
         # What a checkpoint began with does not matter to those that only read it.
         prototype_init=(config.get("pda") or {}).get("prototype_init", UNIT),
+        # A checkpoint of older code or of another model has no such objective.
+        sigmoid=bool((config.get("loss") or {}).get("sigmoid")),
     )
 
 

@@ -19,7 +19,8 @@ from protclip_jax.models import initialize
 from protclip_jax.models.protclip import ProtCLIPModel
 from protclip_jax.objectives.registry import OBJECTIVES
 
-_GROUPS = ("model", "tokenizer", "masking", "loss", *OBJECTIVES)
+_TRAINED = [name for name, kind in OBJECTIVES.items() if kind.weight.default]
+_GROUPS = ("model", "tokenizer", "masking", "loss", *_TRAINED)
 """The groups of the config that say what weights are, and what they can be asked."""
 
 

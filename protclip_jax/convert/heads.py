@@ -10,7 +10,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from data_pipelines.common.errors import UserError
 from protclip_jax.convert.mapping import Table, fill, linear, norm, unfill
 from protclip_jax.convert.tensors import Tensors
-from protclip_jax.models.logit_scale import BOUNDED, MAX_SCALE
+from protclip_jax.models.logit_scale import BOUNDED, MAX_SCALE, SIGMOID_GROUPS
 
 
 def _token_head(path: str, module: str) -> Table:
@@ -36,11 +36,23 @@ HEAD_TENSORS: Table = {
     "segment_logit_scale/log": ("local_logit_scale",),
 }
 HEAD_GROUPS = frozenset(path.partition("/")[0] for path in HEAD_TENSORS)
+_SIGMOID_TENSORS: Table = {
+    "sigmoid_scale/log": ("sigmoid_logit_scale",),
+    "sigmoid_bias/bias": ("sigmoid_logit_bias",),
+}
+"""Of a model with the sigmoid contrast, which the released model has not."""
+_TENSORS = {**HEAD_TENSORS, **_SIGMOID_TENSORS}
 HEADS_UNUSED = re.compile(r"(local_cross_attention|predictor)\..*")
 """Modules that the released model never computes with."""
 
 _PAIR = "local_logit_scale"
 """Stored twice; the released model reads the first only."""
+
+
+def head_groups(tensors: Tensors) -> frozenset[str]:
+    """The groups that the tensors of heads fill: `HEAD_GROUPS`, and the sigmoid contrast's where one of them is its."""
+    of_sigmoid = [name for names in _SIGMOID_TENSORS.values() for name in names if name in tensors]
+    return HEAD_GROUPS | SIGMOID_GROUPS if of_sigmoid else HEAD_GROUPS
 
 
 def head_params(tensors: Tensors, abstract: Mapping) -> dict:
@@ -56,7 +68,7 @@ def head_params(tensors: Tensors, abstract: Mapping) -> dict:
         if tensors[_PAIR].shape != (2,):
             raise UserError(f"Tensor {_PAIR} has the shape {list(tensors[_PAIR].shape)}, not [2]; give a ProtCLIP checkpoint.")
         tensors = {**tensors, _PAIR: tensors[_PAIR][0, ...]}
-    params = flatten_dict(fill(shapes, tensors, HEAD_TENSORS, unused=HEADS_UNUSED), sep="/")
+    params = flatten_dict(fill(shapes, tensors, _TENSORS, unused=HEADS_UNUSED), sep="/")
     for path in set(BOUNDED) & params.keys():
         # Training would bring a larger scale back to the bound.
         bounded = np.minimum(params[path], np.float32(math.log(MAX_SCALE)))
@@ -65,8 +77,12 @@ def head_params(tensors: Tensors, abstract: Mapping) -> dict:
 
 
 def head_tensors(params: Mapping) -> dict[str, np.ndarray]:
-    """The tensors of those heads that a parameter tree (NumPy arrays) has, in the released layout."""
-    tensors = unfill({group: params[group] for group in params if group in HEAD_GROUPS}, HEAD_TENSORS)
+    """The tensors of those heads that a parameter tree (NumPy arrays) has, in the released layout.
+
+    Those of the sigmoid contrast have names of our own.
+    """
+    groups = HEAD_GROUPS | SIGMOID_GROUPS
+    tensors = unfill({group: params[group] for group in params if group in groups}, _TENSORS)
     if _PAIR in tensors:
         tensors[_PAIR] = np.repeat(tensors[_PAIR], 2)
     return tensors

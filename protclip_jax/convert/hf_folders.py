@@ -7,7 +7,7 @@ from data_pipelines.common.errors import UserError
 from data_pipelines.common.json_object import read_json
 from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
 from protclip_jax.convert.checkpoint import Checkpoint, converted_config, network, source_files
-from protclip_jax.convert.heads import HEAD_GROUPS, HEADS_UNUSED, head_dims, head_params
+from protclip_jax.convert.heads import HEAD_GROUPS, HEADS_UNUSED, head_dims, head_groups, head_params
 from protclip_jax.convert.hf import BERT_UNUSED, ESM2_UNUSED, bert_params, esm2_params, known_unused
 from protclip_jax.convert.hf_config import bert_fields, esm2_fields
 from protclip_jax.convert.tensors import read_safetensors, read_weights
@@ -67,8 +67,11 @@ def import_hf(*, protein: pathlib.Path | None, text: pathlib.Path | None, heads:
     config = converted_config(**fields)
     if heads is not None:
         tensors = read_safetensors(heads)
+        groups = head_groups(tensors)
         config = converted_config(**fields, **head_dims(tensors))
-        params |= head_params(tensors, abstract_groups(network(config, text_tokenizer), HEAD_GROUPS))
+        # So that the network has the scale and bias of the sigmoid contrast where they are there.
+        config["loss"]["sigmoid"] = float(groups > HEAD_GROUPS)
+        params |= head_params(tensors, abstract_groups(network(config, text_tokenizer), groups))
         files["heads.safetensors"] = heads
         unused += [f"heads: {tensor}" for tensor in sorted(tensors) if HEADS_UNUSED.fullmatch(tensor)]
     source = {"kind": "hf", "files": source_files(files), "unused": unused}

@@ -27,14 +27,22 @@ from data_pipelines.inputs.input_formats import BY_NAME, DESCRIPTION, TEXT_FORMA
 from data_pipelines.inputs.model_input import Source
 from data_pipelines.inputs.source_options import choose_source, is_piped, spool
 from data_pipelines.inputs.survey import Survey, take_survey
-from protclip_jax.checkpoints import best
+from protclip_jax.checkpoints import best, metadata
 from protclip_jax.checkpoints.local_copy import local_checkpoint
 from protclip_jax.checkpoints.parameters import stored_groups
 from protclip_jax.embed.embedding_files import WRITERS, load_part, save_part
-from protclip_jax.embed.embedding_kinds import Embedder, Vectors, choose_kinds, protein_embedder, text_embedder
+from protclip_jax.embed.embedding_kinds import (
+    Embedder,
+    Vectors,
+    choose_kinds,
+    prefix_embedder,
+    protein_embedder,
+    text_embedder,
+)
 from protclip_jax.embed.resume import adopt_plan, partial_folder, refuse_existing, remove_parts
 from protclip_jax.inference.batched_calls import ACCELERATOR_BATCH_TOKENS, CPU_BATCH_TOKENS, default_batch_tokens
 from protclip_jax.inference.cpu_devices import MAX_CPU_DEVICES, split_cpu
+from protclip_jax.inference.prefixes import tell_untrained
 from protclip_jax.inference.protclip import EMBEDDING_KINDS, ProtCLIP
 from protclip_jax.inference.windows import DEFAULT_WINDOWS, POLICIES, Windows
 
@@ -75,6 +83,12 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="projected: unit-norm vectors in the space shared with text; mean: mean of the protein tower's residue vectors; "
         "residues: these themselves (default: projected if the checkpoint can, else mean). "
         "Several kinds go to a file each: x.h5 becomes x.KIND.h5",
+    )
+    add(
+        "--dimensions",
+        type=int,
+        help="keep the first so many dimensions of projected embeddings, scaled to norm 1; for a checkpoint trained with "
+        "loss.matryoshka (default: all)",
     )
     add(
         "--long_proteins",
@@ -182,6 +196,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if source.modality == "protein"
         else text_embedder(options.checkpoint, batch_tokens)
     )
+    if options.dimensions is not None:
+        config = metadata.read_model_config(options.checkpoint)
+        reading = prefix_embedder(reading, options.dimensions, kinds=kinds, config=config)
+        tell_untrained(config)
     with partial_folder(options.output) as folder:
         refuse_existing(folder, list(outputs.values()))
         if is_piped(source.path):

@@ -10,6 +10,7 @@ import numpy as np
 from data_pipelines.common.errors import UserError
 from data_pipelines.inputs.survey import Measure
 from protclip_jax.checkpoints import metadata
+from protclip_jax.inference.prefixes import check_dimensions, first_dimensions
 from protclip_jax.inference.protclip import ProtCLIP
 from protclip_jax.inference.windows import Windows
 
@@ -66,6 +67,22 @@ def text_embedder(checkpoint: Path, batch_tokens: int) -> Embedder:
 
     long_items = f"of more than {limit} tokens: CUT, only the first {limit} tokens are read"
     return Embedder(measure, long_items, {"max_text_tokens": limit}, embed)
+
+
+def prefix_embedder(reading: Embedder, dimensions: int, *, kinds: Sequence[str], config: Mapping) -> Embedder:
+    """What `reading` makes, but the first `dimensions` of it; `config` is the checkpoint's.
+
+    Raises:
+      UserError: something else than projected embeddings is asked for, or they have not so many dimensions.
+    """
+    if others := [kind for kind in kinds if kind != "projected"]:
+        raise UserError(f"--dimensions cuts projected embeddings only; leave --include {' '.join(others)} out.")
+    check_dimensions(dimensions, config["model"]["projection_dim"])
+
+    def embed(model: ProtCLIP, texts: Sequence[str]) -> Mapping[str, Vectors]:
+        return {"projected": first_dimensions(reading.embed(model, texts)["projected"], dimensions)}
+
+    return reading._replace(facts={**reading.facts, "dimensions": dimensions}, embed=embed)
 
 
 def choose_kinds(include: Sequence[str] | None, *, modality: str, groups: frozenset[str]) -> list[str]:

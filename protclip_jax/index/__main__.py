@@ -6,6 +6,7 @@ same command goes on with. Then the index is written, and its recall is measured
 
 import argparse
 import dataclasses
+import functools
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,7 +31,7 @@ from data_pipelines.inputs.source_options import (
 )
 from data_pipelines.inputs.survey import take_survey
 from data_pipelines.readers import SUFFIXES as SOURCE_SUFFIXES
-from protclip_jax.checkpoints import best
+from protclip_jax.checkpoints import best, metadata
 from protclip_jax.checkpoints.local_copy import local_checkpoint
 from protclip_jax.checkpoints.parameters import stored_groups
 from protclip_jax.embed.__main__ import MIN_CHUNK_BATCHES, MIN_CHUNK_TOKENS, embed_parts, publish_rejects
@@ -38,6 +39,7 @@ from protclip_jax.embed.embedding_kinds import choose_kinds, protein_embedder, t
 from protclip_jax.embed.resume import PLAN, adopt_plan, partial_folder, read_plan, remove_parts
 from protclip_jax.inference.batched_calls import default_batch_tokens
 from protclip_jax.inference.cpu_devices import MAX_CPU_DEVICES, split_cpu
+from protclip_jax.inference.prefixes import check_dimensions, tell_untrained
 from protclip_jax.inference.protclip import ProtCLIP
 from protclip_jax.inference.windows import DEFAULT_WINDOWS, POLICIES, Windows
 from protclip_jax.retrieval import item_table
@@ -45,7 +47,7 @@ from protclip_jax.retrieval.embedding_input import SUFFIXES as EMBEDDING_SUFFIXE
 from protclip_jax.retrieval.embedding_input import EmbeddingInput, open_embeddings
 from protclip_jax.retrieval.faiss_library import load_faiss
 from protclip_jax.retrieval.index_folder import MANIFEST, Index, open_index, refuse_other_model, unnamed_files
-from protclip_jax.retrieval.indexing import KINDS, Addition, add, added_hashes, label_addition, protein_addition
+from protclip_jax.retrieval.indexing import KINDS, Addition, add, added_hashes, cut, label_addition, protein_addition
 
 EMBEDDING = {
     "long_proteins": DEFAULT_WINDOWS.policy,
@@ -98,6 +100,12 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         default="auto",
         help="exact compares a query with everything; approximate (IVF-PQ, candidates re-ranked exactly) with a part; auto "
         "takes exact up to 200,000 items (default %(default)s)",
+    )
+    add(
+        "--dimensions",
+        type=int,
+        help="keep the first so many dimensions of the embeddings, scaled to norm 1; for a checkpoint trained with "
+        "loss.matryoshka (default: all)",
     )
     add("--recall", type=float, default=0.95, help="recall@10 that an approximate index is tuned to (default %(default)s)")
     add("--long_proteins", choices=POLICIES, help="as for embed (default %(default)s)")
@@ -217,6 +225,11 @@ def refuse_other_encoding(previous: Index, encoding: Mapping, output: Path) -> N
         raise UserError(f"{output} was made otherwise; give {message or 'the options it was made with'}.")
 
 
+def encoding_of(options: argparse.Namespace, computation: Mapping) -> dict:
+    """How the vectors came about, for the manifest: how they were computed, and what was kept of them."""
+    return dict(computation) | ({"dimensions": options.dimensions} if options.dimensions else {})
+
+
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Surveys and embeds the input, then writes the index."""
@@ -241,20 +254,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def index_embeddings(options: argparse.Namespace, source: EmbeddingInput, previous: Index | None) -> None:
     """An index of an embedding file."""
+    if options.dimensions is not None:
+        check_dimensions(options.dimensions, source.width)
     fingerprint = source.facts["checkpoint"]
     model = ProtCLIP.load(options.checkpoint, step=options.step) if options.checkpoint else None
     if model is not None and model.fingerprint != fingerprint:
         raise UserError(f"{source.path} was made with another checkpoint than {options.checkpoint}; give that one, or none.")
+    if model is not None and options.dimensions is not None:
+        tell_untrained(model.config)
+    kept, encoding = options.dimensions or source.width, encoding_of(options, source.encoding)
     if previous is not None:
         refuse_other_model(previous.manifest, fingerprint, folder=options.output)
-        if source.width != (width := previous.manifest["dimension"]):
+        if kept != (width := previous.manifest["dimension"]):
             raise UserError(
-                f"{source.path} holds embeddings of width {source.width}, but those of {options.output} have {width}; make it "
+                f"{source.path} holds embeddings of width {kept}, but those of {options.output} have {width}; make it "
                 "anew with the checkpoint of the index."
             )
-        refuse_other_encoding(previous, source.encoding, options.output)
+        refuse_other_encoding(previous, encoding, options.output)
         refuse_known_ids(previous, np.array([hash64(id) for id in source.ids], np.uint64), options.output)
-    facts = {"modality": "protein", "checkpoint": fingerprint, "step": None, "encoding": source.encoding}
+    facts = {"modality": "protein", "checkpoint": fingerprint, "step": None, "encoding": encoding}
     write(options, Addition(len(source.ids), source.width, source.blocks()), previous, facts=facts, model=model)
 
 
@@ -274,6 +292,10 @@ def embed_and_index(
         if is_protein
         else text_embedder(options.checkpoint, batch_tokens)
     )
+    if options.dimensions is not None:
+        config = metadata.read_model_config(options.checkpoint)
+        check_dimensions(options.dimensions, config["model"]["projection_dim"])
+        tell_untrained(config)
     if isinstance(source, Source) and is_piped(source.path):
         source = dataclasses.replace(source, path=spool(source.path, folder / "stdin"))
     with report_disk_errors(folder):
@@ -292,12 +314,14 @@ def embed_and_index(
             # The parts are of other items, which the index holds: this run has a plan of its own.
             (folder / PLAN).unlink()
     model = ProtCLIP.load(options.checkpoint, step=step, dtype=options.dtype)
-    encoding = {"dtype": options.dtype, **reading.facts}
+    computation = {"dtype": options.dtype, **reading.facts}
+    encoding = encoding_of(options, computation)
     if previous is not None:
         refuse_other_model(previous.manifest, model.fingerprint, folder=options.output, step=step)
         refuse_other_encoding(previous, encoding, options.output)
     with report_disk_errors(folder):
-        plan = {"checkpoint": model.fingerprint, "batch_tokens": batch_tokens, "backend": jax.default_backend(), **encoding}
+        # What is embedded is cut only when it is written.
+        plan = {"checkpoint": model.fingerprint, "batch_tokens": batch_tokens, "backend": jax.default_backend(), **computation}
         adopt_plan(folder, plan | {"generation": generation_of(previous)})
         publish_rejects(folder / "rejects.tsv", rejected=survey.rejected, published=rejects)
     parts = embed_parts(
@@ -326,7 +350,9 @@ def embed_and_index(
 def write(
     options: argparse.Namespace, addition: Addition, previous: Index | None, *, facts: Mapping, model: ProtCLIP | None
 ) -> None:
-    """Writes the index and says what it is."""
+    """Writes the index, of the dimensions that are asked for, and says what it is."""
+    if options.dimensions is not None:
+        addition = cut(addition, options.dimensions)
     can_read = model is not None and {"text", "text_projection"} <= model.groups
     with report_disk_errors(options.output):
         options.output.mkdir(parents=True, exist_ok=True)
@@ -337,7 +363,7 @@ def write(
             facts=facts,
             kind=options.kind,
             target=options.recall,
-            encode_texts=model.encode_texts if can_read else None,
+            encode_texts=functools.partial(model.encode_texts, dimensions=addition.width) if can_read else None,
             tell=tell,
         )
     approximate = manifest["approximate"]

@@ -33,6 +33,7 @@ from protclip_jax.config.schema import completed
 from protclip_jax.distributed import sharding
 from protclip_jax.inference.batched_calls import MIN_ROW_TOKENS, SLOTS, Place, everywhere, run_packed
 from protclip_jax.inference.held_out_losses import held_out_losses
+from protclip_jax.inference.prefixes import check_dimensions, first_dimensions
 from protclip_jax.inference.windows import DEFAULT_WINDOWS, Windows, piece_weights
 from protclip_jax.models.heads import sum_slots, unit_norm
 from protclip_jax.models.initialize import abstract_groups, abstract_params
@@ -84,7 +85,7 @@ class ProtCLIP:
         text_tokenizer = metadata.load_text_tokenizer(directory) if "text" in groups else None
         model_fields = {**config["model"], "dtype": dtype, "remat": "none"}
         vocab_size = len(text_tokenizer.vocabulary) if text_tokenizer else None
-        model = ProtCLIPModel(model_config({"model": model_fields}, text_vocab_size=vocab_size))
+        model = ProtCLIPModel(model_config({**config, "model": model_fields}, text_vocab_size=vocab_size))
         mesh = sharding.make_mesh(-1, 1)
         whole = sharding.replicated(mesh)
         abstract = jax.tree.map(
@@ -103,11 +104,21 @@ class ProtCLIP:
         return params_fingerprint(self._params)
 
     def encode_proteins(
-        self, sequences: Sequence[str], *, windows: Windows = DEFAULT_WINDOWS, batch_tokens: int | None = None
+        self,
+        sequences: Sequence[str],
+        *,
+        windows: Windows = DEFAULT_WINDOWS,
+        batch_tokens: int | None = None,
+        dimensions: int | None = None,
     ) -> Float32[np.ndarray, "n d"]:
-        """Unit-norm embeddings of protein sequences of any length in the space shared with text."""
+        """Unit-norm embeddings of protein sequences of any length in the space shared with text.
+
+        `dimensions` keeps the first so many, for a model trained with `loss.matryoshka`.
+        """
+        dimensions = self._checked_width(dimensions)
         cleaned = self._clean(sequences, windows)
-        return self.represent(cleaned, kinds=("projected",), windows=windows, batch_tokens=batch_tokens)["projected"]
+        found = self.represent(cleaned, kinds=("projected",), windows=windows, batch_tokens=batch_tokens)
+        return first_dimensions(found["projected"], dimensions)
 
     def mean_embeddings(self, sequences: Sequence[str], *, windows: Windows = DEFAULT_WINDOWS) -> Float32[np.ndarray, "n D"]:
         """Mean of the protein tower's residue vectors, `<cls>` and `<eos>` left out, as ESM's `mean` representation."""
@@ -155,8 +166,14 @@ class ProtCLIP:
         }
         return {kind: results[kind]() for kind in kinds}
 
-    def encode_texts(self, texts: Sequence[str], *, batch_tokens: int | None = None) -> Float32[np.ndarray, "n d"]:
-        """Unit-norm embeddings of texts; a text longer than `tokenizer.max_text_tokens` is cut, with a warning."""
+    def encode_texts(
+        self, texts: Sequence[str], *, batch_tokens: int | None = None, dimensions: int | None = None
+    ) -> Float32[np.ndarray, "n d"]:
+        """Unit-norm embeddings of texts; a text longer than `tokenizer.max_text_tokens` is cut, with a warning.
+
+        `dimensions` as in `encode_proteins`.
+        """
+        dimensions = self._checked_width(dimensions)
         self._require("text", "text_projection")
         examples = [self._text_example(text) for text in texts]
         if cut := sum(example.text_cut > 0 for example in examples):
@@ -165,14 +182,21 @@ class ProtCLIP:
         embeddings = np.zeros((len(texts), self._model.config.projection_dim), np.float32)
         for position, values in self._run(_embed_texts, examples, batch_tokens=batch_tokens):
             embeddings[position.index] = values[position.row, position.slot]
-        return embeddings
+        return first_dimensions(embeddings, dimensions)
 
     def similarity(self, proteins: Float[np.ndarray, "n d"], texts: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "n m"]:
         """Cosine similarity of every protein embedding with every text embedding."""
         return proteins @ texts.T
 
     def logits(self, proteins: Float[np.ndarray, "n d"], texts: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "n m"]:
-        """Cosine similarity times the learnt scale exp(logit_scale) ≤ 100: what the contrastive softmax is taken of."""
+        """Cosine similarity times the learnt scale exp(logit_scale) ≤ 100: what the contrastive softmax is taken of.
+
+        Of a model with the sigmoid contrast (`loss.sigmoid`), times its scale and plus its bias: their sigmoid is the
+        probability that the two belong together.
+        """
+        if "sigmoid_scale" in self._params:
+            scale, bias = self._params["sigmoid_scale"]["log"], self._params["sigmoid_bias"]["bias"]
+            return self.similarity(proteins, texts) * np.exp(float(scale)) + float(bias)
         self._require("logit_scale")
         return self.similarity(proteins, texts) * min(np.exp(float(self._params["logit_scale"]["log"])), MAX_SCALE)
 
@@ -267,6 +291,14 @@ class ProtCLIP:
             text_tokenizer=self.text_tokenizer,
             mesh=self._mesh,
         )
+
+    def _checked_width(self, dimensions: int | None) -> int:
+        """Of the embeddings that are asked for; raises `UserError` where the model's have not so many dimensions."""
+        width = self._model.config.projection_dim
+        if dimensions is None:
+            return width
+        check_dimensions(dimensions, width)
+        return dimensions
 
     def _require(self, *groups: str) -> None:
         if missing := [group for group in groups if group not in self._params]:

@@ -17,10 +17,12 @@ from protclip_jax.models.bert import Bert, BertConfig
 from protclip_jax.models.cross_attention import BiotextCrossAttention
 from protclip_jax.models.esm2 import ESM2, ESM2Config
 from protclip_jax.models.heads import UNIT, Projection, PrototypeBank, TokenHead, pool_slots, unit_norm
-from protclip_jax.models.logit_scale import LogitScale
+from protclip_jax.models.logit_scale import LogitBias, LogitScale
 
 LOGIT_SCALE_INIT = math.log(1 / 0.07)
 SEGMENT_LOGIT_SCALE_INIT = math.log(1 / 0.1)
+SIGMOID_SCALE_INIT, SIGMOID_BIAS_INIT = math.log(10), -10.0
+"""SigLIP's: at first nearly every pair is told to be a negative, as nearly every pair is."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +37,8 @@ class ProtCLIPConfig:
     prototype_temperature: float = 0.9
     prototype_init: str = UNIT
     """A name in `heads.PROTOTYPE_INITS`; decides initial parameters only."""
+    sigmoid: bool = False
+    """Whether there are the scale and bias of the sigmoid contrast."""
 
     @property
     def shared(self) -> ESM2Config | BertConfig:
@@ -51,8 +55,9 @@ class ProtCLIPModel(nn.Module):
     """Every network of ProtCLIP under one parameter tree; call its methods on `model.bind({"params": params})`.
 
     Parameter groups: `protein`, `text`, `protein_projection`, `text_projection`, `mlm_head`, `bsr_head`,
-    `cross_attention`, `prototype_bank`, `logit_scale` (global), `segment_logit_scale` (PDA). A method needs only the
-    groups that it uses: a lone tower works without the others' parameters.
+    `cross_attention`, `prototype_bank`, `logit_scale` (global), `segment_logit_scale` (PDA), and with
+    `config.sigmoid` `sigmoid_scale` and `sigmoid_bias`. A method needs only the groups that it uses: a lone tower works
+    without the others' parameters.
 
     `gather` makes the parameters of a layer of a tower, named by its path, whole where a device holds a part of them.
     """
@@ -83,6 +88,8 @@ class ProtCLIPModel(nn.Module):
         )
         self.logit_scale = LogitScale(LOGIT_SCALE_INIT)
         self.segment_logit_scale = LogitScale(SEGMENT_LOGIT_SCALE_INIT)
+        self.sigmoid_scale = LogitScale(SIGMOID_SCALE_INIT)
+        self.sigmoid_bias = LogitBias(SIGMOID_BIAS_INIT)
 
     def encode_protein(
         self, tokens: Int[Array, "R L"], slot_ids: Int[Array, "R L"], positions: Int[Array, "R L"], num_slots: int
@@ -144,6 +151,10 @@ class ProtCLIPModel(nn.Module):
         """The learnt log scales of the global and of the segment contrast."""
         return self.logit_scale(), self.segment_logit_scale()
 
+    def sigmoid_scale_and_bias(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
+        """The learnt log scale and bias of the sigmoid contrast."""
+        return self.sigmoid_scale(), self.sigmoid_bias()
+
     def __call__(self, tokens: Int[Array, "R L"], slot_ids: Int[Array, "R L"], positions: Int[Array, "R L"]):
         """Touches every parameter once, for initialisation: the same tokens stand for protein and text."""
         protein = self.encode_protein(tokens, slot_ids, positions, 1)
@@ -151,7 +162,8 @@ class ProtCLIPModel(nn.Module):
         p, t = self.project_protein_tokens(protein), self.project_text_tokens(text)
         prototypes = self.prototypes(t[:, None, :1], None)
         fused = p + self.attend_to_biotext(p, slot_ids, t, slot_ids)
-        return self.predict_reconstruction(fused), self.predict_masked(protein), prototypes, self.scales()
+        sigmoid = self.sigmoid_scale_and_bias() if self.config.sigmoid else None
+        return self.predict_reconstruction(fused), self.predict_masked(protein), prototypes, self.scales(), sigmoid
 
 
 def residue_mask(tokens: Int[Array, "R L"], slot_ids: Int[Array, "R L"]) -> Bool[Array, "R L"]:

@@ -27,7 +27,9 @@ class Pairs(NamedTuple):
     text_hash: UInt[Array, " N"]
 
 
-class _Label(NamedTuple):
+class Label(NamedTuple):
+    """What tells whether two slots are negatives of each other."""
+
     real: Bool[Array, " N"]
     index: Int[Array, " N"]
     hashes: tuple[UInt[Array, " N"], ...]
@@ -53,7 +55,7 @@ def global_contrastive(
       logit_scale: log of the scale.
       mask_duplicates: leaves pairs of an equal biotext or sequence out of the denominators (UniProt repeats itself); without it
         the paper's form.
-      chunk: see `log_sum_candidates`.
+      chunk: see `reduce_candidates`.
 
     Returns:
       sum over the local real slots, and their number (float32).
@@ -61,29 +63,44 @@ def global_contrastive(
     Raises:
       AssertionError: the arrays of `local` or of `global_` do not match in shape.
     """
-    for pairs in (local, global_):
-        chex.assert_equal_shape([pairs.protein, pairs.text])
-        chex.assert_shape([pairs.real, pairs.sequence_hash, pairs.text_hash], pairs.protein.shape[:1])
+    check_shapes(local, global_)
     scale = inverse_temperature(logit_scale)
-    labels = _labels(local, first, mask_duplicates), _labels(global_, 0, mask_duplicates)
+    labels = labels_of(local, first, mask_duplicates), labels_of(global_, 0, mask_duplicates)
     by_protein, by_text = (
-        log_sum_candidates(scale * anchors.astype(jnp.float32), candidates.astype(jnp.float32), *labels, _admits, chunk=chunk)
+        log_sum_candidates(
+            scale * anchors.astype(jnp.float32), candidates.astype(jnp.float32), *labels, are_negatives, chunk=chunk
+        )
         for anchors, candidates in ((local.protein, global_.text), (local.text, global_.protein))
     )
     positive = scale * jnp.sum(local.protein.astype(jnp.float32) * local.text.astype(jnp.float32), axis=-1)
     return Mean.over(symmetric_info_nce(positive, by_protein, by_text), local.real)
 
 
-def _labels(pairs: Pairs, first: int | Int[Array, ""], mask_duplicates: bool) -> _Label:
+def check_shapes(*of_pairs: Pairs) -> None:
+    """Raises `AssertionError` where the arrays of some pairs do not match in shape."""
+    for pairs in of_pairs:
+        chex.assert_equal_shape([pairs.protein, pairs.text])
+        chex.assert_shape([pairs.real, pairs.sequence_hash, pairs.text_hash], pairs.protein.shape[:1])
+
+
+def labels_of(pairs: Pairs, first: int | Int[Array, ""], mask_duplicates: bool) -> Label:
+    """What `are_negatives` compares; `first` is where the pairs begin in the global batch."""
     hashes = (pairs.sequence_hash, pairs.text_hash) if mask_duplicates else ()
-    return _Label(pairs.real, first + jnp.arange(len(pairs.real)), hashes)
+    return Label(pairs.real, first + jnp.arange(len(pairs.real)), hashes)
 
 
-def _admits(anchor: _Label, candidate: _Label) -> Bool[Array, "A B"]:
+def are_negatives(anchor: Label, candidate: Label) -> Bool[Array, "A B"]:
+    """Real slots of different records that share neither text nor sequence, where these are compared."""
     admitted = anchor.real & candidate.real & (anchor.index != candidate.index)
     for local, other in zip(anchor.hashes, candidate.hashes, strict=True):
         admitted &= local != other
     return admitted
+
+
+def pairs_of(rows: Rows, embedded: tuple[Float[Array, "R S P"], Float[Array, "R S P"]], global_batch: GlobalBatch) -> Pairs:
+    """This device's pairs, from the embeddings of its rows' proteins and texts."""
+    batch, (protein, text) = rows.batch, embedded
+    return global_batch.local(Pairs(protein, text, batch.slot_mask, batch.sequence_hashes, batch.text_hashes[:, :, 0]))
 
 
 class GlobalContrast(Objective):
@@ -97,9 +114,7 @@ class GlobalContrast(Objective):
         return rows.protein_embedding, rows.text_embedding
 
     def contrast(self, rows: Rows, embedded: tuple, global_batch: GlobalBatch) -> Mean:
-        batch, (protein, text) = rows.batch, embedded
-        pairs = Pairs(protein, text, batch.slot_mask, batch.sequence_hashes, batch.text_hashes[:, :, 0])
-        local = global_batch.local(pairs)
+        local = pairs_of(rows, embedded, global_batch)
         return global_contrastive(
             local,
             global_batch.gather(local),

@@ -152,6 +152,11 @@ class Rows:
         return self.model.scales()[0]
 
     @property
+    def sigmoid_scale_and_bias(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
+        """The log scale and the bias of the sigmoid contrast."""
+        return self.model.sigmoid_scale_and_bias()
+
+    @property
     def segment_logit_scale(self) -> Float[Array, ""]:
         """The log scale of the contrast of segments."""
         return self.model.scales()[1]

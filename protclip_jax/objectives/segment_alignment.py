@@ -148,7 +148,7 @@ def segment_alignment(
       global_: the slots of the global batch, local ones included.
       logit_scale: log of the scale.
       negatives: a name in `NEGATIVES`.
-      chunk: see `log_sum_candidates`.
+      chunk: see `reduce_candidates`.
 
     Returns:
       sum over the local records that count, and their number (float32).

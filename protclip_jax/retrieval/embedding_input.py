@@ -33,11 +33,13 @@ class EmbeddingInput(NamedTuple):
     def encoding(self) -> dict[str, str | int]:
         """How the proteins were read, as an index keeps it."""
         facts = self.facts
+        cut = {"dimensions": self.width} if "dimensions" in facts else {}
         return {
             "dtype": facts["dtype"],
             "long_proteins": facts["long_proteins"],
             "max_residues": int(facts["max_residues"]),
             "overlap": int(facts["overlap"]),
+            **cut,
         }
 
     def blocks(self) -> Iterator[Block]:

@@ -17,6 +17,7 @@ from data_pipelines.common.unique_ids import UniqueIds
 from data_pipelines.inputs.labels import LabelSource
 from protclip_jax.checkpoints import best
 from protclip_jax.checkpoints.local_copy import local_checkpoint
+from protclip_jax.inference.prefixes import first_dimensions
 from protclip_jax.inference.protclip import ProtCLIP
 from protclip_jax.inference.windows import DEFAULT_WINDOWS, Windows
 from protclip_jax.retrieval import item_table
@@ -138,7 +139,8 @@ class SearchEngine:
         return vectors
 
     def find(self, index: Index, vectors: Float32[np.ndarray, "q d"], top: int = TOP) -> list[Answer]:
-        """The best items of an index for each embedded query."""
+        """The best items of an index for each embedded query, which is cut to the dimensions that the index keeps."""
+        vectors = first_dimensions(vectors, index.vectors.width)
         found = index.search(vectors, top)
         means, sds = background_statistics(vectors, index.background)
         shown = index.items.select([name for name in SHOWN if name in index.items.column_names])

@@ -17,6 +17,7 @@ from data_pipelines.inputs.model_input import Prepared, Source
 from data_pipelines.inputs.record_source import RecordSource
 from data_pipelines.inputs.survey import Survey
 from protclip_jax.embed.embedding_files import load_part
+from protclip_jax.inference.prefixes import first_dimensions
 from protclip_jax.retrieval import item_table
 from protclip_jax.retrieval.faiss_library import load_faiss
 from protclip_jax.retrieval.index_folder import Block, Index, PartWriter, open_items, open_vectors, publish
@@ -51,6 +52,12 @@ class Addition(NamedTuple):
     count: int
     width: int
     blocks: Iterator[Block]
+
+
+def cut(addition: Addition, dimensions: int) -> Addition:
+    """The items with the first dimensions of their embeddings."""
+    blocks = ((first_dimensions(vectors, dimensions), rows) for vectors, rows in addition.blocks)
+    return Addition(addition.count, dimensions, blocks)
 
 
 def protein_addition(source: Source | RecordSource, survey: Survey, parts: Sequence[Path], *, width: int) -> Addition:

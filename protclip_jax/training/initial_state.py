@@ -20,10 +20,10 @@ from protclip_jax.checkpoints import best, metadata
 from protclip_jax.checkpoints.bucket import is_bucket
 from protclip_jax.checkpoints.local_copy import local_checkpoint
 from protclip_jax.checkpoints.manager import CheckpointManager
-from protclip_jax.checkpoints.parameters import load_params
+from protclip_jax.checkpoints.parameters import load_params, stored_groups
 from protclip_jax.distributed import sharding
 from protclip_jax.models.initialize import TOWERS, abstract_params, init_params
-from protclip_jax.models.logit_scale import bound_scales
+from protclip_jax.models.logit_scale import SIGMOID_GROUPS, bound_scales
 from protclip_jax.models.protclip import ProtCLIPModel
 from protclip_jax.training.optimizer import flatten, make_optimizer, partition, unflatten
 from protclip_jax.training.train_step import TrainState
@@ -58,6 +58,8 @@ def sharded_params(model: ProtCLIPModel, mesh: Mesh, rules, seed: int) -> dict[s
 def replace_from_checkpoints(params: Mapping[str, jax.Array], config: Mapping) -> dict[str, jax.Array]:
     """Flattened `params` with `init.all`, or the towers of `init.protein` and `init.text`, read from checkpoint folders.
 
+    The sigmoid contrast's scale and bias stay as given where the checkpoint has none.
+
     Raises:
       UserError: a folder's tower computes something else than the config's, or reads another text vocabulary.
     """
@@ -67,9 +69,12 @@ def replace_from_checkpoints(params: Mapping[str, jax.Array], config: Mapping) -
         if init[name]:
             folder = local_checkpoint(init[name])
             _check_towers(folder, name, config)
-            wanted = {path: leaf for path, leaf in params.items() if name == "all" or path.startswith(f"{name}/")}
+            step = best.resolve_step(folder)
+            absent = SIGMOID_GROUPS - stored_groups(folder, step)
+            of_all = {path: leaf for path, leaf in params.items() if path.partition("/")[0] not in absent}
+            wanted = {path: leaf for path, leaf in of_all.items() if name == "all" or path.startswith(f"{name}/")}
             abstract = {path: jax.ShapeDtypeStruct(p.shape, p.dtype, sharding=p.sharding) for path, p in wanted.items()}
-            replaced |= flatten(load_params(folder, best.resolve_step(folder), unflatten(abstract)))
+            replaced |= flatten(load_params(folder, step, unflatten(abstract)))
     return replaced
 
 

@@ -10,7 +10,7 @@ import optax
 from jax.sharding import NamedSharding
 
 from data_pipelines.training.batch import Batch
-from protclip_jax.models.logit_scale import bound_scales
+from protclip_jax.models.logit_scale import bound_scales, logged_scales
 from protclip_jax.models.protclip import ProtCLIPModel
 from protclip_jax.objectives.config import ObjectiveConfig
 from protclip_jax.training.gradients import LossAndGradients, make_loss_and_gradients
@@ -58,11 +58,7 @@ def make_train_step(
             "losses": losses,
             "pairs": jnp.sum(batch.slot_mask),
             "finite": finite,
-            "scalars": {
-                "gradient_norm": gradient_norm,
-                "logit_scale": jnp.exp(state.params["logit_scale"]["log"]),
-                "segment_logit_scale": jnp.exp(state.params["segment_logit_scale"]["log"]),
-            },
+            "scalars": {"gradient_norm": gradient_norm, **logged_scales(state.params)},
         }
         return TrainState(state.step + 1, trainable, state.frozen, optimizer_state), metrics
 

@@ -67,6 +67,28 @@ def global_contrastive(proteins, texts, logit_scale, duplicates=()):
     return total
 
 
+def sigmoid_contrast(proteins, texts, log_scale, bias, duplicates=()):
+    """Sum over real records; `duplicates` as in `global_contrastive`."""
+    total = 0.0
+    for n in range(len(proteins)):
+        for m in range(len(texts)):
+            if (n, m) not in duplicates and (m, n) not in duplicates:
+                z = 1 if n == m else -1
+                logit = math.exp(log_scale) * proteins[n] @ texts[m] + bias
+                total -= math.log(1 / (1 + math.exp(-z * logit)))
+    return total
+
+
+def matryoshka(proteins, texts, widths, shares, logit_scale, duplicates=()):
+    """Sum over real records; `duplicates` as in `global_contrastive`."""
+    total = 0.0
+    for width, share in zip(widths, shares, strict=True):
+        of_proteins, of_texts = ([unit(x[:width]) for x in side] for side in (proteins, texts))
+        of_width = global_contrastive(of_proteins, of_texts, logit_scale, duplicates)
+        total += share / sum(shares) * of_width
+    return total
+
+
 def masked_cross_entropy(logits, targets, mask):
     """Sum over the masked tokens of one record."""
     return sum(-math.log(softmax(row)[target]) for row, target, masked in zip(logits, targets, mask, strict=True) if masked)

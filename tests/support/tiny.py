@@ -75,6 +75,12 @@ def params() -> dict:
     return jax.tree.map_with_path(shake, tree)
 
 
+def sigmoid_params() -> dict:
+    """The same with the sigmoid contrast's scale and bias, of logits on both sides of 0."""
+    learnt = {"sigmoid_scale": {"log": np.float32(1.0)}, "sigmoid_bias": {"bias": np.float32(-0.5)}}
+    return params() | learnt
+
+
 def save(folder: pathlib.Path, config: dict) -> pathlib.Path:
     """Writes the model as a checkpoint; `config` is to describe it."""
     metadata.write_metadata(folder, config, text_tokenizer())

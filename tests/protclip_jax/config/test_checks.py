@@ -80,6 +80,8 @@ BAD = {
     "batch.microbatch_rows": [0, 2.0, "8"],
     "pda.theta": [-0.1, 1.1, float("nan")],
     "loss.features": [-0.1, "0.3"],
+    "matryoshka.widths": [64, (0,), (64, 1.5), "64"],
+    "matryoshka.width_weights": [1.0, (0.0,), (True,), ("1",)],
     "pda.negatives": ["none", ["within_record"]],
     "pda.pooling": ["max", None, "residue"],
     "pda.prototypes": [1, "no"],

@@ -18,9 +18,10 @@ from protclip_jax import ProtCLIP
 from protclip_jax.checkpoints import metadata
 from protclip_jax.checkpoints.parameters import params_fingerprint, save_params, stored_groups
 from protclip_jax.convert.__main__ import main
-from protclip_jax.convert.checkpoint import converted_config, read_checkpoint
+from protclip_jax.convert.checkpoint import Checkpoint, converted_config, read_checkpoint
 from protclip_jax.convert.export import export_checkpoint
 from protclip_jax.convert.heads import HEAD_GROUPS
+from protclip_jax.convert.hf_folders import import_hf
 from protclip_jax.convert.tensors import read_safetensors
 from protclip_jax.models.initialize import abstract_groups
 from tests.support import hf_weights, tiny
@@ -156,6 +157,18 @@ def test_an_export_is_read_back_whole(whole, params, tmp_path):
     made_from = json.loads((exported / "protclip_config.json").read_text())
     assert made_from["fingerprint"] == params_fingerprint(params)
     assert made_from["config"] == CONFIG
+
+
+def test_the_sigmoid_contrasts_scale_and_bias_come_back(params, tmp_path):
+    learnt = {"sigmoid_scale": {"log": np.float32(2.5)}, "sigmoid_bias": {"bias": np.float32(-7.0)}}
+    config = {**CONFIG, "loss": {**CONFIG["loss"], "sigmoid": 0.5}}
+    export_checkpoint(Checkpoint(params | learnt, config, tiny.text_tokenizer(), {}), tmp_path / "out")
+    heads = read_safetensors(tmp_path / "out" / "heads.safetensors")
+    assert (heads["sigmoid_logit_scale"], heads["sigmoid_logit_bias"]) == (2.5, -7.0)
+    folders = {name: tmp_path / "out" / name for name in ("protein", "text")}
+    again = import_hf(**folders, heads=tmp_path / "out" / "heads.safetensors")
+    chex.assert_trees_all_equal(again.params, params | learnt)
+    assert again.config["loss"]["sigmoid"] > 0
 
 
 def test_parameters_only_copy(whole, tmp_path):

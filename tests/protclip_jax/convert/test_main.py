@@ -70,6 +70,8 @@ def test_what_was_filled_and_left_out_is_said_and_stored(esm2, bert, tmp_path, c
         "mlm": 0.3,
         "pda": 1.0,
         "features": 0.0,
+        "sigmoid": 0.0,
+        "matryoshka": 0.0,
         "mask_duplicates": False,
     }
     assert {path.name for path in tmp_path.iterdir()} == {"esm2", "bert", "out"}

@@ -315,3 +315,40 @@ def test_a_line_of_a_megabyte_is_read(tmp_path, monkeypatch):
     fasta.write_text(">a\n" + "A" * 1_000_000 + "\n>b " + "x" * 1_000_000 + "\nMK\n")
     assert run(FakeModel(), "--input", fasta, "--output", tmp_path / "o.parquet") == 0
     assert [row[:2] for row in rows(tmp_path / "o.parquet")] == [("a", 1_000_000), ("b", 2)]
+
+
+@pytest.fixture
+def stored_width(monkeypatch):
+    """The checkpoint's config says the width of the fake's embeddings."""
+    config = {"model": {"projection_dim": 4}, "loss": {"matryoshka": 0.0}}
+    monkeypatch.setattr(embed.metadata, "read_model_config", lambda folder: config)
+    return config
+
+
+@pytest.mark.parametrize("suffix", ["h5", "parquet"])
+def test_the_first_dimensions_are_kept_with_unit_norm(tmp_path, fasta, stored_width, capsys, suffix):
+    output = tmp_path / f"o.{suffix}"
+    assert run(FakeModel(), "--input", fasta, "--output", output, "--dimensions", 3) == 0
+    assert "trained without loss.matryoshka" in capsys.readouterr().err
+    facts, found = content(output)
+    assert int(facts["dimensions"]) == 3
+    for (_, _, vector), (_, sequence) in zip(found, EXPECTED, strict=True):
+        kept = vectors(sequence, "projected").astype(float)[:3]
+        np.testing.assert_allclose(vector, kept / np.linalg.norm(kept), rtol=1e-6)
+    stored_width["loss"]["matryoshka"] = 0.5
+    assert run(FakeModel(), "--input", fasta, "--output", tmp_path / "again.h5", "--dimensions", 4) == 0
+    assert "matryoshka" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--dimensions", 0], "dimensions=0 must be from 1 to 4"),
+        (["--dimensions", 5], "dimensions=5 must be from 1 to 4"),
+        (["--dimensions", 3, "--include", "mean", "projected"], "leave --include mean out"),
+    ],
+)
+def test_dimensions_that_cannot_be_kept_are_one_sentence(tmp_path, fasta, stored_width, capsys, options, sentence):
+    assert run(FakeModel(), "--input", fasta, "--output", tmp_path / "o.h5", *options) == 2
+    assert sentence in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["x.fasta"]

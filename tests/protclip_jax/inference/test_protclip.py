@@ -132,6 +132,28 @@ def test_zero_shot_is_the_softmax_over_the_labels_mean_prompts(model, made):
         model.zero_shot(sequences, {"a": []})
 
 
+def test_of_a_model_with_the_sigmoid_contrast_its_scale_and_bias_count(model, tmp_path):
+    metadata.write_metadata(tmp_path, {**CONFIG, "loss": {"sigmoid": 0.5}}, tiny.text_tokenizer())
+    save_params(tmp_path, jax.tree.map(jnp.asarray, tiny.sigmoid_params()))
+    loaded = ProtCLIP.load(tmp_path)
+    assert loaded.groups == model.groups | {"sigmoid_scale", "sigmoid_bias"}
+    proteins, texts = np.random.default_rng(0).normal(size=(2, 3, 16))
+    expected = np.exp(1.0) * proteins @ texts.T - 0.5
+    np.testing.assert_allclose(loaded.logits(proteins, texts), expected, rtol=1e-6)
+
+
+def test_the_first_dimensions_are_embeddings_of_unit_norm(model, made):
+    inputs = [record.sequence for record in made[:3]], [biotext(record) for record in made[:3]]
+    for encode, some in zip((model.encode_proteins, model.encode_texts), inputs, strict=True):
+        whole = encode(some)
+        expected = [ref.unit(row[:5]) for row in whole.astype(np.float64)]
+        np.testing.assert_allclose(encode(some, dimensions=5), expected, atol=1e-5)
+        np.testing.assert_array_equal(encode(some, dimensions=16), whole)
+        for wrong in (0, 17):
+            with pytest.raises(UserError, match=f"dimensions={wrong} must be from 1 to 16"):
+                encode(some, dimensions=wrong)
+
+
 def test_the_number_of_devices_changes_nothing(model, made):
     one = sharding.Mesh(np.array(jax.devices()[:1]).reshape(1, 1), sharding.BATCH_AXES)
     alone = ProtCLIP(tiny.model(), tiny.params(), tiny.text_tokenizer(), config=CONFIG, mesh=one)

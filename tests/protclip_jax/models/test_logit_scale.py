@@ -1,6 +1,8 @@
 """Scales stay at 100 or below, and one that reached the bound comes back."""
 
+import dataclasses
 import math
+import re
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +10,12 @@ import numpy as np
 import optax
 import pytest
 
-from protclip_jax.models.logit_scale import BOUNDED, bound_scales
+from configs import protclip_650m
+from protclip_jax.config.build import model_config
+from protclip_jax.config.schema import FIELDS
+from protclip_jax.models.initialize import abstract_params
+from protclip_jax.models.logit_scale import BOUNDED, bound_scales, logged_scales
+from protclip_jax.models.protclip import ProtCLIPModel
 from protclip_jax.objectives.global_contrastive import Pairs, global_contrastive
 from protclip_jax.training.optimizer import flatten
 from tests.support import tiny
@@ -25,6 +32,37 @@ def test_every_scale_of_the_model_is_bounded():
         np.testing.assert_array_equal(bound_scales(params)[path], params[path])
     others = params.keys() - scales
     assert all(bounded[path] is params[path] for path in others)
+
+
+def test_the_sigmoid_contrast_begins_as_siglips_and_is_neither_bounded_nor_decayed():
+    model = tiny.model()
+    learnt = flatten(model.init(jax.random.key(0), method="sigmoid_scale_and_bias")["params"])
+    assert learnt.keys() == {"sigmoid_scale/log", "sigmoid_bias/bias"}
+    np.testing.assert_allclose(np.exp(learnt["sigmoid_scale/log"]), 10.0, rtol=1e-6)
+    assert learnt["sigmoid_bias/bias"] == -10
+    high = dict.fromkeys(learnt, jnp.float32(9.0))
+    assert bound_scales(high) == high
+    spared = FIELDS["optimizer.undecayed"].default
+    assert all(any(re.search(pattern, path) for pattern in spared) for path in learnt)
+
+
+def test_a_model_has_its_scale_and_bias_only_where_it_is_trained():
+    config = protclip_650m.get_config()
+    config.loss.sigmoid = 0.5
+    model = tiny.model()
+    with_sigmoid = ProtCLIPModel(dataclasses.replace(model.config, sigmoid=True))
+    more = abstract_params(with_sigmoid).keys() - abstract_params(model).keys()
+    assert more == {"sigmoid_scale", "sigmoid_bias"}
+    assert model_config(config, text_vocab_size=10).sigmoid
+    assert not model_config({"model": config.model}, text_vocab_size=10).sigmoid
+
+
+def test_the_metrics_have_every_scale_that_is_there():
+    scales = logged_scales(tiny.sigmoid_params())
+    np.testing.assert_allclose(scales.pop("sigmoid_scale"), np.e, rtol=1e-6)
+    assert scales.pop("sigmoid_bias") == -0.5
+    assert logged_scales(tiny.params()) == scales
+    assert scales.keys() == {"logit_scale", "segment_logit_scale"}
 
 
 def unit(x):

@@ -6,44 +6,32 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from protclip_jax.objectives.global_contrastive import Pairs, global_contrastive
+from protclip_jax.objectives.global_contrastive import global_contrastive
 from protclip_jax.objectives.info_nce import log_sum_negatives, symmetric_info_nce
 from tests.support import numpy_reference as reference
-
-RECORDS, WIDTH, NUM_SLOTS = 6, 8, 10
-TEXT_HASHES = np.array([11, 12, 13, 11, 14, 15], np.uint32)
-SEQUENCE_HASHES = np.array([21, 22, 22, 23, 24, 24], np.uint32)
-DUPLICATES = ((0, 3), (1, 2), (4, 5))
-SLOTS = {"in_order": [0, 1, 2, 3, 4, 5], "gaps": [0, 2, 3, 5, 6, 8], "permuted_with_gaps": [9, 1, 5, 0, 3, 7]}
-
-
-def random_inputs(seed):
-    rng = np.random.default_rng(seed)
-    protein, text = (x / np.linalg.norm(x, axis=-1, keepdims=True) for x in rng.normal(size=(2, RECORDS, WIDTH)))
-    return {"logit_scale": np.float64(2.0), "protein": protein, "text": text}
+from tests.support.pairs import (
+    DUPLICATES,
+    NUM_SLOTS,
+    RECORDS,
+    SLOTS,
+    WIDTH,
+    placed,
+    random_inputs,
+    without_hashes,
+)
 
 
 def loss_of(pairs, *, mask_duplicates=False, chunk=0, **options):
     return global_contrastive(pairs, pairs, first=0, mask_duplicates=mask_duplicates, chunk=chunk, **options)
 
 
-def without_hashes(protein, text, real):
-    return Pairs(protein, text, real, *(np.zeros(len(real), np.uint32),) * 2)
-
-
 @functools.partial(jax.jit, static_argnames=("mask_duplicates", "chunk"))
 def value_and_gradients(x, slots, mask_duplicates, chunk=0):
-    """((sum, count), gradients of the sum) with the records at `slots` of `NUM_SLOTS`.
-
-    The empty slots hold something, as projections of empty slots do.
-    """
-    text_hash, sequence_hash = (jnp.zeros(NUM_SLOTS, jnp.uint32).at[slots].set(h) for h in (TEXT_HASHES, SEQUENCE_HASHES))
-    mask = jnp.zeros(NUM_SLOTS, bool).at[slots].set(True)
+    """((sum, count), gradients of the sum) with the records at `slots`."""
 
     def loss(x):
-        protein, text = (jnp.full((NUM_SLOTS, WIDTH), 0.7).at[slots].set(x[name]) for name in ("protein", "text"))
-        pairs = Pairs(protein, text, mask, sequence_hash, text_hash)
-        mean = loss_of(pairs, logit_scale=x["logit_scale"], mask_duplicates=mask_duplicates, chunk=chunk)
+        options = {"mask_duplicates": mask_duplicates, "chunk": chunk}
+        mean = loss_of(placed(x, slots), logit_scale=x["logit_scale"], **options)
         return mean.sum, mean.count
 
     return jax.value_and_grad(loss, has_aux=True)(x)

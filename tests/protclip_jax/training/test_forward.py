@@ -207,6 +207,8 @@ REACHED = {
     "bsr": {"protein", "text", "protein_projection", "text_projection", "cross_attention", "bsr_head"},
     "pda": {"protein", "protein_projection", "prototype_bank", "segment_logit_scale"},
     "features": {"protein", "text", "protein_projection", "text_projection", "prototype_bank", "segment_logit_scale"},
+    "sigmoid": {"protein", "text", "protein_projection", "text_projection", "sigmoid_scale", "sigmoid_bias"},
+    "matryoshka": {"protein", "text", "protein_projection", "text_projection", "logit_scale"},
 }
 """The parameter groups that each objective trains; every other group gets exactly zero."""
 
@@ -217,7 +219,8 @@ def only(name, **options):
 
 
 def check_reached(six, objective, reached):
-    _, grads = gradients(objective)(tiny.params(), tiny.pack(packed(six)))
+    params = tiny.sigmoid_params() if objective.sigmoid else tiny.params()
+    _, grads = gradients(objective)(params, tiny.pack(packed(six)))
     norms = {path: float(jnp.abs(leaf).max()) for path, leaf in grads.items()}
     assert {path.partition("/")[0] for path, norm in norms.items() if norm} == reached
     of_reached = [path for path in norms if path.partition("/")[0] in reached]

@@ -21,6 +21,16 @@ ROWS, SLOTS = 8, 5
 RULES = (("kernel$", "fsdp"), (".", "replicate"))
 PAPER = ObjectiveConfig()
 OURS = ObjectiveConfig(features=0.3, negatives="late_interaction", pooling="residue", prototypes=False)
+CONTRASTS = ObjectiveConfig(
+    bsr=0.0,
+    mlm=0.0,
+    pda=0.0,
+    sigmoid=0.7,
+    matryoshka=0.5,
+    widths=(4, 10),
+    width_weights=(1.0, 3.0),
+    contrast_chunk=7,
+)
 ACROSS = ObjectiveConfig(negatives="both", contrast_chunk=5, masked_passes="shared", text_gradient=True)
 
 
@@ -41,7 +51,8 @@ def remat_model(policy):
 @functools.cache
 def compiled(objective, data_fsdp=None, *, microbatch_rows=None, remat="none", frozen="inv_freq"):
     """The function compiled for a mesh of these sizes, or for one device, and its arguments."""
-    flat = {path: np.asarray(leaf) for path, leaf in flatten(tiny.params()).items()}
+    params = tiny.sigmoid_params() if objective.sigmoid else tiny.params()
+    flat = {path: np.asarray(leaf) for path, leaf in flatten(params).items()}
     trainable, frozen = partition(flat, ((frozen, "frozen"), (".", 1.0)))
     shardings, rows = None, batch()
     if data_fsdp is not None:
@@ -66,7 +77,9 @@ def mesh_of(data, fsdp):
 @functools.cache
 def expected(objective):
     """On one device, at once."""
-    return run(objective)
+    found = run(objective)
+    assert all(found[1][name].count > 0 for name in objective.objectives)
+    return found
 
 
 def assert_same(found, wanted):
@@ -74,7 +87,7 @@ def assert_same(found, wanted):
     (total, losses, gradients), (wanted_total, wanted_losses, wanted_gradients) = found, wanted
     np.testing.assert_allclose(total, wanted_total, rtol=1e-5)
     for name, mean in wanted_losses.items():
-        assert losses[name].count == mean.count > 0
+        assert losses[name].count == mean.count
         np.testing.assert_allclose(losses[name].sum, mean.sum, rtol=1e-5)
     assert gradients.keys() == wanted_gradients.keys()
     for path, gradient in wanted_gradients.items():
@@ -94,9 +107,10 @@ FULL = pytest.mark.soak
         (ACROSS, 1, 8, None),
         (ACROSS, 2, 1, 2),
         (OURS, 2, 1, 4),
+        (CONTRASTS, 2, 2, 4),
         *(
             pytest.param(o, d, f, m, marks=FULL)
-            for o in (PAPER, ACROSS)
+            for o in (PAPER, ACROSS, CONTRASTS)
             for d, f in ((1, 1), (2, 1), (1, 4), (4, 2))
             for m in (None, 8)
         ),
@@ -109,7 +123,11 @@ def test_on_any_mesh_and_in_micro_batches_of_it(objective, data, fsdp, microbatc
 
 @pytest.mark.parametrize(
     ("objective", "microbatch_rows"),
-    [(PAPER, 2), (ACROSS, 4), pytest.param(PAPER, 1, marks=FULL), pytest.param(ACROSS, 1, marks=FULL)],
+    [
+        (PAPER, 2),
+        (ACROSS, 4),
+        *(pytest.param(o, 1, marks=FULL) for o in (PAPER, ACROSS, CONTRASTS)),
+    ],
 )
 def test_in_micro_batches_on_one_device(objective, microbatch_rows):
     assert_same(run(objective, microbatch_rows=microbatch_rows), expected(objective))
