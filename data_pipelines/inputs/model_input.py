@@ -1,16 +1,20 @@
 """A user's proteins or texts on the way into a model: read, cleaned and named, so that nothing changes silently."""
 
 import dataclasses
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from data_pipelines.common.errors import UserError
-from data_pipelines.inputs.input_formats import BY_NAME, SUFFIXES
+from data_pipelines.inputs.input_formats import BY_NAME, SUFFIXES, TABLES
+from data_pipelines.inputs.plausibility import doubt
 from data_pipelines.inputs.protein_input import Cleaned, clean_protein
 from data_pipelines.protanno.record import Record
 from data_pipelines.readers.item import Item
+from data_pipelines.readers.streams.files import open_bytes
+from data_pipelines.readers.table import ID_COLUMNS, id_column_of, open_table
 
 COLUMNS = {"protein": ("sequence", "Sequence", "seq"), "text": ("text",)}
 
@@ -33,6 +37,8 @@ class Prepared(NamedTuple):
     """What the input calls it beside the id."""
     record: Record | None = None
     """All that is known of a protein, where the input is of UniProt entries."""
+    doubt: str = ""
+    """What a protein looks like if not like one."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,8 +72,48 @@ class Source:
                     cleaned = clean(item.text)
                 except ValueError as error:
                     fault = str(error)
-            id = item.id or f"{noun}_{ordinal}"
-            yield Prepared(id, cleaned.sequence, item.line, fault, cleaned.changes, not item.id, item.name)
+            yield Prepared(
+                item.id or f"{noun}_{ordinal}",
+                cleaned.sequence,
+                item.line,
+                fault,
+                cleaned.changes,
+                not item.id,
+                item.name,
+                doubt=doubt(cleaned.sequence) if self.modality == "protein" else "",
+            )
+
+
+def check_content(path: Path, format: str) -> None:
+    """Raises UserError where a file begins as one of another format than its name tells; says nothing of one that is absent."""
+    if not path.is_file():
+        return
+    with open_bytes(path) as content:
+        start = content.read(1 << 12).lstrip(b"\xef\xbb\xbf \t\r\n")
+    for beginning, found, fix in _BEGINNINGS:
+        if format not in (found, "entries") and re.match(beginning, start):
+            raise UserError(f"{path} begins as {fix}, but its name says {BY_NAME[format].description}.")
+
+
+_BEGINNINGS = (
+    (rb">", "fasta", "FASTA (pass --format fasta)"),
+    (rb"ID   \S+ +(Reviewed|Unreviewed|STANDARD|PRELIMINARY);", "entries", "UniProt's flat file (name it *.dat)"),
+    (rb"<\?xml|<uniprot", "entries", "XML (name it *.xml)"),
+    (rb"LOCUS  ", "", "GenBank's flat file, which is not read; give its proteins as FASTA"),
+)
+"""Beginning of a content, the input format that it is, and what to say; `entries` are read by `index` and `build`."""
+
+
+def numbered_rows(source: "Source") -> list[str]:
+    """What to tell of a table whose rows are numbered for want of a column of ids."""
+    if source.format not in TABLES or source.id_column:
+        return []
+    with open_table(source.path, source.format) as table:
+        header = table.header
+    if id_column_of(header):
+        return []
+    known, there = ", ".join(ID_COLUMNS), ", ".join(header)
+    return [f"ids: no column is named {known}, so rows are numbered; choose one of {there} with --id_column."]
 
 
 def clean_text(text: str) -> Cleaned:

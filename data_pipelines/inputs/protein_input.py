@@ -40,6 +40,5 @@ def clean_protein(text: str) -> Cleaned:
     }
     if not upper:
         raise ValueError("it is empty")
-    return Cleaned(
-        upper.replace("*", "X").replace("J", "X"), Counter({kind: count for kind, count in changes.items() if count})
-    )
+    made = Counter({kind: count for kind, count in changes.items() if count})
+    return Cleaned(upper.replace("*", "X").replace("J", "X"), made)

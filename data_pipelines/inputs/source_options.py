@@ -8,7 +8,7 @@ from pathlib import Path
 from data_pipelines.common.disk_errors import report_disk_errors
 from data_pipelines.common.errors import UserError
 from data_pipelines.inputs.input_formats import BY_NAME, INPUT_FORMATS, TABLES, Fasta, listed
-from data_pipelines.inputs.model_input import Source, format_of
+from data_pipelines.inputs.model_input import Source, check_content, format_of
 
 
 def choose_source(options: argparse.Namespace) -> Source:
@@ -19,6 +19,8 @@ def choose_source(options: argparse.Namespace) -> Source:
     """
     path = Path(options.input)
     name = options.format or (Fasta.name if is_piped(path) else format_of(path))
+    if not options.format and not is_piped(path):
+        check_content(path, name)
     chosen = BY_NAME[name]
     modality = options.modality or chosen.modalities[0]
     if modality not in chosen.modalities:

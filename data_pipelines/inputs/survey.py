@@ -14,7 +14,7 @@ from data_pipelines.common.errors import UserError
 from data_pipelines.common.hashing import hash64
 from data_pipelines.common.progress import progress
 from data_pipelines.common.unique_ids import UniqueIds
-from data_pipelines.inputs.model_input import Source
+from data_pipelines.inputs.model_input import Source, numbered_rows
 
 Measure = Callable[[str], tuple[int, bool]]
 """A clean protein or text → the tokens that the model reads of it, and whether it is longer than the model reads at once."""
@@ -32,8 +32,10 @@ class Survey:
       items: all of them; `rejected` cannot be used.
       tokens: that the model will read.
       changed: items in which something was changed, by the kind of change.
+      doubted: usable items that look like something else than proteins, by what they look like.
       long: items that are longer than the model reads at once.
       nameless: items without an id.
+      notes: lines on how the input was read.
       id_hashes: `hash64` of every item's id, as `UniqueIds` takes them.
     """
 
@@ -41,8 +43,10 @@ class Survey:
     rejected: int
     tokens: int
     changed: Counter
+    doubted: Counter
     long: int
     nameless: int
+    notes: tuple[str, ...]
     id_hashes: UInt64[np.ndarray, " n"]
 
     @property
@@ -52,8 +56,9 @@ class Survey:
 
     def describe(self, noun: str, *, long_items: str, rejects: Path) -> list[str]:
         """Lines for the user. `long_items` says what becomes of the long ones, `rejects` where the rejected are listed."""
-        lines = [f"{self.usable:,} {noun}s, {self.tokens:,} tokens."]
+        lines = [f"{self.usable:,} {noun}s, {self.tokens:,} tokens.", *self.notes]
         lines += [f"cleaned: {count:,} with {change}." for change, count in sorted(self.changed.items())]
+        lines += [f"doubtful: {count:,} look like {what}." for what, count in sorted(self.doubted.items())]
         if self.long:
             lines.append(f"long: {self.long:,} {long_items}.")
         if duplicates := UniqueIds(self.id_hashes).duplicates:
@@ -65,13 +70,15 @@ class Survey:
         return lines
 
 
-def take_survey(source: Source, *, measure: Measure, rejects: Path) -> Survey:
+def take_survey(source: Source, *, measure: Measure, rejects: Path, accept_doubtful: bool = False) -> Survey:
     """Reads the whole input once, in constant memory but for eight bytes an item, and lists what is rejected in a TSV.
 
     Raises:
-      UserError: the input cannot be read, or no item of it can be used.
+      UserError: the input cannot be read, no item of it can be used, or, unless `accept_doubtful`,
+        most items look like something else than proteins.
     """
-    items, rejected, tokens, long, nameless, changed, hashes = 0, 0, 0, 0, 0, Counter(), array.array("Q")
+    items, rejected, tokens, long, nameless = 0, 0, 0, 0, 0
+    changed, doubted, hashes = Counter(), Counter(), array.array("Q")
     first = None
     with open(rejects, "w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, delimiter="\t", lineterminator="\n")
@@ -86,18 +93,27 @@ def take_survey(source: Source, *, measure: Measure, rejects: Path) -> Survey:
                 rejected += 1
                 table.writerow((item.id[:MAX_REJECT_ID], item.line, item.fault))
             else:
+                doubted.update(filter(None, [item.doubt]))
                 read, is_long = measure(item.text)
                 tokens += read
                 long += is_long
     if rejected == items:
         message = f"; the first: {first.id} in line {first.line}: {first.fault}" if first else ""
         raise UserError(f"{source.path} holds no {source.modality} that can be embedded{message}.")
+    if 2 * doubted.total() > items - rejected and not accept_doubtful:
+        what, count = doubted.most_common(1)[0]
+        raise UserError(
+            f"{source.path}: {count:,} of {items - rejected:,} sequences look like {what}, not like proteins; "
+            "translate them first, or pass --accept_doubtful to read them as they are."
+        )
     return Survey(
         items=items,
         rejected=rejected,
         tokens=tokens,
         changed=changed,
+        doubted=doubted,
         long=long,
         nameless=nameless,
+        notes=tuple(numbered_rows(source)) if isinstance(source, Source) else (),
         id_hashes=np.array(hashes, np.uint64),
     )

@@ -1,5 +1,6 @@
 """FASTA files, plain or gzip, one record at a time in bounded memory."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,28 +11,32 @@ from data_pipelines.readers.streams.numbered_lines import decoded, numbered_line
 
 MAX_NAME = 1000
 
+_PIR = re.compile(rb">(\w\d|\w\w);(.*)")
+_PIR_PROTEINS = (b"P1", b"F1")
+
 
 def read_fasta(path: Path) -> Iterator[Item]:
     """The records of a FASTA file in its order, sequences as written (lines joined, their outer white space dropped).
 
     The id is the first word after `>`, '' where there is none; the rest of the header is the name, at most `MAX_NAME` bytes of
-    it, whatever their encoding. Blank lines and comment lines (`;`) may stand anywhere. A record of more than `MAX_LETTERS` has
-    a fault and no text.
+    it, whatever their encoding. Of headers that NCBI joined by the byte 1, the first counts. Under a header of PIR
+    (`>P1;ID`) stands the name on a line of its own. Blank lines and comment lines (`;`) may stand anywhere. A record of more
+    than `MAX_LETTERS`, or of nucleic acid in PIR, has a fault and no text.
 
     Raises:
       UserError: the file is unreadable or cut off, is no text, has text before its first `>`, or has no record.
     """
-    header, letters, size = None, [], 0
+    header, letters, size, title_follows = None, [], 0, False
     with open_bytes(path) as content:
         for number, line in numbered_lines(content, path):
             line = line.strip()
             if line.startswith(b">"):
                 if header is not None:
                     yield _record(header, letters, size)
-                words = line[1:].split(maxsplit=1)
-                # Only the id must be UTF-8: people write anything behind it.
-                name = words[1][:MAX_NAME].decode(errors="replace") if len(words) > 1 else ""
-                header, letters, size = Item(decoded(words[0], number, path) if words else "", "", number, name=name), [], 0
+                header, title_follows = _header(line, number, path)
+                letters, size = [], 0
+            elif title_follows:
+                header, title_follows = header._replace(name=_name(line)), False
             elif line and not line.startswith(b";"):
                 if header is None:
                     raise UserError(f"{path} is no FASTA file: line {number} is {line[:20]!r}, before any '>' line.")
@@ -43,5 +48,23 @@ def read_fasta(path: Path) -> Iterator[Item]:
     yield _record(header, letters, size)
 
 
+def _header(line: bytes, number: int, path: Path) -> tuple[Item, bool]:
+    """What a header line says, and whether the next line is a title."""
+    if pir := _PIR.fullmatch(line):
+        kind, id = pir.groups()
+        fault = "" if kind in _PIR_PROTEINS else "it is an entry of nucleic acid"
+        return Item(decoded(id.strip(), number, path), "", number, fault), True
+    words = line[1:].partition(b"\x01")[0].split(maxsplit=1)
+    # Only the id must be UTF-8: people write anything behind it.
+    id = decoded(words[0], number, path) if words else ""
+    return Item(id, "", number, name=_name(words[1]) if len(words) > 1 else ""), False
+
+
+def _name(text: bytes) -> str:
+    return text[:MAX_NAME].decode(errors="replace")
+
+
 def _record(header: Item, letters: list[str], size: int) -> Item:
+    if header.fault:
+        return header
     return header._replace(fault=TOO_LONG) if size > MAX_LETTERS else header._replace(text="".join(letters))

@@ -9,6 +9,7 @@ from typing import BinaryIO, Self
 
 from data_pipelines.common.errors import UserError
 from data_pipelines.readers.item import MAX_LETTERS, Item
+from data_pipelines.readers.streams.cells import is_missing, unquoted
 from data_pipelines.readers.streams.files import open_bytes
 from data_pipelines.readers.streams.numbered_lines import decoded, numbered_lines
 
@@ -18,7 +19,8 @@ DIALECTS = {
     "tsv": {"delimiter": "\t", "quoting": csv.QUOTE_NONE},
 }
 MAX_ROW_BYTES = 1 << 25
-ID_COLUMNS = ("id", "Entry", "accession")
+ID_COLUMNS = ("id", "entry", "accession", "protein_id", "seq_id", "ec", "go")
+"""Compared without case."""
 
 
 @contextlib.contextmanager
@@ -109,8 +111,10 @@ def read_table(path: Path, *, dialect: str, columns: Sequence[str], id_column: s
 
     Args:
       dialect: as in `open_table`.
-      columns: names for the column of the sequences or texts; the first that the header has is read.
+      columns: names for the column of the sequences or texts, compared without case; the first that the header has is read.
       id_column: None takes the first of `ID_COLUMNS` that is there, else the row's number (1 = the first after the header).
+
+    A cell that says that there is no value, as `nan`, is a fault.
 
     Raises:
       UserError: as `open_table`, or a column is missing.
@@ -127,11 +131,26 @@ def read_table(path: Path, *, dialect: str, columns: Sequence[str], id_column: s
         width = len(table.header)
         for number, (line, cells) in enumerate(table.rows(), 1):
             if len(cells) == width:
-                name = str(number) if id_position is None else cells[id_position].strip()
-                yield Item(name, cells[text_position], line)
+                name = str(number) if id_position is None else unquoted(cells[id_position].strip())
+                text = unquoted(cells[text_position])
+                fault = f"it is {text.strip()!r}, which says that there is no value" if is_missing(text) else ""
+                yield Item(name, "" if fault else text, line, fault)
             else:
                 yield Item("", "", line, f"its row has {len(cells)} fields, the header has {width}")
 
 
+def id_column_of(header: Sequence[str]) -> str | None:
+    """The column that `read_table` takes the ids from, None if it numbers the rows."""
+    position = _position(header, ID_COLUMNS)
+    return None if position is None else header[position]
+
+
 def _position(header: Sequence[str], names: Sequence[str]) -> int | None:
-    return next((header.index(name) for name in names if name in header), None)
+    """The first of the names that the header has, exactly or, if none, without case."""
+    exact = {name: position for position, name in reversed(list(enumerate(header)))}
+    folded = {name.strip().lower(): position for name, position in exact.items()}
+    for known, wanted in ((exact, names), (folded, [name.lower() for name in names])):
+        for name in wanted:
+            if name in known:
+                return known[name]
+    return None

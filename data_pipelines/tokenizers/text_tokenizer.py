@@ -138,6 +138,17 @@ class TextTokenizer:
         """Equal for texts that nothing tells apart once they are tokens, cut to `max_tokens`: case, say, or the end."""
         return token_bytes(self.encode(text, max_tokens=max_tokens))
 
+    def unknown_words(self, text: str) -> list[str]:
+        """The words of a text, as blanks divide it, of which the vocabulary lacks a part."""
+        return [word for word in text.split() if self.unk_id in self._word_ids(word)]
+
+    def is_unknown(self, text: str) -> bool:
+        """Whether the vocabulary knows no word of a text but the prefix of a property, or the text has no other."""
+        content = text
+        for prefix in PREFIXES.values():
+            content = content.removeprefix(f"{prefix}:")
+        return len(self.unknown_words(content)) == len(content.split())
+
     @property
     def prefix_tokens(self) -> tuple[int, ...]:
         """How many tokens the prefix of each property takes, colon included, in the order of `record.PROPERTIES`."""

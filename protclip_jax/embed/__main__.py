@@ -99,6 +99,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     add("--max_residues", type=int, default=DEFAULT_WINDOWS.max_residues, help="default %(default)s, ESM-2's training length")
     add("--overlap", type=int, default=DEFAULT_WINDOWS.overlap, help="residues that windows share (default %(default)s)")
+    add("--accept_doubtful", action="store_true", help="embed a file whose sequences look like nucleotides all the same")
     add("--precision", choices=("float32", "float16"), default="float32", help="of what is stored (default %(default)s)")
     add("--dtype", choices=("float32", "bfloat16"), default="float32", help="of the computation (default %(default)s)")
     add(
@@ -205,7 +206,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if is_piped(source.path):
             source = dataclasses.replace(source, path=spool(source.path, folder / "stdin"))
         with writing(folder):
-            survey = take_survey(source, measure=reading.measure, rejects=folder / "rejects.tsv")
+            survey = take_survey(
+                source, measure=reading.measure, rejects=folder / "rejects.tsv", accept_doubtful=options.accept_doubtful
+            )
         rejects = options.output.with_name(f"{options.output.name}.rejects.tsv")
         tell(*survey.describe(source.modality, long_items=reading.long_items, rejects=rejects))
         tell(f"embedding: {', '.join(kinds)}, into {', '.join(map(str, outputs.values()))}.")

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from data_pipelines.common.atomic_write import atomic_file
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.figure_style import DPI
+from data_pipelines.inputs.plausibility import doubt
 from data_pipelines.inputs.protein_input import clean_protein
 from data_pipelines.protanno.features import annotated_residues
 from data_pipelines.protanno.record import PREFIXES, PROPERTIES, Record, property_texts, with_names, with_prefix
@@ -89,6 +90,8 @@ def asked_for(options: argparse.Namespace) -> tuple[Record, dict[str, str]]:
             cleaned = clean_protein(options.sequence)
         except ValueError as error:
             raise UserError(f"--sequence is no protein: {error}.") from error
+        if looks := doubt(cleaned.sequence):
+            print(f"sequence: it looks like {looks}, not like a protein.", file=sys.stderr)
         if cleaned.changes:
             print(f"sequence: {', '.join(f'{n} {what}' for what, n in cleaned.changes.items())}", file=sys.stderr)
         record = Record("sequence", "", "swissprot", cleaned.sequence, 0, "")

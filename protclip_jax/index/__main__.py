@@ -18,10 +18,10 @@ from data_pipelines.common.disk_errors import report_disk_errors
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.hashing import hash64
 from data_pipelines.common.progress import tell
-from data_pipelines.inputs.input_formats import INPUT_FORMATS, Fasta
+from data_pipelines.inputs.input_formats import INPUT_FORMATS, Fasta, Tsv
 from data_pipelines.inputs.input_formats import SUFFIXES as INPUT_SUFFIXES
 from data_pipelines.inputs.labels import LabelSource
-from data_pipelines.inputs.model_input import Source
+from data_pipelines.inputs.model_input import Source, check_content
 from data_pipelines.inputs.record_source import RecordSource
 from data_pipelines.inputs.source_options import (
     is_piped,
@@ -31,6 +31,8 @@ from data_pipelines.inputs.source_options import (
 )
 from data_pipelines.inputs.survey import take_survey
 from data_pipelines.readers import SUFFIXES as SOURCE_SUFFIXES
+from data_pipelines.readers.table import open_table
+from data_pipelines.readers.uniprot.uniprot_tsv import UniprotTsv
 from protclip_jax.checkpoints import best, metadata
 from protclip_jax.checkpoints.local_copy import local_checkpoint
 from protclip_jax.checkpoints.parameters import stored_groups
@@ -91,6 +93,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--format", choices=FORMATS, help="of --input (default: by its name)")
     add("--column", help="of a table of proteins, with the sequences (default: sequence, Sequence or seq)")
     add("--id_column", help="of a table, with the ids (default: id, Entry or accession, else the row's number)")
+    add("--accept_doubtful", action="store_true", help="index a file whose sequences look like nucleotides all the same")
     add("--splits", nargs="+", help="of a ProtAnno folder (default: all)")
     add("--columns", nargs="+", help="of a table of labels, with the texts for each; the first is its name")
     add("--templates", nargs="+", help="prompts for a label, {} standing for its text, as 'FUNCTION: {}'; all are averaged")
@@ -132,6 +135,10 @@ def choose_input(options: argparse.Namespace) -> Input | EmbeddingInput:
     refuse_unread(options, ("columns", "templates"), owner="--labels")
     path = Path(options.input)
     chosen = options.format or format_of(path)
+    if not options.format and chosen in PROTEIN_FORMATS and not is_piped(path):
+        check_content(path, chosen)
+        if chosen == Tsv.name and not options.column and is_uniprot_table(path):
+            chosen = "entries"
     if options.splits and chosen != "protanno":
         raise UserError(f"--splits belongs to a ProtAnno folder, but the format is {chosen}; leave it out.")
     if options.column or options.id_column:
@@ -143,6 +150,12 @@ def choose_input(options: argparse.Namespace) -> Input | EmbeddingInput:
     if chosen in ("entries", "protanno"):
         return RecordSource(path=path, splits=tuple(options.splits) if options.splits else None)
     return Source(path=path, format=chosen, modality="protein", column=options.column, id_column=options.id_column)
+
+
+def is_uniprot_table(path: Path) -> bool:
+    """Whether a TSV is UniProt's export, whose rows are whole entries."""
+    with open_table(path, Tsv.name) as table:
+        return set(UniprotTsv.required) <= {name.strip().lower() for name in table.header}
 
 
 def format_of(path: Path) -> str:
@@ -299,7 +312,9 @@ def embed_and_index(
     if isinstance(source, Source) and is_piped(source.path):
         source = dataclasses.replace(source, path=spool(source.path, folder / "stdin"))
     with report_disk_errors(folder):
-        survey = take_survey(source, measure=reading.measure, rejects=folder / "rejects.tsv")
+        survey = take_survey(
+            source, measure=reading.measure, rejects=folder / "rejects.tsv", accept_doubtful=options.accept_doubtful
+        )
     rejects = rejects_path(options.output, generation_of(previous))
     noun = "protein" if is_protein else "prompt"
     tell(*survey.describe(noun, long_items=reading.long_items, rejects=rejects))

@@ -6,6 +6,7 @@ the numbers it would get alone.
 
 import dataclasses
 import functools
+import itertools
 import pathlib
 import warnings
 from collections import Counter
@@ -19,6 +20,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Float32
 
 from data_pipelines.common.errors import UserError
+from data_pipelines.inputs.plausibility import doubt
 from data_pipelines.inputs.protein_input import clean_protein
 from data_pipelines.protanno.record import PROPERTIES, Record
 from data_pipelines.tokenizers import protein_tokenizer
@@ -31,6 +33,7 @@ from protclip_jax.checkpoints.parameters import load_params, params_fingerprint,
 from protclip_jax.config.build import model_config
 from protclip_jax.config.schema import completed
 from protclip_jax.distributed import sharding
+from protclip_jax.inference.as_list import as_list
 from protclip_jax.inference.batched_calls import MIN_ROW_TOKENS, SLOTS, Place, everywhere, run_packed
 from protclip_jax.inference.held_out_losses import held_out_losses
 from protclip_jax.inference.prefixes import check_dimensions, first_dimensions
@@ -175,6 +178,11 @@ class ProtCLIP:
         """
         dimensions = self._checked_width(dimensions)
         self._require("text", "text_projection")
+        texts = as_list(texts, "texts")
+        if empty := [index for index, text in enumerate(texts) if not text.strip()]:
+            raise UserError(f"text {empty[0]} is empty; leave it out, or say something.")
+        if unknown := sum(map(len, map(self.text_tokenizer.unknown_words, texts))):
+            warnings.warn(f"{unknown} words of the texts are not in the vocabulary.", stacklevel=2)
         examples = [self._text_example(text) for text in texts]
         if cut := sum(example.text_cut > 0 for example in examples):
             limit = self.config["tokenizer"]["max_text_tokens"]
@@ -203,13 +211,16 @@ class ProtCLIP:
     def zero_shot(self, sequences: Sequence[str], labels: Mapping[str, Sequence[str]]) -> Float32[np.ndarray, "n labels"]:
         """Probability of each label for each protein; columns in the order of `labels`, rows sum to 1.
 
+        A label has one prompt or several.
+
         A label's embedding is the normalised mean of the embeddings of its prompts (as CLIP does, Radford et al. 2021,
         section 3.1.4); the probabilities are the softmax of the logits over the labels.
         """
         if not labels or not all(labels.values()):
             raise UserError("zero_shot needs at least one label, and at least one prompt for each.")
-        prompts = self.encode_texts([prompt for of_label in labels.values() for prompt in of_label])
-        ends = np.cumsum([len(of_label) for of_label in labels.values()])
+        of_labels = [as_list(of_label, f"labels[{name!r}]") for name, of_label in labels.items()]
+        prompts = self.encode_texts(list(itertools.chain.from_iterable(of_labels)))
+        ends = np.cumsum([len(of_label) for of_label in of_labels])
         classes = np.stack([of_label.mean(0) for of_label in np.split(prompts, ends[:-1])])
         classes /= np.linalg.norm(classes, axis=1, keepdims=True)
         logits = self.logits(self.encode_proteins(sequences), classes).astype(np.float64)
@@ -238,6 +249,8 @@ class ProtCLIP:
           UserError: a property has an unknown name or an empty text.
         """
         for texts in properties:
+            if not texts:
+                raise UserError(f"properties are empty; give a text for one of {', '.join(PROPERTIES)}.")
             for name, text in texts.items():
                 if name not in PROPERTIES or not text:
                     raise UserError(f"'{name}' must be one of {', '.join(PROPERTIES)} with a text that is not empty.")
@@ -309,17 +322,20 @@ class ProtCLIP:
 
     def _clean(self, sequences: Sequence[str], windows: Windows | None = None) -> list[str]:
         """The sequences as the tower reads them; warns of what was changed and of what is longer than a window."""
-        cleaned, changes = [], Counter()
-        for index, sequence in enumerate(sequences):
+        cleaned, changes, doubted = [], Counter(), Counter()
+        for index, sequence in enumerate(as_list(sequences, "sequences")):
             try:
                 protein = clean_protein(sequence)
             except ValueError as error:
                 raise UserError(f"sequence {index} is no protein: {error}") from error
             cleaned.append(protein.sequence)
             changes.update(protein.changes)
+            doubted.update(filter(None, [doubt(protein.sequence)]))
         if changes:
             counted = ", ".join(f"{count} {change}" for change, count in changes.items())
             warnings.warn(f"sequences were cleaned before embedding: {counted}.", stacklevel=3)
+        for what, count in doubted.items():
+            warnings.warn(f"{count} of {len(cleaned)} sequences look like {what}, not like proteins.", stacklevel=3)
         if windows is not None and (long := sum(windows.is_long(len(sequence)) for sequence in cleaned)):
             warnings.warn(
                 f"{long} of {len(cleaned)} proteins have more than {windows.max_residues} residues; policy: {windows.policy}.",

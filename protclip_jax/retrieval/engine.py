@@ -1,6 +1,7 @@
 """`SearchEngine`: a model with an index of proteins and libraries of labels, which answers questions in either modality."""
 
 import dataclasses
+import itertools
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -123,6 +124,20 @@ class SearchEngine:
             return [False] * len(texts)
         limit = self.model.config["tokenizer"]["max_text_tokens"]
         return [self.model.text_tokenizer.encode(text, max_tokens=limit + 1).size > limit for text in texts]
+
+    def unknown_words(self, texts: Sequence[str]) -> list[str]:
+        """The words of texts that the model's vocabulary lacks.
+
+        Raises:
+          UserError: it lacks every word of one of the texts.
+        """
+        tokenizer = self.model.text_tokenizer
+        if tokenizer is None:
+            return []
+        for text in texts:
+            if tokenizer.is_unknown(text):
+                raise UserError(f"the model's vocabulary has no word of {text[:100]!r}; ask in other words.")
+        return list(dict.fromkeys(itertools.chain.from_iterable(map(tokenizer.unknown_words, texts))))
 
     def embed(self, queries: Sequence[Query]) -> Float32[np.ndarray, "q d"]:
         """Unit-norm embeddings of queries; prompts of a text are averaged and normalised, as `ProtCLIP.zero_shot` does."""

@@ -55,7 +55,7 @@ def understand(typed: str) -> Typed:
         header, _, rest = typed[1:].partition("\n")
         if "\n>" in f"\n{rest}":
             raise ValueError("it holds several FASTA records; ask for one protein at a time")
-        return Typed("protein", "".join(rest.split()), (header.split() or [""])[0])
+        return Typed("protein", "".join(rest.split()), (header.partition("\x01")[0].split() or [""])[0])
     blocks = typed.split()
     joined = "".join(blocks)
     if all(map(_LETTERS.fullmatch, blocks)) and len(joined) >= SHORTEST_SEQUENCE and _are_blocks(blocks):

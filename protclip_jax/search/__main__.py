@@ -20,7 +20,8 @@ from data_pipelines.common.atomic_write import atomic_file
 from data_pipelines.common.errors import UserError, command, one_line
 from data_pipelines.common.progress import tell
 from data_pipelines.inputs.input_formats import BY_NAME, DESCRIPTION, TEXT_FORMATS, listed
-from data_pipelines.inputs.model_input import Source
+from data_pipelines.inputs.model_input import Source, numbered_rows
+from data_pipelines.inputs.plausibility import doubt
 from data_pipelines.inputs.source_options import choose_source, is_piped, refuse_unread, spool
 from data_pipelines.protanno.record import PREFIXES
 from protclip_jax.inference.cpu_devices import split_cpu
@@ -110,6 +111,8 @@ def read_queries(options: argparse.Namespace) -> Iterator[Query]:
             raise UserError(f"--sequence is no protein: {error}.") from error
         if changes:
             tell(f"sequence: {', '.join(f'{count} {what}' for what, count in changes.items())}")
+        if looks := doubt(query.contents[0]):
+            tell(f"sequence: it looks like {looks}, not like a protein.")
         yield query
     else:
         yield from _file_queries(options)
@@ -130,12 +133,15 @@ def _file_queries(options: argparse.Namespace) -> Iterator[Query]:
 
 def _queries_of(source: Source, options: argparse.Namespace) -> Iterator[Query]:
     used, skipped = 0, 0
+    tell(*numbered_rows(source))
     for item in source.prepared():
         if item.fault:
             skipped += 1
             tell(one_line(f"line {item.line}: {item.id} is left out: {item.fault}"))
             continue
         used += 1
+        if item.doubt:
+            tell(one_line(f"line {item.line}: {item.id} looks like {item.doubt}, not like a protein."))
         yield Query(item.id, source.modality, phrased_all([item.text], options) if source.modality == "text" else (item.text,))
     if skipped:
         tell(f"{skipped:,} of {used + skipped:,} questions of {source.path} were left out.")
@@ -146,8 +152,28 @@ def _queries_of(source: Source, options: argparse.Namespace) -> Iterator[Query]:
 def answered(engine: SearchEngine, queries: Iterator[Query], *, top: int) -> Iterator[tuple[Query, Answer]]:
     """Each question with its answer, in their order."""
     index = engine.proteins or next(iter(engine.libraries.values()))
+    asked = 0
     while some := list(itertools.islice(queries, QUERIES_AT_ONCE)):
+        some = [query for query in some if is_readable(engine, query)]
+        asked += len(some)
         yield from zip(some, engine.find(index, engine.embed(some), top), strict=True)
+    if not asked:
+        raise UserError("no question is left that can be asked.")
+
+
+def is_readable(engine: SearchEngine, query: Query) -> bool:
+    """Whether the vocabulary has any word of a question; what it lacks is told on stderr."""
+    if query.kind == "protein":
+        return True
+    try:
+        unknown = engine.unknown_words(query.contents)
+    except UserError as error:
+        tell(one_line(f"{query.name} is left out: {error}"))
+        return False
+    if unknown:
+        shown = ", ".join(unknown[:10])
+        tell(one_line(f"{query.name}: {len(unknown)} words are not in the model's vocabulary: {shown}."))
+    return True
 
 
 def write_tsv(file: TextIO, answers: Iterator[tuple[Query, Answer]]) -> None:

@@ -131,7 +131,13 @@ API_DESCRIPTION = (
 def _read(asked: SearchRequest, engine: SearchEngine, limits: Limits) -> tuple[Question, dict]:
     """The question and how it was understood; takes long for long texts, so it is called in a thread beside the event loop."""
     question, understood = read_question(asked, limits)
-    return question, understood | {"cut": sum(engine.cut(question.contents)) if question.kind == "text" else 0}
+    if question.kind == "protein":
+        return question, understood | {"cut": 0, "unknown": []}
+    try:
+        unknown = engine.unknown_words(question.contents)
+    except UserError as error:
+        raise Mistake(str(error)) from error
+    return question, understood | {"cut": sum(engine.cut(question.contents)), "unknown": unknown}
 
 
 async def _answered(batcher: Batcher, job: object, request: Request) -> object | None:

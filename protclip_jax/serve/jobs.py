@@ -74,11 +74,11 @@ def warm_up(engine: SearchEngine) -> None:
     """
     groups = engine.model.groups
     for residues, count in [(100, 1), (300, 1), (700, 1), (600, 8)]:
-        engine.embed([Query("", "protein", ("A" * residues,))] * count)
+        engine.embed([Query("", "protein", ("L" * residues,))] * count)
     text = "PROTEIN NAME: " + "protein " * 100
     if {"text", "text_projection"} <= groups:
         for count in (1, 3, 6, 60):
             engine.embed([Query("", "text", (text,))] * count)
     if {"text", "prototype_bank"} <= groups:
         for count in (1, 4):
-            segments(engine, ["A" * 600] * count, [{"function": "FUNCTION: binds zinc"}] * count)
+            segments(engine, ["L" * 600] * count, [{"function": "FUNCTION: binds zinc"}] * count)

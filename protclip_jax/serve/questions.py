@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from data_pipelines.inputs.plausibility import doubt
 from data_pipelines.inputs.protein_input import clean_protein
 from data_pipelines.protanno.record import PROPERTIES, with_prefix
 from protclip_jax.retrieval import item_table
@@ -76,7 +77,8 @@ def _protein_question(name: str, sequence: str, limits: Limits) -> tuple[Query, 
         raise Mistake(f"This is no protein sequence: {error}.") from error
     residues = question.contents[0]
     _check_residues(residues, limits)
-    return question, {"kind": "protein", "name": name, "sequence": residues, "changes": changes}
+    understood = {"kind": "protein", "name": name, "sequence": residues}
+    return question, understood | {"changes": changes, "doubt": doubt(residues)}
 
 
 def _check_residues(residues: str, limits: Limits) -> None:

@@ -11,6 +11,17 @@ from data_pipelines.common.errors import UserError
 
 _GZIP_MAGIC = b"\x1f\x8b"
 
+_FOREIGN = {
+    b"BZh": "compressed with bzip2; decompress it, or compress it with gzip",
+    b"\xfd7zXZ": "compressed with xz; decompress it, or compress it with gzip",
+    b"\x28\xb5\x2f\xfd": "compressed with zstd; decompress it, or compress it with gzip",
+    b"PK\x03\x04": "a ZIP archive or a spreadsheet; unpack it, or save the sheet as tab-separated text",
+    b"7z\xbc\xaf": "a 7-Zip archive; unpack it",
+    b"\xff\xfe": "text in UTF-16; save it as UTF-8",
+    b"\xfe\xff": "text in UTF-16; save it as UTF-8",
+}
+"""First bytes of files that are not read → what they are, and what to do."""
+
 
 @contextlib.contextmanager
 def open_bytes(path: str | Path) -> Iterator[BinaryIO]:
@@ -25,6 +36,7 @@ def open_bytes(path: str | Path) -> Iterator[BinaryIO]:
             if not compressed and Path(path).suffix == ".gz":
                 raise gzip.BadGzipFile("Not a gzipped file")
             with gzip.GzipFile(fileobj=raw) if compressed else raw as content:
+                _refuse_foreign(content.peek(8), path)
                 yield content
     except EOFError as error:
         raise UserError(f"{path} is cut off: its gzip data end early; fetch the file again.") from error
@@ -32,3 +44,9 @@ def open_bytes(path: str | Path) -> Iterator[BinaryIO]:
         raise UserError(f"{path} is no sound gzip file ({error}); fetch it again, or drop .gz from a plain file.") from error
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror or error}); check the path.") from error
+
+
+def _refuse_foreign(start: bytes, path: str | Path) -> None:
+    for magic, what in _FOREIGN.items():
+        if start.startswith(magic):
+            raise UserError(f"{path} is {what}.")

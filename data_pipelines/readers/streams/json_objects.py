@@ -15,7 +15,7 @@ _MARK = re.compile(rb'\{\s*+"(?:entryType|primaryAccession|seq)"')
 _ANSWER = re.compile(rb'\s*+(?:\[|\{\s*+"(?:results|facets)"\s*+:)')
 _EMPTY_ANSWER = re.compile(rb'\s*+(?:\[\s*+\]|\{\s*+"results"\s*+:\s*+\[\s*+\]\s*+\})\s*+\Z')
 _RESULTS = re.compile(rb'"results"\s*+:\s*+\[\s*+\Z')
-_CLOSED = re.compile(rb"\]\s*+\}?\s*+\Z")
+_CLOSED = re.compile(rb'\]\s*+(?:,\s*+"obsoleteCount"\s*+:\s*+\d++\s*+)?\}?\s*+\Z')
 _BRACE = re.compile(rb'(?:[^"{}]++|"(?:[^"\\]++|\\.)*+")*+([{}])', re.DOTALL)
 
 NO_END = "the file ends before its closing bracket"

@@ -5,6 +5,7 @@ import re
 from typing import NamedTuple
 
 from data_pipelines.protanno.record import EXISTENCE, PROPERTIES, RESIDUES, SOURCES, Record
+from data_pipelines.readers.streams.cells import unquoted
 
 
 class RawEntry(NamedTuple):
@@ -35,7 +36,8 @@ class RawEntry(NamedTuple):
         values = decode(self.content).rstrip("\r\n").split("\t")
         if len(values) != len(self.header):
             raise Malformed(f"its row has {len(values)} cells, the header has {len(self.header)}")
-        return dict(zip(self.header, map(str.strip, values), strict=True))
+        cells = [unquoted(value.strip()) for value in values]
+        return dict(zip(self.header, cells, strict=True))
 
     def first_cell(self, column: str) -> str:
         """The cell of a table's row that may be broken, '' where it has none."""

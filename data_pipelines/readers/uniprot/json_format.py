@@ -16,7 +16,8 @@ from data_pipelines.readers.uniprot.entry import Malformed, RawEntry, decode, pr
 from data_pipelines.readers.uniprot.source_format import SourceFormat
 
 _DECODER = json.JSONDecoder()
-_AFTER = re.compile(r"\s*(?:[],]|\Z)")
+_AFTER = re.compile(r'\s*(?:[],]|\Z|\}\s*(?:,\s*\{\s*"from"\s*:|\]))')
+"""Behind an entry stands the next, or the end; an answer of ID mapping wraps each in `{"from": …, "to": …}`."""
 
 
 class JsonFormat(SourceFormat):

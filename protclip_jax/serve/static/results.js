@@ -45,13 +45,15 @@ export function showResults(section, answer, { openProtein, openSequence, readAs
 function understanding(understood, readAs) {
   if (understood.kind === "text") {
     return h("p", { class: "note", id: "understood" }, `Read as text and asked as “${understood.asked.join("” + “")}”` +
-      (understood.cut ? "; it is longer than the model reads, and its end was cut off." : "."));
+      (understood.cut ? "; it is longer than the model reads, and its end was cut off" : "") +
+      (understood.unknown.length ? `; not in the model's vocabulary: ${understood.unknown.slice(0, 10).join(", ")}.` : "."));
   }
   const changes = Object.entries(understood.changes).map(([what, count]) => `${count} ${what}`).join(", ");
   const name = understood.name ? ` ${understood.name}` : "";
   return h("p", { class: "note", id: "understood" },
     `Read as the protein${name} of ${understood.sequence.length.toLocaleString("en")} residues`,
-    changes ? ` (changed: ${changes})` : "", ". ",
+    changes ? ` (changed: ${changes})` : "",
+    understood.doubt ? `; it looks like ${understood.doubt}, not like a protein. ` : ". ",
     h("button", { type: "button", class: "link", on: { click: () => readAs("text") } }, "Read it as text instead"));
 }
 

@@ -56,7 +56,7 @@ def test_a_long_field(tmp_path):
         ('id,sequence\na,"MK"V\n', {}, "line 2 is no line of a CSV table"),
         (b"id,sequence\na,M\0\n", {}, "line 2 holds a NUL byte"),
         (b"id,sequence\n\xe9,MK\n", {}, "line 2 holds bytes that are no UTF-8"),
-        (b"PK\x03\x04\0\0", {}, "line 1 holds a NUL byte"),
+        (b"PK\x03\x04\0\0", {}, "is a ZIP archive or a spreadsheet"),
     ],
 )
 def test_what_is_no_such_table_is_one_sentence(tmp_path, content, options, told):

@@ -201,3 +201,11 @@ def test_other_tokenizers_are_refused(tmp_path, description):
     (tmp_path / "tokenizer.json").write_text(description, encoding="utf-8")
     with pytest.raises(UserError, match="no readable WordPiece|is damaged"):
         TextTokenizer.load(tmp_path)
+
+
+def test_words_that_the_vocabulary_lacks_are_found():
+    tokenizer = TextTokenizer([*SPECIAL_TOKENS, "kin", "##ase", "protein", "name", ":"])
+    assert tokenizer.unknown_words("kinase zinc kin protein \u03b2") == ["zinc", "\u03b2"]
+    assert not tokenizer.is_unknown("PROTEIN NAME: kinase zinc")
+    assert tokenizer.is_unknown("PROTEIN NAME: zinc \u03b2")
+    assert tokenizer.is_unknown("zinc")

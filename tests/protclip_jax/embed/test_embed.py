@@ -105,7 +105,7 @@ def test_what_is_unusual_is_told_and_listed(tmp_path, fasta, capsys):
 
 @pytest.mark.parametrize(("policy", "told"), [("windows", "share 5 or more"), ("whole", "read whole")])
 def test_the_other_policies_are_told_too(tmp_path, fasta, capsys, policy, told):
-    fasta.write_text(">a\n" + "A" * 30)
+    fasta.write_text(">a\n" + "L" * 30)
     options = ["--max_residues", 20, "--overlap", 5, "--long_proteins", policy, "--include", "residues"]
     assert run(FakeModel(), "--input", fasta, "--output", tmp_path / "o.h5", *options) == 0
     assert told in capsys.readouterr().err

@@ -43,6 +43,44 @@ def test_embeddings_are_unit_norm_and_do_not_depend_on_the_batch(model, made):
         chex.assert_shape(encode([]), (0, 16))
 
 
+def test_a_str_counts_as_one_item(model, made):
+    sequence, text = made[0].sequence, biotext(made[0])
+    for method, item in (("encode_proteins", sequence), ("mean_embeddings", sequence), ("encode_texts", text)):
+        encode = getattr(model, method)
+        np.testing.assert_array_equal(encode(item), encode([item]))
+    (residues,) = model.residue_embeddings(sequence)
+    assert len(residues) == len(sequence)
+    labels = {"a": "FUNCTION: abc.", "b": "FUNCTION: fed."}
+    as_lists = {name: [prompt] for name, prompt in labels.items()}
+    np.testing.assert_array_equal(model.zero_shot(sequence, labels), model.zero_shot([sequence], as_lists))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda m: m.encode_proteins(None), "sequences must be a list of str, not None"),
+        (lambda m: m.encode_proteins({"a": "MKV"}), "sequences must be a list of str, not a dict"),
+        (lambda m: m.encode_proteins(b"MKV"), "sequences must be a list of str, not a bytes"),
+        (lambda m: m.encode_proteins(["MKV", float("nan")]), r"sequences\[1\] must be a str, not a float"),
+        (lambda m: m.encode_texts(["abc", None]), r"texts\[1\] must be a str, not None"),
+        (lambda m: m.encode_texts(3), "texts must be a list of str, not a int"),
+        (lambda m: m.encode_texts(["abc", " "]), "text 1 is empty"),
+        (lambda m: m.zero_shot(["MKV"], {"a": [None]}), r"labels\['a'\]\[0\] must be a str"),
+        (lambda m: m.segments("MKV", {}), "properties are empty"),
+    ],
+)
+def test_what_is_no_list_of_str_is_one_sentence(model, call, message):
+    with pytest.raises(UserError, match=message):
+        call(model)
+
+
+def test_nucleotides_and_unknown_words_are_told(model):
+    with pytest.warns(UserWarning, match="1 of 2 sequences look like nucleotides"):
+        model.encode_proteins(["ACGT" * 10, "MKV"])
+    with pytest.warns(UserWarning, match="2 words of the texts are not in the vocabulary"):
+        model.encode_texts(["protein \u03b2", "\u4e2d\u6587 name"])
+
+
 def test_a_long_protein_is_embedded_whole(model):
     long = "ACDEFGHIKLMNPQRSTVWY" * 30
     changed = long[:-1] + "A"

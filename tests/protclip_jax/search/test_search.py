@@ -81,6 +81,21 @@ def test_a_text_finds_the_proteins_nearest_to_it(folder, model, proteins, record
     assert (found[0]["name"], found[0]["length"], found[0]["source"]) == (best.name, str(len(best.sequence)), "x.fasta")
 
 
+def test_what_is_doubtful_of_a_question_is_told(folder, tmp_path, capsys):
+    where = ["--index", folder / "i", "--output", tmp_path / "x.tsv"]
+    assert ask(folder, *where, "--text", "protein \u03b2") == 0
+    told = capsys.readouterr().err
+    assert "1 words are not in the model's vocabulary: \u03b2." in told
+    assert ask(folder, *where, "--sequence", "ACGT" * 10) == 0
+    assert "sequence: it looks like nucleotides, not like a protein." in capsys.readouterr().err
+    (tmp_path / "q.csv").write_text(f"gene,sequence\na,{'ACGT' * 10}\nb,MKVLL\n")
+    assert ask(folder, *where, "--input", tmp_path / "q.csv") == 0
+    told = capsys.readouterr().err
+    assert "line 2: 1 looks like nucleotides" in told
+    assert "rows are numbered; choose one of gene, sequence with --id_column" in told
+    assert "line 3" not in told
+
+
 def test_a_text_is_phrased_unless_verbatim_and_prompts_are_averaged(folder, model, proteins, records, capsys):
     ids = [record.accession for record in records]
     assert ask(folder, "--index", folder / "i", "--text", "abc", "--output", "-") == 0
@@ -172,6 +187,7 @@ def test_an_index_of_another_checkpoint_is_refused(folder, tmp_path, monkeypatch
         (["--index", "i", "--text", "x", "--top", "0"], "--top=0 must be at least 1"),
         (["--index", "i", "--text", "x", "--output", "x.xlsx"], "must be named *.tsv or *.json"),
         (["--index", "i", "--text", "x\udcff"], "--text is no UTF-8"),
+        (["--index", "i", "--text", "\u4e2d \u03b2"], "the model's vocabulary has no word of"),
         (["--index", "i", "--text", "x", "--column", "a"], "--column belongs to --input; leave it out"),
         (
             ["--index", "i", "--sequence", "MK", "--format", "csv", "--modality", "text"],

@@ -38,12 +38,25 @@ def test_a_text_is_answered_with_the_engines_hits(app, engine):
     (response,) = exchange(app, post("/api/search", {"query": "abc fed", "top": 5}))
     assert response.status_code == 200
     answer = response.json()
-    assert answer["understood"] == {"kind": "text", "asked": ["PROTEIN NAME: abc fed"], "cut": 0}
+    assert answer["understood"] == {"kind": "text", "asked": ["PROTEIN NAME: abc fed"], "cut": 0, "unknown": []}
     hits = engine.ask_texts(["PROTEIN NAME: abc fed"], top=5)
     assert [hit["id"] for hit in answer["proteins"]["hits"]] == [hit.id for hit in hits]
     np.testing.assert_allclose([hit["z"] for hit in answer["proteins"]["hits"]], [hit.z for hit in hits], atol=1e-4)
     assert answer["labels"] == {}
     assert answer["proteins"]["items"] == len(engine.proteins)
+
+
+def test_what_is_doubtful_of_a_question_is_in_the_answer(app):
+    gene, half, unknown = exchange(
+        app,
+        post("/api/search", {"query": "ACGT" * 10}),
+        post("/api/search", {"query": "protein \u03b2"}),
+        post("/api/search", {"query": "\u4e2d \u03b2"}),
+    )
+    assert gene.json()["understood"]["doubt"] == "nucleotides"
+    assert half.json()["understood"]["unknown"] == ["\u03b2"]
+    assert unknown.status_code == 422
+    assert "vocabulary has no word of" in unknown.text
 
 
 def test_a_sequence_is_told_from_text_and_described_too(app, split):
@@ -65,6 +78,8 @@ def test_a_sequence_is_told_from_text_and_described_too(app, split):
         "sequence": record.sequence,
         "changes": {"lower case letters": 9},
         "cut": 0,
+        "doubt": "",
+        "unknown": [],
     }
     assert len(bare["labels"]["places"]["hits"]) == 3
     assert text["understood"]["kind"] == "text"

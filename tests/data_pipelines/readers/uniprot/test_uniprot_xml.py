@@ -117,7 +117,7 @@ def test_an_unfinished_file_is_told(tmp_path):
         (replaced("<uniprot", "<other"), "is no UniProt XML"),
         (replaced('encoding="UTF-8"', 'encoding="ISO-8859-1"'), "is in 'ISO-8859-1'"),
         (replaced('encoding="UTF-8"', 'encoding="UTF\n8"'), r"is in 'UTF\\n8'"),
-        (SOUND.encode("utf-16"), "is no UniProt XML"),
+        (SOUND.encode("utf-16"), "is text in UTF-16; save it as UTF-8"),
         (replaced("<uniprot", "<!DOCTYPE uniprot><uniprot"), "declares a document type"),
     ],
 )

@@ -1,0 +1,200 @@
+"""What is no protein though it has the letters of one, and files that are not what their names say."""
+
+import bz2
+import gzip
+import lzma
+import random
+
+import pytest
+
+from data_pipelines.common.errors import UserError
+from data_pipelines.inputs.model_input import Source, check_content, format_of, numbered_rows
+from data_pipelines.inputs.plausibility import doubt
+from data_pipelines.inputs.survey import take_survey
+from data_pipelines.readers import read_entries
+
+GENE = "ATGGCTGACGAAAAACGTTGGCTGAACGCT"
+PROTEIN = "MADEKRWLNAPQFTGIHSVYCADEKRWLNAPQFTG"
+
+
+@pytest.mark.parametrize(
+    ("letters", "expected"),
+    [
+        (GENE, "nucleotides"),
+        (GENE.replace("T", "U"), "nucleotides"),
+        (GENE + "NNNN", "nucleotides"),
+        (GENE[:29], ""),
+        (GENE + "E", ""),
+        ("METALAASPGLULYS", "three-letter codes of amino acids"),
+        ("METALAASPGLU", ""),
+        ("METALAASPGLULYSX", ""),
+        (PROTEIN, ""),
+        ("MGAGAGSGAGAGSGAGYGAGAGAGYGAGAGSG", ""),
+    ],
+)
+def test_what_a_sequence_looks_like(letters, expected):
+    assert doubt(letters) == expected
+
+
+def test_random_proteins_are_not_doubted():
+    draw = random.Random(0)
+    letters = "ACDEFGHIKLMNPQRSTVWY"
+    for _ in range(2_000):
+        assert doubt("".join(draw.choices(letters, k=draw.randrange(15, 90)))) == ""
+
+
+def survey(tmp_path, source, **options):
+    rejects = tmp_path / "rejects.tsv"
+    return take_survey(source, measure=lambda text: (len(text), False), rejects=rejects, **options)
+
+
+def fasta(path, *sequences):
+    records = [f">s{number}\n{letters}\n" for number, letters in enumerate(sequences)]
+    path.write_text("".join(records))
+    return Source(path=path, format="fasta", modality="protein")
+
+
+def test_a_file_of_genes_is_refused_unless_asked_for(tmp_path):
+    genes = fasta(tmp_path / "genes.fasta", GENE, GENE.lower(), PROTEIN)
+    with pytest.raises(UserError, match="2 of 3 sequences look like nucleotides.*--accept_doubtful"):
+        survey(tmp_path, genes)
+    accepted = survey(tmp_path, genes, accept_doubtful=True)
+    lines = accepted.describe("protein", long_items="", rejects=tmp_path)
+    assert "doubtful: 2 look like nucleotides." in lines
+    assert accepted.usable == 3
+
+
+def test_a_few_genes_among_proteins_are_told(tmp_path):
+    mixed = fasta(tmp_path / "mixed.fasta", PROTEIN, PROTEIN, GENE)
+    lines = survey(tmp_path, mixed).describe("protein", long_items="", rejects=tmp_path)
+    assert "doubtful: 1 look like nucleotides." in lines
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("chains.txt", f">a\n{PROTEIN}\n", "FASTA .pass --format fasta.*lines of text"),
+        ("chains.csv", f"\n >a\n{PROTEIN}\n", "FASTA .pass --format fasta.*CSV"),
+        ("entries.txt", "ID   AB_TEST  Reviewed;  9 AA.\n", r"UniProt's flat file .name it \*\.dat"),
+        ("entries.tsv", "<?xml version='1.0'?>", r"XML .name it \*\.xml"),
+        ("genome.txt", "LOCUS       NC_1\n", "GenBank"),
+    ],
+)
+def test_content_that_contradicts_the_name_is_refused(tmp_path, name, content, message):
+    path = tmp_path / name
+    for written in (content.encode(), gzip.compress(content.encode())):
+        path.write_bytes(written)
+        with pytest.raises(UserError, match=message):
+            check_content(path, format_of(path))
+
+
+def test_content_that_goes_with_the_name_passes(tmp_path):
+    for name, content in [("a.fasta", ">a\nMK\n"), ("a.txt", "a > b\n"), ("a.csv", "id,sequence\n")]:
+        (tmp_path / name).write_text(content)
+        check_content(tmp_path / name, format_of(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (bz2.compress(b">a\nMK\n"), "compressed with bzip2"),
+        (lzma.compress(b">a\nMK\n"), "compressed with xz"),
+        (b"\x28\xb5\x2f\xfd\x00", "compressed with zstd"),
+        (">a\nMK\n".encode("utf-16"), "UTF-16; save it as UTF-8"),
+        (b"PK\x03\x04\x14", "a ZIP archive or a spreadsheet"),
+    ],
+)
+def test_foreign_files_are_named(tmp_path, content, message):
+    path = tmp_path / "x.fasta"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        list(Source(path=path, format="fasta", modality="protein").prepared())
+
+
+def table(path, text):
+    path.write_text(text)
+    return Source(path=path, format=path.suffix[1:], modality="protein")
+
+
+def test_missing_values_of_a_table_are_rejected(tmp_path):
+    words = ["nan", "NA", "None", "null", "N/A", "#N/A", " NaN "]
+    rows = [f"r{number},{word}\n" for number, word in enumerate(words)]
+    source = table(tmp_path / "x.csv", "id,sequence\n" + "".join(rows) + f"ok,{PROTEIN}\n")
+    *missing, last = source.prepared()
+    assert [item.id for item in missing] == [f"r{number}" for number in range(7)]
+    for item, word in zip(missing, words, strict=True):
+        assert item.fault == f"it is {word.strip()!r}, which says that there is no value"
+    assert (last.text, last.fault) == (PROTEIN, "")
+
+
+def test_a_peptide_in_fasta_may_have_the_letters_of_a_missing_value(tmp_path):
+    (item,) = fasta(tmp_path / "x.fasta", "NA").prepared()
+    assert (item.text, item.fault) == ("NA", "")
+
+
+@pytest.mark.parametrize("header", ["ID,Sequence", "Accession,SEQUENCE", "protein_id,seq", "Entry,sequence"])
+def test_columns_are_found_whatever_their_case(tmp_path, header):
+    source = table(tmp_path / "x.csv", f"{header}\nlab/1,MKV\n")
+    (item,) = source.prepared()
+    assert (item.id, item.text) == ("lab/1", "MKV")
+    assert numbered_rows(source) == []
+
+
+def test_rows_are_not_numbered_in_silence(tmp_path):
+    source = table(tmp_path / "x.csv", "gene,sequence\nabc,MKV\n")
+    (line,) = numbered_rows(source)
+    assert "rows are numbered; choose one of gene, sequence with --id_column" in line
+    lines = survey(tmp_path, source).describe("protein", long_items="", rejects=tmp_path)
+    assert line in lines
+    (item,) = source.prepared()
+    assert item.id == "1"
+
+
+def test_pir_titles_are_no_residues(tmp_path):
+    path = tmp_path / "x.pir.fasta"
+    path.write_text(">P1;one\nTITLE WITH LETTERS (x)\nMKV\nLLT*\n\n>F1;two\n\nMK*\n>DL;gene\ntitle\nACGT*\n")
+    items = list(Source(path=path, format="fasta", modality="protein").prepared())
+    assert [(item.id, item.text, item.name) for item in items[:2]] == [
+        ("one", "MKVLLT", "TITLE WITH LETTERS (x)"),
+        ("two", "MK", ""),
+    ]
+    assert (items[2].id, items[2].fault) == ("gene", "it is an entry of nucleic acid")
+
+
+def test_of_headers_that_ncbi_joins_the_first_counts(tmp_path):
+    path = tmp_path / "nr.fasta"
+    path.write_bytes(b">W1 thing [A b]\x01A1 other [C]\nMKV\n>W2\x01A2 other\nMKV\n")
+    items = list(Source(path=path, format="fasta", modality="protein").prepared())
+    assert [(item.id, item.name) for item in items] == [("W1", "thing [A b]"), ("W2", "")]
+
+
+COLUMNS = ["Entry", "Reviewed", "Entry Name", "Protein names", "Sequence", "Function [CC]"]
+
+
+def test_a_tsv_that_a_spreadsheet_saved_gives_the_same_records(tmp_path):
+    cells = ["P1", "reviewed", "A_B", 'The "A", putative (EC 1.1.1.1)', "MKV", 'FUNCTION: "A" and "B".']
+    plain = "\t".join(COLUMNS) + "\n" + "\t".join(cells) + "\n"
+    quoted = []
+    for cell in cells:
+        needed = '"' in cell or "," in cell
+        quoted.append('"' + cell.replace('"', '""') + '"' if needed else cell)
+    saved = "\t".join(COLUMNS) + "\r\n" + "\t".join(quoted) + "\r\n"
+    (tmp_path / "plain.tsv").write_text(plain)
+    (tmp_path / "saved.tsv").write_text(saved)
+    (record,), (other,) = (list(read_entries(tmp_path / f"{name}.tsv")) for name in ("plain", "saved"))
+    assert record == other
+    assert record.function == '"A" and "B".'
+
+
+def test_an_answer_of_id_mapping_holds_its_entries(tmp_path):
+    entry = (
+        '{"entryType": "UniProtKB reviewed (Swiss-Prot)", "primaryAccession": "P%d", '
+        '"uniProtkbId": "A_B", "proteinExistence": "1: Evidence at protein level", '
+        '"proteinDescription": {"recommendedName": {"fullName": {"value": "Name %d"}}}, '
+        '"sequence": {"value": "MKV", "length": 3}}'
+    )
+    results = [f'{{"from": "x{n}", "to": {entry % (n, n)}}}' for n in range(3)]
+    for end in ('"failedIds": ["y"]', '"obsoleteCount": 1'):
+        (tmp_path / "x.json").write_text(f'{{"results": [{", ".join(results)}], {end}}}')
+        records = list(read_entries(tmp_path / "x.json"))
+        assert [record.name for record in records] == ["Name 0", "Name 1", "Name 2"]
