@@ -124,6 +124,11 @@ def build(options: Options, directory: Path, *, runner: Runner) -> dict:
     with open(directory / "excluded.tsv", "wb") as file:
         folder.concatenate(ranges, "excluded.tsv", file)
 
+    if options.clusters and grouped.unclustered == grouped.records:
+        raise UserError(
+            f"{options.clusters} names none of the {grouped.records} records by its accession, so that nothing would be held "
+            "together. CD-HIT cuts names unless it runs with -d 0; the names must be those of the input."
+        )
     if options.cluster == MINHASH:
         steps.join_similar(folder, ranges, ordered_map=runner.map)
     sizes = steps.assign_splits(folder, ranges, **options.fractions)
@@ -131,6 +136,8 @@ def build(options: Options, directory: Path, *, runner: Runner) -> dict:
     result["splits"] = counts.split_sizes(sizes[:, :, 0].sum(axis=0))
     if options.clusters or options.cluster == MINHASH:
         result["similarity_clusters"] = counts.cluster_sizes(folder.load_all(ranges, "units"))
+    if options.clusters:
+        result["similarity_clusters"]["records_in_no_cluster"] = grouped.unclustered
     if not options.skip_overlap:
         result["overlap"] = steps.measure_overlap(folder, ranges, ordered_map=runner.map)
     result["provenance"] = provenance(options)
@@ -185,6 +192,8 @@ def summary(result: Mapping) -> str:
     lines = [f"{cluster:<20}{size:>12}{training:>12}" for cluster, size, training in rows]
     lines.append(", ".join(f"{result[key]} {key}" for key in ("entries", "records", "rejected", "deduplicated", "excluded")))
     lines.append(", ".join(f"{size} in {name}" for name, size in held_out.items()))
+    if unclustered := result.get("similarity_clusters", {}).get("records_in_no_cluster"):
+        lines.append(f"{unclustered} of {result['records']} records are in no cluster of the file")
     for name, found in result.get("overlap", {}).items():
         lines.append(f"{name}: {found['related']} of {found['sampled']} looked up have a relative in training")
     return "\n".join(lines)

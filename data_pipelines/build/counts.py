@@ -77,6 +77,8 @@ class Grouped:
     """Histograms over `RESIDUE_EDGES` and `WORD_EDGES`."""
     total_residues: int
     total_words: int
+    unclustered: int
+    """Records that the file of similarity clusters does not name."""
     merged: Counter
     """Merged entries by (their source, the kept one's)."""
     excluded: int
@@ -91,6 +93,7 @@ class Grouped:
             words=_bins(group.words, WORD_EDGES),
             total_residues=int(group.residues.sum()),
             total_words=int(group.words.sum()),
+            unclustered=group.unclustered,
             merged=Counter((merge.source, merge.kept_source) for merge in group.merges),
             excluded=len(group.excluded),
             excluded_by_file=Counter(name for _, names in group.excluded for name in names),

@@ -97,6 +97,7 @@ class Group:
       units: what goes to a split as a whole with it.
       sketches: MinHash sketches, [n, 128]; without any, [n, 0].
       residues, words: the length of each sequence, and of each biotext in words.
+      unclustered: records that the file of similarity clusters does not name; 0 without one.
       merges: entries of the same sequences.
       excluded: accession and file name of each record left out because its sequence is in a benchmark file, which need not
         be in one file only.
@@ -109,6 +110,7 @@ class Group:
     sketches: UInt16[np.ndarray, "n hashes"]
     residues: np.ndarray
     words: np.ndarray
+    unclustered: int
     merges: list[Merge]
     excluded: list[tuple[str, tuple[str, ...]]]
 
@@ -137,11 +139,13 @@ class Grouping:
             else:
                 kept.append(each)
         sequences = [each.record.sequence for each in kept]
+        units, unclustered = self._units([each.record for each in kept])
         return Group(
             records=[each.data for each in kept],
             hashes=np.array([each.hash for each in kept], np.uint64),
             clusters=np.array([_CODES[cluster_name(each.record)] for each in kept], np.uint8),
-            units=self._units([each.record for each in kept]),
+            units=units,
+            unclustered=unclustered,
             sketches=minhash.sketches(sequences) if self.sketch else np.zeros((len(kept), 0), np.uint16),
             residues=np.array([len(sequence) for sequence in sequences], np.int64),
             words=np.array([len(biotext(each.record).split()) for each in kept], np.int64),
@@ -149,8 +153,9 @@ class Grouping:
             excluded=excluded,
         )
 
-    def _units(self, records: Sequence[Record]) -> UInt64[np.ndarray, " n"]:
+    def _units(self, records: Sequence[Record]) -> tuple[UInt64[np.ndarray, " n"], int]:
         own = np.array([sequence_unit(record.sequence) for record in records], np.uint64)
         accessions = np.array([hash64(record.accession) for record in records], np.uint64)
         units, found = self.cluster_units.find(accessions)
-        return np.where(found, units, own)
+        unclustered = int(np.count_nonzero(~found)) if len(self.cluster_units.accessions) else 0
+        return np.where(found, units, own), unclustered

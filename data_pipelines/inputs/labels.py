@@ -90,14 +90,24 @@ class LabelSource:
         return tuple(dict.fromkeys(filled))
 
     def _of_term(self, term: Term) -> Label:
-        if term.obsolete or not (term.id and term.name):
-            return Label(term.id, term.name, (), term.line, "it is obsolete" if term.obsolete else "it has no id or no name")
+        if fault := self._fault(term):
+            return Label(term.id, term.name, (), term.line, fault)
         if self.templates:
             return Label(term.id, term.name, self._prompts([term.name], self.templates), term.line)
         named = self._prompts([f"{term.name}."], GO_TEMPLATES.get(term.namespace, ("{}",)))
         prefix = named[0].partition(":")[0] if term.namespace in GO_TEMPLATES else ""
         defined = (f"{prefix}: {term.definition}".removeprefix(": "),) if term.definition else ()
         return Label(term.id, term.name, named + defined, term.line)
+
+    def _fault(self, term: Term) -> str:
+        if term.obsolete:
+            return f"it is obsolete, replaced by {term.replaced_by}" if term.replaced_by else "it is obsolete"
+        if not (term.id and term.name):
+            return "it has no id or no name"
+        # The Gene Ontology's file of all relations holds chemicals, cells and organisms too.
+        if term.namespace == "gene_ontology" and not term.id.startswith("GO:"):
+            return f"it is a term of another ontology, {term.id.partition(':')[0]}"
+        return ""
 
     def _of_enzymes(self) -> Iterator[Label]:
         for enzyme in read_enzymes(self.path):

@@ -11,6 +11,11 @@ from data_pipelines.readers.streams.numbered_lines import decoded, numbered_line
 
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _ESCAPE = re.compile(r"\\(.)")
+_SPACES = {"n": " ", "W": " ", "t": " "}
+"""Letters behind a backslash that stand for white space."""
+
+# What stands in front of a comment (`!`) and of trailing modifiers (`{…}`), neither of them escaped.
+_VALUE = re.compile(r"(?:[^\\!{]|\\.|(?<=\S)[!{])*")
 
 
 class Term(NamedTuple):
@@ -23,6 +28,8 @@ class Term(NamedTuple):
     obsolete: bool
     line: int
     """1-based, where it begins."""
+    replaced_by: str = ""
+    """Of an obsolete term: the id of the one to use."""
 
 
 def read_obo(path: Path) -> Iterator[Term]:
@@ -38,7 +45,7 @@ def read_obo(path: Path) -> Iterator[Term]:
             if text.startswith("["):
                 if tags is not None:
                     yield _term(tags, default_namespace, start)
-                tags, start = ({} if text == "[Term]" else None), number
+                tags, start = ({} if _value(text) == "[Term]" else None), number
                 found = found or tags is not None
             elif ":" in text:
                 tag, _, value = text.partition(":")
@@ -55,15 +62,20 @@ def read_obo(path: Path) -> Iterator[Term]:
 def _term(tags: dict[str, str], default_namespace: str, line: int) -> Term:
     quoted = _QUOTED.match(tags.get("def", ""))
     return Term(
-        id=_words(tags.get("id", "")),
-        name=_words(tags.get("name", "")),
-        namespace=_words(tags.get("namespace", default_namespace)),
-        definition=_ESCAPE.sub(r"\1", quoted[1]) if quoted else "",
+        id=_value(tags.get("id", "")),
+        name=_value(tags.get("name", "")),
+        namespace=_value(tags.get("namespace", default_namespace)),
+        definition=_unescaped(quoted[1]) if quoted else "",
         obsolete=tags.get("is_obsolete", "").startswith("true"),
         line=line,
+        replaced_by=_value(tags.get("replaced_by", "")),
     )
 
 
-def _words(value: str) -> str:
-    """A tag's value without the comment behind ` ! `."""
-    return value.partition(" ! ")[0].strip()
+def _value(text: str) -> str:
+    """A tag's value without trailing modifiers and the comment behind it."""
+    return _unescaped(_VALUE.match(text)[0].strip())
+
+
+def _unescaped(text: str) -> str:
+    return " ".join(_ESCAPE.sub(lambda escape: _SPACES.get(escape[1], escape[1]), text).split())

@@ -172,6 +172,8 @@ def _similarity(statistics: Mapping) -> Part:
         f"{found['clusters']:,} clusters of similar sequences, each of which lies in one split or in training as a whole; the "
         f"largest has {found['largest']:,} records."
     )
+    if unclustered := found.get("records_in_no_cluster"):
+        text += f" {unclustered:,} of {statistics['records']:,} records are in no cluster of the file, each by itself."
     figure = figures.size_histogram(found["sizes"])
     return Part(text, {"similarity_clusters": (figure, "Clusters of similar sequences by their size.")})
 

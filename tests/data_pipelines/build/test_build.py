@@ -63,6 +63,7 @@ def test_a_build_counts_everything(tmp_path, capsys):
         "clusters": 21,
         "largest": 3,
         "sizes": {"edges": [1, 2, 4], "counts": [1, 20]},
+        "records_in_no_cluster": 1,
     }
     assert result["overlap"]["test"] == {
         "sequences": result["splits"]["test"],
@@ -183,6 +184,8 @@ def test_mistakes_exit_2_with_one_sentence_and_leave_nothing(tmp_path, capsys):
     bad.write_text(format_entry(record(1)).replace(" 60 AA.", " 61 AA."))
     fasta = tmp_path / "all.fasta"
     fasta.write_text("".join(f">x\n{record(index).sequence}\n" for index in (1, 2)))
+    foreign = tmp_path / "cdhit.clstr"
+    foreign.write_text(">Cluster 0\n0\t100aa, >P0000... *\n")
     full = tmp_path / "full"
     full.mkdir()
     (full / "mine.txt").write_text("keep")
@@ -197,6 +200,7 @@ def test_mistakes_exit_2_with_one_sentence_and_leave_nothing(tmp_path, capsys):
         (["--input", good, "--validation_fraction", "nan"], "together below 1"),
         (["--input", good, "--clusters", good], "is not `cluster id, tab, accession`"),
         (["--input", good, "--clusters", good, "--cluster", "minhash"], "choose one"),
+        (["--input", good, "--clusters", str(foreign)], "names none of the 2 records"),
         (["--input", good, "--exclude_fasta", str(tmp_path / "none.fasta")], "none.fasta cannot be read"),
         (["--input", good, "--exclude_fasta", str(fasta)], "no record is left"),
         (["--input", good, "--workers", "0"], "at least 1"),

@@ -20,6 +20,7 @@ GROUPED = Grouped(
     words=np.zeros(len(WORD_EDGES) - 1, np.int64),
     total_residues=1 << 40,
     total_words=0,
+    unclustered=2,
     merged=Counter({("trembl", "swissprot"): 3}),
     excluded=1,
     excluded_by_file=Counter({"x.fasta": 1}),

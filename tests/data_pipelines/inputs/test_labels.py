@@ -9,7 +9,7 @@ from data_pipelines.inputs.labels import Label, LabelSource
 from data_pipelines.readers.enzyme import read_enzymes
 
 OBO = r"""format-version: 1.2
-default-namespace: gene_ontology
+default-namespace: of_the_lab
 
 [Term]
 id: GO:0000014
@@ -154,3 +154,44 @@ def test_the_real_files_are_read(real_data):
     positions = list(LabelSource(path=real_data / "deeploc" / "protst_subloc_template.tsv").labels())
     assert len(positions) == 10
     assert positions[0].prompts[0] == "SUBCELLULAR LOCATION: Cell membrane."
+
+
+OBO_VARIANTS = """format-version: 1.2
+default-namespace: gene_ontology
+
+[Term] ! moved here
+id: GO:1 {source="x"} ! a comment
+name: 3-lid\\, 5-pot binding {xref="X:1"}
+namespace: molecular_function {comment="x"}
+def: "Binds \\"lids\\".\\nNote: invented." [GOC:x]
+
+[Term]
+id: CHEBI:1
+name: lidose
+
+[Term]
+id: GO:2
+name: obsolete pot
+namespace: cellular_component
+is_obsolete: true
+replaced_by: GO:1 ! lid
+
+[Term]
+id: GO:3
+name: pot! and lid{s}
+namespace: cellular_component
+"""
+
+
+def test_comments_modifiers_escapes_and_other_ontologies(tmp_path):
+    path = tmp_path / "plus.obo"
+    path.write_text(OBO_VARIANTS)
+    first, chemical, obsolete, last = LabelSource(path=path).labels()
+    assert (first.id, first.name) == ("GO:1", "3-lid, 5-pot binding")
+    assert first.prompts == (
+        "FUNCTION: 3-lid, 5-pot binding.",
+        'FUNCTION: Binds "lids". Note: invented.',
+    )
+    assert chemical.fault == "it is a term of another ontology, CHEBI"
+    assert obsolete.fault == "it is obsolete, replaced by GO:1"
+    assert (last.name, last.fault) == ("pot! and lid{s}", "")
