@@ -313,6 +313,14 @@ def test_a_loaded_model_gives_the_same_numbers(saved, model, made):
     assert loaded.config["pda"]["theta"] == 0.3
 
 
+def test_a_path_may_go_up_and_through_links(saved, tmp_path, monkeypatch):
+    (tmp_path / "link").symlink_to(saved)
+    monkeypatch.chdir(saved / "checkpoints")
+    fingerprint = ProtCLIP.load(saved).fingerprint
+    for path in ("..", saved / "tokenizers" / "..", tmp_path / "link", f"../../{saved.name}"):
+        assert ProtCLIP.load(path).fingerprint == fingerprint
+
+
 def test_what_cannot_be_loaded_is_named(saved, tmp_path):
     with pytest.raises(UserError, match="no config.json"):
         ProtCLIP.load(tmp_path)
