@@ -7,6 +7,7 @@ Exit codes: 0 done, also when stopped early; 1 failure; 2 a mistake in the comma
 """
 
 import contextlib
+import functools
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -41,13 +42,13 @@ from protclip_jax.training import flops, mixture
 from protclip_jax.training.compilation import compiled_once, keep_compiled_programs
 from protclip_jax.training.early_stopping import EarlyStopping, earlier_evaluations
 from protclip_jax.training.faults import Faults, Pending
-from protclip_jax.training.gradients import make_loss_and_gradients
 from protclip_jax.training.initial_state import check_init, initial_state, restored_state
 from protclip_jax.training.metrics import SHORTENED, IntervalMetrics, make_writer
 from protclip_jax.training.metrics_hook import load_hook
 from protclip_jax.training.optimizer import learning_rate_schedule
 from protclip_jax.training.preemption import EXIT_STOPPED, PreemptionHandler
 from protclip_jax.training.profiler import Profiler
+from protclip_jax.training.run_gradients import make_run_gradients
 from protclip_jax.training.train_step import make_gradient_norms, make_train_step, skipped_steps
 from protclip_jax.training.watchdog import Watchdog
 
@@ -213,10 +214,10 @@ def pretrain(
     candidates = {}
     for policy in config_lib.remat_policies(config):
         rematerialised = ProtCLIPModel(network.with_remat(policy))
-        loss_and_gradients = make_loss_and_gradients(rematerialised, objective, state.shardings, config.batch.microbatch_rows)
+        loss_and_gradients = make_run_gradients(rematerialised, state, config, objective)
         candidates[policy] = make_train_step(loss_and_gradients, optimizer, state)
     train_step = compiled_once(candidates)
-    gradient_norms = make_gradient_norms(model, objective, state.shardings, config.batch.microbatch_rows)
+    gradient_norms = make_gradient_norms(functools.partial(make_run_gradients, model, state, config), objective)
     text_trained = any(path.startswith("text/") for path in state.trainable)
 
     # ======== Input pipeline, metrics, and what watches the run ========

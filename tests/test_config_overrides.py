@@ -40,6 +40,11 @@ def refusal(*more, **options):
             "optimizer.groups",
             (("rotary_inv_freq", "frozen"), (".", 0.5)),
         ),
+        (
+            'optimizer.groups=(("/layers/",("last",2)),("^text/",("decay",0.9,0.5)),(".",1.0))',
+            "optimizer.groups",
+            (("/layers/", ("last", 2)), ("^text/", ("decay", 0.9, 0.5)), (".", 1.0)),
+        ),
         ('mesh.rules=((".","replicate"),)', "mesh.rules", ((".", "replicate"),)),
         ("sampling.drop_confidence=(4,5)", "sampling.drop_confidence", (4, 5)),
         ("sampling.drop_confidence=(0,)", "sampling.drop_confidence", (0,)),

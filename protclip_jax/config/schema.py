@@ -9,7 +9,6 @@ from collections.abc import Mapping
 
 from ml_collections.config_dict import placeholder
 
-from data_pipelines.common.json_object import is_number
 from data_pipelines.common.settings import (
     DECAY,
     EXPONENT,
@@ -36,6 +35,7 @@ from data_pipelines.common.settings import (
 from data_pipelines.protanno.record import EXISTENCE, PROPERTIES
 from data_pipelines.training.masking import MASKS
 from protclip_jax.attention.registry import AUTO, BACKENDS
+from protclip_jax.config import group_rules
 from protclip_jax.config.plain_values import Config
 from protclip_jax.models.bert import BertConfig
 from protclip_jax.models.esm2 import ESM2Config
@@ -251,8 +251,8 @@ FIELDS: dict[str, Setting] = {
     "optimizer.clip_norm": Setting(0.0, WEIGHT, "Norm that gradients are clipped to; 0 = none."),
     "optimizer.groups": Setting(
         (("rotary_inv_freq", "frozen"), ("^text/", "frozen"), ("^protein/", 1.0), (".", 1.0)),
-        rules('multiplier or "frozen"', lambda x: x == "frozen" or (is_number(x) and x >= 0)),
-        "By parameter path, a multiplier of the learning rate, or `frozen`; first match decides.",
+        rules(group_rules.WANTED, group_rules.is_rule),
+        "By parameter path, how fast it learns; first match decides. See docs/training.md.",
     ),
     "init.protein": _free(
         None,

@@ -1,7 +1,7 @@
 """The training step: losses, gradients of the trainable parameters, update; state explicit and donated."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -11,9 +11,8 @@ from jax.sharding import NamedSharding
 
 from data_pipelines.training.batch import Batch
 from protclip_jax.models.logit_scale import bound_scales
-from protclip_jax.models.protclip import ProtCLIPModel
 from protclip_jax.objectives.config import ObjectiveConfig
-from protclip_jax.training.gradients import LossAndGradients, make_loss_and_gradients
+from protclip_jax.training.gradients import LossAndGradients
 from protclip_jax.training.optimizer import unflatten
 
 
@@ -77,22 +76,18 @@ def skipped_steps(state: TrainState) -> int:
 
 
 def make_gradient_norms(
-    model: ProtCLIPModel,
-    objective: ObjectiveConfig,
-    shardings: Mapping[str, NamedSharding] | None = None,
-    microbatch_rows: int | None = None,
+    gradients_of: Callable[[ObjectiveConfig], LossAndGradients], objective: ObjectiveConfig
 ) -> Callable[[TrainState, Batch], dict[str, jax.Array]]:
     """A jitted `(state, batch) -> norms`: of each objective alone, the norm of its weighted loss's gradient.
 
-    It takes a backward pass for each objective, so that it is for a step now and then. `shardings` and `microbatch_rows` are
-    as in `make_loss_and_gradients`.
+    It takes a backward pass for each objective, so that it is for a step now and then. `gradients_of` makes the function to
+    differentiate with, as `make_loss_and_gradients` does.
     """
     zeros = dict.fromkeys(objective.weights, 0.0)
     alone = {}
     for name, weight in objective.weights.items():
         if weight:
-            of_one = dataclasses.replace(objective, **{**zeros, name: weight})
-            alone[name] = make_loss_and_gradients(model, of_one, shardings, microbatch_rows)
+            alone[name] = gradients_of(dataclasses.replace(objective, **{**zeros, name: weight}))
 
     def gradient_norms(state: TrainState, batch: Batch) -> dict[str, jax.Array]:
         return {
