@@ -215,7 +215,7 @@ def pretrain(
     for policy in config_lib.remat_policies(config):
         rematerialised = ProtCLIPModel(network.with_remat(policy))
         loss_and_gradients = make_run_gradients(rematerialised, state, config, objective)
-        candidates[policy] = make_train_step(loss_and_gradients, optimizer, state)
+        candidates[policy] = make_train_step(loss_and_gradients, optimizer, state, config.ema.decay)
     train_step = compiled_once(candidates)
     gradient_norms = make_gradient_norms(functools.partial(make_run_gradients, model, state, config), objective)
     text_trained = any(path.startswith("text/") for path in state.trainable)
@@ -253,7 +253,7 @@ def pretrain(
         evaluated = {}
         if step != restored_step and (step % config.eval_every == 0 or done):
             with interval.timed("eval"):
-                view = ProtCLIP(model, state.params, tokenizer, config=config.to_dict(), mesh=mesh)
+                view = ProtCLIP(model, state.published, tokenizer, config=config.to_dict(), mesh=mesh)
                 evaluated = run_hooks(hooks, view, step=step, last=done, best=best.metric)
                 early.judge(evaluated)
                 exhausted = bool(sharding.any_host(early.exhausted, mesh))
@@ -271,7 +271,8 @@ def pretrain(
             with interval.timed("checkpoint"):
                 states = sharding.gather_streams(pipeline.states(), config.data.streams)
                 data = {"streams": states, "interval": interval.unfinished(objective.weights)}
-                checkpoints.save(step, params=state.params, optimizer=state.optimizer, data=data, metrics=evaluated)
+                of_state = {"params": state.published, "optimizer": state.unpublished}
+                checkpoints.save(step, **of_state, data=data, metrics=evaluated)
         if done or stopped:
             faults.follow(None, state, source.drawn_records)
             break

@@ -164,7 +164,7 @@ def plan_step(config: ml_collections.ConfigDict, topology: str) -> Plan:
         model = ProtCLIPModel(network.with_remat(policy))
         gradients = make_run_gradients(model, state, config, objective)
         with jax.set_mesh(mesh):
-            return make_train_step(gradients, optimizer, state).trace(state, batch)
+            return make_train_step(gradients, optimizer, state, config.ema.decay).trace(state, batch)
 
     policies = config_lib.remat_policies(config)
     candidates = {policy: functools.partial(traced, policy) for policy in policies}

@@ -254,6 +254,11 @@ FIELDS: dict[str, Setting] = {
         rules(group_rules.WANTED, group_rules.is_rule),
         "By parameter path, how fast it learns; first match decides. See docs/training.md.",
     ),
+    "ema.decay": Setting(
+        0.0,
+        DECAY,
+        "Decay a step of the averages that are evaluated and published in place of weights; 0 = none.",
+    ),
     "init.protein": _free(
         None,
         unset_or(TEXT),

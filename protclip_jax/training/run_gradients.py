@@ -7,7 +7,7 @@ from protclip_jax.objectives.config import ObjectiveConfig
 from protclip_jax.training.gradients import LossAndGradients, make_loss_and_gradients
 from protclip_jax.training.layer_rates import layer_shares, without_frozen_layers
 from protclip_jax.training.optimizer import group_rules
-from protclip_jax.training.train_step import TrainState
+from protclip_jax.training.train_state import TrainState
 
 
 def make_run_gradients(

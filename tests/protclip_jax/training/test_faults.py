@@ -14,7 +14,8 @@ from protclip_jax.objectives.config import ObjectiveConfig
 from protclip_jax.training.faults import finite_slots
 from protclip_jax.training.gradients import make_loss_and_gradients
 from protclip_jax.training.optimizer import flatten, unflatten
-from protclip_jax.training.train_step import TrainState, make_gradient_norms, make_train_step, skipped_steps
+from protclip_jax.training.train_state import TrainState
+from protclip_jax.training.train_step import make_gradient_norms, make_train_step, skipped_steps
 from tests.support import tiny
 
 BAD = {"protein": 1, "text": 4}
