@@ -129,6 +129,7 @@ def shared_facts(values: CommandLine, inputs: Inputs) -> dict[str, object]:
     own = {
         "--workdir": values.workdir,
         "--profile_steps": values.profile_steps,
+        "--change": values.changes,
         "the dataset in data.dir": inputs.dataset.fingerprint,
         "the vocabulary of tokenizer.text": inputs.tokenizer.fingerprint,
     }
@@ -148,7 +149,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     with PreemptionHandler() as stop, multihost.joined():
         multihost.check_same(shared_facts(values, inputs))
         with open_workdir(values.workdir) as workdir, contextlib.ExitStack() as opened:
-            return pretrain(values.config, inputs, workdir, stop, opened, profiled_steps=values.profile_steps)
+            options = {"changes": values.changes, "profiled_steps": values.profile_steps}
+            return pretrain(values.config, inputs, workdir, stop, opened, **options)
 
 
 def open_workdir(name: str) -> Workdir:
@@ -163,10 +165,12 @@ def pretrain(
     stop: PreemptionHandler,
     opened: contextlib.ExitStack,
     *,
+    changes: Sequence[str] = (),
     profiled_steps: int = 0,
 ) -> int:
     """One run, from its last checkpoint on if it has one; returns the exit code.
 
+    The fields of `changes` may have other values than the run was begun with; the workdir then says so.
     What has to be closed again, however the run ends, is entered into `opened`.
     """
     primary, folder = jax.process_index() == 0, workdir.folder
@@ -186,7 +190,7 @@ def pretrain(
     # ======== Workdir: begun only now that the config is known to work ========
     workdir.begin()
     opened.enter_context(workdir.report_errors())
-    resume.adopt(folder, config.to_dict(), tokenizer, dataset.fingerprint, write=primary)
+    resume.adopt(folder, config.to_dict(), tokenizer, dataset.fingerprint, changes, write=primary)
     workdir.share()
     checkpoints = CheckpointManager(
         folder,
@@ -201,6 +205,8 @@ def pretrain(
     watchdog = Watchdog(config.stall_seconds)
     interval = IntervalMetrics(heartbeat=lambda phase: watchdog.beat(f"{phase} at step {step}"))
     restored_step, stream_states = checkpoints.newest_intact(), None
+    if primary:
+        resume.record_changes(folder, config.to_dict(), changes, step=restored_step or 0)
     if restored_step is not None:
         first = np.tile(source.start(0), (config.data.streams, 1))
         wanted = {"streams": first, "interval": interval.unfinished(objective.weights)}

@@ -67,6 +67,14 @@ def test_values_get_the_type_of_their_field(override, field, value):
     assert type(found) is type(value)
 
 
+def test_fields_to_change_on_resume_are_listed_and_those_that_cannot_are_refused():
+    command = ["train.py", "--config", "configs/quickstart.py", "--workdir", "run"]
+    assert train.parse_flags(command).changes == ()
+    both = ("optimizer.learning_rate", "optimizer.schedule")
+    assert train.parse_flags([*command, f"--change={','.join(both)}"]).changes == both
+    assert refusal("--change=optimizer.b1").startswith("--change=optimizer.b1: a run that goes on can take new values of")
+
+
 def test_a_length_in_epochs_replaces_one_in_steps():
     earlier = ["--config.total_steps=5", "--config.total_epochs=None"]
     config = parse(*earlier, "--config.total_steps=None", "--config.total_epochs=3")

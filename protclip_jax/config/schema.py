@@ -284,6 +284,14 @@ FIELDS: dict[str, Setting] = {
 }
 """By dotted path; what precedes the last dot is a group."""
 
+ON_REQUEST = (
+    "optimizer.learning_rate",
+    "optimizer.schedule",
+    "optimizer.warmup_fraction",
+    "optimizer.weight_decay",
+)
+"""What a run that goes on may change where `--change` names it: the optimiser's state stays as it is."""
+
 SIZES = ("num_layers", "hidden_size", "num_heads", "intermediate_size")
 """The fields that a tower must have; the others are optional."""
 

@@ -60,8 +60,13 @@ def _weight_decay(config, trainable: Mapping) -> optax.GradientTransformation:
                 f"optimizer.undecayed names '{pattern}', which matches no trained parameter; correct the pattern, or remove it."
             )
     spared = [re.compile(pattern) for pattern in config.undecayed]
-    decayed = {path: not any(p.search(path) for p in spared) for path in trainable}
-    return optax.add_decayed_weights(config.weight_decay, mask=decayed)
+    decayed = [path for path in trainable if not any(p.search(path) for p in spared)]
+
+    def add(updates, params):
+        return {**updates, **{path: updates[path] + config.weight_decay * params[path] for path in decayed}}
+
+    # Without a mask of optax', whose state could not go on from one without decay, or the other way round.
+    return optax.stateless(add)
 
 
 def make_optimizer(config, trainable: Mapping, total_steps: int) -> optax.GradientTransformation:
