@@ -224,7 +224,7 @@ def pretrain(
         candidates[policy] = make_train_step(loss_and_gradients, optimizer, state, config.ema.decay)
     train_step = compiled_once(candidates)
     gradient_norms = make_gradient_norms(functools.partial(make_run_gradients, model, state, config), objective)
-    text_trained = any(path.startswith("text/") for path in state.trainable)
+    text_trained = state.trains_text
 
     # ======== Input pipeline, metrics, and what watches the run ========
     pipeline = opened.enter_context(

@@ -170,7 +170,7 @@ def plan_step(config: ml_collections.ConfigDict, topology: str) -> Plan:
     candidates = {policy: functools.partial(traced, policy) for policy in policies}
     arguments = jax.tree.leaves((state, batch))
     held = sum(math.prod(x.sharding.shard_shape(x.shape)) * x.dtype.itemsize for x in arguments)
-    return Plan(candidates, held, mesh, network, any(path.startswith("text/") for path in state.trainable))
+    return Plan(candidates, held, mesh, network, state.trains_text)
 
 
 def _packed(rows: list[list[Example]], config: ml_collections.ConfigDict) -> Batch:

@@ -16,6 +16,7 @@ from data_pipelines.common.settings import (
     FRACTION,
     MAX_ROWS,
     MAX_STEPS,
+    MAX_WIDTH,
     PATTERNS,
     ROWS,
     SHARE,
@@ -258,6 +259,21 @@ FIELDS: dict[str, Setting] = {
         0.0,
         DECAY,
         "Decay a step of the averages that are evaluated and published in place of weights; 0 = none.",
+    ),
+    "lora.rank": Setting(
+        0,
+        integer(0, MAX_WIDTH),
+        "Rank of the adapters that learn in place of the kernels of `lora.targets`; 0 = none.",
+    ),
+    "lora.alpha": Setting(
+        16.0,
+        number("above 0", lambda x: x > 0),
+        "What the adapters add to a kernel is multiplied by this over the rank.",
+    ),
+    "lora.targets": Setting(
+        ("attention/qkv",),
+        PATTERNS,
+        "Kernels of the towers' layers that get adapters, by parameter path.",
     ),
     "init.protein": _free(
         None,

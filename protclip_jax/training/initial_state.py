@@ -25,6 +25,7 @@ from protclip_jax.distributed import sharding
 from protclip_jax.models.initialize import TOWERS, abstract_params, init_params
 from protclip_jax.models.logit_scale import bound_scales
 from protclip_jax.models.protclip import ProtCLIPModel
+from protclip_jax.training.lora import abstract_adapters, freeze_kernels, new_adapters
 from protclip_jax.training.optimizer import flatten, make_optimizer, partition, unflatten
 from protclip_jax.training.train_state import TrainState
 
@@ -40,9 +41,10 @@ def abstract_state(
     The learning rate follows the schedule of `total_steps`.
     """
     shapes = flatten(abstract_params(model))
+    shapes |= abstract_adapters(shapes, config)
     shardings = sharding.param_shardings({path: leaf.shape for path, leaf in shapes.items()}, mesh, config.mesh.rules)
     params = {path: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=shardings[path]) for path, x in shapes.items()}
-    trainable, frozen = partition(params, config.optimizer.groups)
+    trainable, frozen = freeze_kernels(*partition(params, config.optimizer.groups))
     optimizer = make_optimizer(config.optimizer, trainable, total_steps)
     step = jax.ShapeDtypeStruct((), jnp.int32, sharding=sharding.replicated(mesh))
     averaged = trainable if config.ema.decay else None
@@ -123,7 +125,8 @@ def initial_state(
     """The state before the first step and its optimiser, sharded by the config's rules."""
     params = sharded_params(model, mesh, config.mesh.rules, config.seed)
     params = bound_scales(replace_from_checkpoints(params, config))
-    trainable, frozen = partition(params, config.optimizer.groups)
+    params |= new_adapters(params, config, mesh)
+    trainable, frozen = freeze_kernels(*partition(params, config.optimizer.groups))
     optimizer = make_optimizer(config.optimizer, trainable, total_steps)
     step = jax.device_put(jnp.int32(0), sharding.replicated(mesh))
     # Copies, as the step gives the buffers of each back for its results.

@@ -8,6 +8,7 @@ import optax
 from jax.sharding import NamedSharding
 
 from protclip_jax.models.logit_scale import bound_scales
+from protclip_jax.training.lora import PREFIX, merge
 from protclip_jax.training.optimizer import flatten, unflatten
 
 
@@ -24,32 +25,40 @@ class TrainState(NamedTuple):
     @property
     def params(self) -> dict:
         """All parameters that the next step begins with, as the nested tree that the model applies."""
-        return unflatten({**self.trainable, **self.frozen})
+        return unflatten(merge({**self.trainable, **self.frozen}))
 
     @property
     def published(self) -> dict:
         """The same for those who read the model: evaluations, and whoever opens a checkpoint. Averages, where there are."""
-        return unflatten({**self.trainable, **self.frozen, **(self.averaged or {})})
+        return unflatten(merge({**self.trainable, **self.frozen, **(self.averaged or {})}))
 
     @property
     def unpublished(self) -> Any:
         """What training goes on from besides `published`: the optimiser's state, and parameters that are not in there."""
-        kept = self._unpublished_params()
-        return {"optimizer": self.optimizer, "params": unflatten(kept)} if kept else self.optimizer
+        kept = self._kept()
+        return {"optimizer": self.optimizer, **kept} if kept["params"] else self.optimizer
 
-    def _unpublished_params(self) -> dict[str, jax.Array]:
-        seen = flatten(self.published)
-        return {path: x for path, x in {**self.trainable, **self.frozen}.items() if seen.get(path) is not x}
+    def _kept(self) -> dict[str, dict]:
+        """The arrays, and those of the averages, that `published` does not have as they are."""
+        seen, kept = flatten(self.published), {}
+        for name, own in {"params": {**self.trainable, **self.frozen}, "averaged": self.averaged or {}}.items():
+            kept[name] = unflatten({path: leaf for path, leaf in own.items() if seen.get(path) is not leaf})
+        return kept
 
     def going_on(self, step: jax.Array, published: Mapping, unpublished: Any) -> Self:
         """The state of another step, from what this one's properties of these names were then."""
-        seen, optimizer, kept = bound_scales(flatten(published)), unpublished, {}
-        if self._unpublished_params():
-            optimizer, kept = unpublished["optimizer"], bound_scales(flatten(unpublished["params"]))
-        params = {**seen, **kept}
+        kept = unpublished if self._kept()["params"] else {"optimizer": unpublished, "params": {}, "averaged": {}}
+        seen = flatten(published)
+        params = bound_scales({**seen, **flatten(kept["params"])})
+        averages = bound_scales({**seen, **flatten(kept["averaged"])})
         trainable, frozen = ({path: params[path] for path in half} for half in (self.trainable, self.frozen))
-        averaged = None if self.averaged is None else {path: seen[path] for path in self.averaged}
-        return type(self)(step, trainable, frozen, optimizer, averaged)
+        averaged = None if self.averaged is None else {path: averages[path] for path in self.averaged}
+        return type(self)(step, trainable, frozen, kept["optimizer"], averaged)
+
+    @property
+    def trains_text(self) -> bool:
+        """Whether gradients reach the text tower."""
+        return any(path.removeprefix(PREFIX).startswith("text/") for path in self.trainable)
 
     @property
     def shardings(self) -> dict[str, NamedSharding]:
