@@ -42,13 +42,13 @@ from protclip_jax.training import flops, mixture
 from protclip_jax.training.compilation import compiled_once, keep_compiled_programs
 from protclip_jax.training.early_stopping import EarlyStopping, earlier_evaluations
 from protclip_jax.training.faults import Faults, Pending
-from protclip_jax.training.gradients import make_loss_and_gradients
 from protclip_jax.training.initial_state import check_init, initial_state, restored_state
 from protclip_jax.training.metrics import SHORTENED, IntervalMetrics, make_writer
 from protclip_jax.training.metrics_hook import load_hook
 from protclip_jax.training.optimizer import learning_rate_schedule
 from protclip_jax.training.preemption import EXIT_STOPPED, PreemptionHandler
 from protclip_jax.training.profiler import Profiler
+from protclip_jax.training.run_gradients import make_run_gradients
 from protclip_jax.training.train_step import make_gradient_norms, make_train_step, skipped_steps
 from protclip_jax.training.watchdog import Watchdog
 
@@ -132,6 +132,7 @@ def shared_facts(values: CommandLine, inputs: Inputs) -> dict[str, object]:
     own = {
         "--workdir": values.workdir,
         "--profile_steps": values.profile_steps,
+        "--change": values.changes,
         "the dataset in data.dir": inputs.dataset.fingerprint,
         "the vocabulary of tokenizer.text": inputs.tokenizer.fingerprint,
     }
@@ -151,7 +152,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     with PreemptionHandler() as stop, multihost.joined():
         multihost.check_same(shared_facts(values, inputs))
         with open_workdir(values.workdir) as workdir, contextlib.ExitStack() as opened:
-            return pretrain(values.config, inputs, workdir, stop, opened, profiled_steps=values.profile_steps)
+            options = {"changes": values.changes, "profiled_steps": values.profile_steps}
+            return pretrain(values.config, inputs, workdir, stop, opened, **options)
 
 
 def open_workdir(name: str) -> Workdir:
@@ -166,10 +168,12 @@ def pretrain(
     stop: PreemptionHandler,
     opened: contextlib.ExitStack,
     *,
+    changes: Sequence[str] = (),
     profiled_steps: int = 0,
 ) -> int:
     """One run, from its last checkpoint on if it has one; returns the exit code.
 
+    The fields of `changes` may have other values than the run was begun with; the workdir then says so.
     What has to be closed again, however the run ends, is entered into `opened`.
     """
     primary, folder = jax.process_index() == 0, workdir.folder
@@ -189,7 +193,7 @@ def pretrain(
     # ======== Workdir: begun only now that the config is known to work ========
     workdir.begin()
     opened.enter_context(workdir.report_errors())
-    resume.adopt(folder, config.to_dict(), tokenizer, dataset.fingerprint, write=primary)
+    resume.adopt(folder, config.to_dict(), tokenizer, dataset.fingerprint, changes, write=primary)
     workdir.share()
     checkpoints = CheckpointManager(
         folder,
@@ -204,6 +208,8 @@ def pretrain(
     watchdog = Watchdog(config.stall_seconds)
     interval = IntervalMetrics(heartbeat=lambda phase: watchdog.beat(f"{phase} at step {step}"))
     restored_step, stream_states = checkpoints.newest_intact(), None
+    if primary:
+        resume.record_changes(folder, config.to_dict(), changes, step=restored_step or 0)
     if restored_step is not None:
         first = np.tile(source.start(0), (config.data.streams, 1))
         wanted = {"streams": first, "interval": interval.unfinished(objective.weights)}
@@ -217,11 +223,11 @@ def pretrain(
     candidates = {}
     for policy in config_lib.remat_policies(config):
         rematerialised = ProtCLIPModel(network.with_remat(policy))
-        loss_and_gradients = make_loss_and_gradients(rematerialised, objective, state.shardings, config.batch.microbatch_rows)
-        candidates[policy] = make_train_step(loss_and_gradients, optimizer, state)
+        loss_and_gradients = make_run_gradients(rematerialised, state, config, objective)
+        candidates[policy] = make_train_step(loss_and_gradients, optimizer, state, config.ema.decay)
     train_step = compiled_once(candidates)
-    gradient_norms = make_gradient_norms(model, objective, state.shardings, config.batch.microbatch_rows)
-    text_trained = any(path.startswith("text/") for path in state.trainable)
+    gradient_norms = make_gradient_norms(functools.partial(make_run_gradients, model, state, config), objective)
+    text_trained = state.trains_text
 
     # ======== Input pipeline, metrics, and what watches the run ========
     pipeline = opened.enter_context(
@@ -256,7 +262,7 @@ def pretrain(
         evaluated = {}
         if step != restored_step and (step % config.eval_every == 0 or done):
             with interval.timed("eval"):
-                view = ProtCLIP(model, state.params, tokenizer, config=config.to_dict(), mesh=mesh)
+                view = ProtCLIP(model, state.published, tokenizer, config=config.to_dict(), mesh=mesh)
                 evaluated = run_hooks(hooks, view, step=step, last=done, best=best.metric)
                 early.judge(evaluated)
                 exhausted = bool(sharding.any_host(early.exhausted, mesh))
@@ -274,7 +280,8 @@ def pretrain(
             with interval.timed("checkpoint"):
                 states = sharding.gather_streams(pipeline.states(), config.data.streams)
                 data = {"streams": states, "interval": interval.unfinished(objective.weights)}
-                checkpoints.save(step, params=state.params, optimizer=state.optimizer, data=data, metrics=evaluated)
+                of_state = {"params": state.published, "optimizer": state.unpublished}
+                checkpoints.save(step, **of_state, data=data, metrics=evaluated)
         if done or stopped:
             faults.follow(None, state, source.drawn_records)
             break

@@ -40,7 +40,8 @@ from protclip_jax.training import flops
 from protclip_jax.training.gradients import make_loss_and_gradients
 from protclip_jax.training.initial_state import init_optimizer, sharded_params
 from protclip_jax.training.optimizer import partition
-from protclip_jax.training.train_step import TrainState, make_train_step
+from protclip_jax.training.train_state import TrainState
+from protclip_jax.training.train_step import make_train_step
 
 PACKED = {"slots": 16, "protein_tokens": 2048, "text_tokens": 1536}
 TEXT_VOCAB_SIZE = 30_522

@@ -40,6 +40,11 @@ def refusal(*more, **options):
             "optimizer.groups",
             (("rotary_inv_freq", "frozen"), (".", 0.5)),
         ),
+        (
+            'optimizer.groups=(("/layers/",("last",2)),("^text/",("decay",0.9,0.5)),(".",1.0))',
+            "optimizer.groups",
+            (("/layers/", ("last", 2)), ("^text/", ("decay", 0.9, 0.5)), (".", 1.0)),
+        ),
         ('mesh.rules=((".","replicate"),)', "mesh.rules", ((".", "replicate"),)),
         ("sampling.drop_confidence=(4,5)", "sampling.drop_confidence", (4, 5)),
         ("sampling.drop_confidence=(0,)", "sampling.drop_confidence", (0,)),
@@ -60,6 +65,14 @@ def test_values_get_the_type_of_their_field(override, field, value):
         found = found[group]
     assert found == value
     assert type(found) is type(value)
+
+
+def test_fields_to_change_on_resume_are_listed_and_those_that_cannot_are_refused():
+    command = ["train.py", "--config", "configs/quickstart.py", "--workdir", "run"]
+    assert train.parse_flags(command).changes == ()
+    both = ("optimizer.learning_rate", "optimizer.schedule")
+    assert train.parse_flags([*command, f"--change={','.join(both)}"]).changes == both
+    assert refusal("--change=optimizer.b1").startswith("--change=optimizer.b1: a run that goes on can take new values of")
 
 
 def test_a_length_in_epochs_replaces_one_in_steps():

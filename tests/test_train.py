@@ -15,7 +15,9 @@ from orbax.checkpoint import v1 as ocp
 import protclip_train as train
 from data_pipelines.protanno.dataset import open_dataset, write
 from eval.registry import Hook
+from protclip_jax import ProtCLIP
 from protclip_jax.checkpoints import best
+from protclip_jax.checkpoints.parameters import params_fingerprint
 from protclip_jax.checkpoints.workdir import lock
 from protclip_jax.training.optimizer import learning_rate_schedule
 from tests.support import miniature
@@ -125,6 +127,52 @@ def test_a_stopped_run_saves_and_resumes_bit_identically(finished, sample_datase
         return [{k: v for k, v in record.items() if not k.startswith(timed)} for record in records(run)]
 
     assert lasting(workdir) == lasting(finished)
+
+
+ADAPTED = {
+    "ema.decay": 0.5,
+    "lora.rank": 2,
+    "mesh.fsdp": 2,
+    "model.protein.num_layers": 2,
+    "optimizer.groups": (("^lora/protein/", ("last", 1)), ("^(protein|text)/", "frozen"), (".", 1.0)),
+}
+
+
+def test_averaged_adapters_of_the_last_layers_are_read_like_any_weights(sample_dataset, tmp_path, monkeypatch, capsys):
+    evaluated = []
+
+    class Watch:
+        key = "watch"
+
+        def metrics(self, model):
+            evaluated.append(params_fingerprint(model._params))
+            return {}
+
+    monkeypatch.setattr(train, "make_hooks", lambda *_: [Hook("watch", Watch())])
+    workdir, more = tmp_path / "run", [f"--config.{name}={value}" for name, value in ADAPTED.items()]
+    command = arguments(sample_dataset, workdir, *more, "--config.best.metric=None", "--config.total_steps=2")
+    assert train.main(command) == 0
+    assert [record for record in records(workdir) if "loss" in record][-1]["ema_distance"] > 0
+
+    # The optimiser's state fits the changed fields.
+    changed = [*command, "--config.optimizer.learning_rate=0.01", "--config.optimizer.weight_decay=0.1"]
+    assert "pass --change=optimizer.learning_rate,optimizer.weight_decay" in refused(capsys, changed)
+    assert train.main([*changed, "--change=optimizer.learning_rate,optimizer.weight_decay"]) == 0
+    stored = json.loads((workdir / "config.json").read_text())
+    assert [(entry["step"], entry["field"], entry["now"]) for entry in stored["history"]] == [
+        (2, "optimizer.learning_rate", 0.01),
+        (2, "optimizer.weight_decay", 0.1),
+    ]
+    assert stored["config"]["optimizer"]["weight_decay"] == 0.1
+
+    saved = contents(workdir, 2)
+    read = ProtCLIP.load(workdir, step=2)._params
+    # Evaluated before the first step and after the last.
+    assert len(evaluated) == 2
+    assert params_fingerprint(saved["params"]) == params_fingerprint(read) == evaluated[-1]
+    whole, base = (tree["protein"]["layers"]["attention"]["qkv"]["kernel"] for tree in (read, saved["optimizer"]["params"]))
+    np.testing.assert_array_equal(whole[0], base[0])
+    assert np.abs(whole[1] - base[1]).max() > 1e-6
 
 
 def test_a_finished_run_does_nothing_more(finished, sample_dataset):

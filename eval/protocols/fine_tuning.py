@@ -33,7 +33,7 @@ from protclip_jax.embed.resume import adopt_plan
 from protclip_jax.objectives.mean import Mean
 from protclip_jax.training.initial_state import restored_state
 from protclip_jax.training.optimizer import unflatten
-from protclip_jax.training.train_step import TrainState
+from protclip_jax.training.train_state import TrainState
 
 RESULT = "result.npz"
 BEST = Best("valid", "max")

@@ -34,7 +34,7 @@ from protclip_jax.models.protclip import ProtCLIPModel, residue_slot_ids
 from protclip_jax.objectives.mean import Mean
 from protclip_jax.training.initial_state import init_optimizer
 from protclip_jax.training.optimizer import flatten, make_optimizer, partition, unflatten
-from protclip_jax.training.train_step import TrainState
+from protclip_jax.training.train_state import TrainState
 
 
 class Rows(NamedTuple):

@@ -34,8 +34,8 @@ from protclip_jax.distributed import sharding
 from protclip_jax.models.protclip import ProtCLIPConfig, ProtCLIPModel
 from protclip_jax.training import flops
 from protclip_jax.training.compilation import MORE_MEMORY, OUT_OF_MEMORY, first_that_fits, hbm_bytes
-from protclip_jax.training.gradients import make_loss_and_gradients
 from protclip_jax.training.initial_state import abstract_state
+from protclip_jax.training.run_gradients import make_run_gradients
 from protclip_jax.training.train_step import make_train_step
 
 TEXT_VOCAB_SIZE = 30_522
@@ -162,15 +162,15 @@ def plan_step(config: ml_collections.ConfigDict, topology: str) -> Plan:
     @functools.cache
     def traced(policy):
         model = ProtCLIPModel(network.with_remat(policy))
-        gradients = make_loss_and_gradients(model, objective, state.shardings, config.batch.microbatch_rows)
+        gradients = make_run_gradients(model, state, config, objective)
         with jax.set_mesh(mesh):
-            return make_train_step(gradients, optimizer, state).trace(state, batch)
+            return make_train_step(gradients, optimizer, state, config.ema.decay).trace(state, batch)
 
     policies = config_lib.remat_policies(config)
     candidates = {policy: functools.partial(traced, policy) for policy in policies}
     arguments = jax.tree.leaves((state, batch))
     held = sum(math.prod(x.sharding.shard_shape(x.shape)) * x.dtype.itemsize for x in arguments)
-    return Plan(candidates, held, mesh, network, any(path.startswith("text/") for path in state.trainable))
+    return Plan(candidates, held, mesh, network, state.trains_text)
 
 
 def _packed(rows: list[list[Example]], config: ml_collections.ConfigDict) -> Batch:

@@ -7,17 +7,27 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence, Set
 
+from data_pipelines.common.atomic_write import atomic_write
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.json_object import read_json
 from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
 from protclip_jax.checkpoints.metadata import LIBRARIES, load_text_tokenizer, read_config, versions, write_metadata
-from protclip_jax.config.schema import FIELDS, completed, is_changeable
+from protclip_jax.config.schema import FIELDS, ON_REQUEST, completed, is_changeable
 
 
-def adopt(workdir: pathlib.Path, config: Mapping, text_tokenizer: TextTokenizer, dataset: str, *, write: bool) -> None:
+def adopt(
+    workdir: pathlib.Path,
+    config: Mapping,
+    text_tokenizer: TextTokenizer,
+    dataset: str,
+    changes: Sequence[str] = (),
+    *,
+    write: bool,
+) -> None:
     """Begins a workdir (in the process that may `write`), or checks that an existing one belongs to this run.
 
-    `dataset` is the dataset's fingerprint. A run that goes on with other versions of libraries says so on stderr.
+    `dataset` is the dataset's fingerprint. The fields of `changes` may have other values than in the workdir. A run that goes
+    on with other versions of libraries says so on stderr.
 
     Raises:
       UserError: it belongs to another config, dataset or tokenizer, lacks its config.json, or holds parameters without the
@@ -37,7 +47,7 @@ def adopt(workdir: pathlib.Path, config: Mapping, text_tokenizer: TextTokenizer,
         if write:
             write_metadata(workdir, config, text_tokenizer, dataset=dataset)
         return
-    check_same_run(workdir, config, text_tokenizer, dataset)
+    check_same_run(workdir, config, text_tokenizer, dataset, changes)
     stored, ours = read_json(workdir / "config.json").get("versions", {}), versions()
     if write and stored != ours:
         message = ", ".join(
@@ -49,8 +59,14 @@ def adopt(workdir: pathlib.Path, config: Mapping, text_tokenizer: TextTokenizer,
         )
 
 
-def check_same_run(workdir: pathlib.Path, config: Mapping, text_tokenizer: TextTokenizer, dataset: str) -> None:
-    """Checks that a workdir's run trains as `config` says, with the same data and words.
+def check_same_run(
+    workdir: pathlib.Path,
+    config: Mapping,
+    text_tokenizer: TextTokenizer,
+    dataset: str,
+    changes: Sequence[str] = (),
+) -> None:
+    """Checks that a workdir's run trains as `config` says but for the fields `changes`, with the same data and words.
 
     A field that is newer than the workdir has the value there that code had before the field. With
     another `total_steps` the learning rate follows the schedule of that number from then on.
@@ -60,7 +76,8 @@ def check_same_run(workdir: pathlib.Path, config: Mapping, text_tokenizer: TextT
     """
     began = read_config(workdir)
     stored, wanted = _decisive(completed(began)), _decisive(config)
-    if different := sorted(key for key in stored.keys() | wanted.keys() if stored.get(key) != wanted.get(key)):
+    compared = (stored.keys() | wanted.keys()) - set(changes)
+    if different := sorted(key for key in compared if stored.get(key) != wanted.get(key)):
         was_now = ((key, *(reprlib.repr(fields.get(key)) for fields in (stored, wanted))) for key in different[:5])
         shown = "; ".join(f"{key} was {was}, now {now}" for key, was, now in was_now)
         fix = _fix(different, newer=FIELDS.keys() - flat(began))
@@ -78,8 +95,29 @@ def check_same_run(workdir: pathlib.Path, config: Mapping, text_tokenizer: TextT
         )
 
 
+def record_changes(workdir: pathlib.Path, config: Mapping, changes: Sequence[str], *, step: int) -> None:
+    """Puts the new values of the fields `changes` into config.json, where they are new, and says so in its `history`.
+
+    The history is a list of `{"step", "field", "was", "now"}`: from that step on the run has the value `now`.
+    """
+    path = workdir / "config.json"
+    metadata = read_json(path)
+    began, wanted = _decisive(completed(metadata["config"])), _decisive(config)
+    changed = [field for field in changes if began[field] != wanted[field]]
+    for field in changed:
+        group, _, name = field.rpartition(".")
+        was, now = began[field], wanted[field]
+        metadata["config"].setdefault(group, {})[name] = now
+        metadata.setdefault("history", []).append({"step": step, "field": field, "was": was, "now": now})
+        print(f"note: from step {step} on {field} is {now}; it was {was}.", file=sys.stderr)
+    if changed:
+        atomic_write(path, json.dumps(metadata, indent=2) + "\n")
+
+
 def _fix(different: Sequence[str], *, newer: Set[str]) -> str:
     """What to do about fields that differ, of which some may be `newer` than the workdir."""
+    if set(ON_REQUEST).issuperset(different):
+        return f"pass --change={','.join(different)} to go on with the new values, or use another workdir"
     if not newer.issuperset(different):
         return "use another workdir"
     options = [shlex.quote(f"--config.{key}={FIELDS[key].began_with}") for key in different]

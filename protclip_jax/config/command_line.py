@@ -14,7 +14,7 @@ from ml_collections.config_dict import placeholder
 from data_pipelines.common.errors import UserError
 from protclip_jax.config.checks import did_you_mean, joined
 from protclip_jax.config.config_file import find_config, load_config
-from protclip_jax.config.schema import FIELDS
+from protclip_jax.config.schema import FIELDS, ON_REQUEST
 
 # The options belong to the program that calls `parse_flags`, and --help lists them as its own.
 flags.disclaim_key_flags()
@@ -32,6 +32,8 @@ class CommandLine(NamedTuple):
     workdir: str | None
     aot: str | None
     profile_steps: int
+    changes: tuple[str, ...]
+    """The fields that may have other values than the workdir was begun with."""
 
 
 def parse_flags(argv: Sequence[str], *, about: str = "") -> CommandLine:
@@ -62,7 +64,8 @@ def parse_flags(argv: Sequence[str], *, about: str = "") -> CommandLine:
             raise UserError(f"--{name} is missing; for example: {_EXAMPLE}")
     config = _load(options.config)
     _override(config, [program, *overrides])
-    return CommandLine(config, options.workdir, options.aot, options.profile_steps)
+    changes = _check_changes(options.change)
+    return CommandLine(config, options.workdir, options.aot, options.profile_steps, changes)
 
 
 def _define_options() -> flags.FlagValues:
@@ -85,6 +88,12 @@ def _define_options() -> flags.FlagValues:
         "Compile the step for a TPU topology such as v5e:8x8, print what it takes, and end.",
         flag_values=options,
     )
+    flags.DEFINE_list(
+        "change",
+        [],
+        f"Fields whose new values a run that goes on is to take: {', '.join(ON_REQUEST)}.",
+        flag_values=options,
+    )
     flags.DEFINE_integer(
         "profile_steps",
         0,
@@ -94,6 +103,13 @@ def _define_options() -> flags.FlagValues:
     )
     flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", flag_values=options)
     return options
+
+
+def _check_changes(fields: Sequence[str]) -> tuple[str, ...]:
+    for field in fields:
+        if field not in ON_REQUEST:
+            raise UserError(f"--change={field}: a run that goes on can take new values of {', '.join(ON_REQUEST)}.")
+    return tuple(fields)
 
 
 def _check_overrides(arguments: Sequence[str]) -> None:

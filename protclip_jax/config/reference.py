@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from data_pipelines.common.markdown import plain
 from data_pipelines.common.settings import Setting
-from protclip_jax.config.schema import EVALUATION, FIELDS, TOWERS
+from protclip_jax.config.schema import EVALUATION, FIELDS, ON_REQUEST, TOWERS
 
 _HEAD = """\
 # Every field of the config
@@ -27,9 +27,10 @@ def get_config(rows="64"):
 field of what it returns. NumPy scalars are taken as Python's numbers. Modules that lie beside the
 file can be imported.
 
-*On resume* says which fields a run that continues may change. All others have to be as they were
-when the workdir was begun. A workdir that is older than a field continues with the value that the
-code had before there was the field.
+*On resume* says which fields a run that continues may change, at any time or where
+`--change=FIELD,…` names them (see docs/training.md). All others have to be as they were when the
+workdir was begun. A workdir that is older than a field continues with the value that the code had
+before there was the field.
 
 This page is generated: `python -m protclip_jax.config > docs/config.md`.
 """
@@ -70,5 +71,5 @@ def _section(title: str, fields: Mapping[str, Setting], about: str = "") -> str:
 
 def _row(path: str, setting: Setting) -> list[str]:
     default = "unset" if setting.default is None else f"`{setting.default}`"
-    resume = "may change" if setting.changeable else "stays"
+    resume = "may change" if setting.changeable else "`--change`" if path in ON_REQUEST else "stays"
     return [f"`{path}`", default, plain(setting.kind.wanted), resume, setting.doc]

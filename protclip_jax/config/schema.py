@@ -10,7 +10,6 @@ from collections.abc import Mapping
 
 from ml_collections.config_dict import placeholder
 
-from data_pipelines.common.json_object import is_number
 from data_pipelines.common.settings import (
     DECAY,
     EXPONENT,
@@ -18,6 +17,7 @@ from data_pipelines.common.settings import (
     FRACTION,
     MAX_ROWS,
     MAX_STEPS,
+    MAX_WIDTH,
     PATTERNS,
     ROWS,
     SHARE,
@@ -37,6 +37,7 @@ from data_pipelines.common.settings import (
 from data_pipelines.protanno.record import EXISTENCE, NAMES, PROPERTIES, RECOMMENDED
 from data_pipelines.training.masking import MASKS
 from protclip_jax.attention.registry import AUTO, BACKENDS
+from protclip_jax.config import group_rules
 from protclip_jax.config.plain_values import Config
 from protclip_jax.models.bert import BertConfig
 from protclip_jax.models.esm2 import ESM2Config
@@ -267,8 +268,28 @@ FIELDS: dict[str, Setting] = {
     "optimizer.clip_norm": Setting(0.0, WEIGHT, "Norm that gradients are clipped to; 0 = none."),
     "optimizer.groups": Setting(
         (("rotary_inv_freq", "frozen"), ("^text/", "frozen"), ("^protein/", 1.0), (".", 1.0)),
-        rules('multiplier or "frozen"', lambda x: x == "frozen" or (is_number(x) and x >= 0)),
-        "By parameter path, a multiplier of the learning rate, or `frozen`; first match decides.",
+        rules(group_rules.WANTED, group_rules.is_rule),
+        "By parameter path, how fast it learns; first match decides. See docs/training.md.",
+    ),
+    "ema.decay": Setting(
+        0.0,
+        DECAY,
+        "Decay a step of the averages that are evaluated and published in place of weights; 0 = none.",
+    ),
+    "lora.rank": Setting(
+        0,
+        integer(0, MAX_WIDTH),
+        "Rank of the adapters that learn in place of the kernels of `lora.targets`; 0 = none.",
+    ),
+    "lora.alpha": Setting(
+        16.0,
+        number("above 0", lambda x: x > 0),
+        "What the adapters add to a kernel is multiplied by this over the rank.",
+    ),
+    "lora.targets": Setting(
+        ("attention/qkv",),
+        PATTERNS,
+        "Kernels of the towers' layers that get adapters, by parameter path.",
     ),
     "init.protein": _free(
         None,
@@ -294,6 +315,14 @@ FIELDS: dict[str, Setting] = {
     ),
 }
 """By dotted path; what precedes the last dot is a group."""
+
+ON_REQUEST = (
+    "optimizer.learning_rate",
+    "optimizer.schedule",
+    "optimizer.warmup_fraction",
+    "optimizer.weight_decay",
+)
+"""What a run that goes on may change where `--change` names it: the optimiser's state stays as it is."""
 
 SIZES = ("num_layers", "hidden_size", "num_heads", "intermediate_size")
 """The fields that a tower must have; the others are optional."""

@@ -23,7 +23,8 @@ from data_pipelines.tokenizers import protein_tokenizer
 from data_pipelines.training.batch import Batch
 from protclip_jax.distributed import sharding
 from protclip_jax.models.protclip import ProtCLIPModel
-from protclip_jax.training.train_step import TrainState, skipped_steps
+from protclip_jax.training.train_state import TrainState
+from protclip_jax.training.train_step import skipped_steps
 
 
 class Pending(NamedTuple):

@@ -25,8 +25,9 @@ from protclip_jax.distributed import sharding
 from protclip_jax.models.initialize import TOWERS, abstract_params, init_params
 from protclip_jax.models.logit_scale import SIGMOID_GROUPS, bound_scales
 from protclip_jax.models.protclip import ProtCLIPModel
+from protclip_jax.training.lora import abstract_adapters, freeze_kernels, new_adapters
 from protclip_jax.training.optimizer import flatten, make_optimizer, partition, unflatten
-from protclip_jax.training.train_step import TrainState
+from protclip_jax.training.train_state import TrainState
 
 INITS = ("all", *TOWERS)
 """The fields of `config.init`."""
@@ -40,12 +41,14 @@ def abstract_state(
     The learning rate follows the schedule of `total_steps`.
     """
     shapes = flatten(abstract_params(model))
+    shapes |= abstract_adapters(shapes, config)
     shardings = sharding.param_shardings({path: leaf.shape for path, leaf in shapes.items()}, mesh, config.mesh.rules)
     params = {path: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=shardings[path]) for path, x in shapes.items()}
-    trainable, frozen = partition(params, config.optimizer.groups)
+    trainable, frozen = freeze_kernels(*partition(params, config.optimizer.groups))
     optimizer = make_optimizer(config.optimizer, trainable, total_steps)
     step = jax.ShapeDtypeStruct((), jnp.int32, sharding=sharding.replicated(mesh))
-    return TrainState(step, trainable, frozen, abstract_optimizer(optimizer, trainable, mesh)), optimizer
+    averaged = trainable if config.ema.decay else None
+    return TrainState(step, trainable, frozen, abstract_optimizer(optimizer, trainable, mesh), averaged), optimizer
 
 
 def sharded_params(model: ProtCLIPModel, mesh: Mesh, rules, seed: int) -> dict[str, jax.Array]:
@@ -127,10 +130,13 @@ def initial_state(
     """The state before the first step and its optimiser, sharded by the config's rules."""
     params = sharded_params(model, mesh, config.mesh.rules, config.seed)
     params = bound_scales(replace_from_checkpoints(params, config))
-    trainable, frozen = partition(params, config.optimizer.groups)
+    params |= new_adapters(params, config, mesh)
+    trainable, frozen = freeze_kernels(*partition(params, config.optimizer.groups))
     optimizer = make_optimizer(config.optimizer, trainable, total_steps)
     step = jax.device_put(jnp.int32(0), sharding.replicated(mesh))
-    return TrainState(step, trainable, frozen, init_optimizer(optimizer, trainable, mesh)), optimizer
+    # Copies, as the step gives the buffers of each back for its results.
+    averaged = jax.tree.map(jnp.copy, trainable) if config.ema.decay else None
+    return TrainState(step, trainable, frozen, init_optimizer(optimizer, trainable, mesh), averaged), optimizer
 
 
 def restored_state(
@@ -141,11 +147,10 @@ def restored_state(
     def abstract(tree):
         return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), tree)
 
-    params, optimizer, data = saved.restore(step, params=abstract(state.params), optimizer=abstract(state.optimizer), data=data)
-    flat = bound_scales(flatten(params))
-    trainable, frozen = ({path: flat[path] for path in half} for half in (state.trainable, state.frozen))
+    published, unpublished = abstract(state.published), abstract(state.unpublished)
+    published, unpublished, data = saved.restore(step, params=published, optimizer=unpublished, data=data)
     counter = jax.device_put(jnp.int32(step), state.step.sharding)
-    return TrainState(counter, trainable, frozen, optimizer), data
+    return state.going_on(counter, published, unpublished), data
 
 
 def abstract_optimizer(optimizer: optax.GradientTransformation, trainable: Mapping[str, Any], mesh: Mesh) -> optax.OptState:

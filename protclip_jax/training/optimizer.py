@@ -7,9 +7,9 @@ import flax.traverse_util
 import optax
 
 from data_pipelines.common.errors import UserError
+from protclip_jax.config.group_rules import FROZEN, Rule, multiplier
 from protclip_jax.distributed.sharding import first_match
-
-FROZEN = "frozen"
+from protclip_jax.training.layer_rates import by_layer, layer_shares
 
 
 def flatten(params: Mapping) -> dict:
@@ -27,6 +27,13 @@ def partition(flat: Mapping, groups) -> tuple[dict, dict]:
     assigned = first_match(flat, list(groups), what="optimizer.groups")
     trainable = {path: value for path, value in flat.items() if assigned[path] != FROZEN}
     return trainable, {path: value for path, value in flat.items() if assigned[path] == FROZEN}
+
+
+def group_rules(trainable: Mapping, groups) -> dict[str, Rule]:
+    """The rule of each trainable path, by the config's `optimizer.groups`."""
+    # The frozen patterns match nothing here, so rules are looked up among the others alone.
+    others = [(pattern, rule) for pattern, rule in groups if rule != FROZEN]
+    return first_match(trainable, others, what="optimizer.groups")
 
 
 def learning_rate_schedule(config, total_steps: int) -> optax.Schedule:
@@ -53,25 +60,32 @@ def _weight_decay(config, trainable: Mapping) -> optax.GradientTransformation:
                 f"optimizer.undecayed names '{pattern}', which matches no trained parameter; correct the pattern, or remove it."
             )
     spared = [re.compile(pattern) for pattern in config.undecayed]
-    decayed = {path: not any(p.search(path) for p in spared) for path in trainable}
-    return optax.add_decayed_weights(config.weight_decay, mask=decayed)
+    decayed = [path for path in trainable if not any(p.search(path) for p in spared)]
+
+    def add(updates, params):
+        return {**updates, **{path: updates[path] + config.weight_decay * params[path] for path in decayed}}
+
+    # Without a mask of optax', whose state could not go on from one without decay, or the other way round.
+    return optax.stateless(add)
 
 
 def make_optimizer(config, trainable: Mapping, total_steps: int) -> optax.GradientTransformation:
     """Adam(W) over the flattened trainable parameters (paper: Adam, lr 1e-5, no decay, 3 % warm-up, linear decay).
 
-    Each parameter's update is scaled by the multiplier of the first group pattern that matches its path.
+    Each parameter's update is scaled by the rule of the first group pattern that matches its path, layer by layer where the
+    rule says so. The gradients of layers that it freezes are left out from the start on.
 
     Raises:
-      UserError: a pattern of `optimizer.groups` or `optimizer.undecayed` matches nothing.
+      UserError: a pattern of `optimizer.groups` or `optimizer.undecayed` matches nothing, or a rule for layers does not fit.
     """
-    # The frozen patterns match nothing here, so multipliers are looked up among the others alone.
-    multipliers = first_match(trainable, [(p, m) for p, m in config.groups if m != FROZEN], what="optimizer.groups")
+    rules = group_rules(trainable, config.groups)
+    multipliers = {path: multiplier(rule) for path, rule in rules.items()}
     schedule = learning_rate_schedule(config, total_steps)
-    return optax.chain(
+    alike = optax.chain(
         optax.clip_by_global_norm(config.clip_norm) if config.clip_norm else optax.identity(),
         optax.scale_by_adam(b1=config.b1, b2=config.b2, eps=config.eps),
         _weight_decay(config, trainable),
         optax.partition({m: optax.scale(m) for m in set(multipliers.values())}, multipliers),
         optax.scale_by_learning_rate(schedule),
     )
+    return by_layer(alike, layer_shares(trainable, rules))

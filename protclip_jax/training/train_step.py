@@ -1,48 +1,32 @@
 """The training step: losses, gradients of the trainable parameters, update; state explicit and donated."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import optax
-from jax.sharding import NamedSharding
+from jaxtyping import Array, Float
 
 from data_pipelines.training.batch import Batch
 from protclip_jax.models.logit_scale import bound_scales, logged_scales
-from protclip_jax.models.protclip import ProtCLIPModel
 from protclip_jax.objectives.config import ObjectiveConfig
-from protclip_jax.training.gradients import LossAndGradients, make_loss_and_gradients
-from protclip_jax.training.optimizer import unflatten
-
-
-class TrainState(NamedTuple):
-    """Everything that training changes, and the frozen parameters beside it. Parameters are flat path → array dicts."""
-
-    step: jax.Array
-    trainable: dict[str, jax.Array]
-    frozen: dict[str, jax.Array]
-    optimizer: optax.OptState
-
-    @property
-    def params(self) -> dict:
-        """All parameters as the nested tree that the model applies."""
-        return unflatten({**self.trainable, **self.frozen})
-
-    @property
-    def shardings(self) -> dict[str, NamedSharding]:
-        """Where each parameter lies."""
-        return {path: leaf.sharding for path, leaf in {**self.trainable, **self.frozen}.items()}
+from protclip_jax.training.gradients import LossAndGradients
+from protclip_jax.training.train_state import TrainState
 
 
 def make_train_step(
-    loss_and_gradients: LossAndGradients, optimizer: optax.GradientTransformation, state: TrainState
+    loss_and_gradients: LossAndGradients,
+    optimizer: optax.GradientTransformation,
+    state: TrainState,
+    ema_decay: float = 0.0,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict]]:
     """A jitted `(state, batch) -> (state, metrics)`; the state is donated, and lies afterwards as the given one does.
 
+    Averages of the parameters, where the state has them, move towards the new ones by the share 1 - `ema_decay`.
+
     Metrics, replicated, are `losses` (sum, count), `pairs`, `scalars` and `finite`. A step whose loss or gradient is not finite
-    leaves parameters and optimiser as they were and only counts the step.
+    leaves parameters, averages and optimiser as they were and only counts the step.
     """
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
@@ -50,20 +34,41 @@ def make_train_step(
         gradient_norm = optax.global_norm(gradients)
         finite = jnp.isfinite(total) & jnp.isfinite(gradient_norm)
         updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.trainable)
-        updated = bound_scales(optax.apply_updates(state.trainable, updates)), optimizer_state
-        trainable, optimizer_state = jax.tree.map(
-            lambda new, old: jnp.where(finite, new, old), updated, (state.trainable, state.optimizer)
+        trainable = bound_scales(optax.apply_updates(state.trainable, updates))
+        averaged = moved_averages(state.averaged, trainable, ema_decay)
+        trainable, optimizer_state, averaged = jax.tree.map(
+            lambda new, old: jnp.where(finite, new, old),
+            (trainable, optimizer_state, averaged),
+            (state.trainable, state.optimizer, state.averaged),
         )
         metrics = {
             "losses": losses,
             "pairs": jnp.sum(batch.slot_mask),
             "finite": finite,
-            "scalars": {"gradient_norm": gradient_norm, **logged_scales(state.params)},
+            "scalars": {
+                "gradient_norm": gradient_norm,
+                **logged_scales(state.params),
+                **({} if averaged is None else {"ema_distance": distance(trainable, averaged)}),
+            },
         }
-        return TrainState(state.step + 1, trainable, state.frozen, optimizer_state), metrics
+        return TrainState(state.step + 1, trainable, state.frozen, optimizer_state, averaged), metrics
 
     shardings = jax.tree.map(lambda leaf: leaf.sharding, state)
     return jax.jit(train_step, donate_argnums=0, out_shardings=(shardings, None))
+
+
+def moved_averages(
+    averaged: dict[str, jax.Array] | None, trainable: dict[str, jax.Array], decay: float
+) -> dict[str, jax.Array] | None:
+    """decay · average + (1 - decay) · parameter, so that what does not change is its own average to the bit."""
+    if averaged is None:
+        return None
+    return {path: average + (1 - decay) * (trainable[path] - average) for path, average in averaged.items()}
+
+
+def distance(trainable: dict[str, jax.Array], averaged: dict[str, jax.Array]) -> Float[Array, ""]:
+    """The Euclidean distance of all parameters from their averages."""
+    return optax.global_norm({path: trainable[path] - average for path, average in averaged.items()})
 
 
 def skipped_steps(state: TrainState) -> int:
@@ -73,22 +78,18 @@ def skipped_steps(state: TrainState) -> int:
 
 
 def make_gradient_norms(
-    model: ProtCLIPModel,
-    objective: ObjectiveConfig,
-    shardings: Mapping[str, NamedSharding] | None = None,
-    microbatch_rows: int | None = None,
+    gradients_of: Callable[[ObjectiveConfig], LossAndGradients], objective: ObjectiveConfig
 ) -> Callable[[TrainState, Batch], dict[str, jax.Array]]:
     """A jitted `(state, batch) -> norms`: of each objective alone, the norm of its weighted loss's gradient.
 
-    It takes a backward pass for each objective, so that it is for a step now and then. `shardings` and `microbatch_rows` are
-    as in `make_loss_and_gradients`.
+    It takes a backward pass for each objective, so that it is for a step now and then. `gradients_of` makes the function to
+    differentiate with, as `make_loss_and_gradients` does.
     """
     zeros = dict.fromkeys(objective.weights, 0.0)
     alone = {}
     for name, weight in objective.weights.items():
         if weight:
-            of_one = dataclasses.replace(objective, **{**zeros, name: weight})
-            alone[name] = make_loss_and_gradients(model, of_one, shardings, microbatch_rows)
+            alone[name] = gradients_of(dataclasses.replace(objective, **{**zeros, name: weight}))
 
     def gradient_norms(state: TrainState, batch: Batch) -> dict[str, jax.Array]:
         return {

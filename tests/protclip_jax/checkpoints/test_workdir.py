@@ -5,13 +5,16 @@ import json
 import subprocess
 import sys
 
+import jax
+import jax.numpy as jnp
 import pytest
 
 from configs import protclip_650m
 from data_pipelines.common.errors import UserError
 from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
 from protclip_jax.checkpoints import metadata, resume, workdir
-from protclip_jax.config.schema import FIELDS
+from protclip_jax.config.schema import FIELDS, ON_REQUEST
+from protclip_jax.training.optimizer import make_optimizer
 from tests.support import tiny
 from tests.support.paths import ROOT
 
@@ -30,8 +33,9 @@ def begun(tmp_path):
     return tmp_path / "run"
 
 
-def adopt(folder, *, changed=None, tokenizer=None, dataset="digest"):
-    resume.adopt(folder, config(**(changed or {})), tokenizer or tiny.text_tokenizer(), dataset, write=True)
+def adopt(folder, *, changed=None, tokenizer=None, dataset="digest", changes=()):
+    wanted = config(**(changed or {}))
+    resume.adopt(folder, wanted, tokenizer or tiny.text_tokenizer(), dataset, changes, write=True)
 
 
 def test_the_same_run_goes_on(begun, capsys):
@@ -48,12 +52,16 @@ def test_a_host_that_may_not_write_begins_nothing(tmp_path):
 
 MAY_CHANGE = {
     "total_steps": 7,
+    "total_epochs": 7.0,
     "log_every": 7,
     "eval_every": 7,
     "checkpoint_every": 7,
     "keep_best": 7,
+    "keep_every": 7,
     "best__metric": "pda/auroc_function",
     "best__mode": "min",
+    "best__patience": 7,
+    "metrics_hook": "module:make",
     "batch__microbatch_rows": 4,
     "loss__contrast_chunk": 7,
     "max_skipped_steps": 7,
@@ -114,6 +122,48 @@ def test_the_difference_names_old_and_new(begun):
 def test_a_field_whose_name_begins_like_a_changeable_one_is_refused(begun):
     with pytest.raises(UserError, match=r"\(initial_scale was None, now 2\.0\)"):
         resume.adopt(begun, config() | {"initial_scale": 2.0}, tiny.text_tokenizer(), "digest", write=True)
+
+
+def test_what_may_change_on_request_is_refused_with_the_flag_and_recorded_with_it(begun, capsys):
+    changed = {"optimizer__learning_rate": 2e-5, "optimizer__schedule": "cosine"}
+    flag = "optimizer.learning_rate,optimizer.schedule"
+    with pytest.raises(UserError, match=f"; pass --change={flag} to go on with the new values, or use another workdir"):
+        adopt(begun, changed=changed)
+    with pytest.raises(UserError, match=r"\(optimizer\.schedule was 'linear', now 'cosine'\)"):
+        adopt(begun, changed=changed, changes=["optimizer.learning_rate"])
+    with pytest.raises(UserError, match=r"\(seed was 0, now 3\); use another workdir"):
+        adopt(begun, changed=changed | {"seed": 3}, changes=flag.split(","))
+    adopt(begun, changed=changed, changes=flag.split(","))
+    # Until it is known where the run goes on, nothing has changed.
+    adopt(begun)
+    resume.record_changes(begun, config(**changed), flag.split(","), step=600)
+    assert "from step 600 on optimizer.learning_rate is 2e-05; it was 1e-05" in capsys.readouterr().err
+    adopt(begun, changed=changed)
+    with pytest.raises(UserError, match=r"optimizer\.schedule was 'cosine', now 'linear'"):
+        adopt(begun)
+    resume.record_changes(begun, config(**changed), flag.split(","), step=900)
+    resume.record_changes(begun, config(), ["optimizer.schedule"], step=1200)
+    history = json.loads((begun / "config.json").read_text())["history"]
+    assert [tuple(entry.values()) for entry in history] == [
+        (600, "optimizer.learning_rate", 1e-5, 2e-5),
+        (600, "optimizer.schedule", "linear", "cosine"),
+        (1200, "optimizer.schedule", "cosine", "linear"),
+    ]
+    assert all(entry.keys() == {"step", "field", "was", "now"} for entry in history)
+
+
+def test_the_fields_that_may_change_on_request_are_those_that_leave_the_optimisers_state_alone():
+    params = {"a/kernel": jnp.ones(2), "a/scale": jnp.ones(2)}
+    others = {"learning_rate": 1.0, "schedule": "constant", "warmup_fraction": 0.5, "weight_decay": 0.1}
+    assert {f"optimizer.{name}" for name in others} == set(ON_REQUEST)
+    optimizer = protclip_650m.get_config().optimizer
+    optimizer.groups, optimizer.undecayed = ((".", 1.0),), ()
+    before = make_optimizer(optimizer, params, 10).init(params)
+    for name, value in others.items():
+        assert optimizer[name] != value
+        optimizer[name] = value
+        after = make_optimizer(optimizer, params, 10).init(params)
+        assert jax.tree.structure(after) == jax.tree.structure(before)
 
 
 def predates(folder, *paths):

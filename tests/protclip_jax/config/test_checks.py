@@ -103,7 +103,11 @@ BAD = {
     "optimizer.schedule": ["step"],
     "optimizer.warmup_fraction": [1.5],
     "optimizer.b1": [1.0, -0.1],
-    "optimizer.groups": [(), (("(", "frozen"),), (("a", "b", "c"),), ("ab",), ((".", -1.0),), ((".", True),), ((5, 1.0),)],
+    "optimizer.groups": [
+        *[(), (("(", "frozen"),), (("a", "b", "c"),), ("ab",), ((".", -1.0),), ((".", True),), ((5, 1.0),)],
+        *[((".", ("last", 0)),), ((".", ("last", 1.5)),), ((".", ("last", 2, "frozen")),), ((".", ("last",)),)],
+        *[((".", ("decay", 1.1)),), ((".", ["decay", 0.9, -1.0]),), ((".", ("first", 2)),), ((".", (["last"], 2)),)],
+    ],
     "mesh.data": [0, -2],
     "mesh.rules": [((".", "shard"),), "fsdp", ((".", ["fsdp"]),)],
     "init.all": [""],

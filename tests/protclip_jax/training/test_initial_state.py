@@ -9,7 +9,7 @@ import optax
 
 from protclip_jax.training.initial_state import replace_from_checkpoints, restored_state
 from protclip_jax.training.optimizer import flatten, unflatten
-from protclip_jax.training.train_step import TrainState
+from protclip_jax.training.train_state import TrainState
 from tests.support import tiny
 
 

@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from ml_collections import ConfigDict
 
@@ -49,6 +50,78 @@ def test_multipliers_scale_each_groups_update():
 def test_unmatched_parameters_and_unused_patterns_are_refused(groups):
     with pytest.raises(UserError, match=r"optimizer\.groups"):
         partition(FLAT, groups)
+
+
+STACKS = {
+    "protein/layers/qkv/kernel": (4, 2, 3),
+    "protein/layers/norm/scale": (4, 2),
+    "text/layers/qkv/kernel": (3, 2, 2),
+    "head/kernel": (2, 2),
+}
+BY_LAYER = (("^protein/layers/", ["last", 2, 0.5]), ("^text/layers/", ("decay", 0.6)), (".", 1.0))
+RATES = {
+    "protein": np.array([0, 0, 0.5, 0.5]),
+    "text": np.array([0.36, 0.6, 1.0]),
+    "head": np.array([1.0]),
+}
+"""What each layer of `STACKS` learns at by `BY_LAYER`, counted by hand."""
+
+
+def rates_of(path):
+    rates = RATES[path.partition("/")[0]]
+    return rates.reshape(-1, *[1] * (len(STACKS[path]) - 1))
+
+
+def adamw(params, all_gradients, *, rate, decay, clip):
+    """The parameters after these gradients in float64: Adam, decoupled decay, clipping by what is trained."""
+    first, second = ({path: np.zeros(shape) for path, shape in STACKS.items()} for _ in "mv")
+    for step, gradients in enumerate(all_gradients, 1):
+        trained = {path: (rates_of(path) > 0) * g.astype(np.float64) for path, g in gradients.items()}
+        norm = np.sqrt(sum((g**2).sum() for g in trained.values()))
+        for path, g in trained.items():
+            g = g * min(1, clip / norm)
+            first[path] = 0.9 * first[path] + 0.1 * g
+            second[path] = 0.999 * second[path] + 0.001 * g**2
+            update = first[path] / (1 - 0.9**step) / (np.sqrt(second[path] / (1 - 0.999**step)) + 1e-8)
+            if not path.endswith("scale"):
+                update += decay * params[path]
+            params[path] = params[path] - rate(step - 1) * rates_of(path) * update
+    return params
+
+
+def test_layers_learn_at_rates_of_their_own_and_frozen_ones_count_for_nothing():
+    rng = np.random.default_rng(0)
+    params = {path: rng.normal(size=shape).astype(np.float32) for path, shape in STACKS.items()}
+    steps = [{path: rng.normal(size=shape).astype(np.float32) for path, shape in STACKS.items()} for _ in range(4)]
+    changes = {"groups": BY_LAYER, "schedule": "constant", "clip_norm": 1.0, "weight_decay": 0.1}
+    optimizer = make_optimizer(config(**changes, warmup_fraction=0.5), params, 4)
+    rate = learning_rate_schedule(config(schedule="constant", warmup_fraction=0.5), 4)
+    trained, state = dict(params), optimizer.init(params)
+    for gradients in steps:
+        updates, state = jax.jit(optimizer.update)(gradients, state, trained)
+        trained = optax.apply_updates(trained, updates)
+    expected = adamw({**params}, steps, rate=lambda step: float(rate(step)), decay=0.1, clip=1.0)
+    for path, wanted in expected.items():
+        np.testing.assert_allclose(trained[path], wanted, rtol=1e-5, atol=1e-6, err_msg=path)
+    kernel = "protein/layers/qkv/kernel"
+    np.testing.assert_array_equal(trained[kernel][:2], params[kernel][:2])
+    # A checkpoint's optimiser state is laid out as without rules for layers.
+    plain = make_optimizer(config(**changes | {"groups": ((".", 1.0),)}), params, 4)
+    chain, plain_chain = (jax.tree.structure(of.init(params)) for of in (optimizer, plain))
+    assert chain.num_leaves == plain_chain.num_leaves
+
+
+@pytest.mark.parametrize(
+    ("groups", "told"),
+    [
+        ((("kernel", ("last", 1)), (".", 1.0)), r"gives head/kernel the rule .* is no stack of layers"),
+        ((("^protein/layers/", ("last", 5)), (".", 1.0)), r"that stack has 4 layers; name at most so many"),
+    ],
+)
+def test_a_rule_for_layers_that_does_not_fit_is_refused(groups, told):
+    params = {path: jax.ShapeDtypeStruct(shape, jnp.float32) for path, shape in STACKS.items()}
+    with pytest.raises(UserError, match=told):
+        make_optimizer(config(groups=groups), params, 10)
 
 
 def test_weight_decay_spares_gains_biases_and_scales():

@@ -1,0 +1,106 @@
+"""Low-rank adapters of the towers' kernels (LoRA, Hu et al. 2021): W + (alpha / rank)·A·B, of which only A and B learn.
+
+The adapters of `protein/layers/…/kernel` are the parameters `lora/protein/layers/…/kernel/a` [layers, in, rank] and `…/b`
+[layers, rank, out]. Only training knows of them: the network is applied to whole kernels, whose gradients are carried back.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from data_pipelines.common.errors import UserError
+from protclip_jax.distributed.sharding import STACK, param_shardings
+from protclip_jax.training.gradients import LossAndGradients, Parameters
+
+PREFIX = "lora/"
+SCALE = "lora/scale"
+"""The path of alpha / rank, which does not learn."""
+
+
+def abstract_adapters(params: Mapping, config: ConfigDict) -> dict[str, jax.ShapeDtypeStruct]:
+    """The adapters that `config.lora` asks for, and `SCALE`, from flattened parameters; nothing at rank 0.
+
+    Raises:
+      UserError: a pattern of `lora.targets` matches no kernel of a tower's layers.
+    """
+    rank = config.lora.rank
+    if not rank:
+        return {}
+    shapes = {SCALE: ()}
+    kernels = [path for path in params if STACK in path and path.endswith("/kernel")]
+    for pattern in config.lora.targets:
+        matched = [path for path in kernels if re.search(pattern, path)]
+        if not matched:
+            raise UserError(f"lora.targets: '{pattern}' matches none of the layers' kernels; use one such as 'attention/qkv'.")
+        for path in matched:
+            layers, width_in, width_out = params[path].shape
+            shapes[f"{PREFIX}{path}/a"] = (layers, width_in, rank)
+            shapes[f"{PREFIX}{path}/b"] = (layers, rank, width_out)
+    return {path: jax.ShapeDtypeStruct(shape, jnp.float32) for path, shape in shapes.items()}
+
+
+def new_adapters(params: Parameters, config: ConfigDict, mesh: Mesh) -> Parameters:
+    """A of N(0, 1 / in) and B of 0, so that training begins with the kernels as they are; they lie by `mesh.rules`."""
+    abstract = abstract_adapters(params, config)
+    if not abstract:
+        return {}
+    shapes = {path: leaf.shape for path, leaf in {**params, **abstract}.items()}
+    shardings = param_shardings(shapes, mesh, config.mesh.rules)
+
+    def draw(key):
+        made = {path: jnp.zeros(leaf.shape) for path, leaf in abstract.items()}
+        for number, path in enumerate(path for path in abstract if path.endswith("/a")):
+            noise = jax.random.normal(jax.random.fold_in(key, number), shapes[path])
+            made[path] = noise / math.sqrt(shapes[path][1])
+        return {**made, SCALE: jnp.float32(config.lora.alpha / config.lora.rank)}
+
+    return jax.jit(draw, out_shardings={path: shardings[path] for path in abstract})(jax.random.key(config.seed))
+
+
+def freeze_kernels(trainable: Mapping, frozen: Mapping) -> tuple[dict, dict]:
+    """(trainable, frozen) with the kernels that have adapters, and `SCALE`, among the frozen."""
+    fixed = {SCALE, *_adapted({**trainable, **frozen})}
+    moved = {path: leaf for path, leaf in trainable.items() if path in fixed}
+    return {path: leaf for path, leaf in trainable.items() if path not in fixed}, {**frozen, **moved}
+
+
+def merge(params: Parameters) -> Parameters:
+    """Flattened parameters as the network has them: kernels with what their adapters add, and no adapters."""
+    return {**_of_network(params), **_merged(params)}
+
+
+def through_adapters(loss_and_gradients: LossAndGradients) -> LossAndGradients:
+    """The same for parameters with adapters, which get the gradients that `merge` carries back to them."""
+
+    def of_adapters(trainable: Parameters, frozen: Parameters, batch):
+        adapters = {path: leaf for path, leaf in trainable.items() if path.startswith(PREFIX)}
+        kernels, carry_back = jax.vjp(lambda learnt: _merged({**frozen, **learnt}), adapters)
+        fixed = {path: leaf for path, leaf in _of_network(frozen).items() if path not in kernels}
+        total, losses, gradients = loss_and_gradients({**_of_network(trainable), **kernels}, fixed, batch)
+        (carried,) = carry_back({path: gradients.pop(path) for path in kernels})
+        return total, losses, {**gradients, **carried}
+
+    return of_adapters
+
+
+def _adapted(params: Mapping) -> list[str]:
+    """The kernels that have adapters."""
+    ends = [path for path in params if path.startswith(PREFIX) and path.endswith("/a")]
+    return [path.removeprefix(PREFIX).removesuffix("/a") for path in ends]
+
+
+def _merged(params: Parameters) -> Parameters:
+    kernels = {}
+    for path in _adapted(params):
+        added = jnp.matmul(params[f"{PREFIX}{path}/a"], params[f"{PREFIX}{path}/b"], precision="highest")
+        kernels[path] = params[path] + params[SCALE] * added
+    return kernels
+
+
+def _of_network(params: Mapping) -> dict:
+    return {path: leaf for path, leaf in params.items() if not path.startswith(PREFIX)}
