@@ -1,4 +1,4 @@
-"""What `optimizer.groups` says of a group's parameters: how fast they learn, in all layers of a stack or layer by layer."""
+"""What `optimizer.groups` says of parameters: how fast they learn, alike or layer by layer."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -23,7 +23,7 @@ def last(count: int, layers: int) -> Float[np.ndarray, " layers"]:
 
 
 def decay(base: float, layers: int) -> Float[np.ndarray, " layers"]:
-    """base^(L-1-l) for layer l of L: 1 for the last one (as in ELECTRA, Clark et al. 2020, and BEiT, Bao et al. 2021)."""
+    """base^(L-1-l) for layer l of L (ELECTRA, Clark et al. 2020; BEiT, Bao et al. 2021)."""
     return base ** np.arange(layers)[::-1]
 
 
@@ -33,7 +33,7 @@ class ByLayer(NamedTuple):
     number: Kind
     """What its number may be."""
     shares: Callable[[float, int], Float[np.ndarray, " layers"]]
-    """From that number and the number of layers to the share of the multiplier that each layer gets."""
+    """From that number and that of the layers to the share of the multiplier of each layer."""
 
 
 BY_LAYER = {"last": ByLayer(WIDTH, last), "decay": ByLayer(FRACTION, decay)}
@@ -65,6 +65,6 @@ def is_by_layer(rule: Rule) -> bool:
 
 
 def shares(rule: Sequence, layers: int) -> Float[np.ndarray, " layers"]:
-    """The share of the multiplier that each layer of a stack gets, by a rule that differs from layer to layer."""
+    """The share of the multiplier that each layer of a stack gets by such a rule."""
     name, number, *_ = rule
     return BY_LAYER[name].shares(number, layers)

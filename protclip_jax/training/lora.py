@@ -1,7 +1,8 @@
-"""Low-rank adapters of the towers' kernels (LoRA, Hu et al. 2021): W + (alpha / rank)·A·B, of which only A and B learn.
+"""Low-rank adapters (LoRA, Hu et al. 2021): kernels W + (alpha / rank)·A·B, of which A and B learn.
 
-The adapters of `protein/layers/…/kernel` are the parameters `lora/protein/layers/…/kernel/a` [layers, in, rank] and `…/b`
-[layers, rank, out]. Only training knows of them: the network is applied to whole kernels, whose gradients are carried back.
+The adapters of `protein/layers/…/kernel` are the parameters `lora/protein/layers/…/kernel/a`
+[layers, in, rank] and `…/b` [layers, rank, out]. Only training knows of them: the network is
+applied to whole kernels, whose gradients are carried back.
 """
 
 import math
@@ -23,7 +24,9 @@ SCALE = "lora/scale"
 
 
 def abstract_adapters(params: Mapping, config: ConfigDict) -> dict[str, jax.ShapeDtypeStruct]:
-    """The adapters that `config.lora` asks for, and `SCALE`, from flattened parameters; nothing at rank 0.
+    """The adapters that `config.lora` asks for, and `SCALE`; nothing at rank 0.
+
+    `params` are all others, flattened, of which only paths and shapes are read.
 
     Raises:
       UserError: a pattern of `lora.targets` matches no kernel of a tower's layers.
@@ -36,7 +39,8 @@ def abstract_adapters(params: Mapping, config: ConfigDict) -> dict[str, jax.Shap
     for pattern in config.lora.targets:
         matched = [path for path in kernels if re.search(pattern, path)]
         if not matched:
-            raise UserError(f"lora.targets: '{pattern}' matches none of the layers' kernels; use one such as 'attention/qkv'.")
+            fix = "use one such as 'attention/qkv'"
+            raise UserError(f"lora.targets: '{pattern}' matches no kernel of the layers; {fix}.")
         for path in matched:
             layers, width_in, width_out = params[path].shape
             shapes[f"{PREFIX}{path}/a"] = (layers, width_in, rank)
@@ -45,7 +49,7 @@ def abstract_adapters(params: Mapping, config: ConfigDict) -> dict[str, jax.Shap
 
 
 def new_adapters(params: Parameters, config: ConfigDict, mesh: Mesh) -> Parameters:
-    """A of N(0, 1 / in) and B of 0, so that training begins with the kernels as they are; they lie by `mesh.rules`."""
+    """A of N(0, 1 / in) and B of 0, by which kernels are as they were; they lie by `mesh.rules`."""
     abstract = abstract_adapters(params, config)
     if not abstract:
         return {}
@@ -59,29 +63,34 @@ def new_adapters(params: Parameters, config: ConfigDict, mesh: Mesh) -> Paramete
             made[path] = noise / math.sqrt(shapes[path][1])
         return {**made, SCALE: jnp.float32(config.lora.alpha / config.lora.rank)}
 
-    return jax.jit(draw, out_shardings={path: shardings[path] for path in abstract})(jax.random.key(config.seed))
+    placed = jax.jit(draw, out_shardings={path: shardings[path] for path in abstract})
+    return placed(jax.random.key(config.seed))
 
 
 def freeze_kernels(trainable: Mapping, frozen: Mapping) -> tuple[dict, dict]:
     """(trainable, frozen) with the kernels that have adapters, and `SCALE`, among the frozen."""
     fixed = {SCALE, *_adapted({**trainable, **frozen})}
     moved = {path: leaf for path, leaf in trainable.items() if path in fixed}
-    return {path: leaf for path, leaf in trainable.items() if path not in fixed}, {**frozen, **moved}
+    return {path: leaf for path, leaf in trainable.items() if path not in fixed}, {
+        **frozen,
+        **moved,
+    }
 
 
 def merge(params: Parameters) -> Parameters:
-    """Flattened parameters as the network has them: kernels with what their adapters add, and no adapters."""
+    """Flattened parameters as the network has them: kernels with their adapters added."""
     return {**_of_network(params), **_merged(params)}
 
 
 def through_adapters(loss_and_gradients: LossAndGradients) -> LossAndGradients:
-    """The same for parameters with adapters, which get the gradients that `merge` carries back to them."""
+    """The same for parameters with adapters, to which the gradients are carried back."""
 
     def of_adapters(trainable: Parameters, frozen: Parameters, batch):
         adapters = {path: leaf for path, leaf in trainable.items() if path.startswith(PREFIX)}
         kernels, carry_back = jax.vjp(lambda learnt: _merged({**frozen, **learnt}), adapters)
         fixed = {path: leaf for path, leaf in _of_network(frozen).items() if path not in kernels}
-        total, losses, gradients = loss_and_gradients({**_of_network(trainable), **kernels}, fixed, batch)
+        whole = {**_of_network(trainable), **kernels}
+        total, losses, gradients = loss_and_gradients(whole, fixed, batch)
         (carried,) = carry_back({path: gradients.pop(path) for path in kernels})
         return total, losses, {**gradients, **carried}
 
@@ -97,8 +106,8 @@ def _adapted(params: Mapping) -> list[str]:
 def _merged(params: Parameters) -> Parameters:
     kernels = {}
     for path in _adapted(params):
-        added = jnp.matmul(params[f"{PREFIX}{path}/a"], params[f"{PREFIX}{path}/b"], precision="highest")
-        kernels[path] = params[path] + params[SCALE] * added
+        a, b = params[f"{PREFIX}{path}/a"], params[f"{PREFIX}{path}/b"]
+        kernels[path] = params[path] + params[SCALE] * jnp.matmul(a, b, precision="highest")
     return kernels
 
 

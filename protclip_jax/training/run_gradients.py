@@ -1,4 +1,4 @@
-"""The loss and gradients that a run's config asks for: on its mesh, in its micro-batches, of what it trains."""
+"""A run's loss and gradients: on its mesh, in its micro-batches, of what it trains."""
 
 from ml_collections import ConfigDict
 
@@ -17,8 +17,12 @@ def make_run_gradients(
     config: ConfigDict,
     objective: ObjectiveConfig,
 ) -> LossAndGradients:
-    """As `make_loss_and_gradients`; `state`, which may be abstract, says where parameters lie and which are trained."""
-    of_network = make_loss_and_gradients(model, objective, state.shardings, config.batch.microbatch_rows)
+    """As `make_loss_and_gradients`, by the run's config.
+
+    `state`, which may be abstract, says where parameters lie and which are trained.
+    """
+    at_a_time = config.batch.microbatch_rows
+    of_network = make_loss_and_gradients(model, objective, state.shardings, at_a_time)
     of_all = through_adapters(of_network) if config.lora.rank else of_network
     shares = layer_shares(state.trainable, group_rules(state.trainable, config.optimizer.groups))
 

@@ -1,4 +1,4 @@
-"""The training state: what a step reads and changes, what others see of it, and how both are kept in checkpoints."""
+"""The training state: what a step changes, what others see of it, and how checkpoints keep both."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
@@ -13,46 +13,55 @@ from protclip_jax.training.optimizer import flatten, unflatten
 
 
 class TrainState(NamedTuple):
-    """Everything that training changes, and the frozen parameters beside it. Parameters are flat path → array dicts."""
+    """Everything that training changes, and the frozen parameters beside it.
+
+    Parameters are flat path → array dicts.
+    """
 
     step: jax.Array
     trainable: dict[str, jax.Array]
     frozen: dict[str, jax.Array]
     optimizer: optax.OptState
     averaged: dict[str, jax.Array] | None = None
-    """The trainable parameters averaged over the steps so far; None where the config averages none."""
+    """Of the trainable parameters over the steps so far; None where the config averages none."""
 
     @property
     def params(self) -> dict:
-        """All parameters that the next step begins with, as the nested tree that the model applies."""
+        """All parameters that the next step begins with, as the tree that the model applies."""
         return unflatten(merge({**self.trainable, **self.frozen}))
 
     @property
     def published(self) -> dict:
-        """The same for those who read the model: evaluations, and whoever opens a checkpoint. Averages, where there are."""
+        """The same for evaluations, and whoever opens a checkpoint: averages, where there are."""
         return unflatten(merge({**self.trainable, **self.frozen, **(self.averaged or {})}))
 
     @property
     def unpublished(self) -> Any:
-        """What training goes on from besides `published`: the optimiser's state, and parameters that are not in there."""
+        """What training needs besides `published`: the optimiser's state, and other parameters."""
         kept = self._kept()
         return {"optimizer": self.optimizer, **kept} if kept["params"] else self.optimizer
 
     def _kept(self) -> dict[str, dict]:
         """The arrays, and those of the averages, that `published` does not have as they are."""
         seen, kept = flatten(self.published), {}
-        for name, own in {"params": {**self.trainable, **self.frozen}, "averaged": self.averaged or {}}.items():
-            kept[name] = unflatten({path: leaf for path, leaf in own.items() if seen.get(path) is not leaf})
+        for name, own in {
+            "params": {**self.trainable, **self.frozen},
+            "averaged": self.averaged or {},
+        }.items():
+            others = {path: leaf for path, leaf in own.items() if seen.get(path) is not leaf}
+            kept[name] = unflatten(others)
         return kept
 
     def going_on(self, step: jax.Array, published: Mapping, unpublished: Any) -> Self:
         """The state of another step, from what this one's properties of these names were then."""
-        kept = unpublished if self._kept()["params"] else {"optimizer": unpublished, "params": {}, "averaged": {}}
-        seen = flatten(published)
+        seen, kept = flatten(published), unpublished
+        if not self._kept()["params"]:
+            kept = {"optimizer": unpublished, "params": {}, "averaged": {}}
         params = bound_scales({**seen, **flatten(kept["params"])})
         averages = bound_scales({**seen, **flatten(kept["averaged"])})
-        trainable, frozen = ({path: params[path] for path in half} for half in (self.trainable, self.frozen))
-        averaged = None if self.averaged is None else {path: averages[path] for path in self.averaged}
+        trainable = {path: params[path] for path in self.trainable}
+        frozen = {path: params[path] for path in self.frozen}
+        averaged = self.averaged and {path: averages[path] for path in self.averaged}
         return type(self)(step, trainable, frozen, kept["optimizer"], averaged)
 
     @property
