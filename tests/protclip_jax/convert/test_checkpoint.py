@@ -24,6 +24,7 @@ def test_objectives_are_the_papers_and_execution_is_plain():
         "tokenizer": {
             "max_protein_tokens": 1024,
             "max_text_tokens": 512,
+            "crop_ends": True,
             "names": "recommended",
             "property_subset": 0.0,
         },
@@ -44,7 +45,6 @@ def test_objectives_are_the_papers_and_execution_is_plain():
             "pooling": "segment",
             "text_gradient": False,
             "prototypes": True,
-            "prototype_init": "unit",
             "mask_prefix": False,
         },
     }
