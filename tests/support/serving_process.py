@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -48,6 +49,14 @@ class Server(NamedTuple):
         return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
 
 
+def _listens(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
 @contextlib.contextmanager
 def serving(*arguments: str, log: Path, xla_flags: str = XLA_FLAGS) -> Iterator[Server]:
     """`python -m protclip_jax.serve` on a free port; killed at the end if it has not ended."""
@@ -58,6 +67,11 @@ def serving(*arguments: str, log: Path, xla_flags: str = XLA_FLAGS) -> Iterator[
         deadline = time.monotonic() + START_SECONDS
         while not (found := re.search(r"serving on (\S+/)(?:#token=(\S+))?", log.read_text())):
             assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.1)
+        address = urllib.parse.urlsplit(found[1])
+        # It says where it will serve a moment before it listens.
+        while not _listens(address.hostname, address.port):
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.1)
         yield Server(process, found[1], urllib.parse.unquote(found[2] or ""))

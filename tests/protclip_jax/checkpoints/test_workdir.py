@@ -73,6 +73,7 @@ MAY_CHANGE = {
     "tokenizer__text": "moved/vocab.txt",
     "model__remat": "none",
     "model__attention": "dense",
+    "pda__prototype_init": "unit",
     "mesh__fsdp": 7,
     "mesh__rules": ((".", "replicate"),),
     "init__all": "elsewhere",
@@ -91,7 +92,7 @@ def other(value):
     if isinstance(value, bool):
         return not value
     if isinstance(value, tuple):
-        return value[1:]
+        return value[1:] or (1.0,)
     return value + 1
 
 

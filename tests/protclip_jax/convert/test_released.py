@@ -105,6 +105,7 @@ def test_stored_config(imported):
     assert imported.config["tokenizer"] == {
         "max_protein_tokens": 1024,
         "max_text_tokens": 512,
+        "crop_ends": True,
         "names": "all",
         "property_subset": 0.0,
     }
