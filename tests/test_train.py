@@ -221,19 +221,17 @@ def test_metrics_go_to_the_users_own_writer_too(sample_dataset, tmp_path, monkey
     (tmp_path / "own_logger.py").write_text(OWN_LOGGER)
     monkeypatch.syspath_prepend(tmp_path)
     workdir = tmp_path / "run"
-    command = arguments(sample_dataset, workdir, "--config.metrics_hook=own_logger:make")
-    assert train.main(command) == 0
+    more = ["--config.metrics_hook=own_logger:make", "--config.total_steps=2"]
+    assert train.main(arguments(sample_dataset, workdir, *more)) == 0
     import own_logger
 
-    assert own_logger.started == [(4, workdir, 0)]
+    assert own_logger.started == [(2, workdir, 0)]
     measured = []
     for record in records(workdir):
         step = record.pop("step")
         measured.append((step, {name: x for name, x in record.items() if x is not None}))
     assert own_logger.written == measured
     assert own_logger.closed == 1
-    assert train.main([*command, "--config.total_steps=5"]) == 0
-    assert own_logger.started[1] == (5, workdir, 4)
 
 
 OWN_LOGGER = """
