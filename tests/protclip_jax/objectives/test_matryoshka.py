@@ -8,6 +8,7 @@ import pytest
 from configs import protclip_650m
 from data_pipelines.common.errors import UserError
 from protclip_jax.config.build import objective_config
+from protclip_jax.config.checks import check
 from protclip_jax.objectives.matryoshka import Matryoshka, matryoshka_contrastive
 from tests.support import numpy_reference as reference
 from tests.support.pairs import (
@@ -96,7 +97,9 @@ def test_widths_and_weights_that_do_not_fit_are_one_sentence(options, sentence):
 
 
 def test_options_reach_the_objective():
-    objective = objective_config(config_with(widths=(8, 16), width_weights=(1.0, 3.0)))
-    Matryoshka.check(config_with(widths=(8, 16), width_weights=(1.0, 3.0)))
-    assert (objective.matryoshka, objective.widths, objective.width_weights) == (1.0, (8, 16), (1.0, 3.0))
+    config = config_with(widths=(8, 16), width_weights=(1.0, 3.5))
+    check(config)
+    objective = objective_config(config)
+    assert objective.matryoshka == 1.0
+    assert (objective.widths, objective.width_weights) == ((8, 16), (1.0, 3.5))
     assert "matryoshka" in objective.objectives
