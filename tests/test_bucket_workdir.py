@@ -66,7 +66,10 @@ def test_a_run_that_was_killed_leaves_in_a_bucket_what_one_leaves_in_a_folder(sa
 def test_what_the_bucket_refuses_ends_the_run_with_the_steps_before_it_intact(sample_dataset, straight, gcs, tmp_path):
     log = tmp_path / "run"
     gcs.fault = lambda method, path: 403 if method != "GET" and "4%2Fparams" in path.replace("/", "%2F") else None
-    assert finish(start(sample_dataset, URL, *options(STEPS), hosts=HOSTS, log=log)) == [1, 1]
+    first, other = finish(start(sample_dataset, URL, *options(STEPS), hosts=HOSTS, log=log))
+    # The other host has the same error, or JAX ends it when the first is gone.
+    assert first == 1
+    assert other
     assert f" failed: --workdir={URL} cannot be used (no permission" in last_line(log)
     assert last_line(log).endswith("run the same line again: it goes on from the last checkpoint.")
     assert sealed(gcs) == [2]
