@@ -59,7 +59,10 @@ def objective_config(config: Mapping, *, prefix_tokens: Sequence[int] = ()) -> O
     of_objectives = {}
     for name, kind in OBJECTIVES.items():
         of_objectives[name] = config["loss"][name]
-        of_objectives |= {option: config[name][option] for option in kind.options}
+        for option in kind.options:
+            value = config[name][option]
+            # JSON, in which checkpoints keep their config, has lists for tuples.
+            of_objectives[option] = tuple(value) if isinstance(value, list) else value
     return ObjectiveConfig(
         **of_objectives,
         mask_duplicates=config["loss"]["mask_duplicates"],

@@ -1,5 +1,7 @@
 """Losses on held-out records: those of training on the same records, on any number of devices."""
 
+import json
+
 import jax
 import numpy as np
 import pytest
@@ -56,6 +58,12 @@ def test_they_are_the_losses_of_training(made):
     for name, loss in losses.items():
         assert loss.count > 0
         np.testing.assert_allclose(found[name], loss.sum / loss.count, rtol=1e-5, err_msg=name)
+
+
+def test_a_config_may_come_from_json(made):
+    described = config(prototypes=False)
+    stored = json.loads(json.dumps(completed(described)))
+    assert model(stored).losses(made) == model(described).losses(made)
 
 
 def test_they_do_not_depend_on_the_devices_and_have_no_noise(made):
