@@ -263,6 +263,17 @@ def test_a_writer_that_fails_does_not_end_the_run(sample_dataset, tmp_path, monk
     assert capsys.readouterr().err.count(warning) == 1
 
 
+def test_a_writer_that_cannot_start_is_one_sentence(sample_dataset, tmp_path, monkeypatch, capsys):
+    broken = OWN_LOGGER.replace("    return Writer()", "    raise OSError('no network')")
+    (tmp_path / "broken_logger.py").write_text(broken)
+    monkeypatch.syspath_prepend(tmp_path)
+    hook = "--config.metrics_hook=broken_logger:make"
+    assert train.main(arguments(sample_dataset, tmp_path / "run", hook)) == 1
+    told = capsys.readouterr().err
+    assert "metrics_hook=broken_logger:make cannot start (OSError: no network)" in told
+    assert "Traceback" not in told
+
+
 def test_towers_start_from_a_checkpoint(finished, sample_dataset, tmp_path):
     workdir = tmp_path / "run"
     more = [f"--config.init.protein={finished}", "--config.total_steps=2", "--config.optimizer.learning_rate=0.0"]

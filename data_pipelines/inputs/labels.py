@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data_pipelines.common.errors import UserError
-from data_pipelines.inputs.model_input import Prepared
+from data_pipelines.inputs.model_input import Prepared, numbered_rows
 from data_pipelines.readers.enzyme import read_enzymes
 from data_pipelines.readers.obo import Term, read_obo
 from data_pipelines.readers.table import open_table, read_table
@@ -76,6 +76,12 @@ class LabelSource:
             yield from self._of_table(TABLES[suffix])
         else:
             raise UserError(f"{self.path} is no library of labels that is known; name it *{', *'.join(SUFFIXES)}.")
+
+    def notes(self) -> list[str]:
+        """Lines for the user on how the file is read."""
+        suffix = Path(self.path.name.lower().removesuffix(".gz")).suffix
+        named = suffix not in TABLES or self.id_column
+        return [] if named else numbered_rows(self.path, TABLES[suffix])
 
     def prepared(self) -> Iterator[Prepared]:
         """The prompts of all labels in their order, named by their label's id; what cannot be used has a fault."""

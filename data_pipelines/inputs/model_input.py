@@ -62,6 +62,11 @@ class Source:
         columns = (self.column,) if self.column else COLUMNS[self.modality]
         return BY_NAME[self.format].read(self.path, columns=columns, id_column=self.id_column)
 
+    def notes(self) -> list[str]:
+        """Lines for the user on how the input is read."""
+        chosen = self.format not in TABLES or self.id_column
+        return [] if chosen else numbered_rows(self.path, self.format)
+
     def prepared(self) -> Iterator[Prepared]:
         """Every item of the input, in its order."""
         clean, noun = (clean_protein, "sequence") if self.modality == "protein" else (clean_text, "text")
@@ -91,7 +96,7 @@ def check_content(path: Path, format: str) -> None:
     with open_bytes(path) as content:
         start = content.read(1 << 12).lstrip(b"\xef\xbb\xbf \t\r\n")
     for beginning, found, fix in _BEGINNINGS:
-        if format not in (found, "entries") and re.match(beginning, start):
+        if format != found and re.match(beginning, start):
             raise UserError(f"{path} begins as {fix}, but its name says {BY_NAME[format].description}.")
 
 
@@ -104,11 +109,9 @@ _BEGINNINGS = (
 """Beginning of a content, the input format that it is, and what to say; `entries` are read by `index` and `build`."""
 
 
-def numbered_rows(source: "Source") -> list[str]:
+def numbered_rows(path: Path, dialect: str) -> list[str]:
     """What to tell of a table whose rows are numbered for want of a column of ids."""
-    if source.format not in TABLES or source.id_column:
-        return []
-    with open_table(source.path, source.format) as table:
+    with open_table(path, dialect) as table:
         header = table.header
     if id_column_of(header):
         return []

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from data_pipelines.inputs.model_input import Prepared
+from data_pipelines.inputs.plausibility import doubt
 from data_pipelines.inputs.protein_input import clean_protein
 from data_pipelines.readers import Entry, Reject, read_entries
 
@@ -34,6 +35,10 @@ class RecordSource:
         for name in self.splits or sorted(dataset.splits):
             yield from dataset.splits[name]
 
+    def notes(self) -> list[str]:
+        """Nothing: entries have accessions."""
+        return []
+
     def prepared(self) -> Iterator[Prepared]:
         """Every entry in its order, the sequence clean; `line` is the entry's number where the input has no lines."""
         for ordinal, entry in enumerate(self.entries(), 1):
@@ -44,5 +49,13 @@ class RecordSource:
             else:
                 cleaned = clean_protein(entry.sequence)
                 yield Prepared(
-                    entry.accession, cleaned.sequence, ordinal, "", cleaned.changes, False, name=entry.name, record=entry
+                    entry.accession,
+                    cleaned.sequence,
+                    ordinal,
+                    "",
+                    cleaned.changes,
+                    False,
+                    name=entry.name,
+                    record=entry,
+                    doubt=doubt(cleaned.sequence),
                 )

@@ -14,7 +14,7 @@ from data_pipelines.common.errors import UserError
 from data_pipelines.common.hashing import hash64
 from data_pipelines.common.progress import progress
 from data_pipelines.common.unique_ids import UniqueIds
-from data_pipelines.inputs.model_input import Source, numbered_rows
+from data_pipelines.inputs.model_input import Source
 
 Measure = Callable[[str], tuple[int, bool]]
 """A clean protein or text → the tokens that the model reads of it, and whether it is longer than the model reads at once."""
@@ -114,6 +114,6 @@ def take_survey(source: Source, *, measure: Measure, rejects: Path, accept_doubt
         doubted=doubted,
         long=long,
         nameless=nameless,
-        notes=tuple(numbered_rows(source)) if isinstance(source, Source) else (),
+        notes=tuple(source.notes()),
         id_hashes=np.array(hashes, np.uint64),
     )

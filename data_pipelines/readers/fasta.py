@@ -11,7 +11,7 @@ from data_pipelines.readers.streams.numbered_lines import decoded, numbered_line
 
 MAX_NAME = 1000
 
-_PIR = re.compile(rb">(\w\d|\w\w);(.*)")
+_PIR = re.compile(rb">(P1|F1|DL|DC|RL|RC|N1|N3);(.*)")
 _PIR_PROTEINS = (b"P1", b"F1")
 
 

@@ -131,8 +131,11 @@ def read_table(path: Path, *, dialect: str, columns: Sequence[str], id_column: s
         width = len(table.header)
         for number, (line, cells) in enumerate(table.rows(), 1):
             if len(cells) == width:
-                name = str(number) if id_position is None else unquoted(cells[id_position].strip())
-                text = unquoted(cells[text_position])
+                # The reader of CSV has undone quotation marks already.
+                if dialect == "tsv":
+                    cells = [unquoted(cell) for cell in cells]
+                name = str(number) if id_position is None else cells[id_position].strip()
+                text = cells[text_position]
                 fault = f"it is {text.strip()!r}, which says that there is no value" if is_missing(text) else ""
                 yield Item(name, "" if fault else text, line, fault)
             else:

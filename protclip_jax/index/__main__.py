@@ -137,7 +137,7 @@ def choose_input(options: argparse.Namespace) -> Input | EmbeddingInput:
     chosen = options.format or format_of(path)
     if not options.format and chosen in PROTEIN_FORMATS and not is_piped(path):
         check_content(path, chosen)
-        if chosen == Tsv.name and not options.column and is_uniprot_table(path):
+        if chosen == Tsv.name and not (options.column or options.id_column) and is_uniprot_table(path):
             chosen = "entries"
     if options.splits and chosen != "protanno":
         raise UserError(f"--splits belongs to a ProtAnno folder, but the format is {chosen}; leave it out.")

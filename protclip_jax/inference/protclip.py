@@ -50,6 +50,9 @@ EMBEDDING_KINDS = ("projected", "mean", "residues")
 """What `ProtCLIP.represent` gives: the unit-norm embedding in the space shared with text, the mean of the protein tower's
 residue vectors, and these themselves."""
 
+UNKNOWN_WORDS = "words of the texts that the vocabulary does not have"
+"""How the warning of them begins."""
+
 PROJECTED_AT_ONCE = 256
 RESIDUES = slice(protein_tokenizer.VOCABULARY.index("L"), protein_tokenizer.VOCABULARY.index("O") + 1)
 """Ids of the amino-acid letters, which `recover` chooses from."""
@@ -182,7 +185,7 @@ class ProtCLIP:
         if empty := [index for index, text in enumerate(texts) if not text.strip()]:
             raise UserError(f"text {empty[0]} is empty; leave it out, or say something.")
         if unknown := sum(map(len, map(self.text_tokenizer.unknown_words, texts))):
-            warnings.warn(f"{unknown} words of the texts are not in the vocabulary.", stacklevel=2)
+            warnings.warn(f"{UNKNOWN_WORDS}: {unknown}.", stacklevel=2)
         examples = [self._text_example(text) for text in texts]
         if cut := sum(example.text_cut > 0 for example in examples):
             limit = self.config["tokenizer"]["max_text_tokens"]

@@ -20,11 +20,12 @@ from data_pipelines.common.atomic_write import atomic_file
 from data_pipelines.common.errors import UserError, command, one_line
 from data_pipelines.common.progress import tell
 from data_pipelines.inputs.input_formats import BY_NAME, DESCRIPTION, TEXT_FORMATS, listed
-from data_pipelines.inputs.model_input import Source, numbered_rows
+from data_pipelines.inputs.model_input import Source
 from data_pipelines.inputs.plausibility import doubt
 from data_pipelines.inputs.source_options import choose_source, is_piped, refuse_unread, spool
 from data_pipelines.protanno.record import PREFIXES
 from protclip_jax.inference.cpu_devices import split_cpu
+from protclip_jax.inference.protclip import UNKNOWN_WORDS
 from protclip_jax.retrieval.engine import TOP, Answer, SearchEngine, as_dicts
 from protclip_jax.retrieval.query import Query, phrased, protein_query
 from protclip_jax.retrieval.scores import DEFINITION
@@ -133,7 +134,7 @@ def _file_queries(options: argparse.Namespace) -> Iterator[Query]:
 
 def _queries_of(source: Source, options: argparse.Namespace) -> Iterator[Query]:
     used, skipped = 0, 0
-    tell(*numbered_rows(source))
+    tell(*source.notes())
     for item in source.prepared():
         if item.fault:
             skipped += 1
@@ -171,8 +172,7 @@ def is_readable(engine: SearchEngine, query: Query) -> bool:
         tell(one_line(f"{query.name} is left out: {error}"))
         return False
     if unknown:
-        shown = ", ".join(unknown[:10])
-        tell(one_line(f"{query.name}: {len(unknown)} words are not in the model's vocabulary: {shown}."))
+        tell(one_line(f"{query.name}: not in the model's vocabulary: {', '.join(unknown[:10])}."))
     return True
 
 
@@ -263,6 +263,8 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
     labels = [options.labels] if options.labels else []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
+        # Told of each question already.
+        warnings.filterwarnings("ignore", message=UNKNOWN_WORDS)
         engine = SearchEngine.load(options.checkpoint, index=options.index, labels=labels, step=options.step)
         try:
             write(answered(engine, queries, top=options.top), options.output)

@@ -16,6 +16,7 @@ from pathlib import Path
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.progress import tell
 from protclip_jax.inference.cpu_devices import split_cpu
+from protclip_jax.inference.protclip import UNKNOWN_WORDS
 from protclip_jax.retrieval.engine import SearchEngine
 from protclip_jax.serve.limits import MOST_RESIDUES, Limits
 
@@ -115,6 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ) from error
     # The answer itself tells of texts that were cut.
     warnings.filterwarnings("ignore", message=r".* texts are longer than")
+    warnings.filterwarnings("ignore", message=UNKNOWN_WORDS)
     limits = Limits(waiting=options.max_waiting, seconds=options.timeout, residues=options.max_residues)
     token = choose_token(options)
     split_cpu(options.cpu_devices)

@@ -17,8 +17,8 @@ from data_pipelines.common.errors import UserError
 from data_pipelines.common.json_object import is_number, parse_object
 from protclip_jax.distributed.sharding import sum_over_hosts
 from protclip_jax.objectives.mean import Mean
-from protclip_jax.training import flops
-from protclip_jax.training.metrics_hook import Guarded, Writer, load_hook
+from protclip_jax.training import flops, metrics_hook
+from protclip_jax.training.metrics_hook import Writer
 
 TOKEN_COUNTS = ("protein_tokens", "text_tokens", "slots")
 SHORTENED = ("cropped_proteins", "cut_text_tokens")
@@ -200,8 +200,7 @@ def make_writer(workdir: pathlib.Path, config: ConfigDict, *, step: int) -> Metr
         return NoMetrics()
     further = []
     if name := config.metrics_hook:
-        writer = load_hook(name)(config.to_dict(), workdir, max(step, 0))
-        further.append(Guarded(name, writer))
+        further.append(metrics_hook.start(name, config.to_dict(), workdir, max(step, 0)))
     return MetricsWriter(workdir, step=step, further=further)
 
 

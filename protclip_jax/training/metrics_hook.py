@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from data_pipelines.common.errors import UserError
+from data_pipelines.common.errors import RunError, UserError
 
 
 class Writer(Protocol):
@@ -36,6 +36,19 @@ def load_hook(name: str) -> Hook:
         raise UserError(
             f"metrics_hook={name} cannot be imported ({error}); name a `module:function` that is installed or on PYTHONPATH."
         ) from error
+
+
+def start(name: str, config: dict[str, Any], workdir: pathlib.Path, step: int) -> "Guarded":
+    """The writer that the hook of that name makes.
+
+    Raises:
+      RunError: the hook fails.
+    """
+    try:
+        return Guarded(name, load_hook(name)(config, workdir, step))
+    except Exception as error:  # whatever a stranger's library raises
+        reason = f"{type(error).__name__}: {error}"
+        raise RunError(f"metrics_hook={name} cannot start ({reason}); mend it, or leave it out.") from error
 
 
 class Guarded:

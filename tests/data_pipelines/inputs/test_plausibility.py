@@ -8,8 +8,10 @@ import random
 import pytest
 
 from data_pipelines.common.errors import UserError
-from data_pipelines.inputs.model_input import Source, check_content, format_of, numbered_rows
+from data_pipelines.inputs.labels import LabelSource
+from data_pipelines.inputs.model_input import Source, check_content, format_of
 from data_pipelines.inputs.plausibility import doubt
+from data_pipelines.inputs.record_source import RecordSource
 from data_pipelines.inputs.survey import take_survey
 from data_pipelines.readers import read_entries
 
@@ -137,12 +139,12 @@ def test_columns_are_found_whatever_their_case(tmp_path, header):
     source = table(tmp_path / "x.csv", f"{header}\nlab/1,MKV\n")
     (item,) = source.prepared()
     assert (item.id, item.text) == ("lab/1", "MKV")
-    assert numbered_rows(source) == []
+    assert source.notes() == []
 
 
 def test_rows_are_not_numbered_in_silence(tmp_path):
     source = table(tmp_path / "x.csv", "gene,sequence\nabc,MKV\n")
-    (line,) = numbered_rows(source)
+    (line,) = source.notes()
     assert "rows are numbered; choose one of gene, sequence with --id_column" in line
     lines = survey(tmp_path, source).describe("protein", long_items="", rejects=tmp_path)
     assert line in lines
@@ -159,6 +161,30 @@ def test_pir_titles_are_no_residues(tmp_path):
         ("two", "MK", ""),
     ]
     assert (items[2].id, items[2].fault) == ("gene", "it is an entry of nucleic acid")
+
+
+def test_ids_with_a_semicolon_are_no_pir(tmp_path):
+    path = tmp_path / "x.fasta"
+    path.write_text(">A1;x\nMKV\n>ab;y\nMKL\n")
+    items = list(Source(path=path, format="fasta", modality="protein").prepared())
+    assert [(item.id, item.text, item.fault) for item in items] == [("A1;x", "MKV", ""), ("ab;y", "MKL", "")]
+
+
+def test_quotation_marks_of_a_csv_are_undone_once(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text('id,text\na,"""zinc"""\n')
+    (item,) = Source(path=path, format="csv", modality="text").prepared()
+    assert item.text == '"zinc"'
+
+
+def test_entries_and_labels_are_looked_at_too(tmp_path):
+    (tmp_path / "x.tsv").write_text(f"accession\tsequence\tname\nP1\t{GENE}\tthing\n")
+    (item,) = RecordSource(path=tmp_path / "x.tsv").prepared()
+    assert item.doubt == "nucleotides"
+    (tmp_path / "labels.tsv").write_text("kind\tname\nk1\tkinase\n")
+    (line,) = LabelSource(path=tmp_path / "labels.tsv").notes()
+    assert "rows are numbered; choose one of kind, name with --id_column" in line
+    assert LabelSource(path=tmp_path / "labels.tsv", id_column="kind").notes() == []
 
 
 def test_of_headers_that_ncbi_joins_the_first_counts(tmp_path):

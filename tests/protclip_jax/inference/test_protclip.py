@@ -77,7 +77,7 @@ def test_what_is_no_list_of_str_is_one_sentence(model, call, message):
 def test_nucleotides_and_unknown_words_are_told(model):
     with pytest.warns(UserWarning, match="1 of 2 sequences look like nucleotides"):
         model.encode_proteins(["ACGT" * 10, "MKV"])
-    with pytest.warns(UserWarning, match="2 words of the texts are not in the vocabulary"):
+    with pytest.warns(UserWarning, match="words of the texts that the vocabulary does not have: 2"):
         model.encode_texts(["protein \u03b2", "\u4e2d\u6587 name"])
 
 

@@ -85,7 +85,8 @@ def test_what_is_doubtful_of_a_question_is_told(folder, tmp_path, capsys):
     where = ["--index", folder / "i", "--output", tmp_path / "x.tsv"]
     assert ask(folder, *where, "--text", "protein \u03b2") == 0
     told = capsys.readouterr().err
-    assert "1 words are not in the model's vocabulary: \u03b2." in told
+    assert "protein \u03b2: not in the model's vocabulary: \u03b2." in told
+    assert told.count("vocabulary") == 1
     assert ask(folder, *where, "--sequence", "ACGT" * 10) == 0
     assert "sequence: it looks like nucleotides, not like a protein." in capsys.readouterr().err
     (tmp_path / "q.csv").write_text(f"gene,sequence\na,{'ACGT' * 10}\nb,MKVLL\n")

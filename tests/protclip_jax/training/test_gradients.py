@@ -134,11 +134,20 @@ def test_in_micro_batches_on_one_device(objective, microbatch_rows):
 
 
 @pytest.mark.parametrize(
-    ("policy", "mesh"),
-    [("full", None), ("dots", (2, 4)), pytest.param("dots", None, marks=FULL), pytest.param("full", (2, 4), marks=FULL)],
+    ("objective", "policy", "mesh"),
+    [
+        (PAPER, "full", None),
+        (PAPER, "dots", (2, 4)),
+        (CONTRASTS, "full", None),
+        pytest.param(PAPER, "dots", None, marks=FULL),
+        pytest.param(PAPER, "full", (2, 4), marks=FULL),
+        pytest.param(CONTRASTS, "dots", None, marks=FULL),
+        pytest.param(CONTRASTS, "dots", (2, 4), marks=FULL),
+        pytest.param(CONTRASTS, "full", (2, 4), marks=FULL),
+    ],
 )
-def test_with_every_remat_policy(policy, mesh):
-    assert_same(run(PAPER, mesh, remat=policy), expected(PAPER))
+def test_with_every_remat_policy(objective, policy, mesh):
+    assert_same(run(objective, mesh, remat=policy), expected(objective))
 
 
 def test_frozen_towers_change_no_other_gradient_and_keep_nothing_for_the_backward_pass():
