@@ -328,8 +328,14 @@ class ProtCLIP:
         """
         (cleaned,) = self._clean(sequence)
         variants = parsed(as_list(mutations, "mutations"), cleaned, first_position=first_position)
-        options = {"method": method, "windows": windows, "batch_tokens": batch_tokens}
-        return self.variant_scores([cleaned], [variants], **options)[0]
+        (scores,) = self.variant_scores(
+            [cleaned],
+            [variants],
+            method=method,
+            windows=windows,
+            batch_tokens=batch_tokens,
+        )
+        return scores
 
     def substitution_scores(
         self,
