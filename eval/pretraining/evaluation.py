@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from matplotlib.figure import Figure
 
+from data_pipelines.inputs.substitutions import Variant
 from data_pipelines.protanno.record import Record
 
 
@@ -24,6 +25,11 @@ class Model(Protocol):
 
     def encode_texts(self, texts: Sequence[str]) -> Float[np.ndarray, "N D"]:
         """Unit-norm float32 embeddings of biotexts."""
+
+    def variant_scores(
+        self, sequences: Sequence[str], variants: Sequence[Sequence[Variant]], *, method: str
+    ) -> list[Float[np.ndarray, " _"]]:
+        """Per protein, a score of the masked language model for each of its variants."""
 
     def segments_batch(self, sequences: Sequence[str], texts: Sequence[Mapping[str, str]]) -> list[Float[np.ndarray, "_ _"]]:
         """Per protein, the PDA weights of its K property texts (in dict order) over its L residues; rows sum to 1."""
