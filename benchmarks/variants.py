@@ -31,7 +31,7 @@ from protclip_jax.inference.variant_effects import SINGLY, WILD_TYPE
 from protclip_jax.models.esm2 import SIZES
 from protclip_jax.models.protclip import ProtCLIPModel
 
-LENGTHS = {100: 100, 286: 286, 1000: 48}
+LENGTHS = {100: 100, 286: 96, 1000: 24}
 """Residues of a protein, and how many of its positions are scanned."""
 
 

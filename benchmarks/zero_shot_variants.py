@@ -166,8 +166,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--checkpoint", type=Path, metavar="DIR", help="a trained checkpoint (default: random weights alone)")
     parser.add_argument("--seeds", type=int, default=5, help="of random weights (default %(default)s)")
     parser.add_argument("--method", choices=METHODS, default=SINGLY, help="default %(default)s")
-    few = ["beta_lactamase", "beta_lactamase_2015", "gb1"]
-    parser.add_argument("--texts", nargs="*", choices=TEXTS, default=few, help="experiments to measure a text's worth on")
+    parser.add_argument(
+        "--texts",
+        nargs="*",
+        choices=TEXTS,
+        default=["beta_lactamase"],
+        help="experiments to measure a text's worth on, every variant being embedded (default: beta_lactamase)",
+    )
     options = parser.parse_args(arguments)
 
     split_cpu(None)
@@ -180,7 +185,10 @@ def main(arguments: list[str] | None = None) -> None:
     report, told = {}, []
     for name, assay in assays.items():
         own = measured_assay(assay, asked)._asdict()
-        of_seeds = [seed_values(assay, of_seed) for of_seed in setups]
+        others = setups if options.checkpoint else setups[1:]
+        of_seeds = [seed_values(assay, of_seed) for of_seed in others]
+        if not options.checkpoint:
+            of_seeds.insert(0, {metric: value["mean"] for metric, value in own["headline"].items()})
         report[name] = {"model": own, "random": of_seeds}
         told += rows(name, own, of_seeds, random=options.checkpoint is None)
         tell(f"{name}: done.")
