@@ -1,11 +1,12 @@
-"""Variants scored a second by `ProtCLIP.variant_scores`, against PyTorch's `EsmForMaskedLM` on the same weights.
+"""Variants scored a second by `ProtCLIP.variant_scores`, against PyTorch's `EsmForMaskedLM`.
 
     MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=40000000000 python benchmarks/variants.py --output variants.json
 
-Random weights of a published shape, random proteins, float32 on the CPU, both with all cores. A scan masks one position at a
-time and tells all 19 substitutions of it; of a long protein some positions are scanned, which are passes like any others.
-PyTorch gets the same passes in batches, which need no padding, under SDPA with the best of several token budgets. The two
-alternate run by run in one process; rates are of the medians. `wild_type` is one pass for all substitutions of the protein.
+Random weights of a published shape, the same for both, random proteins, float32 on the CPU with all
+cores. A scan masks one position at a time and tells all 19 substitutions of it; of a long protein
+some positions are scanned, which are passes like any others. PyTorch gets the same passes in
+batches, which need no padding, under SDPA with the best of several token budgets. The two alternate
+run by run in one process; rates are of the medians. `wild_type` is one pass for all substitutions.
 """
 
 import argparse
@@ -56,7 +57,7 @@ def torch_model(size: str) -> EsmForMaskedLM:
 
 
 def our_model(size: str, reference: EsmForMaskedLM) -> ProtCLIP:
-    """The same weights: ESM-2's head is as wide as its tower, as ours is where the space shared with text is."""
+    """The same weights; the space shared with text is as wide as the tower, as ESM-2's head is."""
     num_layers, hidden_size, num_heads = SIZES[size]
     tower = {
         "num_layers": num_layers,
@@ -71,15 +72,26 @@ def our_model(size: str, reference: EsmForMaskedLM) -> ProtCLIP:
     tensors = {name: tensor.detach().numpy() for name, tensor in reference.state_dict().items()}
     own = {name: x for name, x in tensors.items() if not name.startswith("lm_head.")}
     head = {
-        "input": {"kernel": tensors["lm_head.dense.weight"].T, "bias": tensors["lm_head.dense.bias"]},
-        "norm": {"scale": tensors["lm_head.layer_norm.weight"], "bias": tensors["lm_head.layer_norm.bias"]},
+        "input": {
+            "kernel": tensors["lm_head.dense.weight"].T,
+            "bias": tensors["lm_head.dense.bias"],
+        },
+        "norm": {
+            "scale": tensors["lm_head.layer_norm.weight"],
+            "bias": tensors["lm_head.layer_norm.bias"],
+        },
         "output": {"kernel": tensors["lm_head.decoder.weight"].T, "bias": tensors["lm_head.bias"]},
     }
     params = {"protein": esm2_params(own, model.config.protein), "mlm_head": head}
     return ProtCLIP(model, jax.device_put(params), None, config={}, mesh=sharding.make_mesh(-1, 1))
 
 
-def torch_scores(model: EsmForMaskedLM, sequence: str, variants: list[Variant], budget: int) -> np.ndarray:
+def torch_scores(
+    model: EsmForMaskedLM,
+    sequence: str,
+    variants: list[Variant],
+    budget: int,
+) -> np.ndarray:
     """`masked_singly` scores of single substitutions, from batches of `budget` tokens."""
     tokens = protein_tokenizer.encode(sequence)
     sites = sorted({own[0].index for own in variants})
@@ -117,7 +129,10 @@ def measure(size: str, *, repeats: int, seed: int) -> dict[str, dict]:
         runs["ours, wild_type"] = lambda score=score, v=everything: score(WILD_TYPE, v)
         seconds = alternate(runs, repeats=repeats)
         best = min(value for name, value in seconds.items() if name.startswith("torch"))
-        expected, own = torch_scores(reference, sequence, variants, TORCH_BUDGETS[0]), score(SINGLY, variants)
+        expected, own = (
+            torch_scores(reference, sequence, variants, TORCH_BUDGETS[0]),
+            score(SINGLY, variants),
+        )
         found[str(length)] = {
             "positions": positions,
             "variants_per_second": len(variants) / seconds["ours"],
@@ -133,9 +148,19 @@ def measure(size: str, *, repeats: int, seed: int) -> dict[str, dict]:
 @command
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["8m", "35m"], help="ESM-2 shapes (default: 8m 35m)")
+    parser.add_argument(
+        "--sizes",
+        nargs="+",
+        choices=SIZES,
+        default=["8m", "35m"],
+        help="ESM-2 shapes (default: 8m 35m)",
+    )
     parser.add_argument("--repeats", type=int, default=3, help="timed runs of each (default: 3)")
-    parser.add_argument("--cpu_devices", type=int, help="virtual CPU devices for ours (default: as `protclip_jax.variants`)")
+    parser.add_argument(
+        "--cpu_devices",
+        type=int,
+        help="virtual CPU devices for ours (default: as `protclip_jax.variants`)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of residues (default: 0)")
     parser.add_argument("--output", help="JSON file to write")
     options = parser.parse_args(arguments)
@@ -155,8 +180,24 @@ def main(arguments: list[str] | None = None) -> None:
         for length, own in report[size].items():
             rates = [own[f"{name}variants_per_second"] for name in ("", "torch_", "wild_type_")]
             cells = [f"{rate:,.0f}" for rate in rates]
-            rows.append([size, length, *cells, f"{own['ratio_to_best_torch']:.2f}", f"{own['relative_error']:.0e}"])
-    header = ["ESM-2", "residues", "scan", "PyTorch, scan", "wild_type", "ratio of scans", "relative error"]
+            rows.append(
+                [
+                    size,
+                    length,
+                    *cells,
+                    f"{own['ratio_to_best_torch']:.2f}",
+                    f"{own['relative_error']:.0e}",
+                ]
+            )
+    header = [
+        "ESM-2",
+        "residues",
+        "scan",
+        "PyTorch, scan",
+        "wild_type",
+        "ratio of scans",
+        "relative error",
+    ]
     print(f"variants a second\n\n{table(header, rows)}")
     if options.output:
         with open(options.output, "w", encoding="utf-8") as file:

@@ -1,11 +1,12 @@
-"""Zero-shot effects of variants on real experiments: random weights, a checkpoint if one is given, and the baselines.
+"""Zero-shot effects of variants on real experiments: a checkpoint, random weights, baselines.
 
     python benchmarks/zero_shot_variants.py --data_dir DIR --folder FOLDER [--checkpoint runs/small]
 
-DIR has β-lactamase (Firnberg et al. 2014, as ESM's examples have it; Ranganathan's 2015 screen at 2,500 µg/ml), avGFP (TAPE's
-training and test split), GB1 (FLIP's two_vs_rest) and AAV (windows of the capsid; at most two substitutions are the training
-split). The numbers are those of the benchmarks `variants_…` of `python -m eval`. Random weights have the checkpoint's shape, or
-that of `configs/quickstart.py`, from several seeds: those of one alone may correlate with an experiment by chance.
+DIR has β-lactamase (ESM's example P62593.fasta; Ranganathan's 2015 screen at 2,500 µg/ml), avGFP
+(TAPE's training and test split), GB1 (FLIP's two_vs_rest) and AAV (windows of the capsid; at most
+two substitutions are the training split). The numbers are those of the benchmarks `variants_…` of
+`python -m eval`. Random weights have the checkpoint's shape, or that of `configs/quickstart.py`, from
+several seeds: those of one alone may correlate with an experiment by chance.
 """
 
 import argparse
@@ -62,7 +63,11 @@ def entries(data: Path) -> dict[str, dict[str, dict]]:
     capsid = {"file": at("aav/ggs_aav_ground_truth.csv.gz"), "reference": at("aav/P03135.fasta")}
     rows = {
         "beta_lactamase": {"format": "variant_fasta", "file": at("beta_lactamase/P62593.fasta.gz")},
-        "beta_lactamase_2015": {"format": "tables", "train": screen, "target_column": "log_fitness"},
+        "beta_lactamase_2015": {
+            "format": "tables",
+            "train": screen,
+            "target_column": "log_fitness",
+        },
         "fluorescence": {"format": "tables"} | tape,
         "gb1": {"format": "flip", "file": at("flip_format/flip_gb1_two_vs_rest.csv.gz")},
         "aav": {"format": "windows", "train_substitutions": 2} | capsid,
@@ -137,7 +142,13 @@ def seed_values(assay: Assay, of_seed: Setup) -> dict[str, float]:
     return correlations(predictions(assay, of_seed), targets)
 
 
-def rows(name: str, own: Mapping, of_seeds: Sequence[Mapping[str, float]], *, random: bool) -> list[list[str]]:
+def rows(
+    name: str,
+    own: Mapping,
+    of_seeds: Sequence[Mapping[str, float]],
+    *,
+    random: bool,
+) -> list[list[str]]:
     """A row for each metric: the checkpoint, random weights, baselines; `random` says that there is no checkpoint."""
     told = []
     for metric, value in own["headline"].items():
@@ -154,7 +165,7 @@ def controls(own: Mapping, metric: str) -> str:
     for control in own["result"]["controls"]:
         if metric in control["metrics"]:
             column = own["result"]["columns"][control["protocol"]]
-            cells.append(f"{control['protocol']} {number(column['value'])} {interval(column['interval'])}")
+            cells.append(f"{control['protocol']} {number(column['mean'])} {interval(column['interval'])}")
     return "; ".join(cells) or "–"
 
 
@@ -163,7 +174,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data_dir", type=Path, required=True, metavar="DIR", help="folder of the real files")
     parser.add_argument("--folder", type=Path, required=True, metavar="DIR", help="for results")
-    parser.add_argument("--checkpoint", type=Path, metavar="DIR", help="a trained checkpoint (default: random weights alone)")
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="DIR",
+        help="a trained checkpoint (default: random weights alone)",
+    )
     parser.add_argument("--seeds", type=int, default=5, help="of random weights (default %(default)s)")
     parser.add_argument("--method", choices=METHODS, default=SINGLY, help="default %(default)s")
     parser.add_argument(
@@ -192,7 +208,13 @@ def main(arguments: list[str] | None = None) -> None:
         report[name] = {"model": own, "random": of_seeds}
         told += rows(name, own, of_seeds, random=options.checkpoint is None)
         tell(f"{name}: done.")
-    header = ["experiment", "metric", "checkpoint [95 %]", f"random weights, {options.seeds} seeds", "baselines [95 %]"]
+    header = [
+        "experiment",
+        "metric",
+        "checkpoint [95 %]",
+        f"random weights, {options.seeds} seeds",
+        "baselines [95 %]",
+    ]
     page = table(header, told) + "\n"
     stem = options.folder / options.method
     stem.with_suffix(".md").write_text(page, encoding="utf-8")

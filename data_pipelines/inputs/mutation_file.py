@@ -1,4 +1,4 @@
-"""A user's list of mutations: one a line, or a table with a column of them and, for several proteins, their ids."""
+"""A user's list of mutations: one a line, or a table of them and their proteins' ids."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +28,9 @@ class Mutation(NamedTuple):
 
 
 def read_mutations(path: Path) -> Iterator[Mutation]:
-    """Every row of the list; blank lines are skipped. A list begins with a mutation, a table with its header.
+    """Every row of the list but blank lines.
+
+    A list begins with a mutation, a table with its header.
 
     Raises:
       UserError: the file is unreadable, empty, or a table without a column of mutations.

@@ -1,4 +1,4 @@
-"""Substitutions as people write them, such as `A24G` or `A24G:C30D`, and the proteins that they make."""
+"""Substitutions as people write them, `A24G` or `A24G:C30D`, and the proteins that they make."""
 
 import re
 from collections import Counter
@@ -62,7 +62,7 @@ def fault(changes: Sequence[Substitution], wild_type: str) -> str:
 
 
 def scorable_fault(changes: Sequence[Substitution], wild_type: str) -> str:
-    """As `fault`; and why they cannot be scored, residues outside `AMINO_ACIDS` being among them."""
+    """As `fault`; and why they cannot be scored where a residue is none of `AMINO_ACIDS`."""
     if problem := fault(changes, wild_type):
         return problem
     residues = {residue for change in changes for residue in (change.wild_type, change.residue)}

@@ -1,9 +1,10 @@
-"""Zero-shot effects of variants: the masked language model's scores against experiments, nothing being learnt.
+"""Zero-shot effects of variants: scores of the masked language model against experiments.
 
-An assay's number is Spearman's correlation of the scores with the measurements. ProteinGym is averaged as its own program does
-(`performance_DMS_benchmarks.py`): the mean over the assays of a protein within a function type, over the proteins of the type,
-over the types. Beside the scores stand the baselines of `eval.protocols.variant_baselines`; where a text of the protein is
-given, the change of its cosine, and the mean of both ranks, so that its worth can be told.
+An assay's number is Spearman's correlation of the scores with the measurements. ProteinGym is
+averaged as its own program does (`performance_DMS_benchmarks.py`): the mean over the assays of a
+protein within a function type, over the proteins of the type, over the types. Beside the scores
+stand the baselines of `eval.protocols.variant_baselines`; where a text of the protein is given, the
+change of its cosine, and the mean of both ranks, so that its worth can be told.
 """
 
 from collections.abc import Mapping, Sequence
@@ -61,8 +62,13 @@ def correlations(columns: Columns, targets: Float[np.ndarray, " n"]) -> dict[str
     return {name: spearman(column, targets) for name, column in columns.items()}
 
 
-def resampled(columns: Columns, targets: Float[np.ndarray, " n"], *, seed: int = 0) -> dict[str, Float[np.ndarray, " R"]]:
-    """The correlations when variants are drawn anew with replacement, the same ones for all columns."""
+def resampled(
+    columns: Columns,
+    targets: Float[np.ndarray, " n"],
+    *,
+    seed: int = 0,
+) -> dict[str, Float[np.ndarray, " R"]]:
+    """The correlations when variants are drawn anew, the same ones for all columns."""
     correlation = {name: spearman_of_counts(x, targets) for name, x in columns.items()}
     values = {name: [] for name in columns}
     for part in resampled_counts(len(targets), seed=seed):
@@ -82,19 +88,30 @@ def proteingym_average(assays: Sequence[Assay], values: Sequence[Values], name: 
     return float(np.mean([np.mean(of_type) for of_type in types.values()])) if types else np.nan
 
 
-def protein_means(assays: Sequence[Assay], values: Sequence[Values], name: str) -> dict[str, Float[np.ndarray, " proteins"]]:
+def protein_means(
+    assays: Sequence[Assay],
+    values: Sequence[Values],
+    name: str,
+) -> dict[str, Float[np.ndarray, " proteins"]]:
     """For each function type, in alphabetical order, the mean over the assays of each protein."""
     groups: dict[str, dict[str, list[float]]] = {}
     for assay, own in zip(assays, values, strict=True):
         if np.isfinite(own.get(name, np.nan)):
             groups.setdefault(assay.function, {}).setdefault(assay.protein, []).append(own[name])
-    return {
-        function: np.array([np.mean(of_protein) for of_protein in groups[function].values()]) for function in sorted(groups)
-    }
+    means = {}
+    for function in sorted(groups):
+        means[function] = np.array([np.mean(own) for own in groups[function].values()])
+    return means
 
 
-def resampled_average(types: Mapping[str, Float[np.ndarray, " proteins"]], *, seed: int = 0) -> Float[np.ndarray, " R"]:
-    """The average when the proteins of each type are drawn anew with replacement, as for ProteinGym's standard error.
+def resampled_average(
+    types: Mapping[str, Float[np.ndarray, " proteins"]],
+    *,
+    seed: int = 0,
+) -> Float[np.ndarray, " R"]:
+    """The average when the proteins of each type are drawn anew with replacement.
+
+    ProteinGym's standard error is of such resamples too, though of differences.
 
     NaN where a type has one protein alone, from which nothing can be said about the spread.
     """
@@ -118,10 +135,9 @@ def measured_assay(assay: Assay, setup: Setup) -> Measured:
     notes = differences(SCORE, others, drawn)
     if BOTH in own:
         notes += differences(BOTH, [SCORE], drawn)
-    columns = {n: {"value": values[n], "interval": percentile_interval(drawn[n])} for n in values}
+    columns = {n: summary(values[n], percentile_interval(drawn[n])) for n in values}
     result = {"variants": len(targets), "columns": columns, "controls": controls, "notes": notes}
-    headline = {n: summary(values[n], percentile_interval(drawn[n])) for n in own}
-    return Measured(result, headline)
+    return Measured(result, {n: columns[n] for n in own})
 
 
 def measured_proteingym(assays: Sequence[Assay], setup: Setup) -> Measured:
@@ -130,8 +146,9 @@ def measured_proteingym(assays: Sequence[Assay], setup: Setup) -> Measured:
     for assay in progress(assays, description="ProteinGym", unit="assays"):
         targets = np.array([measured.target for measured in assay.variants])
         values.append(correlations(predictions(assay, setup) | baselines(assay), targets))
-    metrics = [name for name in (SCORE, TEXT, BOTH) if any(name in own for own in values)]
-    others = sorted({name for own in values for name in own} - set(metrics))
+    known = {name for own in values for name in own}
+    metrics = [name for name in (SCORE, TEXT, BOTH) if name in known]
+    others = sorted(known - set(metrics))
     headline, controls = {}, {name: {} for name in others}
     for name in metrics:
         types = protein_means(assays, values, name)
@@ -146,9 +163,11 @@ def measured_proteingym(assays: Sequence[Assay], setup: Setup) -> Measured:
             means = protein_means(assays, values, name).get(function)
             if means is not None:
                 controls[name][f"{SCORE}, {function}"] = {"mean": float(means.mean())}
-    rows = zip(assays, values, strict=True)
+    of_assays = {}
+    for assay, own in zip(assays, values, strict=True):
+        of_assays[assay.name] = {"variants": len(assay.variants), "columns": own}
     result = {
-        "assays": {a.name: {"variants": len(a.variants), "columns": dict(v)} for a, v in rows},
+        "assays": of_assays,
         "controls": [{"protocol": name, "metrics": own} for name, own in controls.items()],
         "notes": average_differences(assays, values, others),
     }
@@ -161,17 +180,22 @@ def summary(value: float, of_value: tuple[float, float]) -> dict:
 
 
 def differences(name: str, others: Sequence[str], drawn: Mapping[str, np.ndarray]) -> list[str]:
-    """A sentence for each of the others on how much better or worse `name` is, over paired resamples."""
+    """A sentence for each of the others on how much better `name` is, over paired resamples."""
     notes = []
     for other in others:
         gains = drawn[name] - drawn[other]
         if np.isfinite(gains).any():
             own = interval(percentile_interval(gains))
-            notes.append(f"{name} less {other}: {number(float(np.nanmedian(gains)))} {own}, paired.")
+            middle = number(float(np.nanmedian(gains)))
+            notes.append(f"{name} less {other}: {middle} {own}, paired.")
     return notes
 
 
-def average_differences(assays: Sequence[Assay], values: Sequence[Values], others: Sequence[str]) -> list[str]:
+def average_differences(
+    assays: Sequence[Assay],
+    values: Sequence[Values],
+    others: Sequence[str],
+) -> list[str]:
     """As `differences`, of the averages over ProteinGym, over proteins that have both."""
     notes = []
     for other in others:
@@ -237,7 +261,7 @@ class VariantEffects(BenchmarkFamily):
         *_published("site-independent", "0.361 0.369 0.345 0.351 0.382 0.358"),
         *_published("TranceptEVE L", "0.457 0.487 0.381 0.456 0.46 0.5"),
     )
-    sizes = (data_size("proteingym", "README of OATML-Markslab/ProteinGym, substitutions", assays=217),)
+    sizes = (data_size("proteingym", "README of OATML-Markslab/ProteinGym", assays=217),)
     fields = {"method": one_of(METHODS)}
     following = ("method=wild_type",)
 
@@ -258,4 +282,5 @@ class VariantEffects(BenchmarkFamily):
             for measured in assay.variants:
                 depth = str(len(measured.changes))
                 depths[depth] = depths.get(depth, 0) + 1
-        return {"substitutions": dict(sorted(depths.items(), key=lambda x: int(x[0])))} | audit_files(data)
+        ordered = dict(sorted(depths.items(), key=lambda item: int(item[0])))
+        return {"substitutions": ordered} | audit_files(data)

@@ -1,4 +1,4 @@
-"""The substitution matrix BLOSUM62 (Henikoff & Henikoff 1992), in half bits, as NCBI distributes it."""
+"""The matrix BLOSUM62 (Henikoff & Henikoff 1992), in half bits, as NCBI distributes it."""
 
 import numpy as np
 

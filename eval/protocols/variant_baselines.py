@@ -1,4 +1,4 @@
-"""What effects of variants can be told without a protein language model: the baselines beside its scores."""
+"""Effects of variants without a protein language model: the baselines beside its scores."""
 
 from collections.abc import Mapping, Sequence
 
@@ -36,7 +36,7 @@ def baselines(assay: Assay) -> dict[str, Float[np.ndarray, " n"]]:
 
 
 def blosum_scores(variants: Sequence[Variant]) -> Float[np.ndarray, " n"]:
-    """Σ B(w, v) − B(w, w) over the substitutions: the alignment of variant and wild type loses so much."""
+    """Σ B(w, v) − B(w, w): what the alignment of variant and wild type loses."""
     scores = np.zeros(len(variants))
     for row, changes in enumerate(variants):
         for change in changes:
@@ -46,7 +46,7 @@ def blosum_scores(variants: Sequence[Variant]) -> Float[np.ndarray, " n"]:
 
 
 def alignment_table(alignment: Sequence[str]) -> Float[np.ndarray, "L 20"]:
-    """log frequency of each residue in each column of an alignment (Hopf et al. 2017, site-independent).
+    """log frequencies of residues in an alignment's columns (Hopf et al. 2017, site-independent).
 
     Sequences have Henikoff and Henikoff's (1994) position-based weights: in a column of k distinct
     residues, n of them this sequence's, it gains 1 / (k·n). Gaps and odd letters count nowhere.
@@ -80,21 +80,27 @@ def _summed(table: Float[np.ndarray, "L 20"], variants: Sequence[Variant]) -> np
     return scores
 
 
-def additive(train: Sequence[MeasuredVariant], variants: Sequence[Variant]) -> Float[np.ndarray, " n"]:
+def additive(
+    train: Sequence[MeasuredVariant],
+    variants: Sequence[Variant],
+) -> Float[np.ndarray, " n"]:
     """An effect for each substitution by ridge regression on measured variants; not zero-shot.
 
     A substitution that training has not seen has no effect. The penalty is the one of `PENALTIES`
     with the best Spearman correlation on every `HELD_OUT`-th training variant.
     """
-    place = {change: n for n, change in enumerate(sorted({c for own in train for c in own.changes}))}
+    seen = {change for own in train for change in own.changes}
+    place = {change: column for column, change in enumerate(sorted(seen))}
     x = np.stack([_one_hot(own.changes, place) for own in train])
     y = np.array([own.target for own in train], np.float64)
     held = np.random.default_rng(0).permutation(len(train)) % HELD_OUT == 0
     fits = ridge_maps(x[~held], y[~held][:, None], PENALTIES)
     judged = [spearman((x[held] @ weights + offset)[:, 0], y[held]) for weights, offset in fits]
     weights, offset = fits[int(np.argmax(np.nan_to_num(judged, nan=-1)))]
-    known = [[place[c] for c in changes if c in place] for changes in variants]
-    return np.array([weights[own, 0].sum() + offset[0] for own in known])
+    scores = np.full(len(variants), offset[0])
+    for row, changes in enumerate(variants):
+        scores[row] += sum(weights[place[c], 0] for c in changes if c in place)
+    return scores
 
 
 def _one_hot(changes: Variant, place: Mapping) -> Float[np.ndarray, " D"]:

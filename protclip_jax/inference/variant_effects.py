@@ -69,7 +69,12 @@ class Pass(NamedTuple):
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def amino_acid_logits(model: ProtCLIPModel, params: Mapping, batch: Batch, _) -> Float[jax.Array, "R L 20"]:
+def amino_acid_logits(
+    model: ProtCLIPModel,
+    params: Mapping,
+    batch: Batch,
+    _,
+) -> Float[jax.Array, "R L 20"]:
     """The MLM head's logits of `AMINO_ACIDS` at every token, `batch.mlm_mask` being masked."""
     bound = model.bind({"params": params})
     tokens = jnp.where(batch.mlm_mask, protein_tokenizer.MASK, batch.protein_tokens)
@@ -96,7 +101,7 @@ def variant_scores(
         _check(sequence, of_protein, windows)
     if method == JOINTLY:
         return _joint_scores(run, sequences, variants, windows)
-    sites = [sorted({c.index for v in own for c in v}) for own in variants]
+    sites = [_sites(of_protein) for of_protein in variants]
     tables = site_scores(run, sequences, sites, method=method, windows=windows)
     pairs = zip(tables, variants, strict=True)
     return [_summed(table, of_protein) for table, of_protein in pairs]
@@ -177,9 +182,14 @@ def _check(sequence: str, variants: Sequence[Variant], windows: Windows) -> None
             raise UserError(f"{written(changes)} cannot be scored: {problem}; correct it.")
         if any(windows.around(len(sequence), change.index) is None for change in changes):
             raise UserError(
-                f"{written(changes)} lies beyond the first {windows.max_residues:,} residues, which "
-                "alone are read; choose windows for long proteins."
+                f"{written(changes)} lies beyond the first {windows.max_residues:,} residues, "
+                "which alone are read; choose windows for long proteins."
             )
+
+
+def _sites(variants: Sequence[Variant]) -> list[int]:
+    """Every position that a variant substitutes, once and in order."""
+    return sorted({change.index for changes in variants for change in changes})
 
 
 def _summed(table: Float32[np.ndarray, "L 20"], variants: Sequence[Variant]) -> np.ndarray:
@@ -190,7 +200,14 @@ def _summed(table: Float32[np.ndarray, "L 20"], variants: Sequence[Variant]) -> 
     return scores
 
 
-def passes_of(sequence: str, changes: Variant, *, method: str, windows: Windows, protein: int = 0) -> list[Pass]:
+def passes_of(
+    sequence: str,
+    changes: Variant,
+    *,
+    method: str,
+    windows: Windows,
+    protein: int = 0,
+) -> list[Pass]:
     """The passes that the score of one variant reads, one for each of its substitutions."""
     length, indices = len(sequence), [change.index for change in changes]
     if method == WILD_TYPE:
@@ -238,7 +255,11 @@ def _masked_logits(
     return tables
 
 
-def _wild_type_logits(run: Run, sequences: Sequence[str], windows: Windows) -> list[Float32[np.ndarray, "_ 20"]]:
+def _wild_type_logits(
+    run: Run,
+    sequences: Sequence[str],
+    windows: Windows,
+) -> list[Float32[np.ndarray, "_ 20"]]:
     """Logits [residues, 20] of the proteins as they are, the mean over the windows of a residue."""
     tables = [_unread(sequence) for sequence in sequences]
     weights = {}
@@ -257,7 +278,11 @@ def _unread(sequence: str) -> Float32[np.ndarray, "_ 20"]:
     return np.full((len(sequence), len(AMINO_ACIDS)), np.nan, np.float32)
 
 
-def _logits(run: Run, sequences: Sequence[str], passes: Sequence[Pass]) -> Iterator[tuple[Pass, Float32[np.ndarray, "_ 20"]]]:
+def _logits(
+    run: Run,
+    sequences: Sequence[str],
+    passes: Sequence[Pass],
+) -> Iterator[tuple[Pass, Float32[np.ndarray, "_ 20"]]]:
     """Each pass with its logits at the piece's residues, in any order."""
     for some in _slices(passes):
         examples = [_example(sequences[one.protein], one) for one in some]

@@ -1,8 +1,8 @@
 """`python -m protclip_jax.variants`: effects of substitutions by the masked language model.
 
-The input and the list of mutations are read and checked first. Then the scores are computed in parts, which lie in
-OUTPUT.partial: a run that was stopped goes on when the same command is given again. At the end the parts become one table,
-and of a scan of one protein a heat map.
+The input and the list of mutations are read and checked first. Then the scores are computed in
+parts, which lie in OUTPUT.partial: a run that was stopped goes on when the same command is given
+again. At the end the parts become one table, and of a scan of one protein a heat map.
 """
 
 import argparse
@@ -125,7 +125,7 @@ def check_groups(groups: frozenset[str], *, with_text: bool) -> None:
 
 
 def surveyed(options: argparse.Namespace, windows: Windows, folder: Path) -> list[Job]:
-    """The usable proteins of the input, which is told about; its rejects are listed in the folder."""
+    """The usable proteins of the input; its rejects are listed in the folder."""
 
     def measure(sequence: str) -> tuple[int, bool]:
         return len(sequence) + 2, windows.is_long(len(sequence))
@@ -147,7 +147,12 @@ def surveyed(options: argparse.Namespace, windows: Windows, folder: Path) -> lis
     return found
 
 
-def asked_for(options: argparse.Namespace, found: Sequence[Job], windows: Windows, folder: Path) -> list[Job]:
+def asked_for(
+    options: argparse.Namespace,
+    found: Sequence[Job],
+    windows: Windows,
+    folder: Path,
+) -> list[Job]:
     """The proteins with their variants; mutations that are rejected are listed in the folder."""
     if options.scan:
         jobs, rejects = jobs_.scanned(found, windows), []

@@ -29,7 +29,12 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         "residue against the wild type's, 0 for no difference, mostly below 0.",
     )
     add = parser.add_argument
-    add("--checkpoint", required=True, metavar="DIR", help="a checkpoint with an mlm_head, also gs://")
+    add(
+        "--checkpoint",
+        required=True,
+        metavar="DIR",
+        help="a checkpoint with an mlm_head, also gs://",
+    )
     add("--step", help="a step's number, best or latest (default: best if recorded, else latest)")
     protein = parser.add_mutually_exclusive_group(required=True)
     protein.add_argument("--sequence", help="the protein's residues")
@@ -81,7 +86,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         type=Path,
         required=True,
         metavar="FILE",
-        help=f"*{TABLE}, or for the scan of one protein a heat map *{', *'.join(FIGURES)} beside which the {TABLE} is put",
+        help=f"*{TABLE}, or for the scan of one protein a heat map *{', *'.join(FIGURES)}, beside which the {TABLE} is put",
     )
     add(
         "--long_proteins",

@@ -1,4 +1,4 @@
-"""The scores of all single substitutions of a protein as a heat map, in lines that stay readable for long proteins."""
+"""The scores of all single substitutions of a protein as a heat map, readable for long proteins."""
 
 import numpy as np
 from jaxtyping import Float
@@ -19,7 +19,13 @@ PERCENTILE = 2
 """Of the scores, where the colours end: a few extremes would leave the rest pale."""
 
 
-def heat_map(title: str, sequence: str, scores: Float[np.ndarray, "L 20"], *, first_position: int) -> Figure:
+def heat_map(
+    title: str,
+    sequence: str,
+    scores: Float[np.ndarray, "L 20"],
+    *,
+    first_position: int,
+) -> Figure:
     """Lines of 100 residues, one above the other, in one scale of colours around 0.
 
     Args:
@@ -63,7 +69,7 @@ def _limit(scores: Float[np.ndarray, "L 20"]) -> float:
 def _draw_line(axis: Axes, sequence: str, scores: np.ndarray, limit: float):
     """The cells of one line, and its letters above; returns the image."""
     ordered = scores[:, [AMINO_ACIDS.index(letter) for letter in ROWS]].T
-    is_wild_type = np.array([[letter == row for letter in sequence] for row in ROWS])
+    is_wild_type = np.array(list(sequence)) == np.array(list(ROWS))[:, None]
     counted = np.where(is_wild_type | np.isnan(ordered), 0, ordered).sum(0)
     numbers = (~is_wild_type & ~np.isnan(ordered)).sum(0)
     means = np.divide(counted, numbers, out=np.full(len(sequence), np.nan), where=numbers > 0)

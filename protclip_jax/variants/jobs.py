@@ -1,4 +1,4 @@
-"""What is to be scored: proteins with their variants, from the input and the list of mutations, checked before any work."""
+"""What is to be scored: proteins with their variants, checked before any work."""
 
 import csv
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Jobs cut into parts of a run: each worth a file of scores, none sharing a pass of the model with another if avoidable."""
+"""Jobs cut into parts of a run, each worth a file of scores; no two read the same pass."""
 
 import hashlib
 import json
@@ -31,7 +31,14 @@ class Part(NamedTuple):
         return hashlib.blake2b(json.dumps(own).encode(), digest_size=8).hexdigest()
 
 
-def parts(jobs: Sequence[Job], *, method: str, windows: Windows, with_text: bool, min_tokens: int) -> Iterator[Part]:
+def parts(
+    jobs: Sequence[Job],
+    *,
+    method: str,
+    windows: Windows,
+    with_text: bool,
+    min_tokens: int,
+) -> Iterator[Part]:
     """All variants in order; a part ends with the variant that brings it to `min_tokens`.
 
     Where later variants of the protein read a pass that the part has, it ends behind these.

@@ -42,7 +42,7 @@ def named(jobs: Sequence[Job], first_position: int) -> Iterator[tuple[str, str]]
 
 
 def scan_table(job: Job, scores: Float32[np.ndarray, " n"]) -> Float32[np.ndarray, "L 20"]:
-    """The scores of a scan by position and residue: 0 at the wild type, NaN where nothing was scored."""
+    """The scores of a scan: 0 at the wild type, NaN where nothing was scored."""
     table = np.full((len(job.sequence), len(AMINO_ACIDS)), np.nan, np.float32)
     for (change,), score in zip(job.variants, scores, strict=True):
         table[change.index, AMINO_ACIDS.index(change.wild_type)] = 0

@@ -33,7 +33,13 @@ class Reading(NamedTuple):
     batch_tokens: int
 
 
-def score_part(model: ProtCLIP, jobs: Sequence[Job], part: Part, texts: Sequence[str], reading: Reading) -> Scores:
+def score_part(
+    model: ProtCLIP,
+    jobs: Sequence[Job],
+    part: Part,
+    texts: Sequence[str],
+    reading: Reading,
+) -> Scores:
     """The columns of a part's rows; `texts` has one of each job, or none at all."""
     sequences = [jobs[piece.job].sequence for piece in part.pieces]
     variants = [jobs[p.job].variants[p.start : p.stop] for p in part.pieces]

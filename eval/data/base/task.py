@@ -176,7 +176,7 @@ class MeasuredVariant:
 
 @dataclasses.dataclass(frozen=True)
 class Assay:
-    """One experiment on the variants of one protein, which are judged without learning from them."""
+    """An experiment on the variants of a protein, which are judged without learning from them."""
 
     name: str
     wild_type: str
@@ -184,11 +184,11 @@ class Assay:
     protein: str = ""
     """Of ProteinGym, the UniProt ID; several assays may be of one protein."""
     function: str = ""
-    """Of ProteinGym, what was selected for: Activity, Binding, Expression, OrganismalFitness, Stability."""
+    """Of ProteinGym, what was selected for, such as Activity or Binding."""
     train: tuple[MeasuredVariant, ...] = ()
-    """Labelled variants beside the judged ones, for a supervised baseline; none where there are none."""
+    """Labelled variants beside the judged ones, for a supervised baseline."""
     alignment: tuple[str, ...] = ()
-    """Homologues in the wild type's columns, `-` where they have none; none where none are given."""
+    """Homologues in the wild type's columns, `-` where they have no residue."""
     text: str = ""
     """What is known of the protein."""
 

@@ -1,4 +1,4 @@
-"""A benchmark's measured variants as an assay: its rows as substitutions of one wild type, which nothing is learnt from."""
+"""A benchmark's rows as an assay: measured substitutions of one wild type, to be judged."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,15 +13,21 @@ from eval.data.importers.alignment import read_alignment
 from eval.data.importers.reference import read_reference
 
 ANOTHER_LENGTH = "it has insertions or deletions, which are not scored"
-CONSENSUS = "No wild type was given: each position's commonest residue among {rows} rows stands for it."
+CONSENSUS = "No wild type was given: the commonest residues of {rows} rows stand for it."
 
 
-def read_assay(task: Task, *, wild_type: Path | None = None, alignment: Path | None = None, text: str = "") -> Assays:
-    """The task's test split as an assay, or all its rows where it has none, beside its training rows.
+def read_assay(
+    task: Task,
+    *,
+    wild_type: Path | None = None,
+    alignment: Path | None = None,
+    text: str = "",
+) -> Assays:
+    """The task's test split as an assay beside its training rows; all rows where it has none.
 
     Args:
-      wild_type: a FASTA file, or one with nothing but the sequence; by default the commonest residue
-        of each position among the training rows, which is right for variants of few substitutions.
+      wild_type: a FASTA file, or one with nothing but the sequence; by default the commonest
+        residue of each position among the training rows, right for variants of few substitutions.
       alignment: of its homologues, for the site-independent baseline.
       text: what is known of the protein, for the change of its cosine.
 
@@ -67,7 +73,12 @@ def consensus(samples: Sequence[Sample]) -> str:
     return "".join(Counter(column).most_common(1)[0][0] for column in columns)
 
 
-def _measured(samples: Sequence[Sample], wild_type: str, gathered: Gathered, name: str) -> list[MeasuredVariant]:
+def _measured(
+    samples: Sequence[Sample],
+    wild_type: str,
+    gathered: Gathered,
+    name: str,
+) -> list[MeasuredVariant]:
     variants = []
     for sample in samples:
         changes = differences(wild_type, sample.sequence)

@@ -1,4 +1,4 @@
-"""ProteinGym's substitution benchmark: a reference file with a row for each assay, and a CSV for each."""
+"""ProteinGym's substitution benchmark: a reference file with a row for each assay, and its CSV."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ def read_proteingym(
       reference: `DMS_substitutions.csv`, with the columns of `REFERENCE`.
       folder: that of the CSVs `mutant,mutated_sequence,DMS_score,…`; mutants are 1-based in the
         whole `target_seq`, several substitutions separated by colons.
-      alignments: a folder of the files that `MSA_filename` names, for the site-independent baseline.
+      alignments: the folder of the files that `MSA_filename` names, for a baseline.
       texts: a table of `UniProt_ID` and `text`, what is known of the proteins.
 
     Raises:
@@ -92,7 +92,12 @@ def _variants(file: Path, wild_type: str, gathered: Gathered) -> list[MeasuredVa
     return variants
 
 
-def _alignment(row: Row, folder: Path | None, wild_type: str, gathered: Gathered) -> tuple[str, ...]:
+def _alignment(
+    row: Row,
+    folder: Path | None,
+    wild_type: str,
+    gathered: Gathered,
+) -> tuple[str, ...]:
     name = row.cells.get("MSA_filename", "")
     if folder is None or not name or not (folder / name).is_file():
         return ()
@@ -104,4 +109,5 @@ def _texts(path: Path, gathered: Gathered) -> Mapping[str, str]:
     return {row.cells["UniProt_ID"]: row.cells["text"] for row in rows}
 
 
-PROTEINGYM = Format("proteingym", read_proteingym, file=("reference", "folder", "alignments", "texts"))
+_FILES = ("reference", "folder", "alignments", "texts")
+PROTEINGYM = Format("proteingym", read_proteingym, file=_FILES)

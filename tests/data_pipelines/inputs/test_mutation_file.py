@@ -23,7 +23,11 @@ def test_a_list_and_tables(read):
         Mutation(5, "", "foo"),
     ]
     table = 'ID,Mutant,DMS_score\nP1,A24G,0.5\nP2,"A1C,K2W",1\nP3,A1C\n'
-    rows = [Mutation(2, "P1", "A24G"), Mutation(3, "P2", "A1C,K2W"), Mutation(4, "", "P3,A1C", ANOTHER_WIDTH)]
+    rows = [
+        Mutation(2, "P1", "A24G"),
+        Mutation(3, "P2", "A1C,K2W"),
+        Mutation(4, "", "P3,A1C", ANOTHER_WIDTH),
+    ]
     assert read(table) == rows
     assert read(gzip.compress(table.encode())) == rows
     assert read("variant\tx\nA1C\t1\n") == [Mutation(2, "", "A1C")]
@@ -33,7 +37,10 @@ def test_a_list_and_tables(read):
     ("text", "told"),
     [
         ("\n\n", "is empty"),
-        ("name,score\nA1C,3\n", "neither a list of mutations such as A24G nor a table .*'name, score'"),
+        (
+            "name,score\nA1C,3\n",
+            "neither a list of mutations such as A24G nor a table .*'name, score'",
+        ),
     ],
 )
 def test_what_is_no_list_of_mutations_is_one_sentence(read, text, told):

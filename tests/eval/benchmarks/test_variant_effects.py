@@ -139,7 +139,13 @@ def test_proteingym_is_measured(miniature_folder):
     data = manifest.load(miniature_folder, "proteingym")
     measured = VariantEffects().measure(setup(), "proteingym", data)
     assert measured.headline[SCORE]["mean"] > 0.9
-    assert list(measured.headline) == [SCORE, TEXT, BOTH, f"{SCORE}, Activity", f"{SCORE}, Stability"]
+    assert list(measured.headline) == [
+        SCORE,
+        TEXT,
+        BOTH,
+        f"{SCORE}, Activity",
+        f"{SCORE}, Stability",
+    ]
     assert list(measured.result["assays"]) == ["ONE_HUMAN_0", "ONE_HUMAN_1", "TWO_YEAST_2"]
     controls = {control["protocol"] for control in measured.result["controls"]}
     assert controls == {"BLOSUM62", "fewest substitutions", "site-independent, from the alignment"}

@@ -3,7 +3,12 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from data_pipelines.inputs.substitutions import AMINO_ACIDS, differences, single_substitutions, substituted
+from data_pipelines.inputs.substitutions import (
+    AMINO_ACIDS,
+    differences,
+    single_substitutions,
+    substituted,
+)
 from eval.data.base.task import Assay, MeasuredVariant
 from eval.protocols import variant_baselines
 from eval.protocols.blosum62 import BLOSUM62

@@ -107,7 +107,10 @@ def masked_lm():
     tensors = {name: tensor.numpy().copy() for name, tensor in reference.state_dict().items()}
     of_tower = {name: x for name, x in tensors.items() if not name.startswith("lm_head.")}
     head = {
-        "input": {"kernel": tensors["lm_head.dense.weight"].T, "bias": tensors["lm_head.dense.bias"]},
+        "input": {
+            "kernel": tensors["lm_head.dense.weight"].T,
+            "bias": tensors["lm_head.dense.bias"],
+        },
         "norm": {
             "scale": tensors["lm_head.layer_norm.weight"],
             "bias": tensors["lm_head.layer_norm.bias"],
@@ -247,7 +250,10 @@ def test_changes_of_the_texts_cosine(model, monkeypatch):
         ({"mutations": ["Q34A"]}, "outside the reference"),
         ({"mutations": ["K2X"]}, "none of ACDEFGHIKLMNPQRSTVWY"),
         ({"mutations": [3]}, r"mutations\[0\] must be a str"),
-        ({"mutations": ["K2A"], "method": "pll"}, "method 'pll' is unknown; expected one of masked_jointly"),
+        (
+            {"mutations": ["K2A"], "method": "pll"},
+            "method 'pll' is unknown; expected one of masked_jointly",
+        ),
         (
             {"mutations": ["Q33A"], "windows": Windows("truncate", max_residues=9, overlap=1)},
             "Q33A lies beyond the first 9 residues",

@@ -42,7 +42,10 @@ def test_every_score_stands_in_its_cell():
     assert [label.get_text() for label in lines[0].get_xticklabels()][:2] == ["30", "40"]
     letters = [axis.child_axes[0].get_xticklabels() for axis in lines]
     assert "".join(label.get_text() for own in letters for label in own) == sequence
-    assert [sorted(ROWS), len({axis.images[0].get_clim() for axis in lines})] == [list(AMINO_ACIDS), 1]
+    assert [sorted(ROWS), len({axis.images[0].get_clim() for axis in lines})] == [
+        list(AMINO_ACIDS),
+        1,
+    ]
 
 
 @pytest.mark.parametrize(("length", "lines"), [(1, 1), (100, 1), (101, 2), (1000, 3)])

@@ -172,7 +172,10 @@ REFUSED = [
     (["--sequence", SEQUENCE, "--scan", "--own_text"], "--own_text needs UniProt entries"),
     (["--sequence", SEQUENCE, "--scan", "--batch_tokens", "0"], "must be at least 1"),
     (["--sequence", SEQUENCE, "--mutations", "{gone}"], "gone.txt cannot be read"),
-    (["--sequence", SEQUENCE, "--mutations", "{shifted}"], "all of them do with --first_position 24"),
+    (
+        ["--sequence", SEQUENCE, "--mutations", "{shifted}"],
+        "all of them do with --first_position 24",
+    ),
     (["--sequence", SEQUENCE, "--mutations", "{wrong}"], "none of the 1 mutations can be scored"),
     (["--input", "{two}", "--scan", "--text", "x"], "--text is of one protein and there are 2"),
 ]
@@ -210,6 +213,14 @@ def test_a_checkpoint_without_the_head_is_refused_at_once(tmp_path, capsys):
     folder = tmp_path / "bare"
     metadata.write_metadata(folder, CONFIG, tiny.text_tokenizer())
     save_params(folder, {"protein": tiny.params()["protein"]})
-    told = ["--checkpoint", str(folder), "--sequence", "MKT", "--scan", "--output", str(tmp_path / "o.tsv")]
+    told = [
+        "--checkpoint",
+        str(folder),
+        "--sequence",
+        "MKT",
+        "--scan",
+        "--output",
+        str(tmp_path / "o.tsv"),
+    ]
     assert variants.main(told) == 2
     assert "holds no mlm_head parameters, only protein" in capsys.readouterr().err

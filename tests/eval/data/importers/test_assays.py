@@ -78,7 +78,11 @@ def test_proteingym(folder):
 
 def test_a_folder_without_assays_is_one_sentence(folder):
     with pytest.raises(UserError, match="has no assay of .*DMS_substitutions.csv; unpack"):
-        read_proteingym(reference=folder / "DMS_substitutions.csv", folder=folder / "alignments", benchmark="proteingym")
+        read_proteingym(
+            reference=folder / "DMS_substitutions.csv",
+            folder=folder / "alignments",
+            benchmark="proteingym",
+        )
 
 
 @pytest.mark.parametrize(
@@ -112,14 +116,22 @@ def test_a_test_split_is_judged_beside_training_rows(file):
     own = task(train=["MKVL", "MKVA", "MKVW"], valid=["MKAL"], test=["MAAL", "MKVLL", "MXVL", "MKVL"])
     data = read_assay(own)
     (found,) = data.assays
-    assert (found.wild_type, found.name, data.rows) == ("MKVL", "gb1", {"train": 3, "valid": 1, "test": 4})
+    assert (found.wild_type, found.name, data.rows) == (
+        "MKVL",
+        "gb1",
+        {"train": 3, "valid": 1, "test": 4},
+    )
     assert [(written(v.changes), v.target) for v in found.variants] == [("K2A:V3A", 0.0), ("", 3.0)]
     assert [written(v.changes) for v in found.train] == ["", "L4A", "L4W", "V3A"]
     assert [reject.reason for reject in data.rejects] == [assay.ANOTHER_LENGTH, NOT_STANDARD]
     assert data.notes == ("a note", assay.CONSENSUS.format(rows="4"))
     wild_type, aligned = file(">wt\nMKVC\n", "wt.fasta"), file(">wt\nMKVC\n>h\nMRVC\n", "h.fasta")
     (other,) = read_assay(own, wild_type=wild_type, alignment=aligned, text="FUNCTION: x.").assays
-    assert (other.wild_type, other.alignment, other.text) == ("MKVC", ("MKVC", "MRVC"), "FUNCTION: x.")
+    assert (other.wild_type, other.alignment, other.text) == (
+        "MKVC",
+        ("MKVC", "MRVC"),
+        "FUNCTION: x.",
+    )
     assert written(other.variants[0].changes) == "K2A:V3A:C4L"
 
 
