@@ -32,8 +32,8 @@ from protclip_jax.inference.variant_effects import SINGLY, WILD_TYPE
 from protclip_jax.models.esm2 import SIZES
 from protclip_jax.models.protclip import ProtCLIPModel
 
-LENGTHS = {100: 100, 286: 96, 1000: 24}
-"""Residues of a protein, and how many of its positions are scanned."""
+LENGTHS = (100, 286, 1000)
+"""Residues of a protein."""
 
 
 def torch_model(size: str) -> EsmForMaskedLM:
@@ -107,12 +107,13 @@ def torch_scores(
     return np.array([of_site[c.index][column(c.residue)] - of_site[c.index][column(c.wild_type)] for (c,) in variants])
 
 
-def measure(size: str, *, repeats: int, seed: int) -> dict[str, dict]:
-    """Rates and errors at one shape, by the protein's length."""
+def measure(size: str, *, most: int, repeats: int, seed: int) -> dict[str, dict]:
+    """Rates and errors at one shape, by the protein's length; `most` positions are scanned."""
     reference = torch_model(size)
     ours = our_model(size, reference)
     rng, found = np.random.default_rng(seed), {}
-    for length, positions in LENGTHS.items():
+    for length in LENGTHS:
+        positions = min(most, length)
         sequence = "".join(rng.choice(list(AMINO_ACIDS), length))
         everything = single_substitutions(sequence)
         scanned = set(np.linspace(0, length - 1, positions).astype(int).tolist())
@@ -155,6 +156,7 @@ def main(arguments: list[str] | None = None) -> None:
         default=["8m", "35m"],
         help="ESM-2 shapes (default: 8m 35m)",
     )
+    parser.add_argument("--positions", type=int, default=96, help="to scan at most (default: 96)")
     parser.add_argument("--repeats", type=int, default=3, help="timed runs of each (default: 3)")
     parser.add_argument(
         "--cpu_devices",
@@ -176,7 +178,12 @@ def main(arguments: list[str] | None = None) -> None:
     }
     rows = []
     for size in options.sizes:
-        report[size] = measure(size, repeats=options.repeats, seed=options.seed)
+        report[size] = measure(
+            size,
+            most=options.positions,
+            repeats=options.repeats,
+            seed=options.seed,
+        )
         for length, own in report[size].items():
             rates = [own[f"{name}variants_per_second"] for name in ("", "torch_", "wild_type_")]
             cells = [f"{rate:,.0f}" for rate in rates]

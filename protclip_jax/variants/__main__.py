@@ -7,6 +7,7 @@ again. At the end the parts become one table, and of a scan of one protein a hea
 
 import argparse
 import importlib.metadata
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import jax
 
 from data_pipelines.common.errors import UserError, command
+from data_pipelines.common.hashing import hash64
 from data_pipelines.common.progress import tell
 from data_pipelines.inputs.mutation_file import read_mutations
 from data_pipelines.inputs.survey import take_survey
@@ -185,7 +187,7 @@ def adopt(
     plan = {
         "checkpoint": model.fingerprint,
         "method": reading.method,
-        "texts": texts,
+        "texts": f"{hash64(json.dumps(texts)):016x}",
         "dtype": options.dtype,
         "long_proteins": reading.windows.policy,
         "max_residues": reading.windows.max_residues,
