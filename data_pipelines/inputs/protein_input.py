@@ -24,8 +24,8 @@ def clean_protein(text: str) -> Cleaned:
     """A sequence as people write it, made one that ESM-2 has tokens for.
 
     White space is removed, which counts as no change. Residue numbers beside or above the blocks of a sequence, as GenBank
-    and UniProt print them, are removed where they count right. Lower case becomes upper case; gaps (`-` and `.`) and one `*` at the
-    end (a stop codon) are removed; any other `*` and J (leucine or isoleucine) become X. U, O, B, Z and X are kept.
+    and UniProt print them, are removed where they count right. Lower case becomes upper case; gaps (`-` and `.`) and one
+    `*` at the end (a stop codon) are removed; any other `*` and J (leucine or isoleucine) become X. U, O, B, Z and X are kept.
 
     Raises:
       ValueError: nothing is left, or a character is none of these. The message says which one and its 1-based position.
