@@ -5,6 +5,7 @@ it is what depth, order and pretraining add. Its choices are made on the validat
 """
 
 import dataclasses
+import functools
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -74,12 +75,12 @@ class Featurizer(NamedTuple):
 
     def proteins(self, sequences: Sequence[str]) -> csr_array:
         """Unit rows [N, F]."""
-        return unit_rows(kmer_counts(sequences, self.lengths), self.kmer_weights)
+        return unit_rows(kmer_counts(sequences, self.lengths), self.kmer_weights).astype(np.float32)
 
     def texts(self, texts: Sequence[str]) -> csr_array:
         """Rows [N, W] of counts times weights; words out of the vocabulary are left out."""
         ids = [np.array(list(self._known(text)), np.int64) for text in texts]
-        return counted(ids, len(self.vocabulary)).multiply(self.word_weights).tocsr()
+        return counted(ids, len(self.vocabulary)).multiply(self.word_weights).tocsr().astype(np.float32)
 
     def _known(self, text: str) -> Iterator[int]:
         return (self.vocabulary[word] for word in words(text) if word in self.vocabulary)
@@ -250,22 +251,29 @@ def train(
     schedule = optax.cosine_decay_schedule(config.learning_rate, config.steps)
     optimizer = optax.adamw(schedule, weight_decay=config.weight_decay)
     state = optimizer.init(parameters)
-    update = jax.jit(optimizer.update)
     best, best_measure = None, -np.inf
     at = set(np.linspace(0, config.steps, evaluations + 1).astype(int)[1:].tolist())
     for number in range(config.steps):
         rows = draws(np.arange(number * config.batch, (number + 1) * config.batch))
         step = draw_step(bags, rows, property_subset=config.property_subset, rng=rng)
         _, gradients = loss_and_gradients(parameters, step)
-        updates, state = update(gradients, state, parameters)
-        parameters = optax.apply_updates(parameters, updates)
-        parameters = parameters._replace(logit_scale=jnp.minimum(parameters.logit_scale, np.log(MAX_SCALE)))
+        parameters, state = _updated(optimizer, gradients, state, parameters)
         if number + 1 in at:
             model = LinearModel(features, np.asarray(parameters.protein), np.asarray(parameters.text))
             measure = measured(model)
             if measure > best_measure:
                 best, best_measure = model, measure
     return best, best_measure
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _updated(
+    optimizer: optax.GradientTransformation, gradients: Parameters, state: optax.OptState, parameters: Parameters
+) -> tuple[Parameters, optax.OptState]:
+    """The parameters after a step, the scale at most `MAX_SCALE`, and the optimizer's state."""
+    updates, state = optimizer.update(gradients, state, parameters)
+    parameters = optax.apply_updates(parameters, updates)
+    return parameters._replace(logit_scale=jnp.minimum(parameters.logit_scale, np.log(MAX_SCALE))), state
 
 
 def retrieval_mrr(model: LinearModel, sequences: Sequence[str], texts: Sequence[str]) -> float:

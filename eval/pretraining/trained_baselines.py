@@ -32,8 +32,10 @@ from protclip_jax.training.mixture import training_sampler
 
 MAX_RECORDS = 50_000
 """That a baseline is trained on: the first ones that are drawn."""
-PASSES, MIN_STEPS, MAX_STEPS = 10, 200, 1000
+PASSES, MIN_STEPS, MAX_STEPS = 10, 100, 1000
 """Over the records, unless these are fewer or more steps."""
+MIN_BATCH, MAX_BATCH, MIN_BATCHES = 16, 512, 8
+"""A batch is an eighth of the records within these bounds."""
 LEARNING_RATES = (0.003, 0.01, 0.03)
 VALIDATION_POOL = 512
 
@@ -82,9 +84,14 @@ class TrainedBaselines:
         return fit_positions(read_references(self.dataset.splits).sequences)
 
     def _trained(self, bags: Bags, features: Featurizer, draws: Draws, pool: Pool, rate: float) -> tuple[LinearModel, float]:
-        default = LinearConfig()
-        steps = int(np.clip(PASSES * len(bags.sequence_hashes) // default.batch, MIN_STEPS, MAX_STEPS))
-        config = LinearConfig(learning_rate=rate, steps=steps, property_subset=self.config["tokenizer"]["property_subset"])
+        records = len(bags.sequence_hashes)
+        batch = int(np.clip(records // MIN_BATCHES, MIN_BATCH, MAX_BATCH))
+        config = LinearConfig(
+            learning_rate=rate,
+            batch=batch,
+            steps=int(np.clip(PASSES * records // batch, MIN_STEPS, MAX_STEPS)),
+            property_subset=self.config["tokenizer"]["property_subset"],
+        )
         sequences = [record.sequence for record in pool.records]
         measured = functools.partial(retrieval_mrr, sequences=sequences, texts=pool.texts)
         return train(bags, features, config, draws=draws, measured=measured)
@@ -92,7 +99,8 @@ class TrainedBaselines:
 
 def drawn_records(dataset: ProtAnno, sampler: Sampler) -> tuple[list[Record], Draws]:
     """The first `MAX_RECORDS` records that a run draws, in that order, and the run's draws among them, again and again."""
-    clusters, places = sampler.draws(np.arange(MAX_STEPS * LinearConfig().batch))
+    count = min(MAX_STEPS * MAX_BATCH, 2 * PASSES * sum(sampler.sizes))
+    clusters, places = sampler.draws(np.arange(count))
     pairs, first, inverse = np.unique(np.stack([clusters, places], axis=1), axis=0, return_index=True, return_inverse=True)
     order = np.argsort(first)[:MAX_RECORDS]
     splits = [dataset.splits[split_name(name)].without_features() for name in sampler.clusters]

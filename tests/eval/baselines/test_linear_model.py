@@ -75,7 +75,9 @@ def test_it_learns_nothing_where_there_is_nothing():
 
 def loss_by_formula(protein, text, logit_scale, step):
     """Symmetric InfoNCE in float64, duplicates of text or sequence left out of the denominators."""
-    rows = [torch.from_numpy(table.toarray()) @ matrix for table, matrix in zip(step[:2], (protein, text), strict=True)]
+    rows = [
+        torch.from_numpy(table.toarray()).double() @ matrix for table, matrix in zip(step[:2], (protein, text), strict=True)
+    ]
     unit = [row / row.norm(dim=1, keepdim=True) for row in rows]
     logits = logit_scale.exp() * unit[0] @ unit[1].T
     same = (step.sequence_hashes[:, None] == step.sequence_hashes) | (step.text_hashes[:, None] == step.text_hashes)
