@@ -5,6 +5,7 @@ from eval.pretraining.held_out_losses import HeldOutLosses
 from eval.pretraining.retrieval import Retrieval
 from eval.pretraining.segment_localisation import SegmentLocalisation
 from eval.pretraining.segment_recovery import SegmentRecovery
+from eval.pretraining.segment_swap import SegmentSwap
 from eval.pretraining.single_property import SingleProperty
 from eval.pretraining.site_localisation import SiteLocalisation
 
@@ -15,6 +16,7 @@ EVALUATIONS: dict[str, type[Evaluation]] = {
         SingleProperty,
         SegmentRecovery,
         SegmentLocalisation,
+        SegmentSwap,
         SiteLocalisation,
         HeldOutLosses,
     )

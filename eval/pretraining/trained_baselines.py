@@ -3,18 +3,21 @@
 import dataclasses
 import functools
 import operator
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool
 
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.progress import progress
 from data_pipelines.protanno.clusters import VALIDATION, split_name
 from data_pipelines.protanno.dataset import ProtAnno
+from data_pipelines.protanno.features import annotated_residues
 from data_pipelines.protanno.record import Record
 from data_pipelines.training.sampling import Sampler
-from eval.baselines.kmer_transfer import read_references
+from eval.baselines.kmer_transfer import HELD_OUT, read_references
 from eval.baselines.linear_model import (
     Bags,
     Draws,
@@ -27,6 +30,8 @@ from eval.baselines.linear_model import (
     train,
 )
 from eval.baselines.position_guess import PositionGuess, fit_positions
+from eval.baselines.residue_tagger import HALF_WINDOWS, Tagger, fit_tagger
+from eval.metrics.statistics import auroc
 from eval.pretraining.pool import Pool, fixed_pool
 from protclip_jax.training.mixture import training_sampler
 
@@ -38,6 +43,8 @@ MIN_BATCH, MAX_BATCH, MIN_BATCHES = 16, 512, 8
 """A batch is an eighth of the records within these bounds."""
 LEARNING_RATES = (0.003, 0.01, 0.03)
 VALIDATION_POOL = 512
+MAX_ANNOTATED = 5_000
+"""Records of a split whose features a tagger reads."""
 
 
 class Linear(NamedTuple):
@@ -83,6 +90,17 @@ class TrainedBaselines:
         """The most frequent residue by its distance to an end, in the training records that the k-mer baseline reads."""
         return fit_positions(read_references(self.dataset.splits).sequences)
 
+    @functools.cached_property
+    def taggers(self) -> dict[str, Tagger]:
+        """By property a tagger of its residues that reads no text, for those with annotated training and validation records.
+
+        Trained on the features of the training split; the window is that of the best mean AUROC on validation.
+        """
+        training = read_annotated(self.dataset, [name for name in self.dataset.splits if name not in HELD_OUT])
+        validation = read_annotated(self.dataset, [VALIDATION] if VALIDATION in self.dataset.splits else [])
+        names = progress(sorted(training.keys() & validation.keys()), description="text-free tagger", unit="properties")
+        return {name: _best_tagger(training[name], validation[name]) for name in names}
+
     def _trained(self, bags: Bags, features: Featurizer, draws: Draws, pool: Pool, rate: float) -> tuple[LinearModel, float]:
         records = len(bags.sequence_hashes)
         batch = int(np.clip(records // MIN_BATCHES, MIN_BATCH, MAX_BATCH))
@@ -95,6 +113,29 @@ class TrainedBaselines:
         sequences = [record.sequence for record in pool.records]
         measured = functools.partial(retrieval_mrr, sequences=sequences, texts=pool.texts)
         return train(bags, features, config, draws=draws, measured=measured)
+
+
+Annotated = list[tuple[str, Bool[np.ndarray, " _"]]]
+"""Sequences with the residues that a property's features mark: some of each, not all."""
+
+
+def read_annotated(dataset: ProtAnno, names: Iterable[str]) -> dict[str, Annotated]:
+    """By property the annotated records of these splits, evenly spaced `MAX_ANNOTATED` of each split at most."""
+    found: dict[str, Annotated] = defaultdict(list)
+    for split in [dataset.splits[name] for name in names]:
+        for place in np.linspace(0, len(split) - 1, min(len(split), MAX_ANNOTATED)).astype(int).tolist():
+            record = split[place]
+            for name, residues in annotated_residues(record).items():
+                if not residues.all():
+                    found[name].append((record.sequence, residues))
+    return found
+
+
+def _best_tagger(training: Annotated, validation: Annotated) -> Tagger:
+    """The tagger of the window that serves the validation proteins best."""
+    taggers = [fit_tagger(training, half_window) for half_window in HALF_WINDOWS]
+    means = [np.mean([auroc(tagger.scores(text), marked) for text, marked in validation]) for tagger in taggers]
+    return taggers[int(np.argmax(means))]
 
 
 def drawn_records(dataset: ProtAnno, sampler: Sampler) -> tuple[list[Record], Draws]:
