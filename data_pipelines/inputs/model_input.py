@@ -39,6 +39,8 @@ class Prepared(NamedTuple):
     """All that is known of a protein, where the input is of UniProt entries."""
     doubt: str = ""
     """What a protein looks like if not like one."""
+    written: str = ""
+    """The text as the input has it, where that is known."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,6 +88,7 @@ class Source:
                 not item.id,
                 item.name,
                 doubt=doubt(cleaned.sequence) if self.modality == "protein" else "",
+                written=item.text,
             )
 
 

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from data_pipelines.common.errors import UserError
+from data_pipelines.protanno.accession import uniprot_accession
 from data_pipelines.protanno.features import feature_property
 from data_pipelines.protanno.record import Feature
 from protclip_jax.retrieval import item_table
@@ -163,7 +164,7 @@ def _protein(item: Mapping, links: str | None) -> dict:
 
 
 def _link(id: str, links: str | None) -> str | None:
-    accession = item_table.uniprot_accession(id)
+    accession = uniprot_accession(id)
     return links.format(accession=accession) if links and accession else None
 
 
