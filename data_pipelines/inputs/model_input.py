@@ -64,6 +64,10 @@ class Source:
         columns = (self.column,) if self.column else COLUMNS[self.modality]
         return BY_NAME[self.format].read(self.path, columns=columns, id_column=self.id_column)
 
+    def count(self) -> int | None:
+        """How many items there are, where that is known before they are read; of files it is not."""
+        return None
+
     def notes(self) -> list[str]:
         """Lines for the user on how the input is read."""
         chosen = self.format not in TABLES or self.id_column
