@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data_pipelines.common.errors import UserError, command
+from data_pipelines.common.extras import missing_extra
 from data_pipelines.common.progress import tell
 from protclip_jax.inference.cpu_devices import split_cpu
 from protclip_jax.inference.protclip import UNKNOWN_WORDS
@@ -111,9 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from protclip_jax.serve import jobs, server
         from protclip_jax.serve.app import UNIPROT, create_app
     except ImportError as error:
-        raise UserError(
-            f"the server needs more packages ({error}); `pip install 'protclip-jax[serve]'` brings them."
-        ) from error
+        raise missing_extra("the server needs more packages", "serve", error) from error
     # The answer itself tells of texts that were cut.
     warnings.filterwarnings("ignore", message=r".* texts are longer than")
     warnings.filterwarnings("ignore", message=UNKNOWN_WORDS)

@@ -295,4 +295,4 @@ def test_without_faiss_inference_works_and_search_says_what_is_missing(folder, m
 
     monkeypatch.setitem(sys.modules, "faiss", None)
     assert ask(folder, "--index", folder / "i", "--text", "x", "--output", "-") == 2
-    assert "pip install 'protclip-jax[search]'" in capsys.readouterr().err
+    assert "pip install -e '.[search]'" in capsys.readouterr().err
