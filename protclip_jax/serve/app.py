@@ -77,7 +77,8 @@ def create_app(
     about = describe_engine(engine, limits, title)
     linked = functools.partial(_hit, links=links)
 
-    @app.get("/api/health", summary="Whether the server runs")
+    @app.get("/health", include_in_schema=False)
+    @app.get("/api/health", summary="Whether the server is ready; while it loads, 503 and the status loading")
     def health() -> dict:
         return {"status": "ok", "waiting": batcher.waiting}
 
@@ -124,7 +125,8 @@ def create_app(
 
 API_DESCRIPTION = (
     "Search proteins by text or sequence, describe proteins with labels, and weigh their residues. Errors are "
-    '`{"error": "one sentence"}`. With a token, send `Authorization: Bearer TOKEN`. 429 says that the queue is full: try again.'
+    '`{"error": "one sentence"}`. With a token, send `Authorization: Bearer TOKEN`. 429 says that the queue is full, '
+    "and 503 that the model is being loaded: try again after `Retry-After` seconds."
     " Two errors are plain text: 413 for a body that is too large, and 400 for a host name that is not allowed."
 )
 
