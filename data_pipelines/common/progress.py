@@ -53,5 +53,9 @@ def byte_progress(*, description: str, total: int) -> tqdm:
 
 
 def tell(*lines: str) -> None:
-    """On stderr."""
-    print(*lines, sep="\n", file=sys.stderr, flush=True)
+    """On stderr, above the bars of a terminal."""
+    told = "\n".join(lines)
+    if sys.stderr.isatty():
+        tqdm.write(told, file=sys.stderr)
+    else:
+        print(told, file=sys.stderr, flush=True)

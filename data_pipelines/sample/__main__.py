@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from data_pipelines.common.errors import UserError, command
+from data_pipelines.common.progress import tell
 from data_pipelines.sample.generate import MAX_RECORDS, write
 
 
@@ -25,6 +26,7 @@ def main(arguments: list[str] | None = None) -> None:
     if not 1 <= options.records <= MAX_RECORDS:
         raise UserError(f"--records is {options.records}; ask for 1 to {MAX_RECORDS} records.")
     write(options.output, records=options.records, seed=options.seed)
+    tell(f"wrote {options.records:,} entries and their clusters into {options.output}")
 
 
 if __name__ == "__main__":

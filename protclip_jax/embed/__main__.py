@@ -276,6 +276,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         facts = computation | {"source": Path(options.input).name}
         join_parts(parts, outputs, write=write, facts=facts, folder=folder)
         remove_parts(folder)
+    tell(f"wrote {', '.join(map(str, outputs.values()))}")
 
 
 if __name__ == "__main__":

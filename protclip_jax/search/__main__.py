@@ -272,6 +272,8 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 128 + signal.SIGPIPE
     tell(*dict.fromkeys(str(warning.message) for warning in caught if warning.category is UserWarning))
+    if options.output and options.output != "-":
+        tell(f"wrote {options.output}")
     return None
 
 

@@ -31,9 +31,10 @@ def rows(path):
 
 @pytest.mark.parametrize("suffix", ["h5", "hdf5", "parquet"])
 @pytest.mark.parametrize("chunk_tokens", [1, 12, 1000])
-def test_every_usable_protein_once_in_order_whatever_the_chunks(tmp_path, fasta, suffix, chunk_tokens):
+def test_every_usable_protein_once_in_order_whatever_the_chunks(tmp_path, fasta, capsys, suffix, chunk_tokens):
     output = tmp_path / f"out.{suffix}"
     assert run(FakeModel(), "--input", fasta, "--output", output, chunk_tokens=chunk_tokens) == 0
+    assert capsys.readouterr().err.splitlines()[-1] == f"wrote {output}"
     found = rows(output)
     assert [name for name, _, _ in found] == [name for name, _ in EXPECTED]
     for (_, _, vector), (_, sequence) in zip(found, EXPECTED, strict=True):

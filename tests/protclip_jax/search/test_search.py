@@ -144,6 +144,7 @@ def test_many_questions_of_a_file_are_answered_in_its_order(folder, records, tmp
     lines.write_text("FUNCTION: abc\nFUNCTION: fed\n")
     output = tmp_path / "answers.tsv"
     assert ask(folder, "--index", folder / "i", "--input", lines, "--top", 3, "--output", output) == 0
+    assert capsys.readouterr().err.splitlines()[-1] == f"wrote {output}"
     assert [row["query"] for row in rows_of(output.read_text())] == ["1"] * 3 + ["2"] * 3
 
 
