@@ -13,10 +13,12 @@ import argparse
 import contextlib
 import dataclasses
 import gzip
+import itertools
 import os
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -53,6 +55,7 @@ class Options:
       exclude_fasta: FASTA files of sequences that no record may have.
       validation_fraction, test_fraction: shares of the clusters to hold out.
       max_rejected_fraction: of the entries; more of them fail the build.
+      accept_doubtful: builds even where most sequences look like nucleotides.
       skip_overlap: leaves out how many held-out records have a relative in training.
     """
 
@@ -63,6 +66,7 @@ class Options:
     validation_fraction: float = 0.05
     test_fraction: float = 0.05
     max_rejected_fraction: float = 1.0
+    accept_doubtful: bool = False
     skip_overlap: bool = False
 
     def __post_init__(self):
@@ -113,10 +117,13 @@ def build(options: Options, directory: Path, *, runner: Runner) -> dict:
     """
     # Of a name of its own: a process that outlives a killed build must not write into the next one.
     work = Path(tempfile.mkdtemp(prefix="work-", dir=directory))
-    folder = work_folder.prepare(work, options.grouping(), inputs=options.inputs)
+    grouping = options.grouping()
+    folder = work_folder.prepare(work, grouping, inputs=options.inputs)
     rejects = directory / "rejects.jsonl"
     reading, grouped, ranges = runner.read(options.inputs, folder, rejects=rejects)
     check_rejects(reading, rejects=rejects, limit=options.max_rejected_fraction)
+    if not options.accept_doubtful:
+        refuse_doubtful(reading)
     if not grouped.records:
         raise UserError(f"no record is left: all {reading.records} have sequences of --exclude_fasta")
     with open(directory / "merged.tsv.gz", "wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as file:
@@ -136,6 +143,7 @@ def build(options: Options, directory: Path, *, runner: Runner) -> dict:
     result["splits"] = counts.split_sizes(sizes[:, :, 0].sum(axis=0))
     if options.clusters or options.cluster == MINHASH:
         result["similarity_clusters"] = counts.cluster_sizes(folder.load_all(ranges, "units"))
+    result["exclude_fasta_sequences"] = dict(Counter(itertools.chain.from_iterable(grouping.excluded.values())))
     if options.clusters:
         result["similarity_clusters"]["records_in_no_cluster"] = grouped.unclustered
     if not options.skip_overlap:
@@ -158,6 +166,16 @@ def check_rejects(reading: counts.InputCounts, *, rejects: Path, limit: float) -
         raise UserError(
             f"{reading.rejected} of {reading.entries} entries were rejected, more than allowed; mend the input. "
             f"The first: {example}"
+        )
+
+
+def refuse_doubtful(reading: counts.InputCounts) -> None:
+    """Raises a UserError if most records look like something else than proteins."""
+    if 2 * reading.doubted.total() > reading.records:
+        what, count = reading.doubted.most_common(1)[0]
+        raise UserError(
+            f"{count} of {reading.records} sequences look like {what}, not like proteins; translate them first, or pass "
+            "--accept_doubtful to build from them as they are"
         )
 
 
@@ -194,6 +212,11 @@ def summary(result: Mapping) -> str:
     lines.append(", ".join(f"{size} in {name}" for name, size in held_out.items()))
     if unclustered := result.get("similarity_clusters", {}).get("records_in_no_cluster"):
         lines.append(f"{unclustered} of {result['records']} records are in no cluster of the file")
+    for what, count in result["doubtful_records"].items():
+        lines.append(f"{count} of {result['entries'] - result['rejected']} sequences look like {what}, not like proteins")
+    for name, sequences in result["exclude_fasta_sequences"].items():
+        found = result["excluded_by_file"].get(name, 0)
+        lines.append(f"{name}: {found} of its {sequences} sequences were in the input and are left out")
     for name, found in result.get("overlap", {}).items():
         lines.append(f"{name}: {found['related']} of {found['sampled']} looked up have a relative in training")
     return "\n".join(lines)
@@ -254,6 +277,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--validation_fraction", default=0.05, **share, help="of the clusters (default %(default)s)")
     add("--test_fraction", default=0.05, **share, help="of the clusters (default %(default)s)")
     add("--max_rejected_fraction", default=1.0, **share, help="fail above it (default %(default)s: never)")
+    add("--accept_doubtful", action="store_true", help="build even if most sequences look like nucleotides")
     add("--skip_overlap", action="store_true", help="do not look for relatives of held-out records in training")
     add("--workers", type=int, help="processes of the local runner (default: a core each, one for small inputs)")
     add("--runner", choices=("local", "beam"), default="local", help="beam needs the apache-beam package (default %(default)s)")

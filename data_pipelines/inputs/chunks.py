@@ -45,7 +45,7 @@ def chunks(source: Source, survey: Survey, *, measure: Measure, min_tokens: int)
         ids.append(name)
         texts.append(item.text)
         hashes.append(sequence_hash(item.written or item.text))
-        tokens += measure(item.text)[0]
+        tokens += measure(item.text).tokens
         letters += len(name) + len(item.text)
         if tokens >= min_tokens or letters >= MAX_LETTERS:
             yield Chunk(ids, texts, tokens, hashes)
