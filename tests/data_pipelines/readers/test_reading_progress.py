@@ -8,7 +8,7 @@ import pytest
 from data_pipelines.common import progress as shown
 from data_pipelines.inputs.model_input import Source
 from data_pipelines.inputs.record_source import RecordSource
-from data_pipelines.inputs.survey import take_survey
+from data_pipelines.inputs.survey import Measured, take_survey
 from data_pipelines.readers.streams.files import open_bytes
 from data_pipelines.readers.streams.reading_progress import Watch, reading_progress
 
@@ -63,7 +63,7 @@ def test_items_come_through_and_the_display_counts_them(files, capsys, monkeypat
 
 
 def measure(text):
-    return len(text), False
+    return Measured(len(text), False)
 
 
 def test_the_survey_of_a_file_knows_its_size(tmp_path, capsys):
