@@ -14,6 +14,7 @@ from data_pipelines.protanno.dataset import STATISTICS, ProtAnno, open_dataset
 from eval.benchmarks.families import BENCHMARKS
 from eval.pretraining.evaluation import Control, Evaluation
 from eval.pretraining.evaluations import EVALUATIONS
+from eval.pretraining.trained_baselines import TrainedBaselines
 from eval.public import suite
 from eval.public.config_files import load_configs
 from eval.public.protocols import PROTOCOLS
@@ -204,6 +205,7 @@ def main(arguments: list[str] | None = None) -> None:
         data_dir, dataset = built_dataset(options, completed(config))
         dataset = as_read_by(checkpoint, completed(config), dataset)
         measured_on = {"split": options.split, "pool": options.pool, "max_existence": options.max_existence}
+        baselines = TrainedBaselines(dataset, completed(config))
         evaluations = [make_asked(name, dataset, measured_on) for name in own]
         provenance |= {"dataset": str(data_dir), "dataset_records": dataset.statistics.get("records")}
         provenance |= {"dataset_statistics": digest(dataset.statistics), "max_existence": options.max_existence}
@@ -218,7 +220,7 @@ def main(arguments: list[str] | None = None) -> None:
     for number, (name, evaluation) in enumerate(zip(own, evaluations, strict=True), 1):
         tell(f"evaluation {number} of {len(own)}: {name}.")
         control = evaluation.control and beside_models.get(evaluation.control.option)
-        result = evaluation.report(model, control=control)
+        result = evaluation.report(model, control=control, baselines=baselines)
         sections[evaluation.key] = (result, evaluation.markdown(result))
         figures |= evaluation.figures(model)
     if public:

@@ -28,6 +28,7 @@ from data_pipelines.build.cluster_files import NO_CLUSTERS, read_clusters
 from data_pipelines.build.exclude import read_excluded
 from data_pipelines.build.group import Grouping
 from data_pipelines.build.local import local_runner
+from data_pipelines.build.question_file import COLUMNS, read_questions
 from data_pipelines.build.work_folder import WorkFolder
 from data_pipelines.common.atomic_write import finished_folder
 from data_pipelines.common.errors import UserError, command
@@ -35,6 +36,7 @@ from data_pipelines.common.hashing import file_sha256
 from data_pipelines.download.resumable import provenance_path, read_notes
 from data_pipelines.protanno import dataset as protanno
 from data_pipelines.protanno.clusters import TEST, VALIDATION, split_name
+from data_pipelines.protanno.questions import save_questions
 from data_pipelines.readers.source_formats import DESCRIPTION
 from data_pipelines.report.page import write_report
 
@@ -55,6 +57,7 @@ class Options:
       exclude_fasta: FASTA files of sequences that no record may have.
       validation_fraction, test_fraction: shares of the clusters to hold out.
       max_rejected_fraction: of the entries; more of them fail the build.
+      questions: a file of questions about single properties, see `read_questions`.
       accept_doubtful: builds even where most sequences look like nucleotides.
       skip_overlap: leaves out how many held-out records have a relative in training.
     """
@@ -66,6 +69,7 @@ class Options:
     validation_fraction: float = 0.05
     test_fraction: float = 0.05
     max_rejected_fraction: float = 1.0
+    questions: Path | None = None
     accept_doubtful: bool = False
     skip_overlap: bool = False
 
@@ -90,9 +94,11 @@ class Options:
         Raises:
           UserError: one cannot be read.
         """
+        asked = read_questions(self.questions) if self.questions else {}
         return Grouping(
             cluster_units=read_clusters(self.clusters) if self.clusters else NO_CLUSTERS,
             excluded=read_excluded(self.exclude_fasta),
+            questions=asked,
             sketch=self.cluster == MINHASH or not self.skip_overlap,
         )
 
@@ -136,6 +142,11 @@ def build(options: Options, directory: Path, *, runner: Runner) -> dict:
             f"{options.clusters} names none of the {grouped.records} records by its accession, so that nothing would be held "
             "together. CD-HIT cuts names unless it runs with -d 0; the names must be those of the input."
         )
+    if options.questions and not grouped.answering:
+        raise UserError(
+            f"{options.questions} names none of the {grouped.records} records by its accession; the accessions must be those "
+            "of the input."
+        )
     if options.cluster == MINHASH:
         steps.join_similar(folder, ranges, ordered_map=runner.map)
     sizes = steps.assign_splits(folder, ranges, **options.fractions)
@@ -148,6 +159,10 @@ def build(options: Options, directory: Path, *, runner: Runner) -> dict:
         result["similarity_clusters"]["records_in_no_cluster"] = grouped.unclustered
     if not options.skip_overlap:
         result["overlap"] = steps.measure_overlap(folder, ranges, ordered_map=runner.map)
+    if options.questions:
+        result["questions"] = {kind: len(asked) for kind, asked in grouping.questions.items()}
+        result["records_that_answer"] = grouped.answering
+        save_questions(directory, grouping.questions)
     result["provenance"] = provenance(options)
 
     shards = steps.write_splits(folder, directory, sizes, ordered_map=runner.map)
@@ -185,6 +200,7 @@ def provenance(options: Options) -> dict:
         "inputs": [_fingerprint(path) for path in options.inputs],
         "clusters": options.clusters and _fingerprint(options.clusters),
         "exclude_fasta": [_fingerprint(path) for path in options.exclude_fasta],
+        "questions": options.questions and _fingerprint(options.questions),
         **options.fractions,
         "cluster": options.cluster,
     }
@@ -217,6 +233,9 @@ def summary(result: Mapping) -> str:
     for name, sequences in result["exclude_fasta_sequences"].items():
         found = result["excluded_by_file"].get(name, 0)
         lines.append(f"{name}: {found} of its {sequences} sequences were in the input and are left out")
+    if "questions" in result:
+        asked = sum(result["questions"].values())
+        lines.append(f"{result['records_that_answer']} of {result['records']} records answer some of {asked} questions")
     for name, found in result.get("overlap", {}).items():
         lines.append(f"{name}: {found['related']} of {found['sampled']} looked up have a relative in training")
     return "\n".join(lines)
@@ -277,6 +296,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--validation_fraction", default=0.05, **share, help="of the clusters (default %(default)s)")
     add("--test_fraction", default=0.05, **share, help="of the clusters (default %(default)s)")
     add("--max_rejected_fraction", default=1.0, **share, help="fail above it (default %(default)s: never)")
+    add("--questions", type=Path, help=f"questions about single properties: a TSV with the columns {', '.join(COLUMNS)}")
     add("--accept_doubtful", action="store_true", help="build even if most sequences look like nucleotides")
     add("--skip_overlap", action="store_true", help="do not look for relatives of held-out records in training")
     add("--workers", type=int, help="processes of the local runner (default: a core each, one for small inputs)")

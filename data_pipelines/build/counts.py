@@ -84,6 +84,8 @@ class Grouped:
     total_words: int
     unclustered: int
     """Records that the file of similarity clusters does not name."""
+    answering: int
+    """Records that the file of questions names."""
     merged: Counter
     """Merged entries by (their source, the kept one's)."""
     excluded: int
@@ -99,6 +101,7 @@ class Grouped:
             total_residues=int(group.residues.sum()),
             total_words=int(group.words.sum()),
             unclustered=group.unclustered,
+            answering=group.answering,
             merged=Counter((merge.source, merge.kept_source) for merge in group.merges),
             excluded=len(group.excluded),
             excluded_by_file=Counter(name for _, names in group.excluded for name in names),

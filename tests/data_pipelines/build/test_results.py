@@ -21,6 +21,7 @@ GROUPED = Grouped(
     total_residues=1 << 40,
     total_words=0,
     unclustered=2,
+    answering=3,
     merged=Counter({("trembl", "swissprot"): 3}),
     excluded=1,
     excluded_by_file=Counter({"x.fasta": 1}),
