@@ -19,7 +19,7 @@ from absl import logging
 
 import protclip_jax.config.build as config_lib
 from data_pipelines.common.errors import command
-from data_pipelines.common.progress import progress
+from data_pipelines.common.progress import progress, tell
 from data_pipelines.protanno.dataset import ProtAnno, open_dataset, split_name
 from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
 from data_pipelines.training.masking import MASKS
@@ -37,7 +37,7 @@ from protclip_jax.config.command_line import CommandLine, parse_flags
 from protclip_jax.distributed import multihost, sharding
 from protclip_jax.inference.protclip import ProtCLIP
 from protclip_jax.models.protclip import ProtCLIPModel
-from protclip_jax.training import flops, mixture
+from protclip_jax.training import flops, mixture, run_messages
 from protclip_jax.training.compilation import compiled_once, keep_compiled_programs
 from protclip_jax.training.early_stopping import EarlyStopping, earlier_evaluations
 from protclip_jax.training.faults import Faults, Pending
@@ -218,6 +218,10 @@ def pretrain(
     gradient_norms = make_gradient_norms(functools.partial(make_run_gradients, model, state, config), objective)
     text_trained = state.trains_text
 
+    if primary:
+        tell(*run_messages.beginning(config, state, source, mesh))
+        tell(run_messages.steps(step, total_steps, workdir.name))
+
     # ======== Input pipeline, metrics, and what watches the run ========
     pipeline = opened.enter_context(
         TrainPipeline(
@@ -260,6 +264,8 @@ def pretrain(
                     evaluated |= run_hooks(rest, view, step=step, last=True, best=best.metric)
                     done = True
             writer.write(step, {f"eval/{name}": value for name, value in evaluated.items()})
+            if primary and evaluated:
+                tell(run_messages.evaluation(step, evaluated))
 
         # -------- Save --------
         # Asked for one step ago, so that no host waits for the others: all of them stop after the same step.
@@ -316,6 +322,10 @@ def pretrain(
         print(f"note: stopped early after step {step}: {early.reason}.", file=sys.stderr)
     if primary:
         mixture.write(folder / "mixture.json", source.sampler, dict(enumerate(states)))
+    workdir.share()
+    bar.close()
+    if primary:
+        tell(run_messages.ending(step, workdir=workdir.name, done=done))
     return 0 if done else EXIT_STOPPED
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.hashing import hash64
-from data_pipelines.common.progress import progress
+from data_pipelines.common.progress import tell
 from data_pipelines.protanno.dataset import STATISTICS, ProtAnno, open_dataset
 from eval.benchmarks.families import BENCHMARKS
 from eval.pretraining.evaluation import Control, Evaluation
@@ -217,7 +217,8 @@ def main(arguments: list[str] | None = None) -> None:
     provenance |= {option: str(getattr(options, option)) for option in beside_models}
     model, provenance["step"] = load(checkpoint, options.step)
 
-    for evaluation in progress(evaluations, description="evaluating", unit="evaluations") if evaluations else ():
+    for number, (name, evaluation) in enumerate(zip(own, evaluations, strict=True), 1):
+        tell(f"evaluation {number} of {len(own)}: {name}.")
         control = evaluation.control and beside_models.get(evaluation.control.option)
         result = evaluation.report(model, control=control, baselines=baselines)
         sections[evaluation.key] = (result, evaluation.markdown(result))
@@ -239,7 +240,7 @@ def main(arguments: list[str] | None = None) -> None:
             left_out=left_out,
             captions=captions(),
         )
-        print(f"wrote {output / 'report.md'}", file=sys.stderr)
+        tell(f"wrote {output / 'report.md'}")
     if failed:
         raise UserError(
             f"{len(failed)} of {len(results)} benchmarks could not be measured, as told above: {', '.join(failed)}."

@@ -39,6 +39,8 @@ class Prepared(NamedTuple):
     """All that is known of a protein, where the input is of UniProt entries."""
     doubt: str = ""
     """What a protein looks like if not like one."""
+    written: str = ""
+    """The text as the input has it, where that is known."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,6 +63,10 @@ class Source:
         """The items as they are written; raises UserError as the readers do."""
         columns = (self.column,) if self.column else COLUMNS[self.modality]
         return BY_NAME[self.format].read(self.path, columns=columns, id_column=self.id_column)
+
+    def count(self) -> int | None:
+        """How many items there are, where that is known before they are read; of files it is not."""
+        return None
 
     def notes(self) -> list[str]:
         """Lines for the user on how the input is read."""
@@ -86,6 +92,7 @@ class Source:
                 not item.id,
                 item.name,
                 doubt=doubt(cleaned.sequence) if self.modality == "protein" else "",
+                written=item.text,
             )
 
 

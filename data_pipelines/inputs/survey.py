@@ -4,7 +4,7 @@ import array
 import csv
 import dataclasses
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +15,8 @@ from data_pipelines.common.errors import UserError
 from data_pipelines.common.hashing import hash64
 from data_pipelines.common.progress import progress
 from data_pipelines.common.unique_ids import UniqueIds
-from data_pipelines.inputs.model_input import Source
+from data_pipelines.inputs.model_input import Prepared, Source
+from data_pipelines.readers.streams.reading_progress import reading_progress
 
 
 class Measured(NamedTuple):
@@ -91,6 +92,13 @@ class Survey:
         return lines
 
 
+def _shown(source: Source) -> Iterator[Prepared]:
+    noun = f"{source.modality}s"
+    if (total := source.count()) is not None:
+        return iter(progress(source.prepared(), description="check", unit=noun, total=total))
+    return reading_progress(source.prepared(), [source.path], description="check", noun=noun)
+
+
 def take_survey(source: Source, *, measure: Measure, rejects: Path, accept_doubtful: bool = False) -> Survey:
     """Reads the whole input once, in constant memory but for eight bytes an item, and lists what is rejected in a TSV.
 
@@ -104,7 +112,7 @@ def take_survey(source: Source, *, measure: Measure, rejects: Path, accept_doubt
     with open(rejects, "w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, delimiter="\t", lineterminator="\n")
         table.writerow(REJECTS_HEADER)
-        for item in progress(source.prepared(), description="check", unit=f"{source.modality}s"):
+        for item in _shown(source):
             hashes.append(hash64(item.id))
             items += 1
             nameless += item.nameless

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from data_pipelines.common.errors import UserError, command
+from data_pipelines.common.progress import tell
 from data_pipelines.sample.generate import MAX_RECORDS, write
 from data_pipelines.sample.world import WORLDS
 
@@ -33,6 +34,7 @@ def main(arguments: list[str] | None = None) -> None:
     if not 1 <= options.records <= MAX_RECORDS:
         raise UserError(f"--records is {options.records}; ask for 1 to {MAX_RECORDS} records.")
     write(options.output, records=options.records, seed=options.seed, world=WORLDS[options.like])
+    tell(f"wrote {options.records:,} entries, their clusters and questions into {options.output}")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from data_pipelines.common.errors import UserError
+from data_pipelines.readers.streams.reading_progress import watched
 
 _GZIP_MAGIC = b"\x1f\x8b"
 
@@ -36,11 +37,11 @@ def open_bytes(path: str | Path) -> Iterator[BinaryIO]:
       UserError: the file cannot be read or, at any time while the context is open, its gzip data are cut off or damaged.
     """
     try:
-        with open(path, "rb") as raw:
+        with open(path, "rb") as raw, watched(path, raw):
             compressed = raw.peek(len(_GZIP_MAGIC)).startswith(_GZIP_MAGIC)
             if not compressed and Path(path).suffix == ".gz":
                 raise gzip.BadGzipFile("Not a gzipped file")
-            with gzip.GzipFile(fileobj=raw) if compressed else raw as content:
+            with gzip.GzipFile(fileobj=raw) if compressed else contextlib.nullcontext(raw) as content:
                 _refuse_foreign(content.peek(_START_BYTES), path)
                 yield content
     except EOFError as error:
