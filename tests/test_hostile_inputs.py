@@ -21,7 +21,7 @@ from protclip_jax.index import __main__ as index
 from protclip_jax.inference.protclip import ProtCLIP
 from protclip_jax.search import __main__ as search
 from protclip_jax.training import metrics, mixture
-from protclip_jax.training.initial_state import check_same_tower
+from protclip_jax.training.initial_state import check_fit
 from tests.support import hostile_checkpoint
 from tests.support.hostile_checkpoint import edit_json
 
@@ -93,10 +93,10 @@ def test_a_config_that_the_weights_do_not_fit_allocates_nothing(copied):
 
 def test_weights_to_start_from_are_read_alike(copied):
     config = hostile_checkpoint.CONFIG | {"tokenizer": {"text": str(copied / "tokenizers" / "text")}}
-    check_same_tower(copied, "text", config)
+    check_fit(copied, "text", config)
     edit_json(copied / "config.json", lambda c: c["config"]["model"].update(text={"num_layers": 1}))
     with pytest.raises(UserError, match=r"has no field model\.text\.hidden_size"):
-        check_same_tower(copied, "text", config)
+        check_fit(copied, "text", config)
 
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
