@@ -80,6 +80,8 @@ def _sentence(error: Exception) -> tuple[str | None, int]:
     """What to tell of an error, None for one of the program itself, and the exit code."""
     if any(os.strerror(errno.EMFILE) in str(cause) for cause in _causes(error)):
         allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        # What could not be opened complains once more when it is removed.
+        sys.unraisablehook = lambda _: None
         limit = f"this needs more files open at once than the {allowed} that are allowed"
         return f"{limit}; run `ulimit -n 4096`, then the same line again.", 1
     if isinstance(error, UserError | RunError):

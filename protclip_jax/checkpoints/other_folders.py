@@ -26,7 +26,7 @@ def require_storable(folder: str | os.PathLike) -> None:
     path = os.path.abspath(folder)
     require_utf8(path)
     if "\\" in path:
-        raise UserError(f"{path} has a backslash, which TensorStore takes for a slash; rename the folder, or make a link to it.")
+        raise UserError(f"{path} has a backslash, which TensorStore takes for a slash; rename the folder, or make a link.")
 
 
 def _sentences(folder: pathlib.Path) -> Iterator[str]:
@@ -53,8 +53,8 @@ def _of_part(path: pathlib.Path) -> Iterator[str]:
     for parent in (path, *path.parents[:2]):
         root = parent.parent
         if parent.name == CHECKPOINTS and (root / "config.json").is_file():
-            step = f" --step {int(below)}" if below.isdecimal() else ""
-            yield f"{path} is a part of the checkpoint {root}; give --checkpoint {shlex.quote(str(root))}{step}."
+            step = f", and its step with --step {int(below)}" if below.isdecimal() else ""
+            yield f"{path} is a part of the checkpoint {root}; give that folder{step}."
         below = parent.name
 
 

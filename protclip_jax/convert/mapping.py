@@ -67,9 +67,8 @@ def fill(
             _check(tensors[name], part.shape, name=original(name), path=path)
     if left := sorted(original(name) for name in tensors if name not in used and not unused.fullmatch(name)):
         count = f"{len(left)} tensors" if len(left) > 1 else "1 tensor"
-        raise UserError(
-            f"The checkpoint has {count} that the config has no place for, such as {left[0]}; use the config that belongs to it."
-        )
+        surplus = f"{count} that the config has no place for, such as {left[0]}"
+        raise UserError(f"The checkpoint has {surplus}; use the config that belongs to it.")
     params = {path: np.empty(shape, np.float32) for path, shape in shapes.items()}
     for path, array in params.items():
         for name, part in parts(path, array, table[path]):

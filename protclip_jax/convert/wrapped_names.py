@@ -11,7 +11,8 @@ from protclip_jax.convert.tensors import Tensors
 _WRAPPERS = re.compile(r"((module|_orig_mod|model|base_model\.model)\.)+")
 """What DataParallel, torch.compile, Lightning and peft put before every name; none of our models' own names begins so."""
 
-_ADAPTER = re.compile(r"(.*\.)?(lora_\w+|base_layer|original_module|modules_to_save|ia3_l|hada_\w+|lokr_\w+|oft_\w+|adapter\w*)(\..*)?")
+_LAYERS = r"lora_\w+|base_layer|original_module|modules_to_save|ia3_l|hada_\w+|lokr_\w+|oft_\w+|adapters?"
+_ADAPTER = re.compile(rf"(.*\.)?({_LAYERS})(\..*)?")
 """Tensors of peft's and other libraries' adapters, and of the layers that have some."""
 
 
@@ -25,8 +26,7 @@ def unwrapped(tensors: Tensors, *, source: object) -> Tensors:
     """
     if adapters := sorted(filter(_ADAPTER.fullmatch, tensors)):
         raise UserError(
-            f"{source} holds adapters that are not merged ({len(adapters)} tensors, such as {adapters[0]}); "
-            f"{MERGE_ADAPTERS}."
+            f"{source} holds adapters that are not merged ({len(adapters)} tensors, such as {adapters[0]}); {MERGE_ADAPTERS}."
         )
     prefix = _shared_prefix(tensors)
     if not prefix:
