@@ -25,7 +25,6 @@ from data_pipelines.protanno.dataset import ProtAnno, open_dataset, split_name
 from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
 from data_pipelines.training.masking import MASKS
 from data_pipelines.training.pipeline import StreamSource, TrainPipeline
-from data_pipelines.training.sampling import make_sampler
 from eval.registry import Hook, check_best, make_hooks, run_hooks
 from protclip_jax.aot import plan
 from protclip_jax.checkpoints import metadata, resume
@@ -61,18 +60,8 @@ Workdir = LocalWorkdir | BucketWorkdir
 
 def training_rows(config: ml_collections.ConfigDict, dataset: ProtAnno, tokenizer: TextTokenizer) -> StreamSource:
     """What every logical stream is computed from: the clusters' records, the sampler, the tokenizer, the row's shape."""
-    sizes = {cluster: dataset.train_size(cluster) for cluster in dataset.statistics.get("clusters", ())}
-    sampler = make_sampler(
-        sizes,
-        seed=config.seed,
-        alpha=config.sampling.alpha,
-        beta=config.sampling.beta,
-        gamma=config.sampling.gamma,
-        drop_confidence=config.sampling.drop_confidence,
-        drop_coverage=config.sampling.drop_coverage,
-        sources=mixture.source_shares(config.sampling.sources),
-    )
-    splits = {cluster: dataset.splits[split_name(cluster)] for cluster, size in sizes.items() if size}
+    sampler = mixture.training_sampler(config, dataset)
+    splits = {cluster: dataset.splits[split_name(cluster)] for cluster in sampler.clusters}
     objectives = config_lib.objective_config(config).objectives.values()
     if not any(objective.reads_features for objective in objectives):
         # Decoding the features takes most of the time.

@@ -15,6 +15,7 @@ from data_pipelines.protanno.dataset import STATISTICS, ProtAnno, open_dataset
 from eval.benchmarks.families import BENCHMARKS
 from eval.pretraining.evaluation import Control, Evaluation
 from eval.pretraining.evaluations import EVALUATIONS
+from eval.pretraining.trained_baselines import TrainedBaselines
 from eval.public import suite
 from eval.public.config_files import load_configs
 from eval.public.protocols import PROTOCOLS
@@ -226,6 +227,7 @@ def main(arguments: list[str] | None = None) -> None:
         dataset = as_read_by(checkpoint, completed(config), dataset)
         run_dataset = dataset if is_own(checkpoint, data_dir, dataset) else None
         measured_on = {"split": options.split, "pool": options.pool, "max_existence": options.max_existence}
+        baselines = TrainedBaselines(dataset, completed(config))
         evaluations = [make_asked(name, dataset, measured_on) for name in own]
         provenance |= {"dataset": str(data_dir), "dataset_records": dataset.statistics.get("records")}
         provenance |= {"dataset_statistics": digest(dataset.statistics), "max_existence": options.max_existence}
@@ -238,7 +240,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     for evaluation in progress(evaluations, description="evaluating", unit="evaluations") if evaluations else ():
         control = evaluation.control and beside_models.get(evaluation.control.option)
-        result = evaluation.report(model, control=control)
+        result = evaluation.report(model, control=control, baselines=baselines)
         sections[evaluation.key] = (result, evaluation.markdown(result))
         figures |= evaluation.figures(model)
     if public:

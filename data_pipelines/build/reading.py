@@ -11,6 +11,7 @@ from data_pipelines.build.counts import InputCounts
 from data_pipelines.build.group import spilled
 from data_pipelines.build.spill import Spilled
 from data_pipelines.common.progress import progress
+from data_pipelines.inputs.plausibility import doubt
 from data_pipelines.readers import RawEntry, Reject, parse_entry, raw_entries
 
 BATCH_BYTES = 8 << 20
@@ -18,11 +19,15 @@ BATCH_BYTES = 8 << 20
 
 
 class Parsed(NamedTuple):
-    """What came of a batch besides its records: their number, the rejects in their order, features left out."""
+    """What came of a batch besides its records: their number, the rejects in their order, features left out.
+
+    `doubted` counts records that look like something else than proteins, by what they look like.
+    """
 
     records: int
     rejects: list[Reject]
     omitted: Counter
+    doubted: Counter
 
 
 def batches(path: Path) -> Iterator[list[RawEntry]]:
@@ -40,14 +45,15 @@ def batches(path: Path) -> Iterator[list[RawEntry]]:
 
 def parse_batch(batch: Iterable[RawEntry]) -> tuple[list[Spilled], Parsed]:
     """The records of a batch, and the rest."""
-    records, rejects, omitted = [], [], Counter()
+    records, rejects, omitted, doubted = [], [], Counter(), Counter()
     for raw in batch:
         entry = parse_entry(raw, omitted=omitted)
         if isinstance(entry, Reject):
             rejects.append(entry)
         else:
             records.append(spilled(entry))
-    return records, Parsed(len(records), rejects, omitted)
+            doubted.update(filter(None, [doubt(entry.sequence)]))
+    return records, Parsed(len(records), rejects, omitted, doubted)
 
 
 def take_stock(parsed: Iterable[Parsed], *, rejects: Path) -> InputCounts:
@@ -57,6 +63,7 @@ def take_stock(parsed: Iterable[Parsed], *, rejects: Path) -> InputCounts:
         for batch in parsed:
             reading.records += batch.records
             reading.omitted += batch.omitted
+            reading.doubted += batch.doubted
             for reject in batch.rejects:
                 reading.reject(reject)
                 file.write(json.dumps(dataclasses.asdict(reject), ensure_ascii=False) + "\n")

@@ -39,7 +39,7 @@ def chunks(source: Source, survey: Survey, *, measure: Measure, min_tokens: int)
             continue
         ids.append(name)
         texts.append(item.text)
-        tokens += measure(item.text)[0]
+        tokens += measure(item.text).tokens
         letters += len(name) + len(item.text)
         if tokens >= min_tokens or letters >= MAX_LETTERS:
             yield Chunk(ids, texts, tokens)

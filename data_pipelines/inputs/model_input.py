@@ -104,6 +104,7 @@ _BEGINNINGS = (
     (rb">", "fasta", "FASTA (pass --format fasta)"),
     (rb"ID   \S+ +(Reviewed|Unreviewed|STANDARD|PRELIMINARY);", "entries", "UniProt's flat file (name it *.dat)"),
     (rb"<\?xml|<uniprot", "entries", "XML (name it *.xml)"),
+    (rb'\{\s*"|\[\s*[{"]', "", "JSON, of which `build` and `index` read UniProt's entries (name it *.json)"),
     (rb"LOCUS  ", "", "GenBank's flat file, which is not read; give its proteins as FASTA"),
 )
 """Beginning of a content, the input format that it is, and what to say; `entries` are read by `index` and `build`."""

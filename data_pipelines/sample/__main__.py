@@ -18,7 +18,7 @@ from data_pipelines.sample.generate import MAX_RECORDS, write
 def main(arguments: list[str] | None = None) -> None:
     """Command line of the sample generator."""
     parser = argparse.ArgumentParser(prog="python -m data_pipelines.sample", description=__doc__.split("\n")[0])
-    parser.add_argument("--output", type=Path, required=True, help="folder for sample.dat.gz and clusters.tsv")
+    parser.add_argument("--output", type=Path, required=True, help="folder for sample.dat.gz, clusters.tsv and questions.tsv")
     parser.add_argument("--records", type=int, default=8000, help="number of entries (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default %(default)s)")
     options = parser.parse_args(arguments)

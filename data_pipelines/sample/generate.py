@@ -268,14 +268,30 @@ def generate(records: int, *, seed: int) -> Iterator[tuple[Family, Record]]:
             index += 1
 
 
+def questions_of(family: Family) -> list[tuple[str, str]]:
+    """(kind, question) of all that is planted in a family, whatever its members' texts say."""
+    (activity, ligand), location, superfamily = family.traits.values()
+    return [
+        ("activity", f"FUNCTION: {biology.capitalized(activity.phrases[0])}."),
+        ("ligand", f"FUNCTION: Binds {ligand.names[0]}."),
+        ("location", f"SUBCELLULAR LOCATION: {location.names[0]}."),
+        ("superfamily", f"SIMILARITY: Belongs to the {superfamily.name} superfamily."),
+    ]
+
+
 def write(output: Path, *, records: int, seed: int) -> None:
-    """Writes `sample.dat.gz` and `clusters.tsv` (cluster, tab, accession) to `output`; same arguments, same bytes."""
+    """Writes `sample.dat.gz`, `clusters.tsv` (cluster, tab, accession) and `questions.tsv` to `output`; same arguments, same
+    bytes."""
     with (
+        atomic_file(output / "questions.tsv") as questions,
         atomic_file(output / "clusters.tsv") as clusters,
         atomic_file(output / "sample.dat.gz") as raw,
         gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as entries,
     ):
+        questions.write(b"kind\tquestion\taccession\n")
         sample = progress(generate(records, seed=seed), description="sample", unit="records", total=records)
         for family, record in sample:
             entries.write(format_entry(record).encode("ascii"))
             clusters.write(f"{family.cluster}\t{record.accession}\n".encode("ascii"))
+            for kind, question in questions_of(family):
+                questions.write(f"{kind}\t{question}\t{record.accession}\n".encode("ascii"))

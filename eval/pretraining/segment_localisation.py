@@ -21,6 +21,7 @@ from data_pipelines.protanno.record import Record, biotext, property_texts
 from eval.metrics.statistics import auroc, bootstrap_interval
 from eval.pretraining.evaluation import Control, Evaluation, Model
 from eval.pretraining.pool import fixed_pool, record_rng
+from eval.pretraining.trained_baselines import TrainedBaselines
 from protclip_jax.explain.residue_tracks import Track, segment_tracks
 
 LOCALISED = ("function", "location", "similarity")
@@ -115,7 +116,7 @@ class SegmentLocalisation(Evaluation):
         means = {f"auroc_{name}": _mean(true[name]) for name in LOCALISED}
         return means | {f"auroc_other_record_text_{name}": _mean(other[name]) for name in LOCALISED}
 
-    def report(self, model: Model, *, control: Model | None) -> dict:
+    def report(self, model: Model, *, control: Model | None, baselines: TrainedBaselines | None = None) -> dict:
         """AUROC, intervals, controls, and paired differences to the controls, each by property."""
         true = self._aurocs(model, OWN)
         controls = {

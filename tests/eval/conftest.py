@@ -17,7 +17,8 @@ def data_dir(tmp_path_factory):
         "validation": records[TRAIN : TRAIN + HELD_OUT],
         "test": records[TRAIN + HELD_OUT :],
     }
-    write(directory, splits, statistics={"records": len(records)})
+    clusters = {"swissprot/C1/R4": TRAIN // 2, "trembl/C3/R3": TRAIN // 2}
+    write(directory, splits, statistics={"records": len(records), "clusters": clusters})
     return directory
 
 

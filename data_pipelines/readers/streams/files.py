@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,10 +18,14 @@ _FOREIGN = {
     b"\x28\xb5\x2f\xfd": "compressed with zstd; decompress it, or compress it with gzip",
     b"PK\x03\x04": "a ZIP archive or a spreadsheet; unpack it, or save the sheet as tab-separated text",
     b"7z\xbc\xaf": "a 7-Zip archive; unpack it",
+    b"%PDF": "a PDF; save its table or sequences as plain text",
     b"\xff\xfe": "text in UTF-16; save it as UTF-8",
     b"\xfe\xff": "text in UTF-16; save it as UTF-8",
 }
 """First bytes of files that are not read → what they are, and what to do."""
+
+_WEB_PAGE = re.compile(rb"\s*<(!doctype html|html)\b", re.IGNORECASE)
+_START_BYTES = 64
 
 
 @contextlib.contextmanager
@@ -36,7 +41,7 @@ def open_bytes(path: str | Path) -> Iterator[BinaryIO]:
             if not compressed and Path(path).suffix == ".gz":
                 raise gzip.BadGzipFile("Not a gzipped file")
             with gzip.GzipFile(fileobj=raw) if compressed else raw as content:
-                _refuse_foreign(content.peek(8), path)
+                _refuse_foreign(content.peek(_START_BYTES), path)
                 yield content
     except EOFError as error:
         raise UserError(f"{path} is cut off: its gzip data end early; fetch the file again.") from error
@@ -50,3 +55,5 @@ def _refuse_foreign(start: bytes, path: str | Path) -> None:
     for magic, what in _FOREIGN.items():
         if start.startswith(magic):
             raise UserError(f"{path} is {what}.")
+    if _WEB_PAGE.match(start):
+        raise UserError(f"{path} is a web page (HTML), perhaps a server's error message; fetch the file again.")

@@ -2,11 +2,11 @@
 
 from data_pipelines.inputs.chunks import Chunk, chunks
 from data_pipelines.inputs.model_input import Source
-from data_pipelines.inputs.survey import take_survey
+from data_pipelines.inputs.survey import Measured, take_survey
 
 
 def measure(text):
-    return len(text), False
+    return Measured(len(text), False)
 
 
 def cut(tmp_path, content, min_tokens):

@@ -36,7 +36,7 @@ def jaccard(one, other):
 def test_same_seed_gives_the_same_bytes_and_another_seed_does_not(tmp_path):
     for folder, seed in (("one", 0), ("two", 0), ("other", 1)):
         assert sample.main(["--output", str(tmp_path / folder), "--records", "40", "--seed", str(seed)]) == 0
-    for file in ("sample.dat.gz", "clusters.tsv"):
+    for file in ("sample.dat.gz", "clusters.tsv", "questions.tsv"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
     text = {folder: gzip.decompress((tmp_path / folder / "sample.dat.gz").read_bytes()) for folder in ("one", "other")}
     assert text["one"] != text["other"]
