@@ -3,8 +3,11 @@
 import dataclasses
 import json
 import os
+import shlex
 import shutil
 import signal
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -21,6 +24,7 @@ from protclip_jax.checkpoints.parameters import params_fingerprint
 from protclip_jax.checkpoints.workdir import lock
 from protclip_jax.training.optimizer import learning_rate_schedule
 from tests.support import miniature
+from tests.support.paths import ROOT
 from tests.support.training_runs import arguments
 
 
@@ -175,9 +179,10 @@ def test_averaged_adapters_of_the_last_layers_are_read_like_any_weights(sample_d
     assert np.abs(whole[1] - base[1]).max() > 1e-6
 
 
-def test_a_finished_run_does_nothing_more(finished, sample_dataset):
+def test_a_finished_run_does_nothing_more_and_says_so(finished, sample_dataset, capsys):
     before = (finished / "metrics.jsonl").read_bytes()
     assert train.main(arguments(sample_dataset, finished)) == 0
+    assert f"steps: all 4 are done already; {finished} stays as it is." in capsys.readouterr().err
     assert (finished / "metrics.jsonl").read_bytes() == before
 
 
@@ -188,12 +193,20 @@ def test_a_run_that_no_longer_improves_ends_early_and_stays_ended(sample_dataset
     command = arguments(sample_dataset, workdir, *more, "--config.total_steps=20")
     assert train.main(command) == 0
     reason = "retrieval/mrr was no better than"
-    assert f"stopped early after step 4: {reason}" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"stopped early after step 4: {reason}" in told
+    assert f"devices: 8 × cpu of 1 host, as data 8 × fsdp 1; 8 rows a step.\nsteps: from 0 to 20, into {workdir}.\n" in told
+    assert [line.partition(" p2t_r1")[0] for line in told.splitlines() if line.startswith("step ")] == [
+        f"step {step}: retrieval" for step in (0, 2, 4)
+    ]
+    assert told.splitlines()[-1] == f"done: trained to step 4; pass --checkpoint {workdir} to the other commands."
     assert records(workdir)[-1]["step"] == 4
     assert (workdir / "checkpoints/4").is_dir()
     before = (workdir / "metrics.jsonl").read_bytes()
     assert train.main(command) == 0
-    assert f"stopped early after step 4: {reason}" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"stopped early after step 4: {reason}" in told
+    assert f"steps: {workdir} goes on after step 4 of 20.\n" in told
     assert (workdir / "metrics.jsonl").read_bytes() == before
     # With more patience it goes on.
     assert train.main([*command, "--config.best.patience=3"]) == 0
@@ -314,6 +327,7 @@ def refused(capsys, argv):
         (["--config.model.attention=fast"], "fast"),
         (["--config.pda.negatives=none"], "none"),
         (["--config.masking.passes=twice"], "twice"),
+        (['--config.optimizer.groups=((".", "frozen"),)'], "freezes every parameter"),
     ],
 )
 def test_mistakes_get_one_sentence(capsys, sample_dataset, tmp_path, more, told):
@@ -364,6 +378,22 @@ def test_a_checkpoint_of_parameters_only_is_not_trained(capsys, finished, sample
     shutil.rmtree(workdir / "checkpoints/2", ignore_errors=True)
     shutil.rmtree(workdir / "checkpoints/4/optimizer")
     assert "parameters only" in refused(capsys, arguments(sample_dataset, workdir))
+
+
+def test_a_step_under_another_name_ends_a_run_and_is_left_alone(capsys, finished, sample_dataset, tmp_path):
+    workdir = shutil.copytree(finished, tmp_path / "run")
+    (workdir / "checkpoints/4").rename(workdir / "checkpoints/004")
+    told = refused(capsys, arguments(sample_dataset, workdir))
+    assert "checkpoints/004 is not named as a step is; rename it to 4." in told
+    assert (workdir / "checkpoints/004/SHA256SUMS").exists()
+
+
+def test_a_low_limit_of_open_files_is_told_before_anything_is_read(tmp_path):
+    command = shlex.join([sys.executable, *arguments(tmp_path / "nowhere", tmp_path / "run")])
+    ended = subprocess.run(["bash", "-c", f"ulimit -n 64; {command}"], cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert "error: 64 files may be open at once, and this needs 256; run `ulimit -n 4096` first.\n" in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 CONFIG = """

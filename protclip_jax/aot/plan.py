@@ -23,6 +23,7 @@ from jax.extend.core import JaxprEqn
 
 import protclip_jax.config.build as config_lib
 from data_pipelines.common.errors import UserError
+from data_pipelines.common.extras import missing_extra
 from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
 from data_pipelines.training.batch import Batch
 from data_pipelines.training.examples import Example
@@ -196,7 +197,7 @@ def topology_devices(topology: str) -> list[jax.Device]:
         return list(topologies.get_topology_desc(platform="tpu", topology_name=topology).devices)
     except Exception as error:
         if isinstance(error, ImportError) or "not installed" in str(error):
-            raise UserError("--aot needs the TPU compiler: pip install -e '.[tpu]'.") from error
+            raise missing_extra("--aot needs the TPU compiler", "tpu", error) from error
         raise UserError(f"--aot={topology} is no topology, such as v5e:8x8 or v5p:4x4x4 ({error}).") from error
 
 

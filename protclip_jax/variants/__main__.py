@@ -112,6 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             with writing(figure):
                 draw(figure, jobs[0], columns["score"], first_position=first, method=options.method)
         remove_parts(folder)
+    tell(f"wrote {' and '.join(str(path) for path in (figure, table) if path)}")
 
 
 def check_groups(groups: frozenset[str], *, with_text: bool) -> None:
@@ -167,7 +168,8 @@ def asked_for(
         )
     with writing(folder):
         jobs_.write_rejects(folder / "mutations.rejects.tsv", rejects)
-    tell(*jobs_.describe(rejects, beside(options.output, "mutations.rejects")))
+    if rejects:
+        tell(*jobs_.describe(rejects, beside(options.output, "mutations.rejects")))
     count = sum(len(job.variants) for job in jobs)
     if not count:
         raise UserError("there is nothing to score: no residue is one of the 20 amino acids.")

@@ -147,9 +147,7 @@ def write_rejects(path: Path, rejects: Sequence[RejectedMutation]) -> None:
 
 
 def describe(rejects: Sequence[RejectedMutation], path: Path) -> list[str]:
-    """Lines for the user; none without rejects."""
-    if not rejects:
-        return []
+    """Lines for the user."""
     reasons = Counter(reject.reason for reject in rejects)
     lines = [f"mutations rejected: {count:,}: {reason}." for reason, count in reasons.most_common()]
     return [*lines, f"mutations rejected: listed with their lines in {path}."]
