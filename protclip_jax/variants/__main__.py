@@ -18,7 +18,7 @@ from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.hashing import hash64
 from data_pipelines.common.progress import tell
 from data_pipelines.inputs.mutation_file import read_mutations
-from data_pipelines.inputs.survey import take_survey
+from data_pipelines.inputs.survey import Measured, take_survey
 from data_pipelines.protanno.record import biotext, with_names
 from protclip_jax.checkpoints import best
 from protclip_jax.checkpoints.local_copy import local_checkpoint
@@ -130,8 +130,8 @@ def check_groups(groups: frozenset[str], *, with_text: bool) -> None:
 def surveyed(options: argparse.Namespace, windows: Windows, folder: Path) -> list[Job]:
     """The usable proteins of the input; its rejects are listed in the folder."""
 
-    def measure(sequence: str) -> tuple[int, bool]:
-        return len(sequence) + 2, windows.is_long(len(sequence))
+    def measure(sequence: str) -> Measured:
+        return Measured(len(sequence) + 2, windows.is_long(len(sequence)))
 
     with writing(folder):
         source = chosen_source(options, folder)
