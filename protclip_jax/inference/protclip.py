@@ -14,10 +14,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Self
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Array, Float, Float32
+from jaxtyping import Float, Float32
 
 from data_pipelines.common.errors import UserError
 from data_pipelines.inputs.plausibility import doubt
@@ -26,7 +25,6 @@ from data_pipelines.inputs.substitutions import Variant
 from data_pipelines.protanno.record import PROPERTIES, Record
 from data_pipelines.tokenizers import protein_tokenizer
 from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
-from data_pipelines.training.batch import Batch
 from data_pipelines.training.examples import Example, plain_example, protein_example, text_example
 from protclip_jax.checkpoints import best, metadata
 from protclip_jax.checkpoints.local_copy import local_checkpoint
@@ -34,8 +32,9 @@ from protclip_jax.checkpoints.parameters import load_params, params_fingerprint,
 from protclip_jax.config.build import model_config
 from protclip_jax.config.schema import completed
 from protclip_jax.distributed import sharding
+from protclip_jax.inference import programs
 from protclip_jax.inference.as_list import as_list
-from protclip_jax.inference.batched_calls import MIN_ROW_TOKENS, SLOTS, Place, everywhere, run_packed
+from protclip_jax.inference.batched_calls import MIN_ROW_TOKENS, Place, run_packed
 from protclip_jax.inference.held_out_losses import held_out_losses
 from protclip_jax.inference.prefixes import check_dimensions, first_dimensions
 from protclip_jax.inference.variant_effects import (
@@ -48,13 +47,9 @@ from protclip_jax.inference.variant_effects import (
     variant_scores,
 )
 from protclip_jax.inference.windows import DEFAULT_WINDOWS, Windows, piece_weights
-from protclip_jax.models.heads import sum_slots, unit_norm
 from protclip_jax.models.initialize import abstract_groups, abstract_params
 from protclip_jax.models.logit_scale import MAX_SCALE
-from protclip_jax.models.property_vectors import property_embeddings, property_vectors
-from protclip_jax.models.protclip import ProtCLIPModel, residue_mask, residue_slot_ids
-from protclip_jax.objectives.segment_alignment import dynamic_segment_weights
-from protclip_jax.objectives.segment_reconstruction import biotext_slot_ids
+from protclip_jax.models.protclip import ProtCLIPModel
 
 EMBEDDING_KINDS = ("projected", "mean", "residues")
 """What `ProtCLIP.represent` gives: the unit-norm embedding in the space shared with text, the mean of the protein tower's
@@ -64,8 +59,6 @@ UNKNOWN_WORDS = "words of the texts that the vocabulary does not have"
 """How the warning of them begins."""
 
 PROJECTED_AT_ONCE = 256
-RESIDUES = slice(protein_tokenizer.VOCABULARY.index("L"), protein_tokenizer.VOCABULARY.index("O") + 1)
-"""Ids of the amino-acid letters, which `recover` chooses from."""
 
 
 class ProtCLIP:
@@ -168,7 +161,7 @@ class ProtCLIP:
         width = self._model.config.protein.hidden_size
         sums = np.zeros((len(sequences), 2, width), np.float32)
         wanted = [np.zeros((of_protein[-1].stop, width), np.float32) if "residues" in kinds else None for of_protein in pieces]
-        call = functools.partial(_represent, kinds=tuple(sorted(kinds)))
+        call = functools.partial(programs.represent, kinds=tuple(sorted(kinds)))
         for position, (pooled, hidden) in self._run(call, examples, weights=weights, batch_tokens=batch_tokens):
             index, piece = parts[position.index]
             sums[index] += pooled[position.row, position.slot]
@@ -201,7 +194,7 @@ class ProtCLIP:
             limit = self.config["tokenizer"]["max_text_tokens"]
             warnings.warn(f"{cut} of {len(texts)} texts are longer than {limit} tokens and were cut.", stacklevel=2)
         embeddings = np.zeros((len(texts), self._model.config.projection_dim), np.float32)
-        for position, values in self._run(_embed_texts, examples, batch_tokens=batch_tokens):
+        for position, values in self._run(programs.embed_texts, examples, batch_tokens=batch_tokens):
             embeddings[position.index] = values[position.row, position.slot]
         return first_dimensions(embeddings, dimensions)
 
@@ -271,7 +264,7 @@ class ProtCLIP:
         examples = [self._example(*pair) for pair in zip(self._clean(sequences), properties, strict=True)]
         options = completed(self.config)["pda"]
         call = functools.partial(
-            _segment_weights,
+            programs.segment_weights,
             theta=options["theta"],
             prototypes=options["prototypes"],
             prefix_tokens=self.text_tokenizer.prefix_tokens if options["mask_prefix"] else (),
@@ -301,7 +294,7 @@ class ProtCLIP:
             )
             examples.append(example)
         recovered = [""] * len(examples)
-        for position, values in self._run(_recover, examples):
+        for position, values in self._run(programs.recover, examples):
             tokens = values[position.row, position.tokens][1:-1][masks[position.index]]
             recovered[position.index] = "".join(protein_tokenizer.VOCABULARY[token] for token in tokens)
         return recovered
@@ -451,7 +444,7 @@ class ProtCLIP:
         for start in range(0, len(pooled), PROJECTED_AT_ONCE):
             some = pooled[start : start + PROJECTED_AT_ONCE]
             padded = np.pad(some, ((0, PROJECTED_AT_ONCE - len(some)), (0, 0)))
-            projected.append(np.asarray(_project(self._model, self._params, padded))[: len(some)])
+            projected.append(np.asarray(programs.project(self._model, self._params, padded))[: len(some)])
         return np.concatenate(projected)
 
     def _logits_run(self, batch_tokens: int | None) -> Callable:
@@ -460,67 +453,3 @@ class ProtCLIP:
     def _run(self, function: Callable, examples: Sequence[Example], **options) -> Iterator[tuple[Place, object]]:
         call = functools.partial(function, self._model, self._params)
         return run_packed(call, examples, mesh=self._mesh, **options)
-
-
-@functools.partial(jax.jit, static_argnums=0, static_argnames="kinds")
-def _represent(
-    model: ProtCLIPModel, params: Mapping, batch: Batch, weights: Float[Array, "R L"], *, kinds: tuple[str, ...]
-) -> tuple[Float[Array, "R S 2 D"], Float[Array, "R L D"] | None]:
-    """Weighted sums of each slot's token vectors, over all tokens and over residues; the vectors too if asked for."""
-    bound = model.bind({"params": params})
-    hidden = bound.encode_protein(batch.protein_tokens, batch.protein_slot_ids, batch.protein_positions, SLOTS)
-    residues = weights * residue_mask(batch.protein_tokens, batch.protein_slot_ids)
-    sums = sum_slots(hidden, batch.protein_slot_ids, SLOTS, jnp.stack([weights, residues], axis=-1))
-    return everywhere(sums), everywhere(hidden.astype(jnp.float32)) if "residues" in kinds else None
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _project(model: ProtCLIPModel, params: Mapping, pooled: Float[Array, "n D"]) -> Float[Array, "n d"]:
-    return unit_norm(model.bind({"params": params}).project_protein_tokens(pooled))
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _embed_texts(model: ProtCLIPModel, params: Mapping, batch: Batch, _) -> jax.Array:
-    bound = model.bind({"params": params})
-    hidden = bound.encode_text(batch.text_tokens, batch.text_segment_ids, batch.text_positions)
-    segments = bound.project_text_segments(hidden, batch.text_segment_ids, SLOTS)
-    return everywhere(unit_norm(segments[:, :, 0]))
-
-
-@functools.partial(jax.jit, static_argnums=0, static_argnames=("theta", "prototypes", "prefix_tokens"))
-def _segment_weights(
-    model: ProtCLIPModel,
-    params: Mapping,
-    batch: Batch,
-    _,
-    *,
-    theta: float,
-    prototypes: bool,
-    prefix_tokens: tuple[int, ...],
-) -> jax.Array:
-    bound = model.bind({"params": params})
-
-    def run(method, *args):
-        return method(bound, *args)
-
-    hidden = bound.encode_protein(batch.protein_tokens, batch.protein_slot_ids, batch.protein_positions, SLOTS)
-    text = bound.encode_text(batch.text_tokens, batch.text_segment_ids, batch.text_positions)
-    embedded = property_embeddings(run, batch, text, prefix_tokens=prefix_tokens)
-    t = property_vectors(run, embedded, None, prototypes=prototypes)
-    p = bound.project_protein_tokens(hidden)
-    residues = residue_slot_ids(batch.protein_tokens, batch.protein_slot_ids)
-    present = batch.text_hashes[:, :, 1:] != 0
-    return everywhere(dynamic_segment_weights(p, residues, t, present, theta))
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _recover(model: ProtCLIPModel, params: Mapping, batch: Batch, _) -> jax.Array:
-    bound = model.bind({"params": params})
-    tokens = jnp.where(batch.segment_mask, protein_tokenizer.MASK, batch.protein_tokens)
-    hidden = bound.encode_protein(tokens, batch.protein_slot_ids, batch.protein_positions, SLOTS)
-    text = bound.encode_text(batch.text_tokens, batch.text_segment_ids, batch.text_positions)
-    protein = bound.project_protein_tokens(hidden)
-    text_ids = biotext_slot_ids(batch.text_slot_ids, batch.text_property_ids)
-    attended = bound.attend_to_biotext(protein, batch.protein_slot_ids, bound.project_text_tokens(text), text_ids)
-    logits = bound.predict_reconstruction(protein + attended)
-    return everywhere(RESIDUES.start + jnp.argmax(logits[:, :, RESIDUES], axis=-1))

@@ -1,0 +1,88 @@
+"""The compiled programs of `ProtCLIP`: what a model makes of one packed batch, on every device of the mesh."""
+
+import functools
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from data_pipelines.tokenizers import protein_tokenizer
+from data_pipelines.training.batch import Batch
+from protclip_jax.inference.batched_calls import SLOTS, everywhere
+from protclip_jax.models.heads import sum_slots, unit_norm
+from protclip_jax.models.property_vectors import property_embeddings, property_vectors
+from protclip_jax.models.protclip import ProtCLIPModel, residue_mask, residue_slot_ids
+from protclip_jax.objectives.segment_alignment import dynamic_segment_weights
+from protclip_jax.objectives.segment_reconstruction import biotext_slot_ids
+
+RESIDUES = slice(protein_tokenizer.VOCABULARY.index("L"), protein_tokenizer.VOCABULARY.index("O") + 1)
+"""Ids of the amino-acid letters, which `recover` chooses from."""
+
+
+@functools.partial(jax.jit, static_argnums=0, static_argnames="kinds")
+def represent(
+    model: ProtCLIPModel, params: Mapping, batch: Batch, weights: Float[Array, "R L"], *, kinds: tuple[str, ...]
+) -> tuple[Float[Array, "R S 2 D"], Float[Array, "R L D"] | None]:
+    """Weighted sums of each slot's token vectors, over all tokens and over residues; the vectors too if asked for."""
+    bound = model.bind({"params": params})
+    hidden = bound.encode_protein(batch.protein_tokens, batch.protein_slot_ids, batch.protein_positions, SLOTS)
+    residues = weights * residue_mask(batch.protein_tokens, batch.protein_slot_ids)
+    sums = sum_slots(hidden, batch.protein_slot_ids, SLOTS, jnp.stack([weights, residues], axis=-1))
+    return everywhere(sums), everywhere(hidden.astype(jnp.float32)) if "residues" in kinds else None
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def project(model: ProtCLIPModel, params: Mapping, pooled: Float[Array, "n D"]) -> Float[Array, "n d"]:
+    """Unit-norm embeddings of means over tokens."""
+    return unit_norm(model.bind({"params": params}).project_protein_tokens(pooled))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def embed_texts(model: ProtCLIPModel, params: Mapping, batch: Batch, _) -> Float[Array, "R S d"]:
+    """Unit-norm embeddings of the full biotext of each slot."""
+    bound = model.bind({"params": params})
+    hidden = bound.encode_text(batch.text_tokens, batch.text_segment_ids, batch.text_positions)
+    segments = bound.project_text_segments(hidden, batch.text_segment_ids, SLOTS)
+    return everywhere(unit_norm(segments[:, :, 0]))
+
+
+@functools.partial(jax.jit, static_argnums=0, static_argnames=("theta", "prototypes", "prefix_tokens"))
+def segment_weights(
+    model: ProtCLIPModel,
+    params: Mapping,
+    batch: Batch,
+    _,
+    *,
+    theta: float,
+    prototypes: bool,
+    prefix_tokens: tuple[int, ...],
+) -> Float[Array, "R S K L"]:
+    """PDA weights of each token of a row for the K properties of each slot; 0 for tokens of other slots."""
+    bound = model.bind({"params": params})
+
+    def run(method, *args):
+        return method(bound, *args)
+
+    hidden = bound.encode_protein(batch.protein_tokens, batch.protein_slot_ids, batch.protein_positions, SLOTS)
+    text = bound.encode_text(batch.text_tokens, batch.text_segment_ids, batch.text_positions)
+    embedded = property_embeddings(run, batch, text, prefix_tokens=prefix_tokens)
+    t = property_vectors(run, embedded, None, prototypes=prototypes)
+    p = bound.project_protein_tokens(hidden)
+    residues = residue_slot_ids(batch.protein_tokens, batch.protein_slot_ids)
+    present = batch.text_hashes[:, :, 1:] != 0
+    return everywhere(dynamic_segment_weights(p, residues, t, present, theta))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def recover(model: ProtCLIPModel, params: Mapping, batch: Batch, _) -> Int[Array, "R L"]:
+    """Ids of the amino acids that the BSR head predicts at each token, segments masked, beside the slot's biotext."""
+    bound = model.bind({"params": params})
+    tokens = jnp.where(batch.segment_mask, protein_tokenizer.MASK, batch.protein_tokens)
+    hidden = bound.encode_protein(tokens, batch.protein_slot_ids, batch.protein_positions, SLOTS)
+    text = bound.encode_text(batch.text_tokens, batch.text_segment_ids, batch.text_positions)
+    protein = bound.project_protein_tokens(hidden)
+    text_ids = biotext_slot_ids(batch.text_slot_ids, batch.text_property_ids)
+    attended = bound.attend_to_biotext(protein, batch.protein_slot_ids, bound.project_text_tokens(text), text_ids)
+    logits = bound.predict_reconstruction(protein + attended)
+    return everywhere(RESIDUES.start + jnp.argmax(logits[:, :, RESIDUES], axis=-1))
