@@ -42,14 +42,16 @@ class _Blocks(NamedTuple):
 
 
 class Blockwise(AttentionBackend):
-    """For any platform, and what CPUs take by default; fast where segments are contiguous.
+    """For any platform; what CPUs take by default, and GPUs that Triton has no code for.
+
+    Fast where segments are contiguous.
 
     Time grows with the number of pairs of blocks whose ranges of non-zero ids overlap. Has
     reverse-mode gradients (`jax.vjp`), no forward-mode ones.
     """
 
     name = "blockwise"
-    default_on = "cpu"
+    default_on = ("cpu", "gpu")
 
     def attend(
         self,

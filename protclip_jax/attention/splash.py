@@ -37,7 +37,7 @@ class Splash(AttentionBackend):
 
     name = "splash"
     platforms = ("tpu",)
-    default_on = "tpu"
+    default_on = ("tpu",)
     cross_attention = "dense"
 
     interpret: bool = False
