@@ -107,7 +107,7 @@ def _listed(kind: str) -> bool:
 
 def tiles_of(dtype: str | np.dtype) -> Tiles:
     """How the kernels divide products in that dtype."""
-    return FLOAT32_TILES if dtype == jnp.float32 else Tiles()
+    return FLOAT32_TILES if jnp.dtype(dtype) == jnp.float32 else Tiles()
 
 
 def visited_share(segment_ids: Int[np.ndarray, "R L"], dtype: str) -> float:
