@@ -1,9 +1,12 @@
 """What an implementation of attention is: how it computes, and where it runs."""
 
 import re
+from collections.abc import Mapping
 from typing import ClassVar, NamedTuple
 
 import jax
+import numpy as np
+from jax.extend.core import JaxprEqn
 from jaxtyping import Array, Float, Int
 
 
@@ -71,3 +74,19 @@ class AttentionBackend:
         if dtype not in self.dtypes:
             return f"model.dtype={' or '.join(map(repr, self.dtypes))}, not '{dtype}'"
         return None
+
+    def visited_share(self, segment_ids: Int[np.ndarray, "R L"], dtype: str) -> float:
+        """The share of pairs of tokens, or of blocks, of the same row that self-attention computes."""
+        return 1.0
+
+    def visits(self, equation: JaxprEqn, visited: Mapping[int, float]) -> float | None:
+        """How often a step of its kernel's grid runs what it may skip, or its loop, in a traced program.
+
+        `visited` has the `visited_share` of rows by their tokens; None of any other equation.
+        """
+        return None
+
+
+def share_of(visited: Mapping[int, float], blocks: int, block: int) -> float:
+    """The share of rows that fill so many blocks of so many tokens."""
+    return next(share for tokens, share in visited.items() if -(-tokens // block) == blocks)

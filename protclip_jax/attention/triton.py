@@ -10,6 +10,7 @@ backward: weights recomputed from the log-sum-exp (algorithm 4).
 import dataclasses
 import functools
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax
@@ -17,9 +18,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton as plgpu
+from jax.extend.core import JaxprEqn
 from jaxtyping import Array, Float, Int
 
-from protclip_jax.attention.backend import AttentionBackend, Target
+from protclip_jax.attention.backend import AttentionBackend, Target, share_of
 from protclip_jax.attention.blockwise import INITIAL_MAX, MASKED_SCORE, NO_KEYS
 
 MIN_DIM = 16
@@ -98,6 +100,20 @@ class Triton(AttentionBackend):
             return f"a JAX that compiles its kernels for the {target.kind}, such as 0.11.2"
         return None
 
+    def visited_share(self, segment_ids: Int[np.ndarray, "R L"], dtype: str) -> float:
+        """The share of pairs of blocks of the same row that the kernels compute."""
+        block = tiles_of(dtype).block
+        ids = jnp.pad(segment_ids, ((0, 0), (0, -segment_ids.shape[1] % block)))
+        first, end = _bounds(ids, ids, block)
+        return float(jnp.maximum(end - first, 0).sum() / (first.size * first.shape[1]))
+
+    def visits(self, equation: JaxprEqn, visited: Mapping[int, float]) -> float | None:
+        """Of the kernels' loops: the blocks that a program visits on average."""
+        if equation.primitive.name != "pallas_call":
+            return None
+        *_, blocks = equation.params["grid_mapping"].grid
+        return blocks * share_of(visited, blocks, equation.invars[0].aval.shape[1] // blocks)
+
 
 def _listed(kind: str) -> bool:
     """Whether JAX's list has a GPU of this name."""
@@ -108,14 +124,6 @@ def _listed(kind: str) -> bool:
 def tiles_of(dtype: str | np.dtype) -> Tiles:
     """How the kernels divide products in that dtype."""
     return FLOAT32_TILES if jnp.dtype(dtype) == jnp.float32 else Tiles()
-
-
-def visited_share(segment_ids: Int[np.ndarray, "R L"], dtype: str) -> float:
-    """The share of pairs of blocks of the rows' self-attention that the kernels visit."""
-    block = tiles_of(dtype).block
-    ids = jnp.pad(segment_ids, ((0, 0), (0, -segment_ids.shape[1] % block)))
-    first, end = _bounds(ids, ids, block)
-    return float(jnp.maximum(end - first, 0).sum() / (first.size * first.shape[1]))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(5, 6))

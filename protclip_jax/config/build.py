@@ -81,11 +81,17 @@ def own_target() -> Target:
 
 
 def check_platform(config: Mapping) -> None:
-    """Raises `UserError` where the config asks for an attention that this machine's devices cannot compute.
+    """Raises `UserError` where the config asks for an attention that this machine's devices cannot compute."""
+    check_attention(config, own_target())
 
-    Says on stderr where 'auto' does not get the best attention of the platform.
+
+def check_attention(config: Mapping, target: Target) -> None:
+    """Says on stderr where 'auto' does not get the best attention of the devices' platform.
+
+    Raises:
+      UserError: the config asks for an attention that they cannot compute.
     """
-    model, target = config["model"], own_target()
+    model = config["model"]
     asked = model["attention"]
     best = BACKENDS[asked] if asked != AUTO else next(iter(defaults(target.platform)), None)
     needed = best and best.lacking(target, model["dtype"])

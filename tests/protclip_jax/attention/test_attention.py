@@ -9,7 +9,7 @@ import pytest
 from jax.sharding import AbstractDevice, AbstractMesh, AxisType, NamedSharding, PartitionSpec
 
 from data_pipelines.common.errors import UserError
-from protclip_jax.attention import attention, splash, triton
+from protclip_jax.attention import attention, splash
 from protclip_jax.attention.cudnn import CuDNN
 from protclip_jax.attention.registry import BACKENDS
 from protclip_jax.attention.splash import Splash
@@ -146,7 +146,7 @@ def test_splash_visits_the_blocks_that_share_a_segment():
     """Three blocks of 128 tokens: the first segment lies in two, the second in one, padding in the rest."""
     ids = np.zeros((2, 384), np.int32)
     ids[0, :200], ids[0, 256:300] = 1, 2
-    assert splash.visited_share(ids) == pytest.approx((5 + 3) / 18)
+    assert Splash().visited_share(ids, "bfloat16") == pytest.approx((5 + 3) / 18)
     visits = splash.block_visits(ids, 128)
     np.testing.assert_array_equal(visits.block_mask[0, :3], [[2, 2, 0], [2, 2, 0], [0, 0, 2]])
     # The second row's blocks come after the first's, and every step names one of its own row.
@@ -185,7 +185,7 @@ def test_kernels_for_gpus_visit_the_blocks_that_share_a_segment(dtype, block):
     ids = np.stack([contiguous(40, 70, 30, 100, total=256), contiguous(200, total=256)])
     blocks = ids.reshape(2, -1, block)
     meets = [np.intersect1d(a[a > 0], b).size > 0 for row in blocks for a in row for b in row]
-    assert triton.visited_share(ids, dtype) == pytest.approx(np.mean(meets))
+    assert Triton().visited_share(ids, dtype) == pytest.approx(np.mean(meets))
     assert 0 < np.mean(meets) < 1
 
 
