@@ -1,8 +1,8 @@
-"""The training step of a config, traced for devices that are not there."""
+"""The training step of a config, traced for devices that need not be there."""
 
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -11,7 +11,6 @@ import ml_collections
 import protclip_jax.config.build as config_lib
 from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
 from protclip_jax.aot.expected_row import TEXT_VOCAB_SIZE, packed
-from protclip_jax.aot.topology import topology_devices
 from protclip_jax.attention.backend import Target
 from protclip_jax.distributed import sharding
 from protclip_jax.models.protclip import ProtCLIPConfig, ProtCLIPModel
@@ -21,15 +20,21 @@ from protclip_jax.training.train_step import make_train_step
 
 
 class Plan(NamedTuple):
-    """A training step for devices that are not there."""
+    """A training step for some devices."""
 
     candidates: Mapping[str, Callable[[], jax.stages.Traced]]
     """The step with each remat policy that the config allows, traced when first called."""
-    argument_bytes: int
-    """Of its state and batch, on each device."""
+    arguments: tuple
+    """The shapes of its state and its batch."""
     mesh: jax.sharding.Mesh
     network: ProtCLIPConfig
     text_trained: bool
+
+    @property
+    def argument_bytes(self) -> int:
+        """Of its state and batch, on each device."""
+        shapes = jax.tree.leaves(self.arguments)
+        return sum(math.prod(x.sharding.shard_shape(x.shape)) * x.dtype.itemsize for x in shapes)
 
     @property
     def attention(self) -> str:
@@ -37,14 +42,13 @@ class Plan(NamedTuple):
         return (self.network.protein or self.network.text).attention
 
 
-def plan_step(config: ml_collections.ConfigDict, topology: str) -> Plan:
-    """The training step of a config for the topology's devices.
+def plan_step(config: ml_collections.ConfigDict, devices: Sequence[jax.Device]) -> Plan:
+    """The training step of a config for some devices, which need not be there.
 
     Raises:
-      UserError: the topology is unknown, its compiler is not installed, or the config does not go with
-        so many devices or asks for an attention that they cannot compute.
+      UserError: the config does not go with so many devices, or asks for an attention that they
+        cannot compute.
     """
-    devices = topology_devices(topology)
     mesh = sharding.make_mesh(config.mesh.data, config.mesh.fsdp, devices=devices)
     target = Target.of(devices[0])
     config_lib.check_attention(config, target)
@@ -67,9 +71,7 @@ def plan_step(config: ml_collections.ConfigDict, topology: str) -> Plan:
 
     policies = config_lib.remat_policies(config)
     candidates = {policy: functools.partial(traced, policy) for policy in policies}
-    arguments = jax.tree.leaves((state, batch))
-    held = sum(math.prod(x.sharding.shard_shape(x.shape)) * x.dtype.itemsize for x in arguments)
-    return Plan(candidates, held, mesh, network, state.trains_text)
+    return Plan(candidates, (state, batch), mesh, network, state.trains_text)
 
 
 def _abstract_batch(config: ml_collections.ConfigDict, mesh: jax.sharding.Mesh):

@@ -21,7 +21,7 @@ from protclip_jax.aot import gpus
 from protclip_jax.aot.expected_row import ExpectedRow, expected_row
 from protclip_jax.aot.jaxpr_cost import Cost, cost
 from protclip_jax.aot.plan import Plan, plan_step
-from protclip_jax.aot.topology import Rates, platform_of, rates_of
+from protclip_jax.aot.topology import Rates, platform_of, rates_of, topology_devices
 from protclip_jax.attention.registry import named
 from protclip_jax.training import flops
 from protclip_jax.training.compilation import (
@@ -194,7 +194,7 @@ def run(config: ml_collections.ConfigDict, topology: str) -> int:
     """Prints the report as one JSON object; returns 0, or 1 where the step does not fit."""
     # The host's CPU is all that JAX may look for.
     jax.config.update("jax_platforms", "cpu")
-    found = report(config, topology, plan_step(config, topology))
+    found = report(config, topology, plan_step(config, topology_devices(topology)))
     if not found["fits"]:
         lacking = (found["hbm_bytes_per_device"] - found["hbm_capacity_bytes"]) / 2**30
         print(
