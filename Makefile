@@ -39,7 +39,7 @@ $(VENV)-gpu/.installed: $(VENV)/.installed-dev
 $(SAMPLE)/vocab.txt: | venv
 	rm -rf $(SAMPLE)
 	$(BIN)/python -m data_pipelines.sample --output $(SAMPLE)
-	$(BIN)/python -m data_pipelines.build --input $(SAMPLE)/sample.dat.gz --clusters $(SAMPLE)/clusters.tsv \
+	$(BIN)/python -m data_pipelines.build --input $(SAMPLE)/sample.dat.gz --clusters $(SAMPLE)/clusters.tsv --questions $(SAMPLE)/questions.tsv \
 		--output $(SAMPLE)/protanno
 	$(BIN)/python -m data_pipelines.vocabulary --data_dir $(SAMPLE)/protanno --output $@
 

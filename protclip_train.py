@@ -19,12 +19,11 @@ from absl import logging
 
 import protclip_jax.config.build as config_lib
 from data_pipelines.common.errors import command
-from data_pipelines.common.progress import progress
+from data_pipelines.common.progress import progress, tell
 from data_pipelines.protanno.dataset import ProtAnno, open_dataset, split_name
 from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
 from data_pipelines.training.masking import MASKS
 from data_pipelines.training.pipeline import StreamSource, TrainPipeline
-from data_pipelines.training.sampling import make_sampler
 from eval.registry import Hook, check_best, make_hooks, run_hooks
 from protclip_jax.aot import report
 from protclip_jax.checkpoints import metadata, resume
@@ -38,7 +37,7 @@ from protclip_jax.config.command_line import CommandLine, parse_flags
 from protclip_jax.distributed import multihost, sharding
 from protclip_jax.inference.protclip import ProtCLIP
 from protclip_jax.models.protclip import ProtCLIPModel
-from protclip_jax.training import flops, mixture
+from protclip_jax.training import flops, mixture, run_messages
 from protclip_jax.training.compilation import compiled_once, keep_compiled_programs
 from protclip_jax.training.early_stopping import EarlyStopping, earlier_evaluations
 from protclip_jax.training.faults import Faults, Pending
@@ -57,18 +56,8 @@ Workdir = LocalWorkdir | BucketWorkdir
 
 def training_rows(config: ml_collections.ConfigDict, dataset: ProtAnno, tokenizer: TextTokenizer) -> StreamSource:
     """What every logical stream is computed from: the clusters' records, the sampler, the tokenizer, the row's shape."""
-    sizes = {cluster: dataset.train_size(cluster) for cluster in dataset.statistics.get("clusters", ())}
-    sampler = make_sampler(
-        sizes,
-        seed=config.seed,
-        alpha=config.sampling.alpha,
-        beta=config.sampling.beta,
-        gamma=config.sampling.gamma,
-        drop_confidence=config.sampling.drop_confidence,
-        drop_coverage=config.sampling.drop_coverage,
-        sources=mixture.source_shares(config.sampling.sources),
-    )
-    splits = {cluster: dataset.splits[split_name(cluster)] for cluster, size in sizes.items() if size}
+    sampler = mixture.training_sampler(config, dataset)
+    splits = {cluster: dataset.splits[split_name(cluster)] for cluster in sampler.clusters}
     objectives = config_lib.objective_config(config).objectives.values()
     if not any(objective.reads_features for objective in objectives):
         # Decoding the features takes most of the time.
@@ -229,6 +218,10 @@ def pretrain(
     gradient_norms = make_gradient_norms(functools.partial(make_run_gradients, model, state, config), objective)
     text_trained = state.trains_text
 
+    if primary:
+        tell(*run_messages.beginning(config, state, source, mesh))
+        tell(run_messages.steps(step, total_steps, workdir.name))
+
     # ======== Input pipeline, metrics, and what watches the run ========
     pipeline = opened.enter_context(
         TrainPipeline(
@@ -271,6 +264,8 @@ def pretrain(
                     evaluated |= run_hooks(rest, view, step=step, last=True, best=best.metric)
                     done = True
             writer.write(step, {f"eval/{name}": value for name, value in evaluated.items()})
+            if primary and evaluated:
+                tell(run_messages.evaluation(step, evaluated))
 
         # -------- Save --------
         # Asked for one step ago, so that no host waits for the others: all of them stop after the same step.
@@ -327,6 +322,10 @@ def pretrain(
         print(f"note: stopped early after step {step}: {early.reason}.", file=sys.stderr)
     if primary:
         mixture.write(folder / "mixture.json", source.sampler, dict(enumerate(states)))
+    workdir.share()
+    bar.close()
+    if primary:
+        tell(run_messages.ending(step, workdir=workdir.name, done=done))
     return 0 if done else EXIT_STOPPED
 
 

@@ -9,7 +9,7 @@ from tokenizers import trainers
 
 from data_pipelines.common.atomic_write import atomic_file
 from data_pipelines.common.errors import UserError, command
-from data_pipelines.common.progress import progress
+from data_pipelines.common.progress import progress, tell
 from data_pipelines.protanno.dataset import open_dataset
 from data_pipelines.protanno.record import NAMES, RECOMMENDED, biotext
 from data_pipelines.tokenizers.text_tokenizer import SPECIAL_TOKENS, UNCASED, wordpiece
@@ -79,6 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     vocabulary = learn_vocabulary(texts, size=args.size)
     with atomic_file(args.output) as file:
         file.write("".join(f"{token}\n" for token in vocabulary).encode())
+    tell(f"wrote {args.output}: {len(vocabulary):,} tokens from {len(texts):,} texts")
 
 
 if __name__ == "__main__":

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.hashing import hash64
-from data_pipelines.common.progress import progress
+from data_pipelines.common.progress import tell
 from data_pipelines.protanno.dataset import STATISTICS, ProtAnno, open_dataset
 from eval.benchmarks.families import BENCHMARKS
 from eval.pretraining.evaluation import Control, Evaluation
 from eval.pretraining.evaluations import EVALUATIONS
+from eval.pretraining.trained_baselines import TrainedBaselines
 from eval.public import suite
 from eval.public.config_files import load_configs
 from eval.public.protocols import PROTOCOLS
@@ -204,6 +205,7 @@ def main(arguments: list[str] | None = None) -> None:
         data_dir, dataset = built_dataset(options, completed(config))
         dataset = as_read_by(checkpoint, completed(config), dataset)
         measured_on = {"split": options.split, "pool": options.pool, "max_existence": options.max_existence}
+        baselines = TrainedBaselines(dataset, completed(config))
         evaluations = [make_asked(name, dataset, measured_on) for name in own]
         provenance |= {"dataset": str(data_dir), "dataset_records": dataset.statistics.get("records")}
         provenance |= {"dataset_statistics": digest(dataset.statistics), "max_existence": options.max_existence}
@@ -215,9 +217,10 @@ def main(arguments: list[str] | None = None) -> None:
     provenance |= {option: str(getattr(options, option)) for option in beside_models}
     model, provenance["step"] = load(checkpoint, options.step)
 
-    for evaluation in progress(evaluations, description="evaluating", unit="evaluations") if evaluations else ():
+    for number, (name, evaluation) in enumerate(zip(own, evaluations, strict=True), 1):
+        tell(f"evaluation {number} of {len(own)}: {name}.")
         control = evaluation.control and beside_models.get(evaluation.control.option)
-        result = evaluation.report(model, control=control)
+        result = evaluation.report(model, control=control, baselines=baselines)
         sections[evaluation.key] = (result, evaluation.markdown(result))
         figures |= evaluation.figures(model)
     if public:
@@ -237,7 +240,7 @@ def main(arguments: list[str] | None = None) -> None:
             left_out=left_out,
             captions=captions(),
         )
-        print(f"wrote {output / 'report.md'}", file=sys.stderr)
+        tell(f"wrote {output / 'report.md'}")
     if failed:
         raise UserError(
             f"{len(failed)} of {len(results)} benchmarks could not be measured, as told above: {', '.join(failed)}."

@@ -3,6 +3,7 @@
 import ast
 import importlib.metadata
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -144,3 +145,18 @@ def test_training_finds_the_installed_configs(run, tmp_path, config):
     done = run("protclip-train", "--config", config, "--workdir", "run", *data)
     assert done.returncode == 2
     assert done.stderr.startswith("error: the dataset folder no_such_dataset does not exist")
+
+
+def test_every_installation_that_is_named_brings_what_exists():
+    """The project is on no package index: `pip install protclip-jax` would fetch a stranger's."""
+    documents = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+    told = [path.read_text(encoding="utf-8") for path in documents]
+    told += [(ROOT / file).read_text(encoding="utf-8") for file in product_files() if file.suffix in (".py", ".js")]
+    extras = PROJECT["optional-dependencies"]
+    named = []
+    for text in told:
+        assert not re.search(r"pip install[^`\n]*protclip-jax", text)
+        named += re.findall(r"pip install [^`\n]*\.\[([\w,-]+)\]", text)
+        named += re.findall(r"missing_extra\(.*, \"(\w+)\", error\)", text)
+    assert {"search", "gpu", "torch"} <= set(named)
+    assert {extra for names in named for extra in names.split(",")} <= extras.keys()

@@ -175,9 +175,10 @@ def test_averaged_adapters_of_the_last_layers_are_read_like_any_weights(sample_d
     assert np.abs(whole[1] - base[1]).max() > 1e-6
 
 
-def test_a_finished_run_does_nothing_more(finished, sample_dataset):
+def test_a_finished_run_does_nothing_more_and_says_so(finished, sample_dataset, capsys):
     before = (finished / "metrics.jsonl").read_bytes()
     assert train.main(arguments(sample_dataset, finished)) == 0
+    assert f"steps: all 4 are done already; {finished} stays as it is." in capsys.readouterr().err
     assert (finished / "metrics.jsonl").read_bytes() == before
 
 
@@ -188,12 +189,20 @@ def test_a_run_that_no_longer_improves_ends_early_and_stays_ended(sample_dataset
     command = arguments(sample_dataset, workdir, *more, "--config.total_steps=20")
     assert train.main(command) == 0
     reason = "retrieval/mrr was no better than"
-    assert f"stopped early after step 4: {reason}" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"stopped early after step 4: {reason}" in told
+    assert f"devices: 8 × cpu of 1 host, as data 8 × fsdp 1; 8 rows a step.\nsteps: from 0 to 20, into {workdir}.\n" in told
+    assert [line.partition(" p2t_r1")[0] for line in told.splitlines() if line.startswith("step ")] == [
+        f"step {step}: retrieval" for step in (0, 2, 4)
+    ]
+    assert told.splitlines()[-1] == f"done: trained to step 4; pass --checkpoint {workdir} to the other commands."
     assert records(workdir)[-1]["step"] == 4
     assert (workdir / "checkpoints/4").is_dir()
     before = (workdir / "metrics.jsonl").read_bytes()
     assert train.main(command) == 0
-    assert f"stopped early after step 4: {reason}" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"stopped early after step 4: {reason}" in told
+    assert f"steps: {workdir} goes on after step 4 of 20.\n" in told
     assert (workdir / "metrics.jsonl").read_bytes() == before
     # With more patience it goes on.
     assert train.main([*command, "--config.best.patience=3"]) == 0

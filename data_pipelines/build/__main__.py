@@ -13,10 +13,12 @@ import argparse
 import contextlib
 import dataclasses
 import gzip
+import itertools
 import os
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -26,6 +28,7 @@ from data_pipelines.build.cluster_files import NO_CLUSTERS, read_clusters
 from data_pipelines.build.exclude import read_excluded
 from data_pipelines.build.group import Grouping
 from data_pipelines.build.local import local_runner
+from data_pipelines.build.question_file import COLUMNS, read_questions
 from data_pipelines.build.work_folder import WorkFolder
 from data_pipelines.common.atomic_write import finished_folder
 from data_pipelines.common.errors import UserError, command
@@ -33,6 +36,7 @@ from data_pipelines.common.hashing import file_sha256
 from data_pipelines.download.resumable import provenance_path, read_notes
 from data_pipelines.protanno import dataset as protanno
 from data_pipelines.protanno.clusters import TEST, VALIDATION, split_name
+from data_pipelines.protanno.questions import save_questions
 from data_pipelines.readers.source_formats import DESCRIPTION
 from data_pipelines.report.page import write_report
 
@@ -53,6 +57,8 @@ class Options:
       exclude_fasta: FASTA files of sequences that no record may have.
       validation_fraction, test_fraction: shares of the clusters to hold out.
       max_rejected_fraction: of the entries; more of them fail the build.
+      questions: a file of questions about single properties, see `read_questions`.
+      accept_doubtful: builds even where most sequences look like nucleotides.
       skip_overlap: leaves out how many held-out records have a relative in training.
     """
 
@@ -63,6 +69,8 @@ class Options:
     validation_fraction: float = 0.05
     test_fraction: float = 0.05
     max_rejected_fraction: float = 1.0
+    questions: Path | None = None
+    accept_doubtful: bool = False
     skip_overlap: bool = False
 
     def __post_init__(self):
@@ -86,9 +94,11 @@ class Options:
         Raises:
           UserError: one cannot be read.
         """
+        asked = read_questions(self.questions) if self.questions else {}
         return Grouping(
             cluster_units=read_clusters(self.clusters) if self.clusters else NO_CLUSTERS,
             excluded=read_excluded(self.exclude_fasta),
+            questions=asked,
             sketch=self.cluster == MINHASH or not self.skip_overlap,
         )
 
@@ -113,10 +123,13 @@ def build(options: Options, directory: Path, *, runner: Runner) -> dict:
     """
     # Of a name of its own: a process that outlives a killed build must not write into the next one.
     work = Path(tempfile.mkdtemp(prefix="work-", dir=directory))
-    folder = work_folder.prepare(work, options.grouping(), inputs=options.inputs)
+    grouping = options.grouping()
+    folder = work_folder.prepare(work, grouping, inputs=options.inputs)
     rejects = directory / "rejects.jsonl"
     reading, grouped, ranges = runner.read(options.inputs, folder, rejects=rejects)
     check_rejects(reading, rejects=rejects, limit=options.max_rejected_fraction)
+    if not options.accept_doubtful:
+        refuse_doubtful(reading)
     if not grouped.records:
         raise UserError(f"no record is left: all {reading.records} have sequences of --exclude_fasta")
     with open(directory / "merged.tsv.gz", "wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as file:
@@ -129,6 +142,11 @@ def build(options: Options, directory: Path, *, runner: Runner) -> dict:
             f"{options.clusters} names none of the {grouped.records} records by its accession, so that nothing would be held "
             "together. CD-HIT cuts names unless it runs with -d 0; the names must be those of the input."
         )
+    if options.questions and not grouped.answering:
+        raise UserError(
+            f"{options.questions} names none of the {grouped.records} records by its accession; the accessions must be those "
+            "of the input."
+        )
     if options.cluster == MINHASH:
         steps.join_similar(folder, ranges, ordered_map=runner.map)
     sizes = steps.assign_splits(folder, ranges, **options.fractions)
@@ -136,10 +154,15 @@ def build(options: Options, directory: Path, *, runner: Runner) -> dict:
     result["splits"] = counts.split_sizes(sizes[:, :, 0].sum(axis=0))
     if options.clusters or options.cluster == MINHASH:
         result["similarity_clusters"] = counts.cluster_sizes(folder.load_all(ranges, "units"))
+    result["exclude_fasta_sequences"] = dict(Counter(itertools.chain.from_iterable(grouping.excluded.values())))
     if options.clusters:
         result["similarity_clusters"]["records_in_no_cluster"] = grouped.unclustered
     if not options.skip_overlap:
         result["overlap"] = steps.measure_overlap(folder, ranges, ordered_map=runner.map)
+    if options.questions:
+        result["questions"] = {kind: len(asked) for kind, asked in grouping.questions.items()}
+        result["records_that_answer"] = grouped.answering
+        save_questions(directory, grouping.questions)
     result["provenance"] = provenance(options)
 
     shards = steps.write_splits(folder, directory, sizes, ordered_map=runner.map)
@@ -161,12 +184,23 @@ def check_rejects(reading: counts.InputCounts, *, rejects: Path, limit: float) -
         )
 
 
+def refuse_doubtful(reading: counts.InputCounts) -> None:
+    """Raises a UserError if most records look like something else than proteins."""
+    if 2 * reading.doubted.total() > reading.records:
+        what, count = reading.doubted.most_common(1)[0]
+        raise UserError(
+            f"{count} of {reading.records} sequences look like {what}, not like proteins; translate them first, or pass "
+            "--accept_doubtful to build from them as they are"
+        )
+
+
 def provenance(options: Options) -> dict:
     """What a dataset is made of and how: names, sizes, digests and UniProt releases of the files, and the options."""
     result = {
         "inputs": [_fingerprint(path) for path in options.inputs],
         "clusters": options.clusters and _fingerprint(options.clusters),
         "exclude_fasta": [_fingerprint(path) for path in options.exclude_fasta],
+        "questions": options.questions and _fingerprint(options.questions),
         **options.fractions,
         "cluster": options.cluster,
     }
@@ -194,6 +228,14 @@ def summary(result: Mapping) -> str:
     lines.append(", ".join(f"{size} in {name}" for name, size in held_out.items()))
     if unclustered := result.get("similarity_clusters", {}).get("records_in_no_cluster"):
         lines.append(f"{unclustered} of {result['records']} records are in no cluster of the file")
+    for what, count in result["doubtful_records"].items():
+        lines.append(f"{count} of {result['entries'] - result['rejected']} sequences look like {what}, not like proteins")
+    for name, sequences in result["exclude_fasta_sequences"].items():
+        found = result["excluded_by_file"].get(name, 0)
+        lines.append(f"{name}: {found} of its {sequences} sequences were in the input and are left out")
+    if "questions" in result:
+        asked = sum(result["questions"].values())
+        lines.append(f"{result['records_that_answer']} of {result['records']} records answer some of {asked} questions")
     for name, found in result.get("overlap", {}).items():
         lines.append(f"{name}: {found['related']} of {found['sampled']} looked up have a relative in training")
     return "\n".join(lines)
@@ -254,6 +296,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--validation_fraction", default=0.05, **share, help="of the clusters (default %(default)s)")
     add("--test_fraction", default=0.05, **share, help="of the clusters (default %(default)s)")
     add("--max_rejected_fraction", default=1.0, **share, help="fail above it (default %(default)s: never)")
+    add("--questions", type=Path, help=f"questions about single properties: a TSV with the columns {', '.join(COLUMNS)}")
+    add("--accept_doubtful", action="store_true", help="build even if most sequences look like nucleotides")
     add("--skip_overlap", action="store_true", help="do not look for relatives of held-out records in training")
     add("--workers", type=int, help="processes of the local runner (default: a core each, one for small inputs)")
     add("--runner", choices=("local", "beam"), default="local", help="beam needs the apache-beam package (default %(default)s)")

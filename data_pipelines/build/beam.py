@@ -23,15 +23,14 @@ from data_pipelines.build.reading import batches, parse_batch, take_stock
 from data_pipelines.build.spill import Spilled
 from data_pipelines.build.work_folder import WorkFolder
 from data_pipelines.common.errors import UserError
+from data_pipelines.common.extras import missing_extra
 from data_pipelines.readers import RawEntry
 
 try:
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 except ImportError as error:
-    raise UserError(
-        f"--runner beam needs apache-beam ({error}); install it with `pip install 'protclip-jax[beam]'`."
-    ) from error
+    raise missing_extra("--runner beam needs apache-beam", "beam", error) from error
 
 _STEP = re.compile(r" \[while running '.*")
 """What Beam adds to the message of an exception."""

@@ -48,12 +48,14 @@ def read_clusters(path: str | Path) -> ClusterUnits:
     same cluster.
 
     Raises:
-      UserError: a line is of neither form, or an accession is in two clusters.
+      UserError: a line is of neither form, there is none, or an accession is in two clusters.
     """
     accessions, units = array.array("Q"), array.array("Q")
     for _, cluster, accession in _members(path):
         accessions.append(hash64(accession))
         units.append(cluster_unit(cluster))
+    if not accessions:
+        raise UserError(f"{path} lists no cluster; give a file of lines `cluster id, tab, accession`, or CD-HIT's .clstr.")
     keys, values = np.array(accessions, np.uint64), np.array(units, np.uint64)
     order = np.argsort(keys, kind="stable")
     keys, values = keys[order], values[order]

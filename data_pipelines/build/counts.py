@@ -30,12 +30,16 @@ def kind_of_reason(reason: str) -> str:
 
 @dataclasses.dataclass
 class InputCounts:
-    """Counts of the entries read: records, and rejects by file and by kind of reason; features that were left out."""
+    """Counts of the entries read: records, and rejects by file and by kind of reason; features that were left out.
+
+    `doubted` counts records by what they look like if not like proteins.
+    """
 
     records: int = 0
     rejected_by_file: Counter = dataclasses.field(default_factory=Counter)
     reasons: Counter = dataclasses.field(default_factory=Counter)
     omitted: Counter = dataclasses.field(default_factory=Counter)
+    doubted: Counter = dataclasses.field(default_factory=Counter)
 
     @property
     def rejected(self) -> int:
@@ -59,6 +63,7 @@ class InputCounts:
             "rejected_by_file": dict(sorted(self.rejected_by_file.items())),
             "top_rejects": dict(sorted(self.reasons.items(), key=lambda item: (-item[1], item[0]))[:TOP_REASONS]),
             "omitted_features": dict(sorted(self.omitted.items())),
+            "doubtful_records": dict(sorted(self.doubted.items())),
         }
 
 
@@ -79,6 +84,8 @@ class Grouped:
     total_words: int
     unclustered: int
     """Records that the file of similarity clusters does not name."""
+    answering: int
+    """Records that the file of questions names."""
     merged: Counter
     """Merged entries by (their source, the kept one's)."""
     excluded: int
@@ -94,6 +101,7 @@ class Grouped:
             total_residues=int(group.residues.sum()),
             total_words=int(group.words.sum()),
             unclustered=group.unclustered,
+            answering=group.answering,
             merged=Counter((merge.source, merge.kept_source) for merge in group.merges),
             excluded=len(group.excluded),
             excluded_by_file=Counter(name for _, names in group.excluded for name in names),

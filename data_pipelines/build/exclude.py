@@ -1,10 +1,12 @@
 """Keeping the sequences of benchmark test files out of a dataset."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.hashing import hash64
+from data_pipelines.inputs.plausibility import doubt
 from data_pipelines.inputs.protein_input import clean_protein
 from data_pipelines.readers.fasta import read_fasta
 
@@ -13,19 +15,29 @@ def read_excluded(paths: Iterable[Path]) -> dict[int, tuple[str, ...]]:
     """`sequence_key` of each sequence of FASTA files (plain or gzip) → the names of the files it is in.
 
     Raises:
-      UserError: a file cannot be read, or holds something that is no protein: what cannot be read cannot be kept out.
+      UserError: a file cannot be read, or holds something that is no protein, or most of its sequences look like
+        nucleotides: what cannot be read cannot be kept out.
     """
     excluded: dict[int, tuple[str, ...]] = {}
     for path in paths:
+        sequences, doubted = 0, Counter()
         for item in read_fasta(path):
             try:
-                key = sequence_key(item.text)
+                sequence = clean_protein(item.text).sequence
             except ValueError as error:
                 fault = item.fault or error
                 raise UserError(f"{path} line {item.line}: {item.id} is no protein ({fault}); mend or remove it.") from error
+            sequences += 1
+            doubted.update(filter(None, [doubt(sequence)]))
+            key = hash64(sequence)
             names = excluded.get(key, ())
             if path.name not in names:
                 excluded[key] = (*names, path.name)
+        if 2 * doubted.total() > sequences:
+            what, count = doubted.most_common(1)[0]
+            raise UserError(
+                f"{path}: {count} of {sequences} sequences look like {what}, which keep no protein out; translate them."
+            )
     return excluded
 
 

@@ -5,6 +5,7 @@ each describes the protein of its own organism at its own level of evidence. Whe
 """
 
 import dataclasses
+import functools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -19,6 +20,7 @@ from data_pipelines.build.spill import Spilled
 from data_pipelines.common.hashing import hash64
 from data_pipelines.protanno.clusters import CLUSTERS, sequence_unit
 from data_pipelines.protanno.dataset import decode_without_features, encode_record
+from data_pipelines.protanno.questions import Questions
 from data_pipelines.protanno.record import SOURCES, Record, biotext, cluster_name, coverage
 
 _UNKNOWN_EXISTENCE = 6
@@ -98,6 +100,7 @@ class Group:
       sketches: MinHash sketches, [n, 128]; without any, [n, 0].
       residues, words: the length of each sequence, and of each biotext in words.
       unclustered: records that the file of similarity clusters does not name; 0 without one.
+      answering: records that the file of questions names.
       merges: entries of the same sequences.
       excluded: accession and file name of each record left out because its sequence is in a benchmark file, which need not
         be in one file only.
@@ -111,6 +114,7 @@ class Group:
     residues: np.ndarray
     words: np.ndarray
     unclustered: int
+    answering: int
     merges: list[Merge]
     excluded: list[tuple[str, tuple[str, ...]]]
 
@@ -122,12 +126,19 @@ class Grouping:
     Attributes:
       cluster_units: the similarity clusters of a file, by accession.
       excluded: as `exclude.read_excluded` gives it.
+      questions: as `questions.load_questions` gives them.
       sketch: whether to make MinHash sketches.
     """
 
     cluster_units: ClusterUnits
     excluded: Mapping[int, tuple[str, ...]]
+    questions: Questions = dataclasses.field(default_factory=dict)
     sketch: bool
+
+    @functools.cached_property
+    def answering(self) -> frozenset[str]:
+        """The accessions that the questions name."""
+        return frozenset().union(*(names for asked in self.questions.values() for names in asked.values()))
 
     def group(self, records: Iterable[Spilled]) -> Group:
         """What becomes of the records of a range."""
@@ -146,6 +157,7 @@ class Grouping:
             clusters=np.array([_CODES[cluster_name(each.record)] for each in kept], np.uint8),
             units=units,
             unclustered=unclustered,
+            answering=sum(each.record.accession in self.answering for each in kept),
             sketches=minhash.sketches(sequences) if self.sketch else np.zeros((len(kept), 0), np.uint16),
             residues=np.array([len(sequence) for sequence in sequences], np.int64),
             words=np.array([len(biotext(each.record).split()) for each in kept], np.int64),

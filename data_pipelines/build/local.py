@@ -33,7 +33,8 @@ class LocalRunner:
     def read(self, inputs: Sequence[Path], folder: WorkFolder, *, rejects: Path) -> tuple[InputCounts, Grouped, int]:
         """Reads and groups all inputs and lists the rejects. Returns the counts, and the number of ranges in the folder."""
         all_batches = (batch for path in inputs for batch in batches(path))
-        reading = take_stock(self.map(functools.partial(_spill_batch, folder.spill), all_batches), rejects=rejects)
+        parsed = self.map(functools.partial(_spill_batch, folder.spill), all_batches)
+        reading = take_stock(parsed, rejects=rejects, inputs=inputs)
         ranges = folder.spill.ranges(max_bytes=work_folder.RANGE_BYTES)
         counted = self.map(functools.partial(_group_range, folder), enumerate(ranges))
         bar = progress(counted, description="group", unit="ranges", total=len(ranges))

@@ -3,26 +3,35 @@
 import dataclasses
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from data_pipelines.build.counts import InputCounts
 from data_pipelines.build.group import spilled
 from data_pipelines.build.spill import Spilled
-from data_pipelines.common.progress import progress
+from data_pipelines.inputs.plausibility import doubt
 from data_pipelines.readers import RawEntry, Reject, parse_entry, raw_entries
+from data_pipelines.readers.streams.reading_progress import reading_progress
 
 BATCH_BYTES = 8 << 20
 """Raw text that is parsed at a time; a waiting task holds as much."""
 
 
 class Parsed(NamedTuple):
-    """What came of a batch besides its records: their number, the rejects in their order, features left out."""
+    """What came of a batch besides its records: their number, the rejects in their order, features left out.
+
+    `doubted` counts records that look like something else than proteins, by what they look like.
+    """
 
     records: int
     rejects: list[Reject]
     omitted: Counter
+    doubted: Counter
+
+    def entries(self) -> int:
+        """Of the batch."""
+        return self.records + len(self.rejects)
 
 
 def batches(path: Path) -> Iterator[list[RawEntry]]:
@@ -40,25 +49,31 @@ def batches(path: Path) -> Iterator[list[RawEntry]]:
 
 def parse_batch(batch: Iterable[RawEntry]) -> tuple[list[Spilled], Parsed]:
     """The records of a batch, and the rest."""
-    records, rejects, omitted = [], [], Counter()
+    records, rejects, omitted, doubted = [], [], Counter(), Counter()
     for raw in batch:
         entry = parse_entry(raw, omitted=omitted)
         if isinstance(entry, Reject):
             rejects.append(entry)
         else:
             records.append(spilled(entry))
-    return records, Parsed(len(records), rejects, omitted)
+            doubted.update(filter(None, [doubt(entry.sequence)]))
+    return records, Parsed(len(records), rejects, omitted, doubted)
 
 
-def take_stock(parsed: Iterable[Parsed], *, rejects: Path) -> InputCounts:
-    """Counts what came of all batches, and lists the rejects in a file in the order of the input."""
+def take_stock(parsed: Iterable[Parsed], *, rejects: Path, inputs: Sequence[Path] = ()) -> InputCounts:
+    """Counts what came of all batches, and lists the rejects in a file in the order of the input.
+
+    Args:
+      inputs: the files that the batches are read from meanwhile, for the display.
+    """
     reading = InputCounts()
-    with open(rejects, "w", encoding="utf-8") as file, progress(description="read", unit="entries") as bar:
-        for batch in parsed:
+    shown = reading_progress(parsed, inputs, description="read", noun="entries", size=Parsed.entries)
+    with open(rejects, "w", encoding="utf-8") as file:
+        for batch in shown:
             reading.records += batch.records
             reading.omitted += batch.omitted
+            reading.doubted += batch.doubted
             for reject in batch.rejects:
                 reading.reject(reject)
                 file.write(json.dumps(dataclasses.asdict(reject), ensure_ascii=False) + "\n")
-            bar.update(batch.records + len(batch.rejects))
     return reading

@@ -17,6 +17,7 @@ from data_pipelines.build.cluster_files import ClusterUnits
 from data_pipelines.build.counts import Grouped
 from data_pipelines.build.group import Group, Grouping
 from data_pipelines.build.spill import Spill, Spilled, partition_bits_for
+from data_pipelines.protanno.questions import load_questions, save_questions
 
 RANGE_BYTES = 64 << 20
 """Encoded records of a range, about; grouping them takes a few times as much memory."""
@@ -108,6 +109,7 @@ def prepare(path: Path, grouping: Grouping, *, inputs: Sequence[Path]) -> WorkFo
     np.save(path / "accessions.npy", grouping.cluster_units.accessions)
     np.save(path / "units.npy", grouping.cluster_units.units)
     options = {"sketch": grouping.sketch, "excluded": list(grouping.excluded.items())}
+    save_questions(path, grouping.questions)
     (path / "grouping.json").write_text(json.dumps(options), encoding="utf-8")
     return WorkFolder(path, partition_bits_for(size, partition_bytes=RANGE_BYTES))
 
@@ -123,4 +125,6 @@ def _grouping(path: Path) -> Grouping:
     options = json.loads((path / "grouping.json").read_text(encoding="utf-8"))
     arrays = (np.load(path / f"{name}.npy", mmap_mode="r") for name in ("accessions", "units"))
     excluded = {key: tuple(names) for key, names in options["excluded"]}
-    return Grouping(cluster_units=ClusterUnits(*arrays), excluded=excluded, sketch=options["sketch"])
+    return Grouping(
+        cluster_units=ClusterUnits(*arrays), excluded=excluded, questions=load_questions(path), sketch=options["sketch"]
+    )

@@ -10,6 +10,12 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def sequence_hash(sequence: str) -> str:
+    """The SHA-256, in hex, of `SEQUENCE_LENGTH`: biotrainer's name of a sequence since its version 1.0."""
+    text = f"{sequence}_{len(sequence)}"
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 def hash64(text: str) -> int:
     """An unsigned 64-bit BLAKE2b hash of the text's UTF-8 bytes."""
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")

@@ -77,6 +77,10 @@ class LabelSource:
         else:
             raise UserError(f"{self.path} is no library of labels that is known; name it *{', *'.join(SUFFIXES)}.")
 
+    def count(self) -> int | None:
+        """As `Source.count`."""
+        return None
+
     def notes(self) -> list[str]:
         """Lines for the user on how the file is read."""
         suffix = Path(self.path.name.lower().removesuffix(".gz")).suffix

@@ -39,6 +39,8 @@ class Prepared(NamedTuple):
     """All that is known of a protein, where the input is of UniProt entries."""
     doubt: str = ""
     """What a protein looks like if not like one."""
+    written: str = ""
+    """The text as the input has it, where that is known."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,6 +63,10 @@ class Source:
         """The items as they are written; raises UserError as the readers do."""
         columns = (self.column,) if self.column else COLUMNS[self.modality]
         return BY_NAME[self.format].read(self.path, columns=columns, id_column=self.id_column)
+
+    def count(self) -> int | None:
+        """How many items there are, where that is known before they are read; of files it is not."""
+        return None
 
     def notes(self) -> list[str]:
         """Lines for the user on how the input is read."""
@@ -86,6 +92,7 @@ class Source:
                 not item.id,
                 item.name,
                 doubt=doubt(cleaned.sequence) if self.modality == "protein" else "",
+                written=item.text,
             )
 
 
@@ -104,6 +111,7 @@ _BEGINNINGS = (
     (rb">", "fasta", "FASTA (pass --format fasta)"),
     (rb"ID   \S+ +(Reviewed|Unreviewed|STANDARD|PRELIMINARY);", "entries", "UniProt's flat file (name it *.dat)"),
     (rb"<\?xml|<uniprot", "entries", "XML (name it *.xml)"),
+    (rb'\{\s*"|\[\s*[{"]', "", "JSON, of which `build` and `index` read UniProt's entries (name it *.json)"),
     (rb"LOCUS  ", "", "GenBank's flat file, which is not read; give its proteins as FASTA"),
 )
 """Beginning of a content, the input format that it is, and what to say; `entries` are read by `index` and `build`."""

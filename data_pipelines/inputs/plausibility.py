@@ -19,7 +19,8 @@ def doubt(residues: str) -> str:
     """What upper-case letters look like if not like a protein; '' if nothing speaks against one."""
     if len(residues) >= MIN_NUCLEOTIDES and _NUCLEOTIDES.issuperset(residues):
         return "nucleotides"
-    codes = [residues[start : start + 3] for start in range(0, len(residues), 3)]
-    if len(codes) >= MIN_CODES and _CODES.issuperset(codes):
+    # One after the other, as hardly any protein has a code for its second.
+    codes = (residues[start : start + 3] for start in range(0, len(residues), 3))
+    if len(residues) > 3 * (MIN_CODES - 1) and _CODES.issuperset(codes):
         return "three-letter codes of amino acids"
     return ""

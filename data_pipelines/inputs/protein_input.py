@@ -2,9 +2,13 @@
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 _FOREIGN = re.compile(r"[^A-Za-z*.\-\s]")
+_NUMBERS = re.compile(r"(?<!\S)[0-9]+(?:\s+[0-9]+)*(?!\S)")
+"""Numbers with nothing but white space around and between them."""
+_RULER_STEP = 10
 
 
 class Cleaned(NamedTuple):
@@ -19,19 +23,25 @@ class Cleaned(NamedTuple):
 def clean_protein(text: str) -> Cleaned:
     """A sequence as people write it, made one that ESM-2 has tokens for.
 
-    White space is removed, which counts as no change. Lower case becomes upper case; gaps (`-` and `.`) and one `*` at the
-    end (a stop codon) are removed; any other `*` and J (leucine or isoleucine) become X. U, O, B, Z and X are kept.
+    White space is removed, which counts as no change. Residue numbers beside or above the blocks of a sequence, as GenBank
+    and UniProt print them, are removed where they count right. Lower case becomes upper case; gaps (`-` and `.`) and one
+    `*` at the end (a stop codon) are removed; any other `*` and J (leucine or isoleucine) become X. U, O, B, Z and X are kept.
 
     Raises:
       ValueError: nothing is left, or a character is none of these. The message says which one and its 1-based position.
     """
-    if foreign := _FOREIGN.search(text):
+    foreign, numbers = _FOREIGN.search(text), 0
+    if foreign and foreign[0].isdecimal():
+        text, numbers = _without_numbers(text)
+        foreign = _FOREIGN.search(text)
+    if foreign:
         raise ValueError(f"{foreign[0]!r} at position {foreign.start() + 1} is no amino-acid letter")
     written = "".join(text.split())
     letters = written.replace("-", "").replace(".", "")
     residues = letters.removesuffix("*")
     upper = residues.upper()
     changes = {
+        "residue numbers": numbers,
         "lower case letters": sum(map(str.islower, residues)) if upper != residues else 0,
         "gaps": len(written) - len(letters),
         "* at the end": len(letters) - len(residues),
@@ -42,3 +52,22 @@ def clean_protein(text: str) -> Cleaned:
         raise ValueError("it is empty")
     made = Counter({kind: count for kind, count in changes.items() if count})
     return Cleaned(upper.replace("*", "X").replace("J", "X"), made)
+
+
+def _without_numbers(text: str) -> tuple[str, int]:
+    """The text with blanks for residue numbers that count right, and how many these are."""
+    blanked, residues, end, count = [], 0, 0, 0
+    for group in _NUMBERS.finditer(text):
+        residues += sum(map(str.isalpha, text[end : group.start()]))
+        numbers = [int(digits) for digits in group[0].split()]
+        right = _count_right(numbers, before=residues)
+        count += len(numbers) * right
+        blanked += [text[end : group.start()], " " * len(group[0]) if right else group[0]]
+        end = group.end()
+    return "".join(blanked) + text[end:], count
+
+
+def _count_right(numbers: Sequence[int], *, before: int) -> bool:
+    """Whether numbers after `before` residues are those of the last or next residue, or a ruler in steps of ten."""
+    ruler = [before + _RULER_STEP * place for place in range(1, len(numbers) + 1)]
+    return list(numbers) in ([before], [before + 1], [before, before + 1], ruler)

@@ -2,12 +2,13 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from data_pipelines.inputs.model_input import Prepared
 from data_pipelines.inputs.plausibility import doubt
 from data_pipelines.inputs.protein_input import clean_protein
+from data_pipelines.protanno.record import Record
 from data_pipelines.readers import Entry, Reject, read_entries
 
 
@@ -28,12 +29,19 @@ class RecordSource:
         if not self.path.is_dir():
             yield from read_entries(self.path)
             return
+        for split in self._splits():
+            yield from split
+
+    def _splits(self) -> list[Sequence[Record]]:
         # Only here: TFDS takes a second to import, and inference does without it.
         from data_pipelines.protanno.dataset import open_dataset
 
         dataset = open_dataset(self.path)
-        for name in self.splits or sorted(dataset.splits):
-            yield from dataset.splits[name]
+        return [dataset.splits[name] for name in self.splits or sorted(dataset.splits)]
+
+    def count(self) -> int | None:
+        """The records of a dataset; of files it is not known before they are read."""
+        return sum(len(split) for split in self._splits()) if self.path.is_dir() else None
 
     def notes(self) -> list[str]:
         """Nothing: entries have accessions."""

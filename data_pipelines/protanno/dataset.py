@@ -15,6 +15,7 @@ import itertools
 import json
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +29,7 @@ from data_pipelines.common.errors import UserError
 from data_pipelines.common.json_object import read_json
 from data_pipelines.protanno.clusters import split_name
 from data_pipelines.protanno.dataset_info import STATISTICS, read_splits, read_statistics, read_version
+from data_pipelines.protanno.questions import Questions, load_questions
 from data_pipelines.protanno.record import RECOMMENDED, Feature, Record, with_names
 
 __all__ = ["ProtAnno", "Split", "open_dataset", "split_name", "write"]
@@ -273,12 +275,14 @@ class ProtAnno(NamedTuple):
     copies of a dataset, and for another dataset another one.
 
     Whoever compares texts compares their `text_key`. It is the text itself, unless a model's tokenizer takes its place.
+    `questions` about single properties are empty where the dataset was built without.
     """
 
     statistics: dict
     splits: Splits
     fingerprint: str
     text_key: Callable[[str], Hashable] = str
+    questions: Questions = MappingProxyType({})
 
     def train_size(self, cluster: str) -> int:
         """Training records of a cluster, `swissprot/C1/R4`."""
@@ -317,7 +321,7 @@ def open_dataset(directory: str | Path, *, names: str = RECOMMENDED) -> ProtAnno
     lengths = {name: (split.bytes, split.lengths) for name, split in sorted(listed.items())}
     text = (directory / STATISTICS).read_text(encoding="utf-8")
     fingerprint = hashlib.sha256(f"{text}{json.dumps(lengths)}".encode()).hexdigest()
-    return ProtAnno(statistics, splits, fingerprint)
+    return ProtAnno(statistics, splits, fingerprint, questions=load_questions(directory))
 
 
 def check_size(path: Path, sizes: Mapping[str, int]) -> None:

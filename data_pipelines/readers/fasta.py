@@ -14,14 +14,21 @@ MAX_NAME = 1000
 _PIR = re.compile(rb">(P1|F1|DL|DC|RL|RC|N1|N3);(.*)")
 _PIR_PROTEINS = (b"P1", b"F1")
 
+_BLOCK = 10
+"""Residues between blanks, as GenBank and UniProt print them."""
+
+WRAPPED = "its first line is of words, as if its header was wrapped: {!r}"
+
 
 def read_fasta(path: Path) -> Iterator[Item]:
-    """The records of a FASTA file in its order, sequences as written (lines joined, their outer white space dropped).
+    """The records of a FASTA file in its order, sequences as written (lines joined, their outer white space dropped but
+    around residue numbers).
 
     The id is the first word after `>`, '' where there is none; the rest of the header is the name, at most `MAX_NAME` bytes of
     it, whatever their encoding. Of headers that NCBI joined by the byte 1, the first counts. Under a header of PIR
     (`>P1;ID`) stands the name on a line of its own. Blank lines and comment lines (`;`) may stand anywhere. A record of more
-    than `MAX_LETTERS`, or of nucleic acid in PIR, has a fault and no text.
+    than `MAX_LETTERS`, or of nucleic acid in PIR, or whose header goes on in the next line,
+    has a fault and no text.
 
     Raises:
       UserError: the file is unreadable or cut off, is no text, has text before its first `>`, or has no record.
@@ -67,4 +74,31 @@ def _name(text: bytes) -> str:
 def _record(header: Item, letters: list[str], size: int) -> Item:
     if header.fault:
         return header
-    return header._replace(fault=TOO_LONG) if size > MAX_LETTERS else header._replace(text="".join(letters))
+    if size > MAX_LETTERS:
+        return header._replace(fault=TOO_LONG)
+    if _goes_on(letters):
+        return header._replace(fault=WRAPPED.format(letters[0][:60]))
+    return header._replace(text="".join(map(_joinable, letters)))
+
+
+def _joinable(line: str) -> str:
+    """A line that can be joined to others: a number at either end must not run into them."""
+    before, after = (" " if end.isdigit() else "" for end in (line[0], line[-1]))
+    return f"{before}{line}{after}"
+
+
+def _goes_on(lines: list[str]) -> bool:
+    """Whether the first line is more probably the rest of a header that an editor or a mail wrapped.
+
+    It is of words and the lines after it are not. Not words: a full line of soft-masked residues, and blocks of ten.
+    """
+    words = lines[0].split() if lines else []
+    if len(lines) < 2 or (len(words) == 1 and lines[0].isupper()):
+        return False
+    rest = "".join(lines[1:])
+    if any(map(str.islower, rest)) or any(map(str.isspace, rest)):
+        return False
+    if len(words) == 1:
+        return len(lines[0]) < len(lines[1])
+    *full, last = map(len, words)
+    return full != [_BLOCK] * len(full) or last > _BLOCK

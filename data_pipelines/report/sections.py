@@ -183,15 +183,22 @@ def _rejects(statistics: Mapping) -> Part:
     for key, header in (("rejected_by_file", "rejected from"), ("omitted_features", "features left out, their entries kept")):
         if statistics.get(key):
             parts.append(_counts(_plain(statistics[key]), (header, "count")))
+    for what, count in statistics.get("doubtful_records", {}).items():
+        parts.append(f"{count:,} records look like {plain(what)}, not like proteins; they are kept.")
     return Part("\n\n".join([*parts, "`rejects.jsonl` lists every rejected entry with its file, place and reason."]))
 
 
 def _excluded(statistics: Mapping) -> Part:
-    if not statistics["excluded"]:
-        return Part("None: no benchmark files were given, or no entry has a sequence of theirs.")
+    files, sequences = statistics.get("excluded_by_file", {}), statistics.get("exclude_fasta_sequences", {})
+    if not (statistics["excluded"] or sequences):
+        return Part("None: no benchmark files were given.")
     text = f"{statistics['excluded']:,} entries were left out because given benchmark files hold their sequence."
-    files = statistics.get("excluded_by_file")
-    return Part(f"{text}\n\n{_counts(_plain(files), ('file', 'entries'))}" if files else text)
+    rows = [[plain(name), f"{files.get(name, 0):,}", _sequences(sequences, name)] for name in sorted({*files, *sequences})]
+    return Part(f"{text}\n\n{table(['file', 'entries', 'sequences in the file'], rows)}" if rows else text)
+
+
+def _sequences(counts: Mapping, name: str) -> str:
+    return f"{counts[name]:,}" if name in counts else "not told"
 
 
 def _overlap(statistics: Mapping) -> Part:

@@ -11,20 +11,30 @@ import sys
 from pathlib import Path
 
 from data_pipelines.common.errors import UserError, command
+from data_pipelines.common.progress import tell
 from data_pipelines.sample.generate import MAX_RECORDS, write
+from data_pipelines.sample.world import WORLDS
 
 
 @command
 def main(arguments: list[str] | None = None) -> None:
     """Command line of the sample generator."""
     parser = argparse.ArgumentParser(prog="python -m data_pipelines.sample", description=__doc__.split("\n")[0])
-    parser.add_argument("--output", type=Path, required=True, help="folder for sample.dat.gz and clusters.tsv")
+    parser.add_argument("--output", type=Path, required=True, help="folder for sample.dat.gz, clusters.tsv and questions.tsv")
     parser.add_argument("--records", type=int, default=8000, help="number of entries (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default %(default)s)")
+    parser.add_argument(
+        "--like",
+        choices=WORLDS,
+        default="demo",
+        help="demo: planted motifs; ordered: motifs with gaps and substitutions, whose order counts; uniprot: few Swiss-Prot "
+        "entries among much TrEMBL, with its errors (default %(default)s)",
+    )
     options = parser.parse_args(arguments)
     if not 1 <= options.records <= MAX_RECORDS:
         raise UserError(f"--records is {options.records}; ask for 1 to {MAX_RECORDS} records.")
-    write(options.output, records=options.records, seed=options.seed)
+    write(options.output, records=options.records, seed=options.seed, world=WORLDS[options.like])
+    tell(f"wrote {options.records:,} entries, their clusters and questions into {options.output}")
 
 
 if __name__ == "__main__":

@@ -103,6 +103,10 @@ LOCATIONS = (
     Location(("Secreted, cell wall", "Cell wall"), "MOTIF", "LPXTG sorting signal", tail="TTTPLPETGTTTPLPETG"),
 )
 
+SECRETED, CELL_MEMBRANE = LOCATIONS[0], LOCATIONS[8]
+MEMBRANE_WITH_SIGNAL = ("Cell membrane; Single-pass type I membrane protein", "Cell membrane; Type I membrane protein")
+"""Ways to say that a membrane protein has a signal peptide too."""
+
 SUPERFAMILIES = (
     Superfamily("altair", ("TIxIT", "ITxTI", "TTII")),
     Superfamily("bellatrix", ("EExTE", "TExTT", "ETTE")),
@@ -118,6 +122,16 @@ SUPERFAMILIES = (
     Superfamily("mizar", ("RVVxR", "VRVR", "RRxVV")),
 )
 
+_HALF_MOTIFS = ("WHxW1H", "MWxMW", "CWW2C", "FWFxW", "YH1HY", "HMx2H")
+_PAIRS = ((0, 1), (2, 3), (4, 5), (0, 2), (1, 4), (3, 5), (0, 5), (1, 3))
+_ORDERS = [order for a, b in _PAIRS for order in ((a, b), (b, a))]
+HALVES = {
+    activity.noun: (_HALF_MOTIFS[first], _HALF_MOTIFS[second])
+    for activity, (first, second) in zip(ACTIVITIES, _ORDERS, strict=False)
+}
+"""In the world where order counts, the halves of each activity's motif: most have the two of another in the other order."""
+
+UNNAMED = "Uncharacterized protein"
 NAME_TEMPLATES = ("{Ligand}-dependent {noun}{suffix}", "{Noun}{suffix}, {ligand}-dependent", "{Ligand}-binding {noun}{suffix}")
 NAME_SUFFIXES = ("", "", "", " A", " B", " 1", " 2", " subunit alpha", " subunit beta", " domain-containing protein")
 
@@ -170,19 +184,23 @@ def name_text(activity: Activity, ligand: Ligand, rng: np.random.Generator) -> s
     return choose(NAME_TEMPLATES, rng).format(**words, Noun=capitalized(words["noun"]), Ligand=capitalized(words["ligand"]))
 
 
-def function_text(activity: Activity, ligand: Ligand, rng: np.random.Generator) -> str:
-    """One or two sentences, without the last stop, that tell activity and ligand in varied words and order."""
+def function_text(activity: Activity, ligand: Ligand, other: Ligand | None, rng: np.random.Generator) -> str:
+    """A few sentences, without the last stop, that tell activity, ligand and another ligand in varied words and order."""
     words = {"activity": choose(activity.phrases, rng), "ligand": choose(ligand.names, rng), "noun": activity.noun}
     capitals = {key.capitalize(): capitalized(word) for key, word in words.items()}
     text = choose(FUNCTION_TEMPLATES, rng).format(**words, **capitals)
+    if other is not None:
+        text = f"{text}. Also binds {choose(other.names, rng)}"
     return f"{text}. {choose(FUNCTION_REMARKS, rng)}" if rng.random() < 0.3 else text
 
 
-def location_text(location: Location, rng: np.random.Generator) -> str:
-    """The compartment, at times with a note."""
-    return choose(LOCATION_TEMPLATES, rng).format(Location=choose(location.names, rng), Remark=choose(LOCATION_REMARKS, rng))
+def location_text(location: Location, other: Location | None, rng: np.random.Generator) -> str:
+    """The compartment, of a membrane protein whether it has a signal peptide too, at times with a note."""
+    name = choose(location.names if other is None else MEMBRANE_WITH_SIGNAL, rng)
+    return choose(LOCATION_TEMPLATES, rng).format(Location=name, Remark=choose(LOCATION_REMARKS, rng))
 
 
-def similarity_text(superfamily: Superfamily, rng: np.random.Generator) -> str:
-    """The sentence that names the superfamily."""
-    return choose(SIMILARITY_TEMPLATES, rng).format(superfamily=superfamily.name)
+def similarity_text(superfamily: Superfamily, other: Superfamily | None, rng: np.random.Generator) -> str:
+    """The sentence that names the superfamily, and one on the domain of another."""
+    text = choose(SIMILARITY_TEMPLATES, rng).format(superfamily=superfamily.name)
+    return text if other is None else f"{text}. Contains 1 {other.name} domain"

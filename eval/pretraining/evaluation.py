@@ -9,21 +9,26 @@ from jaxtyping import Bool, Float
 from matplotlib.figure import Figure
 
 from data_pipelines.protanno.record import Record
+from eval.pretraining.trained_baselines import TrainedBaselines
 
 
-class Model(Protocol):
-    """The part of `protclip_jax.inference.ProtCLIP` that evaluations use."""
-
-    config: Mapping
+class Encoder(Protocol):
+    """What embeds proteins and texts in one space."""
 
     def encode_proteins(self, sequences: Sequence[str]) -> Float[np.ndarray, "N D"]:
         """Unit-norm float32 embeddings of sequences."""
 
-    def mean_embeddings(self, sequences: Sequence[str]) -> Float[np.ndarray, "N W"]:
-        """The mean over residues of the protein tower's vectors."""
-
     def encode_texts(self, texts: Sequence[str]) -> Float[np.ndarray, "N D"]:
         """Unit-norm float32 embeddings of biotexts."""
+
+
+class Model(Encoder, Protocol):
+    """The part of `protclip_jax.inference.ProtCLIP` that evaluations use."""
+
+    config: Mapping
+
+    def mean_embeddings(self, sequences: Sequence[str]) -> Float[np.ndarray, "N W"]:
+        """The mean over residues of the protein tower's vectors."""
 
     def segments_batch(self, sequences: Sequence[str], texts: Sequence[Mapping[str, str]]) -> list[Float[np.ndarray, "_ _"]]:
         """Per protein, the PDA weights of its K property texts (in dict order) over its L residues; rows sum to 1."""
@@ -80,10 +85,12 @@ class Evaluation(abc.ABC):
         """The few numbers worth following during training, by name without the key."""
 
     @abc.abstractmethod
-    def report(self, model: Model, *, control: Model | None) -> dict:
+    def report(self, model: Model, *, control: Model | None, baselines: TrainedBaselines | None = None) -> dict:
         """Everything for report.json: numbers, intervals, baselines and controls; what is undefined is NaN or None.
 
-        `control` is the model of the checkpoint that the class attribute asks for, None without one.
+        Args:
+          control: the model of the checkpoint that the class attribute asks for, None without one.
+          baselines: those that are trained on the dataset; None leaves them out.
         """
 
     @staticmethod

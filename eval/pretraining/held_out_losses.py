@@ -10,6 +10,7 @@ from data_pipelines.protanno.dataset import ProtAnno
 from data_pipelines.protanno.record import Record, property_texts
 from eval.pretraining.evaluation import Evaluation, Model
 from eval.pretraining.pool import fixed_pool
+from eval.pretraining.trained_baselines import TrainedBaselines
 from protclip_jax.config.schema import completed
 
 SECTION = """## Losses on held-out records
@@ -50,7 +51,7 @@ class HeldOutLosses(Evaluation):
         """`total` and each objective's loss."""
         return model.losses(self._records)
 
-    def report(self, model: Model, *, control: Model | None) -> dict:
+    def report(self, model: Model, *, control: Model | None, baselines: TrainedBaselines | None = None) -> dict:
         """Adds the losses of a model without knowledge, where they are known."""
         losses = model.losses(self._records)
         uninformed = uninformed_losses(self._records)

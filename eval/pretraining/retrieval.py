@@ -1,4 +1,4 @@
-"""Cross-modal retrieval on a fixed pool: protein → biotext and biotext → protein, beside a k-mer baseline.
+"""Cross-modal retrieval on a fixed pool: protein → biotext and biotext → protein, beside baselines without a network.
 
 For each query the candidates of the other modality are ranked by cosine. A candidate with the query's own biotext is a hit,
 and the best-ranked hit counts. Ties are resolved at random and every number is the expectation over that
@@ -15,12 +15,13 @@ from matplotlib.figure import Figure
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.markdown import interval, number, table
 from data_pipelines.protanno.dataset import ProtAnno
+from eval.baselines import kmer_transfer
 from eval.metrics.ranking import best_hit, recall, reciprocal_rank
 from eval.metrics.statistics import bootstrap_interval
-from eval.pretraining import kmer_baseline
-from eval.pretraining.evaluation import Evaluation, Model
+from eval.pretraining.evaluation import Encoder, Evaluation, Model
 from eval.pretraining.pool import fixed_pool
 from eval.pretraining.retrieval_figure import RETRIEVAL, retrieval_over_steps
+from eval.pretraining.trained_baselines import Linear, TrainedBaselines
 
 RECALLS = (1, 5, 10)
 SCORES_AT_ONCE = 2**24
@@ -40,7 +41,9 @@ order of their accessions' hashes. Biotexts that are the same tokens to the mode
 Candidates are ranked by cosine. A candidate whose biotext equals the query's is a hit, the best-ranked hit counts, and ties are
 resolved at random in expectation. *k-mer baseline*: the training protein with the most similar 3-mers (tf-idf cosine,
 {references} training records) lends its biotext, which is compared with the candidates by the tf-idf cosine of their words.
-*Chance*: a random order."""
+*Linear model*: {linear}. *Chance*: a random order."""
+LINEAR = """a matrix for bags of 3-mers and one for bags of words, trained on {records} training records with the network's
+contrast, draws and texts; learning rate {learning_rate} and stopping point chosen by MRR on validation ({validation_mrr})"""
 
 
 def competition(
@@ -81,8 +84,8 @@ class Retrieval(Evaluation):
         """The numbers of `summarize` and the size of the pool."""
         return summarize(self._competitions(model)) | {"pool": float(len(self._pool.texts))}
 
-    def report(self, model: Model, *, control: Model | None) -> dict:
-        """Adds to `metrics` the intervals of R@1, chance, and the k-mer baseline."""
+    def report(self, model: Model, *, control: Model | None, baselines: TrainedBaselines | None = None) -> dict:
+        """Adds to `metrics` the intervals of R@1, chance, the k-mer baseline and the linear model."""
         competitions = self._competitions(model)
         intervals = {
             f"{name}_r1_interval": bootstrap_interval(recall(above, tied, 1)) for name, (above, tied) in competitions.items()
@@ -90,19 +93,27 @@ class Retrieval(Evaluation):
         size = len(self._pool.texts)
         described = {"pool": size, "requested_pool": self._pool.requested, "split": self._pool.split}
         described |= {"split_records": self._pool.split_records, "chance": chance(size)}
-        return described | summarize(competitions) | intervals | {"kmer": self.baseline()}
+        beside = {"kmer": self.baseline(), "linear": self._linear(baselines and baselines.linear)}
+        return described | summarize(competitions) | intervals | beside
 
     def baseline(self) -> dict[str, float]:
         """The k-mer baseline's numbers on this pool, and how many training records it draws on; empty without any."""
-        references = kmer_baseline.read_references(self._splits)
+        references = kmer_transfer.read_references(self._splits)
         if not references.texts:
             return {}
-        scores = kmer_baseline.annotation_transfer(references, self._pool.records, self._pool.texts)
+        scores = kmer_transfer.annotation_transfer(references, self._pool.records, self._pool.texts)
         both = {"p2t": scores, "t2p": scores.T}
         competitions = {name: competition(matrix, self._labels, self._labels) for name, matrix in both.items()}
         return summarize(competitions) | {"reference_records": len(references.texts)}
 
-    def _competitions(self, model: Model) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    def _linear(self, trained: Linear | None) -> dict[str, float]:
+        """The linear model's numbers on this pool, and how it was trained; empty without one."""
+        if trained is None:
+            return {}
+        how = {name: getattr(trained, name) for name in ("records", "learning_rate", "validation_mrr")}
+        return summarize(self._competitions(trained.model)) | how
+
+    def _competitions(self, model: Encoder) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         proteins = model.encode_proteins([record.sequence for record in self._pool.records])
         texts = model.encode_texts(self._pool.texts)
         return {"p2t": self._rank(proteins, texts), "t2p": self._rank(texts, proteins)}
@@ -139,19 +150,24 @@ class Retrieval(Evaluation):
 
     @staticmethod
     def markdown(result: dict) -> str:
-        """A table of both directions: model, k-mer baseline, chance."""
+        """A table of both directions: model, baselines, chance."""
+        compared = {"ProtCLIP": result, "linear model": result["linear"], "k-mer baseline": result["kmer"]}
+        compared["chance"] = result["chance"]
         rows = [
             [f"{direction}, {who}", *(number(values.get(f"{name}_{column}")) for column in COLUMNS)]
             for name, direction in DIRECTIONS.items()
-            for who, values in (("ProtCLIP", result), ("k-mer baseline", result["kmer"]), ("chance", result["chance"]))
+            for who, values in compared.items()
         ]
         intervals = [f"{interval(result[f'{name}_r1_interval'])} {text}" for name, text in DIRECTIONS.items()]
+        told = result["linear"] and result["linear"] | {"validation_mrr": number(result["linear"]["validation_mrr"])}
+        linear = LINEAR.format(**told) if told else "not trained, as there is no validation split to choose it on"
         return SECTION.format(
             **{name: result[name] for name in ("pool", "split", "split_records")},
             fewer=f" ({result['requested_pool']} were asked for)" if result["pool"] < result["requested_pool"] else "",
             table=table(["", "R@1", "R@5", "R@10", "MRR", "median rank"], rows),
             intervals=" and ".join(intervals),
             references=result["kmer"].get("reference_records", "no"),
+            linear=linear,
         )
 
 

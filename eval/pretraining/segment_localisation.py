@@ -18,14 +18,21 @@ from data_pipelines.common.markdown import interval, number, table
 from data_pipelines.protanno.dataset import ProtAnno
 from data_pipelines.protanno.features import annotated_residues
 from data_pipelines.protanno.record import Record, biotext, property_texts
+from eval.baselines.residue_tagger import Tagger, hydropathy
 from eval.metrics.statistics import auroc, bootstrap_interval
 from eval.pretraining.evaluation import Control, Evaluation, Model
 from eval.pretraining.pool import fixed_pool, record_rng
+from eval.pretraining.trained_baselines import TrainedBaselines
 from protclip_jax.explain.residue_tracks import Track, segment_tracks
 
 LOCALISED = ("function", "location", "similarity")
 OWN, OTHER = operator.attrgetter("texts"), operator.attrgetter("other_texts")
-CONTROLS = {"other_record_text": "another record's text", "without_pda": "a model without PDA"}
+CONTROLS = {
+    "other_record_text": "another record's text",
+    "without_pda": "a model without PDA",
+    "text_free_tagger": "a text-free tagger",
+    "hydropathy": "hydropathy",
+}
 SECTION = """## Segment localisation (PDA)
 
 {verdicts}
@@ -34,8 +41,10 @@ SECTION = """## Segment localisation (PDA)
 
 AUROC of a protein's PDA weights for its own property text against the residues that the features of that property cover (0.5 =
 no relation), averaged over the annotated proteins of a pool of {pool} records of the split `{split}`. Controls: the same model
-with the same property's text of a random other record whose text differs; and a model trained with loss.pda = 0, with the true
-text. Δ is the paired difference to the control. In brackets: 95 % bootstrap intervals over proteins.{absent}"""
+with the same property's text of a random other record whose text differs; a model trained with loss.pda = 0, with the true
+text; a tagger that reads no text, naive Bayes over the residues around and the distances to the ends, trained on the features
+of the training split; and for locations Kyte–Doolittle hydropathy, window 19. Δ is the paired difference to the control. In
+brackets: 95 % bootstrap intervals over proteins.{absent}"""
 SHOWN = 2
 SHOWN_RESIDUES = 120
 
@@ -115,14 +124,17 @@ class SegmentLocalisation(Evaluation):
         means = {f"auroc_{name}": _mean(true[name]) for name in LOCALISED}
         return means | {f"auroc_other_record_text_{name}": _mean(other[name]) for name in LOCALISED}
 
-    def report(self, model: Model, *, control: Model | None) -> dict:
+    def report(self, model: Model, *, control: Model | None, baselines: TrainedBaselines | None = None) -> dict:
         """AUROC, intervals, controls, and paired differences to the controls, each by property."""
         true = self._aurocs(model, OWN)
         controls = {
             "other_record_text": self._aurocs(model, OTHER),
             "without_pda": self._aurocs(control, OWN) if control else None,
+            "text_free_tagger": self._tagged(baselines.taggers) if baselines else None,
+            "hydropathy": {"location": self._guessed("location", hydropathy)},
         }
         missing = {} if control else {"without_pda": "no --control checkpoint, trained with loss.pda = 0, was given"}
+        missing |= {} if baselines else {"text_free_tagger": "there is no dataset to train it on"}
         result = {
             "split": self._split,
             "pool": self._pool,
@@ -133,9 +145,9 @@ class SegmentLocalisation(Evaluation):
             "absent_controls": missing,
         }
         for key, values in controls.items():
-            measured = values is not None
-            result[f"auroc_{key}"] = {name: _mean(values[name]) for name in LOCALISED} if measured else None
-            difference = {name: true[name] - values[name] for name in LOCALISED} if measured else {}
+            measured = [name for name in LOCALISED if values and name in values]
+            result[f"auroc_{key}"] = {name: _mean(values[name]) for name in measured} or None
+            difference = {name: true[name] - values[name] for name in measured}
             result[f"difference_{key}"] = {name: _mean(part) for name, part in difference.items()} or None
             result[f"difference_{key}_interval"] = {name: _interval(part) for name, part in difference.items()} or None
         return result | {"verdict": {name: verdict(result, name) for name in LOCALISED}}
@@ -167,6 +179,14 @@ class SegmentLocalisation(Evaluation):
             name: np.array([found.get((case.record.accession, name), np.nan) for case in self._cases if name in case.truth])
             for name in LOCALISED
         }
+
+    def _tagged(self, taggers: Mapping[str, Tagger]) -> dict[str, Float[np.ndarray, " N"]]:
+        return {name: self._guessed(name, taggers[name].scores) for name in LOCALISED if name in taggers}
+
+    def _guessed(self, name: str, scores: Callable[[str], Float[np.ndarray, " L"]]) -> Float[np.ndarray, " N"]:
+        """The AUROC of scores that see the sequence alone, for each protein annotated for a property."""
+        annotated = [case for case in self._cases if name in case.truth]
+        return np.array([auroc(scores(case.record.sequence), case.truth[name]) for case in annotated])
 
     def _count_annotated(self, name: str) -> int:
         return sum(int(case.truth[name].sum()) for case in self._cases if name in case.truth)
@@ -200,11 +220,11 @@ def verdict(result: Mapping, name: str) -> str:
     if not result["proteins"][name]:
         return "not measured: no annotated protein in the pool"
     intervals = {key: result[f"difference_{key}_interval"] for key in CONTROLS}
-    measured = {key: bounds[name] for key, bounds in intervals.items() if bounds is not None}
+    measured = {key: bounds[name] for key, bounds in intervals.items() if bounds is not None and name in bounds}
     failed = [CONTROLS[key] for key, (low, _) in measured.items() if not low > 0]
     if failed:
         return f"not above its controls (with {' and '.join(failed)})"
-    unmeasured = [CONTROLS[key] for key in CONTROLS if key not in measured]
+    unmeasured = [CONTROLS[key] for key in result["absent_controls"] if key not in measured]
     return (
         "above its controls" if not unmeasured else f"above the control measured; {' and '.join(unmeasured)} was not measured"
     )
@@ -220,7 +240,7 @@ def _interval(values: Float[np.ndarray, " N"]) -> tuple[float, float]:
 
 
 def _control_cell(result: Mapping, key: str, name: str) -> str:
-    if result[f"auroc_{key}"] is None:
-        return "not measured"
+    if name not in (result[f"auroc_{key}"] or {}):
+        return "" if key == "hydropathy" else "not measured"
     difference, bounds = result[f"difference_{key}"][name], result[f"difference_{key}_interval"][name]
     return f"{number(result[f'auroc_{key}'][name])}, Δ {number(difference)} {interval(bounds)}"

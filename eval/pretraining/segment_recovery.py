@@ -17,11 +17,15 @@ from data_pipelines.protanno.dataset import ProtAnno
 from data_pipelines.protanno.features import annotated_residues
 from data_pipelines.protanno.record import Record, property_texts
 from data_pipelines.training.masking import segment_mask
+from eval.baselines.position_guess import PositionGuess
 from eval.metrics.statistics import bootstrap_interval, ratio
 from eval.pretraining.evaluation import Evaluation, Model
 from eval.pretraining.pool import fixed_pool, record_rng
+from eval.pretraining.trained_baselines import TrainedBaselines
 
 COMPARED = ("recovery_true_text", "recovery_shuffled_text", "difference")
+HEADER = ("true biotext", "another family's biotext", "difference", "most frequent residue", "guess by position")
+WITHOUT_TEXT = ("recovery_most_frequent_residue", "recovery_position_guess")
 SECTION = """## Masked-segment recovery (BSR)
 
 {verdict}
@@ -29,7 +33,8 @@ SECTION = """## Masked-segment recovery (BSR)
 {table}
 
 Fraction of masked residues that the BSR head recovers, over {proteins} proteins of the split `{split}`; {without_partner} more
-have no partner and are left out. Always answering with the most frequent residue, {most_frequent_residue}, recovers {frequent}.
+have no partner and are left out. Two answers without a text: always the most frequent residue, {most_frequent_residue}; and the
+most frequent residue at that distance to the nearer end, counted in training proteins.
 Segments of 5–10 residues covering at least 15 % of each protein are masked. *Another family's biotext*: of a random record of
 the pool with the same properties present whose similarity text (else name) has no content word in common. *Annotated*: covered
 by a feature of function, location or similarity. In brackets: 95 % bootstrap intervals over proteins, paired for the
@@ -88,20 +93,22 @@ class SegmentRecovery(Evaluation):
         correct = {name: _per_protein(self._correct(model, texts[name])) for name in texts}
         return {f"recovery_{name}_text": ratio(correct[name], self._masked) for name in texts}
 
-    def report(self, model: Model, *, control: Model | None) -> dict:
+    def report(self, model: Model, *, control: Model | None, baselines: TrainedBaselines | None = None) -> dict:
         """Adds intervals, the paired difference, the most frequent residue, and the same over annotated residues alone."""
         true, shuffled = self._correct(model, self._texts), self._correct(model, self._other_texts)
-        letter, frequent = self._most_frequent_residue()
+        letter, guess = self._most_frequent_residue(), baselines and baselines.position_guess
+        whole = [np.ones(count, bool) for count in self._masked]
         return {
             "split": self._split,
             "proteins": len(self._records),
             "without_partner": self._without_partner,
             "masked_residues": int(self._masked.sum()),
             "most_frequent_residue": letter,
-            "recovery_most_frequent_residue": frequent,
+            **self._without_text(letter, guess, whole),
             **_comparison(true, shuffled, self._masked),
             "annotated": {
                 "masked_residues": int(_per_protein(self._annotated).sum()),
+                **self._without_text(letter, guess, self._annotated),
                 **_comparison(
                     _within(true, self._annotated), _within(shuffled, self._annotated), _per_protein(self._annotated)
                 ),
@@ -117,14 +124,24 @@ class SegmentRecovery(Evaluation):
             for letters, sequence, mask in zip(recovered, sequences, self._masks, strict=True)
         ]
 
-    def _most_frequent_residue(self) -> tuple[str, float]:
-        """The most frequent of the residues left unmasked, and the fraction of masked residues that it recovers."""
+    def _most_frequent_residue(self) -> str:
+        """The most frequent of the residues left unmasked."""
         pairs = [(_letters(r.sequence), mask) for r, mask in zip(self._records, self._masks, strict=True)]
         seen = Counter(letter for letters, mask in pairs for letter in letters[~mask].tolist())
-        if not seen:
-            return "", float("nan")
-        letter = max(seen, key=lambda code: (seen[code], -code))
-        return chr(letter), ratio(np.array([np.sum(letters[mask] == letter) for letters, mask in pairs]), self._masked)
+        return chr(max(seen, key=lambda code: (seen[code], -code))) if seen else ""
+
+    def _without_text(
+        self, letter: str, guess: PositionGuess | None, parts: Sequence[Bool[np.ndarray, " _"]]
+    ) -> dict[str, float]:
+        """What two answers without a text recover of the masked residues in `parts`."""
+        truths = [_letters(r.sequence)[mask] for r, mask in zip(self._records, self._masks, strict=True)]
+        total = _per_protein(parts)
+        constant = [truth == ord(letter or " ") for truth in truths]
+        result = {"recovery_most_frequent_residue": ratio(_per_protein(_within(constant, parts)), total)}
+        if guess is not None:
+            guessed = [truth == guess.at(mask) for truth, mask in zip(truths, self._masks, strict=True)]
+            result["recovery_position_guess"] = ratio(_per_protein(_within(guessed, parts)), total)
+        return result
 
     @staticmethod
     def markdown(result: dict) -> str:
@@ -134,14 +151,14 @@ class SegmentRecovery(Evaluation):
                 title,
                 str(part["masked_residues"]),
                 *(f"{number(part[key])} {interval(part[f'{key}_interval'])}" for key in COMPARED),
+                *(number(part.get(key)) for key in WITHOUT_TEXT),
             ]
             for title, part in (("all masked residues", result), ("of them annotated", result["annotated"]))
         ]
         return SECTION.format(
             verdict=verdict(result),
-            table=table(["", "residues", "true biotext", "another family's biotext", "difference"], rows),
+            table=table(["", "residues", *HEADER], rows),
             **{name: result[name] for name in ("proteins", "split", "without_partner", "most_frequent_residue")},
-            frequent=number(result["recovery_most_frequent_residue"]),
         )
 
 

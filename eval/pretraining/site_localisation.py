@@ -22,6 +22,7 @@ from data_pipelines.protanno.record import Record, property_texts
 from eval.metrics.statistics import bootstrap_interval
 from eval.pretraining.evaluation import Evaluation, Model
 from eval.pretraining.pool import fixed_pool, record_rng
+from eval.pretraining.trained_baselines import TrainedBaselines
 
 KINDS = {"active_site": ("ACT_SITE",), "binding_site": ("BINDING", "CA_BIND", "METAL", "NP_BIND")}
 """UniProt's `FT` types; those of before 2022 included."""
@@ -140,7 +141,7 @@ class SiteLocalisation(Evaluation):
         weights = self._weights(model, [case.text for case in self._cases])
         return {f"auroc_{kind}": _mean([own.auroc for own in self._scores(weights, kind).values()]) for kind in KINDS}
 
-    def report(self, model: Model, *, control: Model | None) -> dict:
+    def report(self, model: Model, *, control: Model | None, baselines: TrainedBaselines | None = None) -> dict:
         """By kind of site: proteins, residues, AUROC, controls, p-values and enrichment; `control` is not used."""
         del control
         own = self._weights(model, [case.text for case in self._cases])

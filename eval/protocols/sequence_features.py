@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float32
 
-from eval.pretraining.kmer_baseline import AMINO_ACIDS, kmer_ids
+from eval.baselines.bags import AMINO_ACIDS, kmer_ids
 
 KMER_COLUMNS = 2048
 """The 8,000 3-mers share them: few enough for a ridge regression in seconds, and mutants of one protein rarely collide."""

@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import pathlib
-import sys
 import time
 from collections.abc import Mapping, Sequence
 
@@ -22,6 +21,7 @@ from data_pipelines.common.atomic_write import atomic_write
 from data_pipelines.common.disk_errors import report_disk_errors
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.json_object import to_json
+from data_pipelines.common.progress import tell
 from eval.benchmarks.families import BENCHMARKS, Setup, family_of, measure
 from eval.data import manifest
 from eval.data.base.task import Data, SourceFile
@@ -59,16 +59,18 @@ class Suite:
         `missing`, on what is wanted, or `failed`, on what is wrong, also told at once: one benchmark's mistake costs no other.
         """
         found = {}
-        for name in names:
+        for number, name in enumerate(names, 1):
+            tell(f"benchmark {number} of {len(names)}: {name}.")
             try:
                 data = manifest.load(data_dir, name)
                 key = self._key(name, data, manifest.entries_of(data_dir, name))
                 found[name] = self._stored(name, key) or self._measured(name, data, key)
             except manifest.MissingData as error:
                 found[name] = {"benchmark": name, "missing": str(error)}
+                tell(f"{name} is left out: {error}")
             except UserError as error:
                 found[name] = {"benchmark": name, "failed": str(error)}
-                print(f"{name} is left out: {error}", file=sys.stderr)
+                tell(f"{name} is left out: {error}")
         return found
 
     def _stored(self, name: str, key: str) -> dict | None:

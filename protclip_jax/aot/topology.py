@@ -7,6 +7,7 @@ from typing import NamedTuple
 import jax
 
 from data_pipelines.common.errors import UserError
+from data_pipelines.common.extras import missing_extra
 from protclip_jax.aot import gpus
 from protclip_jax.distributed.chips import GPUS, TPUS
 
@@ -62,7 +63,7 @@ def topology_devices(topology: str) -> list[jax.Device]:
         if isinstance(error, ImportError) or re.search(LACKING, str(error)):
             extra = {"gpu": "gpu-aot", "tpu": "tpu"}[platform]
             needed = f"--aot={topology} needs the {platform.upper()} compiler"
-            raise UserError(f"{needed}: pip install -e '.[{extra}]'.") from error
+            raise missing_extra(needed, extra, error) from error
         raise _unknown(topology, str(error)) from error
 
 

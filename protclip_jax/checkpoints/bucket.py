@@ -13,6 +13,7 @@ import fsspec
 from etils import epath
 
 from data_pipelines.common.errors import RunError, UserError
+from data_pipelines.common.extras import missing_extra
 
 SCHEME = "gs://"
 _URL = re.compile(r"gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9](/[^/?#*\[\]]+)*/?")
@@ -39,7 +40,7 @@ def bucket_folder(url: str) -> epath.Path:
     try:
         import gcsfs  # noqa: F401 - imported here to report its absence
     except ImportError as error:
-        raise UserError(f"{SCHEME} paths need gcsfs ({error}); `pip install 'protclip-jax[gcs]'` brings it.") from error
+        raise missing_extra(f"{SCHEME} paths need gcsfs", "gcs", error) from error
     # Other hosts write what this one lists.
     fsspec.config.conf.setdefault("gcs", {})["use_listings_cache"] = False
     return epath.Path(url.rstrip("/"))

@@ -12,6 +12,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from data_pipelines.common.errors import UserError
+from data_pipelines.common.extras import missing_extra
 from data_pipelines.common.json_object import read_json
 
 Tensors = Mapping[str, np.ndarray]
@@ -97,7 +98,7 @@ def _read_pytorch(path: pathlib.Path) -> dict[str, np.ndarray]:
     try:
         import torch
     except ImportError as error:
-        raise UserError(f"{path} needs PyTorch to be read; install torch, or convert the file to safetensors.") from error
+        raise missing_extra(f"{path} needs PyTorch to be read", "torch", error) from error
     if tuple(map(int, torch.__version__.split(".")[:2])) < _FIRST_SAFE_TORCH:
         raise UserError(
             f"{path} needs PyTorch 2.6 or newer to be read safely, {torch.__version__} is installed; upgrade torch."

@@ -12,7 +12,7 @@ import importlib.metadata
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import jax
@@ -30,7 +30,7 @@ from data_pipelines.inputs.survey import Survey, take_survey
 from protclip_jax.checkpoints import best, metadata
 from protclip_jax.checkpoints.local_copy import local_checkpoint
 from protclip_jax.checkpoints.parameters import stored_groups
-from protclip_jax.embed.embedding_files import WRITERS, load_part, save_part
+from protclip_jax.embed.embedding_files import H5_SUFFIXES, WRITERS, load_part, save_part
 from protclip_jax.embed.embedding_kinds import (
     Embedder,
     Vectors,
@@ -39,6 +39,7 @@ from protclip_jax.embed.embedding_kinds import (
     protein_embedder,
     text_embedder,
 )
+from protclip_jax.embed.h5_keys import H5_KEYS
 from protclip_jax.embed.resume import adopt_plan, partial_folder, refuse_existing, remove_parts
 from protclip_jax.inference.batched_calls import ACCELERATOR_BATCH_TOKENS, CPU_BATCH_TOKENS, default_batch_tokens
 from protclip_jax.inference.cpu_devices import MAX_CPU_DEVICES, split_cpu
@@ -50,6 +51,8 @@ MIN_CHUNK_TOKENS, MIN_CHUNK_BATCHES = 1 << 16, 8
 """Of a chunk, which bounds the memory, the work that a kill loses, and the share of a chunk's last batch that is empty."""
 
 writing = functools.partial(report_disk_errors, kept="finished parts are kept")
+
+DEFAULT_H5_KEYS = next(iter(H5_KEYS))
 
 LIBRARIES = ("jax", "jaxlib", "numpy")
 """Another version of these may give other last digits."""
@@ -68,6 +71,13 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         help=f"{DESCRIPTION}, plain or gzip; - reads stdin",
     )
     add("--output", type=Path, required=True, metavar="FILE", help=f"a new file named *{', *'.join(WRITERS)}")
+    add(
+        "--h5_keys",
+        choices=H5_KEYS,
+        help="names of the datasets of an HDF5 file: the place in the input, the id, the UniProt accession where "
+        "the id holds one, or the SHA-256 of SEQUENCE_LENGTH, as biotrainer looks them up; the attribute "
+        f"original_id always has the id (default {DEFAULT_H5_KEYS})",
+    )
     add("--format", choices=BY_NAME, help="of the input (default: by its name; fasta for stdin)")
     add("--column", help="of a table, with the sequences or texts (default: sequence, Sequence or seq; text)")
     add("--id_column", help="of a table, with the ids (default: id, Entry or accession, else the row's number)")
@@ -151,7 +161,8 @@ def embed_parts(
                 continue
             embeddings = {kind: stored(vectors, precision) for kind, vectors in reading.embed(model, chunk.texts).items()}
             with writing(part):
-                save_part(part, ids=chunk.ids, lengths=[len(text) for text in chunk.texts], embeddings=embeddings)
+                lengths = [len(text) for text in chunk.texts]
+                save_part(part, ids=chunk.ids, lengths=lengths, embeddings=embeddings, hashes=chunk.hashes)
             bar.update(chunk.tokens)
             computed += chunk.tokens
     if items != survey.usable:
@@ -161,12 +172,34 @@ def embed_parts(
     return parts
 
 
-def join_parts(parts: Sequence[Path], outputs: Mapping[str, Path], *, facts: Mapping[str, str | int], folder: Path) -> None:
+def writer_of(output: Path, h5_keys: str | None) -> Callable:
+    """What writes an output: one of `WRITERS`, in HDF5 with the names that were asked for.
+
+    Raises:
+      UserError: names of datasets are asked for in a file that has none.
+    """
+    if output.suffix in H5_SUFFIXES:
+        return functools.partial(WRITERS[output.suffix], keys=h5_keys or DEFAULT_H5_KEYS)
+    if h5_keys:
+        raise UserError(
+            f"--h5_keys names the datasets of HDF5 files, but --output is {output}; leave it out, or name --output *.h5."
+        )
+    return WRITERS[output.suffix]
+
+
+def join_parts(
+    parts: Sequence[Path],
+    outputs: Mapping[str, Path],
+    *,
+    write: Callable,
+    facts: Mapping[str, str | int],
+    folder: Path,
+) -> None:
     """Writes the output of every kind, each whole or not at all."""
     for kind, output in outputs.items():
         loaded = (load_part(part, kind) for part in progress(parts, description=f"write {kind}", unit="parts"))
         with writing(output), atomic_path(output, partial=folder / f"{output.name}.writing") as partial:
-            WRITERS[output.suffix](partial, loaded, facts={**facts, "kind": kind})
+            write(partial, loaded, facts={**facts, "kind": kind})
 
 
 def publish_rejects(listed: Path, *, rejected: int, published: Path) -> None:
@@ -192,6 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     groups = stored_groups(options.checkpoint, step)
     kinds = choose_kinds(options.include, modality=source.modality, groups=groups)
     outputs = output_paths(options.output, kinds)
+    write = writer_of(options.output, options.h5_keys)
     reading = (
         protein_embedder(kinds, windows, batch_tokens)
         if source.modality == "protein"
@@ -239,8 +273,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             precision=options.precision,
             min_tokens=min_tokens,
         )
-        join_parts(parts, outputs, facts=computation | {"source": Path(options.input).name}, folder=folder)
+        facts = computation | {"source": Path(options.input).name}
+        join_parts(parts, outputs, write=write, facts=facts, folder=folder)
         remove_parts(folder)
+    tell(f"wrote {', '.join(map(str, outputs.values()))}")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import contextlib
 import io
 import json
 import zipfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from jaxtyping import Float, Int64
 
 from data_pipelines.common.atomic_write import atomic_path
 from data_pipelines.common.errors import UserError
+from protclip_jax.embed.h5_keys import H5_KEYS, FreeKeys, Named
 
 Facts = Mapping[str, str | int]
 """What a file tells of itself: checkpoint, kind, policy for long proteins, …"""
@@ -29,14 +30,25 @@ class Part(NamedTuple):
     """Residues of each protein, characters of each text."""
     vectors: Float[np.ndarray, "n D"] | Sequence[Float[np.ndarray, "_ D"]]
     """One vector an item, or one for each of its residues that was read."""
+    hashes: Sequence[str] = ()
+    """The `sequence_hash` of each item, where that is known."""
 
 
-def save_part(path: Path, *, ids: Sequence[str], lengths: Sequence[int], embeddings: Mapping[str, np.ndarray | list]) -> None:
+def save_part(
+    path: Path,
+    *,
+    ids: Sequence[str],
+    lengths: Sequence[int],
+    embeddings: Mapping[str, np.ndarray | list],
+    hashes: Sequence[str] = (),
+) -> None:
     """Writes all kinds of embeddings of some items as an .npz without pickle; the file is there whole or not at all.
 
     `embeddings` are [n, D] or lists of [L, D], as `ProtCLIP.represent` gives them, in the dtype to be stored.
     """
-    arrays = {"ids": np.frombuffer(json.dumps(ids).encode(), np.uint8), "lengths": np.array(lengths, np.int64)}
+    texts = {"ids": ids, "hashes": hashes}
+    arrays = {name: np.frombuffer(json.dumps(each).encode(), np.uint8) for name, each in texts.items()}
+    arrays["lengths"] = np.array(lengths, np.int64)
     for kind, vectors in embeddings.items():
         if isinstance(vectors, list):
             arrays[f"{kind}/ends"] = np.cumsum([len(rows) for rows in vectors])
@@ -57,24 +69,36 @@ def load_part(path: Path, kind: str) -> Part:
             vectors = arrays[kind]
             if f"{kind}/ends" in arrays:
                 vectors = np.split(vectors, arrays[f"{kind}/ends"][:-1])
-            return Part(json.loads(arrays["ids"].tobytes()), arrays["lengths"], vectors)
+            ids, hashes = (json.loads(arrays[name].tobytes()) for name in ("ids", "hashes"))
+            return Part(ids, arrays["lengths"], vectors, hashes)
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} is damaged ({error}); remove this file and run the same command again.") from error
 
 
-def write_h5(path: Path, parts: Iterable[Part], *, facts: Facts) -> None:
-    """One dataset an item, named by its place in the input (so that names sort in that order), with its `original_id`.
+def write_h5(path: Path, parts: Iterable[Part], *, facts: Facts, keys: str = "order") -> None:
+    """One dataset an item, named as `H5_KEYS[keys]` says, with its id in the attribute `original_id`.
 
-    A dataset is [D], or [residues, D]; the facts are attributes of the file. This is what biotrainer reads.
+    A dataset is [D], or [residues, D]; the facts and `keys` are attributes of the file.
     """
+    key_of = H5_KEYS[keys]
     with _Quiet(path, "w+") as output:
         with h5py.File(output, "w") as file:
-            file.attrs.update(facts)
-            items = (item for part in parts for item in zip(part.ids, part.vectors, strict=True))
-            for position, (name, vectors) in enumerate(items):
-                file.create_dataset(f"{position:09}", data=vectors).attrs["original_id"] = name
+            file.attrs.update({**facts, "keys": keys})
+            names = FreeKeys(file)
+            for named, vectors in _named_items(parts):
+                key = names.free(key_of(named))
+                file.create_dataset(key, data=vectors).attrs["original_id"] = named.id
                 output.check()
         output.check()
+
+
+def _named_items(parts: Iterable[Part]) -> Iterator[tuple[Named, np.ndarray]]:
+    position = 0
+    for part in parts:
+        hashes = part.hashes or [""] * len(part.ids)
+        for name, digest, vectors in zip(part.ids, hashes, part.vectors, strict=True):
+            yield Named(position, name, digest), vectors
+            position += 1
 
 
 class _Quiet(io.FileIO):
@@ -109,13 +133,17 @@ class _Quiet(io.FileIO):
 def write_parquet(path: Path, parts: Iterable[Part], *, facts: Facts) -> None:
     """Columns `id`, `length` and `embedding`, a row an item; the facts, and the `width` D, are metadata of the schema.
 
-    An embedding is a list of D numbers; of a protein's residues it is their D numbers one residue after the other.
+    An embedding is a list of D numbers; of a protein's residues it is their D numbers one residue after the other, and the
+    column `rows` says how many residues these are: fewer than `length` where the protein was cut.
     """
     with contextlib.ExitStack() as stack:
         writer = None
         for part in parts:
             embedding, width = _list_array(part.vectors)
-            columns = {"id": pyarrow.array(part.ids, pyarrow.string()), "length": part.lengths, "embedding": embedding}
+            columns = {"id": pyarrow.array(part.ids, pyarrow.string()), "length": part.lengths}
+            if not isinstance(part.vectors, np.ndarray):
+                columns["rows"] = np.array([len(rows) for rows in part.vectors], np.int64)
+            columns["embedding"] = embedding
             table = pyarrow.table(columns, metadata={key: str(value) for key, value in {**facts, "width": width}.items()})
             writer = writer or stack.enter_context(pyarrow.parquet.ParquetWriter(path, table.schema, use_dictionary=False))
             writer.write_table(table)
@@ -129,5 +157,7 @@ def _list_array(vectors: np.ndarray | Sequence[np.ndarray]) -> tuple[pyarrow.Arr
     return pyarrow.LargeListArray.from_arrays(offsets, np.concatenate(vectors).ravel()), vectors[0].shape[1]
 
 
-WRITERS: dict[str, Callable] = {".h5": write_h5, ".hdf5": write_h5, ".parquet": write_parquet}
+H5_SUFFIXES = (".h5", ".hdf5")
+
+WRITERS: dict[str, Callable] = {**dict.fromkeys(H5_SUFFIXES, write_h5), ".parquet": write_parquet}
 """By the suffix of the file: (path, parts, facts=) in constant memory, one part at a time."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from data_pipelines.common.errors import UserError
-from data_pipelines.inputs.survey import Measure
+from data_pipelines.inputs.survey import Measure, Measured
 from protclip_jax.checkpoints import metadata
 from protclip_jax.inference.prefixes import check_dimensions, first_dimensions
 from protclip_jax.inference.protclip import ProtCLIP
@@ -39,9 +39,9 @@ class Embedder(NamedTuple):
 def protein_embedder(kinds: Sequence[str], windows: Windows, batch_tokens: int) -> Embedder:
     """Proteins, as `ProtCLIP.represent` takes them."""
 
-    def measure(sequence: str) -> tuple[int, bool]:
+    def measure(sequence: str) -> Measured:
         pieces = windows.pieces(len(sequence))
-        return sum(piece.stop - piece.start + 2 for piece in pieces), len(sequence) > windows.max_residues
+        return Measured(sum(piece.stop - piece.start + 2 for piece in pieces), len(sequence) > windows.max_residues)
 
     def embed(model: ProtCLIP, sequences: Sequence[str]) -> Mapping[str, Vectors]:
         return model.represent(sequences, kinds=kinds, windows=windows, batch_tokens=batch_tokens)
@@ -55,9 +55,10 @@ def text_embedder(checkpoint: Path, batch_tokens: int) -> Embedder:
     limit = metadata.read_model_config(checkpoint)["tokenizer"]["max_text_tokens"]
     tokenizer = metadata.load_text_tokenizer(checkpoint)
 
-    def measure(text: str) -> tuple[int, bool]:
-        tokens = tokenizer.encode(text, max_tokens=limit + 1).size
-        return min(tokens, limit), tokens > limit
+    def measure(text: str) -> Measured:
+        tokens = tokenizer.encode(text, max_tokens=limit + 1)
+        unknown = len(tokenizer.unknown_words(text)) if tokenizer.unk_id in tokens else 0
+        return Measured(min(tokens.size, limit), tokens.size > limit, unknown, bool(unknown) and tokenizer.is_unknown(text))
 
     def embed(model: ProtCLIP, texts: Sequence[str]) -> Mapping[str, Vectors]:
         with warnings.catch_warnings():

@@ -197,10 +197,13 @@ class SearchEngine:
 
 def embed_labels(model: ProtCLIP, path: Path) -> Index:
     """An index of a file of labels in memory; warns of those that cannot be used."""
-    found = list(LabelSource(path=path).labels())
+    source = LabelSource(path=path)
+    found = list(source.labels())
     labels = [label for label in found if label.prompts]
     if not labels:
         raise UserError(f"{path} holds no label that can be used.")
+    for note in source.notes():
+        warnings.warn(f"{path}: {note}", stacklevel=2)
     if faults := Counter(label.fault for label in found if not label.prompts):
         message = ", ".join(f"{count} × {fault}" for fault, count in faults.items())
         warnings.warn(f"{faults.total()} of {len(found)} labels in {path} are left out: {message}.", stacklevel=2)

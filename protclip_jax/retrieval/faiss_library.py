@@ -3,7 +3,7 @@
 import os
 import types
 
-from data_pipelines.common.errors import UserError
+from data_pipelines.common.extras import missing_extra
 
 FEW_QUERIES = 20
 """Below, waking other threads, which JAX's keep busy, costs more than the search; FAISS itself goes over to BLAS there."""
@@ -18,6 +18,6 @@ def load_faiss(*, queries: int = FEW_QUERIES) -> types.ModuleType:
     try:
         import faiss
     except ImportError as error:
-        raise UserError(f"search needs FAISS ({error}); install it with `pip install 'protclip-jax[search]'`.") from error
+        raise missing_extra("search needs FAISS", "search", error) from error
     faiss.omp_set_num_threads(1 if queries < FEW_QUERIES else len(os.sched_getaffinity(0)))
     return faiss

@@ -1,6 +1,5 @@
 """What an index knows of its items besides their vectors: the columns of its Arrow files, and items as dictionaries."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pyarrow
@@ -28,16 +27,6 @@ SCHEMAS = {
     "label": pyarrow.schema({"id": _TEXT, "name": _TEXT, "source": _TEXT, "prompts": pyarrow.list_(_TEXT)}),
 }
 """By what an index holds. A protein's `length` is 0 and its `sequence` '' where the input did not tell them."""
-
-_UNIPROT = r"(?:[OPQ][0-9][A-Z0-9]{3}[0-9]|[A-NR-Z][0-9](?:[A-Z][A-Z0-9]{2}[0-9]){1,2})"
-_ACCESSION = re.compile(rf"(?:(?:sp|tr)\|)?({_UNIPROT})(?:-\d+)?(?:\|\w+)?")
-"""UniProt's own pattern of its accession numbers, alone or as in the header of its FASTA files."""
-
-
-def uniprot_accession(id: str) -> str | None:
-    """The UniProt accession that an id is or holds, `P62258` for `sp|P62258|1433E_HUMAN`; None for any other id."""
-    found = _ACCESSION.fullmatch(id)
-    return found[1] if found else None
 
 
 def protein_item(

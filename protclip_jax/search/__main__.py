@@ -18,6 +18,7 @@ from typing import BinaryIO, TextIO
 
 from data_pipelines.common.atomic_write import atomic_file
 from data_pipelines.common.errors import UserError, command, one_line
+from data_pipelines.common.extras import missing_extra
 from data_pipelines.common.progress import tell
 from data_pipelines.inputs.input_formats import BY_NAME, DESCRIPTION, TEXT_FORMATS, listed
 from data_pipelines.inputs.model_input import Source
@@ -204,9 +205,7 @@ def print_tables(answers: Iterator[tuple[Query, Answer]]) -> None:
         from rich.table import Table
         from rich.text import Text
     except ImportError as error:
-        raise UserError(
-            f"the table needs rich ({error}); install it with `pip install 'protclip-jax[search]'`, or give --output."
-        ) from error
+        raise missing_extra("the table without --output needs rich", "search", error) from error
     console = Console(width=None if sys.stdout.isatty() else 120)
     for query, answer in answers:
         table = Table(title=Text(one_line(query.name)), title_justify="left", header_style="bold")
@@ -273,6 +272,8 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 128 + signal.SIGPIPE
     tell(*dict.fromkeys(str(warning.message) for warning in caught if warning.category is UserWarning))
+    if options.output and options.output != "-":
+        tell(f"wrote {options.output}")
     return None
 
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data_pipelines.common.errors import UserError, command
+from data_pipelines.common.extras import missing_extra
 from data_pipelines.common.progress import tell
 from protclip_jax.inference.cpu_devices import split_cpu
 from protclip_jax.inference.protclip import UNKNOWN_WORDS
@@ -99,49 +100,57 @@ def allowed_hosts(options: argparse.Namespace) -> tuple[str, ...] | None:
     return (*LOCAL_NAMES, options.host.lower(), *named)
 
 
+def load_engine(options: argparse.Namespace) -> SearchEngine:
+    """The engine that the options name, warmed up unless they say otherwise."""
+    from protclip_jax.serve import jobs
+
+    start = time.perf_counter()
+    engine = SearchEngine.load(
+        options.checkpoint, index=options.index, labels=options.labels, step=options.step, dtype=options.dtype
+    )
+    tell(f"loaded in {time.perf_counter() - start:.1f} s.")
+    jobs.prepare(engine)
+    if not options.skip_warm_up:
+        start = time.perf_counter()
+        jobs.warm_up(engine)
+        tell(f"warmed up in {time.perf_counter() - start:.1f} s.")
+    return engine
+
+
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Opens everything, warms up, and serves until a signal."""
+    """Listens, opens everything and warms up while it says so to visitors, and serves until a signal."""
     options = parse_arguments(arguments)
     if options.max_waiting < 1 or not 0 < options.timeout < math.inf or options.max_residues < 1:
         raise UserError("--max_waiting, --timeout and --max_residues must be above 0 and finite.")
     if options.max_residues > MOST_RESIDUES:
         raise UserError(f"--max_residues={options.max_residues} must be at most {MOST_RESIDUES:,}; no protein is as long.")
     try:
-        from protclip_jax.serve import jobs, server
+        from protclip_jax.serve import server
         from protclip_jax.serve.app import UNIPROT, create_app
+        from protclip_jax.serve.loading import answering_loading
     except ImportError as error:
-        raise UserError(
-            f"the server needs more packages ({error}); `pip install 'protclip-jax[serve]'` brings them."
-        ) from error
+        raise missing_extra("the server needs more packages", "serve", error) from error
     # The answer itself tells of texts that were cut.
     warnings.filterwarnings("ignore", message=r".* texts are longer than")
     warnings.filterwarnings("ignore", message=UNKNOWN_WORDS)
     limits = Limits(waiting=options.max_waiting, seconds=options.timeout, residues=options.max_residues)
-    token = choose_token(options)
+    token, hosts = choose_token(options), allowed_hosts(options)
     split_cpu(options.cpu_devices)
-    bound = server.bound_socket(options.host, options.port)
-    with bound:
-        start = time.perf_counter()
-        engine = SearchEngine.load(
-            options.checkpoint, index=options.index, labels=options.labels, step=options.step, dtype=options.dtype
-        )
-        tell(f"loaded in {time.perf_counter() - start:.1f} s.")
-        jobs.prepare(engine)
-        if not options.skip_warm_up:
-            start = time.perf_counter()
-            jobs.warm_up(engine)
-            tell(f"warmed up in {time.perf_counter() - start:.1f} s.")
-        app = create_app(
-            engine,
-            limits=limits,
-            hosts=allowed_hosts(options),
-            token=token,
-            links=UNIPROT if options.links == "uniprot" else None,
-            title=options.title or Path(options.checkpoint).resolve().name,
-        )
+    with server.listening_socket(options.host, options.port) as bound:
         name = f"[{options.host}]" if ":" in options.host else options.host
         address = f"http://{name}:{bound.getsockname()[1]}/"
+        tell(f"listening on {address}; it answers that it is loading until it serves.")
+        with answering_loading(bound, limits, hosts):
+            engine = load_engine(options)
+            app = create_app(
+                engine,
+                limits=limits,
+                hosts=hosts,
+                token=token,
+                links=UNIPROT if options.links == "uniprot" else None,
+                title=options.title or Path(options.checkpoint).resolve().name,
+            )
         # Browsers escape some characters behind '#' by themselves, and not all the same ones.
         fragment = f"#token={urllib.parse.quote(token, safe='')}" if token else ""
         tell(f"serving on {address}{fragment} — Ctrl-C ends it.")

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from data_pipelines.common.errors import UserError
+from data_pipelines.protanno.accession import uniprot_accession
 from data_pipelines.protanno.features import feature_property
 from data_pipelines.protanno.record import Feature
 from protclip_jax.retrieval import item_table
@@ -76,7 +77,8 @@ def create_app(
     about = describe_engine(engine, limits, title)
     linked = functools.partial(_hit, links=links)
 
-    @app.get("/api/health", summary="Whether the server runs")
+    @app.get("/health", include_in_schema=False)
+    @app.get("/api/health", summary="Whether the server is ready; while it loads, 503 and the status loading")
     def health() -> dict:
         return {"status": "ok", "waiting": batcher.waiting}
 
@@ -123,7 +125,8 @@ def create_app(
 
 API_DESCRIPTION = (
     "Search proteins by text or sequence, describe proteins with labels, and weigh their residues. Errors are "
-    '`{"error": "one sentence"}`. With a token, send `Authorization: Bearer TOKEN`. 429 says that the queue is full: try again.'
+    '`{"error": "one sentence"}`. With a token, send `Authorization: Bearer TOKEN`. 429 says that the queue is full, '
+    "and 503 that the model is being loaded: try again after `Retry-After` seconds."
     " Two errors are plain text: 413 for a body that is too large, and 400 for a host name that is not allowed."
 )
 
@@ -163,7 +166,7 @@ def _protein(item: Mapping, links: str | None) -> dict:
 
 
 def _link(id: str, links: str | None) -> str | None:
-    accession = item_table.uniprot_accession(id)
+    accession = uniprot_accession(id)
     return links.format(accession=accession) if links and accession else None
 
 

@@ -2,13 +2,14 @@
 
 import signal
 import socket
+from typing import Literal
 
 import uvicorn
 
 from data_pipelines.common.errors import UserError
 from protclip_jax.serve.limits import Limits
 
-CONNECTIONS = 1024
+CONNECTIONS, BACKLOG = 1024, 2048
 KEEP_ALIVE_SECONDS = 15
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -26,13 +27,14 @@ HEADERS = [
 """What every answer tells browsers."""
 
 
-def bound_socket(host: str, port: int) -> socket.socket:
-    """A socket of an address, which does not listen yet; raises UserError where it is taken or not this machine's."""
+def listening_socket(host: str, port: int) -> socket.socket:
+    """A socket that listens on an address; raises UserError where that is taken or not this machine's."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((host, port))
+        bound.listen(BACKLOG)
     except (OSError, OverflowError) as error:
         bound.close()
         reason = getattr(error, "strerror", None) or error
@@ -42,20 +44,25 @@ def bound_socket(host: str, port: int) -> socket.socket:
     return bound
 
 
-def configured(app, limits: Limits) -> uvicorn.Server:
-    """The server of an application, not yet running."""
+def configured(app, limits: Limits, *, lifespan: Literal["on", "off"] = "on") -> uvicorn.Server:
+    """The server of an application, not yet running.
+
+    Args:
+      lifespan: "off" for an application that has nothing to begin and to end.
+    """
     config = uvicorn.Config(
         app,
         http="h11",
         ws="none",
         loop="asyncio",
-        lifespan="on",
+        lifespan=lifespan,
         log_level="warning",
         access_log=False,
         server_header=False,
         proxy_headers=False,
         headers=HEADERS,
         limit_concurrency=CONNECTIONS,
+        backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=int(limits.seconds) + 5,
     )

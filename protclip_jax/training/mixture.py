@@ -10,7 +10,8 @@ from data_pipelines.common.atomic_write import atomic_write
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.json_object import is_number, read_json
 from data_pipelines.protanno.clusters import CLUSTERS
-from data_pipelines.training.sampling import Sampler
+from data_pipelines.protanno.dataset import ProtAnno
+from data_pipelines.training.sampling import Sampler, make_sampler
 
 MAX_COUNTED = 1 << 20
 """At most this many of the latest draws are counted."""
@@ -20,6 +21,26 @@ def source_shares(sources: Mapping[str, float | None]) -> dict[str, float] | Non
     """The shares that `config.sampling.sources` sets; None where it leaves all to the sampler."""
     shares = {source: share for source, share in sources.items() if share is not None}
     return shares or None
+
+
+def training_sampler(config: Mapping, dataset: ProtAnno) -> Sampler:
+    """The sampler of a run with this config over the training records of a dataset.
+
+    Raises:
+      UserError: as `make_sampler`.
+    """
+    sizes = {cluster: dataset.train_size(cluster) for cluster in dataset.statistics.get("clusters", ())}
+    sampling = config["sampling"]
+    return make_sampler(
+        sizes,
+        seed=config["seed"],
+        alpha=sampling["alpha"],
+        beta=sampling["beta"],
+        gamma=sampling["gamma"],
+        drop_confidence=sampling["drop_confidence"],
+        drop_coverage=sampling["drop_coverage"],
+        sources=source_shares(sampling["sources"]),
+    )
 
 
 def write(path: pathlib.Path, sampler: Sampler, states: Mapping[int, np.ndarray]) -> None:

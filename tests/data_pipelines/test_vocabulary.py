@@ -84,10 +84,11 @@ def dataset(monkeypatch):
     return splits
 
 
-def test_command_learns_from_the_training_splits(dataset, tmp_path):
+def test_command_learns_from_the_training_splits(dataset, tmp_path, capsys):
     output = tmp_path / "new" / "vocab.txt"
     assert vocabulary.main(["--data_dir", "DIR", "--output", str(output), "--size", "400"]) == 0
     learnt = output.read_text(encoding="utf-8").splitlines()
+    assert f"wrote {output}: {len(learnt)} tokens from " in capsys.readouterr().err.splitlines()[-1]
     assert learnt[:5] == list(SPECIAL_TOKENS)
     assert {"alpha", "beta"} <= set(learnt)
     # Words that only held-out records have.

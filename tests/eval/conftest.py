@@ -2,6 +2,7 @@ import pytest
 
 from data_pipelines.protanno.dataset import open_dataset, write
 from data_pipelines.sample import generate
+from eval.pretraining import trained_baselines
 
 TRAIN, HELD_OUT = 150, 60
 
@@ -17,10 +18,19 @@ def data_dir(tmp_path_factory):
         "validation": records[TRAIN : TRAIN + HELD_OUT],
         "test": records[TRAIN + HELD_OUT :],
     }
-    write(directory, splits, statistics={"records": len(records)})
+    clusters = {"swissprot/C1/R4": TRAIN // 2, "trembl/C3/R3": TRAIN // 2}
+    write(directory, splits, statistics={"records": len(records), "clusters": clusters})
     return directory
 
 
 @pytest.fixture(scope="session")
 def dataset(data_dir):
     return open_dataset(data_dir)
+
+
+@pytest.fixture(autouse=True)
+def quick_baselines(monkeypatch):
+    """Baselines of one learning rate and few steps."""
+    monkeypatch.setattr(trained_baselines, "LEARNING_RATES", (0.01,))
+    monkeypatch.setattr(trained_baselines, "MIN_STEPS", 60)
+    monkeypatch.setattr(trained_baselines, "PASSES", 1)

@@ -7,6 +7,7 @@ import pytest
 from data_pipelines.protanno.dataset import write
 from data_pipelines.protanno.record import biotext
 from eval import __main__ as cli
+from eval.pretraining.evaluations import EVALUATIONS
 from eval.pretraining.segment_localisation import SegmentLocalisation
 from tests.support.fakes import Ignorant, Oracle
 from tests.support.tiny import text_tokenizer
@@ -47,12 +48,15 @@ def run(monkeypatch, dataset):
     return lambda *arguments: cli.main([str(argument) for argument in arguments])
 
 
-def test_demo_report(run, workdir, data_dir):
+def test_demo_report(run, workdir, data_dir, capsys):
     control = workdir.parent / "control"
     control.mkdir()
     write_config(control, data_dir, pda=0.0)
     write_history(workdir)
     assert run("--checkpoint", workdir, "--output", workdir, "--pool", 50, "--control", control) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("evaluation ")]
+    count = len(EVALUATIONS)
+    assert told == [f"evaluation {number} of {count}: {name}." for number, name in enumerate(EVALUATIONS, 1)]
     report = json.loads((workdir / "report.json").read_text())
     assert report["provenance"]["step"] == 7
     assert {"pool", "p2t_r1", "t2p_r1", "mrr", "kmer"} <= report["retrieval"].keys()

@@ -33,7 +33,7 @@ class FakeModel:
         made = {kind: [vectors(text, kind) for text in read] for kind in kinds}
         return {kind: rows if kind == "residues" else np.stack(rows) for kind, rows in made.items()}
 
-    def encode_texts(self, texts):
+    def encode_texts(self, texts, **_):
         self.calls.append({"texts": list(texts)})
         return np.stack([vectors(text, "projected") for text in texts])
 

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from email.message import Message
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +20,26 @@ from tests.support.paths import ROOT
 XLA_FLAGS = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 """A tiny model is compiled far longer than it runs."""
 START_SECONDS = 120
+
+
+class Response(NamedTuple):
+    """What a server answered."""
+
+    status: int
+    headers: Message
+    body: str
+
+    def json(self) -> dict:
+        return json.loads(self.body)
+
+
+def response_of(request: str | urllib.request.Request, *, timeout: float = 60) -> Response:
+    """The answer to a request, whatever its status."""
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
+            return Response(answer.status, answer.headers, answer.read().decode())
+    except urllib.error.HTTPError as error:
+        return Response(error.code, error.headers, error.read().decode())
 
 
 class Server(NamedTuple):
@@ -37,24 +57,13 @@ class Server(NamedTuple):
         if body is not None:
             request.add_header("Content-Type", "application/json")
             request.data = json.dumps(body).encode()
-        try:
-            with urllib.request.urlopen(request, timeout=timeout) as response:
-                return response.status, json.load(response)
-        except urllib.error.HTTPError as error:
-            return error.code, json.load(error)
+        response = response_of(request, timeout=timeout)
+        return response.status, response.json()
 
     def resident_mib(self) -> float:
         """Memory of the process."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
-
-
-def _listens(host: str, port: int) -> bool:
-    try:
-        socket.create_connection((host, port), timeout=5).close()
-    except OSError:
-        return False
-    return True
 
 
 @contextlib.contextmanager
@@ -67,11 +76,6 @@ def serving(*arguments: str, log: Path, xla_flags: str = XLA_FLAGS) -> Iterator[
         deadline = time.monotonic() + START_SECONDS
         while not (found := re.search(r"serving on (\S+/)(?:#token=(\S+))?", log.read_text())):
             assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.1)
-        address = urllib.parse.urlsplit(found[1])
-        # It says where it will serve a moment before it listens.
-        while not _listens(address.hostname, address.port):
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.1)
         yield Server(process, found[1], urllib.parse.unquote(found[2] or ""))

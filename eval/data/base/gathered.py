@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 from data_pipelines.common.hashing import file_sha256
+from data_pipelines.inputs.plausibility import doubt
 from data_pipelines.inputs.protein_input import clean_protein
 from eval.data.base.task import Rejected, SourceFile
 
@@ -18,6 +19,7 @@ class Gathered:
         self.rejects: list[Rejected] = []
         self.sources: list[SourceFile] = []
         self._changes = Counter()
+        self._doubted = Counter()
 
     def reject(self, path: Path, line: int, name: str, reason: str) -> None:
         """Notes a row that cannot be used; `reason` in the same words for the same fault."""
@@ -32,6 +34,7 @@ class Gathered:
             return None
         if changes:
             self._changes.update(changes)
+        self._doubted.update(filter(None, [doubt(sequence)]))
         return sequence
 
     def source(self, path: Path, rows: int) -> None:
@@ -40,5 +43,7 @@ class Gathered:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """A sentence on every kind of letters that were changed in sequences."""
-        return tuple(f"letters changed in sequences: {count} {kind}" for kind, count in sorted(self._changes.items()))
+        """A sentence on every kind of letters that were changed in sequences, and on sequences that look like no proteins."""
+        changed = [f"letters changed in sequences: {count} {kind}" for kind, count in sorted(self._changes.items())]
+        doubted = [f"sequences that look like {what}: {count}" for what, count in sorted(self._doubted.items())]
+        return (*changed, *doubted)

@@ -22,7 +22,8 @@ CONTENT_COLUMNS = (
 def add_contents(builder: GraphBuilder, contents: Mapping[str, Sequence[Path]]) -> list[str]:
     """Gives the nodes of each type their sequences (of `gene/protein`) or texts; the first of a node counts.
 
-    A file that has the content of none is most likely of other ids, or its type is written otherwise: a note says so of each.
+    A note says of each file that lacks some of the nodes how many it has. One that has none is most likely of other ids, or
+    its type is written otherwise.
 
     Tables have an id column (`node_index` where the graph knows PrimeKG's indices) and a content column; rows of nodes that
     the graph does not have are passed over. Proteins may come as FASTA or two-column table by id as well.
@@ -33,12 +34,15 @@ def add_contents(builder: GraphBuilder, contents: Mapping[str, Sequence[Path]]) 
     notes = []
     for type_, paths in contents.items():
         for path in paths:
-            count = 0
+            described = set()
             for position, line, text in _contents(builder, type_, path):
                 builder.describe(position, text, type_=type_, path=path, line=line)
-                count += 1
-            if not count:
+                described.add(position)
+            nodes = sum(kind == type_ for kind, _ in builder.positions)
+            if not described:
                 notes.append(f"{path.name} has the content of none of the graph's nodes of type {type_}")
+            elif len(described) < nodes:
+                notes.append(f"{path.name} has the content of {len(described):,} of {nodes:,} nodes of type {type_}")
     return notes
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from data_pipelines.common.errors import UserError
-from data_pipelines.common.progress import progress
+from data_pipelines.readers.streams.reading_progress import reading_progress
 from eval.data.base.gathered import Gathered
 from eval.data.base.rows import table_header, table_rows
 from eval.data.graphs.graph import NODE_TYPES, GraphBuilder, GraphConfig
@@ -24,7 +24,7 @@ def read_primekg(edges: Path, *, node_types: Sequence[str] = NODE_TYPES) -> tupl
     """
     builder, left_out = GraphBuilder(Gathered()), 0
     rows = table_rows(edges, builder.gathered, columns=("display_relation", *_END_COLUMNS))
-    for row in progress(rows, description=edges.name, unit="edges"):
+    for row in reading_progress(rows, [edges], description=edges.name, noun="edges"):
         cells = row.cells
         if cells["x_type"] not in node_types or cells["y_type"] not in node_types:
             left_out += 1
@@ -52,7 +52,8 @@ def read_biobridge(triplets: Path, *, nodes: Mapping[str, Sequence[Path]], confi
         for path in paths:
             _add_nodes(builder, type_, path)
     columns = ("x_index", "y_index", "display_relation")
-    for row in progress(table_rows(triplets, builder.gathered, columns=columns), description=triplets.name, unit="edges"):
+    rows = table_rows(triplets, builder.gathered, columns=columns)
+    for row in reading_progress(rows, [triplets], description=triplets.name, noun="edges"):
         x, y, relation = (row.cells[column] for column in columns)
         known = relation.isdecimal() and int(relation) < len(config.relation_types)
         if x in builder.by_index and y in builder.by_index and known:

@@ -30,7 +30,7 @@ def inputs(tmp_path_factory):
 @pytest.mark.skipif(HAVE_BEAM, reason="apache-beam is installed")
 def test_without_the_package_it_says_what_to_install(inputs, tmp_path, capsys):
     assert run("--input", *inputs, "--runner", "beam", "--output", tmp_path / "out") == 2
-    assert "pip install 'protclip-jax[beam]'" in capsys.readouterr().err.splitlines()[-1]
+    assert "pip install -e '.[beam]'" in capsys.readouterr().err.splitlines()[-1]
     assert not list(tmp_path.iterdir())
 
 

@@ -93,10 +93,31 @@ def test_a_build_counts_everything(tmp_path, capsys):
     table = capsys.readouterr().out
     assert "swissprot/C1/R1" in table
     assert "69 entries, 60 records, 1 rejected, 7 deduplicated, 1 excluded" in table
+    assert "test.fasta: 1 of its 2 sequences were in the input and are left out" in table
+    assert result["exclude_fasta_sequences"] == {"test.fasta": 2}
+    assert result["doubtful_records"] == {}
 
     # The order of the inputs changes nothing that is read.
     assert run("--input", second, first, *command, tmp_path / "reverse") == 0
     assert contents(tmp_path / "reverse") == contents(output)
+
+
+def test_genes_are_told_and_a_file_of_them_is_refused(tmp_path, capsys, no_report):
+    genes = [f"G{i}\tgene\t{'ATGGCTGACGAAAAACGTTGGCTGAACGCT' + 'ACGT' * i}\n" for i in range(3)]
+    proteins = [f"P{i}\tthing\t{record(i).sequence}\n" for i in range(4)]
+    header = "accession\tname\tsequence\n"
+    (tmp_path / "genes.tsv").write_text(header + "".join(genes))
+    (tmp_path / "mixed.tsv").write_text(header + "".join(genes + proteins))
+    assert run("--input", tmp_path / "genes.tsv", "--output", tmp_path / "refused") == 2
+    told = capsys.readouterr().err
+    assert "3 of 3 sequences look like nucleotides, not like proteins" in told
+    assert "--accept_doubtful" in told
+    assert not (tmp_path / "refused").exists()
+    assert run("--input", tmp_path / "genes.tsv", "--accept_doubtful", "--output", tmp_path / "accepted") == 0
+    capsys.readouterr()
+    assert run("--input", tmp_path / "mixed.tsv", "--output", tmp_path / "mixed") == 0
+    assert "3 of 7 sequences look like nucleotides" in capsys.readouterr().out
+    assert open_dataset(tmp_path / "mixed").statistics["doubtful_records"] == {"nucleotides": 3}
 
 
 @pytest.fixture(scope="module")

@@ -23,3 +23,13 @@ def test_what_cannot_be_read_cannot_be_kept_out(tmp_path, sequence):
     path.write_text(f">fine\nMK\n>bad\n{sequence}\n")
     with pytest.raises(UserError, match="x.fasta line 3: bad is no protein"):
         read_excluded([path])
+
+
+def test_genes_would_keep_no_protein_out(tmp_path):
+    path = tmp_path / "x.fasta"
+    gene = "ATGGCTGACGAAAAACGTTGGCTGAACGCT"
+    path.write_text(f">a\n{gene}\n>b\n{gene}GGG\n>c\nMKV\n")
+    with pytest.raises(UserError, match="x.fasta: 2 of 3 sequences look like nucleotides"):
+        read_excluded([path])
+    path.write_text(f">a\n{gene}\n>b\nMKL\n>c\nMKV\n")
+    assert len(read_excluded([path])) == 3

@@ -21,6 +21,7 @@ GROUPED = Grouped(
     total_residues=1 << 40,
     total_words=0,
     unclustered=2,
+    answering=3,
     merged=Counter({("trembl", "swissprot"): 3}),
     excluded=1,
     excluded_by_file=Counter({"x.fasta": 1}),
@@ -38,7 +39,14 @@ def test_arrays_come_back(array):
 
 @pytest.mark.parametrize(
     "result",
-    [Parsed(5, [REJECT], Counter({"FT x": 2})), Parsed(0, [], Counter()), Path("a/b"), (1, [2, ("x", None)]), True, Counter()],
+    [
+        Parsed(5, [REJECT], Counter({"FT x": 2}), Counter(a=1)),
+        Parsed(0, [], Counter(), Counter()),
+        Path("a/b"),
+        (1, [2, ("x", None)]),
+        True,
+        Counter(),
+    ],
 )
 def test_results_come_back(result):
     again = from_text(to_text(result))

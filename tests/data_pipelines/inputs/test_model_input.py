@@ -18,9 +18,9 @@ def prepared(tmp_path, content, **options):
 def test_proteins_are_cleaned_named_and_judged(tmp_path):
     content = ">a\nmk\n>\nAC\n>\nM1\n>d\n"
     assert prepared(tmp_path, content, format="fasta", modality="protein") == [
-        Prepared("a", "MK", 1, "", Counter({"lower case letters": 2}), False),
-        Prepared("sequence_2", "AC", 3, "", Counter(), True),
-        Prepared("sequence_3", "", 5, "'1' at position 2 is no amino-acid letter", Counter(), True),
+        Prepared("a", "MK", 1, "", Counter({"lower case letters": 2}), False, written="mk"),
+        Prepared("sequence_2", "AC", 3, "", Counter(), True, written="AC"),
+        Prepared("sequence_3", "", 5, "'1' at position 2 is no amino-acid letter", Counter(), True, written="M1 "),
         Prepared("d", "", 7, "it is empty", Counter(), False),
     ]
 

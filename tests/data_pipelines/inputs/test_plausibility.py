@@ -4,6 +4,7 @@ import bz2
 import gzip
 import lzma
 import random
+import re
 
 import pytest
 
@@ -11,8 +12,9 @@ from data_pipelines.common.errors import UserError
 from data_pipelines.inputs.labels import LabelSource
 from data_pipelines.inputs.model_input import Source, check_content, format_of
 from data_pipelines.inputs.plausibility import doubt
+from data_pipelines.inputs.protein_input import clean_protein
 from data_pipelines.inputs.record_source import RecordSource
-from data_pipelines.inputs.survey import take_survey
+from data_pipelines.inputs.survey import Measured, take_survey
 from data_pipelines.readers import read_entries
 
 GENE = "ATGGCTGACGAAAAACGTTGGCTGAACGCT"
@@ -47,7 +49,7 @@ def test_random_proteins_are_not_doubted():
 
 def survey(tmp_path, source, **options):
     rejects = tmp_path / "rejects.tsv"
-    return take_survey(source, measure=lambda text: (len(text), False), rejects=rejects, **options)
+    return take_survey(source, measure=lambda text: Measured(len(text), False), rejects=rejects, **options)
 
 
 def fasta(path, *sequences):
@@ -224,3 +226,61 @@ def test_an_answer_of_id_mapping_holds_its_entries(tmp_path):
         (tmp_path / "x.json").write_text(f'{{"results": [{", ".join(results)}], {end}}}')
         records = list(read_entries(tmp_path / "x.json"))
         assert [record.name for record in records] == ["Name 0", "Name 1", "Name 2"]
+
+
+BLOCKS = [
+    " 1 MKTAYIAKQR QISFVKSHFS 20\n21 MKTA",
+    "        10         20\nMKTAYIAKQR QISFVKSHFS\n        30\nMKTA",
+    "1 mktayiakqr qisfvkshfs\n 21 mkta",
+]
+
+
+@pytest.mark.parametrize("blocks", BLOCKS)
+def test_numbers_beside_blocks_of_residues_are_no_residues(tmp_path, blocks):
+    expected = "MKTAYIAKQRQISFVKSHFSMKTA"
+    assert clean_protein(blocks).sequence == expected
+    assert clean_protein(blocks).changes["residue numbers"] == len(re.findall("[0-9]+", blocks))
+    (item,) = fasta(tmp_path / "x.fasta", blocks).prepared()
+    assert (item.text, item.fault) == (expected, "")
+
+
+@pytest.mark.parametrize("text", ["MKTA 60\nMK", "1 MKTA\n6 MK", "MK2T", "M1K", "10 30 MKTAYIAKQR", "MK 2 3 4 TA"])
+def test_numbers_that_do_not_count_residues_are_a_fault(text):
+    with pytest.raises(ValueError, match="is no amino-acid letter"):
+        clean_protein(text)
+
+
+WRAPPED = ["aspartate aminotransferase", "mitochondrial", "MITOCHONDRIAL PRECURSOR", "kinase A"]
+
+
+@pytest.mark.parametrize("words", WRAPPED)
+def test_a_header_that_goes_on_in_the_next_line_is_told(tmp_path, words):
+    (item,) = fasta(tmp_path / "x.fasta", f"{words}\n{PROTEIN}\nMKV").prepared()
+    assert item.fault == f"its first line is of words, as if its header was wrapped: {words!r}"
+
+
+SEQUENCES = ["mktayiakqrqi\nMKTAYI", "MKTAYIAKQR QISFVKSHFS\nMKT", "MKT\nMKTAYI\nMK", "mkt\nmktayi", "MKTAY*\n\nMKV", "MK TA"]
+
+
+@pytest.mark.parametrize("letters", SEQUENCES)
+def test_first_lines_of_residues_are_no_header(tmp_path, letters):
+    (item,) = fasta(tmp_path / "x.fasta", letters).prepared()
+    assert item.fault == ""
+    assert item.text.replace("X", "*") == "".join(letters.split()).upper()
+
+
+def test_texts_of_unknown_words_are_counted_and_refused_if_most(tmp_path):
+    (tmp_path / "x.txt").write_text("zinc ion\nβ ion\nβ γ\n")
+    source = Source(path=tmp_path / "x.txt", format="lines", modality="text")
+
+    def measure(text):
+        unknown = sum(not word.isascii() for word in text.split())
+        return Measured(len(text), False, unknown, unknown == len(text.split()))
+
+    taken = take_survey(source, measure=measure, rejects=tmp_path / "rejects.tsv")
+    lines = taken.describe("text", long_items="", rejects=tmp_path)
+    assert "doubtful: 1 have no word that is in the model's vocabulary." in lines
+    assert "words: 3 are not in the model's vocabulary." in lines
+    (tmp_path / "x.txt").write_text("zinc ion\nβ\nβ γ\n")
+    with pytest.raises(UserError, match="2 of 3 texts have no word that is in the model's vocabulary.*--accept_doubtful"):
+        take_survey(source, measure=measure, rejects=tmp_path / "rejects.tsv")

@@ -7,11 +7,11 @@ import pytest
 
 from data_pipelines.common.errors import UserError
 from data_pipelines.inputs.model_input import Source
-from data_pipelines.inputs.survey import take_survey
+from data_pipelines.inputs.survey import Measured, take_survey
 
 
 def measure(text):
-    return min(len(text), 5), len(text) > 5
+    return Measured(min(len(text), 5), len(text) > 5)
 
 
 def survey(tmp_path, content, *, form="fasta", modality="protein"):

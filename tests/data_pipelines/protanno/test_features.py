@@ -3,14 +3,14 @@ import pytest
 
 from data_pipelines.protanno.features import annotated_residues, feature_property, property_bits
 from data_pipelines.protanno.record import Feature, Record
-from data_pipelines.sample import generate
+from data_pipelines.sample import families, generate
 
 
 def test_planted_features_explain_the_property_they_were_planted_for():
     features = [feature for _, record in generate.generate(300, seed=0) for feature in record.features]
-    assert {feature.type for feature in features} == set(generate.FEATURE_PROPERTY)
+    assert {feature.type for feature in features} == set(families.FEATURE_PROPERTY)
     for feature in features:
-        assert feature_property(feature) == generate.FEATURE_PROPERTY[feature.type], feature
+        assert feature_property(feature) == families.FEATURE_PROPERTY[feature.type], feature
 
 
 @pytest.mark.parametrize(

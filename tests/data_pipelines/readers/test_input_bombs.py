@@ -8,7 +8,7 @@ import pytest
 from data_pipelines.common.errors import UserError
 from data_pipelines.inputs.chunks import MAX_LETTERS, chunks
 from data_pipelines.inputs.model_input import Source
-from data_pipelines.inputs.survey import MAX_REJECT_ID, take_survey
+from data_pipelines.inputs.survey import MAX_REJECT_ID, Measured, take_survey
 from data_pipelines.readers import table
 
 MIB = 1 << 20
@@ -47,7 +47,7 @@ def packed(path, start: bytes, repeated: bytes, copies: int = COPIES):
 
 
 def measure(text):
-    return len(text), False
+    return Measured(len(text), False)
 
 
 @pytest.mark.parametrize("kind", BOMBS)
@@ -85,8 +85,8 @@ def test_items_of_few_tokens_and_many_letters_end_a_chunk(tmp_path):
         file.write("id,text\n")
         file.writelines(f"{index}{'i' * (MIB - 9)},{'t' * (MIB - 9)}\n" for index in range(36))
     source = Source(path=path, format="csv", modality="text")
-    survey = take_survey(source, measure=lambda text: (1, False), rejects=tmp_path / "rejects.tsv")
-    sizes = [len(chunk.ids) for chunk in chunks(source, survey, measure=lambda text: (1, False), min_tokens=1000)]
+    survey = take_survey(source, measure=lambda text: Measured(1, False), rejects=tmp_path / "rejects.tsv")
+    sizes = [len(chunk.ids) for chunk in chunks(source, survey, measure=lambda text: Measured(1, False), min_tokens=1000)]
     assert sizes == [MAX_LETTERS // (2 * MIB) + 1] * 2 + [36 - 2 * (MAX_LETTERS // (2 * MIB) + 1)]
 
 

@@ -30,6 +30,8 @@ def make_statistics(clusters=BOTH):
         "splits": splits | {"validation": held_out - 4, "test": 4},
         "deduplicated_by_source": {"trembl into swissprot": 3},
         "excluded_by_file": {"test_a.fasta": 2},
+        "exclude_fasta_sequences": {"test_a.fasta": 120, "test_b.fasta": 7},
+        "doubtful_records": {"nucleotides": 3},
         "lengths": {"edges": [0, 100, 300, 1023, 3023, 1 << 24], "counts": [100, 400, 400, 99, 1], "total": 345_000},
         "biotext_words": {"edges": [0, 10, 20, 100], "counts": [250, 250, 500], "total": 40_000},
         "similarity_clusters": {"clusters": 900, "largest": 5, "sizes": {"edges": [1, 2, 4, 8], "counts": [850, 40, 10]}},
@@ -195,8 +197,14 @@ def test_rejects_cannot_break_the_page():
     assert "| own.tsv | 10 |" in text
     assert "| no position | 3 |" in text
     assert section(make_statistics() | {"top_rejects": {}}, "Rejects").text.startswith("None.")
-    assert r"| test\_a.fasta | 2 |" in section(make_statistics(), "Exclusions").text
-    assert section(make_statistics() | {"excluded": 0}, "Exclusions").text.startswith("None")
+    excluded = section(make_statistics(), "Exclusions").text
+    assert r"| test\_a.fasta | 2 | 120 |" in excluded
+    assert r"| test\_b.fasta | 0 | 7 |" in excluded
+    old = make_statistics()
+    del old["exclude_fasta_sequences"]
+    assert r"| test\_a.fasta | 2 | not told |" in section(old, "Exclusions").text
+    assert section(old | {"excluded": 0, "excluded_by_file": {}}, "Exclusions").text.startswith("None")
+    assert "3 records look like nucleotides, not like proteins" in text
 
 
 def test_overlap_and_provenance_are_tabulated():

@@ -138,6 +138,7 @@ def test_what_is_missing_is_named_with_where_it_comes_from(run, tmp_path, capsys
     empty.mkdir()
     assert command("--data_dir", empty, "--benchmarks", "aav") == 0
     assert r"two\_vs\_many.csv of FLIP" in (output / "report.md").read_text()
+    assert "benchmark 1 of 1: aav.\naav is left out: " in capsys.readouterr().err
     assert command("--data_dir", empty) == 2
     assert "holds data of no benchmark" in capsys.readouterr().err
 
@@ -157,6 +158,8 @@ def test_one_benchmark_that_fails_costs_no_other_and_is_told(run, data_dir, tmp_
         "error: 1 of 2 benchmarks could not be measured, as told above: membrane.",
     ]
     (left_out,) = [line for line in told if line.startswith("membrane is left out: ")]
+    counted = [line for line in told if line.startswith("benchmark ")]
+    assert counted == ["benchmark 1 of 2: membrane.", "benchmark 2 of 2: few_shot_localisation."]
     assert "nonsense.fasta" in left_out
     report = json.loads((output / "report.json").read_text())["benchmarks"]
     assert report["few_shot_localisation"]["headline"]

@@ -5,6 +5,8 @@ import pytest
 
 from data_pipelines.protanno.record import property_texts
 from eval.pretraining.segment_localisation import LOCALISED, SegmentLocalisation, find_cases
+from eval.pretraining.trained_baselines import TrainedBaselines
+from protclip_jax.config.schema import completed
 from tests.support.fakes import Ignorant, Oracle
 
 
@@ -14,7 +16,10 @@ def evaluation(dataset):
 
 
 def test_weights_on_the_planted_residues_score_one(evaluation, dataset):
-    result = evaluation.report(Oracle(dataset), control=Ignorant(dataset))
+    baselines = TrainedBaselines(dataset, completed({}))
+    result = evaluation.report(Oracle(dataset), control=Ignorant(dataset), baselines=baselines)
+    assert 0.5 < result["auroc_text_free_tagger"]["location"] < 1
+    assert result["auroc_hydropathy"].keys() == {"location"}
     for name in LOCALISED:
         assert result["proteins"][name] > 10
         assert result["auroc"][name] == 1.0

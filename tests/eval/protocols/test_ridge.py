@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from eval.pretraining.kmer_baseline import AMINO_ACIDS
+from eval.baselines.bags import AMINO_ACIDS
 from eval.protocols.problem import Problem
 from eval.protocols.ridge import PENALTIES, Ridge, ridge_maps
 from eval.protocols.sequence_features import KMER_COLUMNS, composition, kmer_frequencies

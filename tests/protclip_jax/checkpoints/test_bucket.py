@@ -33,7 +33,7 @@ def test_a_path_that_names_no_folder_is_refused(gcs, url):
 
 def test_without_gcsfs_its_absence_is_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "gcsfs", None)
-    with pytest.raises(UserError, match=r"need gcsfs .*pip install 'protclip-jax\[gcs\]'"):
+    with pytest.raises(UserError, match=r"need gcsfs .*pip install -e '\.\[gcs\]'"):
         bucket_folder("gs://bucket/run")
 
 

@@ -1,10 +1,12 @@
 """`python -m protclip_jax.embed` with a fake model: what is read, told, refused and written."""
 
 import gzip
+import hashlib
 import os
 import resource
 import threading
 
+import h5py
 import numpy as np
 import pytest
 
@@ -29,9 +31,10 @@ def rows(path):
 
 @pytest.mark.parametrize("suffix", ["h5", "hdf5", "parquet"])
 @pytest.mark.parametrize("chunk_tokens", [1, 12, 1000])
-def test_every_usable_protein_once_in_order_whatever_the_chunks(tmp_path, fasta, suffix, chunk_tokens):
+def test_every_usable_protein_once_in_order_whatever_the_chunks(tmp_path, fasta, capsys, suffix, chunk_tokens):
     output = tmp_path / f"out.{suffix}"
     assert run(FakeModel(), "--input", fasta, "--output", output, chunk_tokens=chunk_tokens) == 0
+    assert capsys.readouterr().err.splitlines()[-1] == f"wrote {output}"
     found = rows(output)
     assert [name for name, _, _ in found] == [name for name, _ in EXPECTED]
     for (_, _, vector), (_, sequence) in zip(found, EXPECTED, strict=True):
@@ -351,4 +354,24 @@ def test_the_first_dimensions_are_kept_with_unit_norm(tmp_path, fasta, stored_wi
 def test_dimensions_that_cannot_be_kept_are_one_sentence(tmp_path, fasta, stored_width, capsys, options, sentence):
     assert run(FakeModel(), "--input", fasta, "--output", tmp_path / "o.h5", *options) == 2
     assert sentence in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["x.fasta"]
+
+
+def test_hash_keys_are_what_biotrainer_looks_up(tmp_path, fasta):
+    output = tmp_path / "o.h5"
+    fasta.write_text(FASTA + ">twin\nMKV\nAC-D\n")
+    assert run(FakeModel(), "--input", fasta, "--output", output, "--h5_keys", "hash") == 0
+    # biotrainer reads FASTA itself, and changes nothing of the sequences.
+    written = {"a": "MKVLK*", "a_2": "acd", "sequence_3": "WWWW", "b": "MKVAC-D"}
+    with h5py.File(output) as file:
+        for id, sequence in written.items():
+            key = hashlib.sha256(f"{sequence}_{len(sequence)}".encode()).hexdigest()
+            assert file[key].attrs["original_id"] == id
+        assert file[f"{key}_2"].attrs["original_id"] == "twin"
+        assert len(file) == 5
+
+
+def test_keys_of_a_file_that_has_none_are_refused_before_anything_is_read(tmp_path, fasta, capsys):
+    assert run(FakeModel(), "--input", fasta, "--output", tmp_path / "o.parquet", "--h5_keys", "id") == 2
+    assert "--h5_keys names the datasets of HDF5 files" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["x.fasta"]

@@ -14,8 +14,8 @@ from protclip_jax.inference.windows import Windows
 )
 def test_a_protein_is_measured_by_the_tokens_that_are_read(policy, tokens):
     measure = protein_embedder(["mean"], Windows(policy, max_residues=100, overlap=50), 1).measure
-    assert measure("A" * 100) == (102, False)
-    assert measure("A" * 200) == (tokens, True)
+    assert measure("A" * 100)[:2] == (102, False)
+    assert measure("A" * 200)[:2] == (tokens, True)
 
 
 def test_kinds_follow_the_checkpoint_and_the_wish():

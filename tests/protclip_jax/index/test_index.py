@@ -26,7 +26,6 @@ from protclip_jax.retrieval.item_table import (
     protein_item,
     record_batch,
     row_of,
-    uniprot_accession,
 )
 from protclip_jax.retrieval.nearest import unit_rows
 from protclip_jax.retrieval.vector_parts import VectorParts
@@ -314,19 +313,3 @@ def test_mistakes_are_one_sentence(indexed, tmp_path, monkeypatch, capsys, optio
     searching.write_fasta(tmp_path / "x.fasta", tiny.records(2))
     assert searching.make_index(indexed.checkpoint, tmp_path / "i", **options) == 2
     assert sentence in searching.told(capsys)
-
-
-@pytest.mark.parametrize(
-    ("id", "accession"),
-    [
-        ("P62258", "P62258"),
-        ("sp|P62258|1433E_HUMAN", "P62258"),
-        ("tr|A0A022YWF9|A0A022YWF9_9STAP", "A0A022YWF9"),
-        ("P62258-2", "P62258"),
-        ("sequence_1", None),
-        ("P1", None),
-        ("P62258/../x", None),
-    ],
-)
-def test_accessions_are_known_by_their_form(id, accession):
-    assert uniprot_accession(id) == accession

@@ -144,6 +144,7 @@ def test_many_questions_of_a_file_are_answered_in_its_order(folder, records, tmp
     lines.write_text("FUNCTION: abc\nFUNCTION: fed\n")
     output = tmp_path / "answers.tsv"
     assert ask(folder, "--index", folder / "i", "--input", lines, "--top", 3, "--output", output) == 0
+    assert capsys.readouterr().err.splitlines()[-1] == f"wrote {output}"
     assert [row["query"] for row in rows_of(output.read_text())] == ["1"] * 3 + ["2"] * 3
 
 
@@ -295,4 +296,4 @@ def test_without_faiss_inference_works_and_search_says_what_is_missing(folder, m
 
     monkeypatch.setitem(sys.modules, "faiss", None)
     assert ask(folder, "--index", folder / "i", "--text", "x", "--output", "-") == 2
-    assert "pip install 'protclip-jax[search]'" in capsys.readouterr().err
+    assert "pip install -e '.[search]'" in capsys.readouterr().err

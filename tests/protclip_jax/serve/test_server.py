@@ -48,13 +48,12 @@ def address(held):
 @contextlib.contextmanager
 def running(engine):
     """Serves the engine on a free port; the address."""
-    bound = server.bound_socket("127.0.0.1", 0)
+    bound = server.listening_socket("127.0.0.1", 0)
     served = server.configured(create_app(engine, limits=LIMITS, hosts=("127.0.0.1",)), LIMITS)
+    address = bound.getsockname()
     thread = threading.Thread(target=served.run, kwargs={"sockets": [bound]})
     thread.start()
-    while not served.started:
-        time.sleep(0.01)
-    yield bound.getsockname()
+    yield address
     served.should_exit = True
     thread.join(20)
     assert not thread.is_alive()
@@ -167,9 +166,9 @@ def waiting(served, count):
 
 def test_an_address_in_use_is_one_sentence(address):
     with pytest.raises(UserError, match=r"cannot be used \(Address already in use\)"):
-        server.bound_socket("127.0.0.1", address[1])
+        server.listening_socket("127.0.0.1", address[1])
     with pytest.raises(UserError, match="cannot be used"):
-        server.bound_socket("127.0.0.1", 70000)
+        server.listening_socket("127.0.0.1", 70000)
 
 
 @pytest.mark.parametrize(

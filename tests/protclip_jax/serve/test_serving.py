@@ -284,6 +284,7 @@ def test_the_api_describes_itself(app):
     assert len(about.json()["examples"]) >= 2
     assert "standard deviation" in about.json()["score"]
     assert health.json() == {"status": "ok", "waiting": 0}
+    assert exchange(app, ("GET", "/health", {}))[0].json() == health.json()
 
 
 def test_with_a_token_the_api_is_closed_and_the_page_open(engine):

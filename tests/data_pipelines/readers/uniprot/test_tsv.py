@@ -199,7 +199,7 @@ def test_a_broken_row_of_a_lab_is_a_reject(tmp_path, cells, reason):
         ("accession\tname", "nor accession, sequence and name, but accession, name"),
         ("accession\tsequence\tname\tfucntion", "has the column fucntion, which is none of accession"),
         ("accession\tsequence\tname\tname", "names the column name twice"),
-        ("<html>", "is no table of proteins"),
+        ("<html>", "is a web page"),
     ],
 )
 def test_another_header_is_one_sentence(tmp_path, header, sentence):

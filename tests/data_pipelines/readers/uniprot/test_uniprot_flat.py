@@ -262,7 +262,7 @@ def test_other_bytes_and_an_unfinished_entry_are_rejects(tmp_path):
         ("a.dat.gz", gzip.compress((MODERN * 2000).encode(), mtime=0)[:-2000], "cut off"),
         ("a.dat.gz", gzip.compress(MODERN.encode(), mtime=0)[:-8] + bytes(8), "no sound gzip file"),
         ("a.dat.gz", MODERN.encode(), "no sound gzip file"),
-        ("a.dat", b"<!DOCTYPE html>\n<p>Not found</p>\n", "no UniProt flat file"),
+        ("a.dat", b"<!DOCTYPE html>\n<p>Not found</p>\n", "is a web page"),
         ("a.dat", bytes(range(256)) * 9000, "no UniProt flat file"),
         ("a.dat", b"", "holds no entry"),
         ("a.dat", b"\n\n", "holds no entry"),

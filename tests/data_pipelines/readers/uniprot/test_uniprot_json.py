@@ -121,7 +121,7 @@ def test_positions(tmp_path):
         ("", "holds no entry"),
         ('{"results": []}', "holds no entry"),
         ("[]", "holds no entry"),
-        ("<html>", "is no JSON"),
+        ("<html>", "is a web page"),
         ("nan", "is no JSON"),
     ],
 )

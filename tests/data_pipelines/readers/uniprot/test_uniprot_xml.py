@@ -113,7 +113,7 @@ def test_an_unfinished_file_is_told(tmp_path):
     ("content", "sentence"),
     [
         ("", "holds no entry"),
-        ("<html><p>Not found</html>", "is no UniProt XML"),
+        ("<html><p>Not found</html>", "is a web page"),
         (replaced("<uniprot", "<other"), "is no UniProt XML"),
         (replaced('encoding="UTF-8"', 'encoding="ISO-8859-1"'), "is in 'ISO-8859-1'"),
         (replaced('encoding="UTF-8"', 'encoding="UTF\n8"'), r"is in 'UTF\\n8'"),

@@ -3,12 +3,12 @@ import pytest
 
 from configs.eval import cross_modal as config
 from data_pipelines.common.errors import UserError
+from eval.baselines.bags import AMINO_ACIDS
 from eval.benchmarks.cross_modal.cross_modal import BENCHMARKS, embedded_graph, run, summarize
 from eval.benchmarks.cross_modal.node_embeddings import embed_nodes
 from eval.benchmarks.cross_modal.tail_queries import Ranks
 from eval.data.base.task import KnowledgeGraph, Node, NodeVectors
 from eval.data.graphs.knowledge_graph import read_hetionet_graph, read_primekg_graph
-from eval.pretraining.kmer_baseline import AMINO_ACIDS
 from eval.protocols.sequence_features import composition
 
 PROTEINS, WIDTH = 200, 6

@@ -5,9 +5,11 @@ import pytest
 
 from data_pipelines.common.errors import UserError
 from eval.data.base.audit import audit_graph, by_reason
+from eval.data.base.gathered import Gathered
 from eval.data.graphs import hetionet, knowledge_graph, primekg
-from eval.data.graphs.graph import read_graph_config
+from eval.data.graphs.graph import GraphBuilder, read_graph_config
 from eval.data.graphs.knowledge_graph import read_biobridge_graph, read_graph_tables, read_hetionet_graph, read_primekg_graph
+from eval.data.graphs.node_contents import add_contents
 
 PRIMEKG = (
     "relation,display_relation,x_index,x_id,x_type,x_name,x_source,y_index,y_id,y_type,y_name,y_source\n"
@@ -126,6 +128,14 @@ def test_contents_of_no_node_are_told(file):
         "p.csv has the content of none of the graph's nodes of type gene/protein",
         "p.csv has the content of none of the graph's nodes of type protein",
     )
+
+
+def test_nodes_that_a_file_lacks_are_counted(file):
+    proteins = file("node_id,sequence\nA1,MKV\nA9,MKL\n", "p.csv")
+    builder = GraphBuilder(Gathered())
+    for id_ in ("A1", "A2"):
+        builder.node("gene/protein", id_, id_)
+    assert add_contents(builder, {"gene/protein": [proteins]}) == ["p.csv has the content of 1 of 2 nodes of type gene/protein"]
 
 
 NODES = (

@@ -49,3 +49,9 @@ def test_ids_of_uniprot():
 def test_other_files_are_refused(file, text):
     with pytest.raises(UserError, match=r"file\.txt"):
         read_sequences([file(text)], Gathered(), wanted={"A"})
+
+
+def test_sequences_of_nucleotides_are_told(file):
+    gathered = Gathered()
+    read_sequences([file(">a\nATGGCTGACGAAAAACGTTGGCTGAACGCT\n>b\nMKV\n")], gathered, wanted={"a", "b"})
+    assert gathered.notes == ("sequences that look like nucleotides: 1",)

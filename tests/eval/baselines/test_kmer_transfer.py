@@ -5,15 +5,14 @@ import numpy as np
 import pytest
 
 from data_pipelines.protanno.record import biotext
-from eval.pretraining import kmer_baseline
-from eval.pretraining.kmer_baseline import (
+from eval.baselines import kmer_transfer
+from eval.baselines.bags import AMINO_ACIDS, kmer_ids, words
+from eval.baselines.kmer_transfer import (
     References,
     annotation_transfer,
-    kmer_ids,
     nearest_references,
     read_references,
     tf_idf,
-    words,
 )
 
 
@@ -56,7 +55,7 @@ def test_words():
 
 def test_nearest_reference_of_a_mutated_copy_is_its_original():
     rng = np.random.default_rng(1)
-    originals = ["".join(rng.choice(list(kmer_baseline.AMINO_ACIDS), 80)) for _ in range(30)]
+    originals = ["".join(rng.choice(list(AMINO_ACIDS), 80)) for _ in range(30)]
     copies = [sequence[:30] + "WWW" + sequence[33:] for sequence in reversed(originals)]
     found = nearest_references(References(originals, [""] * 30), copies)
     np.testing.assert_array_equal(found, np.arange(30)[::-1])
@@ -73,7 +72,7 @@ def test_annotation_transfer_scores_the_text_of_the_copy_highest(dataset):
 
 @pytest.mark.parametrize("limit", [1000, 40])
 def test_references_are_training_records_evenly_spaced(dataset, monkeypatch, limit):
-    monkeypatch.setattr(kmer_baseline, "MAX_REFERENCES", limit)
+    monkeypatch.setattr(kmer_transfer, "MAX_REFERENCES", limit)
     splits = [list(dataset.splits[name]) for name in ("swissprot_c1_r4", "trembl_c3_r3")]
     sequences = [record.sequence for records in splits for record in records]
     found = read_references(dataset.splits).sequences

@@ -1,0 +1,1 @@
+"""Simple models of proteins and texts that a network has to beat."""

@@ -1,0 +1,153 @@
+"""Single-property questions: which proteins are in the nucleus, which bind zinc? One phrase asks, proteins are ranked.
+
+Questions come with the dataset (`data_pipelines.build --questions`), else they are what its records say of themselves. A kind's
+questions rank the proteins of which that kind is known; the number is the mean over questions of average precision (MAP).
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from data_pipelines.common.errors import UserError
+from data_pipelines.common.markdown import interval, number, table
+from data_pipelines.protanno.dataset import ProtAnno
+from data_pipelines.protanno.questions import Questions, said_by
+from eval.metrics.multilabel import average_precision
+from eval.metrics.statistics import bootstrap_interval
+from eval.pretraining.evaluation import Encoder, Evaluation, Model
+from eval.pretraining.pool import fixed_pool
+from eval.pretraining.trained_baselines import TrainedBaselines
+
+MIN_POSITIVES = 3
+"""Proteins of the pool that must answer a question."""
+SECTION = """## Questions about a single property
+
+{table}
+
+Mean average precision over the questions of a kind, each a phrase such as “{example}” that ranks the proteins of the pool by
+cosine: {pool} records of the split `{split}`. Questions are {source}; those that fewer than {minimum} proteins of the pool
+answer, or more than half, are left out, and so are proteins of which the kind is unknown. *Prevalence*: the mean share of
+proteins that answer. *Chance*: the mean average precision of a random order. In brackets: 95 % bootstrap intervals over
+questions."""
+
+
+class Kind(NamedTuple):
+    """The questions of one kind: Q texts, the places in the pool of the N proteins of which it is known, and who answers."""
+
+    texts: list[str]
+    known: np.ndarray
+    answered: Bool[np.ndarray, "Q N"]
+
+
+def kinds_of(questions: Questions, accessions: list[str]) -> dict[str, Kind]:
+    """The questions that enough of the proteins answer, and not too many, by kind."""
+    place = {accession: index for index, accession in enumerate(accessions)}
+    kinds = {}
+    for name, asked in sorted(questions.items()):
+        everyone = frozenset().union(*asked.values())
+        known = sorted(place[accession] for accession in everyone if accession in place)
+        names = np.array(accessions)[known]
+        texts, answered = [], []
+        for text, accessions_of in sorted(asked.items()):
+            row = np.array([accession in accessions_of for accession in names], bool)
+            if row.sum() >= MIN_POSITIVES and 2 * row.sum() <= len(row):
+                texts.append(text)
+                answered.append(row)
+        if texts:
+            kinds[name] = Kind(texts, np.array(known), np.stack(answered))
+    return kinds
+
+
+def chance(answered: Bool[np.ndarray, "Q N"]) -> Float[np.ndarray, " Q"]:
+    """The expected average precision of a random order of N proteins of which p answer.
+
+    (p − 1) / (N − 1) · (1 − H_N / N) + H_N / N, H_N the N-th harmonic number.
+    """
+    count = answered.shape[1]
+    harmonic = np.sum(1 / np.arange(1, count + 1)) / count
+    return (answered.sum(1) - 1) / max(count - 1, 1) * (1 - harmonic) + harmonic
+
+
+class SingleProperty(Evaluation):
+    """MAP by kind on the `pool` first records of distinct biotexts of a split."""
+
+    name = "single_property"
+
+    def __init__(self, dataset: ProtAnno, *, split: str, pool: int = 1024, max_existence: int | None = None):
+        chosen = fixed_pool(dataset.splits, split=split, size=pool, max_existence=max_existence, text_key=dataset.text_key)
+        self._split, self._sequences = split, [record.sequence for record in chosen.records]
+        given = dataset.questions
+        self._source = "those of the dataset" if given else "the compartments, families and EC numbers that records name"
+        questions = given or said_by(chosen.records)
+        self._kinds = kinds_of(questions, [record.accession for record in chosen.records])
+        if not self._kinds:
+            raise UserError(
+                f"no question about a single property is answered by {MIN_POSITIVES} proteins of the split {split}; use a "
+                "larger pool or split, or build the dataset with --questions."
+            )
+
+    def metrics(self, model: Model) -> dict[str, float]:
+        """`map_KIND` of each kind, and `map`, their mean."""
+        means = {f"map_{name}": float(values.mean()) for name, values in self._precisions(model).items()}
+        return means | {"map": float(np.mean(list(means.values())))}
+
+    def report(self, model: Model, *, control: Model | None, baselines: TrainedBaselines | None = None) -> dict:
+        """Adds by kind the number of questions, prevalence, chance, intervals, and the linear model's MAP."""
+        found = self._precisions(model)
+        trained = baselines and baselines.linear
+        linear = self._precisions(trained.model) if trained else {}
+        kinds = {name: self._described(name, found[name], linear.get(name)) for name in self._kinds}
+        example = next(iter(self._kinds.values())).texts[0]
+        described = {"split": self._split, "pool": len(self._sequences), "source": self._source, "example": example}
+        return described | self.metrics(model) | {"kinds": kinds}
+
+    def _described(self, name: str, found: Float[np.ndarray, " Q"], linear: Float[np.ndarray, " Q"] | None) -> dict:
+        kind = self._kinds[name]
+        result = {
+            "questions": len(kind.texts),
+            "proteins": len(kind.known),
+            "prevalence": float(kind.answered.mean()),
+            "chance": float(chance(kind.answered).mean()),
+            "map": float(found.mean()),
+            "map_interval": bootstrap_interval(found),
+        }
+        if linear is not None:
+            result["map_linear"] = float(linear.mean())
+            result["difference_linear"] = float((found - linear).mean())
+            result["difference_linear_interval"] = bootstrap_interval(found - linear)
+        return result
+
+    def _precisions(self, model: Encoder) -> dict[str, Float[np.ndarray, " Q"]]:
+        """By kind, the average precision of each question."""
+        proteins = model.encode_proteins(self._sequences)
+        texts = model.encode_texts([text for kind in self._kinds.values() for text in kind.texts])
+        ends = np.cumsum([len(kind.texts) for kind in self._kinds.values()])
+        precisions = {}
+        for (name, kind), asked in zip(self._kinds.items(), np.split(texts, ends[:-1]), strict=True):
+            scores = asked @ proteins[kind.known].T
+            rows = zip(scores, kind.answered, strict=True)
+            precisions[name] = np.array([average_precision(row, answered) for row, answered in rows])
+        return precisions
+
+    @staticmethod
+    def markdown(result: dict) -> str:
+        """A table by kind."""
+        rows = [_row(name, found) for name, found in result["kinds"].items()]
+        header = ["kind", "questions", "proteins", "prevalence", "chance", "ProtCLIP", "linear model", "Δ"]
+        return SECTION.format(
+            table=table(header, rows),
+            minimum=MIN_POSITIVES,
+            **{name: result[name] for name in ("pool", "split", "source", "example")},
+        )
+
+
+def _row(name: str, found: Mapping) -> list[str]:
+    linear = ["not trained", ""]
+    if "map_linear" in found:
+        difference = f"{number(found['difference_linear'])} {interval(found['difference_linear_interval'])}"
+        linear = [number(found["map_linear"]), difference]
+    measured = f"{number(found['map'])} {interval(found['map_interval'])}"
+    shares = [number(found["prevalence"]), number(found["chance"])]
+    return [name, str(found["questions"]), str(found["proteins"]), *shares, measured, *linear]

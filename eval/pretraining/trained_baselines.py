@@ -1,0 +1,153 @@
+"""The baselines that are trained on a dataset as a checkpoint was, each when it is first asked for."""
+
+import dataclasses
+import functools
+import operator
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool
+
+from data_pipelines.common.errors import UserError
+from data_pipelines.common.progress import progress
+from data_pipelines.protanno.clusters import VALIDATION, split_name
+from data_pipelines.protanno.dataset import ProtAnno
+from data_pipelines.protanno.features import annotated_residues
+from data_pipelines.protanno.record import Record
+from data_pipelines.training.sampling import Sampler
+from eval.baselines.kmer_transfer import HELD_OUT, read_references
+from eval.baselines.linear_model import (
+    Bags,
+    Draws,
+    Featurizer,
+    LinearConfig,
+    LinearModel,
+    bags_of,
+    fit_features,
+    retrieval_mrr,
+    train,
+)
+from eval.baselines.position_guess import PositionGuess, fit_positions
+from eval.baselines.residue_tagger import HALF_WINDOWS, Tagger, fit_tagger
+from eval.metrics.statistics import auroc
+from eval.pretraining.pool import Pool, fixed_pool
+from protclip_jax.training.mixture import training_sampler
+
+MAX_RECORDS = 50_000
+"""That a baseline is trained on: the first ones that are drawn."""
+PASSES, MIN_STEPS, MAX_STEPS = 10, 100, 1000
+"""Over the records, unless these are fewer or more steps."""
+MIN_BATCH, MAX_BATCH, MIN_BATCHES = 16, 512, 8
+"""A batch is an eighth of the records within these bounds."""
+LEARNING_RATES = (0.003, 0.01, 0.03)
+VALIDATION_POOL = 512
+MAX_ANNOTATED = 5_000
+"""Records of a split whose features a tagger reads."""
+
+
+class Linear(NamedTuple):
+    """A trained linear model, and what a report says of it."""
+
+    model: LinearModel
+    records: int
+    """That it was trained on."""
+    learning_rate: float
+    validation_mrr: float
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedBaselines:
+    """Baselines for a checkpoint.
+
+    Attributes:
+      dataset: whose training splits they learn, and whose validation split their choices are made on.
+      config: of the checkpoint, completed: the same draws, the same subsets of properties.
+    """
+
+    dataset: ProtAnno
+    config: Mapping
+
+    @functools.cached_property
+    def linear(self) -> Linear | None:
+        """The best of `LEARNING_RATES` and of their evaluations on validation; None where there is nothing to learn from."""
+        try:
+            sampler = training_sampler(self.config, self.dataset)
+            pool = fixed_pool(self.dataset.splits, split=VALIDATION, size=VALIDATION_POOL, text_key=self.dataset.text_key)
+        except UserError:
+            return None
+        records, draws = drawn_records(self.dataset, sampler)
+        features = fit_features(records, LinearConfig().lengths)
+        bags = bags_of(records, features)
+        rates = progress(LEARNING_RATES, description="linear baseline", unit="learning rates")
+        found = [(rate, *self._trained(bags, features, draws, pool, rate)) for rate in rates]
+        rate, model, measure = max(found, key=operator.itemgetter(2))
+        return Linear(model, len(records), rate, measure)
+
+    @functools.cached_property
+    def position_guess(self) -> PositionGuess:
+        """The most frequent residue by its distance to an end, in the training records that the k-mer baseline reads."""
+        return fit_positions(read_references(self.dataset.splits).sequences)
+
+    @functools.cached_property
+    def taggers(self) -> dict[str, Tagger]:
+        """By property a tagger of its residues that reads no text, for those with annotated training and validation records.
+
+        Trained on the features of the training split; the window is that of the best mean AUROC on validation.
+        """
+        training = read_annotated(self.dataset, [name for name in self.dataset.splits if name not in HELD_OUT])
+        validation = read_annotated(self.dataset, [VALIDATION] if VALIDATION in self.dataset.splits else [])
+        names = progress(sorted(training.keys() & validation.keys()), description="text-free tagger", unit="properties")
+        return {name: _best_tagger(training[name], validation[name]) for name in names}
+
+    def _trained(self, bags: Bags, features: Featurizer, draws: Draws, pool: Pool, rate: float) -> tuple[LinearModel, float]:
+        records = len(bags.sequence_hashes)
+        batch = int(np.clip(records // MIN_BATCHES, MIN_BATCH, MAX_BATCH))
+        config = LinearConfig(
+            learning_rate=rate,
+            batch=batch,
+            steps=int(np.clip(PASSES * records // batch, MIN_STEPS, MAX_STEPS)),
+            property_subset=self.config["tokenizer"]["property_subset"],
+        )
+        sequences = [record.sequence for record in pool.records]
+        measured = functools.partial(retrieval_mrr, sequences=sequences, texts=pool.texts)
+        return train(bags, features, config, draws=draws, measured=measured)
+
+
+Annotated = list[tuple[str, Bool[np.ndarray, " _"]]]
+"""Sequences with the residues that a property's features mark: some of each, not all."""
+
+
+def read_annotated(dataset: ProtAnno, names: Iterable[str]) -> dict[str, Annotated]:
+    """By property the annotated records of these splits, evenly spaced `MAX_ANNOTATED` of each split at most."""
+    found: dict[str, Annotated] = defaultdict(list)
+    for split in [dataset.splits[name] for name in names]:
+        for place in np.linspace(0, len(split) - 1, min(len(split), MAX_ANNOTATED)).astype(int).tolist():
+            record = split[place]
+            for name, residues in annotated_residues(record).items():
+                if not residues.all():
+                    found[name].append((record.sequence, residues))
+    return found
+
+
+def _best_tagger(training: Annotated, validation: Annotated) -> Tagger:
+    """The tagger of the window that serves the validation proteins best."""
+    taggers = [fit_tagger(training, half_window) for half_window in HALF_WINDOWS]
+    means = [np.mean([auroc(tagger.scores(text), marked) for text, marked in validation]) for tagger in taggers]
+    return taggers[int(np.argmax(means))]
+
+
+def drawn_records(dataset: ProtAnno, sampler: Sampler) -> tuple[list[Record], Draws]:
+    """The first `MAX_RECORDS` records that a run draws, in that order, and the run's draws among them, again and again."""
+    count = min(MAX_STEPS * MAX_BATCH, 2 * PASSES * sum(sampler.sizes))
+    clusters, places = sampler.draws(np.arange(count))
+    pairs, first, inverse = np.unique(np.stack([clusters, places], axis=1), axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(first)[:MAX_RECORDS]
+    splits = [dataset.splits[split_name(name)].without_features() for name in sampler.clusters]
+    records = [splits[cluster][place] for cluster, place in pairs[order].tolist()]
+    row_of = np.full(len(pairs), -1)
+    row_of[order] = np.arange(len(order))
+    rows = row_of[inverse.ravel()]
+    rows = rows[rows >= 0]
+    return records, lambda draws: rows[draws % len(rows)]
