@@ -9,7 +9,7 @@ from protclip_jax.distributed.chips import GPUS, MULTIPROCESSORS
 from tests.support import gpu_compiler
 
 KERNELS = {"_forward_kernel", "_query_gradient_kernel", "_key_gradient_kernel"}
-TARGETS = ("a100:bfloat16", "h100:bfloat16", "a10g:float32", "t4:bfloat16")
+TARGETS = ("a100:bfloat16", "h100:bfloat16", "l4:float32", "t4:bfloat16")
 LEAST_SHARED = min(MULTIPROCESSORS[gpu.capability].shared_bytes_of_block for name, gpu in GPUS.items() if name != "t4")
 
 
@@ -38,7 +38,7 @@ def test_kernels_multiply_on_tensor_cores_in_bfloat16_and_beside_them_in_float32
 
     assert all(used("h100:bfloat16", "wgmma.mma_async"))
     assert all(used("a100:bfloat16", "mma.sync"))
-    assert not any(used("a10g:float32", "mma.sync"))
+    assert not any(used("l4:float32", "mma.sync"))
 
 
 def test_gpus_without_triton_are_those_that_auto_spares_it(kernels):
