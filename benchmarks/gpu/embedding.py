@@ -4,6 +4,7 @@ import statistics
 import time
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.gpu.scale import Scale
@@ -12,7 +13,6 @@ from protclip_jax.config.build import model_config
 from protclip_jax.distributed import sharding
 from protclip_jax.inference.protclip import ProtCLIP
 from protclip_jax.models.esm2 import SIZES
-from protclip_jax.models.initialize import init_params
 from protclip_jax.models.protclip import ProtCLIPModel
 
 MEDIAN, SIGMA, SHORTEST, LONGEST = 300, 0.6, 50, 1022
@@ -68,5 +68,11 @@ def random_model(size: str, dtype: str) -> ProtCLIP:
         "prototype_temperature": 0.9,
     }
     model = ProtCLIPModel(model_config({"model": shape}, text_vocab_size=0))
-    params = jax.jit(lambda key: init_params(model, key))(jax.random.key(0))
+    params = jax.jit(lambda key: tower_params(model, key))(jax.random.key(0))
     return ProtCLIP(model, params, None, config={}, mesh=sharding.make_mesh(-1, 1))
+
+
+def tower_params(model: ProtCLIPModel, key: jax.Array) -> dict:
+    """Random parameters of the protein tower."""
+    ones = jnp.ones((1, 4), jnp.int32)
+    return model.init(key, ones, ones, ones, 1, method=ProtCLIPModel.encode_protein)["params"]
