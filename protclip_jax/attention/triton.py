@@ -233,17 +233,7 @@ def _backward(tiles, interpret, saved, d_out):
 
 
 def _query_gradient_kernel(
-    q_ref,
-    k_ref,
-    v_ref,
-    q_ids_ref,
-    kv_ids_ref,
-    d_out_ref,
-    lse_ref,
-    delta_ref,
-    first_ref,
-    end_ref,
-    dq_ref,
+    q_ref, k_ref, v_ref, q_ids_ref, kv_ids_ref, d_out_ref, lse_ref, delta_ref, first_ref, end_ref, dq_ref
 ):
     q, ids, d_out = q_ref[...], q_ids_ref[...], d_out_ref[...]
     lse, delta = lse_ref[...], delta_ref[...]
@@ -263,18 +253,7 @@ def _query_gradient_kernel(
 
 
 def _key_gradient_kernel(
-    q_ref,
-    k_ref,
-    v_ref,
-    q_ids_ref,
-    kv_ids_ref,
-    d_out_ref,
-    lse_ref,
-    delta_ref,
-    first_ref,
-    end_ref,
-    dk_ref,
-    dv_ref,
+    q_ref, k_ref, v_ref, q_ids_ref, kv_ids_ref, d_out_ref, lse_ref, delta_ref, first_ref, end_ref, dk_ref, dv_ref
 ):
     k, v, ids = k_ref[...], v_ref[...], kv_ids_ref[...]
     block = len(ids)

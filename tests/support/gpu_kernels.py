@@ -11,43 +11,27 @@ import re
 import sys
 
 import jax
-import jax.numpy as jnp
 
+from benchmarks.gpu_cards import attention_step, shared_bytes
 from protclip_jax.aot.topology import topology_devices
-from protclip_jax.attention.registry import BACKENDS
 
 INSTRUCTIONS = ("wgmma.mma_async", "mma.sync", "tcgen05.mma")
-
-
-def loss(q, k, v, ids):
-    out = BACKENDS["triton"].attend(q, k, v, q_segment_ids=ids, kv_segment_ids=ids)
-    return out.astype(jnp.float32).sum()
 
 
 def compile_kernels(kind: str, dtype: str, folder: pathlib.Path) -> dict:
     """What is printed of one GPU and dtype."""
     (device,) = topology_devices(f"{kind}:1")
     mesh = jax.sharding.Mesh([device], "data")
-    place = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
-    x = jax.ShapeDtypeStruct((2, 512, 4, 64), dtype, sharding=place)
-    ids = jax.ShapeDtypeStruct((2, 512), jnp.int32, sharding=place)
     options = {
         "xla_dump_to": str(folder),
         "xla_gpu_fail_ptx_compilation_on_register_spilling": True,
     }
     try:
         with jax.set_mesh(mesh):
-            jax.jit(jax.grad(loss, (0, 1, 2))).lower(x, x, x, ids).compile(options)
+            attention_step(dtype, mesh).compile(options)
     except jax.errors.JaxRuntimeError as error:
         return {"error": str(error)}
     return {"shared_bytes": shared_bytes(folder), "instructions": instructions(folder)}
-
-
-def shared_bytes(folder: pathlib.Path) -> dict[str, int]:
-    """Of each kernel, by the program's plan."""
-    (plan,) = folder.glob("*.thunk_sequence.txt")
-    found = re.findall(r"(_\w+_kernel) grid.*shared_memory: (\d+)", plan.read_text())
-    return {name: int(size) for name, size in found}
 
 
 def instructions(folder: pathlib.Path) -> dict[str, dict[str, int]]:
