@@ -19,6 +19,7 @@ from absl import logging
 
 import protclip_jax.config.build as config_lib
 from data_pipelines.common.errors import command
+from data_pipelines.common.open_files import require_open_files
 from data_pipelines.common.progress import progress, tell
 from data_pipelines.protanno.dataset import ProtAnno, open_dataset, split_name
 from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
@@ -50,6 +51,9 @@ from protclip_jax.training.profiler import Profiler
 from protclip_jax.training.run_gradients import make_run_gradients
 from protclip_jax.training.train_step import make_gradient_norms, make_train_step, skipped_steps
 from protclip_jax.training.watchdog import Watchdog
+
+_OPEN_FILES = 256
+"""What a small run needs at least: Orbax opens several files for each array that it writes."""
 
 Workdir = LocalWorkdir | BucketWorkdir
 
@@ -133,6 +137,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command line `[program, *arguments]`, by default that of this process; returns the exit code."""
     values = parse_flags(sys.argv if argv is None else argv, about=__doc__)
     check(values.config)
+    require_open_files(_OPEN_FILES)
     logging.set_verbosity(logging.WARNING)
     if values.aot:
         return report.run(values.config, values.aot)

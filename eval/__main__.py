@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.hashing import hash64
+from data_pipelines.common.json_object import read_json
 from data_pipelines.common.progress import tell
 from data_pipelines.protanno.dataset import STATISTICS, ProtAnno, open_dataset
 from eval.benchmarks.families import BENCHMARKS
@@ -137,14 +138,35 @@ def choose(options: argparse.Namespace) -> tuple[list[str], list[str]]:
     return [name for name in asked if name in EVALUATIONS], public
 
 
-def built_dataset(options: argparse.Namespace, config: Mapping) -> tuple[pathlib.Path, ProtAnno]:
-    """The dataset that `--data_dir` names, else the checkpoint's own, with the names that the checkpoint's texts tell."""
-    trained_on = config["data"]["dir"]
-    named = options.data_dir is not None and (options.data_dir / STATISTICS).exists()
-    if not named and not trained_on:
+def built_dataset(options: argparse.Namespace, checkpoint: pathlib.Path) -> tuple[pathlib.Path, ProtAnno]:
+    """The dataset that `--data_dir` names, else the checkpoint's own, with the names that the checkpoint's texts tell.
+
+    Raises:
+      UserError: no dataset is named and the checkpoint's own is not found from the working directory.
+    """
+    config = completed(read_config(checkpoint))
+    trained_on, names = config["data"]["dir"], config["tokenizer"]["names"]
+    if options.data_dir is not None and (options.data_dir / STATISTICS).exists():
+        return options.data_dir, open_dataset(options.data_dir, names=names)
+    if not trained_on:
         raise UserError(f"{options.checkpoint} does not say what it was trained on; pass --data_dir=DIR, a built dataset.")
-    folder = options.data_dir if named else pathlib.Path(trained_on)
-    return folder, open_dataset(folder, names=config["tokenizer"]["names"])
+    folder, fix = pathlib.Path(trained_on), "pass --data_dir=DIR, where it is now"
+    if not folder.is_absolute():
+        fix += ", or start this command where training was started"
+    if not folder.is_dir():
+        raise UserError(f"{options.checkpoint} was trained on {folder.absolute()}, which is not there; {fix}.")
+    dataset = open_dataset(folder, names=names)
+    if not is_own(checkpoint, folder, dataset):
+        raise UserError(f"{folder.absolute()} is another dataset than {options.checkpoint} was trained on; {fix}.")
+    return folder, dataset
+
+
+def is_own(checkpoint: pathlib.Path, folder: pathlib.Path, dataset: ProtAnno) -> bool:
+    """Whether the checkpoint was trained on the dataset in that folder, by its fingerprint; by its place where none is kept."""
+    trained_on = completed(read_config(checkpoint))["data"]["dir"]
+    if known := read_json(checkpoint / "config.json").get("dataset"):
+        return dataset.fingerprint == known
+    return bool(trained_on) and folder.resolve() == pathlib.Path(trained_on).resolve()
 
 
 def as_read_by(checkpoint: pathlib.Path, config: Mapping, dataset: ProtAnno) -> ProtAnno:
@@ -190,7 +212,6 @@ def main(arguments: list[str] | None = None) -> None:
         raise UserError(f"--output is missing: the report on {options.checkpoint} is written into a local folder.")
     checkpoint = local_checkpoint(options.checkpoint, options.step)
     config = read_config(checkpoint)
-    trained_on = (config.get("data") or {}).get("dir")
     own, public = choose(options)
     beside = options.output if is_bucket(options.checkpoint) else checkpoint
     output, cache = options.output or beside / "eval", options.cache or beside / "embeddings"
@@ -202,14 +223,14 @@ def main(arguments: list[str] | None = None) -> None:
 
     evaluations = []
     if own:
-        data_dir, dataset = built_dataset(options, completed(config))
+        data_dir, dataset = built_dataset(options, checkpoint)
         dataset = as_read_by(checkpoint, completed(config), dataset)
+        run_dataset = dataset if is_own(checkpoint, data_dir, dataset) else None
         measured_on = {"split": options.split, "pool": options.pool, "max_existence": options.max_existence}
         baselines = TrainedBaselines(dataset, completed(config))
         evaluations = [make_asked(name, dataset, measured_on) for name in own]
         provenance |= {"dataset": str(data_dir), "dataset_records": dataset.statistics.get("records")}
         provenance |= {"dataset_statistics": digest(dataset.statistics), "max_existence": options.max_existence}
-        run_dataset = dataset if trained_on and data_dir.resolve() == pathlib.Path(trained_on).resolve() else None
         as_followed = functools.partial(followed, config.get("evals") or {}, run_dataset)
         figures, left_out = training_figures.training_figures(checkpoint, as_followed)
     configs = load_configs(options.configs, options.set) if public else {}

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import protclip_train
+from data_pipelines import vocabulary
+from data_pipelines.build import __main__ as build
 from data_pipelines.common.errors import UserError
+from data_pipelines.download import __main__ as download
+from data_pipelines.report import __main__ as report
+from data_pipelines.sample import __main__ as sample
 from data_pipelines.tokenizers.text_tokenizer import UNCASED, TextTokenizer, wordpiece
 from eval import __main__ as eval_command
 from eval.reporting.report import write_report
@@ -20,8 +26,9 @@ from protclip_jax.explain import __main__ as explain
 from protclip_jax.index import __main__ as index
 from protclip_jax.inference.protclip import ProtCLIP
 from protclip_jax.search import __main__ as search
+from protclip_jax.serve import __main__ as serve
 from protclip_jax.training import metrics, mixture
-from protclip_jax.training.initial_state import check_same_tower
+from protclip_jax.training.initial_state import check_fit
 from tests.support import hostile_checkpoint
 from tests.support.hostile_checkpoint import edit_json
 
@@ -84,6 +91,39 @@ def test_every_command_refuses_a_wrong_config(copied, tmp_path, capsys, command,
     assert [path for path in sorted(tmp_path.rglob("*")) if path.name != "x.fasta"] == before
 
 
+NO_CHECKPOINTS = {
+    "hugging_face": "is a Hugging Face folder; run `python -m protclip_jax.convert hf --protein",
+    "checkpoint/checkpoints/0": "give that folder, and its step with --step 0.",
+    "checkpoint/checkpoints/007": "give that folder, and its step with --step 7.",
+    "back\\slash": "has a backslash, which TensorStore takes for a slash",
+    "d\udcff": r"d\udcff' is not UTF-8",
+}
+
+
+@pytest.mark.parametrize("name", NO_CHECKPOINTS)
+@pytest.mark.parametrize("command", ["embed", "index", "search", "explain", "eval", "params", "to_hf"])
+def test_every_command_says_what_a_path_is_that_is_no_checkpoint(copied, tmp_path, capsys, monkeypatch, command, name):
+    for other in ("back\\slash", "d\udcff"):
+        shutil.copytree(copied, tmp_path / other)
+    shutil.copytree(copied / "checkpoints" / "0", copied / "checkpoints" / "007")
+    (tmp_path / "hugging_face").mkdir()
+    (tmp_path / "hugging_face" / "config.json").write_text('{"model_type": "esm"}')
+    monkeypatch.setattr(eval_command, "choose", lambda options: ([], []))
+    main, *arguments = commands(tmp_path / name, tmp_path)[command]
+    if command == "embed":
+        arguments = [*arguments, "--cpu_devices", 1]
+    told = refused(capsys, main, *arguments)
+    assert NO_CHECKPOINTS[name] in told
+    assert "damaged" not in told
+
+
+def test_no_command_begins_with_arguments_that_are_not_utf8(tmp_path, capsys):
+    """Libraries in C++ refuse them in many words of their own."""
+    mains = [embed.main, index.main, search.main, explain.main, eval_command.main, convert_command.main, serve.main]
+    for main in (*mains, build.main, sample.main, vocabulary.main, report.main, download.main, protclip_train.main):
+        assert "is not UTF-8" in refused(capsys, main, "--input", tmp_path / "d\udcff")
+
+
 def test_a_config_that_the_weights_do_not_fit_allocates_nothing(copied):
     """The largest that a config may ask for: terabytes, which no array of the checkpoint confirms."""
     edit_json(copied / "config.json", lambda c: c["config"]["model"]["protein"].update(num_layers=1 << 16, hidden_size=1 << 16))
@@ -93,10 +133,10 @@ def test_a_config_that_the_weights_do_not_fit_allocates_nothing(copied):
 
 def test_weights_to_start_from_are_read_alike(copied):
     config = hostile_checkpoint.CONFIG | {"tokenizer": {"text": str(copied / "tokenizers" / "text")}}
-    check_same_tower(copied, "text", config)
+    check_fit(copied, "text", config)
     edit_json(copied / "config.json", lambda c: c["config"]["model"].update(text={"num_layers": 1}))
     with pytest.raises(UserError, match=r"has no field model\.text\.hidden_size"):
-        check_same_tower(copied, "text", config)
+        check_fit(copied, "text", config)
 
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]

@@ -3,8 +3,11 @@
 import dataclasses
 import json
 import os
+import shlex
 import shutil
 import signal
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -21,6 +24,7 @@ from protclip_jax.checkpoints.parameters import params_fingerprint
 from protclip_jax.checkpoints.workdir import lock
 from protclip_jax.training.optimizer import learning_rate_schedule
 from tests.support import miniature
+from tests.support.paths import ROOT
 from tests.support.training_runs import arguments
 
 
@@ -323,6 +327,7 @@ def refused(capsys, argv):
         (["--config.model.attention=fast"], "fast"),
         (["--config.pda.negatives=none"], "none"),
         (["--config.masking.passes=twice"], "twice"),
+        (['--config.optimizer.groups=((".", "frozen"),)'], "freezes every parameter"),
     ],
 )
 def test_mistakes_get_one_sentence(capsys, sample_dataset, tmp_path, more, told):
@@ -373,6 +378,22 @@ def test_a_checkpoint_of_parameters_only_is_not_trained(capsys, finished, sample
     shutil.rmtree(workdir / "checkpoints/2", ignore_errors=True)
     shutil.rmtree(workdir / "checkpoints/4/optimizer")
     assert "parameters only" in refused(capsys, arguments(sample_dataset, workdir))
+
+
+def test_a_step_under_another_name_ends_a_run_and_is_left_alone(capsys, finished, sample_dataset, tmp_path):
+    workdir = shutil.copytree(finished, tmp_path / "run")
+    (workdir / "checkpoints/4").rename(workdir / "checkpoints/004")
+    told = refused(capsys, arguments(sample_dataset, workdir))
+    assert "checkpoints/004 is not named as a step is; rename it to 4." in told
+    assert (workdir / "checkpoints/004/SHA256SUMS").exists()
+
+
+def test_a_low_limit_of_open_files_is_told_before_anything_is_read(tmp_path):
+    command = shlex.join([sys.executable, *arguments(tmp_path / "nowhere", tmp_path / "run")])
+    ended = subprocess.run(["bash", "-c", f"ulimit -n 64; {command}"], cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert "error: 64 files may be open at once, and this needs 256; run `ulimit -n 4096` first.\n" in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 CONFIG = """

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from data_pipelines.common.disk_errors import report_disk_errors
-from data_pipelines.common.errors import UserError
+from data_pipelines.common.errors import UserError, require_utf8
 
 
 @contextlib.contextmanager
@@ -19,10 +19,11 @@ def finished_folder(output: Path) -> Iterator[Path]:
     A killed program leaves `OUTPUT.partial`, which the next one replaces.
 
     Raises:
-      UserError: `output` exists and is no empty folder, or cannot be made.
+      UserError: `output` exists and is no empty folder, cannot be made, or has a path that is not UTF-8.
       RunError: the disk does not take what is written.
     """
     output = output.resolve()
+    require_utf8(output)
     if output.exists() and not (output.is_dir() and not any(output.iterdir())):
         raise UserError(f"{output} exists and is not empty; remove it or name another --output.")
     partial = output.with_name(output.name + ".partial")

@@ -76,7 +76,8 @@ class Survey:
 
     def describe(self, noun: str, *, long_items: str, rejects: Path) -> list[str]:
         """Lines for the user. `long_items` says what becomes of the long ones, `rejects` where the rejected are listed."""
-        lines = [f"{self.usable:,} {noun}s, {self.tokens:,} tokens.", *self.notes]
+        plural = "" if self.usable == 1 else "s"
+        lines = [f"{self.usable:,} {noun}{plural}, {self.tokens:,} tokens.", *self.notes]
         lines += [f"cleaned: {count:,} with {change}." for change, count in sorted(self.changed.items())]
         lines += [f"doubtful: {count:,} {what}." for what, count in sorted(self.doubted.items())]
         if self.unknown_words:

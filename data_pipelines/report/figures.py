@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from data_pipelines.common.figure_style import BLUE, INK, VERMILION, tidy
 from data_pipelines.protanno.record import PROPERTIES, SOURCES
@@ -12,6 +13,7 @@ from data_pipelines.protanno.record import PROPERTIES, SOURCES
 COVERAGES = range(1, len(PROPERTIES) + 1)
 """Property coverages in quarters."""
 
+MAX_TICKS = 12
 _SHADES = LinearSegmentedColormap.from_list("shades", ["#F7FAFC", BLUE])
 
 
@@ -28,11 +30,10 @@ def shares_beside_published(
         strokes = [100 * published[level] if level in published else np.nan for level in levels]
         axis.bar(positions, heights, width=0.66, color=BLUE, alpha=0.75, label="this dataset")
         axis.hlines(strokes, positions - 0.42, positions + 0.42, color=VERMILION, linewidth=2.5, label="published")
+        # Each number at its own mark; side by side, so that marks of the same height do not hide one.
         for position, height, stroke in zip(positions, heights, strokes, strict=True):
-            texts = {4: (f"{height:.1f}", BLUE), 14: ("" if np.isnan(stroke) else f"{stroke:.1f}", VERMILION)}
-            for points, (text, colour) in texts.items():
-                above = {"xytext": (0, points), "textcoords": "offset points", "ha": "center", "fontsize": 8}
-                axis.annotate(text, (position, np.nanmax([height, stroke])), color=colour, **above)
+            _number(axis, position - 0.2, height, BLUE)
+            _number(axis, position + 0.22, stroke, VERMILION)
         axis.set_xticks(positions, [labels[level] for level in levels])
         axis.set_title(title, fontsize=10, color=INK, loc="left")
         axis.set_xlabel(axis_label)
@@ -42,6 +43,15 @@ def shares_beside_published(
     axes[0].set_ylabel("share of the records (%)")
     figure.legend(*axes[0].get_legend_handles_labels(), fontsize=9, frameon=False, loc="outside upper right", ncols=2)
     return figure
+
+
+def _number(axis, position: float, height: float, colour: str) -> None:
+    """A number just above the height that it tells; nothing for NaN."""
+    if not np.isnan(height):
+        style = {"textcoords": "offset points", "ha": "center", "fontsize": 7}
+        text = axis.annotate(f"{height:.1f}", (position, height), xytext=(0, 3), color=colour, **style)
+        # Legible where it lies on a bar.
+        text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
 
 
 def length_histogram(histogram: Mapping, *, unit: str, limit: int | None = None) -> Figure:
@@ -75,6 +85,10 @@ def size_histogram(sizes: Mapping) -> Figure:
     axis.set_xscale("log", base=2)
     axis.set_yscale("log")
     axis.set_ylim(bottom=0.5)
+    # Sizes are whole: a tick at each edge of a bin, or at every other one, and none between.
+    edges = list(sizes["edges"])
+    axis.set_xticks(edges[:: 1 + len(edges) // MAX_TICKS], minor=False)
+    axis.set_xticks([], minor=True)
     axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axis.yaxis.set_major_formatter(lambda value, _: compact(value))
     axis.set_xlabel("records of the cluster")

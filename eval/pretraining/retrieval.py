@@ -80,6 +80,16 @@ class Retrieval(Evaluation):
         # A pool's biotexts are distinct, so that each text has a label of its own.
         self._labels = np.arange(len(self._pool.texts))
 
+    @property
+    def accessions(self) -> list[str]:
+        """Of the pool, in its order."""
+        return [record.accession for record in self._pool.records]
+
+    def reciprocal_ranks(self, model: Encoder) -> Float[np.ndarray, " N"]:
+        """Of each record, the mean of both directions."""
+        found = [reciprocal_rank(above, tied) for above, tied in self._competitions(model).values()]
+        return np.mean(found, axis=0)
+
     def metrics(self, model: Model) -> dict[str, float]:
         """The numbers of `summarize` and the size of the pool."""
         return summarize(self._competitions(model)) | {"pool": float(len(self._pool.texts))}

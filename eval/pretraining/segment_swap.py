@@ -99,17 +99,17 @@ class SegmentSwap(Evaluation):
     def __init__(self, dataset: ProtAnno, *, split: str, pool: int = 1024, max_existence: int | None = None):
         chosen = fixed_pool(dataset.splits, split=split, size=pool, max_existence=max_existence, text_key=dataset.text_key)
         self._split, self._pool = split, len(chosen.records)
-        self._swaps = [swap for record in chosen.records for swap in find_swaps(record)]
+        self.swaps = [swap for record in chosen.records for swap in find_swaps(record)]
 
     def metrics(self, model: Model) -> dict[str, float]:
         """The mean score of each property, NaN without a protein, and over all swaps."""
-        scores = self._scores(model)
+        scores = self.scores(model)
         means = {f"score_{name}": _mean(scores[self._of(name)]) for name in PROPERTIES}
         return means | {"score": _mean(scores)}
 
     def report(self, model: Model, *, control: Model | None, baselines: TrainedBaselines | None = None) -> dict:
         """Adds the number of proteins and intervals."""
-        scores = self._scores(model)
+        scores = self.scores(model)
         parts = {name: scores[self._of(name)] for name in PROPERTIES}
         return {
             "split": self._split,
@@ -120,17 +120,18 @@ class SegmentSwap(Evaluation):
         }
 
     def _of(self, name: str) -> Bool[np.ndarray, " S"]:
-        return np.array([swap.property == name for swap in self._swaps], bool)
+        return np.array([swap.property == name for swap in self.swaps], bool)
 
-    def _scores(self, model: Model) -> Float[np.ndarray, " S"]:
-        if not self._swaps:
+    def scores(self, model: Model) -> Float[np.ndarray, " S"]:
+        """Of each swap."""
+        if not self.swaps:
             return np.zeros(0)
-        sequences = [swap.record.sequence for swap in self._swaps]
+        sequences = [swap.record.sequence for swap in self.swaps]
         by_text = []
         for place in range(2):
-            texts = [{swap.property: swap.texts[place]} for swap in self._swaps]
+            texts = [{swap.property: swap.texts[place]} for swap in self.swaps]
             by_text.append([rows[0] for rows in model.segments_batch(sequences, texts)])
-        pairs = zip(zip(*by_text, strict=True), self._swaps, strict=True)
+        pairs = zip(zip(*by_text, strict=True), self.swaps, strict=True)
         return np.array([swap_score(weights, swap.places) for weights, swap in pairs])
 
     @staticmethod

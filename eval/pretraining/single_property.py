@@ -78,11 +78,12 @@ class SingleProperty(Evaluation):
     def __init__(self, dataset: ProtAnno, *, split: str, pool: int = 1024, max_existence: int | None = None):
         chosen = fixed_pool(dataset.splits, split=split, size=pool, max_existence=max_existence, text_key=dataset.text_key)
         self._split, self._sequences = split, [record.sequence for record in chosen.records]
+        self.accessions = [record.accession for record in chosen.records]
         given = dataset.questions
         self._source = "those of the dataset" if given else "the compartments, families and EC numbers that records name"
         questions = given or said_by(chosen.records)
-        self._kinds = kinds_of(questions, [record.accession for record in chosen.records])
-        if not self._kinds:
+        self.kinds = kinds_of(questions, self.accessions)
+        if not self.kinds:
             raise UserError(
                 f"no question about a single property is answered by {MIN_POSITIVES} proteins of the split {split}; use a "
                 "larger pool or split, or build the dataset with --questions."
@@ -98,13 +99,13 @@ class SingleProperty(Evaluation):
         found = self._precisions(model)
         trained = baselines and baselines.linear
         linear = self._precisions(trained.model) if trained else {}
-        kinds = {name: self._described(name, found[name], linear.get(name)) for name in self._kinds}
-        example = next(iter(self._kinds.values())).texts[0]
+        kinds = {name: self._described(name, found[name], linear.get(name)) for name in self.kinds}
+        example = next(iter(self.kinds.values())).texts[0]
         described = {"split": self._split, "pool": len(self._sequences), "source": self._source, "example": example}
         return described | self.metrics(model) | {"kinds": kinds}
 
     def _described(self, name: str, found: Float[np.ndarray, " Q"], linear: Float[np.ndarray, " Q"] | None) -> dict:
-        kind = self._kinds[name]
+        kind = self.kinds[name]
         result = {
             "questions": len(kind.texts),
             "proteins": len(kind.known),
@@ -119,15 +120,19 @@ class SingleProperty(Evaluation):
             result["difference_linear_interval"] = bootstrap_interval(found - linear)
         return result
 
-    def _precisions(self, model: Encoder) -> dict[str, Float[np.ndarray, " Q"]]:
-        """By kind, the average precision of each question."""
+    def scores(self, model: Encoder) -> dict[str, Float[np.ndarray, "_ _"]]:
+        """By kind, the cosine of each question with each protein of which the kind is known."""
         proteins = model.encode_proteins(self._sequences)
-        texts = model.encode_texts([text for kind in self._kinds.values() for text in kind.texts])
-        ends = np.cumsum([len(kind.texts) for kind in self._kinds.values()])
+        texts = model.encode_texts([text for kind in self.kinds.values() for text in kind.texts])
+        ends = np.cumsum([len(kind.texts) for kind in self.kinds.values()])
+        parts = zip(self.kinds.items(), np.split(texts, ends[:-1]), strict=True)
+        return {name: asked @ proteins[kind.known].T for (name, kind), asked in parts}
+
+    def _precisions(self, model: Encoder) -> dict[str, Float[np.ndarray, " _"]]:
+        """By kind, the average precision of each question."""
         precisions = {}
-        for (name, kind), asked in zip(self._kinds.items(), np.split(texts, ends[:-1]), strict=True):
-            scores = asked @ proteins[kind.known].T
-            rows = zip(scores, kind.answered, strict=True)
+        for name, scores in self.scores(model).items():
+            rows = zip(scores, self.kinds[name].answered, strict=True)
             precisions[name] = np.array([average_precision(row, answered) for row, answered in rows])
         return precisions
 

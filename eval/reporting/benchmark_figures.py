@@ -14,7 +14,8 @@ COLOURS = (VERMILION, GREEN, INK, GREY, PURPLE)
 LEAST_AXES = 3
 """A radar of fewer is no figure."""
 CAPTIONS = {
-    "benchmarks": "The first metric of each public benchmark; pale: not the published data set. Line: 95 % interval.",
+    "benchmarks": "The first metric of each public benchmark beside its best control; pale: not the published data set. Line: "
+    "95 % interval.",
     "radar": "Benchmarks with published numbers; *: ours is not on the published data set. A negative number is at the centre.",
     "identity": "Test proteins of at most an identity to the training proteins; lines: 95 % intervals.",
     **{name: caption for family in FAMILIES for name, caption in family.captions.items()},
@@ -31,7 +32,7 @@ def figures(results: Mapping[str, Mapping]) -> dict[str, Figure]:
 
 
 def bars(measured: Sequence[Mapping]) -> Figure | None:
-    """The first metric of each benchmark with its interval, and published numbers of that metric as strokes."""
+    """The first metric of each benchmark with its interval, its best control's, and published numbers as strokes."""
     if not measured:
         return None
     figure = Figure(figsize=(max(4.0, 0.6 * len(measured) + 2), 3.4), layout="constrained")
@@ -39,9 +40,14 @@ def bars(measured: Sequence[Mapping]) -> Figure | None:
     marks = {}
     for position, result in enumerate(measured):
         metric, value = first_metric(result)
-        axis.bar(position, finite(value["mean"]), width=0.6, color=BLUE, alpha=1.0 if result["data"]["whole"] else 0.45)
+        alpha = 1.0 if result["data"]["whole"] else 0.45
+        ours = "this model" if not position else None
+        axis.bar(position - 0.18, finite(value["mean"]), width=0.42, color=BLUE, alpha=alpha, label=ours)
         if value["interval"] and None not in value["interval"]:
-            axis.vlines(position, *value["interval"], color=INK, linewidth=1.2)
+            axis.vlines(position - 0.18, *value["interval"], color=INK, linewidth=1.2)
+        if (control := best_control(result, metric)) is not None:
+            beside = None if "best control" in axis.get_legend_handles_labels()[1] else "best control"
+            axis.bar(position + 0.22, control, width=0.3, color=GREY, alpha=alpha, label=beside)
         for model, published in _published(result, metric).items():
             marks.setdefault(model, []).append((position, published))
     for colour, (model, points) in zip(COLOURS, marks.items(), strict=False):
@@ -50,10 +56,15 @@ def bars(measured: Sequence[Mapping]) -> Figure | None:
     labels = [f"{result['benchmark']}\n{first_metric(result)[0]}" for result in measured]
     axis.set_xticks(range(len(measured)), labels, rotation=60, ha="right", fontsize=7)
     axis.axhline(0, color=GREY, linewidth=0.8)
-    if marks:
-        axis.legend(fontsize=7, frameon=False)
+    axis.legend(fontsize=7, frameon=False)
     tidy(axis)
     return figure
+
+
+def best_control(result: Mapping, metric: str) -> float | None:
+    """The highest that a control of a benchmark has in a metric, None where none has it."""
+    found = [control["metrics"] for control in result["result"].get("controls", ())]
+    return max((finite(metrics[metric]["mean"]) for metrics in found if metric in metrics), default=None)
 
 
 def radar(measured: Sequence[Mapping]) -> Figure | None:

@@ -11,6 +11,7 @@ from etils import epath
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.json_object import is_number, parse_object
 from protclip_jax.checkpoints import checksums
+from protclip_jax.checkpoints.other_folders import not_a_checkpoint
 from protclip_jax.checkpoints.step_folders import CHECKPOINTS, METRICS, complete_steps
 
 
@@ -25,6 +26,9 @@ class Best(NamedTuple):
 
 RETRIEVAL = Best("retrieval/mrr", "max")
 """What checkpoints without a record of it were chosen by."""
+
+_MAX_DIGITS = 18
+"""Of a step's number."""
 
 
 def metrics_text(metrics: Mapping[str, float], best: Best) -> str:
@@ -100,11 +104,11 @@ def resolve_step(workdir: pathlib.Path, step: str | int | None = None) -> int:
     Raises:
       UserError: there is no such checkpoint.
     """
-    if step not in (None, "best", "latest") and not str(step).isdecimal():
+    if step not in (None, "best", "latest") and not (str(step).isdecimal() and len(str(step)) <= _MAX_DIGITS):
         raise UserError(f"--step={step} is neither a number nor best nor latest.")
     folder = epath.Path((workdir / CHECKPOINTS).absolute())
     if not folder.is_dir():
-        raise UserError(f"{workdir} holds no checkpoints/ folder; give a workdir or a converted checkpoint.")
+        raise not_a_checkpoint(workdir)
     steps = complete_steps(folder)
     if not steps:
         raise UserError(f"{folder} holds no complete checkpoint yet.")

@@ -4,6 +4,7 @@ The list is written as `sha256sum` writes it, so that `sha256sum --check SHA256S
 finds the same. The folder may be in a bucket.
 """
 
+import errno
 import hashlib
 import os
 from collections.abc import Collection, Mapping
@@ -11,7 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import fsspec
 from etils import epath
+from fsspec.implementations.local import LocalFileSystem
 
+from data_pipelines.common.errors import UserError
 from data_pipelines.common.json_object import MAX_FILE_BYTES
 
 CHECKSUMS = "SHA256SUMS"
@@ -35,6 +38,9 @@ def find_damage(folder: epath.PathLike, *, under: str = "") -> str | None:
     """What is wrong with the files whose names begin with `under`, in a few words.
 
     Returns None if they are as they were sealed.
+
+    Raises:
+      UserError: a file or folder may not be read, which says nothing about its bytes.
     """
     folder, files = epath.Path(folder), list_files(folder)
     if reason := _unreadable(files):
@@ -57,9 +63,19 @@ def find_damage(folder: epath.PathLike, *, under: str = "") -> str | None:
 
 
 def list_files(folder: epath.PathLike) -> dict[str, Mapping]:
-    """What fsspec knows of every file below a folder, by the file's name in it."""
-    system, root = fsspec.url_to_fs(os.fspath(folder))
-    found = system.find(root, detail=True)
+    """What fsspec knows of every file below a folder, by the file's name in it.
+
+    Raises:
+      UserError: a folder may not be read.
+    """
+    path = os.fspath(folder)
+    if "://" in path:
+        system, root = fsspec.url_to_fs(path)
+        found = system.find(root, detail=True)
+    else:
+        # Not by url_to_fs, which gives a meaning to "::" in a path.
+        root = os.path.abspath(path)
+        found = LocalFileSystem().find(root, detail=True, on_error=_refuse_unreadable)
     # Some programs mark folders in buckets by empty objects whose names end so.
     paths = [path for path in found if not path.endswith("/")]
     return {path.removeprefix(f"{root}/"): found[path] for path in paths}
@@ -97,7 +113,14 @@ def _difference(path: epath.Path, sealed: str) -> str | None:
     except OSError as error:
         if error.errno is None:  # a bucket's, which says nothing about the file
             raise
+        _refuse_unreadable(error)
         return f"cannot be read: {error.strerror}"
+
+
+def _refuse_unreadable(error: OSError) -> None:
+    """Raises UserError for what the system does not let this process read; not for what is gone or broken on the disk."""
+    if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EIO):
+        raise UserError(f"{error.filename} cannot be read ({error.strerror}); check its permissions and disk.") from error
 
 
 def _sealable(files: Collection[str]) -> list[str]:

@@ -12,6 +12,7 @@ from data_pipelines.common.errors import UserError
 from data_pipelines.common.json_object import read_json
 from data_pipelines.tokenizers import protein_tokenizer
 from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
+from protclip_jax.checkpoints.other_folders import not_a_checkpoint
 from protclip_jax.config import checks
 
 FORMAT_VERSION = 1
@@ -63,11 +64,11 @@ def read_config(workdir: pathlib.Path) -> dict:
     """
     path = workdir / "config.json"
     if not path.is_file():
-        raise UserError(f"{workdir} is no checkpoint folder: it has no config.json.")
+        raise not_a_checkpoint(workdir)
     metadata = read_json(path)
     version, config = metadata.get("format_version"), metadata.get("config")
     if version is None or not isinstance(config, dict):
-        raise UserError(f"{path} is damaged: it is no JSON object with format_version and config.")
+        raise not_a_checkpoint(workdir)
     if version != FORMAT_VERSION:
         raise UserError(
             f"{path} has format version {reprlib.repr(version)}, this program reads {FORMAT_VERSION}; convert it first."

@@ -3,22 +3,29 @@
 import functools
 import hashlib
 import pathlib
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from etils import epath
 from orbax.checkpoint import v1 as ocp
 
 from data_pipelines.common.errors import UserError
 from protclip_jax.checkpoints.best import RETRIEVAL, check_intact, metrics_text
-from protclip_jax.checkpoints.step_folders import CHECKPOINTS, seal
+from protclip_jax.checkpoints.other_folders import require_storable
+from protclip_jax.checkpoints.step_folders import CHECKPOINTS, complete_steps, seal
 from protclip_jax.checkpoints.stored_arrays import root_cause, stored_arrays
+
+_SHOWN = 4
+"""Parameters that an error names."""
 
 
 def save_params(workdir: pathlib.Path, params: Any, *, step: int = 0) -> None:
     """Writes a checkpoint that holds parameters only: for evaluation, conversion, or `init` of another run."""
     folder = epath.Path((workdir / CHECKPOINTS / str(step)).absolute())
+    require_storable(folder)
     ocp.save_checkpointables(folder, {"params": params}, overwrite=True)
     seal(folder, metrics_text({}, RETRIEVAL))
 
@@ -48,19 +55,13 @@ def load_params(workdir: pathlib.Path, step: int, abstract: Any) -> Any:
     `abstract` may name some groups (`protein`, `text`, …) only; the others are not read.
 
     Raises:
-      UserError: the checkpoint is damaged, or a parameter is absent there, has another shape, or is left over in a group
-        that is read.
+      UserError: the checkpoint is damaged, or a parameter is absent there, has another shape, is left over in a group that is
+        read, or holds numbers that are not finite.
     """
-    path = (workdir / "checkpoints" / str(step)).absolute()
+    path = (workdir / CHECKPOINTS / str(step)).absolute()
     stored = _stored(workdir, step)
-    shapes = {name: tuple(leaf.shape) for name, leaf in _named(stored)}
     wanted = dict(_named(abstract))
-    for name, leaf in wanted.items():
-        if shapes.get(name) != tuple(leaf.shape):
-            raise UserError(f"{path}: the parameter {name} is {shapes.get(name, 'absent')} there and should be {leaf.shape}.")
-    unused = [name for name in shapes if name not in wanted and name.partition("/")[0] in abstract]
-    if unused:
-        raise UserError(f"{path}: the parameter {unused[0]} is there, but this model has none of that name.")
+    _check_fit(path, stored, wanted, groups=abstract)
     template = jax.tree.map_with_path(lambda key, _: wanted.get(_name(key), ocp.PLACEHOLDER), stored)
     try:
         loaded = dict(_named(ocp.load_checkpointables(path, {"params": template})["params"]))
@@ -69,12 +70,41 @@ def load_params(workdir: pathlib.Path, step: int, abstract: Any) -> Any:
     except Exception as error:  # whatever a hostile file leads to, which may well be sealed
         reason = root_cause(error)
         raise UserError(f"{path} cannot be loaded ({reason}); get the checkpoint anew.") from error
+    _check_finite(path, {name: loaded[name] for name in wanted})
     return jax.tree.map_with_path(lambda key, _: loaded[_name(key)], abstract)
+
+
+def _check_fit(path: pathlib.Path, stored: Any, wanted: Mapping[str, Any], *, groups: Collection[str]) -> None:
+    """Raises UserError, with all that differs, where what is stored of `groups` is not what is wanted."""
+    shapes = {name: tuple(leaf.shape) for name, leaf in _named(stored)}
+    different = [name for name, leaf in wanted.items() if shapes.get(name) != tuple(leaf.shape)]
+    told = [f"{name} is {shapes.get(name, 'absent')} there and should be {tuple(wanted[name].shape)}" for name in different]
+    unused = [name for name in shapes if name not in wanted and name.partition("/")[0] in groups]
+    told += [f"{name} is there, but this model has none of that name" for name in unused]
+    if told:
+        more = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
+        parameters = "the parameter" if len(told) == 1 else f"{len(told)} parameters differ:"
+        raise UserError(f"{path}: {parameters} {'; '.join(told[:_SHOWN])}{more}.")
+
+
+def _check_finite(path: pathlib.Path, params: Mapping[str, jax.Array]) -> None:
+    """Raises UserError where a parameter holds NaN or infinity: nothing that is computed from it would mean anything."""
+    finite = jax.device_get(jax.jit(_are_finite)(params))
+    if broken := [name for name in params if not finite[name]]:
+        others = [str(other) for other in complete_steps(epath.Path(path.parent)) if other != int(path.name)]
+        fix = f"use another step (it has {', '.join(others)})" if others else "use other weights"
+        more = f" and {len(broken) - 1} others hold" if len(broken) > 1 else " holds"
+        raise UserError(f"{path}: the parameter {broken[0]}{more} NaN or infinity, as a run that diverged leaves them; {fix}.")
+
+
+def _are_finite(params: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+    return {name: jnp.isfinite(array).all() for name, array in params.items()}
 
 
 def _stored(workdir: pathlib.Path, step: int) -> Any:
     """Metadata of an intact checkpoint's parameters, as a tree."""
-    path = (workdir / "checkpoints" / str(step)).absolute()
+    path = (workdir / CHECKPOINTS / str(step)).absolute()
+    require_storable(path)
     return _checked(path, path.stat().st_mtime_ns)
 
 

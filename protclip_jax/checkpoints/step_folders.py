@@ -7,6 +7,7 @@ import contextlib
 
 from etils import epath
 
+from data_pipelines.common.errors import UserError
 from protclip_jax.checkpoints import checksums
 
 METRICS = "metrics.json"
@@ -14,10 +15,18 @@ CHECKPOINTS = "checkpoints"
 
 
 def written_steps(checkpoints: epath.Path) -> list[int]:
-    """The steps that Orbax has finished, sealed or not, ascending."""
+    """The steps that Orbax has finished, sealed or not, ascending.
+
+    Raises:
+      UserError: a step's folder is not named as Orbax names it, such as 007.
+    """
     if not checkpoints.is_dir():
         return []
-    return sorted(int(path.name) for path in checkpoints.iterdir() if path.name.isdecimal())
+    names = {path.name for path in checkpoints.iterdir() if path.name.isdecimal()}
+    for name in sorted(names):
+        if str(int(name)) not in names:
+            raise UserError(f"{checkpoints / name} is not named as a step is; rename it to {int(name)}.")
+    return sorted(set(map(int, names)))
 
 
 def complete_steps(checkpoints: epath.Path) -> list[int]:

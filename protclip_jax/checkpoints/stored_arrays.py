@@ -5,9 +5,12 @@ TensorStore's database stay inside of the folder; but in other layouts than this
 array's name is a path. So layout and names are checked first.
 """
 
+import contextlib
+import logging
 import pathlib
 import re
 import reprlib
+from collections.abc import Iterator
 
 import jax
 from orbax.checkpoint import v1 as ocp
@@ -30,14 +33,34 @@ def stored_arrays(step: pathlib.Path) -> dict:
     item = step / "params"
     _check_names(read_json(item / "_METADATA", fix=_FIX), name=str(item / "_METADATA"))
     try:
-        stored = ocp.metadata(step, "params").metadata
+        with _logged_reasons() as reasons:
+            stored = ocp.metadata(step, "params").metadata
         if not stored:
-            raise ValueError("Orbax finds no arrays there")
+            raise ValueError(f"Orbax finds no arrays there{''.join(reasons)}")
         for leaf in jax.tree.leaves(stored):
             _check_pieces(leaf.storage_metadata.chunk_shape, leaf.shape)
         return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), stored)
     except Exception as error:  # whatever a hostile file leads to
-        raise UserError(f"{item} is damaged ({root_cause(error)}); {_FIX}.") from error
+        raise UserError(f"{item} cannot be read ({root_cause(error)}); {_FIX}.") from error
+
+
+@contextlib.contextmanager
+def _logged_reasons() -> Iterator[list[str]]:
+    """Why Orbax finds nothing: it does not raise that, but logs it, with much else; nothing is logged within this."""
+    reasons = []
+
+    def keep(record: logging.LogRecord) -> bool:
+        _, told, reason = record.getMessage().partition("Error details: ")
+        if told:
+            reasons.append(f": {reason.partition(' [tensorstore_spec')[0]}")
+        return False
+
+    logger = logging.getLogger("absl")
+    logger.addFilter(keep)
+    try:
+        yield reasons
+    finally:
+        logger.removeFilter(keep)
 
 
 def _check_pieces(piece: tuple[int, ...], shape: tuple[int, ...]) -> None:
@@ -67,4 +90,4 @@ def root_cause(error: BaseException) -> str:
     """The first line of what happened first; Orbax raises its own error for any."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return (str(error).splitlines() or [type(error).__name__])[0][:300]
+    return (str(error).splitlines() or [type(error).__name__])[0][:600]

@@ -9,6 +9,7 @@ import jax
 
 from data_pipelines.common.disk_errors import report_disk_errors
 from data_pipelines.common.errors import UserError
+from protclip_jax.checkpoints.other_folders import require_storable
 
 KEPT = "it goes on from the last checkpoint"
 """What another run of the same command does after one that failed."""
@@ -56,8 +57,10 @@ def lock(workdir: pathlib.Path):
     The workdir may be a link; one in it is refused, as a workdir from somebody else may have it lead anywhere.
 
     Raises:
-      UserError: another process trains here, or the folder cannot be written or holds links.
+      UserError: another process trains here, or the folder cannot be written, holds links or has a path that Orbax
+        cannot use.
     """
+    require_storable(workdir)
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         if foreign := [path for path in workdir.iterdir() if path.is_symlink() or not (path.is_file() or path.is_dir())]:

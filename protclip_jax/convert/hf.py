@@ -51,7 +51,7 @@ BERT_TENSORS: Table = {
 ESM2_UNUSED = re.compile(r"embeddings\.position_(embeddings\.weight|ids)|(pooler|contact_head|lm_head|classifier)\..*")
 """Rotary models never read their position table; the heads are not part of the encoder."""
 
-BERT_UNUSED = re.compile(r"embeddings\.(position|token_type)_ids|(pooler|cls|classifier)\..*")
+BERT_UNUSED = re.compile(r"embeddings\.(position|token_type)_ids|(pooler|cls|classifier|qa_outputs)\..*")
 
 # Stored once or in each layer; some versions of transformers write the name with an asterisk for the layer.
 _STORED_INV_FREQ = re.compile(rf"(encoder\.layer\.(\d+|\*)\.attention\.self\.)?{re.escape(_INV_FREQ)}")

@@ -6,12 +6,14 @@ from typing import NamedTuple
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.json_object import read_json
 from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
+from protclip_jax.checkpoints.other_folders import MERGE_ADAPTERS
 from protclip_jax.convert.checkpoint import Checkpoint, converted_config, network, source_files
 from protclip_jax.convert.heads import HEAD_GROUPS, HEADS_UNUSED, head_dims, head_groups, head_params
 from protclip_jax.convert.hf import BERT_UNUSED, ESM2_UNUSED, bert_params, esm2_params, known_unused
 from protclip_jax.convert.hf_config import bert_fields, esm2_fields
-from protclip_jax.convert.tensors import read_safetensors, read_weights
+from protclip_jax.convert.tensors import has_weights, read_safetensors, read_weights
 from protclip_jax.convert.tokenizers import check_protein_vocabulary, read_text_tokenizer, tokenizer_files
+from protclip_jax.convert.wrapped_names import unwrapped
 from protclip_jax.models.bert import BertConfig
 from protclip_jax.models.esm2 import ESM2Config
 from protclip_jax.models.initialize import abstract_groups
@@ -27,11 +29,26 @@ class Tower(NamedTuple):
     unused: list[str]
 
 
+def _read_config(folder: pathlib.Path) -> dict:
+    """The config.json of a folder; raises `UserError` where the folder is of another kind than Hugging Face's models."""
+    if not folder.is_dir():
+        raise UserError(f"{folder} is no folder; give one with config.json and model.safetensors.")
+    if (folder / "adapter_config.json").is_file() and not has_weights(folder):
+        raise UserError(f"{folder} holds adapters alone; {MERGE_ADAPTERS}.")
+    config = read_json(folder / "config.json")
+    if "format_version" in config:
+        raise UserError(f"{folder} is a checkpoint of this program already; use it as it is.")
+    if "protein_model_config" in config:
+        raise UserError(f"{folder} is a released ProtCLIP; convert it with `protclip --source` in place of `hf`.")
+    return config
+
+
 def read_protein_tower(folder: pathlib.Path) -> Tower:
     """The ESM-2 of a folder; raises `UserError` where it is none."""
-    fields = esm2_fields(read_json(folder / "config.json"), name=str(folder / "config.json"))
+    fields = esm2_fields(_read_config(folder), name=str(folder / "config.json"))
     check_protein_vocabulary(folder)
     tensors, files = read_weights(folder)
+    tensors = unwrapped(tensors, source=folder)
     params = esm2_params(tensors, ESM2Config(**fields))
     files = [folder / "config.json", *files, *tokenizer_files(folder)]
     return Tower(fields, params, None, files, known_unused(tensors, ESM2_UNUSED, prefix="esm."))
@@ -39,8 +56,9 @@ def read_protein_tower(folder: pathlib.Path) -> Tower:
 
 def read_text_tower(folder: pathlib.Path) -> Tower:
     """The BERT of a folder, with its tokenizer; raises `UserError` where it is none."""
-    fields, vocab_size = bert_fields(read_json(folder / "config.json"), name=str(folder / "config.json"))
+    fields, vocab_size = bert_fields(_read_config(folder), name=str(folder / "config.json"))
     tensors, files = read_weights(folder)
+    tensors = unwrapped(tensors, source=folder)
     params = bert_params(tensors, BertConfig(**fields, vocab_size=vocab_size))
     tokenizer = read_text_tokenizer(folder, vocab_size=vocab_size)
     files = [folder / "config.json", *files, *tokenizer_files(folder)]
@@ -66,7 +84,7 @@ def import_hf(*, protein: pathlib.Path | None, text: pathlib.Path | None, heads:
     text_tokenizer = towers["text"].text_tokenizer if text else None
     config = converted_config(**fields)
     if heads is not None:
-        tensors = read_safetensors(heads)
+        tensors = unwrapped(read_safetensors(heads), source=heads)
         groups = head_groups(tensors)
         config = converted_config(**fields, **head_dims(tensors))
         # So that the network has the scale and bias of the sigmoid contrast where they are there.

@@ -13,6 +13,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from data_pipelines.common.errors import UserError
 from protclip_jax.convert.tensors import FLOATS, Tensors
+from protclip_jax.convert.wrapped_names import suggestion
 
 Table = Mapping[str, tuple[str, ...]]
 
@@ -53,29 +54,32 @@ def fill(
       original: from the tensors' names here to those in the file, for errors.
 
     Raises:
-      UserError: a tensor is missing, of another shape than its parameter needs, no float, or left over.
+      UserError: a tensor is missing, of another shape than its parameter needs, no float, not finite, or left over.
     """
     used = set()
     # All is checked before anything is allocated: a wrong config may ask for any size.
     for path, shape in shapes.items():
         for name, part in parts(path, np.broadcast_to(np.float32(0), shape), table[path]):
             used.add(name)
-            _check(tensors.get(name), part.shape, name=original(name), path=path)
+            if name not in tensors:
+                fix = suggestion(name, map(original, tensors))
+                raise UserError(f"The checkpoint has no tensor {original(name)}, needed for {path}; {fix}.")
+            _check(tensors[name], part.shape, name=original(name), path=path)
     if left := sorted(original(name) for name in tensors if name not in used and not unused.fullmatch(name)):
-        raise UserError(
-            f"The checkpoint has {len(left)} tensors that the config has no place for, such as {left[0]}; "
-            "use the config that belongs to it."
-        )
+        count = f"{len(left)} tensors" if len(left) > 1 else "1 tensor"
+        surplus = f"{count} that the config has no place for, such as {left[0]}"
+        raise UserError(f"The checkpoint has {surplus}; use the config that belongs to it.")
     params = {path: np.empty(shape, np.float32) for path, shape in shapes.items()}
     for path, array in params.items():
         for name, part in parts(path, array, table[path]):
             part[...] = tensors[name]
+            if not np.isfinite(part).all():
+                broken = f"Tensor {original(name)} holds NaN or infinity, as a training run that diverged leaves them"
+                raise UserError(f"{broken}; give other weights.")
     return unflatten_dict(params, sep="/")
 
 
-def _check(tensor: np.ndarray | None, shape: tuple[int, ...], *, name: str, path: str) -> None:
-    if tensor is None:
-        raise UserError(f"The checkpoint has no tensor {name}, needed for {path}; give the complete checkpoint.")
+def _check(tensor: np.ndarray, shape: tuple[int, ...], *, name: str, path: str) -> None:
     if tensor.shape != shape:
         raise UserError(
             f"Tensor {name} has the shape {list(tensor.shape)}, but the config asks for {list(shape)} in {path}; "

@@ -13,6 +13,7 @@ from protclip_jax.convert.hf import BERT_UNUSED, ESM2_UNUSED, bert_params, esm2_
 from protclip_jax.convert.hf_config import bert_fields, esm2_fields
 from protclip_jax.convert.tensors import Tensors, read_weights
 from protclip_jax.convert.tokenizers import check_protein_vocabulary, is_protein_tokenizer, read_text_tokenizer, tokenizer_files
+from protclip_jax.convert.wrapped_names import unwrapped
 from protclip_jax.models.bert import BertConfig
 from protclip_jax.models.esm2 import ESM2Config
 from protclip_jax.models.initialize import abstract_groups
@@ -37,7 +38,7 @@ def import_released(source: pathlib.Path, *, text_tokenizer: pathlib.Path | None
     text, vocab_size = bert_fields(fields["text_model_config"], name=f"text_model_config of {path}")
     heads = _head_dims(config, path)
     tensors, files = read_weights(source)
-    of_protein, of_text, of_heads = _by_part(tensors)
+    of_protein, of_text, of_heads = _by_part(unwrapped(tensors, source=source))
     params = {
         "protein": esm2_params(of_protein, ESM2Config(**protein), prefix=PROTEIN),
         "text": bert_params(of_text, BertConfig(**text, vocab_size=vocab_size), prefix=TEXT),
@@ -58,7 +59,7 @@ def import_released(source: pathlib.Path, *, text_tokenizer: pathlib.Path | None
 
 def _part(config: Mapping, name: str, path: pathlib.Path) -> dict:
     if not isinstance(config.get(name), dict):
-        raise UserError(f"{path} has no {name}; give the folder of a released ProtCLIP.")
+        raise UserError(f"{path} has no {name}; give the folder of a released ProtCLIP, or convert ESM-2 and BERT with `hf`.")
     return config[name]
 
 

@@ -24,6 +24,8 @@ FLOATS = {"float32": np.dtype(np.float32), "float16": np.dtype(np.float16), "bfl
 _DTYPES = ("F64", "F32", "F16", "BF16", "BOOL", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8")
 """Safetensors' names of the dtypes that it reads into NumPy."""
 _MAX_NAME = 512
+_INDEX = ".index.json"
+"""How the names of the indexes of shards end."""
 
 _FIRST_SAFE_TORCH = (2, 6)
 """Before it the weights-only loader could be made to run code (CVE-2025-32434)."""
@@ -44,13 +46,22 @@ def read_weights(folder: pathlib.Path) -> Weights:
     """
     if not folder.is_dir():
         raise UserError(f"{folder} is no folder; give one with config.json and model.safetensors.")
-    readers = {"model.safetensors": read_safetensors, "pytorch_model.bin": _read_pytorch}
-    for name, reader in readers.items():
+    for name, reader in _readers().items():
         if (folder / name).is_file():
             return Weights(reader(folder / name), [folder / name])
-        if (index := folder / f"{name}.index.json").is_file():
+        if (index := folder / f"{name}{_INDEX}").is_file():
             return _read_shards(index, reader)
-    raise UserError(f"{folder} holds no weights: neither {' nor '.join(readers)}, whole or with an index of shards.")
+    raise UserError(f"{folder} holds no weights: neither {' nor '.join(_readers())}, whole or with an index of shards.")
+
+
+def has_weights(folder: pathlib.Path) -> bool:
+    """Whether a folder holds a file of weights, or an index of shards, under a name that `read_weights` knows."""
+    return any((folder / f"{name}{end}").is_file() for name in _readers() for end in ("", _INDEX))
+
+
+def _readers() -> dict[str, Callable[[pathlib.Path], dict[str, np.ndarray]]]:
+    """The files of weights that are read, the first that is there, and how."""
+    return {"model.safetensors": read_safetensors, "pytorch_model.bin": _read_pytorch}
 
 
 def _read_shards(index: pathlib.Path, reader: Callable[[pathlib.Path], dict[str, np.ndarray]]) -> Weights:
@@ -109,6 +120,8 @@ def _read_pytorch(path: pathlib.Path) -> dict[str, np.ndarray]:
         if zipped and _is_compressed(path):
             raise ValueError("its members are compressed, which PyTorch never does")
         loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+        if inner := [name for name, value in loaded.items() if isinstance(value, dict) and value]:
+            raise ValueError(f"the weights may be within {_checked_name(inner[0])}: save what that holds alone")
         return {_checked_name(name): _as_numpy(tensor.detach(), torch) for name, tensor in loaded.items()}
     except Exception as error:  # whatever a damaged or hostile file leads to
         reason = (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,5 +1,6 @@
 """Property weights drawn along a protein, beside what UniProt's features mark."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -13,6 +14,9 @@ from data_pipelines.protanno.features import feature_property
 from data_pipelines.protanno.record import Feature
 
 LETTERS_UP_TO = 120
+LINE_LETTERS, TITLE_LINES = 150, 3
+UNIT = "PDA weight (of 1 in all)"
+"""A text's weights are shares: they sum to 1 over the protein."""
 
 
 class Track(NamedTuple):
@@ -35,15 +39,16 @@ def segment_tracks(proteins: Mapping[str, tuple[str, Sequence[Track]]]) -> Figur
         axes = part.subplots(len(tracks), 1, sharex=True, squeeze=False).ravel()
         for axis, track in zip(axes, tracks, strict=True):
             _draw_track(axis, track)
-        axes[0].set_title(_shortened(title), fontsize=10, color=INK, loc="left", parse_math=False)
+        axes[0].set_title(_wrapped(title), fontsize=10, color=INK, loc="left", parse_math=False)
         _label_residues(axes[-1], sequence)
-    figure.supylabel("PDA weight of the residue", fontsize=10, color=INK)
+    figure.supylabel(UNIT, fontsize=10, color=INK)
     figure.supxlabel("residue; shaded: annotated for the property", fontsize=10, color=INK)
     return figure
 
 
-def _shortened(title: str) -> str:
-    return title if len(title) <= LETTERS_UP_TO else f"{title[: LETTERS_UP_TO - 1]}…"
+def _wrapped(title: str) -> str:
+    """A title in lines that fit the figure, at most `TITLE_LINES`; the last ends in … where more was to come."""
+    return "\n".join(textwrap.wrap(title, LINE_LETTERS, max_lines=TITLE_LINES, placeholder=" …"))
 
 
 def _draw_track(axis, track: Track) -> None:
@@ -85,10 +90,10 @@ def explanation(title: str, sequence: str, tracks: Sequence[Track], features: Se
     if types:
         _draw_features(axes[-1], types, features)
     # Dollar signs in a name are no formula.
-    axes[0].set_title(_shortened(title), fontsize=10, color=INK, loc="left", parse_math=False)
+    axes[0].set_title(_wrapped(title), fontsize=10, color=INK, loc="left", parse_math=False)
     _label_residues(axes[-1], sequence)
     axes[-1].set_xlabel("residue; shaded: annotated for the property", fontsize=10, color=INK)
-    figure.supylabel("PDA weight of the residue", fontsize=10, color=INK)
+    figure.supylabel(UNIT, fontsize=10, color=INK)
     return figure
 
 

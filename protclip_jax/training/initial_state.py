@@ -6,7 +6,8 @@ One order decides where parameters come from: the run's own checkpoint (restored
 
 import dataclasses
 import pathlib
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Set
 from typing import Any
 
 import jax
@@ -31,6 +32,9 @@ from protclip_jax.training.train_state import TrainState
 
 INITS = ("all", *TOWERS)
 """The fields of `config.init`."""
+
+_HEADS = {"projection_dim": None, "num_prototypes": None}
+"""The shapes of what lies between the towers."""
 
 
 def abstract_state(
@@ -64,64 +68,83 @@ def replace_from_checkpoints(params: Mapping[str, jax.Array], config: Mapping) -
     The sigmoid contrast's scale and bias stay as given where the checkpoint has none.
 
     Raises:
-      UserError: a folder's tower computes something else than the config's, or reads another text vocabulary.
+      UserError: a folder's weights do not fit the config, or some that are wanted are not there.
     """
     init = config["init"]
     replaced = dict(params)
     for name in INITS:
         if init[name]:
             folder = local_checkpoint(init[name])
-            _check_towers(folder, name, config)
+            check_fit(folder, name, config)
             step = best.resolve_step(folder)
-            absent = SIGMOID_GROUPS - stored_groups(folder, step)
-            of_all = {path: leaf for path, leaf in params.items() if path.partition("/")[0] not in absent}
-            wanted = {path: leaf for path, leaf in of_all.items() if name == "all" or path.startswith(f"{name}/")}
-            abstract = {path: jax.ShapeDtypeStruct(p.shape, p.dtype, sharding=p.sharding) for path, p in wanted.items()}
+            stored = stored_groups(folder, step)
+            wanted = _read_from({path.partition("/")[0] for path in params}, name, stored, folder=init[name])
+            of_folder = {path: leaf for path, leaf in params.items() if path.partition("/")[0] in wanted}
+            abstract = {path: jax.ShapeDtypeStruct(p.shape, p.dtype, sharding=p.sharding) for path, p in of_folder.items()}
             replaced |= flatten(load_params(folder, step, unflatten(abstract)))
     return replaced
+
+
+def _read_from(groups: Set[str], name: str, stored: Set[str], *, folder: str) -> Set[str]:
+    """The groups of a model's parameters that `init.<name>` is to give, of which `folder` has the `stored` ones."""
+    wanted = groups - (SIGMOID_GROUPS - stored) if name == "all" else groups & {name}
+    if absent := wanted - stored:
+        held = f"init.{name}={folder} holds no {', '.join(sorted(absent))}, only {', '.join(sorted(stored))}"
+        raise UserError(f"{held}; name it in init.protein or init.text, or other weights in init.{name}.")
+    return wanted
 
 
 def check_init(config: Mapping) -> None:
     """Checks the folders of `config.init` without reading parameters; those in a bucket are checked when they are copied.
 
     Raises:
-      UserError: they contradict each other, or as `replace_from_checkpoints`.
+      UserError: they contradict each other, or do not fit the config; says all that is wrong.
     """
     init = config["init"]
     if init["all"] and (init["protein"] or init["text"]):
         raise UserError("init.all already names every parameter; leave init.protein and init.text unset.")
+    faults = []
     for name in INITS:
         if init[name] and not is_bucket(init[name]):
-            _check_towers(pathlib.Path(init[name]), name, config)
-            best.resolve_step(pathlib.Path(init[name]))
+            try:
+                check_fit(pathlib.Path(init[name]), name, config)
+                best.resolve_step(pathlib.Path(init[name]))
+            except UserError as error:
+                faults.append(str(error).removesuffix("."))
+    if faults:
+        raise UserError(f"{'; '.join(faults)}.")
 
 
-def _check_towers(folder: pathlib.Path, name: str, config: Mapping) -> None:
-    for tower in TOWERS if name == "all" else (name,):
-        check_same_tower(folder, tower, config)
+def check_fit(folder: pathlib.Path, name: str, config: Mapping) -> None:
+    """Checks that what `init.<name>` takes from a folder computes the same by this config.
 
-
-def check_same_tower(folder: pathlib.Path, tower: str, config: Mapping) -> None:
-    """Raises `UserError` where weights of the right shapes would mean something else: heads, epsilon, token dropout, words."""
-    stored = metadata.read_model_config(folder)["model"][tower]
-    if stored is None:
-        raise UserError(f"{folder} holds no {tower} tower; name another folder in config.init, or convert one with it.")
-    kind = TOWERS[tower]
-    for field in dataclasses.fields(kind):
-        default = None if field.default is dataclasses.MISSING else field.default
-        theirs, ours = (fields.get(field.name, default) for fields in (stored, config["model"][tower]))
-        if field.name != "initializer_range" and theirs != ours:
-            raise UserError(
-                f"{folder} has a {tower} tower of {field.name}={theirs}, the config one of {ours}; "
-                f"set config.model.{tower}.{field.name}={theirs}, or start from other weights."
-            )
-    if tower == "text":
+    Raises:
+      UserError: weights would have another shape, or mean something else: heads, epsilon, token dropout, words. Says by which
+        values the config would fit.
+    """
+    stored = metadata.read_model_config(folder)
+    towers = [name] if name in TOWERS else list(TOWERS)
+    if absent := [tower for tower in towers if stored["model"][tower] is None]:
+        raise UserError(f"{folder} holds no {absent[0]} tower; name another folder in config.init, or convert one with it.")
+    fitting = {}
+    if name not in TOWERS and "protein_projection" in stored_groups(folder, best.resolve_step(folder)):
+        fitting |= _other_values("model", _HEADS, stored["model"], config["model"])
+    for tower in towers:
+        fields = {field.name: field.default for field in dataclasses.fields(TOWERS[tower]) if field.name != "initializer_range"}
+        fitting |= _other_values(f"model.{tower}", fields, stored["model"][tower], config["model"][tower])
+    if "text" in towers:
         words = metadata.load_text_tokenizer(folder)
         if TextTokenizer.load(config["tokenizer"]["text"]).vocabulary != words.vocabulary:
-            raise UserError(
-                f"{folder} was made with another text vocabulary than tokenizer.text={config['tokenizer']['text']}; "
-                f"set tokenizer.text={folder / 'tokenizers' / 'text'}."
-            )
+            fitting["tokenizer.text"] = folder / "tokenizers" / "text"
+    if fitting:
+        options = " ".join(shlex.quote(f"--config.{path}={value}") for path, value in fitting.items())
+        raise UserError(f"init.{name}={folder} does not fit the config; pass {options}, or start from other weights.")
+
+
+def _other_values(group: str, fields: Mapping, stored: Mapping, config: Mapping) -> dict[str, object]:
+    """The stored values, by their paths, of those `fields` (with their defaults) that the config has another value of."""
+    values = {field: (stored.get(field, default), config.get(field, default)) for field, default in fields.items()}
+    return {f"{group}.{field}": theirs for field, (theirs, ours) in values.items() if theirs != ours}
 
 
 def initial_state(

@@ -76,8 +76,14 @@ def make_optimizer(config, trainable: Mapping, total_steps: int) -> optax.Gradie
     rule says so. The gradients of layers that it freezes are left out from the start on.
 
     Raises:
-      UserError: a pattern of `optimizer.groups` or `optimizer.undecayed` matches nothing, or a rule for layers does not fit.
+      UserError: nothing is trainable, a pattern of `optimizer.groups` or `optimizer.undecayed` matches nothing, or a rule for
+        layers does not fit.
     """
+    if not trainable:
+        raise UserError(
+            "optimizer.groups freezes every parameter, so nothing would be learnt; "
+            'give those that shall learn a multiplier, such as ("_projection", 1.0) before (".", "frozen").'
+        )
     rules = group_rules(trainable, config.groups)
     multipliers = {path: multiplier(rule) for path, rule in rules.items()}
     schedule = learning_rate_schedule(config, total_steps)

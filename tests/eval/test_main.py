@@ -135,7 +135,7 @@ def test_undefined_numbers_are_null(run, workdir, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--checkpoint", "{run}/nowhere"], "is no checkpoint folder"),
+        (["--checkpoint", "{run}/nowhere"], "does not exist"),
         (["--checkpoint", "{run}", "--data_dir", "{run}/nowhere"], "does not exist"),
         (["--checkpoint", "{run}", "--benchmarks", "retreival"], "no evaluation 'retreival'"),
         (["--checkpoint", "{run}", "--split", "tset"], "tset"),
@@ -173,6 +173,36 @@ def test_no_dataset_known(run, workdir, capsys):
     write_config(workdir, None, pda=1.0)
     assert run("--checkpoint", workdir) == 2
     assert "--data_dir" in capsys.readouterr().err
+
+
+def test_the_data_of_a_run_are_looked_for_where_it_was_started(run, workdir, data_dir, dataset, tmp_path, monkeypatch, capsys):
+    """From another folder a relative `data.dir` is another folder, or even another dataset."""
+    asked = ["--checkpoint", workdir, "--benchmarks", "retrieval", "--pool", 20]
+    write_config(workdir, data_dir.name, pda=1.0)
+    metadata = json.loads((workdir / "config.json").read_text())
+    (workdir / "config.json").write_text(json.dumps(metadata | {"dataset": dataset.fingerprint}))
+    write_history(workdir)
+    monkeypatch.chdir(data_dir.parent)
+    assert run(*asked) == 0
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    capsys.readouterr()
+    fix = "pass --data_dir=DIR, where it is now, or start this command where training was started."
+    assert run(*asked) == 2
+    assert f"was trained on {elsewhere}/{data_dir.name}, which is not there; {fix}" in capsys.readouterr().err
+    records = list(dataset.splits["test"])
+    (elsewhere / data_dir.name).mkdir()
+    write(elsewhere / data_dir.name, {"test": records}, statistics={"records": len(records)})
+    assert run(*asked) == 2
+    assert f"{elsewhere}/{data_dir.name} is another dataset than {workdir} was trained on; {fix}" in capsys.readouterr().err
+    # What training followed is known by the data themselves, wherever they are.
+    followed = []
+    monkeypatch.setattr(cli, "followed", lambda evals, data, name: followed.append(data))
+    for folder, known in ((data_dir, True), (elsewhere / data_dir.name, False)):
+        assert run(*asked, "--data_dir", folder) == 0
+        assert {seen is not None for seen in followed} == {known}
+        followed.clear()
 
 
 def test_damaged_metrics(run, workdir, capsys):

@@ -40,7 +40,7 @@ class Oracle(FakeModel):
     def _weights(self, record, asked):
         own, marked = property_texts(record), annotated_residues(record)
         uniform = np.ones(len(record.sequence))
-        rows = [marked[name] if own[name] == text else uniform for name, text in asked.items()]
+        rows = [marked[name] if own.get(name) == text else uniform for name, text in asked.items()]
         return np.stack([row / row.sum() for row in rows]).astype(np.float32)
 
     def recover(self, sequences, masks, texts):

@@ -1,6 +1,10 @@
 """Sentences for users: one line that a terminal shows as it is, and the exit codes of commands."""
 
+import errno
+import os
 import pickle
+import resource
+import sys
 
 import pytest
 from hypothesis import given
@@ -50,3 +54,51 @@ def test_commands_print_one_line_and_end_with_their_code(capsys, error, code):
 
     assert main() == code
     assert capsys.readouterr().err == f"error: {error}\n"
+
+
+@pytest.mark.parametrize("argument", ["d\udcff/x.fasta", "Prot\udce9ine"])
+def test_arguments_that_are_not_utf8_are_refused_before_the_command_begins(capsys, argument):
+    @command
+    def main(arguments):
+        raise AssertionError
+
+    assert main(["--input", argument]) == 2
+    assert capsys.readouterr().err.startswith(f"error: '{ascii(argument)[1:-1]}' is not UTF-8; give the file")
+
+
+def test_so_are_those_of_the_process(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["program", "\udcff"])
+    assert command(lambda arguments=None: 0)() == 2
+    assert "is not UTF-8" in capsys.readouterr().err
+
+
+def too_many(kind, *, cause):
+    """An error that a limit of open files has led to, itself or as its cause."""
+    known = OSError(errno.EMFILE, os.strerror(errno.EMFILE), "x")
+    error = kind("x is damaged; get it anew.") if cause else kind(f"RESOURCE_EXHAUSTED: {os.strerror(errno.EMFILE)} [24]")
+    error.__cause__ = known if cause else None
+    return error
+
+
+@pytest.mark.parametrize("kind", [UserError, RunError, ValueError, OSError])
+@pytest.mark.parametrize("cause", [False, True])
+def test_a_limit_of_open_files_is_told_whatever_it_leads_to(capsys, monkeypatch, kind, cause):
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    @command
+    def main():
+        raise too_many(kind, cause=cause)
+
+    assert main() == 1
+    told = f"error: this needs more files open at once than the {allowed} that are allowed; run `ulimit -n 4096`"
+    assert capsys.readouterr().err.startswith(told)
+
+
+def test_other_errors_are_the_programs_own():
+    @command
+    def main():
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        main()

@@ -45,7 +45,7 @@ def test_everything_is_counted_and_told(tmp_path):
 
 def test_nothing_unusual_is_one_line(tmp_path):
     taken = survey(tmp_path, ">a\nMK\n")
-    assert taken.describe("protein", long_items="", rejects=Path()) == ["1 proteins, 2 tokens."]
+    assert taken.describe("protein", long_items="", rejects=Path()) == ["1 protein, 2 tokens."]
 
 
 def test_an_input_without_anything_usable_is_refused(tmp_path):

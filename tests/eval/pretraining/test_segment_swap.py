@@ -87,7 +87,7 @@ def test_places_of_a_real_kind_of_record():
 
 def test_a_split_without_such_proteins_is_undefined_and_said_so(dataset):
     evaluation = SegmentSwap(dataset, split="test", pool=60)
-    evaluation._swaps = []
+    evaluation.swaps = []
     result = evaluation.report(Reader(dataset), control=None)
     assert np.isnan(result["score"])
     assert evaluation.markdown(result).count("not measured") == 3

@@ -37,9 +37,18 @@ def test_every_published_model_is_in_the_bars_and_in_the_radar():
     made = figures({name: result(name, metric, 0.5) for name, metric in first.items()})
     models = {f"{row.model}, published" for name in first for row in published(name)}
     assert len(models) == len({row.model for row in PUBLISHED}) == 5
-    for name, ours in (("benchmarks", set()), ("radar", {"ours"})):
+    for name, ours in (("benchmarks", {"this model"}), ("radar", {"ours"})):
         _, labels = made[name].axes[0].get_legend_handles_labels()
         assert set(labels) == models | ours
+
+
+def test_bars_stand_beside_their_best_control():
+    measured = (("a", "fmax", 0.3), ("b", "fmax", 0.45), ("c", "aupr", 0.9))
+    controls = [{"protocol": name, "metrics": {metric: {"mean": mean}}} for name, metric, mean in measured]
+    figure = figures({"ec": result("ec", "fmax", 0.5, controls=controls)})["benchmarks"]
+    heights = sorted(bar.get_height() for bar in figure.axes[0].patches)
+    assert heights == [0.45, 0.5]
+    assert figure.axes[0].get_legend_handles_labels()[1].count("best control") == 1
 
 
 def test_undefined_numbers_leave_a_gap_in_every_figure():

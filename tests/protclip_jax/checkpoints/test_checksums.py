@@ -1,11 +1,14 @@
 """The seal of a folder finds every single damage to it."""
 
+import errno
+import os
 import random
 import shutil
 import subprocess
 
 import pytest
 
+from data_pipelines.common.errors import UserError
 from protclip_jax.checkpoints import checksums
 from tests.support.damage import DAMAGES, files, flip_bit, remove
 
@@ -77,3 +80,26 @@ def test_the_seal_leads_to_no_file_outside(sealed, tmp_path):
     with open(sealed / checksums.CHECKSUMS, "a") as file:
         file.write(f"{'0' * 64}  ../secret\n")
     assert checksums.find_damage(sealed) == "../secret is missing"
+
+
+def fail(monkeypatch, owner, name, code):
+    """Makes a function fail as the system's own do."""
+
+    def refuse(*arguments, **options):
+        raise OSError(code, os.strerror(code), "some/file")
+
+    monkeypatch.setattr(owner, name, refuse)
+
+
+@pytest.mark.parametrize(("owner", "name"), [(os, "scandir"), (checksums, "_digest")])
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EMFILE])
+def test_what_may_not_be_read_is_not_said_to_be_damaged(sealed, monkeypatch, owner, name, code):
+    """A run would otherwise set it aside."""
+    fail(monkeypatch, owner, name, code)
+    with pytest.raises(UserError, match=rf"some/file cannot be read \({os.strerror(code)}\); check its permissions"):
+        checksums.find_damage(sealed)
+
+
+def test_what_the_disk_cannot_read_is_damaged(sealed, monkeypatch):
+    fail(monkeypatch, checksums, "_digest", errno.EIO)
+    assert checksums.find_damage(sealed) == "a cannot be read: Input/output error"

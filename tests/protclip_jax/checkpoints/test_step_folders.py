@@ -5,6 +5,7 @@ import random
 import pytest
 from etils import epath
 
+from data_pipelines.common.errors import UserError
 from protclip_jax.checkpoints import checksums
 from protclip_jax.checkpoints.best import judge_all
 from protclip_jax.checkpoints.bucket import bucket_folder
@@ -128,3 +129,15 @@ def test_steps_are_set_aside_whole(checkpoints):
         assert aside == checkpoints / expected
         assert written_steps(checkpoints) == [4]
         assert checksums.find_damage(aside) is None
+
+
+def test_a_step_under_another_name_is_told_and_left_alone(checkpoints):
+    """It was taken for step 7, which is not there, and then for damaged."""
+    complete(checkpoints, "007")
+    for find in (written_steps, complete_steps):
+        with pytest.raises(UserError, match=r"checkpoints/007 is not named as a step is; rename it to 7\.$"):
+            find(checkpoints)
+    complete(checkpoints, 7)
+    assert written_steps(checkpoints) == complete_steps(checkpoints) == [7]
+    remove_unfinished(checkpoints)
+    assert (checkpoints / "007" / checksums.CHECKSUMS).exists()

@@ -144,11 +144,11 @@ def test_a_handler_is_never_imported_by_its_name(sound, tmp_path, name):
 
 
 OTHER_FILES = {
-    "_CHECKPOINT_METADATA": (b"[" * 100_000, "is damaged"),
-    "_CHECKPOINT_DELETION": (b'{"destination": "/"}', "is damaged"),
+    "_CHECKPOINT_METADATA": (b"[" * 100_000, "cannot be read"),
+    "_CHECKPOINT_DELETION": (b'{"destination": "/"}', "cannot be read"),
     "params/_METADATA": (b"[" * 100_000, "nested too deeply"),
     "params/array_metadatas/process_0": (b'{"array_metadatas": [{}]}', "cannot be loaded"),
-    "params/manifest.ocdbt": (b"\0" * 1000, "is damaged"),
+    "params/manifest.ocdbt": (b"\0" * 1000, "Error decoding manifest"),
     "metrics.json": (b'{"mrr": ' + b"9" * 5000 + b"}", "no JSON"),
 }
 

@@ -108,7 +108,7 @@ def test_mistakes_are_named(family):
     del missing["encoder.layer.1.attention.self.key.bias"]
     with pytest.raises(UserError, match=r"no tensor encoder\.layer\.1\.attention\.self\.key\.bias"):
         convert(missing, config)
-    with pytest.raises(UserError, match=r"1 tensors .* such as encoder\.layer\.2\.output\.dense\.bias"):
+    with pytest.raises(UserError, match=r"1 tensor .* such as encoder\.layer\.2\.output\.dense\.bias"):
         convert(make() | {"encoder.layer.2.output.dense.bias": np.zeros(8)}, config)
     with pytest.raises(UserError, match=r"intermediate\.dense\.weight has .* \[19, 8\], but the config asks for \[20, 8\]"):
         convert(make() | {"encoder.layer.0.intermediate.dense.weight": np.zeros((19, 8))}, config)

@@ -108,7 +108,7 @@ def test_a_folder_like_pubmedberts(tmp_path, capsys):
 MISTAKES = {
     "nothing": ([], "nothing to convert"),
     "heads without text": (["--protein", "esm2", "--heads", "bert"], "--heads belongs between two towers"),
-    "no folder": (["--protein", "esm2/absent"], "absent/config.json is missing"),
+    "no folder": (["--protein", "esm2/absent"], "absent is no folder"),
     "a BERT as protein": (["--protein", "bert"], "model_type='bert' is not supported, only 'esm'"),
     "an ESM-2 as text": (["--text", "esm2"], "model_type='esm' is not supported, only 'bert'"),
     "damaged weights": (["--protein", "damaged"], "model.safetensors cannot be read as safetensors"),

@@ -239,3 +239,11 @@ def test_a_foreign_protein_vocabulary_is_refused(copy):
     (copy / "backbones" / "protein" / "vocab.txt").write_text("\n".join(tokens))
     with pytest.raises(UserError, match="is not ESM-2's vocabulary"):
         import_released(copy)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "model."])
+def test_the_prefix_of_a_wrapper_is_left_out(copy, imported, capsys, prefix):
+    tensors = load_file(copy / "model.safetensors")
+    save_file({f"{prefix}{name}": tensor for name, tensor in tensors.items()}, copy / "model.safetensors")
+    assert params_fingerprint(import_released(copy).params) == params_fingerprint(imported.params)
+    assert f"begin with '{prefix}', which is left out" in capsys.readouterr().err

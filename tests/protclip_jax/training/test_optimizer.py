@@ -52,6 +52,13 @@ def test_unmatched_parameters_and_unused_patterns_are_refused(groups):
         partition(FLAT, groups)
 
 
+def test_a_run_that_would_train_nothing_is_refused():
+    groups = ((".", "frozen"),)
+    trainable, _ = partition(FLAT, groups)
+    with pytest.raises(UserError, match=r"optimizer\.groups freezes every parameter"):
+        make_optimizer(config(groups=groups), trainable, 10)
+
+
 STACKS = {
     "protein/layers/qkv/kernel": (4, 2, 3),
     "protein/layers/norm/scale": (4, 2),
