@@ -10,6 +10,7 @@ from data_pipelines.sample import __main__ as sample
 from protclip_jax.convert.__main__ import main as convert
 from protclip_jax.embed import __main__ as embed
 from protclip_jax.explain import __main__ as explain
+from protclip_jax.variants import __main__ as variants
 from tests.support import tiny
 from tests.support.damage import files
 from tests.support.sentences import only_sentence, taken
@@ -38,6 +39,11 @@ COMMANDS = {
     "convert to_hf": (convert, ["to_hf", "--checkpoint", "{checkpoint}"], "hf"),
     "embed": (embed.main, ["--checkpoint", "{checkpoint}", "--input", "{proteins}", "--include", "residues"], "o.h5"),
     "explain": (explain.main, ["--checkpoint", "{checkpoint}", "--sequence", SEQUENCE, "--location", "abc"], "o.png"),
+    "variants": (
+        variants.main,
+        ["--checkpoint", "{checkpoint}", "--sequence", SEQUENCE, "--scan", "--method", "wild_type"],
+        "o.png",
+    ),
 }
 """Name → (its main, arguments but for --output, what it writes)."""
 

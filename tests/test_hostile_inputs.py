@@ -29,6 +29,7 @@ from protclip_jax.search import __main__ as search
 from protclip_jax.serve import __main__ as serve
 from protclip_jax.training import metrics, mixture
 from protclip_jax.training.initial_state import check_fit
+from protclip_jax.variants import __main__ as variants
 from tests.support import hostile_checkpoint
 from tests.support.hostile_checkpoint import edit_json
 
@@ -63,6 +64,7 @@ def commands(folder, tmp_path):
         "index": (index.main, "--checkpoint", folder, "--input", fasta, "--output", tmp_path / "i"),
         "search": (search.main, "--checkpoint", folder, "--labels", tmp_path / "l.tsv", "--text", "x"),
         "explain": (explain.main, "--checkpoint", folder, "--sequence", "MKT", "--name", "X", "--output", tmp_path / "o.png"),
+        "variants": (variants.main, "--checkpoint", folder, "--sequence", "MKT", "--scan", "--output", tmp_path / "o.tsv"),
         "eval": (eval_command.main, "--checkpoint", folder, "--data_dir", tmp_path),
         "params": (convert_command.main, "params", "--checkpoint", folder, "--output", tmp_path / "p"),
         "to_hf": (convert_command.main, "to_hf", "--checkpoint", folder, "--output", tmp_path / "h"),
@@ -80,12 +82,12 @@ CONFIGS = {
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
-@pytest.mark.parametrize("command", ["embed", "index", "search", "explain", "eval", "params", "to_hf"])
+@pytest.mark.parametrize("command", ["embed", "index", "search", "explain", "variants", "eval", "params", "to_hf"])
 def test_every_command_refuses_a_wrong_config(copied, tmp_path, capsys, command, kind):
     edit_json(copied / "config.json", CONFIGS[kind])
     before = sorted(tmp_path.rglob("*"))
     main, *arguments = commands(copied, tmp_path)[command]
-    if command == "embed":
+    if command in ("embed", "variants"):
         arguments = [*arguments, "--cpu_devices", 1]
     assert "config.json" in refused(capsys, main, *arguments)
     assert [path for path in sorted(tmp_path.rglob("*")) if path.name != "x.fasta"] == before

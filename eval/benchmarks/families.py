@@ -7,6 +7,7 @@ from eval.benchmarks.few_shot import FewShot
 from eval.benchmarks.interaction.family import ProteinInteraction
 from eval.benchmarks.mutation_effect import MutationEffect
 from eval.benchmarks.semantic_similarity import SemanticSimilarity
+from eval.benchmarks.variant_effects import VariantEffects
 from eval.benchmarks.zero_shot import ZeroShot
 from eval.data.base.benchmark import Benchmark
 from eval.data.base.format import Format
@@ -15,6 +16,7 @@ from eval.data.base.task import Data
 FAMILIES: tuple[BenchmarkFamily, ...] = (
     Classification(),
     MutationEffect(),
+    VariantEffects(),
     CrossModal(),
     SemanticSimilarity(),
     ProteinInteraction(),

@@ -101,6 +101,12 @@ class MutationEffect(SingleProteins):
             WINDOWS,
         ),
         _regression(
+            "gb1",
+            "fitness",
+            f"two_vs_rest.csv of FLIP, from splits/gb1/splits.zip of {_FLIP_FOLDER}",
+            {"format": "flip", "file": "flip/gb1/two_vs_rest.csv"},
+        ),
+        _regression(
             "thermostability",
             "°C",
             f"human_cell.csv of FLIP, from splits/meltome/splits.zip of {_FLIP_FOLDER}",

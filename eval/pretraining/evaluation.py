@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from matplotlib.figure import Figure
 
+from data_pipelines.inputs.substitutions import Variant
 from data_pipelines.protanno.record import Record
 from eval.pretraining.trained_baselines import TrainedBaselines
 
@@ -29,6 +30,11 @@ class Model(Encoder, Protocol):
 
     def mean_embeddings(self, sequences: Sequence[str]) -> Float[np.ndarray, "N W"]:
         """The mean over residues of the protein tower's vectors."""
+
+    def variant_scores(
+        self, sequences: Sequence[str], variants: Sequence[Sequence[Variant]], *, method: str
+    ) -> list[Float[np.ndarray, " _"]]:
+        """Per protein, a score of the masked language model for each of its variants."""
 
     def segments_batch(self, sequences: Sequence[str], texts: Sequence[Mapping[str, str]]) -> list[Float[np.ndarray, "_ _"]]:
         """Per protein, the PDA weights of its K property texts (in dict order) over its L residues; rows sum to 1."""

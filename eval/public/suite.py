@@ -109,7 +109,16 @@ class Suite:
         source = Source(embed, self.checkpoint, self.step, self.folder / "fine_tuning")
         protocol, controls = PROTOCOLS[self.protocol].make(source, self.configs)
         splits = self.configs[self.protocol].splits.to_dict()
-        return Setup(embed, project, self.model.encode_texts, protocol, splits, controls, self.configs)
+        return Setup(
+            embed,
+            project,
+            self.model.encode_texts,
+            self.model.variant_scores,
+            protocol,
+            splits,
+            controls,
+            self.configs,
+        )
 
     def _path(self, name: str) -> pathlib.Path:
         return self.folder / "results" / f"{name}.json"

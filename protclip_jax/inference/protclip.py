@@ -22,6 +22,7 @@ from jaxtyping import Array, Float, Float32
 from data_pipelines.common.errors import UserError
 from data_pipelines.inputs.plausibility import doubt
 from data_pipelines.inputs.protein_input import clean_protein
+from data_pipelines.inputs.substitutions import Variant
 from data_pipelines.protanno.record import PROPERTIES, Record
 from data_pipelines.tokenizers import protein_tokenizer
 from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
@@ -37,6 +38,15 @@ from protclip_jax.inference.as_list import as_list
 from protclip_jax.inference.batched_calls import MIN_ROW_TOKENS, SLOTS, Place, everywhere, run_packed
 from protclip_jax.inference.held_out_losses import held_out_losses
 from protclip_jax.inference.prefixes import check_dimensions, first_dimensions
+from protclip_jax.inference.variant_effects import (
+    JOINTLY,
+    SINGLY,
+    amino_acid_logits,
+    cosine_changes,
+    parsed,
+    site_scores,
+    variant_scores,
+)
 from protclip_jax.inference.windows import DEFAULT_WINDOWS, Windows, piece_weights
 from protclip_jax.models.heads import sum_slots, unit_norm
 from protclip_jax.models.initialize import abstract_groups, abstract_params
@@ -296,6 +306,87 @@ class ProtCLIP:
             recovered[position.index] = "".join(protein_tokenizer.VOCABULARY[token] for token in tokens)
         return recovered
 
+    def variant_effects(
+        self,
+        sequence: str,
+        mutations: Sequence[str],
+        *,
+        method: str = JOINTLY,
+        first_position: int = 1,
+        windows: Windows = DEFAULT_WINDOWS,
+        batch_tokens: int | None = None,
+    ) -> Float32[np.ndarray, " n"]:
+        """Scores of variants of one protein by its masked language model; above 0 is likelier.
+
+        Args:
+          mutations: such as `A24G`, or `A24G:C30D` of several substitutions.
+          method: one of `variant_effects.METHODS`, whose formulas stand there.
+          first_position: the number of the first residue of the cleaned sequence.
+
+        Raises:
+          UserError: a mutation does not fit the sequence, or the checkpoint has no `mlm_head`.
+        """
+        (cleaned,) = self._clean(sequence)
+        variants = parsed(as_list(mutations, "mutations"), cleaned, first_position=first_position)
+        (scores,) = self.variant_scores(
+            [cleaned],
+            [variants],
+            method=method,
+            windows=windows,
+            batch_tokens=batch_tokens,
+        )
+        return scores
+
+    def substitution_scores(
+        self,
+        sequence: str,
+        *,
+        method: str = SINGLY,
+        windows: Windows = DEFAULT_WINDOWS,
+        batch_tokens: int | None = None,
+    ) -> Float32[np.ndarray, "L 20"]:
+        """Scores of all single substitutions, columns in the order of `substitutions.AMINO_ACIDS`.
+
+        0 stands at the wild type's own residue, NaN where a residue is none of the 20 or not read.
+        """
+        self._require("protein", "mlm_head")
+        (cleaned,) = self._clean(sequence)
+        run = self._logits_run(batch_tokens)
+        sites = [range(len(cleaned))]
+        return site_scores(run, [cleaned], sites, method=method, windows=windows)[0]
+
+    def variant_scores(
+        self,
+        sequences: Sequence[str],
+        variants: Sequence[Sequence[Variant]],
+        *,
+        method: str = JOINTLY,
+        windows: Windows = DEFAULT_WINDOWS,
+        batch_tokens: int | None = None,
+    ) -> list[Float32[np.ndarray, " _"]]:
+        """`variant_effects` of many clean proteins, whose variants are read already."""
+        self._require("protein", "mlm_head")
+        run = self._logits_run(batch_tokens)
+        return variant_scores(run, sequences, variants, method=method, windows=windows)
+
+    def text_changes(
+        self,
+        sequence: str,
+        variants: Sequence[Variant],
+        text: str,
+        *,
+        windows: Windows = DEFAULT_WINDOWS,
+        batch_tokens: int | None = None,
+    ) -> Float32[np.ndarray, " n"]:
+        """cos(variant, text) − cos(wild type, text) for variants of a clean protein."""
+        represent = functools.partial(
+            self.represent,
+            kinds=("projected",),
+            windows=windows,
+            batch_tokens=batch_tokens,
+        )
+        return cosine_changes(represent, sequence, variants, self.encode_texts([text])[0])
+
     def losses(self, records: Sequence[Record]) -> dict[str, float]:
         """The training objectives on records, as one global batch: `total`, `gc`, `mlm` and so on (`held_out_losses`)."""
         self._require(*abstract_params(self._model))
@@ -362,6 +453,9 @@ class ProtCLIP:
             padded = np.pad(some, ((0, PROJECTED_AT_ONCE - len(some)), (0, 0)))
             projected.append(np.asarray(_project(self._model, self._params, padded))[: len(some)])
         return np.concatenate(projected)
+
+    def _logits_run(self, batch_tokens: int | None) -> Callable:
+        return functools.partial(self._run, amino_acid_logits, batch_tokens=batch_tokens)
 
     def _run(self, function: Callable, examples: Sequence[Example], **options) -> Iterator[tuple[Place, object]]:
         call = functools.partial(function, self._model, self._params)

@@ -47,6 +47,19 @@ class Windows:
         starts = np.linspace(0, residues - self.max_residues, count).round().astype(int).tolist()
         return [slice(start, start + self.max_residues) for start in starts]
 
+    def around(self, residues: int, index: int) -> slice | None:
+        """The stretch of a protein of so many residues in which the residue `index` is read best.
+
+        It has the residue in its middle, or as near to it as the protein's ends allow; None where
+        the policy does not read the residue.
+        """
+        if not self.is_long(residues):
+            return slice(0, residues)
+        if self.policy == "truncate":
+            return slice(0, self.max_residues) if index < self.max_residues else None
+        start = min(max(0, index - self.max_residues // 2), residues - self.max_residues)
+        return slice(start, start + self.max_residues)
+
 
 DEFAULT_WINDOWS = Windows()
 

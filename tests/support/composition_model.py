@@ -4,8 +4,11 @@ import sys
 from typing import ClassVar
 from unittest import mock
 
+import numpy as np
+
 from eval import __main__ as cli
 from eval.protocols.sequence_features import composition
+from tests.support.miniature import SCALE
 
 
 class Composition:
@@ -24,6 +27,11 @@ class Composition:
 
     def encode_texts(self, texts):
         return composition(["".join(c for c in text.upper() if c in "ACDEFGHIKLMNPQRSTVWY") or "A" for text in texts])
+
+    def variant_scores(self, sequences, variants, *, method):
+        """The composition's own scale, as the miniature data have it."""
+        del sequences, method
+        return [np.array([sum(SCALE[c.residue] - SCALE[c.wild_type] for c in v) for v in own], np.float32) for own in variants]
 
 
 def main(arguments):

@@ -30,7 +30,7 @@ def write(folder: Path, *, seed: int = 0) -> Path:
     rng = np.random.default_rng(seed)
     makers = (deeploc, deepfri, ieconv, beta_lactamase, aav, thermostability, fluorescence, stability)
     entries = {}
-    for maker in (*makers, knowledge_graph, similarity, interactions):
+    for maker in (*makers, knowledge_graph, similarity, interactions, gb1, proteingym, variants):
         own = folder / maker.__name__
         own.mkdir(parents=True)
         entries |= {name: _inside(maker.__name__, entry) for name, entry in maker(own, rng).items()}
@@ -318,3 +318,65 @@ def interactions(folder: Path, rng) -> dict:
         sequences = "./string.fa" if name == "string" else f"./{name}.sequences.tsv"
         entries[name] = {"format": "string_actions", "actions": f"./{name}.actions.txt", "sequences": sequences}
     return entries
+
+
+def gb1(folder: Path, rng) -> dict:
+    """Variants at four sites; the wild type and those of one and two substitutions are for training."""
+    wild_type, rows = protein(rng, [], 40), []
+    for number in range(160):
+        sequence = list(wild_type)
+        for site in sorted(rng.choice(4, size=number % 5, replace=False)):
+            others = [letter for letter in RESIDUES if letter != wild_type[10 + site]]
+            sequence[10 + site] = str(rng.choice(others))
+        target = 1 + 40 * (composition_mean("".join(sequence)) - composition_mean(wild_type))
+        kind = ("train", "True" if number % 10 == 1 else "") if number % 5 < 3 else ("test", "")
+        rows.append(("".join(sequence), f"{target + 0.05 * rng.normal():.5f}", *kind))
+    table(folder / "two_vs_rest.csv", [("sequence", "target", "set", "validation"), *rows])
+    return {"gb1": {"format": "flip", "file": "./two_vs_rest.csv"}}
+
+
+ASSAYS = (("ONE_HUMAN", "Activity"), ("ONE_HUMAN", "Stability"), ("TWO_YEAST", "Activity"))
+
+
+def proteingym(folder: Path, rng) -> dict:
+    """Two assays of one protein and one of another, a third whose file is absent; an alignment and texts."""
+    proteins = {"ONE_HUMAN": protein(rng, [], 30), "TWO_YEAST": protein(rng, [], 25)}
+    header = ("DMS_id", "DMS_filename", "UniProt_ID", "target_seq", "coarse_selection_type", "MSA_filename")
+    reference = [header]
+    (folder / "assays").mkdir()
+    (folder / "alignments").mkdir()
+    for number, (name, function) in enumerate(ASSAYS):
+        wild_type, rows = proteins[name], [("mutant", "mutated_sequence", "DMS_score", "DMS_score_bin")]
+        for count in range(60):
+            sequence = list(wild_type)
+            changes = _substituted(rng, wild_type, 1 + count % 3)
+            for position, residue in changes:
+                sequence[position] = residue
+            mutant = ":".join(f"{wild_type[i]}{i + 1}{residue}" for i, residue in changes)
+            score = composition_mean("".join(sequence)) + 0.01 * rng.normal()
+            rows.append((mutant, "".join(sequence), f"{score:.5f}", int(score > 0)))
+        table(folder / "assays" / f"{name}_{number}.csv", rows)
+        reference.append((f"{name}_{number}", f"{name}_{number}.csv", name, wild_type, function, f"{name}.a2m"))
+    reference.append(("GONE", "GONE.csv", "GONE", "MKV", "Binding", ""))
+    table(folder / "DMS_substitutions.csv", reference)
+    homologues = [("ONE_HUMAN/3-30", proteins["ONE_HUMAN"][2:])]
+    homologues += [(f"h{n}", protein(rng, [n], 27)) for n in range(6)]
+    fasta(folder / "alignments/ONE_HUMAN.a2m", [(name, text[:27]) for name, text in homologues])
+    table(folder / "texts.tsv", [("UniProt_ID", "text"), ("ONE_HUMAN", "FUNCTION: abc.")], separator="\t")
+    files = {"reference": "./DMS_substitutions.csv", "folder": "./assays", "alignments": "./alignments"}
+    return {"proteingym": {"format": "proteingym", "texts": "./texts.tsv"} | files}
+
+
+def variants(folder: Path, rng) -> dict:
+    """Other benchmarks' variants as assays; of two the wild type is given where those have it."""
+    del rng
+    own = {name: folder.parent / f"{path}" for name, path in WILD_TYPES.items()}
+    entries = {f"variants_{name}": {"format": "assay"} for name in ("beta_lactamase", "fluorescence", "gb1", "aav")}
+    for name, path in own.items():
+        (folder / f"{name}.fasta").write_text(path.read_text())
+        entries[f"variants_{name}"]["wild_type"] = f"./{name}.fasta"
+    entries["variants_fluorescence"]["text"] = "FUNCTION: Emits green light."
+    return entries
+
+
+WILD_TYPES = {"fluorescence": "fluorescence/wild_type.txt", "aav": "aav/reference.fasta"}

@@ -3,17 +3,29 @@
 import abc
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Protocol
 
+import numpy as np
+from jaxtyping import Float32
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.settings import Kind
+from data_pipelines.inputs.substitutions import Variant
 from eval.data.base.benchmark import Benchmark
 from eval.data.base.published import DataSize, Published
 from eval.data.base.task import Data
 from eval.protocols.problem import Features, FittingProtocol
+
+
+class VariantScorer(Protocol):
+    """The part of `protclip_jax.inference.ProtCLIP` that scores variants."""
+
+    def __call__(
+        self, sequences: Sequence[str], variants: Sequence[Sequence[Variant]], *, method: str
+    ) -> list[Float32[np.ndarray, " _"]]:
+        """For each clean sequence a score for each of its variants."""
 
 
 class Measured(NamedTuple):
@@ -37,6 +49,7 @@ class Setup:
       embed: sequences to the mean of the protein tower's residue vectors.
       project: sequences to unit-norm embeddings in the space shared with text.
       texts: texts to embeddings in that space.
+      variants: proteins and their variants to scores of the masked language model.
       protocol: how heads are learnt.
       splits: the config's for it.
       controls: the protocols beside it.
@@ -47,6 +60,7 @@ class Setup:
     embed: Features
     project: Features
     texts: Features
+    variants: VariantScorer
     protocol: FittingProtocol
     splits: Mapping
     controls: Sequence[FittingProtocol]

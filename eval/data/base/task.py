@@ -7,6 +7,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from data_pipelines.inputs.substitutions import Variant
+
 SPLITS = ("train", "valid", "test")
 
 IDENTITY_CUTOFFS = (0.30, 0.40, 0.50, 0.70, 0.95)
@@ -163,5 +165,46 @@ class PromptedTask:
     notes: tuple[str, ...] = ()
 
 
-Data = Task | PromptedTask | InteractionGraph | KnowledgeGraph | SimilarityTable
+@dataclasses.dataclass(frozen=True, slots=True)
+class MeasuredVariant:
+    """A variant and what an experiment found."""
+
+    changes: Variant
+    """Its substitutions; none for the wild type itself."""
+    target: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Assay:
+    """An experiment on the variants of a protein, which are judged without learning from them."""
+
+    name: str
+    wild_type: str
+    variants: list[MeasuredVariant]
+    protein: str = ""
+    """Of ProteinGym, the UniProt ID; several assays may be of one protein."""
+    function: str = ""
+    """Of ProteinGym, what was selected for, such as Activity or Binding."""
+    train: tuple[MeasuredVariant, ...] = ()
+    """Labelled variants beside the judged ones, for a supervised baseline."""
+    alignment: tuple[str, ...] = ()
+    """Homologues in the wild type's columns, `-` where they have no residue."""
+    text: str = ""
+    """What is known of the protein."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Assays:
+    """Experiments on variants."""
+
+    name: str
+    assays: list[Assay]
+    rows: Mapping[str, int]
+    """Sizes in the terms of published ones."""
+    rejects: list[Rejected]
+    sources: list[SourceFile]
+    notes: tuple[str, ...] = ()
+
+
+Data = Task | PromptedTask | InteractionGraph | KnowledgeGraph | SimilarityTable | Assays
 """What importers give; of semantic similarity there are several sets. All have `rejects`, `sources` and `notes`."""

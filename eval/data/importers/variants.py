@@ -2,11 +2,17 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from data_pipelines.common.errors import UserError
+from data_pipelines.inputs.substitutions import (
+    NO_VARIANT,
+    Substitution,
+    fault,
+    substituted,
+    substitutions,
+)
 from eval.data.base.assembly import NO_NUMBER, finite, regression
 from eval.data.base.format import Format
 from eval.data.base.gathered import Gathered
@@ -16,49 +22,11 @@ from eval.data.importers.fasta import records
 from eval.data.importers.reference import read_reference
 from eval.data.importers.tables import TARGET_COLUMNS, chosen_column
 
-NO_VARIANT = "it is no list of substitutions such as A108D"
-ANOTHER_WILD_TYPE = "it names another wild-type residue than the reference has there"
-OUTSIDE = "it names a position outside the reference"
-TWICE = "it names a position twice"
 STOP = "it has a stop codon inside"
 SYNONYMOUS = "it has the wild type's sequence under the name of a variant"
 ANOTHER_SEQUENCE = "its sequence is not the variant of the wild type that its header names"
 
-_SUBSTITUTION = re.compile(r"([A-Z*])(\d{1,6})([A-Z*])")
 _HEADER = re.compile(r"[^|]*\|[^|]*_([A-Z])(\d{1,6})([A-Z])\|([^|]+)")
-
-
-class Substitution(NamedTuple):
-    """One residue in place of another."""
-
-    wild_type: str
-    index: int
-    """0-based."""
-    residue: str
-    """`*` for a stop codon."""
-
-
-def substitutions(text: str, *, first_position: int) -> list[Substitution] | None:
-    """What a comma-separated list says, the number of the first residue being `first_position`; None if it is no such list."""
-    found = [_SUBSTITUTION.fullmatch(part.strip()) for part in text.split(",")]
-    return [Substitution(m[1], int(m[2]) - first_position, m[3]) for m in found] if all(found) else None
-
-
-def fault(changes: Sequence[Substitution], wild_type: str) -> str:
-    """Why these substitutions do not fit this protein, '' if they do."""
-    if not all(0 <= change.index < len(wild_type) for change in changes):
-        return OUTSIDE
-    if len({change.index for change in changes}) < len(changes):
-        return TWICE
-    return "" if all(wild_type[change.index] == change.wild_type for change in changes) else ANOTHER_WILD_TYPE
-
-
-def substituted(wild_type: str, changes: Sequence[Substitution]) -> str:
-    """The protein with its substitutions, stops as `*`."""
-    residues = list(wild_type)
-    for change in changes:
-        residues[change.index] = change.residue
-    return "".join(residues)
 
 
 def read_variant_table(file: Path, *, benchmark: str, wild_type: Path, first_position: int, stop: str = "reject") -> Task:

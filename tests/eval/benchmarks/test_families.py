@@ -30,6 +30,7 @@ def setup():
         embed=composition,
         project=None,
         texts=lambda texts: composition(["A"] * len(texts)),
+        variants=None,
         protocol=None,
         splits={},
         controls=(),

@@ -8,13 +8,14 @@ from eval.data import manifest
 from eval.protocols.sequence_features import composition
 from eval.public.followed_benchmark import FollowedBenchmark
 from eval.registry import make_hooks
-from tests.support import miniature
+from tests.support import composition_model, miniature
 
 
 class Composition:
     """A live model: nothing of it is kept on disk."""
 
     mean_embeddings = encode_proteins = staticmethod(composition)
+    variant_scores = composition_model.Composition.variant_scores
 
     @staticmethod
     def encode_texts(texts):
@@ -32,9 +33,10 @@ def test_one_entry_of_evals_follows_a_benchmark(data_dir):
         "words": {"benchmark": "zero_shot_localisation", "data_dir": str(data_dir)},
         "few": {"benchmark": "few_shot_membrane", "data_dir": str(data_dir), "limit": 20},
         "similarity_mf": {"data_dir": str(data_dir)},
+        "variants_gb1": {"data_dir": str(data_dir)},
     }
     hooks = make_hooks(evals, None)
-    assert [hook.every for hook in hooks] == [10, None, None, None]
+    assert [hook.every for hook in hooks] == [10, None, None, None, None]
     metrics = {}
     for hook in hooks:
         metrics |= hook(Composition())
@@ -42,6 +44,7 @@ def test_one_entry_of_evals_follows_a_benchmark(data_dir):
     assert 0 <= metrics["words/accuracy_template_name"] <= 1
     assert metrics["few/accuracy_4_of_each_class"] > 0.5
     assert metrics["similarity_mf/500_cosine"] > 0
+    assert metrics["variants_gb1/spearman"] > 0.9
     assert all(type(value) is float for value in metrics.values())
 
 

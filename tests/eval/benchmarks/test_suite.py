@@ -18,6 +18,7 @@ from tests.support.composition_model import Composition
 
 ONE_OF_EACH = ["membrane", "go_mf", "stability", "similarity_mf", "shs27k", "prot2bp"]
 ONE_OF_EACH += ["zero_shot_localisation", "zero_shot_reaction", "few_shot_membrane"]
+ONE_OF_EACH += ["variants_fluorescence", "proteingym"]
 SMALL = [
     *("probe.seeds=(0, 1)", "probe.max_epochs=20", "probe.hidden=16", "probe.optimizer.learning_rate=0.02"),
     *("protein_interaction.seeds=1", "protein_interaction.epochs=2", 'protein_interaction.splits=("random",)'),

@@ -17,6 +17,7 @@ SIZES = {
     "go_cc": (5, {"train": 72, "valid": 24, "test": 24}),
     "beta_lactamase": (0, {"train": 290}),
     "aav": (0, {"train": 60, "test": 60}),
+    "gb1": (0, {"train": 80, "valid": 16, "test": 64}),
     "thermostability": (0, {"train": 80, "valid": 20, "test": 30}),
     "fluorescence": (0, {"train": 140}),
     "stability": (0, {"train": 96, "valid": 32, "test": 32}),

@@ -6,9 +6,11 @@ BENCHMARKS = {
     *("localisation", "membrane", "ec", "go_mf", "go_bp", "go_cc", "reaction"),
     *("beta_lactamase", "aav", "thermostability", "fluorescence", "stability"),
     *("prot2bp", "prot2mf", "prot2cc", "prot2drug", "disease2prot"),
+    "proteingym",
     *("similarity_mf", "similarity_bp", "similarity_cc", "shs27k", "shs148k", "string"),
 }
-METRICS = {"aupr", "fmax", "mrr"}
+METRICS = {"aupr", "fmax", "mrr", "spearman"}
+METRICS |= {f"spearman, {function}" for function in ("Activity", "Binding", "Expression", "OrganismalFitness", "Stability")}
 METRICS |= {f"{which}_{measure}" for which in ("500", "200", "sparse") for measure in ("cosine", "manhattan")}
 
 

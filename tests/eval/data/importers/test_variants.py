@@ -1,10 +1,18 @@
 import pytest
 
 from data_pipelines.common.errors import UserError
+from data_pipelines.inputs.substitutions import (
+    ANOTHER_WILD_TYPE,
+    NO_VARIANT,
+    OUTSIDE,
+    TWICE,
+    Substitution,
+    substitutions,
+)
 from eval.data.base.assembly import NO_NUMBER
 from eval.data.base.audit import by_reason
 from eval.data.importers import variants
-from eval.data.importers.variants import Substitution, read_variant_fasta, read_variant_table, substitutions
+from eval.data.importers.variants import read_variant_fasta, read_variant_table
 from eval.data.importers.windows import ANOTHER_LENGTH, read_windows
 
 
@@ -38,7 +46,7 @@ def test_zero_based_variants(file):
         ("K1V,V2L", "MVLL", 2.0),
         ("L3C", "MKVC", 8.0),
     ]
-    reasons = [variants.TWICE, variants.ANOTHER_WILD_TYPE, variants.OUTSIDE, variants.NO_VARIANT, variants.STOP, NO_NUMBER]
+    reasons = [TWICE, ANOTHER_WILD_TYPE, OUTSIDE, NO_VARIANT, variants.STOP, NO_NUMBER]
     assert [r.reason for r in task.rejects] == reasons
     assert [r.line for r in task.rejects] == [4, 5, 6, 7, 8, 9]
 
@@ -93,7 +101,7 @@ def test_fasta_headers_are_checked_against_their_sequences(file):
     assert by_reason(task.rejects) == {
         variants.ANOTHER_SEQUENCE: 2,
         variants.SYNONYMOUS: 1,
-        variants.NO_VARIANT: 1,
+        NO_VARIANT: 1,
         NO_NUMBER: 1,
     }
     kept = read_variant_fasta(file(VARIANTS), benchmark="beta_lactamase", synonymous="keep")

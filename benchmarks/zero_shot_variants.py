@@ -1,0 +1,226 @@
+"""Zero-shot effects of variants on real experiments: a checkpoint, random weights, baselines.
+
+    python benchmarks/zero_shot_variants.py --data_dir DIR --folder FOLDER [--checkpoint runs/small]
+
+DIR has β-lactamase (ESM's example P62593.fasta; Ranganathan's 2015 screen at 2,500 µg/ml), avGFP
+(TAPE's training and test split), GB1 (FLIP's two_vs_rest) and AAV (windows of the capsid; at most
+two substitutions are the training split). The numbers are those of the benchmarks `variants_…` of
+`python -m eval`. Random weights have the checkpoint's shape, or that of `configs/quickstart.py`, from
+several seeds: those of one alone may correlate with an experiment by chance.
+"""
+
+import argparse
+import json
+import statistics
+import types
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import jax
+
+from configs import quickstart
+from data_pipelines.common.errors import command
+from data_pipelines.common.json_object import to_json
+from data_pipelines.common.markdown import interval, number, table
+from data_pipelines.common.progress import tell
+from data_pipelines.tokenizers.text_tokenizer import SPECIAL_TOKENS, TextTokenizer
+from eval.benchmarks.base.family import Setup
+from eval.benchmarks.variant_effects import correlations, measured_assay, predictions
+from eval.data import manifest
+from eval.data.base.task import Assay
+from protclip_jax.checkpoints import metadata
+from protclip_jax.checkpoints.parameters import save_params
+from protclip_jax.convert.checkpoint import converted_config, network
+from protclip_jax.inference.cpu_devices import split_cpu
+from protclip_jax.inference.protclip import ProtCLIP
+from protclip_jax.inference.variant_effects import METHODS, SINGLY
+from protclip_jax.models.initialize import init_params
+
+LACTAMASE = (
+    "PROTEIN NAME: Beta-lactamase TEM. FUNCTION: Hydrolyzes the beta-lactam bond of penicillins and "
+    "cephalosporins, which makes bacteria resistant to them."
+)
+TEXTS = {
+    "beta_lactamase": LACTAMASE,
+    "beta_lactamase_2015": LACTAMASE,
+    "gb1": "PROTEIN NAME: Immunoglobulin G-binding protein G. FUNCTION: Binds to the constant Fc "
+    "region of IgG with high affinity.",
+    "fluorescence": "PROTEIN NAME: Green fluorescent protein. FUNCTION: Energy-transfer acceptor that "
+    "transduces the blue chemiluminescence of aequorin into green fluorescent light.",
+    "aav": "PROTEIN NAME: Capsid protein VP1. FUNCTION: Self-assembles to form an icosahedral capsid around the viral genome.",
+}
+"""What UniProt says of the proteins, in short."""
+
+
+def entries(data: Path) -> dict[str, dict[str, dict]]:
+    """A manifest for each experiment."""
+
+    def at(name: str) -> str:
+        return str((data / name).resolve())
+
+    tape = {split: at(f"real/bench/tape_fluorescence.{split}.csv.gz") for split in ("train", "test")}
+    screen = at("real/bench/BLAT_ECOLX_Ranganathan2015-2500.csv.gz")
+    capsid = {"file": at("aav/ggs_aav_ground_truth.csv.gz"), "reference": at("aav/P03135.fasta")}
+    rows = {
+        "beta_lactamase": {"format": "variant_fasta", "file": at("beta_lactamase/P62593.fasta.gz")},
+        "beta_lactamase_2015": {
+            "format": "tables",
+            "train": screen,
+            "target_column": "log_fitness",
+        },
+        "fluorescence": {"format": "tables"} | tape,
+        "gb1": {"format": "flip", "file": at("flip_format/flip_gb1_two_vs_rest.csv.gz")},
+        "aav": {"format": "windows", "train_substitutions": 2} | capsid,
+    }
+    wild_types = {"fluorescence": at("fluorescence/avgfp_wt.txt"), "aav": at("aav/P03135.fasta")}
+    manifests = {}
+    for name, entry in rows.items():
+        own = {"format": "assay"}
+        own |= {"wild_type": wild_types[name]} if name in wild_types else {}
+        task = name.removesuffix("_2015")
+        manifests[name] = {task: entry, f"variants_{task}": own}
+    return manifests
+
+
+def read_assays(data: Path, folder: Path, texts: Sequence[str]) -> dict[str, Assay]:
+    """The experiments; what was rejected is told."""
+    assays = {}
+    for name, entry in entries(data).items():
+        benchmark = f"variants_{name.removesuffix('_2015')}"
+        if name in texts:
+            entry[benchmark]["text"] = TEXTS[name]
+        own = folder / name
+        own.mkdir(parents=True, exist_ok=True)
+        (own / manifest.MANIFEST).write_text(json.dumps(entry, indent=1) + "\n", encoding="utf-8")
+        read = manifest.load(own, benchmark)
+        (assays[name],) = read.assays
+        counts = f"{len(assays[name].variants):,} variants judged, {len(read.rejects):,} rows rejected"
+        tell(f"{name}: {counts}.", *read.notes)
+    return assays
+
+
+def random_checkpoint(shape: Path | None, folder: Path, seed: int) -> Path:
+    """A checkpoint of initial parameters, of another checkpoint's shape or of the quickstart's."""
+    if (folder / "config.json").exists():
+        return folder
+    if shape is not None:
+        config, tokenizer = metadata.read_model_config(shape), metadata.load_text_tokenizer(shape)
+    else:
+        model = quickstart.get_config().model
+        letters = [chr(code) for code in range(33, 127)]
+        tokenizer = TextTokenizer([*SPECIAL_TOKENS, *letters, *(f"##{letter}" for letter in letters)])
+        config = converted_config(
+            model.protein.to_dict(),
+            model.text.to_dict() | {"max_positions": 512},
+            projection_dim=model.projection_dim,
+            num_prototypes=model.num_prototypes,
+            prototype_temperature=model.prototype_temperature,
+        )
+    save_params(folder, init_params(network(config, tokenizer), jax.random.key(seed)))
+    metadata.write_metadata(folder, config, tokenizer)
+    return folder
+
+
+def setup(checkpoint: Path, method: str) -> Setup:
+    """A model as the family asks it; nothing is trained."""
+    model = ProtCLIP.load(checkpoint)
+    return Setup(
+        embed=model.mean_embeddings,
+        project=model.encode_proteins,
+        texts=model.encode_texts,
+        variants=model.variant_scores,
+        protocol=None,
+        splits={},
+        controls=(),
+        configs={"variant_effects": types.SimpleNamespace(method=method)},
+    )
+
+
+def seed_values(assay: Assay, of_seed: Setup) -> dict[str, float]:
+    """The correlations of random weights, without intervals."""
+    targets = [measured.target for measured in assay.variants]
+    return correlations(predictions(assay, of_seed), targets)
+
+
+def rows(
+    name: str,
+    own: Mapping,
+    of_seeds: Sequence[Mapping[str, float]],
+    *,
+    random: bool,
+) -> list[list[str]]:
+    """A row for each metric: the checkpoint, random weights, baselines; `random` says that there is no checkpoint."""
+    told = []
+    for metric, value in own["headline"].items():
+        cell = "–" if random else f"{number(value['mean'])} {interval(value['interval'])}"
+        drawn = [of_seed[metric] for of_seed in of_seeds]
+        spread = f"{number(statistics.mean(drawn))} ({number(min(drawn))} to {number(max(drawn))})"
+        told.append([name, metric, cell, spread, controls(own, metric)])
+    return told
+
+
+def controls(own: Mapping, metric: str) -> str:
+    """The baselines with their intervals."""
+    cells = []
+    for control in own["result"]["controls"]:
+        if metric in control["metrics"]:
+            column = own["result"]["columns"][control["protocol"]]
+            cells.append(f"{control['protocol']} {number(column['mean'])} {interval(column['interval'])}")
+    return "; ".join(cells) or "–"
+
+
+@command
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data_dir", type=Path, required=True, metavar="DIR", help="folder of the real files")
+    parser.add_argument("--folder", type=Path, required=True, metavar="DIR", help="for results")
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="DIR",
+        help="a trained checkpoint (default: random weights alone)",
+    )
+    parser.add_argument("--seeds", type=int, default=5, help="of random weights (default %(default)s)")
+    parser.add_argument("--method", choices=METHODS, default=SINGLY, help="default %(default)s")
+    parser.add_argument(
+        "--texts",
+        nargs="*",
+        choices=TEXTS,
+        default=["beta_lactamase"],
+        help="experiments to measure a text's worth on, every variant being embedded (default: beta_lactamase)",
+    )
+    options = parser.parse_args(arguments)
+
+    split_cpu(None)
+    assays = read_assays(options.data_dir, options.folder, options.texts)
+    weights = []
+    for seed in range(options.seeds):
+        weights.append(random_checkpoint(options.checkpoint, options.folder / f"random_{seed}", seed))
+    setups = [setup(checkpoint, options.method) for checkpoint in weights]
+    asked = setup(options.checkpoint, options.method) if options.checkpoint else setups[0]
+    report, told = {}, []
+    for name, assay in assays.items():
+        own = measured_assay(assay, asked)._asdict()
+        others = setups if options.checkpoint else setups[1:]
+        of_seeds = [seed_values(assay, of_seed) for of_seed in others]
+        if not options.checkpoint:
+            of_seeds.insert(0, {metric: value["mean"] for metric, value in own["headline"].items()})
+        report[name] = {"model": own, "random": of_seeds}
+        told += rows(name, own, of_seeds, random=options.checkpoint is None)
+        tell(f"{name}: done.")
+    header = [
+        "experiment",
+        "metric",
+        "checkpoint [95 %]",
+        f"random weights, {options.seeds} seeds",
+        "baselines [95 %]",
+    ]
+    page = table(header, told) + "\n"
+    stem = options.folder / options.method
+    stem.with_suffix(".md").write_text(page, encoding="utf-8")
+    stem.with_suffix(".json").write_text(json.dumps(to_json(report), indent=1) + "\n", encoding="utf-8")
+    print(page)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,65 @@
+"""A user's list of mutations: one a line, or a table of them and their proteins' ids."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from data_pipelines.common.errors import UserError
+from data_pipelines.inputs.substitutions import substitutions
+from data_pipelines.readers.table import id_column_of, open_table
+from data_pipelines.readers.text_lines import read_text_lines
+
+COLUMNS = ("mutant", "mutation", "mutations", "variant")
+"""Names of the column, compared without case; the first that is there is read."""
+
+ANOTHER_WIDTH = "its row has another number of fields than the header"
+
+
+class Mutation(NamedTuple):
+    """A row of the list, as it is written."""
+
+    line: int
+    """1-based."""
+    id: str
+    """Of its protein; '' where the list has no column of ids."""
+    text: str
+    fault: str = ""
+    """Why the row cannot be read, '' for one that can."""
+
+
+def read_mutations(path: Path) -> Iterator[Mutation]:
+    """Every row of the list but blank lines.
+
+    A list begins with a mutation, a table with its header.
+
+    Raises:
+      UserError: the file is unreadable, empty, or a table without a column of mutations.
+    """
+    first = next((item for item in read_text_lines(path) if item.text), None)
+    if first is None:
+        raise UserError(f"{path} is empty; give one mutation a line, such as A24G.")
+    if substitutions(first.text.upper(), first_position=0) is None:
+        yield from _rows(path)
+        return
+    for item in read_text_lines(path):
+        if item.text or item.fault:
+            yield Mutation(item.line, "", item.text, item.fault)
+
+
+def _rows(path: Path) -> Iterator[Mutation]:
+    with open_table(path) as table:
+        names = [name.strip().lower() for name in table.header]
+        column = next((names.index(name) for name in COLUMNS if name in names), None)
+        if column is None:
+            raise UserError(
+                f"{path} is neither a list of mutations such as A24G nor a table with a column "
+                f"{', '.join(COLUMNS)}; its first line is {', '.join(table.header)[:100]!r}."
+            )
+        id_column = id_column_of(table.header)
+        ids = None if id_column is None else table.header.index(id_column)
+        for line, cells in table.rows():
+            if len(cells) != len(names):
+                yield Mutation(line, "", ",".join(cells)[:100], ANOTHER_WIDTH)
+                continue
+            own = "" if ids is None else cells[ids].strip()
+            yield Mutation(line, own, cells[column].strip())
