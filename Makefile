@@ -10,7 +10,7 @@ SAMPLE := runs/sample
 export MALLOC_MMAP_MAX_ := 0
 export MALLOC_TRIM_THRESHOLD_ := 40000000000
 
-.PHONY: venv demo test soak lint clean
+.PHONY: venv demo test soak lint clean gpu-compiler
 
 venv: $(VENV)/.installed
 
@@ -21,6 +21,18 @@ $(VENV)/.installed: requirements.txt constraints.txt pyproject.toml
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 	$(INSTALL) --requirement requirements-dev.txt
+	touch $@
+
+# The compiler for GPUs, for the tests of `train.py --aot`. In an environment of its own, which finds the rest in the
+# suite's: with it, each start of JAX without a GPU prints a traceback.
+gpu-compiler: $(VENV)-gpu/.installed
+
+$(VENV)-gpu/.installed: $(VENV)/.installed-dev
+	$(BIN)/python -m venv $(VENV)-gpu
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > \
+		"$$($(VENV)-gpu/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/suite.pth"
+	$(BIN)/python -c 'import tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; \
+		print(*extras["gpu-aot"])' | xargs $(VENV)-gpu/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 	touch $@
 
 # Made once; `make clean` or removing the folder makes it anew.
@@ -52,4 +64,4 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV) $(VENV)-gpu runs

@@ -26,7 +26,7 @@ from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
 from data_pipelines.training.masking import MASKS
 from data_pipelines.training.pipeline import StreamSource, TrainPipeline
 from eval.registry import Hook, check_best, make_hooks, run_hooks
-from protclip_jax.aot import plan
+from protclip_jax.aot import report
 from protclip_jax.checkpoints import metadata, resume
 from protclip_jax.checkpoints.best import Best
 from protclip_jax.checkpoints.bucket import is_bucket
@@ -140,7 +140,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     require_open_files(_OPEN_FILES)
     logging.set_verbosity(logging.WARNING)
     if values.aot:
-        return plan.run(values.config, values.aot)
+        return report.run(values.config, values.aot)
     inputs = open_inputs(values.config)
     keep_compiled_programs()
     with PreemptionHandler() as stop, multihost.joined():

@@ -1,8 +1,9 @@
-"""The training step compiled for TPU slices that are not there: memory, FLOPs, exchange and bounds, as a table.
+"""The training step compiled for TPUs or GPUs that are not there: memory, FLOPs, exchange and bounds, as a table.
 
-    python benchmarks/aot.py [--plans NAME…] [--output aot.json]
+    python benchmarks/aot.py [--of tpu|gpu|cards] [--plans NAME…] [--output aot.json]
 
-Every row is one `train.py --aot`, in a process of its own; nothing is run. Needs the `[tpu]` extra.
+Every row is one `train.py --aot`, in a process of its own; nothing is run. Needs the `[tpu]` extra, for
+GPUs `[gpu-aot]`.
 """
 
 import argparse
@@ -13,26 +14,81 @@ import sys
 
 ROOT = pathlib.Path(__file__).parents[1]
 
-PLANS = {
+ROWS, REMAT = "--config.batch.microbatch_rows", "--config.model.remat"
+
+TPU_PLANS = {
     # The paper's recipe: about 2,100 pairs a step, whatever the slice.
-    "v5e-16": ["--aot=v5e:4x4", "--config.batch.microbatch_rows=96"],
+    "v5e-16": ["--aot=v5e:4x4", f"{ROWS}=96"],
     "v5e-64": ["--aot=v5e:8x8"],
     "v5e-256": ["--aot=v5e:16x16", "--config.batch.rows=512", "--config.data.streams=128"],
-    "v5p-64": ["--aot=v5p:4x4x4", "--config.model.remat=full"],
-    "v5p-64 no remat": ["--aot=v5p:4x4x4", "--config.model.remat=none"],
-    "v6e-64": ["--aot=v6e:8x8", "--config.model.remat=full"],
+    "v5p-64": ["--aot=v5p:4x4x4", f"{REMAT}=full"],
+    "v5p-64 no remat": ["--aot=v5p:4x4x4", f"{REMAT}=none"],
+    "v6e-64": ["--aot=v6e:8x8", f"{REMAT}=full"],
     # Six rows a chip, from 16 to 256.
     "v5e-16 6 rows": ["--aot=v5e:4x4", "--config.batch.rows=96"],
     "v5e-256 6 rows": ["--aot=v5e:16x16", "--config.batch.rows=1536"],
     # What remat and the shared masked pass change on 64 chips.
-    "v5e-64 dots": ["--aot=v5e:8x8", "--config.model.remat=dots"],
-    "v5e-64 no remat": ["--aot=v5e:8x8", "--config.model.remat=none"],
+    "v5e-64 dots": ["--aot=v5e:8x8", f"{REMAT}=dots"],
+    "v5e-64 no remat": ["--aot=v5e:8x8", f"{REMAT}=none"],
     "v5e-64 shared": ["--aot=v5e:8x8", "--config.masking.passes=shared"],
 }
 
+H200_ROWS = {"full": (1, 2, 8, 16, 32, 64), "dots": (4, 8, 16), "none": (4, 8, 16)}
+SHARED, FSDP_8 = "--config.masking.passes=shared", "--config.mesh.fsdp=8"
+EIGHT_ROWS = f"{ROWS}=8"
+
+
+def h200_plans() -> dict[str, list[str]]:
+    """Rows of one GPU at a time, by remat policy; then what changes them."""
+    plans = {}
+    for remat, counts in H200_ROWS.items():
+        for rows in counts:
+            plans[f"{remat}, {rows}"] = ["--aot=h200:1", f"{ROWS}={rows}", f"{REMAT}={remat}"]
+        plans[f"{remat}, 8, shared"] = [
+            "--aot=h200:1",
+            EIGHT_ROWS,
+            f"{REMAT}={remat}",
+            SHARED,
+        ]
+    return plans
+
+
+GPU_PLANS = h200_plans() | {
+    "full, 8, dense": ["--aot=h200:1", EIGHT_ROWS, f"{REMAT}=full", "--config.model.attention=dense"],
+    "8 × H100": ["--aot=h100:8", f"{ROWS}=64", f"{REMAT}=full"],
+    "8 × H100, fsdp=8": ["--aot=h100:8", f"{ROWS}=64", f"{REMAT}=full", FSDP_8],
+    "2 × 8 × H100, fsdp=8": ["--aot=h100:8x2", f"{ROWS}=128", f"{REMAT}=full", FSDP_8],
+    "4 × A100": ["--aot=a100:4", f"{ROWS}=32"],
+}
+
+CARDS = ("t4", "a10g", "l4", "rtx4090", "a100-40gb", "l40s", "a100", "h100", "h200", "b200")
+
+
+def card_plans() -> dict[str, list[str]]:
+    """One row at a time on one card, in each dtype."""
+    plans = {}
+    for card in CARDS:
+        for dtype in ("bfloat16", "float32"):
+            plans[f"{card} {dtype}"] = [
+                f"--aot={card}:1",
+                f"{ROWS}=1",
+                f"{REMAT}=full",
+                f"--config.model.dtype={dtype}",
+            ]
+    return plans
+
+
+PLANS = {"tpu": TPU_PLANS, "gpu": GPU_PLANS, "cards": card_plans()}
+CONFIGS = {"tpu": "configs/protclip_650m.py"}
+"""Other plans are of the config for GPUs."""
+
 COLUMNS = {
     "fits": lambda r: "yes" if r["fits"] else "no",
-    "HBM GiB": lambda r: f"{r['hbm_bytes_per_device'] / 2**30:.1f} of {r['hbm_capacity_bytes'] / 2**30:.1f}",
+    "remat": lambda r: r["remat"],
+    "attention": lambda r: r["attention"],
+    "GB": lambda r: f"{r['hbm_bytes_per_device'] / 1e9:.1f}",
+    "of GB": lambda r: f"{r['hbm_capacity_bytes'] / 1e9:.1f}",
+    "of GiB": lambda r: f"{r['hbm_bytes_per_device'] / 2**30:.1f} of {r['hbm_capacity_bytes'] / 2**30:.1f}",
     "TFLOP/device": lambda r: f"{r['flops_per_device'] / 1e12:.0f}",
     "GFLOP/pair": lambda r: f"{r['flops_per_pair'] / 1e9:.0f}",
     "model FLOPs": lambda r: f"{100 * r['model_flops_share']:.0f} %",
@@ -41,13 +97,13 @@ COLUMNS = {
     "pairs/step": lambda r: f"{r['pairs_per_step']:.0f}",
     "step s ≥": lambda r: f"{r['predicted_step_seconds']:.2f}",
     "pairs/s ≤": lambda r: f"{r['pairs_per_second']:.0f}",
-    "chip-hours ≥": lambda r: f"{r['run_chip_hours']:.0f}",
+    "device-hours ≥": lambda r: f"{r['run_chip_hours']:.0f}",
 }
 
 
-def compile_plan(arguments: list[str]) -> dict:
+def compile_plan(config: str, arguments: list[str]) -> dict:
     """The report of one plan."""
-    command = [sys.executable, "train.py", "--config", "configs/protclip_650m.py", *arguments]
+    command = [sys.executable, "train.py", "--config", config, *arguments]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     if done.returncode not in (0, 1) or not done.stdout:
         raise SystemExit(f"{' '.join(command)} ended with {done.returncode}")
@@ -59,7 +115,7 @@ def row(name: str, report: dict) -> str:
     cells = []
     for cell in COLUMNS.values():
         try:
-            cells.append(cell(report))
+            cells.append(str(cell(report) or "–"))
         except (TypeError, AttributeError):
             cells.append("–")
     return f"| {name} | " + " | ".join(cells) + " |"
@@ -67,17 +123,23 @@ def row(name: str, report: dict) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--plans", nargs="+", choices=PLANS, default=list(PLANS), metavar="NAME", help=", ".join(PLANS))
+    parser.add_argument("--of", choices=PLANS, default="tpu", help="which plans (default: tpu)")
+    parser.add_argument("--plans", nargs="+", metavar="NAME", help="some of them (default: all)")
     parser.add_argument("--output", type=pathlib.Path, help="JSON file of the whole reports; one that is there is added to")
     arguments = parser.parse_args()
-    reports = json.loads(arguments.output.read_text()) if arguments.output and arguments.output.exists() else {}
-    for name in arguments.plans:
+    plans = PLANS[arguments.of]
+    if unknown := set(arguments.plans or ()) - plans.keys():
+        parser.error(f"unknown plans {', '.join(unknown)}; expected {', '.join(plans)}")
+    known = arguments.output and arguments.output.exists()
+    reports = json.loads(arguments.output.read_text()) if known else {}
+    for name in arguments.plans or plans:
         if name not in reports:
-            reports[name] = compile_plan(PLANS[name])
+            config = CONFIGS.get(arguments.of, "configs/protclip_650m_gpu.py")
+            reports[name] = compile_plan(config, plans[name])
             if arguments.output:
                 arguments.output.write_text(json.dumps(reports, indent=2) + "\n")
     print("| plan | " + " | ".join(COLUMNS) + " |\n" + "|---" * (len(COLUMNS) + 1) + "|")
-    for name in arguments.plans:
+    for name in arguments.plans or plans:
         print(row(name, reports[name]))
 
 

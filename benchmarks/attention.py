@@ -22,6 +22,7 @@ import numpy as np
 from data_pipelines.common.errors import command
 from protclip_jax.attention import attention
 from protclip_jax.attention.registry import AUTO, BACKENDS, backend_for
+from protclip_jax.config.build import own_target
 
 
 class Shape(NamedTuple):
@@ -116,7 +117,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--output", help="JSON file to write")
     options = parser.parse_args(arguments)
 
-    other = options.implementation or backend_for(AUTO, jax.default_backend(), options.dtype)
+    other = options.implementation or backend_for(AUTO, own_target(), options.dtype)
     environment = {name: os.environ.get(name) for name in MALLOC_VARIABLES}
     report = {
         "jax": jax.__version__,

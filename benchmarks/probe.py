@@ -35,12 +35,13 @@ from eval.data.published import SIZES
 from eval.metrics import accuracy, fmax
 from eval.protocols import probe
 from eval.protocols.heads import TwoLayerHead
+from protclip_jax.distributed.chips import GPUS
 from protclip_jax.models.bert import BertConfig
 from protclip_jax.models.esm2 import esm2_config
 from protclip_jax.models.initialize import abstract_params
 from protclip_jax.models.protclip import ProtCLIPConfig, ProtCLIPModel
 from protclip_jax.objectives.config import ObjectiveConfig
-from protclip_jax.training.flops import PEAK_FLOPS, step_flops
+from protclip_jax.training.flops import step_flops
 
 WIDTH, CLASSES, VALID_ROWS = 1280, 10, 2000
 GO_BP = (3053, 1943)
@@ -192,7 +193,7 @@ def estimate(share: float, head_share: float, fmax_seconds: float) -> dict:
     `scoring_hours` are those of this machine's CPU for Fmax after each epoch, by the number of scores.
     """
     config = probe_config.get_config()
-    peak = PEAK_FLOPS["NVIDIA H200"]
+    peak = GPUS["h200"].peak_flops
     lines = []
     for data in DATA:
         rows = rows_of(data)

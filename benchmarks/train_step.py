@@ -30,6 +30,7 @@ import optax
 from data_pipelines.training.packing import pack_all, pack_rows
 from data_pipelines.training.synthetic import synthetic_examples
 from protclip_jax.attention.registry import AUTO, backend_for
+from protclip_jax.config.build import own_target
 from protclip_jax.distributed import sharding
 from protclip_jax.models.bert import BertConfig
 from protclip_jax.models.esm2 import esm2_config
@@ -206,7 +207,7 @@ def main() -> None:
     parser.add_argument("--output", type=pathlib.Path)
     arguments = parser.parse_args()
     jax.config.update("jax_num_cpu_devices", arguments.cpu_devices)
-    arguments.attention = arguments.attention or backend_for(AUTO, jax.default_backend(), arguments.dtype)
+    arguments.attention = arguments.attention or backend_for(AUTO, own_target(), arguments.dtype)
     if arguments.only_memory_of:
         Step(VARIANTS[arguments.only_memory_of], arguments).seconds()
         print(json.dumps({"peak_gb": measured_peak()}))

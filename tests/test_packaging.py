@@ -156,7 +156,7 @@ def test_every_installation_that_is_named_brings_what_exists():
     named = []
     for text in told:
         assert not re.search(r"pip install[^`\n]*protclip-jax", text)
-        named += re.findall(r"pip install [^`\n]*\.\[([\w,]+)\]", text)
+        named += re.findall(r"pip install [^`\n]*\.\[([\w,-]+)\]", text)
         named += re.findall(r"missing_extra\(.*, \"(\w+)\", error\)", text)
     assert {"search", "gpu", "torch"} <= set(named)
     assert {extra for names in named for extra in names.split(",")} <= extras.keys()

@@ -35,9 +35,16 @@ SENT = {
 """Bytes that a device sends in each collective, from the bytes of its result and the devices that
 take part: those of a ring, which no algorithm that uses every link once does better than."""
 
-Visits = Callable[[JaxprEqn], float]
+CUDNN_PRODUCTS = {
+    "dot_product_attention_fwd_wrapper": 2,
+    "dot_product_attention_bwd_wrapper": 5,
+}
+"""Products of all pairs of tokens in each pass of cuDNN's flash attention."""
+
+Visits = Callable[[JaxprEqn], float | None]
 """From a `pallas_call`: how often a step of its grid takes a branch of the kernel (the share of
-blocks that it does not skip) or runs a loop of unknown length (the blocks that it visits)."""
+blocks that it does not skip) or runs a loop of unknown length (the blocks that it visits). From a
+`while` outside kernels: how often it runs. None where it is not known."""
 
 
 @dataclasses.dataclass
@@ -52,7 +59,7 @@ class Cost:
     flops: float = 0.0
     """Of matrix products (`dot_general`); the rest of a transformer is below one per cent."""
     kernel_flops: float = 0.0
-    """The part of `flops` inside Pallas kernels."""
+    """The part of `flops` inside Pallas kernels and cuDNN's."""
     bytes_sent: Counter = dataclasses.field(default_factory=Counter)
     """By kind of collective."""
     largest: Counter = dataclasses.field(default_factory=Counter)
@@ -118,12 +125,17 @@ def _scan(equation: JaxprEqn, place: _Place) -> tuple[Cost, float]:
 def _loop(equation: JaxprEqn, place: _Place) -> tuple[Cost, float]:
     """A `while`, which says nothing of its length."""
     body, _ = _call(equation, place._replace(visited=None))
-    if place.visited is None and (body.flops or body.bytes_sent):
+    if not body.flops and not body.bytes_sent:
+        return body, 0
+    visited = place.visited
+    if visited is None and place.visits:
+        visited = place.visits(equation)
+    if visited is None:
         raise ValueError(
             "how often a while loop with products or collectives runs is not known; "
-            "use lax.scan, or give the visits of the kernel that it is in."
+            "use lax.scan, or give the visits of it or of the kernel that it is in."
         )
-    return body, place.visited or 0
+    return body, visited
 
 
 def _branches(equation: JaxprEqn, place: _Place) -> tuple[Cost, float]:
@@ -150,6 +162,13 @@ def _product(equation: JaxprEqn, _: _Place) -> tuple[Cost, float]:
     left = equation.invars[0].aval.shape
     terms = math.prod(left[axis] for axis in contracted)
     return Cost(flops=2 * terms * equation.outvars[0].aval.size), 1
+
+
+def _cudnn(equation: JaxprEqn, _: _Place) -> tuple[Cost, float]:
+    queries, keys = (x.aval for x in equation.invars[:2])
+    pairs = queries.size * keys.shape[1]
+    flops = CUDNN_PRODUCTS[equation.primitive.name] * 2 * pairs
+    return Cost(flops=flops, kernel_flops=flops), 1
 
 
 def _collective(equation: JaxprEqn, place: _Place) -> tuple[Cost, float]:
@@ -181,4 +200,5 @@ _RULES = {
     "pallas_call": _kernel,
     "shard_map": _shard_map,
     **dict.fromkeys(COLLECTIVES, _collective),
+    **dict.fromkeys(CUDNN_PRODUCTS, _cudnn),
 }

@@ -9,15 +9,17 @@ Everything is computed in float32. The backward pass holds scores as [keys, quer
 product contracts the last axis of its left operand, and XLA:CPU is about twice as slow at products that do not.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
+from jax.extend.core import JaxprEqn
 from jaxtyping import Array, Bool, Float, Int
 
-from protclip_jax.attention.backend import AttentionBackend
+from protclip_jax.attention.backend import AttentionBackend, share_of
 
 BLOCK = 64
 """Tokens of a block. On a CPU 64 is best for heads of 16 to 512 and rows of 512 to 2048 tokens: half of it pays too much
@@ -42,14 +44,16 @@ class _Blocks(NamedTuple):
 
 
 class Blockwise(AttentionBackend):
-    """For any platform, and what CPUs take by default; fast where segments are contiguous.
+    """For any platform; what CPUs take by default, and GPUs that Triton has no code for.
+
+    Fast where segments are contiguous.
 
     Time grows with the number of pairs of blocks whose ranges of non-zero ids overlap. Has
     reverse-mode gradients (`jax.vjp`), no forward-mode ones.
     """
 
     name = "blockwise"
-    default_on = "cpu"
+    default_on = ("cpu", "gpu")
 
     def attend(
         self,
@@ -62,6 +66,19 @@ class Blockwise(AttentionBackend):
     ) -> Float[Array, "R Lq H D"]:
         """Segment attention in float32, see `protclip_jax.attention.attention`."""
         return _attention(q, k, v, q_segment_ids, kv_segment_ids)
+
+    def visited_share(self, segment_ids: Int[np.ndarray, "R L"], dtype: str) -> float:
+        """The share of pairs of blocks of the same row that are computed."""
+        ids = _split(segment_ids[:, :, None, None])[:, 0, :, 0]
+        return float(_active_pairs(ids, ids, rows=len(segment_ids)).mean())
+
+    def visits(self, equation: JaxprEqn, visited: Mapping[int, float]) -> float | None:
+        """Of the loop over a block's partners: their number on average."""
+        if equation.primitive.name != "while":
+            return None
+        flags = [x.aval for x in equation.invars if x.aval.dtype == bool and x.aval.ndim == 1]
+        (partners,) = (flag.size for flag in flags)
+        return partners * share_of(visited, partners, BLOCK)
 
 
 @jax.custom_vjp

@@ -7,14 +7,16 @@ whose range of ids does not overlap its own. The ids themselves are compared wit
 
 import dataclasses
 import math
+from collections.abc import Mapping
 
 import jax.numpy as jnp
 import numpy as np
 from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_kernel as splash
 from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_mask_info as mask_info
+from jax.extend.core import JaxprEqn
 from jaxtyping import Array, Float, Int
 
-from protclip_jax.attention.backend import AttentionBackend
+from protclip_jax.attention.backend import AttentionBackend, share_of
 
 LANES = 128
 """Blocks are multiples of it."""
@@ -37,7 +39,7 @@ class Splash(AttentionBackend):
 
     name = "splash"
     platforms = ("tpu",)
-    default_on = "tpu"
+    default_on = ("tpu",)
     cross_attention = "dense"
 
     interpret: bool = False
@@ -99,12 +101,22 @@ class Splash(AttentionBackend):
             interpret=self.interpret,
         )
 
+    def visited_share(self, segment_ids: Int[np.ndarray, "R L"], dtype: str) -> float:
+        """The share of pairs of blocks of the same row that the kernel computes."""
+        padded = _padded_length(segment_ids.shape[1])
+        ids = np.pad(segment_ids, ((0, 0), (0, padded - segment_ids.shape[1])))
+        visits = block_visits(ids, math.gcd(padded, LARGEST_BLOCK))
+        return float(jnp.mean(visits.block_mask > 0))
 
-def visited_share(segment_ids: Int[np.ndarray, "R L"]) -> float:
-    """The share of pairs of blocks of the same row that the kernel computes."""
-    padded = _padded_length(segment_ids.shape[1])
-    ids = np.pad(segment_ids, ((0, 0), (0, padded - segment_ids.shape[1])))
-    return float(jnp.mean(block_visits(ids, math.gcd(padded, LARGEST_BLOCK)).block_mask > 0))
+    def visits(self, equation: JaxprEqn, visited: Mapping[int, float]) -> float | None:
+        """Of the kernel's branches: the share of blocks that are not skipped."""
+        if equation.primitive.name != "pallas_call":
+            return None
+        blocks, *others = (x.aval.shape for x in equation.invars)
+        _, sequence, _ = next(shape for shape in others if len(shape) == 3 and shape != blocks)
+        # A row's blocks are the shorter side: the sequence is all rows, end to end.
+        row = sequence * min(blocks[1:]) // max(blocks[1:])
+        return share_of(visited, row // LANES, LANES)
 
 
 def _padded_length(length: int) -> int:

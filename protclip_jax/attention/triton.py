@@ -1,27 +1,49 @@
 """Attention for GPUs: FlashAttention kernels in Pallas (compiled by Triton) that visit only blocks with a common segment.
 
-One program computes one block of queries of one head (in the backward pass also one block of keys), and loops over the blocks
-of the other side from the first to the last whose range of ids overlaps its own: in packed rows those near the diagonal.
-Forward: online softmax (Dao et al. 2022, algorithm 1); backward: weights recomputed from the log-sum-exp (algorithm 4).
+One program computes one block of queries of one head (in the backward pass also one block of keys),
+and loops over the blocks of the other side from the first to the last whose range of ids overlaps
+its own: in packed rows those near the diagonal. Tokens stay where the towers have them,
+[R, L, H, D], and nothing is transposed. Forward: online softmax (Dao et al. 2022, algorithm 1);
+backward: weights recomputed from the log-sum-exp (algorithm 4).
 """
 
 import dataclasses
 import functools
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton as plgpu
+from jax.extend.core import JaxprEqn
 from jaxtyping import Array, Float, Int
 
-from protclip_jax.attention.backend import AttentionBackend
+from protclip_jax.attention.backend import AttentionBackend, Target, share_of
 from protclip_jax.attention.blockwise import INITIAL_MAX, MASKED_SCORE, NO_KEYS
-
-BLOCK = 64
-"""Tokens of a block; not tuned on hardware."""
 
 MIN_DIM = 16
 """Triton's products take powers of two from here on; narrower heads are padded with zeros."""
+
+LISTED_ONLY = ((0, 11, 0), (0, 11, 1))
+"""Versions of JAX whose Pallas knows GPUs by a list of names, not by their capability."""
+
+
+class Tiles(NamedTuple):
+    """How the kernels divide their work. Not tuned on hardware."""
+
+    block: int = 64
+    """Tokens of a block of queries and of keys."""
+    warps: int = 4
+    stages: int = 2
+    """Of Triton's software pipeline."""
+
+
+FLOAT32_TILES = Tiles(block=32)
+"""With blocks of 64 the kernels spill kilobytes of registers in float32; with these, as `Tiles()` in
+bfloat16, none on any GPU that they were compiled for."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,14 +54,18 @@ class Triton(AttentionBackend):
 
     Attributes:
       interpret: computes the kernels without a GPU, slowly.
+      tiles: by default those of the dtype.
     """
 
     name = "triton"
     platforms = ("gpu",)
-    default_on = "gpu"
+    # Triton has products of bfloat16 from here on.
+    capability = (8, 0)
+    default_on = ("gpu",)
     cross_attention = "dense"
 
     interpret: bool = False
+    tiles: Tiles | None = None
 
     def attend(
         self,
@@ -53,102 +79,176 @@ class Triton(AttentionBackend):
         """Segment attention, see `protclip_jax.attention.attention`; products in the dtype of q."""
         dim = q.shape[-1]
         width = max(MIN_DIM, pl.next_power_of_2(dim))
+        tiles = self.tiles or tiles_of(q.dtype)
 
-        def to_heads(x):
-            x = jnp.pad(x, ((0, 0), (0, -x.shape[1] % BLOCK), (0, 0), (0, width - dim)))
-            return x.swapaxes(1, 2)
+        def to_blocks(x):
+            return jnp.pad(x, ((0, 0), (0, -x.shape[1] % tiles.block), (0, 0), (0, width - dim)))
 
-        def to_blocks(ids):
-            return jnp.pad(ids, ((0, 0), (0, -ids.shape[1] % BLOCK))).astype(jnp.int32)
+        def to_id_blocks(ids):
+            return jnp.pad(ids, ((0, 0), (0, -ids.shape[1] % tiles.block))).astype(jnp.int32)
 
-        ids = to_blocks(q_segment_ids), to_blocks(kv_segment_ids)
-        heads = to_heads(q * dim**-0.5), to_heads(k), to_heads(v)
-        out = _attention(*heads, *ids, self.interpret)
-        return out.swapaxes(1, 2)[:, : q.shape[1], :, :dim].astype(v.dtype)
+        ids = to_id_blocks(q_segment_ids), to_id_blocks(kv_segment_ids)
+        arrays = to_blocks(q * dim**-0.5), to_blocks(k), to_blocks(v)
+        out = _attention(*arrays, *ids, tiles, self.interpret)
+        return out[:, : q.shape[1], :, :dim].astype(v.dtype)
+
+    def lacking(self, target: Target, dtype: str) -> str | None:
+        """As of every backend; also a JAX that compiles for such a GPU."""
+        if needed := super().lacking(target, dtype):
+            return needed
+        if jax.__version_info__ in LISTED_ONLY and not _listed(target.kind):
+            return f"a JAX that compiles its kernels for the {target.kind}, such as 0.11.2"
+        return None
+
+    def visited_share(self, segment_ids: Int[np.ndarray, "R L"], dtype: str) -> float:
+        """The share of pairs of blocks of the same row that the kernels compute."""
+        block = tiles_of(dtype).block
+        ids = jnp.pad(segment_ids, ((0, 0), (0, -segment_ids.shape[1] % block)))
+        first, end = _bounds(ids, ids, block)
+        return float(jnp.maximum(end - first, 0).sum() / (first.size * first.shape[1]))
+
+    def visits(self, equation: JaxprEqn, visited: Mapping[int, float]) -> float | None:
+        """Of the kernels' loops: the blocks that a program visits on average."""
+        if equation.primitive.name != "pallas_call":
+            return None
+        *_, blocks = equation.params["grid_mapping"].grid
+        return blocks * share_of(visited, blocks, equation.invars[0].aval.shape[1] // blocks)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(5,))
-def _attention(q, k, v, q_ids, kv_ids, interpret):
-    return _forward(q, k, v, q_ids, kv_ids, interpret)[0]
+def _listed(kind: str) -> bool:
+    """Whether JAX's list has a GPU of this name."""
+    names = "|".join(version.value for version in plgpu.GpuVersion)
+    return re.match(rf"({names})\b", kind) is not None
 
 
-def _forward(q, k, v, q_ids, kv_ids, interpret):
-    rows, heads, length, width = q.shape
-    block, full, ids_block, full_ids = _specs(width)
+def tiles_of(dtype: str | np.dtype) -> Tiles:
+    """How the kernels divide products in that dtype."""
+    return FLOAT32_TILES if jnp.dtype(dtype) == jnp.float32 else Tiles()
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(5, 6))
+def _attention(q, k, v, q_ids, kv_ids, tiles, interpret):
+    return _forward(q, k, v, q_ids, kv_ids, tiles, interpret)[0]
+
+
+def _forward(q, k, v, q_ids, kv_ids, tiles, interpret):
+    rows, length, heads, _ = q.shape
+    specs = _Specs(tiles.block)
     out, lse = _call(
         _forward_kernel,
-        grid=(rows, heads, length // BLOCK),
-        in_specs=[block, full(k), full(v), ids_block, full_ids(kv_ids), *_bound_specs()],
-        out_specs=[block, pl.BlockSpec((None, None, BLOCK), lambda r, h, i: (r, h, i))],
-        out_shape=[jax.ShapeDtypeStruct(q.shape, q.dtype), jax.ShapeDtypeStruct(q.shape[:3], jnp.float32)],
+        tiles,
+        grid=(rows, heads, length // tiles.block),
+        in_specs=[
+            specs.block(q),
+            specs.row(k),
+            specs.row(v),
+            specs.ids_block,
+            specs.ids_row(kv_ids),
+            *specs.bounds,
+        ],
+        out_specs=[specs.block(q), specs.figures_block],
+        out_shape=[
+            jax.ShapeDtypeStruct(q.shape, q.dtype),
+            jax.ShapeDtypeStruct((rows, heads, length), jnp.float32),
+        ],
         interpret=interpret,
-    )(q, k, v, q_ids, kv_ids, *_bounds(q_ids, kv_ids))
+    )(q, k, v, q_ids, kv_ids, *_bounds(q_ids, kv_ids, tiles.block))
     return out, (q, k, v, q_ids, kv_ids, out, lse)
 
 
 def _forward_kernel(q_ref, k_ref, v_ref, q_ids_ref, kv_ids_ref, first_ref, end_ref, out_ref, lse_ref):
     q, ids = q_ref[...], q_ids_ref[...]
+    block = len(ids)
 
     def key_block(j, state):
         maximum, total, weighted = state
-        keys = pl.ds(j * BLOCK, BLOCK)
-        scores = pl.dot(q, k_ref[keys, :], trans_b=True)
+        keys = pl.ds(j * block, block)
+        scores = _product(q, k_ref[keys, :].T)
         scores = jnp.where(_same_segment(ids, kv_ids_ref[keys]), scores, MASKED_SCORE)
         new_maximum = jnp.maximum(maximum, scores.max(1))
         weights = jnp.exp(scores - new_maximum[:, None])
         decay = jnp.exp(maximum - new_maximum)
-        weighted = weighted * decay[:, None] + pl.dot(weights.astype(v_ref.dtype), v_ref[keys, :])
+        weighted = weighted * decay[:, None]
+        weighted += _product(weights.astype(v_ref.dtype), v_ref[keys, :])
         return new_maximum, total * decay + weights.sum(1), weighted
 
-    nothing = jnp.full(BLOCK, INITIAL_MAX), jnp.zeros(BLOCK), jnp.zeros(q.shape, jnp.float32)
-    maximum, total, weighted = jax.lax.fori_loop(first_ref[0], end_ref[0], key_block, nothing)
+    nothing = jnp.full(block, INITIAL_MAX), jnp.zeros(block), jnp.zeros(q.shape, jnp.float32)
+    state = jax.lax.fori_loop(first_ref[0], end_ref[0], key_block, nothing)
+    maximum, total, weighted = state
     has_keys = total > 0
     total = jnp.where(has_keys, total, 1.0)
     out_ref[...] = (weighted / total[:, None]).astype(out_ref.dtype)
     lse_ref[...] = jnp.where(has_keys, maximum + jnp.log(total), NO_KEYS)
 
 
-def _backward(interpret, saved, d_out):
+def _backward(tiles, interpret, saved, d_out):
     q, k, v, q_ids, kv_ids, out, lse = saved
-    rows, heads, _, width = q.shape
-    block, full, ids_block, full_ids = _specs(width)
-    # Of the softmax's gradient: per query, Σ_k weight_k · (gradient of weight_k) = output · gradient of the output.
-    delta = (out.astype(jnp.float32) * d_out.astype(jnp.float32)).sum(-1)
-    of_block = pl.BlockSpec((None, None, BLOCK), lambda r, h, i: (r, h, i))
-    of_all = pl.BlockSpec((None, None, q.shape[2]), lambda r, h, i: (r, h, 0))
+    rows, length, heads, _ = q.shape
+    specs = _Specs(tiles.block)
+    # Of the softmax's gradient: per query, Σ_k weight_k · (gradient of weight_k) = output ·
+    # gradient of the output.
+    delta = (out.astype(jnp.float32) * d_out.astype(jnp.float32)).sum(-1).swapaxes(1, 2)
     dq = _call(
         _query_gradient_kernel,
-        grid=(rows, heads, q.shape[2] // BLOCK),
-        in_specs=[block, full(k), full(v), ids_block, full_ids(kv_ids), block, of_block, of_block, *_bound_specs()],
-        out_specs=block,
+        tiles,
+        grid=(rows, heads, length // tiles.block),
+        in_specs=[
+            specs.block(q),
+            specs.row(k),
+            specs.row(v),
+            specs.ids_block,
+            specs.ids_row(kv_ids),
+            specs.block(q),
+            specs.figures_block,
+            specs.figures_block,
+            *specs.bounds,
+        ],
+        out_specs=specs.block(q),
         out_shape=jax.ShapeDtypeStruct(q.shape, q.dtype),
         interpret=interpret,
-    )(q, k, v, q_ids, kv_ids, d_out, lse, delta, *_bounds(q_ids, kv_ids))
+    )(q, k, v, q_ids, kv_ids, d_out, lse, delta, *_bounds(q_ids, kv_ids, tiles.block))
     dk, dv = _call(
         _key_gradient_kernel,
-        grid=(rows, heads, k.shape[2] // BLOCK),
-        in_specs=[full(q), block, block, full_ids(q_ids), ids_block, full(q), of_all, of_all, *_bound_specs()],
-        out_specs=[block, block],
-        out_shape=[jax.ShapeDtypeStruct(k.shape, k.dtype), jax.ShapeDtypeStruct(v.shape, v.dtype)],
+        tiles,
+        grid=(rows, heads, k.shape[1] // tiles.block),
+        in_specs=[
+            specs.row(q),
+            specs.block(k),
+            specs.block(v),
+            specs.ids_row(q_ids),
+            specs.ids_block,
+            specs.row(q),
+            specs.figures_row(lse),
+            specs.figures_row(lse),
+            *specs.bounds,
+        ],
+        out_specs=[specs.block(k), specs.block(v)],
+        out_shape=[
+            jax.ShapeDtypeStruct(k.shape, k.dtype),
+            jax.ShapeDtypeStruct(v.shape, v.dtype),
+        ],
         interpret=interpret,
-    )(q, k, v, q_ids, kv_ids, d_out, lse, delta, *_bounds(kv_ids, q_ids))
+    )(q, k, v, q_ids, kv_ids, d_out, lse, delta, *_bounds(kv_ids, q_ids, tiles.block))
     return dq, dk, dv, None, None
 
 
 def _query_gradient_kernel(
     q_ref, k_ref, v_ref, q_ids_ref, kv_ids_ref, d_out_ref, lse_ref, delta_ref, first_ref, end_ref, dq_ref
 ):
-    q, ids, d_out, lse, delta = q_ref[...], q_ids_ref[...], d_out_ref[...], lse_ref[...], delta_ref[...]
+    q, ids, d_out = q_ref[...], q_ids_ref[...], d_out_ref[...]
+    lse, delta = lse_ref[...], delta_ref[...]
+    block = len(ids)
 
     def key_block(j, dq):
-        keys = pl.ds(j * BLOCK, BLOCK)
+        keys = pl.ds(j * block, block)
         k, v = k_ref[keys, :], v_ref[keys, :]
-        weights = jnp.exp(pl.dot(q, k, trans_b=True) - lse[:, None])
+        weights = jnp.exp(_product(q, k.T) - lse[:, None])
         weights = jnp.where(_same_segment(ids, kv_ids_ref[keys]), weights, 0.0)
-        d_scores = weights * (pl.dot(d_out, v, trans_b=True) - delta[:, None])
-        return dq + pl.dot(d_scores.astype(k.dtype), k)
+        d_scores = weights * (_product(d_out, v.T) - delta[:, None])
+        return dq + _product(d_scores.astype(k.dtype), k)
 
-    dq = jax.lax.fori_loop(first_ref[0], end_ref[0], key_block, jnp.zeros(q.shape, jnp.float32))
+    dq = jnp.zeros(q.shape, jnp.float32)
+    dq = jax.lax.fori_loop(first_ref[0], end_ref[0], key_block, dq)
     dq_ref[...] = dq.astype(dq_ref.dtype)
 
 
@@ -156,17 +256,20 @@ def _key_gradient_kernel(
     q_ref, k_ref, v_ref, q_ids_ref, kv_ids_ref, d_out_ref, lse_ref, delta_ref, first_ref, end_ref, dk_ref, dv_ref
 ):
     k, v, ids = k_ref[...], v_ref[...], kv_ids_ref[...]
+    block = len(ids)
 
     def query_block(i, state):
         dk, dv = state
-        queries = pl.ds(i * BLOCK, BLOCK)
+        queries = pl.ds(i * block, block)
         q, d_out = q_ref[queries, :], d_out_ref[queries, :]
-        # Held as [keys, queries]. A query of another segment is masked before the exponential, whose argument has no bound.
+        # Held as [keys, queries]. A query of another segment is masked before the exponential,
+        # whose argument has no bound.
         same = _same_segment(ids, q_ids_ref[queries])
-        scores = jnp.where(same, pl.dot(k, q, trans_b=True) - lse_ref[queries][None, :], MASKED_SCORE)
-        weights = jnp.exp(scores)
-        d_scores = weights * (pl.dot(v, d_out, trans_b=True) - delta_ref[queries][None, :])
-        return dk + pl.dot(d_scores.astype(q.dtype), q), dv + pl.dot(weights.astype(d_out.dtype), d_out)
+        scores = _product(k, q.T) - lse_ref[queries][None, :]
+        weights = jnp.exp(jnp.where(same, scores, MASKED_SCORE))
+        d_scores = weights * (_product(v, d_out.T) - delta_ref[queries][None, :])
+        dk += _product(d_scores.astype(q.dtype), q)
+        return dk, dv + _product(weights.astype(d_out.dtype), d_out)
 
     zero = jnp.zeros(k.shape, jnp.float32)
     dk, dv = jax.lax.fori_loop(first_ref[0], end_ref[0], query_block, (zero, zero))
@@ -176,39 +279,56 @@ def _key_gradient_kernel(
 _attention.defvjp(_forward, _backward)
 
 
-def _call(kernel, **options):
-    return pl.pallas_call(kernel, compiler_params=plgpu.CompilerParams(num_warps=4, num_stages=2), **options)
+def _product(a, b):
+    """a·b, summed in float32; of float32 operands as they are, which Triton would round to TF32."""
+    precision = jax.lax.Precision.HIGHEST if a.dtype == jnp.float32 else None
+    return plgpu.dot(a, b, precision=precision)
 
 
-def _specs(width: int):
-    """How a program at (row, head, block) sees tokens [R, H, L, D] and ids [R, L]: its block of them, or its whole row."""
+def _call(kernel, tiles: Tiles, **options):
+    params = plgpu.CompilerParams(num_warps=tiles.warps, num_stages=tiles.stages)
+    return pl.pallas_call(kernel, compiler_params=params, **options)
 
-    def full(x):
-        return pl.BlockSpec((None, None, x.shape[2], width), lambda r, h, i: (r, h, 0, 0))
 
-    def full_ids(ids):
+class _Specs:
+    """How a program at (row, head, block) sees tokens [R, L, H, D], ids [R, L] and figures of
+    tokens [R, H, L]: its block of them, or its whole row."""
+
+    def __init__(self, block: int):
+        self.tokens = block
+        self.ids_block = pl.BlockSpec((None, block), lambda r, h, i: (r, i))
+        self.figures_block = pl.BlockSpec((None, None, block), lambda r, h, i: (r, h, i))
+        self.bounds = [pl.BlockSpec((None, 1), lambda r, h, i: (r, i))] * 2
+
+    def block(self, x) -> pl.BlockSpec:
+        return pl.BlockSpec((None, self.tokens, None, x.shape[3]), lambda r, h, i: (r, i, h, 0))
+
+    def row(self, x) -> pl.BlockSpec:
+        return pl.BlockSpec((None, x.shape[1], None, x.shape[3]), lambda r, h, i: (r, 0, h, 0))
+
+    def ids_row(self, ids) -> pl.BlockSpec:
         return pl.BlockSpec((None, ids.shape[1]), lambda r, h, i: (r, 0))
 
-    block = pl.BlockSpec((None, None, BLOCK, width), lambda r, h, i: (r, h, i, 0))
-    return block, full, pl.BlockSpec((None, BLOCK), lambda r, h, i: (r, i)), full_ids
+    def figures_row(self, figures) -> pl.BlockSpec:
+        return pl.BlockSpec((None, None, figures.shape[2]), lambda r, h, i: (r, h, 0))
 
 
-def _bound_specs() -> list[pl.BlockSpec]:
-    return [pl.BlockSpec((None, 1), lambda r, h, i: (r, i))] * 2
-
-
-def _bounds(ids: Int[Array, "R L"], other_ids: Int[Array, "R M"]) -> tuple[Int[Array, "R n"], Int[Array, "R n"]]:
-    """For each block, the first of the other side's whose range of ids above 0 overlaps its own, and the one after the last."""
+def _bounds(ids: Int[Array, "R L"], other_ids: Int[Array, "R M"], block: int) -> tuple[Int[Array, "R n"], Int[Array, "R n"]]:
+    """For each block, the first of the other side's whose range of ids above 0 overlaps its own,
+    and the one after the last."""
 
     def id_range(ids):
-        blocks = ids.reshape(len(ids), -1, BLOCK)
-        return jnp.where(blocks == 0, jnp.iinfo(blocks.dtype).max, blocks).min(-1), blocks.max(-1)
+        blocks = ids.reshape(len(ids), -1, block)
+        present = jnp.where(blocks == 0, jnp.iinfo(blocks.dtype).max, blocks)
+        return present.min(-1), blocks.max(-1)
 
     (low, high), (other_low, other_high) = id_range(ids), id_range(other_ids)
-    meets = (low[:, :, None] <= other_high[:, None, :]) & (other_low[:, None, :] <= high[:, :, None])
+    begun = low[:, :, None] <= other_high[:, None, :]
+    meets = begun & (other_low[:, None, :] <= high[:, :, None])
     position = jnp.arange(meets.shape[-1])
     first = jnp.where(meets, position, meets.shape[-1]).min(-1)
-    return first.astype(jnp.int32), jnp.where(meets, position + 1, 0).max(-1).astype(jnp.int32)
+    end = jnp.where(meets, position + 1, 0).max(-1)
+    return first.astype(jnp.int32), end.astype(jnp.int32)
 
 
 def _same_segment(ids: Int[Array, " B"], other_ids: Int[Array, " C"]):

@@ -1,11 +1,13 @@
 """From a config to the parts that run: the network's shape and the objectives, for the devices at hand."""
 
+import sys
 from collections.abc import Mapping, Sequence
 
 import jax
 
 from data_pipelines.common.errors import UserError
-from protclip_jax.attention.registry import AUTO, BACKENDS, backend_for
+from protclip_jax.attention.backend import Target
+from protclip_jax.attention.registry import AUTO, BACKENDS, backend_for, defaults
 from protclip_jax.config.schema import AUTO_REMAT
 from protclip_jax.models.bert import BertConfig
 from protclip_jax.models.esm2 import ESM2Config
@@ -16,16 +18,17 @@ from protclip_jax.objectives.config import ObjectiveConfig
 from protclip_jax.objectives.registry import OBJECTIVES
 
 
-def model_config(config: Mapping, *, text_vocab_size: int, platform: str | None = None) -> ProtCLIPConfig:
+def model_config(config: Mapping, *, text_vocab_size: int, target: Target | None = None) -> ProtCLIPConfig:
     """The network's shape from `config.model`; the text vocabulary's size comes from the tokenizer.
 
-    A tower that a converted checkpoint lacks is None there. `platform` ('cpu', 'gpu', 'tpu') is that of the devices which
-    will run it, by default JAX's own; an attention that these cannot compute gives way to theirs, which gives the same numbers.
+    A tower that a converted checkpoint lacks is None there. `target` are the devices which will run
+    it, by default JAX's own; an attention that these cannot compute gives way to theirs, which gives
+    the same numbers.
     Of several remat policies (see `remat_policies`) the network has the one that keeps least.
     """
     model = config["model"]
     dtype, remat = model["dtype"], remat_policies(config)[-1]
-    attention = backend_for(model["attention"], platform or jax.default_backend(), dtype)
+    attention = backend_for(model["attention"], target or own_target(), dtype)
     protein = text = None
     if model["protein"]:
         protein = ESM2Config(**model["protein"], dtype=dtype, attention=attention, remat=remat)
@@ -72,10 +75,28 @@ def objective_config(config: Mapping, *, prefix_tokens: Sequence[int] = ()) -> O
     )
 
 
+def own_target() -> Target:
+    """The devices that JAX finds here."""
+    return Target.of(jax.devices()[0])
+
+
 def check_platform(config: Mapping) -> None:
     """Raises `UserError` where the config asks for an attention that this machine's devices cannot compute."""
+    check_attention(config, own_target())
+
+
+def check_attention(config: Mapping, target: Target) -> None:
+    """Says on stderr where 'auto' does not get the best attention of the devices' platform.
+
+    Raises:
+      UserError: the config asks for an attention that they cannot compute.
+    """
     model = config["model"]
-    if model["attention"] == AUTO:
-        return
-    if needed := BACKENDS[model["attention"]].lacking(jax.default_backend(), model["dtype"]):
-        raise UserError(f"model.attention='{model['attention']}' needs {needed}; use 'auto'.")
+    asked = model["attention"]
+    best = BACKENDS[asked] if asked != AUTO else next(iter(defaults(target.platform)), None)
+    needed = best and best.lacking(target, model["dtype"])
+    if needed and asked != AUTO:
+        raise UserError(f"model.attention='{asked}' needs {needed}; use 'auto'.")
+    if needed and jax.process_index() == 0:
+        taken = backend_for(AUTO, target, model["dtype"])
+        print(f"note: attention is {taken}; {best.name} needs {needed}.", file=sys.stderr)

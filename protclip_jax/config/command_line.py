@@ -26,7 +26,7 @@ _EXAMPLE = "python train.py --config configs/quickstart.py --workdir runs/first"
 
 
 class CommandLine(NamedTuple):
-    """What was asked for. `workdir` is None only where `aot` names a TPU topology."""
+    """What was asked for. `workdir` is None only where `aot` names devices that are not there."""
 
     config: ConfigDict
     workdir: str | None
@@ -85,7 +85,7 @@ def _define_options() -> flags.FlagValues:
     flags.DEFINE_string(
         "aot",
         None,
-        "Compile the step for a TPU topology such as v5e:8x8, print what it takes, and end.",
+        "Compile the step for devices such as v5e:8x8 or h100:8, print what it takes, and end.",
         flag_values=options,
     )
     flags.DEFINE_list(

@@ -240,7 +240,7 @@ FIELDS: dict[str, Setting] = {
     ),
     "model.attention": _free(
         AUTO,
-        one_of((AUTO, *BACKENDS)),
+        one_of((AUTO, *sorted(BACKENDS))),
         "Implementation of attention; `auto` = by the devices.",
     ),
     "model.remat": _free(

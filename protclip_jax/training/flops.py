@@ -12,22 +12,9 @@ import jax
 import numpy as np
 
 from data_pipelines.training.batch import Batch
+from protclip_jax.distributed.chips import peak_flops
 from protclip_jax.models.protclip import ProtCLIPConfig
 from protclip_jax.objectives.config import ObjectiveConfig
-
-PEAK_FLOPS = {
-    "TPU v4": 275e12,
-    "TPU v5 lite": 197e12,
-    "TPU v5e": 197e12,
-    "TPU v5": 459e12,
-    "TPU v5p": 459e12,
-    "TPU v6 lite": 918e12,
-    "TPU v6e": 918e12,
-    "NVIDIA A100": 312e12,
-    "NVIDIA H100": 989e12,
-    "NVIDIA H200": 989e12,
-}
-"""Dense bfloat16 peak of one device in FLOP/s, as its maker states it, by the start of JAX's `device_kind`."""
 
 
 def count_tokens(batch: Batch) -> dict[str, int]:
@@ -63,7 +50,5 @@ def step_flops(tokens: Mapping[str, int], model: ProtCLIPConfig, objective: Obje
 
 def mfu(flops_per_second: float) -> float | None:
     """Model FLOPs utilisation over all devices; None where the device's peak is not known (a CPU)."""
-    kind = jax.devices()[0].device_kind
-    # The longest name that fits wins: "TPU v5 lite" before "TPU v5".
-    names = [name for name in PEAK_FLOPS if kind.startswith(name)]
-    return flops_per_second / (jax.device_count() * PEAK_FLOPS[max(names, key=len)]) if names else None
+    peak = peak_flops(jax.devices()[0].device_kind)
+    return flops_per_second / (jax.device_count() * peak) if peak else None

@@ -12,9 +12,8 @@ from jax.experimental import pallas as pl
 from jax.sharding import AxisType, PartitionSpec
 
 from protclip_jax.aot.jaxpr_cost import cost
-from protclip_jax.aot.plan import splash_visits
 from protclip_jax.attention import attention
-from protclip_jax.attention.splash import visited_share
+from protclip_jax.attention.registry import BACKENDS
 from protclip_jax.models.initialize import init_params
 from protclip_jax.models.protclip import ProtCLIPModel
 from protclip_jax.objectives.config import ObjectiveConfig
@@ -200,7 +199,7 @@ def kernel_cost(kernel, visits=None):
 
 
 def simple(x_ref, weight_ref, out_ref):
-    out_ref[...] = pl.dot(x_ref[...], weight_ref[...])
+    out_ref[...] = jnp.dot(x_ref[...], weight_ref[...])
 
 
 def skipping(x_ref, weight_ref, out_ref):
@@ -211,7 +210,7 @@ def skipping(x_ref, weight_ref, out_ref):
 
 def looping(x_ref, weight_ref, out_ref):
     end = x_ref[0, 0].astype(int)
-    out_ref[...] = lax.fori_loop(0, end, lambda _, x: pl.dot(x, weight_ref[...]), x_ref[...])
+    out_ref[...] = lax.fori_loop(0, end, lambda _, x: jnp.dot(x, weight_ref[...]), x_ref[...])
 
 
 @pytest.mark.parametrize(
@@ -231,25 +230,25 @@ def test_a_kernel_counts_as_its_grid_and_what_it_skips_as_its_visits(kernel, vis
 
 
 def test_a_kernels_loop_of_unknown_length_is_refused_without_visits():
-    with pytest.raises(ValueError, match="give the visits of the kernel"):
+    with pytest.raises(ValueError, match="give the visits of it or of the kernel"):
         kernel_cost(looping)
 
 
 HEADS, DIM, LENGTH = 2, 64, 512
 
 
-@pytest.mark.parametrize("backend", ["splash", "triton"])
-def test_attention_kernels_count_the_blocks_that_rows_visit(backend):
-    """Of a visited pair of blocks two products forwards, seven backwards: dk and dv 4, dq 3.
+@pytest.mark.parametrize("backend", ["splash", "triton", "blockwise"])
+def test_attention_counts_the_blocks_that_rows_visit(backend):
+    """Of a visited pair of blocks two products forwards and, backwards, seven of kernels, dk and dv 4, dq 3,
+    or five of one loop.
 
     Beside its kernels only splash computes one: the sum of output times gradient of each query.
     """
     ids = np.repeat(np.array([[1, 2], [1, 1]], np.int32), LENGTH // 2, axis=1)
-    # One block of splash's is half a row; of Triton's eight a query visits four or all.
-    visited, visits = {
-        "splash": (visited_share(ids) * LENGTH, splash_visits({LENGTH: visited_share(ids)})),
-        "triton": (6 * 64, lambda kernel: 6),
-    }[backend]
+    # One block of splash's is half a row; of the others' eight or 16 a query visits half or all.
+    share = BACKENDS[backend].visited_share(ids, "float32")
+    visits = functools.partial(BACKENDS[backend].visits, visited={LENGTH: share})
+    assert share == 0.75
 
     def loss(q, k, v):
         segments = {"q_segment_ids": jnp.asarray(ids), "kv_segment_ids": jnp.asarray(ids)}
@@ -260,8 +259,10 @@ def test_attention_kernels_count_the_blocks_that_rows_visit(backend):
     gradients = jax.value_and_grad(loss, argnums=(0, 1, 2))
     found = cost(traced(gradients, shape, shape, shape), visits)
     tokens = len(ids) * HEADS * LENGTH
-    assert found.kernel_flops == 9 * 2 * tokens * visited * DIM
-    assert found.flops - found.kernel_flops == (2 * tokens * DIM if backend == "splash" else 0)
+    products = {"splash": 9, "triton": 9, "blockwise": 7}[backend]
+    beside = 2 * tokens * DIM if backend == "splash" else 0
+    assert found.flops == products * 2 * tokens * share * LENGTH * DIM + beside
+    assert found.kernel_flops == (0 if backend == "blockwise" else found.flops - beside)
 
 
 def test_flops_of_the_loss_and_its_gradients_are_those_that_xla_counts():

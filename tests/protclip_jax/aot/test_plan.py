@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from data_pipelines.common.errors import UserError
-from protclip_jax.aot.plan import needed_bytes, topology_devices
+from protclip_jax.aot.report import needed_bytes
+from protclip_jax.aot.topology import topology_devices
 
 pytest.importorskip("libtpu", reason="libtpu, of the [tpu] extra, is not installed")
 
@@ -136,7 +137,7 @@ def test_auto_takes_the_first_remat_policy_that_fits():
     assert report["fits"]
 
 
-@pytest.mark.parametrize("topology", ["v5e:3x5", "h100:8", "v5e"])
+@pytest.mark.parametrize("topology", ["v5e:3x5", "h300:8", "h100:0", "h100:8x2x2", "v5e"])
 def test_an_unknown_topology_is_one_sentence(topology):
     with pytest.raises(UserError, match=f"--aot={topology} is no topology, such as v5e:8x8"):
         topology_devices(topology)

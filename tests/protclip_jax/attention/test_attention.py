@@ -146,7 +146,7 @@ def test_splash_visits_the_blocks_that_share_a_segment():
     """Three blocks of 128 tokens: the first segment lies in two, the second in one, padding in the rest."""
     ids = np.zeros((2, 384), np.int32)
     ids[0, :200], ids[0, 256:300] = 1, 2
-    assert splash.visited_share(ids) == pytest.approx((5 + 3) / 18)
+    assert Splash().visited_share(ids, "bfloat16") == pytest.approx((5 + 3) / 18)
     visits = splash.block_visits(ids, 128)
     np.testing.assert_array_equal(visits.block_mask[0, :3], [[2, 2, 0], [2, 2, 0], [0, 0, 2]])
     # The second row's blocks come after the first's, and every step names one of its own row.
@@ -164,6 +164,29 @@ def test_kernels_for_gpus_are_lowered_for_them():
     with jax.sharding.use_abstract_mesh(AbstractMesh((), (), abstract_device=hopper)):
         lowered = jax.jit(jax.grad(loss)).trace(x, ids).lower(lowering_platforms=("cuda",))
     assert lowered.as_text().count("stablehlo.custom_call") == 3
+
+
+def test_kernels_for_gpus_take_tokens_where_the_towers_have_them():
+    """A transposed [R, L, H, D] would be written and read again, for each of q, k, v, the output and their gradients."""
+    ids, x = jax.ShapeDtypeStruct((2, 256), np.int32), jax.ShapeDtypeStruct((2, 256, 4, 64), jnp.bfloat16)
+
+    def loss(q, k, v, ids):
+        return Triton().attend(q, k, v, q_segment_ids=ids, kv_segment_ids=ids).astype(jnp.float32).sum()
+
+    jaxpr = jax.make_jaxpr(jax.grad(loss, (0, 1, 2)))(x, x, x, ids)
+    found = [equation for equation in jaxpr.eqns if equation.primitive.name == "transpose"]
+    assert not [equation for equation in found if equation.outvars[0].aval.ndim == 4]
+    kernels = [equation for equation in jaxpr.eqns if equation.primitive.name == "pallas_call"]
+    assert len(kernels) == 3
+
+
+@pytest.mark.parametrize(("dtype", "block"), [("bfloat16", 64), ("float32", 32)])
+def test_kernels_for_gpus_visit_the_blocks_that_share_a_segment(dtype, block):
+    ids = np.stack([contiguous(40, 70, 30, 100, total=256), contiguous(200, total=256)])
+    blocks = ids.reshape(2, -1, block)
+    meets = [np.intersect1d(a[a > 0], b).size > 0 for row in blocks for a in row for b in row]
+    assert Triton().visited_share(ids, dtype) == pytest.approx(np.mean(meets))
+    assert 0 < np.mean(meets) < 1
 
 
 def test_cudnn_is_called_for_the_forward_and_the_backward_pass(monkeypatch):
