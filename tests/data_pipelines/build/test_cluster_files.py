@@ -22,7 +22,8 @@ def test_clusters_of_mmseqs(tmp_path):
     one, two = cluster_unit("c1"), cluster_unit("c2")
     assert found(path, "P1", "P2", "P3", "P4", "sp|") == [one, one, two, None, cluster_unit("sp|")]
     path.write_bytes(gzip.compress(b""))
-    assert found(path, "P1") == [None]
+    with pytest.raises(UserError, match="lists no cluster"):
+        read_clusters(path)
 
 
 def test_clusters_of_cd_hit(tmp_path):

@@ -52,12 +52,14 @@ def test_damaged_files(miniature_folder, tmp_path, kind):
     entries = json.loads((folder / "benchmarks.json").read_text())
     for name, entry in entries.items():
         benchmark = next(own.name for own in BENCHMARKS.values() if name in own.entry_names)
-        for file in dict.fromkeys(files_of(entry)):
-            content = (folder / file).read_bytes()
-            (folder / file).write_bytes(DAMAGE[kind](content, rng))
+        named = [folder / file for file in dict.fromkeys(files_of(entry))]
+        inside = [each for path in named if path.is_dir() for each in sorted(path.iterdir())]
+        for file in [path for path in named if path.is_file()] + inside:
+            content = file.read_bytes()
+            file.write_bytes(DAMAGE[kind](content, rng))
             (folder / "benchmarks.json").write_text(json.dumps({name: entry}))
             sentence = refusal(folder, benchmark)
             assert not sentence or str(folder) in sentence or benchmark in sentence, sentence
             refused += bool(sentence)
-            (folder / file).write_bytes(content)
+            file.write_bytes(content)
     assert refused > 5 or kind in ("letters", "shuffled", "half")
