@@ -25,7 +25,7 @@ HOLDERS = 6
 
 @pytest.fixture(scope="module")
 def poison(sample_dataset, tmp_path_factory):
-    """(a checkpoint with NaN for one rare word, the accessions of the training records that hold it)."""
+    """(a checkpoint with too large numbers for one rare word, the accessions of the training records that hold it)."""
     folder = tmp_path_factory.mktemp("poison") / "checkpoint"
     tokenizer = TextTokenizer.load(sample_dataset / "vocab.txt")
     dataset = open_dataset(sample_dataset / "protanno")
@@ -39,7 +39,8 @@ def poison(sample_dataset, tmp_path_factory):
     config = train.parse_flags(arguments(sample_dataset, folder)).config
     model = ProtCLIPModel(config_lib.model_config(config, text_vocab_size=len(tokenizer.vocabulary)))
     params = jax.tree.map(np.array, jax.jit(lambda: init_params(model, jax.random.key(0)))())
-    params["text"]["token_embedding"]["embedding"][token] = np.nan
+    # Finite, as NaN would be refused; the sum over a row of it is not.
+    params["text"]["token_embedding"]["embedding"][token] = np.finfo(np.float32).max
     metadata.write_metadata(folder, config.to_dict(), tokenizer)
     save_params(folder, params)
     return folder, holders[token]

@@ -47,7 +47,7 @@ def require_utf8(path: str | os.PathLike) -> None:
     try:
         os.fspath(path).encode()
     except UnicodeEncodeError as error:
-        raise UserError(f"'{os.fspath(path)}' is not UTF-8; give the file or folder another name, or a link to it.") from error
+        raise UserError(f"'{os.fspath(path)}' is not UTF-8; type it in UTF-8, or rename the file or folder.") from error
 
 
 def command(main: Callable[..., int | None]) -> Callable[..., int]:
@@ -60,7 +60,8 @@ def command(main: Callable[..., int | None]) -> Callable[..., int]:
     @functools.wraps(main)
     def wrapped(*args, **kwargs) -> int:
         try:
-            for argument in (args and args[0]) or sys.argv:
+            given = args[0] if args else None
+            for argument in sys.argv if given is None else given if isinstance(given, list | tuple) else ():
                 require_utf8(argument)
             return main(*args, **kwargs) or 0
         except KeyboardInterrupt:

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from data_pipelines.common.figure_style import BLUE, GREEN, GREY, INK, PURPLE, VERMILION, tidy
+from data_pipelines.common.figure_style import BLACK, BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY, VERMILION, YELLOW, tidy
 from eval.benchmarks.families import FAMILIES
 from eval.reporting.base.curves import curve, finite, first_metric, small_multiples
 
-COLOURS = (VERMILION, GREEN, INK, GREY, PURPLE)
+COLOURS = (VERMILION, GREEN, INK, GREY, PURPLE, ORANGE, SKY, YELLOW, BLACK)
 """Of published models, in the order in which they are met; as many as `PUBLISHED` has."""
 LEAST_AXES = 3
 """A radar of fewer is no figure."""

@@ -101,9 +101,6 @@ def read_queries(options: argparse.Namespace) -> Iterator[Query]:
     if options.text:
         if not all(text.strip() for text in options.text):
             raise UserError("--text is empty; say what to look for.")
-        # What a terminal cannot decode comes as lone surrogates.
-        if any("\ud800" <= letter <= "\udfff" for letter in "".join(options.text)):
-            raise UserError("--text is no UTF-8; set the terminal's encoding to UTF-8, or type it again.")
         prompts = phrased_all(options.text, options)
         yield Query(" + ".join(prompts), "text", prompts)
     elif options.sequence is not None:

@@ -63,7 +63,7 @@ def test_arguments_that_are_not_utf8_are_refused_before_the_command_begins(capsy
         raise AssertionError
 
     assert main(["--input", argument]) == 2
-    assert capsys.readouterr().err.startswith(f"error: '{ascii(argument)[1:-1]}' is not UTF-8; give the file")
+    assert capsys.readouterr().err.startswith(f"error: '{ascii(argument)[1:-1]}' is not UTF-8; type it")
 
 
 def test_so_are_those_of_the_process(capsys, monkeypatch):

@@ -182,7 +182,7 @@ class Own:
     key = "own"
     control = None
 
-    def report(self, model, *, control):
+    def report(self, model, *, control, baselines):
         return {"number": 1}
 
     def markdown(self, result):

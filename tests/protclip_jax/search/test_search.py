@@ -188,7 +188,7 @@ def test_an_index_of_another_checkpoint_is_refused(folder, tmp_path, monkeypatch
         (["--index", "i", "--sequence", "MK1"], "'1' at position 3"),
         (["--index", "i", "--text", "x", "--top", "0"], "--top=0 must be at least 1"),
         (["--index", "i", "--text", "x", "--output", "x.xlsx"], "must be named *.tsv or *.json"),
-        (["--index", "i", "--text", "x\udcff"], "--text is no UTF-8"),
+        (["--index", "i", "--text", "x\udcff"], "is not UTF-8; type it in UTF-8"),
         (["--index", "i", "--text", "\u4e2d \u03b2"], "the model's vocabulary has no word of"),
         (["--index", "i", "--text", "x", "--column", "a"], "--column belongs to --input; leave it out"),
         (
