@@ -14,7 +14,7 @@ from data_pipelines.protanno.features import feature_property
 from data_pipelines.protanno.record import Feature
 
 LETTERS_UP_TO = 120
-LINE_LETTERS, TITLE_LINES = 150, 3
+LINE_LETTERS, TITLE_LINES = 120, 3
 UNIT = "PDA weight (of 1 in all)"
 """A text's weights are shares: they sum to 1 over the protein."""
 
