@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 from data_pipelines.protanno.record import Record, property_texts
 from eval.baselines import linear_model
@@ -73,7 +72,7 @@ def test_it_learns_nothing_where_there_is_nothing():
     assert mrr < 2 * by_chance
 
 
-def loss_by_formula(protein, text, logit_scale, step):
+def loss_by_formula(torch, protein, text, logit_scale, step):
     """Symmetric InfoNCE in float64, duplicates of text or sequence left out of the denominators."""
     rows = [
         torch.from_numpy(table.toarray()).double() @ matrix for table, matrix in zip(step[:2], (protein, text), strict=True)
@@ -89,6 +88,7 @@ def loss_by_formula(protein, text, logit_scale, step):
 
 @pytest.mark.parametrize("property_subset", [0.0, 0.5])
 def test_loss_and_gradients_are_those_of_the_formula(property_subset):
+    torch = pytest.importorskip("torch")
     records = [*proteins(20), *proteins(4)]
     features = fit_features(records, (2,))
     bags, rng = bags_of(records, features), np.random.default_rng(0)
@@ -97,7 +97,7 @@ def test_loss_and_gradients_are_those_of_the_formula(property_subset):
     matrices = [rng.normal(size=(size, 5)).astype(np.float32) for size in sizes]
     loss, gradients = loss_and_gradients(Parameters(*matrices, np.float32(1.5)), step)
     exact = [torch.tensor(leaf, dtype=torch.float64, requires_grad=True) for leaf in (*matrices, 1.5)]
-    expected = loss_by_formula(*exact, step)
+    expected = loss_by_formula(torch, *exact, step)
     expected.backward()
     assert loss == pytest.approx(expected.item(), rel=1e-5)
     for found, leaf in zip(gradients, exact, strict=True):
