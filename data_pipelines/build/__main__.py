@@ -34,6 +34,7 @@ from data_pipelines.common.atomic_write import finished_folder
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.hashing import file_sha256
 from data_pipelines.download.resumable import provenance_path, read_notes
+from data_pipelines.inputs.plausibility import commonest_of_most
 from data_pipelines.protanno import dataset as protanno
 from data_pipelines.protanno.clusters import TEST, VALIDATION, split_name
 from data_pipelines.protanno.questions import save_questions
@@ -186,8 +187,8 @@ def check_rejects(reading: counts.InputCounts, *, rejects: Path, limit: float) -
 
 def refuse_doubtful(reading: counts.InputCounts) -> None:
     """Raises a UserError if most records look like something else than proteins."""
-    if 2 * reading.doubted.total() > reading.records:
-        what, count = reading.doubted.most_common(1)[0]
+    if most := commonest_of_most(reading.doubted, reading.records):
+        what, count = most
         raise UserError(
             f"{count} of {reading.records} sequences look like {what}, not like proteins; translate them first, or pass "
             "--accept_doubtful to build from them as they are"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.hashing import hash64
-from data_pipelines.inputs.plausibility import doubt
+from data_pipelines.inputs.plausibility import commonest_of_most, doubt
 from data_pipelines.inputs.protein_input import clean_protein
 from data_pipelines.readers.fasta import read_fasta
 
@@ -33,8 +33,8 @@ def read_excluded(paths: Iterable[Path]) -> dict[int, tuple[str, ...]]:
             names = excluded.get(key, ())
             if path.name not in names:
                 excluded[key] = (*names, path.name)
-        if 2 * doubted.total() > sequences:
-            what, count = doubted.most_common(1)[0]
+        if most := commonest_of_most(doubted, sequences):
+            what, count = most
             raise UserError(
                 f"{path}: {count} of {sequences} sequences look like {what}, which keep no protein out; translate them."
             )

@@ -5,7 +5,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from data_pipelines.common.errors import UserError
-from data_pipelines.protanno.questions import Questions
+from data_pipelines.protanno.questions import Questions, frozen
 from data_pipelines.readers.table import open_table
 
 COLUMNS = ("kind", "question", "accession")
@@ -33,4 +33,4 @@ def read_questions(path: Path) -> Questions:
             found[kind][question].add(accession)
     if not found:
         raise UserError(f"{path} holds no question.")
-    return {kind: {text: frozenset(names) for text, names in asked.items()} for kind, asked in found.items()}
+    return frozen(found)

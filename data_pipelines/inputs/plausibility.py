@@ -1,5 +1,7 @@
 """What a sequence of amino-acid letters more probably is than a protein."""
 
+from collections import Counter
+
 MIN_NUCLEOTIDES = 30
 """Shorter peptides may be of A, C, G and T alone."""
 
@@ -13,6 +15,11 @@ _CODES = frozenset(
         *("LEU", "LYS", "MET", "PHE", "PRO", "SER", "THR", "TRP", "TYR", "VAL"),
     )
 )
+
+
+def commonest_of_most(doubted: Counter, total: int) -> tuple[str, int] | None:
+    """The commonest doubt and its count where more than half of so many items are doubted, None where not."""
+    return doubted.most_common(1)[0] if 2 * doubted.total() > total else None
 
 
 def doubt(residues: str) -> str:

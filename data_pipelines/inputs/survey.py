@@ -16,6 +16,7 @@ from data_pipelines.common.hashing import hash64
 from data_pipelines.common.progress import progress
 from data_pipelines.common.unique_ids import UniqueIds
 from data_pipelines.inputs.model_input import Prepared, Source
+from data_pipelines.inputs.plausibility import commonest_of_most
 from data_pipelines.readers.streams.reading_progress import reading_progress
 
 
@@ -132,8 +133,8 @@ def take_survey(source: Source, *, measure: Measure, rejects: Path, accept_doubt
     if rejected == items:
         message = f"; the first: {first.id} in line {first.line}: {first.fault}" if first else ""
         raise UserError(f"{source.path} holds no {source.modality} that can be embedded{message}.")
-    if 2 * doubted.total() > items - rejected and not accept_doubtful:
-        what, count = doubted.most_common(1)[0]
+    if (most := commonest_of_most(doubted, items - rejected)) and not accept_doubtful:
+        what, count = most
         raise UserError(
             f"{source.path}: {count:,} of {items - rejected:,} {NOUNS[source.modality]} {what}; {FIXES[source.modality]}, "
             "or pass --accept_doubtful to read them as they are."

@@ -48,7 +48,15 @@ def load_questions(directory: Path) -> Questions:
     found = read_json(path)
     if not all(map(_is_kind, found.values())):
         raise UserError(f"{path} is damaged: it holds no questions by kind; build the dataset again.")
-    return {kind: {text: frozenset(names) for text, names in asked.items()} for kind, asked in found.items()}
+    return frozen(found)
+
+
+def frozen(found: Mapping[str, Mapping[str, Iterable[str]]]) -> Questions:
+    """The questions with their accessions as sets that do not change."""
+    questions = {}
+    for kind, asked in found.items():
+        questions[kind] = {text: frozenset(names) for text, names in asked.items()}
+    return questions
 
 
 def _is_kind(asked: object) -> bool:
@@ -78,7 +86,7 @@ def said_by(records: Iterable[Record]) -> Questions:
         enzymes[asked[number]] |= accessions
     if enzymes:
         found["enzyme"] = enzymes
-    return {kind: {text: frozenset(names) for text, names in asked.items()} for kind, asked in found.items()}
+    return frozen(found)
 
 
 def answers(record: Record) -> set[Answer]:
