@@ -37,7 +37,7 @@ from data_pipelines.download.resumable import provenance_path, read_notes
 from data_pipelines.inputs.plausibility import commonest_of_most
 from data_pipelines.protanno import dataset as protanno
 from data_pipelines.protanno.clusters import TEST, VALIDATION, split_name
-from data_pipelines.protanno.questions import save_questions
+from data_pipelines.protanno.questions import SAID_FILE, save_questions
 from data_pipelines.readers.source_formats import DESCRIPTION
 from data_pipelines.report.page import write_report
 
@@ -95,11 +95,12 @@ class Options:
         Raises:
           UserError: one cannot be read.
         """
-        asked = read_questions(self.questions) if self.questions else {}
+        asked, said = read_questions(self.questions) if self.questions else ({}, {})
         return Grouping(
             cluster_units=read_clusters(self.clusters) if self.clusters else NO_CLUSTERS,
             excluded=read_excluded(self.exclude_fasta),
             questions=asked,
+            said=said,
             sketch=self.cluster == MINHASH or not self.skip_overlap,
         )
 
@@ -164,6 +165,8 @@ def build(options: Options, directory: Path, *, runner: Runner) -> dict:
         result["questions"] = {kind: len(asked) for kind, asked in grouping.questions.items()}
         result["records_that_answer"] = grouped.answering
         save_questions(directory, grouping.questions)
+        if grouping.said:
+            save_questions(directory, grouping.said, SAID_FILE)
     result["provenance"] = provenance(options)
 
     shards = steps.write_splits(folder, directory, sizes, ordered_map=runner.map)

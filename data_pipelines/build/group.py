@@ -127,12 +127,14 @@ class Grouping:
       cluster_units: the similarity clusters of a file, by accession.
       excluded: as `exclude.read_excluded` gives it.
       questions: as `questions.load_questions` gives them.
+      said: by whom, of the same form.
       sketch: whether to make MinHash sketches.
     """
 
     cluster_units: ClusterUnits
     excluded: Mapping[int, tuple[str, ...]]
     questions: Questions = dataclasses.field(default_factory=dict)
+    said: Questions = dataclasses.field(default_factory=dict)
     sketch: bool
 
     @functools.cached_property

@@ -29,7 +29,7 @@ from data_pipelines.common.errors import UserError
 from data_pipelines.common.json_object import read_json
 from data_pipelines.protanno.clusters import split_name
 from data_pipelines.protanno.dataset_info import STATISTICS, read_splits, read_statistics, read_version
-from data_pipelines.protanno.questions import Questions, load_questions
+from data_pipelines.protanno.questions import SAID_FILE, Questions, load_questions
 from data_pipelines.protanno.record import RECOMMENDED, Feature, Record, with_names
 
 __all__ = ["ProtAnno", "Split", "open_dataset", "split_name", "write"]
@@ -275,7 +275,8 @@ class ProtAnno(NamedTuple):
     copies of a dataset, and for another dataset another one.
 
     Whoever compares texts compares their `text_key`. It is the text itself, unless a model's tokenizer takes its place.
-    `questions` about single properties are empty where the dataset was built without.
+    `questions` about single properties are empty where the dataset was built without; `said`, who answers them by what their
+    own texts say, where the file of questions does not tell.
     """
 
     statistics: dict
@@ -283,6 +284,7 @@ class ProtAnno(NamedTuple):
     fingerprint: str
     text_key: Callable[[str], Hashable] = str
     questions: Questions = MappingProxyType({})
+    said: Questions = MappingProxyType({})
 
     def train_size(self, cluster: str) -> int:
         """Training records of a cluster, `swissprot/C1/R4`."""
@@ -321,7 +323,8 @@ def open_dataset(directory: str | Path, *, names: str = RECOMMENDED) -> ProtAnno
     lengths = {name: (split.bytes, split.lengths) for name, split in sorted(listed.items())}
     text = (directory / STATISTICS).read_text(encoding="utf-8")
     fingerprint = hashlib.sha256(f"{text}{json.dumps(lengths)}".encode()).hexdigest()
-    return ProtAnno(statistics, splits, fingerprint, questions=load_questions(directory))
+    asked, said = load_questions(directory), load_questions(directory, SAID_FILE)
+    return ProtAnno(statistics, splits, fingerprint, questions=asked, said=said)
 
 
 def check_size(path: Path, sizes: Mapping[str, int]) -> None:

@@ -17,6 +17,8 @@ from data_pipelines.protanno.record import PREFIXES, Record, strip_evidence
 
 FILE = "questions.json"
 """In a dataset's folder."""
+SAID_FILE = "said.json"
+"""Of the same form: who says so, wrong or right."""
 
 Questions = Mapping[str, Mapping[str, frozenset[str]]]
 """Kind → question → the accessions of the proteins that answer it."""
@@ -36,13 +38,13 @@ class Answer(NamedTuple):
     question: str
 
 
-def load_questions(directory: Path) -> Questions:
+def load_questions(directory: Path, file: str = FILE) -> Questions:
     """The questions of a dataset's folder; none where it was built without.
 
     Raises:
       UserError: the file is damaged.
     """
-    path = directory / FILE
+    path = directory / file
     if not path.exists():
         return {}
     found = read_json(path)
@@ -63,10 +65,10 @@ def _is_kind(asked: object) -> bool:
     return isinstance(asked, dict) and all(isinstance(names, list) for names in asked.values())
 
 
-def save_questions(directory: Path, questions: Questions) -> None:
+def save_questions(directory: Path, questions: Questions, file: str = FILE) -> None:
     """Writes what `load_questions` reads."""
     listed = {kind: {text: sorted(names) for text, names in sorted(asked.items())} for kind, asked in sorted(questions.items())}
-    (directory / FILE).write_text(json.dumps(listed, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (directory / file).write_text(json.dumps(listed, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def said_by(records: Iterable[Record]) -> Questions:

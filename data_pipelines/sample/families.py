@@ -165,7 +165,7 @@ def draw_second(traits: dict[str, tuple], world: World, rng: np.random.Generator
         "location": [biology.SECRETED] if location == biology.CELL_MEMBRANE else [],
         "similarity": [other for other in biology.SUPERFAMILIES if other != superfamily],
     }
-    drawn = {name: rng.random() < world.two_places for name in options}
+    drawn = {name: rng.random() < world.two_places[name] for name in options}
     return {name: biology.choose(among, rng) for name, among in options.items() if among and drawn[name]}
 
 

@@ -1,13 +1,15 @@
 """The entries of a sample: families' members with the texts that annotators would have written, with gaps and mistakes."""
 
 import gzip
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from data_pipelines.common.atomic_write import atomic_file
 from data_pipelines.common.progress import progress
+from data_pipelines.protanno.questions import Answer
 from data_pipelines.protanno.record import Record
 from data_pipelines.sample import biology
 from data_pipelines.sample.families import FEATURE_PROPERTY, TRAITS, Family, draw_family, evolve
@@ -19,6 +21,18 @@ MAX_RECORDS = 10 * 36**3
 
 MEMBERS = (2, 3, 4)
 """Family sizes, uniform. Small, since a text can only be told from those of other families, not from its own family's."""
+
+
+class Entry(NamedTuple):
+    """A record, the family it is a member of, and what its texts state of their own properties, wrong or right.
+
+    `stated` and `stated_second` are like `traits` and `second` of `Family`, without what no text states.
+    """
+
+    family: Family
+    record: Record
+    stated: dict[str, tuple]
+    stated_second: dict[str, tuple]
 
 
 def quota(shares, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -53,7 +67,7 @@ def other(options: Sequence, current: tuple, rng: np.random.Generator) -> tuple:
 
 def annotate(
     family: Family, world: World, *, index: int, source: str, existence: int, coverage: int, rng: np.random.Generator
-) -> Record:
+) -> Entry:
     """A member of the family with the texts of its existence level: some missing, some of an unrelated protein.
 
     Features of a property whose text is wrong are left out; those of an absent one stay.
@@ -71,7 +85,7 @@ def annotate(
     unnamed = rng.random() < world.unnamed[existence]
     present = rng.permutation(list(texts))[: coverage - 1]
     code = accession(source, index)
-    return Record(
+    record = Record(
         accession=code,
         entry_name=f"{code}_SYNTH",
         source=source,
@@ -81,10 +95,18 @@ def annotate(
         features=tuple(feature for feature in features if not wrong[FEATURE_PROPERTY[feature.type]]),
         **{name: texts[name] for name in present},
     )
+    # The name states the function too, but never a second ligand.
+    told = set(present) if unnamed else {*present, "function"}
+    return Entry(
+        family,
+        record,
+        {name: trait for name, trait in stated.items() if name in told},
+        {name: trait for name, trait in besides.items() if name in present},
+    )
 
 
-def generate(records: int, *, seed: int, world: World = DEMO) -> Iterator[tuple[Family, Record]]:
-    """Yields `records` records with their families, family by family; a pure function of its arguments."""
+def generate(records: int, *, seed: int, world: World = DEMO) -> Iterator[Entry]:
+    """Yields `records` entries, family by family; a pure function of its arguments."""
     rng = np.random.default_rng(seed)
     sources = np.array(list(world.sources))[quota(list(world.sources.values()), records, rng)]
     existence, coverage = np.zeros(records, int), np.zeros(records, int)
@@ -98,21 +120,32 @@ def generate(records: int, *, seed: int, world: World = DEMO) -> Iterator[tuple[
         families += 1
         for _ in range(min(int(rng.choice(MEMBERS)), records - index)):
             levels = {"source": str(sources[index]), "existence": int(existence[index]), "coverage": int(coverage[index])}
-            yield family, annotate(family, world, index=index, rng=rng, **levels)
+            yield annotate(family, world, index=index, rng=rng, **levels)
             index += 1
 
 
-def questions_of(family: Family) -> list[tuple[str, str]]:
-    """(kind, question) of all that is planted in a family, whatever its members' texts say."""
-    (activity, ligand), location, superfamily = family.traits.values()
-    ligands = [ligand, *filter(None, [family.second.get("function")])]
-    superfamilies = [superfamily, *filter(None, [family.second.get("similarity")])]
-    return [
-        ("activity", f"FUNCTION: {biology.capitalized(activity.phrases[0])}."),
-        *(("ligand", f"FUNCTION: Binds {each.names[0]}.") for each in ligands),
-        ("location", f"SUBCELLULAR LOCATION: {location.names[0]}."),
-        *(("superfamily", f"SIMILARITY: Belongs to the {each.name} superfamily.") for each in superfamilies),
-    ]
+def questions_about(traits: Mapping[str, tuple], second: Mapping[str, tuple]) -> set[Answer]:
+    """The questions that traits and second traits, of all properties or some, answer."""
+    asked = set()
+    if "function" in traits:
+        activity, ligand = traits["function"]
+        asked.add(Answer("activity", f"FUNCTION: {biology.capitalized(activity.phrases[0])}."))
+        for each in filter(None, [ligand, second.get("function")]):
+            asked.add(Answer("ligand", f"FUNCTION: Binds {each.names[0]}."))
+    if "location" in traits:
+        asked.add(Answer("location", f"SUBCELLULAR LOCATION: {traits['location'].names[0]}."))
+    for each in filter(None, [traits.get("similarity"), second.get("similarity")]):
+        asked.add(Answer("superfamily", f"SIMILARITY: Belongs to the {each.name} superfamily."))
+    return asked
+
+
+def question_rows(entry: Entry) -> Iterator[str]:
+    """The lines of `questions.tsv` on an entry: what is planted or stated, and whether the text says, omits or errs."""
+    planted = questions_about(entry.family.traits, entry.family.second)
+    stated = questions_about(entry.stated, entry.stated_second)
+    for answer in sorted(planted | stated):
+        text = "errs" if answer not in planted else "says" if answer in stated else "omits"
+        yield f"{answer.kind}\t{answer.question}\t{entry.record.accession}\t{text}\n"
 
 
 def write(output: Path, *, records: int, seed: int, world: World = DEMO) -> None:
@@ -124,10 +157,10 @@ def write(output: Path, *, records: int, seed: int, world: World = DEMO) -> None
         atomic_file(output / "sample.dat.gz") as raw,
         gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as entries,
     ):
-        questions.write(b"kind\tquestion\taccession\n")
+        questions.write(b"kind\tquestion\taccession\ttext\n")
         sample = progress(generate(records, seed=seed, world=world), description="sample", unit="records", total=records)
-        for family, record in sample:
+        for entry in sample:
+            record = entry.record
             entries.write(format_entry(record).encode("ascii"))
-            clusters.write(f"{family.cluster}\t{record.accession}\n".encode("ascii"))
-            for kind, question in questions_of(family):
-                questions.write(f"{kind}\t{question}\t{record.accession}\n".encode("ascii"))
+            clusters.write(f"{entry.family.cluster}\t{record.accession}\n".encode("ascii"))
+            questions.write("".join(question_rows(entry)).encode("ascii"))

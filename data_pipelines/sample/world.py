@@ -44,8 +44,8 @@ class World:
       coverage: by source, shares of 1…4 present properties.
       wrong: by existence, the probability that a property (name and function as one) was transferred from an unrelated protein.
       unnamed: by existence, the probability that the name says nothing.
-      two_places: probability, each, that a family has room and a second ligand, a second domain, or a signal peptide before
-        its transmembrane helix: two places of one property, which only the text tells apart.
+      two_places: by property, the probability that a family with room for it has two places of it, which only the text tells
+        apart: a second ligand, a second domain, or, of a membrane family, a signal peptide before its helix.
       length: median, spread of the logarithm, and bounds of ancestors' lengths: log-normal, redrawn outside the bounds, which
         hold the longest signal, motifs and blocks.
       grammar: of the motifs of activities and ligands.
@@ -56,7 +56,7 @@ class World:
     coverage: Mapping[str, tuple[float, ...]]
     wrong: Mapping[int, float]
     unnamed: Mapping[int, float]
-    two_places: float
+    two_places: Mapping[str, float]
     length: tuple[float, float, tuple[int, int]]
     grammar: Grammar
 
@@ -75,7 +75,7 @@ DEMO = World(
     },
     wrong={1: 0.02, 2: 0.05, 3: 0.12, 4: 0.35, 5: 0.50},
     unnamed=NO_ERRORS,
-    two_places=0.25,
+    two_places={"function": 0.25, "location": 0.75, "similarity": 0.25},
     length=(70, 0.35, (60, 220)),
     grammar=Grammar(),
 )

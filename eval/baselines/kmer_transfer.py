@@ -29,16 +29,22 @@ class References(NamedTuple):
     texts: list[str]
 
 
-def read_references(splits: Splits) -> References:
+def training_records(splits: Splits) -> list[Record]:
     """The training records of a dataset; of more than `MAX_REFERENCES` an evenly spaced choice of so many."""
     training = [source.without_features() for name, source in sorted(splits.items()) if name not in HELD_OUT]
     ends = np.cumsum([len(source) for source in training], dtype=np.int64)
     total = int(ends[-1]) if training else 0
     positions = np.linspace(0, total - 1, min(total, MAX_REFERENCES)).astype(np.int64)
     records = []
-    for position in progress(positions.tolist(), description="k-mer baseline", unit="records"):
+    for position in progress(positions.tolist(), description="training records", unit="records"):
         part = int(ends.searchsorted(position, side="right"))
         records.append(training[part][position - int(ends[part])])
+    return records
+
+
+def read_references(splits: Splits) -> References:
+    """The sequences and biotexts of `training_records`."""
+    records = training_records(splits)
     return References([record.sequence for record in records], [biotext(record) for record in records])
 
 

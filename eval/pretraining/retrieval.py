@@ -16,6 +16,7 @@ from data_pipelines.common.errors import UserError
 from data_pipelines.common.markdown import interval, number, table
 from data_pipelines.protanno.dataset import ProtAnno
 from eval.baselines import kmer_transfer
+from eval.baselines.judge import fit_judge, matched
 from eval.metrics.ranking import best_hit, recall, reciprocal_rank
 from eval.metrics.statistics import bootstrap_interval
 from eval.pretraining.evaluation import Encoder, Evaluation, Model
@@ -41,7 +42,9 @@ order of their accessions' hashes. Biotexts that are the same tokens to the mode
 Candidates are ranked by cosine. A candidate whose biotext equals the query's is a hit, the best-ranked hit counts, and ties are
 resolved at random in expectation. *k-mer baseline*: the training protein with the most similar 3-mers (tf-idf cosine,
 {references} training records) lends its biotext, which is compared with the candidates by the tf-idf cosine of their words.
-*Linear model*: {linear}. *Chance*: a random order."""
+*Linear model*: {linear}. {judge}*Chance*: a random order."""
+JUDGE = """*Judge*: knows what is planted in every protein, what every text says and how often texts err, but not which belong
+together: the ceiling. """
 LINEAR = """a matrix for bags of 3-mers and one for bags of words, trained on {records} training records with the network's
 contrast, draws and texts; learning rate {learning_rate} and stopping point chosen by MRR on validation ({validation_mrr})"""
 
@@ -76,7 +79,7 @@ class Retrieval(Evaluation):
 
     def __init__(self, dataset: ProtAnno, *, split: str, pool: int = 256, max_existence: int | None = None):
         self._pool = fixed_pool(dataset.splits, split=split, size=pool, max_existence=max_existence, text_key=dataset.text_key)
-        self._splits = dataset.splits
+        self._splits, self._true, self._said = dataset.splits, dataset.questions, dataset.said
         # A pool's biotexts are distinct, so that each text has a label of its own.
         self._labels = np.arange(len(self._pool.texts))
 
@@ -87,8 +90,7 @@ class Retrieval(Evaluation):
 
     def reciprocal_ranks(self, model: Encoder) -> Float[np.ndarray, " N"]:
         """Of each record, the mean of both directions."""
-        found = [reciprocal_rank(above, tied) for above, tied in self._competitions(model).values()]
-        return np.mean(found, axis=0)
+        return _mean_reciprocal_ranks(self._competitions(model))
 
     def metrics(self, model: Model) -> dict[str, float]:
         """The numbers of `summarize` and the size of the pool."""
@@ -103,7 +105,7 @@ class Retrieval(Evaluation):
         size = len(self._pool.texts)
         described = {"pool": size, "requested_pool": self._pool.requested, "split": self._pool.split}
         described |= {"split_records": self._pool.split_records, "chance": chance(size)}
-        beside = {"kmer": self.baseline(), "linear": self._linear(baselines and baselines.linear)}
+        beside = {"kmer": self.baseline(), "linear": self._linear(baselines and baselines.linear), "judge": self.judge()}
         return described | summarize(competitions) | intervals | beside
 
     def baseline(self) -> dict[str, float]:
@@ -112,9 +114,29 @@ class Retrieval(Evaluation):
         if not references.texts:
             return {}
         scores = kmer_transfer.annotation_transfer(references, self._pool.records, self._pool.texts)
+        return summarize(self._both_ways(scores)) | {"reference_records": len(references.texts)}
+
+    def judge(self) -> dict[str, float]:
+        """The numbers of a judge who knows what is planted; empty for a dataset that does not say what its texts state."""
+        scores = self._judged()
+        return {} if scores is None else summarize(self._both_ways(scores))
+
+    def judged_ranks(self) -> Float[np.ndarray, " N"] | None:
+        """The judge's `reciprocal_ranks`."""
+        scores = self._judged()
+        return None if scores is None else _mean_reciprocal_ranks(self._both_ways(scores))
+
+    def _judged(self) -> Float[np.ndarray, "N N"] | None:
+        if not self._said:
+            return None
+        training = kmer_transfer.training_records(self._splits)
+        judge = fit_judge(self._true, self._said, training, self._pool.records)
+        return matched(judge.scores(self._pool.records, self._pool.records))
+
+    def _both_ways(self, scores: Float[np.ndarray, "N N"]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """The competitions of each direction by the score of each protein with each text."""
         both = {"p2t": scores, "t2p": scores.T}
-        competitions = {name: competition(matrix, self._labels, self._labels) for name, matrix in both.items()}
-        return summarize(competitions) | {"reference_records": len(references.texts)}
+        return {name: competition(matrix, self._labels, self._labels) for name, matrix in both.items()}
 
     def _linear(self, trained: Linear | None) -> dict[str, float]:
         """The linear model's numbers on this pool, and how it was trained; empty without one."""
@@ -162,6 +184,8 @@ class Retrieval(Evaluation):
     def markdown(result: dict) -> str:
         """A table of both directions: model, baselines, chance."""
         compared = {"ProtCLIP": result, "linear model": result["linear"], "k-mer baseline": result["kmer"]}
+        if result["judge"]:
+            compared["judge"] = result["judge"]
         compared["chance"] = result["chance"]
         rows = [
             [f"{direction}, {who}", *(number(values.get(f"{name}_{column}")) for column in COLUMNS)]
@@ -178,7 +202,13 @@ class Retrieval(Evaluation):
             intervals=" and ".join(intervals),
             references=result["kmer"].get("reference_records", "no"),
             linear=linear,
+            judge=JUDGE if result["judge"] else "",
         )
+
+
+def _mean_reciprocal_ranks(competitions: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Float[np.ndarray, " N"]:
+    """Of each record, the mean of both directions."""
+    return np.mean([reciprocal_rank(above, tied) for above, tied in competitions.values()], axis=0)
 
 
 def chance(size: int) -> dict[str, float]:

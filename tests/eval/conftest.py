@@ -11,7 +11,7 @@ TRAIN, HELD_OUT = 150, 60
 def data_dir(tmp_path_factory):
     """A built dataset of sample records: two training splits, validation and test."""
     directory = tmp_path_factory.mktemp("protanno")
-    records = [record for _, record in generate.generate(TRAIN + 2 * HELD_OUT, seed=3)]
+    records = [record for _, record, *_ in generate.generate(TRAIN + 2 * HELD_OUT, seed=3)]
     splits = {
         "swissprot_c1_r4": records[: TRAIN // 2],
         "trembl_c3_r3": records[TRAIN // 2 : TRAIN],

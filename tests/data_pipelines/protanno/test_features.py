@@ -7,7 +7,7 @@ from data_pipelines.sample import families, generate
 
 
 def test_planted_features_explain_the_property_they_were_planted_for():
-    features = [feature for _, record in generate.generate(300, seed=0) for feature in record.features]
+    features = [feature for _, record, *_ in generate.generate(300, seed=0) for feature in record.features]
     assert {feature.type for feature in features} == set(families.FEATURE_PROPERTY)
     for feature in features:
         assert feature_property(feature) == families.FEATURE_PROPERTY[feature.type], feature

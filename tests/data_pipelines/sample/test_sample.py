@@ -48,13 +48,15 @@ def test_same_seed_gives_the_same_bytes_and_another_seed_does_not(tmp_path, caps
 def test_the_reader_gives_back_every_field_and_clusters_name_every_record(tmp_path):
     generate.write(tmp_path, records=200, seed=5)
     expected = list(generate.generate(200, seed=5))
-    assert list(read_entries(tmp_path / "sample.dat.gz")) == [record for _, record in expected]
+    assert list(read_entries(tmp_path / "sample.dat.gz")) == [record for _, record, *_ in expected]
     lines = (tmp_path / "clusters.tsv").read_text().splitlines()
-    assert [tuple(line.split("\t")) for line in lines] == [(family.cluster, record.accession) for family, record in expected]
+    assert [tuple(line.split("\t")) for line in lines] == [
+        (family.cluster, record.accession) for family, record, *_ in expected
+    ]
 
 
 def test_planted_residues_are_in_range_and_disjoint(generated):
-    for _, record in generated:
+    for _, record, *_ in generated:
         residues = [site for name in families.TRAITS for site in planted(record, name)]
         assert len(residues) == len(set(residues))
         assert all(0 <= site < len(record.sequence) for site in residues)
@@ -64,7 +66,7 @@ def test_planted_residues_are_in_range_and_disjoint(generated):
 def test_the_features_mark_the_residues_of_the_true_trait(generated, name):
     """Read from the sequence at the features alone, every family's pattern is there, whatever was inserted and deleted."""
     checked = 0
-    for family, record in generated:
+    for family, record, *_ in generated:
         marked = "".join(record.sequence[site] for site in planted(record, name))
         second = family.second.get(name)
         if marked and name == "similarity":
@@ -92,7 +94,7 @@ def test_the_features_mark_the_residues_of_the_true_trait(generated, name):
 def test_a_wrong_text_has_no_features_and_a_true_one_has(generated):
     """The location's words tell which compartment is stated; it is the planted one exactly if the features are there."""
     wrong = Counter()
-    for family, record in generated:
+    for family, record, *_ in generated:
         stated = strip_evidence(record.location).split(". Note=")[0].rstrip(".")
         if stated:
             true = stated in (*family.traits["location"].names, *(biology.MEMBRANE_WITH_SIGNAL if family.second else ()))
@@ -106,7 +108,7 @@ def test_a_wrong_text_has_no_features_and_a_true_one_has(generated):
 
 @pytest.mark.parametrize("source", list(DEMO.sources))
 def test_shares_of_existence_and_coverage(generated, source):
-    records = [record for _, record in generated if record.source == source]
+    records = [record for _, record, *_ in generated if record.source == source]
     assert len(records) == pytest.approx(DEMO.sources[source] * RECORDS, abs=1)
     existence = Counter(record.existence for record in records)
     present = Counter(coverage(record) for record in records)
@@ -119,7 +121,7 @@ def test_shares_of_existence_and_coverage(generated, source):
 def test_families_are_alike_inside_and_unlike_each_other(generated):
     """Four-residue words in common: no pair of two families is nearly as close as the members of one."""
     families = defaultdict(list)
-    for family, record in generated:
+    for family, record, *_ in generated:
         families[family.cluster].append(kmers(record.sequence))
     inside = [jaccard(one, two) for members in families.values() for one, two in itertools.combinations(members, 2)]
     first = [members[0] for members in families.values()]
@@ -130,8 +132,8 @@ def test_families_are_alike_inside_and_unlike_each_other(generated):
 
 
 def test_no_two_records_are_identical(generated):
-    assert len({record.sequence for _, record in generated}) == RECORDS
-    assert len({record.accession for _, record in generated}) == RECORDS
+    assert len({record.sequence for _, record, *_ in generated}) == RECORDS
+    assert len({record.accession for _, record, *_ in generated}) == RECORDS
 
 
 def test_accessions_are_well_formed():
@@ -143,9 +145,9 @@ def test_accessions_are_well_formed():
 
 def test_wording_varies_and_tells_all_traits(generated):
     """Texts of one superfamily and one activity differ, and nearly all biotexts are distinct."""
-    assert len({strip_evidence(biotext(record)) for _, record in generated}) > 0.9 * RECORDS
+    assert len({strip_evidence(biotext(record)) for _, record, *_ in generated}) > 0.9 * RECORDS
     functions = defaultdict(set)
-    for _, record in generated:
+    for _, record, *_ in generated:
         for activity in biology.ACTIVITIES:
             if any(phrase in record.function.lower() for phrase in activity.phrases):
                 functions[activity.noun].add(strip_evidence(record.function))
@@ -197,7 +199,7 @@ def test_an_impossible_number_of_records_is_one_sentence(tmp_path, capsys, recor
 def test_second_places_have_texts_that_tell_them(generated):
     """Two ligands, two domains, or a signal peptide before a membrane helix: the text names what the second place is."""
     found = Counter()
-    for family, record in generated:
+    for family, record, *_ in generated:
         notes = {feature.note for feature in record.features}
         for name, second in family.second.items():
             if not planted(record, name) or not getattr(record, name):
@@ -217,19 +219,34 @@ def test_second_places_have_texts_that_tell_them(generated):
     assert found["location"] > 0.005 * RECORDS
 
 
-def test_questions_tell_what_is_planted():
-    for family, _ in generate.generate(60, seed=2):
-        asked = Counter(kind for kind, _ in generate.questions_of(family))
-        assert asked["ligand"] == 1 + ("function" in family.second)
-        assert asked["superfamily"] == 1 + ("similarity" in family.second)
+def test_questions_tell_what_is_planted_and_what_texts_say(generated):
+    """Read off the words of the texts: a ligand that is said is named, an omitted one is not, an error names a foreign one."""
+    seen = Counter()
+    names = {ligand.names[0]: ligand.names for ligand in biology.LIGANDS}
+    for entry in generated:
+        planted = generate.questions_about(entry.family.traits, entry.family.second)
+        asked = Counter(answer.kind for answer in planted)
+        assert asked["ligand"] == 1 + ("function" in entry.family.second)
+        assert asked["superfamily"] == 1 + ("similarity" in entry.family.second)
         assert asked["activity"] == asked["location"] == 1
+        text = f"{entry.record.name} {entry.record.function}".lower()
+        for row in generate.question_rows(entry):
+            kind, question, accession, says = row.rstrip("\n").split("\t")
+            assert accession == entry.record.accession
+            assert ((kind, question) in planted) == (says != "errs")
+            if kind == "ligand":
+                words = names[question.removeprefix("FUNCTION: Binds ").removesuffix(".")]
+                named = any(re.search(rf"\b{word.lower()}\b", text) for word in words)
+                assert named == (says != "omits")
+                seen[says] += 1
+    assert min(seen[says] for says in ("says", "omits", "errs")) > 20
 
 
 def test_in_the_ordered_world_the_order_of_two_halves_tells_activities_apart():
     halves = list(biology.HALVES.values())
     assert len(set(halves)) == len(halves) == len(biology.ACTIVITIES)
     assert sum((second, first) in halves for first, second in halves) >= 14
-    shown = [family.elements for family, _ in generate.generate(300, seed=1, world=ORDERED)]
+    shown = [family.elements for family, *_ in generate.generate(300, seed=1, world=ORDERED)]
     patterns = [element.pattern for elements in shown for element in elements if element.type == "ACT_SITE"]
     lengths = Counter(map(len, patterns))
     assert len(lengths) > 5
@@ -238,7 +255,7 @@ def test_in_the_ordered_world_the_order_of_two_halves_tells_activities_apart():
 
 
 def test_the_world_like_uniprot_has_its_shares():
-    records = [record for _, record in generate.generate(3000, seed=1, world=UNIPROT)]
+    records = [record for _, record, *_ in generate.generate(3000, seed=1, world=UNIPROT)]
     trembl = [record for record in records if record.source == "trembl"]
     assert len(trembl) == pytest.approx(2940, abs=1)
     of_four = [record for record in trembl if record.existence == 4]
@@ -250,7 +267,7 @@ def test_the_world_like_uniprot_has_its_shares():
 
 @pytest.mark.parametrize("like", WORLDS)
 def test_every_world_is_planted_where_its_features_say(like):
-    for family, record in generate.generate(200, seed=4, world=WORLDS[like]):
+    for family, record, *_ in generate.generate(200, seed=4, world=WORLDS[like]):
         residues = [site for name in families.TRAITS for site in planted(record, name)]
         assert len(residues) == len(set(residues))
         assert all(0 <= site < len(record.sequence) for site in residues)
