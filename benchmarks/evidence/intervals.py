@@ -8,8 +8,10 @@ from jaxtyping import Bool, Float, Int
 
 from eval.metrics.multilabel import average_precision
 
-REPLICATES = 1000
+REPLICATES = 200
+"""Of the clusters of a seed."""
 DRAWS = 10_000
+"""Of seeds, each with a replicate."""
 LEVEL = 0.95
 
 
@@ -22,58 +24,60 @@ class Estimate(NamedTuple):
     by_seed: tuple[float, ...]
 
 
+def cluster_draws(clusters: int, *, seed: int, replicates: int = REPLICATES) -> Int[np.ndarray, "B C"]:
+    """How often each cluster is drawn in each replicate: as many draws as clusters, with replacement.
+
+    Two models that are measured with the same draws are compared replicate by replicate.
+    """
+    return np.random.default_rng(seed).multinomial(clusters, np.full(clusters, 1 / clusters), size=replicates)
+
+
 def replicate_means(
-    values: Float[np.ndarray, " N"], clusters: Int[np.ndarray, " N"], *, rng: np.random.Generator, replicates: int = REPLICATES
+    values: Float[np.ndarray, " N"], clusters: Int[np.ndarray, " N"], draws: Int[np.ndarray, "B C"]
 ) -> Float[np.ndarray, " B"]:
-    """Means of values whose clusters are drawn anew with replacement, each cluster with all its values."""
-    _, members = np.unique(clusters, return_inverse=True)
-    sums, counts = np.bincount(members, values), np.bincount(members)
-    drawn = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=replicates)
-    return (drawn @ sums) / (drawn @ counts)
+    """Means of values whose clusters are drawn so often, each cluster with all its values; NaN where none was drawn."""
+    count = draws.shape[1]
+    sums, counts = np.bincount(clusters, values, minlength=count), np.bincount(clusters, minlength=count)
+    drawn = draws @ counts
+    return np.divide(draws @ sums, drawn, out=np.full(len(draws), np.nan), where=drawn > 0)
 
 
 def mean_average_precision(scores: Float[np.ndarray, "Q N"], answered: Bool[np.ndarray, "Q N"]) -> float:
-    """The mean over the questions that a protein answers."""
+    """The mean over the questions that a protein answers; NaN of none."""
     rows = [(row, truth) for row, truth in zip(scores, answered, strict=True) if truth.any()]
     return float(np.mean([average_precision(row, truth) for row, truth in rows])) if rows else float("nan")
 
 
-def replicate_map_differences(
-    first: Float[np.ndarray, "Q N"],
-    second: Float[np.ndarray, "Q N"],
+def replicate_map(
+    scores: Float[np.ndarray, "Q N"],
     answered: Bool[np.ndarray, "Q N"],
     clusters: Int[np.ndarray, " N"],
-    *,
-    rng: np.random.Generator,
-    replicates: int = REPLICATES,
+    draws: Int[np.ndarray, "B C"],
 ) -> Float[np.ndarray, " B"]:
-    """MAP of the first scores minus that of the second, the clusters of proteins drawn anew with replacement."""
-    names, members = np.unique(clusters, return_inverse=True)
-    places = [np.flatnonzero(members == cluster) for cluster in range(len(names))]
-    differences = np.zeros(replicates)
-    for replicate in range(replicates):
-        chosen = np.concatenate([places[cluster] for cluster in rng.integers(len(places), size=len(places))])
-        both = (mean_average_precision(scores[:, chosen], answered[:, chosen]) for scores in (first, second))
-        differences[replicate] = np.subtract(*both)
-    return differences
+    """MAP where a protein takes part as often as its cluster is drawn."""
+    found = np.zeros(len(draws))
+    for replicate, times in enumerate(draws):
+        chosen = np.repeat(np.arange(len(clusters)), times[clusters])
+        found[replicate] = mean_average_precision(scores[:, chosen], answered[:, chosen])
+    return found
 
 
-def estimate(
-    points: Sequence[float], replicates: Sequence[Float[np.ndarray, " B"]], *, rng: np.random.Generator, draws: int = DRAWS
-) -> Estimate:
+def estimate(points: Sequence[float], replicates: Sequence[Float[np.ndarray, " B"]], *, seed: int = 0) -> Estimate:
     """Over seeds: each draw takes seeds with replacement, and of each a replicate of its clusters.
 
     Args:
       points: of each seed, what was measured.
       replicates: of each seed, the same with its clusters drawn anew.
+      seed: of the draws.
     """
+    rng = np.random.default_rng(seed)
     table = np.stack(list(replicates))
-    seeds = rng.integers(len(table), size=(draws, len(table)))
+    seeds = rng.integers(len(table), size=(DRAWS, len(table)))
     which = rng.integers(table.shape[1], size=seeds.shape)
-    means = table[seeds, which].mean(1)
-    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    means = np.nanmean(table[seeds, which], axis=1)
+    low, high = np.nanquantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     # A draw more on either side: no p is 0.
-    below, above = (np.count_nonzero(means <= 0) + 1) / (draws + 1), (np.count_nonzero(means >= 0) + 1) / (draws + 1)
+    below, above = (np.count_nonzero(means <= 0) + 1) / (DRAWS + 1), (np.count_nonzero(means >= 0) + 1) / (DRAWS + 1)
     p = min(1.0, 2 * min(below, above))
     return Estimate(float(np.mean(points)), (float(low), float(high)), p, tuple(map(float, points)))
 

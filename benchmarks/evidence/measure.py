@@ -1,63 +1,89 @@
-"""What is kept of a finished run: a number of each protein, so that clusters can be drawn anew later."""
+"""What is kept of one model in one world: each number, and the same with the clusters of proteins drawn anew.
 
-from collections.abc import Mapping
+All models of a world and seed are measured with the same draws of clusters, so that any two can be compared.
+"""
+
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
-from data_pipelines.protanno.dataset import ProtAnno, open_dataset
+from benchmarks.evidence.intervals import cluster_draws, mean_average_precision, replicate_map, replicate_means
+from data_pipelines.protanno.dataset import ProtAnno
+from eval.pretraining.evaluation import Encoder, Model
 from eval.pretraining.retrieval import Retrieval
-from eval.pretraining.segment_swap import SegmentSwap
+from eval.pretraining.segment_swap import PROPERTIES, SegmentSwap
 from eval.pretraining.single_property import SingleProperty
-from eval.pretraining.trained_baselines import TrainedBaselines
-from protclip_jax.config.schema import completed
-from protclip_jax.inference.protclip import ProtCLIP
 
 POOL = 256
-"""Records of the test split with distinct biotexts."""
+"""Records of the split with distinct biotexts among which texts and proteins are retrieved."""
 
 
-def read_clusters(path: Path) -> dict[str, int]:
-    """Accession → number of its cluster, from the sample's `clusters.tsv`."""
-    numbers: dict[str, int] = {}
+class Measured(NamedTuple):
+    """A number, and its replicates [B] with clusters drawn anew."""
+
+    value: float
+    replicates: Float[np.ndarray, " B"]
+
+
+def read_clusters(path: Path) -> dict[str, str]:
+    """Accession → cluster, from the sample's `clusters.tsv`."""
     clusters = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         cluster, accession = line.split("\t")
-        clusters[accession] = numbers.setdefault(cluster, len(numbers))
+        clusters[accession] = cluster
     return clusters
 
 
-def measure(model: ProtCLIP, dataset: ProtAnno, clusters: Mapping[str, int], *, split: str) -> dict[str, np.ndarray]:
-    """The arrays of one run, network beside linear model.
+class Bench:
+    """The evaluations of one world's split, and the draws of its clusters.
 
-    `retrieval/NAME` [N] reciprocal ranks and `retrieval/clusters` [N]; of each kind of question `single/KIND/NAME` [Q, N]
-    cosines, `single/KIND/answered` [Q, N], `single/KIND/clusters` [N]; `swap/score` [S], `swap/property` [S] and
-    `swap/clusters` [S].
+    Args:
+      clusters: of each accession.
+      seed: of the draws.
     """
-    linear = TrainedBaselines(dataset, completed(model.config)).linear
-    models = {"network": model, "linear": linear.model}
-    retrieval = Retrieval(dataset, split=split, pool=POOL)
-    single, swap = SingleProperty(dataset, split=split), SegmentSwap(dataset, split=split)
 
-    def numbered(accessions) -> Int[np.ndarray, " N"]:
-        return np.array([clusters[accession] for accession in accessions], np.int64)
+    def __init__(self, dataset: ProtAnno, clusters: Mapping[str, str], *, split: str, seed: int):
+        self.retrieval = Retrieval(dataset, split=split, pool=POOL)
+        self.single = SingleProperty(dataset, split=split)
+        self.swap = SegmentSwap(dataset, split=split)
+        swapped = [swap.record.accession for swap in self.swap.swaps]
+        accessions = {*self.retrieval.accessions, *self.single.accessions, *swapped}
+        names = sorted({clusters[accession] for accession in accessions})
+        self._place = {accession: names.index(clusters[accession]) for accession in accessions}
+        self._swapped = self._places(swapped)
+        self._draws = cluster_draws(len(names), seed=seed)
 
-    found = {f"retrieval/{name}": retrieval.reciprocal_ranks(each) for name, each in models.items()}
-    found["retrieval/clusters"] = numbered(retrieval.accessions)
-    for name, each in models.items():
-        found |= {f"single/{kind}/{name}": scores for kind, scores in single.scores(each).items()}
-    for kind, asked in single.kinds.items():
-        found[f"single/{kind}/answered"] = asked.answered
-        found[f"single/{kind}/clusters"] = numbered(single.accessions)[asked.known]
-    found["swap/score"] = swap.scores(model)
-    found["swap/property"] = np.array([each.property for each in swap.swaps])
-    found["swap/clusters"] = numbered(each.record.accession for each in swap.swaps)
-    return found
+    def _places(self, accessions: Sequence[str]) -> Int[np.ndarray, " N"]:
+        return np.array([self._place[accession] for accession in accessions], np.int64)
 
+    def encoder(self, model: Encoder) -> dict[str, Measured]:
+        """`mrr`, `map` and `map_KIND` of a model that embeds proteins and texts."""
+        found = {"mrr": self._mean(self.retrieval.reciprocal_ranks(model), self._places(self.retrieval.accessions))}
+        kinds = {}
+        for name, scores in self.single.scores(model).items():
+            kind = self.single.kinds[name]
+            clusters = self._places(self.single.accessions)[kind.known]
+            replicates = replicate_map(scores, kind.answered, clusters, self._draws)
+            kinds[f"map_{name}"] = Measured(mean_average_precision(scores, kind.answered), replicates)
+        value = float(np.mean([each.value for each in kinds.values()]))
+        replicates = np.mean([each.replicates for each in kinds.values()], axis=0)
+        return found | {"map": Measured(value, replicates)} | kinds
 
-def measure_checkpoint(checkpoint: Path, world: Path, *, split: str, output: Path) -> None:
-    """Measures the checkpoint on the world's dataset and keeps the arrays."""
-    model = ProtCLIP.load(checkpoint)
-    dataset = open_dataset(world / "protanno", names=completed(model.config)["tokenizer"]["names"])
-    np.savez_compressed(output, **measure(model, dataset, read_clusters(world / "clusters.tsv"), split=split))
+    def network(self, model: Model) -> dict[str, Measured]:
+        """Those of `encoder`, `swap` and `swap_PROPERTY`: the swap score of all proteins with two places, and of a property."""
+        scores, names = self.swap.scores(model), np.array([swap.property for swap in self.swap.swaps])
+        found = {"swap": self._mean(scores, self._swapped)} if len(scores) else {}
+        for name in PROPERTIES:
+            if (of := names == name).any():
+                found[f"swap_{name}"] = self._mean(scores[of], self._swapped[of])
+        return self.encoder(model) | found
+
+    def judge(self) -> dict[str, Measured]:
+        """`mrr` of the judge who knows what is planted."""
+        return {"mrr": self._mean(self.retrieval.judged_ranks(), self._places(self.retrieval.accessions))}
+
+    def _mean(self, values: Float[np.ndarray, " N"], clusters: Int[np.ndarray, " N"]) -> Measured:
+        return Measured(float(values.mean()), replicate_means(values, clusters, self._draws))

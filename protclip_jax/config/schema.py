@@ -40,7 +40,7 @@ from protclip_jax.attention.registry import AUTO, BACKENDS
 from protclip_jax.config import group_rules
 from protclip_jax.config.plain_values import Config
 from protclip_jax.models.bert import BertConfig
-from protclip_jax.models.esm2 import ESM2Config
+from protclip_jax.models.esm2 import INITIAL_ATTENTION, RANDOM, ESM2Config
 from protclip_jax.models.layers import REMAT_POLICIES, EncoderConfig
 from protclip_jax.objectives.registry import OBJECTIVES
 
@@ -353,6 +353,11 @@ TOWERS: dict[str, dict[str, Setting]] = {
             ESM2Config.token_dropout,
             FLAG,
             "Whether embeddings are rescaled by the share of masked tokens, as in ESM-2.",
+        ),
+        "initial_attention": Setting(
+            RANDOM,
+            one_of(INITIAL_ATTENTION),
+            "How random heads start: anywhere, or each at a fixed distance along the sequence.",
         ),
     },
     "model.text": {

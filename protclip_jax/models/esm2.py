@@ -14,6 +14,10 @@ from protclip_jax.models import layers
 TRAINING_KEPT_FRACTION = 0.88
 """Fraction of embeddings that ESM-2's own training left unmasked: 1 − 0.15 · 0.8."""
 
+RANDOM, NEIGHBOURS = "random", "neighbours"
+INITIAL_ATTENTION = (RANDOM, NEIGHBOURS)
+"""How the heads of random weights start: anywhere, or each at a fixed distance, see `neighbour_attention`."""
+
 SIZES = {
     "8m": (6, 320, 20),
     "35m": (12, 480, 20),
@@ -27,14 +31,23 @@ SIZES = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ESM2Config(layers.EncoderConfig):
-    """ESM-2; `token_dropout` rescales embeddings by the fraction of masked tokens as the published models do."""
+    """ESM-2.
+
+    Attributes:
+      token_dropout: whether embeddings are rescaled by the fraction of masked tokens, as in the published models.
+      initial_attention: how random heads start, one of `INITIAL_ATTENTION`.
+    """
 
     vocab_size: int = 33
     layer_norm_eps: float = 1e-5
     token_dropout: bool = True
+    initial_attention: str = RANDOM
 
     def __post_init__(self):
         super().__post_init__()
+        if self.initial_attention not in INITIAL_ATTENTION:
+            known = " or ".join(INITIAL_ATTENTION)
+            raise UserError(f"initial_attention='{self.initial_attention}' is unknown; expected {known}.")
         if self.head_dim % 2:
             raise UserError(f"hidden_size / num_heads = {self.head_dim} is odd, but rotary positions turn pairs; change one.")
 

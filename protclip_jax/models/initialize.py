@@ -7,14 +7,20 @@ import jax.numpy as jnp
 
 from data_pipelines.common.errors import UserError
 from protclip_jax.models.bert import BertConfig
-from protclip_jax.models.esm2 import ESM2Config
+from protclip_jax.models.esm2 import NEIGHBOURS, ESM2Config
+from protclip_jax.models.neighbour_attention import look_at_neighbours
 from protclip_jax.models.protclip import ProtCLIPModel
 
 
 def init_params(model: ProtCLIPModel, key: jax.Array) -> dict:
     """Random parameters as a nested tree (float32)."""
     ones = jnp.ones((1, 4), jnp.int32)
-    return model.init(key, ones, ones, ones)["params"]
+    params = model.init(key, ones, ones, ones)["params"]
+    protein = model.config.protein
+    if protein is not None and protein.initial_attention == NEIGHBOURS:
+        attention = params["protein"]["layers"]["attention"]
+        attention["qkv"] = look_at_neighbours(attention["qkv"], protein)
+    return params
 
 
 def abstract_params(model: ProtCLIPModel) -> dict:

@@ -1,0 +1,52 @@
+"""Trains and measures what docs/results.md announces, and prints the verdicts.
+
+    python -m benchmarks.evidence --folder runs/evidence [--studies demo ordered sampling] [--seeds 11 12] [--linear_only]
+
+What is measured is kept in --results, a small file for each model, and is not measured again: the command may be stopped and
+started. Without --test it measures the validation splits of the tuning seeds, which is what recipes are chosen by.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import jax
+
+from benchmarks.evidence import results
+from benchmarks.evidence.plan import SEEDS, STUDIES, TUNING_SEEDS
+from benchmarks.evidence.runs import measure_world
+from data_pipelines.common.errors import UserError, command
+
+RESULTS = Path(__file__).parent / "results"
+
+
+@command
+def main(arguments: list[str] | None = None) -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.evidence", description=__doc__.split("\n")[0])
+    parser.add_argument("--folder", type=Path, required=True, help="for samples and runs")
+    parser.add_argument("--results", type=Path, help=f"for what is measured (default with --test: {RESULTS})")
+    parser.add_argument("--studies", nargs="+", choices=STUDIES, default=list(STUDIES), help="(default: all)")
+    parser.add_argument("--seeds", type=int, nargs="+", help="of samples and runs (default: all)")
+    parser.add_argument("--linear_only", action="store_true", help="train no networks")
+    parser.add_argument("--test", action="store_true", help="measure the tests of the seeds that docs/results.md names")
+    options = parser.parse_args(arguments)
+
+    allowed = SEEDS if options.test else TUNING_SEEDS
+    seeds = options.seeds or list(allowed)
+    if foreign := set(seeds) - set(allowed):
+        raise UserError(f"seed {min(foreign)} is not one of {', '.join(map(str, allowed))}, which are announced; choose these.")
+    kept = options.results or (RESULTS if options.test else options.folder / "validation")
+    # Runs of one recipe share their programs.
+    jax.config.update("jax_compilation_cache_dir", str(options.folder.absolute() / "compiled"))
+    for seed in seeds:
+        for name in options.studies:
+            split = "test" if options.test else "validation"
+            networks = not options.linear_only
+            measure_world(options.folder, kept, name, STUDIES[name], seed, split=split, networks=networks)
+    if options.test:
+        print(results.write(kept, options.folder))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,119 @@
+"""What is measured, written down before the first look at a test: worlds, models, seeds, endpoints and margins."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import NamedTuple
+
+TUNING_SEEDS = (1, 2, 3)
+"""Samples on whose validation splits recipes were chosen; their tests were never measured."""
+SEEDS = (11, 12, 13, 14, 15)
+"""Samples on whose tests the endpoints are measured; nothing was chosen on them. A run has the seed of its sample."""
+LEVEL = 0.05
+"""Of all primary endpoints together (Holm)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Arm:
+    """A network that is trained.
+
+    Attributes:
+      config: the config file.
+      fields: of the config that differ from it.
+    """
+
+    config: str
+    fields: Mapping[str, object] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """What is trained and measured in one world.
+
+    Attributes:
+      like: the world, as `data_pipelines.sample --like` names it.
+      records: of a sample.
+      networks: by name.
+      linear: by name, the fields of the config that decide what linear models learn from.
+    """
+
+    like: str
+    records: int
+    networks: Mapping[str, Arm]
+    linear: Mapping[str, Mapping[str, object]]
+
+
+RECIPES = {"ours": Arm("configs/quickstart.py"), "paper": Arm("configs/quickstart_paper.py")}
+WHOLE, SOME = {"tokenizer.property_subset": 0.0}, {"tokenizer.property_subset": 0.5}
+UNIFORM = {
+    "sampling.alpha": 0.0,
+    "sampling.beta": 0.0,
+    "sampling.drop_confidence": (),
+    "sampling.drop_coverage": (),
+}
+NO_EXPONENTS = {"sampling.alpha": 0.0, "sampling.beta": 0.0}
+NO_DROPS = {"sampling.drop_confidence": (), "sampling.drop_coverage": ()}
+RECORDS = "records"
+"""As a source's share of the draws: the number of its records that are not dropped, as in a set that was thinned once."""
+BY_RECORDS = {"sampling.sources.swissprot": RECORDS, "sampling.sources.trembl": RECORDS}
+SAMPLING = {
+    "uniform": UNIFORM,
+    "half": UNIFORM | {"sampling.sources.swissprot": 0.5, "sampling.sources.trembl": 0.5},
+    "drops": NO_EXPONENTS,
+    "exponents": NO_DROPS | BY_RECORDS,
+    "paper": BY_RECORDS,
+    "default": {},
+}
+NETWORK_SAMPLING = ("uniform", "paper", "default")
+
+STUDIES = {
+    "demo": Study("demo", 8000, RECIPES, {"linear": SOME, "linear_whole": WHOLE}),
+    "ordered": Study("ordered", 8000, RECIPES, {"linear": SOME, "linear_whole": WHOLE}),
+    "sampling": Study(
+        "uniprot",
+        40_000,
+        {f"network_{name}": Arm("configs/quickstart.py", SAMPLING[name]) for name in NETWORK_SAMPLING},
+        {f"linear_{name}": SOME | fields for name, fields in SAMPLING.items()},
+    ),
+}
+
+
+class Endpoint(NamedTuple):
+    """A difference between two models of a study, or one model's own number.
+
+    Attributes:
+      claim: what a positive result would show.
+      study, quantity: where, and what; see `measure`.
+      first, second: the models; '' as the second is zero.
+      margin: differences within ± this are called no effect.
+    """
+
+    claim: str
+    study: str
+    quantity: str
+    first: str
+    second: str
+    margin: float
+
+
+PRIMARY = {
+    "demo_mrr": Endpoint("the demo's network retrieves better than a linear model", "demo", "mrr", "ours", "linear", 0.02),
+    "demo_map": Endpoint(
+        "the demo's network answers single questions better than a linear model", "demo", "map", "ours", "linear", 0.02
+    ),
+    "ordered_mrr": Endpoint(
+        "where order counts, the network retrieves better than a linear model", "ordered", "mrr", "ours", "linear", 0.02
+    ),
+    "ordered_map": Endpoint(
+        "where order counts, the network answers single questions better", "ordered", "map", "ours", "linear", 0.02
+    ),
+    "swap": Endpoint("PDA's weights move to the place that the text names", "demo", "swap", "ours", "", 0.05),
+    "sampling": Endpoint(
+        "in a world of UniProt's published shares, the paper's sampling beats uniform sampling",
+        "sampling",
+        "map",
+        "linear_paper",
+        "linear_uniform",
+        0.02,
+    ),
+}
+"""At most six; everything else that is measured is described, without a verdict."""

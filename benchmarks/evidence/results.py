@@ -1,0 +1,99 @@
+"""From what was kept of each run to verdicts and tables."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from benchmarks.evidence.intervals import Estimate, estimate, holm, verdict
+from benchmarks.evidence.measure import Measured
+from benchmarks.evidence.plan import PRIMARY, SEEDS, STUDIES, Endpoint, Study
+from benchmarks.evidence.runs import JUDGE, kept, read_kept
+from data_pipelines.common.atomic_write import atomic_write
+from data_pipelines.common.markdown import interval, number, table
+
+Found = Mapping[int, Mapping[str, Measured]]
+"""By seed, what was measured of a model."""
+
+
+def load(results: Path, study: str, model: str) -> dict[int, dict[str, Measured]]:
+    """What is kept of a model, of the seeds that are measured."""
+    paths = {seed: kept(results, study, seed, model) for seed in SEEDS}
+    return {seed: read_kept(path) for seed, path in paths.items() if path.exists()}
+
+
+def compared(first: Found, second: Found | None, quantity: str) -> Estimate | None:
+    """The difference of two models over the seeds that both have, or the first's own number; None without two seeds."""
+    seeds = [seed for seed, found in first.items() if quantity in found and (second is None or seed in second)]
+    if len(seeds) < 2:
+        return None
+    points = [first[seed][quantity].value for seed in seeds]
+    replicates = [first[seed][quantity].replicates for seed in seeds]
+    if second is not None:
+        points = [point - second[seed][quantity].value for point, seed in zip(points, seeds, strict=True)]
+        replicates = [each - second[seed][quantity].replicates for each, seed in zip(replicates, seeds, strict=True)]
+    return estimate(points, replicates)
+
+
+def endpoint_estimate(results: Path, endpoint: Endpoint) -> Estimate | None:
+    """Of a primary endpoint, by what is measured so far."""
+    second = load(results, endpoint.study, endpoint.second) if endpoint.second else None
+    return compared(load(results, endpoint.study, endpoint.first), second, endpoint.quantity)
+
+
+def verdicts(results: Path) -> dict[str, dict]:
+    """Every primary endpoint that is measured, with Holm's correction for all of them."""
+    found = {name: endpoint_estimate(results, endpoint) for name, endpoint in PRIMARY.items()}
+    measured = {name: each for name, each in found.items() if each is not None}
+    # Endpoints still to be measured count as if their p were 1, so that a verdict can only get better.
+    adjusted = holm({name: each.p if each else 1.0 for name, each in found.items()})
+    rows = {}
+    for name, each in measured.items():
+        word = verdict(each, adjusted[name], margin=PRIMARY[name].margin)
+        rows[name] = each._asdict() | {"adjusted_p": adjusted[name], "verdict": word, "seeds": len(each.by_seed)}
+    return rows
+
+
+def verdict_table(rows: Mapping[str, Mapping]) -> str:
+    """The primary endpoints with their verdicts."""
+    lines = []
+    for name, endpoint in PRIMARY.items():
+        if name not in rows:
+            lines.append([endpoint.claim, "", "", "", "not measured"])
+            continue
+        row = rows[name]
+        measured = f"{number(row['mean'])} {interval(row['interval'])}"
+        lines.append([endpoint.claim, str(row["seeds"]), measured, number(row["adjusted_p"]), f"**{row['verdict']}**"])
+    return table(["claim", "seeds", "difference", "p (Holm)", "verdict"], lines)
+
+
+def study_table(results: Path, name: str, study: Study, quantities: tuple[str, ...]) -> str:
+    """Every model of a study, mean over seeds with its interval."""
+    rows = []
+    for model in (JUDGE, *study.linear, *study.networks):
+        found = load(results, name, model)
+        cells = []
+        for quantity in quantities:
+            each = compared(found, None, quantity)
+            cells.append(f"{number(each.mean)} {interval(each.interval)}" if each else "")
+        rows.append([model, str(len(found)), *cells])
+    return table(["model", "seeds", *quantities], rows)
+
+
+QUANTITIES = {
+    "demo": ("mrr", "map", "map_activity", "map_ligand", "map_location", "map_superfamily", "swap"),
+    "ordered": ("mrr", "map", "map_activity", "map_ligand", "map_location", "map_superfamily", "swap"),
+    "sampling": ("mrr", "map"),
+}
+
+
+def write(results: Path, output: Path) -> str:
+    """Writes `evidence.json` and `evidence.md` into a folder; returns the page."""
+    rows = verdicts(results)
+    parts = ["## Primary endpoints", verdict_table(rows)]
+    for name, study in STUDIES.items():
+        parts += [f"## {name}", study_table(results, name, study, QUANTITIES[name])]
+    page = "\n\n".join(parts) + "\n"
+    output.mkdir(parents=True, exist_ok=True)
+    atomic_write(output / "evidence.json", json.dumps(rows, indent=1) + "\n")
+    atomic_write(output / "evidence.md", page)
+    return page
