@@ -29,7 +29,7 @@ def leaves(config, prefix=""):
         yield from leaves(value, f"{prefix}{name}.") if hasattr(value, "items") else [f"{prefix}{name}"]
 
 
-@pytest.mark.parametrize("name", ["quickstart", "quickstart_plus", "protclip_150m", "protclip_650m", "protclip_650m_plus"])
+@pytest.mark.parametrize("name", ["quickstart", "quickstart_paper", "protclip_150m", "protclip_650m", "protclip_650m_plus"])
 def test_the_shipped_configs_hold_exactly_the_known_fields(name):
     config = shipped(name)
     check(config)
