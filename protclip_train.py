@@ -224,7 +224,7 @@ def pretrain(
     text_trained = state.trains_text
 
     if primary:
-        tell(*run_messages.beginning(config, state, source, mesh))
+        tell(*run_messages.beginning(config, state, source, mesh), *run_messages.rarely_drawn(source.sampler))
         tell(run_messages.steps(step, total_steps, workdir.name))
 
     # ======== Input pipeline, metrics, and what watches the run ========

@@ -22,6 +22,7 @@ import sys
 import time
 import urllib.request
 
+PAPER = ["train.py", "--config", "configs/quickstart_paper.py"]
 TRAIN = [
     "--config.data.dir=sample/protanno",
     "--config.tokenizer.text=sample/vocab.txt",
@@ -73,14 +74,17 @@ def steps(earlier, peer):
     yield "vocabulary", ["data_pipelines.vocabulary", "--data_dir", "sample/protanno", "--output", "sample/vocab.txt"]
     unreachable = ["--base_url", "http://127.0.0.1:9", "--tries", "1"]
     yield "download", ["data_pipelines.download", "swissprot", "--output", "download", *unreachable]
-    yield "train", ["train.py", "--config", "configs/quickstart_paper.py", "--workdir", "run", *TRAIN]
+    yield "train", [*PAPER, "--workdir", "run", *TRAIN]
     yield (
         "train_plus",
         ["train.py", "--config", "configs/quickstart.py", "--workdir", "plus", *TRAIN, "--config.total_steps=30"],
     )
-    yield "train_again", ["train.py", "--config", "configs/quickstart_paper.py", "--workdir", "run", *TRAIN, "--config.seed=5"]
+    yield "train_again", [*PAPER, "--workdir", "run", *TRAIN, "--config.seed=5"]
     for key in ("totl_steps=3", "batch.rows=7", "loss.gc=-1", "pda.negatives=none", "mesh.fsdp=3"):
-        yield f"mistake/{key}", ["train.py", "--config", "configs/quickstart_paper.py", "--workdir", "w", *TRAIN, f"--config.{key}"]
+        yield (
+            f"mistake/{key}",
+            [*PAPER, "--workdir", "w", *TRAIN, f"--config.{key}"],
+        )
     yield from readings("run", "index", "labels", own=True)
     if earlier:
         made = [str(pathlib.Path(earlier) / WRITTEN / name) for name in ("run", "index", "labels")]

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import jax
 from jax.sharding import Mesh
 
 from data_pipelines.training.pipeline import StreamSource
+from data_pipelines.training.sampling import Sampler
 from protclip_jax.objectives.registry import OBJECTIVES
 from protclip_jax.training.train_state import TrainState
 
@@ -32,6 +34,33 @@ def beginning(config: Mapping, state: TrainState, source: StreamSource, mesh: Me
         f"{left_out:,} are left out by config.sampling; one epoch is {source.sampler.epoch_draws:,} draws.",
         f"devices: {mesh.devices.size} × {kind} of {_counted(hosts, 'host')}, as {axes}; {rows:,} rows a step.",
     ]
+
+
+RARE = 0.25
+"""A source whose share of the draws is below this times its share of the records is named."""
+
+
+def rarely_drawn(sampler: Sampler) -> list[str]:
+    """A line for each source whose records are drawn far less often than others, as TrEMBL's are from a small dataset.
+
+    The exponents that weigh TrEMBL's clusters make the sum of its weights, its share by default, small: of records of
+    existence 3 about a thirtieth of their number.
+    """
+    drawn, records = Counter(), Counter()
+    for cluster, size, share in zip(sampler.clusters, sampler.sizes, sampler.probabilities, strict=True):
+        if share > 0:
+            source = cluster.partition("/")[0]
+            drawn[source] += float(share)
+            records[source] += size
+    lines = []
+    for source, share in drawn.items():
+        held = records[source] / records.total()
+        if share < RARE * held:
+            lines.append(
+                f"data: {source} has {held:.0%} of these records and gets {share:.1%} of the draws; set both "
+                "sampling.sources to draw it more often."
+            )
+    return lines
 
 
 def _shape(tower: Mapping) -> str:

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 
+from data_pipelines.training.sampling import make_sampler
 from protclip_jax.config.schema import completed
 from protclip_jax.distributed.sharding import make_mesh
 from protclip_jax.training import run_messages
@@ -56,3 +57,14 @@ def test_the_end_says_what_can_be_done_next():
     assert "--checkpoint run" in run_messages.ending(1500, workdir="run", done=True)
     stopped = run_messages.ending(1500, workdir="run", done=False)
     assert stopped == "stopped: step 1,500 is saved in run; run the same command again to go on."
+
+
+def test_a_source_that_is_rarely_drawn_is_named():
+    sizes = {"swissprot/C1/R4": 100, "trembl/C3/R4": 300, "trembl/C4/R4": 5000}
+    # Of 400 records that are drawn TrEMBL has three quarters, and 300 / 27 : 100 of the draws.
+    told = run_messages.rarely_drawn(make_sampler(sizes, seed=0))
+    assert told == [
+        "data: trembl has 75% of these records and gets 10.0% of the draws; set both sampling.sources to draw it more often."
+    ]
+    assert run_messages.rarely_drawn(make_sampler(sizes, seed=0, sources={"swissprot": 1, "trembl": 1})) == []
+    assert run_messages.rarely_drawn(make_sampler({"swissprot/C1/R4": 100}, seed=0)) == []
