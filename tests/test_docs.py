@@ -1,6 +1,7 @@
 """What the documents name exists: tests, files and commands."""
 
 import ast
+import functools
 import re
 
 import pytest
@@ -10,6 +11,7 @@ from tests.support.paths import ROOT
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
+@functools.cache
 def defined():
     """Names of all test files, and of all test functions."""
     files = list((ROOT / "tests").rglob("test_*.py"))

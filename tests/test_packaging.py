@@ -1,6 +1,7 @@
 """The package as others install it: what the wheel holds, its commands, and what it declares to need."""
 
 import ast
+import functools
 import importlib.metadata
 import os
 import re
@@ -56,9 +57,15 @@ def imported_modules(files):
     return top - sys.stdlib_module_names - {*PACKAGES, "protclip_train"}
 
 
+@functools.cache
+def installed():
+    """Module → the distributions that provide it."""
+    return importlib.metadata.packages_distributions()
+
+
 def distributions(module):
     """Who may provide a module; one that is not installed has the distribution's name."""
-    found = importlib.metadata.packages_distributions().get(module, [module])
+    found = installed().get(module, [module])
     return {canonicalize_name(name) for name in found}
 
 
