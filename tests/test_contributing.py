@@ -54,17 +54,27 @@ def run(project, *command):
     return done.stdout
 
 
+TRAIN_TWICE = """
+import sys
+from protclip_train import main
+then = sys.argv.index("then")
+sys.exit(main(sys.argv[1:then]) or main(sys.argv[then + 1 :]))
+"""
+
+
 def test_an_objective_and_an_attention_backend_train(project, sample_dataset, tmp_path):
     others = [f"--config.loss.{name}=0" for name in ("gc", "bsr", "mlm", "pda")]
     options = ["--config.loss.hinge=2", "--config.hinge.margin=0.3", "--config.batch.microbatch_rows=4"]
     # Neither evaluated nor saved before the end.
     steps = ["--config.eval_every=4", "--config.checkpoint_every=4", "--config.total_steps=2"]
+    with_each = [
+        arguments(sample_dataset, tmp_path / attention, *others, *options, *steps, f"--config.model.attention={attention}")
+        for attention in ("blockwise", "row_by_row")
+    ]
+    run(project, "-c", TRAIN_TWICE, *with_each[0], "then", *with_each[1])
     logged = []
     for attention in ("blockwise", "row_by_row"):
-        workdir = tmp_path / attention
-        chosen = f"--config.model.attention={attention}"
-        run(project, *arguments(sample_dataset, workdir, *others, *options, *steps, chosen))
-        records = read_metrics(workdir / "metrics.jsonl")
+        records = read_metrics(tmp_path / attention / "metrics.jsonl")
         logged.append([record for record in records if "loss" in record])
     for record, with_backend in zip(*logged, strict=True):
         assert record["loss/hinge"] > 0
