@@ -147,7 +147,8 @@ SHORT, LONG = ["evaluation or save"], ["start-up", *[*MOMENTS][:-1] * 3, "end"]
 @pytest.mark.parametrize(
     ("steps", "moments", "numbers"),
     [
-        pytest.param(20, SHORT, [signal.SIGTERM], id="short"),
+        pytest.param(20, SHORT, [], id="short"),
+        pytest.param(20, SHORT, [signal.SIGTERM], id="killed, then stopped", marks=pytest.mark.soak),
         pytest.param(120, LONG, [], id="killed", marks=pytest.mark.soak),
         pytest.param(20, [], [signal.SIGINT, signal.SIGTERM, signal.SIGINT], id="stopped", marks=pytest.mark.soak),
     ],
