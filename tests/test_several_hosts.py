@@ -1,5 +1,6 @@
 """Several processes as the hosts of one run: the same numbers, the same step at a stop, and an end when one of them dies."""
 
+import functools
 import signal
 import time
 
@@ -53,18 +54,27 @@ def assert_same_params(one, other):
 
 @pytest.fixture(scope="module")
 def of_one_host(sample_dataset, tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("one") / "run"
-    assert finish(start(sample_dataset, workdir)) == [0]
-    return workdir
+    """A function: the workdir of a run of so many steps on one host."""
+
+    @functools.cache
+    def run(steps):
+        workdir = tmp_path_factory.mktemp("one") / "run"
+        assert finish(start(sample_dataset, workdir, f"--config.total_steps={steps}")) == [0]
+        return workdir
+
+    return run
 
 
-@pytest.mark.parametrize("hosts", [2, pytest.param(4, marks=pytest.mark.soak)])
-def test_several_hosts_give_the_numbers_of_one(sample_dataset, of_one_host, tmp_path, hosts):
-    workdir = tmp_path / "run"
-    assert finish(start(sample_dataset, workdir, hosts=hosts)) == [0] * hosts
-    assert_same_metrics(of_one_host, workdir)
-    assert_same_data(of_one_host, workdir)
-    assert_same_params(of_one_host, workdir)
+SOAK = [pytest.param(hosts, 4, marks=pytest.mark.soak) for hosts in (2, 4)]
+
+
+@pytest.mark.parametrize(("hosts", "steps"), [(2, 2), *SOAK])
+def test_several_hosts_give_the_numbers_of_one(sample_dataset, of_one_host, tmp_path, hosts, steps):
+    workdir, expected = tmp_path / "run", of_one_host(steps)
+    assert finish(start(sample_dataset, workdir, f"--config.total_steps={steps}", hosts=hosts)) == [0] * hosts
+    assert_same_metrics(expected, workdir)
+    assert_same_data(expected, workdir)
+    assert_same_params(expected, workdir)
 
 
 def test_hosts_with_different_lines_end_before_anything_is_written(sample_dataset, tmp_path):
