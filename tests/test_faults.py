@@ -46,11 +46,15 @@ def poison(sample_dataset, tmp_path_factory):
     return folder, holders[token]
 
 
-def test_bad_records_are_skipped_and_named_until_they_are_too_many(sample_dataset, poison, tmp_path, capfd, monkeypatch):
+FEW = ["--config.loss.bsr=0", "--config.loss.pda=0"]
+
+
+@pytest.mark.parametrize("fewer", [pytest.param(FEW, id="few objectives"), pytest.param([], id="all", marks=pytest.mark.soak)])
+def test_bad_records_are_skipped_and_named_until_they_are_too_many(sample_dataset, poison, tmp_path, capfd, monkeypatch, fewer):
     monkeypatch.setattr(train, "make_hooks", lambda *of_config: [])
     bad, accessions = poison
     run = tmp_path / "run"
-    more = [f"--config.init.all={bad}", "--config.total_steps=12"]
+    more = [f"--config.init.all={bad}", "--config.total_steps=12", *fewer]
     argv = arguments(sample_dataset, run, *more)
     assert train.main([*argv, "--config.max_skipped_steps=1"]) == 1
     errors = capfd.readouterr().err
