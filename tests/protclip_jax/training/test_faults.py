@@ -78,7 +78,8 @@ def test_a_step_keeps_scales_in_bounds_and_reports_the_one_it_used(batch):
     # A step of 0.1 leads beyond ln 100 from here, whichever direction the gradient has.
     flat = flatten(tiny.params()) | {"logit_scale/log": jnp.float32(4.6)}
     optimizer = optax.sgd(-1e4)
-    loss = make_loss_and_gradients(tiny.model(), ObjectiveConfig())
+    # The scale is the global contrast's.
+    loss = make_loss_and_gradients(tiny.model(), ObjectiveConfig(bsr=0.0, mlm=0.0, pda=0.0))
     step = make_train_step(loss, optimizer, start(optimizer, flat))
     gradient = jax.jit(loss)(flat, {}, batch)[2]["logit_scale/log"]
     assert gradient > 1e-5
