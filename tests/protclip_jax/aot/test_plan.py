@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from typing import NamedTuple
 
 import pytest
 
@@ -40,18 +41,40 @@ def aot(topology, *options):
     return done.returncode, json.loads(done.stdout) if done.stdout else None, done.stderr
 
 
+CONTRAST = [f"--config.loss.{name}=0" for name in ("bsr", "mlm", "pda")]
+"""Only the global contrast: each further objective that masks has a pass of its own."""
+
+
+class Objectives(NamedTuple):
+    """What is trained: options, and passes of the protein tower in a step."""
+
+    options: list[str]
+    passes: int
+
+
+PARAMS = [
+    pytest.param(Objectives(CONTRAST, 1), id="contrast"),
+    pytest.param(Objectives([], 3), id="all", marks=pytest.mark.soak),
+]
+
+
+@pytest.fixture(scope="module", params=PARAMS)
+def objectives(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def small():
-    code, report, errors = aot("v5e:2x2", *SMALL)
+def small(objectives):
+    code, report, errors = aot("v5e:2x2", *SMALL, *objectives.options)
     assert code == 0, errors
     return report
 
 
 @pytest.fixture(scope="module")
-def deeper():
+def deeper(objectives):
     """Two protein layers more."""
     options = [option.replace("num_layers=3", "num_layers=5") for option in SMALL]
-    code, report, errors = aot("v5e:2x2", *options)
+    code, report, errors = aot("v5e:2x2", *options, *objectives.options)
     assert code == 0, errors
     return report
 
@@ -71,9 +94,9 @@ def test_the_report_says_what_fits_and_at_what_rate(small):
     assert 8 <= small["pairs_per_step"] < 16
 
 
-def test_flops_are_those_of_the_layers_times_their_number(small, deeper):
+def test_flops_are_those_of_the_layers_times_their_number(objectives, small, deeper):
     """What a protein layer's products take, from the difference of two depths."""
-    tokens = 3 * 2 * 256
+    tokens = objectives.passes * 2 * 256
     # Forward, backward twice, and the forward again of everything but the last product, which nothing reads.
     a_layer = 2 * tokens * (4 * (4 * 256**2 + 2 * 256 * 512) - 256 * 512)
     products = (deeper["flops_per_device"] - deeper["attention_kernel_flops_per_device"]) - (
