@@ -95,14 +95,19 @@ def kill_session(process):
     process.wait()
 
 
-def wait_for(condition, processes, *, timeout=120, every=0.01):
-    """Waits until `condition()` holds; an end of a process before that, or the timeout, is an error."""
+def wait_for(condition, processes, *, timeout=300, every=0.01):
+    """Waits until `condition()` holds; if a process ends before that, or at the timeout, kills all of them and fails."""
     end = time.monotonic() + timeout
-    while not condition():
-        ended = [process.returncode for process in processes if process.poll() is not None]
-        assert not ended or condition(), f"ended early with exit code {ended[0]}"
-        assert time.monotonic() < end, "what was waited for did not come"
-        time.sleep(every)
+    try:
+        while not condition():
+            ended = [process.returncode for process in processes if process.poll() is not None]
+            assert not ended or condition(), f"ended early with exit code {ended[0]}"
+            assert time.monotonic() < end, "what was waited for did not come"
+            time.sleep(every)
+    except AssertionError:
+        for process in processes:
+            kill_session(process)
+        raise
 
 
 def members(session):
