@@ -1,4 +1,5 @@
-"""The paper's form of the quickstart, shortened for comparisons: 300 steps, measured once on test records of the surest texts."""
+"""The quickstart in the paper's form, shortened for comparisons: 300 steps, measured once, on the test records of the surest
+texts."""
 
 from ml_collections import ConfigDict
 
