@@ -90,5 +90,6 @@ def disjoint_masks(
     return draw_residues(residues & ~segments, rng, count=mlm_count(residues)), segments
 
 
-MASKS = {"separate": separate_masks, "shared": disjoint_masks}
-"""How the two masks of a record are drawn, by name: for separate masked passes, or for a shared one."""
+SEPARATE, SINGLE = "separate", "single"
+MASKS = {SEPARATE: separate_masks, "shared": disjoint_masks, SINGLE: disjoint_masks}
+"""How the two masks of a record are drawn, by name: for separate masked passes, for a shared one, or for one pass in all."""

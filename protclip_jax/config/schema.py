@@ -193,7 +193,7 @@ FIELDS: dict[str, Setting] = {
     "masking.passes": Setting(
         "separate",
         one_of(tuple(MASKS)),
-        "Whether each masked objective reads its own pass of the protein tower, or all share one.",
+        "Passes of the protein tower: each masked objective its own, all of these one, or all objectives one.",
     ),
     "sampling.alpha": Setting(3.0, EXPONENT, "Exponent of confidence in a cluster's weight."),
     "sampling.beta": Setting(0.5, EXPONENT, "Exponent of property coverage in that weight."),

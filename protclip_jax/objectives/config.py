@@ -3,6 +3,7 @@
 import dataclasses
 
 from data_pipelines.common.settings import Setting
+from data_pipelines.training.masking import SEPARATE, SINGLE
 from protclip_jax.objectives.objective import Objective
 from protclip_jax.objectives.registry import OBJECTIVES
 from protclip_jax.objectives.rows import SHARED, UNMASKED
@@ -27,13 +28,14 @@ class ObjectiveConfig(_OfObjectives):
       mask_duplicates: whether records that share a sequence or a text are left out of each other's negatives.
       contrast_chunk: candidates that a contrast compares at a time, 0 = all of the global batch.
       prefix_tokens: lengths of the properties' prefixes, to leave these out of the mean; () = they take part.
-      masked_passes: 'separate', a pass of the protein tower for each masked objective (paper), or 'shared', one for all.
+      masked_passes: 'separate', a pass of the protein tower for each masked objective (paper); 'shared', one for all of them;
+        or 'single', one for all objectives, so that contrasts read masked proteins too (as FLIP does, Li et al. 2023).
     """
 
     mask_duplicates: bool = True
     contrast_chunk: int = 0
     prefix_tokens: tuple[int, ...] = ()
-    masked_passes: str = "separate"
+    masked_passes: str = SEPARATE
 
     @property
     def weights(self) -> dict[str, float]:
@@ -44,12 +46,16 @@ class ObjectiveConfig(_OfObjectives):
     @property
     def passes(self) -> dict[str, str]:
         """The pass through the protein tower that each objective reads whose weight is not 0 (see `rows`)."""
-        shared = self.masked_passes == SHARED
         passes = {}
         for name, objective in self.objectives.items():
-            masked_pass = SHARED if shared else name
-            passes[name] = masked_pass if objective.masked else UNMASKED
+            masked_pass = name if self.masked_passes == SEPARATE else SHARED
+            passes[name] = masked_pass if objective.masked else self.contrast_pass
         return passes
+
+    @property
+    def contrast_pass(self) -> str:
+        """The pass that objectives read which do not mask by themselves."""
+        return SHARED if self.masked_passes == SINGLE else UNMASKED
 
     @property
     def objectives(self) -> dict[str, Objective]:

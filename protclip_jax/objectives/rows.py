@@ -15,7 +15,7 @@ from protclip_jax.models.property_vectors import property_embeddings, property_v
 from protclip_jax.models.protclip import ProtCLIPModel, residue_slot_ids
 
 UNMASKED, SHARED = "unmasked", "shared"
-"""Passes through the protein tower: over all residues, and one for all masked objectives. Others have an objective's name."""
+"""Passes through the protein tower: over all residues, and one in common with masks. Others have an objective's name."""
 
 
 class Rows:
@@ -42,13 +42,13 @@ class Rows:
     def _passes(self) -> dict[str, Int[Array, "R L"]]:
         """The protein tokens of each pass that some objective reads."""
         tokens = {}
+        passes = {name: self.config.passes[name] for name in self._objectives}
         # The order of the passes decides the last bits of gradients: it stays as it is, so that runs go on exactly.
         for name, objective in reversed(self._objectives.items()):
-            if objective.masked:
-                own = self.config.passes[name]
-                hidden = self._shared_mask() if own == SHARED else objective.mask(self.batch)
-                tokens[own] = jnp.where(hidden, MASK, self.batch.protein_tokens)
-        if not all(objective.masked for objective in self._objectives.values()):
+            if passes[name] != UNMASKED:
+                hidden = self._shared_mask() if passes[name] == SHARED else objective.mask(self.batch)
+                tokens[passes[name]] = jnp.where(hidden, MASK, self.batch.protein_tokens)
+        if UNMASKED in passes.values():
             tokens[UNMASKED] = self.batch.protein_tokens
         return tokens
 
@@ -77,8 +77,8 @@ class Rows:
 
     @property
     def protein_hidden(self) -> Float[Array, "R L D"]:
-        """Token representations of the protein tower over the unmasked proteins."""
-        return self._protein_hidden[UNMASKED]
+        """Token representations of the protein tower over the proteins as contrasts read them: unmasked, but in a single pass."""
+        return self._protein_hidden[self.config.contrast_pass]
 
     @functools.cached_property
     def text_hidden(self) -> Float[Array, "R L T"]:

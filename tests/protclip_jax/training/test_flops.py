@@ -51,6 +51,7 @@ def test_passes_and_frozen_text_count():
     one, two, three = total(mlm=0, bsr=0), total(mlm=0), total()
     np.testing.assert_allclose(three - two, two - one)
     np.testing.assert_allclose(total(masked_passes="shared"), two)
+    np.testing.assert_allclose(total(masked_passes="single"), one)
     # A frozen tower runs forward only: a third of the work.
     text = total(gc=0, pda=0, mlm=0, bsr=0)
     np.testing.assert_allclose(total(text_trained=True) - three, 2 * text)

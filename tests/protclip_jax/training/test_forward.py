@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from data_pipelines.protanno.record import Feature
+from data_pipelines.tokenizers.protein_tokenizer import MASK
 from protclip_jax.objectives.config import ObjectiveConfig
 from protclip_jax.training.forward import contrast, embed_records, forward_pass, gumbel_noise
 from protclip_jax.training.gradients import make_loss_and_gradients
@@ -148,7 +149,10 @@ def test_all_after_the_towers_equals_numpy(six, objective):
         np.testing.assert_allclose(losses[name].sum, expected, rtol=2e-5, err_msg=name)
 
 
-@pytest.mark.parametrize("objective", [ALL, OURS], ids=["paper", "ours"])
+SINGLE = dataclasses.replace(OURS, masked_passes="single")
+
+
+@pytest.mark.parametrize("objective", [ALL, OURS, SINGLE], ids=["paper", "ours", "single pass"])
 def test_embeddings_and_counts_are_the_same_without_the_masked_passes(six, objective):
     model, batch = tiny.model(), jax.tree.map(jnp.asarray, tiny.pack(packed(six)))
     noise = gumbel_noise(batch.noise_seeds, model.config.num_prototypes)
@@ -273,6 +277,21 @@ def test_an_objective_alone_reads_the_same_shared_pass(six):
     together = compiled("blockwise", ObjectiveConfig(masked_passes="shared"))(tiny.params(), batch)
     alone = ObjectiveConfig(gc=0.0, mlm=0.0, pda=0.0, masked_passes="shared")
     np.testing.assert_allclose(compiled("blockwise", alone)(tiny.params(), batch)["bsr"].sum, together["bsr"].sum, rtol=1e-6)
+
+
+def test_in_a_single_pass_contrasts_read_the_masked_proteins(six):
+    """As if the proteins had been written with those masks; masked objectives read what a shared pass gives them."""
+    made = tiny.examples(tiny.records(6), passes="single")
+    batch = tiny.pack(packed(made))
+    single = compiled("blockwise", ObjectiveConfig(masked_passes="single"))(tiny.params(), batch)
+    hidden = np.where(batch.mlm_mask | batch.segment_mask, MASK, batch.protein_tokens)
+    written = compiled("blockwise", ObjectiveConfig(mlm=0.0, bsr=0.0))(tiny.params(), batch._replace(protein_tokens=hidden))
+    unmasked = compiled("blockwise", ObjectiveConfig(mlm=0.0, bsr=0.0))(tiny.params(), batch)
+    shared = compiled("blockwise", ObjectiveConfig(masked_passes="shared"))(tiny.params(), batch)
+    np.testing.assert_allclose(single["gc"].sum, written["gc"].sum, rtol=1e-5)
+    assert abs(single["gc"].sum - unmasked["gc"].sum) > 1e-3
+    for name in ("mlm", "bsr"):
+        np.testing.assert_allclose(single[name].sum, shared[name].sum, rtol=1e-5)
 
 
 def degenerate():

@@ -20,7 +20,7 @@ from tests.support import tiny
 ROWS, SLOTS = 8, 5
 RULES = (("kernel$", "fsdp"), (".", "replicate"))
 PAPER = ObjectiveConfig()
-OURS = ObjectiveConfig(features=0.3, negatives="late_interaction", pooling="residue", prototypes=False)
+OURS = ObjectiveConfig(features=0.3, negatives="late_interaction", pooling="residue", prototypes=False, masked_passes="single")
 CONTRASTS = ObjectiveConfig(
     bsr=0.0,
     mlm=0.0,
