@@ -77,7 +77,7 @@ class Rows:
 
     @property
     def protein_hidden(self) -> Float[Array, "R L D"]:
-        """Token representations of the protein tower over the proteins as contrasts read them: unmasked, but in a single pass."""
+        """Token representations of the protein tower over what contrasts read: unmasked proteins, but in a single pass."""
         return self._protein_hidden[self.config.contrast_pass]
 
     @functools.cached_property
