@@ -1,15 +1,17 @@
 """`python -m eval`: evaluates a checkpoint on a built dataset, or on public benchmarks, and writes a report."""
 
 import argparse
+import contextlib
 import functools
 import json
 import pathlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.hashing import hash64
 from data_pipelines.common.json_object import read_json
+from data_pipelines.common.outputs import claim, release
 from data_pipelines.common.progress import tell
 from data_pipelines.protanno.dataset import STATISTICS, ProtAnno, open_dataset
 from eval.benchmarks.families import BENCHMARKS
@@ -21,7 +23,7 @@ from eval.public.config_files import load_configs
 from eval.public.protocols import PROTOCOLS
 from eval.registry import make_evaluation, make_hooks, options_of
 from eval.reporting import benchmark_figures, benchmark_report, training_figures
-from eval.reporting.report import write_report
+from eval.reporting.report import refuse_other_report, write_report
 from protclip_jax.checkpoints.best import resolve_step
 from protclip_jax.checkpoints.bucket import is_bucket
 from protclip_jax.checkpoints.local_copy import local_checkpoint
@@ -218,8 +220,37 @@ def main(arguments: list[str] | None = None) -> None:
     for folder, named in ((output, options.output), (cache, options.cache)):
         if folder.is_symlink() and not named:
             raise UserError(f"{folder} is a link and is not followed; remove it, or name a folder with --output or --cache.")
+    with claimed(output):
+        evaluate(options, checkpoint, config, output=output, cache=cache, asked=(own, public))
+
+
+@contextlib.contextmanager
+def claimed(output: pathlib.Path) -> Iterator[None]:
+    """Keeps other evaluations from writing into the same folder."""
+    with claim(output.resolve()) as partial:
+        try:
+            yield
+        finally:
+            release(partial)
+
+
+def evaluate(
+    options: argparse.Namespace,
+    checkpoint: pathlib.Path,
+    config: Mapping,
+    *,
+    output: pathlib.Path,
+    cache: pathlib.Path,
+    asked: tuple[list[str], list[str]],
+) -> None:
+    """Runs the evaluations `asked` for, on a built dataset and on public data, and writes the report.
+
+    Raises:
+      UserError: the folder holds another evaluation's report, or a benchmark could not be measured.
+    """
+    own, public = asked
     sections, figures, left_out, results = {}, {}, {}, {}
-    provenance = {"checkpoint": str(options.checkpoint), "config": digest(config)}
+    provenance = {"checkpoint": str(options.checkpoint), "config": digest(config), "benchmarks": ", ".join((*own, *public))}
 
     evaluations = []
     if own:
@@ -230,13 +261,16 @@ def main(arguments: list[str] | None = None) -> None:
         baselines = TrainedBaselines(dataset, completed(config))
         evaluations = [make_asked(name, dataset, measured_on) for name in own]
         provenance |= {"dataset": str(data_dir), "dataset_records": dataset.statistics.get("records")}
-        provenance |= {"dataset_statistics": digest(dataset.statistics), "max_existence": options.max_existence}
+        provenance |= {"dataset_statistics": digest(dataset.statistics), **measured_on}
         as_followed = functools.partial(followed, config.get("evals") or {}, run_dataset)
         figures, left_out = training_figures.training_figures(checkpoint, as_followed)
     configs = load_configs(options.configs, options.set) if public else {}
     beside_models = asked_controls(options, checkpoint)
     provenance |= {option: str(getattr(options, option)) for option in beside_models}
     model, provenance["step"] = load(checkpoint, options.step)
+    if public:
+        provenance |= {"public_data": str(options.data_dir), "protocol": options.protocol, "parameters": model.fingerprint}
+    refuse_other_report(output, provenance)
 
     for number, (name, evaluation) in enumerate(zip(own, evaluations, strict=True), 1):
         tell(f"evaluation {number} of {len(own)}: {name}.")
@@ -245,9 +279,8 @@ def main(arguments: list[str] | None = None) -> None:
         sections[evaluation.key] = (result, evaluation.markdown(result))
         figures |= evaluation.figures(model)
     if public:
-        asked = suite.Suite(model, checkpoint, provenance["step"], cache, options.protocol, configs=configs, folder=output)
-        results = asked.results(public, options.data_dir)
-        provenance |= {"public_data": str(options.data_dir), "protocol": options.protocol, "parameters": model.fingerprint}
+        measured = suite.Suite(model, checkpoint, provenance["step"], cache, options.protocol, configs=configs, folder=output)
+        results = measured.results(public, options.data_dir)
         sections["benchmarks"] = (results, benchmark_report.markdown(results))
         figures |= benchmark_figures.figures(results)
     failed = [name for name, result in results.items() if "failed" in result]

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from data_pipelines.common.atomic_write import finished_folder
 from data_pipelines.common.errors import UserError
+from data_pipelines.common.outputs import new_folder
 from data_pipelines.tokenizers import protein_tokenizer
 from protclip_jax.checkpoints.parameters import params_fingerprint
 from protclip_jax.convert.checkpoint import Checkpoint, network
@@ -30,7 +30,7 @@ def export_checkpoint(checkpoint: Checkpoint, output: pathlib.Path, *, dtype: st
     config = network(checkpoint.config, checkpoint.text_tokenizer).config
     params = checkpoint.params
     fingerprint = params_fingerprint(params)
-    with finished_folder(output) as folder:
+    with new_folder(output) as folder:
         if "protein" in params:
             protein_tokenizer.save(folder / "protein")
             esm2_config(config.protein, dtype=dtype).save_pretrained(folder / "protein")

@@ -40,7 +40,7 @@ from protclip_jax.embed.embedding_kinds import (
     text_embedder,
 )
 from protclip_jax.embed.h5_keys import H5_KEYS
-from protclip_jax.embed.resume import adopt_plan, partial_folder, refuse_existing, remove_parts
+from protclip_jax.embed.resume import adopt_plan, begin_finishing, partial_folder, refuse_others, remove_parts
 from protclip_jax.inference.batched_calls import ACCELERATOR_BATCH_TOKENS, CPU_BATCH_TOKENS, default_batch_tokens
 from protclip_jax.inference.cpu_devices import MAX_CPU_DEVICES, split_cpu
 from protclip_jax.inference.prefixes import tell_untrained
@@ -196,6 +196,7 @@ def join_parts(
     folder: Path,
 ) -> None:
     """Writes the output of every kind, each whole or not at all."""
+    begin_finishing(folder, list(outputs.values()))
     for kind, output in outputs.items():
         loaded = (load_part(part, kind) for part in progress(parts, description=f"write {kind}", unit="parts"))
         with writing(output), atomic_path(output, partial=folder / f"{output.name}.writing") as partial:
@@ -235,15 +236,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         config = metadata.read_model_config(options.checkpoint)
         reading = prefix_embedder(reading, options.dimensions, kinds=kinds, config=config)
         tell_untrained(config)
+    rejects = options.output.with_name(f"{options.output.name}.rejects.tsv")
     with partial_folder(options.output) as folder:
-        refuse_existing(folder, list(outputs.values()))
+        refuse_others(folder, list(outputs.values()), [rejects])
         if is_piped(source.path):
             source = dataclasses.replace(source, path=spool(source.path, folder / "stdin"))
         with writing(folder):
             survey = take_survey(
                 source, measure=reading.measure, rejects=folder / "rejects.tsv", accept_doubtful=options.accept_doubtful
             )
-        rejects = options.output.with_name(f"{options.output.name}.rejects.tsv")
         tell(*survey.describe(source.modality, long_items=reading.long_items, rejects=rejects))
         tell(f"embedding: {', '.join(kinds)}, into {', '.join(map(str, outputs.values()))}.")
 

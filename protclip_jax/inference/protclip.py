@@ -35,6 +35,7 @@ from protclip_jax.distributed import sharding
 from protclip_jax.inference import programs
 from protclip_jax.inference.as_list import as_list
 from protclip_jax.inference.batched_calls import MIN_ROW_TOKENS, Place, run_packed
+from protclip_jax.inference.fingerprint import model_fingerprint
 from protclip_jax.inference.held_out_losses import held_out_losses
 from protclip_jax.inference.prefixes import check_dimensions, first_dimensions
 from protclip_jax.inference.variant_effects import (
@@ -107,10 +108,30 @@ class ProtCLIP:
         """The parameter groups that the checkpoint holds, as named in `ProtCLIPModel`."""
         return frozenset(self._params)
 
-    @functools.cached_property
+    @property
     def fingerprint(self) -> str:
-        """SHA-256 of the parameters: equal for two models exactly where every parameter is."""
+        """SHA-256 of all that decides the model's numbers: parameters, shapes, words, and how texts are read and compared."""
+        return model_fingerprint(
+            self.params_fingerprint, self._model.config, config=self.config, text_tokenizer=self.text_tokenizer
+        )
+
+    @functools.cached_property
+    def params_fingerprint(self) -> str:
+        """SHA-256 of the parameters alone: what indexes and embedding files of older versions name a model by."""
         return params_fingerprint(self._params)
+
+    def is_named_by(self, fingerprint: str) -> bool:
+        """Whether a file was made with this model; warns where its fingerprint is of the parameters alone."""
+        if fingerprint == self.fingerprint:
+            return True
+        if fingerprint == self.params_fingerprint:
+            warnings.warn(
+                "what is read was made by an older version, which recorded the parameters alone: whether the vocabulary and "
+                "the settings were the same is not known.",
+                stacklevel=2,
+            )
+            return True
+        return False
 
     def encode_proteins(
         self,

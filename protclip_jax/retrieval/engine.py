@@ -106,7 +106,7 @@ class SearchEngine:
         libraries = {name: _opened(path, "label") for name, path in folders.items() if path.is_dir()}
         model = ProtCLIP.load(checkpoint, step=step, dtype=dtype)
         for opened in [*([proteins] if proteins else []), *libraries.values()]:
-            refuse_other_model(opened.manifest, model.fingerprint, folder=opened.folder, step=step)
+            refuse_other_model(opened.manifest, model, folder=opened.folder, step=step)
         read = {name: libraries.get(name) or embed_labels(model, path) for name, path in folders.items()}
         return cls(model, proteins, read)
 
