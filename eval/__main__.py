@@ -8,6 +8,7 @@ import pathlib
 import sys
 from collections.abc import Iterator, Mapping
 
+from data_pipelines.common.bucket import is_bucket
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.hashing import hash64
 from data_pipelines.common.json_object import read_json
@@ -25,10 +26,9 @@ from eval.registry import make_evaluation, make_hooks, options_of
 from eval.reporting import benchmark_figures, benchmark_report, training_figures
 from eval.reporting.report import refuse_other_report, write_report
 from protclip_jax.checkpoints.best import resolve_step
-from protclip_jax.checkpoints.bucket import is_bucket
-from protclip_jax.checkpoints.local_copy import local_checkpoint
 from protclip_jax.checkpoints.metadata import load_text_tokenizer, read_config
 from protclip_jax.config.schema import completed
+from protclip_jax.convert.hub_folder import is_exported, open_checkpoint
 from protclip_jax.inference.protclip import ProtCLIP
 
 
@@ -109,7 +109,7 @@ def asked_controls(options: argparse.Namespace, checkpoint: pathlib.Path) -> dic
     models = {}
     for option, control in controls().items():
         if directory := getattr(options, option):
-            models[option] = load_control(control, local_checkpoint(directory), checkpoint)
+            models[option] = load_control(control, open_checkpoint(directory), checkpoint)
     return models
 
 
@@ -153,6 +153,8 @@ def built_dataset(options: argparse.Namespace, checkpoint: pathlib.Path) -> tupl
     if not trained_on:
         raise UserError(f"{options.checkpoint} does not say what it was trained on; pass --data_dir=DIR, a built dataset.")
     folder, fix = pathlib.Path(trained_on), "pass --data_dir=DIR, where it is now"
+    if is_bucket(trained_on):
+        return folder, open_dataset(trained_on, names=names)
     if not folder.is_absolute():
         fix += ", or start this command where training was started"
     if not folder.is_dir():
@@ -210,12 +212,13 @@ def make_asked(name: str, dataset: ProtAnno, measured_on: Mapping) -> Evaluation
 def main(arguments: list[str] | None = None) -> None:
     """Loads the checkpoint, runs the evaluations, writes the report."""
     options = parse_arguments(arguments)
-    if is_bucket(options.checkpoint) and options.output is None:
-        raise UserError(f"--output is missing: the report on {options.checkpoint} is written into a local folder.")
-    checkpoint = local_checkpoint(options.checkpoint, options.step)
+    copied = is_bucket(options.checkpoint) or is_exported(options.checkpoint)
+    if copied and options.output is None:
+        raise UserError(f"--output is missing: the report on {options.checkpoint} is written into a folder of your choice.")
+    checkpoint = open_checkpoint(options.checkpoint, options.step)
     config = read_config(checkpoint)
     own, public = choose(options)
-    beside = options.output if is_bucket(options.checkpoint) else checkpoint
+    beside = options.output if copied else checkpoint
     output, cache = options.output or beside / "eval", options.cache or beside / "embeddings"
     for folder, named in ((output, options.output), (cache, options.cache)):
         if folder.is_symlink() and not named:

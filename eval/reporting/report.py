@@ -72,7 +72,9 @@ def refuse_other_report(output: pathlib.Path, provenance: Mapping[str, Any]) -> 
     if not isinstance(stored, dict):
         raise UserError(f"{there[0]} exists; remove it or name another --output.")
     asked = json.loads(json.dumps(to_json(dict(provenance))))
-    if different := sorted(name for name in stored.keys() | asked.keys() if stored.get(name) != asked.get(name)):
+    # Where the dataset lies does not matter: its statistics are compared.
+    names = (stored.keys() | asked.keys()) - {"dataset"}
+    if different := sorted(name for name in names if stored.get(name) != asked.get(name)):
         message = f"{output / REPORT} is of another evaluation (other {', '.join(different)})"
         raise UserError(f"{message}; remove that report or name another --output.")
 

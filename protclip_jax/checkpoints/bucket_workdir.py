@@ -24,9 +24,10 @@ from typing import Self
 import jax
 from etils import epath
 
+from data_pipelines.common import bucket
 from data_pipelines.common.disk_errors import report_disk_errors
 from data_pipelines.common.errors import RunError, UserError
-from protclip_jax.checkpoints import bucket, checksums
+from protclip_jax.checkpoints import checksums
 from protclip_jax.checkpoints.step_folders import CHECKPOINTS, complete_steps
 from protclip_jax.checkpoints.workdir import KEPT, refuse_foreign
 

@@ -28,8 +28,8 @@ from data_pipelines.inputs.model_input import Source
 from data_pipelines.inputs.source_options import choose_source, is_piped, spool
 from data_pipelines.inputs.survey import Survey, take_survey
 from protclip_jax.checkpoints import best, metadata
-from protclip_jax.checkpoints.local_copy import local_checkpoint
 from protclip_jax.checkpoints.parameters import stored_groups
+from protclip_jax.convert.hub_folder import open_checkpoint
 from protclip_jax.embed.embedding_files import H5_SUFFIXES, WRITERS, load_part, save_part
 from protclip_jax.embed.embedding_kinds import (
     Embedder,
@@ -90,8 +90,9 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--include",
         nargs="+",
         choices=EMBEDDING_KINDS,
-        help="projected: unit-norm vectors in the space shared with text; mean: mean of the protein tower's residue vectors; "
-        "residues: these themselves (default: projected if the checkpoint can, else mean). "
+        help="projected: unit-norm vectors in the space shared by proteins and texts; mean: mean of the tower's vectors of "
+        "residues, or of a text's tokens; residues: those of residues themselves (default: projected if the checkpoint can, "
+        "else mean). "
         "Several kinds go to a file each: x.h5 becomes x.KIND.h5",
     )
     add(
@@ -221,7 +222,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     split_cpu(options.cpu_devices)
     batch_tokens = options.batch_tokens or default_batch_tokens()
     source = choose_source(options)
-    options.checkpoint = local_checkpoint(options.checkpoint, options.step)
+    options.checkpoint = open_checkpoint(options.checkpoint, options.step)
     step = best.resolve_step(options.checkpoint, options.step)
     groups = stored_groups(options.checkpoint, step)
     kinds = choose_kinds(options.include, modality=source.modality, groups=groups)
@@ -230,7 +231,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     reading = (
         protein_embedder(kinds, windows, batch_tokens)
         if source.modality == "protein"
-        else text_embedder(options.checkpoint, batch_tokens)
+        else text_embedder(options.checkpoint, batch_tokens, kinds=kinds)
     )
     if options.dimensions is not None:
         config = metadata.read_model_config(options.checkpoint)

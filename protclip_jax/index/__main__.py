@@ -34,8 +34,8 @@ from data_pipelines.readers import SUFFIXES as SOURCE_SUFFIXES
 from data_pipelines.readers.table import open_table
 from data_pipelines.readers.uniprot.uniprot_tsv import UniprotTsv
 from protclip_jax.checkpoints import best, metadata
-from protclip_jax.checkpoints.local_copy import local_checkpoint
 from protclip_jax.checkpoints.parameters import stored_groups
+from protclip_jax.convert.hub_folder import open_checkpoint
 from protclip_jax.embed.__main__ import MIN_CHUNK_BATCHES, MIN_CHUNK_TOKENS, embed_parts, publish_rejects
 from protclip_jax.embed.embedding_kinds import choose_kinds, protein_embedder, text_embedder
 from protclip_jax.embed.resume import (
@@ -285,7 +285,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     split_cpu(options.cpu_devices)
     source = choose_input(options)
     if options.checkpoint is not None:
-        options.checkpoint = local_checkpoint(options.checkpoint, options.step)
+        options.checkpoint = open_checkpoint(options.checkpoint, options.step)
     with partial_folder(options.output) as folder:
         previous = open_previous(options, folder)
         if isinstance(source, EmbeddingInput):

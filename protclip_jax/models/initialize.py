@@ -11,6 +11,11 @@ from protclip_jax.models.esm2 import ESM2Config
 from protclip_jax.models.protclip import ProtCLIPModel
 
 
+def seed_key(seed: int) -> jax.Array:
+    """The key of a seed: of its lower 32 bits, which alone JAX reads unless JAX_ENABLE_X64 is set."""
+    return jax.random.key(seed & 0xFFFFFFFF)
+
+
 def init_params(model: ProtCLIPModel, key: jax.Array) -> dict:
     """Random parameters as a nested tree (float32)."""
     ones = jnp.ones((1, 4), jnp.int32)

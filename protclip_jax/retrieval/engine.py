@@ -17,7 +17,7 @@ from data_pipelines.common.hashing import hash64
 from data_pipelines.common.unique_ids import UniqueIds
 from data_pipelines.inputs.labels import LabelSource
 from protclip_jax.checkpoints import best
-from protclip_jax.checkpoints.local_copy import local_checkpoint
+from protclip_jax.convert.hub_folder import open_checkpoint
 from protclip_jax.inference.prefixes import first_dimensions
 from protclip_jax.inference.protclip import ProtCLIP
 from protclip_jax.inference.windows import DEFAULT_WINDOWS, Windows
@@ -94,7 +94,7 @@ class SearchEngine:
         Raises:
           UserError: one of them cannot be read, or an index was made with other parameters than the checkpoint's.
         """
-        checkpoint = local_checkpoint(checkpoint, step)
+        checkpoint = open_checkpoint(checkpoint, step)
         step = best.resolve_step(checkpoint, step)
         # What is wrong with an index is told before the model takes its time to load.
         proteins = _opened(Path(index), "protein") if index else None

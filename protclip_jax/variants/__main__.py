@@ -23,9 +23,9 @@ from data_pipelines.inputs.mutation_file import read_mutations
 from data_pipelines.inputs.survey import Measured, take_survey
 from data_pipelines.protanno.record import biotext, with_names
 from protclip_jax.checkpoints import best
-from protclip_jax.checkpoints.local_copy import local_checkpoint
 from protclip_jax.checkpoints.parameters import stored_groups
 from protclip_jax.config.schema import completed
+from protclip_jax.convert.hub_folder import open_checkpoint
 from protclip_jax.embed.__main__ import LIBRARIES, publish_rejects
 from protclip_jax.embed.resume import adopt_plan, begin_finishing, partial_folder, refuse_others, remove_parts
 from protclip_jax.inference.batched_calls import default_batch_tokens
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise UserError(f"--batch_tokens={options.batch_tokens} must be at least 1.")
     table, figure = output_paths(options)
     split_cpu(options.cpu_devices)
-    options.checkpoint = local_checkpoint(options.checkpoint, options.step)
+    options.checkpoint = open_checkpoint(options.checkpoint, options.step)
     step = best.resolve_step(options.checkpoint, options.step)
     with_text = options.text is not None or options.own_text
     check_groups(stored_groups(options.checkpoint, step), with_text=with_text)
