@@ -273,6 +273,7 @@ def evaluate(
     model, provenance["step"] = load(checkpoint, options.step)
     if public:
         provenance |= {"public_data": str(options.data_dir), "protocol": options.protocol, "parameters": model.fingerprint}
+        provenance |= {"set": " ".join(options.set)}
     refuse_other_report(output, provenance)
 
     for number, (name, evaluation) in enumerate(zip(own, evaluations, strict=True), 1):

@@ -3,7 +3,6 @@
 import os
 import select
 import signal
-import stat
 import threading
 import time
 from typing import Self
@@ -72,11 +71,11 @@ class PreemptionHandler:
 
 
 def _silence_lost_terminal() -> None:
-    """Sends what is still to be printed nowhere: each write to a terminal that is gone, or to whom it told, would fail."""
+    """Sends what is still to be printed nowhere if the terminal, or the reader of a pipe, is gone: each write would fail."""
     for stream in (1, 2):
         poll = select.poll()
         poll.register(stream, 0)
-        if stat.S_ISCHR(os.fstat(stream).st_mode) or poll.poll(0):
+        if poll.poll(0):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
 
 
