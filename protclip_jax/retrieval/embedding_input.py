@@ -126,7 +126,10 @@ def _h5_facts(path: Path) -> tuple[Mapping, list[str], int]:
     with h5py.File(path, "r") as file:
         facts = {name: text for name in (*_FACTS, "dimensions") if (text := h5_text(file.attrs, name)) is not None}
         items = [(id, dataset.shape[0]) for id, dataset in h5_items(file)]
-        return facts, [id for id, _ in items], items[0][1] if items else 0
+        widths = sorted({width for _, width in items})
+        if len(widths) > 1:
+            raise ValueError(f"its embeddings are of widths {' and '.join(map(str, widths))}")
+        return facts, [id for id, _ in items], widths[0] if widths else 0
 
 
 def _h5_blocks(path: Path) -> Iterator[tuple[list[str], list[int], np.ndarray]]:
