@@ -59,7 +59,7 @@ SHA-256 of the parameters: `{fingerprint}`
 
 ## Licence
 
-See [LICENSE.md](LICENSE.md).
+See [LICENSE.md](LICENSE.md). UniProt's data, which ProtCLIP is trained on, are CC BY 4.0 (UniProt Consortium): name the source.
 """
 _LICENCE = """\
 # Licence
