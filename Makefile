@@ -35,20 +35,24 @@ $(VENV)-gpu/.installed: $(VENV)/.installed-dev
 		print(*extras["gpu-aot"])' | xargs $(VENV)-gpu/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 	touch $@
 
-# Made once; `make clean` or removing the folder makes it anew.
-$(SAMPLE)/vocab.txt: | venv
-	rm -rf $(SAMPLE)
+# Each made once: no command overwrites what exists, so remove the folder to have the sample made anew.
+$(SAMPLE)/sample.dat.gz: | venv
 	$(BIN)/python -m data_pipelines.sample --output $(SAMPLE)
+
+$(SAMPLE)/protanno/statistics.json: | $(SAMPLE)/sample.dat.gz
 	$(BIN)/python -m data_pipelines.build --input $(SAMPLE)/sample.dat.gz --clusters $(SAMPLE)/clusters.tsv --questions $(SAMPLE)/questions.tsv \
 		--output $(SAMPLE)/protanno
+
+$(SAMPLE)/vocab.txt: | $(SAMPLE)/protanno/statistics.json
 	$(BIN)/python -m data_pipelines.vocabulary --data_dir $(SAMPLE)/protanno --output $@
 
+# Repeated, it goes on with the run and makes the same report anew. An index that is there stays.
 demo: $(SAMPLE)/vocab.txt
 	$(BIN)/python train.py --config $(CONFIG) --workdir $(RUN) \
 		--config.data.dir=$(SAMPLE)/protanno --config.tokenizer.text=$(SAMPLE)/vocab.txt
 	$(BIN)/python -m eval --checkpoint $(RUN) --benchmarks all --output $(RUN)
-	rm -rf $(RUN)/index $(RUN)/index.partial
-	$(BIN)/python -m protclip_jax.index --checkpoint $(RUN) --input $(SAMPLE)/protanno --output $(RUN)/index
+	test -e $(RUN)/index/manifest.json || \
+		$(BIN)/python -m protclip_jax.index --checkpoint $(RUN) --input $(SAMPLE)/protanno --output $(RUN)/index
 	@echo
 	@echo "Ask it in a browser, at http://127.0.0.1:8000/:"
 	@echo "  $(BIN)/python -m protclip_jax.serve --checkpoint $(RUN) --index $(RUN)/index --links none"
@@ -63,5 +67,6 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# The environments alone: what lies in runs/ took hours, and may be yours.
 clean:
-	rm -rf $(VENV) $(VENV)-gpu runs
+	rm -rf $(VENV) $(VENV)-gpu

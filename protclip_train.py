@@ -18,6 +18,7 @@ import numpy as np
 from absl import logging
 
 import protclip_jax.config.build as config_lib
+from data_pipelines.common.bucket import is_bucket
 from data_pipelines.common.errors import command
 from data_pipelines.common.open_files import require_open_files
 from data_pipelines.common.progress import progress, tell
@@ -29,7 +30,6 @@ from eval.registry import Hook, check_best, make_hooks, run_hooks
 from protclip_jax.aot import report
 from protclip_jax.checkpoints import metadata, resume
 from protclip_jax.checkpoints.best import Best
-from protclip_jax.checkpoints.bucket import is_bucket
 from protclip_jax.checkpoints.bucket_workdir import BucketWorkdir
 from protclip_jax.checkpoints.manager import CheckpointManager
 from protclip_jax.checkpoints.workdir import LocalWorkdir
@@ -62,6 +62,9 @@ def training_rows(config: ml_collections.ConfigDict, dataset: ProtAnno, tokenize
     """What every logical stream is computed from: the clusters' records, the sampler, the tokenizer, the row's shape."""
     sampler = mixture.training_sampler(config, dataset)
     splits = {cluster: dataset.splits[split_name(cluster)] for cluster in sampler.clusters}
+    for split in splits.values():
+        # Here and not in the worker processes, which read from then on.
+        split.fetch()
     objectives = config_lib.objective_config(config).objectives.values()
     if not any(objective.reads_features for objective in objectives):
         # Decoding the features takes most of the time.

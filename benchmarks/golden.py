@@ -16,7 +16,6 @@ import json
 import os
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -123,7 +122,8 @@ def readings(run, index, labels, *, own):
 def record(repo, output, earlier, peer):
     """Runs all steps; leaves the folder `WRITTEN`, with what they wrote, and `golden.json`."""
     work = output / WRITTEN
-    shutil.rmtree(work, ignore_errors=True)
+    if work.exists():
+        raise SystemExit(f"{work} exists; remove it or name another --output.")
     work.mkdir(parents=True)
     (work / "configs").symlink_to(repo / "configs")
     (work / "x.fasta").write_text(FASTA)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from tokenizers import trainers
 
-from data_pipelines.common.atomic_write import atomic_file
 from data_pipelines.common.errors import UserError, command
+from data_pipelines.common.outputs import new_file
 from data_pipelines.common.progress import progress, tell
 from data_pipelines.protanno.dataset import open_dataset
 from data_pipelines.protanno.record import NAMES, RECOMMENDED, biotext
@@ -65,20 +65,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Writes the learnt vocabulary, a token a line."""
     parser = argparse.ArgumentParser(prog="python -m data_pipelines.vocabulary", description=__doc__)
     parser.add_argument("--data_dir", required=True, help="a dataset built by data_pipelines.build")
-    parser.add_argument("--output", required=True, type=Path, help="the vocab.txt to write")
+    parser.add_argument("--output", required=True, type=Path, help="the vocab.txt to write, a new file")
     parser.add_argument("--size", type=int, default=4096, help="number of tokens (default: %(default)s)")
     parser.add_argument("--max_records", type=int, default=1_000_000, help="records to learn from (default: %(default)s)")
     parser.add_argument(
         "--names", choices=NAMES, default=RECOMMENDED, help="names in the texts, as tokenizer.names (default: %(default)s)"
     )
     args = parser.parse_args(arguments)
-    found = training_texts(args.data_dir, max_records=args.max_records, names=args.names)
-    texts = [text for text in found if text]
-    if not texts:
-        raise UserError(f"{args.data_dir} has no training record to learn a vocabulary from: build it with more entries")
-    vocabulary = learn_vocabulary(texts, size=args.size)
-    with atomic_file(args.output) as file:
-        file.write("".join(f"{token}\n" for token in vocabulary).encode())
+    with new_file(args.output) as path:
+        found = training_texts(args.data_dir, max_records=args.max_records, names=args.names)
+        texts = [text for text in found if text]
+        if not texts:
+            raise UserError(f"{args.data_dir} has no training record to learn a vocabulary from: build it with more entries")
+        vocabulary = learn_vocabulary(texts, size=args.size)
+        path.write_text("".join(f"{token}\n" for token in vocabulary), encoding="utf-8")
     tell(f"wrote {args.output}: {len(vocabulary):,} tokens from {len(texts):,} texts")
 
 

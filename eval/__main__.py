@@ -1,15 +1,18 @@
 """`python -m eval`: evaluates a checkpoint on a built dataset, or on public benchmarks, and writes a report."""
 
 import argparse
+import contextlib
 import functools
 import json
 import pathlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
+from data_pipelines.common.bucket import is_bucket
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.hashing import hash64
 from data_pipelines.common.json_object import read_json
+from data_pipelines.common.outputs import claim, release
 from data_pipelines.common.progress import tell
 from data_pipelines.protanno.dataset import STATISTICS, ProtAnno, open_dataset
 from eval.benchmarks.families import BENCHMARKS
@@ -21,12 +24,11 @@ from eval.public.config_files import load_configs
 from eval.public.protocols import PROTOCOLS
 from eval.registry import make_evaluation, make_hooks, options_of
 from eval.reporting import benchmark_figures, benchmark_report, training_figures
-from eval.reporting.report import write_report
+from eval.reporting.report import refuse_other_report, write_report
 from protclip_jax.checkpoints.best import resolve_step
-from protclip_jax.checkpoints.bucket import is_bucket
-from protclip_jax.checkpoints.local_copy import local_checkpoint
 from protclip_jax.checkpoints.metadata import load_text_tokenizer, read_config
 from protclip_jax.config.schema import completed
+from protclip_jax.convert.hub_folder import is_exported, open_checkpoint
 from protclip_jax.inference.protclip import ProtCLIP
 
 
@@ -107,7 +109,7 @@ def asked_controls(options: argparse.Namespace, checkpoint: pathlib.Path) -> dic
     models = {}
     for option, control in controls().items():
         if directory := getattr(options, option):
-            models[option] = load_control(control, local_checkpoint(directory), checkpoint)
+            models[option] = load_control(control, open_checkpoint(directory), checkpoint)
     return models
 
 
@@ -151,6 +153,8 @@ def built_dataset(options: argparse.Namespace, checkpoint: pathlib.Path) -> tupl
     if not trained_on:
         raise UserError(f"{options.checkpoint} does not say what it was trained on; pass --data_dir=DIR, a built dataset.")
     folder, fix = pathlib.Path(trained_on), "pass --data_dir=DIR, where it is now"
+    if is_bucket(trained_on):
+        return folder, open_dataset(trained_on, names=names)
     if not folder.is_absolute():
         fix += ", or start this command where training was started"
     if not folder.is_dir():
@@ -208,18 +212,48 @@ def make_asked(name: str, dataset: ProtAnno, measured_on: Mapping) -> Evaluation
 def main(arguments: list[str] | None = None) -> None:
     """Loads the checkpoint, runs the evaluations, writes the report."""
     options = parse_arguments(arguments)
-    if is_bucket(options.checkpoint) and options.output is None:
-        raise UserError(f"--output is missing: the report on {options.checkpoint} is written into a local folder.")
-    checkpoint = local_checkpoint(options.checkpoint, options.step)
+    copied = is_bucket(options.checkpoint) or is_exported(options.checkpoint)
+    if copied and options.output is None:
+        raise UserError(f"--output is missing: the report on {options.checkpoint} is written into a folder of your choice.")
+    checkpoint = open_checkpoint(options.checkpoint, options.step)
     config = read_config(checkpoint)
     own, public = choose(options)
-    beside = options.output if is_bucket(options.checkpoint) else checkpoint
+    beside = options.output if copied else checkpoint
     output, cache = options.output or beside / "eval", options.cache or beside / "embeddings"
     for folder, named in ((output, options.output), (cache, options.cache)):
         if folder.is_symlink() and not named:
             raise UserError(f"{folder} is a link and is not followed; remove it, or name a folder with --output or --cache.")
+    with claimed(output):
+        evaluate(options, checkpoint, config, output=output, cache=cache, asked=(own, public))
+
+
+@contextlib.contextmanager
+def claimed(output: pathlib.Path) -> Iterator[None]:
+    """Keeps other evaluations from writing into the same folder."""
+    with claim(output.resolve()) as partial:
+        try:
+            yield
+        finally:
+            release(partial)
+
+
+def evaluate(
+    options: argparse.Namespace,
+    checkpoint: pathlib.Path,
+    config: Mapping,
+    *,
+    output: pathlib.Path,
+    cache: pathlib.Path,
+    asked: tuple[list[str], list[str]],
+) -> None:
+    """Runs the evaluations `asked` for, on a built dataset and on public data, and writes the report.
+
+    Raises:
+      UserError: the folder holds another evaluation's report, or a benchmark could not be measured.
+    """
+    own, public = asked
     sections, figures, left_out, results = {}, {}, {}, {}
-    provenance = {"checkpoint": str(options.checkpoint), "config": digest(config)}
+    provenance = {"checkpoint": str(options.checkpoint), "config": digest(config), "benchmarks": ", ".join((*own, *public))}
 
     evaluations = []
     if own:
@@ -230,13 +264,17 @@ def main(arguments: list[str] | None = None) -> None:
         baselines = TrainedBaselines(dataset, completed(config))
         evaluations = [make_asked(name, dataset, measured_on) for name in own]
         provenance |= {"dataset": str(data_dir), "dataset_records": dataset.statistics.get("records")}
-        provenance |= {"dataset_statistics": digest(dataset.statistics), "max_existence": options.max_existence}
+        provenance |= {"dataset_statistics": digest(dataset.statistics), **measured_on}
         as_followed = functools.partial(followed, config.get("evals") or {}, run_dataset)
         figures, left_out = training_figures.training_figures(checkpoint, as_followed)
     configs = load_configs(options.configs, options.set) if public else {}
     beside_models = asked_controls(options, checkpoint)
     provenance |= {option: str(getattr(options, option)) for option in beside_models}
     model, provenance["step"] = load(checkpoint, options.step)
+    if public:
+        provenance |= {"public_data": str(options.data_dir), "protocol": options.protocol, "parameters": model.fingerprint}
+        provenance |= {"set": " ".join(options.set)}
+    refuse_other_report(output, provenance)
 
     for number, (name, evaluation) in enumerate(zip(own, evaluations, strict=True), 1):
         tell(f"evaluation {number} of {len(own)}: {name}.")
@@ -245,9 +283,8 @@ def main(arguments: list[str] | None = None) -> None:
         sections[evaluation.key] = (result, evaluation.markdown(result))
         figures |= evaluation.figures(model)
     if public:
-        asked = suite.Suite(model, checkpoint, provenance["step"], cache, options.protocol, configs=configs, folder=output)
-        results = asked.results(public, options.data_dir)
-        provenance |= {"public_data": str(options.data_dir), "protocol": options.protocol, "parameters": model.fingerprint}
+        measured = suite.Suite(model, checkpoint, provenance["step"], cache, options.protocol, configs=configs, folder=output)
+        results = measured.results(public, options.data_dir)
         sections["benchmarks"] = (results, benchmark_report.markdown(results))
         figures |= benchmark_figures.figures(results)
     failed = [name for name, result in results.items() if "failed" in result]

@@ -64,6 +64,10 @@ def test_bad_records_are_skipped_and_named_until_they_are_too_many(sample_datase
     stopped = sorted(path.name for path in (run / "faults").iterdir())
     assert len(stopped) == 2
 
+    # The same line again is no way past the limit.
+    assert train.main([*argv, "--config.max_skipped_steps=1"]) == 1
+    capfd.readouterr()
+
     # A restart counts what was skipped before its checkpoint and meets the rest again.
     assert train.main([*argv, "--config.max_skipped_steps=9", "--config.gradient_norms_every=12"]) == 0
     faults = [json.loads(path.read_text()) for path in sorted((run / "faults").iterdir())]

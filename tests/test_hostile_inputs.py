@@ -31,7 +31,7 @@ from protclip_jax.training import metrics, mixture
 from protclip_jax.training.initial_state import check_fit
 from protclip_jax.variants import __main__ as variants
 from tests.support import hostile_checkpoint
-from tests.support.hostile_checkpoint import edit_json
+from tests.support.hostile_checkpoint import edit_config
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ CONFIGS = {
 @pytest.mark.parametrize("kind", CONFIGS)
 @pytest.mark.parametrize("command", ["embed", "index", "search", "explain", "variants", "eval", "params", "to_hf"])
 def test_every_command_refuses_a_wrong_config(copied, tmp_path, capsys, command, kind):
-    edit_json(copied / "config.json", CONFIGS[kind])
+    edit_config(copied, CONFIGS[kind])
     before = sorted(tmp_path.rglob("*"))
     main, *arguments = commands(copied, tmp_path)[command]
     if command in ("embed", "variants"):
@@ -128,7 +128,7 @@ def test_no_command_begins_with_arguments_that_are_not_utf8(tmp_path, capsys):
 
 def test_a_config_that_the_weights_do_not_fit_allocates_nothing(copied):
     """The largest that a config may ask for: terabytes, which no array of the checkpoint confirms."""
-    edit_json(copied / "config.json", lambda c: c["config"]["model"]["protein"].update(num_layers=1 << 16, hidden_size=1 << 16))
+    edit_config(copied, lambda c: c["config"]["model"]["protein"].update(num_layers=1 << 16, hidden_size=1 << 16))
     with pytest.raises(UserError, match="there and should be"):
         ProtCLIP.load(copied)
 
@@ -136,7 +136,7 @@ def test_a_config_that_the_weights_do_not_fit_allocates_nothing(copied):
 def test_weights_to_start_from_are_read_alike(copied):
     config = hostile_checkpoint.CONFIG | {"tokenizer": {"text": str(copied / "tokenizers" / "text")}}
     check_fit(copied, "text", config)
-    edit_json(copied / "config.json", lambda c: c["config"]["model"].update(text={"num_layers": 1}))
+    edit_config(copied, lambda c: c["config"]["model"].update(text={"num_layers": 1}))
     with pytest.raises(UserError, match=r"has no field model\.text\.hidden_size"):
         check_fit(copied, "text", config)
 
@@ -153,11 +153,15 @@ TOKENIZERS = {
 def test_a_damaged_text_tokenizer(copied, capsys, tmp_path, name):
     content, told = TOKENIZERS[name]
     (copied / "tokenizers" / "text" / name).write_bytes(content)
+    edit_config(copied, lambda c: None)
     assert told in refused(capsys, convert_command.main, "to_hf", "--checkpoint", copied, "--output", tmp_path / "h")
 
 
 def test_a_large_vocabulary_is_not_read(copied):
     os.truncate(copied / "tokenizers" / "text" / "vocab.txt", 1 << 30)
+    with pytest.raises(UserError, match=r"vocab\.txt has changed"):
+        ProtCLIP.load(copied)
+    edit_config(copied, lambda c: None)
     with pytest.raises(UserError, match="1073741824 bytes"):
         ProtCLIP.load(copied)
     with pytest.raises(UserError, match="more than 1048576"):

@@ -30,9 +30,9 @@ from data_pipelines.build.group import Grouping
 from data_pipelines.build.local import local_runner
 from data_pipelines.build.question_file import COLUMNS, read_questions
 from data_pipelines.build.work_folder import WorkFolder
-from data_pipelines.common.atomic_write import finished_folder
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.hashing import file_sha256
+from data_pipelines.common.outputs import new_folder
 from data_pipelines.download.resumable import provenance_path, read_notes
 from data_pipelines.inputs.plausibility import commonest_of_most
 from data_pipelines.protanno import dataset as protanno
@@ -260,7 +260,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if workers is not None and workers < 1:
         raise UserError(f"--workers is {workers}; give at least 1")
     with (
-        finished_folder(output) as directory,
+        new_folder(output) as directory,
         _runner(runner, directory, options=options, workers=workers, beam_options=beam_options) as driver,
     ):
         result = build(options, directory, runner=driver)

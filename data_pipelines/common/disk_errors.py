@@ -25,14 +25,17 @@ def report_disk_errors(output: str | Path, *, kept: str = "") -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        code = _code(error)
-        if code not in DISK_ERRORS:
+        if _code(error) not in DISK_ERRORS:
             raise
-        elsewhere = _file_elsewhere(error, output) if isinstance(output, Path) else None
-        message = f"{elsewhere} cannot be read or written" if elsewhere else f"{output} cannot be written"
-        raise RunError(
-            f"{message} ({os.strerror(code)}); make room or mend the disk, then run the same line again{kept and f': {kept}'}."
-        ) from error
+        raise disk_error(error, output, kept=kept) from error
+
+
+def disk_error(error: Exception, output: str | Path, *, kept: str = "") -> RunError:
+    """The sentence on an error of the disk, as `report_disk_errors` raises it."""
+    elsewhere = _file_elsewhere(error, output) if isinstance(output, Path) else None
+    message = f"{elsewhere} cannot be read or written" if elsewhere else f"{output} cannot be written"
+    again = f"run the same line again{kept and f': {kept}'}"
+    return RunError(f"{message} ({os.strerror(_code(error))}); make room or mend the disk, then {again}.")
 
 
 def _file_elsewhere(error: Exception, output: Path) -> str | None:

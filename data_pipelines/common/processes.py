@@ -18,6 +18,9 @@ from data_pipelines.common.errors import UserError
 OrderedMap = Callable[[Callable, Iterable], Iterator]
 """(function, tasks) -> the results in the order of the tasks, which are taken from the iterable a few ahead."""
 
+_PARENTS = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR2)
+"""Signals that a scheduler or terminal may send to all processes of a run."""
+
 _AHEAD = 2
 """Tasks in flight for each worker: one at work, one waiting."""
 
@@ -72,11 +75,11 @@ def start_silent_tracker() -> None:
 
 @contextlib.contextmanager
 def started_without_signals() -> Iterator[None]:
-    """Processes and threads that are started within it never see Ctrl-C or SIGTERM, which are their parent's to handle.
+    """Processes and threads that are started within it never see the signals that stop a run: their parent handles them.
 
-    A terminal sends Ctrl-C to all, and a worker that gets it before `follow_parent` would end with a traceback.
+    A terminal sends Ctrl-C to all, and Slurm its signals; a worker that gets one before `follow_parent` would end.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (*_PARENTS, signal.SIGTERM, signal.SIGUSR1))
     try:
         yield
     finally:
@@ -84,12 +87,15 @@ def started_without_signals() -> Iterator[None]:
 
 
 def follow_parent() -> None:
-    """Ties a worker process to its parent: the parent alone handles Ctrl-C, and its death ends the worker.
+    """Ties a worker process to its parent: the parent alone handles `_PARENTS`, and its death ends the worker.
 
     On SIGUSR1 the worker writes the stacks of its threads to stderr, for whoever wonders what it waits for.
     """
     faulthandler.register(signal.SIGUSR1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Only now, where the worker was started without it.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR1])
+    for number in _PARENTS:
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 

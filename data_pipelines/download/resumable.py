@@ -52,6 +52,7 @@ def complete(target: Path, url: str, wanted: dict, append_rest: AppendRest, trie
     partial = Path(f"{target}.partial")
     with report_disk_errors(partial, kept="it continues with what has arrived"):
         partial.parent.mkdir(parents=True, exist_ok=True)
+        _refuse_foreign(partial)
         with open(partial, "ab") as file:
             _claim(file, wanted)
             persist(lambda: append_rest(file), url, tries, lambda: length(file))
@@ -109,9 +110,9 @@ def provenance_path(path: str | Path) -> Path:
     return Path(f"{path}.provenance.json")
 
 
-def notes_path(file: BinaryIO) -> Path:
+def notes_path(partial: BinaryIO | Path) -> Path:
     """FILE.partial.json: of which file FILE.partial is, and whatever its source notes."""
-    return Path(f"{file.name}.json")
+    return Path(f"{partial if isinstance(partial, Path) else partial.name}.json")
 
 
 def read_notes(path: Path) -> dict:
@@ -125,6 +126,12 @@ def read_notes(path: Path) -> dict:
 def write_notes(path: Path, notes: dict) -> None:
     """Writes a JSON file that is there whole or not at all."""
     atomic_write(path, json.dumps(notes, indent=2, ensure_ascii=False) + "\n")
+
+
+def _refuse_foreign(partial: Path) -> None:
+    """Raises UserError for a FILE.partial that holds something and has no notes beside it: another program's."""
+    if os.path.lexists(partial) and partial.stat().st_size and not notes_path(partial).exists():
+        raise UserError(f"{partial} is of another program, and would be overwritten; rename it or name another --output.")
 
 
 def _claim(file: BinaryIO, wanted: dict) -> None:

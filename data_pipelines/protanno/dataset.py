@@ -10,6 +10,7 @@ compares (a flipped bit anywhere in them). A damaged record is found when it is 
 """
 
 import bisect
+import functools
 import hashlib
 import itertools
 import json
@@ -25,10 +26,13 @@ from array_record.python.array_record_data_source import ArrayRecordDataSource
 from google.protobuf.message import DecodeError
 from tensorflow_datasets.proto import tf_example_pb2
 
+from data_pipelines.common.bucket import is_bucket
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.json_object import read_json
+from data_pipelines.protanno.bucket_dataset import BucketDataset, copy_files
 from data_pipelines.protanno.clusters import split_name
 from data_pipelines.protanno.dataset_info import STATISTICS, read_splits, read_statistics, read_version
+from data_pipelines.protanno.questions import FILE as QUESTIONS
 from data_pipelines.protanno.questions import SAID_FILE, Questions, load_questions
 from data_pipelines.protanno.record import RECOMMENDED, Feature, Record, with_names
 
@@ -41,6 +45,9 @@ SHARD_SIZES = "shard_sizes.json"
 
 SHARD_RECORDS, SHARD_BYTES = 1 << 17, 1 << 28
 """Most records of a file, and about most bytes: a split's files hold the same number of records."""
+
+_DESCRIBING = ("dataset_info.json", STATISTICS, SHARD_SIZES, QUESTIONS, SAID_FILE)
+"""The small files, which are read when a dataset is opened."""
 
 _FIX = "build one with `python -m data_pipelines.build`"
 
@@ -211,7 +218,9 @@ class Shard(NamedTuple):
 class EncodedRecords(Sequence[bytes]):
     """The encoded records of a split's files, one after the other."""
 
-    def __init__(self, shards: Sequence[Shard]):
+    def __init__(self, shards: Sequence[Shard], *, fetch: Callable[[], None] | None = None):
+        """`fetch` puts the files there, before the first of them is read."""
+        self._fetch = fetch
         self._files = [shard.filename for shard in shards]
         self._ends = list(itertools.accumulate(shard.take for shard in shards))
         self._data = ArrayRecordDataSource(list(shards))
@@ -219,7 +228,14 @@ class EncodedRecords(Sequence[bytes]):
     def __len__(self) -> int:
         return len(self._data)
 
+    def fetch(self) -> None:
+        """Has the files put there now, if that is still to be done."""
+        if self._fetch is not None:
+            self._fetch()
+            self._fetch = None
+
     def __getitem__(self, index: int) -> bytes:
+        self.fetch()
         try:
             return self._data[index]
         except RuntimeError as error:
@@ -245,6 +261,11 @@ class Split(Sequence[Record]):
         self._data = data
         self._decode = decode
         self._names = names
+
+    def fetch(self) -> None:
+        """Copies the files of a dataset in a bucket to this machine, which the first read would do."""
+        if isinstance(self._data, EncodedRecords):
+            self._data.fetch()
 
     def without_features(self) -> "Split":
         """The same records with empty `features`, several times faster to read."""
@@ -292,7 +313,7 @@ class ProtAnno(NamedTuple):
 
 
 def open_dataset(directory: str | Path, *, names: str = RECOMMENDED) -> ProtAnno:
-    """Opens a dataset that `data_pipelines.build` made.
+    """Opens a dataset that `data_pipelines.build` made; of one in a bucket (`gs://`), files are copied when they are read.
 
     Args:
       names: which names the records have, as in `with_names`.
@@ -300,17 +321,18 @@ def open_dataset(directory: str | Path, *, names: str = RECOMMENDED) -> ProtAnno
     Raises:
       UserError: the folder is missing, is no such dataset, lacks some of its files or a part of one, or the names asked for.
     """
-    directory = Path(directory)
+    remote = BucketDataset(str(directory), _DESCRIBING) if is_bucket(directory) else None
+    where, directory = str(directory), remote.folder if remote else Path(directory)
     if not directory.is_dir():
         raise UserError(f"the dataset folder {directory} does not exist; {_FIX}.")
     try:
         version, statistics, listed = read_version(directory), read_statistics(directory), read_splits(directory)
         sizes = read_json(directory / SHARD_SIZES)
     except UserError as error:
-        raise UserError(f"{directory} is no ProtAnno dataset ({str(error).rstrip('.')}); {_FIX}.") from error
+        raise UserError(f"{where} is no ProtAnno dataset ({str(error).rstrip('.')}); {_FIX}.") from error
     if names != RECOMMENDED and version == _WITHOUT_NAMES:
         raise UserError(
-            f"{directory} stores recommended names only and tokenizer.names={names} needs all of them; "
+            f"{where} stores recommended names only and tokenizer.names={names} needs all of them; "
             "build it again with `python -m data_pipelines.build`, or train with tokenizer.names=recommended."
         )
     splits = Splits()
@@ -318,13 +340,23 @@ def open_dataset(directory: str | Path, *, names: str = RECOMMENDED) -> ProtAnno
         count = len(split.lengths)
         paths = [shard_path(directory, name, shard=shard, shards=count) for shard in range(count)]
         for path in paths:
-            check_size(path, sizes)
-        splits[name] = Split(EncodedRecords(list(map(Shard.whole, map(str, paths), split.lengths))), names=names)
+            check_listed(path, remote, sizes) if remote else check_size(path, sizes)
+        fetch = functools.partial(copy_files, remote.url, paths, sizes) if remote else None
+        shards = list(map(Shard.whole, map(str, paths), split.lengths))
+        splits[name] = Split(EncodedRecords(shards, fetch=fetch), names=names)
     lengths = {name: (split.bytes, split.lengths) for name, split in sorted(listed.items())}
     text = (directory / STATISTICS).read_text(encoding="utf-8")
     fingerprint = hashlib.sha256(f"{text}{json.dumps(lengths)}".encode()).hexdigest()
     asked, said = load_questions(directory), load_questions(directory, SAID_FILE)
     return ProtAnno(statistics, splits, fingerprint, questions=asked, said=said)
+
+
+def check_listed(path: Path, remote: BucketDataset, sizes: Mapping[str, int]) -> None:
+    """Raises a UserError if a file is missing in the bucket or has another size than it was written with."""
+    size, wanted = remote.sizes.get(path.name), sizes.get(path.name)
+    if size is None or size != wanted:
+        found = "is missing" if size is None else f"has {size} bytes and should have {wanted}"
+        raise UserError(f"the dataset's file {remote.url}/{path.name} {found}; copy it there again or {_FIX}.")
 
 
 def check_size(path: Path, sizes: Mapping[str, int]) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data_pipelines.common.atomic_write import atomic_file
+from data_pipelines.common.outputs import new_files
 from data_pipelines.common.progress import progress
 from data_pipelines.protanno.questions import Answer
 from data_pipelines.protanno.record import Record
@@ -18,6 +18,9 @@ from data_pipelines.sample.world import DEMO, World
 
 MAX_RECORDS = 10 * 36**3
 """The accessions that `accession` can give."""
+
+FILES = ("questions.tsv", "clusters.tsv", "sample.dat.gz")
+"""What is written, the entries last."""
 
 MEMBERS = (2, 3, 4)
 """Family sizes, uniform. Small, since a text can only be told from those of other families, not from its own family's."""
@@ -149,12 +152,16 @@ def question_rows(entry: Entry) -> Iterator[str]:
 
 
 def write(output: Path, *, records: int, seed: int, world: World = DEMO) -> None:
-    """Writes `sample.dat.gz`, `clusters.tsv` (cluster, tab, accession) and `questions.tsv` to `output`; same arguments, same
-    bytes."""
+    """Writes `FILES`, of which clusters.tsv holds cluster, tab, accession, into `output`; same arguments, same bytes.
+
+    Raises:
+      UserError: one of them is there already.
+    """
     with (
-        atomic_file(output / "questions.tsv") as questions,
-        atomic_file(output / "clusters.tsv") as clusters,
-        atomic_file(output / "sample.dat.gz") as raw,
+        new_files([output / name for name in FILES]) as paths,
+        open(paths[0], "wb") as questions,
+        open(paths[1], "wb") as clusters,
+        open(paths[2], "wb") as raw,
         gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as entries,
     ):
         questions.write(b"kind\tquestion\taccession\ttext\n")

@@ -49,8 +49,11 @@ def is_residue(tokens: Int[np.ndarray, "*shape"]) -> Bool[np.ndarray, "*shape"]:
     return tokens > EOS
 
 
-def save(directory: str | Path) -> None:
-    """Writes vocab.txt and tokenizer_config.json, a folder that transformers loads as an `EsmTokenizer`."""
+def save(directory: str | Path, *, max_tokens: int | None = None) -> None:
+    """Writes vocab.txt and tokenizer_config.json, a folder that transformers loads as an `EsmTokenizer`.
+
+    There it truncates to `max_tokens`, if given.
+    """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "vocab.txt").write_text("\n".join(VOCABULARY), encoding="utf-8")
@@ -59,4 +62,6 @@ def save(directory: str | Path) -> None:
         "clean_up_tokenization_spaces": False,
         **{f"{name}_token": f"<{name}>" for name in ("cls", "pad", "eos", "unk", "mask")},
     }
+    if max_tokens:
+        config["model_max_length"] = max_tokens
     (directory / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

@@ -1,6 +1,7 @@
 """Writes an evaluation: report.json for programs, report.md for readers, and figures as PNG."""
 
 import json
+import os
 import pathlib
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -8,11 +9,14 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from data_pipelines.common.atomic_write import atomic_file
+from data_pipelines.common.atomic_write import atomic_path, atomic_write
+from data_pipelines.common.disk_errors import report_disk_errors
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.figure_style import DPI
-from data_pipelines.common.json_object import to_json
+from data_pipelines.common.json_object import read_json, to_json
 from data_pipelines.common.markdown import table
+
+REPORT = "report.json"
 
 
 def write_report(
@@ -25,6 +29,8 @@ def write_report(
     captions: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Writes report.json, report.md and figures/*.png into `output`, which may be a link; nothing below it is followed.
+
+    report.json comes first: it says whose the others are (`refuse_other_report`).
 
     `sections` maps an evaluation's key to its result and its Markdown; `left_out` says of absent figures why;
     `captions` has one for every figure.
@@ -39,19 +45,38 @@ def write_report(
         raise UserError(f"{folder} cannot be made ({error.strerror}); name another --output.") from error
     if folder.is_symlink():
         raise UserError(f"{folder} is a link and is not followed; remove it or name another --output.")
-    for name, figure in figures.items():
-        with atomic_file(folder / f"{name}.png") as file:
-            figure.savefig(file, dpi=DPI, format="png")
     report = {"provenance": dict(provenance)} | {key: result for key, (result, _) in sections.items()}
     report["figures"] = {name: f"figures/{name}.png" for name in figures}
     report["figures_left_out"] = dict(left_out)
     pages = {
-        "report.json": json.dumps(to_json(report), indent=2, allow_nan=False) + "\n",
+        REPORT: json.dumps(to_json(report), indent=2, allow_nan=False) + "\n",
         "report.md": _page(provenance, [text for _, text in sections.values()], figures, left_out, captions),
     }
-    for name, text in pages.items():
-        with atomic_file(output / name) as file:
-            file.write(text.encode(errors="replace"))
+    with report_disk_errors(output):
+        for name, text in pages.items():
+            atomic_write(output / name, text.encode(errors="replace"))
+        for name, figure in figures.items():
+            with atomic_path(folder / f"{name}.png") as path:
+                figure.savefig(path, dpi=DPI, format="png")
+
+
+def refuse_other_report(output: pathlib.Path, provenance: Mapping[str, Any]) -> None:
+    """Raises UserError where `output` holds a report, unless that is of the same question, or holds files under its names."""
+    there = [output / name for name in (REPORT, "report.md", "figures") if os.path.lexists(output / name)]
+    if not there:
+        return
+    try:
+        stored = read_json(output / REPORT).get("provenance")
+    except UserError:
+        stored = None
+    if not isinstance(stored, dict):
+        raise UserError(f"{there[0]} exists; remove it or name another --output.")
+    asked = json.loads(json.dumps(to_json(dict(provenance))))
+    # Where the dataset lies does not matter: its statistics are compared.
+    names = (stored.keys() | asked.keys()) - {"dataset"}
+    if different := sorted(name for name in names if stored.get(name) != asked.get(name)):
+        message = f"{output / REPORT} is of another evaluation (other {', '.join(different)})"
+        raise UserError(f"{message}; remove that report or name another --output.")
 
 
 def _page(

@@ -24,11 +24,12 @@ from typing import Self
 import jax
 from etils import epath
 
+from data_pipelines.common import bucket
 from data_pipelines.common.disk_errors import report_disk_errors
 from data_pipelines.common.errors import RunError, UserError
-from protclip_jax.checkpoints import bucket, checksums
+from protclip_jax.checkpoints import checksums
 from protclip_jax.checkpoints.step_folders import CHECKPOINTS, complete_steps
-from protclip_jax.checkpoints.workdir import KEPT
+from protclip_jax.checkpoints.workdir import KEPT, refuse_foreign
 
 OWNER = "owner"
 _NEEDED = ("config.json", "metrics.jsonl", "tokenizers/")
@@ -57,11 +58,13 @@ class BucketWorkdir:
         """Takes the workdir for this run, and copies from it what a run that goes on reads.
 
         Raises:
-          UserError: the bucket cannot be used.
+          UserError: the bucket cannot be used, or as `workdir.refuse_foreign`.
         """
         try:
             with bucket.report_errors(self.name):
                 if jax.process_index() == 0:
+                    names = {name.partition("/")[0] for name in checksums.list_files(self._bucket)}
+                    refuse_foreign(self.name, names, mark=OWNER)
                     (self._bucket / OWNER).write_text(self._id)
                 self._copy_what_is_needed()
         except RunError as error:

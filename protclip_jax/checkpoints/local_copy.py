@@ -4,8 +4,8 @@ import atexit
 import os
 import pathlib
 
+from data_pipelines.common.bucket import bucket_folder, download, is_bucket, report_errors
 from protclip_jax.checkpoints.best import resolve_step
-from protclip_jax.checkpoints.bucket import bucket_folder, download, is_bucket, report_errors
 from protclip_jax.checkpoints.bucket_workdir import new_copy_folder
 from protclip_jax.checkpoints.checksums import CHECKSUMS, list_files
 from protclip_jax.checkpoints.step_folders import CHECKPOINTS, METRICS

@@ -1,6 +1,7 @@
 """config.json and tokenizers/ of a checkpoint: what it is, and how it was made."""
 
 import contextlib
+import hashlib
 import importlib.metadata
 import json
 import pathlib
@@ -9,13 +10,15 @@ from collections.abc import Mapping
 
 from data_pipelines.common.atomic_write import atomic_write
 from data_pipelines.common.errors import UserError
-from data_pipelines.common.json_object import read_json
+from data_pipelines.common.hashing import file_sha256
+from data_pipelines.common.json_object import MAX_FILE_BYTES, read_json
 from data_pipelines.tokenizers import protein_tokenizer
 from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
 from protclip_jax.checkpoints.other_folders import not_a_checkpoint
 from protclip_jax.config import checks
 
 FORMAT_VERSION = 1
+TOKENIZERS, SEAL = "tokenizers", "seal"
 LIBRARIES = ("jax", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
 
@@ -27,24 +30,69 @@ def write_metadata(
     dataset: str | None = None,
     source: Mapping | None = None,
 ) -> None:
-    """Writes config.json and tokenizers/{protein,text}/ of a new workdir.
+    """Writes config.json and tokenizers/{protein,text}/ of a new workdir, sealed (`save_sealed`).
 
     A checkpoint without a text tower has no text tokenizer. `dataset` is the fingerprint of what a trained one learns from,
     `source` says what a converted one was made from.
     """
-    protein_tokenizer.save(workdir / "tokenizers" / "protein")
+    protein_tokenizer.save(workdir / TOKENIZERS / "protein")
     if text_tokenizer is not None:
-        text_tokenizer.save(workdir / "tokenizers" / "text")
+        text_tokenizer.save(workdir / TOKENIZERS / "text")
     metadata = {
         "format_version": FORMAT_VERSION,
         "config": dict(config),
         "versions": versions(),
+        TOKENIZERS: tokenizer_files(workdir),
     }
     if dataset is not None:
         metadata["dataset"] = dataset
     if source is not None:
         metadata["source"] = dict(source)
-    atomic_write(workdir / "config.json", json.dumps(metadata, indent=2) + "\n")
+    save_sealed(workdir, metadata)
+
+
+def save_sealed(workdir: pathlib.Path, metadata: Mapping) -> None:
+    """Writes config.json with a seal: the SHA-256 of all else in it, the hashes of the tokenizers' files among it."""
+    sealed = {**metadata, SEAL: _seal_of(metadata)}
+    atomic_write(workdir / "config.json", json.dumps(sealed, indent=2) + "\n")
+
+
+def check_sealed(workdir: pathlib.Path, metadata: Mapping) -> None:
+    """Raises UserError where config.json or a tokenizer is not as it was written. Older checkpoints have no seal."""
+    if SEAL not in metadata:
+        return
+    path, fix = (
+        workdir / "config.json",
+        f"put a copy in place or, if the change is meant, remove the field {SEAL} of config.json",
+    )
+    if metadata[SEAL] != _seal_of(metadata):
+        raise UserError(f"{path} is not as it was written; {fix}.")
+    sealed, present = metadata.get(TOKENIZERS), tokenizer_files(workdir)
+    if not isinstance(sealed, dict):
+        raise UserError(f"{path} is damaged: it does not list the tokenizers' files; {fix}.")
+    for name in sorted(sealed.keys() | present.keys()):
+        if sealed.get(name) != present.get(name):
+            what = "is missing" if name not in present else "is not of the checkpoint" if name not in sealed else "has changed"
+            raise UserError(f"{workdir / TOKENIZERS / name} {what}: texts would be read otherwise; {fix}.")
+
+
+def tokenizer_files(workdir: pathlib.Path) -> dict[str, str]:
+    """SHA-256 of every file of the tokenizers, by its name there; those that begin with a dot are file managers'."""
+    folder = workdir / TOKENIZERS
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith("."))
+    return {path.relative_to(folder).as_posix(): _digest(path) for path in files}
+
+
+def _digest(path: pathlib.Path) -> str:
+    # Nothing that is read as a tokenizer is larger.
+    size = path.stat().st_size
+    return file_sha256(path) if size <= MAX_FILE_BYTES else f"{size} bytes"
+
+
+def _seal_of(metadata: Mapping) -> str:
+    # As it will be read again: JSON has neither tuples nor keys that are numbers.
+    content = json.loads(json.dumps({name: value for name, value in metadata.items() if name != SEAL}))
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def versions() -> dict[str, str]:
@@ -60,7 +108,7 @@ def read_config(workdir: pathlib.Path) -> dict:
     """The config stored in a workdir. It may be a stranger's: whatever known field it has is of the right type and size.
 
     Raises:
-      UserError: no checkpoint folder, damaged metadata, or another format version.
+      UserError: no checkpoint folder, metadata or tokenizers that are damaged, or another format version.
     """
     path = workdir / "config.json"
     if not path.is_file():
@@ -74,6 +122,7 @@ def read_config(workdir: pathlib.Path) -> dict:
             f"{path} has format version {reprlib.repr(version)}, this program reads {FORMAT_VERSION}; convert it first."
         )
     checks.check_present(config, name=str(path))
+    check_sealed(workdir, metadata)
     return config
 
 
@@ -89,5 +138,5 @@ def read_model_config(workdir: pathlib.Path) -> dict:
 
 
 def load_text_tokenizer(workdir: pathlib.Path) -> TextTokenizer:
-    """The text tokenizer kept beside a checkpoint."""
-    return TextTokenizer.load(workdir / "tokenizers" / "text")
+    """The text tokenizer kept beside a checkpoint; `read_config` says whether it is as it was written."""
+    return TextTokenizer.load(workdir / TOKENIZERS / "text")

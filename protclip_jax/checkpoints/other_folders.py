@@ -10,6 +10,8 @@ from data_pipelines.common.json_object import read_json
 from protclip_jax.checkpoints.step_folders import CHECKPOINTS
 
 MERGE_ADAPTERS = "merge them into their model (`merge_and_unload` of peft), save that and convert it"
+EXPORTED = "protclip_config.json"
+"""Of a folder that `convert to_hf` wrote."""
 _GIVE = "give the folder of a training run or of a converted checkpoint"
 _CONVERT = "python -m protclip_jax.convert"
 _TOWERS = {"esm": "--protein", "bert": "--text"}
@@ -36,6 +38,9 @@ def _sentences(folder: pathlib.Path) -> Iterator[str]:
     if not folder.is_dir():
         yield f"{folder} is a file; {_GIVE}."
     yield from _of_part(pathlib.Path(os.path.abspath(folder)))
+    if (folder / EXPORTED).is_file():
+        run = f"{_CONVERT} params --checkpoint {shlex.quote(str(folder))} --output DIR"
+        yield f"{folder} was written by `convert to_hf`; for training run `{run}` and give DIR."
     if (folder / "adapter_config.json").is_file():
         yield f"{folder} holds adapters alone; {MERGE_ADAPTERS}."
     if (folder / "config.json").is_file():

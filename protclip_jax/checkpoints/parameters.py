@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import os
 import pathlib
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -105,15 +106,26 @@ def _stored(workdir: pathlib.Path, step: int) -> Any:
     """Metadata of an intact checkpoint's parameters, as a tree."""
     path = (workdir / CHECKPOINTS / str(step)).absolute()
     require_storable(path)
-    return _checked(path, path.stat().st_mtime_ns)
+    return _checked(path, _state(path))
 
 
-@functools.cache
-def _checked(path: pathlib.Path, made: int) -> Any:
-    """Remembered, as the hashes of large parameters take seconds; `made` tells apart checkpoints that had the same path."""
-    del made
+@functools.lru_cache(maxsize=8)
+def _checked(path: pathlib.Path, state: tuple) -> Any:
+    """Remembered while `state` is the same, as the hashes of large parameters take seconds."""
+    del state
     check_intact(epath.Path(path.parent), int(path.name), under="params/")
     return stored_arrays(path)
+
+
+def _state(folder: pathlib.Path) -> tuple:
+    """What the system knows of every file below a folder; whatever is written to one changes it."""
+    states = {}
+    for parent, folders, names in os.walk(folder):
+        for name in (*folders, *names):
+            path = os.path.join(parent, name)
+            about = os.stat(path) if os.path.exists(path) else os.lstat(path)
+            states[path] = (about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
+    return tuple(sorted(states.items()))
 
 
 def _named(tree: Any) -> list[tuple[str, Any]]:

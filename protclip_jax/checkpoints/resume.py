@@ -7,11 +7,17 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence, Set
 
-from data_pipelines.common.atomic_write import atomic_write
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.json_object import read_json
 from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
-from protclip_jax.checkpoints.metadata import LIBRARIES, load_text_tokenizer, read_config, versions, write_metadata
+from protclip_jax.checkpoints.metadata import (
+    LIBRARIES,
+    load_text_tokenizer,
+    read_config,
+    save_sealed,
+    versions,
+    write_metadata,
+)
 from protclip_jax.config.schema import FIELDS, ON_REQUEST, completed, is_changeable
 
 
@@ -100,8 +106,7 @@ def record_changes(workdir: pathlib.Path, config: Mapping, changes: Sequence[str
 
     The history is a list of `{"step", "field", "was", "now"}`: from that step on the run has the value `now`.
     """
-    path = workdir / "config.json"
-    metadata = read_json(path)
+    metadata = read_json(workdir / "config.json")
     began, wanted = _decisive(completed(metadata["config"])), _decisive(config)
     changed = [field for field in changes if began[field] != wanted[field]]
     for field in changed:
@@ -111,7 +116,7 @@ def record_changes(workdir: pathlib.Path, config: Mapping, changes: Sequence[str
         metadata.setdefault("history", []).append({"step": step, "field": field, "was": was, "now": now})
         print(f"note: from step {step} on {field} is {now}; it was {was}.", file=sys.stderr)
     if changed:
-        atomic_write(path, json.dumps(metadata, indent=2) + "\n")
+        save_sealed(workdir, metadata)
 
 
 def _fix(different: Sequence[str], *, newer: Set[str]) -> str:

@@ -4,6 +4,7 @@ Orbax writes a step; it counts once its seal is there too.
 """
 
 import contextlib
+import re
 
 from etils import epath
 
@@ -12,6 +13,8 @@ from protclip_jax.checkpoints import checksums
 
 METRICS = "metrics.json"
 CHECKPOINTS = "checkpoints"
+_UNFINISHED = re.compile(r"\d+(\.partial(_save)?)?(\.orbax-checkpoint-tmp(-\d+)?)?")
+"""What Orbax calls a step that it is writing, or has written."""
 
 
 def written_steps(checkpoints: epath.Path) -> list[int]:
@@ -48,8 +51,7 @@ def remove_unfinished(checkpoints: epath.Path) -> None:
     if not checkpoints.is_dir():
         return
     for path in checkpoints.iterdir():
-        started = ".partial" in path.name or ".orbax-checkpoint-tmp" in path.name
-        if started or (path.name.isdecimal() and not _is_written(path)):
+        if _UNFINISHED.fullmatch(path.name) and not (path.name.isdecimal() and _is_written(path)):
             path.rmtree(missing_ok=True)
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import pathlib
+from collections.abc import Set
 from typing import Self
 
 import jax
@@ -11,6 +12,8 @@ from data_pipelines.common.disk_errors import report_disk_errors
 from data_pipelines.common.errors import UserError
 from protclip_jax.checkpoints.other_folders import require_storable
 
+WRITTEN = frozenset({"checkpoints", "tokenizers", "metrics.jsonl", "tensorboard", "mixture.json", "faults", "profile"})
+"""What a run writes beside config.json."""
 KEPT = "it goes on from the last checkpoint"
 """What another run of the same command does after one that failed."""
 
@@ -57,14 +60,15 @@ def lock(workdir: pathlib.Path):
     The workdir may be a link; one in it is refused, as a workdir from somebody else may have it lead anywhere.
 
     Raises:
-      UserError: another process trains here, or the folder cannot be written, holds links or has a path that Orbax
-        cannot use.
+      UserError: another process trains here, the folder holds files of somebody else under the names of a run's, cannot be
+        written, holds links or has a path that Orbax cannot use.
     """
     require_storable(workdir)
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         if foreign := [path for path in workdir.iterdir() if path.is_symlink() or not (path.is_file() or path.is_dir())]:
             raise UserError(f"{foreign[0]} is a link or no plain file, which training does not write through; copy it.")
+        refuse_foreign(str(workdir), {path.name for path in workdir.iterdir()}, mark="lock")
         handle = open(workdir / "lock", "a+")  # noqa: SIM115 - held open for the life of the process
     except OSError as error:
         raise UserError(f"--workdir={workdir} cannot be written ({error.strerror}); choose another folder.") from error
@@ -77,3 +81,12 @@ def lock(workdir: pathlib.Path):
     except OSError as error:
         raise UserError(f"--workdir={workdir} cannot be locked ({error.strerror}); choose a folder on another disk.") from error
     return handle
+
+
+def refuse_foreign(workdir: str, names: Set[str], *, mark: str) -> None:
+    """Raises UserError for a folder with files of a run's names that no run has begun: config.json and the mark are absent."""
+    if not names & {"config.json", mark} and (foreign := sorted(names & WRITTEN)):
+        raise UserError(
+            f"--workdir={workdir} holds {foreign[0]}, which training would overwrite, but no config.json of a run; "
+            "choose a new folder, or put that config.json back."
+        )

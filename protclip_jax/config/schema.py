@@ -134,7 +134,7 @@ FIELDS: dict[str, Setting] = {
     "data.dir": _free(
         None,
         unset_or(TEXT),
-        "The dataset, a folder made by `python -m data_pipelines.build`.",
+        "The dataset, a folder made by `python -m data_pipelines.build`, also `gs://`.",
     ),
     "data.streams": Setting(
         64,

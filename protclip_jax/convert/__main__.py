@@ -7,12 +7,15 @@ import re
 import sys
 from collections.abc import Sequence
 
+from data_pipelines.common.bucket import is_bucket
 from data_pipelines.common.errors import command
-from protclip_jax.checkpoints.local_copy import local_checkpoint
 from protclip_jax.convert.checkpoint import Checkpoint, count, read_checkpoint, write_checkpoint
 from protclip_jax.convert.export import export_checkpoint
 from protclip_jax.convert.hf_folders import import_hf
+from protclip_jax.convert.hub_folder import open_checkpoint
+from protclip_jax.convert.model_card import OTHER
 from protclip_jax.convert.released import import_released
+from protclip_jax.convert.report_metrics import Report, find_report, read_report
 from protclip_jax.convert.tensors import FLOATS
 
 
@@ -32,6 +35,15 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     released.add_argument("--text_tokenizer", **folder, help="folder of the text tokenizer (default: looked for in SOURCE)")
 
     to_hf = commands.add_parser("to_hf", help="checkpoint → folders for transformers, heads and a model card")
+    to_hf.add_argument(
+        "--report",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="report.json of `eval` for the model card (default: the checkpoint's)",
+    )
+    to_hf.add_argument(
+        "--licence", default=OTHER, metavar="ID", help="as the hub names licences, such as apache-2.0 (default %(default)s)"
+    )
     to_hf.add_argument("--dtype", choices=FLOATS, default="float32", help="of the weights written (default %(default)s)")
     params = commands.add_parser("params", help="checkpoint → a copy with the parameters of one step only")
     for reader in (to_hf, params):
@@ -71,7 +83,17 @@ def _read(options: argparse.Namespace) -> Checkpoint:
         return import_hf(protein=options.protein, text=options.text, heads=options.heads)
     if options.command == "protclip":
         return import_released(options.source, text_tokenizer=options.text_tokenizer)
-    return read_checkpoint(local_checkpoint(options.checkpoint, options.step), options.step)
+    return read_checkpoint(open_checkpoint(options.checkpoint, options.step), options.step)
+
+
+def _report(options: argparse.Namespace, step: int) -> Report | None:
+    """The report for the model card; says where it is from, or that there is none."""
+    if options.report:
+        return read_report(options.report)
+    report = None if is_bucket(options.checkpoint) else find_report(pathlib.Path(options.checkpoint), step=step)
+    if report is None:
+        print(f"note: there is no report on step {step}, so the model card has no numbers; see --report.", file=sys.stderr)
+    return report
 
 
 @command
@@ -80,7 +102,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parse_arguments(arguments)
     checkpoint = _read(options)
     if options.command == "to_hf":
-        fingerprint = export_checkpoint(checkpoint, options.output, dtype=options.dtype)
+        report = _report(options, checkpoint.source["step"])
+        fingerprint = export_checkpoint(checkpoint, options.output, dtype=options.dtype, report=report, licence=options.licence)
     else:
         fingerprint = write_checkpoint(checkpoint, options.output)
     print(f"{summary(checkpoint, fingerprint)}\nwrote {options.output}", file=sys.stderr)

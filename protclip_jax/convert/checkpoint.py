@@ -7,9 +7,9 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from data_pipelines.common.atomic_write import finished_folder
 from data_pipelines.common.hashing import file_sha256
 from data_pipelines.common.json_object import read_json
+from data_pipelines.common.outputs import new_folder
 from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
 from protclip_jax.checkpoints import best, metadata
 from protclip_jax.checkpoints.parameters import load_params, params_fingerprint, save_params, stored_groups
@@ -69,7 +69,7 @@ def write_checkpoint(checkpoint: Checkpoint, output: pathlib.Path) -> str:
       UserError: `output` is there already and not empty.
     """
     fingerprint = params_fingerprint(checkpoint.params)
-    with finished_folder(output) as folder:
+    with new_folder(output) as folder:
         save_params(folder, checkpoint.params)
         source = {**checkpoint.source, "fingerprint": fingerprint}
         metadata.write_metadata(folder, checkpoint.config, checkpoint.text_tokenizer, source=source)

@@ -1,26 +1,35 @@
-"""The model card of an export: what is in the folder, how to load it, how it was trained; the rest is left to its author."""
+"""The model card of an export: what is in the folder, how to load it, what was measured; the rest is left to its author."""
 
 import json
 
+from data_pipelines.common.markdown import plain, table
 from protclip_jax.convert.checkpoint import Checkpoint
 from protclip_jax.convert.heads import HEAD_GROUPS
+from protclip_jax.convert.report_metrics import Report
+
+OTHER = "other"
+"""The licence where the author has not chosen one."""
 
 _CARD = """\
 ---
 library_name: transformers
-license: other
-license_name: see-licence-section
+pipeline_tag: feature-extraction
+{licence}
 tags:
 - protein
 - biology
+- protein-text
+- esm
+- uniprot
 - protclip
----
+{index}---
 
 # ProtCLIP
 
-Exported from a protclip_jax checkpoint, weights in {dtype}.
+Proteins and texts about them as vectors of one space: an ESM-2 and a BERT, trained to tell which text belongs to which
+protein. Exported from a protclip_jax checkpoint, weights in {dtype}.
 
-To be written by the author: what the model is for, what it was trained on, how it was evaluated, where it fails.
+To be written by the author: what the model is for, what it was trained on, where it fails.
 
 ## Files
 
@@ -29,12 +38,16 @@ To be written by the author: what the model is for, what it was trained on, how 
 
 ## Load
 
-With transformers, in this folder:
+With transformers, in this folder; from the hub, `from_pretrained("USER/REPOSITORY", subfolder="protein")` and so on:
 
 ```python
 {code}```
 
-`python -m protclip_jax.convert hf` makes a checkpoint of it again.
+With protclip_jax, `ProtCLIP.load(FOLDER)`, and `--checkpoint FOLDER` of every command.
+
+## Numbers
+
+{numbers}
 
 ## Training config
 
@@ -46,8 +59,15 @@ SHA-256 of the parameters: `{fingerprint}`
 
 ## Licence
 
-UniProt's data, which ProtCLIP is trained on, are CC BY 4.0 (UniProt Consortium): name the source. To be added by the
-author: the licences of the weights that training started from, and the model's own.
+See [LICENSE.md](LICENSE.md). UniProt's data, which ProtCLIP is trained on, are CC BY 4.0 (UniProt Consortium): name the source.
+"""
+_LICENCE = """\
+# Licence
+
+This model: {name}.
+
+UniProt's data, which ProtCLIP is trained on, are CC BY 4.0 (UniProt Consortium, https://www.uniprot.org): name the source.
+To be added by the author: the licences of the weights that training started from.
 """
 _FILES = {
     "protein": "- `protein/`: the protein tower, an ESM-2 (`EsmModel`) without pooler and contact head, and its tokenizer",
@@ -88,14 +108,53 @@ similarity = project(protein_hidden, "protein_projection") @ project(text_hidden
 """
 
 
-def model_card(checkpoint: Checkpoint, *, fingerprint: str, dtype: str) -> str:
+def model_card(
+    checkpoint: Checkpoint, *, fingerprint: str, dtype: str, report: Report | None = None, licence: str = OTHER
+) -> str:
     """Markdown with YAML front matter, as the Hugging Face hub reads it; the code in it runs in the exported folder."""
     towers = [name for name in _TOWER_CODE if name in checkpoint.params]
     has_heads = checkpoint.params.keys() >= HEAD_GROUPS
     return _CARD.format(
         dtype=dtype,
+        licence=_licence_fields(licence),
+        index=_model_index(report) if report and report.metrics else "",
         files="\n".join(_FILES[name] for name in [*towers, *(["heads"] if has_heads else [])]),
         code="\n".join(_TOWER_CODE[name] for name in towers) + (_HEADS_CODE if has_heads else ""),
+        numbers=_numbers(report) if report and report.metrics else "None were measured before the export.",
         fingerprint=fingerprint,
         config=json.dumps(checkpoint.config, indent=2),
     )
+
+
+def licence_file(licence: str) -> str:
+    """LICENSE.md: what is known of the terms, and what its author has to add."""
+    name = licence if licence != OTHER else "to be named by the author"
+    return _LICENCE.format(name=name)
+
+
+def _licence_fields(licence: str) -> str:
+    named = f"license: {json.dumps(licence)}"
+    return named if licence != OTHER else f"{named}\nlicense_name: see-license\nlicense_link: LICENSE.md"
+
+
+def _model_index(report: Report) -> str:
+    """The hub's `model-index`. JSON strings are YAML, whatever a name holds."""
+    dataset = report.dataset or "not named"
+    lines = ["model-index:", "- name: ProtCLIP", "  results:"]
+    sections = {metric.section: [] for metric in report.metrics}
+    for metric in report.metrics:
+        sections[metric.section].append(metric)
+    for section, metrics in sections.items():
+        lines += ["  - task:", "      type: feature-extraction", f"      name: {json.dumps(section)}"]
+        lines += ["    dataset:", f"      name: {json.dumps(dataset)}", "      type: protanno"]
+        lines += [f"      split: {json.dumps(report.split)}", "    metrics:"]
+        for metric in metrics:
+            value = f"{metric.value:.6g}"
+            lines += [f"    - type: {json.dumps(metric.name)}", f"      value: {value}"]
+    return "\n".join(lines) + "\n"
+
+
+def _numbers(report: Report) -> str:
+    rows = [[plain(metric.section), plain(metric.name), f"{metric.value:.4g}"] for metric in report.metrics]
+    measured = f"Measured by `python -m eval` on the split {plain(report.split)} of {plain(report.dataset) or 'a dataset'}."
+    return f"{measured}\n\n{table(['evaluation', 'number', 'value'], rows)}"

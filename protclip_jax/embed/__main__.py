@@ -28,8 +28,8 @@ from data_pipelines.inputs.model_input import Source
 from data_pipelines.inputs.source_options import choose_source, is_piped, spool
 from data_pipelines.inputs.survey import Survey, take_survey
 from protclip_jax.checkpoints import best, metadata
-from protclip_jax.checkpoints.local_copy import local_checkpoint
 from protclip_jax.checkpoints.parameters import stored_groups
+from protclip_jax.convert.hub_folder import open_checkpoint
 from protclip_jax.embed.embedding_files import H5_SUFFIXES, WRITERS, load_part, save_part
 from protclip_jax.embed.embedding_kinds import (
     Embedder,
@@ -40,7 +40,7 @@ from protclip_jax.embed.embedding_kinds import (
     text_embedder,
 )
 from protclip_jax.embed.h5_keys import H5_KEYS
-from protclip_jax.embed.resume import adopt_plan, partial_folder, refuse_existing, remove_parts
+from protclip_jax.embed.resume import adopt_plan, begin_finishing, partial_folder, refuse_others, remove_parts
 from protclip_jax.inference.batched_calls import ACCELERATOR_BATCH_TOKENS, CPU_BATCH_TOKENS, default_batch_tokens
 from protclip_jax.inference.cpu_devices import MAX_CPU_DEVICES, split_cpu
 from protclip_jax.inference.prefixes import tell_untrained
@@ -90,8 +90,9 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--include",
         nargs="+",
         choices=EMBEDDING_KINDS,
-        help="projected: unit-norm vectors in the space shared with text; mean: mean of the protein tower's residue vectors; "
-        "residues: these themselves (default: projected if the checkpoint can, else mean). "
+        help="projected: unit-norm vectors in the space shared by proteins and texts; mean: mean of the tower's vectors of "
+        "residues, or of a text's tokens; residues: those of residues themselves (default: projected if the checkpoint can, "
+        "else mean). "
         "Several kinds go to a file each: x.h5 becomes x.KIND.h5",
     )
     add(
@@ -196,6 +197,7 @@ def join_parts(
     folder: Path,
 ) -> None:
     """Writes the output of every kind, each whole or not at all."""
+    begin_finishing(folder, list(outputs.values()))
     for kind, output in outputs.items():
         loaded = (load_part(part, kind) for part in progress(parts, description=f"write {kind}", unit="parts"))
         with writing(output), atomic_path(output, partial=folder / f"{output.name}.writing") as partial:
@@ -220,7 +222,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     split_cpu(options.cpu_devices)
     batch_tokens = options.batch_tokens or default_batch_tokens()
     source = choose_source(options)
-    options.checkpoint = local_checkpoint(options.checkpoint, options.step)
+    options.checkpoint = open_checkpoint(options.checkpoint, options.step)
     step = best.resolve_step(options.checkpoint, options.step)
     groups = stored_groups(options.checkpoint, step)
     kinds = choose_kinds(options.include, modality=source.modality, groups=groups)
@@ -229,21 +231,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     reading = (
         protein_embedder(kinds, windows, batch_tokens)
         if source.modality == "protein"
-        else text_embedder(options.checkpoint, batch_tokens)
+        else text_embedder(options.checkpoint, batch_tokens, kinds=kinds)
     )
     if options.dimensions is not None:
         config = metadata.read_model_config(options.checkpoint)
         reading = prefix_embedder(reading, options.dimensions, kinds=kinds, config=config)
         tell_untrained(config)
+    rejects = options.output.with_name(f"{options.output.name}.rejects.tsv")
     with partial_folder(options.output) as folder:
-        refuse_existing(folder, list(outputs.values()))
+        refuse_others(folder, list(outputs.values()), [rejects])
         if is_piped(source.path):
             source = dataclasses.replace(source, path=spool(source.path, folder / "stdin"))
         with writing(folder):
             survey = take_survey(
                 source, measure=reading.measure, rejects=folder / "rejects.tsv", accept_doubtful=options.accept_doubtful
             )
-        rejects = options.output.with_name(f"{options.output.name}.rejects.tsv")
         tell(*survey.describe(source.modality, long_items=reading.long_items, rejects=rejects))
         tell(f"embedding: {', '.join(kinds)}, into {', '.join(map(str, outputs.values()))}.")
 

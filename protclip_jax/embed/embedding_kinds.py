@@ -50,8 +50,12 @@ def protein_embedder(kinds: Sequence[str], windows: Windows, batch_tokens: int) 
     return Embedder(measure, LONG_PROTEINS[windows.policy].format(windows), facts, embed)
 
 
-def text_embedder(checkpoint: Path, batch_tokens: int) -> Embedder:
-    """Texts, as `ProtCLIP.encode_texts` takes them."""
+TEXT_KINDS = {"projected": "encode_texts", "mean": "mean_text_embeddings"}
+"""What there is of texts, and the methods of `ProtCLIP` that make it."""
+
+
+def text_embedder(checkpoint: Path, batch_tokens: int, *, kinds: Sequence[str] = ("projected",)) -> Embedder:
+    """Texts, as `ProtCLIP.encode_texts` takes them; `kinds` are of `TEXT_KINDS`."""
     limit = metadata.read_model_config(checkpoint)["tokenizer"]["max_text_tokens"]
     tokenizer = metadata.load_text_tokenizer(checkpoint)
 
@@ -64,7 +68,7 @@ def text_embedder(checkpoint: Path, batch_tokens: int) -> Embedder:
         with warnings.catch_warnings():
             # How many texts are cut was told before the first was embedded.
             warnings.simplefilter("ignore", UserWarning)
-            return {"projected": model.encode_texts(texts, batch_tokens=batch_tokens)}
+            return {kind: getattr(model, TEXT_KINDS[kind])(texts, batch_tokens=batch_tokens) for kind in kinds}
 
     long_items = f"of more than {limit} tokens: CUT, only the first {limit} tokens are read"
     return Embedder(measure, long_items, {"max_text_tokens": limit}, embed)
@@ -92,9 +96,9 @@ def choose_kinds(include: Sequence[str] | None, *, modality: str, groups: frozen
     Raises:
       UserError: they do not suffice for what is asked.
     """
-    if modality == "text" and set(include or ()) - {"projected"}:
-        raise UserError("of texts there is only the projected embedding; leave --include out.")
-    default = "projected" if modality == "text" or "protein_projection" in groups else "mean"
+    if modality == "text" and (others := sorted(set(include or ()) - TEXT_KINDS.keys())):
+        raise UserError(f"there are no {others[0]} of texts, only {' and '.join(TEXT_KINDS)}; leave --include out.")
+    default = "projected" if f"{modality}_projection" in groups else "mean"
     kinds = list(dict.fromkeys(include or [default]))
     needed = {modality} | ({f"{modality}_projection"} if "projected" in kinds else set())
     if missing := sorted(needed - groups):

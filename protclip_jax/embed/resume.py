@@ -1,53 +1,52 @@
 """The folder OUTPUT.partial, which makes a run resumable: its lock, its plan, and its finished parts."""
 
 import contextlib
-import fcntl
 import json
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from data_pipelines.common.atomic_write import atomic_write
 from data_pipelines.common.errors import UserError
+from data_pipelines.common.outputs import MARK, claim, refuse_existing, release
 
-PLAN = "plan.json"
-_LOCK = "lock"
+PLAN, _FINISHING = "plan.json", "finishing"
 
 
 @contextlib.contextmanager
 def partial_folder(output: Path) -> Iterator[Path]:
-    """OUTPUT.partial, locked for this process; removed at the end unless a plan was adopted in it.
-
-    The lock is the operating system's and ends with the process, however that dies.
+    """OUTPUT.partial, claimed for this process; removed at the end unless a plan was adopted in it.
 
     Raises:
-      UserError: the folder cannot be made, or another process has it.
+      UserError: as `outputs.claim`.
     """
-    folder = output.with_name(output.name + ".partial")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = open(folder / _LOCK, "a")  # noqa: SIM115 - closed below
-    except OSError as error:
-        raise UserError(f"{folder} cannot be made ({error.strerror}); name another --output.") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(f"{output} is being written by another run; wait for it, or name another --output.") from error
-        except OSError as error:
-            raise UserError(f"{folder} cannot be locked ({error.strerror}); put --output on a local disk.") from error
+    with claim(output) as folder:
         try:
             yield folder
         finally:
             if not (folder / PLAN).exists():
-                shutil.rmtree(folder)
+                release(folder)
 
 
-def refuse_existing(folder: Path, outputs: Sequence[Path]) -> None:
-    """Raises UserError where an output exists already, unless a run that was stopped while finishing has put it there."""
-    existing = [path for path in outputs if path.exists()]
-    if existing and not (folder / PLAN).exists():
-        raise UserError(f"{existing[0]} exists; remove it or name another --output.")
+def is_finishing(folder: Path) -> bool:
+    """Whether the run that the folder is of was stopped after `begin_finishing`, so that outputs may be its own."""
+    return (folder / PLAN).exists() and (folder / _FINISHING).exists()
+
+
+def refuse_others(folder: Path, outputs: Sequence[Path], rejects: Sequence[Path] = ()) -> None:
+    """Raises UserError where an output exists already and this run, before it was stopped, has not put it there.
+
+    Lists of rejects appear as soon as a plan is adopted, outputs after `begin_finishing`.
+    """
+    if not is_finishing(folder):
+        refuse_existing(outputs)
+    if not (folder / PLAN).exists():
+        refuse_existing(rejects)
+
+
+def begin_finishing(folder: Path, outputs: Sequence[Path]) -> None:
+    """Notes that outputs appear from now on. Raises UserError as `refuse_others`."""
+    refuse_others(folder, outputs)
+    (folder / _FINISHING).touch()
 
 
 def adopt_plan(folder: Path, plan: Mapping) -> None:
@@ -77,6 +76,6 @@ def read_plan(folder: Path) -> dict:
 def remove_parts(folder: Path) -> None:
     """Empties the folder, its plan last: a run that is stopped meanwhile can be finished by the same command."""
     for path in folder.iterdir():
-        if path.name not in (PLAN, _LOCK):
+        if path.name not in (PLAN, MARK, _FINISHING):
             path.unlink()
     (folder / PLAN).unlink()

@@ -2,7 +2,6 @@
 
 import argparse
 import csv
-import io
 import pathlib
 import sys
 from collections.abc import Mapping
@@ -10,9 +9,9 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float
 
-from data_pipelines.common.atomic_write import atomic_file
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.figure_style import DPI
+from data_pipelines.common.outputs import new_files, refuse_existing
 from data_pipelines.inputs.plausibility import doubt
 from data_pipelines.inputs.protein_input import clean_protein
 from data_pipelines.protanno.features import annotated_residues
@@ -48,7 +47,11 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     for name in PROPERTIES:
         parser.add_argument(f"--{name}", metavar="TEXT", help=f"what to say after {PREFIXES[name]}; replaces the entry's")
     parser.add_argument(
-        "--output", type=pathlib.Path, required=True, metavar="FIGURE", help=f"{', '.join(FIGURES)}; a .tsv is put beside it"
+        "--output",
+        type=pathlib.Path,
+        required=True,
+        metavar="FIGURE",
+        help=f"a new {', '.join(FIGURES)}; a .tsv is put beside it",
     )
     return parser.parse_args(arguments)
 
@@ -108,7 +111,7 @@ def texts_of(record: Record, given: Mapping[str, str], *, names: str) -> dict[st
 
 def write_table(path: pathlib.Path, record: Record, weights: Mapping[str, Float[np.ndarray, " L"]]) -> None:
     """One line a residue: position (1-based), residue, the weight for each property, the features that cover it."""
-    with atomic_file(path) as raw, io.TextIOWrapper(raw, newline="", encoding="utf-8") as file:
+    with open(path, "x", newline="", encoding="utf-8") as file:
         table = csv.writer(file, delimiter="\t", lineterminator="\n")
         table.writerow(["position", "residue", *weights, "features"])
         for index, residue in enumerate(record.sequence):
@@ -125,6 +128,8 @@ def main(arguments: list[str] | None = None) -> None:
         raise UserError(f"--output={options.output} must end in {', '.join(FIGURES)}.")
     if not options.output.parent.is_dir():
         raise UserError(f"--output={options.output}: there is no folder {options.output.parent}; make it first.")
+    outputs = [options.output, options.output.with_suffix(".tsv")]
+    refuse_existing(outputs)
     record, given = asked_for(options)
     model = ProtCLIP.load(options.checkpoint, step=options.step)
     texts = texts_of(record, given, names=completed(model.config)["tokenizer"]["names"])
@@ -135,14 +140,14 @@ def main(arguments: list[str] | None = None) -> None:
     tracks = [Track(name, row, marked.get(name, nowhere)) for name, row in weights.items()]
     title = f"{record.accession} · {' '.join(texts.values())}"
     figure = explanation(title, record.sequence, tracks, record.features)
-    with atomic_file(options.output) as file:
-        figure.savefig(file, dpi=DPI, format=options.output.suffix[1:])
-    write_table(options.output.with_suffix(".tsv"), record, weights)
+    with new_files(outputs) as (drawn, table):
+        figure.savefig(drawn, dpi=DPI, format=options.output.suffix[1:])
+        write_table(table, record, weights)
     for name, row in weights.items():
         heaviest = np.argsort(-row, kind="stable")[:TOP]
         named = ", ".join(f"{record.sequence[index]}{index + 1} {row[index]:.3f}" for index in heaviest)
         print(f"{name}: {(row > 0).mean():.0%} of the residues carry weight; heaviest {named}")
-    print(f"wrote {options.output} and {options.output.with_suffix('.tsv')}", file=sys.stderr)
+    print(f"wrote {' and '.join(map(str, outputs))}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -34,11 +34,20 @@ from data_pipelines.readers import SUFFIXES as SOURCE_SUFFIXES
 from data_pipelines.readers.table import open_table
 from data_pipelines.readers.uniprot.uniprot_tsv import UniprotTsv
 from protclip_jax.checkpoints import best, metadata
-from protclip_jax.checkpoints.local_copy import local_checkpoint
 from protclip_jax.checkpoints.parameters import stored_groups
+from protclip_jax.convert.hub_folder import open_checkpoint
 from protclip_jax.embed.__main__ import MIN_CHUNK_BATCHES, MIN_CHUNK_TOKENS, embed_parts, publish_rejects
 from protclip_jax.embed.embedding_kinds import choose_kinds, protein_embedder, text_embedder
-from protclip_jax.embed.resume import PLAN, adopt_plan, partial_folder, read_plan, remove_parts
+from protclip_jax.embed.resume import (
+    PLAN,
+    adopt_plan,
+    begin_finishing,
+    is_finishing,
+    partial_folder,
+    read_plan,
+    refuse_others,
+    remove_parts,
+)
 from protclip_jax.inference.batched_calls import default_batch_tokens
 from protclip_jax.inference.cpu_devices import MAX_CPU_DEVICES, split_cpu
 from protclip_jax.inference.prefixes import check_dimensions, tell_untrained
@@ -48,7 +57,7 @@ from protclip_jax.retrieval import item_table
 from protclip_jax.retrieval.embedding_input import SUFFIXES as EMBEDDING_SUFFIXES
 from protclip_jax.retrieval.embedding_input import EmbeddingInput, open_embeddings
 from protclip_jax.retrieval.faiss_library import load_faiss
-from protclip_jax.retrieval.index_folder import MANIFEST, Index, open_index, refuse_other_model, unnamed_files
+from protclip_jax.retrieval.index_folder import MANIFEST, Fingerprint, Index, open_index, refuse_other_model, unnamed_files
 from protclip_jax.retrieval.indexing import KINDS, Addition, add, added_hashes, cut, label_addition, protein_addition
 
 EMBEDDING = {
@@ -190,12 +199,14 @@ def open_previous(options: argparse.Namespace, folder: Path) -> Index | None:
                 "proteins; leave --append out and name another --output."
             )
         return previous
-    finishing = (folder / PLAN).exists()
     if options.output.exists():
         if not options.output.is_dir():
             raise UserError(f"--output={options.output} is a file; name a new folder.")
-        others = set(options.output.iterdir()) - set(unnamed_files(options.output, ()))
-        if others and not (finishing and others == {options.output / MANIFEST}):
+        there = set(options.output.iterdir())
+        if is_finishing(folder):
+            # The run that was stopped has left them.
+            there -= {options.output / MANIFEST, *unnamed_files(options.output, ())}
+        if there:
             raise UserError(f"{options.output} exists; add to it with --append, remove it, or name another --output.")
     return None
 
@@ -230,6 +241,24 @@ def were_added_last(previous: Index, hashes: np.ndarray) -> bool:
     return list(item_table.id_hashes(last)) == hashes.tolist()
 
 
+def was_added(previous: Index, hashes: np.ndarray, output: Path, *, folder: Path) -> bool:
+    """Whether a run that was stopped while it was finishing has added just these items; then its folder is done with.
+
+    Raises:
+      UserError: some of them are in the index from before.
+    """
+    published = is_published(folder, previous)
+    if published and were_added_last(previous, hashes):
+        tell(f"{output} holds all of them already, from a run that was stopped while it was finishing.")
+        remove_parts(folder)
+        return True
+    refuse_known_ids(previous, hashes, output)
+    if published:
+        # The parts are of other items, which the index holds: this run has a plan of its own.
+        (folder / PLAN).unlink()
+    return False
+
+
 def refuse_other_encoding(previous: Index, encoding: Mapping, output: Path) -> None:
     """Raises UserError where the index was made by reading proteins otherwise."""
     if previous.manifest["encoding"] != dict(encoding):
@@ -256,37 +285,43 @@ def main(arguments: Sequence[str] | None = None) -> None:
     split_cpu(options.cpu_devices)
     source = choose_input(options)
     if options.checkpoint is not None:
-        options.checkpoint = local_checkpoint(options.checkpoint, options.step)
+        options.checkpoint = open_checkpoint(options.checkpoint, options.step)
     with partial_folder(options.output) as folder:
         previous = open_previous(options, folder)
         if isinstance(source, EmbeddingInput):
-            index_embeddings(options, source, previous)
+            index_embeddings(options, source, previous, folder)
         else:
             embed_and_index(options, source, previous, windows=windows, folder=folder)
 
 
-def index_embeddings(options: argparse.Namespace, source: EmbeddingInput, previous: Index | None) -> None:
+def index_embeddings(options: argparse.Namespace, source: EmbeddingInput, previous: Index | None, folder: Path) -> None:
     """An index of an embedding file."""
     if options.dimensions is not None:
         check_dimensions(options.dimensions, source.width)
     fingerprint = source.facts["checkpoint"]
     model = ProtCLIP.load(options.checkpoint, step=options.step) if options.checkpoint else None
-    if model is not None and model.fingerprint != fingerprint:
+    if model is not None and not model.is_named_by(fingerprint):
         raise UserError(f"{source.path} was made with another checkpoint than {options.checkpoint}; give that one, or none.")
     if model is not None and options.dimensions is not None:
         tell_untrained(model.config)
     kept, encoding = options.dimensions or source.width, encoding_of(options, source.encoding)
     if previous is not None:
-        refuse_other_model(previous.manifest, fingerprint, folder=options.output)
+        refuse_other_model(previous.manifest, model or Fingerprint(fingerprint), folder=options.output)
         if kept != (width := previous.manifest["dimension"]):
             raise UserError(
                 f"{source.path} holds embeddings of width {kept}, but those of {options.output} have {width}; make it "
                 "anew with the checkpoint of the index."
             )
         refuse_other_encoding(previous, encoding, options.output)
-        refuse_known_ids(previous, np.array([hash64(id) for id in source.ids], np.uint64), options.output)
+        if was_added(previous, np.array([hash64(id) for id in source.ids], np.uint64), options.output, folder=folder):
+            return
     facts = {"modality": "protein", "checkpoint": fingerprint, "step": None, "encoding": encoding}
-    write(options, Addition(len(source.ids), source.width, source.blocks()), previous, facts=facts, model=model)
+    with report_disk_errors(folder):
+        # No parts to keep, but what is written from here on is this run's.
+        adopt_plan(folder, {"generation": generation_of(previous)})
+    addition = Addition(len(source.ids), source.width, source.blocks())
+    write(options, addition, previous, facts=facts, model=model, folder=folder)
+    remove_parts(folder)
 
 
 def embed_and_index(
@@ -316,23 +351,16 @@ def embed_and_index(
             source, measure=reading.measure, rejects=folder / "rejects.tsv", accept_doubtful=options.accept_doubtful
         )
     rejects = rejects_path(options.output, generation_of(previous))
+    refuse_others(folder, (), [rejects])
     noun = "protein" if is_protein else "prompt"
     tell(*survey.describe(noun, long_items=reading.long_items, rejects=rejects))
-    if previous is not None:
-        hashes, published = added_hashes(source, survey), is_published(folder, previous)
-        if published and were_added_last(previous, hashes):
-            tell(f"{options.output} holds all of them already, from a run that was stopped while it was finishing.")
-            remove_parts(folder)
-            return
-        refuse_known_ids(previous, hashes, options.output)
-        if published:
-            # The parts are of other items, which the index holds: this run has a plan of its own.
-            (folder / PLAN).unlink()
+    if previous is not None and was_added(previous, added_hashes(source, survey), options.output, folder=folder):
+        return
     model = ProtCLIP.load(options.checkpoint, step=step, dtype=options.dtype)
     computation = {"dtype": options.dtype, **reading.facts}
     encoding = encoding_of(options, computation)
     if previous is not None:
-        refuse_other_model(previous.manifest, model.fingerprint, folder=options.output, step=step)
+        refuse_other_model(previous.manifest, model, folder=options.output, step=step)
         refuse_other_encoding(previous, encoding, options.output)
     with report_disk_errors(folder):
         # What is embedded is cut only when it is written.
@@ -358,18 +386,25 @@ def embed_and_index(
         "step": step,
         "encoding": encoding,
     }
-    write(options, addition, previous, facts=facts, model=model)
+    write(options, addition, previous, facts=facts, model=model, folder=folder)
     remove_parts(folder)
 
 
 def write(
-    options: argparse.Namespace, addition: Addition, previous: Index | None, *, facts: Mapping, model: ProtCLIP | None
+    options: argparse.Namespace,
+    addition: Addition,
+    previous: Index | None,
+    *,
+    facts: Mapping,
+    model: ProtCLIP | None,
+    folder: Path,
 ) -> None:
     """Writes the index, of the dimensions that are asked for, and says what it is."""
     if options.dimensions is not None:
         addition = cut(addition, options.dimensions)
     can_read = model is not None and {"text", "text_projection"} <= model.groups
     with report_disk_errors(options.output):
+        begin_finishing(folder, ())
         options.output.mkdir(parents=True, exist_ok=True)
         manifest = add(
             options.output,

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from data_pipelines.tokenizers import protein_tokenizer
-from data_pipelines.training.batch import Batch
+from data_pipelines.training.batch import NUM_TEXT_SEGMENTS, Batch
 from protclip_jax.inference.batched_calls import SLOTS, everywhere
-from protclip_jax.models.heads import sum_slots, unit_norm
+from protclip_jax.models.heads import pool_slots, sum_slots, unit_norm
 from protclip_jax.models.property_vectors import property_embeddings, property_vectors
 from protclip_jax.models.protclip import ProtCLIPModel, residue_mask, residue_slot_ids
 from protclip_jax.objectives.segment_alignment import dynamic_segment_weights
@@ -45,6 +45,15 @@ def embed_texts(model: ProtCLIPModel, params: Mapping, batch: Batch, _) -> Float
     hidden = bound.encode_text(batch.text_tokens, batch.text_segment_ids, batch.text_positions)
     segments = bound.project_text_segments(hidden, batch.text_segment_ids, SLOTS)
     return everywhere(unit_norm(segments[:, :, 0]))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def mean_texts(model: ProtCLIPModel, params: Mapping, batch: Batch, _) -> Float[Array, "R S T"]:
+    """Mean over the tokens of the full biotext of each slot, [CLS] and [SEP] among them."""
+    bound = model.bind({"params": params})
+    hidden = bound.encode_text(batch.text_tokens, batch.text_segment_ids, batch.text_positions)
+    pooled = pool_slots(hidden, batch.text_segment_ids, SLOTS * NUM_TEXT_SEGMENTS)
+    return everywhere(pooled[:, ::NUM_TEXT_SEGMENTS])
 
 
 @functools.partial(jax.jit, static_argnums=0, static_argnames=("theta", "prototypes", "prefix_tokens"))

@@ -27,14 +27,15 @@ from data_pipelines.tokenizers import protein_tokenizer
 from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
 from data_pipelines.training.examples import Example, plain_example, protein_example, text_example
 from protclip_jax.checkpoints import best, metadata
-from protclip_jax.checkpoints.local_copy import local_checkpoint
 from protclip_jax.checkpoints.parameters import load_params, params_fingerprint, stored_groups
 from protclip_jax.config.build import model_config
 from protclip_jax.config.schema import completed
+from protclip_jax.convert.hub_folder import open_checkpoint
 from protclip_jax.distributed import sharding
 from protclip_jax.inference import programs
 from protclip_jax.inference.as_list import as_list
 from protclip_jax.inference.batched_calls import MIN_ROW_TOKENS, Place, run_packed
+from protclip_jax.inference.fingerprint import model_fingerprint
 from protclip_jax.inference.held_out_losses import held_out_losses
 from protclip_jax.inference.prefixes import check_dimensions, first_dimensions
 from protclip_jax.inference.variant_effects import (
@@ -87,7 +88,7 @@ class ProtCLIP:
         By default the best step if one is recorded, else the latest. A `gs://` path is copied first, as far as it is read.
         Raises `UserError` when there is nothing to read.
         """
-        directory = local_checkpoint(directory, step)
+        directory = open_checkpoint(directory, step)
         config = metadata.read_model_config(directory)
         step = best.resolve_step(directory, step)
         groups = stored_groups(directory, step)
@@ -107,10 +108,30 @@ class ProtCLIP:
         """The parameter groups that the checkpoint holds, as named in `ProtCLIPModel`."""
         return frozenset(self._params)
 
-    @functools.cached_property
+    @property
     def fingerprint(self) -> str:
-        """SHA-256 of the parameters: equal for two models exactly where every parameter is."""
+        """SHA-256 of all that decides the model's numbers: parameters, shapes, words, and how texts are read and compared."""
+        return model_fingerprint(
+            self.params_fingerprint, self._model.config, config=self.config, text_tokenizer=self.text_tokenizer
+        )
+
+    @functools.cached_property
+    def params_fingerprint(self) -> str:
+        """SHA-256 of the parameters alone: what indexes and embedding files of older versions name a model by."""
         return params_fingerprint(self._params)
+
+    def is_named_by(self, fingerprint: str) -> bool:
+        """Whether a file was made with this model; warns where its fingerprint is of the parameters alone."""
+        if fingerprint == self.fingerprint:
+            return True
+        if fingerprint == self.params_fingerprint:
+            warnings.warn(
+                "what is read was made by an older version, which recorded the parameters alone: whether the vocabulary and "
+                "the settings were the same is not known.",
+                stacklevel=2,
+            )
+            return True
+        return False
 
     def encode_proteins(
         self,
@@ -184,19 +205,37 @@ class ProtCLIP:
         """
         dimensions = self._checked_width(dimensions)
         self._require("text", "text_projection")
+        width = self._model.config.projection_dim
+        embeddings = self._read_texts(programs.embed_texts, texts, width=width, batch_tokens=batch_tokens)
+        return first_dimensions(embeddings, dimensions)
+
+    def mean_text_embeddings(self, texts: Sequence[str], *, batch_tokens: int | None = None) -> Float32[np.ndarray, "n T"]:
+        """Mean of the text tower's token vectors, `[CLS]` and `[SEP]` included, as sentence encoders take it of a BERT.
+
+        Of every checkpoint with a text tower, also one that is converted from a BERT alone. Texts are cut as in
+        `encode_texts`.
+        """
+        self._require("text")
+        width = self._model.config.text.hidden_size
+        return self._read_texts(programs.mean_texts, texts, width=width, batch_tokens=batch_tokens)
+
+    def _read_texts(
+        self, program: Callable, texts: Sequence[str], *, width: int, batch_tokens: int | None
+    ) -> Float32[np.ndarray, "n width"]:
+        """What a program makes of each text; warns of what the vocabulary lacks and of what is cut."""
         texts = as_list(texts, "texts")
         if empty := [index for index, text in enumerate(texts) if not text.strip()]:
             raise UserError(f"text {empty[0]} is empty; leave it out, or say something.")
         if unknown := sum(map(len, map(self.text_tokenizer.unknown_words, texts))):
-            warnings.warn(f"{UNKNOWN_WORDS}: {unknown}.", stacklevel=2)
+            warnings.warn(f"{UNKNOWN_WORDS}: {unknown}.", stacklevel=3)
         examples = [self._text_example(text) for text in texts]
         if cut := sum(example.text_cut > 0 for example in examples):
             limit = self.config["tokenizer"]["max_text_tokens"]
-            warnings.warn(f"{cut} of {len(texts)} texts are longer than {limit} tokens and were cut.", stacklevel=2)
-        embeddings = np.zeros((len(texts), self._model.config.projection_dim), np.float32)
-        for position, values in self._run(programs.embed_texts, examples, batch_tokens=batch_tokens):
+            warnings.warn(f"{cut} of {len(texts)} texts are longer than {limit} tokens and were cut.", stacklevel=3)
+        embeddings = np.zeros((len(texts), width), np.float32)
+        for position, values in self._run(program, examples, batch_tokens=batch_tokens):
             embeddings[position.index] = values[position.row, position.slot]
-        return first_dimensions(embeddings, dimensions)
+        return embeddings
 
     def similarity(self, proteins: Float[np.ndarray, "n d"], texts: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "n m"]:
         """Cosine similarity of every protein embedding with every text embedding."""

@@ -12,6 +12,11 @@ from protclip_jax.models.neighbour_attention import look_at_neighbours
 from protclip_jax.models.protclip import ProtCLIPModel
 
 
+def seed_key(seed: int) -> jax.Array:
+    """The key of a seed: of its lower 32 bits, which alone JAX reads unless JAX_ENABLE_X64 is set."""
+    return jax.random.key(seed & 0xFFFFFFFF)
+
+
 def init_params(model: ProtCLIPModel, key: jax.Array) -> dict:
     """Random parameters as a nested tree (float32)."""
     ones = jnp.ones((1, 4), jnp.int32)

@@ -116,8 +116,9 @@ class Dense(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "*N in"]) -> Float[Array, "*N features"]:
-        kernel = self.param("kernel", self.config.initializer, (x.shape[-1], self.features))
-        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        # Named dtypes here and elsewhere: the default is another under JAX_ENABLE_X64.
+        kernel = self.param("kernel", self.config.initializer, (x.shape[-1], self.features), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
         # On a matrix, because XLA:CPU transposes the gradient of a 3-D product by copying it: twice the time.
         flat = x.reshape(-1, x.shape[-1]).astype(self.config.dtype)
         y = flat @ kernel.astype(self.config.dtype) + bias.astype(self.config.dtype)

@@ -30,7 +30,7 @@ class LogitScale(nn.Module):
 
     @nn.compact
     def __call__(self) -> Float[Array, ""]:
-        return self.param("log", nn.initializers.constant(self.initial), ())
+        return self.param("log", nn.initializers.constant(self.initial), (), jnp.float32)
 
 
 class LogitBias(nn.Module):
@@ -40,7 +40,7 @@ class LogitBias(nn.Module):
 
     @nn.compact
     def __call__(self) -> Float[Array, ""]:
-        return self.param("bias", nn.initializers.constant(self.initial), ())
+        return self.param("bias", nn.initializers.constant(self.initial), (), jnp.float32)
 
 
 def logged_scales(params: Mapping) -> dict[str, jax.Array]:

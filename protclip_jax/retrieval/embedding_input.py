@@ -1,6 +1,7 @@
 """Embedding files of `python -m protclip_jax.embed` as the input of an index."""
 
 import contextlib
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,11 +13,12 @@ import pyarrow
 import pyarrow.parquet
 
 from data_pipelines.common.errors import UserError
+from protclip_jax.embed.foreign_files import check_parquet, fixed_width, h5_items, h5_text
 from protclip_jax.retrieval.index_folder import Block
 from protclip_jax.retrieval.item_table import protein_item
 from protclip_jax.retrieval.nearest import unit_rows
 
-ROWS_AT_ONCE = 1 << 14
+ROWS_AT_ONCE, _NUMBERS_AT_ONCE = 1 << 12, 1 << 23
 SUFFIXES = (".h5", ".hdf5", ".parquet")
 _FACTS = ("checkpoint", "kind", "modality", "dtype", "long_proteins", "max_residues", "overlap")
 
@@ -54,10 +56,11 @@ class EmbeddingInput(NamedTuple):
 
 
 def open_embeddings(path: Path) -> EmbeddingInput:
-    """An embedding file of proteins in the space shared with text.
+    """An embedding file of proteins in the space shared with text; it may be a stranger's.
 
     Raises:
-      UserError: the file is damaged, holds other embeddings, or has ids that are missing or occur again.
+      UserError: the file is damaged, names other files, declares more than it stores, holds other embeddings, or has ids
+        that are missing or occur again.
     """
     read = _parquet_facts if _is_parquet(path) else _h5_facts
     with _report_damage(path):
@@ -91,40 +94,47 @@ def _is_parquet(path: Path) -> bool:
 def _report_damage(path: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, pyarrow.ArrowException) as error:
+    except UserError:
+        raise
+    except Exception as error:  # two libraries that read files from anybody have many ways to fail
         raise UserError(f"{path} is no sound embedding file ({error}); make it anew.") from error
 
 
 def _parquet_facts(path: Path) -> tuple[dict[str, str], list[str], int]:
-    with pyarrow.parquet.ParquetFile(path) as file:
+    with _opened_parquet(path) as file:
         metadata = file.schema_arrow.metadata or {}
         facts = {key.decode(): value.decode() for key, value in metadata.items() if key != b"ARROW:schema"}
-        return facts, file.read(columns=["id"])["id"].to_pylist(), int(facts["width"])
+        return facts, file.read(columns=["id"])["id"].to_pylist(), fixed_width(file, name="embedding")
+
+
+@contextlib.contextmanager
+def _opened_parquet(path: Path) -> Iterator[pyarrow.parquet.ParquetFile]:
+    with pyarrow.parquet.ParquetFile(path) as file:
+        check_parquet(file, path=path)
+        yield file
 
 
 def _parquet_blocks(path: Path) -> Iterator[tuple[list[str], list[int], np.ndarray]]:
-    with pyarrow.parquet.ParquetFile(path) as file:
-        width = int(file.schema_arrow.metadata[b"width"])
-        for batch in file.iter_batches(ROWS_AT_ONCE):
+    with _opened_parquet(path) as file:
+        width = fixed_width(file, name="embedding")
+        for batch in file.iter_batches(max(1, _NUMBERS_AT_ONCE // width)):
             vectors = batch["embedding"].flatten().to_numpy(zero_copy_only=False).reshape(len(batch), width)
             yield batch["id"].to_pylist(), batch["length"].to_pylist(), vectors
 
 
 def _h5_facts(path: Path) -> tuple[Mapping, list[str], int]:
     with h5py.File(path, "r") as file:
-        facts = {name: str(value) for name, value in file.attrs.items()}
-        names = list(file)
-        return facts, [_h5_id(file, name) for name in names], file[names[0]].shape[0] if names else 0
-
-
-def _h5_id(file: h5py.File, name: str) -> str:
-    return str(file[name].attrs.get("original_id", name))
+        facts = {name: text for name in (*_FACTS, "dimensions") if (text := h5_text(file.attrs, name)) is not None}
+        items = [(id, dataset.shape[0]) for id, dataset in h5_items(file)]
+        widths = sorted({width for _, width in items})
+        if len(widths) > 1:
+            raise ValueError(f"its embeddings are of widths {' and '.join(map(str, widths))}")
+        return facts, [id for id, _ in items], widths[0] if widths else 0
 
 
 def _h5_blocks(path: Path) -> Iterator[tuple[list[str], list[int], np.ndarray]]:
     with h5py.File(path, "r") as file:
-        names = list(file)
-        for start in range(0, len(names), ROWS_AT_ONCE):
-            some = names[start : start + ROWS_AT_ONCE]
-            vectors = np.stack([file[name][...] for name in some])
-            yield [_h5_id(file, name) for name in some], [0] * len(some), vectors
+        items = h5_items(file)
+        while some := list(itertools.islice(items, ROWS_AT_ONCE)):
+            vectors = np.stack([dataset[...] for _, dataset in some])
+            yield [id for id, _ in some], [0] * len(some), vectors

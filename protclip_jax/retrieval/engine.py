@@ -17,7 +17,7 @@ from data_pipelines.common.hashing import hash64
 from data_pipelines.common.unique_ids import UniqueIds
 from data_pipelines.inputs.labels import LabelSource
 from protclip_jax.checkpoints import best
-from protclip_jax.checkpoints.local_copy import local_checkpoint
+from protclip_jax.convert.hub_folder import open_checkpoint
 from protclip_jax.inference.prefixes import first_dimensions
 from protclip_jax.inference.protclip import ProtCLIP
 from protclip_jax.inference.windows import DEFAULT_WINDOWS, Windows
@@ -94,7 +94,7 @@ class SearchEngine:
         Raises:
           UserError: one of them cannot be read, or an index was made with other parameters than the checkpoint's.
         """
-        checkpoint = local_checkpoint(checkpoint, step)
+        checkpoint = open_checkpoint(checkpoint, step)
         step = best.resolve_step(checkpoint, step)
         # What is wrong with an index is told before the model takes its time to load.
         proteins = _opened(Path(index), "protein") if index else None
@@ -106,7 +106,7 @@ class SearchEngine:
         libraries = {name: _opened(path, "label") for name, path in folders.items() if path.is_dir()}
         model = ProtCLIP.load(checkpoint, step=step, dtype=dtype)
         for opened in [*([proteins] if proteins else []), *libraries.values()]:
-            refuse_other_model(opened.manifest, model.fingerprint, folder=opened.folder, step=step)
+            refuse_other_model(opened.manifest, model, folder=opened.folder, step=step)
         read = {name: libraries.get(name) or embed_labels(model, path) for name, path in folders.items()}
         return cls(model, proteins, read)
 

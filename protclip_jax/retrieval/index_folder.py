@@ -14,9 +14,10 @@ read, as FAISS and Arrow trust what they map.
 import contextlib
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import pyarrow
@@ -47,11 +48,35 @@ _FIELDS = {
     "files": dict,
 }
 
+_WRITTEN = re.compile(
+    r"((vectors|background)-\d{6,}\.npy|items-\d{6,}\.arrow|approximate-\d{6,}\.faiss)(\.writing)?|manifest\.json\.writing"
+)
+"""Names of files that `PartWriter` and `publish` write, but for the manifest's own."""
+
 ROWS_A_BATCH = 1 << 13
 """Of the items' files at least: every batch costs a little whenever an item is read."""
 
 Block = tuple[Float32[np.ndarray, "m d"], list[Mapping]]
 """Some vectors and the rows of their items."""
+
+
+class Named(Protocol):
+    """The part of `ProtCLIP` that says whether a file was made with it."""
+
+    fingerprint: str
+
+    def is_named_by(self, fingerprint: str) -> bool:
+        """Whether a fingerprint is this model's."""
+
+
+class Fingerprint(NamedTuple):
+    """In the place of a model of which only the fingerprint is known."""
+
+    fingerprint: str
+
+    def is_named_by(self, fingerprint: str) -> bool:
+        """Whether the two are the same."""
+        return fingerprint == self.fingerprint
 
 
 class Index(NamedTuple):
@@ -141,15 +166,15 @@ def _named(entries: Iterable[object], what: str) -> list[object]:
     return [entry.get(what) if isinstance(entry, Mapping) else None for entry in entries]
 
 
-def refuse_other_model(manifest: Mapping, fingerprint: str, *, folder: Path, step: int | None = None) -> None:
-    """Raises UserError where an index was made with other parameters than the model's."""
-    if manifest["checkpoint"] != fingerprint:
+def refuse_other_model(manifest: Mapping, model: Named, *, folder: Path, step: int | None = None) -> None:
+    """Raises UserError where an index was made with another model: other parameters, words or settings."""
+    if not model.is_named_by(manifest["checkpoint"]):
         made = f" at step {manifest['step']}" if manifest.get("step") is not None else ""
         asked = f" step {step}" if step is not None else ""
         raise UserError(
-            f"the index {folder} was made with other parameters (SHA-256 {manifest['checkpoint'][:12]}…{made}) than this "
-            f"checkpoint's{asked} ({fingerprint[:12]}…): their vectors cannot be compared; give the checkpoint and --step of "
-            f"the index, or {_FIX}."
+            f"the index {folder} was made with other parameters, words or settings (SHA-256 "
+            f"{manifest['checkpoint'][:12]}…{made}) than this checkpoint's{asked} ({model.fingerprint[:12]}…): their vectors "
+            f"cannot be compared; give the checkpoint and --step of the index, or {_FIX}."
         )
 
 
@@ -270,6 +295,4 @@ def _facts(path: Path) -> dict:
 def unnamed_files(folder: Path, names: Iterable[str]) -> Iterator[Path]:
     """Files of an index's kinds that are not among the names, left by an earlier generation or a run that was killed."""
     kept = set(names)
-    yield from folder.glob(f"{MANIFEST}.writing")
-    for what in ("vectors", "items", "approximate", "background"):
-        yield from (path for path in folder.glob(f"{what}-[0-9]*") if path.name not in kept)
+    yield from (path for path in folder.iterdir() if _WRITTEN.fullmatch(path.name) and path.name not in kept)

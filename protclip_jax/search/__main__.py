@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import csv
 import dataclasses
-import io
 import itertools
 import json
 import os
@@ -14,11 +13,11 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import TextIO
 
-from data_pipelines.common.atomic_write import atomic_file
 from data_pipelines.common.errors import UserError, command, one_line
 from data_pipelines.common.extras import missing_extra
+from data_pipelines.common.outputs import new_file, refuse_existing
 from data_pipelines.common.progress import tell
 from data_pipelines.inputs.input_formats import BY_NAME, DESCRIPTION, TEXT_FORMATS, listed
 from data_pipelines.inputs.model_input import Source
@@ -82,7 +81,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--output",
         metavar="FILE",
-        help=f"a file named *{' or *'.join(OUTPUTS)}; - writes TSV to stdout (default: a table for people on stdout)",
+        help=f"a new file named *{' or *'.join(OUTPUTS)}; - writes TSV to stdout (default: a table for people on stdout)",
     )
     add("--cpu_devices", type=int, help="virtual devices of a CPU (default: 1 for a single question, else its cores)")
     return parser.parse_args(arguments)
@@ -226,12 +225,8 @@ def opened_output(output: str) -> Iterator[TextIO]:
     if output == "-":
         yield sys.stdout
         return
-    with atomic_file(Path(output)) as file:
-        yield _text(file)
-
-
-def _text(file: BinaryIO) -> TextIO:
-    return io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+    with new_file(Path(output)) as path, open(path, "w", encoding="utf-8", newline="") as file:
+        yield file
 
 
 def write(answers: Iterator[tuple[Query, Answer]], output: str | None) -> None:
@@ -252,6 +247,8 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
         raise UserError(f"--top={options.top} must be at least 1.")
     if options.output and options.output != "-" and Path(options.output).suffix not in OUTPUTS:
         raise UserError(f"--output={options.output} must be named *{' or *'.join(OUTPUTS)}, or be - for stdout.")
+    if options.output and options.output != "-":
+        refuse_existing([Path(options.output)])
     split_cpu(options.cpu_devices or (None if options.input else 1))
     queries = read_queries(options)
     # What is wrong with the first question is told before the model takes its time to load.

@@ -40,6 +40,9 @@ class Faults:
     """Follows the steps of a run; `limit` is how many of them may be skipped in all, restarts included.
 
     `keep` is called with every file that is written, and says where it is to be found.
+
+    Raises:
+      RunError: the run that goes on has skipped more already.
     """
 
     def __init__(
@@ -56,6 +59,11 @@ class Faults:
         self._folder = workdir / "faults"
         self._limit = limit
         self._skipped = skipped_steps(state)
+        if self._skipped > limit:
+            raise RunError(
+                f"this run has skipped {self._skipped} steps, and max_skipped_steps is {limit}: their records are in "
+                f"{self._folder}. Look at them, then raise config.max_skipped_steps, or begin anew with a lower learning rate."
+            )
         self._pending: Pending | None = None
         self._mesh = mesh
         self._finite_slots = jax.jit(

@@ -15,15 +15,15 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
+from data_pipelines.common.bucket import is_bucket
 from data_pipelines.common.errors import UserError
 from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
 from protclip_jax.checkpoints import best, metadata
-from protclip_jax.checkpoints.bucket import is_bucket
 from protclip_jax.checkpoints.local_copy import local_checkpoint
 from protclip_jax.checkpoints.manager import CheckpointManager
 from protclip_jax.checkpoints.parameters import load_params, stored_groups
 from protclip_jax.distributed import sharding
-from protclip_jax.models.initialize import TOWERS, abstract_params, init_params
+from protclip_jax.models.initialize import TOWERS, abstract_params, init_params, seed_key
 from protclip_jax.models.logit_scale import SIGMOID_GROUPS, bound_scales
 from protclip_jax.models.protclip import ProtCLIPModel
 from protclip_jax.training.lora import abstract_adapters, freeze_kernels, new_adapters
@@ -59,7 +59,7 @@ def sharded_params(model: ProtCLIPModel, mesh: Mesh, rules, seed: int) -> dict[s
     """Random flattened parameters, each created on the devices that will hold it."""
     shapes = {path: leaf.shape for path, leaf in flatten(abstract_params(model)).items()}
     shardings = sharding.param_shardings(shapes, mesh, rules)
-    return jax.jit(lambda key: flatten(init_params(model, key)), out_shardings=shardings)(jax.random.key(seed))
+    return jax.jit(lambda key: flatten(init_params(model, key)), out_shardings=shardings)(seed_key(seed))
 
 
 def replace_from_checkpoints(params: Mapping[str, jax.Array], config: Mapping) -> dict[str, jax.Array]:

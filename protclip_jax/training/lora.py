@@ -16,6 +16,7 @@ from ml_collections import ConfigDict
 
 from data_pipelines.common.errors import UserError
 from protclip_jax.distributed.sharding import STACK, param_shardings
+from protclip_jax.models.initialize import seed_key
 from protclip_jax.training.gradients import LossAndGradients, Parameters
 
 PREFIX = "lora/"
@@ -57,14 +58,14 @@ def new_adapters(params: Parameters, config: ConfigDict, mesh: Mesh) -> Paramete
     shardings = param_shardings(shapes, mesh, config.mesh.rules)
 
     def draw(key):
-        made = {path: jnp.zeros(leaf.shape) for path, leaf in abstract.items()}
+        made = {path: jnp.zeros(leaf.shape, leaf.dtype) for path, leaf in abstract.items()}
         for number, path in enumerate(path for path in abstract if path.endswith("/a")):
-            noise = jax.random.normal(jax.random.fold_in(key, number), shapes[path])
+            noise = jax.random.normal(jax.random.fold_in(key, number), shapes[path], jnp.float32)
             made[path] = noise / math.sqrt(shapes[path][1])
         return {**made, SCALE: jnp.float32(config.lora.alpha / config.lora.rank)}
 
     placed = jax.jit(draw, out_shardings={path: shardings[path] for path in abstract})
-    return placed(jax.random.key(config.seed))
+    return placed(seed_key(config.seed))
 
 
 def freeze_kernels(trainable: Mapping, frozen: Mapping) -> tuple[dict, dict]:

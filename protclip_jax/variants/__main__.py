@@ -6,14 +6,16 @@ again. At the end the parts become one table, and of a scan of one protein a hea
 """
 
 import argparse
+import contextlib
 import importlib.metadata
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jax
 
+from data_pipelines.common.atomic_write import atomic_path
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.hashing import hash64
 from data_pipelines.common.progress import tell
@@ -21,11 +23,11 @@ from data_pipelines.inputs.mutation_file import read_mutations
 from data_pipelines.inputs.survey import Measured, take_survey
 from data_pipelines.protanno.record import biotext, with_names
 from protclip_jax.checkpoints import best
-from protclip_jax.checkpoints.local_copy import local_checkpoint
 from protclip_jax.checkpoints.parameters import stored_groups
 from protclip_jax.config.schema import completed
+from protclip_jax.convert.hub_folder import open_checkpoint
 from protclip_jax.embed.__main__ import LIBRARIES, publish_rejects
-from protclip_jax.embed.resume import adopt_plan, partial_folder, refuse_existing, remove_parts
+from protclip_jax.embed.resume import adopt_plan, begin_finishing, partial_folder, refuse_others, remove_parts
 from protclip_jax.inference.batched_calls import default_batch_tokens
 from protclip_jax.inference.cpu_devices import split_cpu
 from protclip_jax.inference.protclip import ProtCLIP
@@ -44,6 +46,8 @@ from protclip_jax.variants.scoring import Reading, loaded, score_parts, writing
 
 MIN_PART_TOKENS, MIN_PART_BATCHES = 1 << 16, 8
 """Of a part, which bounds what a kill loses and the share of a part's last batch that is empty."""
+REJECTS = ("rejects", "mutations.rejects")
+"""Lists that are put beside the output: of proteins and of mutations that cannot be scored."""
 LONG_PROTEINS = {
     "windows": "a position is read in the window of so many around it",
     "truncate": "CUT, only substitutions in the first so many are scored",
@@ -77,12 +81,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise UserError(f"--batch_tokens={options.batch_tokens} must be at least 1.")
     table, figure = output_paths(options)
     split_cpu(options.cpu_devices)
-    options.checkpoint = local_checkpoint(options.checkpoint, options.step)
+    options.checkpoint = open_checkpoint(options.checkpoint, options.step)
     step = best.resolve_step(options.checkpoint, options.step)
     with_text = options.text is not None or options.own_text
     check_groups(stored_groups(options.checkpoint, step), with_text=with_text)
     with partial_folder(options.output) as folder:
-        refuse_existing(folder, [path for path in (table, figure) if path])
+        outputs = [path for path in (table, figure) if path]
+        refuse_others(folder, outputs, [beside(options.output, name) for name in REJECTS])
         found = surveyed(options, windows, folder)
         if figure is not None and len(found) > 1:
             raise UserError(f"--output={figure} draws one protein; name it *{TABLE} for several.")
@@ -106,13 +111,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
         paths = score_parts(model, jobs, cut, texts, folder=folder, reading=reading)
         columns = loaded(paths, ["score", "text_change"] if with_text else ["score"])
         first = options.first_position
-        with writing(table):
-            write_table(table, jobs, columns, first_position=first)
+        begin_finishing(folder, outputs)
+        with published(table, folder) as path:
+            write_table(path, jobs, columns, first_position=first)
         if figure is not None:
-            with writing(figure):
-                draw(figure, jobs[0], columns["score"], first_position=first, method=options.method)
+            with published(figure, folder) as path:
+                draw(path, jobs[0], columns["score"], first_position=first, method=options.method)
         remove_parts(folder)
     tell(f"wrote {' and '.join(str(path) for path in (figure, table) if path)}")
+
+
+@contextlib.contextmanager
+def published(output: Path, folder: Path) -> Iterator[Path]:
+    """A path in the folder to write a file to, which is then put in its place, whole or not at all."""
+    # Named as the output, whose suffix says what a figure is.
+    with writing(output), atomic_path(output, partial=folder / output.name) as partial:
+        yield partial
 
 
 def check_groups(groups: frozenset[str], *, with_text: bool) -> None:
@@ -201,7 +215,7 @@ def adopt(
     }
     with writing(folder):
         adopt_plan(folder, plan)
-        for name in ("rejects", "mutations.rejects"):
+        for name in REJECTS:
             listing = folder / f"{name}.tsv"
             rejected = len(listing.read_text(encoding="utf-8").splitlines()) - 1
             publish_rejects(listing, rejected=rejected, published=beside(options.output, name))

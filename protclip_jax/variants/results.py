@@ -1,14 +1,12 @@
 """What is written of the scores: a table, and of a scan a heat map."""
 
 import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32
 
-from data_pipelines.common.atomic_write import atomic_file
 from data_pipelines.common.figure_style import DPI
 from data_pipelines.inputs.substitutions import AMINO_ACIDS, written
 from protclip_jax.variants.heat_map import heat_map
@@ -26,7 +24,7 @@ def write_table(
     first_position: int,
 ) -> None:
     """A row for each variant: the protein's id, the mutation in the user's numbers, the columns."""
-    with atomic_file(path) as raw, io.TextIOWrapper(raw, newline="", encoding="utf-8") as file:
+    with open(path, "w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, delimiter="\t", lineterminator="\n")
         table.writerow(["id", "mutation", *columns])
         rows = zip(named(jobs, first_position), *columns.values(), strict=True)
@@ -55,8 +53,7 @@ def draw(path: Path, job: Job, scores: np.ndarray, *, first_position: int, metho
     table = scan_table(job, scores)
     title = f"{job.id} · {len(job.sequence):,} residues · {method}"
     figure = heat_map(title, job.sequence, table, first_position=first_position)
-    with atomic_file(path) as file:
-        figure.savefig(file, dpi=DPI, format=path.suffix[1:])
+    figure.savefig(path, dpi=DPI, format=path.suffix[1:])
     # The wild type's own 0 is among 20.
     means = np.nansum(table, axis=1) / (len(AMINO_ACIDS) - 1)
     lowest = np.argsort(means, kind="stable")[:TOP]

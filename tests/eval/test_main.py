@@ -4,6 +4,7 @@ import json
 import numpy as np
 import pytest
 
+from data_pipelines.common.outputs import claim
 from data_pipelines.protanno.dataset import write
 from data_pipelines.protanno.record import biotext
 from eval import __main__ as cli
@@ -70,6 +71,33 @@ def test_demo_report(run, workdir, data_dir, capsys):
     for path in report["figures"].values():
         assert (workdir / path).read_bytes().startswith(PNG)
         assert path in page
+
+
+def test_a_report_is_replaced_by_the_same_line_only(run, workdir, capsys):
+    line = ["--checkpoint", workdir, "--benchmarks", "retrieval", "--pool"]
+    assert run(*line, 20) == 0
+    page = (workdir / "eval" / "report.md").read_text()
+    assert run(*line, 20) == 0
+    assert run(*line, 30) == 2
+    assert "report.json is of another evaluation (other pool); remove that report or name" in capsys.readouterr().err
+    assert run(*line, 20, "--step", 8) == 2
+    assert "(other step)" in capsys.readouterr().err
+    assert (workdir / "eval" / "report.md").read_text() == page
+    assert not (workdir / "eval.partial").exists()
+
+
+@pytest.mark.parametrize("name", ["report.json", "report.md", "figures"])
+def test_a_users_own_files_are_not_replaced_by_a_report(run, workdir, capsys, name):
+    (workdir / name).write_text("mine")
+    assert run("--checkpoint", workdir, "--output", workdir, "--pool", 20) == 2
+    assert f"{name} exists; remove it or name another --output" in capsys.readouterr().err
+    assert (workdir / name).read_text() == "mine"
+
+
+def test_two_evaluations_do_not_write_into_one_folder(run, workdir, capsys):
+    with claim(workdir / "eval"):
+        assert run("--checkpoint", workdir, "--pool", 20) == 2
+    assert "eval is being written by another run" in capsys.readouterr().err
 
 
 def test_two_runs_write_the_same_bytes(run, workdir):
@@ -200,7 +228,7 @@ def test_the_data_of_a_run_are_looked_for_where_it_was_started(run, workdir, dat
     followed = []
     monkeypatch.setattr(cli, "followed", lambda evals, data, name: followed.append(data))
     for folder, known in ((data_dir, True), (elsewhere / data_dir.name, False)):
-        assert run(*asked, "--data_dir", folder) == 0
+        assert run(*asked, "--data_dir", folder, "--output", elsewhere / f"known_{known}") == 0
         assert {seen is not None for seen in followed} == {known}
         followed.clear()
 

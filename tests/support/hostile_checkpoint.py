@@ -57,6 +57,13 @@ def edit_json(path: pathlib.Path, edit: Callable[[dict], object]) -> None:
     path.write_text(json.dumps(content))
 
 
+def edit_config(folder: pathlib.Path, edit: Callable[[dict], object]) -> None:
+    """Changes a checkpoint's config.json and seals it again, the tokenizers as they are now."""
+    content = json.loads((folder / "config.json").read_text())
+    edit(content)
+    metadata.save_sealed(folder, {**content, "tokenizers": metadata.tokenizer_files(folder)})
+
+
 def database(step: pathlib.Path) -> tensorstore.KvStore:
     """The keys and values that a step's parameters are stored in."""
     base = {"driver": "file", "path": f"{step / 'params'}/"}

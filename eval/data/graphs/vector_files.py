@@ -10,13 +10,15 @@ from jaxtyping import Float32
 
 from data_pipelines.common.errors import UserError
 from eval.data.base.arrays import read_arrays
+from protclip_jax.embed.foreign_files import check_parquet, h5_items
 
 
 def read_vector_file(path: Path) -> tuple[list[str], Float32[np.ndarray, "n D"]]:
     """Ids and their embeddings, in the order of the file.
 
     `.h5`: a dataset [D] each, its id in the attribute `original_id` or else its name. `.parquet`: columns `id` and
-    `embedding`, lists of one length. `.npz`, without pickles: arrays `ids` (text [n]) and `vectors` (numbers [n, D]).
+    `embedding`, lists of one length, without dictionaries. `.npz`, without pickles: arrays `ids` (text [n]) and `vectors`
+    (numbers [n, D]).
 
     Raises:
       UserError: the file is no such file, names an id twice, or a number is not finite.
@@ -38,12 +40,14 @@ def read_vector_file(path: Path) -> tuple[list[str], Float32[np.ndarray, "n D"]]
 
 def _read_h5(path: Path) -> tuple[list[str], np.ndarray]:
     with h5py.File(path) as file:
-        items = [(str(dataset.attrs.get("original_id", name)), dataset[()]) for name, dataset in file.items()]
-    return [name for name, _ in items], np.array([vector for _, vector in items], np.float32)
+        items = [(id, dataset[()]) for id, dataset in h5_items(file)]
+    return [id for id, _ in items], np.array([vector for _, vector in items], np.float32)
 
 
 def _read_parquet(path: Path) -> tuple[list[str], np.ndarray]:
-    columns = pyarrow.parquet.read_table(path, columns=["id", "embedding"])
+    with pyarrow.parquet.ParquetFile(path) as file:
+        check_parquet(file, path=path)
+        columns = file.read(columns=["id", "embedding"])
     return columns["id"].to_pylist(), np.array(columns["embedding"].to_pylist(), np.float32)
 
 

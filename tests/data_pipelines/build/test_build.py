@@ -11,7 +11,7 @@ import pytest
 
 from data_pipelines.build import __main__ as build
 from data_pipelines.build import reading, work_folder
-from data_pipelines.common.atomic_write import finished_folder
+from data_pipelines.common.outputs import new_folder
 from data_pipelines.protanno import dataset as protanno
 from data_pipelines.protanno.dataset import open_dataset
 from data_pipelines.readers import Reject, read_entries
@@ -258,17 +258,26 @@ def test_a_full_disk_is_one_sentence(tmp_path, room):
 
 def test_an_interrupted_build_looks_unfinished(tmp_path):
     output = tmp_path / "out"
-    with pytest.raises(ZeroDivisionError), finished_folder(output) as folder:
+    with pytest.raises(ZeroDivisionError), new_folder(output) as folder:
         (folder / "dataset_info.json").write_text(str(1 / 0))
     assert not list(tmp_path.iterdir())
-    partial = tmp_path / "out.partial"
-    partial.mkdir()
-    (partial / "left over").touch()
-    with finished_folder(output) as folder:
-        assert not output.exists()
-        (folder / "new").touch()
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
-    assert [path.name for path in output.iterdir()] == ["new"]
+
+
+def test_a_second_build_with_the_same_output_leaves_the_running_one_alone(mixed, no_report, tmp_path, capsys):
+    command = ["--input", *mixed["inputs"], "--output", tmp_path / "out"]
+    with new_folder(tmp_path / "out") as folder:
+        (folder / "begun").touch()
+        assert run(*command) == 2
+        assert "out is being written by another run" in capsys.readouterr().err
+        assert (folder / "begun").exists()
+
+
+def test_a_users_folder_beside_the_output_is_kept(mixed, no_report, tmp_path, capsys):
+    (tmp_path / "out.partial").mkdir()
+    (tmp_path / "out.partial" / "thesis").touch()
+    assert run("--input", *mixed["inputs"], "--output", tmp_path / "out") == 2
+    assert "out.partial is in the way" in capsys.readouterr().err
+    assert (tmp_path / "out.partial" / "thesis").exists()
 
 
 STEPS = ["local.parse_batch", "dataset.write_shard"]

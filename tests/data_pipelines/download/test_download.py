@@ -302,6 +302,13 @@ def test_bytes_of_unknown_origin_are_not_gone_on_with(server, tmp_path):
     assert ranges(server) == [None]
 
 
+def test_a_partial_file_of_another_program_is_kept(server, tmp_path):
+    (tmp_path / f"{NAME}.partial").write_bytes(b"mine")
+    with pytest.raises(UserError, match=r"\.partial is of another program, and would be overwritten"):
+        fetch(server, tmp_path)
+    assert (tmp_path / f"{NAME}.partial").read_bytes() == b"mine"
+
+
 def test_more_bytes_than_the_file_has_are_not_gone_on_with(server, tmp_path):
     server.faults[f"/{NAME}"] = [dropped(70_000)]
     refused(server, tmp_path, timeout=60, tries=1)

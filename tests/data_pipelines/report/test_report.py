@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
+from data_pipelines.common.errors import UserError
 from data_pipelines.common.markdown import plain, table
 from data_pipelines.report import figures, sections
 from data_pipelines.report import page as report_page
@@ -57,9 +58,22 @@ def rows(text):
     return [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("|")]
 
 
+def test_a_report_that_holds_a_users_file_is_left_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(report_page, "DPI", 40)
+    write_report(tmp_path, {})
+    (tmp_path / "report" / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match=r"notes\.txt is not of the report; move it away"):
+        write_report(tmp_path, {})
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["notes.txt", "report", "report.md"]
+    (tmp_path / "report" / "report.md").unlink()
+    with pytest.raises(UserError, match="report exists and is not empty"):
+        write_report(tmp_path, {})
+
+
 def test_everything_is_written_and_nothing_of_before_stays(tmp_path, monkeypatch):
     monkeypatch.setattr(report_page, "DPI", 40)
     (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "report.md").write_text("![an old one](old.png)")
     (tmp_path / "report" / "old.png").write_text("")
     write_report(tmp_path, make_statistics())
     figures = ["clusters.png", "confidence.png", "coverage.png", "lengths.png", "similarity_clusters.png", "words.png"]

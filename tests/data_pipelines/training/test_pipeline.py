@@ -241,8 +241,8 @@ def test_workers_leave_the_accelerator_alone_and_end_with_their_pipeline(source)
         batch = pipeline.next()
         (worker,) = multiprocessing.active_children()
         # A signal to the whole job is for the trainer to handle; its workers go on.
-        os.kill(worker.pid, signal.SIGTERM)
-        os.kill(worker.pid, signal.SIGINT)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+            os.kill(worker.pid, number)
         for _ in range(5):
             pipeline.next()
     assert not batch.mlm_mask.any()

@@ -49,7 +49,7 @@ def run(monkeypatch, tmp_path):
     return command, model, tmp_path / "out"
 
 
-def test_every_family_goes_from_raw_files_to_the_report_and_a_second_run_computes_nothing(run, data_dir):
+def test_every_family_goes_from_raw_files_to_the_report_and_a_second_run_computes_nothing(run, data_dir, capsys):
     command, model, output = run
     arguments = ["--data_dir", data_dir, "--benchmarks", *ONE_OF_EACH, "--set", *SMALL]
     assert command(*arguments) == 0
@@ -86,9 +86,14 @@ def test_every_family_goes_from_raw_files_to_the_report_and_a_second_run_compute
     assert command(*arguments) == 0
     assert model.asked == asked
     assert {path.name: path.stat().st_mtime_ns for path in (output / "results").iterdir()} == before
-    # Another protocol's numbers are not taken for these.
-    assert command("--data_dir", data_dir, "--benchmarks", "membrane", "--set", *SMALL, "probe.max_epochs=2") == 0
-    assert (output / "results/membrane.json").stat().st_mtime_ns != before["membrane.json"]
+    # Another protocol's numbers are not taken for these, nor do they take the place of the report.
+    other = ["--data_dir", data_dir, "--benchmarks", *ONE_OF_EACH, "--set", *SMALL, "probe.max_epochs=2"]
+    assert command(*other) == 2
+    assert "report.json is of another evaluation (other set)" in capsys.readouterr().err
+    moved = shutil.copytree(output / "results", output.with_name("other") / "results").parent
+    one = ["--benchmarks", "membrane", "--output", moved]
+    assert command(*other, *one) == 0
+    assert (moved / "results/membrane.json").read_bytes() != (output / "results/membrane.json").read_bytes()
 
 
 class Stopping(Composition):
@@ -116,21 +121,21 @@ def test_an_evaluation_that_is_stopped_goes_on_where_it_was(run, data_dir, monke
     assert set(json.loads((output / "report.json").read_text())["benchmarks"]) == {"membrane", "few_shot_membrane", "stability"}
 
 
-def test_two_evaluations_at_once_share_a_folder_and_a_cache(data_dir, tmp_path):
-    asked = ["--checkpoint", tmp_path, "--output", tmp_path / "out", "--cache", tmp_path / "cache", "--data_dir", data_dir]
+def test_two_evaluations_at_once_share_a_cache(data_dir, tmp_path):
+    asked = ["--checkpoint", tmp_path, "--cache", tmp_path / "cache", "--data_dir", data_dir]
     asked += ["--benchmarks", "few_shot_membrane", "few_shot_localisation", "similarity_mf", "zero_shot_localisation"]
     command = [sys.executable, "-m", "tests.support.composition_model", *map(str, asked)]
-    both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    outputs = [tmp_path / "out", tmp_path / "other"]
+    both = [subprocess.Popen([*command, "--output", str(output)], stderr=subprocess.PIPE, text=True) for output in outputs]
     for process in both:
         _, error = process.communicate(timeout=120)
         assert process.returncode == 0, error
         assert "damaged" not in error
     assert not list((tmp_path / "cache").rglob("*.writing"))
-    assert not list((tmp_path / "out").rglob("*.partial"))
-    report = json.loads((tmp_path / "out/report.json").read_text())["benchmarks"]
-    for name, result in report.items():
-        stored = json.loads((tmp_path / "out/results" / f"{name}.json").read_text())
-        assert stored["headline"] == result["headline"]
+    assert not list(tmp_path.rglob("*.partial"))
+    reports = [json.loads((output / "report.json").read_text())["benchmarks"] for output in outputs]
+    for name, result in reports[0].items():
+        assert result["headline"] == reports[1][name]["headline"]
 
 
 def test_what_is_missing_is_named_with_where_it_comes_from(run, tmp_path, capsys):

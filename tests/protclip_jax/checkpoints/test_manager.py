@@ -203,11 +203,11 @@ def test_a_step_whose_metrics_are_damaged_is_not_removed(saved):
 
 
 def test_what_was_cut_off_is_no_step_and_goes(saved):
-    for leftover in ("4.partial", "4.orbax-checkpoint-tmp"):
+    for leftover in ("4.partial", "4.orbax-checkpoint-tmp", "5.partial_save.orbax-checkpoint-tmp-17", "keep.partial.thesis"):
         shutil.copytree(saved / "checkpoints/3", saved / "checkpoints" / leftover)
     assert best.resolve_step(saved, "latest") == 3
     assert newest(saved) == 3
-    assert names(saved) == ["1", "2", "3"]
+    assert names(saved) == ["1", "2", "3", "keep.partial.thesis"]
 
 
 def test_a_save_that_is_cut_off_before_its_seal_does_not_count(saved, monkeypatch, capsys):

@@ -5,10 +5,10 @@ import random
 import pytest
 from etils import epath
 
+from data_pipelines.common.bucket import bucket_folder
 from data_pipelines.common.errors import UserError
 from protclip_jax.checkpoints import checksums
 from protclip_jax.checkpoints.best import judge_all
-from protclip_jax.checkpoints.bucket import bucket_folder
 from protclip_jax.checkpoints.step_folders import (
     complete_steps,
     remove,

@@ -176,7 +176,7 @@ def predates(folder, *paths):
         for part in groups:
             group = group[part]
         del group[name]
-    (folder / "config.json").write_text(json.dumps(stored))
+    metadata.save_sealed(folder, stored)
 
 
 def test_a_workdir_older_than_fields_goes_on_where_they_change_nothing(begun):
@@ -240,16 +240,16 @@ def test_another_dataset_is_refused(begun):
 
 def test_another_format_is_refused(begun):
     stored = json.loads((begun / "config.json").read_text())
-    (begun / "config.json").write_text(json.dumps({**stored, "format_version": metadata.FORMAT_VERSION + 1}))
+    metadata.save_sealed(begun, {**stored, "format_version": metadata.FORMAT_VERSION + 1})
     with pytest.raises(UserError, match=f"format version {metadata.FORMAT_VERSION + 1}, this program reads"):
         adopt(begun)
 
 
 def test_other_libraries_are_told_and_not_refused(begun, capsys):
-    metadata = json.loads((begun / "config.json").read_text())
-    assert {"jax", "orbax-checkpoint", "grain", "numpy"} <= metadata["versions"].keys()
-    metadata["versions"] |= {"jax": "0.1.2", "grain": metadata["versions"]["grain"]}
-    (begun / "config.json").write_text(json.dumps(metadata))
+    stored = json.loads((begun / "config.json").read_text())
+    assert {"jax", "orbax-checkpoint", "grain", "numpy"} <= stored["versions"].keys()
+    stored["versions"] |= {"jax": "0.1.2"}
+    metadata.save_sealed(begun, stored)
     adopt(begun)
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"note: {begun} was begun with other versions (jax 0.1.2 → ")
@@ -297,6 +297,21 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "run" / "lock").mkdir()
     with pytest.raises(UserError, match="cannot be written"):
         workdir.lock(tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "tokenizers", "checkpoints", "tensorboard"])
+def test_a_folder_with_files_of_somebody_else_is_no_workdir(tmp_path, name):
+    (tmp_path / name).mkdir() if "." not in name else (tmp_path / name).write_text("mine")
+    with pytest.raises(UserError, match=f"holds {name}, which training would overwrite, but no config.json of a run"):
+        workdir.lock(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("mark", ["lock", "config.json"])
+def test_a_run_that_was_killed_early_and_a_copied_one_go_on(tmp_path, mark):
+    for name in (mark, "metrics.jsonl"):
+        (tmp_path / name).write_text("")
+    workdir.lock(tmp_path).close()
 
 
 def test_a_disk_mounted_read_only_is_named(small_disk, tmp_path):

@@ -30,6 +30,8 @@ ENCODER = {"num_layers": 2, "hidden_size": 32, "num_heads": 2, "intermediate_siz
 CONFIG = converted_config(ENCODER, {**ENCODER, "max_positions": 512}, projection_dim=16, num_prototypes=8)
 
 SEQUENCE, TEXT = "MKTAYIAKQRQISFVKSHFSRQXBUZO", "FUNCTION: cleaves Peptide bonds (EC 3.4.21.4)."
+BESIDE = {"README.md", "LICENSE.md", ".gitattributes", "protclip_config.json"}
+"""What every export has beside towers and heads."""
 ABSENT = {"contact_head.regression.weight", "contact_head.regression.bias", "pooler.dense.weight", "pooler.dense.bias"}
 
 
@@ -114,7 +116,7 @@ def test_a_tower_alone_goes_both_ways(folders, tmp_path):
         model = metadata.read_config(tmp_path / f"{tower}_ours")["model"]
         assert [name for name in ("protein", "text") if model[name] is not None] == [tower]
         assert main(["to_hf", "--checkpoint", str(tmp_path / f"{tower}_ours"), "--output", str(tmp_path / tower)]) == 0
-        assert {path.name for path in (tmp_path / tower).iterdir()} == {tower, "README.md", "protclip_config.json"}
+        assert {path.name for path in (tmp_path / tower).iterdir()} == {tower, *BESIDE}
         assert hashes(tmp_path / tower / tower) == hashes(folders / "back" / tower)
 
 
@@ -220,6 +222,7 @@ def test_the_card_says_how_to_load_and_its_code_gives_our_similarity(whole, para
     monkeypatch.chdir(tmp_path / "out")
     names = {}
     exec(code, names)
+    assert ProtCLIP.load(".").fingerprint == ProtCLIP.load(whole, step=3).fingerprint
     model = ProtCLIP.load(whole, step=3)
     texts = model.encode_texts(["FUNCTION: Cleaves peptide bonds."])
     ours = model.similarity(model.encode_proteins(["MKTAYIAKQRQISFVKSHFSRQ"]), texts)

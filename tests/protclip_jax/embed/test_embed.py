@@ -160,7 +160,7 @@ def test_stdin_is_copied_and_read_twice(tmp_path, fasta):
         (["--format", "csv"], "has no column sequence"),
         (["--batch_tokens", 0], "--batch_tokens=0"),
         (["--max_residues", 100], "overlap=256"),
-        (["--format", "lines", "--include", "mean"], "of texts there is only"),
+        (["--format", "lines", "--include", "residues"], "there are no residues of texts, only projected and mean"),
     ],
 )
 def test_mistakes_are_one_sentence_and_leave_nothing(tmp_path, fasta, monkeypatch, capsys, options, told):

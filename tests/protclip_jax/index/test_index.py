@@ -119,7 +119,7 @@ def test_an_embedding_file_with_other_ids_or_widths_is_refused(tmp_path, monkeyp
     embedding = pyarrow.FixedSizeListArray.from_arrays(np.ones(8, np.float32), 4)
     for ids in (["a", None], [1, 2]):
         table = pyarrow.table({"id": ids, "length": [1, 2], "embedding": embedding}, metadata=facts | {"width": "4"})
-        pyarrow.parquet.write_table(table, tmp_path / "e.parquet")
+        pyarrow.parquet.write_table(table, tmp_path / "e.parquet", use_dictionary=False)
         assert indexing_from(tmp_path / "e.parquet", tmp_path / "i") == 2
         assert "an id that is no text" in searching.told(capsys)
     monkeypatch.setattr(embedding_input, "ROWS_AT_ONCE", 1)

@@ -163,11 +163,32 @@ def test_embeddings_of_another_width_are_not_added(indexed, tmp_path, capsys):
     assert len(open_index(folder)) == 40
 
 
-def test_a_new_index_is_made_where_a_run_was_killed_while_it_wrote_the_manifest(indexed, tmp_path):
-    (tmp_path / "i").mkdir()
-    (tmp_path / "i" / "manifest.json.writing").write_text("{")
-    (tmp_path / "i" / "vectors-000000.npy").write_text("")
+def test_a_new_index_is_made_where_a_run_was_killed_while_it_wrote_the_manifest(indexed, tmp_path, monkeypatch):
     fasta = searching.write_fasta(tmp_path / "x.fasta", indexed.records[:2])
+    monkeypatch.setattr(indexing, "publish", interrupted)
+    assert searching.make_index(indexed.checkpoint, tmp_path / "i", input=fasta) == 130
+    monkeypatch.undo()
+    (tmp_path / "i" / "manifest.json.writing").write_text("{")
+    assert (tmp_path / "i" / "vectors-000000.npy").exists()
     assert searching.make_index(indexed.checkpoint, tmp_path / "i", input=fasta) == 0
     assert len(open_index(tmp_path / "i")) == 2
     assert not list((tmp_path / "i").glob("*.writing"))
+
+
+@pytest.mark.parametrize("name", ["vectors-000000.npy", "vectors-1.npy", "manifest.json.writing"])
+def test_files_that_look_like_an_indexs_are_the_users_where_no_run_was_killed(indexed, tmp_path, capsys, name):
+    (tmp_path / "i").mkdir()
+    (tmp_path / "i" / name).write_text("mine")
+    fasta = searching.write_fasta(tmp_path / "x.fasta", indexed.records[:2])
+    assert searching.make_index(indexed.checkpoint, tmp_path / "i", input=fasta) == 2
+    assert "i exists" in searching.told(capsys)
+    assert [path.name for path in (tmp_path / "i").iterdir()] == [name]
+    assert not (tmp_path / "i.partial").exists()
+
+
+def test_an_addition_keeps_what_is_not_of_the_index(indexed, tmp_path):
+    folder = shutil.copytree(indexed.folder, tmp_path / "i")
+    (folder / "vectors-1.npy").write_text("mine")
+    new = searching.write_fasta(tmp_path / "new.fasta", tiny.records(3, seed=80))
+    assert searching.make_index(indexed.checkpoint, folder, input=new, append=True) == 0
+    assert (folder / "vectors-1.npy").read_text() == "mine"

@@ -82,7 +82,7 @@ def test_a_text_finds_the_proteins_nearest_to_it(folder, model, proteins, record
 
 
 def test_what_is_doubtful_of_a_question_is_told(folder, tmp_path, capsys):
-    where = ["--index", folder / "i", "--output", tmp_path / "x.tsv"]
+    where = ["--index", folder / "i", "--output", "-"]
     assert ask(folder, *where, "--text", "protein \u03b2") == 0
     told = capsys.readouterr().err
     assert "protein \u03b2: not in the model's vocabulary: \u03b2." in told
@@ -250,9 +250,10 @@ def test_a_file_that_vanishes_is_not_blamed_on_the_output(folder, tmp_path, monk
 def test_an_output_that_cannot_be_written_is_named(folder, tmp_path, capsys):
     (tmp_path / "x.tsv").mkdir()
     (tmp_path / "file").write_text("")
-    for output in (tmp_path / "x.tsv", tmp_path / "file" / "x.tsv"):
-        assert ask(folder, "--index", folder / "i", "--text", "x", "--output", output) == 1
-        assert f"{output} cannot be written (" in capsys.readouterr().err
+    for output, told in ((tmp_path / "x.tsv", "exists; remove it"), (tmp_path / "file" / "x.tsv", ".partial cannot be made (")):
+        assert ask(folder, "--index", folder / "i", "--text", "x", "--output", output) == 2
+        assert f"{output}" in (error := capsys.readouterr().err)
+        assert told in error
 
 
 def test_the_help_defines_the_score(capsys):

@@ -9,9 +9,10 @@ import numpy as np
 import optax
 import pytest
 
+from data_pipelines.common.errors import RunError
 from data_pipelines.tokenizers import protein_tokenizer
 from protclip_jax.objectives.config import ObjectiveConfig
-from protclip_jax.training.faults import finite_slots
+from protclip_jax.training.faults import Faults, finite_slots
 from protclip_jax.training.gradients import make_loss_and_gradients
 from protclip_jax.training.optimizer import flatten, unflatten
 from protclip_jax.training.train_state import TrainState
@@ -104,3 +105,11 @@ def test_the_norm_of_each_objective_is_that_of_its_weighted_loss(batch, compiled
         squares = sum(float((np.asarray(leaf, np.float64) ** 2).sum()) for leaf in alone.values())
         # A gradient is linear in the weight.
         np.testing.assert_allclose(norm, objective.weights[name] * np.sqrt(squares), rtol=1e-4)
+
+
+def test_a_run_that_has_skipped_too_many_steps_does_not_go_on(tmp_path, compiled, batch, poisoned):
+    """Its last step may be saved, so that nothing but the count of the state tells."""
+    optimizer, step = compiled
+    state, _ = step(start(optimizer, poisoned), batch)
+    with pytest.raises(RunError, match=r"has skipped 1 steps, and max_skipped_steps is 0: their records are in .*faults"):
+        Faults(tmp_path, tiny.model(), state, None, limit=0)

@@ -1,3 +1,5 @@
+import os
+import pty
 import signal
 import subprocess
 import sys
@@ -6,7 +8,7 @@ import time
 
 import pytest
 
-from protclip_jax.training.preemption import PreemptionHandler
+from protclip_jax.training.preemption import SAME_SECONDS, PreemptionHandler
 
 # Neither returns to Python for a minute, nor does a signal interrupt it; other threads go on. So does a compilation.
 DEAF = "hashlib.pbkdf2_hmac('sha256', b'', b'', 10**8)"
@@ -32,7 +34,7 @@ def ending(process):
     return process.returncode, (error.splitlines() or [""])[-1]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", PreemptionHandler.NUMBERS)
 def test_before_there_is_something_to_save_a_signal_ends_the_process_at_once(number):
     process = child(DEAF)
     process.send_signal(number)
@@ -44,7 +46,7 @@ def test_before_there_is_something_to_save_a_signal_ends_the_process_at_once(num
 def test_with_something_to_save_the_first_is_noted_and_the_second_ends_the_process_at_once():
     process = child(f"stop.something_to_save = True\n{DEAF}")
     process.send_signal(signal.SIGTERM)
-    time.sleep(1)
+    time.sleep(SAME_SECONDS + 0.5)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
     code, told = ending(process)
@@ -52,10 +54,50 @@ def test_with_something_to_save_the_first_is_noted_and_the_second_ends_the_proce
     assert "second signal" in told
 
 
-def test_a_noted_signal_lets_the_process_end_by_itself():
-    process = child("stop.something_to_save = True\nwhile not stop.received: time.sleep(0.01)\nprint('saved')")
-    process.send_signal(signal.SIGTERM)
+SAVING = "stop.something_to_save = True\nwhile not stop.received: time.sleep(0.01)\n"
+
+
+@pytest.mark.parametrize("number", PreemptionHandler.NUMBERS)
+def test_a_noted_signal_lets_the_process_end_by_itself(number):
+    process = child(f"{SAVING}print('saved')")
+    process.send_signal(number)
     assert ending(process) == (0, "")
+
+
+def test_signals_within_a_second_are_one():
+    longer = "from protclip_jax.training import preemption\npreemption.SAME_SECONDS = 60\n"
+    process = child(f"{longer}{SAVING}time.sleep(0.5)\nprint('saved')")
+    for number in (signal.SIGTERM, signal.SIGUSR2, signal.SIGTERM):
+        process.send_signal(number)
+        time.sleep(0.05)
+    assert ending(process) == (0, "")
+
+
+def test_a_terminal_that_is_lost_stops_the_run_whose_last_words_then_go_nowhere(tmp_path):
+    body = f"{SAVING}time.sleep(0.3)\nprint('saved', file=sys.stderr, flush=True)\nprint('saved', flush=True)"
+    code = "import sys, time\nfrom protclip_jax.training.preemption import PreemptionHandler\n"
+    code += "with PreemptionHandler() as stop:\n    print('begun', flush=True)\n" + textwrap.indent(body, "    ")
+    code += f"\nopen({str(tmp_path / 'ended')!r}, 'w').close()"
+    process, terminal = pty.fork()
+    if process == 0:
+        os.execv(sys.executable, [sys.executable, "-c", code])
+    assert b"begun" in os.read(terminal, 100)
+    time.sleep(0.3)
+    os.close(terminal)
+    assert os.waitpid(process, 0)[1] == 0
+    assert (tmp_path / "ended").exists()
+
+
+def test_a_process_that_nohup_has_ignore_hangups_goes_on_ignoring_them():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with PreemptionHandler() as stop:
+            stop.something_to_save = True
+            signal.raise_signal(signal.SIGHUP)
+            assert not stop.received
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_afterwards_signals_do_what_they_did_before():

@@ -5,9 +5,10 @@ import sys
 
 import pytest
 
+from data_pipelines.common import bucket
+from data_pipelines.common.bucket import bucket_folder, is_bucket
 from data_pipelines.common.errors import RunError, UserError
-from protclip_jax.checkpoints import bucket, checksums
-from protclip_jax.checkpoints.bucket import bucket_folder, is_bucket
+from protclip_jax.checkpoints import checksums
 
 
 @pytest.fixture

@@ -46,6 +46,19 @@ def bucket_folder(url: str) -> epath.Path:
     return epath.Path(url.rstrip("/"))
 
 
+def file_sizes(folder: epath.Path) -> dict[str, int]:
+    """The bytes of each file of a folder, by its name; empty where there is no such folder."""
+    system, root = fsspec.url_to_fs(os.fspath(folder))
+    found = system.find(root, maxdepth=1, detail=True)
+    return {path.rpartition("/")[2]: about["size"] for path, about in found.items()}
+
+
+def download_file(url: str, target: pathlib.Path) -> None:
+    """Copies one file."""
+    system, path = fsspec.url_to_fs(url)
+    system.get_file(path, str(target))
+
+
 def download(folder: epath.Path, names: Collection[str], target: pathlib.Path) -> None:
     """Copies the files of these names from a folder into another, several at once."""
     system, root = fsspec.url_to_fs(os.fspath(folder))

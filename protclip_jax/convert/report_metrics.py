@@ -1,0 +1,73 @@
+"""Numbers of the report that `python -m eval` wrote on a checkpoint, for its model card."""
+
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from data_pipelines.common.errors import UserError
+from data_pipelines.common.json_object import is_number, read_json
+
+PLACES = ("report.json", "eval/report.json")
+"""Where a report lies in a workdir: as `make demo` has it, and by default."""
+_NOT_SECTIONS = ("provenance", "figures", "figures_left_out")
+_MOST = 60
+
+
+class Reported(NamedTuple):
+    """One number of a report."""
+
+    section: str
+    name: str
+    value: float
+
+
+class Report(NamedTuple):
+    """What a report says, and of what."""
+
+    metrics: list[Reported]
+    dataset: str
+    """The dataset or folder of public data that was measured on."""
+    split: str
+
+
+def find_report(directory: pathlib.Path, *, step: int) -> Report | None:
+    """The report on a step of a workdir; None where there is none, or it is of another step."""
+    for place in PLACES:
+        path = directory / place
+        if path.is_file() and (report := read_report(path, step=step)) is not None:
+            return report
+    return None
+
+
+def read_report(path: pathlib.Path, *, step: int | None = None) -> Report | None:
+    """The numbers of a report.json; None where it is of another step than `step`.
+
+    Raises:
+      UserError: it is damaged, or no report.
+    """
+    report = read_json(path)
+    provenance = report.get("provenance")
+    if not isinstance(provenance, dict):
+        raise UserError(f"{path} is not a report of `python -m eval`; leave --report out, or name such a file.")
+    if step is not None and provenance.get("step") != step:
+        return None
+    sections = {name: section for name, section in report.items() if name not in _NOT_SECTIONS}
+    metrics = [metric for name, section in sections.items() for metric in _numbers(name, section)]
+    dataset = pathlib.PurePath(str(provenance.get("dataset") or provenance.get("public_data") or "")).name
+    return Report(metrics[:_MOST], dataset, str(provenance.get("split") or "test"))
+
+
+def _numbers(section: str, result: object) -> Iterator[Reported]:
+    """The numbers of a section, two levels deep; of public benchmarks the means of their headlines."""
+    if section == "benchmarks" and isinstance(result, dict):
+        for benchmark, of_benchmark in result.items():
+            headline = of_benchmark.get("headline") if isinstance(of_benchmark, dict) else None
+            for metric, value in (headline or {}).items():
+                if isinstance(value, dict) and is_number(value.get("mean")):
+                    yield Reported(benchmark, metric, float(value["mean"]))
+        return
+    for name, value in result.items() if isinstance(result, Mapping) else ():
+        nested = value if isinstance(value, Mapping) else {"": value}
+        for detail, number in nested.items():
+            if is_number(number):
+                yield Reported(section, f"{name} {detail}".strip(), float(number))
