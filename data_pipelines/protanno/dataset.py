@@ -29,12 +29,14 @@ from data_pipelines.common.errors import UserError
 from data_pipelines.common.json_object import read_json
 from data_pipelines.protanno.clusters import split_name
 from data_pipelines.protanno.dataset_info import STATISTICS, read_splits, read_statistics, read_version
+from data_pipelines.protanno.nearest import Nearest, load_nearest
 from data_pipelines.protanno.questions import Questions, load_questions
 from data_pipelines.protanno.record import RECOMMENDED, Feature, Record, with_names
 
 __all__ = ["ProtAnno", "Split", "open_dataset", "split_name", "write"]
 
-NAME, VERSION = "protanno", "1.1.0"
+NAME, VERSION = "protanno", "1.2.0"
+"""Since 1.2.0 a record may lack a name and any other text, and its source may be unknown."""
 _WITHOUT_NAMES = "1.0.0"
 """The version that stored a record's recommended name alone."""
 SHARD_SIZES = "shard_sizes.json"
@@ -275,7 +277,8 @@ class ProtAnno(NamedTuple):
     copies of a dataset, and for another dataset another one.
 
     Whoever compares texts compares their `text_key`. It is the text itself, unless a model's tokenizer takes its place.
-    `questions` about single properties are empty where the dataset was built without.
+    `questions` about single properties are empty where the dataset was built without. `directory` is its folder, None for
+    one that lies nowhere.
     """
 
     statistics: dict
@@ -283,6 +286,15 @@ class ProtAnno(NamedTuple):
     fingerprint: str
     text_key: Callable[[str], Hashable] = str
     questions: Questions = MappingProxyType({})
+    directory: Path | None = None
+
+    def nearest(self) -> Mapping[str, Nearest]:
+        """How near each held-out record is to training, by accession; empty where the build did not keep it.
+
+        Raises:
+          UserError: the dataset's file is damaged.
+        """
+        return load_nearest(self.directory) if self.directory else MappingProxyType({})
 
     def train_size(self, cluster: str) -> int:
         """Training records of a cluster, `swissprot/C1/R4`."""
@@ -321,7 +333,7 @@ def open_dataset(directory: str | Path, *, names: str = RECOMMENDED) -> ProtAnno
     lengths = {name: (split.bytes, split.lengths) for name, split in sorted(listed.items())}
     text = (directory / STATISTICS).read_text(encoding="utf-8")
     fingerprint = hashlib.sha256(f"{text}{json.dumps(lengths)}".encode()).hexdigest()
-    return ProtAnno(statistics, splits, fingerprint, questions=load_questions(directory))
+    return ProtAnno(statistics, splits, fingerprint, questions=load_questions(directory), directory=directory)
 
 
 def check_size(path: Path, sizes: Mapping[str, int]) -> None:
