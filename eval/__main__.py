@@ -61,12 +61,25 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     built.add_argument(
         "--max_existence", type=int, choices=range(1, 6), help="evaluate on records of existence 1 to this only (default: all)"
     )
+    built.add_argument(
+        "--hits",
+        nargs="+",
+        default=[],
+        metavar="NAME=FILE",
+        help="hits of held-out to training proteins, for baselines of annotation transfer; see docs/data.md",
+    )
     for option, control in controls().items():
         built.add_argument(f"--{option}", metavar="DIR", help=control.help)
 
     public = parser.add_argument_group("on public data")
     public.add_argument(
         "--protocol", choices=PROTOCOLS, default="probe", help="for benchmarks of single proteins (default %(default)s)"
+    )
+    public.add_argument(
+        "--pretrained_on",
+        type=pathlib.Path,
+        metavar="DIR",
+        help="the dataset that the checkpoint was trained on, to leave its proteins out (default: where the config says)",
     )
     public.add_argument(
         "--cache", type=pathlib.Path, metavar="DIR", help="folder for embeddings (default: CHECKPOINT/embeddings)"
@@ -161,6 +174,49 @@ def built_dataset(options: argparse.Namespace, checkpoint: pathlib.Path) -> tupl
     return folder, dataset
 
 
+def pretraining_data(options: argparse.Namespace, checkpoint: pathlib.Path) -> ProtAnno | None:
+    """The dataset that the checkpoint has learnt from, to tell which test proteins it has seen.
+
+    None, which is told, where the checkpoint does not say or the dataset is not at hand.
+
+    Raises:
+      UserError: `--pretrained_on` names another dataset.
+    """
+    config = completed(read_config(checkpoint))
+    folder = options.pretrained_on or (config["data"]["dir"] and pathlib.Path(config["data"]["dir"]))
+    fix = "pass --pretrained_on=DIR to leave proteins of its pretraining out"
+    if folder is None:
+        tell(f"note: {options.checkpoint} does not say what it was trained on; {fix}.")
+        return None
+    if options.pretrained_on is None and not folder.is_dir():
+        tell(f"note: {options.checkpoint} was trained on {folder.absolute()}, which is not there; {fix}.")
+        return None
+    dataset = open_dataset(folder)
+    if is_own(checkpoint, folder, dataset):
+        return dataset
+    if options.pretrained_on is not None:
+        raise UserError(f"--pretrained_on={folder} is another dataset than {options.checkpoint} was trained on.")
+    tell(f"note: {folder.absolute()} is another dataset than {options.checkpoint} was trained on; {fix}.")
+    return None
+
+
+def hit_files(arguments: list[str]) -> dict[str, pathlib.Path]:
+    """The files of `--hits`, by the names that reports call the searches.
+
+    Raises:
+      UserError: one is not NAME=FILE, or a name is given twice.
+    """
+    files = {}
+    for argument in arguments:
+        name, mark, path = argument.partition("=")
+        if not (name and mark and path):
+            raise UserError(f"--hits {argument} is not NAME=FILE, such as mmseqs2=hits.m8.")
+        if name in files:
+            raise UserError(f"--hits names {name} twice; give each search a name of its own.")
+        files[name] = pathlib.Path(path)
+    return files
+
+
 def is_own(checkpoint: pathlib.Path, folder: pathlib.Path, dataset: ProtAnno) -> bool:
     """Whether the checkpoint was trained on the dataset in that folder, by its fingerprint; by its place where none is kept."""
     trained_on = completed(read_config(checkpoint))["data"]["dir"]
@@ -227,7 +283,7 @@ def main(arguments: list[str] | None = None) -> None:
         dataset = as_read_by(checkpoint, completed(config), dataset)
         run_dataset = dataset if is_own(checkpoint, data_dir, dataset) else None
         measured_on = {"split": options.split, "pool": options.pool, "max_existence": options.max_existence}
-        baselines = TrainedBaselines(dataset, completed(config))
+        baselines = TrainedBaselines(dataset, completed(config), hit_files(options.hits))
         evaluations = [make_asked(name, dataset, measured_on) for name in own]
         provenance |= {"dataset": str(data_dir), "dataset_records": dataset.statistics.get("records")}
         provenance |= {"dataset_statistics": digest(dataset.statistics), "max_existence": options.max_existence}
@@ -245,7 +301,18 @@ def main(arguments: list[str] | None = None) -> None:
         sections[evaluation.key] = (result, evaluation.markdown(result))
         figures |= evaluation.figures(model)
     if public:
-        asked = suite.Suite(model, checkpoint, provenance["step"], cache, options.protocol, configs=configs, folder=output)
+        learnt = pretraining_data(options, checkpoint)
+        provenance["pretraining"] = None if learnt is None else learnt.fingerprint
+        asked = suite.Suite(
+            model,
+            checkpoint,
+            provenance["step"],
+            cache,
+            options.protocol,
+            configs=configs,
+            folder=output,
+            pretraining=learnt,
+        )
         results = asked.results(public, options.data_dir)
         provenance |= {"public_data": str(options.data_dir), "protocol": options.protocol, "parameters": model.fingerprint}
         sections["benchmarks"] = (results, benchmark_report.markdown(results))

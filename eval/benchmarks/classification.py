@@ -19,6 +19,7 @@ from eval.data.importers.neutral import NEUTRAL
 from eval.data.importers.reaction import IECONV
 from eval.data.importers.ses import SES_JSONL
 from eval.data.importers.tables import TABLES
+from eval.data.pretraining import PretrainingSet
 from eval.metrics import accuracy, average_precision, fmax, macro_f1, multilabel_intervals
 from eval.metrics.statistics import bootstrap_interval, bootstrap_metric
 from eval.protocols import supervised
@@ -55,7 +56,14 @@ JUDGES = {
 }
 
 
-def run(task: Task, protocol: FittingProtocol, *, splits: Mapping, controls: list[FittingProtocol] | None = None) -> dict:
+def run(
+    task: Task,
+    protocol: FittingProtocol,
+    *,
+    splits: Mapping,
+    controls: list[FittingProtocol] | None = None,
+    pretraining: PretrainingSet | None = None,
+) -> dict:
     """The result of a protocol (`probe.FrozenProbe`, `fine_tuning.FineTuning`, …) on a task: see `supervised.run`.
 
     Raises:
@@ -66,7 +74,8 @@ def run(task: Task, protocol: FittingProtocol, *, splits: Mapping, controls: lis
         raise UserError(f"{task.name} should be {wanted} and its data are {task.kind}; correct its format in the manifest.")
     if not task.classes:
         raise UserError(f"{task.name}: none of its proteins has a class; give rows with targets, or the list of classes.")
-    return supervised.run(task, protocol, judge=JUDGES[task.kind], splits=splits, controls=controls)
+    options = {"splits": splits, "controls": controls, "pretraining": pretraining}
+    return supervised.run(task, protocol, judge=JUDGES[task.kind], **options)
 
 
 _DEEPLOC_FILES = (
@@ -180,7 +189,8 @@ class Classification(SingleProteins):
     def measure(self, setup: Setup, name: str, data: Task) -> Measured:
         """The protocol's result beside its controls; see `run`."""
         del name
-        return of_seeds(run(data, setup.protocol, splits=setup.splits, controls=list(setup.controls)))
+        options = {"splits": setup.splits, "controls": list(setup.controls), "pretraining": setup.pretraining}
+        return of_seeds(run(data, setup.protocol, **options))
 
 
 _KINDS = {benchmark.name: benchmark.kind for benchmark in Classification.benchmarks}

@@ -16,6 +16,7 @@ from eval.data.importers.ses import SES_JSONL
 from eval.data.importers.tables import TABLES
 from eval.data.importers.variants import VARIANT_FASTA, VARIANT_TABLE
 from eval.data.importers.windows import WINDOWS
+from eval.data.pretraining import PretrainingSet
 from eval.metrics import mae, pearson, rmse, spearman, spearman_interval
 from eval.metrics.statistics import bootstrap_interval, bootstrap_of_sums
 from eval.protocols import supervised
@@ -54,7 +55,14 @@ JUDGE = Judge(
 )
 
 
-def run(task: Task, protocol: FittingProtocol, *, splits: Mapping, controls: list[FittingProtocol] | None = None) -> dict:
+def run(
+    task: Task,
+    protocol: FittingProtocol,
+    *,
+    splits: Mapping,
+    controls: list[FittingProtocol] | None = None,
+    pretraining: PretrainingSet | None = None,
+) -> dict:
     """The result of a protocol (`probe.FrozenProbe`, `fine_tuning.FineTuning`, …) on a task: see `supervised.run`.
 
     Raises:
@@ -62,7 +70,8 @@ def run(task: Task, protocol: FittingProtocol, *, splits: Mapping, controls: lis
     """
     if task.kind != "regression":
         raise UserError(f"{task.name} should be a regression and its data are {task.kind}; correct its format in the manifest.")
-    return supervised.run(task, protocol, judge=JUDGE, splits=splits, controls=controls)
+    options = {"splits": splits, "controls": controls, "pretraining": pretraining}
+    return supervised.run(task, protocol, judge=JUDGE, **options)
 
 
 _FLIP_FOLDER = "github.com/J-SNACKKB/FLIP"
@@ -135,4 +144,5 @@ class MutationEffect(SingleProteins):
     def measure(self, setup: Setup, name: str, data: Task) -> Measured:
         """The protocol's result beside its controls; see `run`."""
         del name
-        return of_seeds(run(data, setup.protocol, splits=setup.splits, controls=list(setup.controls)))
+        options = {"splits": setup.splits, "controls": list(setup.controls), "pretraining": setup.pretraining}
+        return of_seeds(run(data, setup.protocol, **options))

@@ -19,9 +19,12 @@ from eval.baselines import kmer_transfer
 from eval.metrics.ranking import best_hit, recall, reciprocal_rank
 from eval.metrics.statistics import bootstrap_interval
 from eval.pretraining.evaluation import Encoder, Evaluation, Model
+from eval.pretraining.groups import by_nearness, group_table, measured
 from eval.pretraining.pool import fixed_pool
 from eval.pretraining.retrieval_figure import RETRIEVAL, retrieval_over_steps
 from eval.pretraining.trained_baselines import Linear, TrainedBaselines
+from eval.pretraining.training_labels import by_family
+from eval.pretraining.transfer_retrieval import transfer_results
 
 RECALLS = (1, 5, 10)
 SCORES_AT_ONCE = 2**24
@@ -41,7 +44,22 @@ order of their accessions' hashes. Biotexts that are the same tokens to the mode
 Candidates are ranked by cosine. A candidate whose biotext equals the query's is a hit, the best-ranked hit counts, and ties are
 resolved at random in expectation. *k-mer baseline*: the training protein with the most similar 3-mers (tf-idf cosine,
 {references} training records) lends its biotext, which is compared with the candidates by the tf-idf cosine of their words.
-*Linear model*: {linear}. *Chance*: a random order."""
+*Linear model*: {linear}. *Chance*: a random order.{transfers}{groups}"""
+TRANSFERS = """
+
+Annotation transfer: of each property the text of the nearest training protein that has one, or where there is none the mean
+of training. All are chosen on validation, by the mean of both directions' MRR: {chosen}."""
+NEARNESS = """
+
+MRR (mean of both directions, all candidates of the pool) by the nearest training record with text; a relative covers half of
+the held-out protein:
+
+{table}"""
+FAMILIES = """
+
+MRR by whether training names a family of the protein:
+
+{table}"""
 LINEAR = """a matrix for bags of 3-mers and one for bags of words, trained on {records} training records with the network's
 contrast, draws and texts; learning rate {learning_rate} and stopping point chosen by MRR on validation ({validation_mrr})"""
 
@@ -66,6 +84,11 @@ def summarize(competitions: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[st
     return summary | {"mrr": float(np.mean([summary[f"{name}_mrr"] for name in competitions]))}
 
 
+def mean_of_directions(competitions: dict[str, tuple[np.ndarray, np.ndarray]]) -> Float[np.ndarray, " N"]:
+    """Of each record, the mean of both directions' reciprocal ranks."""
+    return np.mean([reciprocal_rank(above, tied) for above, tied in competitions.values()], axis=0)
+
+
 class Retrieval(Evaluation):
     """Retrieval among the `pool` first records of distinct biotexts of a split."""
 
@@ -76,7 +99,7 @@ class Retrieval(Evaluation):
 
     def __init__(self, dataset: ProtAnno, *, split: str, pool: int = 256, max_existence: int | None = None):
         self._pool = fixed_pool(dataset.splits, split=split, size=pool, max_existence=max_existence, text_key=dataset.text_key)
-        self._splits = dataset.splits
+        self._dataset, self._splits = dataset, dataset.splits
         # A pool's biotexts are distinct, so that each text has a label of its own.
         self._labels = np.arange(len(self._pool.texts))
 
@@ -87,23 +110,35 @@ class Retrieval(Evaluation):
 
     def reciprocal_ranks(self, model: Encoder) -> Float[np.ndarray, " N"]:
         """Of each record, the mean of both directions."""
-        found = [reciprocal_rank(above, tied) for above, tied in self._competitions(model).values()]
-        return np.mean(found, axis=0)
+        return mean_of_directions(self._competitions(model))
 
     def metrics(self, model: Model) -> dict[str, float]:
         """The numbers of `summarize` and the size of the pool."""
         return summarize(self._competitions(model)) | {"pool": float(len(self._pool.texts))}
 
     def report(self, model: Model, *, control: Model | None, baselines: TrainedBaselines | None = None) -> dict:
-        """Adds to `metrics` the intervals of R@1, chance, the k-mer baseline and the linear model."""
+        """Adds to `metrics` the intervals of R@1, chance, baselines, and MRR by nearness to training and by family."""
         competitions = self._competitions(model)
+        linear = baselines and baselines.linear
+        transfers = transfer_results(model, baselines, self._pool.records) if baselines else {}
+        of_transfers = {name: self._ranked(found.scores) for name, found in transfers.items()}
+        compared = {"ProtCLIP": competitions}
+        compared |= {"linear model": self._competitions(linear.model)} if linear else {}
+        values = {name: mean_of_directions(found) for name, found in (compared | of_transfers).items()}
         intervals = {
             f"{name}_r1_interval": bootstrap_interval(recall(above, tied, 1)) for name, (above, tied) in competitions.items()
         }
         size = len(self._pool.texts)
         described = {"pool": size, "requested_pool": self._pool.requested, "split": self._pool.split}
         described |= {"split_records": self._pool.split_records, "chance": chance(size)}
-        beside = {"kmer": self.baseline(), "linear": self._linear(baselines and baselines.linear)}
+        beside = {"kmer": self.baseline(), "linear": self._linear(linear)}
+        beside["transfers"] = {
+            name: summarize(of_transfers[name]) | {"chosen": found.chosen, "validation_mrr": found.validation_mrr}
+            for name, found in transfers.items()
+        }
+        families = by_family(self._pool.records, baselines.labels) if baselines else []
+        beside["by_nearness"] = measured(by_nearness(self._dataset, self.accessions), values)
+        beside["by_family"] = measured(families, values)
         return described | summarize(competitions) | intervals | beside
 
     def baseline(self) -> dict[str, float]:
@@ -112,9 +147,12 @@ class Retrieval(Evaluation):
         if not references.texts:
             return {}
         scores = kmer_transfer.annotation_transfer(references, self._pool.records, self._pool.texts)
+        return summarize(self._ranked(scores)) | {"reference_records": len(references.texts)}
+
+    def _ranked(self, scores: Float[np.ndarray, "N N"]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Both directions' competitions, from the scores of the proteins with the texts."""
         both = {"p2t": scores, "t2p": scores.T}
-        competitions = {name: competition(matrix, self._labels, self._labels) for name, matrix in both.items()}
-        return summarize(competitions) | {"reference_records": len(references.texts)}
+        return {name: competition(matrix, self._labels, self._labels) for name, matrix in both.items()}
 
     def _linear(self, trained: Linear | None) -> dict[str, float]:
         """The linear model's numbers on this pool, and how it was trained; empty without one."""
@@ -162,6 +200,7 @@ class Retrieval(Evaluation):
     def markdown(result: dict) -> str:
         """A table of both directions: model, baselines, chance."""
         compared = {"ProtCLIP": result, "linear model": result["linear"], "k-mer baseline": result["kmer"]}
+        compared |= result["transfers"]
         compared["chance"] = result["chance"]
         rows = [
             [f"{direction}, {who}", *(number(values.get(f"{name}_{column}")) for column in COLUMNS)]
@@ -178,7 +217,24 @@ class Retrieval(Evaluation):
             intervals=" and ".join(intervals),
             references=result["kmer"].get("reference_records", "no"),
             linear=linear,
+            transfers=_transfers(result["transfers"]),
+            groups=_groups(result),
         )
+
+
+def _transfers(found: Mapping[str, Mapping]) -> str:
+    if not found:
+        return ""
+    chosen = [f"{name}: {one['chosen']} ({number(one['validation_mrr'])})" for name, one in found.items()]
+    return TRANSFERS.format(chosen="; ".join(chosen))
+
+
+def _groups(result: Mapping) -> str:
+    parts = [
+        (NEARNESS, group_table(result["by_nearness"], "nearest in training")),
+        (FAMILIES, group_table(result["by_family"], "family")),
+    ]
+    return "".join(text.format(table=shown) for text, shown in parts if shown)
 
 
 def chance(size: int) -> dict[str, float]:
