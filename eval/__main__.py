@@ -68,6 +68,9 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         metavar="NAME=FILE",
         help="hits of held-out to training proteins, for baselines of annotation transfer; see docs/data.md",
     )
+    built.add_argument(
+        "--random_weights", action="store_true", help="also measure the same network with random weights, as a baseline"
+    )
     for option, control in controls().items():
         built.add_argument(f"--{option}", metavar="DIR", help=control.help)
 
@@ -283,7 +286,8 @@ def main(arguments: list[str] | None = None) -> None:
         dataset = as_read_by(checkpoint, completed(config), dataset)
         run_dataset = dataset if is_own(checkpoint, data_dir, dataset) else None
         measured_on = {"split": options.split, "pool": options.pool, "max_existence": options.max_existence}
-        baselines = TrainedBaselines(dataset, completed(config), hit_files(options.hits))
+        hits = hit_files(options.hits)
+        provenance |= {"hits": {name: str(path) for name, path in hits.items()}}
         evaluations = [make_asked(name, dataset, measured_on) for name in own]
         provenance |= {"dataset": str(data_dir), "dataset_records": dataset.statistics.get("records")}
         provenance |= {"dataset_statistics": digest(dataset.statistics), "max_existence": options.max_existence}
@@ -294,6 +298,9 @@ def main(arguments: list[str] | None = None) -> None:
     provenance |= {option: str(getattr(options, option)) for option in beside_models}
     model, provenance["step"] = load(checkpoint, options.step)
 
+    if own:
+        untrained = model.with_random_weights() if options.random_weights else None
+        baselines = TrainedBaselines(dataset, completed(config), hits, untrained)
     for number, (name, evaluation) in enumerate(zip(own, evaluations, strict=True), 1):
         tell(f"evaluation {number} of {len(own)}: {name}.")
         control = evaluation.control and beside_models.get(evaluation.control.option)

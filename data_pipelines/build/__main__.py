@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Protocol
 
 from data_pipelines.build import counts, minhash, nearest_training, steps, work_folder
-from data_pipelines.build.cluster_field import read_cluster_field
 from data_pipelines.build.cluster_files import NO_CLUSTERS, ClusterUnits, read_clusters
+from data_pipelines.build.entry_fields import read_cluster_field, read_marked
 from data_pipelines.build.exclude import read_excluded
 from data_pipelines.build.group import Grouping
 from data_pipelines.build.local import local_runner
@@ -62,6 +62,7 @@ class Options:
       cluster_field: the field of a lab's JSON lines that names each entry's similarity cluster.
       cluster: `minhash` finds similarity clusters by itself, `none` has each sequence on its own (but for the others).
       exclude_fasta: FASTA files of sequences that no record may have.
+      exclude_entries: fields of a lab's JSON lines that mark such sequences, see `read_marked`.
       validation_fraction, test_fraction: shares of the clusters to hold out.
       random_test_fraction: share of the other records to hold out one by one; None = `RANDOM_TEST_FRACTION` if there are
         clusters, else 0.
@@ -77,6 +78,7 @@ class Options:
     cluster_field: str | None = None
     cluster: str = NONE
     exclude_fasta: tuple[Path, ...] = ()
+    exclude_entries: tuple[str, ...] = ()
     validation_fraction: float = 0.05
     test_fraction: float = 0.05
     random_test_fraction: float | None = None
@@ -110,6 +112,12 @@ class Options:
         return bool(self.clusters or self.cluster_field or self._found)
 
     @property
+    def fields(self) -> set[str]:
+        """The fields of a lab's JSON lines that say how to build."""
+        marks = {mark.partition("=")[0] for mark in self.exclude_entries}
+        return marks | ({self.cluster_field} if self.cluster_field else set())
+
+    @property
     def fractions(self) -> dict[str, float]:
         """The shares to hold out, as keyword arguments."""
         by_default = RANDOM_TEST_FRACTION if self.clustered else 0.0
@@ -126,6 +134,11 @@ class Options:
             return read_cluster_field(self.inputs, self.cluster_field)
         return read_clusters(self.clusters) if self.clusters else NO_CLUSTERS
 
+    def excluded(self) -> dict[int, tuple[str, ...]]:
+        """The keys of sequences that no record may have, each with the files and fields that say so."""
+        by_file, by_field = read_excluded(self.exclude_fasta), read_marked(self.inputs, self.exclude_entries)
+        return {key: (*by_file.get(key, ()), *by_field.get(key, ())) for key in [*by_file, *(by_field.keys() - by_file.keys())]}
+
     def grouping(self) -> Grouping:
         """Reads the files that say how to group.
 
@@ -135,7 +148,7 @@ class Options:
         asked = read_questions(self.questions) if self.questions else {}
         return Grouping(
             cluster_units=self.cluster_units(),
-            excluded=read_excluded(self.exclude_fasta),
+            excluded=self.excluded(),
             questions=asked,
             sketch=self.cluster == MINHASH or not self.skip_overlap,
         )
@@ -165,13 +178,13 @@ def build(options: Options, directory: Path, *, runner: Runner) -> dict:
     folder = work_folder.prepare(work, grouping, inputs=options.inputs)
     rejects = directory / "rejects.jsonl"
     reading, grouped, ranges = runner.read(options.inputs, folder, rejects=rejects)
-    if options.cluster_field:
-        del reading.omitted[unread(options.cluster_field)]
+    for field in options.fields:
+        del reading.omitted[unread(field)]
     check_rejects(reading, rejects=rejects, limit=options.max_rejected_fraction)
     if not options.accept_doubtful:
         refuse_doubtful(reading)
     if not grouped.records:
-        raise UserError(f"no record is left: all {reading.records} have sequences of --exclude_fasta")
+        raise UserError(f"no record is left: all {reading.records} have sequences of --exclude_fasta or --exclude_entries")
     with open(directory / "merged.tsv.gz", "wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as file:
         folder.concatenate(ranges, "merged.tsv", file)
     with open(directory / "excluded.tsv", "wb") as file:
@@ -250,6 +263,7 @@ def provenance(options: Options) -> dict:
         "cluster_field": options.cluster_field,
         "identities": options.identities and _fingerprint(options.identities),
         "exclude_fasta": [_fingerprint(path) for path in options.exclude_fasta],
+        "exclude_entries": list(options.exclude_entries),
         "questions": options.questions and _fingerprint(options.questions),
         **options.fractions,
         "cluster": options.cluster,
@@ -283,7 +297,9 @@ def summary(result: Mapping) -> str:
         lines.append(f"{count} of {result['entries'] - result['rejected']} sequences look like {what}, not like proteins")
     for name, sequences in result["exclude_fasta_sequences"].items():
         found = result["excluded_by_file"].get(name, 0)
-        lines.append(f"{name}: {found} of its {sequences} sequences were in the input and are left out")
+        shown = f"{found} of its {sequences} sequences were in the input and are left out"
+        marked = f"{found} records are left out, of {sequences} sequences that it marks"
+        lines.append(f"{name}: {marked if name in result['provenance']['exclude_entries'] else shown}")
     if "questions" in result:
         asked = sum(result["questions"].values())
         lines.append(f"{result['records_that_answer']} of {result['records']} records answer some of {asked} questions")
@@ -307,7 +323,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Builds a dataset and prints its counts."""
     args = vars(_parser().parse_args(arguments))
     output, runner, beam_options, workers = (args.pop(name) for name in ("output", "runner", "beam_options", "workers"))
-    options = Options(inputs=tuple(args.pop("input")), exclude_fasta=tuple(args.pop("exclude_fasta")), **args)
+    options = Options(
+        inputs=tuple(args.pop("input")),
+        exclude_fasta=tuple(args.pop("exclude_fasta")),
+        exclude_entries=tuple(args.pop("exclude_entries")),
+        **args,
+    )
     if workers is not None and workers < 1:
         raise UserError(f"--workers is {workers}; give at least 1")
     with (
@@ -352,6 +373,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--cluster", choices=(NONE, MINHASH), default=NONE, help="find similarity clusters by k-mer MinHash (default: none)")
     add("--exclude_fasta", type=Path, nargs="+", default=[], metavar="FASTA", help="leave out every sequence that is in these")
+    add(
+        "--exclude_entries",
+        nargs="+",
+        default=[],
+        metavar="FIELD[=VALUE]",
+        help="leave out a lab's JSON entries of which the field is true, or is or holds the value",
+    )
     share = {"type": float, "metavar": "F"}
     add("--validation_fraction", default=0.05, **share, help="of the clusters (default %(default)s)")
     add("--test_fraction", default=0.05, **share, help="of the clusters (default %(default)s)")

@@ -210,8 +210,14 @@ def _overlap(statistics: Mapping) -> Part:
         + [f"{100 * found['share']:.2f} %", f"{found['similarity']:g}"]
         for name, found in statistics["overlap"].items()
     ]
-    note = "Similarity is the share of common short words of the sequences that `data_pipelines.build.minhash` estimates."
-    return Part(f"{table(header, rows)}\n\n{note}")
+    parts = [table(header, rows)]
+    parts += ["Similarity is the share of common short words of the sequences that `data_pipelines.build.minhash` estimates."]
+    for name, found in statistics["overlap"].items():
+        if bare := found.get("related_without_text"):
+            parts.append(f"Of `{name}`, {bare:,} have a relative among the training records without text.")
+    if measured := statistics.get("identities"):
+        parts.append(_counts(list(_plain(measured)), ("identities of the nearest training records", "count")))
+    return Part("\n\n".join(parts))
 
 
 def _provenance(statistics: Mapping) -> Part:

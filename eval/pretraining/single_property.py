@@ -21,7 +21,8 @@ from eval.pretraining.evaluation import Encoder, Evaluation, Model
 from eval.pretraining.groups import by_nearness
 from eval.pretraining.pool import fixed_pool
 from eval.pretraining.trained_baselines import VALIDATION_POOL, TrainedBaselines
-from eval.pretraining.transfer_questions import Asked, TransferAnswers, precisions, transfer_answers
+from eval.pretraining.transfer_questions import Asked, TransferAnswers, mean_over_kinds, precisions, transfer_answers
+from eval.pretraining.transfer_retrieval import RANDOM, UNTUNED
 
 MIN_POSITIVES = 3
 """Proteins of the pool that must answer a question."""
@@ -149,7 +150,11 @@ class SingleProperty(Evaluation):
             return {}
         if not baselines.references:
             return {}
-        return transfer_answers(baselines, tuning.asked(model), self.asked(model), self._said)
+        found = transfer_answers(baselines, tuning.asked(model), self.asked(model), self._said)
+        if baselines.untrained is not None:
+            tuned = mean_over_kinds(tuning.asked(baselines.untrained))
+            found[RANDOM] = TransferAnswers(self.scores(baselines.untrained), UNTUNED, tuned)
+        return found
 
     def _said(self, records: list[Record]) -> Questions:
         return self._dataset.questions or said_by(records, enzyme_questions(self._records))

@@ -6,8 +6,7 @@ import operator
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool
@@ -67,12 +66,14 @@ class TrainedBaselines:
     Attributes:
       dataset: whose training splits they learn, and whose validation split their choices are made on.
       config: of the checkpoint, completed: the same draws, the same subsets of properties.
+      untrained: the checkpoint's network with random weights, as an `Encoder`; None leaves it out.
       hits: files of hits of held-out to training proteins (`data_pipelines.readers.hits`), by how reports call the search.
     """
 
     dataset: ProtAnno
     config: Mapping
-    hits: Mapping[str, Path] = MappingProxyType({})
+    hits: Mapping[str, Path] = dataclasses.field(default_factory=dict)
+    untrained: Any = None
 
     @functools.cached_property
     def linear(self) -> Linear | None:

@@ -36,14 +36,14 @@ class Asked(NamedTuple):
         return [record.accession for record in self.records]
 
 
-Scored = list[Float[np.ndarray, "Q N"]]
-"""By kind, in the order of the questions asked."""
+Scored = list[np.ndarray]
+"""By kind, in the order of the questions asked, [Q, N]."""
 
 
 class TransferAnswers(NamedTuple):
     """Scores on the measured split by kind, and what was chosen on validation."""
 
-    scores: Mapping[str, Float[np.ndarray, "Q N"]]
+    scores: Mapping[str, Float[np.ndarray, "_ _"]]
     chosen: str
     validation_map: float
 
@@ -114,8 +114,9 @@ def _chosen(
     return TransferAnswers(own, best, measured[best]), candidates[best]
 
 
-def mean_over_kinds(split: Sequence[Asked], scores: Scored) -> float:
-    """The mean over kinds of the mean over questions of average precision."""
+def mean_over_kinds(split: Sequence[Asked], scores: Scored | None = None) -> float:
+    """The mean over kinds of the mean over questions of average precision; of the model's own scores by default."""
+    scores = [asked.model for asked in split] if scores is None else scores
     return float(np.mean([precisions(own, asked.answered).mean() for asked, own in zip(split, scores, strict=True)]))
 
 

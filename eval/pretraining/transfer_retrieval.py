@@ -21,9 +21,11 @@ from eval.pretraining.evaluation import Encoder
 from eval.pretraining.trained_baselines import TrainedBaselines
 
 KMERS, COMPOSITION, PRIOR, COMBINED = "3-mers", "composition, length and organism", "label prior", "homology and model"
+RANDOM, UNTUNED = "random weights", "nothing to choose"
 ORGANISM = (0.0, 1.0, 3.0, 10.0)
 """What a common organism may add to the similarity of compositions."""
-MODEL_SHARES = tuple(np.linspace(0, 1, 11).tolist())
+MODEL_SHARES = tuple(np.linspace(1, 0, 11).tolist())
+"""Of equals the first is chosen: the model alone, if homology adds nothing."""
 PRIOR_TEXTS = 256
 """Training texts that the text tower reads for the prior."""
 
@@ -74,7 +76,15 @@ def transfer_results(model: Encoder, baselines: TrainedBaselines, test: Sequence
     results[PRIOR] = _chosen([_scored("words", lambda records: [""] * len(records), pools, compares["words"])])
     of_homology = next(c for c in _candidates(sources[homology], pools, compares) if c.name == results[homology].chosen)
     results[COMBINED] = _chosen(list(_combinations(model, of_homology, pools, homology)))
+    if baselines.untrained is not None:
+        validation, own = (cosines(baselines.untrained, records) for records in pools)
+        results[RANDOM] = TransferResult(own, UNTUNED, float(mean_reciprocal_ranks(validation).mean()))
     return results
+
+
+def cosines(model: Encoder, records: Sequence[Record]) -> Scores:
+    """Of the records' proteins (rows) with their texts."""
+    return model.encode_proteins([record.sequence for record in records]) @ model.encode_texts(list(map(biotext, records))).T
 
 
 def neighbour_sources(baselines: TrainedBaselines, pools: Pools) -> dict[str, list[tuple[str, Neighbours]]]:
@@ -139,10 +149,7 @@ def _scored(name: str, lend: Callable[[Sequence[Record]], list[str]], pools: Poo
 
 def _combinations(model: Encoder, homology: Candidate, pools: Pools, name: str) -> Iterable[Candidate]:
     """Standardised scores of both, by the share of the model's."""
-    own = []
-    for records in pools:
-        proteins = model.encode_proteins([record.sequence for record in records])
-        own.append(standardised(proteins @ model.encode_texts(list(map(biotext, records))).T))
+    own = [standardised(cosines(model, records)) for records in pools]
     lent = [standardised(homology.validation), standardised(homology.test)]
     for share in MODEL_SHARES:
         mixed = [share * a + (1 - share) * b for a, b in zip(own, lent, strict=True)]

@@ -246,8 +246,28 @@ def test_a_lab_s_entries_as_they_are(no_report, tmp_path, capsys):
     assert {r.accession: r.name for split in dataset.splits.values() for r in split}["L1"] == ""
     records = list(read_entries(path))
     assert contents(tmp_path / "out") == expected(records, clusters=clusters, test_fraction=0.2)
-    assert run("--input", path, "--cluster_field", "cluster", "--output", tmp_path / "none") == 2
-    assert "no entry of the input has the field cluster" in capsys.readouterr().err
+    for option, field in (("--cluster_field", "cluster"), ("--exclude_entries", "near")):
+        assert run("--input", path, option, field, "--output", tmp_path / "none") == 2
+        assert f"no entry of the input has the field {field} of {option}" in capsys.readouterr().err
+
+
+def test_entries_that_a_field_marks_are_left_out(no_report, tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    marks = [{"near": True}, {"near": False, "bench": ["a", "b"]}, {"bench": ["b"]}, {"bench": "a"}, {"bench": []}, {}]
+    entries = [{"accession": f"L{i}", "sequence": random_sequence(rng, 50)} | mark for i, mark in enumerate(marks * 5)]
+    path = tmp_path / "lab.jsonl"
+    path.write_text("".join(json.dumps(entry) + "\n" for entry in entries) + '{"accession": "broken"\n')
+    command = ["--input", path, "--exclude_entries", "near", "bench=a", "--output", tmp_path / "out"]
+    assert run(*command) == 0
+    dataset = open_dataset(tmp_path / "out")
+    kept = {int(r.accession[1:]) % 6 for split in dataset.splits.values() for r in split}
+    assert kept == {2, 4, 5}
+    result = dataset.statistics
+    assert (result["records"], result["excluded"], result["rejected"]) == (15, 15, 1)
+    assert result["excluded_by_file"] == {"near": 5, "bench=a": 10}
+    assert result["omitted_features"] == {}
+    assert "bench=a: 10 records are left out" in capsys.readouterr().out
+    assert (tmp_path / "out" / "excluded.tsv").read_text().count("\tnear\n") == 5
 
 
 def test_mistakes_exit_2_with_one_sentence_and_leave_nothing(tmp_path, capsys):
