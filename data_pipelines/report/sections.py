@@ -155,7 +155,7 @@ def _clusters(statistics: Mapping) -> Part:
         message = (
             "Draws are those of property-driven sampling with its defaults, α = 3, β = 1/2, γ = 1: Swiss-Prot and records of "
             "unknown source whole, records without text (0/4) not at all, and of TrEMBL no clusters of unknown, predicted and "
-            "uncertain existence and of coverage 1/4 and 2/4. One epoch has "
+            "uncertain existence and of coverage 1/4 and 2/4; one epoch has "
             f"{sampler.epoch_draws:,}. They are configuration (`sampling`), not part of the dataset."
         )
     header = ["cluster (source/confidence/coverage)", "records", "training", "share of the draws", "draws in an epoch"]

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
+from scipy.sparse import csr_array
 
 from data_pipelines.protanno.record import Record, biotext
-from eval.baselines.bags import words
-from eval.baselines.kmer_transfer import tf_idf
+from eval.baselines.bags import counted, inverse_document_frequency, unit_rows, words
 from eval.baselines.neighbours import Neighbours, by_composition, by_kmers, from_hits, transferred_texts
 from eval.metrics.ranking import best_hit, reciprocal_rank
 from eval.pretraining.evaluation import Encoder
@@ -71,15 +71,13 @@ def transfer_results(model: Encoder, baselines: TrainedBaselines, test: Sequence
         return {}
     compares = text_comparisons(model, baselines.references)
     sources = neighbour_sources(baselines, pools)
-    results = {name: _chosen(_candidates(found, pools, compares)) for name, found in sources.items()}
-    homology = max((name for name in results if name != COMPOSITION), key=lambda name: results[name].validation_mrr)
-    results[PRIOR] = _chosen([_scored("words", lambda records: [""] * len(records), pools, compares["words"])])
-    of_homology = next(c for c in _candidates(sources[homology], pools, compares) if c.name == results[homology].chosen)
-    results[COMBINED] = _chosen(list(_combinations(model, of_homology, pools, homology)))
+    best = {name: _best(_candidates(found, pools, compares)) for name, found in sources.items()}
+    homology = max((name for name in best if name != COMPOSITION), key=lambda name: best[name].validation_mrr)
+    best[PRIOR] = _best([_scored("words", lambda records: [""] * len(records), pools, compares["words"])])
+    best[COMBINED] = _best(_combinations(model, best[homology].candidate, pools, homology))
     if baselines.untrained is not None:
-        validation, own = (cosines(baselines.untrained, records) for records in pools)
-        results[RANDOM] = TransferResult(own, UNTUNED, float(mean_reciprocal_ranks(validation).mean()))
-    return results
+        best[RANDOM] = _best([Candidate(UNTUNED, *(cosines(baselines.untrained, records) for records in pools))])
+    return {name: TransferResult(own.candidate.test, own.candidate.name, own.validation_mrr) for name, own in best.items()}
 
 
 def cosines(model: Encoder, records: Sequence[Record]) -> Scores:
@@ -103,23 +101,38 @@ def text_comparisons(model: Encoder, references: Sequence[Record]) -> dict[str, 
     texts = [biotext(record) for record in references]
     spaced = np.linspace(0, len(texts) - 1, min(len(texts), PRIOR_TEXTS)).astype(int)
     return {
-        "words": functools.partial(by_words, texts),
+        "words": ReferenceWords(texts).compare,
         "text tower": functools.partial(by_tower, model, [texts[place] for place in spaced]),
     }
 
 
-def by_words(references: Sequence[str], lent: Sequence[str], candidates: Sequence[str]) -> Float[np.ndarray, "N M"]:
-    """The tf-idf cosine of words; where nothing is lent, with the mean of the references."""
-    vocabulary: dict[str, int] = {}
-    known, asked, said = (
-        [np.array([vocabulary.setdefault(word, len(vocabulary)) for word in words(text)], np.int64) for text in group]
-        for group in (references, lent, candidates)
-    )
-    table, rows = tf_idf(known, [*asked, *said], size=len(vocabulary))
-    scores = (rows[: len(lent)] @ rows[len(lent) :].T).toarray()
-    prior = rows[len(lent) :] @ np.asarray(table.mean(axis=0)).ravel()
-    scores[[not text for text in lent]] = prior
-    return scores
+class ReferenceWords:
+    """The words of training texts: how rare each is, and the mean of the texts' tf-idf rows."""
+
+    def __init__(self, texts: Sequence[str]):
+        self._vocabulary: dict[str, int] = {}
+        counts = self._counts(texts, self._vocabulary)
+        self._weights = inverse_document_frequency(counts)
+        self._prior = np.asarray(unit_rows(counts, self._weights).mean(axis=0)).ravel()
+        # Of a word that no training text has.
+        self._rarest = np.log(1 + len(texts)) + 1
+
+    def compare(self, lent: Sequence[str], candidates: Sequence[str]) -> Float[np.ndarray, "N M"]:
+        """The tf-idf cosine of words; where nothing is lent, with the mean of the training texts."""
+        vocabulary = dict(self._vocabulary)
+        counts = self._counts([*lent, *candidates], vocabulary)
+        added = len(vocabulary) - len(self._vocabulary)
+        rows = unit_rows(counts, np.append(self._weights, np.full(added, self._rarest)))
+        said = rows[len(lent) :]
+        scores = (rows[: len(lent)] @ said.T).toarray()
+        scores[[not text for text in lent]] = said @ np.append(self._prior, np.zeros(added))
+        return scores
+
+    @staticmethod
+    def _counts(texts: Sequence[str], vocabulary: dict[str, int]) -> csr_array:
+        """Counts of the words of each text; words that are new are added to the vocabulary."""
+        ids = [np.array([vocabulary.setdefault(word, len(vocabulary)) for word in words(text)], np.int64) for text in texts]
+        return counted(ids, len(vocabulary))
 
 
 def by_tower(model: Encoder, references: Sequence[str], lent: Sequence[str], candidates: Sequence[str]) -> np.ndarray:
@@ -162,11 +175,17 @@ def standardised(scores: Scores) -> Scores:
     return (scores - scores.mean()) / spread if spread > 0 else np.zeros_like(scores)
 
 
-def _chosen(candidates: Sequence[Candidate]) -> TransferResult:
-    """The candidate of the best validation MRR, the first of equals."""
-    measured = [mean_reciprocal_ranks(candidate.validation).mean() for candidate in candidates]
-    best = int(np.argmax(measured))
-    return TransferResult(candidates[best].test, candidates[best].name, float(measured[best]))
+class Best(NamedTuple):
+    """The candidate of the best validation MRR, and that."""
+
+    candidate: Candidate
+    validation_mrr: float
+
+
+def _best(candidates: Iterable[Candidate]) -> Best:
+    """The best candidate, the first of equals."""
+    measured = [Best(one, float(mean_reciprocal_ranks(one.validation).mean())) for one in candidates]
+    return max(measured, key=lambda best: best.validation_mrr)
 
 
 def mean_reciprocal_ranks(scores: Scores) -> Float[np.ndarray, " N"]:

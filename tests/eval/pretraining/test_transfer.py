@@ -6,7 +6,7 @@ import pytest
 from eval.pretraining.retrieval import Retrieval
 from eval.pretraining.single_property import SingleProperty
 from eval.pretraining.trained_baselines import TrainedBaselines
-from eval.pretraining.transfer_retrieval import by_tower, by_words, mean_reciprocal_ranks, standardised
+from eval.pretraining.transfer_retrieval import ReferenceWords, by_tower, mean_reciprocal_ranks, standardised
 from protclip_jax.config.schema import completed
 from tests.support.fakes import Ignorant, Oracle
 
@@ -29,11 +29,14 @@ def test_words_and_tower_rank_the_lent_text_first(dataset):
     lent = ["kinase of widgets", "", "a transporter"]
     candidates = ["transporter of ions", "the widgets kinase", "something else"]
     references = ["kinase kinase", "transporter", "else widgets"]
-    scores = by_words(references, lent, candidates)
+    scores = ReferenceWords(references).compare(lent, candidates)
     assert scores.argmax(1).tolist()[0] == 1
     assert scores[2].argmax() == 0
     # Where nothing is lent the mean of the references decides, whatever else is asked.
-    np.testing.assert_allclose(scores[1], by_words(references, [""], candidates)[0])
+    rarity = np.log((1 + 3) / (1 + 1)) + 1
+    new = np.log(1 + 3) + 1
+    # Mean of unit rows: (kinase, transporter, else and widgets at 1/√2 each) over 3, against "transporter of ions".
+    assert scores[1, 0] == pytest.approx(rarity / np.sqrt(rarity**2 + 2 * new**2) / 3)
     assert (scores[1] > 0).all()
     model = Oracle(dataset)
     scores = by_tower(model, references, [*lent, candidates[0]], candidates)
