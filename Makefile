@@ -40,7 +40,7 @@ $(SAMPLE)/vocab.txt: | venv
 	rm -rf $(SAMPLE)
 	$(BIN)/python -m data_pipelines.sample --output $(SAMPLE)
 	$(BIN)/python -m data_pipelines.build --input $(SAMPLE)/sample.dat.gz --clusters $(SAMPLE)/clusters.tsv --questions $(SAMPLE)/questions.tsv \
-		--output $(SAMPLE)/protanno
+		--random_test_fraction 0 --output $(SAMPLE)/protanno
 	$(BIN)/python -m data_pipelines.vocabulary --data_dir $(SAMPLE)/protanno --output $@
 
 demo: $(SAMPLE)/vocab.txt

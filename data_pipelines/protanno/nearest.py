@@ -11,7 +11,7 @@ import gzip
 import io
 import types
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +21,8 @@ FILE = "nearest.tsv.gz"
 """In a dataset's folder."""
 
 _FIX = "build the dataset again"
+_MAX_LINE, _MAX_ROWS = 1 << 12, 1 << 26
+"""Of a file that may be a stranger's."""
 
 
 class Nearest(NamedTuple):
@@ -70,14 +72,26 @@ def read_nearest(path: Path) -> dict[str, Nearest]:
     Raises:
       UserError: it is none.
     """
-    try:
-        header, *lines = gzip.decompress(path.read_bytes()).decode().splitlines()
-    except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise UserError(f"{path} cannot be read ({error}); {_FIX}.") from error
-    if tuple(header.split("\t")) != COLUMNS:
+    found: dict[str, Nearest] = {}
+    lines = _lines(path)
+    if tuple(next(lines, "").rstrip("\n").split("\t")) != COLUMNS:
         raise UserError(f"{path} is damaged: its header is not {', '.join(COLUMNS)}; {_FIX}.")
-    rows = (line.split("\t") for line in lines)
-    return {cells[0]: _nearest(cells[1:], line, path) for line, cells in enumerate(rows, 2)}
+    for number, line in enumerate(lines, 2):
+        if len(line) >= _MAX_LINE or number > _MAX_ROWS:
+            raise UserError(f"{path} is damaged: line {number} is too long, or there are too many; {_FIX}.")
+        accession, *cells = line.rstrip("\n").split("\t")
+        found[accession] = _nearest(cells, number, path)
+    return found
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """The lines, of which no more than `_MAX_LINE` letters are read."""
+    try:
+        with gzip.open(path, "rt", encoding="utf-8", newline="\n") as file:
+            while line := file.readline(_MAX_LINE):
+                yield line
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+        raise UserError(f"{path} cannot be read ({error}); {_FIX}.") from error
 
 
 def _nearest(cells: list[str], line: int, path: Path) -> Nearest:
@@ -86,6 +100,8 @@ def _nearest(cells: list[str], line: int, path: Path) -> Nearest:
         found = Nearest(*numbers, *(flag if flag is None else bool(flag) for flag in (first, second)))
     except (ValueError, TypeError) as error:
         raise UserError(f"{path}, line {line} is damaged; {_FIX}.") from error
-    if not all(value is None or 0 <= value <= 1 for value in found):
-        raise UserError(f"{path}, line {line} is damaged: a number is not from 0 to 1; {_FIX}.")
+    half = (found.identity is None) != (found.coverage is None)
+    half |= (found.identity_without_text is None) != (found.coverage_without_text is None)
+    if half or not all(value is None or 0 <= value <= 1 for value in found):
+        raise UserError(f"{path}, line {line} is damaged: a number is missing or not from 0 to 1; {_FIX}.")
     return found

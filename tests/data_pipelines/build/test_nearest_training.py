@@ -8,7 +8,7 @@ from data_pipelines import fasta
 from data_pipelines.build import __main__ as build
 from data_pipelines.build import nearest_training
 from data_pipelines.protanno.dataset import open_dataset
-from data_pipelines.protanno.nearest import FILE, Nearest, load_nearest, write_nearest
+from data_pipelines.protanno.nearest import COLUMNS, FILE, Nearest, load_nearest, write_nearest
 from data_pipelines.readers.fasta import read_fasta
 from tests.support.records import random_sequence, run
 
@@ -138,13 +138,19 @@ def test_fasta_files_of_a_dataset(lab, tmp_path):
     assert len(records) == 200
 
 
-@pytest.mark.parametrize("damage", [b"", b"accession\n", b"a\tb\n"])
+HEAD = "\t".join(COLUMNS).encode() + b"\n"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [None, b"", b"accession\n", b"a\tb\n", HEAD + b"L1\t2\t1\t\t\t\t\n", HEAD + b"L1\t0.5\t\t\t\t\t\n", HEAD + b"x" * 10_000],
+)
 def test_a_damaged_table_is_one_sentence(tmp_path, damage):
     write_nearest(tmp_path / FILE, [("L1", Nearest(0.5, 0.25, related=True)), ("L2", Nearest())])
     load_nearest.cache_clear()
     assert load_nearest(tmp_path) == {"L1": Nearest(0.5, 0.25, related=True), "L2": Nearest()}
     load_nearest.cache_clear()
-    (tmp_path / FILE).write_bytes(gzip.compress(damage) if damage else b"no gzip")
+    (tmp_path / FILE).write_bytes(b"no gzip" if damage is None else gzip.compress(damage))
     with pytest.raises(build.UserError, match=r"nearest\.tsv\.gz"):
         load_nearest(tmp_path)
     load_nearest.cache_clear()
