@@ -11,6 +11,7 @@ from data_pipelines.common.errors import UserError
 from eval.benchmarks.base.family import Measured, Setup
 from eval.benchmarks.base.single_proteins import SingleProteins, of_seeds
 from eval.data.base.benchmark import Benchmark
+from eval.data.base.pretraining import PretrainingSet
 from eval.data.base.published import data_size, published_row
 from eval.data.base.task import Task
 from eval.data.importers.deepfri import DEEPFRI
@@ -19,7 +20,6 @@ from eval.data.importers.neutral import NEUTRAL
 from eval.data.importers.reaction import IECONV
 from eval.data.importers.ses import SES_JSONL
 from eval.data.importers.tables import TABLES
-from eval.data.pretraining import PretrainingSet
 from eval.metrics import accuracy, average_precision, fmax, macro_f1, multilabel_intervals
 from eval.metrics.statistics import bootstrap_interval, bootstrap_metric
 from eval.protocols import supervised

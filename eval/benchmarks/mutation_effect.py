@@ -8,6 +8,7 @@ from data_pipelines.common.errors import UserError
 from eval.benchmarks.base.family import Measured, Setup
 from eval.benchmarks.base.single_proteins import SingleProteins, of_seeds
 from eval.data.base.benchmark import Benchmark
+from eval.data.base.pretraining import PretrainingSet
 from eval.data.base.published import data_size
 from eval.data.base.task import SPLITS, Task
 from eval.data.importers.flip import FLIP
@@ -16,7 +17,6 @@ from eval.data.importers.ses import SES_JSONL
 from eval.data.importers.tables import TABLES
 from eval.data.importers.variants import VARIANT_FASTA, VARIANT_TABLE
 from eval.data.importers.windows import WINDOWS
-from eval.data.pretraining import PretrainingSet
 from eval.metrics import mae, pearson, rmse, spearman, spearman_interval
 from eval.metrics.statistics import bootstrap_interval, bootstrap_of_sums
 from eval.protocols import supervised

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32
 from ml_collections import ConfigDict
 
+from eval.data.base.pretraining import PretrainingSet, counted, kept_rows, sentence
 from eval.data.base.task import Task
-from eval.data.pretraining import PretrainingSet, counted, kept_rows, sentence
 from eval.metrics.identity import by_identity
 from eval.metrics.statistics import mean_and_std
 from eval.protocols.probe import FrozenProbe

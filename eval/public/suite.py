@@ -25,8 +25,8 @@ from data_pipelines.common.progress import tell
 from data_pipelines.protanno.dataset import ProtAnno
 from eval.benchmarks.families import BENCHMARKS, Setup, family_of, measure
 from eval.data import manifest
+from eval.data.base.pretraining import PretrainingSet, counted, sentence
 from eval.data.base.task import Data, SourceFile
-from eval.data.pretraining import PretrainingSet, counted, sentence
 from eval.data.published import completeness, published
 from eval.protocols.embedding_cache import CachedEmbedder
 from eval.public.protocols import PROTOCOLS, Source

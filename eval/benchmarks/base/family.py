@@ -15,9 +15,9 @@ from data_pipelines.common.errors import UserError
 from data_pipelines.common.settings import Kind
 from data_pipelines.inputs.substitutions import Variant
 from eval.data.base.benchmark import Benchmark
+from eval.data.base.pretraining import PretrainingSet
 from eval.data.base.published import DataSize, Published
 from eval.data.base.task import Data
-from eval.data.pretraining import PretrainingSet
 from eval.protocols.problem import Features, FittingProtocol
 
 

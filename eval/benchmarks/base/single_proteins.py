@@ -8,8 +8,8 @@ from data_pipelines.common.hashing import hash64
 from eval.benchmarks.base.family import BenchmarkFamily, Measured
 from eval.data.base.audit import audit_task
 from eval.data.base.benchmark import Benchmark
+from eval.data.base.pretraining import PretrainingSet, counted, kept_rows, sentence
 from eval.data.base.task import Task
-from eval.data.pretraining import PretrainingSet, counted, kept_rows, sentence
 
 
 class SingleProteins(BenchmarkFamily):

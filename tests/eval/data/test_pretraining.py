@@ -5,7 +5,7 @@ import pytest
 
 from data_pipelines.protanno.dataset import open_dataset, write
 from data_pipelines.protanno.record import Record
-from eval.data.pretraining import PretrainingSet, counted, kept_rows, sentence
+from eval.data.base.pretraining import PretrainingSet, counted, kept_rows, sentence
 from tests.support.records import mutated, random_sequence
 
 

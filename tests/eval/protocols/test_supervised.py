@@ -11,7 +11,7 @@ from data_pipelines.build.exclude import sequence_key
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.json_object import to_json
 from eval.benchmarks import classification, mutation_effect
-from eval.data.pretraining import PretrainingSet
+from eval.data.base.pretraining import PretrainingSet
 from eval.metrics import average_precision, fmax
 from eval.protocols.probe import FrozenProbe
 from eval.protocols.problem import Fitted, Problem
