@@ -41,7 +41,7 @@ $(SAMPLE)/sample.dat.gz: | venv
 
 $(SAMPLE)/protanno/statistics.json: | $(SAMPLE)/sample.dat.gz
 	$(BIN)/python -m data_pipelines.build --input $(SAMPLE)/sample.dat.gz --clusters $(SAMPLE)/clusters.tsv --questions $(SAMPLE)/questions.tsv \
-		--output $(SAMPLE)/protanno
+		--random_test_fraction 0 --output $(SAMPLE)/protanno
 
 $(SAMPLE)/vocab.txt: | $(SAMPLE)/protanno/statistics.json
 	$(BIN)/python -m data_pipelines.vocabulary --data_dir $(SAMPLE)/protanno --output $@

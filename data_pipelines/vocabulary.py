@@ -10,11 +10,10 @@ from tokenizers import trainers
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.outputs import new_file
 from data_pipelines.common.progress import progress, tell
+from data_pipelines.protanno.clusters import HELD_OUT
 from data_pipelines.protanno.dataset import open_dataset
 from data_pipelines.protanno.record import NAMES, RECOMMENDED, biotext
 from data_pipelines.tokenizers.text_tokenizer import SPECIAL_TOKENS, UNCASED, wordpiece
-
-HELD_OUT = ("validation", "test")
 
 
 def learn_vocabulary(texts: Sequence[str], *, size: int) -> list[str]:

@@ -63,12 +63,28 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     built.add_argument(
         "--max_existence", type=int, choices=range(1, 6), help="evaluate on records of existence 1 to this only (default: all)"
     )
+    built.add_argument(
+        "--hits",
+        nargs="+",
+        default=[],
+        metavar="NAME=FILE",
+        help="hits of held-out to training proteins, for baselines of annotation transfer; see docs/data.md",
+    )
+    built.add_argument(
+        "--random_weights", action="store_true", help="also measure the same network with random weights, as a baseline"
+    )
     for option, control in controls().items():
         built.add_argument(f"--{option}", metavar="DIR", help=control.help)
 
     public = parser.add_argument_group("on public data")
     public.add_argument(
         "--protocol", choices=PROTOCOLS, default="probe", help="for benchmarks of single proteins (default %(default)s)"
+    )
+    public.add_argument(
+        "--pretrained_on",
+        type=pathlib.Path,
+        metavar="DIR",
+        help="the dataset that the checkpoint was trained on, to leave its proteins out (default: where the config says)",
     )
     public.add_argument(
         "--cache", type=pathlib.Path, metavar="DIR", help="folder for embeddings (default: CHECKPOINT/embeddings)"
@@ -163,6 +179,49 @@ def built_dataset(options: argparse.Namespace, checkpoint: pathlib.Path) -> tupl
     if not is_own(checkpoint, folder, dataset):
         raise UserError(f"{folder.absolute()} is another dataset than {options.checkpoint} was trained on; {fix}.")
     return folder, dataset
+
+
+def pretraining_data(options: argparse.Namespace, checkpoint: pathlib.Path) -> ProtAnno | None:
+    """The dataset that the checkpoint has learnt from, to tell which test proteins it has seen.
+
+    None, which is told, where the checkpoint does not say or the dataset is not at hand.
+
+    Raises:
+      UserError: `--pretrained_on` names another dataset.
+    """
+    config = completed(read_config(checkpoint))
+    folder = options.pretrained_on or (config["data"]["dir"] and pathlib.Path(config["data"]["dir"]))
+    fix = "pass --pretrained_on=DIR to leave proteins of its pretraining out"
+    if folder is None:
+        tell(f"note: {options.checkpoint} does not say what it was trained on; {fix}.")
+        return None
+    if options.pretrained_on is None and not folder.is_dir():
+        tell(f"note: {options.checkpoint} was trained on {folder.absolute()}, which is not there; {fix}.")
+        return None
+    dataset = open_dataset(folder)
+    if is_own(checkpoint, folder, dataset):
+        return dataset
+    if options.pretrained_on is not None:
+        raise UserError(f"--pretrained_on={folder} is another dataset than {options.checkpoint} was trained on.")
+    tell(f"note: {folder.absolute()} is another dataset than {options.checkpoint} was trained on; {fix}.")
+    return None
+
+
+def hit_files(arguments: list[str]) -> dict[str, pathlib.Path]:
+    """The files of `--hits`, by the names that reports call the searches.
+
+    Raises:
+      UserError: one is not NAME=FILE, or a name is given twice.
+    """
+    files = {}
+    for argument in arguments:
+        name, mark, path = argument.partition("=")
+        if not (name and mark and path):
+            raise UserError(f"--hits {argument} is not NAME=FILE, such as mmseqs2=hits.m8.")
+        if name in files:
+            raise UserError(f"--hits names {name} twice; give each search a name of its own.")
+        files[name] = pathlib.Path(path)
+    return files
 
 
 def is_own(checkpoint: pathlib.Path, folder: pathlib.Path, dataset: ProtAnno) -> bool:
@@ -261,7 +320,8 @@ def evaluate(
         dataset = as_read_by(checkpoint, completed(config), dataset)
         run_dataset = dataset if is_own(checkpoint, data_dir, dataset) else None
         measured_on = {"split": options.split, "pool": options.pool, "max_existence": options.max_existence}
-        baselines = TrainedBaselines(dataset, completed(config))
+        hits = hit_files(options.hits)
+        provenance |= {"hits": {name: str(path) for name, path in hits.items()}}
         evaluations = [make_asked(name, dataset, measured_on) for name in own]
         provenance |= {"dataset": str(data_dir), "dataset_records": dataset.statistics.get("records")}
         provenance |= {"dataset_statistics": digest(dataset.statistics), **measured_on}
@@ -274,8 +334,13 @@ def evaluate(
     if public:
         provenance |= {"public_data": str(options.data_dir), "protocol": options.protocol, "parameters": model.fingerprint}
         provenance |= {"set": " ".join(options.set)}
+        learnt = pretraining_data(options, checkpoint)
+        provenance["pretraining"] = None if learnt is None else learnt.fingerprint
     refuse_other_report(output, provenance)
 
+    if own:
+        untrained = model.with_random_weights() if options.random_weights else None
+        baselines = TrainedBaselines(dataset, completed(config), hits, untrained)
     for number, (name, evaluation) in enumerate(zip(own, evaluations, strict=True), 1):
         tell(f"evaluation {number} of {len(own)}: {name}.")
         control = evaluation.control and beside_models.get(evaluation.control.option)
@@ -283,7 +348,16 @@ def evaluate(
         sections[evaluation.key] = (result, evaluation.markdown(result))
         figures |= evaluation.figures(model)
     if public:
-        measured = suite.Suite(model, checkpoint, provenance["step"], cache, options.protocol, configs=configs, folder=output)
+        measured = suite.Suite(
+            model,
+            checkpoint,
+            provenance["step"],
+            cache,
+            options.protocol,
+            configs=configs,
+            folder=output,
+            pretraining=learnt,
+        )
         results = measured.results(public, options.data_dir)
         sections["benchmarks"] = (results, benchmark_report.markdown(results))
         figures |= benchmark_figures.figures(results)

@@ -94,7 +94,7 @@ def test_constraints_pin_every_requirement_within_its_range():
 
 def test_every_command_is_a_console_script():
     mains = {".".join(path.with_suffix("").parts) for path in product_files() if path.name == "__main__.py"}
-    mains = mains - {"protclip_jax.config.__main__"} | {"data_pipelines.vocabulary", "protclip_train"}
+    mains = mains - {"protclip_jax.config.__main__"} | {"data_pipelines.fasta", "data_pipelines.vocabulary", "protclip_train"}
     assert set(PROJECT["scripts"].values()) == {f"{module}:main" for module in mains}
 
 

@@ -33,7 +33,7 @@ def make_world(folder: Path, study: Study, seed: int) -> Path:
         data = world / "protanno"
         run(sample.main, output=world, like=study.like, records=study.records, seed=seed)
         files = {"input": world / "sample.dat.gz", "clusters": world / "clusters.tsv", "questions": world / "questions.tsv"}
-        run(build.main, **files, output=data)
+        run(build.main, **files, random_test_fraction=0, output=data)
         run(vocabulary.main, data_dir=data, output=world / "vocab.txt")
     return world
 

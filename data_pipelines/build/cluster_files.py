@@ -1,8 +1,9 @@
 """Files of similarity clusters, from MMseqs2 or CD-HIT, in 16 bytes of memory an accession."""
 
 import array
+import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from jaxtyping import Bool, UInt64
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.hashing import hash64
 from data_pipelines.protanno.clusters import cluster_unit
+from data_pipelines.readers.hits import plain_accession
 from data_pipelines.readers.streams.files import open_bytes
 
 _CD_HIT_MEMBER = re.compile(r"\d+\t\d+aa, >(.+?)\.\.\. (?:\*|at .+)")
@@ -56,12 +58,17 @@ def read_clusters(path: str | Path) -> ClusterUnits:
         units.append(cluster_unit(cluster))
     if not accessions:
         raise UserError(f"{path} lists no cluster; give a file of lines `cluster id, tab, accession`, or CD-HIT's .clstr.")
+    return from_arrays(accessions, units, refuse=functools.partial(_refuse_two_clusters, path))
+
+
+def from_arrays(accessions: Sequence[int], units: Sequence[int], *, refuse: Callable[[], None]) -> ClusterUnits:
+    """The clusters of accessions by their hashes, at least one; calls `refuse` if one is in two."""
     keys, values = np.array(accessions, np.uint64), np.array(units, np.uint64)
     order = np.argsort(keys, kind="stable")
     keys, values = keys[order], values[order]
     again = keys[1:] == keys[:-1]
     if (again & (values[1:] != values[:-1])).any():
-        _refuse_two_clusters(path)
+        refuse()
     first = np.concatenate([[True], ~again])[: len(keys)]
     return ClusterUnits(keys[first], values[first])
 
@@ -93,10 +100,4 @@ def _members(path: str | Path) -> Iterator[tuple[int, str, str]]:
                 columns = text.split("\t")
             if len(columns) != 2 or not all(columns):
                 raise UserError(f"{path} line {number} is not `cluster id, tab, accession`, nor one of CD-HIT's: {text[:60]!r}")
-            yield number, columns[0], _accession(columns[1])
-
-
-def _accession(name: str) -> str:
-    """`P12345` of `sp|P12345|NAME_SPECIES` or `tr|P12345`; any other name as it is."""
-    database, _, rest = name.partition("|")
-    return rest.partition("|")[0] if database in ("sp", "tr") and rest else name
+            yield number, columns[0], plain_accession(columns[1])

@@ -131,7 +131,7 @@ class Grouped:
 
 
 def split_sizes(sizes: np.ndarray) -> dict[str, int]:
-    """Split → its records, from int [SPLITS]; the held-out ones are there even if empty."""
+    """Split → its records, from int [SPLITS]; those held out by cluster are there even if empty."""
     return {name: int(n) for name, n in zip(SPLITS, sizes, strict=True) if n or name in (VALIDATION, TEST)}
 
 

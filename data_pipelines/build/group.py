@@ -96,6 +96,7 @@ class Group:
       records: encoded.
       hashes: of their sequences, ascending.
       clusters: the place of each one's (source, C, R) cluster in `CLUSTERS`.
+      accessions: `hash64` of each one's.
       units: what goes to a split as a whole with it.
       sketches: MinHash sketches, [n, 128]; without any, [n, 0].
       residues, words: the length of each sequence, and of each biotext in words.
@@ -109,6 +110,7 @@ class Group:
     records: list[bytes]
     hashes: UInt64[np.ndarray, " n"]
     clusters: UInt8[np.ndarray, " n"]
+    accessions: UInt64[np.ndarray, " n"]
     units: UInt64[np.ndarray, " n"]
     sketches: UInt16[np.ndarray, "n hashes"]
     residues: np.ndarray
@@ -152,11 +154,13 @@ class Grouping:
             else:
                 kept.append(each)
         sequences = [each.record.sequence for each in kept]
-        units, unclustered = self._units([each.record for each in kept])
+        accessions = np.array([hash64(each.record.accession) for each in kept], np.uint64)
+        units, unclustered = self._units(sequences, accessions)
         return Group(
             records=[each.data for each in kept],
             hashes=np.array([each.hash for each in kept], np.uint64),
             clusters=np.array([_CODES[cluster_name(each.record)] for each in kept], np.uint8),
+            accessions=accessions,
             units=units,
             unclustered=unclustered,
             answering=sum(each.record.accession in self.answering for each in kept),
@@ -167,9 +171,8 @@ class Grouping:
             excluded=excluded,
         )
 
-    def _units(self, records: Sequence[Record]) -> tuple[UInt64[np.ndarray, " n"], int]:
-        own = np.array([sequence_unit(record.sequence) for record in records], np.uint64)
-        accessions = np.array([hash64(record.accession) for record in records], np.uint64)
+    def _units(self, sequences: Sequence[str], accessions: UInt64[np.ndarray, " n"]) -> tuple[UInt64[np.ndarray, " n"], int]:
+        own = np.array([sequence_unit(sequence) for sequence in sequences], np.uint64)
         units, found = self.cluster_units.find(accessions)
         unclustered = int(np.count_nonzero(~found)) if len(self.cluster_units.accessions) else 0
         return np.where(found, units, own), unclustered

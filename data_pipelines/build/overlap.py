@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Bool, Int64, UInt8, UInt16, UInt32
 
 from data_pipelines.build import minhash
-from data_pipelines.protanno.clusters import SPLITS, TEST, VALIDATION
+from data_pipelines.protanno.clusters import HELD_OUT, SPLITS
 
 SAMPLE = 10_000
 """Held-out sequences of a split that are looked up, evenly spread over the order of their hashes; all if there are fewer."""
@@ -15,7 +15,7 @@ _OTHERS_AT_ONCE = 1 << 10
 
 def sample(codes: UInt8[np.ndarray, " n"]) -> dict[str, np.ndarray]:
     """Held-out split → places of the sequences to look up among all records, whose splits (places in `SPLITS`) are `codes`."""
-    members = {name: np.flatnonzero(codes == SPLITS.index(name)) for name in (VALIDATION, TEST)}
+    members = {name: np.flatnonzero(codes == SPLITS.index(name)) for name in HELD_OUT}
     return {name: positions[_spread(len(positions))] for name, positions in members.items()}
 
 
@@ -47,12 +47,18 @@ def _equal(ascending: UInt32[np.ndarray, " a"], numbers: UInt32[np.ndarray, " b"
     return np.stack([start[position] + offset, position], axis=1)
 
 
-def result(found: Bool[np.ndarray, " q"], *, sequences: int) -> dict:
-    """What `statistics.json` tells of a held-out split of so many sequences, `found` being those looked up."""
+def result(found: Bool[np.ndarray, "2 q"], *, sequences: int) -> dict:
+    """What `statistics.json` tells of a held-out split of so many sequences.
+
+    Args:
+      found: of those looked up, which have a relative among training records with text, and among those without.
+    """
+    related, bare = found
     return {
         "sequences": sequences,
-        "sampled": len(found),
-        "related": int(found.sum()),
-        "share": float(found.mean()) if len(found) else 0.0,
+        "sampled": len(related),
+        "related": int(related.sum()),
+        "share": float(related.mean()) if len(related) else 0.0,
         "similarity": minhash.SIMILARITY,
+        "related_without_text": int(bare.sum()),
     }

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Int64, UInt16
+from jaxtyping import Bool, Float, Int64, UInt16
 
-from data_pipelines.build import minhash, overlap, similarity_clusters
+from data_pipelines.build import minhash, nearest_training, overlap, similarity_clusters
 from data_pipelines.build.work_folder import WorkFolder
 from data_pipelines.common.processes import OrderedMap
 from data_pipelines.common.progress import progress
 from data_pipelines.protanno import dataset as protanno
-from data_pipelines.protanno.clusters import SPLITS, TEST, split_codes
+from data_pipelines.protanno.clusters import RANDOM_TEST, SPLITS, TEST, split_codes
+from data_pipelines.protanno.dataset import decode_without_features
 
 
 def join_similar(folder: WorkFolder, ranges: int, *, ordered_map: OrderedMap) -> None:
@@ -52,17 +53,15 @@ def _band_links(folder: WorkFolder, band: int) -> Int64[np.ndarray, "m 2"]:
     return minhash.bucket_links(np.array(keys), np.load(folder.path / "sketches.npy", mmap_mode="r"))
 
 
-def assign_splits(
-    folder: WorkFolder, ranges: int, *, validation_fraction: float, test_fraction: float
-) -> Int64[np.ndarray, "ranges splits 2"]:
-    """Gives every record its split. Returns records and bytes of each range and split."""
+def assign_splits(folder: WorkFolder, ranges: int, **fractions: float) -> Int64[np.ndarray, "ranges splits 2"]:
+    """Gives every record its split, by the fractions of `split_codes`. Returns records and bytes of each range and split."""
     sizes = np.zeros((ranges, len(SPLITS), 2), np.int64)
     for position in range(ranges):
         codes = split_codes(
             folder.load(position, "units"),
             folder.load(position, "clusters"),
-            validation_fraction=validation_fraction,
-            test_fraction=test_fraction,
+            folder.load(position, "hashes"),
+            **fractions,
         )
         folder.save(position, "codes", codes)
         lengths = np.diff(folder.load(position, "ends"))
@@ -70,22 +69,38 @@ def assign_splits(
     return sizes
 
 
-def measure_overlap(folder: WorkFolder, ranges: int, *, ordered_map: OrderedMap) -> dict[str, dict]:
-    """Held-out split → how many of its records have a relative in training, as `overlap.result` tells it."""
+class Overlap(NamedTuple):
+    """Held-out records that MinHash looked up.
+
+    Attributes:
+      statistics: held-out split → how many have a relative in training, as `overlap.result` tells it.
+      positions: of the records among all.
+      related: whether they have a relative among training records with text, and among those without.
+    """
+
+    statistics: dict[str, dict]
+    positions: Int64[np.ndarray, " q"]
+    related: Bool[np.ndarray, "2 q"]
+
+
+def measure_overlap(folder: WorkFolder, ranges: int, *, ordered_map: OrderedMap) -> Overlap:
+    """Looks up the held-out records that `overlap.sample` takes."""
     codes = folder.load_all(ranges, "codes")
     counts = np.bincount(codes, minlength=len(SPLITS))
     sampled = overlap.sample(codes)
     positions = np.concatenate(list(sampled.values()))
     np.save(folder.path / "queries.npy", _sketches_at(folder, ranges, positions))
-    found = np.zeros(len(positions), bool)
+    found = np.zeros((2, len(positions)), bool)
     related = ordered_map(functools.partial(_related_in_range, folder), range(ranges))
     for part in progress(related, description="overlap", unit="ranges", total=ranges):
         found |= part
-    by_split = np.split(found, np.cumsum([len(members) for members in sampled.values()])[:-1])
-    return {
+    by_split = np.split(found, np.cumsum([len(members) for members in sampled.values()])[:-1], axis=1)
+    statistics = {
         name: overlap.result(part, sequences=int(counts[SPLITS.index(name)]))
         for name, part in zip(sampled, by_split, strict=True)
+        if len(sampled[name]) or name != RANDOM_TEST
     }
+    return Overlap(statistics, positions, found)
 
 
 def _sketches_at(folder: WorkFolder, ranges: int, positions: Int64[np.ndarray, " q"]) -> UInt16[np.ndarray, "q hashes"]:
@@ -98,9 +113,34 @@ def _sketches_at(folder: WorkFolder, ranges: int, positions: Int64[np.ndarray, "
     return result
 
 
-def _related_in_range(folder: WorkFolder, position: int) -> Bool[np.ndarray, " q"]:
+def _related_in_range(folder: WorkFolder, position: int) -> Bool[np.ndarray, "2 q"]:
     training = folder.load(position, "codes") < SPLITS.index(TEST)
-    return overlap.have_relatives(np.load(folder.path / "queries.npy"), folder.load(position, "sketches")[training])
+    bare = nearest_training.without_text(folder.load(position, "clusters"))
+    sketches, queries = folder.load(position, "sketches"), np.load(folder.path / "queries.npy")
+    return np.stack([overlap.have_relatives(queries, sketches[training & kind]) for kind in (~bare, bare)])
+
+
+def layout(folder: WorkFolder, ranges: int) -> nearest_training.Layout:
+    """The records of all ranges, for a file of identities."""
+    arrays = (folder.load_all(ranges, name) for name in ("accessions", "codes", "clusters"))
+    return nearest_training.Layout.of(*arrays)
+
+
+def held_out_accessions(folder: WorkFolder, ranges: int) -> Iterator[str]:
+    """Of the held-out records, in the dataset's order."""
+    for position in range(ranges):
+        (indices,) = np.nonzero(folder.load(position, "codes") >= SPLITS.index(TEST))
+        for data in folder.records(position, indices):
+            yield decode_without_features(data).accession
+
+
+def relatives(folder: WorkFolder, ranges: int, found: Overlap | None) -> Float[np.ndarray, "2 h"]:
+    """Of each held-out record, 1 or 0 where it was looked up (`Overlap.related`), else NaN."""
+    codes = folder.load_all(ranges, "codes")
+    known = np.full((2, len(codes)), np.nan)
+    if found is not None:
+        known[:, found.positions] = found.related
+    return known[:, codes >= SPLITS.index(TEST)]
 
 
 class Stretch(NamedTuple):

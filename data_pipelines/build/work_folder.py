@@ -53,7 +53,10 @@ class WorkFolder:
         return self.path / "groups" / f"{position}.{name}"
 
     def load(self, position: int, name: str) -> np.ndarray:
-        """An array of a range: `hashes`, `clusters`, `units`, `ends` (byte offsets), `sketches`, `codes` (splits)."""
+        """An array of a range.
+
+        `hashes`, `accessions` (hashes too), `clusters`, `units`, `ends` (byte offsets), `sketches`, `codes` (splits).
+        """
         return np.load(self.part(position, f"{name}.npy"))
 
     def load_all(self, ranges: int, name: str) -> np.ndarray:
@@ -70,7 +73,7 @@ class WorkFolder:
         with open(self.part(position, "records"), "wb") as file:
             file.writelines(group.records)
         self.save(position, "ends", np.cumsum([0, *map(len, group.records)]))
-        for name in ("hashes", "clusters", "units", "sketches"):
+        for name in ("hashes", "accessions", "clusters", "units", "sketches"):
             self.save(position, name, getattr(group, name))
         self.part(position, "merged.tsv").write_text("".join(_merged_lines(group)), encoding="utf-8")
         self.part(position, "excluded.tsv").write_text("".join(_excluded_lines(group)), encoding="utf-8")

@@ -1,5 +1,8 @@
 """Which split a record belongs to: held-out splits take whole sequence clusters, chosen by a hash that no other data change.
 
+`random_test` alone takes single records of what is left, whatever their cluster: most have relatives in
+training, as a protein that somebody asks about has.
+
 A unit is what goes to a split as a whole: a cluster, or a sequence that is in none. It is known by 64 bits.
 """
 
@@ -9,13 +12,14 @@ from jaxtyping import UInt8, UInt64
 from data_pipelines.common.hashing import hash64
 from data_pipelines.protanno.record import EXISTENCE, PROPERTIES, SOURCES
 
-VALIDATION, TEST = "validation", "test"
+VALIDATION, TEST, RANDOM_TEST = "validation", "test", "random_test"
+HELD_OUT = (VALIDATION, TEST, RANDOM_TEST)
 
 CLUSTERS = tuple(
     f"{source}/C{existence}/R{coverage}"
     for source in SOURCES
     for existence in EXISTENCE
-    for coverage in range(1, len(PROPERTIES) + 1)
+    for coverage in range(len(PROPERTIES) + 1)
 )
 """Every (source, C, R) cluster there can be, sorted; their places here are their codes."""
 
@@ -25,7 +29,7 @@ def split_name(cluster: str) -> str:
     return cluster.replace("/", "_").lower()
 
 
-SPLITS = (*map(split_name, CLUSTERS), TEST, VALIDATION)
+SPLITS = (*map(split_name, CLUSTERS), TEST, RANDOM_TEST, VALIDATION)
 """Every split there can be; a training split's place is its cluster's, and the held-out ones come after them."""
 
 
@@ -42,16 +46,20 @@ def cluster_unit(cluster: str) -> int:
 def split_codes(
     units: UInt64[np.ndarray, " n"],
     clusters: UInt8[np.ndarray, " n"],
+    hashes: UInt64[np.ndarray, " n"],
     *,
     validation_fraction: float,
     test_fraction: float,
+    random_test_fraction: float = 0.0,
 ) -> UInt8[np.ndarray, " n"]:
-    """The place in `SPLITS` of records with these units and these places in `CLUSTERS`.
+    """The place in `SPLITS` of records with these units, places in `CLUSTERS` and hashes of their sequences.
 
-    A unit's hash, as a number in [0, 1), is held out below the fractions, so a record's split depends on its unit alone.
+    A unit's hash, as a number in [0, 1), is held out below the fractions, so that a record's split depends on its unit
+    alone; of the records that are left, those are held out at random whose own hash is below that fraction.
     """
     position = units / 2.0**64
     codes = clusters.copy()
+    codes[hashes / 2.0**64 < random_test_fraction] = SPLITS.index(RANDOM_TEST)
     codes[position < validation_fraction + test_fraction] = SPLITS.index(TEST)
     codes[position < validation_fraction] = SPLITS.index(VALIDATION)
     return codes

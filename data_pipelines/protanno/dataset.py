@@ -32,13 +32,16 @@ from data_pipelines.common.json_object import read_json
 from data_pipelines.protanno.bucket_dataset import BucketDataset, copy_files
 from data_pipelines.protanno.clusters import split_name
 from data_pipelines.protanno.dataset_info import STATISTICS, read_splits, read_statistics, read_version
+from data_pipelines.protanno.nearest import FILE as NEAREST
+from data_pipelines.protanno.nearest import Nearest, load_nearest
 from data_pipelines.protanno.questions import FILE as QUESTIONS
 from data_pipelines.protanno.questions import SAID_FILE, Questions, load_questions
 from data_pipelines.protanno.record import RECOMMENDED, Feature, Record, with_names
 
 __all__ = ["ProtAnno", "Split", "open_dataset", "split_name", "write"]
 
-NAME, VERSION = "protanno", "1.1.0"
+NAME, VERSION = "protanno", "1.2.0"
+"""Since 1.2.0 a record may lack a name and any other text, and its source may be unknown."""
 _WITHOUT_NAMES = "1.0.0"
 """The version that stored a record's recommended name alone."""
 SHARD_SIZES = "shard_sizes.json"
@@ -46,7 +49,7 @@ SHARD_SIZES = "shard_sizes.json"
 SHARD_RECORDS, SHARD_BYTES = 1 << 17, 1 << 28
 """Most records of a file, and about most bytes: a split's files hold the same number of records."""
 
-_DESCRIBING = ("dataset_info.json", STATISTICS, SHARD_SIZES, QUESTIONS, SAID_FILE)
+_DESCRIBING = ("dataset_info.json", STATISTICS, SHARD_SIZES, QUESTIONS, SAID_FILE, NEAREST)
 """The small files, which are read when a dataset is opened."""
 
 _FIX = "build one with `python -m data_pipelines.build`"
@@ -297,7 +300,7 @@ class ProtAnno(NamedTuple):
 
     Whoever compares texts compares their `text_key`. It is the text itself, unless a model's tokenizer takes its place.
     `questions` about single properties are empty where the dataset was built without; `said`, who answers them by what their
-    own texts say, where the file of questions does not tell.
+    own texts say, where the file of questions does not tell. `directory` is its folder, None for one that lies nowhere.
     """
 
     statistics: dict
@@ -306,6 +309,15 @@ class ProtAnno(NamedTuple):
     text_key: Callable[[str], Hashable] = str
     questions: Questions = MappingProxyType({})
     said: Questions = MappingProxyType({})
+    directory: Path | None = None
+
+    def nearest(self) -> Mapping[str, Nearest]:
+        """How near each held-out record is to training, by accession; empty where the build did not keep it.
+
+        Raises:
+          UserError: the dataset's file is damaged.
+        """
+        return load_nearest(self.directory) if self.directory else MappingProxyType({})
 
     def train_size(self, cluster: str) -> int:
         """Training records of a cluster, `swissprot/C1/R4`."""
@@ -348,7 +360,7 @@ def open_dataset(directory: str | Path, *, names: str = RECOMMENDED) -> ProtAnno
     text = (directory / STATISTICS).read_text(encoding="utf-8")
     fingerprint = hashlib.sha256(f"{text}{json.dumps(lengths)}".encode()).hexdigest()
     asked, said = load_questions(directory), load_questions(directory, SAID_FILE)
-    return ProtAnno(statistics, splits, fingerprint, questions=asked, said=said)
+    return ProtAnno(statistics, splits, fingerprint, questions=asked, said=said, directory=directory)
 
 
 def check_listed(path: Path, remote: BucketDataset, sizes: Mapping[str, int]) -> None:

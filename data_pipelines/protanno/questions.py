@@ -71,24 +71,31 @@ def save_questions(directory: Path, questions: Questions, file: str = FILE) -> N
     (directory / file).write_text(json.dumps(listed, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def said_by(records: Iterable[Record]) -> Questions:
-    """The questions that what records say about themselves answers: `location`, `family` and `enzyme`."""
+def said_by(records: Iterable[Record], enzymes: Mapping[str, str] | None = None) -> Questions:
+    """The questions that what records say about themselves answers: `location`, `family` and `enzyme`.
+
+    Args:
+      enzymes: EC number → the question that asks for it; other numbers stand for themselves. By default `enzyme_questions` of
+        the records.
+    """
+    records = list(records)
+    asked = enzyme_questions(records) if enzymes is None else enzymes
     found: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    names: dict[str, Counter] = defaultdict(Counter)
     for record in records:
         for kind, question in answers(record):
             found[kind][question].add(record.accession)
         for number in _numbers(record):
-            names[number][_NAMES_IN_PARENTHESES.sub("", record.name)] += 1
-            found["enzyme"][number].add(record.accession)
-    # An EC number is asked for by the name that most of its proteins have.
-    asked = {number: f"{PREFIXES['name']}: {min(c, key=lambda name: (-c[name], name))}." for number, c in names.items()}
-    enzymes: dict[str, set[str]] = defaultdict(set)
-    for number, accessions in found.pop("enzyme", {}).items():
-        enzymes[asked[number]] |= accessions
-    if enzymes:
-        found["enzyme"] = enzymes
+            found["enzyme"][asked.get(number, number)].add(record.accession)
     return frozen(found)
+
+
+def enzyme_questions(records: Iterable[Record]) -> dict[str, str]:
+    """EC number → the question for it, by the name that most of its proteins have."""
+    names: dict[str, Counter] = defaultdict(Counter)
+    for record in records:
+        for number in _numbers(record):
+            names[number][_NAMES_IN_PARENTHESES.sub("", record.name)] += 1
+    return {number: f"{PREFIXES['name']}: {min(c, key=lambda name: (-c[name], name))}." for number, c in names.items()}
 
 
 def answers(record: Record) -> set[Answer]:

@@ -13,7 +13,9 @@ PREFIXES = {
     "similarity": "SIMILARITY",
 }
 
-SOURCES = ("swissprot", "trembl")
+UNKNOWN_SOURCE = "unknown"
+SOURCES = ("swissprot", "trembl", UNKNOWN_SOURCE)
+"""Where an entry comes from; an entry of a lab's own file need not say."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -30,9 +32,10 @@ class Feature:
 class Record:
     """One protein.
 
-    `existence` is UniProt's protein existence 1…5 (0 = unknown). `name` is the recommended name and never '', any other absent
-    property is. `other_names` are as UniProt's TSV export has them in parentheses, in its order: synonyms, short names,
-    `EC 1.1.1.1`, `CD antigen CD4`.
+    `existence` is UniProt's protein existence 1…5 (0 = unknown). `name` is the recommended name. An
+    absent property is ''; a record without any has a sequence alone. `other_names` are as UniProt's TSV
+    export has them in parentheses, in its order: synonyms, short names, `EC 1.1.1.1`,
+    `CD antigen CD4`. There are none without a name.
     """
 
     accession: str
@@ -64,7 +67,7 @@ def with_names(record: Record, names: str) -> Record:
 
 
 def coverage(record: Record) -> int:
-    """Property coverage in quarters: how many of the four properties are present (R = coverage / 4)."""
+    """Property coverage in quarters, 0 to 4: how many properties are present (R = coverage / 4)."""
     return sum(bool(getattr(record, name)) for name in PROPERTIES)
 
 

@@ -42,7 +42,9 @@ def parse_entry(raw: RawEntry, *, omitted: Counter | None = None) -> Entry:
         except Malformed as error:
             problem = str(error)
         else:
-            return checked(record, file=raw.file, line=raw.line)
+            if record.name or format.nameless:
+                return checked(record, file=raw.file, line=raw.line)
+            problem = "it has no protein name"
     return Reject(format.accession(raw), raw.file, raw.line, problem)
 
 

@@ -4,6 +4,7 @@ import itertools
 from pathlib import Path
 
 from data_pipelines.common.errors import UserError
+from data_pipelines.readers.uniprot.lab_jsonl import LabJsonl
 from data_pipelines.readers.uniprot.lab_tsv import LabTsv
 from data_pipelines.readers.uniprot.released_jsonl import ReleasedJsonl
 from data_pipelines.readers.uniprot.source_format import SourceFormat
@@ -18,6 +19,7 @@ SOURCE_FORMATS: tuple[SourceFormat, ...] = (
     UniprotTsv(),
     LabTsv(),
     ReleasedJsonl(),
+    LabJsonl(),
     UniprotJson(),
 )
 """Every source format. Formats of one suffix are tried in this order."""

@@ -10,7 +10,7 @@ from matplotlib.patheffects import withStroke
 from data_pipelines.common.figure_style import BLUE, INK, VERMILION, tidy
 from data_pipelines.protanno.record import PROPERTIES, SOURCES
 
-COVERAGES = range(1, len(PROPERTIES) + 1)
+COVERAGES = range(len(PROPERTIES) + 1)
 """Property coverages in quarters."""
 
 MAX_TICKS = 12
@@ -101,16 +101,18 @@ def cluster_grids(records: Mapping[str, int], draws: Mapping[str, float]) -> Fig
     """Confidence × coverage grids of each source: its records and, where known, their share of the draws in percent."""
     sources = [source for source in SOURCES if any(name.startswith(f"{source}/") for name in records)]
     levels = sorted({int(name.split("/")[1][1:]) for name in records}, key=lambda level: level or len(records) + 9)
+    bare = any(name.endswith("/R0") for name in records)
+    coverages = COVERAGES if bare else COVERAGES[1:]
     columns = [("records", records, compact)]
     columns += [("share of the draws (%)", draws, lambda value: f"{100 * value:.2g}")] if draws else []
     figure = Figure(figsize=(3.9 * len(columns), 0.9 + (0.9 + 0.3 * len(levels)) * len(sources)), layout="constrained")
     axes = figure.subplots(len(sources), len(columns), squeeze=False)
     for row, source in zip(axes, sources, strict=True):
         for axis, (title, values, shown) in zip(row, columns, strict=True):
-            grid = np.array([[values.get(f"{source}/C{level}/R{coverage}", 0) for coverage in COVERAGES] for level in levels])
+            grid = np.array([[values.get(f"{source}/C{level}/R{coverage}", 0) for coverage in coverages] for level in levels])
             _grid(axis, grid, largest=max(values.values()), shown=shown)
             axis.set_title(f"{source}: {title}", fontsize=10, color=INK, loc="left")
-            axis.set_xticks(range(len(COVERAGES)), [f"{coverage}/{len(COVERAGES)}" for coverage in COVERAGES])
+            axis.set_xticks(range(len(coverages)), [f"{coverage}/{len(PROPERTIES)}" for coverage in coverages])
             axis.set_yticks(range(len(levels)), [str(level or "?") for level in levels])
     figure.supxlabel("property coverage", fontsize=10, color=INK)
     figure.supylabel("confidence", fontsize=10, color=INK)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.markdown import plain, table
-from data_pipelines.protanno.clusters import TEST, VALIDATION, split_name
+from data_pipelines.protanno.clusters import HELD_OUT, split_name
 from data_pipelines.report import figures
 from data_pipelines.training.sampling import make_sampler
 
@@ -49,7 +49,7 @@ class Part(NamedTuple):
 def _contents(statistics: Mapping) -> Part:
     """How the entries became records: entries = records + rejected + deduplicated + excluded."""
     splits = statistics["splits"]
-    held_out = {name: splits.get(name, 0) for name in (VALIDATION, TEST)}
+    held_out = {name: splits[name] for name in HELD_OUT if name in splits}
     rows = [("entries read", statistics["entries"]), ("rejected", statistics["rejected"])]
     rows += [("merged into a record of the same sequence", statistics["deduplicated"])]
     merged = statistics.get("deduplicated_by_source", {})
@@ -153,8 +153,9 @@ def _clusters(statistics: Mapping) -> Part:
     else:
         mixture = {row["cluster"]: row for row in sampler.table()}
         message = (
-            "Draws are those of property-driven sampling with its defaults, α = 3, β = 1/2, γ = 1, Swiss-Prot whole and the "
-            "TrEMBL clusters of unknown, predicted and uncertain existence and of coverage 1/4 and 2/4 dropped: one epoch has "
+            "Draws are those of property-driven sampling with its defaults, α = 3, β = 1/2, γ = 1: Swiss-Prot and records of "
+            "unknown source whole, records without text (0/4) not at all, and of TrEMBL no clusters of unknown, predicted and "
+            "uncertain existence and of coverage 1/4 and 2/4; one epoch has "
             f"{sampler.epoch_draws:,}. They are configuration (`sampling`), not part of the dataset."
         )
     header = ["cluster (source/confidence/coverage)", "records", "training", "share of the draws", "draws in an epoch"]
@@ -180,7 +181,7 @@ def _similarity(statistics: Mapping) -> Part:
 
 def _rejects(statistics: Mapping) -> Part:
     parts = [_counts(_plain(statistics["top_rejects"]), ("reason", "entries")) if statistics["top_rejects"] else "None."]
-    for key, header in (("rejected_by_file", "rejected from"), ("omitted_features", "features left out, their entries kept")):
+    for key, header in (("rejected_by_file", "rejected from"), ("omitted_features", "left out, the entries kept")):
         if statistics.get(key):
             parts.append(_counts(_plain(statistics[key]), (header, "count")))
     for what, count in statistics.get("doubtful_records", {}).items():
@@ -209,8 +210,14 @@ def _overlap(statistics: Mapping) -> Part:
         + [f"{100 * found['share']:.2f} %", f"{found['similarity']:g}"]
         for name, found in statistics["overlap"].items()
     ]
-    note = "Similarity is the share of common short words of the sequences that `data_pipelines.build.minhash` estimates."
-    return Part(f"{table(header, rows)}\n\n{note}")
+    parts = [table(header, rows)]
+    parts += ["Similarity is the share of common short words of the sequences that `data_pipelines.build.minhash` estimates."]
+    for name, found in statistics["overlap"].items():
+        if bare := found.get("related_without_text"):
+            parts.append(f"Of `{name}`, {bare:,} have a relative among the training records without text.")
+    if measured := statistics.get("identities"):
+        parts.append(_counts(list(_plain(measured)), ("identities of the nearest training records", "count")))
+    return Part("\n\n".join(parts))
 
 
 def _provenance(statistics: Mapping) -> Part:

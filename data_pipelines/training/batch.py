@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool
 
 NUM_TEXT_SEGMENTS = 5
 """Text segments of a slot: 0 the full biotext, 1…4 the properties in `record.PROPERTIES` order."""
@@ -45,3 +46,8 @@ class Batch(NamedTuple):
     """uint32 [R, S]: of the whole sequence, before cropping; 0 = empty slot."""
     noise_seeds: np.ndarray
     """uint32 [R, S]: the seed of each record's Gumbel noise, a pure function of (seed, draw)."""
+
+    @property
+    def described(self) -> Bool[np.ndarray, "R S"]:
+        """Which slots hold a record with text: a pair. The others serve masked language modelling alone."""
+        return self.slot_mask & (self.text_hashes[:, :, 0] != 0)

@@ -85,6 +85,8 @@ def encode_example(
 ) -> Example:
     """A record as drawn for training: crop, masks, noise seed and shown properties are random, from (seed, draw) alone.
 
+    A record without text has no segments to reconstruct: that reads the text.
+
     With the probability `property_subset` its text is of a `random_subset` of its properties. Without `crop_ends` a crop has
     <cls> and <eos> only where it reaches the protein's own ends.
     """
@@ -96,8 +98,10 @@ def encode_example(
         kept = without_false_ends(kept, protein.protein_length)
     tokens = protein.protein_tokens[kept]
     mlm, segments = masks(protein_tokenizer.is_residue(tokens), rng)
-    # Last, so that nothing else depends on it.
     texts = property_texts(record)
+    if not texts:
+        segments = np.zeros_like(segments)
+    # Last, so that nothing else depends on it.
     if rng.random() < property_subset:
         texts = random_subset(texts, rng)
     return dataclasses.replace(

@@ -1,9 +1,13 @@
 """Property-driven sampling, online: which record draw i takes, as a pure function of (seed, i).
 
-A cluster holds the records of one source with one protein existence C and one property coverage R. Swiss-Prot is kept
-whole and uniform; a TrEMBL cluster of N records has the mass C^-alpha · R^beta · N^gamma (ProtCLIP, property-driven
-sampling). Draws come in blocks with an exact quota per cluster, so any stretch of them follows the mixture closely and a
-restart costs nothing: there is no state.
+A cluster holds the records of one source with one protein existence C and one property coverage R.
+Swiss-Prot is kept whole and uniform, and so are records of unknown source, which somebody chose to
+add; a TrEMBL cluster of N records has the mass C^-alpha · R^beta · N^gamma (ProtCLIP, property-driven
+sampling). Records without any text (R = 0), of whatever source, are drawn uniformly and have a share
+of their own, 0 unless configured: they serve masked language modelling alone.
+
+Draws come in blocks with an exact quota per cluster, so any stretch of them follows the mixture closely and a restart costs
+nothing: there is no state.
 """
 
 import dataclasses
@@ -75,7 +79,8 @@ class Sampler:
       clusters: names as in `swissprot/C1/R4`, sorted; dropped clusters stay in with weight 0.
       sizes: records of each cluster.
       weights: probability of each cluster in units of 2^-60: integers, so that quotas are exact on every machine.
-      epoch_draws: |Swiss-Prot| + Σ N · C^-alpha · R^beta over the drawn clusters, rounded: one epoch.
+      epoch_draws: |Swiss-Prot| + |unknown source| + Σ N · C^-alpha · R^beta over the drawn clusters,
+        and the draws without text among these, rounded: one epoch.
     """
 
     seed: int
@@ -168,26 +173,31 @@ def make_sampler(
     drop_confidence: Sequence[int] = (0, 4, 5),
     drop_coverage: Sequence[int] = (1, 2),
     sources: Mapping[str, float] | None = None,
+    without_text: float = 0.0,
 ) -> Sampler:
     """The sampler over clusters of `sizes` training records, e.g. {"swissprot/C1/R4": 1200, "trembl/C3/R3": 90000}.
 
     Args:
       alpha, beta, gamma: exponents of confidence, coverage and cluster size in a TrEMBL cluster's mass.
       drop_confidence, drop_coverage: TrEMBL clusters never drawn: existence levels 0…5, coverages in quarters 1…4.
-      sources: relative share of each source, e.g. {"swissprot": 1, "trembl": 1}; a source it leaves out is not drawn.
-        Default: |Swiss-Prot| : Σ N · C^-alpha · R^beta.
+      sources: relative share of each source, e.g. {"swissprot": 1, "trembl": 1}; 0 = not drawn. Of the
+        sources that it leaves out, none is drawn if a share is above 0. Otherwise, and by default,
+        |Swiss-Prot| : |unknown source| : Σ N · C^-alpha · R^beta.
+      without_text: share of all draws that take records without text, from 0 to 1.
 
     Raises:
       UserError: nothing is left to draw, an unknown or negative share, a cluster of unknown existence that is not dropped.
     """
     clusters = tuple(sorted(cluster for cluster, size in sizes.items() if size > 0))
-    masses, epoch = {}, {}
+    masses, epoch, bare = {}, {}, {}
     # Decimal arithmetic is specified digit by digit; float powers differ in the last bit between C libraries.
     with localcontext(prec=50):
         for cluster in clusters:
             source, confidence, coverage = _parse(cluster)
             size = Decimal(sizes[cluster])
-            if source == "swissprot":
+            if not coverage:
+                bare[cluster] = size
+            elif source != "trembl":
                 masses[cluster] = epoch[cluster] = size
             elif confidence in drop_confidence or coverage in drop_coverage:
                 masses[cluster] = epoch[cluster] = Decimal(0)
@@ -200,10 +210,15 @@ def make_sampler(
                 factor = Decimal(confidence) ** -Decimal(alpha) * (Decimal(coverage) / len(PROPERTIES)) ** Decimal(beta)
                 masses[cluster], epoch[cluster] = factor * size ** Decimal(gamma), factor * size
         mass, epoch = _by_source(masses), _by_source(epoch)
-        shares = _shares(epoch, sources)
-        probabilities = [shares[_parse(c)[0]] * masses[c] / (mass[_parse(c)[0]] or 1) for c in clusters]
-        weights = tuple(int(round(probability * 2**_WEIGHT_BITS)) for probability in probabilities)
-        epoch_draws = int(round(sum(epoch[source] for source in SOURCES if shares[source])))
+        apart = _share_without_text(without_text, bare)
+        shares = _shares(epoch, sources) if apart < 1 else dict.fromkeys(SOURCES, Decimal(0))
+        probabilities = {c: apart * size / sum(bare.values()) for c, size in bare.items()}
+        for cluster, own in masses.items():
+            source = _parse(cluster)[0]
+            probabilities[cluster] = (1 - apart) * shares[source] * own / (mass[source] or 1)
+        weights = tuple(int(round(probabilities[cluster] * 2**_WEIGHT_BITS)) for cluster in clusters)
+        described = sum(epoch[source] for source in SOURCES if shares[source])
+        epoch_draws = int(round(described / (1 - apart) if apart < 1 else sum(bare.values())))
     return Sampler(seed, clusters, tuple(int(sizes[cluster]) for cluster in clusters), weights, epoch_draws)
 
 
@@ -213,18 +228,28 @@ def _parse(cluster: str) -> tuple[str, int, int]:
     return source, int(confidence[1:]), int(coverage[1:])
 
 
+def _share_without_text(share: float, bare: Mapping[str, Decimal]) -> Decimal:
+    if not 0 <= share <= 1:
+        raise UserError(f"sampling.without_text={share} must be from 0 to 1")
+    if share and not bare:
+        raise UserError(
+            f"sampling.without_text={share} and the dataset has no training records without text; "
+            "build it with some, or set sampling.without_text=0"
+        )
+    return Decimal(share)
+
+
 def _by_source(values: Mapping[str, Decimal]) -> dict[str, Decimal]:
     return {source: sum((v for c, v in values.items() if _parse(c)[0] == source), Decimal(0)) for source in SOURCES}
 
 
 def _shares(epoch: Mapping[str, Decimal], sources: Mapping[str, float] | None) -> dict[str, Decimal]:
     """The share of each source, summing to 1; every share above 0 has something to draw."""
-    if sources is None:
-        shares = dict(epoch)
-    else:
-        if unknown := set(sources) - set(SOURCES):
-            raise UserError(f"sampling.sources names {sorted(unknown)[0]!r}; the sources are {' and '.join(SOURCES)}")
-        shares = {source: Decimal(sources.get(source, 0)) for source in SOURCES}
+    sources = sources or {}
+    if unknown := set(sources) - set(SOURCES):
+        raise UserError(f"sampling.sources names {sorted(unknown)[0]!r}; expected {', '.join(SOURCES)}")
+    unset = dict.fromkeys(epoch, Decimal(0)) if any(sources.values()) else epoch
+    shares = {source: Decimal(sources.get(source, unset[source])) for source in SOURCES}
     for source, share in shares.items():
         if share < 0:
             raise UserError(f"sampling.sources gives {source} the negative share {share}; make it 0 or more")

@@ -13,11 +13,11 @@ from jaxtyping import Float, Int
 from scipy.sparse import csr_array
 
 from data_pipelines.common.progress import progress
+from data_pipelines.protanno.clusters import HELD_OUT
 from data_pipelines.protanno.dataset import Splits
 from data_pipelines.protanno.record import Record, biotext
 from eval.baselines.bags import AMINO_ACIDS, counted, inverse_document_frequency, kmer_ids, unit_rows, words
 
-HELD_OUT = ("validation", "test")
 MAX_REFERENCES = 50_000
 QUERIES_AT_ONCE = 256
 
@@ -29,23 +29,25 @@ class References(NamedTuple):
     texts: list[str]
 
 
-def training_records(splits: Splits) -> list[Record]:
-    """The training records of a dataset; of more than `MAX_REFERENCES` an evenly spaced choice of so many."""
+def read_references(splits: Splits) -> References:
+    """The sequences and biotexts of `reference_records`."""
+    records = reference_records(splits)
+    return References([record.sequence for record in records], list(map(biotext, records)))
+
+
+def reference_records(splits: Splits) -> list[Record]:
+    """The training records with text; of more than `MAX_REFERENCES` training records an evenly spaced choice of so many."""
     training = [source.without_features() for name, source in sorted(splits.items()) if name not in HELD_OUT]
     ends = np.cumsum([len(source) for source in training], dtype=np.int64)
     total = int(ends[-1]) if training else 0
     positions = np.linspace(0, total - 1, min(total, MAX_REFERENCES)).astype(np.int64)
-    records = []
+    found = []
     for position in progress(positions.tolist(), description="training records", unit="records"):
         part = int(ends.searchsorted(position, side="right"))
-        records.append(training[part][position - int(ends[part])])
-    return records
-
-
-def read_references(splits: Splits) -> References:
-    """The sequences and biotexts of `training_records`."""
-    records = training_records(splits)
-    return References([record.sequence for record in records], [biotext(record) for record in records])
+        record = training[part][position - int(ends[part])]
+        if biotext(record):
+            found.append(record)
+    return found
 
 
 def tf_idf(references: Sequence[np.ndarray], queries: Sequence[np.ndarray], *, size: int) -> tuple[csr_array, csr_array]:

@@ -11,6 +11,7 @@ from data_pipelines.common.errors import UserError
 from eval.benchmarks.base.family import Measured, Setup
 from eval.benchmarks.base.single_proteins import SingleProteins, of_seeds
 from eval.data.base.benchmark import Benchmark
+from eval.data.base.pretraining import PretrainingSet
 from eval.data.base.published import data_size, published_row
 from eval.data.base.task import Task
 from eval.data.importers.deepfri import DEEPFRI
@@ -55,7 +56,14 @@ JUDGES = {
 }
 
 
-def run(task: Task, protocol: FittingProtocol, *, splits: Mapping, controls: list[FittingProtocol] | None = None) -> dict:
+def run(
+    task: Task,
+    protocol: FittingProtocol,
+    *,
+    splits: Mapping,
+    controls: list[FittingProtocol] | None = None,
+    pretraining: PretrainingSet | None = None,
+) -> dict:
     """The result of a protocol (`probe.FrozenProbe`, `fine_tuning.FineTuning`, …) on a task: see `supervised.run`.
 
     Raises:
@@ -66,7 +74,8 @@ def run(task: Task, protocol: FittingProtocol, *, splits: Mapping, controls: lis
         raise UserError(f"{task.name} should be {wanted} and its data are {task.kind}; correct its format in the manifest.")
     if not task.classes:
         raise UserError(f"{task.name}: none of its proteins has a class; give rows with targets, or the list of classes.")
-    return supervised.run(task, protocol, judge=JUDGES[task.kind], splits=splits, controls=controls)
+    options = {"splits": splits, "controls": controls, "pretraining": pretraining}
+    return supervised.run(task, protocol, judge=JUDGES[task.kind], **options)
 
 
 _DEEPLOC_FILES = (
@@ -180,7 +189,8 @@ class Classification(SingleProteins):
     def measure(self, setup: Setup, name: str, data: Task) -> Measured:
         """The protocol's result beside its controls; see `run`."""
         del name
-        return of_seeds(run(data, setup.protocol, splits=setup.splits, controls=list(setup.controls)))
+        options = {"splits": setup.splits, "controls": list(setup.controls), "pretraining": setup.pretraining}
+        return of_seeds(run(data, setup.protocol, **options))
 
 
 _KINDS = {benchmark.name: benchmark.kind for benchmark in Classification.benchmarks}

@@ -6,6 +6,7 @@ Snell et al. 2017). Nothing is tuned, so that the smallest k is as honest as the
 serve the control, which knows the amino-acid composition alone.
 """
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -18,7 +19,7 @@ from data_pipelines.common.errors import UserError
 from data_pipelines.common.figure_style import BLUE, GREEN, GREY, INK, VERMILION, tidy
 from data_pipelines.common.settings import ROWS
 from eval.benchmarks.base.family import Measured, Setup
-from eval.benchmarks.base.single_proteins import SingleProteins
+from eval.benchmarks.base.single_proteins import SingleProteins, without_seen
 from eval.benchmarks.classification import Classification
 from eval.benchmarks.zero_shot import ZeroShot
 from eval.data.base.benchmark import Benchmark
@@ -130,9 +131,15 @@ class FewShot(SingleProteins):
     def measure(self, setup: Setup, name: str, data: Task) -> Measured:
         """Accuracy for each number of examples; see `run`."""
         del name
-        result = run(data, setup.embed, setup.configs[self.name])
-        headline = {metric(int(shots)): value for shots, value in result["accuracy"].items()}
-        return Measured(result | {"controls": controls(result)}, headline)
+        config = setup.configs[self.name]
+        prepared = prepare_splits(data, **config.splits.to_dict())
+        unseen, told = without_seen(dataclasses.replace(data, splits=prepared.splits), setup.pretraining, split="test")
+        whole = run(data, setup.embed, config)
+        left_out = len(unseen.splits["test"]) < len(prepared.splits["test"])
+        result = run(unseen, setup.embed, config) if left_out else whole
+        notes = [*whole["notes"], *told.pop("notes", ())]
+        result = result | told | {"controls": controls(result), "notes": notes}
+        return Measured(result, _headline(result), _headline(whole) if left_out else {})
 
     def figures(self, measured: Sequence[Mapping]) -> dict[str, Figure]:
         """Accuracy over examples of each class, beside the same task by the first set of prompts."""
@@ -146,6 +153,10 @@ class FewShot(SingleProteins):
             task = tasks[result["benchmark"]]
             _draw(axis, task, result, by_prompts.get(task))
         return {"few_shot": figure}
+
+
+def _headline(result: Mapping) -> dict[str, dict]:
+    return {metric(int(shots)): value for shots, value in result["accuracy"].items()}
 
 
 def _by_prompts(measured: Sequence[Mapping]) -> dict[str, float | None]:

@@ -8,6 +8,7 @@ from data_pipelines.common.errors import UserError
 from eval.benchmarks.base.family import Measured, Setup
 from eval.benchmarks.base.single_proteins import SingleProteins, of_seeds
 from eval.data.base.benchmark import Benchmark
+from eval.data.base.pretraining import PretrainingSet
 from eval.data.base.published import data_size
 from eval.data.base.task import SPLITS, Task
 from eval.data.importers.flip import FLIP
@@ -54,7 +55,14 @@ JUDGE = Judge(
 )
 
 
-def run(task: Task, protocol: FittingProtocol, *, splits: Mapping, controls: list[FittingProtocol] | None = None) -> dict:
+def run(
+    task: Task,
+    protocol: FittingProtocol,
+    *,
+    splits: Mapping,
+    controls: list[FittingProtocol] | None = None,
+    pretraining: PretrainingSet | None = None,
+) -> dict:
     """The result of a protocol (`probe.FrozenProbe`, `fine_tuning.FineTuning`, …) on a task: see `supervised.run`.
 
     Raises:
@@ -62,7 +70,8 @@ def run(task: Task, protocol: FittingProtocol, *, splits: Mapping, controls: lis
     """
     if task.kind != "regression":
         raise UserError(f"{task.name} should be a regression and its data are {task.kind}; correct its format in the manifest.")
-    return supervised.run(task, protocol, judge=JUDGE, splits=splits, controls=controls)
+    options = {"splits": splits, "controls": controls, "pretraining": pretraining}
+    return supervised.run(task, protocol, judge=JUDGE, **options)
 
 
 _FLIP_FOLDER = "github.com/J-SNACKKB/FLIP"
@@ -135,4 +144,5 @@ class MutationEffect(SingleProteins):
     def measure(self, setup: Setup, name: str, data: Task) -> Measured:
         """The protocol's result beside its controls; see `run`."""
         del name
-        return of_seeds(run(data, setup.protocol, splits=setup.splits, controls=list(setup.controls)))
+        options = {"splits": setup.splits, "controls": list(setup.controls), "pretraining": setup.pretraining}
+        return of_seeds(run(data, setup.protocol, **options))

@@ -173,6 +173,10 @@ class SemanticSimilarity(BenchmarkFamily):
         data_size("similarity_cc", _PROBE.format("*"), **{"500": 122265, "200": 19900, "sparse": 245}),
     )
 
+    def proteins(self, data: tuple[SimilarityTable, ...]) -> list[str]:
+        """Of all sets, each once."""
+        return list(dict.fromkeys(sequence for table in data for sequence in table.sequences))
+
     def measure(self, setup: Setup, name: str, data: tuple[SimilarityTable, ...]) -> Measured:
         """Correlations by set and measure, with amino-acid composition beside the embeddings."""
         del name

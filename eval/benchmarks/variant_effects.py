@@ -265,6 +265,10 @@ class VariantEffects(BenchmarkFamily):
     fields = {"method": one_of(METHODS)}
     following = ("method=wild_type",)
 
+    def proteins(self, data: Assays) -> list[str]:
+        """The wild types."""
+        return list(dict.fromkeys(assay.wild_type for assay in data.assays))
+
     def measure(self, setup: Setup, name: str, data: Assays) -> Measured:
         """The correlations, with intervals; see the module."""
         if name == "proteingym":

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 
 from data_pipelines.common.errors import UserError
 from eval.benchmarks.base.family import BenchmarkFamily, Measured, Setup
-from eval.benchmarks.base.single_proteins import limited
+from eval.benchmarks.base.single_proteins import limited, without_seen
 from eval.data.base.audit import audit_files, audit_task
 from eval.data.base.benchmark import Benchmark
 from eval.data.base.task import PromptedTask
@@ -94,6 +94,13 @@ def accuracies(scores: Float[np.ndarray, "N C"], labels: Int[np.ndarray, " N"]) 
     }
 
 
+def _headline(result: Mapping) -> dict[str, dict]:
+    return {
+        f"accuracy, {prompts}": {"mean": of_set["accuracy"], "std": None, "interval": of_set["accuracy_interval"]}
+        for prompts, of_set in result["prompts"].items()
+    }
+
+
 _PROTST_FOLDER = "github.com/DeepGraphLearning/ProtST, data/zero_shot_classification"
 
 
@@ -127,12 +134,17 @@ class ZeroShot(BenchmarkFamily):
     def measure(self, setup: Setup, name: str, data: PromptedTask) -> Measured:
         """Accuracy with each set of prompts; see `run`."""
         del name
-        result = run(data, proteins=setup.project, texts=setup.texts)
-        headline = {
-            f"accuracy, {prompts}": {"mean": of_set["accuracy"], "std": None, "interval": of_set["accuracy_interval"]}
-            for prompts, of_set in result["prompts"].items()
-        }
-        return Measured(result, headline)
+        task = data.task
+        if not task.splits.get("test"):
+            everything = [sample for samples in task.splits.values() for sample in samples]
+            task = dataclasses.replace(task, splits={"test": everything})
+        unseen, told = without_seen(task, setup.pretraining, split="test")
+        whole = run(data, proteins=setup.project, texts=setup.texts)
+        left_out = len(unseen.splits["test"]) < len(task.splits["test"])
+        rest = dataclasses.replace(data, task=unseen)
+        result = run(rest, proteins=setup.project, texts=setup.texts) if left_out else whole
+        result = result | told | {"notes": [*whole["notes"], *told.pop("notes", ())]}
+        return Measured(result, _headline(result), _headline(whole) if left_out else {})
 
     def counts(self, data: PromptedTask) -> dict[str, int]:
         """Rows by split."""

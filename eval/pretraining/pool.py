@@ -32,6 +32,8 @@ def fixed_pool(
 ) -> Pool:
     """The first `size` records of distinct biotexts in the order of their accessions' hashes.
 
+    Records without text take no part.
+
     The choice does not depend on the order of the records in the dataset; if fewer biotexts are distinct, all are used.
 
     Args:
@@ -52,7 +54,8 @@ def fixed_pool(
         record = source[index]
         if max_existence is not None and not 1 <= record.existence <= max_existence:
             continue
-        chosen.setdefault(text_key(biotext(record)), record)
+        if text := biotext(record):
+            chosen.setdefault(text_key(text), record)
         if len(chosen) == size:
             break
     if len(chosen) < 2:

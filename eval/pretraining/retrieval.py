@@ -20,9 +20,12 @@ from eval.baselines.judge import fit_judge, matched
 from eval.metrics.ranking import best_hit, recall, reciprocal_rank
 from eval.metrics.statistics import bootstrap_interval
 from eval.pretraining.evaluation import Encoder, Evaluation, Model
+from eval.pretraining.groups import by_nearness, group_table, measured
 from eval.pretraining.pool import fixed_pool
 from eval.pretraining.retrieval_figure import RETRIEVAL, retrieval_over_steps
 from eval.pretraining.trained_baselines import Linear, TrainedBaselines
+from eval.pretraining.training_labels import by_family
+from eval.pretraining.transfer_retrieval import transfer_results
 
 RECALLS = (1, 5, 10)
 SCORES_AT_ONCE = 2**24
@@ -42,7 +45,22 @@ order of their accessions' hashes. Biotexts that are the same tokens to the mode
 Candidates are ranked by cosine. A candidate whose biotext equals the query's is a hit, the best-ranked hit counts, and ties are
 resolved at random in expectation. *k-mer baseline*: the training protein with the most similar 3-mers (tf-idf cosine,
 {references} training records) lends its biotext, which is compared with the candidates by the tf-idf cosine of their words.
-*Linear model*: {linear}. {judge}*Chance*: a random order."""
+*Linear model*: {linear}. {judge}*Chance*: a random order.{transfers}{groups}"""
+TRANSFERS = """
+
+Annotation transfer: of each property the text of the nearest training protein that has one, or where there is none the mean
+of training. All are chosen on validation, by the mean of both directions' MRR: {chosen}."""
+NEARNESS = """
+
+MRR (mean of both directions, all candidates of the pool) by the nearest training record with text; a relative covers half of
+the held-out protein:
+
+{table}"""
+FAMILIES = """
+
+MRR by whether training names a family of the protein:
+
+{table}"""
 JUDGE = """*Judge*: knows what is planted in every protein, what every text says and how often texts err, but not which belong
 together: the ceiling. """
 LINEAR = """a matrix for bags of 3-mers and one for bags of words, trained on {records} training records with the network's
@@ -69,6 +87,11 @@ def summarize(competitions: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[st
     return summary | {"mrr": float(np.mean([summary[f"{name}_mrr"] for name in competitions]))}
 
 
+def mean_of_directions(competitions: dict[str, tuple[np.ndarray, np.ndarray]]) -> Float[np.ndarray, " N"]:
+    """Of each record, the mean of both directions' reciprocal ranks."""
+    return np.mean([reciprocal_rank(above, tied) for above, tied in competitions.values()], axis=0)
+
+
 class Retrieval(Evaluation):
     """Retrieval among the `pool` first records of distinct biotexts of a split."""
 
@@ -79,7 +102,7 @@ class Retrieval(Evaluation):
 
     def __init__(self, dataset: ProtAnno, *, split: str, pool: int = 256, max_existence: int | None = None):
         self._pool = fixed_pool(dataset.splits, split=split, size=pool, max_existence=max_existence, text_key=dataset.text_key)
-        self._splits, self._true, self._said = dataset.splits, dataset.questions, dataset.said
+        self._dataset, self._splits = dataset, dataset.splits
         # A pool's biotexts are distinct, so that each text has a label of its own.
         self._labels = np.arange(len(self._pool.texts))
 
@@ -90,22 +113,35 @@ class Retrieval(Evaluation):
 
     def reciprocal_ranks(self, model: Encoder) -> Float[np.ndarray, " N"]:
         """Of each record, the mean of both directions."""
-        return _mean_reciprocal_ranks(self._competitions(model))
+        return mean_of_directions(self._competitions(model))
 
     def metrics(self, model: Model) -> dict[str, float]:
         """The numbers of `summarize` and the size of the pool."""
         return summarize(self._competitions(model)) | {"pool": float(len(self._pool.texts))}
 
     def report(self, model: Model, *, control: Model | None, baselines: TrainedBaselines | None = None) -> dict:
-        """Adds to `metrics` the intervals of R@1, chance, the k-mer baseline and the linear model."""
+        """Adds to `metrics` the intervals of R@1, chance, baselines, and MRR by nearness to training and by family."""
         competitions = self._competitions(model)
+        linear = baselines and baselines.linear
+        transfers = transfer_results(model, baselines, self._pool.records) if baselines else {}
+        of_transfers = {name: self._ranked(found.scores) for name, found in transfers.items()}
+        compared = {"ProtCLIP": competitions}
+        compared |= {"linear model": self._competitions(linear.model)} if linear else {}
+        values = {name: mean_of_directions(found) for name, found in (compared | of_transfers).items()}
         intervals = {
             f"{name}_r1_interval": bootstrap_interval(recall(above, tied, 1)) for name, (above, tied) in competitions.items()
         }
         size = len(self._pool.texts)
         described = {"pool": size, "requested_pool": self._pool.requested, "split": self._pool.split}
         described |= {"split_records": self._pool.split_records, "chance": chance(size)}
-        beside = {"kmer": self.baseline(), "linear": self._linear(baselines and baselines.linear), "judge": self.judge()}
+        beside = {"kmer": self.baseline(), "linear": self._linear(linear), "judge": self.judge()}
+        beside["transfers"] = {
+            name: summarize(of_transfers[name]) | {"chosen": found.chosen, "validation_mrr": found.validation_mrr}
+            for name, found in transfers.items()
+        }
+        families = by_family(self._pool.records, baselines.labels) if baselines else []
+        beside["by_nearness"] = measured(by_nearness(self._dataset, self.accessions), values)
+        beside["by_family"] = measured(families, values)
         return described | summarize(competitions) | intervals | beside
 
     def baseline(self) -> dict[str, float]:
@@ -114,27 +150,27 @@ class Retrieval(Evaluation):
         if not references.texts:
             return {}
         scores = kmer_transfer.annotation_transfer(references, self._pool.records, self._pool.texts)
-        return summarize(self._both_ways(scores)) | {"reference_records": len(references.texts)}
+        return summarize(self._ranked(scores)) | {"reference_records": len(references.texts)}
 
     def judge(self) -> dict[str, float]:
         """The numbers of a judge who knows what is planted; empty for a dataset that does not say what its texts state."""
         scores = self._judged()
-        return {} if scores is None else summarize(self._both_ways(scores))
+        return {} if scores is None else summarize(self._ranked(scores))
 
     def judged_ranks(self) -> Float[np.ndarray, " N"] | None:
         """The judge's `reciprocal_ranks`."""
         scores = self._judged()
-        return None if scores is None else _mean_reciprocal_ranks(self._both_ways(scores))
+        return None if scores is None else mean_of_directions(self._ranked(scores))
 
     def _judged(self) -> Float[np.ndarray, "N N"] | None:
-        if not self._said:
+        if not self._dataset.said:
             return None
-        training = kmer_transfer.training_records(self._splits)
-        judge = fit_judge(self._true, self._said, training, self._pool.records)
+        training = kmer_transfer.reference_records(self._splits)
+        judge = fit_judge(self._dataset.questions, self._dataset.said, training, self._pool.records)
         return matched(judge.scores(self._pool.records, self._pool.records))
 
-    def _both_ways(self, scores: Float[np.ndarray, "N N"]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """The competitions of each direction by the score of each protein with each text."""
+    def _ranked(self, scores: Float[np.ndarray, "N N"]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Both directions' competitions, from the scores of the proteins with the texts."""
         both = {"p2t": scores, "t2p": scores.T}
         return {name: competition(matrix, self._labels, self._labels) for name, matrix in both.items()}
 
@@ -186,6 +222,7 @@ class Retrieval(Evaluation):
         compared = {"ProtCLIP": result, "linear model": result["linear"], "k-mer baseline": result["kmer"]}
         if result["judge"]:
             compared["judge"] = result["judge"]
+        compared |= result["transfers"]
         compared["chance"] = result["chance"]
         rows = [
             [f"{direction}, {who}", *(number(values.get(f"{name}_{column}")) for column in COLUMNS)]
@@ -203,12 +240,24 @@ class Retrieval(Evaluation):
             references=result["kmer"].get("reference_records", "no"),
             linear=linear,
             judge=JUDGE if result["judge"] else "",
+            transfers=_transfers(result["transfers"]),
+            groups=_groups(result),
         )
 
 
-def _mean_reciprocal_ranks(competitions: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Float[np.ndarray, " N"]:
-    """Of each record, the mean of both directions."""
-    return np.mean([reciprocal_rank(above, tied) for above, tied in competitions.values()], axis=0)
+def _transfers(found: Mapping[str, Mapping]) -> str:
+    if not found:
+        return ""
+    chosen = [f"{name}: {one['chosen']} ({number(one['validation_mrr'])})" for name, one in found.items()]
+    return TRANSFERS.format(chosen="; ".join(chosen))
+
+
+def _groups(result: Mapping) -> str:
+    parts = [
+        (NEARNESS, group_table(result["by_nearness"], "nearest in training")),
+        (FAMILIES, group_table(result["by_family"], "family")),
+    ]
+    return "".join(text.format(table=shown) for text, shown in parts if shown)
 
 
 def chance(size: int) -> dict[str, float]:

@@ -12,16 +12,22 @@ from jaxtyping import Bool, Float
 
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.markdown import interval, number, table
+from data_pipelines.protanno.clusters import VALIDATION
 from data_pipelines.protanno.dataset import ProtAnno
-from data_pipelines.protanno.questions import Questions, said_by
-from eval.metrics.multilabel import average_precision
+from data_pipelines.protanno.questions import Answer, Questions, enzyme_questions, said_by
+from data_pipelines.protanno.record import Record
 from eval.metrics.statistics import bootstrap_interval
 from eval.pretraining.evaluation import Encoder, Evaluation, Model
+from eval.pretraining.groups import by_nearness
 from eval.pretraining.pool import fixed_pool
-from eval.pretraining.trained_baselines import TrainedBaselines
+from eval.pretraining.trained_baselines import VALIDATION_POOL, TrainedBaselines
+from eval.pretraining.transfer_questions import Asked, TransferAnswers, mean_over_kinds, precisions, transfer_answers
+from eval.pretraining.transfer_retrieval import RANDOM, UNTUNED
 
 MIN_POSITIVES = 3
 """Proteins of the pool that must answer a question."""
+SEEN = ("seen in training", "not seen in training")
+"""Questions by whether some training record answers them."""
 SECTION = """## Questions about a single property
 
 {table}
@@ -30,7 +36,19 @@ Mean average precision over the questions of a kind, each a phrase such as “{e
 cosine: {pool} records of the split `{split}`. Questions are {source}; those that fewer than {minimum} proteins of the pool
 answer, or more than half, are left out, and so are proteins of which the kind is unknown. *Prevalence*: the mean share of
 proteins that answer. *Chance*: the mean average precision of a random order. In brackets: 95 % bootstrap intervals over
-questions."""
+questions.{transfers}{nearness}"""
+TRANSFERS = """
+
+Annotation transfer, whose neighbours in training answer for a protein, and the share of training that answers where they tell
+nothing; how many of them, and how much they weigh beside the model, is chosen by MAP on validation: {chosen}.
+
+{table}"""
+NEARNESS = """
+
+MAP among the proteins that are so near to training, and their number; questions that fewer than {minimum} of them answer are
+left out:
+
+{table}"""
 
 
 class Kind(NamedTuple):
@@ -78,6 +96,7 @@ class SingleProperty(Evaluation):
     def __init__(self, dataset: ProtAnno, *, split: str, pool: int = 1024, max_existence: int | None = None):
         chosen = fixed_pool(dataset.splits, split=split, size=pool, max_existence=max_existence, text_key=dataset.text_key)
         self._split, self._sequences = split, [record.sequence for record in chosen.records]
+        self._dataset, self._records = dataset, chosen.records
         self.accessions = [record.accession for record in chosen.records]
         given = dataset.questions
         self._source = "those of the dataset" if given else "the compartments, families and EC numbers that records name"
@@ -95,14 +114,80 @@ class SingleProperty(Evaluation):
         return means | {"map": float(np.mean(list(means.values())))}
 
     def report(self, model: Model, *, control: Model | None, baselines: TrainedBaselines | None = None) -> dict:
-        """Adds by kind the number of questions, prevalence, chance, intervals, and the linear model's MAP."""
+        """Adds by kind the number of questions, prevalence, chance, intervals, baselines, and MAP by nearness to training."""
         found = self._precisions(model)
         trained = baselines and baselines.linear
         linear = self._precisions(trained.model) if trained else {}
         kinds = {name: self._described(name, found[name], linear.get(name)) for name in self.kinds}
+        scores = {"ProtCLIP": self.scores(model)} | ({"linear model": self.scores(trained.model)} if trained else {})
+        transfers = self._transfers(model, baselines) if baselines else {}
+        scores |= {name: own.scores for name, own in transfers.items()}
+        for name, kind in kinds.items():
+            kind["transfers"] = {
+                source: _summary(precisions(own.scores[name], self.kinds[name].answered)) for source, own in transfers.items()
+            }
+            if baselines:
+                kind["seen"] = self._by_seen(name, found[name], baselines)
         example = next(iter(self.kinds.values())).texts[0]
         described = {"split": self._split, "pool": len(self._sequences), "source": self._source, "example": example}
-        return described | self.metrics(model) | {"kinds": kinds}
+        chosen = {name: {"chosen": own.chosen, "validation_map": own.validation_map} for name, own in transfers.items()}
+        beside = {"kinds": kinds, "transfers": chosen, "by_nearness": self._by_nearness(scores)}
+        return described | self.metrics(model) | beside
+
+    def asked(self, model: Encoder) -> list[Asked]:
+        """The questions of each kind with the model's scores."""
+        scores = self.scores(model)
+        return [
+            Asked(name, kind.texts, [self._records[place] for place in kind.known], kind.answered, scores[name])
+            for name, kind in self.kinds.items()
+        ]
+
+    def _transfers(self, model: Encoder, baselines: TrainedBaselines) -> dict[str, TransferAnswers]:
+        """Empty where there is no validation split that answers questions, on which transfer is chosen."""
+        try:
+            tuning = SingleProperty(self._dataset, split=VALIDATION, pool=VALIDATION_POOL)
+        except UserError:
+            return {}
+        if not baselines.references:
+            return {}
+        found = transfer_answers(baselines, tuning.asked(model), self.asked(model), self._said)
+        if baselines.untrained is not None:
+            tuned = mean_over_kinds(tuning.asked(baselines.untrained))
+            found[RANDOM] = TransferAnswers(self.scores(baselines.untrained), UNTUNED, tuned)
+        return found
+
+    def _said(self, records: list[Record]) -> Questions:
+        return self._dataset.questions or said_by(records, enzyme_questions(self._records))
+
+    def _by_seen(self, name: str, found: Float[np.ndarray, " Q"], baselines: TrainedBaselines) -> dict[str, dict]:
+        """MAP of the questions that some training record answers, and of the others."""
+        labels, given = baselines.labels, self._dataset.questions.get(name, {})
+        texts = self.kinds[name].texts
+        if name == "enzyme" and not given:
+            answered = self._said(baselines.references).get(name, {})
+            seen = np.array([text in answered for text in texts])
+        elif given:
+            seen = np.array([bool(given[text] & labels.accessions) for text in texts])
+        else:
+            seen = np.array([Answer(name, text) in labels.answers for text in texts])
+        parts = zip(SEEN, (found[seen], found[~seen]), strict=True)
+        return {part: _summary(own) for part, own in parts if own.size}
+
+    def _by_nearness(self, scores: Mapping[str, Mapping[str, Float[np.ndarray, "_ _"]]]) -> list[dict]:
+        """By group of proteins and kind, the MAP of each model among these proteins."""
+        rows = []
+        for group in by_nearness(self._dataset, self.accessions):
+            for name, kind in self.kinds.items():
+                own = group.members[kind.known]
+                positives = kind.answered[:, own].sum(1)
+                asked = (positives >= MIN_POSITIVES) & (positives < own.sum())
+                if asked.any():
+                    answered = kind.answered[np.ix_(asked, own)]
+                    among = {model: by[name][np.ix_(asked, own)] for model, by in scores.items()}
+                    means = {model: _summary(precisions(part, answered)) for model, part in among.items()}
+                    row = {"name": group.name, "kind": name, "proteins": int(own.sum()), "questions": int(asked.sum())}
+                    rows.append(row | {"models": means})
+        return rows
 
     def _described(self, name: str, found: Float[np.ndarray, " Q"], linear: Float[np.ndarray, " Q"] | None) -> dict:
         kind = self.kinds[name]
@@ -130,11 +215,10 @@ class SingleProperty(Evaluation):
 
     def _precisions(self, model: Encoder) -> dict[str, Float[np.ndarray, " _"]]:
         """By kind, the average precision of each question."""
-        precisions = {}
+        found = {}
         for name, scores in self.scores(model).items():
-            rows = zip(scores, self.kinds[name].answered, strict=True)
-            precisions[name] = np.array([average_precision(row, answered) for row, answered in rows])
-        return precisions
+            found[name] = precisions(scores, self.kinds[name].answered)
+        return found
 
     @staticmethod
     def markdown(result: dict) -> str:
@@ -144,8 +228,42 @@ class SingleProperty(Evaluation):
         return SECTION.format(
             table=table(header, rows),
             minimum=MIN_POSITIVES,
+            transfers=_transfer_table(result),
+            nearness=_nearness_table(result["by_nearness"]),
             **{name: result[name] for name in ("pool", "split", "source", "example")},
         )
+
+
+def _summary(values: Float[np.ndarray, " Q"]) -> dict:
+    return {"map": float(values.mean()), "interval": bootstrap_interval(values), "questions": len(values)}
+
+
+def _shown(found: Mapping) -> str:
+    return f"{number(found['map'])} {interval(found['interval'])}"
+
+
+def _transfer_table(result: Mapping) -> str:
+    if not result["transfers"]:
+        return ""
+    chosen = [f"{name}: {one['chosen']} ({number(one['validation_map'])})" for name, one in result["transfers"].items()]
+    header = ["kind", *result["transfers"], *(f"ProtCLIP, {part} (questions)" for part in SEEN)]
+    rows = []
+    for name, kind in result["kinds"].items():
+        parts = [kind["seen"].get(part) for part in SEEN]
+        seen = [f"{_shown(part)} ({part['questions']})" if part else "" for part in parts]
+        rows.append([name, *map(_shown, kind["transfers"].values()), *seen])
+    return TRANSFERS.format(chosen="; ".join(chosen), table=table(header, rows))
+
+
+def _nearness_table(found: list[Mapping]) -> str:
+    if not found:
+        return ""
+    header = ["nearest in training", "kind", "proteins", "questions", *found[0]["models"]]
+    rows = [
+        [row["name"], row["kind"], str(row["proteins"]), str(row["questions"]), *map(_shown, row["models"].values())]
+        for row in found
+    ]
+    return NEARNESS.format(minimum=MIN_POSITIVES, table=table(header, rows))
 
 
 def _row(name: str, found: Mapping) -> list[str]:

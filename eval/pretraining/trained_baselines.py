@@ -5,19 +5,20 @@ import functools
 import operator
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool
 
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.progress import progress
-from data_pipelines.protanno.clusters import VALIDATION, split_name
+from data_pipelines.protanno.clusters import HELD_OUT, VALIDATION, split_name
 from data_pipelines.protanno.dataset import ProtAnno
 from data_pipelines.protanno.features import annotated_residues
 from data_pipelines.protanno.record import Record
 from data_pipelines.training.sampling import Sampler
-from eval.baselines.kmer_transfer import HELD_OUT, read_references
+from eval.baselines.kmer_transfer import read_references, reference_records
 from eval.baselines.linear_model import (
     Bags,
     Draws,
@@ -33,6 +34,7 @@ from eval.baselines.position_guess import PositionGuess, fit_positions
 from eval.baselines.residue_tagger import HALF_WINDOWS, Tagger, fit_tagger
 from eval.metrics.statistics import auroc
 from eval.pretraining.pool import Pool, fixed_pool
+from eval.pretraining.training_labels import TrainingLabels, read_training_labels
 from protclip_jax.training.mixture import training_sampler
 
 MAX_RECORDS = 50_000
@@ -64,16 +66,20 @@ class TrainedBaselines:
     Attributes:
       dataset: whose training splits they learn, and whose validation split their choices are made on.
       config: of the checkpoint, completed: the same draws, the same subsets of properties.
+      untrained: the checkpoint's network with random weights, as an `Encoder`; None leaves it out.
+      hits: files of hits of held-out to training proteins (`data_pipelines.readers.hits`), by how reports call the search.
     """
 
     dataset: ProtAnno
     config: Mapping
+    hits: Mapping[str, Path] = dataclasses.field(default_factory=dict)
+    untrained: Any = None
 
     @functools.cached_property
     def linear(self) -> Linear | None:
         """The best of `LEARNING_RATES` and of their evaluations on validation; None where there is nothing to learn from."""
         try:
-            sampler = training_sampler(self.config, self.dataset)
+            sampler = training_sampler(_with_text(self.config), self.dataset)
             pool = fixed_pool(self.dataset.splits, split=VALIDATION, size=VALIDATION_POOL, text_key=self.dataset.text_key)
         except UserError:
             return None
@@ -84,6 +90,26 @@ class TrainedBaselines:
         found = [(rate, *self._trained(bags, features, draws, pool, rate)) for rate in rates]
         rate, model, measure = max(found, key=operator.itemgetter(2))
         return Linear(model, len(records), rate, measure)
+
+    @functools.cached_property
+    def references(self) -> list[Record]:
+        """The training records that transfer draws on where there is no file of hits."""
+        return reference_records(self.dataset.splits)
+
+    @functools.cached_property
+    def validation(self) -> list[Record]:
+        """The validation records that transfer is tuned on; none without that split."""
+        try:
+            return fixed_pool(
+                self.dataset.splits, split=VALIDATION, size=VALIDATION_POOL, text_key=self.dataset.text_key
+            ).records
+        except UserError:
+            return []
+
+    @functools.cached_property
+    def labels(self) -> TrainingLabels:
+        """What the training records name."""
+        return read_training_labels(self.dataset)
 
     @functools.cached_property
     def position_guess(self) -> PositionGuess:
@@ -136,6 +162,11 @@ def _best_tagger(training: Annotated, validation: Annotated) -> Tagger:
     taggers = [fit_tagger(training, half_window) for half_window in HALF_WINDOWS]
     means = [np.mean([auroc(tagger.scores(text), marked) for text, marked in validation]) for tagger in taggers]
     return taggers[int(np.argmax(means))]
+
+
+def _with_text(config: Mapping) -> Mapping:
+    """The config without draws of records that have no text."""
+    return {**config, "sampling": {**config["sampling"], "without_text": 0.0}}
 
 
 def drawn_records(dataset: ProtAnno, sampler: Sampler) -> tuple[list[Record], Draws]:

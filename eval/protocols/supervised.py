@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Bool, Float, Float32
 from ml_collections import ConfigDict
 
+from eval.data.base.pretraining import PretrainingSet, counted, kept_rows, sentence
 from eval.data.base.task import Task
 from eval.metrics.identity import by_identity
 from eval.metrics.statistics import mean_and_std
@@ -54,36 +55,52 @@ def composition_probe(config: ConfigDict) -> FrozenProbe:
 
 
 def run(
-    task: Task, protocol: FittingProtocol, *, judge: Judge, splits: Mapping, controls: list[FittingProtocol] | None = None
+    task: Task,
+    protocol: FittingProtocol,
+    *,
+    judge: Judge,
+    splits: Mapping,
+    controls: list[FittingProtocol] | None = None,
+    pretraining: PretrainingSet | None = None,
 ) -> dict:
     """The result of a protocol on a task, fit for `report.to_json`.
 
     Args:
       splits: `valid_fraction`, `test_fraction` and `remove_leaks`, as in the configs' `splits`.
       controls: protocols to compare with, on the same splits.
+      pretraining: what the model has learnt from; test proteins among it are left out of all metrics.
 
     Returns:
       `task`, `kind`, `classes`, `unit`, `main`, the facts of `prepare_splits`; `protocol`, `seconds`, `metrics` on test (as
       `judged` has them), `facts` of the training; `controls`, a list of the same four of each. Where identities to training
-      are known also `identity_curve`, the metrics below each cut-off, and `identity_unknown`, the rows without.
+      are known also `identity_curve`, the metrics below each cut-off, and `identity_unknown`, the rows without. With
+      `pretraining` also the counts of test proteins by state, and where some were left out `metrics_with_seen`.
     """
     prepared = prepare_splits(task, **splits)
     problem = Problem(task.name, task.kind, len(task.classes), prepared.splits, judge.metrics[judge.main])
     known = {"task": task.name, "kind": task.kind, "classes": len(task.classes), "unit": task.unit, "main": judge.main}
-    fitted, result = _fitted(problem, protocol, judge)
+    states = pretraining and pretraining.states(problem.sequences("test"))
+    rows = np.ones(len(prepared.splits["test"]), bool) if states is None else kept_rows(states)
+    fitted, result = _fitted(problem, protocol, judge, rows)
     result = known | prepared.facts | result
+    outputs, targets = fitted.outputs["test"], problem.targets("test")
+    if states is not None:
+        counts = counted(states)
+        result |= {"pretraining": counts, "notes": [*result["notes"], sentence(counts, left_out=not rows.all())]}
+        result |= {} if rows.all() else {"metrics_with_seen": judged(outputs, targets, judge)}
     identities = np.array([np.nan if (s := sample.identity) is None else s for sample in prepared.splits["test"]], np.float64)
-    if not np.isnan(identities).all():
-        result["identity_curve"] = _identity_curve(fitted.outputs["test"], problem.targets("test"), judge, identities)
-        result["identity_unknown"] = int(np.isnan(identities).sum())
-    return result | {"controls": [_fitted(problem, control, judge)[1] for control in controls or ()]}
+    if not np.isnan(identities[rows]).all():
+        result["identity_curve"] = _identity_curve(outputs[:, rows], targets[rows], judge, identities[rows])
+        result["identity_unknown"] = int(np.isnan(identities[rows]).sum())
+    return result | {"controls": [_fitted(problem, control, judge, rows)[1] for control in controls or ()]}
 
 
-def _fitted(problem: Problem, protocol: FittingProtocol, judge: Judge) -> tuple[Fitted, dict]:
+def _fitted(problem: Problem, protocol: FittingProtocol, judge: Judge, rows: Bool[np.ndarray, " n"]) -> tuple[Fitted, dict]:
+    """What a protocol predicts, and how these rows of the test split are judged."""
     start = time.perf_counter()
     fitted = protocol(problem)
     seconds = time.perf_counter() - start
-    metrics = judged(fitted.outputs["test"], problem.targets("test"), judge)
+    metrics = judged(fitted.outputs["test"][:, rows], problem.targets("test")[rows], judge)
     return fitted, {"protocol": protocol.name, "seconds": seconds, "metrics": metrics, "facts": fitted.facts}
 
 

@@ -22,8 +22,10 @@ from data_pipelines.common.disk_errors import report_disk_errors
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.json_object import to_json
 from data_pipelines.common.progress import tell
+from data_pipelines.protanno.dataset import ProtAnno
 from eval.benchmarks.families import BENCHMARKS, Setup, family_of, measure
 from eval.data import manifest
+from eval.data.base.pretraining import PretrainingSet, counted, sentence
 from eval.data.base.task import Data, SourceFile
 from eval.data.published import completeness, published
 from eval.protocols.embedding_cache import CachedEmbedder
@@ -41,6 +43,7 @@ class Suite:
       protocol: one of `PROTOCOLS`, for the benchmarks of single proteins.
       configs: hyper-parameters, by the names of the files in configs/eval.
       folder: for results and for states of fine-tuning.
+      pretraining: the dataset that the checkpoint has learnt from, None where it is not at hand.
     """
 
     model: ProtCLIP
@@ -50,11 +53,13 @@ class Suite:
     protocol: str
     configs: Mapping[str, ConfigDict]
     folder: pathlib.Path
+    pretraining: ProtAnno | None = None
 
     def results(self, names: Sequence[str], data_dir: pathlib.Path) -> dict[str, dict]:
         """The result of each benchmark that the data folder has; of the others one sentence.
 
-        A result holds `benchmark`, `family`, `headline` (metric → mean, std, interval), `result` (all that the family tells),
+        A result holds `benchmark`, `family`, `headline` (metric → mean, std, interval; without test proteins of the
+        pretraining), `headline_with_seen` (with them, where there are any), `result` (all that the family tells),
         `data` (files, counts, whether they are the published ones), `published`, `seconds`, `hardware`. In its place stands
         `missing`, on what is wanted, or `failed`, on what is wrong, also told at once: one benchmark's mistake costs no other.
         """
@@ -83,11 +88,13 @@ class Suite:
 
     def _measured(self, name: str, data: Data, key: str) -> dict:
         start = time.perf_counter()
-        result, headline = measure(self.setup, name, data)
+        result, headline, with_seen = measure(self.setup, name, data)
+        result = result | self._seen(name, data)
         measured = {
             "benchmark": name,
             "family": family_of(name).name,
             "headline": headline,
+            "headline_with_seen": dict(with_seen),
             "result": result,
             "data": described(name, data),
             "published": [row._asdict() for row in published(name)],
@@ -101,6 +108,14 @@ class Suite:
             path.parent.mkdir(parents=True, exist_ok=True)
             atomic_write(path, json.dumps(measured, indent=2, allow_nan=False) + "\n")
         return measured
+
+    def _seen(self, name: str, data: Data) -> dict:
+        """Counts of proteins that were in pretraining, for families that do not leave them out themselves."""
+        known, proteins = self.setup.pretraining, family_of(name).proteins(data)
+        if known is None or not proteins:
+            return {}
+        counts = counted(known.states(proteins))
+        return {"pretraining": counts, "pretraining_note": sentence(counts, left_out=False)}
 
     @functools.cached_property
     def setup(self) -> Setup:
@@ -118,6 +133,7 @@ class Suite:
             splits,
             controls,
             self.configs,
+            pretraining=self.pretraining and PretrainingSet.of(self.pretraining),
         )
 
     def _path(self, name: str) -> pathlib.Path:
@@ -132,7 +148,8 @@ class Suite:
         # The same parameters read other numbers from texts that are tokenized otherwise.
         reads = [self.model.config["model"], self.model.config["tokenizer"]["max_text_tokens"]]
         reads += [tokenizer.vocabulary, tokenizer.normalization] if tokenizer else []
-        depends = [name, self.protocol, self.model.fingerprint, reads, files, entries, configs]
+        learnt = self.pretraining and self.pretraining.fingerprint
+        depends = [name, self.protocol, self.model.fingerprint, reads, files, entries, configs, learnt]
         return hashlib.sha256(json.dumps(depends, sort_keys=True, default=str).encode()).hexdigest()
 
 

@@ -9,7 +9,8 @@ SECTION = """## Public benchmarks
 
 {families}
 
-Mean over seeds ± their standard deviation, and a 95 % bootstrap interval over what is tested. *Published* numbers are on the
+Mean over seeds ± their standard deviation, and a 95 % bootstrap interval over what is tested. Test proteins whose sequence was
+in the checkpoint's own training set are left out; *with those seen* is the number with them. *Published* numbers are on the
 published data sets: beside data that are not those (**other data** in the last column) they tell nothing about the difference.
 
 {data}{missing}"""
@@ -33,15 +34,20 @@ def markdown(results: Mapping[str, Mapping]) -> str:
 
 
 def _family(title: str, results: Sequence[Mapping]) -> str:
-    header = ["benchmark", "metric", "ours", "95 %", "controls", "published", "data"]
+    header = ["benchmark", "metric", "ours", "95 %", "with those seen", "controls", "published", "data"]
     rows = [row for result in results for row in _rows(result)]
     notes = [
         f"- {result['benchmark']}: {plain(note)}"
         for result in results
-        for note in (*result["result"].get("notes", ()), *result["data"]["notes"])
+        for note in (*result["result"].get("notes", ()), *_pretraining(result), *result["data"]["notes"])
     ]
     curves = [_identity_curve(result) for result in results if result["result"].get("identity_curve")]
     return "\n\n".join([f"### {title}", table(header, rows), *curves, *(["\n".join(notes)] if notes else [])])
+
+
+def _pretraining(result: Mapping) -> list[str]:
+    note = result["result"].get("pretraining_note")
+    return [note] if note else []
 
 
 def _identity_curve(result: Mapping) -> str:
@@ -79,12 +85,19 @@ def _rows(result: Mapping) -> list[list[str]]:
                 metric,
                 f"{number(value['mean'])}{spread}",
                 interval(value["interval"]),
+                _with_seen(result, metric),
                 "; ".join(controls) or UNDEFINED,
                 "; ".join(known) or UNDEFINED,
                 {True: "published", False: PARTIAL, None: "size not known"}[result["data"]["whole"]],
             ]
         )
     return rows
+
+
+def _with_seen(result: Mapping, metric: str) -> str:
+    """The metric with the test proteins that were in pretraining; empty where there are none."""
+    value = result.get("headline_with_seen", {}).get(metric)
+    return f"{number(value['mean'])} {interval(value['interval'])}" if value else ""
 
 
 def _data(results: Sequence[Mapping]) -> str:

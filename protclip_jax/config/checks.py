@@ -30,6 +30,7 @@ def check(config: Mapping) -> None:
     check_present(config, name=_NAME)
     require_model(config, *TOWERS, name=_NAME)
     _check_objectives(config)
+    _check_sampling(config)
     _check_length(config)
     _check_intervals(config)
 
@@ -127,6 +128,15 @@ def _check_objectives(config: Mapping) -> None:
         raise UserError(f"{fields} are all 0, so nothing would be learnt; give one a weight.")
     for kind in OBJECTIVES.values():
         kind.check(config)
+
+
+def _check_sampling(config: Mapping) -> None:
+    share = config["sampling"]["without_text"]
+    if share and not config["loss"]["mlm"]:
+        raise UserError(
+            f"sampling.without_text={share} draws records that loss.mlm alone learns from, and loss.mlm=0; "
+            "give it a weight, or set sampling.without_text=0."
+        )
 
 
 def _check_length(config: Mapping) -> None:

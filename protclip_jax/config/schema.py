@@ -206,13 +206,26 @@ FIELDS: dict[str, Setting] = {
         some_of(range(1, len(PROPERTIES) + 1)),
         "Numbers of properties of TrEMBL records that are not drawn.",
     ),
+    "sampling.without_text": Setting(
+        0.0,
+        SHARE,
+        "Share of the draws that take records without text, which `loss.mlm` alone learns from.",
+    ),
     "sampling.sources.swissprot": Setting(
-        None, unset_or(WEIGHT), "Swiss-Prot's share of the draws; unset = its number of records."
+        None,
+        unset_or(WEIGHT),
+        "Swiss-Prot's share of the draws with text; unset = its number of records, or 0 where another "
+        "source has a share above 0.",
     ),
     "sampling.sources.trembl": Setting(
         None,
         unset_or(WEIGHT),
-        "TrEMBL's share of the draws; unset = the sum of its weights.",
+        "TrEMBL's share; unset = the sum of its weights, or 0 likewise.",
+    ),
+    "sampling.sources.unknown": Setting(
+        None,
+        unset_or(WEIGHT),
+        "The share of records of unknown source, drawn uniformly; unset = their number, or 0 likewise.",
     ),
     **_weights(),
     "loss.mask_duplicates": Setting(

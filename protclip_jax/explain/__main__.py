@@ -15,7 +15,15 @@ from data_pipelines.common.outputs import new_files, refuse_existing
 from data_pipelines.inputs.plausibility import doubt
 from data_pipelines.inputs.protein_input import clean_protein
 from data_pipelines.protanno.features import annotated_residues
-from data_pipelines.protanno.record import PREFIXES, PROPERTIES, Record, property_texts, with_names, with_prefix
+from data_pipelines.protanno.record import (
+    PREFIXES,
+    PROPERTIES,
+    UNKNOWN_SOURCE,
+    Record,
+    property_texts,
+    with_names,
+    with_prefix,
+)
 from data_pipelines.readers import SUFFIXES, read_entries
 from protclip_jax.config.schema import completed
 from protclip_jax.explain.residue_tracks import Track, explanation
@@ -97,7 +105,7 @@ def asked_for(options: argparse.Namespace) -> tuple[Record, dict[str, str]]:
             print(f"sequence: it looks like {looks}, not like a protein.", file=sys.stderr)
         if cleaned.changes:
             print(f"sequence: {', '.join(f'{n} {what}' for what, n in cleaned.changes.items())}", file=sys.stderr)
-        record = Record("sequence", "", "swissprot", cleaned.sequence, 0, "")
+        record = Record("sequence", "", UNKNOWN_SOURCE, cleaned.sequence, 0, "")
     if not (given or property_texts(record)):
         raise UserError(f"there is no property to explain; give one of {', '.join(f'--{name}' for name in PROPERTIES)}.")
     return record, given

@@ -48,7 +48,7 @@ from protclip_jax.inference.variant_effects import (
     variant_scores,
 )
 from protclip_jax.inference.windows import DEFAULT_WINDOWS, Windows, piece_weights
-from protclip_jax.models.initialize import abstract_groups, abstract_params
+from protclip_jax.models.initialize import abstract_groups, abstract_params, init_params
 from protclip_jax.models.logit_scale import MAX_SCALE
 from protclip_jax.models.protclip import ProtCLIPModel
 
@@ -102,6 +102,19 @@ class ProtCLIP:
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), abstract_groups(model, groups)
         )
         return cls(model, load_params(directory, step, abstract), text_tokenizer, config=config, mesh=mesh)
+
+    def with_random_weights(self) -> Self:
+        """The same network with the parameters that training begins with, those of `config.seed`: what its shape alone tells.
+
+        Raises:
+          UserError: the checkpoint lacks a tower.
+        """
+        if self._model.config.text is None or self._model.config.protein is None:
+            raise UserError("random weights need a checkpoint with both towers; leave --random_weights out.")
+        params = jax.jit(lambda: init_params(self._model, jax.random.key(self.config.get("seed", 0))))()
+        kept = {name: params[name] for name in self._params}
+        whole = sharding.replicated(self._mesh)
+        return type(self)(self._model, jax.device_put(kept, whole), self.text_tokenizer, config=self.config, mesh=self._mesh)
 
     @property
     def groups(self) -> frozenset[str]:

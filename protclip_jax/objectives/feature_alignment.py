@@ -28,7 +28,7 @@ def feature_alignment(
 ) -> Mean:
     """−log softmax of the scaled cosines t_k·p_j over the residues of the row, averaged over the property's marked residues.
 
-    The softmax runs over the residues of the record and of the row's other records, but for those that say the same
+    The softmax runs over the residues of the record and of the row's other records with text, but for those that say the same
     of the property. Without these others, any residue that is typical of the *kind* of property would do; with them the
     residues of other proteins that serve another function, go elsewhere, or are of another family are told apart.
     The residue vectors never leave their row. The value depends on which records share a row.
@@ -52,9 +52,11 @@ def feature_alignment(
     bits = (residue_properties[:, None, :] >> jnp.arange(properties, dtype=jnp.uint8)[:, None]) & 1  # [R, K, L]
     marked = own & (bits[:, None] > 0) & present[..., None]
 
-    # The text of the record that a residue belongs to, [R, K, L].
-    said = jnp.take_along_axis(jnp.moveaxis(property_hashes, 1, 2), jnp.maximum(slot_ids - 1, 0)[:, None, :], axis=2)
-    candidate = (slot_ids > 0)[:, None, None, :] & (own | (said[:, None] != property_hashes[..., None]))
+    # The text of the record that a residue belongs to, [R, K, L], and whether it has any, [R, L].
+    slot_of = jnp.maximum(slot_ids - 1, 0)
+    said = jnp.take_along_axis(jnp.moveaxis(property_hashes, 1, 2), slot_of[:, None, :], axis=2)
+    described = (slot_ids > 0) & jnp.take_along_axis(jnp.any(property_hashes != 0, axis=-1), slot_of, axis=1)
+    candidate = described[:, None, None, :] & (own | (said[:, None] != property_hashes[..., None]))
     log_probability = logits - jax.nn.logsumexp(jnp.where(candidate, logits, NO_NEGATIVES), axis=-1, keepdims=True)
     number = jnp.sum(marked, axis=-1)
     loss = -jnp.sum(jnp.where(marked, log_probability, 0.0), axis=-1) / jnp.maximum(number, 1)

@@ -22,7 +22,7 @@ class Pairs(NamedTuple):
     text: Float[Array, "N P"]
     """Unit-norm biotext embeddings."""
     real: Bool[Array, " N"]
-    """Which slots hold a record; the others take no part."""
+    """Which slots hold a record with text; the others take no part."""
     sequence_hash: UInt[Array, " N"]
     text_hash: UInt[Array, " N"]
 
@@ -100,7 +100,7 @@ def are_negatives(anchor: Label, candidate: Label) -> Bool[Array, "A B"]:
 def pairs_of(rows: Rows, embedded: tuple[Float[Array, "R S P"], Float[Array, "R S P"]], global_batch: GlobalBatch) -> Pairs:
     """This device's pairs, from the embeddings of its rows' proteins and texts."""
     batch, (protein, text) = rows.batch, embedded
-    return global_batch.local(Pairs(protein, text, batch.slot_mask, batch.sequence_hashes, batch.text_hashes[:, :, 0]))
+    return global_batch.local(Pairs(protein, text, batch.described, batch.sequence_hashes, batch.text_hashes[:, :, 0]))
 
 
 class GlobalContrast(Objective):

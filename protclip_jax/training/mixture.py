@@ -40,6 +40,7 @@ def training_sampler(config: Mapping, dataset: ProtAnno) -> Sampler:
         drop_confidence=sampling["drop_confidence"],
         drop_coverage=sampling["drop_coverage"],
         sources=source_shares(sampling["sources"]),
+        without_text=sampling["without_text"],
     )
 
 

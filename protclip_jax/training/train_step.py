@@ -43,7 +43,7 @@ def make_train_step(
         )
         metrics = {
             "losses": losses,
-            "pairs": jnp.sum(batch.slot_mask),
+            "pairs": jnp.sum(batch.described),
             "finite": finite,
             "scalars": {
                 "gradient_norm": gradient_norm,

@@ -69,7 +69,10 @@ def texts_of(options: argparse.Namespace, jobs: Sequence[Job], names: str) -> li
         return []
     if bare := [job.id for job in jobs if job.record is None]:
         raise UserError(f"--own_text needs UniProt entries as --input; {bare[0]} is none.")
-    return [biotext(with_names(job.record, names)) for job in jobs]
+    texts = [biotext(with_names(job.record, names)) for job in jobs]
+    if silent := [job.id for job, text in zip(jobs, texts, strict=True) if not text]:
+        raise UserError(f"--own_text needs entries with text, and {silent[0]} has none; leave it out of the input.")
+    return texts
 
 
 @command

@@ -1,9 +1,11 @@
+import argparse
 import dataclasses
 import json
 
 import numpy as np
 import pytest
 
+from data_pipelines.common.errors import UserError
 from data_pipelines.common.outputs import claim
 from data_pipelines.protanno.dataset import write
 from data_pipelines.protanno.record import biotext
@@ -262,3 +264,39 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_part_of_a_file(run, workdir, 
     assert "cannot be written (No space left on device); make room" in last
     for path in filter(lambda path: path.is_file(), disk.rglob("*")):
         assert path.read_bytes() == (workdir.parent / "free" / path.relative_to(disk / "eval")).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("hits", "sentence"),
+    [
+        (["hits.m8"], "--hits hits.m8 is not NAME=FILE"),
+        (["a=x.m8", "a=y.m8"], "--hits names a twice"),
+        (["a=none.m8"], "none.m8 cannot be read"),
+    ],
+)
+def test_mistakes_about_hits_are_one_sentence(run, workdir, capsys, hits, sentence):
+    assert run("--checkpoint", workdir, "--benchmarks", "retrieval", "--pool", 20, "--hits", *hits) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_the_pretraining_set_is_the_checkpoint_s_own(workdir, data_dir, dataset, tmp_path, capsys):
+    def found(**options):
+        return cli.pretraining_data(argparse.Namespace(checkpoint=workdir, pretrained_on=None, **options), workdir)
+
+    assert found().fingerprint == dataset.fingerprint
+    other = tmp_path / "other"
+    other.mkdir()
+    write(other, {"test": list(dataset.splits["test"])}, statistics={"records": 60})
+    write_config(workdir, other, pda=1.0)
+    metadata = json.loads((workdir / "config.json").read_text())
+    (workdir / "config.json").write_text(json.dumps(metadata | {"dataset": dataset.fingerprint}))
+    assert found() is None
+    assert "is another dataset than" in capsys.readouterr().err
+    moved = argparse.Namespace(checkpoint=workdir, pretrained_on=data_dir)
+    assert cli.pretraining_data(moved, workdir).fingerprint == dataset.fingerprint
+    with pytest.raises(UserError, match="is another dataset than"):
+        cli.pretraining_data(argparse.Namespace(checkpoint=workdir, pretrained_on=other), workdir)
+    for folder, told in ((tmp_path / "gone", "which is not there"), (None, "does not say what it was trained on")):
+        write_config(workdir, folder, pda=1.0)
+        assert found() is None
+        assert told in capsys.readouterr().err

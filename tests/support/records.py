@@ -64,8 +64,10 @@ def number(text):
     return value / 2**64, value
 
 
-def expected(records, *, clusters, validation_fraction=0.05, test_fraction=0.05):
+def expected(records, *, clusters, validation_fraction=0.05, test_fraction=0.05, random_test_fraction=None):
     """What a dataset of these records must hold, as `contents` reads it."""
+    if random_test_fraction is None:
+        random_test_fraction = 0.02 if clusters else 0
     properties = ("name", "function", "location", "similarity")
 
     def key(one):
@@ -89,6 +91,8 @@ def expected(records, *, clusters, validation_fraction=0.05, test_fraction=0.05)
             splits["validation"].append(one)
         elif position < validation_fraction + test_fraction:
             splits["test"].append(one)
+        elif number(one.sequence)[0] < random_test_fraction:
+            splits["random_test"].append(one)
         else:
             splits[f"{one.source}_c{one.existence}_r{present}"].append(one)
     return dict(splits)

@@ -73,11 +73,11 @@ def find_fault(record: Record) -> str | None:
     if not record.accession:
         return "it has no accession"
     if record.source not in SOURCES:
-        return f"its source is {record.source!r}, neither of {', '.join(SOURCES)}"
+        return f"its source is {record.source!r}; expected {', '.join(SOURCES)}"
     if record.existence not in EXISTENCE:
         return f"its protein existence level is {record.existence}, not 1 to 5 (0 = unknown)"
-    if not record.name:
-        return "it has no protein name"
+    if record.other_names and not record.name:
+        return "it has other names but no name"
     if not record.sequence:
         return "its sequence is empty"
     if record.sequence.strip(RESIDUES):

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from data_pipelines.protanno.record import Feature
+from data_pipelines.readers.uniprot.feature_types import TYPES
 from data_pipelines.readers.uniprot.wrapping import unwrap, unwrap_residues
 
 WITH_SEQUENCE = {"CONFLICT", "MUTAGEN", "VARIANT", "VAR_SEQ", "VARSPLIC"}
@@ -27,6 +28,7 @@ _NO_FEATURE = re.compile(r"(?:FT    .*\n?)+")
 _LOCATION = re.compile(r"(?P<other>\S+:)?[<>?]?(?P<start>[0-9]{0,9})(?:\.\.[<>?]?(?P<end>[0-9]{0,9}))?")
 _MAX_DIGITS = 18
 """Of a location; more are no residues, and Python takes no number of thousands of digits."""
+_NEXT_FEATURE = re.compile(rf"; (?=(?:{'|'.join(TYPES)}) [<>?]?[0-9?])")
 _NOTE = re.compile(r'/note="((?:[^"]++|"")*+)"')
 _QUALIFIER = re.compile(r'/(\w++)="((?:[^"]++|"")*+)"')
 
@@ -79,6 +81,21 @@ def cell_features(type_: str, cell: str, *, length: int, omitted: Counter) -> tu
             omitted[position] += 1
         else:
             features.append(Feature(type_, *position, note))
+    return tuple(features)
+
+
+def mixed_features(cell: str, *, length: int, omitted: Counter) -> tuple[Feature, ...]:
+    """The features of a cell that may hold several types: `ACT_SITE 57; /note="Zn"; DOMAIN 20..130`.
+
+    Arguments as in `cell_features`; the cell may be empty.
+    """
+    features = []
+    for part in _NEXT_FEATURE.split(cell) if cell else ():
+        type_ = part.partition(" ")[0]
+        if type_ in TYPES:
+            features += cell_features(type_, part, length=length, omitted=omitted)
+        else:
+            omitted["type not known"] += 1
     return tuple(features)
 
 

@@ -23,6 +23,8 @@ class SourceFormat(abc.ABC):
     """How its files' names end, without .gz."""
     description: ClassVar[str]
     """What help texts and the README call it."""
+    nameless: ClassVar[bool] = False
+    """Whether an entry may lack a name. UniProt names every entry, so that one without is damaged."""
 
     @abc.abstractmethod
     def split(self, path: Path) -> Iterator[RawEntry]:

@@ -3,6 +3,7 @@
 import abc
 import dataclasses
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
@@ -14,6 +15,7 @@ from data_pipelines.common.errors import UserError
 from data_pipelines.common.settings import Kind
 from data_pipelines.inputs.substitutions import Variant
 from eval.data.base.benchmark import Benchmark
+from eval.data.base.pretraining import PretrainingSet
 from eval.data.base.published import DataSize, Published
 from eval.data.base.task import Data
 from eval.protocols.problem import Features, FittingProtocol
@@ -34,11 +36,13 @@ class Measured(NamedTuple):
     Attributes:
       result: everything for report.json; `controls` and `notes` in it are shown in report.md.
       headline: the numbers to compare: metric → `mean`, `std` over seeds, 95 % `interval`;
-        undefined ones are None.
+        undefined ones are None. Test proteins of the pretraining are left out.
+      with_seen: the same with these proteins, if there are any; else empty.
     """
 
     result: dict
     headline: dict[str, dict]
+    with_seen: Mapping[str, dict] = MappingProxyType({})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +58,7 @@ class Setup:
       splits: the config's for it.
       controls: the protocols beside it.
       configs: hyper-parameters, by the names of the files in configs/eval.
+      pretraining: what the model has learnt from, None where that is not known.
       shared: by family, the last data whose result serves several benchmarks, and that result.
     """
 
@@ -65,6 +70,7 @@ class Setup:
     splits: Mapping
     controls: Sequence[FittingProtocol]
     configs: Mapping[str, ConfigDict]
+    pretraining: PretrainingSet | None = None
     shared: dict[str, tuple[Data, dict]] = dataclasses.field(default_factory=dict)
 
 
@@ -118,6 +124,11 @@ class BenchmarkFamily(abc.ABC):
         """
         del benchmark
         return data
+
+    def proteins(self, data: Data) -> Sequence[str]:
+        """The sequences that are counted as seen in pretraining or not; () where `measure` counts those of the test split."""
+        del data
+        return ()
 
     def parts(self, data: Data) -> tuple[Data, ...]:
         """The data sets in the data, each with its `sources`, `rejects` and `notes`."""

@@ -1,12 +1,14 @@
 """What families of benchmarks of single proteins share: data are counted, checked and limited."""
 
 import dataclasses
+from collections.abc import Mapping
 
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.hashing import hash64
 from eval.benchmarks.base.family import BenchmarkFamily, Measured
 from eval.data.base.audit import audit_task
 from eval.data.base.benchmark import Benchmark
+from eval.data.base.pretraining import PretrainingSet, counted, kept_rows, sentence
 from eval.data.base.task import Task
 
 
@@ -49,7 +51,27 @@ def limited(task: Task, limit: int) -> Task:
 
 def of_seeds(result: dict) -> Measured:
     """What `protocols.supervised.run` gave, with the metrics of its seeds as the headline."""
-    headline = {}
-    for metric, value in result["metrics"].items():
-        headline[metric] = {key: value[key] for key in ("mean", "std", "interval")}
-    return Measured(result, headline)
+    return Measured(result, _headline(result["metrics"]), _headline(result.get("metrics_with_seen", {})))
+
+
+def _headline(metrics: Mapping[str, Mapping]) -> dict[str, dict]:
+    return {metric: {key: value[key] for key in ("mean", "std", "interval")} for metric, value in metrics.items()}
+
+
+def without_seen(task: Task, pretraining: PretrainingSet | None, *, split: str) -> tuple[Task, dict]:
+    """The task without the split's proteins that were in pretraining, and facts for the result.
+
+    A task none of whose proteins would be left stays as it is.
+
+    Returns:
+      the task, and `pretraining`, the counts by state, with a sentence in `notes`; nothing where pretraining is not known.
+    """
+    samples = task.splits.get(split, [])
+    if pretraining is None or not samples:
+        return task, {}
+    states = pretraining.states([sample.sequence for sample in samples])
+    kept = kept_rows(states)
+    rest = [sample for sample, keep in zip(samples, kept, strict=True) if keep]
+    counts = counted(states)
+    told = {"pretraining": counts, "notes": [sentence(counts, left_out=not kept.all())]}
+    return dataclasses.replace(task, splits={**task.splits, split: rest}), told

@@ -71,6 +71,10 @@ class ProteinInteraction(BenchmarkFamily):
     }
     following = ("seeds=1", "composition_baseline=False")
 
+    def proteins(self, data: InteractionGraph) -> list[str]:
+        """All that interact: training and test pairs share them."""
+        return list(dict.fromkeys(data.sequences))
+
     def measure(self, setup: Setup, name: str, data: InteractionGraph) -> Measured:
         """Micro-F1 by split and graph of messages; see `protein_interaction.run`."""
         del name

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -71,6 +72,7 @@ def test_a_build_counts_everything(tmp_path, capsys):
         "related": 0,
         "share": 0,
         "similarity": 0.1,
+        "related_without_text": 0,
     }
     digest = hashlib.sha256(first.read_bytes()).hexdigest()
     inputs = result["provenance"]["inputs"]
@@ -197,6 +199,75 @@ def test_minhash_keeps_families_together(mixed, no_report, tmp_path):
     assert open_dataset(tmp_path / "apart").statistics["overlap"]["test"]["share"] > 0.5
     assert run("--input", *mixed["inputs"], "--skip_overlap", "--output", tmp_path / "skipped") == 0
     assert "overlap" not in open_dataset(tmp_path / "skipped").statistics
+
+
+def test_records_are_held_out_at_random_beside_whole_clusters(mixed, no_report, tmp_path):
+    command = ["--input", *mixed["inputs"], "--clusters", mixed["clusters"], "--random_test_fraction", "0.2"]
+    assert run(*command, "--output", tmp_path / "out") == 0
+    found = contents(tmp_path / "out")
+    assert found == expected(mixed["records"], clusters=mixed["cluster_of"], random_test_fraction=0.2)
+    result = open_dataset(tmp_path / "out").statistics
+    assert result["splits"]["random_test"] == len(found["random_test"]) > 60
+    assert result["provenance"]["random_test_fraction"] == 0.2
+    # Families are of four: nearly all have a relative in training.
+    assert result["overlap"]["random_test"]["share"] > 0.8
+    assert "random_test" not in open_dataset_without_clusters(mixed, tmp_path).splits
+
+
+def open_dataset_without_clusters(mixed, tmp_path):
+    assert run("--input", *mixed["inputs"], "--output", tmp_path / "plain") == 0
+    return open_dataset(tmp_path / "plain")
+
+
+def test_a_lab_s_entries_as_they_are(no_report, tmp_path, capsys):
+    """Without names, sources or any text, with a field that names the cluster, and with fields that nothing reads."""
+    rng = np.random.default_rng(0)
+    texts = {"name": "Widgetase", "function": "Cuts.", "location": "Nucleus.", "similarity": "Belongs."}
+    entries = []
+    for index in range(120):
+        sequence = random_sequence(rng, 50)
+        told = dict(list(texts.items())[index % 5 :])
+        entry = {"accession": f"L{index}", "sequence": sequence, "cluster40": f"c{index // 4}", "origin": {"name": "us"}}
+        entries.append(entry | told | {"source": ("swissprot", "trembl", "")[index % 3], "existence": index % 6})
+    path = tmp_path / "lab.jsonl.gz"
+    path.write_bytes(gzip.compress("".join(json.dumps(entry) + "\n" for entry in entries).encode()))
+    command = ["--input", path, "--cluster_field", "cluster40", "--test_fraction", "0.2", "--output", tmp_path / "out"]
+    assert run(*command) == 0
+    dataset = open_dataset(tmp_path / "out")
+    result = dataset.statistics
+    assert (result["records"], result["rejected"]) == (120, 0)
+    counted = Counter(f"{('swissprot', 'trembl', 'unknown')[index % 3]}/C{index % 6}/R{4 - index % 5}" for index in range(120))
+    assert result["clusters"] == counted
+    assert result["omitted_features"] == {"field origin, which is not read": 120}
+    assert "left out 120 times: field origin, which is not read" in capsys.readouterr().out
+    assert result["similarity_clusters"]["clusters"] == 30
+    assert result["provenance"]["cluster_field"] == "cluster40"
+    clusters = {entry["accession"]: entry["cluster40"] for entry in entries}
+    assert {r.accession: r.name for split in dataset.splits.values() for r in split}["L1"] == ""
+    records = list(read_entries(path))
+    assert contents(tmp_path / "out") == expected(records, clusters=clusters, test_fraction=0.2)
+    for option, field in (("--cluster_field", "cluster"), ("--exclude_entries", "near")):
+        assert run("--input", path, option, field, "--output", tmp_path / "none") == 2
+        assert f"no entry of the input has the field {field} of {option}" in capsys.readouterr().err
+
+
+def test_entries_that_a_field_marks_are_left_out(no_report, tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    marks = [{"near": True}, {"near": False, "bench": ["a", "b"]}, {"bench": ["b"]}, {"bench": "a"}, {"bench": []}, {}]
+    entries = [{"accession": f"L{i}", "sequence": random_sequence(rng, 50)} | mark for i, mark in enumerate(marks * 5)]
+    path = tmp_path / "lab.jsonl"
+    path.write_text("".join(json.dumps(entry) + "\n" for entry in entries) + '{"accession": "broken"\n')
+    command = ["--input", path, "--exclude_entries", "near", "bench=a", "--output", tmp_path / "out"]
+    assert run(*command) == 0
+    dataset = open_dataset(tmp_path / "out")
+    kept = {int(r.accession[1:]) % 6 for split in dataset.splits.values() for r in split}
+    assert kept == {2, 4, 5}
+    result = dataset.statistics
+    assert (result["records"], result["excluded"], result["rejected"]) == (15, 15, 1)
+    assert result["excluded_by_file"] == {"near": 5, "bench=a": 10}
+    assert result["omitted_features"] == {}
+    assert "bench=a: 10 records are left out" in capsys.readouterr().out
+    assert (tmp_path / "out" / "excluded.tsv").read_text().count("\tnear\n") == 5
 
 
 def test_mistakes_exit_2_with_one_sentence_and_leave_nothing(tmp_path, capsys):

@@ -2,13 +2,15 @@ from collections import Counter
 
 import numpy as np
 
-from data_pipelines.protanno.clusters import CLUSTERS, SPLITS, cluster_unit, sequence_unit, split_codes
+from data_pipelines.protanno.clusters import CLUSTERS, HELD_OUT, SPLITS, cluster_unit, sequence_unit, split_codes
 from tests.support.records import number
 
 
 def splits(units, *, clusters=None, validation_fraction, test_fraction):
     codes = np.zeros(len(units), np.uint8) if clusters is None else clusters
-    codes = split_codes(np.array(units, np.uint64), codes, validation_fraction=validation_fraction, test_fraction=test_fraction)
+    fractions = {"validation_fraction": validation_fraction, "test_fraction": test_fraction}
+    hashes = np.arange(len(units), dtype=np.uint64)
+    codes = split_codes(np.array(units, np.uint64), codes, hashes, **fractions)
     return [SPLITS[code] for code in codes]
 
 
@@ -33,5 +35,20 @@ def test_a_unit_is_held_out_by_its_hash():
         unit = sequence_unit(f"MKV{index}")
         assert splits([unit], validation_fraction=position + 1e-9, test_fraction=0) == ["validation"]
         assert splits([unit], validation_fraction=position, test_fraction=1e-9) == ["test"]
-        assert splits([unit], validation_fraction=position - 1e-9, test_fraction=0) == ["swissprot_c0_r1"]
-    assert splits([0], validation_fraction=0, test_fraction=0) == ["swissprot_c0_r1"]
+        assert splits([unit], validation_fraction=position - 1e-9, test_fraction=0) == ["swissprot_c0_r0"]
+    assert splits([0], validation_fraction=0, test_fraction=0) == ["swissprot_c0_r0"]
+
+
+def test_records_are_held_out_by_their_own_hash_after_the_units():
+    hashes = np.array([sequence_unit(f"own {index}") for index in range(4000)], np.uint64)
+    units = np.array([cluster_unit(f"family {index // 2}") for index in range(4000)], np.uint64)
+    none = np.zeros(4000, np.uint8)
+    fractions = {"validation_fraction": 0.1, "test_fraction": 0.1}
+    before = split_codes(units, none, hashes, **fractions)
+    after = split_codes(units, none, hashes, **fractions, random_test_fraction=0.05)
+    drawn = after == SPLITS.index("random_test")
+    np.testing.assert_array_equal(before[~drawn], after[~drawn])
+    assert (before[drawn] == 0).all()
+    np.testing.assert_array_equal(drawn, (hashes < 0.05 * 2.0**64) & (before == 0))
+    assert drawn.sum() > 100
+    assert max(SPLITS.index(name) for name in SPLITS if name not in HELD_OUT) < SPLITS.index("test")

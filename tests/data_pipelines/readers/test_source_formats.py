@@ -19,6 +19,7 @@ FILES = {
     "xml": ("a.xml", writers.xml_file([PROTEIN])),
     "uniprot_tsv": ("a.tsv", writers.tsv_file([PROTEIN])),
     "lab_tsv": ("a.tsv", "name\tsequence\taccession\nWidgetase\tMKV\tLAB1\n"),
+    "lab_jsonl": ("a.jsonl", '{"accession": "LAB1", "sequence": "MKV"}\n'),
     "released_jsonl": ("a.jsonl", '{"seq": "MKV", "text": "PROTEIN NAME: Widgetase."}\n'),
     "json": ("a.jsonl", writers.json_lines([PROTEIN])),
 }

@@ -101,6 +101,28 @@ def test_a_section_without_its_keys_says_so(title):
         assert not part.figures
 
 
+def test_records_without_text_and_of_unknown_source_are_shown():
+    clusters = {"swissprot/C1/R4": 600, "unknown/C0/R0": 300, "unknown/C0/R1": 100}
+    part = section(make_statistics(clusters), "Clusters and expected mixture")
+    shares = {name.strip("`"): draws for name, _, _, draws, _ in rows(part.text)[2:]}
+    # Those without text are not drawn, and the others as often as there are of them.
+    assert shares == {"swissprot/C1/R4": "85.71 %", "unknown/C0/R0": "0.00 %", "unknown/C0/R1": "14.29 %"}
+    figure, _ = part.figures["clusters"]
+    labels = [[label.get_text() for label in axis.get_xticklabels()] for axis in figure.axes]
+    assert labels == [["0/4", "1/4", "2/4", "3/4", "4/4"]] * 4
+    table = rows(section(make_statistics(clusters), "Coverage").text)
+    assert ["0/4", "0.00 %", "0.00 %", "30.00 %", "0.00 %"] in table
+
+
+def test_relatives_without_text_and_identities_are_told():
+    statistics = make_statistics()
+    statistics["overlap"]["test"]["related_without_text"] = 2
+    statistics["identities"] = {"hits": 1200, "held_out_without_hit": 3}
+    text = section(statistics, "Overlap of training and held-out records").text
+    assert "Of `test`, 2 have a relative among the training records without text." in text
+    assert ["hits", "1,200"] in rows(text)
+
+
 def test_contents_add_up():
     cells = {name: int(count.replace(",", "")) for name, count in rows(section(make_statistics(), "Contents").text)[2:]}
     parts = ("**records**", "rejected", "merged into a record of the same sequence", "excluded")

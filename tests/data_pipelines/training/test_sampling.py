@@ -59,6 +59,58 @@ def test_probabilities_follow_the_formula(exponents, sources):
     assert sum(row["epoch_draws"] for row in table.values()) == pytest.approx(sampler.epoch_draws)
 
 
+UNKNOWN = {"unknown/C0/R1": 900, "unknown/C4/R2": 100}
+BARE = {"unknown/C0/R0": 300, "trembl/C1/R0": 100}
+RECORDED = [7, 7, 0, 1, 0], [28161, 54115, 1517, 611, 36]
+"""Clusters and records of some draws, as the version gave them that had neither unknown sources nor records without text."""
+
+
+def named_draws(sampler, count):
+    """(cluster, record) of the first draws."""
+    clusters, records = sampler.draws(np.arange(count))
+    return [(sampler.clusters[cluster], record) for cluster, record in zip(clusters, records.tolist(), strict=True)]
+
+
+def test_records_that_are_not_drawn_change_no_draw():
+    clusters, records = make_sampler(SIZES, seed=5).draws(np.array([0, 1, 2, 8191, 100_000]))
+    assert (clusters.tolist(), records.tolist()) == RECORDED
+    plain = named_draws(make_sampler(SIZES, seed=5), 30_000)
+    assert plain == named_draws(make_sampler(SIZES | BARE, seed=5), 30_000)
+    left_out = make_sampler(SIZES | BARE | UNKNOWN, seed=5, sources={"unknown": 0})
+    assert plain == named_draws(left_out, 30_000)
+    assert left_out.epoch_draws == make_sampler(SIZES, seed=5).epoch_draws
+
+
+def test_records_of_unknown_source_are_drawn_whole():
+    sampler = make_sampler(SIZES | UNKNOWN | BARE, seed=0)
+    shares = dict(zip(sampler.clusters, sampler.probabilities, strict=True))
+    _, epoch = expected_shares(SIZES, alpha=3.0, beta=0.5, gamma=1.0)
+    assert sampler.epoch_draws == round(epoch + 1000)
+    assert shares["unknown/C0/R1"] == pytest.approx(900 / (epoch + 1000))
+    assert shares["unknown/C4/R2"] == pytest.approx(100 / (epoch + 1000))
+    assert shares["swissprot/C1/R4"] == pytest.approx(2_000 / (epoch + 1000))
+    assert shares["unknown/C0/R0"] == shares["trembl/C1/R0"] == 0
+    chosen = make_sampler(SIZES | UNKNOWN, seed=0, sources={"unknown": 3, "trembl": 1})
+    shares = dict(zip(chosen.clusters, chosen.probabilities, strict=True))
+    assert shares["unknown/C0/R1"] == pytest.approx(0.75 * 0.9)
+    assert shares["swissprot/C1/R4"] == 0
+
+
+def test_records_without_text_have_the_share_that_is_asked_for():
+    sampler = make_sampler(SIZES | BARE, seed=0, without_text=0.2)
+    shares = dict(zip(sampler.clusters, sampler.probabilities, strict=True))
+    exact, epoch = expected_shares(SIZES, alpha=3.0, beta=0.5, gamma=1.0)
+    assert shares["unknown/C0/R0"] == pytest.approx(0.2 * 0.75)
+    assert shares["trembl/C1/R0"] == pytest.approx(0.2 * 0.25)
+    for cluster, share in exact.items():
+        assert shares[cluster] == pytest.approx(0.8 * share)
+    # One epoch takes the records with text as often as without the others.
+    assert sampler.epoch_draws == round(epoch / 0.8)
+    alone = make_sampler(BARE, seed=0, without_text=1.0)
+    assert alone.epoch_draws == 400
+    assert alone.probabilities.tolist() == [0.25, 0.75]
+
+
 @pytest.mark.parametrize("seed", [0, 1, -7])
 def test_200_000_draws_follow_the_mixture(seed):
     sampler = make_sampler(SIZES, seed=seed)
@@ -155,6 +207,9 @@ def test_permutations_of_three_are_equally_frequent():
         ({"swissprot/C1/R4": 5}, {"sources": {"uniref": 1.0}}, "uniref"),
         ({"swissprot/C1/R4": 5}, {"sources": {"swissprot": -1.0}}, "negative"),
         ({"swissprot/C1/R4": 5}, {"sources": {"swissprot": 0.0}}, "no cluster is left"),
+        ({"unknown/C0/R0": 5}, {}, "no cluster is left"),
+        ({"swissprot/C1/R4": 5}, {"without_text": 0.1}, "no training records without text"),
+        ({"unknown/C0/R0": 5}, {"without_text": 1.1}, "from 0 to 1"),
     ],
 )
 def test_mistakes_are_told_in_one_sentence(sizes, config, message):

@@ -39,6 +39,13 @@ def test_texts_of_the_same_key_are_the_same(tmp_path):
     assert sorted(text.lower() for text in pool.texts) == ["protein name: abc", "protein name: abd"]
 
 
+def test_records_without_text_take_no_part(tmp_path):
+    records = [make_record(index, f"protein {index}" if index % 2 else "") for index in range(20)]
+    pool = fixed_pool(make_dataset(tmp_path / "bare", records).splits, split="test", size=20)
+    assert (len(pool.records), pool.split_records) == (10, 20)
+    assert all(pool.texts)
+
+
 def test_pool_of_too_few_takes_all(tmp_path):
     records = [make_record(index, f"protein {index % 3}") for index in range(10)]
     pool = fixed_pool(make_dataset(tmp_path / "few", records).splits, split="test", size=8)

@@ -42,7 +42,7 @@ def test_the_linear_model_stands_beside_the_network(dataset, baselines):
     assert linear["learning_rate"] in trained_baselines.LEARNING_RATES
     assert result["chance"]["mrr"] < linear["mrr"] < 1
     page = Retrieval.markdown(result)
-    assert page.count("linear model |") == 2
+    assert page.count(", linear model |") == 2
     assert "trained on 150 training records" in page
 
 

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from data_pipelines.build import minhash
+from data_pipelines.build.exclude import sequence_key
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.json_object import to_json
 from eval.benchmarks import classification, mutation_effect
+from eval.data.base.pretraining import PretrainingSet
 from eval.metrics import average_precision, fmax
 from eval.protocols.probe import FrozenProbe
 from eval.protocols.problem import Fitted, Problem
@@ -158,3 +161,32 @@ def test_a_task_of_the_wrong_kind_or_without_classes_is_refused():
     bare = dataclasses.replace(problems.task("multilabel"), classes=())
     with pytest.raises(UserError, match="none of its proteins has a class"):
         classification.run(bare, Guess(), splits=problems.SPLITS)
+
+
+# --- Pretraining ---
+
+
+@pytest.mark.parametrize("kind", ["multiclass", "multilabel", "regression"])
+def test_proteins_of_the_pretraining_are_left_out(kind):
+    """Metrics are those of the other rows; beside them stand those of all."""
+    family = mutation_effect if kind == "regression" else classification
+    task = problems.task(kind)
+    seen = [sample.sequence for sample in task.splits["test"][::3]]
+    known = PretrainingSet(np.sort(np.array([sequence_key(text) for text in seen], np.uint64)), minhash.sketches(seen))
+    options = {"splits": problems.SPLITS, "controls": [Guess()]}
+    plain = family.run(task, Guess(), **options)
+    result = family.run(task, Guess(), **options, pretraining=known)
+    rows = np.arange(80) % 3 != 0
+    outputs, targets = outputs_and_targets(kind)
+    expected = judged(outputs[:, rows], targets[rows], problems.judge(kind))
+    assert result["metrics"] == expected == result["controls"][0]["metrics"]
+    assert result["metrics_with_seen"] == plain["metrics"]
+    assert result["pretraining"]["seen"] == len(seen)
+    assert sum(result["pretraining"].values()) == 80
+    assert "27 of 80 test proteins were in pretraining" in result["notes"][-1]
+    assert "metrics_with_seen" not in plain
+
+    strangers = PretrainingSet(np.zeros(0, np.uint64), minhash.sketches([]))
+    unknown = family.run(task, Guess(), **options, pretraining=strangers)
+    assert unknown["metrics"] == plain["metrics"]
+    assert "metrics_with_seen" not in unknown

@@ -74,6 +74,8 @@ BAD = {
     "sampling.drop_confidence": [(6,), (-1,), 4, "45", (True,), ((4,),)],
     "sampling.drop_coverage": [(0,), (5,)],
     "sampling.sources.swissprot": [-0.5, float("inf"), "1"],
+    "sampling.sources.unknown": [-0.5, "1"],
+    "sampling.without_text": [-0.1, 1.1, None],
     "loss.gc": [-1.0, float("nan"), 10**400],
     "loss.mask_duplicates": [1, "yes", None],
     "loss.contrast_chunk": [-1, 0.5, None],
@@ -142,6 +144,9 @@ def test_what_does_not_go_together_and_what_is_missing():
     nothing = put(shipped().to_dict(), "loss", zeros | {"mask_duplicates": True, "contrast_chunk": 0})
     with pytest.raises(UserError, match="nothing would be learnt"):
         check(nothing)
+    bare = put(put(shipped().to_dict(), "sampling.without_text", 0.5), "loss.mlm", 0.0)
+    with pytest.raises(UserError, match=r"loss\.mlm alone learns from"):
+        check(bare)
 
 
 def test_a_lone_tower_is_a_model_and_none_is_not():

@@ -16,6 +16,7 @@ from protclip_jax.distributed import sharding
 from protclip_jax.inference import batched_calls
 from protclip_jax.inference.protclip import EMBEDDING_KINDS
 from protclip_jax.inference.windows import Windows
+from protclip_jax.models.initialize import init_params
 from tests.support import numpy_reference as ref
 from tests.support import tiny
 from tests.support.tiny import CONFIG
@@ -41,6 +42,13 @@ def test_embeddings_are_unit_norm_and_do_not_depend_on_the_batch(model, made):
         np.testing.assert_allclose(encode(inputs[7:8])[0], together[7], atol=1e-5)
         np.testing.assert_allclose(encode(inputs[::-1]), together[::-1], atol=1e-5)
         chex.assert_shape(encode([]), (0, 16))
+
+
+def test_random_weights_are_those_that_training_begins_with(model, made):
+    untrained = model.with_random_weights()
+    chex.assert_trees_all_close(untrained._params, init_params(tiny.model(), jax.random.key(0)), rtol=1e-5)
+    assert untrained.fingerprint == model.with_random_weights().fingerprint != model.fingerprint
+    chex.assert_shape(untrained.encode_proteins([made[0].sequence]), (1, 16))
 
 
 def test_a_str_counts_as_one_item(model, made):

@@ -19,6 +19,7 @@ from tests.support.uniprot_writers import PROTEIN, Protein
 
 LAB = "accession\tsequence\tname\tfunction\tlocation\tsimilarity\n" + "LAB{}\tMKV\tWidgetase\tCuts.\tNucleus.\tBelongs.\n" * 3
 RELEASED = '{"seq": "MKV", "text": "PROTEIN NAME: Widgetase. FUNCTION: Cuts. SIMILARITY: Belongs."}\n' * 3
+LAB_OBJECTS = '{"accession": "LAB1", "sequence": "MKV", "location": "Nucleus.", "features": [["SITE", 1, 2, ""]]}\n' * 3
 
 
 def _proteins():
@@ -39,6 +40,7 @@ SOUND = {
     "a.tsv": writers.tsv_file(_proteins()),
     "lab.tsv": LAB.format(1, 2, 3),
     "released.jsonl": RELEASED,
+    "lab.jsonl": LAB_OBJECTS,
 }
 
 

@@ -164,15 +164,38 @@ LAB = {
 
 
 def test_a_lab_s_table(tmp_path):
-    expected = Record("LAB1", "", "swissprot", "MKV", 0, "Widgetase", 'Cuts "widgets" in 2".', "", "X.")
+    expected = Record("LAB1", "", "unknown", "MKV", 0, "Widgetase", 'Cuts "widgets" in 2".', "", "X.")
     header, row = table(LAB)
     assert read(tmp_path / "a.tsv", header, row, "", row) == [expected] * 2
     assert read(tmp_path / "a.tsv", "\ufeff" + header + "\r", row + "\r") == [expected]
     (record,) = read(tmp_path / "a.tsv", *table({"name": "N", "sequence": "MKV", "accession": "L2"}))
-    assert record == Record("L2", "", "swissprot", "MKV", 0, "N")
+    assert record == Record("L2", "", "unknown", "MKV", 0, "N")
     more = {"entry_name": "W_LAB", "source": "trembl", "existence": "4"}
     (record,) = read(tmp_path / "a.tsv", *table(LAB | more))
     assert (record.entry_name, record.source, record.existence) == ("W_LAB", "trembl", 4)
+
+
+@pytest.mark.parametrize("source", ["", "unknown", "swissprot", "trembl"])
+def test_a_row_may_lack_source_name_and_any_text(tmp_path, source):
+    row = dict.fromkeys(LAB, "") | {"accession": "L1", "sequence": "MKV", "source": source}
+    (record,) = read(tmp_path / "a.tsv", *table(row))
+    assert record == Record("L1", "", source or "unknown", "MKV", 0, "")
+    (record,) = read(tmp_path / "a.tsv", "accession\tsequence", "L1\tMKV")
+    assert record == Record("L1", "", "unknown", "MKV", 0, "")
+
+
+def test_features_of_a_row(tmp_path):
+    omitted = Counter()
+    cell = 'ACT_SITE 2; /note="Cuts; then holds"; DOMAIN 1..3; /note="C2H2-type"; SIGNAL 1 2; DOMAIN 2..9'
+    (record,) = read(tmp_path / "a.tsv", *table(LAB | {"features": cell}), omitted=omitted)
+    assert record.features == (
+        Feature("ACT_SITE", 2, 2, "Cuts; then holds"),
+        Feature("DOMAIN", 1, 3, "C2H2-type"),
+        Feature("SIGNAL", 1, 2),
+    )
+    (record,) = read(tmp_path / "a.tsv", *table(LAB | {"features": "WIDGET 1..2"}), omitted=omitted)
+    assert not record.features
+    assert omitted == {"outside of the sequence": 1, "type not known": 1}
 
 
 @pytest.mark.parametrize(
@@ -182,7 +205,6 @@ def test_a_lab_s_table(tmp_path):
         ({"existence": "12"}, "its existence is '12'"),
         ({"source": "lab"}, "its source is 'lab'"),
         ({"sequence": "mkv"}, "its sequence holds 'k', 'm', 'v'"),
-        ({"name": ""}, "it has no protein name"),
     ],
 )
 def test_a_broken_row_of_a_lab_is_a_reject(tmp_path, cells, reason):
@@ -196,7 +218,7 @@ def test_a_broken_row_of_a_lab_is_a_reject(tmp_path, cells, reason):
     [
         ("", "holds no entry"),
         ("Entry\tSequence", "neither UniProt's columns Entry, Protein names and Sequence"),
-        ("accession\tname", "nor accession, sequence and name, but accession, name"),
+        ("accession\tname", "nor accession and sequence, but accession, name"),
         ("accession\tsequence\tname\tfucntion", "has the column fucntion, which is none of accession"),
         ("accession\tsequence\tname\tname", "names the column name twice"),
         ("<html>", "is a web page"),

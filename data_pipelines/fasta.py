@@ -1,0 +1,54 @@
+"""`python -m data_pipelines.fasta --data_dir DIR --output FOLDER`: a dataset's proteins as FASTA, for a sequence search.
+
+Writes `held_out.fasta`, the records of all held-out splits, and `training.fasta`, all others, those
+without text included; the headers are accessions.
+"""
+
+import argparse
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from data_pipelines.common.atomic_write import atomic_file
+from data_pipelines.common.errors import UserError, command
+from data_pipelines.common.progress import progress, tell
+from data_pipelines.protanno.clusters import HELD_OUT
+from data_pipelines.protanno.dataset import Split, open_dataset
+
+
+def write_fasta(file: BinaryIO, splits: Iterable[Split]) -> int:
+    """Writes the records of some splits, two lines each; returns how many."""
+    count = 0
+    for split in splits:
+        quick = split.without_features()
+        for index in range(len(quick)):
+            record = quick[index]
+            file.write(f">{record.accession}\n{record.sequence}\n".encode())
+        count += len(quick)
+    return count
+
+
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Writes both files."""
+    parser = argparse.ArgumentParser(prog="python -m data_pipelines.fasta", description=__doc__)
+    parser.add_argument("--data_dir", required=True, type=Path, help="a dataset built by data_pipelines.build")
+    parser.add_argument("--output", required=True, type=Path, help="folder for held_out.fasta and training.fasta")
+    args = parser.parse_args(arguments)
+    splits = open_dataset(args.data_dir).splits
+    if args.output.exists() and not args.output.is_dir():
+        raise UserError(f"--output={args.output} is a file; name a folder.")
+    args.output.mkdir(parents=True, exist_ok=True)
+    names = {
+        "held_out.fasta": [name for name in splits if name in HELD_OUT],
+        "training.fasta": [name for name in splits if name not in HELD_OUT],
+    }
+    for file_name, chosen in names.items():
+        with atomic_file(args.output / file_name) as file:
+            shown = progress(chosen, description=file_name, unit="splits")
+            count = write_fasta(file, (splits[name] for name in shown))
+        tell(f"wrote {args.output / file_name}: {count:,} proteins")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

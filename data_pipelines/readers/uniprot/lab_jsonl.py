@@ -1,0 +1,93 @@
+"""A lab's own JSON lines (or an array): one object a protein, with the fields
+
+    accession, sequence                          must be there
+    name, function, location, similarity         texts; absent, null or "" = the protein lacks the property
+    other_names                                  a list of texts; needs a name
+    entry_name, source, existence, features      as below
+
+`source` is "swissprot", "trembl" or "unknown" (the default), `existence` a whole number from 1 to 5 as
+UniProt's protein existence, or 0, unknown (the default). A feature is `[type, start, end, note]`, the
+type as in UniProt's `FT` lines, positions counted from 1, both ends included; the note may be absent.
+
+    {"accession": "LAB1", "sequence": "MKVLAAGIV", "name": "Widgetase", "features": [["ACT_SITE", 5, 5, "Nucleophile"]]}
+
+Other fields are not read: the build counts each by its name, so that a misspelt one shows.
+`--cluster_field` takes similarity clusters from one of them.
+"""
+
+import re
+from collections import Counter
+
+from data_pipelines.protanno.record import PROPERTIES, UNKNOWN_SOURCE, Feature, Record
+from data_pipelines.readers.uniprot.entry import Malformed, RawEntry, printable
+from data_pipelines.readers.uniprot.feature_table import residues
+from data_pipelines.readers.uniprot.feature_types import TYPES
+from data_pipelines.readers.uniprot.json_format import JsonFormat, member
+
+_TEXTS = ("accession", "sequence", "entry_name", *PROPERTIES)
+_FIELDS = frozenset([*_TEXTS, "other_names", "source", "existence", "features"])
+_ACCESSION = re.compile(rb'"accession"\s*:\s*"([^"\s]+)"')
+
+
+class LabJsonl(JsonFormat):
+    """A lab's own objects."""
+
+    name = "lab_jsonl"
+    description = "a lab's own JSON lines with the fields accession, sequence and any of the TSV's columns"
+    nameless = True
+
+    def recognises(self, content: bytes) -> bool:
+        """Whether an object has an accession under that very name, and no entry type as UniProt's have."""
+        return b'"accession"' in content and b'"entryType"' not in content
+
+    def accession(self, raw: RawEntry) -> str:
+        """What a reject of the entry is called, '' if that cannot be told."""
+        return raw.find(_ACCESSION)
+
+    def record(self, entry: dict, omitted: Counter) -> Record:
+        """The record of an object.
+
+        Raises:
+          Malformed: a field is of another kind.
+        """
+        texts = {name: " ".join(member(entry, name, str).split()) for name in _TEXTS}
+        other_names = member(entry, "other_names", list)
+        if not all(isinstance(name, str) for name in other_names):
+            raise Malformed("its other_names are not all texts")
+        features = _features(entry, length=len(texts["sequence"]), omitted=omitted)
+        omitted.update(map(unread, entry.keys() - _FIELDS))
+        return Record(
+            **texts,
+            other_names=tuple(other_names),
+            source=member(entry, "source", str) or UNKNOWN_SOURCE,
+            existence=member(entry, "existence", int),
+            features=features,
+        )
+
+
+def unread(field: str) -> str:
+    """How a build's counts call a field that is not read."""
+    return f"field {printable(field)[:100]}, which is not read"
+
+
+def _features(entry: dict, *, length: int, omitted: Counter) -> tuple[Feature, ...]:
+    features = []
+    for part in member(entry, "features", list):
+        type_, start, end, note = _parts(part)
+        position = residues(f"{start}..{end}", length)
+        if type_ not in TYPES:
+            omitted["type not known"] += 1
+        elif isinstance(position, str):
+            omitted[position] += 1
+        else:
+            features.append(Feature(type_, *position, note))
+    return tuple(features)
+
+
+def _parts(part: object) -> tuple[str, int, int, str]:
+    match part:
+        case [str(type_), int(start), int(end)] | [str(type_), int(start), int(end), None]:
+            return type_, start, end, ""
+        case [str(type_), int(start), int(end), str(note)]:
+            return type_, start, end, note
+    raise Malformed(f"its feature {printable(repr(part)[:60])} is not [type, start, end, note]")

@@ -1,0 +1,139 @@
+"""Training proteins near a protein, in order, from which annotations are transferred.
+
+What a protein has most in common with is told by a file of hits (MMseqs2, or its profile search), by
+3-mers, or by its amino-acid composition with length and organism. Transfer always answers: where the
+first neighbour lacks a property, the next one that has it lends it, and what no neighbour tells is
+answered by how frequent it is in training.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from data_pipelines.common.errors import UserError
+from data_pipelines.common.progress import progress
+from data_pipelines.protanno.clusters import HELD_OUT
+from data_pipelines.protanno.dataset import Splits
+from data_pipelines.protanno.record import PREFIXES, Record, property_texts
+from data_pipelines.readers.hits import Hit, read_hits
+from eval.baselines.bags import AMINO_ACIDS, kmer_ids
+from eval.baselines.kmer_transfer import tf_idf
+
+MAX_NEIGHBOURS = 50
+"""Of a protein, the first ones."""
+KMER_NEIGHBOURS = 10
+QUERIES_AT_ONCE = 256
+
+
+class Neighbour(NamedTuple):
+    """A training record with text, and how much it weighs beside the others: bits, or a similarity."""
+
+    record: Record
+    weight: float
+
+
+Neighbours = Mapping[str, Sequence[Neighbour]]
+"""By accession of a held-out protein, the nearest first; a protein without any may be left out."""
+
+
+def training_records(splits: Splits, wanted: Collection[str] | None = None) -> Iterator[Record]:
+    """Training records with text; of these accessions, or all."""
+    names = [name for name in sorted(splits) if name not in HELD_OUT]
+    for split in progress([splits[name] for name in names], description="training records", unit="splits"):
+        for record in split.without_features():
+            if (wanted is None or record.accession in wanted) and property_texts(record):
+                yield record
+
+
+def from_hits(path: Path, splits: Splits, queries: Collection[str]) -> Neighbours:
+    """The hits of these held-out proteins to training records with text, by falling bits.
+
+    Raises:
+      UserError: the file is not of its form, or has no hit of a query to such a record.
+    """
+    asked = frozenset(queries)
+    hits: dict[str, list[Hit]] = defaultdict(list)
+    for hit in read_hits(path):
+        if hit.query in asked:
+            hits[hit.query].append(hit)
+    wanted = {hit.target for found in hits.values() for hit in found}
+    records = {record.accession: record for record in training_records(splits, wanted)}
+    found = {}
+    for query, own in hits.items():
+        ordered = sorted(own, key=lambda hit: (-hit.bits, hit.target))
+        kept = [Neighbour(records[hit.target], hit.bits) for hit in ordered if hit.target in records]
+        if kept:
+            found[query] = kept[:MAX_NEIGHBOURS]
+    if not found:
+        raise UserError(
+            f"{path} has no hit of the {len(asked)} held-out proteins to a training protein with text; make it from the FASTA "
+            "files of `python -m data_pipelines.fasta` for this dataset."
+        )
+    return found
+
+
+def by_kmers(references: Sequence[Record], queries: Sequence[Record]) -> Neighbours:
+    """The references of the greatest tf-idf cosine of 3-mers."""
+    table, asked = tf_idf(
+        [kmer_ids(record.sequence) for record in references],
+        [kmer_ids(record.sequence) for record in queries],
+        size=len(AMINO_ACIDS) ** 3,
+    )
+    similarities = (
+        (asked[start : start + QUERIES_AT_ONCE] @ table.T).toarray() for start in range(0, len(queries), QUERIES_AT_ONCE)
+    )
+    return _nearest(references, queries, (row for part in similarities for row in part))
+
+
+def by_composition(references: Sequence[Record], queries: Sequence[Record], *, organism: float) -> Neighbours:
+    """The references of the most similar amino-acid composition and length, a common organism adding `organism`.
+
+    The similarity is −½ of the squared distance of standardised shares and of the logarithm of the length.
+    """
+    known, asked = _features(references), _features(queries)
+    mean, spread = known.mean(0), known.std(0) + 1e-9
+    known, asked = (known - mean) / spread, (asked - mean) / spread
+    species = np.array([_species(record) for record in references])
+    rows = (
+        -0.5 * np.square(known - row).sum(1) + organism * ((species == _species(record)) & (species != ""))
+        for row, record in zip(asked, queries, strict=True)
+    )
+    return _nearest(references, queries, rows)
+
+
+def _nearest(references: Sequence[Record], queries: Sequence[Record], rows: Iterator[np.ndarray]) -> Neighbours:
+    found = {}
+    for record, row in zip(queries, rows, strict=True):
+        order = np.argsort(-row, kind="stable")[:KMER_NEIGHBOURS]
+        # Weights fall from 1: similarities have no common scale.
+        found[record.accession] = [Neighbour(references[place], 1 / rank) for rank, place in enumerate(order.tolist(), 1)]
+    return found
+
+
+def _features(records: Sequence[Record]) -> Float[np.ndarray, "n 21"]:
+    rows = np.zeros((len(records), len(AMINO_ACIDS) + 1))
+    for row, record in zip(rows, records, strict=True):
+        counts = np.array([record.sequence.count(letter) for letter in AMINO_ACIDS], float)
+        row[:-1] = counts / max(counts.sum(), 1)
+        row[-1] = np.log(len(record.sequence))
+    return rows
+
+
+def _species(record: Record) -> str:
+    """`HUMAN` of `INS_HUMAN`; '' where the entry name tells none."""
+    _, mark, species = record.entry_name.rpartition("_")
+    return species if mark else ""
+
+
+def transferred_texts(neighbours: Sequence[Neighbour]) -> dict[str, str]:
+    """Of each property the text of the first neighbour that has one, as in `record.property_texts`."""
+    found: dict[str, str] = {}
+    for neighbour in neighbours:
+        found = property_texts(neighbour.record) | found
+        if len(found) == len(PREFIXES):
+            break
+    return {name: found[name] for name in PREFIXES if name in found}
