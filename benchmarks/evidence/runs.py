@@ -67,7 +67,7 @@ def train_network(folder: Path, world: Path, config: str, fields: Mapping[str, o
     """The best checkpoint of a run; one that was stopped goes on."""
     workdir = folder / "runs" / f"{world.name}_{name}"
     every = {"seed": seed, "data.dir": str(world / "protanno"), "tokenizer.text": str(world / "vocab.txt")}
-    overrides = [f"--config.{path}={value!r}" for path, value in {**every, **fields}.items()]
+    overrides = [f"--config.{path}={value}" for path, value in {**every, **fields}.items()]
     if code := train.main(["train.py", "--config", config, "--workdir", str(workdir), *overrides]):
         raise SystemExit(code)
     return ProtCLIP.load(workdir)
