@@ -326,7 +326,6 @@ def evaluate(
         provenance |= {"dataset": str(data_dir), "dataset_records": dataset.statistics.get("records")}
         provenance |= {"dataset_statistics": digest(dataset.statistics), **measured_on}
         as_followed = functools.partial(followed, config.get("evals") or {}, run_dataset)
-        figures, left_out = training_figures.training_figures(checkpoint, as_followed)
     configs = load_configs(options.configs, options.set) if public else {}
     beside_models = asked_controls(options, checkpoint)
     provenance |= {option: str(getattr(options, option)) for option in beside_models}
@@ -341,6 +340,7 @@ def evaluate(
     if own:
         untrained = model.with_random_weights() if options.random_weights else None
         baselines = TrainedBaselines(dataset, completed(config), hits, untrained)
+        figures, left_out = training_figures.training_figures(checkpoint, as_followed, baselines)
     for number, (name, evaluation) in enumerate(zip(own, evaluations, strict=True), 1):
         tell(f"evaluation {number} of {len(own)}: {name}.")
         control = evaluation.control and beside_models.get(evaluation.control.option)

@@ -113,12 +113,14 @@ class Evaluation(abc.ABC):
         cls,
         logged: Sequence[Mapping],
         followed: Callable[[], Self | None],
+        baselines: TrainedBaselines | None = None,
     ) -> dict[str, Figure | None]:
         """Figures on what a training run logged of this evaluation; None where numbers are lacking.
 
         Args:
           logged: the lines of metrics.jsonl; this evaluation's numbers are `eval/KEY/…`.
           followed: makes the evaluation as the run followed it; None if its data are not at hand.
+          baselines: those that are trained on the dataset; None leaves them out.
         """
-        del logged, followed
+        del logged, followed, baselines
         return {}

@@ -97,7 +97,8 @@ class Retrieval(Evaluation):
 
     name = "retrieval"
     captions = {
-        "retrieval": "Retrieval on the training run's own pool over steps, beside chance and the k-mer baseline on that pool."
+        "retrieval": "Retrieval on the training run's own pool over steps, beside baselines on that pool. The linear model was "
+        "chosen on validation records. The judge knows what is planted: the ceiling."
     }
 
     def __init__(self, dataset: ProtAnno, *, split: str, pool: int = 256, max_existence: int | None = None):
@@ -198,6 +199,7 @@ class Retrieval(Evaluation):
         cls,
         logged: Sequence[Mapping],
         followed: Callable[[], Self | None],
+        baselines: TrainedBaselines | None = None,
     ) -> dict[str, Figure | None]:
         """R@1 and MRR over steps.
 
@@ -212,9 +214,12 @@ class Retrieval(Evaluation):
                 f"metrics.jsonl tells of a retrieval pool of {pools[-1]}; remove it to evaluate without its figures."
             )
         evaluation = followed()
-        baseline = evaluation.baseline() if evaluation else {}
-        by_chance = chance(int(pools[-1]))
-        return {"retrieval": retrieval_over_steps(logged, chance=by_chance, baseline=baseline)}
+        beside = {}
+        if evaluation:
+            linear = evaluation._linear(baselines and baselines.linear)
+            beside = {"linear model": linear, "k-mer baseline": evaluation.baseline(), "judge": evaluation.judge()}
+        beside["chance"] = chance(int(pools[-1]))
+        return {"retrieval": retrieval_over_steps(logged, {name: found for name, found in beside.items() if found})}
 
     @staticmethod
     def markdown(result: dict) -> str:

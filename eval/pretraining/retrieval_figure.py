@@ -13,8 +13,17 @@ RETRIEVAL = "eval/retrieval/"
 """What stands before the retrieval metrics in metrics.jsonl."""
 
 
-def retrieval_over_steps(metrics: Sequence[Mapping], *, chance: Mapping, baseline: Mapping) -> Figure | None:
-    """R@1 of both directions and their mean MRR over steps, beside chance and the k-mer baseline (empty = unknown)."""
+STYLES = {
+    "judge": (INK, "-."),
+    "linear model": (INK, ":"),
+    "k-mer baseline": (GREY, ":"),
+    "chance": (GREY, "--"),
+}
+"""Colour and line of what stands beside the network."""
+
+
+def retrieval_over_steps(metrics: Sequence[Mapping], beside: Mapping[str, Mapping]) -> Figure | None:
+    """R@1 and MRR, the means of both directions, over steps; beside it the same of others, by the names of `STYLES`."""
     steps, mrr = series(metrics, f"{RETRIEVAL}mrr")
     if not steps.size:
         return None
@@ -22,13 +31,11 @@ def retrieval_over_steps(metrics: Sequence[Mapping], *, chance: Mapping, baselin
     recall_axis, mrr_axis = figure.subplots(1, 2)
     for name, (label, colour) in DIRECTIONS.items():
         recall_axis.plot(*series(metrics, f"{RETRIEVAL}{name}_r1"), color=colour, linewidth=1.6, marker="o", ms=3, label=label)
-    recall_axis.axhline(chance["p2t_r1"], color=GREY, linestyle="--", label="chance")
-    for name, (label, colour) in DIRECTIONS.items() if baseline else ():
-        recall_axis.axhline(baseline[f"{name}_r1"], color=colour, linestyle=":", label=f"{label}, k-mer baseline")
-    mrr_axis.plot(steps, mrr, color=INK, linewidth=1.6, marker="o", ms=3, label="mean of both directions")
-    if baseline:
-        mrr_axis.axhline(baseline["mrr"], color=INK, linestyle=":", label="k-mer baseline")
-    mrr_axis.axhline(chance["mrr"], color=GREY, linestyle="--", label="chance")
+    mrr_axis.plot(steps, mrr, color=BLUE, linewidth=1.6, marker="o", ms=3, label="mean of both directions")
+    for name, found in beside.items():
+        colour, line = STYLES[name]
+        recall_axis.axhline((found["p2t_r1"] + found["t2p_r1"]) / 2, color=colour, linestyle=line, label=f"{name} (mean)")
+        mrr_axis.axhline(found["mrr"], color=colour, linestyle=line, label=name)
     for axis, title in ((recall_axis, "R@1"), (mrr_axis, "mean reciprocal rank")):
         axis.set_title(title, fontsize=10, color=INK, loc="left")
         axis.set_xlabel("step")

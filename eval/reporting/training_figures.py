@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from eval.pretraining.evaluation import Evaluation
 from eval.pretraining.evaluations import EVALUATIONS
+from eval.pretraining.trained_baselines import TrainedBaselines
 from eval.reporting.figures import cluster_mixture, losses_over_steps
 from protclip_jax.training.metrics import read_metrics
 from protclip_jax.training.mixture import read as read_mixture
@@ -23,11 +24,14 @@ def _not_at_hand(name: str) -> None:
 
 
 def training_figures(
-    workdir: pathlib.Path, followed: Callable[[str], Evaluation | None] = _not_at_hand
+    workdir: pathlib.Path,
+    followed: Callable[[str], Evaluation | None] = _not_at_hand,
+    baselines: TrainedBaselines | None = None,
 ) -> tuple[dict[str, Figure], dict[str, str]]:
     """The figures on the training run of a workdir, and of those that cannot be drawn the reason.
 
-    `followed` makes the evaluation of a name as the run followed it, or gives None; without it, figures lack its baselines.
+    `followed` makes the evaluation of a name as the run followed it, or gives None; without it, figures lack its baselines,
+    and without `baselines` those that are trained.
 
     Raises:
       UserError: a file of the workdir is damaged.
@@ -36,7 +40,7 @@ def training_figures(
     figures = {"losses": losses_over_steps(metrics or [])}
     reasons = {"losses": "no loss was logged"}
     for name, evaluation in EVALUATIONS.items():
-        drawn = evaluation.training_figures(metrics or [], functools.partial(followed, name))
+        drawn = evaluation.training_figures(metrics or [], functools.partial(followed, name), baselines)
         figures |= drawn
         reasons |= dict.fromkeys(drawn, f"{name} was not followed in training")
     if metrics is None:

@@ -6,9 +6,8 @@ from typing import NamedTuple
 
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.json_object import is_number, read_json
+from protclip_jax.checkpoints.own_report import own_report
 
-PLACES = ("report.json", "eval/report.json")
-"""Where a report lies in a workdir: as `make demo` has it, and by default."""
 _NOT_SECTIONS = ("provenance", "figures", "figures_left_out")
 _MOST = 60
 
@@ -32,25 +31,24 @@ class Report(NamedTuple):
 
 def find_report(directory: pathlib.Path, *, step: int) -> Report | None:
     """The report on a step of a workdir; None where there is none, or it is of another step."""
-    for place in PLACES:
-        path = directory / place
-        if path.is_file() and (report := read_report(path, step=step)) is not None:
-            return report
-    return None
+    report = own_report(directory, step=step)
+    return None if report is None else _described(report)
 
 
-def read_report(path: pathlib.Path, *, step: int | None = None) -> Report | None:
-    """The numbers of a report.json; None where it is of another step than `step`.
+def read_report(path: pathlib.Path) -> Report:
+    """The numbers of a report.json.
 
     Raises:
       UserError: it is damaged, or no report.
     """
     report = read_json(path)
-    provenance = report.get("provenance")
-    if not isinstance(provenance, dict):
+    if not isinstance(report.get("provenance"), dict):
         raise UserError(f"{path} is not a report of `python -m eval`; leave --report out, or name such a file.")
-    if step is not None and provenance.get("step") != step:
-        return None
+    return _described(report)
+
+
+def _described(report: Mapping) -> Report:
+    provenance = report["provenance"]
     sections = {name: section for name, section in report.items() if name not in _NOT_SECTIONS}
     metrics = [metric for name, section in sections.items() for metric in _numbers(name, section)]
     dataset = pathlib.PurePath(str(provenance.get("dataset") or provenance.get("public_data") or "")).name

@@ -25,7 +25,10 @@ from data_pipelines.protanno.record import (
     with_prefix,
 )
 from data_pipelines.readers import SUFFIXES, read_entries
+from protclip_jax.checkpoints.best import resolve_step
+from protclip_jax.checkpoints.own_report import what_weights_mean
 from protclip_jax.config.schema import completed
+from protclip_jax.convert.hub_folder import open_checkpoint
 from protclip_jax.explain.residue_tracks import Track, explanation
 from protclip_jax.inference.protclip import ProtCLIP
 
@@ -139,7 +142,9 @@ def main(arguments: list[str] | None = None) -> None:
     outputs = [options.output, options.output.with_suffix(".tsv")]
     refuse_existing(outputs)
     record, given = asked_for(options)
-    model = ProtCLIP.load(options.checkpoint, step=options.step)
+    checkpoint = open_checkpoint(options.checkpoint, options.step)
+    meaning = what_weights_mean(checkpoint, step=resolve_step(checkpoint, options.step))
+    model = ProtCLIP.load(checkpoint, step=options.step)
     texts = texts_of(record, given, names=completed(model.config)["tokenizer"]["names"])
     weights = dict(zip(texts, model.segments(record.sequence, texts), strict=True))
 
@@ -155,6 +160,7 @@ def main(arguments: list[str] | None = None) -> None:
         heaviest = np.argsort(-row, kind="stable")[:TOP]
         named = ", ".join(f"{record.sequence[index]}{index + 1} {row[index]:.3f}" for index in heaviest)
         print(f"{name}: {(row > 0).mean():.0%} of the residues carry weight; heaviest {named}")
+    print(meaning, file=sys.stderr)
     print(f"wrote {' and '.join(map(str, outputs))}", file=sys.stderr)
 
 

@@ -16,6 +16,9 @@ from pathlib import Path
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.extras import missing_extra
 from data_pipelines.common.progress import tell
+from protclip_jax.checkpoints.best import resolve_step
+from protclip_jax.checkpoints.own_report import what_weights_mean
+from protclip_jax.convert.hub_folder import open_checkpoint
 from protclip_jax.inference.cpu_devices import split_cpu
 from protclip_jax.inference.protclip import UNKNOWN_WORDS
 from protclip_jax.retrieval.engine import SearchEngine
@@ -142,6 +145,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         address = f"http://{name}:{bound.getsockname()[1]}/"
         tell(f"listening on {address}; it answers that it is loading until it serves.")
         with answering_loading(bound, limits, hosts):
+            title = options.title or Path(options.checkpoint).resolve().name
+            options.checkpoint = open_checkpoint(options.checkpoint, options.step)
             engine = load_engine(options)
             app = create_app(
                 engine,
@@ -149,7 +154,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 hosts=hosts,
                 token=token,
                 links=UNIPROT if options.links == "uniprot" else None,
-                title=options.title or Path(options.checkpoint).resolve().name,
+                title=title,
+                weights=what_weights_mean(options.checkpoint, step=resolve_step(options.checkpoint, options.step)),
             )
         # Browsers escape some characters behind '#' by themselves, and not all the same ones.
         fragment = f"#token={urllib.parse.quote(token, safe='')}" if token else ""

@@ -10,7 +10,7 @@ from protclip_jax.retrieval.scores import DEFINITION
 from protclip_jax.serve.limits import Limits
 
 
-def describe_engine(engine: SearchEngine, limits: Limits, title: str) -> dict:
+def describe_engine(engine: SearchEngine, limits: Limits, title: str, weights: str) -> dict:
     """What the page says of itself."""
     index = engine.proteins
     return {
@@ -20,6 +20,7 @@ def describe_engine(engine: SearchEngine, limits: Limits, title: str) -> dict:
         "proteins": None if index is None else {"items": len(index), "search": index.kind},
         "labels": {name: len(library) for name, library in engine.libraries.items()},
         "score": DEFINITION,
+        "weights": weights,
         "limits": {key: getattr(limits, key) for key in ("residues", "text_letters", "prompts", "top")},
         "examples": [] if index is None else examples(index),
     }

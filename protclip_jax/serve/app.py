@@ -42,6 +42,7 @@ def create_app(
     token: str | None = None,
     links: str | None = UNIPROT,
     title: str = "",
+    weights: str = "",
 ) -> FastAPI:
     """The ASGI application of an engine.
 
@@ -51,6 +52,7 @@ def create_app(
       token: what requests to the API must send, or None.
       links: address of a UniProt entry with `{accession}`, None for no links out.
       title: what the page calls the model.
+      weights: what the page says of property weights.
     """
     limits = limits or Limits()
     batcher = Batcher(functools.partial(work, engine), limits)
@@ -74,7 +76,7 @@ def create_app(
     api = APIRouter(prefix="/api", dependencies=[] if token is None else [Depends(require_token(token))])
     _handle_errors(app)
     app.frontend("/", directory=Path(__file__).parent / "static", fallback=None)
-    about = describe_engine(engine, limits, title)
+    about = describe_engine(engine, limits, title, weights)
     linked = functools.partial(_hit, links=links)
 
     @app.get("/health", include_in_schema=False)

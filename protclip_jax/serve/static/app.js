@@ -125,6 +125,7 @@ async function start() {
     if (about.proteins) parts.push(`${about.proteins.items.toLocaleString("en")} proteins, ${about.proteins.search} search`);
     for (const [name, items] of Object.entries(about.labels)) parts.push(`${items.toLocaleString("en")} labels of ${name}`);
     byId("about").textContent = parts.filter(Boolean).join(" · ");
+    byId("weights").textContent = about.weights;
     byId("score").textContent = `Exactly: ${about.score}.`;
     byId("examples").append(...about.examples.map(({ label, query: text }) =>
       h("button", { type: "button", class: "plain chip", title: text, on: { click: () => go(searchAddress(text, "auto")) } }, label)));

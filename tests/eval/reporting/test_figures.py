@@ -31,13 +31,17 @@ def test_figures_of_training_are_drawn(tmp_path, lines):
     titles = [axis.get_title(loc="left") for axis in losses.axes]
     assert titles == ["total", "global contrastive (GC)", "segment alignment (PDA)"][: 2 if lines == 1 else 3]
     assert coloured(losses, tmp_path / "a.png") > 5
-    for baseline in (BASELINE, {}):
-        assert coloured(retrieval_over_steps(metrics, chance=chance(40), baseline=baseline), tmp_path / "b.png") > 5
+    everything = dict.fromkeys(("linear model", "k-mer baseline", "judge"), BASELINE) | {"chance": chance(40)}
+    for beside in (everything, {"chance": chance(40)}):
+        figure = retrieval_over_steps(metrics, beside)
+        assert coloured(figure, tmp_path / "b.png") > 5
+        labels = [text.get_text() for text in figure.axes[1].get_legend().get_texts()]
+        assert labels == ["mean of both directions", *beside]
 
 
 def test_what_was_not_logged_is_not_drawn():
     assert losses_over_steps([{"step": 1}]) is None
-    assert retrieval_over_steps([{"step": 1, "loss": 2.0}], chance=chance(40), baseline={}) is None
+    assert retrieval_over_steps([{"step": 1, "loss": 2.0}], {"chance": chance(40)}) is None
     assert cluster_mixture({"clusters": {}, "total": 0}) is None
 
 

@@ -31,7 +31,7 @@ def split(sample_dataset):
 
 @pytest.fixture(scope="module")
 def app(engine):
-    return create_app(engine, hosts=("localhost",), title="tiny")
+    return create_app(engine, hosts=("localhost",), title="tiny", weights="Not measured.")
 
 
 def test_a_text_is_answered_with_the_engines_hits(app, engine):
@@ -283,6 +283,7 @@ def test_the_api_describes_itself(app):
     assert about.json()["labels"] == {"places": 3}
     assert len(about.json()["examples"]) >= 2
     assert "standard deviation" in about.json()["score"]
+    assert about.json()["weights"] == "Not measured."
     assert health.json() == {"status": "ok", "waiting": 0}
     assert exchange(app, ("GET", "/health", {}))[0].json() == health.json()
 
