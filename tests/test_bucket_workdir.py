@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from data_pipelines.common.errors import RunError
+from data_pipelines.common.errors import RunError, UserError
 from protclip_jax.checkpoints.bucket_workdir import BucketWorkdir
 from tests.support.training_runs import TINY, assert_identical, finish, kill_session, log_file, start, wait_for
 
@@ -114,6 +114,16 @@ def test_what_another_process_has_removed_is_told_as_its_taking_over(gcs, positi
         raise FileNotFoundError(f"{URL}/checkpoints/2/params")
     gcs.fault = lambda method, path: None
     gcs.put(f"{OBJECTS}owner", own)
+
+
+def test_a_folder_of_the_bucket_with_files_of_somebody_else_is_no_workdir(gcs):
+    gcs.put(f"{OBJECTS}metrics.jsonl", b"mine")
+    with (
+        pytest.raises(UserError, match=f"--workdir={URL} holds metrics.jsonl, which training would overwrite"),
+        BucketWorkdir(URL) as position,
+    ):
+        position.begin()
+    assert gcs.names(OBJECTS) == [f"{OBJECTS}metrics.jsonl"]
 
 
 def test_only_what_has_changed_is_copied(gcs, position):

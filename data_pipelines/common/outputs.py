@@ -16,7 +16,9 @@ from pathlib import Path
 from data_pipelines.common.disk_errors import disk_error, report_disk_errors
 from data_pipelines.common.errors import UserError, require_utf8
 
-MARK = "protclip.lock"
+MARK, MADE = "protclip.lock", "protclip.output"
+"""The mark, and what a folder is called until it gets its name: a mark too, as a library may go on writing there for a moment
+after its run has failed and removed everything."""
 
 
 def refuse_existing(outputs: Sequence[Path]) -> None:
@@ -94,7 +96,7 @@ def new_folder(output: Path) -> Iterator[Path]:
         try:
             with report_disk_errors(output):
                 clear(partial)
-                made = partial / "output"
+                made = partial / MADE
                 made.mkdir()
                 yield made
                 try:
@@ -145,7 +147,8 @@ def _refuse_foreign(folder: Path, output: Path) -> None:
     if not os.path.lexists(folder):
         return
     is_folder = folder.is_dir() and not folder.is_symlink()
-    if not is_folder or (any(folder.iterdir()) and not (folder / MARK).is_file()):
+    is_ours = (folder / MARK).is_file() or (folder / MADE).is_dir()
+    if not is_folder or (any(folder.iterdir()) and not is_ours):
         raise UserError(
             f"{folder} is in the way: {output.name} is made under that name, and this program did not write what is there; "
             "rename it, or name another --output."

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from data_pipelines.common.errors import UserError
-from data_pipelines.common.outputs import MARK, claim, clear, new_file, new_files, new_folder, release
+from data_pipelines.common.outputs import MADE, MARK, claim, clear, new_file, new_files, new_folder, release
 from tests.support.paths import ROOT
 
 
@@ -111,7 +111,7 @@ def test_a_second_run_is_refused_while_the_first_lives_and_takes_over_when_it_wa
         assert first.stdout.readline() == "begun\n"
         with pytest.raises(UserError, match="out is being written by another run; wait for it"):
             make(kind, tmp_path / "out")
-        assert (tmp_path / "out.partial" / "output" / "begun").exists()
+        assert (tmp_path / "out.partial" / MADE / "begun").exists()
     finally:
         first.kill()
         first.wait()
@@ -143,6 +143,15 @@ def test_what_a_claim_leaves_is_known_as_ours_until_it_is_gone(tmp_path, monkeyp
         assert [path.name for path in folder.iterdir()] == [MARK]
         release(folder)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_a_library_writes_after_its_run_was_removed_is_ours(tmp_path):
+    with new_folder(tmp_path / "out") as folder:
+        late = folder / "late"
+    (tmp_path / "out").rmdir()
+    late.mkdir(parents=True)
+    make(new_folder, tmp_path / "out")
+    assert [path.name for path in tmp_path.rglob("*")] == ["out", "made"]
 
 
 def test_a_folder_without_leave_to_write_is_one_sentence(tmp_path):
