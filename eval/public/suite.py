@@ -1,4 +1,4 @@
-"""A checkpoint on public benchmarks: what is measured, and the results on disk that make a second run cheap.
+"""A checkpoint, or a file of vectors, on public benchmarks: the results on disk make a second run cheap.
 
 Every benchmark leaves `results/NAME.json`, keyed by what it depends on: parameters, data files and how the manifest reads them,
 protocol. An evaluation that was stopped takes what is there and goes on; another checkpoint or other data are measured anew
@@ -6,7 +6,6 @@ protocol. An evaluation that was stopped takes what is there and goes on; anothe
 """
 
 import dataclasses
-import functools
 import hashlib
 import json
 import os
@@ -26,30 +25,27 @@ from eval.benchmarks.families import BENCHMARKS, Setup, family_of, measure
 from eval.data import manifest
 from eval.data.base.task import Data, SourceFile
 from eval.data.published import completeness, published
-from eval.protocols.embedding_cache import CachedEmbedder
 from eval.public.protocols import PROTOCOLS, Source
-from protclip_jax.inference.protclip import ProtCLIP
+from eval.public.subjects import Subject
 
 
 @dataclasses.dataclass(frozen=True)
 class Suite:
-    """A checkpoint and how it is to be measured.
+    """What is measured, and how.
 
     Attributes:
-      model, checkpoint, step: the loaded model, and where it came from.
-      cache: folder of its embeddings.
+      subject: a checkpoint's model, or vectors from a file.
       protocol: one of `PROTOCOLS`, for the benchmarks of single proteins.
       configs: hyper-parameters, by the names of the files in configs/eval.
       folder: for results and for states of fine-tuning.
+      shared: as `Setup` has it.
     """
 
-    model: ProtCLIP
-    checkpoint: pathlib.Path
-    step: int
-    cache: pathlib.Path
+    subject: Subject
     protocol: str
     configs: Mapping[str, ConfigDict]
     folder: pathlib.Path
+    shared: dict = dataclasses.field(default_factory=dict)
 
     def results(self, names: Sequence[str], data_dir: pathlib.Path) -> dict[str, dict]:
         """The result of each benchmark that the data folder has; of the others one sentence.
@@ -62,6 +58,8 @@ class Suite:
         for number, name in enumerate(names, 1):
             tell(f"benchmark {number} of {len(names)}: {name}.")
             try:
+                if needed := self.subject.lacks(family_of(name)):
+                    raise manifest.MissingData(f"{name} needs {needed}, which {self.subject.origin} does not hold.")
                 data = manifest.load(data_dir, name)
                 key = self._key(name, data, manifest.entries_of(data_dir, name))
                 found[name] = self._stored(name, key) or self._measured(name, data, key)
@@ -83,7 +81,9 @@ class Suite:
 
     def _measured(self, name: str, data: Data, key: str) -> dict:
         start = time.perf_counter()
-        result, headline = measure(self.setup, name, data)
+        result, headline = measure(self._setup(name, data), name, data)
+        if notes := self.subject.notes(family_of(name), data):
+            result = result | {"notes": [*result.get("notes", ()), *notes]}
         measured = {
             "benchmark": name,
             "family": family_of(name).name,
@@ -102,23 +102,13 @@ class Suite:
             atomic_write(path, json.dumps(measured, indent=2, allow_nan=False) + "\n")
         return measured
 
-    @functools.cached_property
-    def setup(self) -> Setup:
-        """What families measure with: embeddings from the cache, the protocol, and the controls it stands beside."""
-        embed, project = (CachedEmbedder(self.model, self.cache, kind=kind) for kind in ("mean", "projected"))
-        source = Source(embed, self.checkpoint, self.step, self.folder / "fine_tuning")
+    def _setup(self, name: str, data: Data) -> Setup:
+        """What families measure with: the subject's view, the protocol, and the controls it stands beside."""
+        view = self.subject.view(family_of(name), data)
+        source = Source(view.embed, self.subject.origin, self.subject.step, self.folder / "fine_tuning")
         protocol, controls = PROTOCOLS[self.protocol].make(source, self.configs)
         splits = self.configs[self.protocol].splits.to_dict()
-        return Setup(
-            embed,
-            project,
-            self.model.encode_texts,
-            self.model.variant_scores,
-            protocol,
-            splits,
-            controls,
-            self.configs,
-        )
+        return Setup(*view, protocol, splits, controls, self.configs, self.shared)
 
     def _path(self, name: str) -> pathlib.Path:
         return self.folder / "results" / f"{name}.json"
@@ -128,11 +118,7 @@ class Suite:
         others = PROTOCOLS.keys() - PROTOCOLS[self.protocol].configs
         configs = {kind: config.to_dict() for kind, config in self.configs.items() if kind not in others}
         files = sorted((source.path, source.sha256) for source in sources_of(name, data))
-        tokenizer = self.model.text_tokenizer
-        # The same parameters read other numbers from texts that are tokenized otherwise.
-        reads = [self.model.config["model"], self.model.config["tokenizer"]["max_text_tokens"]]
-        reads += [tokenizer.vocabulary, tokenizer.normalization] if tokenizer else []
-        depends = [name, self.protocol, self.model.fingerprint, reads, files, entries, configs]
+        depends = [name, self.protocol, self.subject.fingerprint, self.subject.reading, files, entries, configs]
         return hashlib.sha256(json.dumps(depends, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -155,6 +141,19 @@ def described(name: str, data: Data) -> dict:
         "whole": whole.whole,
         "sentence": whole.sentence,
     }
+
+
+def has_report(results: Mapping[str, Mapping]) -> bool:
+    """Whether any of `Suite.results` is more than a failure."""
+    return any("failed" not in result for result in results.values())
+
+
+def refuse_failures(results: Mapping[str, Mapping]) -> None:
+    """Raises UserError where a benchmark of `Suite.results` could not be measured."""
+    if failed := [name for name, result in results.items() if "failed" in result]:
+        raise UserError(
+            f"{len(failed)} of {len(results)} benchmarks could not be measured, as told above: {', '.join(failed)}."
+        )
 
 
 def choose(data_dir: pathlib.Path) -> list[str]:
