@@ -11,6 +11,7 @@ from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.hashing import hash64
 from data_pipelines.common.json_object import read_json
 from data_pipelines.common.progress import tell
+from data_pipelines.inputs.source_options import refuse_unread
 from data_pipelines.protanno.dataset import STATISTICS, ProtAnno, open_dataset
 from eval.benchmarks.families import BENCHMARKS
 from eval.claims.check import check_claims
@@ -228,9 +229,12 @@ def make_asked(name: str, dataset: ProtAnno, measured_on: Mapping) -> Evaluation
 def main(arguments: list[str] | None = None) -> None:
     """Measures what the command line names and writes the report."""
     options = parse_arguments(arguments)
+    of_models = ("step", "max_existence", "cache", *controls())
     if options.claims:
+        refuse_unread(options, (*of_models, "set"), owner="commands without --claims")
         check_claims(options)
     elif options.embeddings:
+        refuse_unread(options, of_models, owner="--checkpoint")
         evaluate_vectors(options)
     else:
         evaluate_checkpoint(options)

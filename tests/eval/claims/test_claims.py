@@ -144,9 +144,24 @@ def test_the_data_folder_says_which_file_is_missing(checkpoint, tmp_path, capsys
     assert "annot.tsv, annotations of go\\_bp, is not there" in capsys.readouterr().out
 
 
-def test_a_checkpoint_that_is_not_there_is_told(capsys):
-    assert run("--checkpoint", "nowhere") == 2
-    assert "--checkpoint=nowhere is not a local folder" in capsys.readouterr().err
+def test_the_report_of_a_file_of_vectors_counts_too(tmp_path, capsys):
+    (tmp_path / "x.h5.eval").mkdir()
+    report = {"benchmarks": {"go_cc": result("fmax", 0.6)}}
+    (tmp_path / "x.h5.eval/report.json").write_text(json.dumps(report))
+    assert run("--embeddings", tmp_path / "x.h5") == 0
+    assert "| 0.600 (up to 0.600) | reproduced |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--checkpoint", "nowhere"], "--checkpoint=nowhere is not a local folder"),
+        (["--set", "probe.max_epochs=2"], "--set belongs to commands without --claims; leave it out"),
+    ],
+)
+def test_mistakes_are_one_sentence(arguments, told, capsys):
+    assert run(*arguments) == 2
+    assert told in capsys.readouterr().err
 
 
 def test_without_claims_something_to_measure_is_required(capsys):

@@ -146,6 +146,7 @@ def test_missing_vectors_are_counted_and_named_and_cost_no_other(data_dir, tmp_p
         (["--benchmarks", "retrieval", "--data_dir", "{data}"], "retrieval needs a model that reads texts or residues"),
         (["--protocol", "fine_tuning", "--data_dir", "{data}"], "--protocol=fine_tuning trains a model"),
         ([], "--embeddings needs --data_dir"),
+        (["--data_dir", "{data}", "--cache", "x", "--step", "3"], "--step and --cache belong to --checkpoint; leave them out"),
         (["--data_dir", "{data}", "--benchmarks", "membran"], "unknown benchmark 'membran'"),
     ],
 )
