@@ -16,8 +16,11 @@ from eval.data.base.published import data_size, published_row
 from eval.data.base.task import Task
 from eval.data.importers.deepfri import DEEPFRI
 from eval.data.importers.deeploc import DEEPLOC_FASTA
+from eval.data.importers.ec_table import EC_TABLE
+from eval.data.importers.go_terms import COLUMNS, GO_TERMS
 from eval.data.importers.neutral import NEUTRAL
 from eval.data.importers.reaction import IECONV
+from eval.data.importers.scl2205 import SCL2205
 from eval.data.importers.ses import SES_JSONL
 from eval.data.importers.tables import TABLES
 from eval.metrics import accuracy, average_precision, fmax, macro_f1, multilabel_intervals
@@ -153,6 +156,42 @@ _EC = Benchmark(
     _deepfri_entry("nrPDB-EC_2020.04", "pdb_seqres.txt"),
     kind="multilabel",
 )
+_SCL2205 = Benchmark(
+    "localisation_scl2205",
+    "the training and validation tables of SCL2205 and its labels, from the Python package scldata (scl2205.csv)",
+    (SCL2205, TABLES, NEUTRAL),
+    {
+        "format": "scl2205",
+        "labels": "scl2205/labels.json",
+        "train": "scl2205/train.csv",
+        "valid": "scl2205/valid.csv",
+    },
+    kind="multiclass",
+)
+_EC_SWISSMODEL = Benchmark(
+    "ec_swissmodel",
+    "a table of chains of SWISS-MODEL with the columns chain, ec_numbers and sequence",
+    (EC_TABLE, NEUTRAL),
+    {"format": "ec_table", "train": "swissmodel_ec/train.tsv", "valid": "swissmodel_ec/valid.tsv"},
+    kind="multilabel",
+)
+_GO_2014 = tuple(
+    Benchmark(
+        name,
+        "a table of UniProt accessions with their GO terms in the columns molecular_function, biological_process and "
+        "cellular_component, and the proteins' FASTA from UniProt",
+        (GO_TERMS, NEUTRAL),
+        {
+            "format": "go_terms",
+            "terms": "go_2014/go_terms.tsv",
+            "names": "go_2014/go_names.tsv",
+            "sequences": "go_2014/sequences.fasta",
+        },
+        group="go_2014",
+        kind="multilabel",
+    )
+    for name in COLUMNS
+)
 _GO = tuple(_go(name) for name in ("go_mf", "go_bp", "go_cc"))
 
 _FUNCTION = "ec go_bp go_mf go_cc"
@@ -168,7 +207,7 @@ class Classification(SingleProteins):
 
     name = "classification"
     title = "Classification"
-    benchmarks = (_LOCALISATION, _MEMBRANE, _REACTION, _EC, *_GO)
+    benchmarks = (_LOCALISATION, _MEMBRANE, _REACTION, _EC, *_GO, _SCL2205, _EC_SWISSMODEL, *_GO_2014)
     published = (
         *published_row(_FUNCTION, "ProtCLIP", "aupr", ".906 .567 .696 .582", _PROTCLIP),
         *published_row(_FUNCTION, "ProtCLIP", "fmax", ".908 .574 .691 .541", _PROTCLIP),

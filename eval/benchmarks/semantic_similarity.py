@@ -20,6 +20,7 @@ from eval.data.base.audit import audit_similarity
 from eval.data.base.benchmark import Benchmark
 from eval.data.base.published import data_size, published_row
 from eval.data.base.task import SimilarityTable
+from eval.data.importers.kgsim import KGSIM
 from eval.data.importers.similarity import ASPECTS, PROBE, SIMILARITY_TABLES
 from eval.metrics import correlation_p_value, spearman_of_counts
 from eval.metrics.statistics import percentile_interval, resampled_counts
@@ -147,6 +148,20 @@ def _benchmark(name: str, aspect: str) -> Benchmark:
     )
 
 
+def _kgsim(name: str, kind: str, species: str) -> Benchmark:
+    """Pairs of kgsim-benchmark, a set for each species."""
+    return Benchmark(
+        name,
+        f"{kind}_*.csv of kgsim-benchmark, from github.com/liseda-lab/kgsim-benchmark, and the proteins' FASTA from UniProt",
+        (KGSIM, SIMILARITY_TABLES),
+        {
+            "format": "kgsim",
+            "files": {one: f"kgsim/{kind}_{one}.csv" for one in species.split()},
+            "sequences": "kgsim/sequences.fasta",
+        },
+    )
+
+
 _NAMES = "similarity_mf similarity_bp similarity_cc"
 _COMPOSITION = "amino-acid composition (PROBE)"
 _PROBE = "PROBE, github.com/HUBioDataLab/PROBE@9ff8219, results/Semantic_sim_inference_{}_AAC.csv"
@@ -157,7 +172,11 @@ class SemanticSimilarity(BenchmarkFamily):
 
     name = "semantic_similarity"
     title = "Semantic similarity"
-    benchmarks = tuple(_benchmark(name, aspect) for name, aspect in ASPECTS.items())
+    benchmarks = (
+        *(_benchmark(name, aspect) for name, aspect in ASPECTS.items()),
+        _kgsim("similarity_kgsim", "MF", "DM3 EC3 SC3"),
+        _kgsim("similarity_kgsim_ppi", "PPI", "DM3 EC3 HS3"),
+    )
     published = (
         *published_row(_NAMES, _COMPOSITION, "500_cosine", "0.04322 0.01887 0.04812", _PROBE.format(500)),
         *published_row(_NAMES, _COMPOSITION, "500_manhattan", "0.04915 0.01649 0.0457", _PROBE.format(500)),

@@ -232,6 +232,7 @@ class VariantEffects(BenchmarkFamily):
 
     name = "variant_effects"
     title = "Zero-shot effects of variants"
+    beyond_vectors = "the probabilities of a masked language model at each residue"
     benchmarks = (
         *(
             Benchmark(

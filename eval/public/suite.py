@@ -1,4 +1,4 @@
-"""A checkpoint on public benchmarks: what is measured, and the results on disk that make a second run cheap.
+"""A checkpoint, or a file of vectors, on public benchmarks: the results on disk make a second run cheap.
 
 Every benchmark leaves `results/NAME.json`, keyed by what it depends on: parameters, data files and how the manifest reads them,
 protocol. An evaluation that was stopped takes what is there and goes on; another checkpoint or other data are measured anew
@@ -28,32 +28,29 @@ from eval.data import manifest
 from eval.data.base.pretraining import PretrainingSet, counted, sentence
 from eval.data.base.task import Data, SourceFile
 from eval.data.published import completeness, published
-from eval.protocols.embedding_cache import CachedEmbedder
 from eval.public.protocols import PROTOCOLS, Source
-from protclip_jax.inference.protclip import ProtCLIP
+from eval.public.subjects import Subject
 
 
 @dataclasses.dataclass(frozen=True)
 class Suite:
-    """A checkpoint and how it is to be measured.
+    """What is measured, and how.
 
     Attributes:
-      model, checkpoint, step: the loaded model, and where it came from.
-      cache: folder of its embeddings.
+      subject: a checkpoint's model, or vectors from a file.
       protocol: one of `PROTOCOLS`, for the benchmarks of single proteins.
       configs: hyper-parameters, by the names of the files in configs/eval.
       folder: for results and for states of fine-tuning.
       pretraining: the dataset that the checkpoint has learnt from, None where it is not at hand.
+      shared: as `Setup` has it.
     """
 
-    model: ProtCLIP
-    checkpoint: pathlib.Path
-    step: int
-    cache: pathlib.Path
+    subject: Subject
     protocol: str
     configs: Mapping[str, ConfigDict]
     folder: pathlib.Path
     pretraining: ProtAnno | None = None
+    shared: dict = dataclasses.field(default_factory=dict)
 
     def results(self, names: Sequence[str], data_dir: pathlib.Path) -> dict[str, dict]:
         """The result of each benchmark that the data folder has; of the others one sentence.
@@ -67,6 +64,8 @@ class Suite:
         for number, name in enumerate(names, 1):
             tell(f"benchmark {number} of {len(names)}: {name}.")
             try:
+                if needed := self.subject.lacks(family_of(name)):
+                    raise manifest.MissingData(f"{name} needs {needed}, which {self.subject.origin} does not hold.")
                 data = manifest.load(data_dir, name)
                 key = self._key(name, data, manifest.entries_of(data_dir, name))
                 found[name] = self._stored(name, key) or self._measured(name, data, key)
@@ -88,8 +87,11 @@ class Suite:
 
     def _measured(self, name: str, data: Data, key: str) -> dict:
         start = time.perf_counter()
-        result, headline, with_seen = measure(self.setup, name, data)
-        result = result | self._seen(name, data)
+        setup = self._setup(name, data)
+        result, headline, with_seen = measure(setup, name, data)
+        result = result | self._seen(setup, name, data)
+        if notes := self.subject.notes(family_of(name), data):
+            result = result | {"notes": [*result.get("notes", ()), *notes]}
         measured = {
             "benchmark": name,
             "family": family_of(name).name,
@@ -109,32 +111,25 @@ class Suite:
             atomic_write(path, json.dumps(measured, indent=2, allow_nan=False) + "\n")
         return measured
 
-    def _seen(self, name: str, data: Data) -> dict:
+    def _seen(self, setup: Setup, name: str, data: Data) -> dict:
         """Counts of proteins that were in pretraining, for families that do not leave them out themselves."""
-        known, proteins = self.setup.pretraining, family_of(name).proteins(data)
+        known, proteins = setup.pretraining, family_of(name).proteins(data)
         if known is None or not proteins:
             return {}
         counts = counted(known.states(proteins))
         return {"pretraining": counts, "pretraining_note": sentence(counts, left_out=False)}
 
     @functools.cached_property
-    def setup(self) -> Setup:
-        """What families measure with: embeddings from the cache, the protocol, and the controls it stands beside."""
-        embed, project = (CachedEmbedder(self.model, self.cache, kind=kind) for kind in ("mean", "projected"))
-        source = Source(embed, self.checkpoint, self.step, self.folder / "fine_tuning")
+    def _pretraining(self) -> PretrainingSet | None:
+        return self.pretraining and PretrainingSet.of(self.pretraining)
+
+    def _setup(self, name: str, data: Data) -> Setup:
+        """What families measure with: the subject's view, the protocol, and the controls it stands beside."""
+        view = self.subject.view(family_of(name), data)
+        source = Source(view.embed, self.subject.origin, self.subject.step, self.folder / "fine_tuning")
         protocol, controls = PROTOCOLS[self.protocol].make(source, self.configs)
         splits = self.configs[self.protocol].splits.to_dict()
-        return Setup(
-            embed,
-            project,
-            self.model.encode_texts,
-            self.model.variant_scores,
-            protocol,
-            splits,
-            controls,
-            self.configs,
-            pretraining=self.pretraining and PretrainingSet.of(self.pretraining),
-        )
+        return Setup(*view, protocol, splits, controls, self.configs, self._pretraining, self.shared)
 
     def _path(self, name: str) -> pathlib.Path:
         return self.folder / "results" / f"{name}.json"
@@ -144,12 +139,9 @@ class Suite:
         others = PROTOCOLS.keys() - PROTOCOLS[self.protocol].configs
         configs = {kind: config.to_dict() for kind, config in self.configs.items() if kind not in others}
         files = sorted((source.path, source.sha256) for source in sources_of(name, data))
-        tokenizer = self.model.text_tokenizer
-        # The same parameters read other numbers from texts that are tokenized otherwise.
-        reads = [self.model.config["model"], self.model.config["tokenizer"]["max_text_tokens"]]
-        reads += [tokenizer.vocabulary, tokenizer.normalization] if tokenizer else []
         learnt = self.pretraining and self.pretraining.fingerprint
-        depends = [name, self.protocol, self.model.fingerprint, reads, files, entries, configs, learnt]
+        subject = [self.subject.fingerprint, self.subject.reading]
+        depends = [name, self.protocol, *subject, files, entries, configs, learnt]
         return hashlib.sha256(json.dumps(depends, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -172,6 +164,19 @@ def described(name: str, data: Data) -> dict:
         "whole": whole.whole,
         "sentence": whole.sentence,
     }
+
+
+def has_report(results: Mapping[str, Mapping]) -> bool:
+    """Whether any of `Suite.results` is more than a failure."""
+    return any("failed" not in result for result in results.values())
+
+
+def refuse_failures(results: Mapping[str, Mapping]) -> None:
+    """Raises UserError where a benchmark of `Suite.results` could not be measured."""
+    if failed := [name for name, result in results.items() if "failed" in result]:
+        raise UserError(
+            f"{len(failed)} of {len(results)} benchmarks could not be measured, as told above: {', '.join(failed)}."
+        )
 
 
 def choose(data_dir: pathlib.Path) -> list[str]:

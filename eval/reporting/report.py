@@ -1,9 +1,10 @@
 """Writes an evaluation: report.json for programs, report.md for readers, and figures as PNG."""
 
+import contextlib
 import json
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -15,6 +16,7 @@ from data_pipelines.common.errors import UserError
 from data_pipelines.common.figure_style import DPI
 from data_pipelines.common.json_object import read_json, to_json
 from data_pipelines.common.markdown import table
+from data_pipelines.common.outputs import claim, release
 
 REPORT = "report.json"
 
@@ -91,3 +93,13 @@ def _page(
     absent = [f"Left out: {name} ({reason})." for name, reason in left_out.items()]
     heading = ["## Figures"] if shown or absent else []
     return "\n\n".join(["# Evaluation", origin, *sections, *heading, *shown, *absent]) + "\n"
+
+
+@contextlib.contextmanager
+def claimed(output: pathlib.Path) -> Iterator[None]:
+    """Keeps other evaluations from writing into the same folder."""
+    with claim(output.resolve()) as partial:
+        try:
+            yield
+        finally:
+            release(partial)

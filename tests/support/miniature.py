@@ -30,7 +30,8 @@ def write(folder: Path, *, seed: int = 0) -> Path:
     rng = np.random.default_rng(seed)
     makers = (deeploc, deepfri, ieconv, beta_lactamase, aav, thermostability, fluorescence, stability)
     entries = {}
-    for maker in (*makers, knowledge_graph, similarity, interactions, gb1, proteingym, variants):
+    makers += (knowledge_graph, similarity, interactions, gb1, proteingym, variants)
+    for maker in (*makers, scl2205, swissmodel_ec, go_2014, kgsim):
         own = folder / maker.__name__
         own.mkdir(parents=True)
         entries |= {name: _inside(maker.__name__, entry) for name, entry in maker(own, rng).items()}
@@ -317,6 +318,63 @@ def interactions(folder: Path, rng) -> dict:
             table(folder / f"{name}.sequences.tsv", proteins, separator="\t")
         sequences = "./string.fa" if name == "string" else f"./{name}.sequences.tsv"
         entries[name] = {"format": "string_actions", "actions": f"./{name}.actions.txt", "sequences": sequences}
+    return entries
+
+
+def scl2205(folder: Path, rng) -> dict:
+    """Locations by number; one of them is a combination of two others."""
+    names = {"0": "Cytoplasm", "2": "Nucleus", "1": "Membrane", "3": "Cytoplasm;Nucleus"}
+    (folder / "labels.json").write_text(json.dumps(names))
+    for split, count in (("train", 48), ("valid", 16)):
+        rows = [(f"{split[0].upper()}{i:05}", protein(rng, [i % 4]), i % 4) for i in range(count)]
+        table(folder / f"{split}.csv", [("entry", "seq", "scl"), *rows])
+    files = {split: f"./{split}.csv" for split in ("train", "valid")}
+    return {"localisation_scl2205": {"format": "scl2205", "labels": "./labels.json"} | files}
+
+
+def swissmodel_ec(folder: Path, rng) -> dict:
+    """Two EC numbers each, the second partial, and one that is too rare to be a class."""
+    numbers = EC_NUMBERS[1:4]
+    for split, count in (("train", 60), ("valid", 18)):
+        rows = []
+        for i in range(count):
+            own = [numbers[i % 3], f"{numbers[i % 3].rpartition('.')[0]}.-", *(["7.7.7.7"] if i == 0 else [])]
+            rows.append((f"P{i:05}-{'AB'[i % 2]}", ",".join(own), protein(rng, [i % 3])))
+        table(folder / f"{split}.tsv", [("chain", "ec_numbers", "sequence"), *rows], separator="\t")
+    files = {split: f"./{split}.tsv" for split in ("train", "valid")}
+    return {"ec_swissmodel": {"format": "ec_table"} | files}
+
+
+def go_2014(folder: Path, rng) -> dict:
+    """Terms of three ontologies; every fifth protein has none of the second."""
+    terms = {name: [f"GO:{1000 * count + i:07}" for i in range(count)] for name, count in ONTOLOGIES.items()}
+    rows, records = [("accession", *terms)], []
+    for i in range(80):
+        chosen = [own[i % len(own)] if position != 1 or i % 5 else "" for position, own in enumerate(terms.values())]
+        rows.append((f"P{i:05}", *chosen))
+        favoured = [6 * position + i % len(own) for position, own in enumerate(terms.values())]
+        records.append((f"sp|P{i:05}|N{i}_HUMAN", protein(rng, favoured)))
+    table(folder / "go_terms.tsv", rows, separator="\t")
+    table(folder / "go_names.tsv", [(term, f"name of {term}") for own in terms.values() for term in own], separator="\t")
+    fasta(folder / "sequences.fasta", records)
+    files = {"terms": "./go_terms.tsv", "names": "./go_names.tsv", "sequences": "./sequences.fasta"}
+    return {"go_2014": {"format": "go_terms", "min_proteins": 10} | files}
+
+
+def kgsim(folder: Path, rng) -> dict:
+    """Proteins of five groups, alike and interacting within a group; a pair of a protein with itself."""
+    fasta(folder / "sequences.fasta", [(f"P{i:05}", protein(rng, [i % GROUPS])) for i in range(20)])
+    columns = ["BMA Resnik", "BMA Seco", "GIC Resnik", "GIC Seco"]
+    pairs = [(int(a), int(b)) for a, b in rng.integers(20, size=(60, 2)) if a != b] + [(3, 3)]
+    entries = {}
+    for name, kind, more in (("similarity_kgsim", "MF", []), ("similarity_kgsim_ppi", "PPI", ["Interaction"])):
+        rows = [("Uniprot ID1", "Uniprot ID2", *more, *columns, "Sim(Seq)")]
+        for a, b in pairs:
+            same = a % GROUPS == b % GROUPS
+            values = [f"{0.1 + 0.6 * same + 0.2 * rng.random():.6f}" for _ in columns]
+            rows.append((f"P{a:05}", f"P{b:05}", *([int(same)] if more else []), *values, "0.01"))
+        table(folder / f"{kind}_DM3.csv", rows, separator=";")
+        entries[name] = {"format": "kgsim", "files": {"DM3": f"./{kind}_DM3.csv"}, "sequences": "./sequences.fasta"}
     return entries
 
 

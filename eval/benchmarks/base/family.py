@@ -86,6 +86,7 @@ class BenchmarkFamily(abc.ABC):
       fields: every field of configs/eval/NAME.py and what it may be; empty if it has no such file.
       following: changes of that config that make it cheap in training, such as `draws=3`.
       too_long: why it cannot be followed in training, as a verb; "" if it can.
+      beyond_vectors: what it needs beside one vector for each protein; "" if that is enough.
       captions: of its own figures, by name.
     """
 
@@ -97,6 +98,7 @@ class BenchmarkFamily(abc.ABC):
     fields: ClassVar[Mapping[str, Kind]] = {}
     following: ClassVar[tuple[str, ...]] = ()
     too_long: ClassVar[str] = ""
+    beyond_vectors: ClassVar[str] = ""
     captions: ClassVar[Mapping[str, str]] = {}
 
     @abc.abstractmethod

@@ -86,6 +86,7 @@ class CrossModal(BenchmarkFamily):
         **dict.fromkeys(("eval_every", "patience"), STEPS),
     }
     too_long = "trains a bridge for hours"
+    beyond_vectors = "embeddings of the texts of terms and diseases"
 
     def measure(self, setup: Setup, name: str, data: KnowledgeGraph) -> Measured:
         """MRR and Hits@k of the bridge, beside its controls.

@@ -1,7 +1,8 @@
 """Tasks put together from what importers have read."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from data_pipelines.common.errors import UserError
@@ -9,6 +10,7 @@ from eval.data.base.gathered import Gathered
 from eval.data.base.task import Sample, Task
 
 NO_NUMBER = "its target is no finite number"
+FEW_OF_ITS_CLASSES = "none of its classes has enough proteins"
 
 
 class Labelled(NamedTuple):
@@ -32,6 +34,12 @@ def finite(text: str) -> float | None:
 def named_order(names: set[str]) -> tuple[str, ...]:
     """An order of classes that their names alone decide: by number where all are numbers, else alphabetical."""
     return tuple(sorted(names, key=int if all(map(str.isdecimal, names)) else str))
+
+
+def frequent(labels: Iterable[Iterable[str]], minimum: int) -> list[str]:
+    """The labels that at least so many proteins have, in alphabetical order."""
+    counts = Counter(label for of_protein in labels for label in set(of_protein))
+    return sorted(label for label, count in counts.items() if count >= minimum)
 
 
 def classification(

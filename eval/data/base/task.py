@@ -136,9 +136,11 @@ class KnowledgeGraph:
 class SimilarityTable:
     """How similar pairs of proteins are in what they do."""
 
-    aspect: Literal["MF", "BP", "CC"]
-    set: Literal["500", "200", "sparse"]
-    """Of PROBE: all pairs of the 500 or 200 best annotated proteins, or 247 of the 500's spread evenly over similarity."""
+    aspect: Literal["MF", "BP", "CC", ""]
+    """Of PROBE, the ontology."""
+    set: str
+    """Of PROBE 500, 200 or sparse: all pairs of the 500 or 200 best annotated proteins, or 247 of the 500's spread evenly over
+    similarity. Of other sources what the manifest calls it."""
     names: list[str]
     """UniProt accessions."""
     sequences: list[str]
@@ -146,7 +148,7 @@ class SimilarityTable:
     """int32 places in `names`, every pair once; first < second, but for PROBE's sparse set of MF, where one pair is a protein
     with itself."""
     similarity: Float[np.ndarray, " P"]
-    """float64 Lin similarity, 0 to 1."""
+    """float64, 0 to 1: of PROBE Lin's, of kgsim another measure, or 1 for pairs that interact and 0 for others."""
     rejects: list[Rejected]
     sources: list[SourceFile]
     notes: tuple[str, ...] = ()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import h5py
 import numpy as np
@@ -13,7 +14,22 @@ from eval.data.base.arrays import read_arrays
 from protclip_jax.embed.foreign_files import check_parquet, h5_items
 
 
+class NamedVectors(NamedTuple):
+    """The embeddings of a file, in its order."""
+
+    ids: list[str]
+    keys: list[str]
+    """Of HDF5 the names of the datasets; elsewhere the ids again."""
+    values: Float32[np.ndarray, "n D"]
+
+
 def read_vector_file(path: Path) -> tuple[list[str], Float32[np.ndarray, "n D"]]:
+    """Ids and their embeddings, in the order of the file; see `read_named_vectors`."""
+    vectors = read_named_vectors(path)
+    return vectors.ids, vectors.values
+
+
+def read_named_vectors(path: Path) -> NamedVectors:
     """Ids and their embeddings, in the order of the file.
 
     `.h5`: a dataset [D] each, its id in the attribute `original_id` or else its name. `.parquet`: columns `id` and
@@ -21,45 +37,48 @@ def read_vector_file(path: Path) -> tuple[list[str], Float32[np.ndarray, "n D"]]
     (numbers [n, D]).
 
     Raises:
-      UserError: the file is no such file, names an id twice, or a number is not finite.
+      UserError: the file is no such file, names an id twice, has one vector for each residue, or a number is not finite.
     """
     if path.suffix not in READERS:
         raise UserError(f"{path} is none of {', '.join(READERS)}; write the embeddings to such a file.")
     try:
-        ids, vectors = READERS[path.suffix](path)
+        vectors = READERS[path.suffix](path)
     except UserError:
         raise
     # Two libraries that read files from anybody have many ways to fail.
     except Exception as error:
         message = f"{type(error).__name__}: {error}"[:200]
         raise UserError(f"{path} holds no embeddings as {path.suffix} files do ({message}); make such a file.") from error
-    if vectors.ndim != 2 or len(set(ids)) < len(ids) or not np.isfinite(vectors).all():
+    ids, values = vectors.ids, vectors.values
+    if values.ndim != 2 or len(set(ids)) < len(ids) or not np.isfinite(values).all():
         raise UserError(f"{path} gives an id twice, or a vector that is not finite or of another width; mend the file.")
-    return ids, vectors
+    return vectors
 
 
-def _read_h5(path: Path) -> tuple[list[str], np.ndarray]:
+def _read_h5(path: Path) -> NamedVectors:
     with h5py.File(path) as file:
-        items = [(id, dataset[()]) for id, dataset in h5_items(file)]
-    return [id for id, _ in items], np.array([vector for _, vector in items], np.float32)
+        items = [(dataset.name.strip("/"), id, dataset[()]) for id, dataset in h5_items(file)]
+    keys, ids = [key for key, _, _ in items], [id for _, id, _ in items]
+    return NamedVectors(ids, keys, np.array([vector for _, _, vector in items], np.float32))
 
 
-def _read_parquet(path: Path) -> tuple[list[str], np.ndarray]:
+def _read_parquet(path: Path) -> NamedVectors:
     with pyarrow.parquet.ParquetFile(path) as file:
         check_parquet(file, path=path)
         columns = file.read(columns=["id", "embedding"])
-    return columns["id"].to_pylist(), np.array(columns["embedding"].to_pylist(), np.float32)
+    ids = columns["id"].to_pylist()
+    return NamedVectors(ids, ids, np.array(columns["embedding"].to_pylist(), np.float32))
 
 
-def _read_npz(path: Path) -> tuple[list[str], np.ndarray]:
+def _read_npz(path: Path) -> NamedVectors:
     ids, vectors = read_arrays(path, ["ids", "vectors"])
     numeric = vectors.ndim == 2 and vectors.dtype.kind in "iuf"
     if ids.ndim != 1 or ids.dtype.kind != "U" or not numeric or len(ids) != len(vectors):
         raise UserError(f"{path}: ids is {ids.dtype} {ids.shape} and vectors {vectors.shape}; they need text [n] and [n, d].")
-    return ids.tolist(), vectors.astype(np.float32)
+    return NamedVectors(ids.tolist(), ids.tolist(), vectors.astype(np.float32))
 
 
-READERS: dict[str, Callable[[Path], tuple[list[str], np.ndarray]]] = {
+READERS: dict[str, Callable[[Path], NamedVectors]] = {
     ".h5": _read_h5,
     ".hdf5": _read_h5,
     ".parquet": _read_parquet,

@@ -45,13 +45,15 @@ def read_similarity(
         gathered = Gathered()
         proteins, matrix = _read_matrix(path, gathered)
         pairs = np.stack(np.triu_indices(len(proteins), 1), axis=1)
-        tables.append(_table(path, gathered, benchmark, name, proteins, matrix[pairs[:, 0], pairs[:, 1]], pairs, sequences))
+        tables.append(
+            similarity_table(path, gathered, benchmark, name, proteins, matrix[pairs[:, 0], pairs[:, 1]], pairs, sequences)
+        )
         if name == "500" and coordinates is not None:
             gathered = Gathered()
             gathered.source(path, len(proteins))
             pairs = _read_coordinates(coordinates, len(proteins), gathered)
             values = matrix[pairs[:, 0], pairs[:, 1]]
-            tables.append(_table(path, gathered, benchmark, "sparse", proteins, values, pairs, sequences))
+            tables.append(similarity_table(path, gathered, benchmark, "sparse", proteins, values, pairs, sequences))
     return tuple(tables)
 
 
@@ -76,7 +78,7 @@ def read_similarity_tables(
                 pairs[pair] = np.nan if value is None else value
         ends = np.array(list(pairs), np.int64).reshape(-1, 2)
         values = np.array(list(pairs.values()), np.float64)
-        tables.append(_table(path, gathered, benchmark, name, list(positions), values, ends, sequences))
+        tables.append(similarity_table(path, gathered, benchmark, name, list(positions), values, ends, sequences))
     return tuple(tables)
 
 
@@ -114,7 +116,7 @@ def _read_coordinates(path: Path, size: int, gathered: Gathered) -> Int[np.ndarr
     return pairs[np.sort(first)]
 
 
-def _table(path, gathered, benchmark, name, proteins, values, pairs, sequences) -> SimilarityTable:
+def similarity_table(path, gathered, benchmark, name, proteins, values, pairs, sequences) -> SimilarityTable:
     """The set with those pairs whose proteins have sequences and whose similarity is one."""
     found = read_sequences(sequences, gathered, wanted=set(proteins))
     for protein in proteins:
@@ -132,7 +134,7 @@ def _table(path, gathered, benchmark, name, proteins, values, pairs, sequences) 
     notes = (*gathered.notes, f"{same} pair is of a protein with itself, as PROBE has it") if same else gathered.notes
     names = [protein for protein in proteins if protein in found]
     return SimilarityTable(
-        ASPECTS[benchmark], name, names, [found[protein] for protein in names], position[pairs[kept]].astype(np.int32),
+        ASPECTS.get(benchmark, ""), name, names, [found[protein] for protein in names], position[pairs[kept]].astype(np.int32),
         values[kept], gathered.rejects, gathered.sources, notes,
     )  # fmt: skip
 

@@ -13,6 +13,7 @@ from eval import __main__ as cli
 from eval.benchmarks.families import BENCHMARKS
 from eval.data import manifest
 from eval.public import suite
+from eval.public.subjects import CheckpointModel
 from tests.support import miniature
 from tests.support.composition_model import Composition
 
@@ -234,7 +235,8 @@ def test_mistakes_are_one_sentence(run, data_dir, capsys, arguments, told):
 
 def keys_of(data_dir, names, *, model=None):
     """The keys under which results of benchmarks on a data folder are kept."""
-    asked = suite.Suite(model or Composition(), data_dir, 0, data_dir, "probe", configs={}, folder=data_dir)
+    subject = CheckpointModel(model or Composition(), data_dir, 0, data_dir)
+    asked = suite.Suite(subject, "probe", configs={}, folder=data_dir)
     return [asked._key(name, manifest.load(data_dir, name), manifest.entries_of(data_dir, name)) for name in names]
 
 

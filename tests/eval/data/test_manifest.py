@@ -204,4 +204,5 @@ def test_every_format_takes_what_its_importer_takes():
         keys = {key for key in format_.keys if key not in format_.splits} | ({"files"} if format_.splits else set())
         assert parameters == keys, name
     assert json.loads(template())
-    assert {"few_shot_localisation", "few_shot_membrane", "few_shot_reaction"} == FEW_SHOT
+    tasks = ("localisation", "membrane", "reaction", "localisation_scl2205")
+    assert {f"few_shot_{task}" for task in tasks} == FEW_SHOT

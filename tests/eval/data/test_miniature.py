@@ -21,6 +21,11 @@ SIZES = {
     "thermostability": (0, {"train": 80, "valid": 20, "test": 30}),
     "fluorescence": (0, {"train": 140}),
     "stability": (0, {"train": 96, "valid": 32, "test": 32}),
+    "localisation_scl2205": (4, {"train": 48, "valid": 16}),
+    "ec_swissmodel": (6, {"train": 60, "valid": 18}),
+    "go_2014_mf": (3, {"train": 80}),
+    "go_2014_bp": (4, {"train": 64}),
+    "go_2014_cc": (5, {"train": 80}),
 }
 
 

@@ -15,17 +15,23 @@ from eval.data.importers import variants
 from eval.data.importers.chains import NO_SEQUENCE, chains_of
 from eval.data.importers.deepfri import read_deepfri
 from eval.data.importers.deeploc import MIXED, UNKNOWN_MEMBRANE, read_deeploc
+from eval.data.importers.ec_table import read_ec_table
 from eval.data.importers.enzyme import read_enzyme_prompts
 from eval.data.importers.flip import read_flip
+from eval.data.importers.go_terms import NO_TERM, read_go_terms
 from eval.data.importers.interactions import read_actions
+from eval.data.importers.kgsim import read_kgsim
 from eval.data.importers.prompts import read_location_prompts, read_reaction_prompts
 from eval.data.importers.reaction import read_functions, read_reaction
+from eval.data.importers.scl2205 import read_scl2205
 from eval.data.importers.sequences import read_sequences
 from eval.data.importers.ses import read_ses
-from eval.data.importers.similarity import read_similarity
+from eval.data.importers.similarity import NO_SEQUENCE as NO_SEQUENCE_OF_PAIR
+from eval.data.importers.similarity import TWICE, WITH_ITSELF, read_similarity
 from eval.data.importers.tables import read_tables
 from eval.data.importers.variants import read_variant_fasta, read_variant_table
 from eval.data.importers.windows import read_windows
+from eval.data.published import completeness
 
 
 def sizes(task):
@@ -284,3 +290,80 @@ def test_enzyme(real_data):
     assert prompts["3.6.1.34"] == ["FUNCTION: H(+)-transporting two-sector ATPase."]
     assert prompts["3.6.1.3"] == ["FUNCTION: In phosphorus-containing anhydrides."]
     assert read.notes == ("12 withdrawn EC numbers have prompts from those they became, or from their class.",)
+
+
+@pytest.fixture(scope="session")
+def bench(real_data):
+    """Further public benchmarks, each with its own files."""
+    folder = real_data / "real/bench"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is absent")
+    return folder
+
+
+def test_tape_fluorescence(real_data, bench):
+    """The sizes are TAPE's but for the validation rows that are not at hand."""
+    files = {split: [bench / f"tape_fluorescence.{split}.csv.gz"] for split in ("train", "test")}
+    files["valid"] = [real_data / "fluorescence/tape_fluorescence.valid.csv.gz"]
+    task = check(read_tables(files, benchmark="fluorescence"))
+    assert (sizes(task), task.rejects) == ({"train": 21446, "test": 27217, "valid": 3996}, [])
+    published = completeness("fluorescence", sizes(task))
+    assert published.whole is False
+    assert "valid 3,996 instead of 5,362" in published.sentence
+    # TAPE trains on at most three substitutions and tests on more.
+    wild_type = (real_data / "fluorescence/avgfp_wt.txt").read_text().strip()
+    for split, allowed in (("train", range(4)), ("test", range(4, 20))):
+        whole = [s.sequence for s in task.splits[split] if len(s.sequence) == len(wild_type)]
+        assert {sum(map(str.__ne__, sequence, wild_type)) for sequence in whole} <= set(allowed)
+
+
+def test_scl2205(bench):
+    files = {split: [bench / f"scl2205.{split}.csv.gz"] for split in ("train", "valid")}
+    task = check(read_scl2205(files, benchmark="localisation_scl2205", labels=bench / "scl2205.labels.json"))
+    assert (sizes(task), len(task.classes), task.rejects) == ({"train": 9968, "valid": 854}, 13, [])
+    # By `zcat scl2205.train.csv.gz | cut -d, -f3 | sort | uniq -c`.
+    counts = Counter(task.classes[s.target] for s in task.splits["train"])
+    assert (counts["Membrane"], counts["Nucleus"], counts["Peroxisome"], counts["Cytoplasm;Nucleus"]) == (2545, 1997, 73, 1199)
+
+
+def test_swissmodel_ec(bench):
+    files = {split: [bench / f"swissmodel_ec.{split}.tsv.gz"] for split in ("train", "valid")}
+    every = check(read_ec_table(files, benchmark="ec_swissmodel", min_chains=1))
+    assert rows(every) == [20000, 2000]
+    assert sizes(every)["train"] == 20000
+    task = check(read_ec_table(files, benchmark="ec_swissmodel"))
+    counts = Counter(label for s in every.splits["train"] for label in s.target)
+    assert len(task.classes) == sum(count >= 10 for count in counts.values())
+    assert audit_task(task)["unlabelled"] == {"train": 0, "valid": 0}
+
+
+@pytest.mark.parametrize(("name", "annotated"), [("go_2014_mf", 6504), ("go_2014_bp", 7004), ("go_2014_cc", 6325)])
+def test_go_terms(bench, name, annotated):
+    given = {"sequences": [bench / "kgsim_sequences.fasta.gz"], "names": bench / "go_names_2014.tsv.gz"}
+    task = check(read_go_terms(bench / "go_terms_2014.dev.tsv.gz", benchmark=name, min_proteins=1, **given))
+    assert sorted(rows(task)) == [18595, 40414 + 1, 43133]
+    assert sizes(task) == {"train": annotated}
+    assert by_reason(task.rejects)[NO_TERM] < 43133 - annotated
+    assert all(" " in name for name in task.classes)
+
+
+@pytest.mark.parametrize(
+    ("kind", "species", "pairs", "rejects"),
+    [
+        ("MF", "EC3", 1332, {}),
+        ("MF", "SC3", 29265, {TWICE: 3}),
+        ("PPI", "DM3", 200, {}),
+        ("PPI", "HS3", 29672, {WITH_ITSELF: 148}),
+    ],
+)
+def test_kgsim(bench, kind, species, pairs, rejects):
+    benchmark = "similarity_kgsim" if kind == "MF" else "similarity_kgsim_ppi"
+    files = {species: bench / f"kgsim_{kind}_{species}.csv.gz"}
+    (table,) = read_kgsim(files, benchmark=benchmark, sequences=[bench / "kgsim_sequences.fasta.gz"])
+    assert sorted(rows(table)) == sorted([pairs, 18595])
+    found = by_reason(table.rejects)
+    assert found.pop(NO_SEQUENCE_OF_PAIR) > 0
+    assert found == rejects
+    assert 0 < len(table.pairs) < pairs
+    if kind == "PPI":
+        assert set(table.similarity) == {0.0, 1.0}

@@ -1,0 +1,57 @@
+"""EC numbers of protein chains in a table with the sequences: `chain`, `ec_numbers`, `sequence`."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from eval.data.base.assembly import FEW_OF_ITS_CLASSES, Labelled, classification, frequent
+from eval.data.base.format import Format
+from eval.data.base.gathered import Gathered
+from eval.data.base.rows import table_rows
+from eval.data.base.task import SPLITS, Task
+
+MIN_CHAINS = 10
+NO_EC_NUMBER = "it has no EC number"
+
+
+def read_ec_table(files: Mapping[str, Sequence[Path]], *, benchmark: str, min_chains: int = MIN_CHAINS) -> Task:
+    """Several EC numbers each, separated by commas; a partial number such as `3.4.21.-` is a class like any other.
+
+    Args:
+      min_chains: a class needs so many chains of the training split, or of the first split there is; chains that have no other
+        class are rejected.
+
+    Raises:
+      UserError: a file is no such table.
+    """
+    gathered = Gathered()
+    splits = {split: [row for path in paths for row in _rows(path, gathered)] for split, paths in files.items()}
+    counted = splits.get("train") or next(iter(splits.values()), [])
+    classes = frequent((row.labels for _, _, row in counted), min_chains)
+    kept = {split: _within(rows, set(classes), gathered) for split, rows in splits.items()}
+    return classification(benchmark, "multilabel", kept, gathered, classes=classes)
+
+
+def _rows(path: Path, gathered: Gathered) -> list[tuple[Path, int, Labelled]]:
+    rows = []
+    for row in table_rows(path, gathered, columns=("chain", "ec_numbers", "sequence")):
+        name = row.cells["chain"]
+        numbers = tuple(number.strip() for number in row.cells["ec_numbers"].split(",") if number.strip())
+        if not numbers:
+            gathered.reject(path, row.line, name, NO_EC_NUMBER)
+        elif (sequence := gathered.sequence(path, row.line, name, row.cells["sequence"])) is not None:
+            rows.append((path, row.line, Labelled(name, sequence, numbers)))
+    return rows
+
+
+def _within(rows: Sequence[tuple[Path, int, Labelled]], classes: set[str], gathered: Gathered) -> list[Labelled]:
+    """The rows with those of their labels that are classes."""
+    kept = []
+    for path, line, row in rows:
+        if labels := tuple(label for label in row.labels if label in classes):
+            kept.append(row._replace(labels=labels))
+        else:
+            gathered.reject(path, line, row.name, FEW_OF_ITS_CLASSES)
+    return kept
+
+
+EC_TABLE = Format("ec_table", read_ec_table, splits=SPLITS, options={"min_chains": int})

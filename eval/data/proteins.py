@@ -1,0 +1,61 @@
+"""`python -m eval.data.proteins`: the proteins of benchmarks as FASTA, for `python -m eval --embeddings`.
+
+Each distinct sequence is there once, under the hash that `eval.public.vector_file` finds it by.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from data_pipelines.common.atomic_write import atomic_file
+from data_pipelines.common.disk_errors import report_disk_errors
+from data_pipelines.common.errors import UserError, command
+from data_pipelines.common.hashing import sequence_hash
+from data_pipelines.common.progress import tell
+from eval.benchmarks.families import BENCHMARKS, family_of
+from eval.data import manifest
+from eval.data.base.proteins import proteins_of
+
+LINE = 60
+"""Residues."""
+
+
+def sequences_of(data_dir: Path, names: Sequence[str]) -> Iterator[str]:
+    """The sequences that vectors are needed of, benchmark by benchmark; some come again."""
+    for name in names:
+        family = family_of(name)
+        if family.beyond_vectors:
+            tell(f"{name} is left out: it needs {family.beyond_vectors}.")
+        else:
+            yield from proteins_of(family.parts(manifest.load(data_dir, name)))
+
+
+def _chosen(data_dir: Path, asked: Sequence[str]) -> list[str]:
+    """The benchmarks named, all whose data are there by default."""
+    if unknown := [name for name in asked if name not in (*BENCHMARKS, "all")]:
+        raise UserError(f"unknown benchmark {unknown[0]!r}; expected all or {', '.join(BENCHMARKS)}.")
+    return manifest.available(data_dir)[0] if "all" in asked else list(dict.fromkeys(asked))
+
+
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Writes the FASTA file."""
+    parser = argparse.ArgumentParser(prog="python -m eval.data.proteins", description=__doc__)
+    parser.add_argument("--data_dir", type=Path, required=True, metavar="DIR", help="the folder of benchmarks' data")
+    parser.add_argument("--benchmarks", nargs="+", default=["all"], metavar="NAME", help="default: all that DIR has")
+    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the FASTA file to write")
+    options = parser.parse_args(arguments)
+    names = _chosen(options.data_dir, options.benchmarks)
+    distinct = dict.fromkeys(sequences_of(options.data_dir, names))
+    if not distinct:
+        raise UserError(f"{options.data_dir} holds no benchmark that vectors of proteins are enough for.")
+    with report_disk_errors(options.output), atomic_file(options.output) as file:
+        for sequence in distinct:
+            lines = [sequence[start : start + LINE] for start in range(0, len(sequence), LINE)]
+            file.write("\n".join([f">{sequence_hash(sequence)}", *lines, ""]).encode())
+    tell(f"wrote {options.output}: {len(distinct):,} proteins of {len(names)} benchmarks.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
