@@ -35,6 +35,11 @@ class Group(NamedTuple):
     related_without_text: int | None = None
 
 
+def everything(size: int) -> Group:
+    """All of so many records."""
+    return Group("all", np.ones(size, bool))
+
+
 def by_nearness(dataset: ProtAnno, accessions: Sequence[str]) -> list[Group]:
     """Records by their nearest training record with text, the remotest first; none without what the build kept."""
     known = dataset.nearest()

@@ -20,7 +20,7 @@ from eval.baselines.judge import fit_judge, matched
 from eval.metrics.ranking import best_hit, recall, reciprocal_rank
 from eval.metrics.statistics import bootstrap_interval
 from eval.pretraining.evaluation import Encoder, Evaluation, Model
-from eval.pretraining.groups import by_nearness, group_table, measured
+from eval.pretraining.groups import by_nearness, everything, group_table, measured
 from eval.pretraining.pool import fixed_pool
 from eval.pretraining.retrieval_figure import RETRIEVAL, retrieval_over_steps
 from eval.pretraining.trained_baselines import Linear, TrainedBaselines
@@ -58,7 +58,7 @@ the held-out protein:
 {table}"""
 FAMILIES = """
 
-MRR by whether training names a family of the protein:
+MRR of all, and by whether training names a family of the protein:
 
 {table}"""
 JUDGE = """*Judge*: knows what is planted in every protein, what every text says and how often texts err, but not which belong
@@ -140,7 +140,7 @@ class Retrieval(Evaluation):
             name: summarize(of_transfers[name]) | {"chosen": found.chosen, "validation_mrr": found.validation_mrr}
             for name, found in transfers.items()
         }
-        families = by_family(self._pool.records, baselines.labels) if baselines else []
+        families = [everything(size), *by_family(self._pool.records, baselines.labels)] if baselines else []
         beside["by_nearness"] = measured(by_nearness(self._dataset, self.accessions), values)
         beside["by_family"] = measured(families, values)
         return described | summarize(competitions) | intervals | beside

@@ -196,7 +196,6 @@ def of_entries():
     wrong = {
         "no sequence": ("P9", "", "Thing", "Cuts.", "1"),
         "a digit": ("P9", "MK7V", "Thing", "Cuts.", "1"),
-        "no name": ("P9", "MKV", "", "Cuts.", "1"),
         "no accession": ("", "MKV", "Thing", "Cuts.", "1"),
         "an existence of 9": ("P9", "MKV", "Thing", "Cuts.", "9"),
         "an existence of words": ("P9", "MKV", "Thing", "Cuts.", "sure"),
@@ -208,6 +207,8 @@ def of_entries():
     for name, row in wrong.items():
         content = written("tsv", [*good, row], columns)
         yield f"build tsv: {name}", Malformed("build", "x.tsv", content, "4 entries, 3 records, 1 rejected")
+    nameless = written("tsv", [*good, ("P9", "MKV", "", "", "")], columns)
+    yield "build tsv: neither name nor text", Malformed("build", "x.tsv", nameless, "4 entries, 4 records, 0 rejected")
     gene = ("P9", GENE, "Thing", "Cuts.", "1")
     yield "build tsv: a gene", Malformed("build", "x.tsv", written("tsv", [*good, gene], columns), "1 of 4 .* nucleotides")
     yield "build tsv: genes", Malformed("build", "x.tsv", written("tsv", [gene], columns), "--accept_doubtful")
@@ -215,7 +216,7 @@ def of_entries():
     yield "build tsv: a sequence twice", Malformed("build", "x.tsv", same, "1 deduplicated")
     unknown = written("tsv", good, (*columns[:3], "functoin", "existence"))
     yield "build tsv: a column that nothing reads", Malformed("build", "x.tsv", unknown, "functoin")
-    lines = [{"primaryAccession": "P1"}, {"x": 1}, []]
+    lines = [{"primaryAccession": "P1"}, {"x": 1}, [], {"accession": "P1"}, {"accession": "P1", "sequence": 5}]
     for line in lines:
         yield f"build json: {line}", Malformed("build", "x.json", json.dumps(line).encode(), "rejected|is no|holds no|has no")
 

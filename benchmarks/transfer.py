@@ -1,0 +1,42 @@
+"""Annotation transfer and the trained linear model on a built dataset, without a checkpoint.
+
+    python -m benchmarks.transfer --data_dir protanno --hits mmseqs2=hits.m8 --output report.md
+
+The linear model stands in the network's place, so that the tables of `retrieval` and `single_property` tell what
+a network has to beat.
+"""
+
+import argparse
+from pathlib import Path
+
+from data_pipelines.protanno.dataset import open_dataset
+from eval.__main__ import hit_files
+from eval.pretraining.retrieval import Retrieval
+from eval.pretraining.single_property import SingleProperty
+from eval.pretraining.trained_baselines import TrainedBaselines
+from protclip_jax.config.schema import completed
+
+POOLS = {Retrieval: 512, SingleProperty: 2000}
+
+
+def main() -> None:
+    """Measures each split in turn, and writes what is done so far."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data_dir", required=True, type=Path)
+    parser.add_argument("--hits", nargs="+", default=[], metavar="NAME=FILE")
+    parser.add_argument("--splits", nargs="+", default=["test", "random_test"])
+    parser.add_argument("--output", required=True, type=Path)
+    options = parser.parse_args()
+    dataset = open_dataset(options.data_dir)
+    baselines = TrainedBaselines(dataset, completed({}), hit_files(options.hits))
+    sections = ["# Baselines; *ProtCLIP* in the tables is the linear model"]
+    for split in options.splits:
+        for evaluation, pool in POOLS.items():
+            measured = evaluation(dataset, split=split, pool=pool)
+            result = measured.report(baselines.linear.model, control=None, baselines=baselines)
+            sections.append(evaluation.markdown(result))
+            options.output.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
