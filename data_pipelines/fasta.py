@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from data_pipelines.common.atomic_write import atomic_file
 from data_pipelines.common.errors import UserError, command
+from data_pipelines.common.outputs import new_files
 from data_pipelines.common.progress import progress, tell
 from data_pipelines.protanno.clusters import HELD_OUT
 from data_pipelines.protanno.dataset import Split, open_dataset
@@ -38,16 +38,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     splits = open_dataset(args.data_dir).splits
     if args.output.exists() and not args.output.is_dir():
         raise UserError(f"--output={args.output} is a file; name a folder.")
-    args.output.mkdir(parents=True, exist_ok=True)
     names = {
         "held_out.fasta": [name for name in splits if name in HELD_OUT],
         "training.fasta": [name for name in splits if name not in HELD_OUT],
     }
-    for file_name, chosen in names.items():
-        with atomic_file(args.output / file_name) as file:
-            shown = progress(chosen, description=file_name, unit="splits")
-            count = write_fasta(file, (splits[name] for name in shown))
-        tell(f"wrote {args.output / file_name}: {count:,} proteins")
+    outputs = [args.output / file_name for file_name in names]
+    with new_files(outputs) as paths:
+        for path, output, chosen in zip(paths, outputs, names.values(), strict=True):
+            shown = progress(chosen, description=output.name, unit="splits")
+            with open(path, "wb") as file:
+                count = write_fasta(file, (splits[name] for name in shown))
+            tell(f"{output}: {count:,} proteins")
 
 
 if __name__ == "__main__":

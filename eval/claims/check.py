@@ -5,10 +5,9 @@ import json
 import pathlib
 from collections.abc import Mapping
 
-from data_pipelines.common.atomic_write import atomic_file
-from data_pipelines.common.disk_errors import report_disk_errors
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.json_object import read_json, to_json
+from data_pipelines.common.outputs import new_files
 from data_pipelines.common.progress import tell
 from eval.benchmarks.families import BENCHMARKS
 from eval.claims.claims import CLAIMS
@@ -35,12 +34,10 @@ def check_claims(options: argparse.Namespace) -> None:
     page = markdown(judged)
     print(page)
     if options.output:
-        contents = {"claims.md": page, "claims.json": json.dumps(to_json(as_json(judged, _subject(options))), indent=2) + "\n"}
-        with report_disk_errors(options.output):
-            options.output.mkdir(parents=True, exist_ok=True)
-            for name, text in contents.items():
-                with atomic_file(options.output / name) as file:
-                    file.write(text.encode())
+        numbers = json.dumps(to_json(as_json(judged, _subject(options))), indent=2)
+        with new_files([options.output / "claims.md", options.output / "claims.json"]) as (page_file, numbers_file):
+            page_file.write_text(page, encoding="utf-8")
+            numbers_file.write_text(numbers + "\n", encoding="utf-8")
         tell(f"wrote {options.output / 'claims.md'} and claims.json")
 
 

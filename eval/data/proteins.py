@@ -8,10 +8,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from data_pipelines.common.atomic_write import atomic_file
-from data_pipelines.common.disk_errors import report_disk_errors
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.hashing import sequence_hash
+from data_pipelines.common.outputs import new_file
 from data_pipelines.common.progress import tell
 from eval.benchmarks.families import BENCHMARKS, family_of
 from eval.data import manifest
@@ -50,10 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     distinct = dict.fromkeys(sequences_of(options.data_dir, names))
     if not distinct:
         raise UserError(f"{options.data_dir} holds no benchmark that vectors of proteins are enough for.")
-    with report_disk_errors(options.output), atomic_file(options.output) as file:
+    with new_file(options.output) as path, open(path, "w", encoding="ascii") as file:
         for sequence in distinct:
             lines = [sequence[start : start + LINE] for start in range(0, len(sequence), LINE)]
-            file.write("\n".join([f">{sequence_hash(sequence)}", *lines, ""]).encode())
+            file.write("\n".join([f">{sequence_hash(sequence)}", *lines, ""]))
     tell(f"wrote {options.output}: {len(distinct):,} proteins of {len(names)} benchmarks.")
 
 

@@ -42,6 +42,8 @@ def _check_dataset(dataset: h5py.Dataset, name: str) -> None:
         raise ValueError(f"{name!r} is not an array")
     if dataset.is_virtual or dataset.external:
         raise ValueError(f"{name!r} lies in other files")
+    if dataset.ndim == 2:
+        raise ValueError(f"{name!r} has a vector for each residue; give one vector for each protein")
     if dataset.ndim != 1 or dataset.dtype.kind != "f":
         raise ValueError(f"{name!r} is {dataset.dtype} {dataset.shape}, not a vector of numbers")
     check_width(dataset.shape[0])

@@ -91,7 +91,7 @@ def test_hdf5_is_found_by_the_names_of_its_datasets_and_by_original_ids(tmp_path
 def test_vectors_of_residues_are_refused(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["P1"], file["P2"] = np.zeros((4, 2)), np.zeros((5, 2))
-    with pytest.raises(UserError, match=r"x.h5 has a vector for each residue of P1; give one vector for each protein."):
+    with pytest.raises(UserError, match=r"P1. has a vector for each residue; give one vector for each protein"):
         VectorFile.read(tmp_path / "x.h5")
 
 
