@@ -35,8 +35,8 @@ SECTION = """## Questions about a single property
 Mean average precision over the questions of a kind, each a phrase such as “{example}” that ranks the proteins of the pool by
 cosine: {pool} records of the split `{split}`. Questions are {source}; those that fewer than {minimum} proteins of the pool
 answer, or more than half, are left out, and so are proteins of which the kind is unknown. *Prevalence*: the mean share of
-proteins that answer. *Chance*: the mean average precision of a random order. In brackets: 95 % bootstrap intervals over
-questions.{transfers}{nearness}"""
+proteins that answer. *Chance*: the mean average precision of a random order. *Right of ten*: how many of the ten proteins
+that ProtCLIP ranks highest answer, on average. In brackets: 95 % bootstrap intervals over questions.{transfers}{nearness}"""
 TRANSFERS = """
 
 Annotation transfer, whose neighbours in training answer for a protein, and the share of training that answers where they tell
@@ -123,6 +123,7 @@ class SingleProperty(Evaluation):
         transfers = self._transfers(model, baselines) if baselines else {}
         scores |= {name: own.scores for name, own in transfers.items()}
         for name, kind in kinds.items():
+            kind["first_ten"] = {source: first_ten(own[name], self.kinds[name].answered) for source, own in scores.items()}
             kind["transfers"] = {
                 source: _summary(precisions(own.scores[name], self.kinds[name].answered)) for source, own in transfers.items()
             }
@@ -224,7 +225,7 @@ class SingleProperty(Evaluation):
     def markdown(result: dict) -> str:
         """A table by kind."""
         rows = [_row(name, found) for name, found in result["kinds"].items()]
-        header = ["kind", "questions", "proteins", "prevalence", "chance", "ProtCLIP", "linear model", "Δ"]
+        header = ["kind", "questions", "proteins", "prevalence", "chance", "ProtCLIP", "linear model", "Δ", "right of ten"]
         return SECTION.format(
             table=table(header, rows),
             minimum=MIN_POSITIVES,
@@ -232,6 +233,12 @@ class SingleProperty(Evaluation):
             nearness=_nearness_table(result["by_nearness"]),
             **{name: result[name] for name in ("pool", "split", "source", "example")},
         )
+
+
+def first_ten(scores: Float[np.ndarray, "Q N"], answered: Bool[np.ndarray, "Q N"]) -> float:
+    """The mean over questions of the share of the ten highest-ranked proteins (of fewer, all) that answer."""
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :10]
+    return float(np.take_along_axis(answered, order, axis=1).mean())
 
 
 def _summary(values: Float[np.ndarray, " Q"]) -> dict:
@@ -273,4 +280,5 @@ def _row(name: str, found: Mapping) -> list[str]:
         linear = [number(found["map_linear"]), difference]
     measured = f"{number(found['map'])} {interval(found['map_interval'])}"
     shares = [number(found["prevalence"]), number(found["chance"])]
-    return [name, str(found["questions"]), str(found["proteins"]), *shares, measured, *linear]
+    ten = f"{10 * found['first_ten']['ProtCLIP']:.1f}"
+    return [name, str(found["questions"]), str(found["proteins"]), *shares, measured, *linear, ten]

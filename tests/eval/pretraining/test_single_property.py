@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from data_pipelines.common.errors import UserError
-from eval.pretraining.single_property import SingleProperty, chance, kinds_of
+from eval.pretraining.single_property import SingleProperty, chance, first_ten, kinds_of
 from tests.support.fakes import Ignorant
 
 QUESTIONS = {
@@ -24,6 +24,16 @@ def test_questions_that_too_few_or_too_many_answer_are_left_out():
     assert kinds["letter"].texts == ["FUNCTION: Has an A."]
     assert kinds["letter"].answered.tolist() == [[True] * 3 + [False] * 3]
     assert kinds["common"].texts == ["FUNCTION: Is there."]
+
+
+def test_of_the_first_ten_those_that_answer_count():
+    scores = np.stack([np.arange(25.0), -np.arange(25.0)])
+    answered = np.zeros((2, 25), bool)
+    answered[0, [24, 20, 14]] = True
+    answered[1, [0, 1, 2, 9, 10]] = True
+    # By hand: places 15 to 24 and 0 to 9 are the first ten.
+    assert first_ten(scores, answered) == pytest.approx((2 + 4) / 20)
+    assert first_ten(scores[:, :4], answered[:, :4]) == pytest.approx(3 / 8)
 
 
 def precision_of_order(answered):
