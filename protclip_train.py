@@ -277,7 +277,9 @@ def pretrain(
 
         # -------- Save --------
         # Asked for one step ago, so that no host waits for the others: all of them stop after the same step.
-        stopped = bool(stopping)
+        with interval.timed("step"):
+            # Of several devices this waits for the step before.
+            stopped = bool(stopping)
         stopping = sharding.any_host(stop.received, mesh)
         if step not in (0, restored_step) and (step % config.checkpoint_every == 0 or done or stopped):
             with interval.timed("checkpoint"):
