@@ -1,7 +1,5 @@
 """Embedding files of strangers: one sentence each, without reading elsewhere or taking more memory than they are large."""
 
-import random
-
 import h5py
 import numpy as np
 import pyarrow
@@ -12,7 +10,6 @@ from data_pipelines.common.errors import UserError
 from eval.data.graphs.vector_files import read_vector_file
 from protclip_jax.embed.embedding_files import WRITERS, Part
 from protclip_jax.retrieval.embedding_input import open_embeddings
-from tests.support.damage import flip_bit
 
 FACTS = {"checkpoint": "x", "kind": "projected", "modality": "protein", "dtype": "float32", "long_proteins": "windows"}
 FACTS |= {"max_residues": 1022, "overlap": 256}
@@ -164,19 +161,3 @@ def test_a_parquet_file_that_repeats_a_number_is_refused_by_evaluation_too(tmp_p
     assert (tmp_path / "x.parquet").stat().st_size < written_table.nbytes / 10
     with pytest.raises(UserError, match="encoded as"):
         read_vector_file(tmp_path / "x.parquet")
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize("suffix", [".h5", ".parquet"])
-def test_whatever_flips_is_read_or_is_one_sentence(tmp_path, suffix):
-    path, rng = written(tmp_path / f"x{suffix}"), random.Random(0)
-    whole = path.read_bytes()
-    for _ in range(2000):
-        path.write_bytes(whole)
-        for _ in range(rng.choice([1, 1, 4])):
-            flip_bit(path, rng)
-        try:
-            ids, vectors = read(path)
-        except UserError:
-            continue
-        assert len(ids) == len(vectors) <= path.stat().st_size
