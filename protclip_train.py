@@ -98,7 +98,6 @@ class Inputs(NamedTuple):
 def open_inputs(config: ml_collections.ConfigDict) -> Inputs:
     """Opens all that a run reads; needs neither devices nor other hosts, so that a mistake ends a host before it joins."""
     check_sources(config)
-    check_init(config)
     dataset = open_dataset(config.data.dir, names=config.tokenizer.names)
     tokenizer = TextTokenizer.load(config.tokenizer.text)
     text_key = functools.partial(tokenizer.key, max_tokens=config.tokenizer.max_text_tokens)
@@ -148,6 +147,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     keep_compiled_programs()
     with PreemptionHandler() as stop, multihost.joined():
         multihost.check_same(shared_facts(values, inputs))
+        # Orbax asks JAX for devices when it reads what a checkpoint holds; after that no host could join.
+        check_init(values.config)
         with open_workdir(values.workdir) as workdir, contextlib.ExitStack() as opened:
             options = {"changes": values.changes, "profiled_steps": values.profile_steps}
             return pretrain(values.config, inputs, workdir, stop, opened, **options)

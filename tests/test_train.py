@@ -25,7 +25,7 @@ from protclip_jax.checkpoints.workdir import lock
 from protclip_jax.training.optimizer import learning_rate_schedule
 from tests.support import miniature
 from tests.support.paths import ROOT
-from tests.support.training_runs import arguments
+from tests.support.training_runs import arguments, free_port
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +62,25 @@ def test_a_run_leaves_a_complete_workdir(finished):
     assert evaluated == [0, 2, 4]
     mixture = json.loads((finished / "mixture.json").read_text())
     assert mixture["total"] == sum(cluster["drawn"] for cluster in mixture["clusters"].values()) > 0
+
+
+OPENED = """
+import sys
+import jax
+import protclip_train
+from protclip_jax.config.command_line import parse_flags
+protclip_train.open_inputs(parse_flags(sys.argv[2:], about="").config)
+# Raises where JAX was used before.
+jax.distributed.initialize(coordinator_address=f"127.0.0.1:{sys.argv[1]}", num_processes=1, process_id=0)
+"""
+
+
+def test_what_is_opened_before_the_hosts_join_does_not_use_jax(sample_dataset, finished, tmp_path):
+    """Hosts that have used JAX cannot join: on a pod each would train alone."""
+    given = arguments(sample_dataset, tmp_path / "run", f"--config.init.all={finished}")
+    command = [sys.executable, "-c", OPENED, str(free_port()), *given]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_segments_may_learn_from_features_and_from_other_records(sample_dataset, tmp_path):
