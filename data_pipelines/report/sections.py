@@ -211,7 +211,10 @@ def _overlap(statistics: Mapping) -> Part:
         for name, found in statistics["overlap"].items()
     ]
     parts = [table(header, rows)]
-    parts += ["Similarity is the share of common short words of the sequences that `data_pipelines.build.minhash` estimates."]
+    parts.append(
+        "Similarity is the share of common short words of the sequences that `data_pipelines.build.minhash` estimates. "
+        "Proteins of different clusters can be so similar where they share motifs or domains."
+    )
     for name, found in statistics["overlap"].items():
         if bare := found.get("related_without_text"):
             parts.append(f"Of `{name}`, {bare:,} have a relative among the training records without text.")
