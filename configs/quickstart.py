@@ -15,8 +15,8 @@ def get_config() -> ConfigDict:
     One masked pass serves all objectives, so that a step takes little more than half the time.
     """
     config = beyond_the_paper(quickstart_paper.get_config())
-    config.total_steps, config.eval_every, config.checkpoint_every = 1200, 240, 240
-    config.gradient_norms_every = 240
+    config.total_steps, config.eval_every, config.checkpoint_every = 900, 180, 180
+    config.gradient_norms_every = 180
     config.masking.passes = "single"
     config.tokenizer.property_subset = 0.5
     config.model.protein.initial_attention = "neighbours"
