@@ -84,7 +84,7 @@ def test_a_length_in_epochs_replaces_one_in_steps():
 @pytest.mark.parametrize(
     ("override", "told"),
     [
-        ("--config.total_epochs=2", "total_steps=750 and total_epochs=2.0 are both set"),
+        ("--config.total_epochs=2", "total_steps=900 and total_epochs=2.0 are both set"),
         ("--config.total_steps=None", "neither total_steps nor total_epochs is set"),
         ("--config.seed=None", "seed"),
         ("--config.optimizer.groups=((lambda: 1)(),)", "optimizer.groups"),

@@ -214,7 +214,8 @@ def test_a_run_that_no_longer_improves_ends_early_and_stays_ended(sample_dataset
     reason = "retrieval/mrr was no better than"
     told = capsys.readouterr().err
     assert f"stopped early after step 4: {reason}" in told
-    assert f"devices: 8 × cpu of 1 host, as data 8 × fsdp 1; 8 rows a step.\nsteps: from 0 to 20, into {workdir}.\n" in told
+    assert "devices: 8 × cpu of 1 host, as data 8 × fsdp 1; 8 rows a step.\n" in told
+    assert f"\nsteps: from 0 to 20, into {workdir}.\n" in told
     assert [line.partition(" p2t_r1")[0] for line in told.splitlines() if line.startswith("step ")] == [
         f"step {step}: retrieval" for step in (0, 2, 4)
     ]
@@ -359,7 +360,6 @@ def test_mistakes_get_one_sentence(capsys, sample_dataset, tmp_path, more, told)
         "--config.total_steps=many",
         "--config.data.dir=/nowhere",
         "--config.tokenizer.text=/nowhere/vocab.txt",
-        "--config.init.protein=/nowhere",
         "--config.evals.retrieval.split=holdout",
         "--config.best.metric=membrane/accuracy",
     ],
@@ -430,7 +430,7 @@ def get_config():
 def test_a_benchmark_is_followed_and_chooses_the_best_until_another_rule_does(sample_dataset, tmp_path):
     workdir, config = tmp_path / "run", tmp_path / "config.py"
     config.write_text(CONFIG.format(data_dir=str(miniature.write(tmp_path / "public"))))
-    command = [{"configs/quickstart.py": str(config)}.get(a, a) for a in arguments(sample_dataset, workdir)]
+    command = [{"configs/quickstart_paper.py": str(config)}.get(a, a) for a in arguments(sample_dataset, workdir)]
     assert train.main([*command, "--config.total_steps=2"]) == 0
     by_step = {record["step"]: record for record in records(workdir) if "eval/retrieval/mrr" in record}
     # Every four steps, and after the last.

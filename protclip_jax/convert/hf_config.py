@@ -34,6 +34,10 @@ _BERT = {
 }
 
 
+_OURS_ALONE = ("initial_attention",)
+"""Fields of a tower that say how random weights start, which converted ones never do."""
+
+
 def esm2_fields(config: Mapping, *, name: str) -> dict:
     """The fields of `config.model.protein` from an `EsmConfig` as JSON; `name` says in errors where it comes from.
 
@@ -69,7 +73,7 @@ def bert_config(config: BertConfig, *, dtype: str, pad_id: int):
 
 
 def _written(config: ESM2Config | BertConfig, tower: str, implemented: Mapping[str, tuple], fixed: Mapping):
-    fields = {_NAMES.get(ours, ours): getattr(config, ours) for ours in TOWERS[tower]}
+    fields = {_NAMES.get(ours, ours): getattr(config, ours) for ours in TOWERS[tower] if ours not in _OURS_ALONE}
     fields |= {field: values[0] for field, values in implemented.items()}
     # There is no dropout in our training.
     fields |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
@@ -97,7 +101,7 @@ def _check_implemented(field: str, value: object, implemented: tuple, *, name: s
 
 
 def _fields(theirs, tower: str, *, name: str) -> dict:
-    fields = {ours: getattr(theirs, _NAMES.get(ours, ours)) for ours in TOWERS[tower]}
+    fields = {ours: getattr(theirs, _NAMES.get(ours, ours)) for ours in TOWERS[tower] if ours not in _OURS_ALONE}
     for ours, value in fields.items():
         _check(_NAMES.get(ours, ours), value, TOWERS[tower][ours].kind, name=name)
     return fields

@@ -45,7 +45,7 @@ TIMED = ("seconds/", "pairs_per_second", "tokens_per_second", "mfu", "goodput")
 
 def arguments(sample_dataset, workdir, *more):
     data = [f"--config.data.dir={sample_dataset}/protanno", f"--config.tokenizer.text={sample_dataset}/vocab.txt"]
-    return ["train.py", "--config", "configs/quickstart.py", "--workdir", str(workdir), *data, *TINY, *more]
+    return ["train.py", "--config", "configs/quickstart_paper.py", "--workdir", str(workdir), *data, *TINY, *more]
 
 
 def start(sample_dataset, workdir, *more, hosts=1, devices=4, log=None, last_host=()):

@@ -28,5 +28,5 @@ def test_kinds_follow_the_checkpoint_and_the_wish():
         UserError, match="no protein_projection parameters, only protein; it cannot embed proteins as projected"
     ):
         choose_kinds(["projected"], modality="protein", groups=tower)
-    with pytest.raises(UserError, match="no text, text_projection parameters"):
+    with pytest.raises(UserError, match="no text parameters, only protein"):
         choose_kinds(None, modality="text", groups=tower)

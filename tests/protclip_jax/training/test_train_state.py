@@ -26,7 +26,7 @@ class GivenBatch(NamedTuple):
     """In the place of a batch: the gradients that are to come of it."""
 
     gradients: dict
-    slot_mask: np.ndarray = np.ones((1, 2), bool)
+    described: np.ndarray = np.ones((1, 2), bool)
 
 
 def given(trainable, frozen, batch):

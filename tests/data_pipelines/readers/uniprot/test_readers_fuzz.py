@@ -19,7 +19,10 @@ from tests.support.uniprot_writers import PROTEIN, Protein
 
 LAB = "accession\tsequence\tname\tfunction\tlocation\tsimilarity\n" + "LAB{}\tMKV\tWidgetase\tCuts.\tNucleus.\tBelongs.\n" * 3
 RELEASED = '{"seq": "MKV", "text": "PROTEIN NAME: Widgetase. FUNCTION: Cuts. SIMILARITY: Belongs."}\n' * 3
-LAB_OBJECTS = '{"accession": "LAB1", "sequence": "MKV", "location": "Nucleus.", "features": [["SITE", 1, 2, ""]]}\n' * 3
+LAB_OBJECTS = (
+    '{"accession": "LAB1", "sequence": "MKV", "name": "Widgetase", "location": "Nucleus.", "features": [["SITE", 1, 2, ""]]}\n'
+    * 3
+)
 
 
 def _proteins():
