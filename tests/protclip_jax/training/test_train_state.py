@@ -97,7 +97,7 @@ def test_a_parameter_that_does_not_change_is_its_own_average(mesh):
     step, state = make(mesh, averaged=True)
     zeros = [jax.tree.map(np.zeros_like, batch) for batch in batches(3)]
     first = on_host(state.trainable)
-    state, _ = run(step, state, [zero._replace(slot_mask=np.ones((1, 2), bool)) for zero in zeros])
+    state, _ = run(step, state, [zero._replace(described=np.ones((1, 2), bool)) for zero in zeros])
     jax.tree.map(np.testing.assert_array_equal, on_host(state.averaged), first)
 
 
