@@ -23,10 +23,11 @@ from data_pipelines.common.errors import command
 from data_pipelines.common.hashing import hash64
 from data_pipelines.common.json_object import to_json
 from data_pipelines.common.markdown import interval, number, table
-from eval.benchmarks import mutation_effect
+from eval.benchmarks.mutation_effect import judge_of
 from eval.data.base.task import Task
 from eval.data.importers.tables import read_tables
 from eval.data.importers.variants import read_variant_fasta
+from eval.protocols import supervised
 from eval.protocols.fine_tuning import FineTuning
 from eval.protocols.ridge import Ridge
 from eval.protocols.supervised import ShuffledLabels, composition_probe
@@ -90,7 +91,7 @@ def result(name: str, options: argparse.Namespace) -> dict:
     tuned = FineTuning(random_esm2(options.folder / "esm2"), config, options.folder / "states")
     beside = [ShuffledLabels(tuned), Ridge(), composition_probe(probe_config.get_config())]
     start = time.perf_counter()
-    measured = mutation_effect.run(task, tuned, splits=config.splits.to_dict(), controls=beside)
+    measured = supervised.run(task, tuned, judge=judge_of(task), splits=config.splits.to_dict(), controls=beside)
     return measured | {"seconds_of_this_call": time.perf_counter() - start, "cores": len(os.sched_getaffinity(0))}
 
 

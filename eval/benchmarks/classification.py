@@ -3,15 +3,12 @@
 One class each: accuracy. Several: protein-centric Fmax, which training is stopped by, and micro AUPR.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from data_pipelines.common.errors import UserError
 from eval.benchmarks.base.family import Measured, Setup
-from eval.benchmarks.base.single_proteins import SingleProteins, of_seeds
+from eval.benchmarks.base.single_proteins import SingleProteins, of_setup
 from eval.data.base.benchmark import Benchmark
-from eval.data.base.pretraining import PretrainingSet
 from eval.data.base.published import data_size, published_row
 from eval.data.base.task import Task
 from eval.data.importers.deepfri import DEEPFRI
@@ -25,8 +22,6 @@ from eval.data.importers.ses import SES_JSONL
 from eval.data.importers.tables import TABLES
 from eval.metrics import accuracy, average_precision, fmax, macro_f1, multilabel_intervals
 from eval.metrics.statistics import bootstrap_interval, bootstrap_metric
-from eval.protocols import supervised
-from eval.protocols.problem import FittingProtocol
 from eval.protocols.supervised import Judge, Outputs
 
 
@@ -59,15 +54,8 @@ JUDGES = {
 }
 
 
-def run(
-    task: Task,
-    protocol: FittingProtocol,
-    *,
-    splits: Mapping,
-    controls: list[FittingProtocol] | None = None,
-    pretraining: PretrainingSet | None = None,
-) -> dict:
-    """The result of a protocol (`probe.FrozenProbe`, `fine_tuning.FineTuning`, …) on a task: see `supervised.run`.
+def judge_of(task: Task) -> Judge:
+    """The metrics of a task of classes.
 
     Raises:
       UserError: the task is none of classes, not of the kind that its name stands for, or none of its proteins has a class.
@@ -77,8 +65,7 @@ def run(
         raise UserError(f"{task.name} should be {wanted} and its data are {task.kind}; correct its format in the manifest.")
     if not task.classes:
         raise UserError(f"{task.name}: none of its proteins has a class; give rows with targets, or the list of classes.")
-    options = {"splits": splits, "controls": controls, "pretraining": pretraining}
-    return supervised.run(task, protocol, judge=JUDGES[task.kind], **options)
+    return JUDGES[task.kind]
 
 
 _DEEPLOC_FILES = (
@@ -226,10 +213,9 @@ class Classification(SingleProteins):
     )
 
     def measure(self, setup: Setup, name: str, data: Task) -> Measured:
-        """The protocol's result beside its controls; see `run`."""
+        """The protocol's result beside its controls; see `of_setup`."""
         del name
-        options = {"splits": setup.splits, "controls": list(setup.controls), "pretraining": setup.pretraining}
-        return of_seeds(run(data, setup.protocol, **options))
+        return of_setup(setup, data, judge=judge_of(data))
 
 
 _KINDS = {benchmark.name: benchmark.kind for benchmark in Classification.benchmarks}

@@ -1,14 +1,11 @@
 """Effects of mutations and other numbers of a protein: Spearman correlation, with the errors in the data's unit beside it."""
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from data_pipelines.common.errors import UserError
 from eval.benchmarks.base.family import Measured, Setup
-from eval.benchmarks.base.single_proteins import SingleProteins, of_seeds
+from eval.benchmarks.base.single_proteins import SingleProteins, of_setup
 from eval.data.base.benchmark import Benchmark
-from eval.data.base.pretraining import PretrainingSet
 from eval.data.base.published import data_size
 from eval.data.base.task import SPLITS, Task
 from eval.data.importers.flip import FLIP
@@ -19,8 +16,6 @@ from eval.data.importers.variants import VARIANT_FASTA, VARIANT_TABLE
 from eval.data.importers.windows import WINDOWS
 from eval.metrics import mae, pearson, rmse, spearman, spearman_interval
 from eval.metrics.statistics import bootstrap_interval, bootstrap_of_sums
-from eval.protocols import supervised
-from eval.protocols.problem import FittingProtocol
 from eval.protocols.supervised import Judge, Outputs
 
 
@@ -55,23 +50,15 @@ JUDGE = Judge(
 )
 
 
-def run(
-    task: Task,
-    protocol: FittingProtocol,
-    *,
-    splits: Mapping,
-    controls: list[FittingProtocol] | None = None,
-    pretraining: PretrainingSet | None = None,
-) -> dict:
-    """The result of a protocol (`probe.FrozenProbe`, `fine_tuning.FineTuning`, …) on a task: see `supervised.run`.
+def judge_of(task: Task) -> Judge:
+    """The metrics of a regression.
 
     Raises:
       UserError: the task's targets are no numbers.
     """
     if task.kind != "regression":
         raise UserError(f"{task.name} should be a regression and its data are {task.kind}; correct its format in the manifest.")
-    options = {"splits": splits, "controls": controls, "pretraining": pretraining}
-    return supervised.run(task, protocol, judge=JUDGE, **options)
+    return JUDGE
 
 
 _FLIP_FOLDER = "github.com/J-SNACKKB/FLIP"
@@ -142,7 +129,6 @@ class MutationEffect(SingleProteins):
     )
 
     def measure(self, setup: Setup, name: str, data: Task) -> Measured:
-        """The protocol's result beside its controls; see `run`."""
+        """The protocol's result beside its controls; see `of_setup`."""
         del name
-        options = {"splits": setup.splits, "controls": list(setup.controls), "pretraining": setup.pretraining}
-        return of_seeds(run(data, setup.protocol, **options))
+        return of_setup(setup, data, judge=judge_of(data))

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+import numpy as np
+from jaxtyping import Array, Float, Float32, Int
 
 from data_pipelines.tokenizers import protein_tokenizer
 from data_pipelines.training.batch import NUM_TEXT_SEGMENTS, Batch
@@ -18,6 +19,8 @@ from protclip_jax.objectives.segment_reconstruction import biotext_slot_ids
 
 RESIDUES = slice(protein_tokenizer.VOCABULARY.index("L"), protein_tokenizer.VOCABULARY.index("O") + 1)
 """Ids of the amino-acid letters, which `recover` chooses from."""
+
+PROJECTED_AT_ONCE = 256
 
 
 @functools.partial(jax.jit, static_argnums=0, static_argnames="kinds")
@@ -36,6 +39,16 @@ def represent(
 def project(model: ProtCLIPModel, params: Mapping, pooled: Float[Array, "n D"]) -> Float[Array, "n d"]:
     """Unit-norm embeddings of means over tokens."""
     return unit_norm(model.bind({"params": params}).project_protein_tokens(pooled))
+
+
+def project_all(model: ProtCLIPModel, params: Mapping, pooled: Float32[np.ndarray, "n D"]) -> Float32[np.ndarray, "n d"]:
+    """`project` of any number, a fixed number at a time so that one program serves every n."""
+    projected = [np.zeros((0, model.config.projection_dim), np.float32)]
+    for start in range(0, len(pooled), PROJECTED_AT_ONCE):
+        some = pooled[start : start + PROJECTED_AT_ONCE]
+        padded = np.pad(some, ((0, PROJECTED_AT_ONCE - len(some)), (0, 0)))
+        projected.append(np.asarray(project(model, params, padded))[: len(some)])
+    return np.concatenate(projected)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -9,7 +9,6 @@ import functools
 import itertools
 import pathlib
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Self
 
@@ -19,8 +18,6 @@ from jax.sharding import Mesh
 from jaxtyping import Float, Float32
 
 from data_pipelines.common.errors import UserError
-from data_pipelines.inputs.plausibility import doubt
-from data_pipelines.inputs.protein_input import clean_protein
 from data_pipelines.inputs.substitutions import Variant
 from data_pipelines.protanno.record import PROPERTIES, Record
 from data_pipelines.tokenizers import protein_tokenizer
@@ -38,6 +35,7 @@ from protclip_jax.inference.batched_calls import MIN_ROW_TOKENS, Place, run_pack
 from protclip_jax.inference.fingerprint import model_fingerprint
 from protclip_jax.inference.held_out_losses import held_out_losses
 from protclip_jax.inference.prefixes import check_dimensions, first_dimensions
+from protclip_jax.inference.user_inputs import checked_texts, clean_proteins
 from protclip_jax.inference.variant_effects import (
     JOINTLY,
     SINGLY,
@@ -55,11 +53,6 @@ from protclip_jax.models.protclip import ProtCLIPModel
 EMBEDDING_KINDS = ("projected", "mean", "residues")
 """What `ProtCLIP.represent` gives: the unit-norm embedding in the space shared with text, the mean of the protein tower's
 residue vectors, and these themselves."""
-
-UNKNOWN_WORDS = "words of the texts that the vocabulary does not have"
-"""How the warning of them begins."""
-
-PROJECTED_AT_ONCE = 256
 
 
 class ProtCLIP:
@@ -159,19 +152,19 @@ class ProtCLIP:
         `dimensions` keeps the first so many, for a model trained with `loss.matryoshka`.
         """
         dimensions = self._checked_width(dimensions)
-        cleaned = self._clean(sequences, windows)
+        cleaned = clean_proteins(sequences, windows)
         found = self.represent(cleaned, kinds=("projected",), windows=windows, batch_tokens=batch_tokens)
         return first_dimensions(found["projected"], dimensions)
 
     def mean_embeddings(self, sequences: Sequence[str], *, windows: Windows = DEFAULT_WINDOWS) -> Float32[np.ndarray, "n D"]:
         """Mean of the protein tower's residue vectors, `<cls>` and `<eos>` left out, as ESM's `mean` representation."""
-        return self.represent(self._clean(sequences, windows), kinds=("mean",), windows=windows)["mean"]
+        return self.represent(clean_proteins(sequences, windows), kinds=("mean",), windows=windows)["mean"]
 
     def residue_embeddings(
         self, sequences: Sequence[str], *, windows: Windows = DEFAULT_WINDOWS
     ) -> list[Float32[np.ndarray, "_ D"]]:
         """The protein tower's vector of every residue."""
-        return self.represent(self._clean(sequences, windows), kinds=("residues",), windows=windows)["residues"]
+        return self.represent(clean_proteins(sequences, windows), kinds=("residues",), windows=windows)["residues"]
 
     def represent(
         self,
@@ -203,7 +196,7 @@ class ProtCLIP:
                 wanted[index][piece] += (hidden[position.row, position.tokens] * weights[position.index][:, None])[1:-1]
         lengths = np.array([of_protein[-1].stop for of_protein in pieces], np.float32)[:, None]
         results = {
-            "projected": lambda: self._project(sums[:, 0] / (lengths + 2)),
+            "projected": lambda: programs.project_all(self._model, self._params, sums[:, 0] / (lengths + 2)),
             "mean": lambda: sums[:, 1] / lengths,
             "residues": lambda: wanted,
         }
@@ -236,11 +229,7 @@ class ProtCLIP:
         self, program: Callable, texts: Sequence[str], *, width: int, batch_tokens: int | None
     ) -> Float32[np.ndarray, "n width"]:
         """What a program makes of each text; warns of what the vocabulary lacks and of what is cut."""
-        texts = as_list(texts, "texts")
-        if empty := [index for index, text in enumerate(texts) if not text.strip()]:
-            raise UserError(f"text {empty[0]} is empty; leave it out, or say something.")
-        if unknown := sum(map(len, map(self.text_tokenizer.unknown_words, texts))):
-            warnings.warn(f"{UNKNOWN_WORDS}: {unknown}.", stacklevel=3)
+        texts = checked_texts(texts, self.text_tokenizer)
         examples = [self._text_example(text) for text in texts]
         if cut := sum(example.text_cut > 0 for example in examples):
             limit = self.config["tokenizer"]["max_text_tokens"]
@@ -313,7 +302,7 @@ class ProtCLIP:
                 if name not in PROPERTIES or not text:
                     raise UserError(f"'{name}' must be one of {', '.join(PROPERTIES)} with a text that is not empty.")
         self._require("protein", "text", "protein_projection", "text_projection", "prototype_bank")
-        examples = [self._example(*pair) for pair in zip(self._clean(sequences), properties, strict=True)]
+        examples = [self._example(*pair) for pair in zip(clean_proteins(sequences), properties, strict=True)]
         options = completed(self.config)["pda"]
         call = functools.partial(
             programs.segment_weights,
@@ -334,7 +323,7 @@ class ProtCLIP:
         """
         self._require("protein", "text", "protein_projection", "text_projection", "cross_attention", "bsr_head")
         examples = []
-        for sequence, mask, text in zip(self._clean(sequences), masks, texts, strict=True):
+        for sequence, mask, text in zip(clean_proteins(sequences), masks, texts, strict=True):
             biotext, plain = self._text_example(text), protein_example(sequence)
             example = dataclasses.replace(
                 biotext,
@@ -371,7 +360,7 @@ class ProtCLIP:
         Raises:
           UserError: a mutation does not fit the sequence, or the checkpoint has no `mlm_head`.
         """
-        (cleaned,) = self._clean(sequence)
+        (cleaned,) = clean_proteins(sequence)
         variants = parsed(as_list(mutations, "mutations"), cleaned, first_position=first_position)
         (scores,) = self.variant_scores(
             [cleaned],
@@ -395,7 +384,7 @@ class ProtCLIP:
         0 stands at the wild type's own residue, NaN where a residue is none of the 20 or not read.
         """
         self._require("protein", "mlm_head")
-        (cleaned,) = self._clean(sequence)
+        (cleaned,) = clean_proteins(sequence)
         run = self._logits_run(batch_tokens)
         sites = [range(len(cleaned))]
         return site_scores(run, [cleaned], sites, method=method, windows=windows)[0]
@@ -459,29 +448,6 @@ class ProtCLIP:
                 "load a trained or converted ProtCLIP for this."
             )
 
-    def _clean(self, sequences: Sequence[str], windows: Windows | None = None) -> list[str]:
-        """The sequences as the tower reads them; warns of what was changed and of what is longer than a window."""
-        cleaned, changes, doubted = [], Counter(), Counter()
-        for index, sequence in enumerate(as_list(sequences, "sequences")):
-            try:
-                protein = clean_protein(sequence)
-            except ValueError as error:
-                raise UserError(f"sequence {index} is no protein: {error}") from error
-            cleaned.append(protein.sequence)
-            changes.update(protein.changes)
-            doubted.update(filter(None, [doubt(protein.sequence)]))
-        if changes:
-            counted = ", ".join(f"{count} {change}" for change, count in changes.items())
-            warnings.warn(f"sequences were cleaned before embedding: {counted}.", stacklevel=3)
-        for what, count in doubted.items():
-            warnings.warn(f"{count} of {len(cleaned)} sequences look like {what}, not like proteins.", stacklevel=3)
-        if windows is not None and (long := sum(windows.is_long(len(sequence)) for sequence in cleaned)):
-            warnings.warn(
-                f"{long} of {len(cleaned)} proteins have more than {windows.max_residues} residues; policy: {windows.policy}.",
-                stacklevel=3,
-            )
-        return cleaned
-
     def _example(self, sequence: str, texts: Mapping[str, str]) -> Example:
         limit = self.config["tokenizer"]["max_text_tokens"]
         return plain_example(sequence, texts, text_tokenizer=self.text_tokenizer, max_text_tokens=limit)
@@ -489,15 +455,6 @@ class ProtCLIP:
     def _text_example(self, text: str) -> Example:
         limit = self.config["tokenizer"]["max_text_tokens"]
         return text_example(text, text_tokenizer=self.text_tokenizer, max_text_tokens=limit)
-
-    def _project(self, pooled: Float32[np.ndarray, "n D"]) -> Float32[np.ndarray, "n d"]:
-        """Unit-norm projections, a fixed number at a time so that one program serves every n."""
-        projected = [np.zeros((0, self._model.config.projection_dim), np.float32)]
-        for start in range(0, len(pooled), PROJECTED_AT_ONCE):
-            some = pooled[start : start + PROJECTED_AT_ONCE]
-            padded = np.pad(some, ((0, PROJECTED_AT_ONCE - len(some)), (0, 0)))
-            projected.append(np.asarray(programs.project(self._model, self._params, padded))[: len(some)])
-        return np.concatenate(projected)
 
     def _logits_run(self, batch_tokens: int | None) -> Callable:
         return functools.partial(self._run, amino_acid_logits, batch_tokens=batch_tokens)

@@ -25,7 +25,7 @@ from data_pipelines.inputs.plausibility import doubt
 from data_pipelines.inputs.source_options import choose_source, is_piped, refuse_unread, spool
 from data_pipelines.protanno.record import PREFIXES
 from protclip_jax.inference.cpu_devices import split_cpu
-from protclip_jax.inference.protclip import UNKNOWN_WORDS
+from protclip_jax.inference.user_inputs import UNKNOWN_WORDS
 from protclip_jax.retrieval.engine import TOP, Answer, SearchEngine, as_dicts
 from protclip_jax.retrieval.query import Query, phrased, protein_query
 from protclip_jax.retrieval.scores import DEFINITION

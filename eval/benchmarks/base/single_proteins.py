@@ -5,11 +5,13 @@ from collections.abc import Mapping
 
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.hashing import hash64
-from eval.benchmarks.base.family import BenchmarkFamily, Measured
+from eval.benchmarks.base.family import BenchmarkFamily, Measured, Setup
 from eval.data.base.audit import audit_task
 from eval.data.base.benchmark import Benchmark
 from eval.data.base.pretraining import PretrainingSet, counted, kept_rows, sentence
 from eval.data.base.task import Task
+from eval.protocols import supervised
+from eval.protocols.supervised import Judge
 
 
 class SingleProteins(BenchmarkFamily):
@@ -49,8 +51,16 @@ def limited(task: Task, limit: int) -> Task:
     return dataclasses.replace(task, splits=splits)
 
 
-def of_seeds(result: dict) -> Measured:
-    """What `protocols.supervised.run` gave, with the metrics of its seeds as the headline."""
+def of_setup(setup: Setup, task: Task, *, judge: Judge) -> Measured:
+    """The result of the setup's protocol on a task beside its controls, the metrics of its seeds as the headline."""
+    result = supervised.run(
+        task,
+        setup.protocol,
+        judge=judge,
+        splits=setup.splits,
+        controls=list(setup.controls),
+        pretraining=setup.pretraining,
+    )
     return Measured(result, _headline(result["metrics"]), _headline(result.get("metrics_with_seen", {})))
 
 

@@ -153,14 +153,14 @@ def test_shuffled_labels_wrap_any_protocol():
 
 def test_a_task_of_the_wrong_kind_or_without_classes_is_refused():
     with pytest.raises(UserError, match="should be a regression"):
-        mutation_effect.run(problems.task("multiclass"), Guess(), splits=problems.SPLITS)
+        mutation_effect.judge_of(problems.task("multiclass"))
     with pytest.raises(UserError, match="ec should be multilabel"):
-        classification.run(problems.task("multiclass", name="ec"), Guess(), splits=problems.SPLITS)
+        classification.judge_of(problems.task("multiclass", name="ec"))
     with pytest.raises(UserError, match="correct its format"):
-        classification.run(problems.task("regression"), Guess(), splits=problems.SPLITS)
+        classification.judge_of(problems.task("regression"))
     bare = dataclasses.replace(problems.task("multilabel"), classes=())
     with pytest.raises(UserError, match="none of its proteins has a class"):
-        classification.run(bare, Guess(), splits=problems.SPLITS)
+        classification.judge_of(bare)
 
 
 # --- Pretraining ---

@@ -1,0 +1,59 @@
+"""What users give to a model: proteins, cleaned, and texts, each checked, with a warning that counts what is odd."""
+
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+
+from data_pipelines.common.errors import UserError
+from data_pipelines.inputs.plausibility import doubt
+from data_pipelines.inputs.protein_input import clean_protein
+from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
+from protclip_jax.inference.as_list import as_list
+from protclip_jax.inference.windows import Windows
+
+UNKNOWN_WORDS = "words of the texts that the vocabulary does not have"
+"""How the warning of them begins."""
+
+
+def clean_proteins(sequences: Sequence[str], windows: Windows | None = None) -> list[str]:
+    """The sequences as the tower reads them; warns of what was changed and of what is longer than a window.
+
+    A warning names the line that called the method which cleans.
+
+    Raises:
+      UserError: one of them is not a protein.
+    """
+    cleaned, changes, doubted = [], Counter(), Counter()
+    for index, sequence in enumerate(as_list(sequences, "sequences")):
+        try:
+            protein = clean_protein(sequence)
+        except ValueError as error:
+            raise UserError(f"sequence {index} is no protein: {error}") from error
+        cleaned.append(protein.sequence)
+        changes.update(protein.changes)
+        doubted.update(filter(None, [doubt(protein.sequence)]))
+    if changes:
+        counted = ", ".join(f"{count} {change}" for change, count in changes.items())
+        warnings.warn(f"sequences were cleaned before embedding: {counted}.", stacklevel=3)
+    for what, count in doubted.items():
+        warnings.warn(f"{count} of {len(cleaned)} sequences look like {what}, not like proteins.", stacklevel=3)
+    if windows is not None and (long := sum(windows.is_long(len(sequence)) for sequence in cleaned)):
+        warnings.warn(
+            f"{long} of {len(cleaned)} proteins have more than {windows.max_residues} residues; policy: {windows.policy}.",
+            stacklevel=3,
+        )
+    return cleaned
+
+
+def checked_texts(texts: Sequence[str], tokenizer: TextTokenizer) -> list[str]:
+    """The texts; warns of words that the vocabulary does not have.
+
+    Raises:
+      UserError: one of them is empty.
+    """
+    texts = as_list(texts, "texts")
+    if empty := [index for index, text in enumerate(texts) if not text.strip()]:
+        raise UserError(f"text {empty[0]} is empty; leave it out, or say something.")
+    if unknown := sum(map(len, map(tokenizer.unknown_words, texts))):
+        warnings.warn(f"{UNKNOWN_WORDS}: {unknown}.", stacklevel=4)
+    return texts
