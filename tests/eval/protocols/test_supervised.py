@@ -13,6 +13,7 @@ from data_pipelines.common.json_object import to_json
 from eval.benchmarks import classification, mutation_effect
 from eval.data.base.pretraining import PretrainingSet
 from eval.metrics import average_precision, fmax
+from eval.protocols import supervised
 from eval.protocols.probe import FrozenProbe
 from eval.protocols.problem import Fitted, Problem
 from eval.protocols.supervised import ShuffledLabels, judged, standard_controls
@@ -39,7 +40,9 @@ class Guess:
 
 def run(kind, protocol=None, *, task=None, controls=None):
     family = mutation_effect if kind == "regression" else classification
-    return family.run(task or problems.task(kind), protocol or Guess(), splits=problems.SPLITS, controls=controls)
+    task = task or problems.task(kind)
+    judge = family.judge_of(task)
+    return supervised.run(task, protocol or Guess(), judge=judge, splits=problems.SPLITS, controls=controls)
 
 
 def outputs_and_targets(kind):
@@ -174,8 +177,8 @@ def test_proteins_of_the_pretraining_are_left_out(kind):
     seen = [sample.sequence for sample in task.splits["test"][::3]]
     known = PretrainingSet(np.sort(np.array([sequence_key(text) for text in seen], np.uint64)), minhash.sketches(seen))
     options = {"splits": problems.SPLITS, "controls": [Guess()]}
-    plain = family.run(task, Guess(), **options)
-    result = family.run(task, Guess(), **options, pretraining=known)
+    plain = supervised.run(task, Guess(), judge=family.judge_of(task), **options)
+    result = supervised.run(task, Guess(), judge=family.judge_of(task), **options, pretraining=known)
     rows = np.arange(80) % 3 != 0
     outputs, targets = outputs_and_targets(kind)
     expected = judged(outputs[:, rows], targets[rows], problems.judge(kind))
@@ -187,6 +190,6 @@ def test_proteins_of_the_pretraining_are_left_out(kind):
     assert "metrics_with_seen" not in plain
 
     strangers = PretrainingSet(np.zeros(0, np.uint64), minhash.sketches([]))
-    unknown = family.run(task, Guess(), **options, pretraining=strangers)
+    unknown = supervised.run(task, Guess(), judge=family.judge_of(task), **options, pretraining=strangers)
     assert unknown["metrics"] == plain["metrics"]
     assert "metrics_with_seen" not in unknown
