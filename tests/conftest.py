@@ -6,6 +6,7 @@ of named tuples, the processes that tests start, and what `data_pipelines` does 
 """
 
 import atexit
+import gc
 import importlib.util
 import os
 import pathlib
@@ -19,12 +20,10 @@ import pytest
 from jaxtyping import install_import_hook
 
 import tests.support.shape_checks  # noqa: F401 - the import hook below finds it by name.
+from tests.support.compilation import QUICK_COMPILATION
 
-# Eight virtual devices. The suite compiles far more than it computes, so the compiler's slow passes are off.
-os.environ.setdefault(
-    "XLA_FLAGS",
-    "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false",
-)
+# Eight virtual devices.
+os.environ.setdefault("XLA_FLAGS", f"--xla_force_host_platform_device_count=8 {QUICK_COMPILATION}")
 # libtpu, which the tests of `--aot` need, looks for TPUs and says at length that there are none.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
@@ -38,6 +37,9 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
 # Before anything of the project is imported: modules loaded earlier would stay unchecked.
 CHECKED = ["data_pipelines.build", "data_pipelines.common", "data_pipelines.inputs", "eval", "protclip_jax"]
 install_import_hook(CHECKED, "tests.support.shape_checks.check_arrays")
+
+# Traces of programs are millions of objects that live on; by default, looking at them again and again takes minutes.
+gc.set_threshold(100_000, 50, 100)
 
 # Without bytecode, each of the many processes that tests start would compile the project again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

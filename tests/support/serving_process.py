@@ -17,7 +17,6 @@ from typing import NamedTuple
 
 from tests.support.paths import ROOT
 
-XLA_FLAGS = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 """A tiny model is compiled far longer than it runs."""
 START_SECONDS = 120
 

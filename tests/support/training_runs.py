@@ -14,6 +14,7 @@ import jax
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
+from tests.support.compilation import QUICK_COMPILATION
 from tests.support.paths import ROOT
 
 TINY = [
@@ -53,8 +54,7 @@ def start(sample_dataset, workdir, *more, hosts=1, devices=4, log=None, last_hos
 
     Their output is appended to LOG.<host>.log, by default WORKDIR.<host>.log. `last_host` are arguments of the last one only.
     """
-    flags = f"--xla_force_host_platform_device_count={devices // hosts}"
-    flags += " --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+    flags = f"--xla_force_host_platform_device_count={devices // hosts} {QUICK_COMPILATION}"
     environment = {**os.environ, "XLA_FLAGS": flags, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT / "tests/without_torch")}
     port = free_port()
     processes = []

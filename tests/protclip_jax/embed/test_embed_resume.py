@@ -19,7 +19,6 @@ from tests.support.fake_embedder import content, digest
 from tests.support.paths import ROOT
 from tests.support.tiny import CONFIG
 
-FAST_COMPILATION = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +27,7 @@ def checkpoint(tmp_path_factory):
 
 
 def start(*arguments, chunk_tokens=600, seconds=0):
-    environment = {**os.environ, "XLA_FLAGS": FAST_COMPILATION}
+    environment = {**os.environ, "XLA_FLAGS": QUICK_COMPILATION}
     command = [sys.executable, "-m", "tests.support.embed_program", str(chunk_tokens), str(seconds), *map(str, arguments)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **pipes)
