@@ -15,6 +15,7 @@ from email.message import Message
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.support.compilation import QUICK_COMPILATION
 from tests.support.paths import ROOT
 
 """A tiny model is compiled far longer than it runs."""
@@ -66,7 +67,7 @@ class Server(NamedTuple):
 
 
 @contextlib.contextmanager
-def serving(*arguments: str, log: Path, xla_flags: str = XLA_FLAGS) -> Iterator[Server]:
+def serving(*arguments: str, log: Path, xla_flags: str = QUICK_COMPILATION) -> Iterator[Server]:
     """`python -m protclip_jax.serve` on a free port; killed at the end if it has not ended."""
     command = [sys.executable, "-m", "protclip_jax.serve", "--port", "0", *map(str, arguments)]
     with open(log, "w") as file:

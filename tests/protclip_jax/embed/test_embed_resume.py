@@ -15,6 +15,7 @@ from protclip_jax import ProtCLIP
 from protclip_jax.embed import __main__ as embed
 from protclip_jax.inference.windows import Windows
 from tests.support import tiny
+from tests.support.compilation import QUICK_COMPILATION
 from tests.support.fake_embedder import content, digest
 from tests.support.paths import ROOT
 from tests.support.tiny import CONFIG
