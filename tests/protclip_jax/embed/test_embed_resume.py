@@ -21,7 +21,6 @@ from tests.support.paths import ROOT
 from tests.support.tiny import CONFIG
 
 
-
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     return tiny.save(tmp_path_factory.mktemp("checkpoint"), {**CONFIG, "total_steps": 1})
