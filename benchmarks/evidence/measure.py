@@ -14,8 +14,11 @@ from benchmarks.evidence.intervals import cluster_draws, mean_average_precision,
 from data_pipelines.protanno.dataset import ProtAnno
 from eval.pretraining.evaluation import Encoder, Model
 from eval.pretraining.retrieval import Retrieval
+from eval.pretraining.segment_localisation import LOCALISED, SegmentLocalisation
 from eval.pretraining.segment_swap import PROPERTIES, SegmentSwap
 from eval.pretraining.single_property import SingleProperty
+from eval.pretraining.trained_baselines import TrainedBaselines
+from protclip_jax.config.schema import completed
 
 POOL = 256
 """Records of the split with distinct biotexts among which texts and proteins are retrieved."""
@@ -49,7 +52,11 @@ class Bench:
         self.retrieval = Retrieval(dataset, split=split, pool=POOL)
         self.single = SingleProperty(dataset, split=split)
         self.swap = SegmentSwap(dataset, split=split)
+        self.localisation = SegmentLocalisation(dataset, split=split, pool=POOL)
+        # Taggers depend on no config.
+        self._baselines = TrainedBaselines(dataset, completed({}))
         swapped = [swap.record.accession for swap in self.swap.swaps]
+        # Those of localisation are among those of retrieval: the pool is the same.
         accessions = {*self.retrieval.accessions, *self.single.accessions, *swapped}
         names = sorted({clusters[accession] for accession in accessions})
         self._place = {accession: names.index(clusters[accession]) for accession in accessions}
@@ -73,13 +80,28 @@ class Bench:
         return found | {"map": Measured(value, replicates)} | kinds
 
     def network(self, model: Model) -> dict[str, Measured]:
-        """Those of `encoder`, `swap` and `swap_PROPERTY`: the swap score of all proteins with two places, and of a property."""
+        """Those of `encoder` and `places`, and the swap score of all proteins with two places and of each property."""
         scores, names = self.swap.scores(model), np.array([swap.property for swap in self.swap.swaps])
         found = {"swap": self._mean(scores, self._swapped)} if len(scores) else {}
         for name in PROPERTIES:
             if (of := names == name).any():
                 found[f"swap_{name}"] = self._mean(scores[of], self._swapped[of])
-        return self.encoder(model) | found
+        return self.encoder(model) | found | self.places(model)
+
+    def places(self, model: Model) -> dict[str, Measured]:
+        """`place_PROPERTY`, the AUROC of weights on annotated residues, and `place_PROPERTY_over_CONTROL`."""
+        aurocs = self.localisation.by_protein(model, baselines=self._baselines)
+        own = aurocs.pop("own")
+        found = {}
+        for name in LOCALISED:
+            clusters = self._places(self.localisation.accessions(name))
+            if len(clusters):
+                found[f"place_{name}"] = self._mean(own[name], clusters)
+            for control, values in aurocs.items():
+                difference = own[name] - values.get(name, np.nan)
+                if (known := np.isfinite(difference)).any():
+                    found[f"place_{name}_over_{control}"] = self._mean(difference[known], clusters[known])
+        return found
 
     def judge(self) -> dict[str, Measured]:
         """`mrr` of the judge who knows what is planted."""

@@ -10,6 +10,7 @@ from benchmarks.evidence.plan import PRIMARY, SEEDS, STUDIES, Endpoint, Study
 from benchmarks.evidence.runs import JUDGE, kept, read_kept
 from data_pipelines.common.atomic_write import atomic_write
 from data_pipelines.common.markdown import interval, number, table
+from eval.pretraining.segment_localisation import LOCALISED
 
 Found = Mapping[int, Mapping[str, Measured]]
 """By seed, what was measured of a model."""
@@ -86,12 +87,30 @@ QUANTITIES = {
 }
 
 
+PLACES = ("", "_over_other_record_text", "_over_text_free_tagger", "_over_hydropathy")
+"""Endings of the quantities that say where PDA's weights lie; see `Bench.places`."""
+
+
+def places_table(results: Path, name: str, study: Study) -> str:
+    """Of each network of a study and each property: AUROC of PDA's weights, and how far it is above each control."""
+    rows = []
+    for model in study.networks:
+        found = load(results, name, model)
+        for kind in LOCALISED:
+            each = [compared(found, None, f"place_{kind}{ending}") for ending in PLACES]
+            cells = [f"{number(one.mean)} {interval(one.interval)}" if one else "" for one in each]
+            rows.append([model, kind, str(len(found)), *cells])
+    header = ["model", "property", "seeds", "AUROC", "above another text", "above the tagger", "above hydropathy"]
+    return table(header, rows)
+
+
 def write(results: Path, output: Path) -> str:
     """Writes `evidence.json` and `evidence.md` into a folder; returns the page."""
     rows = verdicts(results)
     parts = ["## Primary endpoints", verdict_table(rows)]
     for name, study in STUDIES.items():
         parts += [f"## {name}", study_table(results, name, study, QUANTITIES[name])]
+    parts += ["## Where PDA's weights lie (demo)", places_table(results, "demo", STUDIES["demo"])]
     page = "\n\n".join(parts) + "\n"
     output.mkdir(parents=True, exist_ok=True)
     atomic_write(output / "evidence.json", json.dumps(rows, indent=1) + "\n")

@@ -126,13 +126,8 @@ class SegmentLocalisation(Evaluation):
 
     def report(self, model: Model, *, control: Model | None, baselines: TrainedBaselines | None = None) -> dict:
         """AUROC, intervals, controls, and paired differences to the controls, each by property."""
-        true = self._aurocs(model, OWN)
-        controls = {
-            "other_record_text": self._aurocs(model, OTHER),
-            "without_pda": self._aurocs(control, OWN) if control else None,
-            "text_free_tagger": self._tagged(baselines.taggers) if baselines else None,
-            "hydropathy": {"location": self._guessed("location", hydropathy)},
-        }
+        controls = self.by_protein(model, control=control, baselines=baselines)
+        true = controls.pop("own")
         missing = {} if control else {"without_pda": "no --control checkpoint, trained with loss.pda = 0, was given"}
         missing |= {} if baselines else {"text_free_tagger": "there is no dataset to train it on"}
         result = {
@@ -144,13 +139,33 @@ class SegmentLocalisation(Evaluation):
             "auroc_interval": {name: _interval(true[name]) for name in LOCALISED},
             "absent_controls": missing,
         }
-        for key, values in controls.items():
-            measured = [name for name in LOCALISED if values and name in values]
+        for key in CONTROLS:
+            values = controls.get(key, {})
+            measured = [name for name in LOCALISED if name in values]
             result[f"auroc_{key}"] = {name: _mean(values[name]) for name in measured} or None
             difference = {name: true[name] - values[name] for name in measured}
             result[f"difference_{key}"] = {name: _mean(part) for name, part in difference.items()} or None
             result[f"difference_{key}_interval"] = {name: _interval(part) for name, part in difference.items()} or None
         return result | {"verdict": {name: verdict(result, name) for name in LOCALISED}}
+
+    def by_protein(
+        self, model: Model, *, control: Model | None = None, baselines: TrainedBaselines | None = None
+    ) -> dict[str, dict[str, Float[np.ndarray, " N"]]]:
+        """The AUROC of each annotated protein by property: with its `own` text, and with each of `CONTROLS` by its key.
+
+        The proteins of a property are those of `accessions`. Controls that are not given are left out. A protein for which
+        there is no other text has a NaN there.
+        """
+        found = {"own": self._aurocs(model, OWN), "other_record_text": self._aurocs(model, OTHER)}
+        if control:
+            found["without_pda"] = self._aurocs(control, OWN)
+        if baselines:
+            found["text_free_tagger"] = self._tagged(baselines.taggers)
+        return found | {"hydropathy": {"location": self._guessed("location", hydropathy)}}
+
+    def accessions(self, name: str) -> list[str]:
+        """The proteins that are annotated for a property."""
+        return [case.record.accession for case in self._cases if name in case.truth]
 
     def figures(self, model: Model) -> dict[str, Figure]:
         """The weights over two proteins: those with most annotated properties, short ones first."""
