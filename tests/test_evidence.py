@@ -116,6 +116,16 @@ def test_models_are_compared_over_the_seeds_that_both_have(tmp_path):
     assert page.count("not measured") == len(plan.PRIMARY) - 1
 
 
+def test_places_stand_beside_their_controls(tmp_path):
+    for seed, value in {11: 0.7, 12: 0.9}.items():
+        found = {"place_function": value, "place_function_over_text_free_tagger": value - 1}
+        constant = {name: Measured(number, np.full(200, number)) for name, number in found.items()}
+        runs.keep(runs.kept(tmp_path, "demo", seed, "ours"), constant)
+    table = results.places_table(tmp_path, "demo", plan.STUDIES["demo"])
+    assert "| ours | function | 2 | 0.800 [0.700, 0.900] |  | -0.200 [-0.300, -0.100] |  |" in table
+    assert "| ours | location | 2 |  |  |  |  |" in table
+
+
 def test_the_plan_names_models_that_are_trained():
     assert len(plan.PRIMARY) <= 6
     assert not set(plan.SEEDS) & set(plan.TUNING_SEEDS)
