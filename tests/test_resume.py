@@ -24,7 +24,7 @@ from tests.support.training_runs import (
 EVERY = 4
 """Steps between two checkpoints, before each of which the model is evaluated."""
 
-WORKERS_END_SECONDS = 10
+WORKERS_END_SECONDS = 60
 STOP_SECONDS = 30
 """For two steps, an evaluation and a save on two busy cores; it takes about two."""
 
