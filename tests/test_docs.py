@@ -145,3 +145,9 @@ def test_a_wrong_option_is_found(line, named, capsys):
     with pytest.raises(AssertionError) as caught:
         parse(line.split(), whole=True)
     assert named in str(caught.value) + capsys.readouterr().err
+
+
+# The two pages on the paper and its benchmarks name them by their files too.
+@pytest.mark.parametrize("document", [path for path in DOCUMENTS if path.name not in ("benchmarks.md", "paper.md")], ids=str)
+def test_benchmarks_are_run_as_modules(document):
+    assert not re.search(r"python benchmarks/|PYTHONPATH=\. python -m", document.read_text(encoding="utf-8"))
