@@ -153,3 +153,10 @@ def test_a_wrong_option_is_found(line, named, capsys):
 )
 def test_benchmarks_are_run_as_modules(document):
     assert not re.search(r"python benchmarks/|PYTHONPATH=\. python -m", document.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("name", "known"), [("loss.pda", True), ("mesh.rules", True), ("model.protein", True), ("loss.zzz", False)]
+)
+def test_a_wrong_field_is_found(name, known):
+    assert is_field(name) == known
