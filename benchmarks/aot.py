@@ -1,6 +1,6 @@
 """The training step compiled for TPUs or GPUs that are not there: memory, FLOPs, exchange and bounds, as a table.
 
-    python benchmarks/aot.py [--of tpu|gpu|cards] [--plans NAME…] [--output aot.json]
+    python -m benchmarks.aot [--of tpu|gpu|cards] [--plans NAME…] [--output aot.json]
 
 Every row is one `train.py --aot`, in a process of its own; nothing is run. Needs the `[tpu]` extra, for
 GPUs `[gpu-aot]`.

@@ -1,6 +1,6 @@
 """The attention of this machine's devices (blockwise, triton, splash) against dense, on packed rows: a table, and JSON.
 
-    MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=40000000000 python benchmarks/attention.py --output attention.json
+    MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=40000000000 python -m benchmarks.attention --output attention.json
 
 The two variables keep the C library from handing large arrays back to the kernel after each call, which costs dense
 attention more than its arithmetic; the JSON notes whether they were set. The implementations alternate call by call in

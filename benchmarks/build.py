@@ -1,6 +1,6 @@
 """How fast `data_pipelines.build` is, and how much memory its largest process takes, on generated entries.
 
-    python benchmarks/build.py --entries 200000 --workers 1 2 --folder DIR --output build.json
+    python -m benchmarks.build --entries 200000 --workers 1 2 --folder DIR --output build.json
 
 The entries have the size and the lines of TrEMBL's (about 3 KB each, log-normal lengths with a median of 300 residues); a tenth
 repeats an earlier sequence, a fifth is a close relative of an earlier one, one in a thousand is broken.

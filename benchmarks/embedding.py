@@ -1,6 +1,6 @@
 """Embedding throughput of `ProtCLIP.represent` against PyTorch `transformers` on the same ESM-2 weights and sequences.
 
-    MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=40000000000 python benchmarks/embedding.py --output embedding.json
+    MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=40000000000 python -m benchmarks.embedding --output embedding.json
 
 Random weights of a published shape, random proteins of UniProt's lengths, mean over residues, float32 on the CPU, both with
 all cores. PyTorch gets length-sorted padded batches under SDPA with the best of several token budgets; ours packs. The two

@@ -1,6 +1,6 @@
 """Fine-tuning a small ESM-2 from random weights on β-lactamase and stability: does the protocol learn anything at all?
 
-    python benchmarks/fine_tuning.py --data_dir DIR --folder runs/fine_tuning
+    python -m benchmarks.fine_tuning --data_dir DIR --folder runs/fine_tuning
 
 DIR has `beta_lactamase/P62593.fasta.gz` (of ESM's examples) and TAPE's `stability/tape_stability.{train,valid}.csv.gz`. Beside
 the network stand the same on shuffled labels, which must not correlate, and the k-mer ridge, which may well win: nothing was

@@ -1,7 +1,7 @@
 """What users see of the project, recorded before and after a change that should alter none of it.
 
-    python benchmarks/golden.py record --repo CHECKOUT --output DIR [--earlier DIR] [--peer DIR]
-    python benchmarks/golden.py compare DIR DIR
+    python -m benchmarks.golden record --repo CHECKOUT --output DIR [--earlier DIR] [--peer DIR]
+    python -m benchmarks.golden compare DIR DIR
 
 `record` runs every command of a checkout on the sample: help, output, exit codes, all files that they write, 60 training
 steps, and some mistakes. With `--earlier` it also loads the checkpoint and the index of an earlier recording. `compare`

@@ -1,6 +1,6 @@
 """The attention kernels and a training step compiled for GPUs that are not there, card by card, in each dtype: a table.
 
-    python benchmarks/gpu_cards.py [--cards NAME…] [--output cards.json]
+    python -m benchmarks.gpu_cards [--cards NAME…] [--output cards.json]
 
 The step is that of `configs/protclip_650m_gpu.py` with its widths, two layers in each tower, eight rows
 and the contrast alone: every kind of kernel that depends on the card, in a tenth of the time. Nothing is

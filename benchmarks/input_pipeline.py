@@ -1,6 +1,6 @@
 """Records per second and padding of the training input pipeline, on synthetic records of realistic lengths.
 
-    python benchmarks/input_pipeline.py [--workers 0 1 2] [--output input_pipeline.json]
+    python -m benchmarks.input_pipeline [--workers 0 1 2] [--output input_pipeline.json]
 
 Proteins are log-normal (median 300 residues, sigma 0.6) and cropped to 1022; biotexts have a median of about 90 tokens (sigma
 0.5) with evidence tags to strip, from a Zipf vocabulary whose tail is split into word pieces; a dozen features each. The whole

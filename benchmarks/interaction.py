@@ -1,6 +1,6 @@
 """Protein–protein interaction on the complete SHS27k from amino-acid composition alone: do the splits order as published?
 
-    python benchmarks/interaction.py --data_dir DIR --epochs 100 --seeds 3 --folder runs/interaction
+    python -m benchmarks.interaction --data_dir DIR --epochs 100 --seeds 3 --folder runs/interaction
 
 DIR holds GNN-PPI's `protein.actions.SHS27k.STRING.txt[.gz]` and `protein.SHS27k.sequences.dictionary.tsv[.gz]`. The network,
 the splits and both graphs of messages are those of configs/eval/protein_interaction.py; only the features are not a model's.

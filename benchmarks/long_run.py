@@ -1,6 +1,6 @@
 """Does a long run leak? Memory, open files and threads of a training process and its workers over thousands of small steps.
 
-    python benchmarks/long_run.py --data_dir runs/sample/protanno --vocabulary runs/sample/vocab.txt --folder DIR
+    python -m benchmarks.long_run --data_dir runs/sample/protanno --vocabulary runs/sample/vocab.txt --folder DIR
 
 Trains a tiny model with frequent evaluations and saves, looks at its processes every second, and writes long_run.json and
 long_run.png.

@@ -1,6 +1,6 @@
 """The frozen probe: seconds and FLOPs for 20,000 proteins on this machine, and an estimate for all benchmarks on one H200.
 
-    python benchmarks/probe.py --output probe.json
+    python -m benchmarks.probe --output probe.json
 
 Measured: heads of all seeds on 20,000 generated rows of 1280 features, the configured number of epochs at most, a validation
 split scored after each; the scoring of a validation split as large as GO-BP's; and the FLOPs that XLA counts in ESM-2 650M,

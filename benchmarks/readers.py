@@ -1,6 +1,6 @@
 """The readers on generated entries of each format, and the flat-file reader against Biopython on real files.
 
-    python benchmarks/readers.py --entries 2000 --input FILES --output readers.json
+    python -m benchmarks.readers --entries 2000 --input FILES --output readers.json
 
 Generated: entries of about 5 kB as a flat file, with references and cross-references that no reader keeps, as in UniProt
 (Swiss-Prot's mean is somewhat above that, TrEMBL's below). Beside each reader stand libraries on the same file: complete

@@ -1,6 +1,6 @@
 """A rehearsal at full size: random weights of the released layout through every command, with times and peak memory.
 
-    python benchmarks/rehearsal.py --folder runs/rehearsal
+    python -m benchmarks.rehearsal --folder runs/rehearsal
 
 Writes 813 tensors as the released checkpoint has them (float16, 1.5 GB, random numbers), converts
 them, loads, embeds, explains, indexes and searches with the result, exports it for transformers, and
@@ -365,7 +365,7 @@ def markdown(results: dict[str, dict]) -> str:
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python benchmarks/rehearsal.py", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.rehearsal", description=__doc__)
     parser.add_argument("--folder", type=Path, metavar="DIR", help="for everything; 25 GB at full size")
     parser.add_argument("--shape", choices=SHAPES, default="released")
     parser.add_argument("--steps", nargs="+", metavar="STEP", help="default: all that are not in DIR/rehearsal.json")

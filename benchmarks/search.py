@@ -1,6 +1,6 @@
 """Search over a million vectors: how long an index takes to make, what it needs, and what recall costs.
 
-    python benchmarks/search.py --output search.json
+    python -m benchmarks.search --output search.json
 
 Clustered unit-norm vectors (`--vectors` of width 512 about 20,000 centres on 32 dimensions) are written as an index of
 proteins is, by the code of `python -m protclip_jax.index`, in a process of its own; queries are items that do not count

@@ -1,6 +1,6 @@
 """A server under load: latency at 1, 8 and 32 clients, memory, refusals when there are too many, and its end.
 
-    python benchmarks/serve_load.py --checkpoint runs/demo --index runs/demo/index --output serve_load.json
+    python -m benchmarks.serve_load --checkpoint runs/demo --index runs/demo/index --output serve_load.json
 
 Starts `python -m protclip_jax.serve` and lets clients ask one thing after the other, half of them texts, a third sequences,
 the rest tracks; the questions differ all the time. Then more clients than the queue holds ask at once: some must get 429, and

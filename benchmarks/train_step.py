@@ -1,6 +1,6 @@
 """The training step on packed rows against the same records padded, one a row: rates, memory, and what each objective takes.
 
-    python benchmarks/train_step.py [--protein 8m] [--pairs 22] [--repeats 3] [--variants NAME…] [--output train_step.json]
+    python -m benchmarks.train_step [--protein 8m] [--pairs 22] [--repeats 3] [--variants NAME…] [--output train_step.json]
 
 The same records, drawn with UniProt's lengths (`data_pipelines.training.synthetic`), and the same four objectives for every
 variant; the text tower is frozen. Variants alternate; figures are medians. Peak memory is that of a process of its own for each

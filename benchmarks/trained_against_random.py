@@ -1,6 +1,6 @@
 """Every benchmark that a folder of real files allows, of a trained checkpoint and of random weights of the same shape.
 
-    python benchmarks/trained_against_random.py --data_dir DIR --checkpoint runs/demo --folder runs/real
+    python -m benchmarks.trained_against_random --data_dir DIR --checkpoint runs/demo --folder runs/real
 
 DIR has real files of the public benchmarks, in part only: what is at hand stands in for what is not (a validation file is cut
 into three, large files are thinned to `ROWS` rows, genes get their sequences from UniProt entries with that Entrez number). So

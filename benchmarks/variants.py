@@ -1,6 +1,6 @@
 """Variants scored a second by `ProtCLIP.variant_scores`, against PyTorch's `EsmForMaskedLM`.
 
-    MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=40000000000 python benchmarks/variants.py --output variants.json
+    MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=40000000000 python -m benchmarks.variants --output variants.json
 
 Random weights of a published shape, the same for both, random proteins, float32 on the CPU with all
 cores. A scan masks one position at a time and tells all 19 substitutions of it; of a long protein

@@ -1,6 +1,6 @@
 """Zero-shot effects of variants on real experiments: a checkpoint, random weights, baselines.
 
-    python benchmarks/zero_shot_variants.py --data_dir DIR --folder FOLDER [--checkpoint runs/small]
+    python -m benchmarks.zero_shot_variants --data_dir DIR --folder FOLDER [--checkpoint runs/small]
 
 DIR has β-lactamase (ESM's example P62593.fasta; Ranganathan's 2015 screen at 2,500 µg/ml), avGFP
 (TAPE's training and test split), GB1 (FLIP's two_vs_rest) and AAV (windows of the capsid; at most

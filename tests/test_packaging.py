@@ -11,6 +11,7 @@ import sys
 import tomllib
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -90,6 +91,11 @@ def test_constraints_pin_every_requirement_within_its_range():
     for requirement in wanted:
         pin = pins.get(canonicalize_name(requirement.name))
         assert pin is None or pin in requirement.specifier, requirement
+
+
+def test_the_citation_has_the_version_and_the_licence_of_the_package():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert (citation["version"], citation["license"]) == (PROJECT["version"], PROJECT["license"])
 
 
 def test_every_command_is_a_console_script():

@@ -22,7 +22,7 @@ class SourceFormat(abc.ABC):
     suffixes: ClassVar[tuple[str, ...]]
     """How its files' names end, without .gz."""
     description: ClassVar[str]
-    """What help texts and the README call it."""
+    """What help texts and docs/data.md call it."""
     nameless: ClassVar[bool] = False
     """Whether an entry may lack a name. UniProt names every entry, so that one without is damaged."""
 

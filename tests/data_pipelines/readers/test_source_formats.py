@@ -72,10 +72,10 @@ def test_an_unknown_suffix_lists_the_known_ones(tmp_path):
 
 
 @pytest.mark.parametrize("format", SOURCE_FORMATS, ids=lambda format: format.name)
-def test_readme_and_help_list_the_format(capsys, format):
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_page_on_data_and_the_help_list_the_format(capsys, format):
+    page = (ROOT / "docs/data.md").read_text(encoding="utf-8")
     suffixes = ", ".join([f"`{suffix}`" for suffix in format.suffixes])
-    assert f"| {format.description} | {suffixes} |\n" in readme
+    assert f"| {format.description} | {suffixes} |\n" in page
     with pytest.raises(SystemExit):
         build(["--help"])
     shown = " ".join(capsys.readouterr().out.split())
