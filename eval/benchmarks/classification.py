@@ -21,7 +21,7 @@ from eval.data.importers.scl2205 import SCL2205
 from eval.data.importers.ses import SES_JSONL
 from eval.data.importers.tables import TABLES
 from eval.metrics import accuracy, average_precision, fmax, macro_f1, multilabel_intervals
-from eval.metrics.statistics import bootstrap_interval, bootstrap_metric
+from eval.metrics.statistics import Interval, bootstrap_interval, bootstrap_metric
 from eval.protocols.supervised import Judge, Outputs
 
 
@@ -34,7 +34,7 @@ def _macro_f1(outputs: Outputs, classes: np.ndarray) -> float:
     return macro_f1(one_hot[_predicted(outputs)], one_hot[classes])
 
 
-def _multiclass_intervals(outputs: Outputs, classes: np.ndarray) -> dict[str, tuple[float, float]]:
+def _multiclass_intervals(outputs: Outputs, classes: np.ndarray) -> dict[str, Interval]:
     return {
         "accuracy": bootstrap_interval(_predicted(outputs) == classes),
         "macro_f1": bootstrap_metric(_macro_f1, outputs, classes, resamples=MACRO_F1_RESAMPLES),

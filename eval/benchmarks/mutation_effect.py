@@ -15,11 +15,11 @@ from eval.data.importers.tables import TABLES
 from eval.data.importers.variants import VARIANT_FASTA, VARIANT_TABLE
 from eval.data.importers.windows import WINDOWS
 from eval.metrics import mae, pearson, rmse, spearman, spearman_interval
-from eval.metrics.statistics import bootstrap_interval, bootstrap_of_sums
+from eval.metrics.statistics import Interval, bootstrap_interval, bootstrap_of_sums
 from eval.protocols.supervised import Judge, Outputs
 
 
-def _intervals(outputs: Outputs, targets: np.ndarray) -> dict[str, tuple[float, float]]:
+def _intervals(outputs: Outputs, targets: np.ndarray) -> dict[str, Interval]:
     predicted, true = outputs[:, 0].astype(np.float64), targets.astype(np.float64)
     errors, ones = predicted - true, np.ones(len(true))
     # The correlation is that of the centred numbers, whose squares cancel less.

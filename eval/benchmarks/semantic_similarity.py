@@ -23,7 +23,8 @@ from eval.data.base.task import SimilarityTable
 from eval.data.importers.kgsim import KGSIM
 from eval.data.importers.similarity import ASPECTS, PROBE, SIMILARITY_TABLES
 from eval.metrics import correlation_p_value, spearman_of_counts
-from eval.metrics.statistics import percentile_interval, resampled_counts
+from eval.metrics.pairs import resampled_pair_counts
+from eval.metrics.statistics import UNKNOWN, Interval, percentile_interval
 from eval.protocols.sequence_features import composition
 
 RESAMPLES = 1000
@@ -53,7 +54,7 @@ class Agreement:
     """Spearman's."""
     p_value: float
     """Two-sided, of independent pairs."""
-    interval: tuple[float, float]
+    interval: Interval
     """95 %, by a bootstrap over proteins."""
     pairs: int
     """Pairs counted."""
@@ -118,17 +119,11 @@ def pair_similarity(
     return np.concatenate([np.zeros(0), *(MEASURES[measure](embeddings[part[:, 0]], embeddings[part[:, 1]]) for part in parts)])
 
 
-def _interval_over_proteins(correlation, pairs: Int[np.ndarray, "P 2"], *, seed: int, resamples: int) -> tuple[float, float]:
-    """The interval when proteins are drawn anew, a pair counting the product of how often its two proteins come up.
-
-    A protein drawn twice is not paired with itself.
-    """
-    proteins, positions = np.unique(pairs, return_inverse=True)
-    if len(proteins) < 2:
-        return float("nan"), float("nan")
-    first, second = positions.reshape(-1, 2).T
-    drawn = resampled_counts(len(proteins), seed=seed, resamples=resamples)
-    return percentile_interval([correlation(counts[first] * counts[second]) for part in drawn for counts in part])
+def _interval_over_proteins(correlation, pairs: Int[np.ndarray, "P 2"], *, seed: int, resamples: int) -> Interval:
+    """The interval when proteins are drawn anew."""
+    drawn = resampled_pair_counts(pairs, seed=seed, resamples=resamples)
+    values = [correlation(counts) for part in drawn for counts in part]
+    return percentile_interval(values) if values else UNKNOWN
 
 
 def _benchmark(name: str, aspect: str) -> Benchmark:
@@ -200,15 +195,18 @@ class SemanticSimilarity(BenchmarkFamily):
         """Correlations by set and measure, with amino-acid composition beside the embeddings."""
         del name
         known = {accession: seq for table in data for accession, seq in zip(table.names, table.sequences, strict=True)}
-        result = {}
+        found = {}
         for source, features in {"embeddings": setup.embed, "composition": composition}.items():
             vectors = dict(zip(known, features(list(known.values())), strict=True))
-            result[source] = {key: dataclasses.asdict(value) for key, value in agreements(vectors, data).items()}
-        headline = {
-            key: {"mean": value["correlation"], "std": None, "interval": value["interval"]}
-            for key, value in result["embeddings"].items()
+            found[source] = agreements(vectors, data)
+        result = {
+            source: {key: dataclasses.asdict(value) for key, value in of_source.items()} for source, of_source in found.items()
         }
-        of_composition = {key: {"mean": value["correlation"]} for key, value in result["composition"].items()}
+        headline = {
+            key: {"mean": value.correlation, "std": None, "interval": value.interval}
+            for key, value in found["embeddings"].items()
+        }
+        of_composition = {key: {"mean": value.correlation} for key, value in found["composition"].items()}
         return Measured(result | {"controls": [{"protocol": "composition", "metrics": of_composition}]}, headline)
 
     def counts(self, data: tuple[SimilarityTable, ...]) -> dict[str, int]:

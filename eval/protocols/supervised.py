@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from eval.data.base.pretraining import PretrainingSet, counted, kept_rows, sentence
 from eval.data.base.task import Task
 from eval.metrics.identity import by_identity
-from eval.metrics.statistics import mean_and_std
+from eval.metrics.statistics import Interval, mean_and_std, mean_interval
 from eval.protocols.probe import FrozenProbe
 from eval.protocols.problem import Fitted, FittingProtocol, Problem, Score, prepare_splits
 from eval.protocols.ridge import Ridge
@@ -27,7 +27,7 @@ class Judge(NamedTuple):
     main: str
     """The metric that early stopping looks at and reports name first; the larger the better."""
     metrics: Mapping[str, Score]
-    intervals: Callable[[Outputs, np.ndarray], dict[str, tuple[float, float]]]
+    intervals: Callable[[Outputs, np.ndarray], dict[str, Interval]]
     """Of each metric the 95 % bootstrap interval over proteins."""
 
 
@@ -124,6 +124,6 @@ def judged(outputs: Float32[np.ndarray, "seeds n C"], targets: np.ndarray, judge
     for name, metric in judge.metrics.items():
         values = [metric(of_seed, targets) for of_seed in outputs]
         mean, std = mean_and_std(values)
-        interval = np.mean([of_seed[name] for of_seed in intervals], axis=0).tolist()
+        interval = mean_interval([of_seed[name] for of_seed in intervals])
         result[name] = {"mean": mean, "std": std, "seeds": values, "interval": interval}
     return result

@@ -1,7 +1,8 @@
 """A checkpoint, or a file of vectors, on public benchmarks: the results on disk make a second run cheap.
 
 Every benchmark leaves `results/NAME.json`, keyed by what it depends on: parameters, data files and how the manifest reads them,
-protocol. An evaluation that was stopped takes what is there and goes on; another checkpoint or other data are measured anew
+protocol. `results/NAME.npz` beside it holds the resamples of its headline's intervals, for paired comparisons with another
+model's. An evaluation that was stopped takes what is there and goes on; another checkpoint or other data are measured anew
 (by fine-tuning in a folder of their own: it refuses the states of another run).
 """
 
@@ -28,8 +29,12 @@ from eval.data import manifest
 from eval.data.base.pretraining import PretrainingSet, counted, sentence
 from eval.data.base.task import Data, SourceFile
 from eval.data.published import completeness, published
+from eval.metrics.resamples import resamples_of, write_resamples
 from eval.public.protocols import PROTOCOLS, Source
 from eval.public.subjects import Subject
+
+RESULT_FORMAT = 2
+"""Raised when the same parameters, data and protocol give other numbers than an earlier version stored."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,8 +111,10 @@ class Suite:
         }
         measured = to_json(measured)
         path = self._path(name)
+        drawn = resamples_of(headline)
         with report_disk_errors(path, kept="benchmarks that are done are kept"):
             path.parent.mkdir(parents=True, exist_ok=True)
+            write_resamples(path.with_suffix(".npz"), drawn)
             atomic_write(path, json.dumps(measured, indent=2, allow_nan=False) + "\n")
         return measured
 
@@ -141,7 +148,7 @@ class Suite:
         files = sorted((source.path, source.sha256) for source in sources_of(name, data))
         learnt = self.pretraining and self.pretraining.fingerprint
         subject = [self.subject.fingerprint, self.subject.reading]
-        depends = [name, self.protocol, *subject, files, entries, configs, learnt]
+        depends = [RESULT_FORMAT, name, self.protocol, *subject, files, entries, configs, learnt]
         return hashlib.sha256(json.dumps(depends, sort_keys=True, default=str).encode()).hexdigest()
 
 

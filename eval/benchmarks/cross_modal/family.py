@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable
 
-import numpy as np
-
 from data_pipelines.common.settings import (
     DECAY,
     FLAG,
@@ -24,6 +22,7 @@ from eval.data.base.missing import MissingData
 from eval.data.base.published import published_row
 from eval.data.base.task import KnowledgeGraph
 from eval.data.graphs.knowledge_graph import BIOBRIDGE, GRAPH_TABLES, HETIONET, PRIMEKG
+from eval.metrics.statistics import mean_interval
 from eval.protocols.protocol_config import ABOVE_0, FROM_0, some
 
 _TEMPLATE = {
@@ -126,7 +125,7 @@ class CrossModal(BenchmarkFamily):
 
 
 def _headline(bridge: dict) -> dict[str, dict]:
-    interval = np.mean(bridge["intervals"], axis=0).tolist()
+    interval = mean_interval(bridge["intervals"])
     headline = {"mrr": {"mean": bridge["mrr"], "std": bridge["std"], "interval": interval}}
     for metric in (f"hits@{k}" for k in cross_modal.HITS):
         headline[metric] = {"mean": bridge[metric], "std": None, "interval": None}

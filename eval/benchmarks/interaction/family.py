@@ -1,6 +1,5 @@
 """The family of protein–protein interaction: its benchmarks, their data, and its headline."""
 
-import numpy as np
 from ml_collections import ConfigDict
 
 from data_pipelines.common.settings import DECAY, FLAG, FRACTION, ROWS, STEPS, TEXT, WEIGHT, WIDTH
@@ -11,6 +10,7 @@ from eval.data.base.benchmark import Benchmark
 from eval.data.base.published import data_size
 from eval.data.base.task import InteractionGraph
 from eval.data.importers.interactions import INTERACTION_TABLE, STRING_ACTIONS
+from eval.metrics.statistics import mean_interval
 from eval.protocols.protocol_config import FROM_0, some
 
 _FORMATS = (STRING_ACTIONS, INTERACTION_TABLE)
@@ -82,7 +82,7 @@ class ProteinInteraction(BenchmarkFamily):
         result = protein_interaction.run(data, setup.embed, config)
         headline = {}
         for metric, score in _scores(result, config, "embeddings, {}").items():
-            interval = np.mean(score["intervals"], axis=0).tolist()
+            interval = mean_interval(score["intervals"])
             mean, std = score["micro_f1"], score["std"]
             headline[metric] = {"mean": mean, "std": std, "interval": interval}
         controls = [

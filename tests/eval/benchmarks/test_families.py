@@ -10,11 +10,12 @@ from eval.benchmarks import families
 from eval.benchmarks.cross_modal import cross_modal
 from eval.benchmarks.families import BENCHMARKS, FAMILIES, FORMATS
 from eval.data import manifest
+from eval.metrics.statistics import Interval
 from eval.protocols.sequence_features import composition
 from tests.support import miniature
 from tests.support.paths import ROOT
 
-SCORES = {"mrr": 0.5, "std": 0.1, "intervals": [(0.4, 0.6)], "hits@1": 0.3, "hits@3": 0.4, "hits@10": 0.6}
+SCORES = {"mrr": 0.5, "std": 0.1, "intervals": [Interval((0.4, 0.6))], "hits@1": 0.3, "hits@3": 0.4, "hits@10": 0.6}
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import types
 
+import numpy as np
 import pytest
 
 from data_pipelines.tokenizers.text_tokenizer import SPECIAL_TOKENS, UNCASED, TextTokenizer
@@ -113,7 +114,10 @@ def test_an_evaluation_that_is_stopped_goes_on_where_it_was(run, data_dir, monke
     monkeypatch.setattr(cli, "load", lambda directory, step: (stopping, 3))
     assert command(*arguments) not in (0, 2)
     done = {path.name: path.read_bytes() for path in (output / "results").iterdir()}
-    assert done.keys() == {"membrane.json", "few_shot_membrane.json"}
+    assert done.keys() == {f"{name}.{kind}" for name in ("membrane", "few_shot_membrane") for kind in ("json", "npz")}
+    with np.load(output / "results" / "membrane.npz") as drawn:
+        interval = json.loads(done["membrane.json"])["headline"]["accuracy"]["interval"]
+        assert np.percentile(drawn["accuracy/interval"], [2.5, 97.5]) == pytest.approx(interval, abs=0.02)
     monkeypatch.setattr(cli, "load", lambda directory, step: (model, 3))
     assert command(*arguments) == 0
     assert {name: (output / "results" / name).read_bytes() for name in done} == done
