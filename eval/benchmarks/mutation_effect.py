@@ -70,10 +70,16 @@ def _tables(name: str) -> dict:
     return {"format": "tables"} | {split: f"{name}/{name}_{split}.csv" for split in SPLITS}
 
 
-def _regression(name: str, unit: str, wanted: str, template: dict, *formats) -> Benchmark:
+def _regression(
+    name: str, unit: str, wanted: str, template: dict, *formats, region: tuple[int, int] | None = None
+) -> Benchmark:
     """A benchmark in one of `formats`, or in one that can hold any numbers of proteins."""
     general = (FLIP, TABLES, VARIANT_TABLE, VARIANT_FASTA, NEUTRAL)
-    return Benchmark(name, wanted, (*formats, *general), template, kind="regression", unit=unit)
+    return Benchmark(name, wanted, (*formats, *general), template, kind="regression", unit=unit, region=region)
+
+
+AAV_REGION = (475, 674)
+"""`region = slice(474, 674)` of ProtST's AAV (protst/dataset.py), which is its default and feeds nothing else to a model."""
 
 
 class MutationEffect(SingleProteins):
@@ -95,6 +101,7 @@ class MutationEffect(SingleProteins):
             f"two_vs_many.csv of FLIP, from splits/aav/splits.zip of {_FLIP_FOLDER}",
             {"format": "flip", "file": "flip/aav/two_vs_many.csv"},
             WINDOWS,
+            region=AAV_REGION,
         ),
         _regression(
             "gb1",

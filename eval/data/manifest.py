@@ -20,25 +20,37 @@ from eval.benchmarks.families import BENCHMARKS, FORMATS, family_of
 from eval.data.base.benchmark import Benchmark
 from eval.data.base.format import Format, NeutralFolder
 from eval.data.base.missing import MissingData
+from eval.data.base.region import cut_to_region
 from eval.data.base.task import Data
 from eval.data.template import template
 
 MANIFEST = "benchmarks.json"
-_ALWAYS = ("format", "comment")
+REGION = "region"
+_ALWAYS = ("format", "comment", REGION)
 _KINDS = {str: "a text", int: "a whole number", list[str]: "a list of texts", list[int]: "a list of whole numbers"}
 
 
 def load(data_dir: Path, benchmark: str) -> Data:
     """The data of a benchmark. Files are named relative to the data folder where they lie in it.
 
+    Proteins are cut to the benchmark's region, if it has one.
+
     Raises:
       MissingData: there is no entry and no folder of the neutral layout, or a file that is named is not there.
       UserError: the manifest or a file is not of its form.
     """
     data_dir = Path(data_dir)
+    data, known = _whole(data_dir, benchmark), _known(benchmark)
+    if known.region is None:
+        return data
+    return cut_to_region(data, tuple(_entry(data_dir, known).get(REGION, known.region)))
+
+
+def _whole(data_dir: Path, benchmark: str) -> Data:
+    """As `load`, with whole proteins."""
     known = _known(benchmark)
     if not known.formats:
-        return load(data_dir, known.proteins_of)
+        return _whole(data_dir, known.proteins_of)
     entry = _entry(data_dir, known)
     arguments = _arguments(data_dir, known, entry)
     # What does not depend on the benchmark is one for the whole group.
@@ -57,7 +69,7 @@ def _read(data_dir: Path, benchmark: Benchmark, entry: Mapping, arguments: Mappi
     format_, family = FORMATS[entry["format"]], family_of(benchmark.name)
     own = {"benchmark": benchmark.name, "kind": benchmark.kind}
     if benchmark.proteins_of:
-        own["task"] = load(data_dir, benchmark.proteins_of)
+        own["task"] = _whole(data_dir, benchmark.proteins_of)
     given = {name: own[name] for name in format_.given}
     loaded = family.accepted(benchmark, format_.read(**arguments, **given))
     return family.joined([_relative(part, data_dir) for part in family.parts(loaded)])
@@ -226,6 +238,7 @@ def _check(entry: Mapping, format_: Format, benchmark: Benchmark, at: str) -> No
     if benchmark.format(format_.name) is None:
         fitting = [other.name for other in benchmark.formats]
         raise UserError(f"{at}: the format {entry['format']} cannot hold it; those that can are {', '.join(fitting)}.")
+    _check_region(entry, benchmark, at)
     for key, value in entry.items():
         if key not in (*format_.keys, *_ALWAYS):
             raise UserError(f"{at} has {key!r}, which {entry['format']} does not take; it takes {', '.join(format_.keys)}.")
@@ -235,6 +248,17 @@ def _check(entry: Mapping, format_: Format, benchmark: Benchmark, at: str) -> No
         raise UserError(f"{at} lacks {' and '.join(missing)}, which {entry['format']} needs.")
     if format_.splits and not any(split in entry for split in format_.splits):
         raise UserError(f"{at} names no file; {entry['format']} takes {', '.join(format_.splits)}.")
+
+
+def _check_region(entry: Mapping, benchmark: Benchmark, at: str) -> None:
+    """Refuses a region of a benchmark that has none, and what is no first and last residue."""
+    if REGION not in entry:
+        return
+    if benchmark.region is None:
+        raise UserError(f"{at} has a region, which only benchmarks of one protein's variants take; remove it.")
+    region = entry[REGION]
+    if not _is(region, list[int]) or len(region) != 2 or not 1 <= region[0] <= region[1]:
+        raise UserError(f"{at}: region is {region!r}, not the first and last residue, such as {list(benchmark.region)}.")
 
 
 def _is(value: object, kind: type | GenericAlias) -> bool:

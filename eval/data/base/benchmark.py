@@ -20,6 +20,8 @@ class Benchmark:
       proteins_of: the benchmark whose proteins it is judged on, "" if it has its own.
       kind: of a benchmark of single proteins, what is to be predicted of each.
       unit: of a regression's target.
+      region: the first and last residue that models are given, 1-based; None gives whole proteins. An entry of the manifest
+        may have another `region`.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Benchmark:
     proteins_of: str = ""
     kind: Literal["", "multiclass", "multilabel", "regression"] = ""
     unit: str = ""
+    region: tuple[int, int] | None = None
 
     @property
     def entry_names(self) -> tuple[str, ...]:
