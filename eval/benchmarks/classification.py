@@ -9,7 +9,7 @@ from data_pipelines.common.errors import UserError
 from eval.benchmarks.base.family import Measured, Setup
 from eval.benchmarks.base.single_proteins import SingleProteins, of_setup
 from eval.data.base.benchmark import Benchmark
-from eval.data.base.published import data_size, published_row
+from eval.data.base.published import FINE_TUNING, data_size, published_row
 from eval.data.base.task import Task
 from eval.data.importers.deepfri import DEEPFRI
 from eval.data.importers.deeploc import DEEPLOC_FASTA
@@ -27,6 +27,10 @@ from eval.protocols.supervised import Judge, Outputs
 
 def _predicted(outputs: Outputs) -> np.ndarray:
     return outputs.argmax(1)
+
+
+def _accuracy(outputs: Outputs, classes: np.ndarray) -> float:
+    return accuracy(_predicted(outputs), classes)
 
 
 def _macro_f1(outputs: Outputs, classes: np.ndarray) -> float:
@@ -47,10 +51,11 @@ MACRO_F1_RESAMPLES = 400
 JUDGES = {
     "multiclass": Judge(
         "accuracy",
-        {"accuracy": lambda outputs, classes: accuracy(_predicted(outputs), classes), "macro_f1": _macro_f1},
+        {"accuracy": _accuracy, "macro_f1": _macro_f1},
         _multiclass_intervals,
+        _accuracy,
     ),
-    "multilabel": Judge("fmax", {"fmax": fmax, "aupr": average_precision}, multilabel_intervals),
+    "multilabel": Judge("fmax", {"fmax": fmax, "aupr": average_precision}, multilabel_intervals, fmax),
 }
 
 
@@ -185,6 +190,8 @@ _FUNCTION = "ec go_bp go_mf go_cc"
 _PROTCLIP = "Zhou et al. 2025, AAAI (arXiv:2412.20014), Table 3"
 _PROTGO = "as listed by Hu et al. 2024, NeurIPS (ProtGO), Table 5"
 _TORCHDRUG = "TorchDrug, torchdrug/datasets/{}.py"
+_BY_PROTST = FINE_TUNING
+"""ProtST tunes the whole network for function annotation (config/downstream_task/PretrainESM2/annotation_tune.yaml)."""
 _DEEPFRI = "DeepFRI, github.com/flatironinstitute/DeepFRI, preprocessing/data"
 _PROTST = "ProtST, protst/dataset.py"
 
@@ -196,10 +203,10 @@ class Classification(SingleProteins):
     title = "Classification"
     benchmarks = (_LOCALISATION, _MEMBRANE, _REACTION, _EC, *_GO, _SCL2205, _EC_SWISSMODEL, *_GO_2014)
     published = (
-        *published_row(_FUNCTION, "ProtCLIP", "aupr", ".906 .567 .696 .582", _PROTCLIP),
-        *published_row(_FUNCTION, "ProtCLIP", "fmax", ".908 .574 .691 .541", _PROTCLIP),
-        *published_row(_FUNCTION, "ProtST-ESM2", "fmax", ".878 .482 .668 .487", _PROTGO),
-        *published_row(_FUNCTION, "ESM-2", "fmax", ".874 .472 .662 .472", _PROTGO),
+        *published_row(_FUNCTION, "ProtCLIP", "aupr", ".906 .567 .696 .582", _PROTCLIP, FINE_TUNING),
+        *published_row(_FUNCTION, "ProtCLIP", "fmax", ".908 .574 .691 .541", _PROTCLIP, FINE_TUNING),
+        *published_row(_FUNCTION, "ProtST-ESM2", "fmax", ".878 .482 .668 .487", _PROTGO, _BY_PROTST),
+        *published_row(_FUNCTION, "ESM-2", "fmax", ".874 .472 .662 .472", _PROTGO, _BY_PROTST),
     )
     sizes = (
         data_size("localisation", _TORCHDRUG.format("subcellular_localization"), train=8945, valid=2248, test=2768),

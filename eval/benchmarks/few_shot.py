@@ -120,6 +120,7 @@ class FewShot(SingleProteins):
 
     name = "few_shot"
     title = "Few-shot classification"
+    protocol = "nearest class mean of frozen embeddings"
     benchmarks = tuple(
         Benchmark(f"{_PREFIX}{task.name}", task.wanted, proteins_of=task.name)
         for task in _TASKS

@@ -38,6 +38,11 @@ def _pearson_of_sums(sums: np.ndarray) -> np.ndarray:
     return (count * xy - x * y) / np.sqrt((count * xx - x * x) * (count * yy - y * y))
 
 
+def _less_error(outputs: Outputs, targets: np.ndarray) -> float:
+    """The epoch of the smallest mean absolute error is kept, as the released code does for regressions."""
+    return -mae(outputs[:, 0], targets)
+
+
 JUDGE = Judge(
     "spearman",
     {
@@ -47,6 +52,7 @@ JUDGE = Judge(
         "rmse": lambda outputs, targets: rmse(outputs[:, 0], targets),
     },
     _intervals,
+    _less_error,
 )
 
 

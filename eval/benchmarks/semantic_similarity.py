@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from eval.benchmarks.base.family import BenchmarkFamily, Measured, Setup
 from eval.data.base.audit import audit_similarity
 from eval.data.base.benchmark import Benchmark
-from eval.data.base.published import data_size, published_row
+from eval.data.base.published import FROZEN, data_size, published_row
 from eval.data.base.task import SimilarityTable
 from eval.data.importers.kgsim import KGSIM
 from eval.data.importers.similarity import ASPECTS, PROBE, SIMILARITY_TABLES
@@ -167,18 +167,19 @@ class SemanticSimilarity(BenchmarkFamily):
 
     name = "semantic_similarity"
     title = "Semantic similarity"
+    protocol = FROZEN
     benchmarks = (
         *(_benchmark(name, aspect) for name, aspect in ASPECTS.items()),
         _kgsim("similarity_kgsim", "MF", "DM3 EC3 SC3"),
         _kgsim("similarity_kgsim_ppi", "PPI", "DM3 EC3 HS3"),
     )
     published = (
-        *published_row(_NAMES, _COMPOSITION, "500_cosine", "0.04322 0.01887 0.04812", _PROBE.format(500)),
-        *published_row(_NAMES, _COMPOSITION, "500_manhattan", "0.04915 0.01649 0.0457", _PROBE.format(500)),
-        *published_row(_NAMES, _COMPOSITION, "200_cosine", "0.0431 0.03676 0.0989", _PROBE.format(200)),
-        *published_row(_NAMES, _COMPOSITION, "200_manhattan", "0.04912 0.0397 0.09393", _PROBE.format(200)),
-        *published_row(_NAMES, _COMPOSITION, "sparse_cosine", "-0.00339 0.21992 0.07592", _PROBE.format("Sparse")),
-        *published_row(_NAMES, _COMPOSITION, "sparse_manhattan", "-0.01205 0.2141 0.09121", _PROBE.format("Sparse")),
+        *published_row(_NAMES, _COMPOSITION, "500_cosine", "0.04322 0.01887 0.04812", _PROBE.format(500), FROZEN),
+        *published_row(_NAMES, _COMPOSITION, "500_manhattan", "0.04915 0.01649 0.0457", _PROBE.format(500), FROZEN),
+        *published_row(_NAMES, _COMPOSITION, "200_cosine", "0.0431 0.03676 0.0989", _PROBE.format(200), FROZEN),
+        *published_row(_NAMES, _COMPOSITION, "200_manhattan", "0.04912 0.0397 0.09393", _PROBE.format(200), FROZEN),
+        *published_row(_NAMES, _COMPOSITION, "sparse_cosine", "-0.00339 0.21992 0.07592", _PROBE.format("Sparse"), FROZEN),
+        *published_row(_NAMES, _COMPOSITION, "sparse_manhattan", "-0.01205 0.2141 0.09121", _PROBE.format("Sparse"), FROZEN),
     )
     sizes = (
         # All pairs of 497, 497 and 495 proteins, and of 200; PROBE's p-values are of these numbers.

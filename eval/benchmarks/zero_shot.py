@@ -114,6 +114,7 @@ class ZeroShot(BenchmarkFamily):
 
     name = "zero_shot"
     title = "Zero-shot classification by prompts"
+    protocol = "prompts, nothing trained"
     beyond_vectors = "embeddings of prompts in the space of the proteins"
     benchmarks = (
         Benchmark(

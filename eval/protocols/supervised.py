@@ -25,10 +25,12 @@ class Judge(NamedTuple):
     """How the outputs of a kind of task are judged."""
 
     main: str
-    """The metric that early stopping looks at and reports name first; the larger the better."""
+    """The metric that reports name first; the larger the better."""
     metrics: Mapping[str, Score]
     intervals: Callable[[Outputs, np.ndarray], dict[str, Interval]]
     """Of each metric the 95 % bootstrap interval over proteins."""
+    selection: Score
+    """What early stopping and the choice of hyper-parameters look at, on the validation split; the larger the better."""
 
 
 class ShuffledLabels:
@@ -77,7 +79,7 @@ def run(
       `pretraining` also the counts of test proteins by state, and where some were left out `metrics_with_seen`.
     """
     prepared = prepare_splits(task, **splits)
-    problem = Problem(task.name, task.kind, len(task.classes), prepared.splits, judge.metrics[judge.main])
+    problem = Problem(task.name, task.kind, len(task.classes), prepared.splits, judge.selection)
     known = {"task": task.name, "kind": task.kind, "classes": len(task.classes), "unit": task.unit, "main": judge.main}
     states = pretraining and pretraining.states(problem.sequences("test"))
     rows = np.ones(len(prepared.splits["test"]), bool) if states is None else kept_rows(states)

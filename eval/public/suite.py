@@ -60,9 +60,10 @@ class Suite:
     def results(self, names: Sequence[str], data_dir: pathlib.Path) -> dict[str, dict]:
         """The result of each benchmark that the data folder has; of the others one sentence.
 
-        A result holds `benchmark`, `family`, `headline` (metric → mean, std, interval; without test proteins of the
-        pretraining), `headline_with_seen` (with them, where there are any), `result` (all that the family tells),
-        `data` (files, counts, whether they are the published ones), `published`, `seconds`, `hardware`. In its place stands
+        A result holds `benchmark`, `family`, `protocol` (in the words of published numbers), `headline` (metric → mean, std,
+        interval; without test proteins of the pretraining), `headline_with_seen` (with them, where there are any), `result` (all
+        that the family tells), `data` (files, counts, whether they are the published ones), `published`, `seconds`, `hardware`.
+        In its place stands
         `missing`, on what is wanted, or `failed`, on what is wrong, also told at once: one benchmark's mistake costs no other.
         """
         found = {}
@@ -100,6 +101,7 @@ class Suite:
         measured = {
             "benchmark": name,
             "family": family_of(name).name,
+            "protocol": family_of(name).protocol or setup.protocol.name,
             "headline": headline,
             "headline_with_seen": dict(with_seen),
             "result": result,

@@ -19,7 +19,7 @@ from eval.benchmarks.cross_modal.node_embeddings import embed_nodes
 from eval.data.base.audit import audit_graph
 from eval.data.base.benchmark import Benchmark
 from eval.data.base.missing import MissingData
-from eval.data.base.published import published_row
+from eval.data.base.published import BRIDGE, published_row
 from eval.data.base.task import KnowledgeGraph
 from eval.data.graphs.knowledge_graph import BIOBRIDGE, GRAPH_TABLES, HETIONET, PRIMEKG
 from eval.metrics.statistics import mean_interval
@@ -62,10 +62,11 @@ class CrossModal(BenchmarkFamily):
 
     name = "cross_modal"
     title = "Cross-modal transformation"
+    protocol = BRIDGE
     benchmarks = tuple(_benchmark(name) for name in cross_modal.BENCHMARKS)
     published = (
-        *published_row(_NAMES, "ProtCLIP", "mrr", ".224 .475 .414 .409 .161", _PROTCLIP),
-        *published_row(_NAMES, "BioBridge", "mrr", ".136 .326 .319 .172 .084", _PROTCLIP),
+        *published_row(_NAMES, "ProtCLIP", "mrr", ".224 .475 .414 .409 .161", _PROTCLIP, BRIDGE),
+        *published_row(_NAMES, "BioBridge", "mrr", ".136 .326 .319 .172 .084", _PROTCLIP, BRIDGE),
     )
     # Which benchmarks and ways with reverse triplets there are, `cross_modal.run` checks.
     fields = {

@@ -7,7 +7,7 @@ from eval.benchmarks.base.family import BenchmarkFamily, Measured, Setup
 from eval.benchmarks.interaction import protein_interaction
 from eval.data.base.audit import audit_interactions
 from eval.data.base.benchmark import Benchmark
-from eval.data.base.published import data_size
+from eval.data.base.published import GRAPH_NETWORK, data_size
 from eval.data.base.task import InteractionGraph
 from eval.data.importers.interactions import INTERACTION_TABLE, STRING_ACTIONS
 from eval.metrics.statistics import mean_interval
@@ -50,6 +50,7 @@ class ProteinInteraction(BenchmarkFamily):
 
     name = "protein_interaction"
     title = "Protein–protein interaction"
+    protocol = GRAPH_NETWORK
     benchmarks = (_shs("SHS27k"), _shs("SHS148k"), _STRING)
     sizes = (
         data_size("shs27k", _SIZES, proteins=1690, pairs=7624),

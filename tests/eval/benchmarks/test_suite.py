@@ -1,6 +1,7 @@
 """`python -m eval` on public data: every family from raw files to the report, and how it goes on after a stop."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -66,6 +67,11 @@ def test_every_family_goes_from_raw_files_to_the_report_and_a_second_run_compute
         assert result["data"]["files"]
     assert report["membrane"]["headline"]["accuracy"]["mean"] > 0.7
     assert report["go_mf"]["published"][0]["model"] == "ProtCLIP"
+    # The probe stands beside fine-tuned numbers, and the table says so of both.
+    assert (report["go_mf"]["protocol"], report["go_mf"]["published"][0]["protocol"]) == ("frozen probe", "fine-tuning")
+    page = (output / "report.md").read_text()
+    assert re.search(r"\| go_mf \| fmax \| frozen probe \|.*\| ProtCLIP 0.691 \(fine-tuning\)", page)
+    assert re.search(r"\| membrane \| accuracy \| frozen probe \|.*\| no published number could be verified \|", page)
     assert report["shs27k"]["data"]["audit"]["proteins"] == 40
     page = (output / "report.md").read_text()
     assert "**other data**" in page
