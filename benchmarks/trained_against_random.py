@@ -42,6 +42,7 @@ ROWS = 1000
 SMALL = (
     *("probe.seeds=(0, 1, 2)", "probe.max_epochs=25", "probe.hidden=128"),
     *("protein_interaction.seeds=1", "protein_interaction.epochs=30", 'protein_interaction.messages=("all",)'),
+    *('cross_modal.reverse_triplets=("removed",)', "cross_modal.learning_rate=5e-4"),
     *("cross_modal.seeds=1", "cross_modal.epochs=20.0", "cross_modal.bridge.width=64", "cross_modal.bridge.layers=2"),
     *("cross_modal.bridge.heads=4", "cross_modal.bridge.feed_forward=128", "cross_modal.eval_every=50"),
     *("cross_modal.no_relation_control=False", "cross_modal.batch_triplets=1024"),

@@ -61,9 +61,9 @@ class Suite:
         """The result of each benchmark that the data folder has; of the others one sentence.
 
         A result holds `benchmark`, `family`, `protocol` (in the words of published numbers), `headline` (metric → mean, std,
-        interval; without test proteins of the pretraining), `headline_with_seen` (with them, where there are any), `result` (all
-        that the family tells), `data` (files, counts, whether they are the published ones), `published`, `seconds`, `hardware`.
-        In its place stands
+        interval; without test proteins of the pretraining), `headline_with_seen` (with them, where there are any), `result`
+        (all that the family tells), `data` (files, counts, whether they are the published ones), `published`, `seconds`,
+        `hardware`. In its place stands
         `missing`, on what is wanted, or `failed`, on what is wrong, also told at once: one benchmark's mistake costs no other.
         """
         found = {}

@@ -53,6 +53,7 @@ class Setup:
       embed: sequences to the mean of the protein tower's residue vectors.
       project: sequences to unit-norm embeddings in the space shared with text.
       texts: texts to embeddings in that space.
+      text_means: texts to the mean of the text tower's token vectors, without a projection.
       variants: proteins and their variants to scores of the masked language model.
       protocol: how heads are learnt.
       splits: the config's for it.
@@ -65,6 +66,7 @@ class Setup:
     embed: Features
     project: Features
     texts: Features
+    text_means: Features
     variants: VariantScorer
     protocol: FittingProtocol
     splits: Mapping

@@ -11,6 +11,7 @@ from eval.claims.verdict import CONTRADICTED, NOT_TESTABLE, REPRODUCED, UNVERIFI
 from eval.data.base.published import BRIDGE, FINE_TUNING
 from eval.data.published import PUBLISHED
 
+MRR = "mrr, reverse kept"
 BY_NAME = {claim.name: claim for claim in CLAIMS}
 BIOBRIDGE = {"prot2bp": 0.136, "prot2mf": 0.326, "prot2cc": 0.319, "prot2drug": 0.172, "disease2prot": 0.084}
 PAPER = {"prot2bp": 0.224, "prot2mf": 0.475, "prot2cc": 0.414, "prot2drug": 0.409, "disease2prot": 0.161}
@@ -23,7 +24,7 @@ def result(metric, mean, *, interval=None, whole=True, protocol=FINE_TUNING):
 
 def mrr(factor, **options):
     """Our numbers, each so many times BioBridge's."""
-    return {name: result("mrr", factor * value, protocol=BRIDGE, **options) for name, value in BIOBRIDGE.items()}
+    return {name: result(MRR, factor * value, protocol=BRIDGE, **options) for name, value in BIOBRIDGE.items()}
 
 
 def test_each_claim_is_of_known_benchmarks_and_the_last_of_22():
@@ -48,7 +49,7 @@ def test_the_stated_percentage_is_recomputed_from_published_numbers():
         # The interval reaches 75 %.
         (
             {
-                name: result("mrr", 1.7 * value, protocol=BRIDGE, interval=[value, 1.8 * value])
+                name: result(MRR, 1.7 * value, protocol=BRIDGE, interval=[value, 1.8 * value])
                 for name, value in BIOBRIDGE.items()
             },
             REPRODUCED,
@@ -61,11 +62,11 @@ def test_a_mean_improvement_is_judged_by_the_mean(results, verdict):
     judged = judge(BY_NAME["cross-modal"], results, {})
     assert judged.verdict == verdict
     if verdict != NOT_TESTABLE:
-        assert judged.our_improvement.mean == pytest.approx(results["prot2bp"]["headline"]["mrr"]["mean"] / 0.136 - 1)
+        assert judged.our_improvement.mean == pytest.approx(results["prot2bp"]["headline"][MRR]["mean"] / 0.136 - 1)
 
 
 def test_one_benchmark_above_and_another_below_count_by_their_mean():
-    results = mrr(1.70) | {"prot2bp": result("mrr", 0.136 * 2.0, protocol=BRIDGE)}
+    results = mrr(1.70) | {"prot2bp": result(MRR, 0.136 * 2.0, protocol=BRIDGE)}
     assert judge(BY_NAME["cross-modal"], results, {}).verdict == REPRODUCED
 
 
