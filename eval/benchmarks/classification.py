@@ -8,6 +8,7 @@ import numpy as np
 from data_pipelines.common.errors import UserError
 from eval.benchmarks.base.family import Measured, Setup
 from eval.benchmarks.base.single_proteins import SingleProteins, of_setup
+from eval.data.base import known_sources
 from eval.data.base.benchmark import Benchmark
 from eval.data.base.published import FINE_TUNING, data_size, published_row
 from eval.data.base.task import Task
@@ -104,7 +105,8 @@ def _go(name: str) -> Benchmark:
         "nrPDB-GO_2019.06.18_annot.tsv, _train.txt, _valid.txt and _test.csv of DeepFRI, from "
         f"{_DEEPFRI_FOLDER}, and the chains' sequences: nrPDB-GO_2019.06.18_sequences.fasta or pdb_seqres.txt of the PDB",
         (SES_JSONL, DEEPFRI, NEUTRAL),
-        _deepfri_entry("nrPDB-GO_2019.06.18", "deepfri/nrPDB-GO_2019.06.18_sequences.fasta"),
+        _deepfri_entry("nrPDB-GO_2019.06.18", "pdb_seqres.txt.gz"),
+        source=known_sources.DEEPFRI_GO,
         group="go",
         kind="multilabel",
     )
@@ -115,6 +117,7 @@ _LOCALISATION = Benchmark(
     _DEEPLOC_FILES,
     (DEEPLOC_FASTA, SES_JSONL, TABLES, NEUTRAL),
     _DEEPLOC_ENTRY | {"mixed": "reject"},
+    source=known_sources.DEEPLOC,
     kind="multiclass",
 )
 _MEMBRANE = Benchmark(
@@ -122,6 +125,7 @@ _MEMBRANE = Benchmark(
     _DEEPLOC_FILES,
     (DEEPLOC_FASTA, SES_JSONL, TABLES, NEUTRAL),
     _DEEPLOC_ENTRY,
+    source=known_sources.DEEPLOC,
     kind="multiclass",
 )
 _REACTION = Benchmark(
@@ -136,8 +140,9 @@ _REACTION = Benchmark(
         "train": "ieconv/training.txt",
         "valid": "ieconv/validation.txt",
         "test": "ieconv/testing.txt",
-        "sequences": ["pdb_seqres.txt"],
+        "sequences": ["pdb_seqres.txt.gz"],
     },
+    source=known_sources.IECONV,
     kind="multiclass",
 )
 _EC = Benchmark(
@@ -145,7 +150,8 @@ _EC = Benchmark(
     "nrPDB-EC_2020.04_annot.tsv, _train.txt, _valid.txt and _test.csv of DeepFRI, from "
     f"{_DEEPFRI_FOLDER}, and the chains' sequences: pdb_seqres.txt of the PDB",
     (SES_JSONL, DEEPFRI, NEUTRAL),
-    _deepfri_entry("nrPDB-EC_2020.04", "pdb_seqres.txt"),
+    _deepfri_entry("nrPDB-EC_2020.04", "pdb_seqres.txt.gz"),
+    source=known_sources.DEEPFRI_EC,
     kind="multilabel",
 )
 _SCL2205 = Benchmark(
@@ -158,6 +164,7 @@ _SCL2205 = Benchmark(
         "train": "scl2205/train.csv",
         "valid": "scl2205/valid.csv",
     },
+    source=known_sources.SCL2205,
     kind="multiclass",
 )
 _EC_SWISSMODEL = Benchmark(

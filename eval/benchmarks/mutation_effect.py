@@ -5,8 +5,10 @@ import numpy as np
 from data_pipelines.common.errors import UserError
 from eval.benchmarks.base.family import Measured, Setup
 from eval.benchmarks.base.single_proteins import SingleProteins, of_setup
+from eval.data.base import known_sources
 from eval.data.base.benchmark import Benchmark
 from eval.data.base.published import data_size
+from eval.data.base.source import Source
 from eval.data.base.task import SPLITS, Task
 from eval.data.importers.flip import FLIP
 from eval.data.importers.neutral import NEUTRAL
@@ -77,11 +79,11 @@ def _tables(name: str) -> dict:
 
 
 def _regression(
-    name: str, unit: str, wanted: str, template: dict, *formats, region: tuple[int, int] | None = None
+    name: str, unit: str, wanted: str, template: dict, *formats, source: Source, region: tuple[int, int] | None = None
 ) -> Benchmark:
     """A benchmark in one of `formats`, or in one that can hold any numbers of proteins."""
     general = (FLIP, TABLES, VARIANT_TABLE, VARIANT_FASTA, NEUTRAL)
-    return Benchmark(name, wanted, (*formats, *general), template, kind="regression", unit=unit, region=region)
+    return Benchmark(name, wanted, (*formats, *general), template, kind="regression", unit=unit, source=source, region=region)
 
 
 AAV_REGION = (475, 674)
@@ -100,6 +102,7 @@ class MutationEffect(SingleProteins):
             "PEER's beta-lactamase splits exported to CSV (github.com/DeepGraphLearning/PEER_Benchmark), or "
             "P62593.fasta from github.com/facebookresearch/esm, examples/data",
             _tables("beta_lactamase"),
+            source=known_sources.BETA_LACTAMASE,
         ),
         _regression(
             "aav",
@@ -107,6 +110,7 @@ class MutationEffect(SingleProteins):
             f"two_vs_many.csv of FLIP, from splits/aav/splits.zip of {_FLIP_FOLDER}",
             {"format": "flip", "file": "flip/aav/two_vs_many.csv"},
             WINDOWS,
+            source=known_sources.FLIP_AAV,
             region=AAV_REGION,
         ),
         _regression(
@@ -114,6 +118,7 @@ class MutationEffect(SingleProteins):
             "fitness",
             f"two_vs_rest.csv of FLIP, from splits/gb1/splits.zip of {_FLIP_FOLDER}",
             {"format": "flip", "file": "flip/gb1/two_vs_rest.csv"},
+            source=known_sources.FLIP_GB1,
         ),
         _regression(
             "thermostability",
@@ -121,18 +126,21 @@ class MutationEffect(SingleProteins):
             f"human_cell.csv of FLIP, from splits/meltome/splits.zip of {_FLIP_FOLDER}",
             {"format": "flip", "file": "flip/meltome/human_cell.csv"},
             SES_JSONL,
+            source=known_sources.FLIP_MELTOME,
         ),
         _regression(
             "fluorescence",
             "log10 of the fluorescence",
             f"the fluorescence train, valid and test splits of {_TAPE_OR_PEER}",
             _tables("fluorescence"),
+            source=known_sources.TAPE_OR_PEER,
         ),
         _regression(
             "stability",
             "log10 of EC50 over the unfolded state's",
             f"the stability train, valid and test splits of {_TAPE_OR_PEER}",
             _tables("stability"),
+            source=known_sources.TAPE_OR_PEER,
         ),
     )
     sizes = (

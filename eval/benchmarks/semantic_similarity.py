@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from eval.benchmarks.base.family import BenchmarkFamily, Measured, Setup
+from eval.data.base import known_sources
 from eval.data.base.audit import audit_similarity
 from eval.data.base.benchmark import Benchmark
 from eval.data.base.published import FROZEN, data_size, published_row
@@ -140,6 +141,7 @@ def _benchmark(name: str, aspect: str) -> Benchmark:
             "coordinates": f"probe/{coordinates}",
             "sequences": "probe/human_proteins.fasta",
         },
+        source=known_sources.PROBE,
     )
 
 
@@ -154,6 +156,7 @@ def _kgsim(name: str, kind: str, species: str) -> Benchmark:
             "files": {one: f"kgsim/{kind}_{one}.csv" for one in species.split()},
             "sequences": "kgsim/sequences.fasta",
         },
+        source=known_sources.KGSIM,
     )
 
 

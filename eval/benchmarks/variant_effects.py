@@ -18,6 +18,7 @@ from data_pipelines.common.progress import progress
 from data_pipelines.common.settings import one_of
 from data_pipelines.inputs.substitutions import substituted
 from eval.benchmarks.base.family import BenchmarkFamily, Measured, Setup
+from eval.data.base import known_sources
 from eval.data.base.audit import audit_files
 from eval.data.base.benchmark import Benchmark
 from eval.data.base.published import MASKED_LANGUAGE_MODEL, data_size, published_row
@@ -255,6 +256,7 @@ class VariantEffects(BenchmarkFamily):
                 "reference": "proteingym/DMS_substitutions.csv",
                 "folder": "proteingym/DMS_ProteinGym_substitutions",
             },
+            source=known_sources.PROTEINGYM,
         ),
     )
     published = (

@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import GenericAlias
 
@@ -22,6 +22,7 @@ from eval.data.base.format import Format, NeutralFolder
 from eval.data.base.missing import MissingData
 from eval.data.base.region import cut_to_region
 from eval.data.base.task import Data
+from eval.data.overview import overview
 from eval.data.template import template
 
 MANIFEST = "benchmarks.json"
@@ -81,15 +82,36 @@ def available(data_dir: Path) -> tuple[list[str], dict[str, str]]:
     Raises:
       UserError: the manifest is not of its form.
     """
-    found, wanted = [], {}
+    known = survey(data_dir)
+    wanted = {name: str(found) for name, found in known.items() if isinstance(found, MissingData)}
+    return [name for name in known if name not in wanted], wanted
+
+
+def survey(data_dir: Path) -> dict[str, list[Path] | MissingData]:
+    """Of every benchmark its files, or what is missing.
+
+    Raises:
+      UserError: the manifest is not of its form.
+    """
+    known = {}
     for benchmark in BENCHMARKS:
         try:
-            for name, entry in entries_of(data_dir, benchmark).items():
-                _arguments(Path(data_dir), BENCHMARKS[name], entry)
-            found.append(benchmark)
+            known[benchmark] = files_of(data_dir, benchmark)
         except MissingData as error:
-            wanted[benchmark] = str(error)
-    return found, wanted
+            known[benchmark] = error
+    return known
+
+
+def files_of(data_dir: Path, benchmark: str) -> list[Path]:
+    """The files and folders that a benchmark is read from, all of which are there. They are not read.
+
+    Raises:
+      MissingData: one is not there, or no entry.
+      UserError: the manifest is not of its form.
+    """
+    entries = entries_of(data_dir, benchmark)
+    arguments = [_arguments(Path(data_dir), BENCHMARKS[name], entry) for name, entry in entries.items()]
+    return [path for given in arguments for path in _paths(given)]
 
 
 def entries_of(data_dir: Path, benchmark: str) -> dict[str, dict]:
@@ -122,11 +144,17 @@ def _of_group(data_dir: Path, group: str, entry: str, stamps: tuple) -> Data:
 
 def _stamps(value: object) -> tuple:
     """Path, size and time of each file among an importer's arguments."""
+    found = [(path, path.stat()) for path in _paths(value)]
+    return tuple((str(path), stat.st_size, stat.st_mtime_ns) for path, stat in found)
+
+
+def _paths(value: object) -> Iterator[Path]:
+    """The files and folders among an importer's arguments."""
     if isinstance(value, Path):
-        found = value.stat()
-        return ((str(value), found.st_size, found.st_mtime_ns),)
+        yield value
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return tuple(stamp for part in parts for stamp in _stamps(part))
+    for part in parts:
+        yield from _paths(part)
 
 
 def _relative(loaded: Data, data_dir: Path) -> Data:
@@ -151,7 +179,8 @@ def _entry(data_dir: Path, benchmark: Benchmark) -> dict:
     raise MissingData(
         f"There are no data for {benchmark.name}: {data_dir / MANIFEST} "
         f"{'has no entry for it' if entries else 'is not there'}, nor is {data_dir / benchmark.name} in the neutral layout. "
-        f"Wanted: {benchmark.wanted}; see docs/benchmarks.md."
+        f"Wanted: {benchmark.wanted}; see docs/benchmarks.md.",
+        lacking="no entry",
     )
 
 
@@ -198,7 +227,10 @@ def _arguments(data_dir: Path, benchmark: Benchmark, entry: Mapping) -> dict:
         if not isinstance(value, str) or not value:
             raise UserError(f"{at}: {key} is {value!r}, not the name of a file.")
         if not (data_dir / value).exists():
-            raise MissingData(f"{data_dir / value}, {key} of {benchmark.name}, is not there. Wanted: {benchmark.wanted}.")
+            raise MissingData(
+                f"{data_dir / value}, {key} of {benchmark.name}, is not there. Wanted: {benchmark.wanted}.",
+                lacking=value,
+            )
         return data_dir / value
 
     def several(value: object, key: str) -> list[Path]:
@@ -285,11 +317,7 @@ def main(arguments: list[str] | None = None) -> None:
             raise UserError(f"{path} cannot be made ({error.strerror}); move an old one away, or check the folder.") from error
         print(f"wrote {path}: name your files there, and take out what you do not have", file=sys.stderr)
         return
-    found, wanted = available(options.data_dir)
-    for name in found:
-        print(f"{name}: its files are there")
-    for name, sentence in wanted.items():
-        print(f"{name}: {sentence}")
+    print(overview(survey(options.data_dir)))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from data_pipelines.common.settings import (
 from eval.benchmarks.base.family import BenchmarkFamily, Measured, Setup
 from eval.benchmarks.cross_modal import cross_modal
 from eval.benchmarks.cross_modal.node_embeddings import embed_nodes
+from eval.data.base import known_sources
 from eval.data.base.audit import audit_graph
 from eval.data.base.benchmark import Benchmark
 from eval.data.base.missing import MissingData
@@ -53,6 +54,7 @@ def _benchmark(name: str) -> Benchmark:
         (PRIMEKG, HETIONET, BIOBRIDGE, GRAPH_TABLES),
         _TEMPLATE,
         group="knowledge_graph",
+        source=known_sources.PRIMEKG,
     )
 
 
