@@ -47,13 +47,10 @@ def _files(path: Path) -> Iterator[Path]:
 
 
 def told_size(count: int) -> str:
-    """With three digits at most: `936 kB`, `1.2 GB`."""
-    size = float(count)
-    for unit in UNITS:
-        if size < 1000 or unit == UNITS[-1]:
-            return f"{size:.0f} {unit}" if size >= 100 or unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return ""
+    """Bytes with two or three digits: `22 B`, `936 kB`, `1.2 GB`."""
+    power = min(len(UNITS) - 1, (len(str(count)) - 1) // 3)
+    size = count / 1000**power
+    return f"{size:.0f} {UNITS[power]}" if size >= 100 or not power else f"{size:.1f} {UNITS[power]}"
 
 
 def aligned(rows: Iterable[tuple[str, ...]]) -> list[str]:

@@ -1,7 +1,7 @@
 """Published numbers and sizes of published data sets, as families state them, each with its source.
 
 Only what could be read in the source named is stated. What is not stated is unknown, not zero:
-ProtCLIP's accuracies, correlations and F1 are in its paper's tables and were not at hand.
+ProtCLIP's accuracies, correlations and F1 are in its paper's tables and were not at hand, and reports say so.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ class Published(NamedTuple):
     benchmark: str
     model: str
     metric: str
-    """As our results name it: `aupr`, `fmax`, `mrr`, or of semantic similarity `<set>_<measure>`, a Spearman correlation."""
+    """As our results name it: `aupr`, `fmax`, `mrr, reverse kept`; of semantic similarity `<set>_<measure>`, a correlation."""
     value: float
     source: str
     protocol: str
