@@ -1,5 +1,7 @@
 """The resamples of a result's intervals on disk, so that two models measured on the same items can be compared in pairs."""
 
+import io
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -27,7 +29,12 @@ def _intervals(value: object) -> Iterator[tuple[tuple[str, ...], Interval]]:
 
 
 def write_resamples(path: Path, resamples: Resamples) -> None:
-    """Writes an NPZ with an array for each; nothing where there are none."""
-    if resamples:
-        with atomic_path(path) as partial, open(partial, "wb") as file:
-            np.savez_compressed(file, **resamples)
+    """Writes an NPZ with an array for each, the same bytes for the same numbers; nothing where there are none."""
+    if not resamples:
+        return
+    with atomic_path(path) as partial, zipfile.ZipFile(partial, "w") as archive:
+        for name, values in resamples.items():
+            content = io.BytesIO()
+            np.save(content, values)
+            # NumPy's own archives hold the time at which they were written.
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), content.getvalue(), zipfile.ZIP_DEFLATED)

@@ -108,7 +108,8 @@ def test_two_runs_write_the_same_bytes(run, workdir):
         assert run("--checkpoint", workdir, "--output", workdir / output, "--pool", 20) == 0
         folder = workdir / output
         reports.append([path.read_bytes() for path in sorted(folder.rglob("*.*"))])
-    assert len(reports[0]) == 3
+    # report.json, report.md, resamples.npz and a figure.
+    assert len(reports[0]) == 4
     assert reports[0] == reports[1]
 
 

@@ -14,6 +14,8 @@ def test_resamples_of_a_result_are_those_of_its_intervals(tmp_path):
         np.testing.assert_allclose(arrays["by/bfs/auroc_interval"], own.resamples, rtol=1e-6)
         np.testing.assert_allclose(arrays["mrr/interval"], (own.resamples + other.resamples) / 2, rtol=1e-6)
     write_resamples(tmp_path / "none.npz", {})
+    write_resamples(tmp_path / "again.npz", resamples_of(result))
+    assert (tmp_path / "again.npz").read_bytes() == (tmp_path / "one.npz").read_bytes()
     assert not (tmp_path / "none.npz").exists()
 
 
