@@ -88,7 +88,7 @@ def test_a_report_is_replaced_by_the_same_line_only(run, workdir, capsys):
     assert not (workdir / "eval.partial").exists()
 
 
-@pytest.mark.parametrize("name", ["report.json", "report.md", "figures"])
+@pytest.mark.parametrize("name", ["report.json", "report.md", "resamples.npz", "figures"])
 def test_a_users_own_files_are_not_replaced_by_a_report(run, workdir, capsys, name):
     (workdir / name).write_text("mine")
     assert run("--checkpoint", workdir, "--output", workdir, "--pool", 20) == 2
