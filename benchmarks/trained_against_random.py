@@ -5,18 +5,24 @@
 DIR has real files of the public benchmarks, in part only: what is at hand stands in for what is not (a validation file is cut
 into three, large files are thinned to `ROWS` rows, genes get their sequences from UniProt entries with that Entrez number). So
 the numbers say whether training has put anything into the weights, not how good the model is. Entries of UniProt become a built
-dataset, for retrieval and for active and binding sites. Results lie in FOLDER, and a second run goes on where a first stopped.
+dataset, for retrieval and for active and binding sites. Which model is better is told from paired resamples of what is tested,
+corrected for all comparisons of the table (Holm); what another training or other seeds would give is not in it.
+
+Results lie in FOLDER, and a second run goes on where a first stopped.
 """
 
 import argparse
 import csv
 import gzip
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
+import numpy as np
 
 from data_pipelines.build import __main__ as build
 from data_pipelines.common.errors import UserError, command
@@ -24,7 +30,9 @@ from data_pipelines.common.hashing import hash64
 from data_pipelines.common.markdown import interval, number, table
 from eval import __main__ as evaluate
 from eval.benchmarks.families import BENCHMARKS
+from eval.metrics.comparison import holm, paired_p_value
 from eval.pretraining.site_localisation import NULLS
+from eval.reporting.report import RESAMPLES_FILE
 from protclip_jax.checkpoints import metadata
 from protclip_jax.checkpoints.parameters import save_params
 from protclip_jax.convert.checkpoint import network
@@ -34,11 +42,15 @@ ROWS = 1000
 SMALL = (
     *("probe.seeds=(0, 1, 2)", "probe.max_epochs=25", "probe.hidden=128"),
     *("protein_interaction.seeds=1", "protein_interaction.epochs=30", 'protein_interaction.messages=("all",)'),
+    *('cross_modal.reverse_triplets=("removed",)', "cross_modal.learning_rate=5e-4"),
     *("cross_modal.seeds=1", "cross_modal.epochs=20.0", "cross_modal.bridge.width=64", "cross_modal.bridge.layers=2"),
     *("cross_modal.bridge.heads=4", "cross_modal.bridge.feed_forward=128", "cross_modal.eval_every=50"),
     *("cross_modal.no_relation_control=False", "cross_modal.batch_triplets=1024"),
 )
 """What makes the protocols affordable on a CPU core; the shipped hyper-parameters are the full ones."""
+ALPHA = 0.05
+"""With this probability at most any verdict of the table is wrong."""
+VERDICTS = ("trained", "within noise", "random", "not compared")
 BUILT = ("retrieval", "site_localisation")
 SEQUENCES = (
     *("deepfri_ec/nrPDB-EC_2020.04_test_sequences.fasta.gz", "deepfri_ec/ses_EC_valid.jsonl.gz"),
@@ -154,6 +166,13 @@ def random_checkpoint(trained: Path, folder: Path) -> Path:
     return folder
 
 
+class Evaluated(NamedTuple):
+    """A report, and the resamples of its intervals."""
+
+    report: dict
+    resamples: dict[str, np.ndarray]
+
+
 def evaluated(checkpoint: Path, data_dir: Path, output: Path, *more: str) -> dict:
     """The report of `python -m eval`."""
     asked = ["--checkpoint", checkpoint, "--data_dir", data_dir, "--output", output, "--cache", output / "embeddings", *more]
@@ -162,59 +181,103 @@ def evaluated(checkpoint: Path, data_dir: Path, output: Path, *more: str) -> dic
     return json.loads((output / "report.json").read_text(encoding="utf-8"))
 
 
+def resamples_below(output: Path) -> dict[str, np.ndarray]:
+    """Of the headline of each benchmark under `NAME/METRIC/interval`, and of a built dataset's numbers by their place."""
+    found = {}
+    for path in sorted(output.glob("public/results/*.npz")):
+        with np.load(path) as arrays:
+            found |= {f"{path.stem}/{name}": arrays[name] for name in arrays}
+    with np.load(output / "built" / RESAMPLES_FILE) as arrays:
+        return found | {name: arrays[name] for name in arrays}
+
+
+class Compared(NamedTuple):
+    """A headline number of both models.
+
+    `p_value` is of their paired difference, not corrected; NaN where there is nothing to compare.
+    """
+
+    benchmark: str
+    metric: str
+    trained: dict
+    random: dict
+    p_value: float
+    controls: str
+
+
+def comparisons(trained: Evaluated, random: Evaluated) -> list[Compared]:
+    """Every headline number of both reports."""
+    compared = []
+    for name, result in trained.report["benchmarks"].items():
+        for metric, value in result.get("headline", {}).items():
+            other = random.report["benchmarks"][name]["headline"][metric]
+            p_value = p_of(value, other, f"{name}/{metric}/interval", trained, random)
+            compared.append(Compared(name, metric, value, other, p_value, told_controls(result, metric)))
+    others = built_numbers(random.report)
+    for key, value in built_numbers(trained.report).items():
+        p_value = p_of(value, others[key], value["key"], trained, random)
+        compared.append(Compared(*key.split(" ", 1), value, others[key], p_value, value["control"]))
+    return compared
+
+
+def p_of(value: Mapping, other: Mapping, key: str, trained: Evaluated, random: Evaluated) -> float:
+    """Of the paired difference of two numbers whose resamples have that name."""
+    if None in (value["mean"], other["mean"]) or key not in trained.resamples:
+        return math.nan
+    return paired_p_value(value["mean"] - other["mean"], trained.resamples[key], random.resamples[key])
+
+
+def told_controls(result: Mapping, metric: str) -> str:
+    """The controls of a metric in words."""
+    controls = result["result"].get("controls", ())
+    own = [control for control in controls if metric in control["metrics"]]
+    return "; ".join(f"{one['protocol']} {number(one['metrics'][metric]['mean'])}" for one in own)
+
+
 def built_numbers(report: Mapping) -> dict[str, dict]:
-    """The headline numbers of the evaluations on a built dataset, in the form of the benchmarks' own."""
-    retrieval = report["retrieval"]
-    numbers = {
-        f"retrieval {name}": {"mean": retrieval[f"{name}_r1"], "interval": retrieval[f"{name}_r1_interval"], "control": control}
-        for name in ("p2t", "t2p")
-        for control in [f"chance {number(retrieval['chance'][f'{name}_r1'])}, k-mers {number(retrieval['kmer'][f'{name}_r1'])}"]
-    }
+    """The headline numbers of the evaluations on a built dataset, in the form of the benchmarks' own.
+
+    `key` is where their intervals are in the report.
+    """
+    retrieval, numbers = report["retrieval"], {}
+    for name in ("p2t", "t2p"):
+        chance, kmers = (number(retrieval[of][f"{name}_r1"]) for of in ("chance", "kmer"))
+        numbers[f"retrieval {name}"] = {
+            "mean": retrieval[f"{name}_r1"],
+            "interval": retrieval[f"{name}_r1_interval"],
+            "control": f"chance {chance}, k-mers {kmers}",
+            "key": f"retrieval/{name}_r1_interval",
+        }
     for kind, own in report["sites"]["kinds"].items():
         nulls = {told: own[name] for name, told in NULLS.items()}
-        control = "; ".join(f"{told} {number(null['mean'])} (p {number(null['p_value'])})" for told, null in nulls.items())
-        numbers[f"sites {kind}"] = {"mean": own["auroc"], "interval": own["auroc_interval"], "control": control}
+        control = (f"{told} {number(null['mean'])} (p {number(null['p_value'])})" for told, null in nulls.items())
+        numbers[f"sites {kind}"] = {
+            "mean": own["auroc"],
+            "interval": own["auroc_interval"],
+            "control": "; ".join(control),
+            "key": f"sites/kinds/{kind}/auroc_interval",
+        }
     return numbers
 
 
-def rows(trained: Mapping, random: Mapping) -> list[list[str]]:
-    """A row for each headline number of both reports."""
-    told = []
-    for name, result in trained["benchmarks"].items():
-        if "headline" not in result:
-            continue
-        for metric, value in result["headline"].items():
-            controls = [
-                f"{control['protocol']} {number(control['metrics'][metric]['mean'])}"
-                for control in result["result"].get("controls", ())
-            ]
-            told.append(row(name, metric, value, random["benchmarks"][name]["headline"][metric], "; ".join(controls)))
-    other = built_numbers(random)
-    for name, value in built_numbers(trained).items():
-        told.append(row(*name.split(" ", 1), value, other[name], value["control"]))
-    return told
-
-
-def row(name: str, metric: str, trained: Mapping, random: Mapping, controls: str) -> list[str]:
-    """Both numbers with their intervals, and which is better."""
-    cells = [f"{number(value['mean'])} {interval(value['interval'])}" for value in (trained, random)]
-    return [name, metric, *cells, better(trained, random, smaller=metric in ("mae", "rmse")), controls]
-
-
-def better(trained: Mapping, random: Mapping, *, smaller: bool) -> str:
-    """`within noise` where one number lies in the other's interval."""
-    a, b = trained["mean"], random["mean"]
-    if a is None or b is None:
-        return "undefined"
-    if not (trained["interval"] or random["interval"]):
-        return "no interval"
-    if a == b or _within(b, trained["interval"]) or _within(a, random["interval"]):
+def verdict(compared: Compared, corrected: float) -> str:
+    """Which model is better where the corrected p-value is below `ALPHA`, else `within noise`."""
+    if math.isnan(corrected):
+        return "not compared"
+    if corrected >= ALPHA:
         return "within noise"
-    return "trained" if (a < b if smaller else a > b) else "random"
+    smaller = compared.metric in ("mae", "rmse")
+    above = compared.trained["mean"] > compared.random["mean"]
+    return "trained" if above != smaller else "random"
 
 
-def _within(value: float, bounds: Sequence[float | None] | None) -> bool:
-    return bool(bounds) and None not in bounds and bounds[0] <= value <= bounds[1]
+def rows(compared: Sequence[Compared]) -> list[list[str]]:
+    """A row of the table for each comparison, all corrected together."""
+    told = []
+    for own, corrected in zip(compared, holm([own.p_value for own in compared]), strict=True):
+        cells = [f"{number(value['mean'])} {interval(value['interval'])}" for value in (own.trained, own.random)]
+        told.append([own.benchmark, own.metric, *cells, verdict(own, corrected), number(corrected), own.controls])
+    return told
 
 
 @command
@@ -238,24 +301,23 @@ def main(arguments: list[str] | None = None) -> None:
         build.main(["--input", *map(str, flat), "--output", str(built), *held_out])
 
     weights = {"trained": options.checkpoint, "random": random_checkpoint(options.checkpoint, options.folder / "random")}
-    reports = {}
+    measured = {}
     for name, checkpoint in weights.items():
         output = options.folder / f"of_{name}"
         asked = ["--benchmarks", *options.benchmarks, "--set", *SMALL]
-        reports[name] = evaluated(checkpoint, public, output / "public", *asked)
+        report = evaluated(checkpoint, public, output / "public", *asked)
         stored = output / "built" / "report.json"
         if not stored.exists():
             evaluated(checkpoint, built, stored.parent, "--pool", "1024", "--benchmarks", *BUILT)
-        reports[name] |= json.loads(stored.read_text(encoding="utf-8"))
+        report |= json.loads(stored.read_text(encoding="utf-8"))
+        measured[name] = Evaluated(report, resamples_below(output))
 
-    told = rows(reports["trained"], reports["random"])
-    header = ["benchmark", "metric", "trained [95 %]", "random weights [95 %]", "better", "controls (trained)"]
-    counts = {
-        word: sum(line[4] == word for line in told)
-        for word in ("trained", "within noise", "random", "no interval", "undefined")
-    }
-    absent = {name: result["missing"] for name, result in reports["trained"]["benchmarks"].items() if "missing" in result}
-    absent |= {name: "no data at hand" for name in BENCHMARKS if name not in reports["trained"]["benchmarks"]}
+    told = rows(comparisons(measured["trained"], measured["random"]))
+    header = ["benchmark", "metric", "trained [95 %]", "random weights [95 %]", "better", "p, Holm", "controls (trained)"]
+    counts = {word: sum(line[4] == word for line in told) for word in VERDICTS}
+    benchmarks = measured["trained"].report["benchmarks"]
+    absent = {name: result["missing"] for name, result in benchmarks.items() if "missing" in result}
+    absent |= {name: "no data at hand" for name in BENCHMARKS if name not in benchmarks}
     page = [table(header, told), ", ".join(f"{word}: {count}" for word, count in counts.items())]
     page += [f"Not measured: {name} ({reason})." for name, reason in absent.items()]
     (options.folder / "table.md").write_text("\n\n".join(page) + "\n", encoding="utf-8")

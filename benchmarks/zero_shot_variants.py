@@ -128,6 +128,7 @@ def setup(checkpoint: Path, method: str) -> Setup:
         embed=model.mean_embeddings,
         project=model.encode_proteins,
         texts=model.encode_texts,
+        text_means=model.mean_text_embeddings,
         variants=model.variant_scores,
         protocol=None,
         splits={},

@@ -21,6 +21,7 @@ from jaxtyping import install_import_hook
 
 import tests.support.shape_checks  # noqa: F401 - the import hook below finds it by name.
 from tests.support.compilation import QUICK_COMPILATION
+from tests.support.file_server import running
 
 # Eight virtual devices.
 os.environ.setdefault("XLA_FLAGS", f"--xla_force_host_platform_device_count=8 {QUICK_COMPILATION}")
@@ -144,3 +145,11 @@ def gcs(monkeypatch):
         forget()
         yield server
         forget()
+
+
+@pytest.fixture
+def file_server(monkeypatch):
+    """A local HTTP server, asked without a proxy."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with running() as server:
+        yield server

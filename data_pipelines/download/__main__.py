@@ -1,4 +1,4 @@
-"""Downloads UniProt files, resumed where they stopped and checked: the only command that uses the network.
+"""Downloads UniProt files, resumed where they stopped and checked. Only this command and `eval.data.download` use the network.
 
 `swissprot` and `trembl` are the flat files of UniProt's current release, checked against its size and MD5; `proteome:UPID` is
 one proteome, whose entries are counted. A file that has its name is whole, and FILE.provenance.json beside it says what it is.

@@ -2,16 +2,13 @@
 
 import re
 import xml.etree.ElementTree as ElementTree
-from http.client import HTTPResponse
 from pathlib import Path
 from typing import BinaryIO
 
 from data_pipelines.common.errors import UserError
-from data_pipelines.common.progress import progress
-from data_pipelines.download.resumable import complete, length, persist, request
+from data_pipelines.download.resumable import append_body, complete, length, persist, request
 
 METADATA = "RELEASE.metalink"
-_MEBIBYTE = 1 << 20
 
 
 def download_file(name: str, output: Path, base_url: str, timeout: float, tries: int) -> Path:
@@ -67,16 +64,4 @@ def _append_rest(file: BinaryIO, url: str, wanted: dict, timeout: float) -> None
             file.truncate(0)
             if part:
                 raise ConnectionError(f"the server sent {part}, not the bytes from {held}")
-        _copy(response, file, size)
-
-
-def _copy(response: HTTPResponse, file: BinaryIO, size: int) -> None:
-    total, initial = -(-size // _MEBIBYTE), length(file) // _MEBIBYTE
-    name = file.name.rpartition("/")[2]
-    with progress(description=name, unit="MiB", total=total, initial=initial) as bar:
-        while block := response.read1(min(_MEBIBYTE, size - length(file))):
-            file.write(block)
-            file.flush()
-            bar.update(length(file) // _MEBIBYTE - bar.n)
-    if length(file) < size:
-        raise ConnectionError(f"it ended after {length(file)} of {size} bytes")
+        append_body(response, file, size)

@@ -19,9 +19,10 @@ from data_pipelines.common.atomic_write import atomic_write
 from data_pipelines.common.disk_errors import DISK_ERRORS, report_disk_errors
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.hashing import file_sha256
-from data_pipelines.common.progress import tell
+from data_pipelines.common.progress import progress, tell
 
 LICENCE = "CC BY 4.0, UniProt Consortium, https://www.uniprot.org/help/license"
+_MEBIBYTE = 1 << 20
 PASSING = {408, 425, 429, 500, 502, 503, 504}
 """Statuses of a server that may answer later."""
 
@@ -29,12 +30,23 @@ Result = TypeVar("Result")
 AppendRest = Callable[[BinaryIO], None]
 
 
-def complete(target: Path, url: str, wanted: dict, append_rest: AppendRest, tries: int) -> None:
+def complete(
+    target: Path,
+    url: str,
+    wanted: dict,
+    append_rest: AppendRest,
+    tries: int,
+    *,
+    name: str = "",
+    licence: str = LICENCE,
+) -> None:
     """Makes a file unless it is there, whole and as wanted.
 
     Args:
-      wanted: what UniProt says of it: `release`, and `bytes` and `md5`, or `entries`.
+      wanted: what is known of it; of UniProt `release`, and `bytes` and `md5`, or `entries`.
       append_rest: appends what FILE.partial, which holds bytes of the wanted file only, lacks.
+      name: what a file of another content is told not to be; by default UniProt's current one.
+      licence: for FILE.provenance.json.
 
     Raises:
       UserError: it cannot be fetched, its MD5 is wrong, or another file has its name.
@@ -45,10 +57,7 @@ def complete(target: Path, url: str, wanted: dict, append_rest: AppendRest, trie
         known = read_notes(provenance_path(target))
         if wanted.items() <= known.items() and known.get("sha256") == file_sha256(target):
             return
-        raise UserError(
-            f"{target} exists and is not UniProt's current one, release {wanted['release']}; "
-            "remove it or name another --output."
-        )
+        raise UserError(f"{target} exists and is not {name or _current(wanted)}; remove it or name another --output.")
     partial = Path(f"{target}.partial")
     with report_disk_errors(partial, kept="it continues with what has arrived"):
         partial.parent.mkdir(parents=True, exist_ok=True)
@@ -56,9 +65,14 @@ def complete(target: Path, url: str, wanted: dict, append_rest: AppendRest, trie
         with open(partial, "ab") as file:
             _claim(file, wanted)
             persist(lambda: append_rest(file), url, tries, lambda: length(file))
-            write_notes(provenance_path(target), _provenance(file, {"url": url} | wanted))
+            facts = _provenance(file, {"url": url} | wanted)
+            write_notes(provenance_path(target), facts | {"licence": licence})
             notes_path(file).unlink()
             os.replace(partial, target)
+
+
+def _current(wanted: dict) -> str:
+    return f"UniProt's current one, release {wanted['release']}"
 
 
 def persist(attempt: Callable[[], Result], url: str, tries: int, position=lambda: 0) -> Result:
@@ -98,6 +112,23 @@ def request(url: str, timeout: float, start: int = 0) -> http.client.HTTPRespons
     if urlsplit(response.url).scheme != urlsplit(url).scheme:
         raise UserError(f"{url} redirects to another scheme, {response.url}; check --base_url.")
     return response
+
+
+def append_body(response: http.client.HTTPResponse, file: BinaryIO, size: int | None) -> None:
+    """Appends what a server sends until the file has `size` bytes, or all it sends where None.
+
+    Raises:
+      ConnectionError: it sent less.
+    """
+    total = None if size is None else -(-size // _MEBIBYTE)
+    initial, name = length(file) // _MEBIBYTE, file.name.rpartition("/")[2]
+    with progress(description=name, unit="MiB", total=total, initial=initial) as bar:
+        while block := response.read1(_MEBIBYTE if size is None else min(_MEBIBYTE, size - length(file))):
+            file.write(block)
+            file.flush()
+            bar.update(length(file) // _MEBIBYTE - bar.n)
+    if size is not None and length(file) < size:
+        raise ConnectionError(f"it ended after {length(file)} of {size} bytes")
 
 
 def length(file: BinaryIO) -> int:
@@ -154,12 +185,13 @@ def _provenance(file: BinaryIO, facts: dict) -> dict:
         md5 = hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
     if facts.get("md5", md5) != md5:
         file.truncate(0)
+        says = f"release {facts['release']} says" if "release" in facts else "not"
         raise UserError(
-            f"{facts['url']} has the MD5 {md5}, release {facts['release']} says {facts['md5']}: it "
+            f"{facts['url']} has the MD5 {md5}, {says} {facts['md5']}: it "
             "was damaged on the way or the server is changing to a new release; it was removed, so "
             "run the same line again."
         )
     os.fsync(file.fileno())
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     facts |= {"bytes": length(file), "md5": md5, "sha256": file_sha256(Path(file.name))}
-    return facts | {"downloaded": now, "licence": LICENCE}
+    return facts | {"downloaded": now}

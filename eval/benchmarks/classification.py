@@ -8,8 +8,9 @@ import numpy as np
 from data_pipelines.common.errors import UserError
 from eval.benchmarks.base.family import Measured, Setup
 from eval.benchmarks.base.single_proteins import SingleProteins, of_setup
+from eval.data.base import known_sources
 from eval.data.base.benchmark import Benchmark
-from eval.data.base.published import data_size, published_row
+from eval.data.base.published import FINE_TUNING, data_size, published_row
 from eval.data.base.task import Task
 from eval.data.importers.deepfri import DEEPFRI
 from eval.data.importers.deeploc import DEEPLOC_FASTA
@@ -21,7 +22,7 @@ from eval.data.importers.scl2205 import SCL2205
 from eval.data.importers.ses import SES_JSONL
 from eval.data.importers.tables import TABLES
 from eval.metrics import accuracy, average_precision, fmax, macro_f1, multilabel_intervals
-from eval.metrics.statistics import bootstrap_interval, bootstrap_metric
+from eval.metrics.statistics import Interval, bootstrap_interval, bootstrap_metric
 from eval.protocols.supervised import Judge, Outputs
 
 
@@ -29,12 +30,16 @@ def _predicted(outputs: Outputs) -> np.ndarray:
     return outputs.argmax(1)
 
 
+def _accuracy(outputs: Outputs, classes: np.ndarray) -> float:
+    return accuracy(_predicted(outputs), classes)
+
+
 def _macro_f1(outputs: Outputs, classes: np.ndarray) -> float:
     one_hot = np.eye(outputs.shape[1], dtype=bool)
     return macro_f1(one_hot[_predicted(outputs)], one_hot[classes])
 
 
-def _multiclass_intervals(outputs: Outputs, classes: np.ndarray) -> dict[str, tuple[float, float]]:
+def _multiclass_intervals(outputs: Outputs, classes: np.ndarray) -> dict[str, Interval]:
     return {
         "accuracy": bootstrap_interval(_predicted(outputs) == classes),
         "macro_f1": bootstrap_metric(_macro_f1, outputs, classes, resamples=MACRO_F1_RESAMPLES),
@@ -47,10 +52,11 @@ MACRO_F1_RESAMPLES = 400
 JUDGES = {
     "multiclass": Judge(
         "accuracy",
-        {"accuracy": lambda outputs, classes: accuracy(_predicted(outputs), classes), "macro_f1": _macro_f1},
+        {"accuracy": _accuracy, "macro_f1": _macro_f1},
         _multiclass_intervals,
+        _accuracy,
     ),
-    "multilabel": Judge("fmax", {"fmax": fmax, "aupr": average_precision}, multilabel_intervals),
+    "multilabel": Judge("fmax", {"fmax": fmax, "aupr": average_precision}, multilabel_intervals, fmax),
 }
 
 
@@ -99,7 +105,8 @@ def _go(name: str) -> Benchmark:
         "nrPDB-GO_2019.06.18_annot.tsv, _train.txt, _valid.txt and _test.csv of DeepFRI, from "
         f"{_DEEPFRI_FOLDER}, and the chains' sequences: nrPDB-GO_2019.06.18_sequences.fasta or pdb_seqres.txt of the PDB",
         (SES_JSONL, DEEPFRI, NEUTRAL),
-        _deepfri_entry("nrPDB-GO_2019.06.18", "deepfri/nrPDB-GO_2019.06.18_sequences.fasta"),
+        _deepfri_entry("nrPDB-GO_2019.06.18", "pdb_seqres.txt.gz"),
+        source=known_sources.DEEPFRI_GO,
         group="go",
         kind="multilabel",
     )
@@ -110,6 +117,7 @@ _LOCALISATION = Benchmark(
     _DEEPLOC_FILES,
     (DEEPLOC_FASTA, SES_JSONL, TABLES, NEUTRAL),
     _DEEPLOC_ENTRY | {"mixed": "reject"},
+    source=known_sources.DEEPLOC,
     kind="multiclass",
 )
 _MEMBRANE = Benchmark(
@@ -117,6 +125,7 @@ _MEMBRANE = Benchmark(
     _DEEPLOC_FILES,
     (DEEPLOC_FASTA, SES_JSONL, TABLES, NEUTRAL),
     _DEEPLOC_ENTRY,
+    source=known_sources.DEEPLOC,
     kind="multiclass",
 )
 _REACTION = Benchmark(
@@ -131,8 +140,9 @@ _REACTION = Benchmark(
         "train": "ieconv/training.txt",
         "valid": "ieconv/validation.txt",
         "test": "ieconv/testing.txt",
-        "sequences": ["pdb_seqres.txt"],
+        "sequences": ["pdb_seqres.txt.gz"],
     },
+    source=known_sources.IECONV,
     kind="multiclass",
 )
 _EC = Benchmark(
@@ -140,7 +150,8 @@ _EC = Benchmark(
     "nrPDB-EC_2020.04_annot.tsv, _train.txt, _valid.txt and _test.csv of DeepFRI, from "
     f"{_DEEPFRI_FOLDER}, and the chains' sequences: pdb_seqres.txt of the PDB",
     (SES_JSONL, DEEPFRI, NEUTRAL),
-    _deepfri_entry("nrPDB-EC_2020.04", "pdb_seqres.txt"),
+    _deepfri_entry("nrPDB-EC_2020.04", "pdb_seqres.txt.gz"),
+    source=known_sources.DEEPFRI_EC,
     kind="multilabel",
 )
 _SCL2205 = Benchmark(
@@ -153,6 +164,7 @@ _SCL2205 = Benchmark(
         "train": "scl2205/train.csv",
         "valid": "scl2205/valid.csv",
     },
+    source=known_sources.SCL2205,
     kind="multiclass",
 )
 _EC_SWISSMODEL = Benchmark(
@@ -185,6 +197,8 @@ _FUNCTION = "ec go_bp go_mf go_cc"
 _PROTCLIP = "Zhou et al. 2025, AAAI (arXiv:2412.20014), Table 3"
 _PROTGO = "as listed by Hu et al. 2024, NeurIPS (ProtGO), Table 5"
 _TORCHDRUG = "TorchDrug, torchdrug/datasets/{}.py"
+_BY_PROTST = FINE_TUNING
+"""ProtST tunes the whole network for function annotation (config/downstream_task/PretrainESM2/annotation_tune.yaml)."""
 _DEEPFRI = "DeepFRI, github.com/flatironinstitute/DeepFRI, preprocessing/data"
 _PROTST = "ProtST, protst/dataset.py"
 
@@ -196,10 +210,10 @@ class Classification(SingleProteins):
     title = "Classification"
     benchmarks = (_LOCALISATION, _MEMBRANE, _REACTION, _EC, *_GO, _SCL2205, _EC_SWISSMODEL, *_GO_2014)
     published = (
-        *published_row(_FUNCTION, "ProtCLIP", "aupr", ".906 .567 .696 .582", _PROTCLIP),
-        *published_row(_FUNCTION, "ProtCLIP", "fmax", ".908 .574 .691 .541", _PROTCLIP),
-        *published_row(_FUNCTION, "ProtST-ESM2", "fmax", ".878 .482 .668 .487", _PROTGO),
-        *published_row(_FUNCTION, "ESM-2", "fmax", ".874 .472 .662 .472", _PROTGO),
+        *published_row(_FUNCTION, "ProtCLIP", "aupr", ".906 .567 .696 .582", _PROTCLIP, FINE_TUNING),
+        *published_row(_FUNCTION, "ProtCLIP", "fmax", ".908 .574 .691 .541", _PROTCLIP, FINE_TUNING),
+        *published_row(_FUNCTION, "ProtST-ESM2", "fmax", ".878 .482 .668 .487", _PROTGO, _BY_PROTST),
+        *published_row(_FUNCTION, "ESM-2", "fmax", ".874 .472 .662 .472", _PROTGO, _BY_PROTST),
     )
     sizes = (
         data_size("localisation", _TORCHDRUG.format("subcellular_localization"), train=8945, valid=2248, test=2768),

@@ -24,7 +24,7 @@ from eval.benchmarks.classification import Classification
 from eval.benchmarks.zero_shot import ZeroShot
 from eval.data.base.benchmark import Benchmark
 from eval.data.base.task import Task
-from eval.metrics.statistics import bootstrap_interval, mean_and_std
+from eval.metrics.statistics import bootstrap_interval, mean_and_std, mean_interval
 from eval.protocols.problem import Features, prepare_splits
 from eval.protocols.protocol_config import SPLITS, some
 from eval.protocols.sequence_features import composition
@@ -67,7 +67,7 @@ def run(task: Task, features: Features, config: ConfigDict) -> dict:
 def _scores(known, labels, asked, truth, *, shots: int, draws: int) -> dict:
     hits = [nearest_class(known, labels, asked, drawn(labels, shots, seed)) == truth for seed in range(draws)]
     mean, std = mean_and_std([float(of_draw.mean()) for of_draw in hits])
-    return {"mean": mean, "std": std, "interval": np.mean([bootstrap_interval(of_draw) for of_draw in hits], axis=0).tolist()}
+    return {"mean": mean, "std": std, "interval": mean_interval(list(map(bootstrap_interval, hits)))}
 
 
 def drawn(labels: Int[np.ndarray, " n"], shots: int, seed: int) -> Bool[np.ndarray, " n"]:
@@ -120,6 +120,7 @@ class FewShot(SingleProteins):
 
     name = "few_shot"
     title = "Few-shot classification"
+    protocol = "nearest class mean of frozen embeddings"
     benchmarks = tuple(
         Benchmark(f"{_PREFIX}{task.name}", task.wanted, proteins_of=task.name)
         for task in _TASKS

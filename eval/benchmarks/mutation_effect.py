@@ -5,8 +5,10 @@ import numpy as np
 from data_pipelines.common.errors import UserError
 from eval.benchmarks.base.family import Measured, Setup
 from eval.benchmarks.base.single_proteins import SingleProteins, of_setup
+from eval.data.base import known_sources
 from eval.data.base.benchmark import Benchmark
 from eval.data.base.published import data_size
+from eval.data.base.source import Source
 from eval.data.base.task import SPLITS, Task
 from eval.data.importers.flip import FLIP
 from eval.data.importers.neutral import NEUTRAL
@@ -15,11 +17,11 @@ from eval.data.importers.tables import TABLES
 from eval.data.importers.variants import VARIANT_FASTA, VARIANT_TABLE
 from eval.data.importers.windows import WINDOWS
 from eval.metrics import mae, pearson, rmse, spearman, spearman_interval
-from eval.metrics.statistics import bootstrap_interval, bootstrap_of_sums
+from eval.metrics.statistics import Interval, bootstrap_interval, bootstrap_of_sums
 from eval.protocols.supervised import Judge, Outputs
 
 
-def _intervals(outputs: Outputs, targets: np.ndarray) -> dict[str, tuple[float, float]]:
+def _intervals(outputs: Outputs, targets: np.ndarray) -> dict[str, Interval]:
     predicted, true = outputs[:, 0].astype(np.float64), targets.astype(np.float64)
     errors, ones = predicted - true, np.ones(len(true))
     # The correlation is that of the centred numbers, whose squares cancel less.
@@ -38,6 +40,11 @@ def _pearson_of_sums(sums: np.ndarray) -> np.ndarray:
     return (count * xy - x * y) / np.sqrt((count * xx - x * x) * (count * yy - y * y))
 
 
+def _less_error(outputs: Outputs, targets: np.ndarray) -> float:
+    """The epoch of the smallest mean absolute error is kept, as the released code does for regressions."""
+    return -mae(outputs[:, 0], targets)
+
+
 JUDGE = Judge(
     "spearman",
     {
@@ -47,6 +54,7 @@ JUDGE = Judge(
         "rmse": lambda outputs, targets: rmse(outputs[:, 0], targets),
     },
     _intervals,
+    _less_error,
 )
 
 
@@ -70,10 +78,16 @@ def _tables(name: str) -> dict:
     return {"format": "tables"} | {split: f"{name}/{name}_{split}.csv" for split in SPLITS}
 
 
-def _regression(name: str, unit: str, wanted: str, template: dict, *formats) -> Benchmark:
+def _regression(
+    name: str, unit: str, wanted: str, template: dict, *formats, source: Source, region: tuple[int, int] | None = None
+) -> Benchmark:
     """A benchmark in one of `formats`, or in one that can hold any numbers of proteins."""
     general = (FLIP, TABLES, VARIANT_TABLE, VARIANT_FASTA, NEUTRAL)
-    return Benchmark(name, wanted, (*formats, *general), template, kind="regression", unit=unit)
+    return Benchmark(name, wanted, (*formats, *general), template, kind="regression", unit=unit, source=source, region=region)
+
+
+AAV_REGION = (475, 674)
+"""`region = slice(474, 674)` of ProtST's AAV (protst/dataset.py), which is its default and feeds nothing else to a model."""
 
 
 class MutationEffect(SingleProteins):
@@ -88,6 +102,7 @@ class MutationEffect(SingleProteins):
             "PEER's beta-lactamase splits exported to CSV (github.com/DeepGraphLearning/PEER_Benchmark), or "
             "P62593.fasta from github.com/facebookresearch/esm, examples/data",
             _tables("beta_lactamase"),
+            source=known_sources.BETA_LACTAMASE,
         ),
         _regression(
             "aav",
@@ -95,12 +110,15 @@ class MutationEffect(SingleProteins):
             f"two_vs_many.csv of FLIP, from splits/aav/splits.zip of {_FLIP_FOLDER}",
             {"format": "flip", "file": "flip/aav/two_vs_many.csv"},
             WINDOWS,
+            source=known_sources.FLIP_AAV,
+            region=AAV_REGION,
         ),
         _regression(
             "gb1",
             "fitness",
             f"two_vs_rest.csv of FLIP, from splits/gb1/splits.zip of {_FLIP_FOLDER}",
             {"format": "flip", "file": "flip/gb1/two_vs_rest.csv"},
+            source=known_sources.FLIP_GB1,
         ),
         _regression(
             "thermostability",
@@ -108,18 +126,21 @@ class MutationEffect(SingleProteins):
             f"human_cell.csv of FLIP, from splits/meltome/splits.zip of {_FLIP_FOLDER}",
             {"format": "flip", "file": "flip/meltome/human_cell.csv"},
             SES_JSONL,
+            source=known_sources.FLIP_MELTOME,
         ),
         _regression(
             "fluorescence",
             "log10 of the fluorescence",
             f"the fluorescence train, valid and test splits of {_TAPE_OR_PEER}",
             _tables("fluorescence"),
+            source=known_sources.TAPE_OR_PEER,
         ),
         _regression(
             "stability",
             "log10 of EC50 over the unfolded state's",
             f"the stability train, valid and test splits of {_TAPE_OR_PEER}",
             _tables("stability"),
+            source=known_sources.TAPE_OR_PEER,
         ),
     )
     sizes = (

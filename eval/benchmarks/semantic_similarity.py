@@ -16,14 +16,16 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from eval.benchmarks.base.family import BenchmarkFamily, Measured, Setup
+from eval.data.base import known_sources
 from eval.data.base.audit import audit_similarity
 from eval.data.base.benchmark import Benchmark
-from eval.data.base.published import data_size, published_row
+from eval.data.base.published import FROZEN, data_size, published_row
 from eval.data.base.task import SimilarityTable
 from eval.data.importers.kgsim import KGSIM
 from eval.data.importers.similarity import ASPECTS, PROBE, SIMILARITY_TABLES
 from eval.metrics import correlation_p_value, spearman_of_counts
-from eval.metrics.statistics import percentile_interval, resampled_counts
+from eval.metrics.pairs import resampled_pair_counts
+from eval.metrics.statistics import UNKNOWN, Interval, percentile_interval
 from eval.protocols.sequence_features import composition
 
 RESAMPLES = 1000
@@ -53,7 +55,7 @@ class Agreement:
     """Spearman's."""
     p_value: float
     """Two-sided, of independent pairs."""
-    interval: tuple[float, float]
+    interval: Interval
     """95 %, by a bootstrap over proteins."""
     pairs: int
     """Pairs counted."""
@@ -118,17 +120,11 @@ def pair_similarity(
     return np.concatenate([np.zeros(0), *(MEASURES[measure](embeddings[part[:, 0]], embeddings[part[:, 1]]) for part in parts)])
 
 
-def _interval_over_proteins(correlation, pairs: Int[np.ndarray, "P 2"], *, seed: int, resamples: int) -> tuple[float, float]:
-    """The interval when proteins are drawn anew, a pair counting the product of how often its two proteins come up.
-
-    A protein drawn twice is not paired with itself.
-    """
-    proteins, positions = np.unique(pairs, return_inverse=True)
-    if len(proteins) < 2:
-        return float("nan"), float("nan")
-    first, second = positions.reshape(-1, 2).T
-    drawn = resampled_counts(len(proteins), seed=seed, resamples=resamples)
-    return percentile_interval([correlation(counts[first] * counts[second]) for part in drawn for counts in part])
+def _interval_over_proteins(correlation, pairs: Int[np.ndarray, "P 2"], *, seed: int, resamples: int) -> Interval:
+    """The interval when proteins are drawn anew."""
+    drawn = resampled_pair_counts(pairs, seed=seed, resamples=resamples)
+    values = [correlation(counts) for part in drawn for counts in part]
+    return percentile_interval(values) if values else UNKNOWN
 
 
 def _benchmark(name: str, aspect: str) -> Benchmark:
@@ -145,6 +141,7 @@ def _benchmark(name: str, aspect: str) -> Benchmark:
             "coordinates": f"probe/{coordinates}",
             "sequences": "probe/human_proteins.fasta",
         },
+        source=known_sources.PROBE,
     )
 
 
@@ -159,6 +156,7 @@ def _kgsim(name: str, kind: str, species: str) -> Benchmark:
             "files": {one: f"kgsim/{kind}_{one}.csv" for one in species.split()},
             "sequences": "kgsim/sequences.fasta",
         },
+        source=known_sources.KGSIM,
     )
 
 
@@ -172,18 +170,19 @@ class SemanticSimilarity(BenchmarkFamily):
 
     name = "semantic_similarity"
     title = "Semantic similarity"
+    protocol = FROZEN
     benchmarks = (
         *(_benchmark(name, aspect) for name, aspect in ASPECTS.items()),
         _kgsim("similarity_kgsim", "MF", "DM3 EC3 SC3"),
         _kgsim("similarity_kgsim_ppi", "PPI", "DM3 EC3 HS3"),
     )
     published = (
-        *published_row(_NAMES, _COMPOSITION, "500_cosine", "0.04322 0.01887 0.04812", _PROBE.format(500)),
-        *published_row(_NAMES, _COMPOSITION, "500_manhattan", "0.04915 0.01649 0.0457", _PROBE.format(500)),
-        *published_row(_NAMES, _COMPOSITION, "200_cosine", "0.0431 0.03676 0.0989", _PROBE.format(200)),
-        *published_row(_NAMES, _COMPOSITION, "200_manhattan", "0.04912 0.0397 0.09393", _PROBE.format(200)),
-        *published_row(_NAMES, _COMPOSITION, "sparse_cosine", "-0.00339 0.21992 0.07592", _PROBE.format("Sparse")),
-        *published_row(_NAMES, _COMPOSITION, "sparse_manhattan", "-0.01205 0.2141 0.09121", _PROBE.format("Sparse")),
+        *published_row(_NAMES, _COMPOSITION, "500_cosine", "0.04322 0.01887 0.04812", _PROBE.format(500), FROZEN),
+        *published_row(_NAMES, _COMPOSITION, "500_manhattan", "0.04915 0.01649 0.0457", _PROBE.format(500), FROZEN),
+        *published_row(_NAMES, _COMPOSITION, "200_cosine", "0.0431 0.03676 0.0989", _PROBE.format(200), FROZEN),
+        *published_row(_NAMES, _COMPOSITION, "200_manhattan", "0.04912 0.0397 0.09393", _PROBE.format(200), FROZEN),
+        *published_row(_NAMES, _COMPOSITION, "sparse_cosine", "-0.00339 0.21992 0.07592", _PROBE.format("Sparse"), FROZEN),
+        *published_row(_NAMES, _COMPOSITION, "sparse_manhattan", "-0.01205 0.2141 0.09121", _PROBE.format("Sparse"), FROZEN),
     )
     sizes = (
         # All pairs of 497, 497 and 495 proteins, and of 200; PROBE's p-values are of these numbers.
@@ -200,15 +199,18 @@ class SemanticSimilarity(BenchmarkFamily):
         """Correlations by set and measure, with amino-acid composition beside the embeddings."""
         del name
         known = {accession: seq for table in data for accession, seq in zip(table.names, table.sequences, strict=True)}
-        result = {}
+        found = {}
         for source, features in {"embeddings": setup.embed, "composition": composition}.items():
             vectors = dict(zip(known, features(list(known.values())), strict=True))
-            result[source] = {key: dataclasses.asdict(value) for key, value in agreements(vectors, data).items()}
-        headline = {
-            key: {"mean": value["correlation"], "std": None, "interval": value["interval"]}
-            for key, value in result["embeddings"].items()
+            found[source] = agreements(vectors, data)
+        result = {
+            source: {key: dataclasses.asdict(value) for key, value in of_source.items()} for source, of_source in found.items()
         }
-        of_composition = {key: {"mean": value["correlation"]} for key, value in result["composition"].items()}
+        headline = {
+            key: {"mean": value.correlation, "std": None, "interval": value.interval}
+            for key, value in found["embeddings"].items()
+        }
+        of_composition = {key: {"mean": value.correlation} for key, value in found["composition"].items()}
         return Measured(result | {"controls": [{"protocol": "composition", "metrics": of_composition}]}, headline)
 
     def counts(self, data: tuple[SimilarityTable, ...]) -> dict[str, int]:

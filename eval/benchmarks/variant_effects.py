@@ -18,9 +18,10 @@ from data_pipelines.common.progress import progress
 from data_pipelines.common.settings import one_of
 from data_pipelines.inputs.substitutions import substituted
 from eval.benchmarks.base.family import BenchmarkFamily, Measured, Setup
+from eval.data.base import known_sources
 from eval.data.base.audit import audit_files
 from eval.data.base.benchmark import Benchmark
-from eval.data.base.published import data_size, published_row
+from eval.data.base.published import MASKED_LANGUAGE_MODEL, data_size, published_row
 from eval.data.base.task import Assay, Assays
 from eval.data.importers.assay import ASSAY
 from eval.data.importers.proteingym import PROTEINGYM
@@ -218,12 +219,12 @@ _PROTEINGYM = (
 _FUNCTIONS = ("Activity", "Binding", "Expression", "OrganismalFitness", "Stability")
 
 
-def _published(model: str, values: str) -> tuple:
+def _published(model: str, values: str, protocol: str) -> tuple:
     """A row of ProteinGym's summary: the average, and that of each function type."""
     metrics = (SCORE, *(f"{SCORE}, {function}" for function in _FUNCTIONS))
     rows = []
     for metric, value in zip(metrics, values.split(), strict=True):
-        rows += published_row("proteingym", model, metric, value, _PROTEINGYM)
+        rows += published_row("proteingym", model, metric, value, _PROTEINGYM, protocol)
     return tuple(rows)
 
 
@@ -232,6 +233,7 @@ class VariantEffects(BenchmarkFamily):
 
     name = "variant_effects"
     title = "Zero-shot effects of variants"
+    protocol = MASKED_LANGUAGE_MODEL
     beyond_vectors = "the probabilities of a masked language model at each residue"
     benchmarks = (
         *(
@@ -254,13 +256,14 @@ class VariantEffects(BenchmarkFamily):
                 "reference": "proteingym/DMS_substitutions.csv",
                 "folder": "proteingym/DMS_ProteinGym_substitutions",
             },
+            source=known_sources.PROTEINGYM,
         ),
     )
     published = (
-        *_published("ESM-2 650M", "0.419 0.425 0.338 0.439 0.369 0.523"),
-        *_published("ESM-2 8M", "0.229 0.201 0.261 0.283 0.141 0.262"),
-        *_published("site-independent", "0.361 0.369 0.345 0.351 0.382 0.358"),
-        *_published("TranceptEVE L", "0.457 0.487 0.381 0.456 0.46 0.5"),
+        *_published("ESM-2 650M", "0.419 0.425 0.338 0.439 0.369 0.523", MASKED_LANGUAGE_MODEL),
+        *_published("ESM-2 8M", "0.229 0.201 0.261 0.283 0.141 0.262", MASKED_LANGUAGE_MODEL),
+        *_published("site-independent", "0.361 0.369 0.345 0.351 0.382 0.358", "alignment of homologues"),
+        *_published("TranceptEVE L", "0.457 0.487 0.381 0.456 0.46 0.5", "language model and alignment of homologues"),
     )
     sizes = (data_size("proteingym", "README of OATML-Markslab/ProteinGym", assays=217),)
     fields = {"method": one_of(METHODS)}

@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from data_pipelines.common.errors import UserError
 from eval.benchmarks.base.family import BenchmarkFamily, Measured, Setup
 from eval.benchmarks.base.single_proteins import limited, without_seen
+from eval.data.base import known_sources
 from eval.data.base.audit import audit_files, audit_task
 from eval.data.base.benchmark import Benchmark
 from eval.data.base.task import PromptedTask
@@ -114,6 +115,7 @@ class ZeroShot(BenchmarkFamily):
 
     name = "zero_shot"
     title = "Zero-shot classification by prompts"
+    protocol = "prompts, nothing trained"
     beyond_vectors = "embeddings of prompts in the space of the proteins"
     benchmarks = (
         Benchmark(
@@ -122,6 +124,7 @@ class ZeroShot(BenchmarkFamily):
             (PROTST_PROMPTS, PROMPT_TABLE),
             _tables("subloc", "template", "language") | {"columns": ["name", "description"]},
             proteins_of="localisation",
+            source=known_sources.LOCALISATION_PROMPTS,
         ),
         Benchmark(
             "zero_shot_reaction",
@@ -129,6 +132,7 @@ class ZeroShot(BenchmarkFamily):
             (PROTST_PROMPTS, ENZYME_PROMPTS, PROMPT_TABLE),
             _tables("reaction", "template", "language", "name") | {"functions": "ieconv/unique_functions.txt"},
             proteins_of="reaction",
+            source=known_sources.REACTION_PROMPTS,
         ),
     )
 

@@ -88,6 +88,8 @@ def _row(claim: Claim, quantity: Quantity, results: Mapping[str, Mapping], lacki
     paper, baseline = quantity.of_paper, quantity.of_others
     reference = baseline if claim.improvement is None else paper
     ours, because = _ours(quantity, results, lacking)
+    if ours is not None and reference is not None and (by := results[quantity.benchmark]["protocol"]) != reference.protocol:
+        ours, because = None, f"measured by another protocol ({by}) than the published number ({reference.protocol})"
     if ours is None or reference is None:
         return Row(quantity, paper, baseline, ours, NOT_TESTABLE, because if reference else UNVERIFIED)
     return Row(quantity, paper, baseline, ours, REPRODUCED if ours.upper >= reference.value else CONTRADICTED)

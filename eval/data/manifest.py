@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import GenericAlias
 
@@ -20,25 +20,38 @@ from eval.benchmarks.families import BENCHMARKS, FORMATS, family_of
 from eval.data.base.benchmark import Benchmark
 from eval.data.base.format import Format, NeutralFolder
 from eval.data.base.missing import MissingData
+from eval.data.base.region import cut_to_region
 from eval.data.base.task import Data
+from eval.data.overview import overview
 from eval.data.template import template
 
 MANIFEST = "benchmarks.json"
-_ALWAYS = ("format", "comment")
+REGION = "region"
+_ALWAYS = ("format", "comment", REGION)
 _KINDS = {str: "a text", int: "a whole number", list[str]: "a list of texts", list[int]: "a list of whole numbers"}
 
 
 def load(data_dir: Path, benchmark: str) -> Data:
     """The data of a benchmark. Files are named relative to the data folder where they lie in it.
 
+    Proteins are cut to the benchmark's region, if it has one.
+
     Raises:
       MissingData: there is no entry and no folder of the neutral layout, or a file that is named is not there.
       UserError: the manifest or a file is not of its form.
     """
     data_dir = Path(data_dir)
+    data, known = _whole(data_dir, benchmark), _known(benchmark)
+    if known.region is None:
+        return data
+    return cut_to_region(data, tuple(_entry(data_dir, known).get(REGION, known.region)))
+
+
+def _whole(data_dir: Path, benchmark: str) -> Data:
+    """As `load`, with whole proteins."""
     known = _known(benchmark)
     if not known.formats:
-        return load(data_dir, known.proteins_of)
+        return _whole(data_dir, known.proteins_of)
     entry = _entry(data_dir, known)
     arguments = _arguments(data_dir, known, entry)
     # What does not depend on the benchmark is one for the whole group.
@@ -57,7 +70,7 @@ def _read(data_dir: Path, benchmark: Benchmark, entry: Mapping, arguments: Mappi
     format_, family = FORMATS[entry["format"]], family_of(benchmark.name)
     own = {"benchmark": benchmark.name, "kind": benchmark.kind}
     if benchmark.proteins_of:
-        own["task"] = load(data_dir, benchmark.proteins_of)
+        own["task"] = _whole(data_dir, benchmark.proteins_of)
     given = {name: own[name] for name in format_.given}
     loaded = family.accepted(benchmark, format_.read(**arguments, **given))
     return family.joined([_relative(part, data_dir) for part in family.parts(loaded)])
@@ -69,15 +82,36 @@ def available(data_dir: Path) -> tuple[list[str], dict[str, str]]:
     Raises:
       UserError: the manifest is not of its form.
     """
-    found, wanted = [], {}
+    known = survey(data_dir)
+    wanted = {name: str(found) for name, found in known.items() if isinstance(found, MissingData)}
+    return [name for name in known if name not in wanted], wanted
+
+
+def survey(data_dir: Path) -> dict[str, list[Path] | MissingData]:
+    """Of every benchmark its files, or what is missing.
+
+    Raises:
+      UserError: the manifest is not of its form.
+    """
+    known = {}
     for benchmark in BENCHMARKS:
         try:
-            for name, entry in entries_of(data_dir, benchmark).items():
-                _arguments(Path(data_dir), BENCHMARKS[name], entry)
-            found.append(benchmark)
+            known[benchmark] = files_of(data_dir, benchmark)
         except MissingData as error:
-            wanted[benchmark] = str(error)
-    return found, wanted
+            known[benchmark] = error
+    return known
+
+
+def files_of(data_dir: Path, benchmark: str) -> list[Path]:
+    """The files and folders that a benchmark is read from, all of which are there. They are not read.
+
+    Raises:
+      MissingData: one is not there, or no entry.
+      UserError: the manifest is not of its form.
+    """
+    entries = entries_of(data_dir, benchmark)
+    arguments = [_arguments(Path(data_dir), BENCHMARKS[name], entry) for name, entry in entries.items()]
+    return [path for given in arguments for path in _paths(given)]
 
 
 def entries_of(data_dir: Path, benchmark: str) -> dict[str, dict]:
@@ -110,11 +144,17 @@ def _of_group(data_dir: Path, group: str, entry: str, stamps: tuple) -> Data:
 
 def _stamps(value: object) -> tuple:
     """Path, size and time of each file among an importer's arguments."""
+    found = [(path, path.stat()) for path in _paths(value)]
+    return tuple((str(path), stat.st_size, stat.st_mtime_ns) for path, stat in found)
+
+
+def _paths(value: object) -> Iterator[Path]:
+    """The files and folders among an importer's arguments."""
     if isinstance(value, Path):
-        found = value.stat()
-        return ((str(value), found.st_size, found.st_mtime_ns),)
+        yield value
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return tuple(stamp for part in parts for stamp in _stamps(part))
+    for part in parts:
+        yield from _paths(part)
 
 
 def _relative(loaded: Data, data_dir: Path) -> Data:
@@ -139,7 +179,8 @@ def _entry(data_dir: Path, benchmark: Benchmark) -> dict:
     raise MissingData(
         f"There are no data for {benchmark.name}: {data_dir / MANIFEST} "
         f"{'has no entry for it' if entries else 'is not there'}, nor is {data_dir / benchmark.name} in the neutral layout. "
-        f"Wanted: {benchmark.wanted}; see docs/benchmarks.md."
+        f"Wanted: {benchmark.wanted}; see docs/benchmarks.md.",
+        lacking="no entry",
     )
 
 
@@ -186,7 +227,10 @@ def _arguments(data_dir: Path, benchmark: Benchmark, entry: Mapping) -> dict:
         if not isinstance(value, str) or not value:
             raise UserError(f"{at}: {key} is {value!r}, not the name of a file.")
         if not (data_dir / value).exists():
-            raise MissingData(f"{data_dir / value}, {key} of {benchmark.name}, is not there. Wanted: {benchmark.wanted}.")
+            raise MissingData(
+                f"{data_dir / value}, {key} of {benchmark.name}, is not there. Wanted: {benchmark.wanted}.",
+                lacking=value,
+            )
         return data_dir / value
 
     def several(value: object, key: str) -> list[Path]:
@@ -226,6 +270,7 @@ def _check(entry: Mapping, format_: Format, benchmark: Benchmark, at: str) -> No
     if benchmark.format(format_.name) is None:
         fitting = [other.name for other in benchmark.formats]
         raise UserError(f"{at}: the format {entry['format']} cannot hold it; those that can are {', '.join(fitting)}.")
+    _check_region(entry, benchmark, at)
     for key, value in entry.items():
         if key not in (*format_.keys, *_ALWAYS):
             raise UserError(f"{at} has {key!r}, which {entry['format']} does not take; it takes {', '.join(format_.keys)}.")
@@ -235,6 +280,17 @@ def _check(entry: Mapping, format_: Format, benchmark: Benchmark, at: str) -> No
         raise UserError(f"{at} lacks {' and '.join(missing)}, which {entry['format']} needs.")
     if format_.splits and not any(split in entry for split in format_.splits):
         raise UserError(f"{at} names no file; {entry['format']} takes {', '.join(format_.splits)}.")
+
+
+def _check_region(entry: Mapping, benchmark: Benchmark, at: str) -> None:
+    """Refuses a region of a benchmark that has none, and what is no first and last residue."""
+    if REGION not in entry:
+        return
+    if benchmark.region is None:
+        raise UserError(f"{at} has a region, which only benchmarks of one protein's variants take; remove it.")
+    region = entry[REGION]
+    if not _is(region, list[int]) or len(region) != 2 or not 1 <= region[0] <= region[1]:
+        raise UserError(f"{at}: region is {region!r}, not the first and last residue, such as {list(benchmark.region)}.")
 
 
 def _is(value: object, kind: type | GenericAlias) -> bool:
@@ -261,11 +317,7 @@ def main(arguments: list[str] | None = None) -> None:
             raise UserError(f"{path} cannot be made ({error.strerror}); move an old one away, or check the folder.") from error
         print(f"wrote {path}: name your files there, and take out what you do not have", file=sys.stderr)
         return
-    found, wanted = available(options.data_dir)
-    for name in found:
-        print(f"{name}: its files are there")
-    for name, sentence in wanted.items():
-        print(f"{name}: {sentence}")
+    print(overview(survey(options.data_dir)))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Bool, Float, Int, Real
 
-from eval.metrics.statistics import RESAMPLES, bootstrap_of_sums
+from eval.metrics.statistics import RESAMPLES, UNKNOWN, Interval, bootstrap_of_sums
 
 SCORES_AT_ONCE = 2**22
 GRID = 256
@@ -70,7 +70,7 @@ def fmax(scores: Real[np.ndarray, "N C"], labels: Bool[np.ndarray, "N C"]) -> fl
 
 def multilabel_intervals(
     scores: Real[np.ndarray, "N C"], labels: Bool[np.ndarray, "N C"], *, seed: int = 0, resamples: int = RESAMPLES
-) -> dict[str, tuple[float, float]]:
+) -> dict[str, Interval]:
     """95 % percentile intervals of `aupr` and `fmax` when the proteins are drawn anew with replacement.
 
     Drawing anew the exact metrics would take minutes, so what is drawn is their value on `GRID` thresholds, at quantiles of the
@@ -79,7 +79,7 @@ def multilabel_intervals(
     """
     scores, labels = np.asarray(scores), np.asarray(labels, bool)
     if not labels.any() or np.isnan(scores).any():
-        return dict.fromkeys(("aupr", "fmax"), (float("nan"), float("nan")))
+        return dict.fromkeys(("aupr", "fmax"), UNKNOWN)
     positives = np.sort(scores[labels])
     thresholds = np.unique(positives[np.linspace(0, positives.size - 1, GRID).round().astype(int)])
     predicted, true = _row_counts(scores, labels, thresholds)
@@ -102,9 +102,10 @@ def multilabel_intervals(
         ("fmax", grid_fmax, (precision, predicted > 0, recall, labelled > 0), fmax(scores, labels)),
     ):
         sums = np.concatenate(columns, axis=1).astype(np.float64)
-        low, high = bootstrap_of_sums(statistic, sums, seed=seed, resamples=resamples)
+        drawn = bootstrap_of_sums(statistic, sums, seed=seed, resamples=resamples)
         moved = exact - float(statistic(sums.sum(0, keepdims=True))[0])
-        intervals[name] = tuple(float(np.clip(bound + moved, 0, 1)) for bound in (low, high))
+        bounds = np.clip(np.add(drawn, moved), 0, 1).tolist()
+        intervals[name] = Interval(bounds, drawn.resamples + moved)
     return intervals
 
 

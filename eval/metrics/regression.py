@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int, Real
 from scipy.special import stdtr
 
-from eval.metrics.statistics import RESAMPLES, percentile_interval, resampled_counts
+from eval.metrics.statistics import RESAMPLES, UNKNOWN, Interval, percentile_interval, resampled_counts
 
 
 def spearman(predictions: Real[np.ndarray, " N"], targets: Real[np.ndarray, " N"]) -> float:
@@ -46,10 +46,10 @@ def spearman_of_counts(
 
 def spearman_interval(
     predictions: Real[np.ndarray, " N"], targets: Real[np.ndarray, " N"], *, seed: int = 0, resamples: int = RESAMPLES
-) -> tuple[float, float]:
+) -> Interval:
     """The 95 % percentile interval of `spearman` when the rows are drawn anew with replacement; NaN with fewer than two."""
     if len(targets) < 2:
-        return float("nan"), float("nan")
+        return UNKNOWN
     correlation = spearman_of_counts(predictions, targets)
     drawn = resampled_counts(len(targets), seed=seed, resamples=resamples)
     return percentile_interval([correlation(counts) for part in drawn for counts in part])

@@ -1,5 +1,6 @@
 """Statistics shared by the evaluations: area under the ROC curve, bootstrap intervals, means over seeds."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -54,7 +55,33 @@ def resampled_counts(items: int, *, seed: int, resamples: int = RESAMPLES) -> It
         yield np.bincount(draws.ravel(), minlength=rows * items).reshape(rows, items)
 
 
-def percentile_interval(values: Sequence[float] | Float[np.ndarray, " R"]) -> tuple[float, float]:
+class Interval(tuple):
+    """(low, high), with the resamples between whose percentiles it lies.
+
+    Resamples of two models on the same items draw the same items, so their differences are paired (`comparison`).
+    """
+
+    resamples: Float[np.ndarray, " R"]
+
+    def __new__(cls, bounds: Sequence[float], resamples: Sequence[float] = ()) -> "Interval":
+        interval = super().__new__(cls, bounds)
+        interval.resamples = np.asarray(resamples, np.float64)
+        return interval
+
+
+UNKNOWN = Interval((math.nan, math.nan))
+"""Where nothing can be said of the spread."""
+
+
+def mean_interval(intervals: Sequence[Interval]) -> Interval:
+    """The mean of the bounds, and that of the resamples; none of them where one seed had too few items."""
+    bounds = np.mean(intervals, axis=0).tolist()
+    if len({len(own.resamples) for own in intervals}) > 1:
+        return Interval(bounds)
+    return Interval(bounds, np.mean([own.resamples for own in intervals], axis=0))
+
+
+def percentile_interval(values: Sequence[float] | Float[np.ndarray, " R"]) -> Interval:
     """The central 95 % of a statistic's resamples.
 
     Those in which it is undefined (NaN) are left out; were they more than 5 %, nothing can be said of the tails and both ends
@@ -63,15 +90,14 @@ def percentile_interval(values: Sequence[float] | Float[np.ndarray, " R"]) -> tu
     values = np.asarray(values, np.float64)
     defined = values[~np.isnan(values)]
     if not defined.size or defined.size < COVERAGE * values.size:
-        return float("nan"), float("nan")
+        return Interval(UNKNOWN, values)
     tail = 50 * (1 - COVERAGE)
-    low, high = np.percentile(defined, (tail, 100 - tail))
-    return float(low), float(high)
+    return Interval(np.percentile(defined, (tail, 100 - tail)).tolist(), values)
 
 
 def bootstrap_metric(
     metric: Callable[..., float], *arrays: Shaped[np.ndarray, "N ..."], seed: int = 0, resamples: int = RESAMPLES
-) -> tuple[float, float]:
+) -> Interval:
     """The 95 % percentile interval of `metric(*arrays)` when the rows of all arrays are drawn anew together.
 
     It calls the metric once a resample. A metric that is made of sums over rows is cheaper with `bootstrap_of_sums`. NaN with
@@ -79,7 +105,7 @@ def bootstrap_metric(
     """
     items = len(arrays[0])
     if items < 2:
-        return float("nan"), float("nan")
+        return UNKNOWN
     rows = np.arange(items)
     drawn = (np.repeat(rows, counts) for part in resampled_counts(items, seed=seed, resamples=resamples) for counts in part)
     return percentile_interval([metric(*(array[positions] for array in arrays)) for positions in drawn])
@@ -91,13 +117,13 @@ def bootstrap_of_sums(
     *,
     seed: int = 0,
     resamples: int = RESAMPLES,
-) -> tuple[float, float]:
+) -> Interval:
     """The 95 % percentile interval of a statistic of K sums over rows, when the N rows are drawn anew with replacement.
 
     The statistic is called with the sums of many resamples at once. NaN with fewer than two rows.
     """
     if len(rows) < 2:
-        return float("nan"), float("nan")
+        return UNKNOWN
     with np.errstate(invalid="ignore", divide="ignore"):
         drawn = resampled_counts(len(rows), seed=seed, resamples=resamples)
         return percentile_interval(np.concatenate([statistic(counts.astype(np.float64) @ rows) for counts in drawn]))
@@ -108,7 +134,7 @@ def bootstrap_interval(
     denominators: Real[np.ndarray, " N"] | None = None,
     *,
     seed: int = 0,
-) -> tuple[float, float]:
+) -> Interval:
     """The 95 % percentile interval of Σ numerators / Σ denominators when the N items are drawn anew with replacement.
 
     Without denominators it is the interval of the mean. For a paired comparison give the paired differences. NaN with

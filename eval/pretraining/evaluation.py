@@ -31,6 +31,9 @@ class Model(Encoder, Protocol):
     def mean_embeddings(self, sequences: Sequence[str]) -> Float[np.ndarray, "N W"]:
         """The mean over residues of the protein tower's vectors."""
 
+    def mean_text_embeddings(self, texts: Sequence[str]) -> Float[np.ndarray, "N T"]:
+        """The mean over tokens of the text tower's vectors."""
+
     def variant_scores(
         self, sequences: Sequence[str], variants: Sequence[Sequence[Variant]], *, method: str
     ) -> list[Float[np.ndarray, " _"]]:

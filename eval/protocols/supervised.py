@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from eval.data.base.pretraining import PretrainingSet, counted, kept_rows, sentence
 from eval.data.base.task import Task
 from eval.metrics.identity import by_identity
-from eval.metrics.statistics import mean_and_std
+from eval.metrics.statistics import Interval, mean_and_std, mean_interval
 from eval.protocols.probe import FrozenProbe
 from eval.protocols.problem import Fitted, FittingProtocol, Problem, Score, prepare_splits
 from eval.protocols.ridge import Ridge
@@ -25,10 +25,12 @@ class Judge(NamedTuple):
     """How the outputs of a kind of task are judged."""
 
     main: str
-    """The metric that early stopping looks at and reports name first; the larger the better."""
+    """The metric that reports name first; the larger the better."""
     metrics: Mapping[str, Score]
-    intervals: Callable[[Outputs, np.ndarray], dict[str, tuple[float, float]]]
+    intervals: Callable[[Outputs, np.ndarray], dict[str, Interval]]
     """Of each metric the 95 % bootstrap interval over proteins."""
+    selection: Score
+    """What early stopping and the choice of hyper-parameters look at, on the validation split; the larger the better."""
 
 
 class ShuffledLabels:
@@ -77,7 +79,7 @@ def run(
       `pretraining` also the counts of test proteins by state, and where some were left out `metrics_with_seen`.
     """
     prepared = prepare_splits(task, **splits)
-    problem = Problem(task.name, task.kind, len(task.classes), prepared.splits, judge.metrics[judge.main])
+    problem = Problem(task.name, task.kind, len(task.classes), prepared.splits, judge.selection)
     known = {"task": task.name, "kind": task.kind, "classes": len(task.classes), "unit": task.unit, "main": judge.main}
     states = pretraining and pretraining.states(problem.sequences("test"))
     rows = np.ones(len(prepared.splits["test"]), bool) if states is None else kept_rows(states)
@@ -124,6 +126,6 @@ def judged(outputs: Float32[np.ndarray, "seeds n C"], targets: np.ndarray, judge
     for name, metric in judge.metrics.items():
         values = [metric(of_seed, targets) for of_seed in outputs]
         mean, std = mean_and_std(values)
-        interval = np.mean([of_seed[name] for of_seed in intervals], axis=0).tolist()
+        interval = mean_interval([of_seed[name] for of_seed in intervals])
         result[name] = {"mean": mean, "std": std, "seeds": values, "interval": interval}
     return result

@@ -56,6 +56,7 @@ class FollowedBenchmark:
             embed=model.mean_embeddings,
             project=model.encode_proteins,
             texts=model.encode_texts,
+            text_means=model.mean_text_embeddings,
             variants=model.variant_scores,
             protocol=FrozenProbe(model.mean_embeddings, config),
             splits=config.splits.to_dict(),

@@ -21,6 +21,7 @@ class View(NamedTuple):
     embed: Features
     project: Features
     texts: Features
+    text_means: Features
     variants: VariantScorer
 
 
@@ -82,7 +83,8 @@ class CheckpointModel:
     @functools.cached_property
     def _view(self) -> View:
         embed, project = (CachedEmbedder(self._model, self._cache, kind=kind) for kind in ("mean", "projected"))
-        return View(embed, project, self._model.encode_texts, self._model.variant_scores)
+        model = self._model
+        return View(embed, project, model.encode_texts, model.mean_text_embeddings, model.variant_scores)
 
     def notes(self, family: BenchmarkFamily, data: Data) -> list[str]:
         """None."""
@@ -107,7 +109,7 @@ class ProteinVectors:
     def view(self, family: BenchmarkFamily, data: Data) -> View:
         """The vectors of the data's proteins, all of which the file must have."""
         embed = self._file.embedder(proteins_of(family.parts(data)))
-        return View(embed, embed, _absent, _absent)
+        return View(embed, embed, _absent, _absent, _absent)
 
     def notes(self, family: BenchmarkFamily, data: Data) -> list[str]:
         """How many vectors were found by name: their sequences may be others than the benchmark's."""

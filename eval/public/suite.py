@@ -1,7 +1,8 @@
 """A checkpoint, or a file of vectors, on public benchmarks: the results on disk make a second run cheap.
 
 Every benchmark leaves `results/NAME.json`, keyed by what it depends on: parameters, data files and how the manifest reads them,
-protocol. An evaluation that was stopped takes what is there and goes on; another checkpoint or other data are measured anew
+protocol. `results/NAME.npz` beside it holds the resamples of its headline's intervals, for paired comparisons with another
+model's. An evaluation that was stopped takes what is there and goes on; another checkpoint or other data are measured anew
 (by fine-tuning in a folder of their own: it refuses the states of another run).
 """
 
@@ -28,8 +29,12 @@ from eval.data import manifest
 from eval.data.base.pretraining import PretrainingSet, counted, sentence
 from eval.data.base.task import Data, SourceFile
 from eval.data.published import completeness, published
+from eval.metrics.resamples import resamples_of, write_resamples
 from eval.public.protocols import PROTOCOLS, Source
 from eval.public.subjects import Subject
+
+RESULT_FORMAT = 2
+"""Raised when the same parameters, data and protocol give other numbers than an earlier version stored."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,9 +60,10 @@ class Suite:
     def results(self, names: Sequence[str], data_dir: pathlib.Path) -> dict[str, dict]:
         """The result of each benchmark that the data folder has; of the others one sentence.
 
-        A result holds `benchmark`, `family`, `headline` (metric → mean, std, interval; without test proteins of the
-        pretraining), `headline_with_seen` (with them, where there are any), `result` (all that the family tells),
-        `data` (files, counts, whether they are the published ones), `published`, `seconds`, `hardware`. In its place stands
+        A result holds `benchmark`, `family`, `protocol` (in the words of published numbers), `headline` (metric → mean, std,
+        interval; without test proteins of the pretraining), `headline_with_seen` (with them, where there are any), `result`
+        (all that the family tells), `data` (files, counts, whether they are the published ones), `published`, `seconds`,
+        `hardware`. In its place stands
         `missing`, on what is wanted, or `failed`, on what is wrong, also told at once: one benchmark's mistake costs no other.
         """
         found = {}
@@ -95,6 +101,7 @@ class Suite:
         measured = {
             "benchmark": name,
             "family": family_of(name).name,
+            "protocol": family_of(name).protocol or setup.protocol.name,
             "headline": headline,
             "headline_with_seen": dict(with_seen),
             "result": result,
@@ -106,8 +113,10 @@ class Suite:
         }
         measured = to_json(measured)
         path = self._path(name)
+        drawn = resamples_of(headline)
         with report_disk_errors(path, kept="benchmarks that are done are kept"):
             path.parent.mkdir(parents=True, exist_ok=True)
+            write_resamples(path.with_suffix(".npz"), drawn)
             atomic_write(path, json.dumps(measured, indent=2, allow_nan=False) + "\n")
         return measured
 
@@ -141,7 +150,7 @@ class Suite:
         files = sorted((source.path, source.sha256) for source in sources_of(name, data))
         learnt = self.pretraining and self.pretraining.fingerprint
         subject = [self.subject.fingerprint, self.subject.reading]
-        depends = [name, self.protocol, *subject, files, entries, configs, learnt]
+        depends = [RESULT_FORMAT, name, self.protocol, *subject, files, entries, configs, learnt]
         return hashlib.sha256(json.dumps(depends, sort_keys=True, default=str).encode()).hexdigest()
 
 

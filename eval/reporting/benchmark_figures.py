@@ -15,8 +15,9 @@ LEAST_AXES = 3
 """A radar of fewer is no figure."""
 CAPTIONS = {
     "benchmarks": "The first metric of each public benchmark beside its best control; pale: not the published data set. Line: "
-    "95 % interval.",
-    "radar": "Benchmarks with published numbers; *: ours is not on the published data set. A negative number is at the centre.",
+    "95 % interval. Published numbers may be by another protocol than ours; report.md names both.",
+    "radar": "Benchmarks with published numbers; *: ours is not on the published data set; †: ours is by another protocol. A "
+    "negative number is at the centre.",
     "identity": "Test proteins of at most an identity to the training proteins; lines: 95 % intervals.",
     **{name: caption for family in FAMILIES for name, caption in family.captions.items()},
 }
@@ -70,7 +71,7 @@ def best_control(result: Mapping, metric: str) -> float | None:
 def radar(measured: Sequence[Mapping]) -> Figure | None:
     """An axis from 0 to 1 for each benchmark whose first metric somebody published; negative numbers lie at the centre.
 
-    A star marks those that were not measured on the published data set.
+    A star marks those that were not measured on the published data set, a dagger those that were measured by another protocol.
     """
     shown = [(result, *first_metric(result)) for result in measured if _published(result, first_metric(result)[0])]
     if len(shown) < LEAST_AXES:
@@ -88,7 +89,7 @@ def radar(measured: Sequence[Mapping]) -> Figure | None:
         axis.plot(round_, closed, color=colour, linewidth=1.4, marker="o", ms=3, label=name)
         if name == "ours" and np.isfinite(closed).all():
             axis.fill(round_, closed, color=colour, alpha=0.12)
-    marks = ["" if result["data"]["whole"] else " *" for result, _, _ in shown]
+    marks = [_marks(result, metric) for result, metric, _ in shown]
     names = [f"{result['benchmark']}{mark}\n{metric}" for (result, metric, _), mark in zip(shown, marks, strict=True)]
     axis.set_xticks(angles, names, fontsize=7)
     axis.tick_params(axis="x", pad=9)
@@ -97,6 +98,13 @@ def radar(measured: Sequence[Mapping]) -> Figure | None:
     axis.grid(color=GREY, alpha=0.3)
     figure.legend(fontsize=7, frameon=False, loc="outside lower center", ncols=3)
     return figure
+
+
+def _marks(result: Mapping, metric: str) -> str:
+    """What keeps our number from being compared with the published ones."""
+    others = {row["protocol"] for row in result["published"] if row["metric"] == metric}
+    data = "" if result["data"]["whole"] else " *"
+    return data + ("" if result["protocol"] in others else " †")
 
 
 def identity_curves(measured: Sequence[Mapping]) -> Figure | None:

@@ -11,7 +11,8 @@ SECTION = """## Public benchmarks
 
 Mean over seeds ± their standard deviation, and a 95 % bootstrap interval over what is tested. Test proteins whose sequence was
 in the checkpoint's own training set are left out; *with those seen* is the number with them. *Published* numbers are on the
-published data sets: beside data that are not those (**other data** in the last column) they tell nothing about the difference.
+published data sets, by the protocol in brackets: beside data that are not those (**other data** in the last column), or beside
+numbers of ours by another protocol, they tell nothing about the difference.
 
 {data}{missing}"""
 PARTIAL = "**other data**"
@@ -34,7 +35,7 @@ def markdown(results: Mapping[str, Mapping]) -> str:
 
 
 def _family(title: str, results: Sequence[Mapping]) -> str:
-    header = ["benchmark", "metric", "ours", "95 %", "with those seen", "controls", "published", "data"]
+    header = ["benchmark", "metric", "ours, by", "ours", "95 %", "with those seen", "controls", "published", "data"]
     rows = [row for result in results for row in _rows(result)]
     notes = [
         f"- {result['benchmark']}: {plain(note)}"
@@ -73,7 +74,6 @@ def _rows(result: Mapping) -> list[list[str]]:
     rows = []
     for metric, value in result["headline"].items():
         spread = "" if value["std"] is None else f" ± {number(value['std'])}"
-        known = [f"{row['model']} {number(row['value'])}" for row in result["published"] if row["metric"] == metric]
         controls = [
             f"{plain(control['protocol'])} {number(control['metrics'][metric]['mean'])}"
             for control in result["result"].get("controls", ())
@@ -83,15 +83,25 @@ def _rows(result: Mapping) -> list[list[str]]:
             [
                 result["benchmark"],
                 metric,
+                plain(result["protocol"]),
                 f"{number(value['mean'])}{spread}",
                 interval(value["interval"]),
                 _with_seen(result, metric),
                 "; ".join(controls) or UNDEFINED,
-                "; ".join(known) or UNDEFINED,
+                _published(result, metric),
                 {True: "published", False: PARTIAL, None: "size not known"}[result["data"]["whole"]],
             ]
         )
     return rows
+
+
+def _published(result: Mapping, metric: str) -> str:
+    """What others reported of the metric, each number with its protocol."""
+    known = [row for row in result["published"] if row["metric"] == metric]
+    cells = [f"{plain(row['model'])} {number(row['value'])} ({plain(row['protocol'])})" for row in known]
+    if not cells and metric == next(iter(result["headline"])):
+        return "no published number could be verified"
+    return "; ".join(cells) or UNDEFINED
 
 
 def _with_seen(result: Mapping, metric: str) -> str:

@@ -17,8 +17,11 @@ from data_pipelines.common.figure_style import DPI
 from data_pipelines.common.json_object import read_json, to_json
 from data_pipelines.common.markdown import table
 from data_pipelines.common.outputs import claim, release
+from eval.metrics.resamples import resamples_of, write_resamples
 
 REPORT = "report.json"
+RESAMPLES_FILE = "resamples.npz"
+"""What the intervals of evaluations on a built dataset were taken from."""
 
 
 def write_report(
@@ -31,6 +34,8 @@ def write_report(
     captions: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Writes report.json, report.md and figures/*.png into `output`, which may be a link; nothing below it is followed.
+
+    Where a section has intervals, resamples.npz holds what they were taken from.
 
     report.json comes first: it says whose the others are (`refuse_other_report`).
 
@@ -54,7 +59,9 @@ def write_report(
         REPORT: json.dumps(to_json(report), indent=2, allow_nan=False) + "\n",
         "report.md": _page(provenance, [text for _, text in sections.values()], figures, left_out, captions),
     }
+    drawn = resamples_of({key: result for key, (result, _) in sections.items()})
     with report_disk_errors(output):
+        write_resamples(output / RESAMPLES_FILE, drawn)
         for name, text in pages.items():
             atomic_write(output / name, text.encode(errors="replace"))
         for name, figure in figures.items():
@@ -64,7 +71,7 @@ def write_report(
 
 def refuse_other_report(output: pathlib.Path, provenance: Mapping[str, Any]) -> None:
     """Raises UserError where `output` holds a report, unless that is of the same question, or holds files under its names."""
-    there = [output / name for name in (REPORT, "report.md", "figures") if os.path.lexists(output / name)]
+    there = [output / name for name in (REPORT, "report.md", RESAMPLES_FILE, "figures") if os.path.lexists(output / name)]
     if not there:
         return
     try:

@@ -88,7 +88,7 @@ def test_a_report_is_replaced_by_the_same_line_only(run, workdir, capsys):
     assert not (workdir / "eval.partial").exists()
 
 
-@pytest.mark.parametrize("name", ["report.json", "report.md", "figures"])
+@pytest.mark.parametrize("name", ["report.json", "report.md", "resamples.npz", "figures"])
 def test_a_users_own_files_are_not_replaced_by_a_report(run, workdir, capsys, name):
     (workdir / name).write_text("mine")
     assert run("--checkpoint", workdir, "--output", workdir, "--pool", 20) == 2
@@ -108,7 +108,8 @@ def test_two_runs_write_the_same_bytes(run, workdir):
         assert run("--checkpoint", workdir, "--output", workdir / output, "--pool", 20) == 0
         folder = workdir / output
         reports.append([path.read_bytes() for path in sorted(folder.rglob("*.*"))])
-    assert len(reports[0]) == 3
+    # report.json, report.md, resamples.npz and a figure.
+    assert len(reports[0]) == 4
     assert reports[0] == reports[1]
 
 

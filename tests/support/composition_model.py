@@ -25,6 +25,9 @@ class Composition:
         self.asked += len(sequences)
         return {kinds[0]: composition(sequences)}
 
+    def mean_text_embeddings(self, texts):
+        return self.encode_texts(texts)
+
     def encode_texts(self, texts):
         return composition(["".join(c for c in text.upper() if c in "ACDEFGHIKLMNPQRSTVWY") or "A" for text in texts])
 

@@ -53,6 +53,7 @@ class Setup:
       embed: sequences to the mean of the protein tower's residue vectors.
       project: sequences to unit-norm embeddings in the space shared with text.
       texts: texts to embeddings in that space.
+      text_means: texts to the mean of the text tower's token vectors, without a projection.
       variants: proteins and their variants to scores of the masked language model.
       protocol: how heads are learnt.
       splits: the config's for it.
@@ -65,6 +66,7 @@ class Setup:
     embed: Features
     project: Features
     texts: Features
+    text_means: Features
     variants: VariantScorer
     protocol: FittingProtocol
     splits: Mapping
@@ -81,7 +83,8 @@ class BenchmarkFamily(abc.ABC):
       name: in results and of its file in configs/eval, if it has one.
       title: its heading in report.md.
       benchmarks: those that belong to it.
-      published: numbers that others reported of them.
+      protocol: how it measures, in words; "" where that is the setup's protocol.
+      published: numbers that others reported of them, each with its protocol.
       sizes: of the published data sets; of a benchmark that is not here the size is not known.
       fields: every field of configs/eval/NAME.py and what it may be; empty if it has no such file.
       following: changes of that config that make it cheap in training, such as `draws=3`.
@@ -93,6 +96,7 @@ class BenchmarkFamily(abc.ABC):
     name: ClassVar[str]
     title: ClassVar[str]
     benchmarks: ClassVar[tuple[Benchmark, ...]]
+    protocol: ClassVar[str] = ""
     published: ClassVar[tuple[Published, ...]] = ()
     sizes: ClassVar[tuple[DataSize, ...]] = ()
     fields: ClassVar[Mapping[str, Kind]] = {}

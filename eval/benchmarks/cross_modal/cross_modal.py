@@ -3,8 +3,11 @@
 BioBridge's protocol (Wang et al., ICLR 2024) over PrimeKG: one bridge (`bridge.py`) is trained on the triplets
 between nodes of six types with frozen embeddings, one in ten heads is held out, and each of them ranks all nodes of the tails'
 type by cosine (`tail_queries.py`). Disease2Prot maps disease → protein. Where this differs: only heads of the
-benchmarks' own types are held out; another tenth chooses the step; triplets that have a held-out head as their tail are not
-trained on (`reverse_triplets="removed"`), since they are the asked ones turned round; embeddings are standardised by type.
+benchmarks' own types are held out; another tenth chooses the step; embeddings are standardised by type.
+
+A graph holds each relation in both directions. BioBridge trains on the triplets that have a held-out head as their tail
+(`reverse_triplets` "kept"), although they are the asked ones turned round; without them ("removed") the bridge must generalise.
+A bridge is trained each way, and both are reported.
 
 Beside the bridge: the same without knowledge of relations, candidates by their number of training triplets, and chance.
 """
@@ -67,8 +70,8 @@ def run(graph: KnowledgeGraph, embeddings: Mapping[str, Float32[np.ndarray, "_ _
       options: as configs/eval/cross_modal.py has them.
 
     Returns:
-      `data` (what takes part), `protocol`, `training` of each seed and kind of bridge, `flops`, and in `benchmarks` for each
-      what `measure` says, or `missing`, the sentence that tells what is wanted.
+      `data` (what takes part), `protocol`, `training` of each seed by kind of reverse triplets and of bridge, `flops`, and in
+      `benchmarks` for each by kind of reverse triplets what `summarize` says, or `missing`, a sentence on what is wanted.
 
     Raises:
       UserError: an unknown benchmark or option, or embeddings that do not fit the graph.
@@ -76,8 +79,8 @@ def run(graph: KnowledgeGraph, embeddings: Mapping[str, Float32[np.ndarray, "_ _
     """
     if unknown := [name for name in options.benchmarks if name not in BENCHMARKS]:
         raise UserError(f"There is no cross-modal benchmark {unknown[0]!r}; known: {', '.join(BENCHMARKS)}.")
-    if options.reverse_triplets not in REVERSE:
-        raise UserError(f"reverse_triplets={options.reverse_triplets!r} is unknown; use {' or '.join(REVERSE)}.")
+    if unknown := [kind for kind in options.reverse_triplets if kind not in REVERSE]:
+        raise UserError(f"reverse_triplets has the unknown {unknown[0]!r}; use {' or '.join(REVERSE)}, or both.")
     embedded = embedded_graph(graph, embeddings, standardised=options.standardise)
     relations = {name: relations_of(graph, embedded.triplets, name) for name in options.benchmarks}
     missing = {name: wanted(graph, embeddings, name) for name, asked in relations.items() if not asked}
@@ -101,11 +104,20 @@ def run(graph: KnowledgeGraph, embeddings: Mapping[str, Float32[np.ndarray, "_ _
         },
         "training": [one["training"] for one in measured],
         "benchmarks": {
-            name: {"missing": missing[name]} if name in missing else summarize([one["ranks"][name] for one in measured])
+            name: {"missing": missing[name]} if name in missing else _summaries(measured, name, options)
             for name in options.benchmarks
         },
-        "flops": sum(trained["flops"] for one in measured for trained in one["training"].values()),
+        "flops": sum(map(_flops, measured)),
     }
+
+
+def _summaries(measured: Sequence[Mapping], name: str, options: ConfigDict) -> dict[str, dict]:
+    """A benchmark's numbers by kind of reverse triplets."""
+    return {kind: summarize([one["ranks"][kind][name] for one in measured]) for kind in options.reverse_triplets}
+
+
+def _flops(of_seed: Mapping) -> float:
+    return sum(bridge["flops"] for of_kind in of_seed["training"].values() for bridge in of_kind.values())
 
 
 def embedded_graph(
@@ -168,18 +180,41 @@ def wanted(graph: KnowledgeGraph, embeddings: Container[str], benchmark: str) ->
 def _seed(
     graph: KnowledgeGraph, embedded: EmbeddedGraph, relations: Mapping[str, Sequence[int]], *, seed: int, options: ConfigDict
 ) -> dict:
-    """Trains and ranks with the heads that a seed holds out: facts of each `training`, and `ranks` by benchmark and method."""
+    """Trains and ranks with the heads that a seed holds out.
+
+    Returns:
+      by kind of reverse triplets `training`, facts by method, and `ranks` by benchmark and method.
+    """
     asked = {name: kinds for name, kinds in relations.items() if kinds}
     head_types = sorted({graph.node_types.index(BENCHMARKS[name][0]) for name in asked})
     roles = hold_out(embedded.triplets, embedded.nodes.types, head_types=head_types, share=options.held_out, seed=seed)
-    fit = training_triplets(embedded.triplets, roles, reverse=options.reverse_triplets)
-    if not len(fit):
-        raise UserError(f"held_out={options.held_out} leaves no triplet to train the bridge on; hold out fewer heads.")
     limits = {"min_triplets": options.min_tail_triplets}
     queries = {
         role: {name: _queries(graph, embedded, name, kinds, asked=roles == role, **limits) for name, kinds in asked.items()}
         for role in (VALID, TEST)
     }
+    trained = {}
+    for kind in options.reverse_triplets:
+        fit = training_triplets(embedded.triplets, roles, reverse=kind)
+        if not len(fit):
+            raise UserError(f"held_out={options.held_out} leaves no triplet to train the bridge on; hold out fewer heads.")
+        trained[kind] = _trained(graph, embedded, fit, queries, seed=seed, options=options)
+    return {
+        "training": {kind: training for kind, (training, _) in trained.items()},
+        "ranks": {kind: ranks for kind, (_, ranks) in trained.items()},
+    }
+
+
+def _trained(
+    graph: KnowledgeGraph,
+    embedded: EmbeddedGraph,
+    fit: Int[np.ndarray, "N 3"],
+    queries: Mapping[int, Mapping[str, Sequence[Queries]]],
+    *,
+    seed: int,
+    options: ConfigDict,
+) -> tuple[dict, dict]:
+    """Facts of the training of each kind of bridge on the triplets `fit`, and ranks by benchmark and method."""
     ranks = {
         name: {"frequency": join([of_frequency(one, fit) for one in own]), "chance": join([of_chance(one) for one in own])}
         for name, own in queries[TEST].items()
@@ -197,7 +232,7 @@ def _seed(
         training[method] = _facts(trained) | {"triplets": len(fit)}
         for name, own in queries[TEST].items():
             ranks[name][method] = bridge_ranks(bridge, trained.params, embedded, own, shown)
-    return {"training": training, "ranks": ranks}
+    return training, ranks
 
 
 def _methods(graph: KnowledgeGraph, options: ConfigDict) -> dict[str, Int[np.ndarray, " R"]]:

@@ -1,8 +1,6 @@
 """The family of cross-modal transformation: its benchmarks, their data, and its headline."""
 
-from collections.abc import Iterable
-
-import numpy as np
+from collections.abc import Mapping
 
 from data_pipelines.common.settings import (
     DECAY,
@@ -18,12 +16,14 @@ from data_pipelines.common.settings import (
 from eval.benchmarks.base.family import BenchmarkFamily, Measured, Setup
 from eval.benchmarks.cross_modal import cross_modal
 from eval.benchmarks.cross_modal.node_embeddings import embed_nodes
+from eval.data.base import known_sources
 from eval.data.base.audit import audit_graph
 from eval.data.base.benchmark import Benchmark
 from eval.data.base.missing import MissingData
-from eval.data.base.published import published_row
+from eval.data.base.published import BRIDGE, published_row
 from eval.data.base.task import KnowledgeGraph
 from eval.data.graphs.knowledge_graph import BIOBRIDGE, GRAPH_TABLES, HETIONET, PRIMEKG
+from eval.metrics.statistics import mean_interval
 from eval.protocols.protocol_config import ABOVE_0, FROM_0, some
 
 _TEMPLATE = {
@@ -40,6 +40,8 @@ _TEMPLATE = {
     "vectors": {"drug": {"file": "primekg/drug.npz", "source": "say who made the drug embeddings"}},
 }
 _NAMES = "prot2bp prot2mf prot2cc prot2drug disease2prot"
+METRIC = "mrr, reverse kept"
+"""As BioBridge and ProtCLIP measure it."""
 _PROTCLIP = "Zhou et al. 2025, AAAI (arXiv:2412.20014), Table 4"
 
 
@@ -52,6 +54,7 @@ def _benchmark(name: str) -> Benchmark:
         (PRIMEKG, HETIONET, BIOBRIDGE, GRAPH_TABLES),
         _TEMPLATE,
         group="knowledge_graph",
+        source=known_sources.PRIMEKG,
     )
 
 
@@ -63,17 +66,17 @@ class CrossModal(BenchmarkFamily):
 
     name = "cross_modal"
     title = "Cross-modal transformation"
+    protocol = BRIDGE
     benchmarks = tuple(_benchmark(name) for name in cross_modal.BENCHMARKS)
     published = (
-        *published_row(_NAMES, "ProtCLIP", "mrr", ".224 .475 .414 .409 .161", _PROTCLIP),
-        *published_row(_NAMES, "BioBridge", "mrr", ".136 .326 .319 .172 .084", _PROTCLIP),
+        *published_row(_NAMES, "ProtCLIP", METRIC, ".224 .475 .414 .409 .161", _PROTCLIP, BRIDGE),
+        *published_row(_NAMES, "BioBridge", METRIC, ".136 .326 .319 .172 .084", _PROTCLIP, BRIDGE),
     )
     # Which benchmarks and ways with reverse triplets there are, `cross_modal.run` checks.
     fields = {
-        "benchmarks": some(TEXT),
+        **dict.fromkeys(("benchmarks", "reverse_triplets"), some(TEXT)),
         "seeds": ROWS,
         "held_out": FRACTION,
-        "reverse_triplets": TEXT,
         "min_tail_triplets": FROM_0,
         **dict.fromkeys(("standardise", "no_relation_control"), FLAG),
         **dict.fromkeys(("bridge.width", "bridge.layers", "bridge.heads", "bridge.feed_forward"), WIDTH),
@@ -101,9 +104,10 @@ class CrossModal(BenchmarkFamily):
         methods = result["benchmarks"][name]
         if "missing" in methods:
             raise MissingData(methods["missing"])
-        headline = _headline(methods["bridge"])
-        beside = [name for name in ("no_relation", "frequency", "chance") if name in methods]
-        controls = [_control(method, methods[method], headline) for method in beside]
+        first = next(iter(methods.values()))
+        beside = [method for method in ("no_relation", "frequency", "chance") if method in first]
+        controls = [_control(method, methods) for method in beside]
+        headline = _headline(methods)
         return Measured(result | {"controls": controls}, headline)
 
     def _result(self, setup: Setup, graph: KnowledgeGraph) -> dict:
@@ -111,7 +115,7 @@ class CrossModal(BenchmarkFamily):
         measured_on, result = setup.shared.get(self.name, (None, {}))
         # The manifest may give one of the benchmarks a graph of its own.
         if measured_on is not graph:
-            vectors = embed_nodes(graph, proteins=setup.embed, texts=setup.texts)
+            vectors = embed_nodes(graph, proteins=setup.embed, texts=setup.text_means)
             result = cross_modal.run(graph, vectors, setup.configs[self.name])
             setup.shared[self.name] = graph, result
         return result
@@ -125,14 +129,22 @@ class CrossModal(BenchmarkFamily):
         return audit_graph(data)
 
 
-def _headline(bridge: dict) -> dict[str, dict]:
-    interval = np.mean(bridge["intervals"], axis=0).tolist()
-    headline = {"mrr": {"mean": bridge["mrr"], "std": bridge["std"], "interval": interval}}
-    for metric in (f"hits@{k}" for k in cross_modal.HITS):
-        headline[metric] = {"mean": bridge[metric], "std": None, "interval": None}
+def _headline(methods: Mapping[str, Mapping]) -> dict[str, dict]:
+    """The bridge's MRR by kind of reverse triplets, then its Hits@k."""
+    headline = {}
+    for kind, of_kind in methods.items():
+        own = of_kind["bridge"]
+        interval = mean_interval(own["intervals"])
+        headline[f"mrr, reverse {kind}"] = {"mean": own["mrr"], "std": own["std"], "interval": interval}
+    for kind, of_kind in methods.items():
+        for hits in (f"hits@{k}" for k in cross_modal.HITS):
+            value = of_kind["bridge"][hits]
+            headline[f"{hits}, reverse {kind}"] = {"mean": value, "std": None, "interval": None}
     return headline
 
 
-def _control(method: str, scores: dict, metrics: Iterable[str]) -> dict:
-    means = {metric: {"mean": scores[metric]} for metric in metrics}
+def _control(method: str, methods: Mapping[str, Mapping]) -> dict:
+    """A control's means of the same metrics."""
+    names = ("mrr", *(f"hits@{k}" for k in cross_modal.HITS))
+    means = {f"{name}, reverse {kind}": {"mean": of_kind[method][name]} for kind, of_kind in methods.items() for name in names}
     return {"protocol": method.replace("_", " "), "metrics": means}

@@ -39,7 +39,8 @@ def embed_nodes(graph: KnowledgeGraph, *, proteins: Embedder, texts: Embedder) -
     Args:
       proteins: sequences to their embeddings: the mean over residues, without `<cls>` and `<eos>` (as BioBridge and
         ProtCLIP pool here), which `ProtCLIP.mean_embeddings` gives.
-      texts: names or descriptions of nodes to their embeddings.
+      texts: what `node_text` says of nodes to their embeddings: the mean over tokens, `[CLS]` and `[SEP]` included and
+        nothing projected, which `ProtCLIP.mean_text_embeddings` gives.
     """
     embeddings = {}
     for name in (name for name in NODE_TYPES if name in graph.node_types):
@@ -56,8 +57,14 @@ def _positions(graph: KnowledgeGraph, name: str) -> Int[np.ndarray, " n"]:
 
 
 def _contents(graph: KnowledgeGraph, name: str) -> list[str | None]:
-    """What the nodes of a type are embedded from: a protein's sequence, else a text or the name."""
-    return [node.content if name == PROTEIN else node.content or node.name for node in nodes_of_type(graph, name)]
+    """What the nodes of a type are embedded from: a protein's sequence, else a text."""
+    return [node.content if name == PROTEIN else node_text(node) for node in nodes_of_type(graph, name)]
+
+
+def node_text(node: Node) -> str:
+    """BioBridge's text of a node (unimodal/Text/encode_*.py); without a definition the name alone, "" without either."""
+    name = f"Name: {node.name}." if node.name else ""
+    return f"{name} Definition: {node.content}".strip() if node.content else name
 
 
 def _supplied(graph: KnowledgeGraph, name: str) -> Float32[np.ndarray, "n D"]:

@@ -1,23 +1,25 @@
 """The family of protein–protein interaction: its benchmarks, their data, and its headline."""
 
-import numpy as np
 from ml_collections import ConfigDict
 
 from data_pipelines.common.settings import DECAY, FLAG, FRACTION, ROWS, STEPS, TEXT, WEIGHT, WIDTH
 from eval.benchmarks.base.family import BenchmarkFamily, Measured, Setup
 from eval.benchmarks.interaction import protein_interaction
+from eval.data.base import known_sources
 from eval.data.base.audit import audit_interactions
 from eval.data.base.benchmark import Benchmark
-from eval.data.base.published import data_size
+from eval.data.base.published import GRAPH_NETWORK, data_size
+from eval.data.base.source import Source
 from eval.data.base.task import InteractionGraph
 from eval.data.importers.interactions import INTERACTION_TABLE, STRING_ACTIONS
+from eval.metrics.statistics import mean_interval
 from eval.protocols.protocol_config import FROM_0, some
 
 _FORMATS = (STRING_ACTIONS, INTERACTION_TABLE)
 _SIZES = "Zrimšek 2022, ReScience C (doi:10.5281/zenodo.6574721), on GNN-PPI's data"
 
 
-def _shs(graph: str) -> Benchmark:
+def _shs(graph: str, source: Source) -> Benchmark:
     """One of GNN-PPI's two parts of STRING."""
     return Benchmark(
         graph.lower(),
@@ -29,6 +31,7 @@ def _shs(graph: str) -> Benchmark:
             "actions": f"ppi/protein.actions.{graph}.STRING.txt",
             "sequences": f"ppi/protein.{graph}.sequences.dictionary.tsv",
         },
+        source=source,
     )
 
 
@@ -42,6 +45,7 @@ _STRING = Benchmark(
         "actions": "ppi/9606.protein.actions.v11.0.txt.gz",
         "sequences": "ppi/9606.protein.sequences.v11.0.fa.gz",
     },
+    source=known_sources.STRING,
 )
 
 
@@ -50,7 +54,8 @@ class ProteinInteraction(BenchmarkFamily):
 
     name = "protein_interaction"
     title = "Protein–protein interaction"
-    benchmarks = (_shs("SHS27k"), _shs("SHS148k"), _STRING)
+    protocol = GRAPH_NETWORK
+    benchmarks = (_shs("SHS27k", known_sources.SHS27K), _shs("SHS148k", known_sources.SHS148K), _STRING)
     sizes = (
         data_size("shs27k", _SIZES, proteins=1690, pairs=7624),
         data_size("shs148k", _SIZES, proteins=5189, pairs=44488),
@@ -82,7 +87,7 @@ class ProteinInteraction(BenchmarkFamily):
         result = protein_interaction.run(data, setup.embed, config)
         headline = {}
         for metric, score in _scores(result, config, "embeddings, {}").items():
-            interval = np.mean(score["intervals"], axis=0).tolist()
+            interval = mean_interval(score["intervals"])
             mean, std = score["micro_f1"], score["std"]
             headline[metric] = {"mean": mean, "std": std, "interval": interval}
         controls = [

@@ -9,6 +9,8 @@ Two graphs carry messages, and both are reported. `all` is GNN-PPI's default: th
 how. `training` holds the pairs that the loss is over and no others, in training and in prediction (GNN-PPI's own variant of
 this name trains so and predicts over all).
 
+Intervals draw proteins, as those of semantic similarity do: pairs share them, so that pairs are not independent.
+
 Beside them: the same with amino-acid composition as features, and the best constant answer.
 """
 
@@ -23,7 +25,8 @@ from eval.benchmarks.interaction.network import InteractionNetwork, Messages, me
 from eval.benchmarks.interaction.splits import SPLITS, split_edges
 from eval.benchmarks.interaction.training import Parts, Trained, train
 from eval.data.base.task import INTERACTIONS, InteractionGraph
-from eval.metrics.statistics import bootstrap_interval, mean_and_std, ratio
+from eval.metrics.pairs import pair_bootstrap_interval
+from eval.metrics.statistics import mean_and_std, ratio
 from eval.protocols.sequence_features import composition
 from eval.protocols.standardise import standardise
 
@@ -173,7 +176,7 @@ def summarize(graph: InteractionGraph, parts: Sequence[Parts], logits: Sequence[
     """Scores on the test parts of several seeds, from the logits of all pairs.
 
     Returns:
-      `micro_f1`, the mean of the seeds', and its `std`; each seed's in `by_seed` with 95 % bootstrap `intervals` over pairs;
+      `micro_f1`, the mean of the seeds', and its `std`; each seed's in `by_seed` with 95 % bootstrap `intervals` over proteins;
       `by_type` of interaction and `by_seen_endpoints` over the pairs of all seeds, NaN where there are none.
     """
     counts = [f1_counts(own_logits[own.test], graph.labels[own.test]) for own_logits, own in zip(logits, parts, strict=True)]
@@ -186,7 +189,10 @@ def summarize(graph: InteractionGraph, parts: Sequence[Parts], logits: Sequence[
         "micro_f1": mean,
         "std": std,
         "by_seed": by_seed,
-        "intervals": [bootstrap_interval(own_hits.sum(1), own_sizes.sum(1)) for own_hits, own_sizes in counts],
+        "intervals": [
+            pair_bootstrap_interval(graph.edges[own.test], own_hits.sum(1), own_sizes.sum(1))
+            for (own_hits, own_sizes), own in zip(counts, parts, strict=True)
+        ],
         "by_type": {name: ratio(hits[:, position], sizes[:, position]) for position, name in types},
         "by_seen_endpoints": {name: ratio(hits[seen == position], sizes[seen == position]) for position, name in endpoints},
     }

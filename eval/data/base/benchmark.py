@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from eval.data.base.format import Format
+from eval.data.base.source import ELSEWHERE, Source
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,6 +21,9 @@ class Benchmark:
       proteins_of: the benchmark whose proteins it is judged on, "" if it has its own.
       kind: of a benchmark of single proteins, what is to be predicted of each.
       unit: of a regression's target.
+      source: where the files are, under which licence, and which may be fetched.
+      region: the first and last residue that models are given, 1-based; None gives whole proteins. An entry of the manifest
+        may have another `region`.
     """
 
     name: str
@@ -30,6 +34,8 @@ class Benchmark:
     proteins_of: str = ""
     kind: Literal["", "multiclass", "multilabel", "regression"] = ""
     unit: str = ""
+    source: Source = ELSEWHERE
+    region: tuple[int, int] | None = None
 
     @property
     def entry_names(self) -> tuple[str, ...]:

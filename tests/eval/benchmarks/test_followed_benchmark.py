@@ -21,6 +21,8 @@ class Composition:
     def encode_texts(texts):
         return composition(["".join(c for c in text.upper() if c in miniature.RESIDUES) or "A" for text in texts])
 
+    mean_text_embeddings = encode_texts
+
 
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory):

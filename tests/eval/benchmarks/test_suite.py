@@ -1,11 +1,13 @@
 """`python -m eval` on public data: every family from raw files to the report, and how it goes on after a stop."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 import types
 
+import numpy as np
 import pytest
 
 from data_pipelines.tokenizers.text_tokenizer import SPECIAL_TOKENS, UNCASED, TextTokenizer
@@ -65,6 +67,11 @@ def test_every_family_goes_from_raw_files_to_the_report_and_a_second_run_compute
         assert result["data"]["files"]
     assert report["membrane"]["headline"]["accuracy"]["mean"] > 0.7
     assert report["go_mf"]["published"][0]["model"] == "ProtCLIP"
+    # The probe stands beside fine-tuned numbers, and the table says so of both.
+    assert (report["go_mf"]["protocol"], report["go_mf"]["published"][0]["protocol"]) == ("frozen probe", "fine-tuning")
+    page = (output / "report.md").read_text()
+    assert re.search(r"\| go_mf \| fmax \| frozen probe \|.*\| ProtCLIP 0.691 \(fine-tuning\)", page)
+    assert re.search(r"\| membrane \| accuracy \| frozen probe \|.*\| no published number could be verified \|", page)
     assert report["shs27k"]["data"]["audit"]["proteins"] == 40
     page = (output / "report.md").read_text()
     assert "**other data**" in page
@@ -113,7 +120,10 @@ def test_an_evaluation_that_is_stopped_goes_on_where_it_was(run, data_dir, monke
     monkeypatch.setattr(cli, "load", lambda directory, step: (stopping, 3))
     assert command(*arguments) not in (0, 2)
     done = {path.name: path.read_bytes() for path in (output / "results").iterdir()}
-    assert done.keys() == {"membrane.json", "few_shot_membrane.json"}
+    assert done.keys() == {f"{name}.{kind}" for name in ("membrane", "few_shot_membrane") for kind in ("json", "npz")}
+    with np.load(output / "results" / "membrane.npz") as drawn:
+        interval = json.loads(done["membrane.json"])["headline"]["accuracy"]["interval"]
+        assert np.percentile(drawn["accuracy/interval"], [2.5, 97.5]) == pytest.approx(interval, abs=0.02)
     monkeypatch.setattr(cli, "load", lambda directory, step: (model, 3))
     assert command(*arguments) == 0
     assert {name: (output / "results" / name).read_bytes() for name in done} == done

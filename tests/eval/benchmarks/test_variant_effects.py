@@ -38,6 +38,7 @@ def setup(method="masked_singly"):
         embed=composition,
         project=composition,
         texts=model.encode_texts,
+        text_means=None,
         variants=model.variant_scores,
         protocol=None,
         splits={},

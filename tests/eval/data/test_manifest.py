@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 
@@ -193,7 +194,24 @@ def test_the_template_is_a_manifest_of_everything(tmp_path, capsys):
 
 def test_the_command_tells_what_is_there(miniature_folder, capsys):
     assert main(["--data_dir", str(miniature_folder)]) == 0
-    assert "localisation: its files are there" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["benchmark", "state", "size", "licence", "where"]
+    of_aav = next(line for line in lines if line.startswith("aav "))
+    assert re.fullmatch(r"aav +have +[\d.]+ kB +AFL-3.0 +github.com/J-SNACKKB/FLIP", of_aav)
+    # Each benchmark has one line, and every column begins at one place.
+    assert [line.split()[0] for line in lines[1 : 1 + len(BENCHMARKS)]] == list(BENCHMARKS)
+    assert {line.find("have") for line in lines if " have " in line} == {lines[0].find("state")}
+
+
+def test_the_table_names_what_is_missing(tmp_path, capsys):
+    table(tmp_path, "here.csv", "sequence,target\nMK,1\n")
+    written(tmp_path, gb1={"format": "flip", "file": "gone.csv"}, stability={"format": "tables", "test": "here.csv"})
+    assert main(["--data_dir", str(tmp_path)]) == 0
+    page = capsys.readouterr().out
+    assert re.search(r"^gb1 +missing: gone.csv +AFL-3.0", page, re.MULTILINE)
+    assert re.search(r"^variants_gb1 +missing: no entry", page, re.MULTILINE)
+    assert re.search(rf"^stability +have +{len('sequence,target') + len('MK,1') + 2} B ", page, re.MULTILINE)
+    assert f"1 of {len(BENCHMARKS)} are there. `python -m eval.data.download NAME… --output DIR`" in page
 
 
 def test_every_format_takes_what_its_importer_takes():

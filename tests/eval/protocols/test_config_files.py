@@ -12,10 +12,10 @@ CONFIGS = Path("configs/eval")
 
 
 def test_changes_are_literals_or_texts():
-    configs = load_configs(CONFIGS, ["few_shot.shots=(2, 3)", "probe.hidden=7", "cross_modal.reverse_triplets=kept"])
+    configs = load_configs(CONFIGS, ["few_shot.shots=(2, 3)", "probe.hidden=7", "cross_modal.reverse_triplets=('kept',)"])
     assert configs.keys() == FIELDS.keys()
     assert configs["few_shot"].shots == (2, 3)
-    assert (configs["probe"].hidden, configs["cross_modal"].reverse_triplets) == (7, "kept")
+    assert (configs["probe"].hidden, configs["cross_modal"].reverse_triplets) == (7, ("kept",))
 
 
 @pytest.mark.parametrize(

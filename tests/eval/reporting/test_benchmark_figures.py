@@ -3,14 +3,16 @@
 import numpy as np
 
 from eval.benchmarks import few_shot
+from eval.data.base.published import FINE_TUNING
 from eval.data.published import PUBLISHED, published
 from eval.reporting.benchmark_figures import COLOURS, figures
 
 
-def result(name, metric, mean, **more):
+def result(name, metric, mean, *, protocol="frozen probe", **more):
     headline = {metric: {"mean": mean, "std": 0.1, "interval": (mean - 0.1, mean + 0.1) if mean is not None else None}}
     rows = [row._asdict() for row in published(name)]
-    return {"benchmark": name, "headline": headline, "published": rows, "data": {"whole": None}, "result": more}
+    known = {"benchmark": name, "protocol": protocol, "headline": headline, "published": rows}
+    return known | {"data": {"whole": None}, "result": more}
 
 
 def lines(axis):
@@ -18,22 +20,31 @@ def lines(axis):
 
 
 def test_a_radar_has_an_axis_for_each_benchmark_with_a_published_number():
-    names = {"ec": "fmax", "go_mf": "fmax", "membrane": "accuracy", "prot2bp": "mrr", "similarity_mf": "500_cosine"}
+    names = {
+        "ec": "fmax",
+        "go_mf": "fmax",
+        "membrane": "accuracy",
+        "prot2bp": "mrr, reverse kept",
+        "similarity_mf": "500_cosine",
+    }
     made = figures({name: result(name, metric, 0.5) for name, metric in names.items()})
     assert set(made) == {"benchmarks", "radar"}
     (axis,) = made["radar"].axes
     assert [text.get_text() for text in axis.get_xticklabels()] == [
-        f"{name} *\n{names[name]}" for name in ("ec", "go_mf", "prot2bp", "similarity_mf")
+        f"{name} * †\n{names[name]}" for name in ("ec", "go_mf", "prot2bp", "similarity_mf")
     ]
     drawn = lines(axis)
     np.testing.assert_array_equal(drawn["ours"], [0.5] * 5)
     np.testing.assert_array_equal(drawn["BioBridge, published"], [np.nan, np.nan, 0.136, np.nan, np.nan])
+    tuned = {name: result(name, metric, 0.5, protocol=FINE_TUNING) for name, metric in names.items()}
+    labels = [text.get_text() for text in figures(tuned)["radar"].axes[0].get_xticklabels()]
+    assert labels[:3] == ["ec *\nfmax", "go_mf *\nfmax", "prot2bp * †\nmrr, reverse kept"]
     assert set(figures({"ec": result("ec", "fmax", 0.5)})) == {"benchmarks"}
     assert figures({"aav": {"missing": "data"}}) == {}
 
 
 def test_every_published_model_is_in_the_bars_and_in_the_radar():
-    first = {"ec": "fmax", "prot2bp": "mrr", "similarity_mf": "500_cosine", "proteingym": "spearman"}
+    first = {"ec": "fmax", "prot2bp": "mrr, reverse kept", "similarity_mf": "500_cosine", "proteingym": "spearman"}
     made = figures({name: result(name, metric, 0.5) for name, metric in first.items()})
     models = {f"{row.model}, published" for name in first for row in published(name)}
     assert len(models) == len({row.model for row in PUBLISHED}) == len(COLOURS)

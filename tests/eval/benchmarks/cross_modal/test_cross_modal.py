@@ -5,11 +5,18 @@ from configs.eval import cross_modal as config
 from data_pipelines.common.errors import UserError
 from eval.baselines.bags import AMINO_ACIDS
 from eval.benchmarks.cross_modal.cross_modal import BENCHMARKS, embedded_graph, run, summarize
+from eval.benchmarks.cross_modal.family import CrossModal
 from eval.benchmarks.cross_modal.node_embeddings import embed_nodes
-from eval.benchmarks.cross_modal.tail_queries import Ranks
+from eval.benchmarks.cross_modal.tail_queries import FIT, Ranks, hold_out
 from eval.data.base.task import KnowledgeGraph, Node, NodeVectors
 from eval.data.graphs.knowledge_graph import read_hetionet_graph, read_primekg_graph
 from eval.protocols.sequence_features import composition
+from eval.public.subjects import CheckpointModel
+from protclip_jax import ProtCLIP
+from protclip_jax.checkpoints import metadata
+from protclip_jax.checkpoints.parameters import save_params
+from tests.protclip_jax.inference.test_text_only import tower_alone
+from tests.support import tiny
 
 PROTEINS, WIDTH = 200, 6
 
@@ -45,11 +52,11 @@ def planted():
 
 @pytest.fixture(scope="module")
 def result(planted):
-    return run(*planted, small_options(benchmarks=("prot2drug", "prot2bp")))
+    return run(*planted, small_options(benchmarks=("prot2drug", "prot2bp"), reverse_triplets=("removed",)))
 
 
 def test_a_planted_bridge_is_found_and_needs_its_relations(result):
-    scores = result["benchmarks"]["prot2drug"]
+    scores = result["benchmarks"]["prot2drug"]["removed"]
     assert scores["chance"]["mrr"] < 0.02
     assert scores["bridge"]["mrr"] > 0.4
     assert scores["bridge"]["mrr"] > scores["no_relation"]["mrr"] + 0.1
@@ -62,14 +69,31 @@ def test_a_planted_bridge_is_found_and_needs_its_relations(result):
 
 
 def test_a_run_says_what_took_part(result):
-    assert result["benchmarks"]["prot2drug"]["heads"] == [20]
-    assert result["benchmarks"]["prot2drug"]["triplets"] == [40]
+    assert result["benchmarks"]["prot2drug"]["removed"]["heads"] == [20]
+    assert result["benchmarks"]["prot2drug"]["removed"]["triplets"] == [40]
     assert "does not have" in result["benchmarks"]["prot2bp"]["missing"]
     assert result["data"]["nodes"] == {"gene/protein": PROTEINS, "drug": 2 * PROTEINS}
     assert result["data"]["triplets"] == 4 * PROTEINS
     # Of 200 proteins 20 test and 20 validate; each takes its two triplets and their reverses out of training.
-    assert result["training"][0]["bridge"]["triplets"] == 4 * 160
-    assert result["flops"] == sum(one["flops"] for one in result["training"][0].values()) > 0
+    assert result["training"][0]["removed"]["bridge"]["triplets"] == 4 * 160
+    assert result["flops"] == sum(one["flops"] for one in result["training"][0]["removed"].values()) > 0
+
+
+def test_a_bridge_is_trained_with_and_without_what_is_asked_turned_round(planted):
+    graph, vectors = planted
+    options = small_options(benchmarks=("prot2drug",), epochs=1.0, no_relation_control=False)
+    assert options.reverse_triplets == ("kept", "removed")
+    result = run(graph, vectors, options)
+    types = np.array([node.type for node in graph.nodes])
+    roles = hold_out(graph.triplets, types, head_types=[0], share=0.1, seed=0)
+    fit = [(int(head), int(tail)) for head, _, tail in graph.triplets if roles[head] == FIT]
+    expected = {"kept": len(fit), "removed": sum(roles[tail] == FIT for _, tail in fit)}
+    found = {kind: of_kind["bridge"]["triplets"] for kind, of_kind in result["training"][0].items()}
+    assert found == expected == {"kept": 4 * PROTEINS - 80, "removed": 4 * 160}
+    # The heads asked are the same, and of the two bridges one has seen them as tails.
+    kept, removed = (result["benchmarks"]["prot2drug"][kind] for kind in ("kept", "removed"))
+    assert kept["heads"] == removed["heads"] == [20]
+    assert kept["bridge"]["mrr"] != removed["bridge"]["mrr"]
 
 
 def test_nodes_without_embedding_are_left_out_with_their_triplets(planted):
@@ -87,7 +111,7 @@ def test_nodes_without_embedding_are_left_out_with_their_triplets(planted):
     ("changes", "told"),
     [
         ({"benchmarks": ("prot2text",)}, "'prot2text'"),
-        ({"reverse_triplets": "some"}, "'some'"),
+        ({"reverse_triplets": ("kept", "some")}, "'some'; use removed or kept, or both"),
         ({"benchmarks": ("disease2prot",)}, "needs nodes of type 'disease'"),
         ({"benchmarks": ("prot2drug",), "held_out": 0.001}, "no held-out head has a tail"),
         ({"benchmarks": ("prot2drug",), "held_out": 0.5}, "leaves no triplet"),
@@ -146,10 +170,25 @@ def test_nodes_are_embedded_by_their_modality():
     graph = KnowledgeGraph(types, ("x",), nodes, np.zeros((0, 3), np.int32), [], [], vectors=supplied)
     embeddings = embed_nodes(graph, proteins=composition, texts=texts)
     assert embeddings.keys() == {"gene/protein", "disease", "drug"}
-    assert asked[:2] == ["a disease", "rickets"]
+    assert asked[:2] == ["Name: asthma. Definition: a disease", "Name: rickets."]
     assert embeddings["gene/protein"].shape == (2, len(AMINO_ACIDS))
     np.testing.assert_array_equal(np.isnan(embeddings["gene/protein"]).any(1), [False, True])
     np.testing.assert_array_equal(embeddings["drug"], [[np.nan] * 4, [1] * 4])
+
+
+def test_text_nodes_are_bert_means_of_name_and_definition(tmp_path):
+    """In float64, from the tower's tokens of each text alone: no projection, `[CLS]` and `[SEP]` included, as BioBridge's."""
+    folder = tmp_path / "text"
+    metadata.write_metadata(folder, {**tiny.CONFIG, "model": tiny.CONFIG["model"] | {"protein": None}}, tiny.text_tokenizer())
+    save_params(folder, {"text": tiny.params()["text"]})
+    view = CheckpointModel(ProtCLIP.load(folder), folder, 0, tmp_path / "cache").view(CrossModal(), None)
+    nodes = [Node("3", 0, "asthma", "a disease of the airways"), Node("4", 0, "rickets")]
+    graph = KnowledgeGraph(("disease",), ("x",), nodes, np.zeros((0, 3), np.int32), [], [])
+    found = embed_nodes(graph, proteins=view.embed, texts=view.text_means)["disease"]
+    texts = ["Name: asthma. Definition: a disease of the airways", "Name: rickets."]
+    expected = np.stack([tower_alone(text).mean(0) for text in texts])
+    assert found.shape == (2, tiny.CONFIG["model"]["text"]["hidden_size"])
+    np.testing.assert_allclose(found, expected, atol=2e-5)
 
 
 def plumbing(graph):
@@ -159,7 +198,8 @@ def plumbing(graph):
         for position, name in enumerate(graph.node_types)
         if any(node.type == position for node in graph.nodes)
     }
-    options = small_options(eval_every=50, no_relation_control=False, epochs=5.0, batch_triplets=512, learning_rate=5e-3)
+    options = small_options(reverse_triplets=("removed",), no_relation_control=False)
+    options.update(eval_every=50, epochs=5.0, batch_triplets=512, learning_rate=5e-3)
     return run(graph, embeddings, options)
 
 
@@ -169,11 +209,13 @@ def test_real_hetionet_runs_end_to_end(real_data):
     given = {"metaedges": folder / "metaedges.tsv"}
     result = plumbing(read_hetionet_graph(folder / "nodes.tsv.gz", folder / "edges-5k.sif.gz", **given))
     assert result["benchmarks"].keys() == BENCHMARKS.keys()
-    for name, scores in result["benchmarks"].items():
+    for name, of_name in result["benchmarks"].items():
+        scores = of_name["removed"]
         assert scores["frequency"]["mrr"] > scores["chance"]["mrr"] > 0, name
         assert 0 < scores["bridge"]["mrr"] < 1, name
     for name in ("prot2mf", "prot2cc", "prot2drug"):
-        assert result["benchmarks"][name]["bridge"]["mrr"] > result["benchmarks"][name]["chance"]["mrr"], name
+        scores = result["benchmarks"][name]["removed"]
+        assert scores["bridge"]["mrr"] > scores["chance"]["mrr"], name
 
 
 @pytest.mark.soak
@@ -181,5 +223,6 @@ def test_real_primekg_edges_run_end_to_end(real_data):
     folder = real_data / "primekg"
     graph = read_primekg_graph(folder / "val_edges.csv.gz", config=folder / "biobridge_data_config.json")
     benchmarks = plumbing(graph)["benchmarks"]
-    assert benchmarks["prot2drug"]["bridge"]["mrr"] > benchmarks["prot2drug"]["chance"]["mrr"]
+    scores = benchmarks["prot2drug"]["removed"]
+    assert scores["bridge"]["mrr"] > scores["chance"]["mrr"]
     assert all("missing" in benchmarks[name] for name in ("prot2bp", "prot2mf", "prot2cc", "disease2prot"))

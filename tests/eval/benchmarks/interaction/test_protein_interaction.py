@@ -18,6 +18,7 @@ from eval.benchmarks.interaction.protein_interaction import (
 from eval.data.base.task import INTERACTIONS, InteractionGraph
 from eval.data.importers.interactions import read_actions
 from eval.metrics import micro_f1
+from eval.metrics.statistics import bootstrap_interval
 from eval.protocols.sequence_features import composition
 from tests.support.problems import seen
 
@@ -140,6 +141,19 @@ def test_what_cannot_be_measured_is_told(graph):
         run(tiny, composition, small_options())
     with pytest.raises(UserError, match="not finite"):
         run(graph, lambda sequences: np.full((len(sequences), 2), np.nan), small_options())
+
+
+def test_proteins_widen_the_intervals_of_shs27k(real_data):
+    folder = real_data / "ppi"
+    actions = folder / "protein.actions.SHS27k.STRING.txt.gz"
+    graph = read_actions(actions, sequences=[folder / "protein.SHS27k.sequences.dictionary.tsv.gz"])
+    parts = divide(graph, "bfs", seed=0, valid_fraction=0.1)
+    logits = constant_answer(graph.labels, parts)
+    ((low, high),) = summarize(graph, [parts], [logits])["intervals"]
+    hits, sizes = f1_counts(logits[parts.test], graph.labels[parts.test])
+    by_pairs = bootstrap_interval(hits.sum(1), sizes.sum(1))
+    assert 3 < (high - low) / (by_pairs[1] - by_pairs[0]) < 6
+    assert low < by_pairs[0] < by_pairs[1] < high
 
 
 @pytest.mark.soak

@@ -1,0 +1,61 @@
+"""What a data folder has of each benchmark, as a table: have or missing, size, licence, and where it comes from."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from eval.benchmarks.families import BENCHMARKS
+from eval.data.base.benchmark import Benchmark
+from eval.data.base.missing import MissingData
+from eval.data.base.source import Source
+
+HEADER = ("benchmark", "state", "size", "licence", "where")
+UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+def source_of(benchmark: Benchmark) -> Source:
+    """Its own source, else that of the benchmark whose proteins it takes."""
+    return benchmark.source if benchmark.source.where or not benchmark.proteins_of else BENCHMARKS[benchmark.proteins_of].source
+
+
+def overview(surveyed: Mapping[str, Sequence[Path] | MissingData]) -> str:
+    """The table of what `manifest.survey` found, and how to get what is missing."""
+    rows = [_row(BENCHMARKS[name], found) for name, found in surveyed.items()]
+    have = sum(row[1] == "have" for row in rows)
+    return "\n".join([*aligned([HEADER, *rows]), "", f"{have} of {len(rows)} are there. {ADVICE}"])
+
+
+ADVICE = (
+    "`python -m eval.data.download NAME… --output DIR` fetches files of the others and says what is left to do by hand; "
+    "docs/benchmarks.md describes them all."
+)
+
+
+def _row(benchmark: Benchmark, found: Sequence[Path] | MissingData) -> tuple[str, ...]:
+    source = source_of(benchmark)
+    missing = isinstance(found, MissingData)
+    state = (f"missing: {found.lacking}", "") if missing else ("have", told_size(_bytes(set(found))))
+    return benchmark.name, *state, source.licence, source.where or "your own"
+
+
+def _bytes(paths: Iterable[Path]) -> int:
+    """Of files, and of all files below folders."""
+    return sum(file.stat().st_size for path in paths for file in _files(path))
+
+
+def _files(path: Path) -> Iterator[Path]:
+    yield from (file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+
+
+def told_size(count: int) -> str:
+    """Bytes with two or three digits: `22 B`, `936 kB`, `1.2 GB`."""
+    power = min(len(UNITS) - 1, (len(str(count)) - 1) // 3)
+    size = count / 1000**power
+    return f"{size:.0f} {UNITS[power]}" if size >= 100 or not power else f"{size:.1f} {UNITS[power]}"
+
+
+def aligned(rows: Iterable[tuple[str, ...]]) -> list[str]:
+    """Lines with columns of one width each."""
+    rows = list(rows)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    return [line.rstrip() for line in lines]
