@@ -9,7 +9,6 @@ from benchmarks.evidence.intervals import (
     Estimate,
     cluster_draws,
     estimate,
-    holm,
     mean_average_precision,
     replicate_map,
     replicate_means,
@@ -72,11 +71,6 @@ def test_map_of_resampled_proteins():
     assert found.min() > 0
     once = replicate_map(good, answered, clusters, np.ones((1, 20), int))
     assert once == pytest.approx([mean_average_precision(good, answered)])
-
-
-def test_holm_is_its_definition():
-    assert holm({"a": 0.01, "b": 0.04, "c": 0.03}) == pytest.approx({"a": 0.03, "c": 0.06, "b": 0.06})
-    assert holm({"a": 0.6, "b": 0.9}) == {"a": 1.0, "b": 1.0}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Intervals that draw seeds and clusters anew, corrections for several endpoints, and what follows from both."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -80,15 +80,6 @@ def estimate(points: Sequence[float], replicates: Sequence[Float[np.ndarray, " B
     below, above = (np.count_nonzero(means <= 0) + 1) / (DRAWS + 1), (np.count_nonzero(means >= 0) + 1) / (DRAWS + 1)
     p = min(1.0, 2 * min(below, above))
     return Estimate(float(np.mean(points)), (float(low), float(high)), p, tuple(map(float, points)))
-
-
-def holm(ps: Mapping[str, float]) -> dict[str, float]:
-    """Holm's adjusted p of each endpoint: the k-th smallest of m times m − k + 1, never below the one before it."""
-    adjusted, largest = {}, 0.0
-    for rank, name in enumerate(sorted(ps, key=ps.get)):
-        largest = max(largest, min(1.0, ps[name] * (len(ps) - rank)))
-        adjusted[name] = largest
-    return adjusted
 
 
 def verdict(found: Estimate, adjusted_p: float, *, margin: float) -> str:

@@ -4,12 +4,13 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks.evidence.intervals import Estimate, estimate, holm, verdict
+from benchmarks.evidence.intervals import Estimate, estimate, verdict
 from benchmarks.evidence.measure import Measured
 from benchmarks.evidence.plan import PRIMARY, SEEDS, STUDIES, Endpoint, Study
 from benchmarks.evidence.runs import JUDGE, kept, read_kept
 from data_pipelines.common.atomic_write import atomic_write
 from data_pipelines.common.markdown import interval, number, table
+from eval.metrics.comparison import holm
 from eval.pretraining.segment_localisation import LOCALISED
 
 Found = Mapping[int, Mapping[str, Measured]]
@@ -46,7 +47,7 @@ def verdicts(results: Path) -> dict[str, dict]:
     found = {name: endpoint_estimate(results, endpoint) for name, endpoint in PRIMARY.items()}
     measured = {name: each for name, each in found.items() if each is not None}
     # Endpoints still to be measured count as if their p were 1, so that a verdict can only get better.
-    adjusted = holm({name: each.p if each else 1.0 for name, each in found.items()})
+    adjusted = dict(zip(found, holm([each.p if each else 1.0 for each in found.values()]), strict=True))
     rows = {}
     for name, each in measured.items():
         word = verdict(each, adjusted[name], margin=PRIMARY[name].margin)
