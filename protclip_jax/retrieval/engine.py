@@ -10,7 +10,7 @@ from typing import Self
 
 import numpy as np
 import pyarrow
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.hashing import hash64
@@ -29,8 +29,8 @@ from protclip_jax.retrieval.scores import background_rows, background_statistics
 from protclip_jax.retrieval.vector_parts import VectorParts
 
 TOP = 10
-SHOWN = ("id", "name", "source", "length")
-"""Columns of an item that a hit has."""
+SHOWN = ("id", "name", "source", "length", "entry_name", "genes", "organism", "taxon", "function", "location")
+"""Columns of an item that a hit is made from."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -43,6 +43,9 @@ class Hit:
       length: a protein's residues, 0 where the index does not know them; None for a label.
       cosine: similarity of query and item, in [-1, 1].
       z: standard deviations by which the cosine lies above the query's mean with the background (`scores.DEFINITION`).
+      entry_name, gene, organism: '' where the index does not know them, `gene` the primary name; None for a label.
+      taxon: the organism's id in NCBI's taxonomy, 0 where it is not known; None for a label.
+      function, location: the first sentence of each; None for a label.
     """
 
     rank: int
@@ -53,6 +56,12 @@ class Hit:
     length: int | None
     cosine: float
     z: float
+    entry_name: str | None = None
+    gene: str | None = None
+    organism: str | None = None
+    taxon: int | None = None
+    function: str | None = None
+    location: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -153,10 +162,21 @@ class SearchEngine:
             vectors[chosen] = [_averaged(some) for some in np.split(prompts, ends[:-1])]
         return vectors
 
-    def find(self, index: Index, vectors: Float32[np.ndarray, "q d"], top: int = TOP) -> list[Answer]:
-        """The best items of an index for each embedded query, which is cut to the dimensions that the index keeps."""
+    def find(
+        self,
+        index: Index,
+        vectors: Float32[np.ndarray, "q d"],
+        top: int = TOP,
+        *,
+        among: Int64[np.ndarray, " m"] | None = None,
+    ) -> list[Answer]:
+        """The best items of an index for each embedded query, which is cut to the dimensions that the index keeps.
+
+        Args:
+          among: the rows that may be found (`rows_of_taxa`); None allows all.
+        """
         vectors = first_dimensions(vectors, index.vectors.width)
-        found = index.search(vectors, top)
+        found = index.search(vectors, top, among=among)
         means, sds = background_statistics(vectors, index.background)
         shown = index.items.select([name for name in SHOWN if name in index.items.column_names])
         answers = []
@@ -164,7 +184,7 @@ class SearchEngine:
             # One by one: Arrow's `take` would put all the parts of an index together first.
             items = [item_table.item_at(shown, row) for row in rows.tolist() if row >= 0]
             hits = [
-                Hit(rank, int(row), cosine=float(score), z=float((score - mean) / sd), **({"length": None} | item))
+                Hit(rank, int(row), cosine=float(score), z=float((score - mean) / sd), **_shown(item))
                 for rank, (row, score, item) in enumerate(zip(rows, scores, items, strict=False), 1)
             ]
             answers.append(Answer(hits, float(mean), float(sd), len(index.background)))
@@ -224,6 +244,15 @@ def embed_labels(model: ProtCLIP, path: Path) -> Index:
 def _averaged(prompts: Float32[np.ndarray, "n d"]) -> Float32[np.ndarray, " d"]:
     """The normalised mean; a single prompt as it is, to the last bit."""
     return prompts[0] if len(prompts) == 1 else unit_rows([prompts.mean(0)])[0]
+
+
+def _shown(item: dict) -> dict:
+    """What a hit tells of its item."""
+    if "length" not in item:
+        return item | {"length": None}
+    genes = item.pop("genes")
+    lines = {name: item_table.first_line(item[name]) for name in ("function", "location")}
+    return item | lines | {"gene": genes[0] if genes else ""}
 
 
 def _opened(folder: Path, modality: str) -> Index:

@@ -21,7 +21,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 import pyarrow
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 
 from data_pipelines.common.atomic_write import atomic_path
 from data_pipelines.common.errors import UserError
@@ -29,10 +29,17 @@ from data_pipelines.common.hashing import file_sha256
 from data_pipelines.common.json_object import read_json
 from protclip_jax.retrieval import item_table
 from protclip_jax.retrieval.faiss_library import load_faiss
-from protclip_jax.retrieval.nearest import Neighbours, approximate_neighbours, exact_neighbours
+from protclip_jax.retrieval.nearest import (
+    Neighbours,
+    approximate_neighbours,
+    exact_neighbours,
+    exact_neighbours_among,
+)
 from protclip_jax.retrieval.vector_parts import VectorParts
 
-MANIFEST, FORMAT_VERSION = "manifest.json", 1
+MANIFEST, FORMAT_VERSION = "manifest.json", 2
+READABLE = (1, 2)
+"""Versions of the format. In version 1 proteins had no entry name, organism, taxon, existence, genes, EC numbers and GO ids."""
 MODALITIES = tuple(item_table.SCHEMAS)
 _FIX = "make it anew with `python -m protclip_jax.index`"
 _FIELDS = {
@@ -102,8 +109,12 @@ class Index(NamedTuple):
         """`exact` or `approximate`."""
         return "exact" if self.approximate is None else "approximate"
 
-    def search(self, queries: Float32[np.ndarray, "q d"], k: int) -> Neighbours:
-        """The k items nearest to each unit-norm query, best first."""
+    def search(
+        self, queries: Float32[np.ndarray, "q d"], k: int, *, among: Int64[np.ndarray, " m"] | None = None
+    ) -> Neighbours:
+        """The k items nearest to each unit-norm query, best first; `among` some rows search is exact."""
+        if among is not None:
+            return exact_neighbours_among(self.vectors, queries, min(k, len(among)), among)
         k = min(k, len(self))
         if self.approximate is None:
             return exact_neighbours(self.vectors, queries, k)
@@ -145,10 +156,10 @@ def read_manifest(folder: Path) -> dict:
     if not folder.is_dir():
         raise UserError(f"there is no index {folder}; {_FIX}.")
     manifest = read_json(folder / MANIFEST, fix=_FIX)
-    if manifest.get("format_version") != FORMAT_VERSION:
+    if manifest.get("format_version") not in READABLE:
+        known = " or ".join(map(str, READABLE))
         raise UserError(
-            f"{folder / MANIFEST} has format_version {manifest.get('format_version')!r}, not {FORMAT_VERSION} as it can be "
-            f"read here; {_FIX}."
+            f"{folder / MANIFEST} has format_version {manifest.get('format_version')!r}, this program reads {known}; {_FIX}."
         )
     wrong = [name for name, kind in _FIELDS.items() if type(manifest.get(name)) is not kind]
     if not wrong:
@@ -201,11 +212,12 @@ def open_vectors(path: Path) -> Float32[np.ndarray, "n d"]:
 
 
 def open_items(path: Path, modality: str) -> pyarrow.Table:
-    """The items of a file that this program wrote, mapped; raises ValueError where the columns are others."""
+    """The items of a file of any version, mapped; raises ValueError where the columns are others."""
     table = pyarrow.ipc.open_file(pyarrow.memory_map(str(path))).read_all()
-    if table.schema.remove_metadata() != item_table.SCHEMAS[modality]:
-        raise ValueError(f"{path.name} has other columns than items of this kind")
-    return table
+    try:
+        return item_table.completed(table, modality)
+    except ValueError as error:
+        raise ValueError(f"{path.name} has {error}") from error
 
 
 def _approximate(folder: Path, manifest: Mapping):

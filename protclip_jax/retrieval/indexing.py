@@ -16,6 +16,7 @@ from data_pipelines.inputs.labels import Label, LabelSource
 from data_pipelines.inputs.model_input import Prepared, Source
 from data_pipelines.inputs.record_source import RecordSource
 from data_pipelines.inputs.survey import Survey
+from data_pipelines.readers.fasta_header import header_record
 from protclip_jax.embed.embedding_files import load_part
 from protclip_jax.inference.prefixes import first_dimensions
 from protclip_jax.retrieval import item_table
@@ -82,8 +83,9 @@ def _usable(source: Source | RecordSource, survey: Survey) -> Iterator[tuple[str
 def _protein_rows(source: Source | RecordSource, survey: Survey) -> Iterator[dict]:
     for id, item in _usable(source, survey):
         origin = item.record.source if item.record else source.path.name
-        facts = {"name": item.name, "length": len(item.text), "source": origin, "sequence": item.text}
-        yield item_table.protein_item(id, **facts, record=item.record)
+        facts = {"length": len(item.text), "source": origin, "sequence": item.text}
+        record = item.record or header_record(item.id, item.name, item.text)
+        yield item_table.protein_item(id, **facts, record=record)
 
 
 def label_addition(source: LabelSource, parts: Sequence[Path], *, width: int) -> Addition:

@@ -26,13 +26,16 @@ from data_pipelines.inputs.source_options import choose_source, is_piped, refuse
 from data_pipelines.protanno.record import PREFIXES
 from protclip_jax.inference.cpu_devices import split_cpu
 from protclip_jax.inference.user_inputs import UNKNOWN_WORDS
-from protclip_jax.retrieval.engine import TOP, Answer, SearchEngine, as_dicts
+from protclip_jax.retrieval.engine import TOP, Answer, Hit, SearchEngine, as_dicts
 from protclip_jax.retrieval.query import Query, phrased, protein_query
 from protclip_jax.retrieval.scores import DEFINITION
+from protclip_jax.retrieval.taxa import rows_of_taxa
 
 QUERIES_AT_ONCE = 256
 OUTPUTS = (".tsv", ".json")
-COLUMNS = ("query", "rank", "id", "name", "length", "source", "cosine", "z")
+FACTS = ("id", "entry_name", "name", "gene", "organism", "taxon", "length", "source", "function", "location")
+"""What a hit tells of its item; labels have an id, a name and a source only."""
+COLUMNS = ("query", "rank", *FACTS, "cosine", "z")
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -77,6 +80,13 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--column", help="of a table, with the texts or sequences (default: text; sequence, Sequence or seq)")
     add("--id_column", help="of a table, with the ids (default: id, Entry or accession, else the row's number)")
     add("--verbatim", action="store_true", help="ask texts exactly as they are")
+    add(
+        "--taxon",
+        nargs="+",
+        metavar="ID|NAME",
+        help="only proteins of these organisms: ids of NCBI's taxonomy, without the taxa below them, or how scientific names "
+        "begin, as 'Saccharomyces'; with --index",
+    )
     add("--top", type=int, default=TOP, help="hits for each question (default %(default)s)")
     add(
         "--output",
@@ -147,14 +157,17 @@ def _queries_of(source: Source, options: argparse.Namespace) -> Iterator[Query]:
         raise UserError(f"{source.path} holds no question that can be asked.")
 
 
-def answered(engine: SearchEngine, queries: Iterator[Query], *, top: int) -> Iterator[tuple[Query, Answer]]:
-    """Each question with its answer, in their order."""
+def answered(
+    engine: SearchEngine, queries: Iterator[Query], *, top: int, taxa: Sequence[str] | None = None
+) -> Iterator[tuple[Query, Answer]]:
+    """Each question with its answer, in their order; proteins of some organisms only where `taxa` name them."""
     index = engine.proteins or next(iter(engine.libraries.values()))
+    among = rows_of_taxa(index.items, taxa, folder=index.folder) if taxa else None
     asked = 0
     while some := list(itertools.islice(queries, QUERIES_AT_ONCE)):
         some = [query for query in some if is_readable(engine, query)]
         asked += len(some)
-        yield from zip(some, engine.find(index, engine.embed(some), top), strict=True)
+        yield from zip(some, engine.find(index, engine.embed(some), top, among=among), strict=True)
     if not asked:
         raise UserError("no question is left that can be asked.")
 
@@ -174,14 +187,14 @@ def is_readable(engine: SearchEngine, query: Query) -> bool:
 
 
 def write_tsv(file: TextIO, answers: Iterator[tuple[Query, Answer]]) -> None:
-    """A line a hit, under a header; labels have no length."""
+    """A line a hit, under a header; what labels do not have stays empty."""
     table = csv.writer(file, delimiter="\t", lineterminator="\n")
     table.writerow(COLUMNS)
     for query, answer in answers:
         for hit in answer.hits:
-            length = "" if hit.length is None else hit.length
-            named = (query.name, hit.rank, hit.id, hit.name, length, hit.source)
-            table.writerow((*(" ".join(str(cell).split()) for cell in named), f"{hit.cosine:.6f}", f"{hit.z:.3f}"))
+            named = [query.name, hit.rank, *(getattr(hit, name) for name in FACTS)]
+            cells = ["" if cell is None else " ".join(str(cell).split()) for cell in named]
+            table.writerow((*cells, f"{hit.cosine:.6f}", f"{hit.z:.3f}"))
 
 
 def write_json(file: TextIO, answers: Iterator[tuple[Query, Answer]]) -> None:
@@ -192,6 +205,10 @@ def write_json(file: TextIO, answers: Iterator[tuple[Query, Answer]]) -> None:
         entry = {"query": query.name, "kind": query.kind, "contents": query.contents, "background": background}
         file.write((",\n" if position else "\n") + json.dumps(entry | {"hits": as_dicts(answer.hits)}, ensure_ascii=False))
     file.write("\n]\n")
+
+
+NUMBERS = ("rank", "length", "cosine", "z")
+"""Columns of the tables that are aligned right."""
 
 
 def print_tables(answers: Iterator[tuple[Query, Answer]]) -> None:
@@ -206,17 +223,30 @@ def print_tables(answers: Iterator[tuple[Query, Answer]]) -> None:
     for query, answer in answers:
         table = Table(title=Text(one_line(query.name)), title_justify="left", header_style="bold")
         proteins = any(hit.length is not None for hit in answer.hits)
-        for name in ("rank", "id", "name", *(("length",) if proteins else ()), "cosine", "z"):
-            table.add_column(name, justify="left" if name in ("id", "name") else "right", overflow="fold")
+        more = ("gene", "organism", "length") if proteins else ()
+        for name in ("rank", "id", "what", *more, "cosine", "z"):
+            table.add_column(name, justify="right" if name in NUMBERS else "left", overflow="fold")
         for hit in answer.hits:
-            length = (str(hit.length or "?"),) if proteins else ()
-            cells = (str(hit.rank), one_line(hit.id), one_line(hit.name), *length, f"{hit.cosine:.3f}", f"{hit.z:+.1f}")
+            about = (hit.gene or "", hit.organism or "", str(hit.length or "?")) if proteins else ()
+            cells = (str(hit.rank), named(hit), described(hit), *map(one_line, about), f"{hit.cosine:.3f}", f"{hit.z:+.1f}")
             # Text, as brackets in a name are no markup.
             table.add_row(*map(Text, cells))
         console.print(table)
         console.print(
             Text(f"background: mean {answer.mean:.3f}, sd {answer.sd:.3f} of {answer.background:,} items", style="dim")
         )
+
+
+def named(hit: Hit) -> str:
+    """The id, and below it the entry name that it does not hold itself."""
+    own = [hit.entry_name] if hit.entry_name and hit.entry_name not in hit.id else []
+    return "\n".join(map(one_line, [hit.id, *own]))
+
+
+def described(hit: Hit) -> str:
+    """The name, and below it a line of what the item does and where."""
+    about = " · ".join(filter(None, (hit.function, hit.location)))
+    return "\n".join(map(one_line, filter(None, (hit.name, about))))
 
 
 @contextlib.contextmanager
@@ -245,6 +275,8 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
     options = parse_arguments(arguments)
     if options.top < 1:
         raise UserError(f"--top={options.top} must be at least 1.")
+    if options.labels:
+        refuse_unread(options, ("taxon",), owner="--index")
     if options.output and options.output != "-" and Path(options.output).suffix not in OUTPUTS:
         raise UserError(f"--output={options.output} must be named *{' or *'.join(OUTPUTS)}, or be - for stdout.")
     if options.output and options.output != "-":
@@ -260,7 +292,7 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
         warnings.filterwarnings("ignore", message=UNKNOWN_WORDS)
         engine = SearchEngine.load(options.checkpoint, index=options.index, labels=labels, step=options.step)
         try:
-            write(answered(engine, queries, top=options.top), options.output)
+            write(answered(engine, queries, top=options.top, taxa=options.taxon), options.output)
         except BrokenPipeError:
             # Whoever reads it, as `head`, has enough; Python would complain again when it flushes stdout at its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

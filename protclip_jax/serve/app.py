@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from jaxtyping import Int64
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -22,6 +24,7 @@ from data_pipelines.protanno.record import Feature
 from protclip_jax.retrieval import item_table
 from protclip_jax.retrieval.engine import Answer, Hit, SearchEngine
 from protclip_jax.retrieval.query import Query as Question
+from protclip_jax.retrieval.taxa import rows_of_taxa
 from protclip_jax.serve.about import describe_engine
 from protclip_jax.serve.batching import Batcher, Busy
 from protclip_jax.serve.guard import require_token
@@ -30,6 +33,8 @@ from protclip_jax.serve.limits import Limits
 from protclip_jax.serve.questions import Mistake, SearchRequest, TracksRequest, find_protein, read_question, read_tracks
 
 UNIPROT = "https://www.uniprot.org/uniprotkb/{accession}/entry"
+ITEM_FACTS = ("id", "entry_name", "name", "genes", "organism", "taxon", "existence", "ec", "go", "length", "source", "sequence")
+"""What an answer on a protein tells of it beside its texts and features."""
 LEFT = 499
 """The status of a request whose client has left; nobody reads it."""
 
@@ -94,7 +99,8 @@ def create_app(
         if question.kind == "text" and engine.proteins is None:
             raise Mistake("This server has no proteins to search, only labels: paste a sequence.")
         indexes = (PROTEINS, *engine.libraries) if question.kind == "protein" else (PROTEINS,)
-        answers = await _answered(batcher, SearchJob(question, indexes, min(asked.top, limits.top)), request)
+        among = await run_in_threadpool(_among, asked, engine)
+        answers = await _answered(batcher, SearchJob(question, indexes, min(asked.top, limits.top), among), request)
         if answers is None:
             return Response(status_code=LEFT)
         proteins = answers.pop(PROTEINS, None)
@@ -145,6 +151,18 @@ def _read(asked: SearchRequest, engine: SearchEngine, limits: Limits) -> tuple[Q
     return question, understood | {"cut": sum(engine.cut(question.contents)), "unknown": unknown}
 
 
+def _among(asked: SearchRequest, engine: SearchEngine) -> Int64[np.ndarray, " m"] | None:
+    """The rows of proteins that a question allows; None for all."""
+    if not asked.taxon:
+        return None
+    if engine.proteins is None:
+        raise Mistake("This server has no proteins, whose taxon could be chosen.")
+    try:
+        return rows_of_taxa(engine.proteins.items, asked.taxon, folder=engine.proteins.folder)
+    except UserError as error:
+        raise Mistake(str(error)) from error
+
+
 async def _answered(batcher: Batcher, job: object, request: Request) -> object | None:
     """The job's result; None when the client left meanwhile, which takes the job out of the queue."""
     asking, leaving = asyncio.create_task(batcher.answer(job)), asyncio.create_task(_left(request))
@@ -163,7 +181,7 @@ async def _left(request: Request) -> None:
 
 def _protein(item: Mapping, links: str | None) -> dict:
     features = [feature | {"property": feature_property(Feature(**feature))} for feature in item["features"] or ()]
-    shown = {key: item[key] for key in ("id", "name", "length", "source", "sequence")}
+    shown = {key: item[key] for key in ITEM_FACTS}
     return shown | {"properties": item_table.property_contents(item), "features": features, "link": _link(item["id"], links)}
 
 

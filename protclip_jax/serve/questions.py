@@ -1,6 +1,6 @@
 """What visitors may ask, and what is wrong with a question in one sentence."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,6 +21,9 @@ class SearchRequest(BaseModel):
     query: str | list[str] = Field(description="a text or a protein; several texts are averaged")
     kind: Literal["auto", "text", "protein"] = Field("auto", description="auto tells a sequence from a text")
     top: int = Field(TOP, ge=1, description="hits wanted from each index")
+    taxon: list[Annotated[str, Field(max_length=200)]] = Field(
+        [], max_length=50, description="only proteins of these: ids of NCBI's taxonomy, or how scientific names begin"
+    )
     verbatim: bool = Field(False, description="ask a text without `PROTEIN NAME:` before it")
 
 

@@ -2,7 +2,8 @@
 
 import { download, h, tsv } from "./dom.js";
 
-const COLUMNS = ["query", "rank", "id", "name", "length", "source", "cosine", "z"];
+const FACTS = ["id", "entry_name", "name", "gene", "organism", "taxon", "length", "source", "function", "location"];
+const COLUMNS = ["query", "rank", ...FACTS, "cosine", "z"];
 
 export function showResults(section, answer, { openProtein, openSequence, readAs }) {
   const { understood, proteins, labels } = answer;
@@ -61,7 +62,7 @@ function panel({ answer, isProtein }, understood, openProtein, number, hasTab) {
   const { hits, background, items } = answer;
   const largest = Math.max(...hits.map((hit) => hit.z), 4);
   const head = h("tr", {}, h("th", { class: "number" }, "#"), h("th", {}, isProtein ? "Protein" : "Description"),
-    isProtein ? h("th", { class: "number" }, "Residues") : null,
+    isProtein ? h("th", {}, "Gene, organism") : null, isProtein ? h("th", { class: "number" }, "Residues") : null,
     h("th", { title: "Standard deviations above the background" }, "Match (z)"), h("th", { class: "number" }, "Cosine"),
     isProtein ? h("th", { class: "source" }, "Source") : null, isProtein ? h("th", {}, "") : null);
   const rows = hits.map((hit) => h("tr", {},
@@ -69,7 +70,10 @@ function panel({ answer, isProtein }, understood, openProtein, number, hasTab) {
     h("td", { class: "what" },
       isProtein ? h("button", { type: "button", class: "link", "data-id": hit.id, title: "Show its residues",
         on: { click: () => openProtein(hit.id) } }, hit.id) : h("strong", {}, hit.id),
-      hit.name ? h("small", {}, hit.name) : null),
+      isProtein ? entryName(hit) : null,
+      hit.name ? h("small", {}, hit.name) : null, isProtein ? line(hit) : null),
+    isProtein ? h("td", { class: "organism" }, hit.gene ? h("strong", {}, hit.gene) : null,
+      hit.organism ? h("small", { title: hit.taxon ? `NCBI taxon ${hit.taxon}` : null }, hit.organism) : null) : null,
     isProtein ? h("td", { class: "number" }, hit.length ? hit.length.toLocaleString("en") : "?") : null,
     h("td", { class: "match" }, bar(hit.z / largest), hit.z.toFixed(1)),
     h("td", { class: "number" }, hit.cosine.toFixed(3)),
@@ -85,6 +89,16 @@ function panel({ answer, isProtein }, understood, openProtein, number, hasTab) {
       h("button", { type: "button", class: "plain download", on: { click: () => save(understood, hits) } }, "Download TSV")));
 }
 
+// The entry name where the id does not hold it already.
+function entryName(hit) {
+  return hit.entry_name && !hit.id.includes(hit.entry_name) ? h("span", { class: "entry" }, ` ${hit.entry_name}`) : null;
+}
+
+function line(hit) {
+  const about = [hit.function, hit.location].filter(Boolean).join(" · ");
+  return about ? h("small", { class: "about" }, about) : null;
+}
+
 function bar(share) {
   const inner = h("i");
   inner.style.width = `${100 * Math.max(0, Math.min(1, share))}%`;
@@ -93,6 +107,6 @@ function bar(share) {
 
 function save(understood, hits) {
   const query = understood.kind === "text" ? understood.asked.join(" + ") : understood.name || "query";
-  const rows = hits.map((hit) => [query, hit.rank, hit.id, hit.name, hit.length, hit.source, hit.cosine.toFixed(6), hit.z.toFixed(3)]);
+  const rows = hits.map((hit) => [query, hit.rank, ...FACTS.map((name) => hit[name]), hit.cosine.toFixed(6), hit.z.toFixed(3)]);
   download("results.tsv", "text/tab-separated-values", tsv([COLUMNS, ...rows]));
 }

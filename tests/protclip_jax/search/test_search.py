@@ -226,7 +226,7 @@ def test_a_reader_that_has_enough_ends_it_quietly(folder):
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EIO, errno.EISDIR])
 def test_what_the_disk_refuses_elsewhere_is_not_blamed_on_the_output(folder, tmp_path, monkeypatch, capsys, code):
-    def fail(*arguments):
+    def fail(*arguments, **options):
         raise OSError(code, os.strerror(code), str(folder / "i" / "vectors-000000.npy"))
 
     monkeypatch.setattr(SearchEngine, "find", fail)
@@ -238,7 +238,7 @@ def test_what_the_disk_refuses_elsewhere_is_not_blamed_on_the_output(folder, tmp
 
 
 def test_a_file_that_vanishes_is_not_blamed_on_the_output(folder, tmp_path, monkeypatch):
-    def fail(*arguments):
+    def fail(*arguments, **options):
         return open(folder / "vanished", "rb")
 
     monkeypatch.setattr(SearchEngine, "find", fail)
