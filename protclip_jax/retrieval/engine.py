@@ -23,12 +23,14 @@ from protclip_jax.inference.protclip import ProtCLIP
 from protclip_jax.inference.windows import DEFAULT_WINDOWS, Windows
 from protclip_jax.retrieval import item_table
 from protclip_jax.retrieval.index_folder import Index, open_index, refuse_other_model
+from protclip_jax.retrieval.lookup import look_up
 from protclip_jax.retrieval.nearest import unit_rows
 from protclip_jax.retrieval.query import Query, protein_query
 from protclip_jax.retrieval.scores import background_rows, background_statistics
 from protclip_jax.retrieval.vector_parts import VectorParts
 
 TOP = 10
+MODEL = "model"
 SHOWN = ("id", "name", "source", "length", "entry_name", "genes", "organism", "taxon", "function", "location")
 """Columns of an item that a hit is made from."""
 
@@ -38,11 +40,13 @@ class Hit:
     """An item that was found.
 
     Attributes:
-      rank: from 1; among all items of an exact index, among the candidates of an approximate one.
+      rank: from 1, among the hits of the same origin: of the model's, among all items of an exact index, or among the
+        candidates of an approximate one; of a look-up, exact matches first.
       row: the item's place in its index.
       length: a protein's residues, 0 where the index does not know them; None for a label.
-      cosine: similarity of query and item, in [-1, 1].
+      cosine: similarity of query and item, in [-1, 1]; None for a look-up's.
       z: standard deviations by which the cosine lies above the query's mean with the background (`scores.DEFINITION`).
+      by: `model`, or the name that a look-up found the item by (`lookup.EXACT`, `lookup.NAME`).
       entry_name, gene, organism: '' where the index does not know them, `gene` the primary name; None for a label.
       taxon: the organism's id in NCBI's taxonomy, 0 where it is not known; None for a label.
       function, location: the first sentence of each; None for a label.
@@ -54,8 +58,9 @@ class Hit:
     name: str
     source: str
     length: int | None
-    cosine: float
-    z: float
+    cosine: float | None = None
+    z: float | None = None
+    by: str = MODEL
     entry_name: str | None = None
     gene: str | None = None
     organism: str | None = None
@@ -66,12 +71,17 @@ class Hit:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Answer:
-    """The best hits of a query, and the background that their z is measured against: mean, sd and size."""
+    """The best hits of a query, and the background that their z is measured against: mean, sd and size.
+
+    Attributes:
+      matches: what a look-up of the query's text found, which comes before the hits.
+    """
 
     hits: list[Hit]
-    mean: float
-    sd: float
-    background: int
+    mean: float = 0.0
+    sd: float = 0.0
+    background: int = 0
+    matches: list[Hit] = dataclasses.field(default_factory=list)
 
 
 class SearchEngine:
@@ -178,7 +188,7 @@ class SearchEngine:
         vectors = first_dimensions(vectors, index.vectors.width)
         found = index.search(vectors, top, among=among)
         means, sds = background_statistics(vectors, index.background)
-        shown = index.items.select([name for name in SHOWN if name in index.items.column_names])
+        shown = _columns(index.items)
         answers = []
         for scores, rows, mean, sd in zip(found.scores, found.rows, means, sds, strict=True):
             # One by one: Arrow's `take` would put all the parts of an index together first.
@@ -189,6 +199,16 @@ class SearchEngine:
             ]
             answers.append(Answer(hits, float(mean), float(sd), len(index.background)))
         return answers
+
+    def matches(self, index: Index, query: Query, top: int = TOP, *, among: Int64[np.ndarray, " m"] | None = None) -> list[Hit]:
+        """The items that a query's text names (`look_up`); none for a query in which nothing is to be looked up."""
+        found = look_up(index.items, query.typed, top=top, among=among)
+        shown = _columns(index.items)
+        items = [item_table.item_at(shown, match.row) for match in found]
+        return [
+            Hit(rank, match.row, by=match.by, **_shown(item))
+            for rank, (match, item) in enumerate(zip(found, items, strict=True), 1)
+        ]
 
     def ask_texts(self, prompts: Sequence[str], *, top: int = TOP) -> list[Hit]:
         """The proteins nearest to a text, or to the mean of several prompts for the same question."""
@@ -244,6 +264,11 @@ def embed_labels(model: ProtCLIP, path: Path) -> Index:
 def _averaged(prompts: Float32[np.ndarray, "n d"]) -> Float32[np.ndarray, " d"]:
     """The normalised mean; a single prompt as it is, to the last bit."""
     return prompts[0] if len(prompts) == 1 else unit_rows([prompts.mean(0)])[0]
+
+
+def _columns(items: pyarrow.Table) -> pyarrow.Table:
+    """The items with the columns that hits are made from."""
+    return items.select([name for name in SHOWN if name in items.column_names])
 
 
 def _shown(item: dict) -> dict:

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import csv
 import dataclasses
+import functools
 import itertools
 import json
 import os
@@ -35,7 +36,7 @@ QUERIES_AT_ONCE = 256
 OUTPUTS = (".tsv", ".json")
 FACTS = ("id", "entry_name", "name", "gene", "organism", "taxon", "length", "source", "function", "location")
 """What a hit tells of its item; labels have an id, a name and a source only."""
-COLUMNS = ("query", "rank", *FACTS, "cosine", "z")
+COLUMNS = ("query", "by", "rank", *FACTS, "cosine", "z")
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -111,7 +112,7 @@ def read_queries(options: argparse.Namespace) -> Iterator[Query]:
         if not all(text.strip() for text in options.text):
             raise UserError("--text is empty; say what to look for.")
         prompts = phrased_all(options.text, options)
-        yield Query(" + ".join(prompts), "text", prompts)
+        yield Query(" + ".join(prompts), "text", prompts, options.text[0] if len(prompts) == 1 else "")
     elif options.sequence is not None:
         try:
             query, changes = protein_query("", options.sequence)
@@ -160,26 +161,34 @@ def _queries_of(source: Source, options: argparse.Namespace) -> Iterator[Query]:
 def answered(
     engine: SearchEngine, queries: Iterator[Query], *, top: int, taxa: Sequence[str] | None = None
 ) -> Iterator[tuple[Query, Answer]]:
-    """Each question with its answer, in their order; proteins of some organisms only where `taxa` name them."""
+    """Each question with its answer, in their order; proteins of some organisms only where `taxa` name them.
+
+    A question whose words the model does not know is answered by look-up alone, or left out where nothing is called so.
+    """
     index = engine.proteins or next(iter(engine.libraries.values()))
     among = rows_of_taxa(index.items, taxa, folder=index.folder) if taxa else None
     asked = 0
     while some := list(itertools.islice(queries, QUERIES_AT_ONCE)):
-        some = [query for query in some if is_readable(engine, query)]
-        asked += len(some)
-        yield from zip(some, engine.find(index, engine.embed(some), top, among=among), strict=True)
+        matches = [engine.matches(index, query, top, among=among) for query in some]
+        readable = list(map(functools.partial(is_readable, engine), some, matches))
+        chosen = list(itertools.compress(some, readable))
+        found = iter(engine.find(index, engine.embed(chosen), top, among=among) if chosen else ())
+        for query, own, is_asked in zip(some, matches, readable, strict=True):
+            if is_asked or own:
+                asked += 1
+                yield query, dataclasses.replace(next(found) if is_asked else Answer([]), matches=own)
     if not asked:
         raise UserError("no question is left that can be asked.")
 
 
-def is_readable(engine: SearchEngine, query: Query) -> bool:
+def is_readable(engine: SearchEngine, query: Query, matches: Sequence[Hit]) -> bool:
     """Whether the vocabulary has any word of a question; what it lacks is told on stderr."""
     if query.kind == "protein":
         return True
     try:
         unknown = engine.unknown_words(query.contents)
     except UserError as error:
-        tell(one_line(f"{query.name} is left out: {error}"))
+        tell(one_line(f"{query.name} is {'only looked up' if matches else 'left out'}: {error}"))
         return False
     if unknown:
         tell(one_line(f"{query.name}: not in the model's vocabulary: {', '.join(unknown[:10])}."))
@@ -191,10 +200,11 @@ def write_tsv(file: TextIO, answers: Iterator[tuple[Query, Answer]]) -> None:
     table = csv.writer(file, delimiter="\t", lineterminator="\n")
     table.writerow(COLUMNS)
     for query, answer in answers:
-        for hit in answer.hits:
-            named = [query.name, hit.rank, *(getattr(hit, name) for name in FACTS)]
+        for hit in [*answer.matches, *answer.hits]:
+            named = [query.name, hit.by, hit.rank, *(getattr(hit, name) for name in FACTS)]
             cells = ["" if cell is None else " ".join(str(cell).split()) for cell in named]
-            table.writerow((*cells, f"{hit.cosine:.6f}", f"{hit.z:.3f}"))
+            numbers = ("", "") if hit.cosine is None else (f"{hit.cosine:.6f}", f"{hit.z:.3f}")
+            table.writerow((*cells, *numbers))
 
 
 def write_json(file: TextIO, answers: Iterator[tuple[Query, Answer]]) -> None:
@@ -203,7 +213,8 @@ def write_json(file: TextIO, answers: Iterator[tuple[Query, Answer]]) -> None:
     for position, (query, answer) in enumerate(answers):
         background = {"mean": answer.mean, "sd": answer.sd, "items": answer.background}
         entry = {"query": query.name, "kind": query.kind, "contents": query.contents, "background": background}
-        file.write((",\n" if position else "\n") + json.dumps(entry | {"hits": as_dicts(answer.hits)}, ensure_ascii=False))
+        found = {"matches": as_dicts(answer.matches), "hits": as_dicts(answer.hits)}
+        file.write((",\n" if position else "\n") + json.dumps(entry | found, ensure_ascii=False))
     file.write("\n]\n")
 
 
@@ -222,13 +233,14 @@ def print_tables(answers: Iterator[tuple[Query, Answer]]) -> None:
     console = Console(width=None if sys.stdout.isatty() else 120)
     for query, answer in answers:
         table = Table(title=Text(one_line(query.name)), title_justify="left", header_style="bold")
-        proteins = any(hit.length is not None for hit in answer.hits)
+        proteins = any(hit.length is not None for hit in [*answer.matches, *answer.hits])
         more = ("gene", "organism", "length") if proteins else ()
         for name in ("rank", "id", "what", *more, "cosine", "z"):
             table.add_column(name, justify="right" if name in NUMBERS else "left", overflow="fold")
-        for hit in answer.hits:
+        for hit in [*answer.matches, *answer.hits]:
+            numbers = (hit.by, "") if hit.cosine is None else (f"{hit.cosine:.3f}", f"{hit.z:+.1f}")
             about = (hit.gene or "", hit.organism or "", str(hit.length or "?")) if proteins else ()
-            cells = (str(hit.rank), named(hit), described(hit), *map(one_line, about), f"{hit.cosine:.3f}", f"{hit.z:+.1f}")
+            cells = (str(hit.rank), named(hit), described(hit), *map(one_line, about), *numbers)
             # Text, as brackets in a name are no markup.
             table.add_row(*map(Text, cells))
         console.print(table)

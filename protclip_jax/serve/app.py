@@ -95,18 +95,20 @@ def create_app(
 
     @api.post("/search", summary="The proteins, and for a protein the labels, nearest to a question")
     async def search(asked: SearchRequest, request: Request) -> Response:
-        question, understood = await run_in_threadpool(_read, asked, engine, limits)
+        among = await run_in_threadpool(_among, asked, engine)
+        question, understood, matches = await run_in_threadpool(_read, asked, engine, limits, among)
         if question.kind == "text" and engine.proteins is None:
             raise Mistake("This server has no proteins to search, only labels: paste a sequence.")
         indexes = (PROTEINS, *engine.libraries) if question.kind == "protein" else (PROTEINS,)
-        among = await run_in_threadpool(_among, asked, engine)
-        answers = await _answered(batcher, SearchJob(question, indexes, min(asked.top, limits.top), among), request)
+        job = SearchJob(question, indexes, min(asked.top, limits.top), among)
+        answers = await _answered(batcher, job, request) if understood["is_asked"] else {}
         if answers is None:
             return Response(status_code=LEFT)
         proteins = answers.pop(PROTEINS, None)
         return JSONResponse(
             {
                 "understood": understood,
+                "matches": [linked(hit) for hit in matches],
                 "proteins": _answer(proteins, linked, len(engine.proteins)) if proteins else None,
                 "labels": {name: _answer(a, linked, len(engine.libraries[name])) for name, a in answers.items()},
             }
@@ -139,16 +141,28 @@ API_DESCRIPTION = (
 )
 
 
-def _read(asked: SearchRequest, engine: SearchEngine, limits: Limits) -> tuple[Question, dict]:
-    """The question and how it was understood; takes long for long texts, so it is called in a thread beside the event loop."""
+def _read(
+    asked: SearchRequest, engine: SearchEngine, limits: Limits, among: Int64[np.ndarray, " m"] | None
+) -> tuple[Question, dict, list[Hit]]:
+    """The question, how it was understood, and the proteins that it names.
+
+    Takes long for long texts, so it is called in a thread beside the event loop.
+
+    Raises:
+      Mistake: it cannot be asked, and names no protein either.
+    """
     question, understood = read_question(asked, limits)
+    understood |= {"cut": 0, "unknown": [], "is_asked": True}
     if question.kind == "protein":
-        return question, understood | {"cut": 0, "unknown": []}
+        return question, understood, []
+    found = engine.matches(engine.proteins, question, min(asked.top, limits.top), among=among) if engine.proteins else []
     try:
         unknown = engine.unknown_words(question.contents)
     except UserError as error:
-        raise Mistake(str(error)) from error
-    return question, understood | {"cut": sum(engine.cut(question.contents)), "unknown": unknown}
+        if not found:
+            raise Mistake(str(error)) from error
+        return question, understood | {"is_asked": False}, found
+    return question, understood | {"cut": sum(engine.cut(question.contents)), "unknown": unknown}, found
 
 
 def _among(asked: SearchRequest, engine: SearchEngine) -> Int64[np.ndarray, " m"] | None:

@@ -70,7 +70,7 @@ def read_question(asked: SearchRequest, limits: Limits) -> tuple[Query, dict]:
     if (longest := max(map(len, texts))) > limits.text_letters:
         raise Mistake(f"The text has {longest:,} letters; at most {limits.text_letters:,} can be asked.")
     prompts = tuple(texts if asked.verbatim else map(phrased, texts))
-    return Query("text", "text", prompts), {"kind": "text", "asked": prompts}
+    return Query("text", "text", prompts, texts[0] if len(texts) == 1 else ""), {"kind": "text", "asked": prompts}
 
 
 def _protein_question(name: str, sequence: str, limits: Limits) -> tuple[Query, dict]:

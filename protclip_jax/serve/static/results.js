@@ -3,15 +3,15 @@
 import { download, h, tsv } from "./dom.js";
 
 const FACTS = ["id", "entry_name", "name", "gene", "organism", "taxon", "length", "source", "function", "location"];
-const COLUMNS = ["query", "rank", ...FACTS, "cosine", "z"];
+const COLUMNS = ["query", "by", "rank", ...FACTS, "cosine", "z"];
 
 export function showResults(section, answer, { openProtein, openSequence, readAs }) {
-  const { understood, proteins, labels } = answer;
+  const { understood, proteins, labels, matches } = answer;
   const isProtein = understood.kind === "protein";
   const tables = [];
   if (proteins) tables.push({ title: isProtein ? "Similar proteins" : "Proteins", answer: proteins, isProtein: true });
   for (const [name, found] of Object.entries(labels)) tables.push({ title: `Descriptions: ${name}`, answer: found, isProtein: false });
-  const panels = tables.map((table, i) => panel(table, understood, openProtein, i, tables.length > 1));
+  const panels = tables.map((table, i) => panel(table, { understood, matches }, openProtein, i, tables.length > 1));
   const select = (chosen) => {
     panels.forEach((element, i) => { element.hidden = i !== chosen; });
     tabs.forEach((tab, i) => {
@@ -36,14 +36,27 @@ export function showResults(section, answer, { openProtein, openSequence, readAs
       isProtein ? h("button", { type: "button", class: "plain", id: "open-query", on: { click: openSequence } },
         "Show this protein's residues") : null),
     understanding(understood, readAs),
+    named(matches, openProtein),
     tabs.length > 1 ? h("div", { class: "tabs", role: "tablist", "aria-label": "Results" }, ...tabs) : null,
     ...panels,
   ));
   section.hidden = false;
-  select(0);
+  if (panels.length) select(0);
+}
+
+// Proteins that the text names: exact matches as buttons, then those whose names contain it.
+function named(matches, openProtein) {
+  if (!matches.length) return null;
+  const open = (hit) => h("button", { type: "button", class: "plain", "data-match": hit.id, on: { click: () => openProtein(hit.id) } },
+    `Open ${hit.id} →`);
+  const about = (hit) => [hit.by === "name" ? null : `by ${hit.by}`, hit.gene, hit.name, hit.organism].filter(Boolean).join(" · ");
+  return h("ul", { id: "matches" }, ...matches.map((hit) => h("li", {}, open(hit), ` ${about(hit)}`)));
 }
 
 function understanding(understood, readAs) {
+  if (!understood.is_asked) {
+    return h("p", { class: "note", id: "understood" }, "Looked up only: the model's vocabulary has no word of it.");
+  }
   if (understood.kind === "text") {
     return h("p", { class: "note", id: "understood" }, `Read as text and asked as “${understood.asked.join("” + “")}”` +
       (understood.cut ? "; it is longer than the model reads, and its end was cut off" : "") +
@@ -58,7 +71,7 @@ function understanding(understood, readAs) {
     h("button", { type: "button", class: "link", on: { click: () => readAs("text") } }, "Read it as text instead"));
 }
 
-function panel({ answer, isProtein }, understood, openProtein, number, hasTab) {
+function panel({ answer, isProtein }, question, openProtein, number, hasTab) {
   const { hits, background, items } = answer;
   const largest = Math.max(...hits.map((hit) => hit.z), 4);
   const head = h("tr", {}, h("th", { class: "number" }, "#"), h("th", {}, isProtein ? "Protein" : "Description"),
@@ -86,7 +99,7 @@ function panel({ answer, isProtein }, understood, openProtein, number, hasTab) {
     h("div", { class: "heading" },
       h("p", { class: "note" }, `Best ${hits.length} of ${items.toLocaleString("en")} ${what}. A random one has cosine ` +
         `${background.mean.toFixed(3)} ± ${background.sd.toFixed(3)} with this question.`),
-      h("button", { type: "button", class: "plain download", on: { click: () => save(understood, hits) } }, "Download TSV")));
+      h("button", { type: "button", class: "plain download", on: { click: () => save(question, hits) } }, "Download TSV")));
 }
 
 // The entry name where the id does not hold it already.
@@ -105,8 +118,9 @@ function bar(share) {
   return h("span", { class: "bar", "aria-hidden": "true" }, inner);
 }
 
-function save(understood, hits) {
+function save({ understood, matches }, hits) {
   const query = understood.kind === "text" ? understood.asked.join(" + ") : understood.name || "query";
-  const rows = hits.map((hit) => [query, hit.rank, ...FACTS.map((name) => hit[name]), hit.cosine.toFixed(6), hit.z.toFixed(3)]);
+  const rows = [...matches, ...hits].map((hit) =>
+    [query, hit.by, hit.rank, ...FACTS.map((name) => hit[name]), hit.cosine?.toFixed(6), hit.z?.toFixed(3)]);
   download("results.tsv", "text/tab-separated-values", tsv([COLUMNS, ...rows]));
 }

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow
 import pytest
 
+from data_pipelines.common.errors import UserError
 from data_pipelines.common.hashing import file_sha256
 from protclip_jax.retrieval import SearchEngine, item_table
 from protclip_jax.retrieval.index_folder import MANIFEST, open_index
@@ -91,6 +92,45 @@ def test_a_taxon_leaves_its_proteins_in_their_order(folder, engine, capsys, taxa
     )
     assert [hit["gene"] for hit in limited.json()["proteins"]["hits"]] == expected
     assert [hit["gene"] for hit in whole.json()["proteins"]["hits"]] == everything
+
+
+@pytest.mark.parametrize(
+    ("text", "by", "row"), [("gen7", "gene", 7), ("p00011", "accession", 11), ("a3_test", "entry name", 3)]
+)
+def test_what_a_text_names_comes_before_the_models_hits(folder, engine, capsys, text, by, row):
+    given = ["--checkpoint", folder / "c", "--index", folder / "i", "--text", text, "--output", "-", "--top", 4]
+    assert search.main(list(map(str, given))) == 0
+    first, *others = rows_of(capsys.readouterr().out)
+    assert (first["by"], first["rank"], first["gene"], first["cosine"]) == (by, "1", f"gen{row}", "")
+    assert [(hit["by"], hit["rank"]) for hit in others] == [("model", str(rank)) for rank in range(1, 5)]
+    (response,) = exchange(create_app(engine), post("/api/search", {"query": text, "top": 4}))
+    answer = response.json()
+    assert [(hit["by"], hit["gene"]) for hit in answer["matches"]] == [(by, f"gen{row}")]
+    assert [hit["id"] for hit in answer["proteins"]["hits"]] == [hit["id"] for hit in others]
+    (response,) = exchange(
+        create_app(engine), post("/api/search", {"query": text, "taxon": [str(ORGANISMS[(row + 1) % 3][1])]})
+    )
+    assert response.json()["matches"] == []
+
+
+def test_a_name_of_unknown_words_is_looked_up_alone(folder, engine, monkeypatch, capsys):
+    def unknown(texts):
+        raise UserError(f"the model's vocabulary has no word of {texts[0]!r}; ask in other words.")
+
+    monkeypatch.setattr(engine, "unknown_words", unknown)
+    monkeypatch.setattr(search.SearchEngine, "load", lambda *arguments, **options: engine)
+    given = ["--checkpoint", folder / "c", "--index", folder / "i", "--output", "-", "--text"]
+    assert search.main(list(map(str, [*given, "gen7"]))) == 0
+    captured = capsys.readouterr()
+    assert [row["by"] for row in rows_of(captured.out)] == ["gene"]
+    assert "PROTEIN NAME: gen7 is only looked up: the model's vocabulary has no word" in captured.err
+    assert search.main(list(map(str, [*given, "gen77"]))) == 2
+    found, nothing = exchange(
+        create_app(engine), post("/api/search", {"query": "gen7"}), post("/api/search", {"query": "gen77"})
+    )
+    assert (found.json()["understood"]["is_asked"], found.json()["proteins"]) == (False, None)
+    assert [hit["gene"] for hit in found.json()["matches"]] == ["gen7"]
+    assert nothing.status_code == 422
 
 
 def test_search_among_rows_is_search_in_them(monkeypatch):

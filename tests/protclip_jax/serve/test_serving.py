@@ -38,7 +38,13 @@ def test_a_text_is_answered_with_the_engines_hits(app, engine):
     (response,) = exchange(app, post("/api/search", {"query": "abc fed", "top": 5}))
     assert response.status_code == 200
     answer = response.json()
-    assert answer["understood"] == {"kind": "text", "asked": ["PROTEIN NAME: abc fed"], "cut": 0, "unknown": []}
+    assert answer["understood"] == {
+        "kind": "text",
+        "asked": ["PROTEIN NAME: abc fed"],
+        "cut": 0,
+        "unknown": [],
+        "is_asked": True,
+    }
     hits = engine.ask_texts(["PROTEIN NAME: abc fed"], top=5)
     assert [hit["id"] for hit in answer["proteins"]["hits"]] == [hit.id for hit in hits]
     np.testing.assert_allclose([hit["z"] for hit in answer["proteins"]["hits"]], [hit.z for hit in hits], atol=1e-4)
@@ -80,6 +86,7 @@ def test_a_sequence_is_told_from_text_and_described_too(app, split):
         "cut": 0,
         "doubt": "",
         "unknown": [],
+        "is_asked": True,
     }
     assert len(bare["labels"]["places"]["hits"]) == 3
     assert text["understood"]["kind"] == "text"
