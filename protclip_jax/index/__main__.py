@@ -56,6 +56,7 @@ from protclip_jax.inference.windows import DEFAULT_WINDOWS, POLICIES, Windows
 from protclip_jax.retrieval import item_table
 from protclip_jax.retrieval.embedding_input import SUFFIXES as EMBEDDING_SUFFIXES
 from protclip_jax.retrieval.embedding_input import EmbeddingInput, open_embeddings
+from protclip_jax.retrieval.engine import own_calibration
 from protclip_jax.retrieval.faiss_library import load_faiss
 from protclip_jax.retrieval.index_folder import MANIFEST, Fingerprint, Index, open_index, refuse_other_model, unnamed_files
 from protclip_jax.retrieval.indexing import KINDS, Addition, add, added_hashes, cut, label_addition, protein_addition
@@ -403,6 +404,14 @@ def write(
     if options.dimensions is not None:
         addition = cut(addition, options.dimensions)
     can_read = model is not None and {"text", "text_projection"} <= model.groups
+    calibration = own_calibration(Path(options.checkpoint), model) if model and options.dimensions is None else None
+    wants_decoys = facts["modality"] == "protein" and model is not None and calibration is None
+    windows = Windows(options.long_proteins, options.max_residues, options.overlap)
+    encode_decoys = (
+        functools.partial(model.encode_proteins, windows=windows, batch_tokens=options.batch_tokens, dimensions=addition.width)
+        if wants_decoys
+        else None
+    )
     with report_disk_errors(options.output):
         begin_finishing(folder, ())
         options.output.mkdir(parents=True, exist_ok=True)
@@ -413,6 +422,8 @@ def write(
             facts=facts,
             kind=options.kind,
             target=options.recall,
+            encode_decoys=encode_decoys,
+            calibration=calibration,
             encode_texts=functools.partial(model.encode_texts, dimensions=addition.width) if can_read else None,
             tell=tell,
         )

@@ -1,10 +1,9 @@
 """`SearchEngine`: a model with an index of proteins and libraries of labels, which answers questions in either modality."""
 
-import dataclasses
 import itertools
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -22,66 +21,19 @@ from protclip_jax.inference.prefixes import first_dimensions
 from protclip_jax.inference.protclip import ProtCLIP
 from protclip_jax.inference.windows import DEFAULT_WINDOWS, Windows
 from protclip_jax.retrieval import item_table
+from protclip_jax.retrieval.answer import Answer, Hit
+from protclip_jax.retrieval.calibration import FILE, Calibration, read_calibration
 from protclip_jax.retrieval.index_folder import Index, open_index, refuse_other_model
+from protclip_jax.retrieval.judgement import judged
 from protclip_jax.retrieval.lookup import look_up
 from protclip_jax.retrieval.nearest import unit_rows
 from protclip_jax.retrieval.query import Query, protein_query
-from protclip_jax.retrieval.scores import background_rows, background_statistics
+from protclip_jax.retrieval.scores import background_rows, cosines_with
 from protclip_jax.retrieval.vector_parts import VectorParts
 
 TOP = 10
-MODEL = "model"
 SHOWN = ("id", "name", "source", "length", "entry_name", "genes", "organism", "taxon", "function", "location")
 """Columns of an item that a hit is made from."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Hit:
-    """An item that was found.
-
-    Attributes:
-      rank: from 1, among the hits of the same origin: of the model's, among all items of an exact index, or among the
-        candidates of an approximate one; of a look-up, exact matches first.
-      row: the item's place in its index.
-      length: a protein's residues, 0 where the index does not know them; None for a label.
-      cosine: similarity of query and item, in [-1, 1]; None for a look-up's.
-      z: standard deviations by which the cosine lies above the query's mean with the background (`scores.DEFINITION`).
-      by: `model`, or the name that a look-up found the item by (`lookup.EXACT`, `lookup.NAME`).
-      entry_name, gene, organism: '' where the index does not know them, `gene` the primary name; None for a label.
-      taxon: the organism's id in NCBI's taxonomy, 0 where it is not known; None for a label.
-      function, location: the first sentence of each; None for a label.
-    """
-
-    rank: int
-    row: int
-    id: str
-    name: str
-    source: str
-    length: int | None
-    cosine: float | None = None
-    z: float | None = None
-    by: str = MODEL
-    entry_name: str | None = None
-    gene: str | None = None
-    organism: str | None = None
-    taxon: int | None = None
-    function: str | None = None
-    location: str | None = None
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Answer:
-    """The best hits of a query, and the background that their z is measured against: mean, sd and size.
-
-    Attributes:
-      matches: what a look-up of the query's text found, which comes before the hits.
-    """
-
-    hits: list[Hit]
-    mean: float = 0.0
-    sd: float = 0.0
-    background: int = 0
-    matches: list[Hit] = dataclasses.field(default_factory=list)
 
 
 class SearchEngine:
@@ -91,11 +43,19 @@ class SearchEngine:
       model: a `ProtCLIP`.
       proteins: the index of proteins, None without one.
       libraries: name → index of labels.
+      calibration: of the checkpoint, for indexes without one of their own; None where it was not measured.
       batch_tokens: of one call of the model, as `ProtCLIP` takes it.
     """
 
-    def __init__(self, model: ProtCLIP, proteins: Index | None, libraries: Mapping[str, Index]):
+    def __init__(
+        self,
+        model: ProtCLIP,
+        proteins: Index | None,
+        libraries: Mapping[str, Index],
+        calibration: Calibration | None = None,
+    ):
         self.model, self.proteins, self.libraries = model, proteins, dict(libraries)
+        self.calibration = calibration
         self.batch_tokens: int | None = None
 
     @classmethod
@@ -127,7 +87,7 @@ class SearchEngine:
         for opened in [*([proteins] if proteins else []), *libraries.values()]:
             refuse_other_model(opened.manifest, model, folder=opened.folder, step=step)
         read = {name: libraries.get(name) or embed_labels(model, path) for name, path in folders.items()}
-        return cls(model, proteins, read)
+        return cls(model, proteins, read, own_calibration(Path(checkpoint), model))
 
     @property
     def windows(self) -> Windows:
@@ -187,18 +147,38 @@ class SearchEngine:
         """
         vectors = first_dimensions(vectors, index.vectors.width)
         found = index.search(vectors, top, among=among)
-        means, sds = background_statistics(vectors, index.background)
+        means = cosines_with(vectors, index.background).mean(1)
         shown = _columns(index.items)
         answers = []
-        for scores, rows, mean, sd in zip(found.scores, found.rows, means, sds, strict=True):
+        for scores, rows, mean in zip(found.scores, found.rows, means.tolist(), strict=True):
             # One by one: Arrow's `take` would put all the parts of an index together first.
             items = [item_table.item_at(shown, row) for row in rows.tolist() if row >= 0]
             hits = [
-                Hit(rank, int(row), cosine=float(score), z=float((score - mean) / sd), **_shown(item))
+                Hit(rank, int(row), cosine=float(score), margin=float(score) - mean, **_shown(item))
                 for rank, (row, score, item) in enumerate(zip(rows, scores, items, strict=False), 1)
             ]
-            answers.append(Answer(hits, float(mean), float(sd), len(index.background)))
+            answers.append(Answer(hits, mean, len(index.background)))
         return answers
+
+    def answers(
+        self,
+        index: Index,
+        queries: Sequence[Query],
+        vectors: Float32[np.ndarray, "q d"],
+        top: int = TOP,
+        *,
+        among: Int64[np.ndarray, " m"] | None = None,
+    ) -> list[Answer]:
+        """As `find`, with how sure each hit is."""
+        found = self.find(index, vectors, top, among=among)
+        kept = first_dimensions(vectors, index.vectors.width)
+        # A table was measured with whole embeddings.
+        is_whole = index.vectors.width == vectors.shape[1]
+        calibration = (index.calibration or self.calibration) if is_whole else None
+        return [
+            judged(answer, query, vector, index=index, calibration=calibration)
+            for answer, query, vector in zip(found, queries, kept, strict=True)
+        ]
 
     def matches(self, index: Index, query: Query, top: int = TOP, *, among: Int64[np.ndarray, " m"] | None = None) -> list[Hit]:
         """The items that a query's text names (`look_up`); none for a query in which nothing is to be looked up."""
@@ -227,12 +207,21 @@ class SearchEngine:
         return self._ask(_checked(sequence), self.libraries[library], top)
 
     def _ask(self, query: Query, index: Index, top: int) -> list[Hit]:
-        return self.find(index, self.embed([query]), top)[0].hits
+        return self.answers(index, [query], self.embed([query]), top)[0].hits
 
     def _protein_index(self) -> Index:
         if self.proteins is None:
             raise UserError("there is no index of proteins to search; give one, made with `python -m protclip_jax.index`.")
         return self.proteins
+
+
+def own_calibration(checkpoint: Path, model: ProtCLIP) -> Calibration | None:
+    """The calibration in a checkpoint's folder; None, with a warning where there is one, unless it is of these parameters."""
+    calibration = read_calibration(checkpoint / FILE)
+    if calibration is not None and not model.is_named_by(calibration.checkpoint):
+        warnings.warn(f"{checkpoint / FILE} is of another step or model and is not used.", stacklevel=2)
+        return None
+    return calibration
 
 
 def embed_labels(model: ProtCLIP, path: Path) -> Index:
@@ -299,8 +288,3 @@ def _checked(sequence: str) -> Query:
         return protein_query("", sequence)[0]
     except ValueError as error:
         raise UserError(f"the sequence is no protein: {error}.") from error
-
-
-def as_dicts(hits: Iterable[Hit]) -> list[dict]:
-    """Hits for JSON, without what a label does not have."""
-    return [{key: value for key, value in dataclasses.asdict(hit).items() if value is not None} for hit in hits]

@@ -12,6 +12,7 @@ import signal
 import sys
 import tempfile
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
@@ -27,16 +28,20 @@ from data_pipelines.inputs.source_options import choose_source, is_piped, refuse
 from data_pipelines.protanno.record import PREFIXES
 from protclip_jax.inference.cpu_devices import split_cpu
 from protclip_jax.inference.user_inputs import UNKNOWN_WORDS
-from protclip_jax.retrieval.engine import TOP, Answer, Hit, SearchEngine, as_dicts
+from protclip_jax.retrieval.answer import Answer, Hit, as_dicts, check_least, is_confident, verdict
+from protclip_jax.retrieval.calibration import LEAST
+from protclip_jax.retrieval.engine import TOP, SearchEngine
 from protclip_jax.retrieval.query import Query, phrased, protein_query
-from protclip_jax.retrieval.scores import DEFINITION
+from protclip_jax.retrieval.scores import DEFINITION, UNCALIBRATED
 from protclip_jax.retrieval.taxa import rows_of_taxa
 
 QUERIES_AT_ONCE = 256
 OUTPUTS = (".tsv", ".json")
 FACTS = ("id", "entry_name", "name", "gene", "organism", "taxon", "length", "source", "function", "location")
 """What a hit tells of its item; labels have an id, a name and a source only."""
-COLUMNS = ("query", "by", "rank", *FACTS, "cosine", "z")
+NUMBERS = ("cosine", "margin", "confidence", "low", "base_rate", "trait", "q")
+"""What says how near and how sure a hit is; a look-up's has none of them."""
+COLUMNS = ("query", "by", "rank", *FACTS, *NUMBERS)
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -87,6 +92,14 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="ID|NAME",
         help="only proteins of these organisms: ids of NCBI's taxonomy, without the taxa below them, or how scientific names "
         "begin, as 'Saccharomyces'; with --index",
+    )
+    add(
+        "--min_confidence",
+        type=float,
+        default=LEAST,
+        metavar="SHARE",
+        help="a best hit of a lower confidence, or of a larger q than 1 - SHARE, is told to be no confident answer "
+        "(default %(default)s)",
     )
     add("--top", type=int, default=TOP, help="hits for each question (default %(default)s)")
     add(
@@ -172,7 +185,7 @@ def answered(
         matches = [engine.matches(index, query, top, among=among) for query in some]
         readable = list(map(functools.partial(is_readable, engine), some, matches))
         chosen = list(itertools.compress(some, readable))
-        found = iter(engine.find(index, engine.embed(chosen), top, among=among) if chosen else ())
+        found = iter(engine.answers(index, chosen, engine.embed(chosen), top, among=among) if chosen else ())
         for query, own, is_asked in zip(some, matches, readable, strict=True):
             if is_asked or own:
                 asked += 1
@@ -195,34 +208,50 @@ def is_readable(engine: SearchEngine, query: Query, matches: Sequence[Hit]) -> b
     return True
 
 
-def write_tsv(file: TextIO, answers: Iterator[tuple[Query, Answer]]) -> None:
-    """A line a hit, under a header; what labels do not have stays empty."""
+def write_tsv(file: TextIO, answers: Iterator[tuple[Query, Answer]], least: float) -> None:
+    """A line a hit, under a header; what a hit does not have stays empty. How many answers are not sure is told on stderr."""
     table = csv.writer(file, delimiter="\t", lineterminator="\n")
     table.writerow(COLUMNS)
+    unsure = Counter()
     for query, answer in answers:
+        unsure[is_confident(answer, least)] += 1
         for hit in [*answer.matches, *answer.hits]:
             named = [query.name, hit.by, hit.rank, *(getattr(hit, name) for name in FACTS)]
             cells = ["" if cell is None else " ".join(str(cell).split()) for cell in named]
-            numbers = ("", "") if hit.cosine is None else (f"{hit.cosine:.6f}", f"{hit.z:.3f}")
-            table.writerow((*cells, *numbers))
+            table.writerow((*cells, *numbers_of(hit)))
+
+    if unsure[False]:
+        tell(f"{unsure[False]:,} of {unsure.total():,} questions have no confident answer (--min_confidence {least:g}).")
+    if unsure[None]:
+        tell(UNCALIBRATED)
 
 
-def write_json(file: TextIO, answers: Iterator[tuple[Query, Answer]]) -> None:
+def numbers_of(hit: Hit) -> tuple[str, ...]:
+    """The cells of `NUMBERS`."""
+    if hit.cosine is None:
+        return ("",) * len(NUMBERS)
+    sure = hit.confidence
+    known = (f"{sure.share:.3f}", f"{sure.low:.3f}", f"{sure.base_rate:.5f}", sure.trait) if sure else ("",) * 4
+    q = "" if hit.q_value is None else f"{hit.q_value:.4g}"
+    return (f"{hit.cosine:.6f}", f"{hit.margin:.6f}", *known, q)
+
+
+def write_json(file: TextIO, answers: Iterator[tuple[Query, Answer]], least: float) -> None:
     """A list with an object a question, written as they are answered."""
     file.write("[")
     for position, (query, answer) in enumerate(answers):
-        background = {"mean": answer.mean, "sd": answer.sd, "items": answer.background}
-        entry = {"query": query.name, "kind": query.kind, "contents": query.contents, "background": background}
+        background = {"mean": answer.mean, "items": answer.background}
+        sure = {"confident": is_confident(answer, least), "verdict": verdict(answer, least)}
+        entry = {"query": query.name, "kind": query.kind, "contents": query.contents, "background": background} | sure
         found = {"matches": as_dicts(answer.matches), "hits": as_dicts(answer.hits)}
         file.write((",\n" if position else "\n") + json.dumps(entry | found, ensure_ascii=False))
     file.write("\n]\n")
 
 
-NUMBERS = ("rank", "length", "cosine", "z")
-"""Columns of the tables that are aligned right."""
+ALIGNED_RIGHT = ("rank", "length", "cosine", "confidence", "q")
 
 
-def print_tables(answers: Iterator[tuple[Query, Answer]]) -> None:
+def print_tables(answers: Iterator[tuple[Query, Answer]], least: float) -> None:
     """A table a question on stdout."""
     try:
         from rich.console import Console
@@ -235,24 +264,31 @@ def print_tables(answers: Iterator[tuple[Query, Answer]]) -> None:
         table = Table(title=Text(one_line(query.name)), title_justify="left", header_style="bold")
         proteins = any(hit.length is not None for hit in [*answer.matches, *answer.hits])
         more = ("gene", "organism", "length") if proteins else ()
-        for name in ("rank", "id", "what", *more, "cosine", "z"):
-            table.add_column(name, justify="right" if name in NUMBERS else "left", overflow="fold")
+        shown = "confidence" if any(hit.confidence for hit in answer.hits) else "q"
+        for name in ("rank", "id", "what", *more, "cosine", shown):
+            table.add_column(name, justify="right" if name in ALIGNED_RIGHT else "left", overflow="fold")
         for hit in [*answer.matches, *answer.hits]:
-            numbers = (hit.by, "") if hit.cosine is None else (f"{hit.cosine:.3f}", f"{hit.z:+.1f}")
+            numbers = (hit.by, "") if hit.cosine is None else (f"{hit.cosine:.3f}", sureness(hit))
             about = (hit.gene or "", hit.organism or "", str(hit.length or "?")) if proteins else ()
             cells = (str(hit.rank), named(hit), described(hit), *map(one_line, about), *numbers)
             # Text, as brackets in a name are no markup.
             table.add_row(*map(Text, cells))
         console.print(table)
-        console.print(
-            Text(f"background: mean {answer.mean:.3f}, sd {answer.sd:.3f} of {answer.background:,} items", style="dim")
-        )
+        if answer.hits:
+            console.print(Text(verdict(answer, least), style="dim"))
 
 
 def named(hit: Hit) -> str:
     """The id, and below it the entry name that it does not hold itself."""
     own = [hit.entry_name] if hit.entry_name and hit.entry_name not in hit.id else []
     return "\n".join(map(one_line, [hit.id, *own]))
+
+
+def sureness(hit: Hit) -> str:
+    """The confidence with its trait, or the q-value; '' where neither is known."""
+    if hit.confidence:
+        return f"{hit.confidence.share:.2f} {hit.confidence.trait}"
+    return "" if hit.q_value is None else f"{hit.q_value:.2g}"
 
 
 def described(hit: Hit) -> str:
@@ -271,13 +307,17 @@ def opened_output(output: str) -> Iterator[TextIO]:
         yield file
 
 
-def write(answers: Iterator[tuple[Query, Answer]], output: str | None) -> None:
-    """The answers in the form that the output's name tells; without one as tables."""
+def write(answers: Iterator[tuple[Query, Answer]], output: str | None, least: float) -> None:
+    """The answers in the form that the output's name tells; without one as tables.
+
+    Args:
+      least: confidence below which an answer counts as none.
+    """
     if output is None:
-        print_tables(answers)
+        print_tables(answers, least)
     else:
         with opened_output(output) as file:
-            (write_json if output.endswith(".json") else write_tsv)(file, answers)
+            (write_json if output.endswith(".json") else write_tsv)(file, answers, least)
     sys.stdout.flush()
 
 
@@ -287,6 +327,7 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
     options = parse_arguments(arguments)
     if options.top < 1:
         raise UserError(f"--top={options.top} must be at least 1.")
+    check_least(options.min_confidence, "--min_confidence")
     if options.labels:
         refuse_unread(options, ("taxon",), owner="--index")
     if options.output and options.output != "-" and Path(options.output).suffix not in OUTPUTS:
@@ -304,7 +345,7 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
         warnings.filterwarnings("ignore", message=UNKNOWN_WORDS)
         engine = SearchEngine.load(options.checkpoint, index=options.index, labels=labels, step=options.step)
         try:
-            write(answered(engine, queries, top=options.top, taxa=options.taxon), options.output)
+            write(answered(engine, queries, top=options.top, taxa=options.taxon), options.output, options.min_confidence)
         except BrokenPipeError:
             # Whoever reads it, as `head`, has enough; Python would complain again when it flushes stdout at its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -2,9 +2,8 @@
 
 import asyncio
 import contextlib
-import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +21,8 @@ from data_pipelines.protanno.accession import uniprot_accession
 from data_pipelines.protanno.features import feature_property
 from data_pipelines.protanno.record import Feature
 from protclip_jax.retrieval import item_table
-from protclip_jax.retrieval.engine import Answer, Hit, SearchEngine
+from protclip_jax.retrieval.answer import Answer, Hit, as_dicts, is_confident, verdict
+from protclip_jax.retrieval.engine import SearchEngine
 from protclip_jax.retrieval.query import Query as Question
 from protclip_jax.retrieval.taxa import rows_of_taxa
 from protclip_jax.serve.about import describe_engine
@@ -105,12 +105,13 @@ def create_app(
         if answers is None:
             return Response(status_code=LEFT)
         proteins = answers.pop(PROTEINS, None)
+        told = functools.partial(_answer, linked=linked, least=asked.min_confidence)
         return JSONResponse(
             {
                 "understood": understood,
                 "matches": [linked(hit) for hit in matches],
-                "proteins": _answer(proteins, linked, len(engine.proteins)) if proteins else None,
-                "labels": {name: _answer(a, linked, len(engine.libraries[name])) for name, a in answers.items()},
+                "proteins": told(proteins, len(engine.proteins)) if proteins else None,
+                "labels": {name: told(answer, len(engine.libraries[name])) for name, answer in answers.items()},
             }
         )
 
@@ -205,13 +206,14 @@ def _link(id: str, links: str | None) -> str | None:
 
 
 def _hit(hit: Hit, *, links: str | None) -> dict:
-    facts = {key: value for key, value in dataclasses.asdict(hit).items() if value is not None}
+    (facts,) = as_dicts([hit])
     return facts | {"link": _link(hit.id, links) if hit.length is not None else None}
 
 
-def _answer(answer: Answer, linked, items: int) -> dict:
-    background = {"mean": answer.mean, "sd": answer.sd, "items": answer.background}
-    return {"hits": [linked(hit) for hit in answer.hits], "background": background, "items": items}
+def _answer(answer: Answer, items: int, *, linked: Callable[[Hit], dict], least: float) -> dict:
+    background = {"mean": answer.mean, "items": answer.background}
+    sure = {"confident": is_confident(answer, least), "verdict": verdict(answer, least)}
+    return {"hits": list(map(linked, answer.hits)), "background": background, "items": items} | sure
 
 
 def _handle_errors(app: FastAPI) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from protclip_jax.inference.batched_calls import BULK_ROW_TOKENS
-from protclip_jax.retrieval.engine import Answer, SearchEngine
+from protclip_jax.retrieval.answer import Answer
+from protclip_jax.retrieval.engine import SearchEngine
 from protclip_jax.retrieval.query import Query
 
 PROTEINS = ""
@@ -59,7 +60,8 @@ def _searched(engine: SearchEngine, jobs: Sequence[SearchJob]) -> list[dict[str,
     for name, index in {PROTEINS: engine.proteins, **engine.libraries}.items():
         asking = [position for position, job in enumerate(jobs) if name in job.indexes]
         for some, among in _alike(jobs, asking, proteins=name == PROTEINS) if index is not None else ():
-            found = engine.find(index, vectors[some], max(jobs[position].top for position in some), among=among)
+            queries, top = [jobs[position].query for position in some], max(jobs[position].top for position in some)
+            found = engine.answers(index, queries, vectors[some], top, among=among)
             for position, answer in zip(some, found, strict=True):
                 answers[position][name] = dataclasses.replace(answer, hits=answer.hits[: jobs[position].top])
     return answers

@@ -8,6 +8,7 @@ from data_pipelines.inputs.plausibility import doubt
 from data_pipelines.inputs.protein_input import clean_protein
 from data_pipelines.protanno.record import PROPERTIES, with_prefix
 from protclip_jax.retrieval import item_table
+from protclip_jax.retrieval.calibration import LEAST
 from protclip_jax.retrieval.engine import TOP, SearchEngine
 from protclip_jax.retrieval.query import Query, phrased, protein_query, understand
 from protclip_jax.serve.limits import Limits
@@ -23,6 +24,9 @@ class SearchRequest(BaseModel):
     top: int = Field(TOP, ge=1, description="hits wanted from each index")
     taxon: list[Annotated[str, Field(max_length=200)]] = Field(
         [], max_length=50, description="only proteins of these: ids of NCBI's taxonomy, or how scientific names begin"
+    )
+    min_confidence: float = Field(
+        LEAST, ge=0, le=1, description="a best hit below it, or of a larger q-value than 1 minus it, is no confident answer"
     )
     verbatim: bool = Field(False, description="ask a text without `PROTEIN NAME:` before it")
 

@@ -3,7 +3,7 @@
 import { download, h, tsv } from "./dom.js";
 
 const FACTS = ["id", "entry_name", "name", "gene", "organism", "taxon", "length", "source", "function", "location"];
-const COLUMNS = ["query", "by", "rank", ...FACTS, "cosine", "z"];
+const COLUMNS = ["query", "by", "rank", ...FACTS, "cosine", "margin", "confidence", "low", "base_rate", "trait", "q"];
 
 export function showResults(section, answer, { openProtein, openSequence, readAs }) {
   const { understood, proteins, labels, matches } = answer;
@@ -72,11 +72,11 @@ function understanding(understood, readAs) {
 }
 
 function panel({ answer, isProtein }, question, openProtein, number, hasTab) {
-  const { hits, background, items } = answer;
-  const largest = Math.max(...hits.map((hit) => hit.z), 4);
+  const { hits, items, confident, verdict } = answer;
+  const measured = hits.some((hit) => hit.confidence) ? "Confidence" : "q-value";
   const head = h("tr", {}, h("th", { class: "number" }, "#"), h("th", {}, isProtein ? "Protein" : "Description"),
     isProtein ? h("th", {}, "Gene, organism") : null, isProtein ? h("th", { class: "number" }, "Residues") : null,
-    h("th", { title: "Standard deviations above the background" }, "Match (z)"), h("th", { class: "number" }, "Cosine"),
+    h("th", {}, measured), h("th", { class: "number" }, "Cosine"),
     isProtein ? h("th", { class: "source" }, "Source") : null, isProtein ? h("th", {}, "") : null);
   const rows = hits.map((hit) => h("tr", {},
     h("td", { class: "number" }, String(hit.rank)),
@@ -88,17 +88,17 @@ function panel({ answer, isProtein }, question, openProtein, number, hasTab) {
     isProtein ? h("td", { class: "organism" }, hit.gene ? h("strong", {}, hit.gene) : null,
       hit.organism ? h("small", { title: hit.taxon ? `NCBI taxon ${hit.taxon}` : null }, hit.organism) : null) : null,
     isProtein ? h("td", { class: "number" }, hit.length ? hit.length.toLocaleString("en") : "?") : null,
-    h("td", { class: "match" }, bar(hit.z / largest), hit.z.toFixed(1)),
+    h("td", { class: "match" }, ...sureness(hit)),
     h("td", { class: "number" }, hit.cosine.toFixed(3)),
     isProtein ? h("td", { class: "source" }, hit.source) : null,
     isProtein ? h("td", { class: "out" }, hit.link ? h("a", { href: hit.link, target: "_blank", rel: "noopener noreferrer" },
       "UniProt ↗") : null) : null));
   const what = isProtein ? "proteins" : "labels";
   return h("div", { ...(hasTab ? { role: "tabpanel", "aria-labelledby": `tab-${number}` } : {}), id: `panel-${number}` },
+    verdict ? h("p", { class: confident === false ? "caution verdict" : "note verdict" }, verdict) : null,
     h("table", {}, h("thead", {}, head), h("tbody", {}, ...rows)),
     h("div", { class: "heading" },
-      h("p", { class: "note" }, `Best ${hits.length} of ${items.toLocaleString("en")} ${what}. A random one has cosine ` +
-        `${background.mean.toFixed(3)} ± ${background.sd.toFixed(3)} with this question.`),
+      h("p", { class: "note" }, `Best ${hits.length} of ${items.toLocaleString("en")} ${what}.`),
       h("button", { type: "button", class: "plain download", on: { click: () => save(question, hits) } }, "Download TSV")));
 }
 
@@ -112,15 +112,33 @@ function line(hit) {
   return about ? h("small", { class: "about" }, about) : null;
 }
 
+// The measured share that agrees, and in what; else the q-value; else that neither is known.
+function sureness({ confidence, confidences, q_value: q }) {
+  if (confidence) {
+    const all = Object.values(confidences).map((one) =>
+      `${one.trait}: ${percent(one.share)}, at least ${percent(one.low)} (${one.questions} questions; random items ${percent(one.base_rate)})`);
+    return [bar(confidence.share), h("span", { title: all.join("\n") }, `${percent(confidence.share)} ${confidence.trait}`)];
+  }
+  return q === undefined ? ["unknown"] : [bar(1 - q), `q = ${q.toPrecision(2)}`];
+}
+
+const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
+
 function bar(share) {
   const inner = h("i");
   inner.style.width = `${100 * Math.max(0, Math.min(1, share))}%`;
   return h("span", { class: "bar", "aria-hidden": "true" }, inner);
 }
 
+function numbers({ cosine, margin, confidence, q_value: q }) {
+  const sure = confidence ? [confidence.share.toFixed(3), confidence.low.toFixed(3), confidence.base_rate.toFixed(5), confidence.trait]
+    : [null, null, null, null];
+  return [cosine?.toFixed(6), margin?.toFixed(6), ...sure, q?.toPrecision(4)];
+}
+
 function save({ understood, matches }, hits) {
   const query = understood.kind === "text" ? understood.asked.join(" + ") : understood.name || "query";
   const rows = [...matches, ...hits].map((hit) =>
-    [query, hit.by, hit.rank, ...FACTS.map((name) => hit[name]), hit.cosine?.toFixed(6), hit.z?.toFixed(3)]);
+    [query, hit.by, hit.rank, ...FACTS.map((name) => hit[name]), ...numbers(hit)]);
   download("results.tsv", "text/tab-separated-values", tsv([COLUMNS, ...rows]));
 }

@@ -122,7 +122,8 @@ def test_a_text_is_asked_a_protein_opened_and_its_tracks_agree_with_the_api(page
     hits = answer["proteins"]["hits"]
     assert [element.text for element in page.all("#results button[data-id]")] == [hit["id"] for hit in hits]
     first_row = page.one("#results tbody tr").text
-    assert f"{hits[0]['z']:.1f}" in first_row
+    assert f"q = {hits[0]['q_value']:.2g}" in first_row.replace("1.0", "1")
+    assert page.one(".verdict").text == answer["proteins"]["verdict"]
     assert f"{hits[0]['cosine']:.3f}" in first_row
     link = page.one("#results td.out a")
     assert link.get_attribute("href") == hits[0]["link"]

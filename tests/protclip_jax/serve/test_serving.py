@@ -47,7 +47,8 @@ def test_a_text_is_answered_with_the_engines_hits(app, engine):
     }
     hits = engine.ask_texts(["PROTEIN NAME: abc fed"], top=5)
     assert [hit["id"] for hit in answer["proteins"]["hits"]] == [hit.id for hit in hits]
-    np.testing.assert_allclose([hit["z"] for hit in answer["proteins"]["hits"]], [hit.z for hit in hits], atol=1e-4)
+    found = [(hit["margin"], hit["q_value"]) for hit in answer["proteins"]["hits"]]
+    np.testing.assert_allclose(found, [(hit.margin, hit.q_value) for hit in hits], atol=1e-4)
     assert answer["labels"] == {}
     assert answer["proteins"]["items"] == len(engine.proteins)
 
