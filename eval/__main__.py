@@ -2,14 +2,12 @@
 
 import argparse
 import functools
-import json
 import pathlib
 import sys
 from collections.abc import Mapping
 
 from data_pipelines.common.bucket import is_bucket
 from data_pipelines.common.errors import UserError, command
-from data_pipelines.common.hashing import hash64
 from data_pipelines.common.json_object import read_json
 from data_pipelines.common.progress import tell
 from data_pipelines.inputs.source_options import refuse_unread
@@ -28,7 +26,7 @@ from eval.public.subjects import CheckpointModel
 from eval.public.vector_report import evaluate_vectors
 from eval.registry import make_evaluation, make_hooks, options_of
 from eval.reporting import benchmark_figures, benchmark_report, training_figures
-from eval.reporting.report import claimed, refuse_other_report, write_report
+from eval.reporting.report import claimed, digest, refuse_other_report, write_report
 from protclip_jax.checkpoints.best import resolve_step
 from protclip_jax.checkpoints.metadata import load_text_tokenizer, read_config
 from protclip_jax.config.schema import completed
@@ -38,7 +36,11 @@ from protclip_jax.inference.protclip import ProtCLIP
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     """The command line; argparse itself ends with code 2 on what it does not understand."""
-    parser = argparse.ArgumentParser(prog="python -m eval", description="Evaluates a checkpoint and writes a report.")
+    parser = argparse.ArgumentParser(
+        prog="python -m eval",
+        epilog="Example: python -m eval --checkpoint runs/demo --benchmarks retrieval --pool 256",
+        description="Evaluates a checkpoint and writes a report.",
+    )
     subject = parser.add_mutually_exclusive_group()
     subject.add_argument("--checkpoint", metavar="DIR", help="a workdir or converted checkpoint, also gs:// with --output")
     subject.add_argument(
@@ -152,11 +154,6 @@ def asked_controls(options: argparse.Namespace, checkpoint: pathlib.Path) -> dic
     """The models of the controls that the command line names, by their options."""
     given = {option: open_checkpoint(folder) for option in controls() if (folder := getattr(options, option))}
     return {option: load_control(controls()[option], folder, checkpoint) for option, folder in given.items()}
-
-
-def digest(value: Mapping) -> str:
-    """16 hexadecimal digits that change with any part of a JSON object."""
-    return f"{hash64(json.dumps(value, sort_keys=True)):016x}"
 
 
 def choose(options: argparse.Namespace) -> tuple[list[str], list[str]]:

@@ -80,6 +80,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line; argparse itself ends with code 2 on what it does not understand."""
     parser = argparse.ArgumentParser(
         prog="python -m protclip_jax.index",
+        epilog="Example: python -m protclip_jax.index --checkpoint runs/demo --input proteins.fasta --output proteins.index",
         description="Makes a folder of proteins, or of labels, that `search` and `serve` search; or adds proteins to one.",
     )
     add = parser.add_argument

@@ -50,7 +50,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m protclip_jax.search",
         description="Finds the proteins of an index nearest to a text or a protein, or the labels nearest to a protein.",
         epilog=f"cosine: similarity of query and item in the space shared by proteins and texts. rank: place among all items "
-        f"of an exact index, or among the candidates of an approximate one. {DEFINITION}.",
+        f"of an exact index, or among the candidates of an approximate one. {DEFINITION}. "
+        "Example: python -m protclip_jax.search --checkpoint runs/demo --index proteins.index --text 'zinc-binding protease'",
     )
     add = parser.add_argument
     add("--checkpoint", required=True, metavar="DIR", help="the checkpoint that the index was made with")
