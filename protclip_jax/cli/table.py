@@ -21,6 +21,7 @@ COMMANDS = {
     "search": Command("protclip_jax.search.__main__", "find proteins by text or sequence, or labels for a protein"),
     "serve": Command("protclip_jax.serve.__main__", "a web page and an API over an index"),
     "index": Command("protclip_jax.index.__main__", "make what search and serve search"),
+    "annotate": Command("protclip_jax.annotate.__main__", "the nearest proteins and labels for a whole proteome"),
     "embed": Command("protclip_jax.embed.__main__", "embeddings of a file of proteins or texts"),
     "explain": Command("protclip_jax.explain.__main__", "per-residue weights of a protein's properties"),
     "variants": Command("protclip_jax.variants.__main__", "effects of substitutions"),

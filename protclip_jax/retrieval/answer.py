@@ -83,6 +83,13 @@ def _as_dict(hit: Hit) -> dict:
     return known
 
 
+def sureness_cells(hit: Hit) -> tuple[str, ...]:
+    """Of a table: confidence, its lower end, base rate and trait, and the q-value; '' for what is not known."""
+    known = hit.confidence
+    shares = (f"{known.share:.3f}", f"{known.low:.3f}", f"{known.base_rate:.5f}", known.trait) if known else ("",) * 4
+    return (*shares, "" if hit.q_value is None else f"{hit.q_value:.4g}")
+
+
 def check_least(least: float, name: str) -> None:
     """Raises UserError for a least confidence that is no share; `name` is what the user calls it."""
     if not 0 <= least <= 1:

@@ -28,7 +28,7 @@ from data_pipelines.inputs.source_options import choose_source, is_piped, refuse
 from data_pipelines.protanno.record import PREFIXES
 from protclip_jax.inference.cpu_devices import split_cpu
 from protclip_jax.inference.user_inputs import UNKNOWN_WORDS
-from protclip_jax.retrieval.answer import Answer, Hit, as_dicts, check_least, is_confident, verdict
+from protclip_jax.retrieval.answer import Answer, Hit, as_dicts, check_least, is_confident, sureness_cells, verdict
 from protclip_jax.retrieval.calibration import LEAST
 from protclip_jax.retrieval.engine import TOP, SearchEngine
 from protclip_jax.retrieval.query import Query, phrased, protein_query
@@ -231,10 +231,7 @@ def numbers_of(hit: Hit) -> tuple[str, ...]:
     """The cells of `NUMBERS`."""
     if hit.cosine is None:
         return ("",) * len(NUMBERS)
-    sure = hit.confidence
-    known = (f"{sure.share:.3f}", f"{sure.low:.3f}", f"{sure.base_rate:.5f}", sure.trait) if sure else ("",) * 4
-    q = "" if hit.q_value is None else f"{hit.q_value:.4g}"
-    return (f"{hit.cosine:.6f}", f"{hit.margin:.6f}", *known, q)
+    return (f"{hit.cosine:.6f}", f"{hit.margin:.6f}", *sureness_cells(hit))
 
 
 def write_json(file: TextIO, answers: Iterator[tuple[Query, Answer]], least: float) -> None:

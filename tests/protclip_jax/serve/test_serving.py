@@ -290,7 +290,7 @@ def test_the_api_describes_itself(app):
     assert set(openapi.json()["paths"]) == {"/api/health", "/api/about", "/api/search", "/api/protein", "/api/tracks"}
     assert about.json()["labels"] == {"places": 3}
     assert len(about.json()["examples"]) >= 2
-    assert "standard deviation" in about.json()["score"]
+    assert "held-out questions" in about.json()["score"]
     assert about.json()["weights"] == "Not measured."
     assert health.json() == {"status": "ok", "waiting": 0}
     assert exchange(app, ("GET", "/health", {}))[0].json() == health.json()
