@@ -9,6 +9,9 @@ from eval.calibration.questions import Hits
 from protclip_jax.retrieval.calibration import Table
 
 BINS = 10
+"""Of confidence, for the calibration error."""
+QUANTILES = (0.2, 0.4, 0.6, 0.7, 0.8, 0.87, 0.92, 0.96, 0.98)
+"""Of the scores of all hits, which part the bins of a table: finer where the best hits of questions lie."""
 FEWEST_QUESTIONS = 20
 """That a table is fitted on, and that a bin is of."""
 STEPS, RIDGE = 50, 1e-3
@@ -51,14 +54,14 @@ class Checked(NamedTuple):
 def fit_table(question: str, trait: str, hits: Hits) -> Table | None:
     """The table of a kind of question and a trait; None where there are too few questions, or all hits are alike.
 
-    A logistic regression on cosine and margin orders the hits; bins of about as many hits each get their shares; neighbouring
-    bins are joined until each is of enough questions and the shares grow (pool adjacent violators).
+    A logistic regression on cosine and margin orders the hits; bins between `QUANTILES` get their shares; neighbouring bins
+    are joined until the shares grow by more than chance (`joined`), as in pooling adjacent violators.
     """
     if len(np.unique(hits.questions)) < FEWEST_QUESTIONS or hits.agrees.min() == hits.agrees.max():
         return None
     weights = logistic_weights(np.stack([hits.cosines, hits.margins], axis=1), hits.agrees)
     scores = weights[0] * hits.cosines + weights[1] * hits.margins
-    edges = np.unique(np.quantile(scores, np.arange(1, BINS) / BINS))
+    edges = np.unique(np.quantile(scores, QUANTILES))
     places = np.searchsorted(edges, scores, side="right")
     groups = joined([np.flatnonzero(places == place) for place in range(len(edges) + 1)], hits)
     shares = [float(hits.agrees[group].mean()) for group in groups]
@@ -93,19 +96,23 @@ def logistic_weights(features: Float[np.ndarray, "n 2"], agrees: Bool[np.ndarray
 
 
 def joined(groups: list[Int[np.ndarray, " _"]], hits: Hits) -> list[Int[np.ndarray, " _"]]:
-    """Neighbouring groups of hits joined until each is of enough questions and of a larger share than the one before."""
+    """Neighbouring groups of hits joined until each is of enough questions and its lower end above the share of the one before.
+
+    So chance alone hardly makes two groups.
+    """
     kept: list[np.ndarray] = []
     for group in filter(len, groups):
         kept.append(group)
-        while len(kept) > 1 and (_is_small(kept[-2], hits) or hits.agrees[kept[-1]].mean() <= hits.agrees[kept[-2]].mean()):
+        while len(kept) > 1 and not _differ(*kept[-2:], hits):
             kept[-2:] = [np.concatenate(kept[-2:])]
-    while len(kept) > 1 and _is_small(kept[-1], hits):
-        kept[-2:] = [np.concatenate(kept[-2:])]
     return kept
 
 
-def _is_small(group: np.ndarray, hits: Hits) -> bool:
-    return len(np.unique(hits.questions[group])) < FEWEST_QUESTIONS
+def _differ(first: np.ndarray, second: np.ndarray, hits: Hits) -> bool:
+    counts = [len(np.unique(hits.questions[group])) for group in (first, second)]
+    if min(counts) < FEWEST_QUESTIONS:
+        return False
+    return lower_end(float(hits.agrees[second].mean()), counts[1]) > hits.agrees[first].mean()
 
 
 def lower_end(share: float, count: int) -> float:
