@@ -43,7 +43,7 @@ class SearchEngine:
       model: a `ProtCLIP`.
       proteins: the index of proteins, None without one.
       libraries: name → index of labels.
-      calibration: of the checkpoint, for indexes without one of their own; None where it was not measured.
+      calibration: of the checkpoint; without one, that of an index serves its own answers.
       batch_tokens: of one call of the model, as `ProtCLIP` takes it.
     """
 
@@ -174,7 +174,7 @@ class SearchEngine:
         kept = first_dimensions(vectors, index.vectors.width)
         # A table was measured with whole embeddings.
         is_whole = index.vectors.width == vectors.shape[1]
-        calibration = (index.calibration or self.calibration) if is_whole else None
+        calibration = (self.calibration or index.calibration) if is_whole else None
         return [
             judged(answer, query, vector, index=index, calibration=calibration)
             for answer, query, vector in zip(found, queries, kept, strict=True)

@@ -160,7 +160,10 @@ def _calibration(folder: Path, manifest: Mapping) -> Calibration | None:
         return None
     if not isinstance(stored, dict):
         raise UserError(f"{folder / MANIFEST} is damaged (calibration); {_FIX}.")
-    return Calibration.from_json(stored, where=str(folder / MANIFEST))
+    calibration = Calibration.from_json(stored, where=str(folder / MANIFEST))
+    if calibration.checkpoint != manifest["checkpoint"]:
+        raise UserError(f"{folder / MANIFEST} is damaged (its calibration is of another checkpoint); {_FIX}.")
+    return calibration
 
 
 def read_manifest(folder: Path) -> dict:

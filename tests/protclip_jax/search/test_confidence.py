@@ -149,6 +149,20 @@ def test_the_api_and_the_table_tell_the_same(calibrated, capsys):
     assert "No confident answer" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [({"checkpoint": "0" * 64}, "its calibration is of another checkpoint"), ({"tables": 3}, "no list of tables")],
+)
+def test_a_damaged_table_of_an_index_is_one_sentence(calibrated, tmp_path, capsys, changes, told):
+    shutil.copytree(calibrated / "i2", tmp_path / "i")
+    manifest = json.loads((tmp_path / "i" / MANIFEST).read_text())
+    manifest["calibration"] |= changes
+    (tmp_path / "i" / MANIFEST).write_text(json.dumps(manifest))
+    given = ["--checkpoint", calibrated / "c2", "--index", tmp_path / "i", "--text", QUESTION]
+    assert search.main(list(map(str, given))) == 2
+    assert told in searching.told(capsys)
+
+
 def test_a_table_of_other_parameters_is_not_used(folder, capsys, tmp_path):
     shutil.copytree(folder / "c", tmp_path / "c")
     (tmp_path / "c" / FILE).write_text(to_text(Calibration("0" * 64, TABLES), {}))

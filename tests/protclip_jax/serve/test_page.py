@@ -115,6 +115,29 @@ def test_the_token_does_not_stay_in_the_address(page, server):
     assert len(page.all("#examples button")) >= 2
 
 
+def test_what_a_text_names_is_opened_and_an_organism_chosen(page, server):
+    page.ask("abc fed")
+    page.wait_for("#understood", "PROTEIN NAME: abc fed")
+    id = page.one("#results button[data-id]").text
+    page.ask(id)
+    page.wait_for("#matches", f"Open {id} →")
+    page.one(f"#matches button[data-match='{id}']").click()
+    page.wait_for("#protein-title", id)
+    organism = page.one("#taxon")
+    organism.send_keys("Homo")
+    page.ask("abc fed")
+    page.wait_for("#message", "holds no protein of taxon 'Homo'; it has synthetic construct (32630)")
+    organism.clear()
+    organism.send_keys("32630")
+    page.ask("abc fed")
+    page.wait_for("#results", "synthetic construct")
+    _, answer = server.ask("/api/search", {"query": "abc fed", "taxon": ["32630"]})
+    assert [element.text for element in page.all("#results button[data-id]")] == [
+        hit["id"] for hit in answer["proteins"]["hits"]
+    ]
+    organism.clear()
+
+
 def test_a_text_is_asked_a_protein_opened_and_its_tracks_agree_with_the_api(page, server):
     page.ask("abc fed")
     page.wait_for("#understood", "PROTEIN NAME: abc fed")
