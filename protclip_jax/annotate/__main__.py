@@ -12,6 +12,7 @@ from pathlib import Path
 
 import jax
 
+from data_pipelines.common import project
 from data_pipelines.common.atomic_write import atomic_path
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.hashing import file_sha256
@@ -91,7 +92,8 @@ def provenance(options: argparse.Namespace, engine: SearchEngine) -> str:
     facts = [f"checkpoint {engine.model.fingerprint}"]
     facts += [f"{index.folder.name} {_digest(index.folder)}" for index in opened]
     facts += [f"top {options.top}", f"min_confidence {options.min_confidence:g}"]
-    facts += [f"{name} {version}" for name, version in sorted(metadata.versions().items())]
+    versions = {project.DISTRIBUTION: project.version()} | metadata.versions()
+    facts += [f"{name} {version}" for name, version in sorted(versions.items())]
     return f"# protclip_jax.annotate of {Path(options.input).name}: {'; '.join(facts)}"
 
 

@@ -2,22 +2,12 @@
 
 import difflib
 import importlib
-import importlib.metadata
 import sys
 from collections.abc import Sequence
 
 from data_pipelines.common.errors import UserError, command
+from data_pipelines.common.project import DISTRIBUTION, version
 from protclip_jax.cli.table import COMMANDS
-
-DISTRIBUTION = "protclip-jax"
-
-
-def version() -> str:
-    """Of the installed project; `not installed` where it runs from a folder of sources."""
-    try:
-        return importlib.metadata.version(DISTRIBUTION)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
 
 
 def usage() -> str:

@@ -1,6 +1,5 @@
 """What a machine has: versions, devices, disk, memory, and which optional parts are installed."""
 
-import importlib.metadata
 import importlib.util
 import os
 import platform
@@ -10,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from data_pipelines.common import project
 from protclip_jax.checkpoints import metadata
 
 Line = tuple[str, str]
@@ -29,11 +29,11 @@ _GIB = 1 << 30
 
 def versions() -> list[Line]:
     """Of Python, this project and the libraries that numbers depend on."""
-    try:
-        own = importlib.metadata.version("protclip-jax")
-    except importlib.metadata.PackageNotFoundError:
-        own = "not installed; it runs from a folder of sources"
-    return [("protclip-jax", own), ("Python", platform.python_version()), *sorted(metadata.versions().items())]
+    return [
+        (project.DISTRIBUTION, project.version()),
+        ("Python", platform.python_version()),
+        *sorted(metadata.versions().items()),
+    ]
 
 
 def devices() -> list[Line]:

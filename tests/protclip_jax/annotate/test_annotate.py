@@ -1,6 +1,7 @@
 """A small proteome: what is found for each protein, where nothing is sure, and runs that are killed."""
 
 import csv
+import importlib.metadata
 import shutil
 
 import numpy as np
@@ -92,7 +93,8 @@ def test_the_first_line_says_what_the_file_was_made_with(folder, written):
     assert line.startswith("# protclip_jax.annotate of q.fasta: checkpoint ")
     assert ProtCLIP.load(folder / "c").fingerprint in line
     assert "; top 3; min_confidence 0.5; " in line
-    assert " jax " in line
+    assert f"; protclip-jax {importlib.metadata.version('protclip-jax')}" in line
+    assert f"; jax {importlib.metadata.version('jax')}" in line
 
 
 def test_a_killed_run_gives_the_same_bytes(folder, written, tmp_path, monkeypatch):
