@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from data_pipelines.protanno.dataset import open_dataset
-from eval.__main__ import hit_files
+from eval.pretraining.hit_files import hit_files
 from eval.pretraining.retrieval import Retrieval
 from eval.pretraining.single_property import SingleProperty
 from eval.pretraining.trained_baselines import TrainedBaselines

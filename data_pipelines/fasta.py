@@ -31,7 +31,11 @@ def write_fasta(file: BinaryIO, splits: Iterable[Split]) -> int:
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Writes both files."""
-    parser = argparse.ArgumentParser(prog="python -m data_pipelines.fasta", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m data_pipelines.fasta",
+        epilog="Example: python -m data_pipelines.fasta --data_dir swissprot --output fasta",
+        description=__doc__,
+    )
     parser.add_argument("--data_dir", required=True, type=Path, help="a dataset built by data_pipelines.build")
     parser.add_argument("--output", required=True, type=Path, help="folder for held_out.fasta and training.fasta")
     args = parser.parse_args(arguments)

@@ -62,7 +62,11 @@ def training_texts(data_dir: str, *, max_records: int, names: str = RECOMMENDED)
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Writes the learnt vocabulary, a token a line."""
-    parser = argparse.ArgumentParser(prog="python -m data_pipelines.vocabulary", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m data_pipelines.vocabulary",
+        epilog="Example: python -m data_pipelines.vocabulary --data_dir swissprot --output vocab.txt",
+        description=__doc__,
+    )
     parser.add_argument("--data_dir", required=True, help="a dataset built by data_pipelines.build")
     parser.add_argument("--output", required=True, type=Path, help="the vocab.txt to write, a new file")
     parser.add_argument("--size", type=int, default=4096, help="number of tokens (default: %(default)s)")

@@ -2,22 +2,22 @@
 
 import argparse
 import functools
-import json
 import pathlib
 import sys
 from collections.abc import Mapping
 
 from data_pipelines.common.bucket import is_bucket
 from data_pipelines.common.errors import UserError, command
-from data_pipelines.common.hashing import hash64
 from data_pipelines.common.json_object import read_json
 from data_pipelines.common.progress import tell
 from data_pipelines.inputs.source_options import refuse_unread
 from data_pipelines.protanno.dataset import STATISTICS, ProtAnno, open_dataset
 from eval.benchmarks.families import BENCHMARKS
+from eval.calibration.calibrate import calibrate_checkpoint
 from eval.claims.check import check_claims
 from eval.pretraining.evaluation import Control, Evaluation
 from eval.pretraining.evaluations import EVALUATIONS
+from eval.pretraining.hit_files import hit_files
 from eval.pretraining.trained_baselines import TrainedBaselines
 from eval.public import suite
 from eval.public.config_files import load_configs
@@ -26,7 +26,7 @@ from eval.public.subjects import CheckpointModel
 from eval.public.vector_report import evaluate_vectors
 from eval.registry import make_evaluation, make_hooks, options_of
 from eval.reporting import benchmark_figures, benchmark_report, training_figures
-from eval.reporting.report import claimed, refuse_other_report, write_report
+from eval.reporting.report import claimed, digest, refuse_other_report, write_report
 from protclip_jax.checkpoints.best import resolve_step
 from protclip_jax.checkpoints.metadata import load_text_tokenizer, read_config
 from protclip_jax.config.schema import completed
@@ -36,7 +36,11 @@ from protclip_jax.inference.protclip import ProtCLIP
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     """The command line; argparse itself ends with code 2 on what it does not understand."""
-    parser = argparse.ArgumentParser(prog="python -m eval", description="Evaluates a checkpoint and writes a report.")
+    parser = argparse.ArgumentParser(
+        prog="python -m eval",
+        epilog="Example: python -m eval --checkpoint runs/demo --benchmarks retrieval --pool 256",
+        description="Evaluates a checkpoint and writes a report.",
+    )
     subject = parser.add_mutually_exclusive_group()
     subject.add_argument("--checkpoint", metavar="DIR", help="a workdir or converted checkpoint, also gs:// with --output")
     subject.add_argument(
@@ -51,6 +55,13 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         action="store_true",
         help="measure nothing: check the claims of the paper's abstract against published numbers, and against the report of "
         "--checkpoint or --embeddings if given; --output keeps claims.md and claims.json",
+    )
+    parser.add_argument(
+        "--calibrate",
+        action="store_true",
+        help="measure how often hits of a search agree with held-out questions, and keep the table in the checkpoint, from "
+        "which `search`, `serve` and new indexes take it; fitted on the split validation and checked on --split, with --pool "
+        "questions of each; --output has the report (default: CHECKPOINT/calibration)",
     )
     parser.add_argument("--step", help="a step's number, best or latest (default: best if recorded, else latest)")
     parser.add_argument(
@@ -141,16 +152,8 @@ def load_control(control: Control, directory: pathlib.Path, checkpoint: pathlib.
 
 def asked_controls(options: argparse.Namespace, checkpoint: pathlib.Path) -> dict[str, ProtCLIP]:
     """The models of the controls that the command line names, by their options."""
-    models = {}
-    for option, control in controls().items():
-        if directory := getattr(options, option):
-            models[option] = load_control(control, open_checkpoint(directory), checkpoint)
-    return models
-
-
-def digest(value: Mapping) -> str:
-    """16 hexadecimal digits that change with any part of a JSON object."""
-    return f"{hash64(json.dumps(value, sort_keys=True)):016x}"
+    given = {option: open_checkpoint(folder) for option in controls() if (folder := getattr(options, option))}
+    return {option: load_control(controls()[option], folder, checkpoint) for option, folder in given.items()}
 
 
 def choose(options: argparse.Namespace) -> tuple[list[str], list[str]]:
@@ -226,23 +229,6 @@ def pretraining_data(options: argparse.Namespace, checkpoint: pathlib.Path) -> P
     return None
 
 
-def hit_files(arguments: list[str]) -> dict[str, pathlib.Path]:
-    """The files of `--hits`, by the names that reports call the searches.
-
-    Raises:
-      UserError: one is not NAME=FILE, or a name is given twice.
-    """
-    files = {}
-    for argument in arguments:
-        name, mark, path = argument.partition("=")
-        if not (name and mark and path):
-            raise UserError(f"--hits {argument} is not NAME=FILE, such as mmseqs2=hits.m8.")
-        if name in files:
-            raise UserError(f"--hits names {name} twice; give each search a name of its own.")
-        files[name] = pathlib.Path(path)
-    return files
-
-
 def is_own(checkpoint: pathlib.Path, folder: pathlib.Path, dataset: ProtAnno) -> bool:
     """Whether the checkpoint was trained on the dataset in that folder, by its fingerprint; by its place where none is kept."""
     trained_on = completed(read_config(checkpoint))["data"]["dir"]
@@ -294,11 +280,26 @@ def main(arguments: list[str] | None = None) -> None:
     if options.claims:
         refuse_unread(options, (*of_models, "set"), owner="commands without --claims")
         check_claims(options)
+    elif options.calibrate:
+        calibrate(options)
     elif options.embeddings:
         refuse_unread(options, of_models, owner="--checkpoint")
         evaluate_vectors(options)
     else:
         evaluate_checkpoint(options)
+
+
+def calibrate(options: argparse.Namespace) -> None:
+    """Measures the table of a checkpoint on this machine and writes it there."""
+    if options.embeddings or is_bucket(options.checkpoint) or is_exported(options.checkpoint):
+        raise UserError("--calibrate keeps its table in the checkpoint; give a workdir or checkpoint on this machine.")
+    checkpoint = open_checkpoint(options.checkpoint, options.step)
+    data_dir, dataset = built_dataset(options, checkpoint)
+    dataset = as_read_by(checkpoint, completed(read_config(checkpoint)), dataset)
+    provenance = {"checkpoint": str(options.checkpoint), "dataset": str(data_dir), "dataset_fingerprint": dataset.fingerprint}
+    with claimed(output := options.output or checkpoint / "calibration"):
+        model, provenance["step"] = load(checkpoint, options.step)
+        calibrate_checkpoint(model, dataset, checkpoint, output, split=options.split, pool=options.pool, provenance=provenance)
 
 
 def evaluate_checkpoint(options: argparse.Namespace) -> None:

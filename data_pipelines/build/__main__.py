@@ -354,7 +354,11 @@ def _runner(
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m data_pipelines.build", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m data_pipelines.build",
+        epilog="Example: python -m data_pipelines.build --input uniprot_sprot.dat.gz --output swissprot",
+        description=__doc__.split("\n")[0],
+    )
     add = parser.add_argument
     add(
         "--input",

@@ -28,7 +28,11 @@ def _base_url(text: str) -> str:
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Downloads one file and prints its path."""
-    parser = argparse.ArgumentParser(prog="python -m data_pipelines.download", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m data_pipelines.download",
+        epilog="Example: python -m data_pipelines.download swissprot --output downloads",
+        description=__doc__.split("\n")[0],
+    )
     parser.add_argument("what", metavar="swissprot|trembl|proteome:UPID", help="what to download, e.g. proteome:UP000005640")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="the folder for the file; made if missing")
     parser.add_argument(

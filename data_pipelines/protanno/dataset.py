@@ -40,8 +40,10 @@ from data_pipelines.protanno.record import RECOMMENDED, Feature, Record, with_na
 
 __all__ = ["ProtAnno", "Split", "open_dataset", "split_name", "write"]
 
-NAME, VERSION = "protanno", "1.2.0"
-"""Since 1.2.0 a record may lack a name and any other text, and its source may be unknown."""
+NAME, VERSION = "protanno", "1.3.0"
+"""Since 1.3.0 a record has `organism`, `taxon`, `genes` and `go`, which are unknown in older datasets.
+
+Since 1.2.0 a record may lack a name and any other text, and its source may be unknown."""
 _WITHOUT_NAMES = "1.0.0"
 """The version that stored a record's recommended name alone."""
 SHARD_SIZES = "shard_sizes.json"
@@ -55,6 +57,7 @@ _DESCRIBING = ("dataset_info.json", STATISTICS, SHARD_SIZES, QUESTIONS, SAID_FIL
 _FIX = "build one with `python -m data_pipelines.build`"
 
 _TEXTS = ("accession", "entry_name", "source", "sequence", "name", "function", "location", "similarity")
+_LISTS = ("other_names", "genes", "go")
 
 
 def tfds_features() -> tfds.features.FeaturesDict:
@@ -62,12 +65,10 @@ def tfds_features() -> tfds.features.FeaturesDict:
     text, number = tfds.features.Text, lambda: tfds.features.Scalar(np.int32)
     feature = {"type": text(), "start": number(), "end": number(), "note": text()}
     return tfds.features.FeaturesDict(
-        {name: text() for name in _TEXTS}
-        | {
-            "existence": number(),
-            "features": tfds.features.Sequence(feature),
-            "other_names": tfds.features.Sequence(text()),
-        }
+        {name: text() for name in (*_TEXTS, "organism")}
+        | {name: number() for name in ("existence", "taxon")}
+        | {name: tfds.features.Sequence(text()) for name in _LISTS}
+        | {"features": tfds.features.Sequence(feature)}
     )
 
 
@@ -75,10 +76,12 @@ def encode_record(record: Record) -> bytes:
     """A record as the tf.train.Example that `tfds_features` describes."""
     example = tf_example_pb2.Example()
     fields = example.features.feature
-    for name in _TEXTS:
+    for name in (*_TEXTS, "organism"):
         fields[name].bytes_list.value.append(getattr(record, name).encode())
-    fields["existence"].int64_list.value.append(record.existence)
-    fields["other_names"].bytes_list.value.extend(name.encode() for name in record.other_names)
+    for name in ("existence", "taxon"):
+        fields[name].int64_list.value.append(getattr(record, name))
+    for name in _LISTS:
+        fields[name].bytes_list.value.extend(text.encode() for text in getattr(record, name))
     fields["features/type"].bytes_list.value.extend(feature.type.encode() for feature in record.features)
     fields["features/start"].int64_list.value.extend(feature.start for feature in record.features)
     fields["features/end"].int64_list.value.extend(feature.end for feature in record.features)
@@ -105,9 +108,12 @@ def _fields(data: bytes) -> Mapping:
 
 def _record(fields: Mapping, features: tuple[Feature, ...]) -> Record:
     texts = {name: fields[name].bytes_list.value[0].decode() for name in _TEXTS}
-    other_names = tuple(name.decode() for name in fields["other_names"].bytes_list.value)
+    lists = {name: tuple(map(bytes.decode, fields[name].bytes_list.value)) for name in _LISTS}
     existence = fields["existence"].int64_list.value[0]
-    return Record(existence=existence, features=features, other_names=other_names, **texts)
+    # Datasets of before 1.3.0 have neither.
+    organism = b"".join(fields["organism"].bytes_list.value).decode()
+    taxon = sum(fields["taxon"].int64_list.value)
+    return Record(existence=existence, features=features, organism=organism, taxon=taxon, **texts, **lists)
 
 
 class Shards(NamedTuple):

@@ -36,6 +36,9 @@ class Record:
     absent property is ''; a record without any has a sequence alone. `other_names` are as UniProt's TSV
     export has them in parentheses, in its order: synonyms, short names, `EC 1.1.1.1`,
     `CD antigen CD4`. There are none without a name.
+
+    `organism` is the scientific name with its strain, `taxon` its id in NCBI's taxonomy (0 = unknown).
+    `genes` are all names of the gene, the primary one first; `go` the ids of GO terms, `GO:0005524`.
     """
 
     accession: str
@@ -49,6 +52,10 @@ class Record:
     similarity: str = ""
     features: tuple[Feature, ...] = ()
     other_names: tuple[str, ...] = ()
+    organism: str = ""
+    taxon: int = 0
+    genes: tuple[str, ...] = ()
+    go: tuple[str, ...] = ()
 
 
 RECOMMENDED = "recommended"
@@ -64,6 +71,11 @@ def with_names(record: Record, names: str) -> Record:
         return record
     chosen = [name for name in record.other_names if names == "all" or not _EC_NUMBER.fullmatch(name)]
     return dataclasses.replace(record, name=" ".join([record.name, *(f"({name})" for name in chosen)]), other_names=())
+
+
+def ec_numbers(record: Record) -> tuple[str, ...]:
+    """The EC numbers among a record's other names, `3.2.1.1`."""
+    return tuple(name[len("EC ") :] for name in record.other_names if _EC_NUMBER.fullmatch(name))
 
 
 def coverage(record: Record) -> int:
@@ -117,3 +129,6 @@ RESIDUES = "ACDEFGHIKLMNPQRSTVWYBJOUXZ"
 
 EXISTENCE = range(6)
 """UniProt's protein existence levels 1…5, and 0 = unknown."""
+
+MAX_TAXON = (1 << 31) - 1
+"""Ids of NCBI's taxonomy are stored in 32 bits; they have seven digits today."""

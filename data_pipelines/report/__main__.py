@@ -13,7 +13,11 @@ from data_pipelines.report.page import write_report
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Writes the report of a built dataset anew and prints its path."""
-    parser = argparse.ArgumentParser(prog="python -m data_pipelines.report", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m data_pipelines.report",
+        epilog="Example: python -m data_pipelines.report --data_dir runs/sample/protanno",
+        description=__doc__.split("\n")[0],
+    )
     parser.add_argument("--data_dir", type=Path, required=True, metavar="DIR", help="the dataset's folder")
     directory = parser.parse_args(arguments).data_dir
     write_report(directory, read_statistics(directory))

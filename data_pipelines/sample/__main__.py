@@ -19,7 +19,11 @@ from data_pipelines.sample.world import WORLDS
 @command
 def main(arguments: list[str] | None = None) -> None:
     """Command line of the sample generator."""
-    parser = argparse.ArgumentParser(prog="python -m data_pipelines.sample", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m data_pipelines.sample",
+        epilog="Example: python -m data_pipelines.sample --output sample",
+        description=__doc__.split("\n")[0],
+    )
     parser.add_argument("--output", type=Path, required=True, help="folder for sample.dat.gz, clusters.tsv and questions.tsv")
     parser.add_argument("--records", type=int, default=8000, help="number of entries (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default %(default)s)")

@@ -60,6 +60,13 @@ def _other_names(record: Record) -> Iterator[str]:
         yield f"DE   AltName: Full={name};" if number == name else f"DE            EC={number};"
 
 
+def _organism_lines(record: Record) -> Iterator[str]:
+    if record.organism:
+        yield f"OS   {record.organism}."
+        yield "OC   other sequences; artificial sequences."
+        yield f"OX   NCBI_TaxID={record.taxon};"
+
+
 def _feature_lines(record: Record) -> Iterator[str]:
     for feature in record.features:
         position = str(feature.start) if feature.start == feature.end else f"{feature.start}..{feature.end}"
@@ -87,9 +94,7 @@ def format_entry(record: Record) -> str:
         f"AC   {record.accession};",
         f"DE   {label}: Full={record.name};",
         *_other_names(record),
-        "OS   synthetic construct.",
-        "OC   other sequences; artificial sequences.",
-        "OX   NCBI_TaxID=32630;",
+        *_organism_lines(record),
     ]
     for name, topic in TOPICS.items():
         if text := getattr(record, name):

@@ -22,6 +22,7 @@ MAX_RECORDS = 10 * 36**3
 FILES = ("questions.tsv", "clusters.tsv", "sample.dat.gz")
 """What is written, the entries last."""
 
+ORGANISM, TAXON = "synthetic construct", 32630
 MEMBERS = (2, 3, 4)
 """Family sizes, uniform. Small, since a text can only be told from those of other families, not from its own family's."""
 
@@ -94,6 +95,8 @@ def annotate(
         source=source,
         sequence=sequence,
         existence=existence,
+        organism=ORGANISM,
+        taxon=TAXON,
         name=biology.UNNAMED if unnamed else biology.name_text(*stated["function"], rng),
         features=tuple(feature for feature in features if not wrong[FEATURE_PROPERTY[feature.type]]),
         **{name: texts[name] for name in present},

@@ -304,7 +304,11 @@ def _is(value: object, kind: type | GenericAlias) -> bool:
 @command
 def main(arguments: list[str] | None = None) -> None:
     """Tells which benchmarks a data folder has, or writes a manifest to start from."""
-    parser = argparse.ArgumentParser(prog="python -m eval.data.manifest", description=main.__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m eval.data.manifest",
+        epilog="Example: python -m eval.data.manifest --data_dir public --template",
+        description=main.__doc__,
+    )
     parser.add_argument("--data_dir", type=Path, required=True, metavar="DIR", help="the folder of benchmarks' data")
     parser.add_argument("--template", action="store_true", help=f"write DIR/{MANIFEST} with an entry for every benchmark")
     options = parser.parse_args(arguments)

@@ -40,7 +40,11 @@ def _chosen(data_dir: Path, asked: Sequence[str]) -> list[str]:
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Writes the FASTA file."""
-    parser = argparse.ArgumentParser(prog="python -m eval.data.proteins", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m eval.data.proteins",
+        epilog="Example: python -m eval.data.proteins --data_dir public --output proteins.fasta",
+        description=__doc__,
+    )
     parser.add_argument("--data_dir", type=Path, required=True, metavar="DIR", help="the folder of benchmarks' data")
     parser.add_argument("--benchmarks", nargs="+", default=["all"], metavar="NAME", help="default: all that DIR has")
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the FASTA file to write")

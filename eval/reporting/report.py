@@ -14,6 +14,7 @@ from data_pipelines.common.atomic_write import atomic_path, atomic_write
 from data_pipelines.common.disk_errors import report_disk_errors
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.figure_style import DPI
+from data_pipelines.common.hashing import hash64
 from data_pipelines.common.json_object import read_json, to_json
 from data_pipelines.common.markdown import table
 from data_pipelines.common.outputs import claim, release
@@ -22,6 +23,11 @@ from eval.metrics.resamples import resamples_of, write_resamples
 REPORT = "report.json"
 RESAMPLES_FILE = "resamples.npz"
 """What the intervals of evaluations on a built dataset were taken from."""
+
+
+def digest(value: Mapping) -> str:
+    """16 hexadecimal digits that change with any part of a JSON object."""
+    return f"{hash64(json.dumps(value, sort_keys=True)):016x}"
 
 
 def write_report(

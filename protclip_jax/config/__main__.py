@@ -10,7 +10,11 @@ from protclip_jax.config.reference import page
 @command
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m protclip_jax.config", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m protclip_jax.config",
+        epilog="Example: python -m protclip_jax.config",
+        description=__doc__,
+    )
     parser.parse_args(arguments)
     print(page(), end="")
 

@@ -12,6 +12,7 @@ from ml_collections import ConfigDict, config_flags
 from ml_collections.config_dict import placeholder
 
 from data_pipelines.common.errors import UserError
+from data_pipelines.common.settings import Setting
 from protclip_jax.config.checks import did_you_mean, joined
 from protclip_jax.config.config_file import find_config, load_config
 from protclip_jax.config.schema import FIELDS, ON_REQUEST
@@ -55,7 +56,7 @@ def parse_flags(argv: Sequence[str], *, about: str = "") -> CommandLine:
         named = [argument for argument in arguments if argument not in overrides]
         rest = options([program, *named])[1:]
     if options.help:
-        print(f"{about}\n{options.get_help(include_special_flags=False)}")
+        print(f"{about}\n{options.get_help(include_special_flags=False)}\n{_fields()}")
         sys.exit(0)
     if rest:
         raise UserError(f"{rest[0]}: unknown argument; {_SET}.")
@@ -66,6 +67,16 @@ def parse_flags(argv: Sequence[str], *, about: str = "") -> CommandLine:
     _override(config, [program, *overrides])
     changes = _check_changes(options.change)
     return CommandLine(config, options.workdir, options.aot, options.profile_steps, changes)
+
+
+def _fields() -> str:
+    """Every field of a config with its default and meaning; those of towers and evaluations are in docs/config.md."""
+    lines = [f"  --config.{path}={_default(setting)}\n    {setting.doc}" for path, setting in FIELDS.items()]
+    return "\n".join(["Fields of the config and their defaults (docs/config.md has all values):", *lines])
+
+
+def _default(setting: Setting) -> object:
+    return "unset" if setting.default is None else setting.default
 
 
 def _define_options() -> flags.FlagValues:

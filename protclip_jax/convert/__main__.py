@@ -21,20 +21,36 @@ from protclip_jax.convert.tensors import FLOATS
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line; argparse itself ends with code 2 on what it does not understand."""
-    parser = argparse.ArgumentParser(prog="python -m protclip_jax.convert", description="Converts weights.")
+    parser = argparse.ArgumentParser(
+        prog="python -m protclip_jax.convert",
+        epilog="Example: python -m protclip_jax.convert hf --protein ESM2 --text PUBMEDBERT --output converted",
+        description="Converts weights.",
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     folder = {"type": pathlib.Path, "metavar": "DIR"}
 
-    hf = commands.add_parser("hf", help="Hugging Face ESM-2 and BERT folders → checkpoint; either alone is fine")
+    hf = commands.add_parser(
+        "hf",
+        help="Hugging Face ESM-2 and BERT folders → checkpoint; either alone is fine",
+        epilog="Example: python -m protclip_jax.convert hf --protein ESM2 --text PUBMEDBERT --output converted",
+    )
     hf.add_argument("--protein", **folder, help="folder of an ESM-2")
     hf.add_argument("--text", **folder, help="folder of a BERT with its vocabulary, such as PubMedBERT")
     hf.add_argument("--heads", type=pathlib.Path, metavar="FILE", help="heads.safetensors of to_hf, for both towers")
 
-    released = commands.add_parser("protclip", help="released PyTorch ProtCLIP → checkpoint")
+    released = commands.add_parser(
+        "protclip",
+        help="released PyTorch ProtCLIP → checkpoint",
+        epilog="Example: python -m protclip_jax.convert protclip --source released --output converted",
+    )
     released.add_argument("--source", **folder, required=True, help="folder with model.safetensors and config.json")
     released.add_argument("--text_tokenizer", **folder, help="folder of the text tokenizer (default: looked for in SOURCE)")
 
-    to_hf = commands.add_parser("to_hf", help="checkpoint → folders for transformers, heads and a model card")
+    to_hf = commands.add_parser(
+        "to_hf",
+        help="checkpoint → folders for transformers, heads and a model card",
+        epilog="Example: python -m protclip_jax.convert to_hf --checkpoint runs/demo --output exported",
+    )
     to_hf.add_argument(
         "--report",
         type=pathlib.Path,
@@ -45,7 +61,11 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--licence", default=OTHER, metavar="ID", help="as the hub names licences, such as apache-2.0 (default %(default)s)"
     )
     to_hf.add_argument("--dtype", choices=FLOATS, default="float32", help="of the weights written (default %(default)s)")
-    params = commands.add_parser("params", help="checkpoint → a copy with the parameters of one step only")
+    params = commands.add_parser(
+        "params",
+        help="checkpoint → a copy with the parameters of one step only",
+        epilog="Example: python -m protclip_jax.convert params --checkpoint runs/demo --output parameters",
+    )
     for reader in (to_hf, params):
         reader.add_argument("--checkpoint", metavar="DIR", required=True, help="a workdir or converted checkpoint, also gs://")
         reader.add_argument(

@@ -60,7 +60,11 @@ LIBRARIES = ("jax", "jaxlib", "numpy")
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line; argparse itself ends with code 2 on what it does not understand."""
-    parser = argparse.ArgumentParser(prog="python -m protclip_jax.embed", description="Embeds a file of proteins or texts.")
+    parser = argparse.ArgumentParser(
+        prog="python -m protclip_jax.embed",
+        epilog="Example: python -m protclip_jax.embed --checkpoint runs/demo --input proteins.fasta --output proteins.h5",
+        description="Embeds a file of proteins or texts.",
+    )
     add = parser.add_argument
     add("--checkpoint", required=True, metavar="DIR", help="a workdir or converted checkpoint, also gs://")
     add("--step", help="a step's number, best or latest (default: best if recorded, else latest)")

@@ -41,6 +41,8 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     """The command line; argparse itself ends with code 2 on what it does not understand."""
     parser = argparse.ArgumentParser(
         prog="python -m protclip_jax.explain",
+        epilog="Example: python -m protclip_jax.explain --checkpoint runs/demo --sequence MKTAYIAKQR "
+        "--function 'Binds zinc.' --output weights.png",
         description="Draws and tabulates the weight that PDA gives each residue of a protein for each of its properties. "
         "A weight says what the model attends to; compare it with controls before reading biology into it.",
     )

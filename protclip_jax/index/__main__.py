@@ -56,9 +56,10 @@ from protclip_jax.inference.windows import DEFAULT_WINDOWS, POLICIES, Windows
 from protclip_jax.retrieval import item_table
 from protclip_jax.retrieval.embedding_input import SUFFIXES as EMBEDDING_SUFFIXES
 from protclip_jax.retrieval.embedding_input import EmbeddingInput, open_embeddings
+from protclip_jax.retrieval.engine import own_calibration
 from protclip_jax.retrieval.faiss_library import load_faiss
 from protclip_jax.retrieval.index_folder import MANIFEST, Fingerprint, Index, open_index, refuse_other_model, unnamed_files
-from protclip_jax.retrieval.indexing import KINDS, Addition, add, added_hashes, cut, label_addition, protein_addition
+from protclip_jax.retrieval.indexing import KINDS, Addition, Encode, add, added_hashes, cut, label_addition, protein_addition
 
 EMBEDDING = {
     "long_proteins": DEFAULT_WINDOWS.policy,
@@ -79,6 +80,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line; argparse itself ends with code 2 on what it does not understand."""
     parser = argparse.ArgumentParser(
         prog="python -m protclip_jax.index",
+        epilog="Example: python -m protclip_jax.index --checkpoint runs/demo --input proteins.fasta --output proteins.index",
         description="Makes a folder of proteins, or of labels, that `search` and `serve` search; or adds proteins to one.",
     )
     add = parser.add_argument
@@ -403,6 +405,8 @@ def write(
     if options.dimensions is not None:
         addition = cut(addition, options.dimensions)
     can_read = model is not None and {"text", "text_projection"} <= model.groups
+    calibration = own_calibration(Path(options.checkpoint), model) if model and options.dimensions is None else None
+    wants_decoys = facts["modality"] == "protein" and model is not None and calibration is None
     with report_disk_errors(options.output):
         begin_finishing(folder, ())
         options.output.mkdir(parents=True, exist_ok=True)
@@ -413,6 +417,8 @@ def write(
             facts=facts,
             kind=options.kind,
             target=options.recall,
+            encode_decoys=protein_encoder(options, model, width=addition.width) if wants_decoys else None,
+            calibration=calibration,
             encode_texts=functools.partial(model.encode_texts, dimensions=addition.width) if can_read else None,
             tell=tell,
         )
@@ -420,7 +426,22 @@ def write(
     found = (
         "search is exact" if approximate is None else f"search reads {approximate['probes']} of {approximate['lists']} lists"
     )
+    tell(describe_sureness(manifest))
     tell(f"{options.output}: {manifest['count']:,} {facts['modality']}s of width {manifest['dimension']}; {found}.")
+
+
+def protein_encoder(options: argparse.Namespace, model: ProtCLIP, *, width: int) -> Encode:
+    """What embeds shuffled proteins as those of the index were."""
+    windows = Windows(options.long_proteins, options.max_residues, options.overlap)
+    return functools.partial(model.encode_proteins, windows=windows, batch_tokens=options.batch_tokens, dimensions=width)
+
+
+def describe_sureness(manifest: Mapping) -> str:
+    """What the hits of an index will tell of how sure they are."""
+    if manifest["calibration"]:
+        return "confidence: from the checkpoint's calibration, of which the index keeps a copy."
+    how = "as q-values, by shuffled proteins" if manifest["decoys"] else "not told"
+    return f"confidence: {how}; `python -m eval --calibrate` measures it for a checkpoint."
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Search: indexes of embeddings on disk, and the engine that answers questions from them."""
 
-from protclip_jax.retrieval.engine import Answer, Hit, SearchEngine
+from protclip_jax.retrieval.answer import Answer, Hit
+from protclip_jax.retrieval.engine import SearchEngine
 
 __all__ = ["Answer", "Hit", "SearchEngine"]

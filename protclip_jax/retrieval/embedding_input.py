@@ -13,6 +13,7 @@ import pyarrow
 import pyarrow.parquet
 
 from data_pipelines.common.errors import UserError
+from data_pipelines.readers.fasta_header import header_record
 from protclip_jax.embed.foreign_files import check_parquet, fixed_width, h5_items, h5_text
 from protclip_jax.retrieval.index_folder import Block
 from protclip_jax.retrieval.item_table import protein_item
@@ -51,8 +52,10 @@ class EmbeddingInput(NamedTuple):
             for ids, lengths, vectors in read(self.path):
                 if vectors.shape[1:] != (self.width,):
                     raise ValueError(f"its embeddings are not all of width {self.width}")
-                named = zip(ids, lengths, strict=True)
-                yield unit_rows(vectors), [protein_item(id, length=length, source=self.path.name) for id, length in named]
+                yield unit_rows(vectors), list(map(self._item, ids, lengths))
+
+    def _item(self, id: str, length: int) -> dict:
+        return protein_item(id, length=length, source=self.path.name, record=header_record(id, "", ""))
 
 
 def open_embeddings(path: Path) -> EmbeddingInput:

@@ -1,16 +1,15 @@
 """`SearchEngine`: a model with an index of proteins and libraries of labels, which answers questions in either modality."""
 
-import dataclasses
 import itertools
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 import pyarrow
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.hashing import hash64
@@ -22,47 +21,19 @@ from protclip_jax.inference.prefixes import first_dimensions
 from protclip_jax.inference.protclip import ProtCLIP
 from protclip_jax.inference.windows import DEFAULT_WINDOWS, Windows
 from protclip_jax.retrieval import item_table
+from protclip_jax.retrieval.answer import Answer, Hit
+from protclip_jax.retrieval.calibration import FILE, Calibration, read_calibration
 from protclip_jax.retrieval.index_folder import Index, open_index, refuse_other_model
+from protclip_jax.retrieval.judgement import judged
+from protclip_jax.retrieval.lookup import look_up
 from protclip_jax.retrieval.nearest import unit_rows
 from protclip_jax.retrieval.query import Query, protein_query
-from protclip_jax.retrieval.scores import background_rows, background_statistics
+from protclip_jax.retrieval.scores import background_rows, cosines_with
 from protclip_jax.retrieval.vector_parts import VectorParts
 
 TOP = 10
-SHOWN = ("id", "name", "source", "length")
-"""Columns of an item that a hit has."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Hit:
-    """An item that was found.
-
-    Attributes:
-      rank: from 1; among all items of an exact index, among the candidates of an approximate one.
-      row: the item's place in its index.
-      length: a protein's residues, 0 where the index does not know them; None for a label.
-      cosine: similarity of query and item, in [-1, 1].
-      z: standard deviations by which the cosine lies above the query's mean with the background (`scores.DEFINITION`).
-    """
-
-    rank: int
-    row: int
-    id: str
-    name: str
-    source: str
-    length: int | None
-    cosine: float
-    z: float
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Answer:
-    """The best hits of a query, and the background that their z is measured against: mean, sd and size."""
-
-    hits: list[Hit]
-    mean: float
-    sd: float
-    background: int
+SHOWN = ("id", "name", "source", "length", "entry_name", "genes", "organism", "taxon", "function", "location")
+"""Columns of an item that a hit is made from."""
 
 
 class SearchEngine:
@@ -72,11 +43,19 @@ class SearchEngine:
       model: a `ProtCLIP`.
       proteins: the index of proteins, None without one.
       libraries: name → index of labels.
+      calibration: of the checkpoint; without one, that of an index serves its own answers.
       batch_tokens: of one call of the model, as `ProtCLIP` takes it.
     """
 
-    def __init__(self, model: ProtCLIP, proteins: Index | None, libraries: Mapping[str, Index]):
+    def __init__(
+        self,
+        model: ProtCLIP,
+        proteins: Index | None,
+        libraries: Mapping[str, Index],
+        calibration: Calibration | None = None,
+    ):
         self.model, self.proteins, self.libraries = model, proteins, dict(libraries)
+        self.calibration = calibration
         self.batch_tokens: int | None = None
 
     @classmethod
@@ -108,7 +87,7 @@ class SearchEngine:
         for opened in [*([proteins] if proteins else []), *libraries.values()]:
             refuse_other_model(opened.manifest, model, folder=opened.folder, step=step)
         read = {name: libraries.get(name) or embed_labels(model, path) for name, path in folders.items()}
-        return cls(model, proteins, read)
+        return cls(model, proteins, read, own_calibration(Path(checkpoint), model))
 
     @property
     def windows(self) -> Windows:
@@ -153,22 +132,63 @@ class SearchEngine:
             vectors[chosen] = [_averaged(some) for some in np.split(prompts, ends[:-1])]
         return vectors
 
-    def find(self, index: Index, vectors: Float32[np.ndarray, "q d"], top: int = TOP) -> list[Answer]:
-        """The best items of an index for each embedded query, which is cut to the dimensions that the index keeps."""
+    def find(
+        self,
+        index: Index,
+        vectors: Float32[np.ndarray, "q d"],
+        top: int = TOP,
+        *,
+        among: Int64[np.ndarray, " m"] | None = None,
+    ) -> list[Answer]:
+        """The best items of an index for each embedded query, which is cut to the dimensions that the index keeps.
+
+        Args:
+          among: the rows that may be found (`rows_of_taxa`); None allows all.
+        """
         vectors = first_dimensions(vectors, index.vectors.width)
-        found = index.search(vectors, top)
-        means, sds = background_statistics(vectors, index.background)
-        shown = index.items.select([name for name in SHOWN if name in index.items.column_names])
+        found = index.search(vectors, top, among=among)
+        means = cosines_with(vectors, index.background).mean(1)
+        shown = _columns(index.items)
         answers = []
-        for scores, rows, mean, sd in zip(found.scores, found.rows, means, sds, strict=True):
+        for scores, rows, mean in zip(found.scores, found.rows, means.tolist(), strict=True):
             # One by one: Arrow's `take` would put all the parts of an index together first.
             items = [item_table.item_at(shown, row) for row in rows.tolist() if row >= 0]
             hits = [
-                Hit(rank, int(row), cosine=float(score), z=float((score - mean) / sd), **({"length": None} | item))
+                Hit(rank, int(row), cosine=float(score), margin=float(score) - mean, **_shown(item))
                 for rank, (row, score, item) in enumerate(zip(rows, scores, items, strict=False), 1)
             ]
-            answers.append(Answer(hits, float(mean), float(sd), len(index.background)))
+            answers.append(Answer(hits, mean, len(index.background)))
         return answers
+
+    def answers(
+        self,
+        index: Index,
+        queries: Sequence[Query],
+        vectors: Float32[np.ndarray, "q d"],
+        top: int = TOP,
+        *,
+        among: Int64[np.ndarray, " m"] | None = None,
+    ) -> list[Answer]:
+        """As `find`, with how sure each hit is."""
+        found = self.find(index, vectors, top, among=among)
+        kept = first_dimensions(vectors, index.vectors.width)
+        # A table was measured with whole embeddings.
+        is_whole = index.vectors.width == vectors.shape[1]
+        calibration = (self.calibration or index.calibration) if is_whole else None
+        return [
+            judged(answer, query, vector, index=index, calibration=calibration)
+            for answer, query, vector in zip(found, queries, kept, strict=True)
+        ]
+
+    def matches(self, index: Index, query: Query, top: int = TOP, *, among: Int64[np.ndarray, " m"] | None = None) -> list[Hit]:
+        """The items that a query's text names (`look_up`); none for a query in which nothing is to be looked up."""
+        found = look_up(index.items, query.typed, top=top, among=among)
+        shown = _columns(index.items)
+        items = [item_table.item_at(shown, match.row) for match in found]
+        return [
+            Hit(rank, match.row, by=match.by, **_shown(item))
+            for rank, (match, item) in enumerate(zip(found, items, strict=True), 1)
+        ]
 
     def ask_texts(self, prompts: Sequence[str], *, top: int = TOP) -> list[Hit]:
         """The proteins nearest to a text, or to the mean of several prompts for the same question."""
@@ -187,12 +207,21 @@ class SearchEngine:
         return self._ask(_checked(sequence), self.libraries[library], top)
 
     def _ask(self, query: Query, index: Index, top: int) -> list[Hit]:
-        return self.find(index, self.embed([query]), top)[0].hits
+        return self.answers(index, [query], self.embed([query]), top)[0].hits
 
     def _protein_index(self) -> Index:
         if self.proteins is None:
             raise UserError("there is no index of proteins to search; give one, made with `python -m protclip_jax.index`.")
         return self.proteins
+
+
+def own_calibration(checkpoint: Path, model: ProtCLIP) -> Calibration | None:
+    """The calibration in a checkpoint's folder; None, with a warning where there is one, unless it is of these parameters."""
+    calibration = read_calibration(checkpoint / FILE)
+    if calibration is not None and not model.is_named_by(calibration.checkpoint):
+        warnings.warn(f"{checkpoint / FILE} is of another step or model and is not used.", stacklevel=2)
+        return None
+    return calibration
 
 
 def embed_labels(model: ProtCLIP, path: Path) -> Index:
@@ -226,6 +255,20 @@ def _averaged(prompts: Float32[np.ndarray, "n d"]) -> Float32[np.ndarray, " d"]:
     return prompts[0] if len(prompts) == 1 else unit_rows([prompts.mean(0)])[0]
 
 
+def _columns(items: pyarrow.Table) -> pyarrow.Table:
+    """The items with the columns that hits are made from."""
+    return items.select([name for name in SHOWN if name in items.column_names])
+
+
+def _shown(item: dict) -> dict:
+    """What a hit tells of its item."""
+    if "length" not in item:
+        return item | {"length": None}
+    genes = item.pop("genes")
+    lines = {name: item_table.first_line(item[name]) for name in ("function", "location")}
+    return item | lines | {"gene": genes[0] if genes else ""}
+
+
 def _opened(folder: Path, modality: str) -> Index:
     index = open_index(folder)
     if index.manifest["modality"] != modality:
@@ -245,8 +288,3 @@ def _checked(sequence: str) -> Query:
         return protein_query("", sequence)[0]
     except ValueError as error:
         raise UserError(f"the sequence is no protein: {error}.") from error
-
-
-def as_dicts(hits: Iterable[Hit]) -> list[dict]:
-    """Hits for JSON, without what a label does not have."""
-    return [{key: value for key, value in dataclasses.asdict(hit).items() if value is not None} for hit in hits]

@@ -3,7 +3,8 @@
     manifest.json          what the index is, which files belong to it, their sizes and SHA-256
     vectors-K.npy          unit-norm float32 [n, d], a file for each time that items were added
     items-K.arrow          their ids, names, …, in the same order
-    background-K.npy       the vectors that scores are measured against
+    background-K.npy       vectors of a random sample, which margins are measured against
+    decoys-K.npy           vectors of shuffled proteins, where the checkpoint was not calibrated
     approximate-K.faiss    IVF-PQ over all vectors, where there are many
 
 No file is ever changed. Adding items writes new files and then replaces the manifest: an index is the old or the new one
@@ -21,18 +22,26 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 import pyarrow
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 
 from data_pipelines.common.atomic_write import atomic_path
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.hashing import file_sha256
 from data_pipelines.common.json_object import read_json
 from protclip_jax.retrieval import item_table
+from protclip_jax.retrieval.calibration import Calibration
 from protclip_jax.retrieval.faiss_library import load_faiss
-from protclip_jax.retrieval.nearest import Neighbours, approximate_neighbours, exact_neighbours
+from protclip_jax.retrieval.nearest import (
+    Neighbours,
+    approximate_neighbours,
+    exact_neighbours,
+    exact_neighbours_among,
+)
 from protclip_jax.retrieval.vector_parts import VectorParts
 
-MANIFEST, FORMAT_VERSION = "manifest.json", 1
+MANIFEST, FORMAT_VERSION = "manifest.json", 2
+READABLE = (1, 2)
+"""Versions of the format. In version 1 proteins had no entry name, organism, taxon, existence, genes, EC numbers and GO ids."""
 MODALITIES = tuple(item_table.SCHEMAS)
 _FIX = "make it anew with `python -m protclip_jax.index`"
 _FIELDS = {
@@ -49,7 +58,7 @@ _FIELDS = {
 }
 
 _WRITTEN = re.compile(
-    r"((vectors|background)-\d{6,}\.npy|items-\d{6,}\.arrow|approximate-\d{6,}\.faiss)(\.writing)?|manifest\.json\.writing"
+    r"((vectors|background|decoys)-\d{6,}\.npy|items-\d{6,}\.arrow|approximate-\d{6,}\.faiss)(\.writing)?|manifest\.json\.writing"
 )
 """Names of files that `PartWriter` and `publish` write, but for the manifest's own."""
 
@@ -85,6 +94,8 @@ class Index(NamedTuple):
     Attributes:
       manifest: as in `manifest.json`.
       approximate: FAISS' index, None where search is exact.
+      decoys: vectors of shuffled proteins; None where there are none.
+      calibration: as the checkpoint had it when the index was made; None where it had none.
     """
 
     folder: Path
@@ -93,6 +104,8 @@ class Index(NamedTuple):
     items: pyarrow.Table
     background: Float32[np.ndarray, "b d"]
     approximate: object | None
+    decoys: Float32[np.ndarray, "s d"] | None = None
+    calibration: Calibration | None = None
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -102,8 +115,12 @@ class Index(NamedTuple):
         """`exact` or `approximate`."""
         return "exact" if self.approximate is None else "approximate"
 
-    def search(self, queries: Float32[np.ndarray, "q d"], k: int) -> Neighbours:
-        """The k items nearest to each unit-norm query, best first."""
+    def search(
+        self, queries: Float32[np.ndarray, "q d"], k: int, *, among: Int64[np.ndarray, " m"] | None = None
+    ) -> Neighbours:
+        """The k items nearest to each unit-norm query, best first; `among` some rows search is exact."""
+        if among is not None:
+            return exact_neighbours_among(self.vectors, queries, min(k, len(among)), among)
         k = min(k, len(self))
         if self.approximate is None:
             return exact_neighbours(self.vectors, queries, k)
@@ -124,16 +141,29 @@ def open_index(folder: Path) -> Index:
         vectors = VectorParts([open_vectors(folder / part["vectors"]) for part in manifest["parts"]])
         tables = [open_items(folder / part["items"], manifest["modality"]) for part in manifest["parts"]]
         background = open_vectors(folder / manifest["background"])
+        decoys = open_vectors(folder / manifest["decoys"]) if manifest.get("decoys") else None
         approximate = _approximate(folder, manifest)
         table = pyarrow.concat_tables(tables)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, pyarrow.ArrowException) as error:
         raise UserError(f"the index {folder} cannot be read ({error}); {_FIX}.") from error
     shape = (manifest["count"], manifest["dimension"])
-    if (len(vectors), vectors.width) != shape or len(table) != len(vectors) or background.shape[1] != shape[1]:
+    widths = {vectors.width, background.shape[1], shape[1], *([] if decoys is None else [decoys.shape[1]])}
+    if len(vectors) != shape[0] or len(table) != len(vectors) or len(widths) > 1:
         raise UserError(
             f"the index {folder} is inconsistent: its files do not hold {shape[0]} items of width {shape[1]}; {_FIX}."
         )
-    return Index(folder, manifest, vectors, table, background, approximate)
+    return Index(folder, manifest, vectors, table, background, approximate, decoys, _calibration(folder, manifest))
+
+
+def _calibration(folder: Path, manifest: Mapping) -> Calibration | None:
+    if (stored := manifest.get("calibration")) is None:
+        return None
+    if not isinstance(stored, dict):
+        raise UserError(f"{folder / MANIFEST} is damaged (calibration); {_FIX}.")
+    calibration = Calibration.from_json(stored, where=str(folder / MANIFEST))
+    if calibration.checkpoint != manifest["checkpoint"]:
+        raise UserError(f"{folder / MANIFEST} is damaged (its calibration is of another checkpoint); {_FIX}.")
+    return calibration
 
 
 def read_manifest(folder: Path) -> dict:
@@ -145,16 +175,17 @@ def read_manifest(folder: Path) -> dict:
     if not folder.is_dir():
         raise UserError(f"there is no index {folder}; {_FIX}.")
     manifest = read_json(folder / MANIFEST, fix=_FIX)
-    if manifest.get("format_version") != FORMAT_VERSION:
+    if manifest.get("format_version") not in READABLE:
+        known = " or ".join(map(str, READABLE))
         raise UserError(
-            f"{folder / MANIFEST} has format_version {manifest.get('format_version')!r}, not {FORMAT_VERSION} as it can be "
-            f"read here; {_FIX}."
+            f"{folder / MANIFEST} has format_version {manifest.get('format_version')!r}, this program reads {known}; {_FIX}."
         )
     wrong = [name for name, kind in _FIELDS.items() if type(manifest.get(name)) is not kind]
     if not wrong:
         wrong = [name for name in manifest["files"] if Path(name).name != name]
         named = [manifest["background"], *_named(manifest["parts"], "vectors"), *_named(manifest["parts"], "items")]
         named += _named([manifest["approximate"]], "file") if manifest.get("approximate") else []
+        named += [manifest["decoys"]] if manifest.get("decoys") else []
         wrong += [str(name) for name in named if not isinstance(name, str) or name not in manifest["files"]]
     if wrong or manifest["modality"] not in MODALITIES or not manifest["parts"]:
         raise UserError(f"{folder / MANIFEST} is damaged ({', '.join(wrong) or 'modality or parts'}); {_FIX}.")
@@ -201,11 +232,12 @@ def open_vectors(path: Path) -> Float32[np.ndarray, "n d"]:
 
 
 def open_items(path: Path, modality: str) -> pyarrow.Table:
-    """The items of a file that this program wrote, mapped; raises ValueError where the columns are others."""
+    """The items of a file of any version, mapped; raises ValueError where the columns are others."""
     table = pyarrow.ipc.open_file(pyarrow.memory_map(str(path))).read_all()
-    if table.schema.remove_metadata() != item_table.SCHEMAS[modality]:
-        raise ValueError(f"{path.name} has other columns than items of this kind")
-    return table
+    try:
+        return item_table.completed(table, modality)
+    except ValueError as error:
+        raise ValueError(f"{path.name} has {error}") from error
 
 
 def _approximate(folder: Path, manifest: Mapping):
@@ -279,6 +311,7 @@ def publish(folder: Path, manifest: Mapping) -> None:
     """Replaces the manifest, with the sizes and SHA-256 of all files it names; then removes files that nothing names."""
     names = [part[what] for part in manifest["parts"] for what in ("vectors", "items")] + [manifest["background"]]
     names += [manifest["approximate"]["file"]] if manifest["approximate"] else []
+    names += [manifest["decoys"]] if manifest["decoys"] else []
     known = manifest.get("files", {})
     files = {name: known.get(name) or _facts(folder / name) for name in names}
     text = json.dumps({"format_version": FORMAT_VERSION, **manifest, "files": files}, indent=2, ensure_ascii=False)

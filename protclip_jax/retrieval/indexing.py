@@ -16,9 +16,11 @@ from data_pipelines.inputs.labels import Label, LabelSource
 from data_pipelines.inputs.model_input import Prepared, Source
 from data_pipelines.inputs.record_source import RecordSource
 from data_pipelines.inputs.survey import Survey
+from data_pipelines.readers.fasta_header import header_record
 from protclip_jax.embed.embedding_files import load_part
 from protclip_jax.inference.prefixes import first_dimensions
 from protclip_jax.retrieval import item_table
+from protclip_jax.retrieval.calibration import Calibration
 from protclip_jax.retrieval.faiss_library import load_faiss
 from protclip_jax.retrieval.index_folder import Block, Index, PartWriter, open_items, open_vectors, publish
 from protclip_jax.retrieval.nearest import (
@@ -33,7 +35,7 @@ from protclip_jax.retrieval.nearest import (
     sample_rows,
     unit_rows,
 )
-from protclip_jax.retrieval.scores import background_rows
+from protclip_jax.retrieval.scores import DECOYS, background_rows, shuffled
 from protclip_jax.retrieval.vector_parts import VectorParts
 
 KINDS = ("auto", "exact", "approximate")
@@ -43,7 +45,7 @@ LABELS_AT_ONCE = 1024
 _MAX_GROWTH = 2
 """Lists that would be right for the vectors of a grown index, over those it has: beyond, it is trained anew."""
 
-EncodeTexts = Callable[[Sequence[str]], Float32[np.ndarray, "n d"]]
+Encode = Callable[[Sequence[str]], Float32[np.ndarray, "n d"]]
 
 
 class Addition(NamedTuple):
@@ -82,8 +84,9 @@ def _usable(source: Source | RecordSource, survey: Survey) -> Iterator[tuple[str
 def _protein_rows(source: Source | RecordSource, survey: Survey) -> Iterator[dict]:
     for id, item in _usable(source, survey):
         origin = item.record.source if item.record else source.path.name
-        facts = {"name": item.name, "length": len(item.text), "source": origin, "sequence": item.text}
-        yield item_table.protein_item(id, **facts, record=item.record)
+        facts = {"length": len(item.text), "source": origin, "sequence": item.text}
+        record = item.record or header_record(item.id, item.name, item.text)
+        yield item_table.protein_item(id, **facts, record=record)
 
 
 def label_addition(source: LabelSource, parts: Sequence[Path], *, width: int) -> Addition:
@@ -113,7 +116,9 @@ def add(
     facts: Mapping,
     kind: str,
     target: float,
-    encode_texts: EncodeTexts | None,
+    encode_texts: Encode | None,
+    encode_decoys: Encode | None = None,
+    calibration: Calibration | None = None,
     tell: Callable[[str], None],
 ) -> dict:
     """Writes the items into a folder as a new part of `previous`, or a new index; returns the manifest.
@@ -123,6 +128,8 @@ def add(
       kind: one of `KINDS`; `auto` leaves an approximate index one.
       target: recall@10 that an approximate index is to reach.
       encode_texts: to measure recall with what is known of the items too; None where there is no model.
+      encode_decoys: embeds the shuffled proteins; None keeps those of `previous`, if it has any.
+      calibration: of the checkpoint; without one, that of `previous` stays.
     """
     generation = previous.manifest["generation"] + 1 if previous else 0
     writer = PartWriter(folder, generation=generation, modality=facts["modality"])
@@ -131,6 +138,10 @@ def add(
     tables = [*([previous.items] if previous else []), open_items(folder / part["items"], facts["modality"])]
     items = pyarrow.concat_tables(tables)
     background = writer.write_array("background", vectors.take(background_rows(item_table.id_hashes(items))))
+    decoys = previous.manifest.get("decoys") if previous else None
+    if decoys is None and encode_decoys is not None and (sequences := decoy_sequences(items)):
+        decoys = writer.write_array("decoys", encode_decoys(sequences))
+    stored = calibration or (previous.calibration if previous else None)
     approximate = None
     if kind == "auto":
         stays = previous is not None and previous.kind == "approximate"
@@ -147,6 +158,8 @@ def add(
         "generation": generation,
         "parts": [*(previous.manifest["parts"] if previous else ()), part],
         "background": background,
+        "decoys": decoys,
+        "calibration": stored.as_json() if stored else None,
         "approximate": approximate,
         "files": previous.manifest["files"] if previous else {},
     }
@@ -154,7 +167,17 @@ def add(
     return manifest
 
 
-def tuning_queries(vectors: VectorParts, items: pyarrow.Table, encode_texts: EncodeTexts | None) -> dict[str, TuningQueries]:
+def decoy_sequences(items: pyarrow.Table) -> list[str]:
+    """Shuffled proteins of the index, at most `DECOYS`; none where it does not hold sequences."""
+    if "sequence" not in items.column_names:
+        return []
+    rows = sample_rows(len(items), DECOYS, seed=3).tolist()
+    sequences = items.select(["sequence"])
+    chosen = (item_table.item_at(sequences, row)["sequence"] for row in rows)
+    return shuffled(list(filter(None, chosen)))
+
+
+def tuning_queries(vectors: VectorParts, items: pyarrow.Table, encode_texts: Encode | None) -> dict[str, TuningQueries]:
     """What recall is measured with: items without themselves, and biotexts of items that have some.
 
     Texts lie elsewhere in the space than proteins, so that what suffices for the one may not for the other.

@@ -1,15 +1,18 @@
 """What an index knows of its items besides their vectors: the columns of its Arrow files, and items as dictionaries."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pyarrow
 import pyarrow.compute
 
 from data_pipelines.common.hashing import hash64
-from data_pipelines.protanno.record import PREFIXES, Record, strip_evidence
+from data_pipelines.protanno.record import PREFIXES, Record, ec_numbers, strip_evidence
 
 _TEXT, _NUMBER = pyarrow.string(), pyarrow.int64()
+_TEXTS = pyarrow.list_(_TEXT)
 _FEATURE = pyarrow.struct([("type", _TEXT), ("start", _NUMBER), ("end", _NUMBER), ("note", _TEXT)])
+_SENTENCE_END = re.compile(r"(?<=[a-z0-9)])\.(?: |$)")
 SCHEMAS = {
     "protein": pyarrow.schema(
         {
@@ -22,17 +25,47 @@ SCHEMAS = {
             "location": _TEXT,
             "similarity": _TEXT,
             "features": pyarrow.list_(_FEATURE),
+            "entry_name": _TEXT,
+            "organism": _TEXT,
+            "taxon": _NUMBER,
+            "existence": _NUMBER,
+            "genes": _TEXTS,
+            "ec": _TEXTS,
+            "go": _TEXTS,
         }
     ),
-    "label": pyarrow.schema({"id": _TEXT, "name": _TEXT, "source": _TEXT, "prompts": pyarrow.list_(_TEXT)}),
+    "label": pyarrow.schema({"id": _TEXT, "name": _TEXT, "source": _TEXT, "prompts": _TEXTS}),
 }
 """By what an index holds. A protein's `length` is 0 and its `sequence` '' where the input did not tell them."""
+ADDED = ("entry_name", "organism", "taxon", "existence", "genes", "ec", "go")
+"""Columns of a protein that the first version of an index lacks."""
+_UNKNOWN = {_TEXT: "", _NUMBER: 0, _TEXTS: []}
+LINE_LETTERS = 120
+"""Of a property's text in a list of hits."""
+
+
+def completed(table: pyarrow.Table, modality: str) -> pyarrow.Table:
+    """The items of a file of any version, with all columns; what an older one lacks is unknown.
+
+    Raises:
+      ValueError: the columns are those of no version.
+    """
+    schema = SCHEMAS[modality]
+    if table.schema.remove_metadata() == schema:
+        return table
+    first = pyarrow.schema([field for field in schema if field.name not in ADDED])
+    if table.schema.remove_metadata() != first:
+        raise ValueError("other columns than items of this kind")
+    for name in ADDED if modality == "protein" else ():
+        kind = schema.field(name).type
+        table = table.append_column(name, pyarrow.repeat(pyarrow.scalar(_UNKNOWN[kind], kind), len(table)))
+    return table
 
 
 def protein_item(
     id: str, *, name: str = "", length: int = 0, source: str, sequence: str = "", record: Record | None = None
 ) -> dict:
-    """The row of a protein; a record adds its properties and features."""
+    """The row of a protein; a record adds its properties, features, organism and genes."""
     item = {
         "id": id,
         "name": strip_evidence(record.name) if record else name,
@@ -42,7 +75,24 @@ def protein_item(
     }
     texts = {key: strip_evidence(getattr(record, key)) if record else "" for key in ("function", "location", "similarity")}
     features = [{"type": f.type, "start": f.start, "end": f.end, "note": f.note} for f in record.features] if record else []
-    return item | texts | {"features": features}
+    return item | texts | {"features": features} | _identity(record)
+
+
+def _identity(record: Record | None) -> dict:
+    """The columns of a row that name its protein and organism."""
+    if record is None:
+        return {name: _UNKNOWN[SCHEMAS["protein"].field(name).type] for name in ADDED}
+    numbers = {"taxon": record.taxon, "existence": record.existence}
+    lists = {"genes": list(record.genes), "ec": list(ec_numbers(record)), "go": list(record.go)}
+    return {"entry_name": record.entry_name, "organism": record.organism} | numbers | lists
+
+
+def first_line(text: str) -> str:
+    """The first sentence of a text, cut behind a word where it is longer than a line."""
+    sentence = _SENTENCE_END.split(text, maxsplit=1)[0]
+    if len(sentence) <= LINE_LETTERS:
+        return sentence
+    return sentence[:LINE_LETTERS].rpartition(" ")[0] + " …"
 
 
 def label_item(id: str, *, name: str, source: str, prompts: Sequence[str]) -> dict:

@@ -14,7 +14,7 @@ from jaxtyping import Float32, Int64
 
 from data_pipelines.common.errors import UserError
 from protclip_jax.retrieval.faiss_library import load_faiss
-from protclip_jax.retrieval.vector_parts import VectorParts
+from protclip_jax.retrieval.vector_parts import BLOCK_ROWS, VectorParts
 
 EXACT_UP_TO = 200_000
 """Vectors; above it an index is approximate unless asked otherwise. Exact search of so many takes tens of milliseconds."""
@@ -59,6 +59,20 @@ def exact_neighbours(vectors: VectorParts, queries: Float32[np.ndarray, "q d"], 
     for start, part in vectors.numbered_parts():
         scores, rows = faiss.knn(queries, part, min(k, len(part)), metric=faiss.METRIC_INNER_PRODUCT)
         found.append((scores, rows + start))
+    scores, rows = (np.concatenate(arrays, axis=1) for arrays in zip(*found, strict=True))
+    return _best(scores, rows, k)
+
+
+def exact_neighbours_among(
+    vectors: VectorParts, queries: Float32[np.ndarray, "q d"], k: int, among: Int64[np.ndarray, " m"]
+) -> Neighbours:
+    """The k of the rows `among`, in ascending order, of highest cosine; reads `BLOCK_ROWS` of them at a time."""
+    faiss = load_faiss(queries=len(queries))
+    found = []
+    for start in range(0, len(among), BLOCK_ROWS):
+        some = among[start : start + BLOCK_ROWS]
+        scores, places = faiss.knn(queries, vectors.take(some), min(k, len(some)), metric=faiss.METRIC_INNER_PRODUCT)
+        found.append((scores, some[places]))
     scores, rows = (np.concatenate(arrays, axis=1) for arrays in zip(*found, strict=True))
     return _best(scores, rows, k)
 

@@ -22,11 +22,13 @@ class Query(NamedTuple):
       name: what the answer is called by: an id, or the text itself.
       kind: `text` or `protein`.
       contents: the prompts of a text, whose embeddings are averaged; a protein's one sequence.
+      typed: a text as it was typed, which is looked up among the names of an index; '' where nothing is to be looked up.
     """
 
     name: str
     kind: str
     contents: tuple[str, ...]
+    typed: str = ""
 
 
 class Typed(NamedTuple):

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import csv
 import dataclasses
+import functools
 import itertools
 import json
 import os
@@ -11,6 +12,7 @@ import signal
 import sys
 import tempfile
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
@@ -26,13 +28,20 @@ from data_pipelines.inputs.source_options import choose_source, is_piped, refuse
 from data_pipelines.protanno.record import PREFIXES
 from protclip_jax.inference.cpu_devices import split_cpu
 from protclip_jax.inference.user_inputs import UNKNOWN_WORDS
-from protclip_jax.retrieval.engine import TOP, Answer, SearchEngine, as_dicts
+from protclip_jax.retrieval.answer import Answer, Hit, as_dicts, check_least, is_confident, sureness_cells, verdict
+from protclip_jax.retrieval.calibration import LEAST
+from protclip_jax.retrieval.engine import TOP, SearchEngine
 from protclip_jax.retrieval.query import Query, phrased, protein_query
-from protclip_jax.retrieval.scores import DEFINITION
+from protclip_jax.retrieval.scores import DEFINITION, UNCALIBRATED
+from protclip_jax.retrieval.taxa import rows_of_taxa
 
 QUERIES_AT_ONCE = 256
 OUTPUTS = (".tsv", ".json")
-COLUMNS = ("query", "rank", "id", "name", "length", "source", "cosine", "z")
+FACTS = ("id", "entry_name", "name", "gene", "organism", "taxon", "length", "source", "function", "location")
+"""What a hit tells of its item; labels have an id, a name and a source only."""
+NUMBERS = ("cosine", "margin", "confidence", "low", "base_rate", "trait", "q")
+"""What says how near and how sure a hit is; a look-up's has none of them."""
+COLUMNS = ("query", "by", "rank", *FACTS, *NUMBERS)
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -41,7 +50,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m protclip_jax.search",
         description="Finds the proteins of an index nearest to a text or a protein, or the labels nearest to a protein.",
         epilog=f"cosine: similarity of query and item in the space shared by proteins and texts. rank: place among all items "
-        f"of an exact index, or among the candidates of an approximate one. {DEFINITION}.",
+        f"of an exact index, or among the candidates of an approximate one. {DEFINITION}. "
+        "Example: python -m protclip_jax.search --checkpoint runs/demo --index proteins.index --text 'zinc-binding protease'",
     )
     add = parser.add_argument
     add("--checkpoint", required=True, metavar="DIR", help="the checkpoint that the index was made with")
@@ -77,6 +87,21 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--column", help="of a table, with the texts or sequences (default: text; sequence, Sequence or seq)")
     add("--id_column", help="of a table, with the ids (default: id, Entry or accession, else the row's number)")
     add("--verbatim", action="store_true", help="ask texts exactly as they are")
+    add(
+        "--taxon",
+        nargs="+",
+        metavar="ID|NAME",
+        help="only proteins of these organisms: ids of NCBI's taxonomy, without the taxa below them, or how scientific names "
+        "begin, as 'Saccharomyces'; with --index",
+    )
+    add(
+        "--min_confidence",
+        type=float,
+        default=LEAST,
+        metavar="SHARE",
+        help="a best hit of a lower confidence, or of a larger q than 1 - SHARE, is told to be no confident answer "
+        "(default %(default)s)",
+    )
     add("--top", type=int, default=TOP, help="hits for each question (default %(default)s)")
     add(
         "--output",
@@ -101,7 +126,7 @@ def read_queries(options: argparse.Namespace) -> Iterator[Query]:
         if not all(text.strip() for text in options.text):
             raise UserError("--text is empty; say what to look for.")
         prompts = phrased_all(options.text, options)
-        yield Query(" + ".join(prompts), "text", prompts)
+        yield Query(" + ".join(prompts), "text", prompts, options.text[0] if len(prompts) == 1 else "")
     elif options.sequence is not None:
         try:
             query, changes = protein_query("", options.sequence)
@@ -147,54 +172,84 @@ def _queries_of(source: Source, options: argparse.Namespace) -> Iterator[Query]:
         raise UserError(f"{source.path} holds no question that can be asked.")
 
 
-def answered(engine: SearchEngine, queries: Iterator[Query], *, top: int) -> Iterator[tuple[Query, Answer]]:
-    """Each question with its answer, in their order."""
+def answered(
+    engine: SearchEngine, queries: Iterator[Query], *, top: int, taxa: Sequence[str] | None = None
+) -> Iterator[tuple[Query, Answer]]:
+    """Each question with its answer, in their order; proteins of some organisms only where `taxa` name them.
+
+    A question whose words the model does not know is answered by look-up alone, or left out where nothing is called so.
+    """
     index = engine.proteins or next(iter(engine.libraries.values()))
+    among = rows_of_taxa(index.items, taxa, folder=index.folder) if taxa else None
     asked = 0
     while some := list(itertools.islice(queries, QUERIES_AT_ONCE)):
-        some = [query for query in some if is_readable(engine, query)]
-        asked += len(some)
-        yield from zip(some, engine.find(index, engine.embed(some), top), strict=True)
+        matches = [engine.matches(index, query, top, among=among) for query in some]
+        readable = list(map(functools.partial(is_readable, engine), some, matches))
+        chosen = list(itertools.compress(some, readable))
+        found = iter(engine.answers(index, chosen, engine.embed(chosen), top, among=among) if chosen else ())
+        for query, own, is_asked in zip(some, matches, readable, strict=True):
+            if is_asked or own:
+                asked += 1
+                yield query, dataclasses.replace(next(found) if is_asked else Answer([]), matches=own)
     if not asked:
         raise UserError("no question is left that can be asked.")
 
 
-def is_readable(engine: SearchEngine, query: Query) -> bool:
+def is_readable(engine: SearchEngine, query: Query, matches: Sequence[Hit]) -> bool:
     """Whether the vocabulary has any word of a question; what it lacks is told on stderr."""
     if query.kind == "protein":
         return True
     try:
         unknown = engine.unknown_words(query.contents)
     except UserError as error:
-        tell(one_line(f"{query.name} is left out: {error}"))
+        tell(one_line(f"{query.name} is {'only looked up' if matches else 'left out'}: {error}"))
         return False
     if unknown:
         tell(one_line(f"{query.name}: not in the model's vocabulary: {', '.join(unknown[:10])}."))
     return True
 
 
-def write_tsv(file: TextIO, answers: Iterator[tuple[Query, Answer]]) -> None:
-    """A line a hit, under a header; labels have no length."""
+def write_tsv(file: TextIO, answers: Iterator[tuple[Query, Answer]], least: float) -> None:
+    """A line a hit, under a header; what a hit does not have stays empty. How many answers are not sure is told on stderr."""
     table = csv.writer(file, delimiter="\t", lineterminator="\n")
     table.writerow(COLUMNS)
+    unsure = Counter()
     for query, answer in answers:
-        for hit in answer.hits:
-            length = "" if hit.length is None else hit.length
-            named = (query.name, hit.rank, hit.id, hit.name, length, hit.source)
-            table.writerow((*(" ".join(str(cell).split()) for cell in named), f"{hit.cosine:.6f}", f"{hit.z:.3f}"))
+        unsure[is_confident(answer, least)] += 1
+        for hit in [*answer.matches, *answer.hits]:
+            named = [query.name, hit.by, hit.rank, *(getattr(hit, name) for name in FACTS)]
+            cells = ["" if cell is None else " ".join(str(cell).split()) for cell in named]
+            table.writerow((*cells, *numbers_of(hit)))
+
+    if unsure[False]:
+        tell(f"{unsure[False]:,} of {unsure.total():,} questions have no confident answer (--min_confidence {least:g}).")
+    if unsure[None]:
+        tell(UNCALIBRATED)
 
 
-def write_json(file: TextIO, answers: Iterator[tuple[Query, Answer]]) -> None:
+def numbers_of(hit: Hit) -> tuple[str, ...]:
+    """The cells of `NUMBERS`."""
+    if hit.cosine is None:
+        return ("",) * len(NUMBERS)
+    return (f"{hit.cosine:.6f}", f"{hit.margin:.6f}", *sureness_cells(hit))
+
+
+def write_json(file: TextIO, answers: Iterator[tuple[Query, Answer]], least: float) -> None:
     """A list with an object a question, written as they are answered."""
     file.write("[")
     for position, (query, answer) in enumerate(answers):
-        background = {"mean": answer.mean, "sd": answer.sd, "items": answer.background}
-        entry = {"query": query.name, "kind": query.kind, "contents": query.contents, "background": background}
-        file.write((",\n" if position else "\n") + json.dumps(entry | {"hits": as_dicts(answer.hits)}, ensure_ascii=False))
+        background = {"mean": answer.mean, "items": answer.background}
+        sure = {"confident": is_confident(answer, least), "verdict": verdict(answer, least)}
+        entry = {"query": query.name, "kind": query.kind, "contents": query.contents, "background": background} | sure
+        found = {"matches": as_dicts(answer.matches), "hits": as_dicts(answer.hits)}
+        file.write((",\n" if position else "\n") + json.dumps(entry | found, ensure_ascii=False))
     file.write("\n]\n")
 
 
-def print_tables(answers: Iterator[tuple[Query, Answer]]) -> None:
+ALIGNED_RIGHT = ("rank", "length", "cosine", "confidence", "q")
+
+
+def print_tables(answers: Iterator[tuple[Query, Answer]], least: float) -> None:
     """A table a question on stdout."""
     try:
         from rich.console import Console
@@ -205,18 +260,39 @@ def print_tables(answers: Iterator[tuple[Query, Answer]]) -> None:
     console = Console(width=None if sys.stdout.isatty() else 120)
     for query, answer in answers:
         table = Table(title=Text(one_line(query.name)), title_justify="left", header_style="bold")
-        proteins = any(hit.length is not None for hit in answer.hits)
-        for name in ("rank", "id", "name", *(("length",) if proteins else ()), "cosine", "z"):
-            table.add_column(name, justify="left" if name in ("id", "name") else "right", overflow="fold")
-        for hit in answer.hits:
-            length = (str(hit.length or "?"),) if proteins else ()
-            cells = (str(hit.rank), one_line(hit.id), one_line(hit.name), *length, f"{hit.cosine:.3f}", f"{hit.z:+.1f}")
+        proteins = any(hit.length is not None for hit in [*answer.matches, *answer.hits])
+        more = ("gene", "organism", "length") if proteins else ()
+        shown = "confidence" if any(hit.confidence for hit in answer.hits) else "q"
+        for name in ("rank", "id", "what", *more, "cosine", shown):
+            table.add_column(name, justify="right" if name in ALIGNED_RIGHT else "left", overflow="fold")
+        for hit in [*answer.matches, *answer.hits]:
+            numbers = (hit.by, "") if hit.cosine is None else (f"{hit.cosine:.3f}", sureness(hit))
+            about = (hit.gene or "", hit.organism or "", str(hit.length or "?")) if proteins else ()
+            cells = (str(hit.rank), named(hit), described(hit), *map(one_line, about), *numbers)
             # Text, as brackets in a name are no markup.
             table.add_row(*map(Text, cells))
         console.print(table)
-        console.print(
-            Text(f"background: mean {answer.mean:.3f}, sd {answer.sd:.3f} of {answer.background:,} items", style="dim")
-        )
+        if answer.hits:
+            console.print(Text(verdict(answer, least), style="dim"))
+
+
+def named(hit: Hit) -> str:
+    """The id, and below it the entry name that it does not hold itself."""
+    own = [hit.entry_name] if hit.entry_name and hit.entry_name not in hit.id else []
+    return "\n".join(map(one_line, [hit.id, *own]))
+
+
+def sureness(hit: Hit) -> str:
+    """The confidence with its trait, or the q-value; '' where neither is known."""
+    if hit.confidence:
+        return f"{hit.confidence.share:.2f} {hit.confidence.trait}"
+    return "" if hit.q_value is None else f"{hit.q_value:.2g}"
+
+
+def described(hit: Hit) -> str:
+    """The name, and below it a line of what the item does and where."""
+    about = " · ".join(filter(None, (hit.function, hit.location)))
+    return "\n".join(map(one_line, filter(None, (hit.name, about))))
 
 
 @contextlib.contextmanager
@@ -229,13 +305,17 @@ def opened_output(output: str) -> Iterator[TextIO]:
         yield file
 
 
-def write(answers: Iterator[tuple[Query, Answer]], output: str | None) -> None:
-    """The answers in the form that the output's name tells; without one as tables."""
+def write(answers: Iterator[tuple[Query, Answer]], output: str | None, least: float) -> None:
+    """The answers in the form that the output's name tells; without one as tables.
+
+    Args:
+      least: confidence below which an answer counts as none.
+    """
     if output is None:
-        print_tables(answers)
+        print_tables(answers, least)
     else:
         with opened_output(output) as file:
-            (write_json if output.endswith(".json") else write_tsv)(file, answers)
+            (write_json if output.endswith(".json") else write_tsv)(file, answers, least)
     sys.stdout.flush()
 
 
@@ -245,6 +325,9 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
     options = parse_arguments(arguments)
     if options.top < 1:
         raise UserError(f"--top={options.top} must be at least 1.")
+    check_least(options.min_confidence, "--min_confidence")
+    if options.labels:
+        refuse_unread(options, ("taxon",), owner="--index")
     if options.output and options.output != "-" and Path(options.output).suffix not in OUTPUTS:
         raise UserError(f"--output={options.output} must be named *{' or *'.join(OUTPUTS)}, or be - for stdout.")
     if options.output and options.output != "-":
@@ -260,7 +343,7 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
         warnings.filterwarnings("ignore", message=UNKNOWN_WORDS)
         engine = SearchEngine.load(options.checkpoint, index=options.index, labels=labels, step=options.step)
         try:
-            write(answered(engine, queries, top=options.top), options.output)
+            write(answered(engine, queries, top=options.top, taxa=options.taxon), options.output, options.min_confidence)
         except BrokenPipeError:
             # Whoever reads it, as `head`, has enough; Python would complain again when it flushes stdout at its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -35,6 +35,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     limits = Limits()
     parser = argparse.ArgumentParser(
         prog="python -m protclip_jax.serve",
+        epilog="Example: python -m protclip_jax.serve --checkpoint runs/demo --index proteins.index",
         description="Serves a web page and an API (/openapi.json) for searching an index. Needs nothing from the network.",
     )
     add = parser.add_argument

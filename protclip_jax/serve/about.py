@@ -20,10 +20,18 @@ def describe_engine(engine: SearchEngine, limits: Limits, title: str, weights: s
         "proteins": None if index is None else {"items": len(index), "search": index.kind},
         "labels": {name: len(library) for name, library in engine.libraries.items()},
         "score": DEFINITION,
+        "calibrated": sorted(map(list, calibrated(engine))),
         "weights": weights,
         "limits": {key: getattr(limits, key) for key in ("residues", "text_letters", "prompts", "top")},
         "examples": [] if index is None else examples(index),
     }
+
+
+def calibrated(engine: SearchEngine) -> set[tuple[str, str]]:
+    """The kinds of questions and the traits that confidences are known of."""
+    indexes = [*([engine.proteins] if engine.proteins else []), *engine.libraries.values()]
+    known = [engine.calibration, *(index.calibration for index in indexes)]
+    return {(table.question, table.trait) for one in filter(None, known) for table in one.tables}
 
 
 def examples(index: Index) -> list[dict[str, str]]:

@@ -2,15 +2,16 @@
 
 import asyncio
 import contextlib
-import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from jaxtyping import Int64
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -20,8 +21,10 @@ from data_pipelines.protanno.accession import uniprot_accession
 from data_pipelines.protanno.features import feature_property
 from data_pipelines.protanno.record import Feature
 from protclip_jax.retrieval import item_table
-from protclip_jax.retrieval.engine import Answer, Hit, SearchEngine
+from protclip_jax.retrieval.answer import Answer, Hit, as_dicts, is_confident, verdict
+from protclip_jax.retrieval.engine import SearchEngine
 from protclip_jax.retrieval.query import Query as Question
+from protclip_jax.retrieval.taxa import rows_of_taxa
 from protclip_jax.serve.about import describe_engine
 from protclip_jax.serve.batching import Batcher, Busy
 from protclip_jax.serve.guard import require_token
@@ -30,6 +33,8 @@ from protclip_jax.serve.limits import Limits
 from protclip_jax.serve.questions import Mistake, SearchRequest, TracksRequest, find_protein, read_question, read_tracks
 
 UNIPROT = "https://www.uniprot.org/uniprotkb/{accession}/entry"
+ITEM_FACTS = ("id", "entry_name", "name", "genes", "organism", "taxon", "existence", "ec", "go", "length", "source", "sequence")
+"""What an answer on a protein tells of it beside its texts and features."""
 LEFT = 499
 """The status of a request whose client has left; nobody reads it."""
 
@@ -90,19 +95,23 @@ def create_app(
 
     @api.post("/search", summary="The proteins, and for a protein the labels, nearest to a question")
     async def search(asked: SearchRequest, request: Request) -> Response:
-        question, understood = await run_in_threadpool(_read, asked, engine, limits)
+        among = await run_in_threadpool(_among, asked, engine)
+        question, understood, matches = await run_in_threadpool(_read, asked, engine, limits, among)
         if question.kind == "text" and engine.proteins is None:
             raise Mistake("This server has no proteins to search, only labels: paste a sequence.")
         indexes = (PROTEINS, *engine.libraries) if question.kind == "protein" else (PROTEINS,)
-        answers = await _answered(batcher, SearchJob(question, indexes, min(asked.top, limits.top)), request)
+        job = SearchJob(question, indexes, min(asked.top, limits.top), among)
+        answers = await _answered(batcher, job, request) if understood["is_asked"] else {}
         if answers is None:
             return Response(status_code=LEFT)
         proteins = answers.pop(PROTEINS, None)
+        told = functools.partial(_answer, linked=linked, least=asked.min_confidence)
         return JSONResponse(
             {
                 "understood": understood,
-                "proteins": _answer(proteins, linked, len(engine.proteins)) if proteins else None,
-                "labels": {name: _answer(a, linked, len(engine.libraries[name])) for name, a in answers.items()},
+                "matches": [linked(hit) for hit in matches],
+                "proteins": told(proteins, len(engine.proteins)) if proteins else None,
+                "labels": {name: told(answer, len(engine.libraries[name])) for name, answer in answers.items()},
             }
         )
 
@@ -133,16 +142,40 @@ API_DESCRIPTION = (
 )
 
 
-def _read(asked: SearchRequest, engine: SearchEngine, limits: Limits) -> tuple[Question, dict]:
-    """The question and how it was understood; takes long for long texts, so it is called in a thread beside the event loop."""
+def _read(
+    asked: SearchRequest, engine: SearchEngine, limits: Limits, among: Int64[np.ndarray, " m"] | None
+) -> tuple[Question, dict, list[Hit]]:
+    """The question, how it was understood, and the proteins that it names.
+
+    Takes long for long texts, so it is called in a thread beside the event loop.
+
+    Raises:
+      Mistake: it cannot be asked, and names no protein either.
+    """
     question, understood = read_question(asked, limits)
+    understood |= {"cut": 0, "unknown": [], "is_asked": True}
     if question.kind == "protein":
-        return question, understood | {"cut": 0, "unknown": []}
+        return question, understood, []
+    found = engine.matches(engine.proteins, question, min(asked.top, limits.top), among=among) if engine.proteins else []
     try:
         unknown = engine.unknown_words(question.contents)
     except UserError as error:
+        if not found:
+            raise Mistake(str(error)) from error
+        return question, understood | {"is_asked": False}, found
+    return question, understood | {"cut": sum(engine.cut(question.contents)), "unknown": unknown}, found
+
+
+def _among(asked: SearchRequest, engine: SearchEngine) -> Int64[np.ndarray, " m"] | None:
+    """The rows of proteins that a question allows; None for all."""
+    if not asked.taxon:
+        return None
+    if engine.proteins is None:
+        raise Mistake("This server has no proteins, whose taxon could be chosen.")
+    try:
+        return rows_of_taxa(engine.proteins.items, asked.taxon, folder=engine.proteins.folder)
+    except UserError as error:
         raise Mistake(str(error)) from error
-    return question, understood | {"cut": sum(engine.cut(question.contents)), "unknown": unknown}
 
 
 async def _answered(batcher: Batcher, job: object, request: Request) -> object | None:
@@ -163,7 +196,7 @@ async def _left(request: Request) -> None:
 
 def _protein(item: Mapping, links: str | None) -> dict:
     features = [feature | {"property": feature_property(Feature(**feature))} for feature in item["features"] or ()]
-    shown = {key: item[key] for key in ("id", "name", "length", "source", "sequence")}
+    shown = {key: item[key] for key in ITEM_FACTS}
     return shown | {"properties": item_table.property_contents(item), "features": features, "link": _link(item["id"], links)}
 
 
@@ -173,13 +206,14 @@ def _link(id: str, links: str | None) -> str | None:
 
 
 def _hit(hit: Hit, *, links: str | None) -> dict:
-    facts = {key: value for key, value in dataclasses.asdict(hit).items() if value is not None}
+    (facts,) = as_dicts([hit])
     return facts | {"link": _link(hit.id, links) if hit.length is not None else None}
 
 
-def _answer(answer: Answer, linked, items: int) -> dict:
-    background = {"mean": answer.mean, "sd": answer.sd, "items": answer.background}
-    return {"hits": [linked(hit) for hit in answer.hits], "background": background, "items": items}
+def _answer(answer: Answer, items: int, *, linked: Callable[[Hit], dict], least: float) -> dict:
+    background = {"mean": answer.mean, "items": answer.background}
+    sure = {"confident": is_confident(answer, least), "verdict": verdict(answer, least)}
+    return {"hits": list(map(linked, answer.hits)), "background": background, "items": items} | sure
 
 
 def _handle_errors(app: FastAPI) -> None:

@@ -1,26 +1,36 @@
 """What the model is asked to compute for requests, many at a time."""
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 
 from protclip_jax.inference.batched_calls import BULK_ROW_TOKENS
-from protclip_jax.retrieval.engine import Answer, SearchEngine
+from protclip_jax.retrieval.answer import Answer
+from protclip_jax.retrieval.engine import SearchEngine
 from protclip_jax.retrieval.query import Query
 
 PROTEINS = ""
 """Stands for the index of proteins among the names of libraries."""
 
 
+Rows = Int64[np.ndarray, " m"] | None
+
+
 class SearchJob(NamedTuple):
-    """A question to some of the engine's indexes: `PROTEINS` and names of libraries."""
+    """A question to some of the engine's indexes: `PROTEINS` and names of libraries.
+
+    Attributes:
+      among: the rows of proteins that may be found; None allows all.
+    """
 
     query: Query
     indexes: tuple[str, ...]
     top: int
+    among: Int64[np.ndarray, " m"] | None = None
 
 
 class TracksJob(NamedTuple):
@@ -49,11 +59,21 @@ def _searched(engine: SearchEngine, jobs: Sequence[SearchJob]) -> list[dict[str,
     vectors = engine.embed([job.query for job in jobs]) if jobs else None
     for name, index in {PROTEINS: engine.proteins, **engine.libraries}.items():
         asking = [position for position, job in enumerate(jobs) if name in job.indexes]
-        if asking and index is not None:
-            found = engine.find(index, vectors[asking], max(jobs[position].top for position in asking))
-            for position, answer in zip(asking, found, strict=True):
-                answers[position][name] = Answer(answer.hits[: jobs[position].top], answer.mean, answer.sd, answer.background)
+        for some, among in _alike(jobs, asking, proteins=name == PROTEINS) if index is not None else ():
+            queries, top = [jobs[position].query for position in some], max(jobs[position].top for position in some)
+            found = engine.answers(index, queries, vectors[some], top, among=among)
+            for position, answer in zip(some, found, strict=True):
+                answers[position][name] = dataclasses.replace(answer, hits=answer.hits[: jobs[position].top])
     return answers
+
+
+def _alike(jobs: Sequence[SearchJob], asking: Sequence[int], *, proteins: bool) -> Iterator[tuple[list[int], Rows]]:
+    """The jobs that are searched together, and among which rows: those that may find everything, then each other one."""
+    limited = [position for position in asking if proteins and jobs[position].among is not None]
+    if everything := [position for position in asking if position not in limited]:
+        yield everything, None
+    for position in limited:
+        yield [position], jobs[position].among
 
 
 def segments(engine: SearchEngine, sequences: Sequence[str], properties: Sequence[Mapping[str, str]]) -> list[np.ndarray]:

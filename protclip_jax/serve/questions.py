@@ -1,6 +1,6 @@
 """What visitors may ask, and what is wrong with a question in one sentence."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -8,6 +8,7 @@ from data_pipelines.inputs.plausibility import doubt
 from data_pipelines.inputs.protein_input import clean_protein
 from data_pipelines.protanno.record import PROPERTIES, with_prefix
 from protclip_jax.retrieval import item_table
+from protclip_jax.retrieval.calibration import LEAST
 from protclip_jax.retrieval.engine import TOP, SearchEngine
 from protclip_jax.retrieval.query import Query, phrased, protein_query, understand
 from protclip_jax.serve.limits import Limits
@@ -21,6 +22,12 @@ class SearchRequest(BaseModel):
     query: str | list[str] = Field(description="a text or a protein; several texts are averaged")
     kind: Literal["auto", "text", "protein"] = Field("auto", description="auto tells a sequence from a text")
     top: int = Field(TOP, ge=1, description="hits wanted from each index")
+    taxon: list[Annotated[str, Field(max_length=200)]] = Field(
+        [], max_length=50, description="only proteins of these: ids of NCBI's taxonomy, or how scientific names begin"
+    )
+    min_confidence: float = Field(
+        LEAST, ge=0, le=1, description="a best hit below it, or of a larger q-value than 1 minus it, is no confident answer"
+    )
     verbatim: bool = Field(False, description="ask a text without `PROTEIN NAME:` before it")
 
 
@@ -67,7 +74,7 @@ def read_question(asked: SearchRequest, limits: Limits) -> tuple[Query, dict]:
     if (longest := max(map(len, texts))) > limits.text_letters:
         raise Mistake(f"The text has {longest:,} letters; at most {limits.text_letters:,} can be asked.")
     prompts = tuple(texts if asked.verbatim else map(phrased, texts))
-    return Query("text", "text", prompts), {"kind": "text", "asked": prompts}
+    return Query("text", "text", prompts, texts[0] if len(texts) == 1 else ""), {"kind": "text", "asked": prompts}
 
 
 def _protein_question(name: str, sequence: str, limits: Limits) -> tuple[Query, dict]:

@@ -25,6 +25,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line; argparse itself ends with code 2 on what it does not understand."""
     parser = argparse.ArgumentParser(
         prog="python -m protclip_jax.variants",
+        epilog="Example: python -m protclip_jax.variants --checkpoint runs/demo --sequence MKTAYIAKQR --scan --output scan.tsv",
         description="Scores substitutions by the masked language model: the log odds of the new "
         "residue against the wild type's, 0 for no difference, mostly below 0.",
     )

@@ -14,6 +14,10 @@ def record(index: int, **changes) -> Record:
         "name": "α-amylase {ECO:0000305}",
         "function": "Cuts. " * 400,
         "similarity": "Belongs.",
+        "organism": "Homo sapiens" if index else "",
+        "taxon": 9606 * index,
+        "genes": ("AMY1", "α1")[:index],
+        "go": ("GO:0005524",)[:index],
         "other_names": ("AMY", "EC 3.2.1.1", "α-glucanase (old)")[:index],
         "features": tuple(Feature("HELIX", start, start + 2, f"note {start}") for start in range(1, index + 1)),
     }

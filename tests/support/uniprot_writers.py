@@ -28,6 +28,7 @@ TYPES = {
     "HELIX": ("helix", "Helix", "Helix"),
 }
 COLUMNS = ["Entry", "Entry Name", "Reviewed", "Protein names", "Gene Names", "Length", "Sequence", "Protein existence"]
+COLUMNS += ["Organism", "Organism (ID)", "Gene Ontology (GO)"]
 COLUMNS += ["Function [CC]", "Subcellular location [CC]", "Sequence similarities", *(names[2] for names in TYPES.values())]
 
 
@@ -60,8 +61,31 @@ class Name:
 
 
 @dataclasses.dataclass(frozen=True)
+class Gene:
+    """The names of one gene."""
+
+    primary: str
+    synonyms: tuple[str, ...] = ()
+    ordered: tuple[str, ...] = ()
+    orf: tuple[str, ...] = ()
+
+    @property
+    def kinds(self):
+        """How the flat file, XML and JSON call a kind, and its names."""
+        return (
+            ("Name", "primary", "geneName", (self.primary,)),
+            ("Synonyms", "synonym", "synonyms", self.synonyms),
+            ("OrderedLocusNames", "ordered locus", "orderedLocusNames", self.ordered),
+            ("ORFNames", "ORF", "orfNames", self.orf),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
 class Protein:
-    """`synonyms` are alternative names of a reviewed entry and further submitted ones of another; `cleaved` is a part of it."""
+    """`organism` is the scientific and the common name.
+
+    `synonyms` are alternative names of a reviewed entry and further submitted ones of another; `cleaved` is a part of it.
+    """
 
     accession: str
     entry_name: str
@@ -81,6 +105,10 @@ class Protein:
     inns: tuple[str, ...] = ()
     cleaved: str = ""
     fragment: bool = False
+    organism: tuple[str, str] = ("", "")
+    taxon: int = 0
+    gene: Gene | None = None
+    go: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[Name, ...]:
@@ -157,16 +185,32 @@ def _descriptions(protein: Protein):
         yield "DE   Flags: Precursor; Fragment;"
 
 
+def _genes_and_organism(protein: Protein):
+    """The `GN`, `OS`, `OC` and `OX` lines."""
+    if protein.gene:
+        tags = _tags(protein.name[1])
+        kinds = [(label, ", ".join(name + tags for name in names)) for label, _, _, names in protein.gene.kinds if names]
+        yield from _wrapped(" ".join(f"{label}={names};" for label, names in kinds), "GN   ", "GN   ")
+    scientific, common = protein.organism
+    if scientific:
+        yield from _wrapped(f"{scientific} ({common})." if common else f"{scientific}.", "OS   ", "OS   ")
+        yield "OC   Eukaryota; Fungi."
+        yield f"OX   NCBI_TaxID={protein.taxon}{_tags(protein.name[1])};"
+
+
 def flat(protein: Protein) -> str:
     lines = [
         f"ID   {protein.entry_name}   {STATUS[protein.source][0]};   {len(protein.sequence)} AA.",
         f"AC   {protein.accession}; Q00000;",
         "DT   01-JAN-2020, integrated into UniProtKB/Swiss-Prot.",
         *_descriptions(protein),
+        *_genes_and_organism(protein),
     ]
     for topic, text in comments(protein):
         lines += _wrapped(f"{topic}: {text}", "CC   -!- ", "CC       ")
-    lines += ["DR   PDB; 1ABC; X-ray; 2.00 A; A=1-9.", f"PE   {protein.existence}: {LEVELS[protein.existence]};"]
+    lines += ["DR   PDB; 1ABC; X-ray; 2.00 A; A=1-9."]
+    lines += [f"DR   GO; {term}; F:binding; IEA:UniProtKB-KW." for term in protein.go]
+    lines += [f"PE   {protein.existence}: {LEVELS[protein.existence]};"]
     for part in protein.parts:
         lines.append(f"FT   {part.type:<16}{_location(part)}")
         for text in _qualifiers(part):
@@ -252,6 +296,17 @@ def _xml_names(protein: Protein, evidence: str) -> str:
     return body
 
 
+def _xml_gene_and_organism(protein: Protein) -> str:
+    kinds = protein.gene.kinds if protein.gene else ()
+    names = "".join(f"<name type='{kind}'>{escape(name)}</name>" for _, kind, _, own in kinds for name in own)
+    scientific, common = protein.organism
+    body = f"<gene>{names}</gene>" if names else ""
+    if scientific:
+        called = f"<name type='scientific'>{escape(scientific)}</name><name type='common'>{escape(common)}</name>"
+        body += f"<organism>{called}<dbReference type='NCBI Taxonomy' id='{protein.taxon}'/></organism>"
+    return body
+
+
 def xml(protein: Protein) -> str:
     keys = _Keys()
     texts = lambda values: "".join(f"<text{keys(tags)}>{escape(text)}.</text>" for text, tags in values)  # noqa: E731
@@ -259,6 +314,7 @@ def xml(protein: Protein) -> str:
     body = [
         f"<accession>{protein.accession}</accession><accession>Q00000</accession><name>{protein.entry_name}</name>",
         f"<protein>{_xml_names(protein, keys(protein.name[1]))}</protein>",
+        _xml_gene_and_organism(protein),
         "<reference key='1'><citation type='journal article'/></reference>",
     ]
     for name, values in protein.functions:
@@ -267,6 +323,7 @@ def xml(protein: Protein) -> str:
         inner = "".join(f"<subcellularLocation>{_xml_place(position, keys)}</subcellularLocation>" for position in positions)
         body.append(f'<comment type="subcellular location">{molecule(name)}{inner}{texts(notes)}</comment>')
     body += [f'<comment type="similarity">{texts([text])}</comment>' for text in protein.similarities]
+    body += [f"<dbReference type='GO' id='{term}'/>" for term in protein.go]
     body += ["<dbReference type='PDB' id='1ABC'/>", f'<proteinExistence type="{LEVELS[protein.existence].lower()}"/>']
     body += map(_xml_feature, protein.parts)
     body += [_xml_evidence(tag, key) for tag, key in keys.of.items()]
@@ -327,6 +384,11 @@ def _json_names(protein: Protein) -> dict:
     return description | {"cdAntigenNames": tagged(*protein.cd_antigens), "innNames": tagged(*protein.inns)}
 
 
+def _json_gene(gene: Gene) -> dict:
+    lists = {key: [{"value": name} for name in names] for _, _, key, names in gene.kinds}
+    return lists | {"geneName": lists["geneName"][0]}
+
+
 def as_json(protein: Protein) -> dict:
     found = [
         {"commentType": "FUNCTION", "texts": list(map(_json_tagged, texts))} | ({"molecule": name} if name else {})
@@ -348,6 +410,9 @@ def as_json(protein: Protein) -> dict:
         "secondaryAccessions": ["Q00000"],
         "uniProtkbId": protein.entry_name,
         "proteinExistence": f"{protein.existence}: {LEVELS[protein.existence]}",
+        "organism": {"scientificName": protein.organism[0], "taxonId": protein.taxon},
+        "genes": [_json_gene(protein.gene)] if protein.gene else [],
+        "uniProtKBCrossReferences": [{"database": "GO", "id": term} for term in protein.go],
         "proteinDescription": _json_names(protein),
         "comments": found,
         "features": list(map(_json_feature, protein.parts)),
@@ -379,14 +444,22 @@ def _column_of_names(protein: Protein):
         yield f"[Cleaved into: {protein.cleaved} (EC 9.9.9.9)]"
 
 
+def _column_of_genes(protein: Protein) -> str:
+    kinds = protein.gene.kinds if protein.gene else ()
+    return " ".join(name for *_, names in kinds for name in names)
+
+
 def row(protein: Protein) -> dict[str, str]:
     """Column → cell."""
     texts = {"FUNCTION": [], "SUBCELLULAR LOCATION": [], "SIMILARITY": []}
     for topic, text in comments(protein):
         texts[topic].append(f"{topic}: {text}")
     cells = [protein.accession, protein.entry_name, STATUS[protein.source][2]]
-    cells += [" ".join(_column_of_names(protein)), "geneA", str(len(protein.sequence))]
-    cells += [protein.sequence, LEVELS[protein.existence], *map("; ".join, texts.values())]
+    cells += [" ".join(_column_of_names(protein)), _column_of_genes(protein), str(len(protein.sequence))]
+    cells += [protein.sequence, LEVELS[protein.existence]]
+    scientific, common = protein.organism
+    cells += [f"{scientific} ({common})" if common else scientific, str(protein.taxon or "")]
+    cells += ["; ".join(f"binding [{term}]" for term in protein.go), *map("; ".join, texts.values())]
     for type_ in TYPES:
         parts = [part for part in protein.parts if part.type == type_]
         cells.append("; ".join("; ".join([f"{type_} {_location(part)}", *_qualifiers(part)]) for part in parts))
@@ -440,4 +513,8 @@ PROTEIN = Protein(
     inns=("Amylasum",),
     cleaved="Part of it",
     fragment=True,
+    organism=("Saccharomyces cerevisiae (strain ATCC 204508 / S288c)", "Baker's yeast"),
+    taxon=559292,
+    gene=Gene("AMY1", ("am-1", "AMYA"), ("YAL001C",), ("N1",)),
+    go=("GO:0005524", "GO:0004556"),
 )  # fmt: skip

@@ -4,7 +4,7 @@ import dataclasses
 import re
 from typing import NamedTuple
 
-from data_pipelines.protanno.record import EXISTENCE, PROPERTIES, RESIDUES, SOURCES, Record
+from data_pipelines.protanno.record import EXISTENCE, MAX_TAXON, PROPERTIES, RESIDUES, SOURCES, Record
 from data_pipelines.readers.streams.cells import unquoted
 
 
@@ -76,6 +76,8 @@ def find_fault(record: Record) -> str | None:
         return f"its source is {record.source!r}; expected {', '.join(SOURCES)}"
     if record.existence not in EXISTENCE:
         return f"its protein existence level is {record.existence}, not 1 to 5 (0 = unknown)"
+    if not 0 <= record.taxon <= MAX_TAXON:
+        return f"its taxon is {record.taxon}, which is no id of NCBI's taxonomy (0 = unknown)"
     if record.other_names and not record.name:
         return "it has other names but no name"
     if not record.sequence:
@@ -83,11 +85,13 @@ def find_fault(record: Record) -> str | None:
     if record.sequence.strip(RESIDUES):
         illegal = sorted(set(record.sequence) - set(RESIDUES))
         return f"its sequence holds {', '.join(map(repr, illegal))}, which are no amino-acid letters"
-    for name in ("accession", "entry_name", *PROPERTIES):
+    for name in ("accession", "entry_name", "organism", *PROPERTIES):
         if not (text := getattr(record, name)).isprintable():
             return f"its {name} holds {_unprintable(text)}"
     if not (names := "".join(record.other_names)).isprintable():
         return f"its other names hold {_unprintable(names)}"
+    if not (genes := "".join(record.genes + record.go)).isprintable():
+        return f"its genes or GO ids hold {_unprintable(genes)}"
     if not (notes := "".join([feature.type + feature.note for feature in record.features])).isprintable():
         return f"its features hold {_unprintable(notes)}"
     return None

@@ -3,6 +3,7 @@
     accession, sequence                          must be there
     name, function, location, similarity         texts; absent, null or "" = the protein lacks the property
     other_names                                  a list of texts; needs a name
+    organism, taxon, genes, go                   a text, an id of NCBI's taxonomy, lists of texts
     entry_name, source, existence, features      as below
 
 `source` is "swissprot", "trembl" or "unknown" (the default), `existence` a whole number from 1 to 5 as
@@ -24,8 +25,9 @@ from data_pipelines.readers.uniprot.feature_table import residues
 from data_pipelines.readers.uniprot.feature_types import TYPES
 from data_pipelines.readers.uniprot.json_format import JsonFormat, member
 
-_TEXTS = ("accession", "sequence", "entry_name", *PROPERTIES)
-_FIELDS = frozenset([*_TEXTS, "other_names", "source", "existence", "features"])
+_TEXTS = ("accession", "sequence", "entry_name", "organism", *PROPERTIES)
+_LISTS = ("other_names", "genes", "go")
+_FIELDS = frozenset([*_TEXTS, *_LISTS, "source", "existence", "taxon", "features"])
 _ACCESSION = re.compile(rb'"accession"\s*:\s*"([^"\s]+)"')
 
 
@@ -51,18 +53,24 @@ class LabJsonl(JsonFormat):
           Malformed: a field is of another kind.
         """
         texts = {name: " ".join(member(entry, name, str).split()) for name in _TEXTS}
-        other_names = member(entry, "other_names", list)
-        if not all(isinstance(name, str) for name in other_names):
-            raise Malformed("its other_names are not all texts")
+        lists = {name: tuple(_texts(entry, name)) for name in _LISTS}
         features = _features(entry, length=len(texts["sequence"]), omitted=omitted)
         omitted.update(map(unread, entry.keys() - _FIELDS))
         return Record(
             **texts,
-            other_names=tuple(other_names),
+            **lists,
+            taxon=member(entry, "taxon", int),
             source=member(entry, "source", str) or UNKNOWN_SOURCE,
             existence=member(entry, "existence", int),
             features=features,
         )
+
+
+def _texts(entry: dict, name: str) -> list[str]:
+    texts = member(entry, name, list)
+    if not all(isinstance(text, str) for text in texts):
+        raise Malformed(f"its {name} are not all texts")
+    return texts
 
 
 def unread(field: str) -> str:

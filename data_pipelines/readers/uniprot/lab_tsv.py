@@ -15,6 +15,7 @@ Optional further columns, each cell of which may be empty:
 - `entry_name`.
 - `source`: `swissprot`, `trembl` or `unknown`, the default.
 - `existence`: 1 to 5 as UniProt's protein existence, or 0, unknown, the default.
+- `organism`, `taxon` (an id of NCBI's taxonomy), `genes` and `go` (names or ids with a blank between them).
 - `features`: as UniProt's export writes them, `ACT_SITE 57; /note="Proton acceptor"; DOMAIN 20..130`.
 """
 
@@ -23,6 +24,7 @@ from collections import Counter
 from data_pipelines.protanno.record import PROPERTIES, UNKNOWN_SOURCE, Record
 from data_pipelines.readers.uniprot.entry import Malformed, RawEntry, printable
 from data_pipelines.readers.uniprot.feature_table import mixed_features
+from data_pipelines.readers.uniprot.organism import taxon_id
 from data_pipelines.readers.uniprot.table_format import TableFormat
 
 _REQUIRED = ("accession", "sequence")
@@ -35,7 +37,7 @@ class LabTsv(TableFormat):
     description = f"a lab's own TSV with the columns {', '.join((*_REQUIRED, *PROPERTIES))}"
     required = _REQUIRED
     required_text = "accession and sequence"
-    columns = (*_REQUIRED, *PROPERTIES, "entry_name", "source", "existence", "features")
+    columns = (*_REQUIRED, *PROPERTIES, "entry_name", "source", "existence", "features", "organism", "taxon", "genes", "go")
     nameless = True
 
     def accession(self, raw: RawEntry) -> str:
@@ -55,4 +57,6 @@ class LabTsv(TableFormat):
         source = row.pop("source", "") or UNKNOWN_SOURCE
         cell = row.pop("features", "")
         features = mixed_features(cell, length=len(row["sequence"]), omitted=omitted)
-        return Record(**row, source=source, existence=int(existence), features=features)
+        lists = {name: tuple(row.pop(name, "").split()) for name in ("genes", "go")}
+        taxon = taxon_id(row.pop("taxon", ""))
+        return Record(**row, source=source, existence=int(existence), features=features, taxon=taxon, **lists)

@@ -34,7 +34,7 @@ def split_names(text: str) -> Names:
     (`(NADPH)`, see `_NAME_END`).
     """
     end, groups = len(text), []
-    while start := _last_group(text, end):
+    while start := last_group(text, end):
         groups.append(text[start:end])
         end = start - 1
     groups.reverse()
@@ -44,7 +44,7 @@ def split_names(text: str) -> Names:
     return Names(name, tuple(group[1:-1] for group in groups if not _NO_NAMES.fullmatch(group)))
 
 
-def _last_group(text: str, end: int) -> int:
+def last_group(text: str, end: int) -> int:
     """Where the balanced group begins that ends `text[:end]` behind a blank, 0 if none does."""
     if text.endswith("]", 0, end):
         return max(text.rfind(f" [{part}: ", 0, end) + 1 for part in _PARTS)

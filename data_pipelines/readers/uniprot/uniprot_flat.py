@@ -8,6 +8,7 @@ What becomes of an entry:
   text, its first name followed by others in parentheses (see `split_names`).
 - function, location, similarity: all comments of that topic in their order, joined by a blank. The molecule a comment is
   limited to stays in front of it (`[Isoform 2]: …`), and evidence tags stay.
+- organism: the scientific name and strain of the first `OS`; taxon: of `OX`; genes: `GN`; go: `DR   GO;`.
 - features: see `feature_table`.
 
 An entry that cannot be read is a Reject: nothing is skipped silently. Biopython's `Bio.SwissProt` was measured against this
@@ -28,6 +29,7 @@ from data_pipelines.readers.streams.pieces import UNFINISHED, pieces
 from data_pipelines.readers.uniprot.entry import Malformed, RawEntry, decode, printable
 from data_pipelines.readers.uniprot.feature_table import parse_features
 from data_pipelines.readers.uniprot.names import ALLERGEN, BIOTECH, CD_ANTIGEN, EC, Names, split_names
+from data_pipelines.readers.uniprot.organism import gene_names, scientific_name
 from data_pipelines.readers.uniprot.source_format import SourceFormat
 from data_pipelines.readers.uniprot.wrapping import unwrap
 
@@ -49,13 +51,17 @@ _LINES = re.compile(
 """Every line that may occur, in any order."""
 _ORDERED = re.compile(
     rf"(?P<ID>ID   {_REST})(?P<AC>(?:AC   {_REST})++)(?:DT{_REST})*+(?P<DE>(?:DE   {_REST})*+)"
-    rf"(?:(?:GN|OS|OG|OC|OX|OH|RN|RP|RC|RX|RG|RA|RT|RL){_REST})*+(?P<CC>(?:CC   {_REST})*+)(?:DR{_REST})*+"
+    rf"(?P<GN>(?:GN{_REST})*+)(?P<OS>(?:OS{_REST})*+)(?:(?:OG|OC){_REST})*+(?P<OX>(?:OX{_REST})*+)"
+    rf"(?:(?:OH|RN|RP|RC|RX|RG|RA|RT|RL){_REST})*+(?P<CC>(?:CC   {_REST})*+)(?P<DR>(?:DR{_REST})*+)"
     rf"(?P<PE>(?:PE   {_REST})?+)(?:KW{_REST})*+(?P<FT>(?:FT   {_REST})*+)SQ{_REST}(?P<SEQUENCE>(?:     {_REST})*+)//"
 )
 """The order that UniProt writes, which is read faster."""
 _ID = re.compile(r"ID ++(\S++) ++([^;]++); *+(?:PRT; *+)?([0-9]{1,9}) AA\.?[ \t]*+")
+_CODES = ("AC", "DE", "GN", "OS", "OX", "CC", "DR", "PE", "FT")
 _ACCESSION = re.compile(rb"^AC   *([^\s;]+)", re.MULTILINE)
 _PE = re.compile(r"PE +([1-5])\b")
+_TAXON = re.compile(r"^OX   NCBI_TaxID=([0-9]{1,12})\b")
+_GO = re.compile(r"^DR   GO; (GO:[0-9]{7});", re.MULTILINE)
 _PART = re.compile(r"^DE +(?:Contains|Includes):", re.MULTILINE)
 _DE_LABEL = re.compile(r"\s*(?:RecName|SubName|AltName|Contains|Includes|Flags):")
 _NAME_END = re.compile(r"; *(?=(?:\w+: )?\w+=|Flags:|$)")
@@ -123,6 +129,10 @@ class UniprotFlat(SourceFormat):
             existence=_existence(lines["PE"]),
             name=names.name,
             other_names=names.others,
+            organism=scientific_name(_joined(lines["OS"])),
+            taxon=_taxon(lines["OX"]),
+            genes=gene_names(_joined(lines["GN"])),
+            go=tuple(_GO.findall(lines["DR"])),
             features=parse_features(lines["FT"], length=len(sequence), omitted=omitted),
             **_comments(lines["CC"]),
         )
@@ -152,7 +162,7 @@ def _sections(text: str, *, first_line: int) -> dict[str, str]:
     lines = defaultdict(list)
     for line in text[:end].split("\n"):
         lines[line[:2]].append(line + "\n")
-    return {code: "".join(lines[code]) for code in ("AC", "DE", "CC", "PE", "FT")} | {
+    return {code: "".join(lines[code]) for code in _CODES} | {
         "ID": lines["ID"][0],
         "SEQUENCE": "".join(lines["  "]),
     }
@@ -164,6 +174,16 @@ def _existence(lines: str) -> int:
     if level := _PE.match(lines):
         return int(level[1])
     raise Malformed(f"its PE line is not understood: {printable(lines[:100])!r}")
+
+
+def _joined(lines: str) -> str:
+    """The text of lines of one code."""
+    return unwrap("\n".join(line[2:] for line in lines.split("\n")))
+
+
+def _taxon(lines: str) -> int:
+    found = _TAXON.match(lines)
+    return int(found[1]) if found else 0
 
 
 def _names(lines: str) -> Names:

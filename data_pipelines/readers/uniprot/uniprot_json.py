@@ -26,6 +26,7 @@ SOURCES = {
 }
 TOPICS = {"FUNCTION": "function", "SUBCELLULAR LOCATION": "location", "SIMILARITY": "similarity"}
 
+_GENE_NAMES = ("synonyms", "orderedLocusNames", "orfNames")
 _ACCESSION = re.compile(rb'"primaryAccession"\s*:\s*"([^"\s]+)"')
 
 
@@ -64,6 +65,10 @@ class UniprotJson(JsonFormat):
             existence=existence_level(_text(entry, "proteinExistence")),
             name=names.name,
             other_names=names.others,
+            organism=" ".join(_text(_object(entry, "organism"), "scientificName").split()),
+            taxon=member(_object(entry, "organism"), "taxonId", int),
+            genes=tuple(_genes(entry)),
+            go=tuple(_go(entry)),
             features=_features(entry, length=len(sequence), omitted=omitted),
             **_comments(entry),
         )
@@ -116,6 +121,19 @@ def _block_names(block: Any) -> Iterator[tuple[str, dict]]:
     yield "", _object(block, "fullName")
     for key, begin in (("shortNames", ""), ("ecNumbers", EC)):
         yield from ((begin, name) for name in _list(block, key))
+
+
+def _genes(entry: dict) -> Iterator[str]:
+    """The names of all genes, in the order of the flat file."""
+    for gene in _list(entry, "genes"):
+        named = [_object(gene, "geneName")] + [name for key in _GENE_NAMES for name in _list(gene, key)]
+        yield from (_tagged(name)[0] for name in named if name)
+
+
+def _go(entry: dict) -> Iterator[str]:
+    for reference in _list(entry, "uniProtKBCrossReferences"):
+        if _text(reference, "database") == "GO":
+            yield _text(reference, "id")
 
 
 def _comments(entry: dict) -> dict[str, str]:

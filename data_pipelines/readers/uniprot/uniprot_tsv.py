@@ -8,6 +8,8 @@
   tags.
 - function, location, similarity: `Function [CC]`, `Subcellular location [CC]`, `Sequence similarities`, without the topic
   before each comment. Without the last, `Protein families` says the same without its evidence, other sections and capitals.
+- organism, taxon: `Organism` without the common name, `Organism (ID)`; genes: `Gene Names`; go: `Gene Ontology IDs`, or the
+  ids in the other columns of GO terms.
 - features: those of the exported feature columns, in the order of the columns.
 
 Cells are not quoted; quotation marks are letters like any other.
@@ -21,6 +23,7 @@ from data_pipelines.readers.uniprot.feature_table import cell_features
 from data_pipelines.readers.uniprot.feature_types import OF_COLUMN
 from data_pipelines.readers.uniprot.flat_style import comments, existence_level
 from data_pipelines.readers.uniprot.names import split_names
+from data_pipelines.readers.uniprot.organism import GO_ID, scientific_name, taxon_id
 from data_pipelines.readers.uniprot.table_format import TableFormat
 
 _COLUMNS = {
@@ -62,6 +65,10 @@ class UniprotTsv(TableFormat):
             existence=existence_level(row.get("protein existence", "")),
             name=names.name,
             other_names=names.others,
+            organism=scientific_name(row.get("organism", "")),
+            taxon=_taxon(row),
+            genes=_genes(row),
+            go=_go(row),
             features=_features(row, length=len(sequence), omitted=omitted),
             **_properties(row),
         )
@@ -73,6 +80,21 @@ def _source(row: dict[str, str]) -> str:
             raise Malformed(f"its status is {printable(status[:30])!r}, neither of {', '.join(_STATUS)}")
         return _STATUS[status.lower()]
     return "trembl" if row.get("entry name", "").startswith(row["entry"] + "_") else "swissprot"
+
+
+def _taxon(row: dict[str, str]) -> int:
+    return taxon_id(row.get("organism (id)") or row.get("organism id") or "")
+
+
+def _genes(row: dict[str, str]) -> tuple[str, ...]:
+    names = row.get("gene names") or row.get("gene names (primary)") or ""
+    return tuple(names.replace(";", " ").split())
+
+
+def _go(row: dict[str, str]) -> tuple[str, ...]:
+    """The ids in their first order; several columns may tell the same."""
+    cells = " ".join(cell for column, cell in row.items() if column.startswith("gene ontology"))
+    return tuple(dict.fromkeys(GO_ID.findall(cells)))
 
 
 def _properties(row: dict[str, str]) -> dict[str, str]:

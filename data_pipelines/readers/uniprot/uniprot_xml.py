@@ -27,6 +27,7 @@ from data_pipelines.readers.uniprot.feature_table import WITH_SEQUENCE, binding_
 from data_pipelines.readers.uniprot.feature_types import OF_XML
 from data_pipelines.readers.uniprot.flat_style import Tagged, comment, existence_level, location_comment, sequence_note, tagged
 from data_pipelines.readers.uniprot.names import ALLERGEN, BIOTECH, CD_ANTIGEN, EC, Names
+from data_pipelines.readers.uniprot.organism import taxon_id
 from data_pipelines.readers.uniprot.source_format import SourceFormat
 
 SOURCES = {"Swiss-Prot": "swissprot", "TrEMBL": "trembl"}
@@ -110,6 +111,10 @@ class UniprotXml(SourceFormat):
             existence=0 if existence is None else existence_level(existence.get("type", "none")),
             name=names.name,
             other_names=names.others,
+            organism=_text(entry.find("organism/name[@type='scientific']")),
+            taxon=_taxon(entry),
+            genes=tuple(_text(name) for name in entry.iterfind("gene/name")),
+            go=tuple(reference.get("id", "") for reference in entry.iterfind("dbReference[@type='GO']")),
             features=_features(entry, length=len(sequence), omitted=omitted),
             **_comments(entry, evidence),
         )
@@ -143,6 +148,11 @@ def _problem(text: bytes, problem: str) -> str:
 
 def _text(element: ElementTree.Element | None) -> str:
     return "" if element is None else " ".join((element.text or "").split())
+
+
+def _taxon(entry: ElementTree.Element) -> int:
+    reference = entry.find("organism/dbReference[@type='NCBI Taxonomy']")
+    return taxon_id("" if reference is None else reference.get("id", ""))
 
 
 def _evidence(entry: ElementTree.Element) -> dict[str, str]:

@@ -6,7 +6,8 @@ import { showProtein } from "./protein.js";
 import { showResults } from "./results.js";
 
 const byId = (id) => document.getElementById(id);
-const [query, kind, button, message, results, protein] = ["query", "kind", "search", "message", "results", "protein"].map(byId);
+const [query, kind, taxon, button] = ["query", "kind", "taxon", "search"].map(byId);
+const [message, results, protein] = ["message", "results", "protein"].map(byId);
 let shown = new AbortController(); // ends the requests of an address when there is another
 let last = null; // the latest answer, and the question that it is of
 let texts = {}; // of the question, for proteins that have no texts of their own
@@ -21,8 +22,13 @@ function go(address) {
   else location.hash = address;
 }
 
-const address = (path, text, as) => `#/${path}?${new URLSearchParams(as === "auto" ? { q: text } : { q: text, as })}`;
-const searchAddress = (text, as) => address("search", text, as);
+// `question` is {text, as, of}: what is asked, how it is read, and the organisms as they were typed.
+function address(path, { text, as = "auto", of = "" }) {
+  return `#/${path}?${new URLSearchParams({ q: text, ...(as === "auto" ? {} : { as }), ...(of ? { of } : {}) })}`;
+}
+const searchAddress = (question) => address("search", question);
+const isSame = (one, other) => ["text", "as", "of"].every((key) => one[key] === other[key]);
+const typed = () => ({ text: query.value, as: kind.value, of: taxon.value.trim() });
 
 function setBusy(busy) {
   button.disabled = busy;
@@ -30,11 +36,13 @@ function setBusy(busy) {
 }
 
 // Makes `last` the answer to a question.
-async function search(text, as, signal) {
-  if (last && last.text === text && last.as === as) return;
+async function search(question, signal) {
+  if (last && isSame(last.question, question)) return;
+  const { text, as, of } = question;
+  const taxa = of.split(";").map((one) => one.trim()).filter(Boolean);
   setBusy(true);
   try {
-    last = { text, as, answer: await ask("/api/search", { query: text, kind: as }, signal) };
+    last = { question, answer: await ask("/api/search", { query: text, kind: as, taxon: taxa }, signal) };
   } finally {
     if (!signal.aborted) setBusy(false);
   }
@@ -45,11 +53,11 @@ function noteTexts({ understood, proteins, labels }) {
 }
 
 function show() {
-  const { text, as, answer } = last;
+  const { question, answer } = last;
   showResults(results, answer, {
     openProtein: (id) => go(`#/protein?${new URLSearchParams({ id })}`),
-    openSequence: () => go(address("sequence", text, as)),
-    readAs: (other) => go(searchAddress(text, other)),
+    openSequence: () => go(address("sequence", question)),
+    readAs: (other) => go(searchAddress({ ...question, as: other })),
   });
 }
 
@@ -79,11 +87,11 @@ async function openSequence({ kind: read, name, sequence }, signal) {
 }
 
 function open(known, signal) {
-  return showProtein(protein, known, texts, { back, tell, signal, search: (sequence) => go(searchAddress(sequence, "auto")) });
+  return showProtein(protein, known, texts, { back, tell, signal, search: (sequence) => go(searchAddress({ text: sequence })) });
 }
 
 function back() {
-  if (last) go(searchAddress(last.text, last.as));
+  if (last) go(searchAddress(last.question));
   else go("#/");
 }
 
@@ -104,7 +112,8 @@ async function route() {
     if (asked) {
       query.value = asked;
       kind.value = ["text", "protein"].includes(given.get("as")) ? given.get("as") : "auto";
-      await search(query.value, kind.value, signal);
+      taxon.value = given.get("of") || "";
+      await search(typed(), signal);
       noteTexts(last.answer);
       if (path === "/search") show();
       else await openSequence(last.answer.understood, signal);
@@ -126,9 +135,10 @@ async function start() {
     for (const [name, items] of Object.entries(about.labels)) parts.push(`${items.toLocaleString("en")} labels of ${name}`);
     byId("about").textContent = parts.filter(Boolean).join(" · ");
     byId("weights").textContent = about.weights;
+    byId("of").hidden = !about.proteins;
     byId("score").textContent = `Exactly: ${about.score}.`;
     byId("examples").append(...about.examples.map(({ label, query: text }) =>
-      h("button", { type: "button", class: "plain chip", title: text, on: { click: () => go(searchAddress(text, "auto")) } }, label)));
+      h("button", { type: "button", class: "plain chip", title: text, on: { click: () => go(searchAddress({ text })) } }, label)));
     byId("examples").hidden = !about.examples.length;
   } catch (error) {
     tell(error.message);
@@ -140,7 +150,7 @@ async function start() {
 byId("ask").addEventListener("submit", (event) => {
   event.preventDefault();
   if (!query.value.trim()) tell("The question is empty: describe a protein in words, or paste a sequence.");
-  else go(searchAddress(query.value, kind.value));
+  else go(searchAddress(typed()));
 });
 query.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && !event.shiftKey && !event.isComposing && !query.value.startsWith(">")) {

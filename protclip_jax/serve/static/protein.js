@@ -22,7 +22,7 @@ export function showProtein(section, protein, texts, { back, tell, signal, searc
       h("div", {}, h("label", { for: `property-${name}`, class: name }, label), boxes[name]))),
     h("div", { class: "tools" }, update,
       h("span", { class: "note" }, "Change a text and draw again: do the weights follow what it says?")));
-  const about = [protein.name, protein.length ? `${protein.length.toLocaleString("en")} residues` : null, protein.source];
+  const about = [protein.entry_name, protein.name, protein.genes?.[0], protein.organism, protein.length ? `${protein.length.toLocaleString("en")} residues` : null, protein.source];
   section.replaceChildren(
     h("div", { class: "heading" },
       h("h2", { tabindex: "-1", id: "protein-title" }, protein.id),

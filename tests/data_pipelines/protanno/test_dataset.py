@@ -73,14 +73,15 @@ def test_tfds_reads_the_same_from_the_files(dataset_folder, by_name):
         assert len(source) == len(SPLITS[name])
         for example, expected in zip(source, SPLITS[name], strict=True):
             features = example.pop("features")
-            assert [name.decode() for name in example.pop("other_names")] == list(expected.other_names)
+            for field in ("other_names", "genes", "go"):
+                assert tuple(name.decode() for name in example.pop(field)) == getattr(expected, field)
             assert [
                 Feature(type_.decode(), start, end, note.decode())
                 for type_, start, end, note in zip(*(features[k] for k in ("type", "start", "end", "note")), strict=True)
             ] == list(expected.features)
             for field, value in example.items():
                 assert (value.decode() if isinstance(value, bytes) else value) == getattr(expected, field)
-            assert set(example) | {"features", "other_names"} == set(Record.__dataclass_fields__)
+            assert set(example) | {"features", "other_names", "genes", "go"} == set(Record.__dataclass_fields__)
 
 
 def test_the_examples_are_those_that_tfds_writes():
@@ -125,6 +126,17 @@ def test_a_dataset_without_other_names_opens(old_folder):
     assert "other_names" not in (old_folder / "features.json").read_text()
     split = protanno.open_dataset(old_folder).splits["trembl_c0_r3"]
     assert list(split) == [dataclasses.replace(one, other_names=()) for one in SPLITS["trembl_c0_r3"]]
+
+
+def test_a_dataset_of_before_organisms_opens_without_them(tmp_path, monkeypatch):
+    fields = ("organism", "taxon", "genes", "go")
+    known = dataclasses.replace(SPLITS["trembl_c0_r3"][0], organism="Mus musculus", taxon=10090, genes=("A", "b"), go=("GO:1",))
+    assert protanno.decode_record(encoded := protanno.encode_record(known)) == known
+    example = protanno.tf_example_pb2.Example.FromString(encoded)
+    for name in fields:
+        del example.features.feature[name]
+    old = protanno.decode_record(example.SerializeToString())
+    assert old == dataclasses.replace(known, organism="", taxon=0, genes=(), go=())
 
 
 @pytest.mark.parametrize("names", ["all", "all_but_ec"])

@@ -174,11 +174,16 @@ def approximate(tmp_path_factory):
     folder = tmp_path_factory.mktemp("approximate")
     facts = {"modality": "protein", "checkpoint": "f" * 64, "step": None, "encoding": {}}
     previous = None
+
+    def decoys(sequences):
+        return unit_rows(rng.normal(size=(len(sequences), 16)))
+
     for rows in (np.arange(6_000), np.arange(6_000, 7_000)):
-        blocks = ((vectors[some], [indexing.item_table.protein_item(f"p{row}", source="x") for row in some]) for some in [rows])
+        items = [protein_item(f"p{row}", source="x", sequence="MKVL") for row in rows]
+        blocks = iter([(vectors[rows], items)])
         addition = indexing.Addition(len(rows), 16, blocks)
         options = {"kind": "approximate", "target": 0.9, "encode_texts": None, "tell": lambda *lines: None}
-        indexing.add(folder, addition, previous=previous, facts=facts, **options)
+        indexing.add(folder, addition, previous=previous, facts=facts, encode_decoys=decoys, **options)
         previous = open_index(folder)
     return folder, vectors
 
@@ -198,7 +203,13 @@ def test_an_approximate_index_states_the_recall_that_it_has(approximate):
     assert abs(hits / (10 * len(rows)) - stated["recall"]["items"]) < 0.01
     # Those that were added later are found as well.
     assert opened.search(vectors[6_500:6_501], 1).rows[0, 0] == 6_500
-    assert {name.split("-")[0] for name in opened.manifest["files"]} == {"vectors", "items", "background", "approximate"}
+    assert {name.split("-")[0] for name in opened.manifest["files"]} == {
+        "vectors",
+        "items",
+        "background",
+        "decoys",
+        "approximate",
+    }
 
 
 def damaged(path):
@@ -207,7 +218,7 @@ def damaged(path):
     return bytes(content)
 
 
-@pytest.mark.parametrize("what", ["vectors", "items", "background", "approximate"])
+@pytest.mark.parametrize("what", ["vectors", "items", "background", "decoys", "approximate"])
 @pytest.mark.parametrize("damage", ["flipped", "cut", "empty", "gone"])
 def test_damage_is_one_sentence_that_names_the_file(approximate, tmp_path, what, damage):
     folder = shutil.copytree(approximate[0], tmp_path / "i")

@@ -29,7 +29,7 @@ def test_adding_to_an_index_gives_that_of_all_at_once(indexed, tmp_path):
     np.testing.assert_allclose(after.background, whole.background, atol=1e-5)
     names = {path.name for path in (tmp_path / "i").iterdir()}
     assert names == {*after.manifest["files"], "manifest.json"}
-    assert len(names) == 6
+    assert len(names) == 7
     # Whoever has the old index open goes on with it.
     assert len(before) == 25
     assert np.isfinite(before.vectors.take(np.arange(25))).all()

@@ -115,6 +115,29 @@ def test_the_token_does_not_stay_in_the_address(page, server):
     assert len(page.all("#examples button")) >= 2
 
 
+def test_what_a_text_names_is_opened_and_an_organism_chosen(page, server):
+    page.ask("abc fed")
+    page.wait_for("#understood", "PROTEIN NAME: abc fed")
+    id = page.one("#results button[data-id]").text
+    page.ask(id)
+    page.wait_for("#matches", f"Open {id} →")
+    page.one(f"#matches button[data-match='{id}']").click()
+    page.wait_for("#protein-title", id)
+    organism = page.one("#taxon")
+    organism.send_keys("Homo")
+    page.ask("abc fed")
+    page.wait_for("#message", "holds no protein of taxon 'Homo'; it has synthetic construct (32630)")
+    organism.clear()
+    organism.send_keys("32630")
+    page.ask("abc fed")
+    page.wait_for("#results", "synthetic construct")
+    _, answer = server.ask("/api/search", {"query": "abc fed", "taxon": ["32630"]})
+    assert [element.text for element in page.all("#results button[data-id]")] == [
+        hit["id"] for hit in answer["proteins"]["hits"]
+    ]
+    organism.clear()
+
+
 def test_a_text_is_asked_a_protein_opened_and_its_tracks_agree_with_the_api(page, server):
     page.ask("abc fed")
     page.wait_for("#understood", "PROTEIN NAME: abc fed")
@@ -122,7 +145,8 @@ def test_a_text_is_asked_a_protein_opened_and_its_tracks_agree_with_the_api(page
     hits = answer["proteins"]["hits"]
     assert [element.text for element in page.all("#results button[data-id]")] == [hit["id"] for hit in hits]
     first_row = page.one("#results tbody tr").text
-    assert f"{hits[0]['z']:.1f}" in first_row
+    assert f"q = {hits[0]['q_value']:.2g}" in first_row.replace("1.0", "1")
+    assert page.one(".verdict").text == answer["proteins"]["verdict"]
     assert f"{hits[0]['cosine']:.3f}" in first_row
     link = page.one("#results td.out a")
     assert link.get_attribute("href") == hits[0]["link"]

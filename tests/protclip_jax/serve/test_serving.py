@@ -38,10 +38,17 @@ def test_a_text_is_answered_with_the_engines_hits(app, engine):
     (response,) = exchange(app, post("/api/search", {"query": "abc fed", "top": 5}))
     assert response.status_code == 200
     answer = response.json()
-    assert answer["understood"] == {"kind": "text", "asked": ["PROTEIN NAME: abc fed"], "cut": 0, "unknown": []}
+    assert answer["understood"] == {
+        "kind": "text",
+        "asked": ["PROTEIN NAME: abc fed"],
+        "cut": 0,
+        "unknown": [],
+        "is_asked": True,
+    }
     hits = engine.ask_texts(["PROTEIN NAME: abc fed"], top=5)
     assert [hit["id"] for hit in answer["proteins"]["hits"]] == [hit.id for hit in hits]
-    np.testing.assert_allclose([hit["z"] for hit in answer["proteins"]["hits"]], [hit.z for hit in hits], atol=1e-4)
+    found = [(hit["margin"], hit["q_value"]) for hit in answer["proteins"]["hits"]]
+    np.testing.assert_allclose(found, [(hit.margin, hit.q_value) for hit in hits], atol=1e-4)
     assert answer["labels"] == {}
     assert answer["proteins"]["items"] == len(engine.proteins)
 
@@ -80,6 +87,7 @@ def test_a_sequence_is_told_from_text_and_described_too(app, split):
         "cut": 0,
         "doubt": "",
         "unknown": [],
+        "is_asked": True,
     }
     assert len(bare["labels"]["places"]["hits"]) == 3
     assert text["understood"]["kind"] == "text"
@@ -282,7 +290,7 @@ def test_the_api_describes_itself(app):
     assert set(openapi.json()["paths"]) == {"/api/health", "/api/about", "/api/search", "/api/protein", "/api/tracks"}
     assert about.json()["labels"] == {"places": 3}
     assert len(about.json()["examples"]) >= 2
-    assert "standard deviation" in about.json()["score"]
+    assert "held-out questions" in about.json()["score"]
     assert about.json()["weights"] == "Not measured."
     assert health.json() == {"status": "ok", "waiting": 0}
     assert exchange(app, ("GET", "/health", {}))[0].json() == health.json()

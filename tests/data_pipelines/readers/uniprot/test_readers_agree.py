@@ -58,6 +58,10 @@ RECORD = Record(
         "CD antigen CD2",
         "Amylasum",
     ),
+    organism="Saccharomyces cerevisiae (strain ATCC 204508 / S288c)",
+    taxon=559292,
+    genes=("AMY1", "am-1", "AMYA", "YAL001C", "N1"),
+    go=("GO:0005524", "GO:0004556"),
 )
 
 FORMS = {

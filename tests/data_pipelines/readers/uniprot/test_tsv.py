@@ -173,6 +173,13 @@ def test_a_lab_s_table(tmp_path):
     more = {"entry_name": "W_LAB", "source": "trembl", "existence": "4"}
     (record,) = read(tmp_path / "a.tsv", *table(LAB | more))
     assert (record.entry_name, record.source, record.existence) == ("W_LAB", "trembl", 4)
+    more = {"organism": "Mus x (Mouse)", "taxon": "10090", "genes": "wA wB", "go": "GO:0005524"}
+    (record,) = read(tmp_path / "a.tsv", *table(LAB | more))
+    assert (record.organism, record.taxon, record.genes) == ("Mus x (Mouse)", 10090, ("wA", "wB"))
+    assert record.go == ("GO:0005524",)
+    for taxon in ("mouse", "99999999999"):
+        (reject,) = read(tmp_path / "a.tsv", *table(LAB | {"taxon": taxon}))
+        assert f"its taxon is {taxon}" in reject.reason.replace("'", "")
 
 
 @pytest.mark.parametrize("source", ["", "unknown", "swissprot", "trembl"])

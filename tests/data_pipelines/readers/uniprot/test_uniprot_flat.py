@@ -130,6 +130,7 @@ def test_modern_entry(tmp_path):
                 Feature("HELIX", 61, 70),
             ),
             other_names=("AMY", "EC 3.2.1.1", "Other name"),
+            genes=("amy",),
         )
     ]
     assert omitted == {

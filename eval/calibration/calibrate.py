@@ -1,0 +1,132 @@
+"""`python -m eval --calibrate`: fits the tables of a checkpoint on one held-out split and checks them on another."""
+
+import pathlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Bool
+
+from data_pipelines.common.atomic_write import atomic_write
+from data_pipelines.common.errors import UserError
+from data_pipelines.common.outputs import refuse_existing
+from data_pipelines.common.progress import progress, tell
+from data_pipelines.protanno.clusters import HELD_OUT, VALIDATION
+from data_pipelines.protanno.dataset import ProtAnno
+from data_pipelines.protanno.record import Record
+from eval.calibration.fitting import FEWEST_QUESTIONS, Checked, Reliability, fit_table, reliability
+from eval.calibration.page import CAPTIONS, markdown, reliability_diagram
+from eval.calibration.questions import Embedded, Hits, measured_hits
+from eval.calibration.traits import Trait
+from eval.pretraining.evaluation import Model
+from eval.pretraining.groups import by_nearness
+from eval.pretraining.pool import fixed_pool
+from eval.reporting.report import refuse_other_report, write_report
+from protclip_jax.retrieval.calibration import FILE, Calibration, to_text
+
+ITEMS = 10_000
+"""Training records at most that questions are asked among, beside the held-out ones."""
+
+
+def calibrate_checkpoint(
+    model: Model,
+    dataset: ProtAnno,
+    checkpoint: pathlib.Path,
+    output: pathlib.Path,
+    *,
+    split: str,
+    pool: int,
+    provenance: Mapping,
+) -> None:
+    """Writes `calibration.json` into the checkpoint, and the report into `output`.
+
+    Args:
+      split: that the tables are checked on.
+      pool: questions of each split at most.
+
+    Raises:
+      UserError: the checkpoint has a table, the report is of another question, or there are too few held-out records.
+    """
+    if split == VALIDATION:
+        raise UserError(f"--split={VALIDATION} is what the table is fitted on; name another held-out split.")
+    refuse_existing([checkpoint / FILE])
+    provenance = dict(provenance) | {"fitted_on": VALIDATION, "checked_on": split, "pool": pool}
+    refuse_other_report(output, provenance)
+    fitted, checked = (fixed_pool(dataset.splits, split=name, size=pool).records for name in (VALIDATION, split))
+    checked_tables = list(check_tables(model, dataset, fitted, checked))
+    if not checked_tables:
+        raise UserError(
+            f"no table can be fitted: it takes {FEWEST_QUESTIONS} held-out questions of a trait; build a larger dataset."
+        )
+    calibration = Calibration(model.fingerprint, tuple(one.table for one in checked_tables))
+    result = as_json(checked_tables)
+    sections = {"calibration": (result, markdown(checked_tables))}
+    figures = {"reliability": reliability_diagram(checked_tables)}
+    write_report(output, provenance=provenance, sections=sections, figures=figures, left_out={}, captions=CAPTIONS)
+    atomic_write(checkpoint / FILE, to_text(calibration, {"provenance": provenance}).encode())
+    tell(f"wrote {checkpoint / FILE} and {output / 'report.md'}")
+
+
+def check_tables(model: Model, dataset: ProtAnno, fitted: Sequence[Record], checked: Sequence[Record]) -> Iterator[Checked]:
+    """The tables that the first records are enough for, checked on the others; those must not be related to the first."""
+    asked = [*fitted, *checked]
+    records = [*asked, *training_records(dataset, ITEMS)]
+    tell(f"calibrate: {len(fitted):,} questions to fit, {len(checked):,} to check, among {len(records):,} proteins.")
+    vectors = np.asarray(model.encode_proteins([record.sequence for record in records]))
+    items = Embedded(records, vectors)
+    is_fitted = np.arange(len(asked)) < len(fitted)
+    groups = groups_of(dataset, asked, is_fitted)
+    for question, trait, hits in measured_hits(model, Embedded(asked, vectors[: len(asked)]), items):
+        own = hits.of(is_fitted)
+        if table := fit_table(question, trait.name, own):
+            constant = float(own.agrees.mean())
+            whole = reliability(table, hits.of(~is_fitted), constant=constant)
+            found = {name: reliability(table, hits.of(members), constant=constant) for name, members in groups.items()}
+            found |= left_out_taxon(question, trait, hits, asked, is_fitted)
+            yield Checked(table, trait.meaning, whole, {name: one for name, one in found.items() if one})
+
+
+def training_records(dataset: ProtAnno, most: int) -> list[Record]:
+    """Records that the model has learnt from, spread evenly over the training splits."""
+    splits = [split.without_features() for name, split in sorted(dataset.splits.items()) if name not in HELD_OUT]
+    places = [(split, row) for split in splits for row in range(len(split))]
+    chosen = np.linspace(0, len(places) - 1, min(most, len(places))).astype(int)
+    shown = progress(chosen.tolist(), description="reading training records", unit="records")
+    return [places[place][0][places[place][1]] for place in shown]
+
+
+def groups_of(
+    dataset: ProtAnno, asked: Sequence[Record], is_fitted: Bool[np.ndarray, " r"]
+) -> dict[str, Bool[np.ndarray, " r"]]:
+    """The records that are checked, by how near they are to training where the build kept that."""
+    nearness = by_nearness(dataset, [record.accession for record in asked])
+    return {group.name: group.members & ~is_fitted for group in nearness}
+
+
+def left_out_taxon(
+    question: str, trait: Trait, hits: Hits, asked: Sequence[Record], is_fitted: Bool[np.ndarray, " r"]
+) -> dict[str, Reliability]:
+    """The checked questions of the commonest taxon, with a table that was fitted without it; empty where there is one taxon."""
+    taxa = np.array([record.taxon for record in asked])
+    known = Counter(taxa[(taxa > 0) & ~is_fitted].tolist())
+    if len(known) < 2:
+        return {}
+    taxon = known.most_common(1)[0][0]
+    others = hits.of(is_fitted & (taxa != taxon))
+    table = fit_table(question, trait.name, others) if len(others.agrees) else None
+    if table is None:
+        return {}
+    found = reliability(table, hits.of(~is_fitted & (taxa == taxon)), constant=float(others.agrees.mean()))
+    return {f"taxon {taxon}, left out of the fit": found} if found else {}
+
+
+def as_json(checked: Sequence[Checked]) -> dict:
+    """By question and trait, the table and what was found on checking it."""
+    return {
+        f"{one.table.question}/{one.table.trait}": {
+            "table": one.table._asdict(),
+            "checked": one.whole and one.whole._asdict(),
+            "groups": {name: found._asdict() for name, found in one.groups.items()},
+        }
+        for one in checked
+    }

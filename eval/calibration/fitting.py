@@ -1,0 +1,150 @@
+"""A table of confidences from hits, and how well it holds on others."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from eval.calibration.questions import Hits
+from protclip_jax.retrieval.calibration import Table
+
+BINS = 10
+"""Of confidence, for the calibration error."""
+QUANTILES = (0.2, 0.4, 0.6, 0.7, 0.8, 0.87, 0.92, 0.96, 0.98)
+"""Of the scores of all hits, which part the bins of a table: finer where the best hits of questions lie."""
+FEWEST_QUESTIONS = 20
+"""That a table is fitted on, and that a bin is of."""
+STEPS, RIDGE = 50, 1e-3
+NORMAL = 1.96
+"""Of a 95 % interval."""
+
+
+class Reliability(NamedTuple):
+    """How well confidences hold on hits that they were not fitted on.
+
+    Attributes:
+      hits, questions: how many.
+      error: the expected calibration error: the mean distance of confidence and share over bins of confidence.
+      brier: the mean squared distance of confidence and agreement; `constant` has it for the share of the hits that the
+        table was fitted on, in the place of every confidence.
+      curve: of each bin of confidence that has hits: the mean confidence, the share that agrees, the number of hits.
+    """
+
+    hits: int
+    questions: int
+    error: float
+    brier: float
+    constant: float
+    curve: list[tuple[float, float, int]]
+
+
+class Checked(NamedTuple):
+    """A table and how well it holds on questions that it was not fitted on.
+
+    Attributes:
+      groups: by how near the questions' proteins are to training, and of the taxon that was left out of another fit.
+    """
+
+    table: Table
+    meaning: str
+    whole: Reliability | None
+    groups: dict[str, Reliability]
+
+
+def fit_table(question: str, trait: str, hits: Hits) -> Table | None:
+    """The table of a kind of question and a trait; None where there are too few questions, or all hits are alike.
+
+    A logistic regression on cosine and margin orders the hits; bins between `QUANTILES` get their shares; neighbouring bins
+    are joined until the shares grow by more than chance (`joined`), as in pooling adjacent violators.
+    """
+    if len(np.unique(hits.questions)) < FEWEST_QUESTIONS or hits.agrees.min() == hits.agrees.max():
+        return None
+    weights = logistic_weights(np.stack([hits.cosines, hits.margins], axis=1), hits.agrees)
+    scores = weights[0] * hits.cosines + weights[1] * hits.margins
+    edges = np.unique(np.quantile(scores, QUANTILES))
+    places = np.searchsorted(edges, scores, side="right")
+    groups = joined([np.flatnonzero(places == place) for place in range(len(edges) + 1)], hits)
+    shares = [float(hits.agrees[group].mean()) for group in groups]
+    counts = [len(np.unique(hits.questions[group])) for group in groups]
+    return Table(
+        question,
+        trait,
+        (float(weights[0]), float(weights[1])),
+        tuple(float(scores[group].min()) for group in groups[1:]),
+        tuple(shares),
+        tuple(lower_end(share, count) for share, count in zip(shares, counts, strict=True)),
+        tuple(counts),
+        hits.base_rate,
+    )
+
+
+def logistic_weights(features: Float[np.ndarray, "n 2"], agrees: Bool[np.ndarray, " n"]) -> Float[np.ndarray, " 2"]:
+    """The weights of a logistic regression with an intercept, by Newton's method; a small ridge keeps them finite."""
+    spread = features.std(axis=0)
+    scale = np.where(spread > 0, spread, 1.0)
+    design = np.concatenate([(features - features.mean(axis=0)) / scale, np.ones((len(features), 1))], axis=1)
+    weights, ridge = np.zeros(3), RIDGE * len(features) * np.diag([1.0, 1.0, 0.0])
+    for _ in range(STEPS):
+        odds = 1 / (1 + np.exp(-np.clip(design @ weights, -30, 30)))
+        gradient = design.T @ (odds - agrees) + ridge @ weights
+        curvature = (design * (odds * (1 - odds))[:, None]).T @ design + ridge + 1e-9 * np.eye(3)
+        step = np.linalg.solve(curvature, gradient)
+        weights -= step
+        if np.abs(step).max() < 1e-10:
+            break
+    return weights[:2] / scale
+
+
+def joined(groups: list[Int[np.ndarray, " _"]], hits: Hits) -> list[Int[np.ndarray, " _"]]:
+    """Neighbouring groups of hits joined until each is of enough questions and its lower end above the share of the one before.
+
+    So chance alone hardly makes two groups.
+    """
+    kept: list[np.ndarray] = []
+    for group in filter(len, groups):
+        kept.append(group)
+        while len(kept) > 1 and not _differ(*kept[-2:], hits):
+            kept[-2:] = [np.concatenate(kept[-2:])]
+    return kept
+
+
+def _differ(first: np.ndarray, second: np.ndarray, hits: Hits) -> bool:
+    counts = [len(np.unique(hits.questions[group])) for group in (first, second)]
+    if min(counts) < FEWEST_QUESTIONS:
+        return False
+    return lower_end(float(hits.agrees[second].mean()), counts[1]) > hits.agrees[first].mean()
+
+
+def lower_end(share: float, count: int) -> float:
+    """Of the 95 % interval of a share (Wilson 1927), with the number of questions: hits of one question stand together."""
+    centre = share + NORMAL**2 / (2 * count)
+    spread = NORMAL * np.sqrt(share * (1 - share) / count + NORMAL**2 / (4 * count**2))
+    return float(max(0.0, (centre - spread) / (1 + NORMAL**2 / count)))
+
+
+def confidences(table: Table, hits: Hits) -> Float[np.ndarray, " n"]:
+    """Of each hit."""
+    return np.array(table.shares)[table.bins(hits.cosines, hits.margins)]
+
+
+def reliability(table: Table, hits: Hits, *, constant: float) -> Reliability | None:
+    """How well a table holds on hits; None without hits.
+
+    Args:
+      constant: the share of the hits that the table was fitted on.
+    """
+    if not len(hits.agrees):
+        return None
+    sure, agrees = confidences(table, hits), hits.agrees.astype(float)
+    places = np.minimum((sure * BINS).astype(int), BINS - 1)
+    members = [places == place for place in range(BINS)]
+    curve = [(float(sure[some].mean()), float(agrees[some].mean()), int(some.sum())) for some in members if some.any()]
+    error = sum(count * abs(mean - share) for mean, share, count in curve) / len(agrees)
+    return Reliability(
+        len(agrees),
+        len(np.unique(hits.questions)),
+        float(error),
+        float(np.mean((sure - agrees) ** 2)),
+        float(np.mean((constant - agrees) ** 2)),
+        curve,
+    )

@@ -1,0 +1,124 @@
+"""Held-out questions, what a model finds for them, and whether it agrees."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from data_pipelines.protanno.record import PREFIXES, Record, property_texts
+from eval.calibration.traits import TRAITS, Trait, agreement
+from eval.pretraining.evaluation import Model
+from protclip_jax.retrieval.calibration import LABEL, SEQUENCE, TEXT, traits_of_text
+
+HITS = 20
+"""Of a question, the nearest items whose agreement is known."""
+PROPERTY = {"family": "similarity", "function": "function", "location": "location"}
+"""The property whose texts are labels for a trait."""
+
+
+class Hits(NamedTuple):
+    """Pairs of questions and their hits: n of them.
+
+    Attributes:
+      cosines: of question and hit.
+      margins: the cosine without the mean of the question's cosines with all items.
+      agrees: whether the two agree.
+      questions: which record asked.
+      base_rate: the share that agrees of all pairs, of which it is known, near or far.
+    """
+
+    cosines: Float[np.ndarray, " n"]
+    margins: Float[np.ndarray, " n"]
+    agrees: Bool[np.ndarray, " n"]
+    questions: Int[np.ndarray, " n"]
+    base_rate: float
+
+    def of(self, chosen: Bool[np.ndarray, " r"]) -> "Hits":
+        """Only those of some records, given for each record."""
+        kept = chosen[self.questions]
+        return Hits(self.cosines[kept], self.margins[kept], self.agrees[kept], self.questions[kept], self.base_rate)
+
+
+class Asked(NamedTuple):
+    """Questions as a model sees them: their embeddings, the records that they are of, and these records' rows among all."""
+
+    vectors: Float[np.ndarray, "q d"]
+    records: list[Record]
+    rows: Int[np.ndarray, " q"]
+
+
+class Embedded(NamedTuple):
+    """Records with the embeddings of their proteins."""
+
+    records: list[Record]
+    vectors: Float[np.ndarray, "r d"]
+
+
+def measured_hits(model: Model, held_out: Embedded, items: Embedded) -> Iterator[tuple[str, Trait, Hits]]:
+    """For each kind of question and trait, the hits of the held-out records among the items; `rows` count held-out records.
+
+    A text finds its own protein too, which the model has not seen with it; a protein does not find itself.
+    """
+    own = {record.accession: row for row, record in enumerate(items.records)}
+    itself = np.array([own.get(record.accession, -1) for record in held_out.records])
+    everything = np.arange(len(held_out.records))
+    proteins = Asked(held_out.vectors, held_out.records, everything)
+    texts = embed_texts(model, held_out.records)
+    for trait in TRAITS:
+        yield SEQUENCE, trait, nearest(proteins, items, trait, left_out=itself)
+        yield TEXT, trait, nearest(asking_for(trait, texts), items, trait)
+        if trait.name in PROPERTY:
+            yield LABEL, trait, nearest(proteins, labels(model, items.records, trait), trait)
+
+
+def embed_texts(model: Model, records: Sequence[Record]) -> list[tuple[str, int, np.ndarray, Record]]:
+    """Every text of a property with its prefix: the text, the record's row, the embedding, the record."""
+    asked = [(text, row, record) for row, record in enumerate(records) for text in property_texts(record).values()]
+    distinct = list(dict.fromkeys(text for text, *_ in asked))
+    vectors = dict(zip(distinct, model.encode_texts(distinct), strict=True)) if distinct else {}
+    return [(text, row, vectors[text], record) for text, row, record in asked]
+
+
+def asking_for(trait: Trait, texts: Sequence[tuple[str, int, np.ndarray, Record]]) -> Asked:
+    """The texts that ask for a trait."""
+    chosen = [each for each in texts if trait.name in traits_of_text(each[0])]
+    vectors = np.stack([vector for _, _, vector, _ in chosen]) if chosen else np.zeros((0, 1), np.float32)
+    rows = np.array([row for _, row, _, _ in chosen], np.int64)
+    return Asked(vectors, [record for *_, record in chosen], rows)
+
+
+def labels(model: Model, records: Sequence[Record], trait: Trait) -> Embedded:
+    """The distinct texts of a trait's property as records that say nothing else."""
+    name = PROPERTY[trait.name]
+    texts = dict.fromkeys(text for record in records if (text := property_texts(record).get(name)))
+    prefix = f"{PREFIXES[name]}: "
+    bare = Record("", "", "unknown", "", 0, "")
+    said = [dataclasses.replace(bare, **{name: text.removeprefix(prefix)}) for text in texts]
+    vectors = model.encode_texts(list(texts)) if texts else np.zeros((0, 1), np.float32)
+    return Embedded(said, np.asarray(vectors))
+
+
+def nearest(asked: Asked, items: Embedded, trait: Trait, *, left_out: Int[np.ndarray, " q"] | None = None) -> Hits:
+    """The nearest `HITS` items of each question of those whose agreement with it is known.
+
+    Args:
+      left_out: of each question, the item that is itself; −1 for none.
+    """
+    if not len(asked.records) or not len(items.records):
+        nothing = np.zeros(0)
+        return Hits(nothing, nothing, nothing.astype(bool), nothing.astype(np.int64), 0.0)
+    cosines = np.asarray(asked.vectors, np.float64) @ np.asarray(items.vectors, np.float64).T
+    means = cosines.mean(axis=1, keepdims=True)
+    agrees, known = agreement(trait, asked.records, items.records)
+    if left_out is not None:
+        rows = np.flatnonzero(left_out >= 0)
+        known[rows, left_out[rows]] = False
+        agrees[rows, left_out[rows]] = False
+    ranked = np.where(known, cosines, -np.inf)
+    order = np.argsort(-ranked, axis=1, kind="stable")[:, :HITS]
+    found = np.take_along_axis(known, order, axis=1)
+    rows = np.broadcast_to(asked.rows[:, None], order.shape)
+    taken = [np.take_along_axis(values, order, axis=1)[found] for values in (cosines, cosines - means, agrees)]
+    return Hits(*taken, rows[found], float(agrees.sum() / max(1, known.sum())))

@@ -1,0 +1,104 @@
+"""What two proteins may agree in, by what their records say: sets of names, and which overlap counts.
+
+A record that says nothing of a trait is no disagreement: pairs with it are not counted.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool
+from scipy.sparse import csr_array
+
+from data_pipelines.protanno.record import Record, ec_numbers, strip_evidence
+from eval.baselines.bags import counted, words
+
+_FAMILY = re.compile(r"[Bb]elongs to the ([^.;]*?family)")
+_MOLECULE = re.compile(r"\[[^\]]*\]: ")
+EC_LEVELS = 3
+"""Of an EC number that must be the same: what is done to which bond, not to which substrate."""
+COMMON_WORDS = frozenset(
+    words(
+        "a an and are as at be by for from in into is it its of on or that the this to with which protein putative probable "
+        "uncharacterized domain containing family subunit like"
+    )
+)
+
+
+class Trait(NamedTuple):
+    """A trait: what a record says of it, and the share of both sets' names that two records must have in common.
+
+    A share of 0 asks for one common name.
+    """
+
+    name: str
+    said: Callable[[Record], frozenset[str]]
+    share: float
+    meaning: str
+
+
+def families(record: Record) -> frozenset[str]:
+    """The families that the similarity names; all of the text where it names none in the usual words."""
+    text = strip_evidence(record.similarity)
+    named = _FAMILY.findall(text) or ([text] if text else [])
+    return frozenset(name.lower() for name in named)
+
+
+def locations(record: Record) -> frozenset[str]:
+    """The compartments: of each place, what stands before its first comma or semicolon."""
+    text = _MOLECULE.sub("", strip_evidence(record.location).partition("Note=")[0])
+    places = [re.split(r"[,;]", place)[0].strip(" .").lower() for place in text.split(". ")]
+    return frozenset(filter(None, places))
+
+
+def function_words(record: Record) -> frozenset[str]:
+    """The words of name and function, without those that say little."""
+    return frozenset(words(strip_evidence(f"{record.name} {record.function}"))) - COMMON_WORDS
+
+
+def enzyme_classes(record: Record) -> frozenset[str]:
+    """The EC numbers to their first three levels; those that are less exact are left out."""
+    levels = [number.split(".")[:EC_LEVELS] for number in ec_numbers(record)]
+    return frozenset(".".join(parts) for parts in levels if len(parts) == EC_LEVELS and "-" not in parts)
+
+
+def go_terms(record: Record) -> frozenset[str]:
+    """The ids of GO terms."""
+    return frozenset(record.go)
+
+
+TRAITS = (
+    Trait("family", families, 0.0, "a family in common"),
+    Trait("function", function_words, 1 / 3, "a third of all words of both names and functions"),
+    Trait("ec", enzyme_classes, 0.0, "an EC number in common, to its third level"),
+    Trait("go", go_terms, 0.5, "half of all GO terms of both"),
+    Trait("location", locations, 0.0, "a compartment in common"),
+)
+
+
+class Agreement(NamedTuple):
+    """Which questions agree with which items, and of which pairs that is known."""
+
+    agrees: Bool[np.ndarray, "q c"]
+    known: Bool[np.ndarray, "q c"]
+
+
+def agreement(trait: Trait, asked: Sequence[Record], items: Sequence[Record]) -> Agreement:
+    """Of all pairs of records."""
+    numbers: dict[str, int] = {}
+    own, others = ([trait.said(record) for record in records] for records in (asked, items))
+    for said in (*own, *others):
+        for name in said:
+            numbers.setdefault(name, len(numbers))
+    first, second = (_rows(sets, numbers) for sets in (own, others))
+    common = (first @ second.T).toarray()
+    sizes = first.sum(axis=1), second.sum(axis=1)
+    union = sizes[0][:, None] + sizes[1][None, :] - common
+    known = (sizes[0][:, None] > 0) & (sizes[1][None, :] > 0)
+    return Agreement((common > 0) & (common >= trait.share * union) & known, known)
+
+
+def _rows(sets: Sequence[frozenset[str]], numbers: dict[str, int]) -> csr_array:
+    rows = [np.array(sorted(numbers[name] for name in said), np.int64) for said in sets]
+    return counted(rows, max(1, len(numbers)))

@@ -1,0 +1,83 @@
+"""The lines of an annotation: what is found for some proteins, and where nothing is sure enough."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow
+import pyarrow.compute
+from jaxtyping import Float32, Int64
+
+from protclip_jax.embed.embedding_files import Part
+from protclip_jax.retrieval.answer import Answer, Hit, is_confident, sureness_cells
+from protclip_jax.retrieval.engine import SearchEngine
+from protclip_jax.retrieval.query import Query
+
+PROTEINS = "proteins"
+"""What the nearest described proteins are called in the column `aspect`; labels are called by their library."""
+COLUMNS = (
+    ("protein", "length", "aspect", "sure", "rank", "id", "name", "gene", "organism", "existence")
+    + ("cosine", "confidence", "low", "base_rate", "trait", "q")
+)  # fmt: skip
+SURE = {True: "yes", False: "no", None: "not known"}
+
+
+def described_rows(items: pyarrow.Table) -> Int64[np.ndarray, " m"] | None:
+    """The rows of proteins with a name or a function, ascending; None where all have one."""
+    has = [pyarrow.compute.not_equal(items[name], "").to_numpy() for name in ("name", "function")]
+    rows = np.flatnonzero(has[0] | has[1])
+    return None if len(rows) == len(items) else rows
+
+
+def annotated(
+    engine: SearchEngine,
+    part: Part,
+    *,
+    top: int,
+    least: float,
+    described: Int64[np.ndarray, " m"] | None,
+) -> Iterator[tuple[str, ...]]:
+    """The lines of a part's proteins in their order, each aspect ranked by itself.
+
+    An answer that is not sure enough gives one line without a hit; one of which nothing is known keeps its hits.
+
+    Args:
+      top: hits of each aspect.
+      least: confidence that the best hit must reach (`is_confident`).
+      described: rows of the index of proteins that may be found.
+    """
+    vectors = np.asarray(part.vectors, np.float32)
+    found = found_aspects(engine, vectors, top=top, described=described)
+    for row, (id, length) in enumerate(zip(part.ids, part.lengths.tolist(), strict=True)):
+        for aspect, answers in found.items():
+            yield from lines((id, str(length), aspect), answers[row], engine=engine, least=least)
+
+
+def found_aspects(
+    engine: SearchEngine, vectors: Float32[np.ndarray, "n d"], *, top: int, described: Int64[np.ndarray, " m"] | None
+) -> dict[str, list[Answer]]:
+    """Aspect → the answer for each protein."""
+    queries = [Query("", "protein", ())] * len(vectors)
+    found = {}
+    if engine.proteins is not None:
+        found[PROTEINS] = engine.answers(engine.proteins, queries, vectors, top, among=described)
+    for name, library in engine.libraries.items():
+        found[name] = engine.answers(library, queries, vectors, top)
+    return found
+
+
+def lines(protein: Sequence[str], answer: Answer, *, engine: SearchEngine, least: float) -> Iterator[tuple[str, ...]]:
+    """The lines of one aspect of a protein."""
+    sure = is_confident(answer, least)
+    if sure is False:
+        best = _cells(answer.hits[0], engine)
+        yield (*protein, SURE[sure], *("",) * 6, *best[6:])
+        return
+    for hit in answer.hits:
+        yield (*protein, SURE[sure], *_cells(hit, engine))
+
+
+def _cells(hit: Hit, engine: SearchEngine) -> tuple[str, ...]:
+    is_protein = hit.length is not None
+    existence = engine.proteins.items["existence"][hit.row].as_py() if is_protein else ""
+    named = (hit.rank, hit.id, hit.name, hit.gene or "", hit.organism or "", existence or "")
+    return (*(" ".join(str(cell).split()) for cell in named), f"{hit.cosine:.6f}", *sureness_cells(hit))

@@ -1,0 +1,43 @@
+"""What a checkpoint can do, by the parameters that it holds and the files beside them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from protclip_jax.checkpoints import best, metadata
+from protclip_jax.checkpoints.own_report import own_report
+from protclip_jax.checkpoints.parameters import stored_groups
+from protclip_jax.convert.hub_folder import open_checkpoint
+from protclip_jax.doctor.machine import Line
+from protclip_jax.retrieval.calibration import FILE, read_calibration
+
+NEEDS = {
+    "embed proteins": {"protein"},
+    "search with a protein": {"protein", "protein_projection"},
+    "search with a text, describe a protein": {"protein", "protein_projection", "text", "text_projection"},
+    "explain residues": {"protein", "protein_projection", "text", "text_projection", "prototype_bank"},
+    "score variants": {"protein", "mlm_head"},
+}
+"""What can be done → the groups of parameters that it takes."""
+
+
+def abilities(directory: str, step: str | None) -> Iterator[Line]:
+    """Which of `NEEDS` a checkpoint meets, how long its inputs may be, and whether it was evaluated and calibrated.
+
+    Raises:
+      UserError: it is no checkpoint, or has no such step.
+    """
+    folder = Path(open_checkpoint(directory, step))
+    number = best.resolve_step(folder, step)
+    groups = stored_groups(folder, number)
+    yield "step", f"{number:,}"
+    for name, needed in NEEDS.items():
+        missing = sorted(needed - groups)
+        yield name, f"no: it has no {', '.join(missing)}" if missing else "yes"
+    if "text" in groups:
+        limit = metadata.read_model_config(folder)["tokenizer"]["max_text_tokens"]
+        yield "longest text", f"{limit} tokens"
+    calibration = read_calibration(folder / FILE)
+    known = sorted({f"{table.question}/{table.trait}" for table in calibration.tables}) if calibration else []
+    yield "calibrated", ", ".join(known) or "no: hits have no confidence; run `python -m eval --calibrate`"
+    report = own_report(folder, step=number)
+    yield "evaluated", "yes" if report else "no report on this step beside it; run `python -m eval`"

@@ -1,0 +1,130 @@
+"""`eval --calibrate`: of a model that knows families, of one that knows nothing, and what it refuses."""
+
+import json
+
+import numpy as np
+import pytest
+
+from data_pipelines.common.hashing import hash64
+from eval import __main__ as cli
+from eval.calibration import calibrate
+from eval.calibration.questions import Asked, Embedded, nearest
+from eval.calibration.traits import TRAITS, agreement, families
+from protclip_jax.retrieval.calibration import FILE, read_calibration
+from tests.support.fakes import FakeModel
+
+FAMILY = TRAITS[0]
+
+
+class KnowsFamilies(FakeModel):
+    """Embeds a protein and a similarity by their family, with noise; every other text by itself."""
+
+    fingerprint = "abc"
+
+    def encode_proteins(self, sequences):
+        records = [self.by_sequence[sequence] for sequence in sequences]
+        return unit([direction(min(families(one), default=one.accession)) + noise(one.accession) for one in records])
+
+    def encode_texts(self, texts):
+        own = {f"SIMILARITY: {one.similarity}": min(families(one)) for one in self.by_sequence.values() if one.similarity}
+        known = {text.partition(" {ECO")[0]: family for text, family in own.items()}
+        return unit([direction(known.get(text.removesuffix("."), text)) + noise(text) for text in texts])
+
+
+class KnowsNothing(FakeModel):
+    """Embeds everything at random."""
+
+    fingerprint = "def"
+
+    def encode_proteins(self, sequences):
+        return unit([direction(sequence) for sequence in sequences])
+
+    def encode_texts(self, texts):
+        return unit([direction(text) for text in texts])
+
+
+def direction(text):
+    return np.random.default_rng(hash64(text)).normal(size=16)
+
+
+def noise(text):
+    return 0.8 * direction(f"noise {text}")
+
+
+def unit(rows):
+    rows = np.array(rows)
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture
+def workdir(tmp_path, data_dir):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    config = {"data": {"dir": str(data_dir)}}
+    (folder / "config.json").write_text(json.dumps({"format_version": 1, "config": config}))
+    return folder
+
+
+def run(monkeypatch, model, workdir, *arguments):
+    monkeypatch.setattr(cli, "load", lambda directory, step: (model, 7))
+    return cli.main(["--checkpoint", str(workdir), "--calibrate", *map(str, arguments)])
+
+
+def test_a_model_that_knows_families_is_sure_of_families_and_right(monkeypatch, dataset, workdir):
+    assert run(monkeypatch, KnowsFamilies(dataset), workdir, "--pool", 60) == 0
+    calibration = read_calibration(workdir / FILE)
+    assert calibration.checkpoint == "abc"
+    (table,) = calibration.of("sequence", ("family",))
+    assert table.shares[-1] > 3 * table.base_rate
+    assert table.shares[-1] > table.shares[0] + 0.3
+    report = json.loads((workdir / "calibration" / "report.json").read_text())
+    held = report["calibration"]["sequence/family"]["checked"]
+    assert held["error"] < 0.2
+    assert held["brier"] < held["constant"]
+    assert report["provenance"]["fitted_on"] == "validation"
+    assert (workdir / "calibration" / report["figures"]["reliability"]).read_bytes().startswith(b"\x89PNG")
+    page = (workdir / "calibration" / "report.md").read_text()
+    assert "| protein → protein | family |" in page
+
+
+def test_a_model_that_knows_nothing_is_never_surer_than_by_chance(monkeypatch, dataset, workdir):
+    assert run(monkeypatch, KnowsNothing(dataset), workdir, "--pool", 60) == 0
+    for table in read_calibration(workdir / FILE).tables:
+        assert max(table.lows) <= max(1.6 * table.base_rate, table.base_rate + 0.1), table
+
+
+def test_what_cannot_be_calibrated_is_one_sentence(monkeypatch, dataset, workdir, capsys):
+    assert run(monkeypatch, KnowsNothing(dataset), workdir, "--split", "validation") == 2
+    assert "--split=validation is what the table is fitted on" in capsys.readouterr().err
+    assert run(monkeypatch, KnowsNothing(dataset), workdir, "--pool", 15) == 2
+    assert "no table can be fitted: it takes 20 held-out questions" in capsys.readouterr().err
+    (workdir / FILE).write_text("{}")
+    assert run(monkeypatch, KnowsNothing(dataset), workdir) == 2
+    assert f"{FILE} exists; remove it" in capsys.readouterr().err
+
+
+def test_the_hits_of_a_question_are_the_nearest_that_are_known(dataset):
+    records = list(dataset.splits["test"])[:30]
+    vectors = unit([direction(record.accession) for record in records]).astype(float)
+    asked = Asked(vectors[:5], records[:5], np.arange(5))
+    hits = nearest(asked, Embedded(records, vectors), FAMILY, left_out=np.arange(5))
+    found = agreement(FAMILY, records[:5], records)
+    for row in range(5):
+        allowed = [place for place in range(30) if found.known[row, place] and place != row]
+        cosines = vectors @ vectors[row]
+        best = sorted(allowed, key=lambda place: -cosines[place])[:20]
+        own = hits.questions == row
+        np.testing.assert_allclose(hits.cosines[own], cosines[best])
+        np.testing.assert_allclose(hits.margins[own], cosines[best] - cosines.mean())
+        assert hits.agrees[own].tolist() == found.agrees[row, best].tolist()
+
+
+def test_a_taxon_is_left_out_of_the_fit(dataset):
+    import dataclasses
+
+    def of_taxa(name):
+        return [dataclasses.replace(one, taxon=1 + row % 3) for row, one in enumerate(dataset.splits[name])]
+
+    (first, *_) = calibrate.check_tables(KnowsFamilies(dataset), dataset, of_taxa("validation"), of_taxa("test"))
+    (name,) = [name for name in first.groups if name.startswith("taxon")]
+    assert first.groups[name].questions <= 20 < first.whole.questions

@@ -1,0 +1,142 @@
+"""A small proteome: what is found for each protein, where nothing is sure, and runs that are killed."""
+
+import csv
+import importlib.metadata
+import shutil
+
+import numpy as np
+import pytest
+
+from protclip_jax import ProtCLIP
+from protclip_jax.annotate import __main__ as annotate
+from protclip_jax.annotate.rows import COLUMNS, described_rows
+from protclip_jax.retrieval import SearchEngine
+from protclip_jax.retrieval.calibration import FILE, Calibration, Table, to_text
+from tests.support import searching, tiny
+
+RECORDS = tiny.records(24, seed=8)
+ASKED = tiny.records(12, seed=21)
+
+
+def table(question, trait, share):
+    """Two bins of the cosine: below 0.2 a quarter of the share."""
+    return Table(question, trait, (1.0, 0.0), (0.2,), (share / 4, share), (share / 8, share / 2), (50, 40), 0.01)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A calibrated checkpoint `c`, an index `i` whose first four proteins have no name, labels `l.tsv`, questions `q.fasta`."""
+    folder = tmp_path_factory.mktemp("annotate")
+    searching.make_checkpoint(folder / "c")
+    tables = (table("sequence", "family", 0.9), table("label", "location", 0.8))
+    fingerprint = ProtCLIP.load(folder / "c").fingerprint
+    (folder / "c" / FILE).write_text(to_text(Calibration(fingerprint, tables), {}))
+    entries = [f">{one.accession}{f' {one.name}' if row >= 4 else ''}\n{one.sequence}\n" for row, one in enumerate(RECORDS)]
+    (folder / "x.fasta").write_text("".join(entries))
+    assert searching.make_index(folder / "c", folder / "i", input=folder / "x.fasta") == 0
+    (folder / "l.tsv").write_text(searching.LABELS)
+    questions = [f">q{row}\n{one.sequence}\n" for row, one in enumerate([*ASKED, RECORDS[0]])]
+    (folder / "q.fasta").write_text("".join(questions))
+    return folder
+
+
+def run(folder, output, *arguments):
+    given = ["--checkpoint", folder / "c", "--index", folder / "i", "--labels", folder / "l.tsv", "--input", folder / "q.fasta"]
+    return annotate.main(list(map(str, [*given, "--output", output, *arguments])))
+
+
+def rows_of(path):
+    first, *lines = path.read_text().splitlines()
+    return first, list(csv.DictReader(lines, delimiter="\t"))
+
+
+@pytest.fixture(scope="module")
+def written(folder):
+    assert run(folder, folder / "out.tsv", "--min_confidence", 0.5) == 0
+    return folder / "out.tsv"
+
+
+def test_every_protein_has_its_nearest_described_ones_and_labels(folder, written):
+    engine = SearchEngine.load(folder / "c", index=folder / "i", labels=[folder / "l.tsv"])
+    _, rows = rows_of(written)
+    assert list(rows[0]) == list(COLUMNS)
+    by_protein = {}
+    for row in rows:
+        by_protein.setdefault((row["protein"], row["aspect"]), []).append(row)
+    assert len(by_protein) == 2 * 13
+    described = described_rows(engine.proteins.items)
+    assert described.tolist() == list(range(4, 24))
+    vectors = engine.model.encode_proteins([record.sequence for record in [*ASKED, RECORDS[0]]])
+    for number, vector in enumerate(vectors):
+        cosines = engine.proteins.vectors.take(described) @ vector
+        best = described[np.argsort(-cosines, kind="stable")[:3]]
+        own = by_protein[f"q{number}", "proteins"]
+        if cosines.max() >= 0.2:
+            assert [row["id"] for row in own] == [RECORDS[place].accession for place in best]
+            assert {row["sure"] for row in own} == {"yes"}
+        else:
+            assert [(row["id"], row["sure"]) for row in own] == [("", "no")]
+        assert float(own[0]["cosine"]) == pytest.approx(cosines.max(), abs=1e-5)
+
+
+def test_an_aspect_without_a_sure_hit_gets_one_line_without_one(folder, tmp_path):
+    assert run(folder, tmp_path / "out.tsv", "--min_confidence", 0.95) == 0
+    _, rows = rows_of(tmp_path / "out.tsv")
+    of_proteins = [row for row in rows if row["aspect"] == "proteins"]
+    assert len(of_proteins) == 13
+    assert {(row["sure"], row["rank"], row["id"], row["name"]) for row in of_proteins} == {("no", "", "", "")}
+    assert all(float(row["confidence"]) <= 0.9 for row in of_proteins)
+
+
+def test_the_first_line_says_what_the_file_was_made_with(folder, written):
+    line, _ = rows_of(written)
+    assert line.startswith("# protclip_jax.annotate of q.fasta: checkpoint ")
+    assert ProtCLIP.load(folder / "c").fingerprint in line
+    assert "; top 3; min_confidence 0.5; " in line
+    assert f"; protclip-jax {importlib.metadata.version('protclip-jax')}" in line
+    assert f"; jax {importlib.metadata.version('jax')}" in line
+
+
+def test_a_killed_run_gives_the_same_bytes(folder, written, tmp_path, monkeypatch):
+    from protclip_jax.embed import __main__ as embed
+
+    monkeypatch.setattr(annotate, "MIN_CHUNK_TOKENS", 1)
+    monkeypatch.setattr(annotate, "MIN_CHUNK_BATCHES", 0)
+    save, saved = embed.save_part, []
+
+    def killed(*arguments, **options):
+        if len(saved) == 5:
+            raise KeyboardInterrupt
+        saved.append(arguments)
+        save(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(embed, "save_part", killed)
+        assert run(folder, tmp_path / "out.tsv") == 130
+    assert not (tmp_path / "out.tsv").exists()
+    assert len(list((tmp_path / "out.tsv.partial").glob("*.npz"))) == 5
+    assert run(folder, tmp_path / "out.tsv") == 0
+    assert run(folder, tmp_path / "whole.tsv") == 0
+    assert (tmp_path / "out.tsv").read_bytes() == (tmp_path / "whole.tsv").read_bytes()
+    assert not (tmp_path / "out.tsv.partial").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--top", "0"], "--top=0 must be at least 1"),
+        (["--min_confidence", "2"], "--min_confidence=2.0 must be from 0 to 1"),
+        (["--batch_tokens", "0"], "--batch_tokens=0 must be at least 1"),
+    ],
+)
+def test_mistakes_are_one_sentence(folder, tmp_path, capsys, arguments, told):
+    assert run(folder, tmp_path / "out.tsv", *arguments) == 2
+    assert told in searching.told(capsys)
+    assert run(folder, tmp_path / "out.html") == 2
+    assert "must be named *.tsv" in searching.told(capsys)
+
+
+def test_an_output_that_exists_is_kept(folder, tmp_path, capsys):
+    shutil.copy(folder / "x.fasta", tmp_path / "out.tsv")
+    assert run(folder, tmp_path / "out.tsv") == 2
+    assert "exists; remove it or name another --output" in searching.told(capsys)

@@ -1,0 +1,76 @@
+"""Tables as files, and what they say of hits."""
+
+import json
+
+import pytest
+
+from data_pipelines.common.errors import UserError
+from protclip_jax.retrieval.answer import Answer, Hit, is_confident, verdict
+from protclip_jax.retrieval.calibration import Calibration, Table, read_calibration, to_text, traits_of_text
+from protclip_jax.retrieval.scores import UNCALIBRATED
+
+TABLE = Table("text", "family", (1.0, 2.0), (0.5, 1.5), (0.1, 0.4, 0.9), (0.05, 0.3, 0.8), (40, 30, 20), 0.02)
+
+
+def test_a_hit_gets_the_share_of_its_bin():
+    assert TABLE.confidence(0.2, 0.1) == ("family", 0.1, 0.05, 0.02, 40)
+    assert TABLE.confidence(0.25, 0.125).share == 0.4
+    assert TABLE.confidence(0.9, 0.8).share == 0.9
+
+
+def test_a_file_is_read_as_it_was_written(tmp_path):
+    calibration = Calibration("abc", (TABLE, TABLE._replace(question="label")))
+    (tmp_path / "c.json").write_text(to_text(calibration, {"provenance": {"split": "test"}}))
+    assert read_calibration(tmp_path / "c.json") == calibration
+    assert read_calibration(tmp_path / "absent.json") is None
+    assert calibration.of("text", ("location", "family")) == [TABLE]
+    assert calibration.of("sequence", ("family",)) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"format_version": 2}, "has calibration format 2, not 1"),
+        ({"tables": 1}, "is damaged"),
+        ({"checkpoint": None}, "is damaged"),
+        ({"tables": [TABLE._asdict() | {"shares": [0.1]}]}, "is damaged"),
+        ({"tables": [TABLE._asdict() | {"shares": [0.1, 0.2, 7.0]}]}, "is damaged"),
+        ({"tables": [TABLE._asdict() | {"edges": ["a", 1]}]}, "is damaged"),
+        ({"tables": [TABLE._asdict() | {"more": 1}]}, "is damaged"),
+        ({"tables": [TABLE._asdict() | {"trait": "weight"}]}, "is damaged"),
+    ],
+)
+def test_a_damaged_file_is_one_sentence(tmp_path, changes, told):
+    (tmp_path / "c.json").write_text(json.dumps(Calibration("abc", (TABLE,)).as_json() | changes))
+    with pytest.raises(UserError, match=told):
+        read_calibration(tmp_path / "c.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "traits"),
+    [
+        ("SIMILARITY: x", ("family",)),
+        ("SUBCELLULAR LOCATION: x", ("location",)),
+        ("FUNCTION: x", ("function",)),
+        ("PROTEIN NAME: x", ("function", "ec", "go")),
+        ("x", ("function", "ec", "go")),
+    ],
+)
+def test_a_text_asks_for_the_traits_of_its_property(text, traits):
+    assert traits_of_text(text) == traits
+
+
+def hit(**known):
+    return Hit(1, 0, "a", "b", "x", 9, cosine=0.5, margin=0.2, **known)
+
+
+def test_an_answer_says_whether_it_is_confident():
+    sure = Answer([hit(confidences=(TABLE.confidence(0.9, 0.8),))])
+    assert (is_confident(sure, 0.9), is_confident(sure, 0.95)) == (True, False)
+    assert verdict(sure, 0.5).startswith("Of hits like the best, 90% agreed in family (at least 80%")
+    assert verdict(sure, 0.95).startswith("No confident answer: of hits like the best")
+    shuffled = Answer([hit(q_value=0.2)])
+    assert (is_confident(shuffled, 0.8), is_confident(shuffled, 0.9)) == (True, False)
+    assert verdict(shuffled, 0.9).startswith("No confident answer: the best hit has q = 0.2")
+    assert (is_confident(Answer([hit()]), 0.5), verdict(Answer([hit()]), 0.5)) == (None, UNCALIBRATED)
+    assert (is_confident(Answer([]), 0.5), verdict(Answer([]), 0.5)) == (None, "")

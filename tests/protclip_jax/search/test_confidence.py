@@ -1,0 +1,178 @@
+"""How sure hits are told to be: by a checkpoint's table, by decoys, or not at all; in search, index, API and Python."""
+
+import csv
+import io
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from protclip_jax import ProtCLIP
+from protclip_jax.retrieval import SearchEngine
+from protclip_jax.retrieval.calibration import FILE, Calibration, Table, to_text
+from protclip_jax.retrieval.index_folder import MANIFEST, open_index
+from protclip_jax.retrieval.scores import UNCALIBRATED, q_values, shuffled
+from protclip_jax.search import __main__ as search
+from protclip_jax.serve.app import create_app
+from tests.support import searching, tiny
+from tests.support.api_client import exchange, post
+
+QUESTION = "FUNCTION: abc"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A checkpoint `c` without a table and an index `i` of it, with decoys; `bare` has neither; labels `l.tsv`."""
+    folder = tmp_path_factory.mktemp("confidence")
+    searching.make_checkpoint(folder / "c")
+    fasta = searching.write_fasta(folder / "x.fasta", tiny.records(24, seed=8))
+    assert searching.make_index(folder / "c", folder / "i", input=fasta) == 0
+    shutil.copytree(folder / "i", folder / "bare")
+    manifest = json.loads((folder / "bare" / MANIFEST).read_text())
+    (folder / "bare" / MANIFEST).write_text(json.dumps(manifest | {"decoys": None}))
+    (folder / "l.tsv").write_text(searching.LABELS)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(folder):
+    return ProtCLIP.load(folder / "c")
+
+
+def table(question, trait, share):
+    """Three bins of the margin."""
+    edges, shares = (0.0, 0.05), (share / 4, share / 2, share)
+    return Table(question, trait, (0.0, 1.0), edges, shares, tuple(one / 2 for one in shares), (50, 40, 30), 0.01)
+
+
+TABLES = (
+    table("text", "function", 0.8),
+    table("text", "ec", 0.4),
+    table("sequence", "location", 0.6),
+    table("sequence", "family", 0.9),
+    table("label", "location", 0.7),
+)
+
+
+@pytest.fixture(scope="module")
+def calibrated(folder, model):
+    """The checkpoint with a table, `c2`, and an index of it, `i2`, that has copied the table."""
+    shutil.copytree(folder / "c", folder / "c2")
+    (folder / "c2" / FILE).write_text(to_text(Calibration(model.fingerprint, TABLES), {}))
+    assert searching.make_index(folder / "c2", folder / "i2", input=folder / "x.fasta") == 0
+    return folder
+
+
+def ask(checkpoint, capsys, *arguments):
+    given = ["--checkpoint", checkpoint, "--output", "-", *arguments]
+    assert search.main(list(map(str, given))) == 0
+    captured = capsys.readouterr()
+    return list(csv.DictReader(io.StringIO(captured.out), delimiter="\t")), captured.err
+
+
+def expected_share(margin, share):
+    return share / 4 if margin < 0 else share / 2 if margin < 0.05 else share
+
+
+def test_without_a_table_decoys_give_q_values(folder, model, capsys):
+    rows, told = ask(folder / "c", capsys, "--index", folder / "i", "--text", QUESTION)
+    opened = open_index(folder / "i")
+    assert len(opened.decoys) == 24
+    known = {tuple(np.round(vector, 4)) for vector in opened.decoys}
+    again = model.encode_proteins(shuffled(opened.items["sequence"].to_pylist()))
+    np.testing.assert_allclose(opened.decoys, again, atol=1e-5)
+    assert len(known) == 24
+    query = model.encode_texts([QUESTION])[0]
+    cosines, decoys = np.asarray(opened.vectors.parts[0]) @ query, opened.decoys @ query
+    best = np.sort(cosines)[::-1][:10]
+    expected = q_values(best.astype(float), cosines.astype(float), decoys.astype(float), items=24)
+    np.testing.assert_allclose([float(row["q"]) for row in rows], expected, atol=1e-3)
+    assert {row["confidence"] for row in rows} == {""}
+    assert (
+        "1 of 1 questions have no confident answer (--min_confidence 0.999)"
+        in ask(folder / "c", capsys, "--index", folder / "i", "--text", QUESTION, "--min_confidence", 0.999)[1]
+    )
+    assert "confident" not in ask(folder / "c", capsys, "--index", folder / "i", "--text", QUESTION, "--min_confidence", 0)[1]
+    assert UNCALIBRATED not in told
+
+
+def test_without_either_a_sentence_says_so(folder, capsys):
+    rows, told = ask(folder / "c", capsys, "--index", folder / "bare", "--text", QUESTION)
+    assert {(row["confidence"], row["q"]) for row in rows} == {("", "")}
+    assert UNCALIBRATED in told
+    rows, told = ask(folder / "c", capsys, "--labels", folder / "l.tsv", "--sequence", "MKTAYIAKQRQISF")
+    assert {(row["confidence"], row["q"]) for row in rows} == {("", "")}
+    assert UNCALIBRATED in told
+
+
+@pytest.mark.parametrize("checkpoint", ["c", "c2"])
+def test_an_index_keeps_the_table_of_its_checkpoint(calibrated, capsys, checkpoint):
+    assert open_index(calibrated / "i2").calibration.tables == TABLES
+    assert open_index(calibrated / "i2").decoys is None
+    rows, _ = ask(calibrated / checkpoint, capsys, "--index", calibrated / "i2", "--text", QUESTION)
+    for row in rows:
+        assert float(row["confidence"]) == pytest.approx(expected_share(float(row["margin"]), 0.8), abs=1e-3)
+        assert (row["trait"], row["base_rate"], row["q"]) == ("function", "0.01000", "")
+        assert float(row["low"]) == pytest.approx(float(row["confidence"]) / 2, abs=1e-3)
+
+
+def test_a_table_of_the_checkpoint_serves_an_index_without_one(calibrated, capsys, tmp_path):
+    given = ["--index", calibrated / "i", "--sequence", tiny.records(24, seed=8)[3].sequence]
+    rows, _ = ask(calibrated / "c2", capsys, *given)
+    assert (rows[0]["trait"], rows[0]["q"]) == ("family", "")
+    search_json = ["--checkpoint", calibrated / "c2", *given, "--output", tmp_path / "x.json", "--min_confidence", 0.95]
+    assert search.main(list(map(str, search_json))) == 0
+    (answer,) = json.loads((tmp_path / "x.json").read_text())
+    assert list(answer["hits"][0]["confidences"]) == ["family", "location"]
+    assert answer["confident"] is False
+    assert answer["verdict"].startswith("No confident answer: of hits like the best")
+    rows, _ = ask(calibrated / "c2", capsys, "--labels", calibrated / "l.tsv", "--sequence", "MKTAYIAKQRQISF")
+    traits = {row["id"]: row["trait"] for row in rows}
+    assert traits == {"out": "location", "cut": "", "bind": ""}
+
+
+def test_the_api_and_the_table_tell_the_same(calibrated, capsys):
+    engine = SearchEngine.load(calibrated / "c2", index=calibrated / "i2", labels=[calibrated / "l.tsv"])
+    low, high = exchange(
+        create_app(engine),
+        post("/api/search", {"query": QUESTION, "min_confidence": 0.0}),
+        post("/api/search", {"query": QUESTION, "min_confidence": 0.95}),
+    )
+    assert (low.json()["proteins"]["confident"], high.json()["proteins"]["confident"]) == (True, False)
+    hit = low.json()["proteins"]["hits"][0]
+    assert hit["confidence"]["share"] == pytest.approx(expected_share(hit["margin"], 0.8))
+    assert list(hit["confidences"]) == ["function"]
+    assert engine.ask_texts([QUESTION])[0].confidence.trait == "function"
+    given = ["--checkpoint", calibrated / "c2", "--index", calibrated / "i2", "--text", QUESTION, "--min_confidence", 0.95]
+    assert search.main(list(map(str, given))) == 0
+    assert "No confident answer" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [({"checkpoint": "0" * 64}, "its calibration is of another checkpoint"), ({"tables": 3}, "no list of tables")],
+)
+def test_a_damaged_table_of_an_index_is_one_sentence(calibrated, tmp_path, capsys, changes, told):
+    shutil.copytree(calibrated / "i2", tmp_path / "i")
+    manifest = json.loads((tmp_path / "i" / MANIFEST).read_text())
+    manifest["calibration"] |= changes
+    (tmp_path / "i" / MANIFEST).write_text(json.dumps(manifest))
+    given = ["--checkpoint", calibrated / "c2", "--index", tmp_path / "i", "--text", QUESTION]
+    assert search.main(list(map(str, given))) == 2
+    assert told in searching.told(capsys)
+
+
+def test_a_table_of_other_parameters_is_not_used(folder, capsys, tmp_path):
+    shutil.copytree(folder / "c", tmp_path / "c")
+    (tmp_path / "c" / FILE).write_text(to_text(Calibration("0" * 64, TABLES), {}))
+    rows, told = ask(tmp_path / "c", capsys, "--index", folder / "i", "--text", QUESTION)
+    assert {row["confidence"] for row in rows} == {""}
+    assert f"{FILE} is of another step or model and is not used." in told
+
+
+@pytest.mark.parametrize("least", ["-0.1", "1.5", "nan"])
+def test_a_least_confidence_is_a_share(folder, capsys, least):
+    given = ["--checkpoint", folder / "c", "--index", folder / "i", "--text", QUESTION, "--min_confidence", least]
+    assert search.main(list(map(str, given))) == 2
+    assert f"--min_confidence={float(least)} must be from 0 to 1" in searching.told(capsys)
