@@ -147,10 +147,7 @@ def test_a_wrong_option_is_found(line, named, capsys):
     assert named in str(caught.value) + capsys.readouterr().err
 
 
-# The two pages on the paper and its benchmarks name them by their files too.
-@pytest.mark.parametrize(
-    "document", [path for path in DOCUMENTS if path.name not in ("benchmarks.md", "paper.md")], ids=lambda path: path.name
-)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_benchmarks_are_run_as_modules(document):
     assert not re.search(r"python benchmarks/|PYTHONPATH=\. python -m", document.read_text(encoding="utf-8"))
 
