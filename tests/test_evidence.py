@@ -122,7 +122,8 @@ def test_places_stand_beside_their_controls(tmp_path):
 
 def test_the_plan_names_models_that_are_trained():
     assert len(plan.PRIMARY) <= 6
-    assert not set(plan.SEEDS) & set(plan.TUNING_SEEDS)
+    for study in plan.STUDIES.values():
+        assert not set(study.seeds) & set(plan.TUNING_SEEDS)
     for endpoint in plan.PRIMARY.values():
         study = plan.STUDIES[endpoint.study]
         known = {"", *study.networks, *study.linear}
@@ -146,7 +147,7 @@ def dataset_of_clusters():
 
 
 def test_seeds_that_are_not_announced_are_refused(tmp_path, capsys):
-    assert command.main(["--folder", str(tmp_path), "--test", "--seeds", "1"]) == 2
+    assert command.main(["--folder", str(tmp_path), "--studies", "demo", "--test", "--seeds", "1"]) == 2
     assert "seed 1 is not one of 11, 12, 13, 14, 15" in capsys.readouterr().err
 
 

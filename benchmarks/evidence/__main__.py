@@ -13,7 +13,7 @@ from pathlib import Path
 import jax
 
 from benchmarks.evidence import results
-from benchmarks.evidence.plan import SEEDS, STUDIES, TUNING_SEEDS
+from benchmarks.evidence.plan import STUDIES, TUNING_SEEDS
 from benchmarks.evidence.runs import measure_world
 from data_pipelines.common.errors import UserError, command
 
@@ -32,18 +32,18 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--test", action="store_true", help="measure the tests of the seeds that docs/results.md names")
     options = parser.parse_args(arguments)
 
-    allowed = SEEDS if options.test else TUNING_SEEDS
-    seeds = options.seeds or list(allowed)
-    if foreign := set(seeds) - set(allowed):
-        raise UserError(f"seed {min(foreign)} is not one of {', '.join(map(str, allowed))}, which are announced; choose these.")
+    announced = {name: STUDIES[name].seeds if options.test else TUNING_SEEDS for name in options.studies}
+    seeds = {name: [seed for seed in options.seeds or each if seed in each] for name, each in announced.items()}
+    if foreign := set(options.seeds or ()).difference(*announced.values()):
+        allowed = ", ".join(map(str, sorted(set().union(*announced.values()))))
+        raise UserError(f"seed {min(foreign)} is not one of {allowed}, which are announced; choose these.")
     kept = options.results or (RESULTS if options.test else options.folder / "validation")
     # Runs of one recipe share their programs.
     jax.config.update("jax_compilation_cache_dir", str(options.folder.absolute() / "compiled"))
-    for seed in seeds:
-        for name in options.studies:
-            split = "test" if options.test else "validation"
-            networks = not options.linear_only
-            measure_world(options.folder, kept, name, STUDIES[name], seed, split=split, networks=networks)
+    split = "test" if options.test else "validation"
+    for name, of_study in seeds.items():
+        for seed in of_study:
+            measure_world(options.folder, kept, name, STUDIES[name], seed, split=split, networks=not options.linear_only)
     if options.test:
         print(results.write(kept, options.folder))
 

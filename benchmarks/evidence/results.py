@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks.evidence.intervals import Estimate, estimate, verdict
 from benchmarks.evidence.measure import Measured
-from benchmarks.evidence.plan import PRIMARY, SEEDS, STUDIES, Endpoint, Study
+from benchmarks.evidence.plan import PRIMARY, STUDIES, Endpoint, Study
 from benchmarks.evidence.runs import JUDGE, kept, read_kept
 from data_pipelines.common.atomic_write import atomic_write
 from data_pipelines.common.markdown import interval, number, table
@@ -19,7 +19,7 @@ Found = Mapping[int, Mapping[str, Measured]]
 
 def load(results: Path, study: str, model: str) -> dict[int, dict[str, Measured]]:
     """What is kept of a model, of the seeds that are measured."""
-    paths = {seed: kept(results, study, seed, model) for seed in SEEDS}
+    paths = {seed: kept(results, study, seed, model) for seed in STUDIES[study].seeds}
     return {seed: read_kept(path) for seed, path in paths.items() if path.exists()}
 
 

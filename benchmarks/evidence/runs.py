@@ -15,7 +15,7 @@ from data_pipelines.common.atomic_write import atomic_write
 from data_pipelines.protanno.clusters import CLUSTERS, split_name
 from data_pipelines.protanno.dataset import ProtAnno, open_dataset
 from data_pipelines.sample import __main__ as sample
-from eval.pretraining.trained_baselines import TrainedBaselines
+from eval.pretraining.trained_baselines import Budget, TrainedBaselines
 from protclip_jax.config.config_file import load_config
 from protclip_jax.config.schema import completed
 from protclip_jax.inference.protclip import ProtCLIP
@@ -73,11 +73,11 @@ def train_network(folder: Path, world: Path, config: str, fields: Mapping[str, o
     return ProtCLIP.load(workdir)
 
 
-def linear_baselines(dataset: ProtAnno, fields: Mapping[str, object], *, seed: int) -> TrainedBaselines:
+def linear_baselines(dataset: ProtAnno, fields: Mapping[str, object], *, seed: int, budget: Budget | None) -> TrainedBaselines:
     """The baselines that learn from a config's draws and texts."""
     config = load_config(Path(LINEAR_CONFIG))
     config.update_from_flattened_dict({"seed": seed, **fields})
-    return TrainedBaselines(dataset, completed(config.to_dict()))
+    return TrainedBaselines(dataset, completed(config.to_dict()), budget=budget)
 
 
 def measure_world(folder: Path, results: Path, name: str, study: Study, seed: int, *, split: str, networks: bool) -> None:
@@ -99,7 +99,7 @@ def measure_world(folder: Path, results: Path, name: str, study: Study, seed: in
             found = bench.judge()
         elif model in study.linear:
             fields = resolved(study.linear[model], dataset)
-            found = bench.encoder(linear_baselines(dataset, fields, seed=seed).linear.model)
+            found = bench.encoder(linear_baselines(dataset, fields, seed=seed, budget=study.budget).linear.model)
         else:
             arm = study.networks[model]
             fields = resolved(arm.fields, dataset)

@@ -49,6 +49,13 @@ MAX_ANNOTATED = 5_000
 """Records of a split whose features a tagger reads."""
 
 
+class Budget(NamedTuple):
+    """How long a linear model trains, whatever it learns from."""
+
+    steps: int
+    batch: int
+
+
 class Linear(NamedTuple):
     """A trained linear model, and what a report says of it."""
 
@@ -67,6 +74,8 @@ class TrainedBaselines:
       dataset: whose training splits they learn, and whose validation split their choices are made on.
       config: of the checkpoint, completed: the same draws, the same subsets of properties.
       untrained: the checkpoint's network with random weights, as an `Encoder`; None leaves it out.
+      budget: of the linear model; None lets it grow with the number of distinct records that are drawn, which would favour
+        the larger of two sets.
       hits: files of hits of held-out to training proteins (`data_pipelines.readers.hits`), by how reports call the search.
     """
 
@@ -74,6 +83,7 @@ class TrainedBaselines:
     config: Mapping
     hits: Mapping[str, Path] = dataclasses.field(default_factory=dict)
     untrained: Any = None
+    budget: Budget | None = None
 
     @functools.cached_property
     def linear(self) -> Linear | None:
@@ -128,17 +138,22 @@ class TrainedBaselines:
         return {name: _best_tagger(training[name], validation[name]) for name in names}
 
     def _trained(self, bags: Bags, features: Featurizer, draws: Draws, pool: Pool, rate: float) -> tuple[LinearModel, float]:
-        records = len(bags.sequence_hashes)
-        batch = int(np.clip(records // MIN_BATCHES, MIN_BATCH, MAX_BATCH))
+        budget = self.budget or budget_of(len(bags.sequence_hashes))
         config = LinearConfig(
             learning_rate=rate,
-            batch=batch,
-            steps=int(np.clip(PASSES * records // batch, MIN_STEPS, MAX_STEPS)),
+            batch=budget.batch,
+            steps=budget.steps,
             property_subset=self.config["tokenizer"]["property_subset"],
         )
         sequences = [record.sequence for record in pool.records]
         measured = functools.partial(retrieval_mrr, sequences=sequences, texts=pool.texts)
         return train(bags, features, config, draws=draws, measured=measured)
+
+
+def budget_of(records: int) -> Budget:
+    """`PASSES` over so many records, within bounds."""
+    batch = int(np.clip(records // MIN_BATCHES, MIN_BATCH, MAX_BATCH))
+    return Budget(int(np.clip(PASSES * records // batch, MIN_STEPS, MAX_STEPS)), batch)
 
 
 Annotated = list[tuple[str, Bool[np.ndarray, " _"]]]

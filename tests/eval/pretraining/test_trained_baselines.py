@@ -1,5 +1,7 @@
 """Baselines trained beside a checkpoint: on its draws, chosen on validation alone."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from data_pipelines.protanno.clusters import split_name
 from eval.pretraining import trained_baselines
 from eval.pretraining.retrieval import Retrieval
 from eval.pretraining.segment_recovery import SegmentRecovery
-from eval.pretraining.trained_baselines import TrainedBaselines, drawn_records
+from eval.pretraining.trained_baselines import Budget, TrainedBaselines, budget_of, drawn_records
 from protclip_jax.config.schema import completed
 from protclip_jax.training.mixture import training_sampler
 from tests.support.fakes import Oracle
@@ -44,6 +46,20 @@ def test_the_linear_model_stands_beside_the_network(dataset, baselines):
     page = Retrieval.markdown(result)
     assert page.count(", linear model |") == 2
     assert "trained on 150 training records" in page
+
+
+def test_a_given_budget_does_not_grow_with_the_records(baselines, monkeypatch):
+    used = []
+
+    def train(bags, features, config, **options):
+        used.append((config.steps, config.batch))
+        return None, 0.0
+
+    monkeypatch.setattr(trained_baselines, "train", train)
+    assert dataclasses.replace(baselines).linear.records == 150
+    assert dataclasses.replace(baselines, budget=Budget(7, 32)).linear.records == 150
+    rates = len(trained_baselines.LEARNING_RATES)
+    assert used == [budget_of(150)] * rates + [(7, 32)] * rates
 
 
 def test_without_training_records_there_is_no_linear_model(dataset):
