@@ -52,7 +52,8 @@ class Bench:
     ):
         spoken = dataset if worded is None else only(dataset, worded, split=split)
         self.pool = fixed_pool(spoken.splits, split=split, size=pool, text_key=dataset.text_key)
-        self.single = SingleProperty(dataset, split=split, pool=questioned)
+        # Many proteins have a location alone, and so the same text: questions are asked of all of them.
+        self.single = SingleProperty(dataset._replace(text_key=of_its_own), split=split, pool=questioned)
         self._retrieved = [record.accession for record in self.pool.records]
         names = sorted({clusters.get(one, one) for one in (*self._retrieved, *self.single.accessions)})
         self._place = {name: place for place, name in enumerate(names)}
@@ -113,6 +114,12 @@ class Bench:
 
     def _places(self, accessions: Sequence[str]) -> Int[np.ndarray, " N"]:
         return np.array([self._place[self._clusters.get(one, one)] for one in accessions], np.int64)
+
+
+def of_its_own(text: str) -> object:
+    """A key that no other text has, not even an equal one."""
+    del text
+    return object()
 
 
 def remote(dataset: ProtAnno, accessions: Sequence[str]) -> Bool[np.ndarray, " N"]:
