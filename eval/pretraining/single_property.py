@@ -120,7 +120,7 @@ class SingleProperty(Evaluation):
         linear = self._precisions(trained.model) if trained else {}
         kinds = {name: self._described(name, found[name], linear.get(name)) for name in self.kinds}
         scores = {"ProtCLIP": self.scores(model)} | ({"linear model": self.scores(trained.model)} if trained else {})
-        transfers = self._transfers(model, baselines) if baselines else {}
+        transfers = self.transfers(model, baselines) if baselines else {}
         scores |= {name: own.scores for name, own in transfers.items()}
         for name, kind in kinds.items():
             kind["first_ten"] = {source: first_ten(own[name], self.kinds[name].answered) for source, own in scores.items()}
@@ -143,8 +143,8 @@ class SingleProperty(Evaluation):
             for name, kind in self.kinds.items()
         ]
 
-    def _transfers(self, model: Encoder, baselines: TrainedBaselines) -> dict[str, TransferAnswers]:
-        """Empty where there is no validation split that answers questions, on which transfer is chosen."""
+    def transfers(self, model: Encoder, baselines: TrainedBaselines) -> dict[str, TransferAnswers]:
+        """By name; empty where there is no validation split that answers questions, on which transfer is chosen."""
         try:
             tuning = SingleProperty(self._dataset, split=VALIDATION, pool=VALIDATION_POOL)
         except UserError:

@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import AbstractMesh
 
 from data_pipelines.common.errors import UserError
 from protclip_jax.models.bert import BertConfig
@@ -29,8 +30,9 @@ def init_params(model: ProtCLIPModel, key: jax.Array) -> dict:
 
 
 def abstract_params(model: ProtCLIPModel) -> dict:
-    """Shapes and dtypes of the parameters, nothing allocated."""
-    return jax.eval_shape(lambda: init_params(model, jax.random.key(0)))
+    """Shapes and dtypes of the parameters, nothing allocated; also under a mesh, whose devices one row does not fill."""
+    with jax.sharding.use_abstract_mesh(AbstractMesh((), ())):
+        return jax.eval_shape(lambda: init_params(model, jax.random.key(0)))
 
 
 def abstract_groups(model: ProtCLIPModel, groups: Collection[str]) -> dict:

@@ -3,13 +3,14 @@
 import jax
 import numpy as np
 import pytest
+from jax.sharding import AxisType
 
 from configs import quickstart
 from protclip_jax.distributed import sharding
 from protclip_jax.models.bert import BertConfig
 from protclip_jax.models.esm2 import ESM2Config
 from protclip_jax.models.heads import PROTOTYPE_INITS
-from protclip_jax.models.initialize import init_params, seed_key
+from protclip_jax.models.initialize import abstract_params, init_params, seed_key
 from protclip_jax.models.protclip import ProtCLIPConfig, ProtCLIPModel
 from protclip_jax.training.lora import new_adapters
 from protclip_jax.training.optimizer import flatten
@@ -49,3 +50,11 @@ def test_64_bit_numbers_change_no_adapter():
     assert plain
     with jax.enable_x64(True):
         assert_same(new_adapters(params, config, mesh), plain)
+
+
+def test_shapes_are_known_under_a_mesh_of_several_devices():
+    """As in the evaluation of losses while a run on several devices trains."""
+    mesh = jax.make_mesh((8, 1), sharding.BATCH_AXES, axis_types=(AxisType.Auto,) * 2)
+    alone = abstract_params(model("unit"))
+    with jax.set_mesh(mesh):
+        assert abstract_params(model("unit")) == alone

@@ -1,0 +1,213 @@
+"""Datasets of a folder of real proteins: the whole one, smaller ones, and an outside test set in the place of the own."""
+
+import gzip
+import json
+import shutil
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from benchmarks.real.plan import LEFT_OUT, TEST_FRACTION
+from data_pipelines import fasta
+from data_pipelines.build import __main__ as build
+from data_pipelines.build import nearest_training
+from data_pipelines.build.entry_fields import lab_objects
+from data_pipelines.build.nearest_training import Layout
+from data_pipelines.common.atomic_write import atomic_path
+from data_pipelines.common.hashing import hash64
+from data_pipelines.common.outputs import new_folder
+from data_pipelines.common.progress import tell
+from data_pipelines.protanno import dataset as protanno
+from data_pipelines.protanno.clusters import HELD_OUT, TEST
+from data_pipelines.protanno.dataset import ProtAnno, Split, Splits, encode_record, open_dataset
+from data_pipelines.protanno.nearest import FILE as NEAREST
+from data_pipelines.protanno.questions import Questions, frozen, said_by
+from data_pipelines.protanno.record import PREFIXES, Record, property_texts
+from data_pipelines.readers.fasta import read_fasta
+from data_pipelines.readers.table import open_table
+from eval.data.base.pretraining import RELATED, SEEN, PretrainingSet
+
+ENTRIES, SEQUENCES, WORDED = "entries.jsonl.gz", "sequences_50k.fasta.gz", "comments_only.tsv.gz"
+"""The files of a data folder; the second and third may be absent."""
+CLUSTER_FIELD = "cluster40"
+ENZYME = "enzyme"
+"""The kind of questions about enzymes, and where an entry's name says that it is an accepted enzyme name."""
+
+
+class Known(NamedTuple):
+    """What a data folder tells of its entries beside their records.
+
+    Attributes:
+      clusters: accession → cluster of similar sequences.
+      enzymes: the accepted names of enzymes.
+      worded: accessions whose texts somebody wrote; retrieval is measured on these.
+    """
+
+    clusters: Mapping[str, str]
+    enzymes: frozenset[str]
+    worded: frozenset[str]
+
+
+def run(command, arguments: Sequence[object]) -> None:
+    """Runs a command in this process.
+
+    Raises:
+      SystemExit: it failed.
+    """
+    if code := command([str(argument) for argument in arguments]):
+        raise SystemExit(code)
+
+
+def read_known(data_dir: Path) -> Known:
+    """Reads the entries once. Without a file of worded entries, all of them count as such.
+
+    Raises:
+      UserError: a file cannot be read.
+    """
+    clusters, enzymes = {}, set()
+    for entry in lab_objects([data_dir / ENTRIES]):
+        clusters[entry["accession"]] = str(entry.get(CLUSTER_FIELD) or entry["accession"])
+        if entry.get("origin", {}).get("name") == ENZYME:
+            enzymes.add(entry["name"])
+    path = data_dir / WORDED
+    worded = _accessions(path) if path.exists() else clusters.keys()
+    return Known(clusters, frozenset(enzymes), frozenset(worded))
+
+
+def _accessions(path: Path) -> set[str]:
+    with open_table(path, "tsv") as table:
+        place = table.header.index("accession")
+        return {cells[place] for _, cells in table.rows()}
+
+
+def prepare(data_dir: Path, folder: Path, identities: Path | None) -> Path:
+    """The dataset of all entries that may be learnt from, and of the sequences without text; builds it once.
+
+    Args:
+      identities: hits of held-out to training proteins, which bands are made of.
+    """
+    output = folder / "protanno"
+    if not output.exists():
+        inputs = [data_dir / ENTRIES]
+        if (data_dir / SEQUENCES).exists():
+            inputs.append(_as_json_lines(data_dir / SEQUENCES, folder / "sequences.jsonl.gz"))
+        options = ["--cluster_field", CLUSTER_FIELD, "--exclude_entries", *LEFT_OUT, "--test_fraction", TEST_FRACTION]
+        options += ["--identities", identities] if identities else []
+        run(build.main, ["--input", *inputs, *options, "--output", output])
+    return output
+
+
+def _as_json_lines(source: Path, target: Path) -> Path:
+    """Sequences without text in the lab's format, which the build reads."""
+    if not target.exists():
+        with atomic_path(target) as written, gzip.open(written, "wt", encoding="utf-8", compresslevel=3) as file:
+            for item in read_fasta(source):
+                file.write(json.dumps({"accession": item.id, "sequence": item.text}) + "\n")
+    return target
+
+
+def write_fasta(dataset: Path, folder: Path, outside: ProtAnno | None) -> Path:
+    """`held_out.fasta`, with the outside test set if there is one, and `training.fasta`, for a search; returns their folder."""
+    output = folder / "fasta"
+    if not output.exists():
+        run(fasta.main, ["--data_dir", dataset, "--output", output])
+        if outside:
+            with open(output / "held_out.fasta", "ab") as file:
+                fasta.write_fasta(file, [outside.splits[TEST]])
+    return output
+
+
+def records(splits: Iterable[Split]) -> Iterator[Record]:
+    """The records of some splits, one after the other, without features."""
+    for split in splits:
+        yield from split.without_features()
+
+
+def training(dataset: ProtAnno) -> list[Split]:
+    """The splits that are learnt from."""
+    return [split for name, split in sorted(dataset.splits.items()) if name not in HELD_OUT]
+
+
+def with_questions(dataset: ProtAnno, enzymes: Collection[str]) -> ProtAnno:
+    """The dataset with the questions that its records answer: locations and families that they name, and enzymes by name."""
+    return dataset._replace(questions=questions_of(records(dataset.splits.values()), enzymes))
+
+
+def questions_of(own: Iterable[Record], enzymes: Collection[str]) -> Questions:
+    """Location and family as in `said_by`; `enzyme` of the records whose name is an accepted name of an enzyme."""
+    own = list(own)
+    asked = {kind: dict(answers) for kind, answers in said_by(own).items() if kind != ENZYME}
+    named: dict[str, set[str]] = {}
+    for record in own:
+        if record.name in enzymes:
+            named.setdefault(f"{PREFIXES['name']}: {record.name}.", set()).add(record.accession)
+    return frozen(asked | ({ENZYME: named} if named else {}))
+
+
+def only(dataset: ProtAnno, accessions: Collection[str], *, split: str) -> ProtAnno:
+    """The dataset with those records of a split alone."""
+    kept = [record for record in dataset.splits[split] if record.accession in accessions]
+    return _with_split(dataset, split, kept)
+
+
+def _with_split(dataset: ProtAnno, name: str, kept: Sequence[Record]) -> ProtAnno:
+    split = Split(list(map(encode_record, kept)))
+    return dataset._replace(splits=Splits(dataset.splits | {name: split}))
+
+
+def smaller(source: Path, count: int, output: Path) -> Path:
+    """The dataset with `count` training records with text, those whose accessions have the lowest hashes; bands stay."""
+    if output.exists():
+        return output
+    dataset = open_dataset(source)
+    names = [record.accession for record in records(training(dataset)) if property_texts(record)]
+    kept = frozenset(sorted(names, key=hash64)[:count])
+    splits = {}
+    for name, split in dataset.splits.items():
+        of_split = list(split)
+        splits[name] = of_split if name in HELD_OUT else [one for one in of_split if one.accession in kept]
+    with new_folder(output) as directory:
+        protanno.write(directory, splits, statistics=dataset.statistics | {"training_records_kept": count})
+        if (source / NEAREST).exists():
+            shutil.copy(source / NEAREST, directory / NEAREST)
+    return output
+
+
+def outside_set(path: Path, folder: Path, dataset: ProtAnno, hits: Path | None) -> ProtAnno:
+    """The dataset with the records of a file in the place of its test split; those of a training sequence are left out.
+
+    Args:
+      path: a lab's JSON lines.
+      folder: for what is built of it.
+      dataset: with questions or without.
+      hits: of its proteins to training proteins; without, MinHash tells close relatives.
+
+    Raises:
+      UserError: the file holds no record that can be read.
+    """
+    if not (folder / "records").exists():
+        whole = ["--validation_fraction", 0, "--test_fraction", 0, "--skip_overlap"]
+        run(build.main, ["--input", path, *whole, "--output", folder / "records"])
+    own = list(records(open_dataset(folder / "records").splits.values()))
+    states = PretrainingSet.of(dataset).states([record.sequence for record in own])
+    kept = [record for record, state in zip(own, states.tolist(), strict=True) if state != SEEN]
+    tell(f"{path}: {len(kept):,} of {len(own):,} proteins are measured; the sequence of the others is in training.")
+    related = (states[states != SEEN] == RELATED).astype(float)
+    accessions = [record.accession for record in kept]
+    found = nearest_training.read_identities(hits, _layout(dataset, accessions)) if hits else None
+    flags = np.stack([related, np.full(len(kept), np.nan)])
+    nearest_training.write(folder, iter(accessions), found, flags)
+    return _with_split(dataset, TEST, kept)._replace(directory=folder)
+
+
+def _layout(dataset: ProtAnno, held_out: Sequence[str]) -> Layout:
+    """The outside proteins and the training records, as a build would lay them out."""
+    learnt = [(record.accession, not property_texts(record)) for record in records(training(dataset))]
+    names = [*held_out, *(name for name, _ in learnt)]
+    hashes = np.array([hash64(name) for name in names], np.uint64)
+    place = np.concatenate([np.arange(len(held_out)), np.full(len(learnt), -1)])
+    bare = np.concatenate([np.zeros(len(held_out), bool), [is_bare for _, is_bare in learnt]]).astype(bool)
+    order = np.argsort(hashes, kind="stable")
+    return Layout(hashes[order], place[order], bare[order])

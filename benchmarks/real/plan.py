@@ -1,0 +1,170 @@
+"""What is trained and measured on real proteins, written down before the first look at a test: arms, endpoints, margins."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import NamedTuple
+
+CONFIG = "configs/protclip_small.py"
+TEST_FRACTION = 0.1
+"""Of the clusters: twice the build's default, as questions need several proteins without relatives in training."""
+LEFT_OUT = (
+    "near_benchmark_test",
+    "near_bench_valid=scl2205",
+    "near_bench_valid=swissmodel_ec",
+    "near_bench_valid=nrpdb_go",
+)
+"""Entries that no model learns from: those near to the benchmarks that are measured."""
+
+REPLICATES = 1000
+"""Of the clusters: with one seed no draw of seeds is behind an interval, and p is at least 2 / (REPLICATES + 1)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Arm:
+    """A model that is trained with all objectives, from the weights of the masked stage.
+
+    Attributes:
+      fields: of the config that differ from the main model's.
+      share: of the main model's steps.
+      records: training records with text; None = all.
+      planted: whether it learns the dataset with planted signals.
+    """
+
+    fields: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    share: float = 1.0
+    records: int | None = None
+    planted: bool = False
+
+
+MAIN, MASKED, RANDOM, PLANTED = "main", "masked_only", "random_weights", "planted"
+UNTRAINED = (MASKED, RANDOM)
+"""Models without a contrast: the main model's masked stage, and its shape with random weights."""
+ABLATED, SHORT = 20 / 80, 10 / 80
+"""Twenty minutes and ten, where the main model's second stage takes eighty."""
+ARMS = {
+    MAIN: Arm(),
+    "all_objectives": Arm(share=ABLATED),
+    "without_pda": Arm({"loss.pda": 0.0}, share=ABLATED),
+    "without_bsr": Arm({"loss.bsr": 0.0}, share=ABLATED),
+    "curve_1k": Arm(share=SHORT, records=1_000),
+    "curve_4k": Arm(share=SHORT, records=4_000),
+    "curve_16k": Arm(share=SHORT, records=16_000),
+    "curve_all": Arm(share=SHORT),
+    PLANTED: Arm(share=SHORT, planted=True),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Form:
+    """How much is trained and measured.
+
+    Attributes:
+      suffix: of the stages of `CONFIG`.
+      arms: those of `ARMS` that are trained.
+      pool: records among which proteins and texts are retrieved.
+      questioned: records of which single properties are asked.
+      probed: proteins of each split of a probe, at most; None = all.
+      fields: of the configs of both stages, in place of what the file says.
+      contrast: the same of the second stage alone.
+      replicates: of the clusters.
+      own_text_tower: whether the text tower starts from random weights and learns; else it is MiniLM.
+    """
+
+    suffix: str
+    arms: tuple[str, ...]
+    pool: int
+    questioned: int
+    probed: int | None
+    fields: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    contrast: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    replicates: int = REPLICATES
+    own_text_tower: bool = False
+
+
+_TINY = {
+    "total_steps": 2,
+    "data.streams": 8,
+    "batch.rows": 8,
+    "batch.slots": 4,
+    "batch.protein_tokens": 256,
+    "tokenizer.max_protein_tokens": 64,
+    "model.protein.num_layers": 1,
+    "model.protein.hidden_size": 32,
+    "model.protein.num_heads": 2,
+    "model.protein.intermediate_size": 64,
+    "model.projection_dim": 16,
+    "model.num_prototypes": 8,
+}
+_TINY_CONTRAST = {
+    "batch.text_tokens": 256,
+    "tokenizer.max_text_tokens": 32,
+    "evals.retrieval.pool": 16,
+    "model.text.num_layers": 1,
+    "model.text.hidden_size": 32,
+    "model.text.num_heads": 2,
+    "model.text.intermediate_size": 64,
+    "optimizer.groups": (("rotary_inv_freq", "frozen"), (".", 1.0)),
+}
+FORMS = {
+    "two_minutes": Form(
+        "", (MAIN, PLANTED), 64, 128, 60, fields=_TINY, contrast=_TINY_CONTRAST, replicates=50, own_text_tower=True
+    ),
+    "thirty_minutes": Form("-thirty_minutes", (MAIN,), 512, 4096, 2000),
+    "full": Form("", tuple(ARMS), 512, 4096, None),
+}
+
+BEST = "best baseline"
+"""The baseline of the highest value of the same quantity on validation."""
+
+
+class Endpoint(NamedTuple):
+    """A difference between two models, or one model's own number.
+
+    Attributes:
+      claim: what a positive result would show.
+      quantity: what is measured; see `measure`.
+      first, second: the models; `BEST` is the best baseline, '' is zero.
+      margin: differences within ± this are called no effect.
+    """
+
+    claim: str
+    quantity: str
+    first: str
+    second: str
+    margin: float
+
+
+PRIMARY = {
+    "location": Endpoint(
+        "without relatives in training: the model answers questions about locations better than the best baseline",
+        "map_location_remote",
+        MAIN,
+        BEST,
+        0.02,
+    ),
+    "enzyme": Endpoint(
+        "without relatives in training: the model answers questions about enzymes better than the best baseline",
+        "map_enzyme_remote",
+        MAIN,
+        BEST,
+        0.02,
+    ),
+    "protein_to_text": Endpoint(
+        "without relatives in training: the model finds a protein's text better than the best baseline",
+        "p2t_mrr_remote",
+        MAIN,
+        BEST,
+        0.02,
+    ),
+    "probe": Endpoint(
+        "the contrast with texts leaves protein embeddings that tell locations better than masked language modelling alone",
+        "scl2205_accuracy",
+        MAIN,
+        MASKED,
+        0.01,
+    ),
+    "control": Endpoint(
+        "the same pipeline finds a signal that is planted in real sequences", "map_planted_over_chance", PLANTED, "", 0.05
+    ),
+}
+"""At most six; everything else that is measured is described, without a verdict."""

@@ -1,0 +1,35 @@
+"""What a masked language model has to beat: residues guessed by their frequency, and by the residue before them."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from eval.baselines.bags import AMINO_ACIDS, kmer_ids
+
+SIZE = len(AMINO_ACIDS)
+
+
+def counts(sequences: Iterable[str]) -> tuple[Int[np.ndarray, " 20"], Int[np.ndarray, "20 20"]]:
+    """Of the standard residues, and of each residue (column) after each (row)."""
+    single, pairs = np.zeros(SIZE, np.int64), np.zeros(SIZE**2, np.int64)
+    for sequence in sequences:
+        single += np.bincount(kmer_ids(sequence, 1), minlength=SIZE)
+        pairs += np.bincount(kmer_ids(sequence, 2), minlength=SIZE**2)
+    # Of a k-mer's number the first residue is the last digit.
+    return single, pairs.reshape(SIZE, SIZE).T
+
+
+def cross_entropies(training: Iterable[str], held_out: Iterable[str]) -> dict[str, float]:
+    """`unigram` and `bigram` loss in nats a residue of held-out sequences, by the frequencies of training plus one."""
+    single, pairs = counts(training)
+    asked, asked_pairs = counts(held_out)
+    by_residue, after = _log_shares(single + 1), _log_shares(pairs + 1)
+    return {
+        "unigram": float(-(asked * by_residue).sum() / asked.sum()),
+        "bigram": float(-(asked_pairs * after).sum() / asked_pairs.sum()),
+    }
+
+
+def _log_shares(counted: Int[np.ndarray, "*rows 20"]) -> Float[np.ndarray, "*rows 20"]:
+    return np.log(counted / counted.sum(-1, keepdims=True))

@@ -1,0 +1,129 @@
+"""From what was kept to verdicts and tables."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.evidence.intervals import LEVEL, Estimate, holm, verdict
+from benchmarks.evidence.measure import Measured
+from benchmarks.real.kept import LOSSES, PROBE, Run
+from benchmarks.real.plan import ARMS, BEST, MAIN, MASKED, PLANTED, PRIMARY, RANDOM, Endpoint
+from data_pipelines.common.atomic_write import atomic_write
+from data_pipelines.common.markdown import interval, number, table
+from data_pipelines.protanno.clusters import TEST, VALIDATION
+
+QUANTITIES = ("p2t_mrr", "t2p_mrr", "map_location", "map_family", "map_enzyme")
+PROBED = "scl2205_"
+"""How the quantities of the probe begin."""
+ENDINGS = {"": "all proteins", "_remote": "proteins without relatives in training"}
+
+
+def over_clusters(value: float, replicates: np.ndarray) -> Estimate:
+    """One seed's number with its interval over clusters; p is two-sided, and no smaller than the replicates can tell."""
+    known = replicates[np.isfinite(replicates)]
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(known, [tail, 1 - tail])
+    fewer = min(np.count_nonzero(known <= 0), np.count_nonzero(known >= 0))
+    p = min(1.0, 2 * (fewer + 1) / (len(known) + 1))
+    return Estimate(value, (float(low), float(high)), p, (value,))
+
+
+def best_baseline(run: Run, quantity: str) -> str | None:
+    """The baseline of the highest value on validation; None where none has been measured."""
+    found = {name: run.found(VALIDATION, name).get(quantity) for name in run.baselines(VALIDATION)}
+    values = {name: measured.value for name, measured in found.items() if measured is not None}
+    return max(values, key=values.get) if values else None
+
+
+def place_of(endpoint: Endpoint, split: str) -> str:
+    """Which proteins tell of an endpoint: a probe's, those with planted signals, or those of the split."""
+    if endpoint.quantity.startswith(PROBED):
+        return PROBE
+    return TEST if endpoint.first == PLANTED else split
+
+
+def compared(run: Run, endpoint: Endpoint, split: str) -> tuple[Estimate | None, str]:
+    """An endpoint's difference, None where a model is not measured, and what the first model is compared with."""
+    where = place_of(endpoint, split)
+    second = (best_baseline(run, endpoint.quantity) or BEST) if endpoint.second == BEST else endpoint.second
+    first = run.found(where, endpoint.first).get(endpoint.quantity)
+    other = run.found(where, second).get(endpoint.quantity) if second else Measured(0.0, np.zeros(1))
+    if first is None or other is None:
+        return None, second
+    return over_clusters(first.value - other.value, first.replicates - other.replicates), second
+
+
+def verdicts(run: Run, split: str) -> dict[str, dict]:
+    """Every primary endpoint that is measured, with Holm's correction for all of them."""
+    found = {name: compared(run, endpoint, split) for name, endpoint in PRIMARY.items()}
+    adjusted = holm({name: estimate.p if estimate else 1.0 for name, (estimate, _) in found.items()})
+    rows = {}
+    for name, (estimate, second) in found.items():
+        if estimate:
+            # One seed: how many would be enough is not known.
+            word = verdict(estimate, adjusted[name], margin=PRIMARY[name].margin).partition(" (")[0]
+            rows[name] = estimate._asdict() | {"adjusted_p": adjusted[name], "second": second, "verdict": word}
+    return rows
+
+
+def verdict_table(rows: Mapping[str, Mapping]) -> str:
+    """The primary endpoints with their verdicts."""
+    lines = []
+    for name, endpoint in PRIMARY.items():
+        if name not in rows:
+            lines.append([endpoint.claim, "", "", "", "not measured"])
+            continue
+        row = rows[name]
+        measured = f"{number(row['mean'])} {interval(row['interval'])}"
+        against = row["second"] or "zero"
+        lines.append([endpoint.claim, against, measured, number(row["adjusted_p"]), f"**{row['verdict']}**"])
+    return table(["claim", "against", "difference", "p (Holm)", "verdict"], lines)
+
+
+def model_table(run: Run, split: str, ending: str) -> str:
+    """Baselines and models of a split, each number with its interval over clusters."""
+    rows = []
+    for model in [*run.baselines(split), RANDOM, *ARMS]:
+        found = run.found(split, model)
+        cells = [_cell(found.get(f"{quantity}{ending}")) for quantity in QUANTITIES]
+        if any(cells):
+            rows.append([model, *cells])
+    return table(["model", *QUANTITIES], rows)
+
+
+def other_table(run: Run, split: str) -> str:
+    """What is measured elsewhere: the probe, planted signals, losses; each model with its numbers."""
+    rows = []
+    for where, models in ((PROBE, (MAIN, MASKED, RANDOM)), (split, (PLANTED,)), (LOSSES, run.models(LOSSES))):
+        for model in models:
+            for name, measured in run.found(where, model).items():
+                rows.append([f"{where}: {model}", name, _cell(measured)])
+    return table(["model", "quantity", "value"], rows)
+
+
+def _cell(measured: Measured | None) -> str:
+    if measured is None:
+        return ""
+    if len(measured.replicates) == 1:
+        return number(measured.value)
+    return f"{number(measured.value)} {interval(over_clusters(*measured).interval)}"
+
+
+def write(run: Run, output: Path, splits: Sequence[str]) -> str:
+    """Writes `real.json` and `real.md` into a folder; returns the page."""
+    measured = [split for split in splits if run.models(split)]
+    rows = {split: verdicts(run, split) for split in measured if split != VALIDATION}
+    parts = []
+    for split in measured:
+        if split in rows:
+            parts += [f"## Primary endpoints, {split}", verdict_table(rows[split])]
+        for ending, named in ENDINGS.items():
+            parts += [f"## {split}, {named}", model_table(run, split, ending)]
+    parts += ["## Elsewhere", other_table(run, TEST if TEST in splits else VALIDATION)]
+    page = "\n\n".join(parts) + "\n"
+    output.mkdir(parents=True, exist_ok=True)
+    atomic_write(output / "real.json", json.dumps(rows, indent=1) + "\n")
+    atomic_write(output / "real.md", page)
+    return page

@@ -1,0 +1,155 @@
+"""Measures every model of a form that is not measured yet, on validation, on test and on an outside test set."""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from benchmarks.evidence.measure import Measured
+from benchmarks.real.datasets import Known, outside_set, records, training, with_questions
+from benchmarks.real.kept import BASELINES, LOSSES, OUTSIDE, PROBE, Run, outside_name
+from benchmarks.real.measure import Bench
+from benchmarks.real.plan import ARMS, CONFIG, MAIN, MASKED, PLANTED, RANDOM
+from benchmarks.real.planted import KIND
+from benchmarks.real.probe import LocationProbe
+from benchmarks.real.residue_entropy import cross_entropies
+from benchmarks.real.training import Models, Setting, dataset_of
+from data_pipelines.common.progress import tell
+from data_pipelines.protanno.clusters import TEST, VALIDATION
+from data_pipelines.protanno.dataset import ProtAnno, open_dataset
+from eval.pretraining.held_out_losses import HeldOutLosses
+from eval.pretraining.pool import fixed_pool
+from eval.pretraining.trained_baselines import TrainedBaselines
+from eval.protocols.embedding_cache import CachedEmbedder
+from protclip_jax.config.config_file import load_config
+from protclip_jax.config.schema import completed
+
+LOSS_POOL = 256
+BenchOf = Callable[[str], Bench]
+"""By split, made when it is first asked for."""
+
+
+class Inputs(NamedTuple):
+    """What is measured on.
+
+    Attributes:
+      known: what the data folder tells of its entries.
+      hits: files of hits by the name of their search.
+      public: the folder of public benchmarks.
+      outside: an outside test set, None without.
+    """
+
+    known: Known
+    hits: Mapping[str, Path]
+    public: Path
+    outside: Path | None
+
+
+def measure_all(setting: Setting, run: Run, inputs: Inputs, splits: Sequence[str]) -> None:
+    """Trains and measures what is missing, in the order of its worth: what primary endpoints need comes first."""
+    run.results.mkdir(parents=True, exist_ok=True)
+    dataset = with_questions(open_dataset(setting.dataset), inputs.known.enzymes)
+    named = dict.fromkeys(splits, dataset)
+    if inputs.outside:
+        own = next(iter(inputs.hits.values()), None)
+        name = outside_name(inputs.outside)
+        outside = outside_set(inputs.outside, setting.folder / name, dataset, own)
+        named[name] = with_questions(outside, inputs.known.enzymes)
+    bench_of = functools.cache(lambda split: _bench(setting, inputs, named[split], split))
+    measure_baselines(run, _baselines(setting, inputs, dataset), list(named), bench_of)
+    models = Models(setting)
+    measure_model(run, models, MAIN, list(named), bench_of)
+    measure_public(setting, run, models, inputs.public, dataset)
+    measure_losses(run, models, dataset)
+    if PLANTED in setting.form.arms:
+        measure_planted(setting, run, models, inputs, splits)
+    for model in (RANDOM, *setting.form.arms):
+        if model not in (MAIN, PLANTED):
+            measure_model(run, models, model, list(named), bench_of)
+
+
+def measure_baselines(run: Run, baselines: TrainedBaselines, splits: Sequence[str], bench_of: BenchOf) -> None:
+    """Every baseline on the splits on which they are not measured yet."""
+    for split in splits:
+        if run.missing(split, [BASELINES]):
+            tell(f"{split}: {BASELINES}")
+            for name, found in bench_of(split).baselines(baselines).items():
+                run.keep(split, name, found)
+            run.keep(split, BASELINES, {})
+
+
+def measure_model(run: Run, models: Models, name: str, splits: Sequence[str], bench_of: BenchOf) -> None:
+    """An arm, or random weights, on the splits on which it is not measured yet; trains it where there is one."""
+    if missing := [split for split in splits if run.missing(split, [name])]:
+        model = models[name]
+        for split in missing:
+            tell(f"{split}: {name}")
+            run.keep(split, name, bench_of(split).model(model))
+
+
+def measure_planted(setting: Setting, run: Run, models: Models, inputs: Inputs, splits: Sequence[str]) -> None:
+    """The arm that learns planted signals, on the proteins that carry one."""
+    missing = [split for split in splits if run.missing(split, [PLANTED])]
+    if not missing:
+        return
+    dataset, model = open_dataset(dataset_of(setting, ARMS[PLANTED])), models[PLANTED]
+    for split in missing:
+        tell(f"{split}: {PLANTED}")
+        bench = _bench(setting, inputs, dataset, split)
+        found = bench.model(model)
+        by_chance, own = bench.chance(KIND), found[f"map_{KIND}"]
+        above = Measured(own.value - by_chance, own.replicates - by_chance)
+        run.keep(split, PLANTED, found | {f"map_{KIND}_over_chance": above})
+
+
+def measure_public(setting: Setting, run: Run, models: Models, folder: Path, dataset: ProtAnno) -> None:
+    """The probe of the main model, of its masked stage, and of random weights; left out without its data."""
+    missing = run.missing(PROBE, [MAIN, MASKED, RANDOM])
+    if not missing or not folder.is_dir():
+        return
+    probe = LocationProbe(folder, dataset, limit=setting.form.probed, replicates=setting.form.replicates, seed=setting.seed)
+    for model in missing:
+        tell(f"{PROBE}: {model}")
+        features = CachedEmbedder(models[model], setting.folder / "embeddings")
+        run.keep(PROBE, model, probe.measure(features))
+
+
+def measure_losses(run: Run, models: Models, dataset: ProtAnno) -> None:
+    """The loss of masked language modelling on validation, beside what frequencies of residues alone give."""
+    for model in run.missing(LOSSES, [MAIN, MASKED]):
+        losses = HeldOutLosses(dataset, split=VALIDATION, pool=LOSS_POOL).metrics(models[model])
+        run.keep(LOSSES, model, {"mlm": _constant(losses["mlm"])})
+    for model in run.missing(LOSSES, ["residue frequencies"]):
+        sequences = (record.sequence for record in records(training(dataset)))
+        pool = fixed_pool(dataset.splits, split=VALIDATION, size=LOSS_POOL)
+        held_out = (record.sequence for record in pool.records)
+        found = cross_entropies(sequences, held_out)
+        run.keep(LOSSES, model, {name: _constant(value) for name, value in found.items()})
+
+
+def _bench(setting: Setting, inputs: Inputs, dataset: ProtAnno, split: str) -> Bench:
+    outside = split.startswith(OUTSIDE)
+    return Bench(
+        dataset,
+        split=TEST if outside else split,
+        clusters=inputs.known.clusters,
+        worded=None if outside else inputs.known.worded,
+        pool=setting.form.pool,
+        questioned=setting.form.questioned,
+        replicates=setting.form.replicates,
+        seed=setting.seed,
+    )
+
+
+def _baselines(setting: Setting, inputs: Inputs, dataset: ProtAnno) -> TrainedBaselines:
+    """Those that learn from the draws and texts of the main model."""
+    config = load_config(Path(CONFIG), f"contrast{setting.form.suffix}")
+    config.seed = setting.seed
+    return TrainedBaselines(dataset, completed(config.to_dict()), hits=inputs.hits)
+
+
+def _constant(value: float) -> Measured:
+    """A number that is described without an interval."""
+    return Measured(float(value), np.full(1, float(value)))

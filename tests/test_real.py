@@ -1,0 +1,160 @@
+"""The small model for real proteins: its two-minute form from data to verdicts, and what the plan promises."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from benchmarks.evidence.measure import Measured
+from benchmarks.real import __main__ as command
+from benchmarks.real import plan, planted, results
+from benchmarks.real.datasets import outside_set, records, smaller, training
+from benchmarks.real.kept import PROBE, Run, outside_name
+from benchmarks.real.measure import remote
+from benchmarks.real.residue_entropy import cross_entropies
+from configs import protclip_small
+from data_pipelines.build import __main__ as build
+from data_pipelines.protanno.clusters import TEST, VALIDATION
+from data_pipelines.protanno.dataset import open_dataset
+from data_pipelines.sample import __main__ as sample
+from eval.pretraining import trained_baselines
+from protclip_jax.config.checks import check
+from tests.support import real_folder
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory):
+    """A folder of generated data, and the accessions that no model may learn."""
+    folder = tmp_path_factory.mktemp("real")
+    assert sample.main(["--output", str(folder / "sample"), "--records", "1200"]) == 0
+    files = ["--input", str(folder / "sample" / "sample.dat.gz"), "--clusters", str(folder / "sample" / "clusters.tsv")]
+    assert build.main([*files, "--skip_overlap", "--output", str(folder / "sample" / "protanno")]) == 0
+    return folder / "data", real_folder.write(folder / "data", folder / "sample")
+
+
+def test_two_minutes_from_data_to_verdicts(real, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(trained_baselines, "LEARNING_RATES", (0.01,))
+    data, near = real
+    folder = tmp_path / "unsearched"
+    line = ["--data_dir", str(data), "--folder", str(tmp_path), "--form", "two_minutes"]
+    line += ["--test", str(data / "outside.jsonl.gz")]
+    assert command.main(line) == 0
+    told = capsys.readouterr().err
+    verdicts = json.loads((folder / "real.json").read_text())
+    assert verdicts[TEST].keys() == plan.PRIMARY.keys()
+    # Five of the outside proteins are the dataset's own; those that it learns from are left out.
+    assert f"of {real_folder.OUTSIDE + 5} proteins are measured" in told
+    run = Run(folder / "results", "two_minutes", 0)
+    name = outside_name(data / "outside.jsonl.gz")
+    for split in (VALIDATION, TEST, name):
+        assert {"linear model", "3-mers", "label prior"} < set(run.baselines(split))
+        assert {"p2t_mrr", "map_location", "map_enzyme"} <= run.found(split, "main").keys()
+    assert "map_planted_over_chance" in run.found(TEST, "planted")
+    assert run.models(PROBE) == ["main", "masked_only", "random_weights"]
+
+    dataset = open_dataset(folder / "protanno")
+    learnt = {record.accession for split in dataset.splits.values() for record in split}
+    assert not learnt & set(near)
+    assert sum(len(split) for name, split in dataset.splits.items() if name.endswith("_r0")) > 0
+    outside = open_dataset(folder / name / "records")
+    assert sum(map(len, outside.splits.values())) == real_folder.OUTSIDE + 5
+
+    shutil.rmtree(folder / "runs")
+    page = (folder / "real.md").read_text()
+    assert command.main(line) == 0
+    assert not (folder / "runs").exists()
+    assert (folder / "real.md").read_text() == page
+
+
+def test_a_smaller_dataset_has_the_same_tests_and_bands(real, tmp_path):
+    source = real[0].parent / "sample" / "protanno"
+    whole, small = (open_dataset(path) for path in (source, smaller(source, 30, tmp_path / "small")))
+    assert sum(map(len, training(small))) == 30
+    for split in (VALIDATION, TEST):
+        assert list(small.splits[split]) == list(whole.splits[split])
+    assert small.nearest() == whole.nearest()
+    assert small.fingerprint != whole.fingerprint
+
+
+def test_bands_of_an_outside_set_are_those_of_its_hits(real, tmp_path):
+    data, _ = real
+    dataset = open_dataset(data.parent / "sample" / "protanno")
+    far = tmp_path / "far.jsonl"
+    far.write_text("".join(f'{{"accession": "L{place}", "sequence": "{"MKW" * (20 + place)}"}}\n' for place in range(3)))
+    target = next(record.accession for record in records(training(dataset)) if record.name)
+    hits = tmp_path / "hits.m8"
+    hits.write_text(f"L0\t{target}\t0.25\t0.9\t0.9\t1e-9\t80\nL1\t{target}\t0.9\t0.3\t0.9\t1e-9\t80\n")
+    found = outside_set(far, tmp_path / "outside", dataset, hits)
+    names = ["L0", "L1", "L2"]
+    assert sorted(record.accession for record in found.splits[TEST]) == names
+    # The hit of L1 covers too little of it.
+    assert remote(found, names).tolist() == [False, True, True]
+
+
+def test_every_stage_and_form_is_a_config():
+    for stage in protclip_small.STAGES:
+        for form in protclip_small.FORMS:
+            check(protclip_small.get_config(f"{stage}-{form}"))
+    with pytest.raises(ValueError, match="there is no 'contrast-phone'"):
+        protclip_small.get_config("contrast-phone")
+
+
+def test_both_stages_have_the_same_protein_tower():
+    first, second = (protclip_small.get_config(stage).model.protein.to_dict() for stage in ("masked", "contrast"))
+    assert first == second
+
+
+def test_the_plan_compares_models_that_are_trained():
+    assert len(plan.PRIMARY) <= 6
+    known = {*plan.ARMS, *plan.UNTRAINED, plan.BEST, ""}
+    for endpoint in plan.PRIMARY.values():
+        assert {endpoint.first, endpoint.second} <= known
+    for form in plan.FORMS.values():
+        assert plan.MAIN in form.arms
+
+
+def constant(value):
+    return Measured(value, np.full(plan.REPLICATES, value))
+
+
+def test_the_best_baseline_is_chosen_on_validation(tmp_path):
+    run = Run(tmp_path, "full", 0)
+    quantity = "map_location_remote"
+    for split, values in {VALIDATION: (0.3, 0.4), TEST: (0.6, 0.2)}.items():
+        for model, value in zip(("3-mers", "linear model"), values, strict=True):
+            run.keep(split, model, {quantity: constant(value)})
+    run.keep(TEST, "main", {quantity: constant(0.5)})
+    row = results.verdicts(run, TEST)["location"]
+    assert row["second"] == "linear model"
+    assert row["mean"] == pytest.approx(0.3)
+    assert row["adjusted_p"] == pytest.approx(5 * 2 / (plan.REPLICATES + 1))
+    assert row["verdict"] == "positive"
+
+
+def test_p_is_no_smaller_than_the_replicates_can_tell():
+    found = results.over_clusters(0.1, np.linspace(-0.01, 0.19, 21))
+    # By hand: 2 of 21 are at most zero.
+    assert found.p == pytest.approx(2 * (2 + 1) / 22)
+    assert results.over_clusters(0.1, np.full(99, 0.1)).p == pytest.approx(2 / 100)
+
+
+def test_signals_are_planted_by_accession_alone():
+    record = open_record("P1", "ACDEFGHIKL" * 5)
+    metals = {planted.planted_signal(open_record(f"P{number}", "ACDEFGHIKL" * 5)) for number in range(200)}
+    assert metals == {*planted.SIGNALS, None}
+    found = planted.plant(record, "nickel")
+    assert len(found.sequence) == len(record.sequence)
+    assert planted.SIGNALS["nickel"] in found.sequence
+    assert found.function == "Binds nickel. Does things."
+
+
+def open_record(accession, sequence):
+    return real_folder.Record(accession, "", "unknown", sequence, 0, "", function="Does things.")
+
+
+def test_frequencies_of_residues_and_of_pairs():
+    found = cross_entropies(["AAAC"], ["AC"])
+    # By hand: 3 + 1 of A and 1 + 1 of C among 4 + 20; after A come A twice and C once, plus one each.
+    assert found["unigram"] == pytest.approx(-(np.log(4 / 24) + np.log(2 / 24)) / 2)
+    assert found["bigram"] == pytest.approx(-np.log(2 / 23))
