@@ -42,7 +42,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m protclip_jax.annotate",
         description="Finds the nearest described proteins, and the labels of each library, for every protein of a file. Each "
-        "aspect is ranked by itself; one whose best hit is not sure enough gets a line without a hit.",
+        "aspect is ranked by itself. Hits that are not sure enough are left out; where the best is not, one line without a hit "
+        "stands for all.",
         epilog=f"{DEFINITION}. Example: python -m protclip_jax.annotate --checkpoint runs/demo --index proteins.index "
         "--labels places.labels --input proteome.fasta --output proteome.tsv",
     )
@@ -64,7 +65,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     add("--output", type=Path, required=True, metavar="FILE", help="a new file named *.tsv")
     add("--top", type=int, default=TOP, help="hits of each aspect (default %(default)s)")
-    add("--min_confidence", type=float, default=LEAST, metavar="SHARE", help="of the best hit (default %(default)s)")
+    add("--min_confidence", type=float, default=LEAST, metavar="SHARE", help="of a hit that is written (default %(default)s)")
     add("--accept_doubtful", action="store_true", help="annotate what looks like nucleotides all the same")
     add("--batch_tokens", type=int, help="tokens of one call of the model, as for embed")
     add("--cpu_devices", type=int, help=f"virtual devices of a CPU (default: its cores, at most {MAX_CPU_DEVICES})")

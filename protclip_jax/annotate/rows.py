@@ -8,7 +8,7 @@ import pyarrow.compute
 from jaxtyping import Float32, Int64
 
 from protclip_jax.embed.embedding_files import Part
-from protclip_jax.retrieval.answer import Answer, Hit, is_confident, sureness_cells
+from protclip_jax.retrieval.answer import Answer, Hit, is_confident, is_sure, sureness_cells
 from protclip_jax.retrieval.engine import SearchEngine
 from protclip_jax.retrieval.query import Query
 
@@ -38,11 +38,12 @@ def annotated(
 ) -> Iterator[tuple[str, ...]]:
     """The lines of a part's proteins in their order, each aspect ranked by itself.
 
-    An answer that is not sure enough gives one line without a hit; one of which nothing is known keeps its hits.
+    Only hits that are sure, or of which that is not known, are written. An answer whose best hit is not sure gives one line
+    without a hit.
 
     Args:
       top: hits of each aspect.
-      least: confidence that the best hit must reach (`is_confident`).
+      least: confidence that a hit must reach (`is_sure`).
       described: rows of the index of proteins that may be found.
     """
     vectors = np.asarray(part.vectors, np.float32)
@@ -67,13 +68,13 @@ def found_aspects(
 
 def lines(protein: Sequence[str], answer: Answer, *, engine: SearchEngine, least: float) -> Iterator[tuple[str, ...]]:
     """The lines of one aspect of a protein."""
-    sure = is_confident(answer, least)
-    if sure is False:
+    if is_confident(answer, least) is False:
         best = _cells(answer.hits[0], engine)
-        yield (*protein, SURE[sure], *("",) * 6, *best[6:])
+        yield (*protein, SURE[False], *("",) * 6, *best[6:])
         return
     for hit in answer.hits:
-        yield (*protein, SURE[sure], *_cells(hit, engine))
+        if (sure := is_sure(hit, least)) is not False:
+            yield (*protein, SURE[sure], *_cells(hit, engine))
 
 
 def _cells(hit: Hit, engine: SearchEngine) -> tuple[str, ...]:

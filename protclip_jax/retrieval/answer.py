@@ -96,12 +96,14 @@ def check_least(least: float, name: str) -> None:
         raise UserError(f"{name}={least} must be from 0 to 1.")
 
 
+def is_sure(hit: Hit, least: float) -> bool | None:
+    """Whether a hit's confidence reaches `least`; None without one: a q-value says nothing of agreement."""
+    return None if hit.confidence is None else hit.confidence.share >= least
+
+
 def is_confident(answer: Answer, least: float) -> bool | None:
-    """Whether the best hit's confidence reaches `least`, or its q-value 1 − `least`; None where neither is known."""
-    best = answer.hits[0] if answer.hits else None
-    if best is None or (best.confidence is None and best.q_value is None):
-        return None
-    return best.confidence.share >= least if best.confidence else 1 - best.q_value >= least
+    """Whether the best hit is sure (`is_sure`); None where that is not known, and without hits."""
+    return is_sure(answer.hits[0], least) if answer.hits else None
 
 
 def verdict(answer: Answer, least: float) -> str:
@@ -109,14 +111,16 @@ def verdict(answer: Answer, least: float) -> str:
     if not answer.hits:
         return ""
     best, sure = answer.hits[0], is_confident(answer, least)
+    if sure is None and best.q_value is not None:
+        return (
+            f"The best hit has q = {best.q_value:.2g}: about that share of such a list would be shuffled proteins. "
+            "Whether it agrees with the question is not known."
+        )
     if sure is None:
         return UNCALIBRATED
-    if best.confidence:
-        trait, share, low, base, questions = best.confidence
-        known = (
-            f"of hits like the best, {share:.0%} agreed in {trait} (at least {low:.0%}, of {questions:,} questions; "
-            f"{base:.1%} of random items do)."
-        )
-    else:
-        known = f"the best hit has q = {best.q_value:.2g}: about that share of such a list would be shuffled proteins."
+    trait, share, low, base, questions = best.confidence
+    known = (
+        f"of hits like the best, {share:.0%} agreed in {trait} (at least {low:.0%}, of {questions:,} questions; "
+        f"{base:.1%} of random items do)."
+    )
     return known[0].upper() + known[1:] if sure else f"No confident answer: {known}"

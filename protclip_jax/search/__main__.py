@@ -99,8 +99,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         type=float,
         default=LEAST,
         metavar="SHARE",
-        help="a best hit of a lower confidence, or of a larger q than 1 - SHARE, is told to be no confident answer "
-        "(default %(default)s)",
+        help="a best hit of a lower confidence counts as no confident answer (default %(default)s)",
     )
     add("--top", type=int, default=TOP, help="hits for each question (default %(default)s)")
     add(

@@ -9,9 +9,10 @@ import pytest
 
 from protclip_jax import ProtCLIP
 from protclip_jax.annotate import __main__ as annotate
-from protclip_jax.annotate.rows import COLUMNS, described_rows
+from protclip_jax.annotate.rows import COLUMNS, described_rows, lines
 from protclip_jax.retrieval import SearchEngine
-from protclip_jax.retrieval.calibration import FILE, Calibration, Table, to_text
+from protclip_jax.retrieval.answer import Answer, Hit
+from protclip_jax.retrieval.calibration import FILE, Calibration, Confidence, Table, to_text
 from tests.support import searching, tiny
 
 RECORDS = tiny.records(24, seed=8)
@@ -72,11 +73,27 @@ def test_every_protein_has_its_nearest_described_ones_and_labels(folder, written
         best = described[np.argsort(-cosines, kind="stable")[:3]]
         own = by_protein[f"q{number}", "proteins"]
         if cosines.max() >= 0.2:
-            assert [row["id"] for row in own] == [RECORDS[place].accession for place in best]
+            reached = sorted((cosine for cosine in cosines if cosine >= 0.2), reverse=True)
+            assert [row["id"] for row in own] == [RECORDS[place].accession for place in best[: len(reached)]]
             assert {row["sure"] for row in own} == {"yes"}
         else:
             assert [(row["id"], row["sure"]) for row in own] == [("", "no")]
         assert float(own[0]["cosine"]) == pytest.approx(cosines.max(), abs=1e-5)
+
+
+def test_each_hit_is_sure_by_its_own_confidence():
+    def hit(rank, share):
+        known = () if share is None else (Confidence("function", share, 0.1, 0.01, 40),)
+        return Hit(rank, rank, f"l{rank}", "label", "x", None, cosine=0.5, margin=0.1, confidences=known)
+
+    def written(*shares):
+        hits = [hit(rank, share) for rank, share in enumerate(shares, 1)]
+        found = lines(("q", "9", "labels"), Answer(hits), engine=None, least=0.5)
+        return [(line[COLUMNS.index("sure")], line[COLUMNS.index("id")]) for line in found]
+
+    assert written(0.9, 0.2, None, 0.5) == [("yes", "l1"), ("not known", "l3"), ("yes", "l4")]
+    assert written(0.2, 0.9) == [("no", "")]
+    assert written(None, 0.2) == [("not known", "l1")]
 
 
 def test_an_aspect_without_a_sure_hit_gets_one_line_without_one(folder, tmp_path):

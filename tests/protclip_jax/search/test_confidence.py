@@ -89,12 +89,9 @@ def test_without_a_table_decoys_give_q_values(folder, model, capsys):
     expected = q_values(best.astype(float), cosines.astype(float), decoys.astype(float), items=24)
     np.testing.assert_allclose([float(row["q"]) for row in rows], expected, atol=1e-3)
     assert {row["confidence"] for row in rows} == {""}
-    assert (
-        "1 of 1 questions have no confident answer (--min_confidence 0.999)"
-        in ask(folder / "c", capsys, "--index", folder / "i", "--text", QUESTION, "--min_confidence", 0.999)[1]
-    )
-    assert "confident" not in ask(folder / "c", capsys, "--index", folder / "i", "--text", QUESTION, "--min_confidence", 0)[1]
-    assert UNCALIBRATED not in told
+    strict = ask(folder / "c", capsys, "--index", folder / "i", "--text", QUESTION, "--min_confidence", 0.999)
+    assert "confident answer" not in strict[1]
+    assert UNCALIBRATED in told
 
 
 def test_without_either_a_sentence_says_so(folder, capsys):
