@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jax
+import numpy as np
+from jaxtyping import Int64
 
 from data_pipelines.common import project
 from data_pipelines.common.atomic_write import atomic_path
@@ -35,6 +37,7 @@ from protclip_jax.retrieval.index_folder import MANIFEST
 from protclip_jax.retrieval.scores import DEFINITION
 
 TOP = 3
+Rows = Int64[np.ndarray, " m"] | None
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -103,9 +106,10 @@ def _digest(path: Path) -> str:
     return file_sha256(path / MANIFEST if path.is_dir() else path)[:16]
 
 
-def write_table(path: Path, engine: SearchEngine, parts: Sequence[Path], options: argparse.Namespace) -> None:
-    """Writes the provenance, the header and all lines, part after part."""
-    described = described_rows(engine.proteins.items) if engine.proteins else None
+def write_table(
+    path: Path, engine: SearchEngine, parts: Sequence[Path], options: argparse.Namespace, *, described: Rows
+) -> None:
+    """Writes the provenance, the header and all lines, part after part; `described` as for `annotated`."""
     with open(path, "w", encoding="utf-8", newline="") as file:
         print(provenance(options, engine), file=file)
         print(*COLUMNS, sep="\t", file=file)
@@ -113,7 +117,9 @@ def write_table(path: Path, engine: SearchEngine, parts: Sequence[Path], options
             print(*line, sep="\t", file=file)
 
 
-def _lines(engine, parts, options, described) -> Iterator[tuple[str, ...]]:
+def _lines(
+    engine: SearchEngine, parts: Sequence[Path], options: argparse.Namespace, described: Rows
+) -> Iterator[tuple[str, ...]]:
     for part in progress(parts, description="annotate", unit="parts"):
         found = load_part(part, "projected")
         yield from annotated(engine, found, top=options.top, least=options.min_confidence, described=described)
@@ -131,6 +137,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with partial_folder(options.output) as folder:
         refuse_others(folder, [options.output], [rejects])
         engine = SearchEngine.load(options.checkpoint, index=options.index, labels=options.labels, step=options.step)
+        proteins = engine.proteins
+        described = described_rows(proteins.items, folder=proteins.folder) if proteins else None
         reading = protein_embedder(["projected"], engine.windows, batch_tokens)
         if is_piped(source.path):
             source = dataclasses.replace(source, path=spool(source.path, folder / "stdin"))
@@ -153,7 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         begin_finishing(folder, [options.output])
         partial = folder / f"{options.output.name}.writing"
         with writing(options.output), atomic_path(options.output, partial=partial) as path:
-            write_table(path, engine, parts, options)
+            write_table(path, engine, parts, options, described=described)
         remove_parts(folder)
     tell(f"wrote {options.output}")
 

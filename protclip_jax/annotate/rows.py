@@ -1,12 +1,14 @@
 """The lines of an annotation: what is found for some proteins, and where nothing is sure enough."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import pyarrow
 import pyarrow.compute
 from jaxtyping import Float32, Int64
 
+from data_pipelines.common.errors import UserError
 from protclip_jax.embed.embedding_files import Part
 from protclip_jax.retrieval.answer import Answer, Hit, is_confident, is_sure, sureness_cells
 from protclip_jax.retrieval.engine import SearchEngine
@@ -21,10 +23,19 @@ COLUMNS = (
 SURE = {True: "yes", False: "no", None: "not known"}
 
 
-def described_rows(items: pyarrow.Table) -> Int64[np.ndarray, " m"] | None:
-    """The rows of proteins with a name or a function, ascending; None where all have one."""
+def described_rows(items: pyarrow.Table, *, folder: Path) -> Int64[np.ndarray, " m"] | None:
+    """The rows of proteins with a name or a function, ascending; None where all have one.
+
+    Raises:
+      UserError: none has one; `folder` names the index.
+    """
     has = [pyarrow.compute.not_equal(items[name], "").to_numpy() for name in ("name", "function")]
     rows = np.flatnonzero(has[0] | has[1])
+    if not len(rows):
+        raise UserError(
+            f"the index {folder} holds no protein with a name or a function; make it from UniProt entries, "
+            "or pass --labels alone."
+        )
     return None if len(rows) == len(items) else rows
 
 

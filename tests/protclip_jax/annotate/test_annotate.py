@@ -65,7 +65,7 @@ def test_every_protein_has_its_nearest_described_ones_and_labels(folder, written
     for row in rows:
         by_protein.setdefault((row["protein"], row["aspect"]), []).append(row)
     assert len(by_protein) == 2 * 13
-    described = described_rows(engine.proteins.items)
+    described = described_rows(engine.proteins.items, folder=folder / "i")
     assert described.tolist() == list(range(4, 24))
     vectors = engine.model.encode_proteins([record.sequence for record in [*ASKED, RECORDS[0]]])
     for number, vector in enumerate(vectors):
@@ -151,6 +151,15 @@ def test_mistakes_are_one_sentence(folder, tmp_path, capsys, arguments, told):
     assert told in searching.told(capsys)
     assert run(folder, tmp_path / "out.html") == 2
     assert "must be named *.tsv" in searching.told(capsys)
+
+
+def test_an_index_without_descriptions_is_refused_before_anything_is_embedded(folder, tmp_path, capsys, monkeypatch):
+    (tmp_path / "x.fasta").write_text("".join(f">{one.accession}\n{one.sequence}\n" for one in RECORDS[:3]))
+    assert searching.make_index(folder / "c", tmp_path / "i", input=tmp_path / "x.fasta") == 0
+    monkeypatch.setattr(annotate, "embed_parts", None)
+    assert run(folder, tmp_path / "out.tsv", "--index", tmp_path / "i") == 2
+    told = searching.told(capsys)
+    assert f"the index {tmp_path / 'i'} holds no protein with a name or a function; make it from UniProt entries" in told
 
 
 def test_an_output_that_exists_is_kept(folder, tmp_path, capsys):
