@@ -175,8 +175,9 @@ class SearchEngine:
         # A table was measured with whole embeddings.
         is_whole = index.vectors.width == vectors.shape[1]
         calibration = (self.calibration or index.calibration) if is_whole else None
+        items = len(index) if among is None else len(among)
         return [
-            judged(answer, query, vector, index=index, calibration=calibration)
+            judged(answer, query, vector, index=index, items=items, calibration=calibration)
             for answer, query, vector in zip(found, queries, kept, strict=True)
         ]
 

@@ -14,20 +14,27 @@ from protclip_jax.retrieval.scores import cosines_with, q_values
 
 
 def judged(
-    answer: Answer, query: Query, vector: Float32[np.ndarray, " d"], *, index: Index, calibration: Calibration | None
+    answer: Answer,
+    query: Query,
+    vector: Float32[np.ndarray, " d"],
+    *,
+    index: Index,
+    items: int,
+    calibration: Calibration | None,
 ) -> Answer:
     """The answer with the confidences of its hits; with q-values where no table applies and the index has decoys.
 
     Args:
       vector: the query's, of the width of the index.
+      items: of the index that could be found.
       calibration: of the checkpoint; None where it has none.
     """
     hits = answer.hits
     if calibration is not None:
         hits = [_confident(hit, query, index=index, calibration=calibration) for hit in hits]
     if hits and index.decoys is not None and not any(hit.confidences for hit in hits):
-        background, decoys = (cosines_with(vector[None], some)[0] for some in (index.background, index.decoys))
-        found = q_values(np.array([hit.cosine for hit in hits]), background, decoys, items=len(index))
+        (decoys,) = cosines_with(vector[None], index.decoys)
+        found = q_values(np.array([hit.cosine for hit in hits]), decoys, items=items)
         hits = [dataclasses.replace(hit, q_value=float(q)) for hit, q in zip(hits, found, strict=True)]
     return dataclasses.replace(answer, hits=hits)
 

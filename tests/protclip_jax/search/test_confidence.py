@@ -86,7 +86,7 @@ def test_without_a_table_decoys_give_q_values(folder, model, capsys):
     query = model.encode_texts([QUESTION])[0]
     cosines, decoys = np.asarray(opened.vectors.parts[0]) @ query, opened.decoys @ query
     best = np.sort(cosines)[::-1][:10]
-    expected = q_values(best.astype(float), cosines.astype(float), decoys.astype(float), items=24)
+    expected = q_values(best.astype(float), decoys.astype(float), items=24)
     np.testing.assert_allclose([float(row["q"]) for row in rows], expected, atol=1e-3)
     assert {row["confidence"] for row in rows} == {""}
     strict = ask(folder / "c", capsys, "--index", folder / "i", "--text", QUESTION, "--min_confidence", 0.999)
