@@ -22,6 +22,9 @@ TRAITS = ("family", "function", "ec", "go", "location")
 """What a hit may agree in, the one that an answer shows first in front."""
 LEAST = 0.5
 """Confidence below which an answer counts as none, unless asked otherwise."""
+FEWEST_LABELS = 20
+"""Of a library whose hits have confidences. A margin lies above the mean cosine of the library's n labels, which misses that of
+many by the spread of their cosines over the square root of n: by 22 % of the spread for 20 labels, by half of it for 4."""
 _OF_PREFIX = {"name": ("function", "ec", "go"), "function": ("function",), "location": ("location",), "similarity": ("family",)}
 """By a text's property, the traits that it may ask for."""
 _FIX = "make it anew with `python -m eval --calibrate`"
@@ -120,6 +123,12 @@ def traits_of_text(text: str) -> tuple[str, ...]:
         if text.startswith(f"{prefix}:"):
             return _OF_PREFIX[name]
     return _OF_PREFIX["name"]
+
+
+def traits_of_label(text: str) -> tuple[str, ...]:
+    """The traits of which agreement with a label was measured, by its prefix; none for names, which no label was made from."""
+    known = [name for name, prefix in PREFIXES.items() if text.startswith(f"{prefix}:") and name != "name"]
+    return _OF_PREFIX[known[0]] if known else ()
 
 
 def _frozen(part: object) -> object:

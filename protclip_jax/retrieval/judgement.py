@@ -7,7 +7,16 @@ from jaxtyping import Float32
 
 from protclip_jax.retrieval import item_table
 from protclip_jax.retrieval.answer import Answer, Hit
-from protclip_jax.retrieval.calibration import LABEL, SEQUENCE, TEXT, TRAITS, Calibration, traits_of_text
+from protclip_jax.retrieval.calibration import (
+    FEWEST_LABELS,
+    LABEL,
+    SEQUENCE,
+    TEXT,
+    TRAITS,
+    Calibration,
+    traits_of_label,
+    traits_of_text,
+)
 from protclip_jax.retrieval.index_folder import Index
 from protclip_jax.retrieval.query import Query
 from protclip_jax.retrieval.scores import cosines_with, q_values
@@ -41,8 +50,11 @@ def judged(
 
 def _confident(hit: Hit, query: Query, *, index: Index, calibration: Calibration) -> Hit:
     if index.manifest["modality"] == "label":
+        # What was measured is a protein that asks for one of many labels.
+        if query.kind == "text" or len(index) < FEWEST_LABELS:
+            return hit
         prompts = item_table.item_at(index.items, hit.row)["prompts"]
-        tables = calibration.of(LABEL, traits_of_text(prompts[0]))
+        tables = calibration.of(LABEL, traits_of_label(prompts[0]))
     elif query.kind == "text":
         tables = calibration.of(TEXT, traits_of_text(query.contents[0]))
     else:

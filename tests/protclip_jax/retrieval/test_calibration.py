@@ -6,7 +6,7 @@ import pytest
 
 from data_pipelines.common.errors import UserError
 from protclip_jax.retrieval.answer import Answer, Hit, is_confident, verdict
-from protclip_jax.retrieval.calibration import Calibration, Table, read_calibration, to_text, traits_of_text
+from protclip_jax.retrieval.calibration import Calibration, Table, read_calibration, to_text, traits_of_label, traits_of_text
 from protclip_jax.retrieval.scores import UNCALIBRATED
 
 TABLE = Table("text", "family", (1.0, 2.0), (0.5, 1.5), (0.1, 0.4, 0.9), (0.05, 0.3, 0.8), (40, 30, 20), 0.02)
@@ -58,6 +58,11 @@ def test_a_damaged_file_is_one_sentence(tmp_path, changes, told):
 )
 def test_a_text_asks_for_the_traits_of_its_property(text, traits):
     assert traits_of_text(text) == traits
+
+
+def test_a_label_has_the_traits_that_labels_were_measured_for():
+    texts = ("SIMILARITY: x", "SUBCELLULAR LOCATION: x", "FUNCTION: x", "PROTEIN NAME: x", "x")
+    assert list(map(traits_of_label, texts)) == [("family",), ("location",), ("function",), (), ()]
 
 
 def hit(**known):

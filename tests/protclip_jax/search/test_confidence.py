@@ -10,7 +10,7 @@ import pytest
 
 from protclip_jax import ProtCLIP
 from protclip_jax.retrieval import SearchEngine
-from protclip_jax.retrieval.calibration import FILE, Calibration, Table, to_text
+from protclip_jax.retrieval.calibration import FEWEST_LABELS, FILE, Calibration, Table, to_text
 from protclip_jax.retrieval.index_folder import MANIFEST, open_index
 from protclip_jax.retrieval.scores import UNCALIBRATED, q_values, shuffled
 from protclip_jax.search import __main__ as search
@@ -32,6 +32,8 @@ def folder(tmp_path_factory):
     manifest = json.loads((folder / "bare" / MANIFEST).read_text())
     (folder / "bare" / MANIFEST).write_text(json.dumps(manifest | {"decoys": None}))
     (folder / "l.tsv").write_text(searching.LABELS)
+    places = [f"p{n}\tSUBCELLULAR LOCATION: {'abcdef'[n % 6]}{'abcdef'[n // 6]}.\t\n" for n in range(FEWEST_LABELS - 3)]
+    (folder / "many.tsv").write_text(searching.LABELS + "".join(places))
     return folder
 
 
@@ -124,9 +126,19 @@ def test_a_table_of_the_checkpoint_serves_an_index_without_one(calibrated, capsy
     assert list(answer["hits"][0]["confidences"]) == ["family", "location"]
     assert answer["confident"] is False
     assert answer["verdict"].startswith("No confident answer: of hits like the best")
-    rows, _ = ask(calibrated / "c2", capsys, "--labels", calibrated / "l.tsv", "--sequence", "MKTAYIAKQRQISF")
-    traits = {row["id"]: row["trait"] for row in rows}
-    assert traits == {"out": "location", "cut": "", "bind": ""}
+
+
+def test_a_label_has_a_confidence_where_a_protein_asks_for_one_of_many(calibrated, capsys):
+    def traits(labels, *asked):
+        rows, _ = ask(calibrated / "c2", capsys, "--labels", calibrated / labels, "--top", 30, *asked)
+        return {row["id"]: row["trait"] for row in rows}
+
+    protein = ("--sequence", "MKTAYIAKQRQISF")
+    many = traits("many.tsv", *protein)
+    assert {many.pop("cut"), many.pop("bind")} == {""}
+    assert (len(many), set(many.values())) == (FEWEST_LABELS - 2, {"location"})
+    assert set(traits("l.tsv", *protein).values()) == {""}
+    assert set(traits("many.tsv", "--text", "SUBCELLULAR LOCATION: bad").values()) == {""}
 
 
 def test_the_api_and_the_table_tell_the_same(calibrated, capsys):
