@@ -94,8 +94,7 @@ class SearchEngine:
         """How long proteins are read: as those of the index were."""
         if self.proteins is None:
             return DEFAULT_WINDOWS
-        encoding = self.proteins.manifest["encoding"]
-        return Windows(encoding["long_proteins"], encoding["max_residues"], encoding["overlap"])
+        return windows_of(self.proteins.manifest["encoding"])
 
     def cut(self, texts: Sequence[str]) -> list[bool]:
         """Whether each text is longer than the model reads."""
@@ -214,6 +213,11 @@ class SearchEngine:
         if self.proteins is None:
             raise UserError("there is no index of proteins to search; give one, made with `python -m protclip_jax.index`.")
         return self.proteins
+
+
+def windows_of(encoding: Mapping) -> Windows:
+    """How long proteins were read, by the `encoding` of an index's manifest."""
+    return Windows(encoding["long_proteins"], encoding["max_residues"], encoding["overlap"])
 
 
 def own_calibration(checkpoint: Path, model: ProtCLIP) -> Calibration | None:

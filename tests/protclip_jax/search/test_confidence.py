@@ -4,11 +4,16 @@ import csv
 import io
 import json
 import shutil
+import types
 
+import h5py
 import numpy as np
 import pytest
 
 from protclip_jax import ProtCLIP
+from protclip_jax.embed import __main__ as embed
+from protclip_jax.index import __main__ as index
+from protclip_jax.inference.windows import Windows
 from protclip_jax.retrieval import SearchEngine
 from protclip_jax.retrieval.calibration import FEWEST_LABELS, FILE, Calibration, Table, to_text
 from protclip_jax.retrieval.index_folder import MANIFEST, open_index
@@ -126,6 +131,31 @@ def test_a_table_of_the_checkpoint_serves_an_index_without_one(calibrated, capsy
     assert list(answer["hits"][0]["confidences"]) == ["family", "location"]
     assert answer["confident"] is False
     assert answer["verdict"].startswith("No confident answer: of hits like the best")
+
+
+def test_an_embedding_file_of_an_older_version_becomes_an_index_that_opens(calibrated, model, tmp_path):
+    output, fasta = tmp_path / "e.h5", calibrated / "x.fasta"
+    assert embed.main(["--checkpoint", str(calibrated / "c2"), "--input", str(fasta), "--output", str(output)]) == 0
+    with h5py.File(output, "r+") as file:
+        file.attrs["checkpoint"] = model.params_fingerprint
+    assert searching.make_index(calibrated / "c2", tmp_path / "i", input=output) == 0
+    opened = open_index(tmp_path / "i")
+    assert opened.calibration.tables == TABLES
+    assert opened.manifest["checkpoint"] == opened.calibration.checkpoint == model.fingerprint
+
+
+def test_an_older_calibration_becomes_one_of_an_index_that_opens(calibrated, model, tmp_path):
+    shutil.copytree(calibrated / "c", tmp_path / "c")
+    (tmp_path / "c" / FILE).write_text(to_text(Calibration(model.params_fingerprint, TABLES), {}))
+    assert searching.make_index(tmp_path / "c", tmp_path / "i", input=calibrated / "x.fasta") == 0
+    assert open_index(tmp_path / "i").calibration == Calibration(model.fingerprint, TABLES)
+
+
+def test_shuffled_proteins_are_read_as_those_of_the_index_were():
+    read = types.SimpleNamespace(encode_proteins=lambda sequences, **options: options)
+    encoding = {"dtype": "float32", "long_proteins": "truncate", "max_residues": 30, "overlap": 7}
+    options = index.protein_encoder(read, encoding, batch_tokens=None, width=5)(["MKV"])
+    assert options["windows"] == Windows("truncate", 30, 7)
 
 
 def test_a_label_has_a_confidence_where_a_protein_asks_for_one_of_many(calibrated, capsys):
