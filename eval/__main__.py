@@ -13,7 +13,7 @@ from data_pipelines.common.progress import tell
 from data_pipelines.inputs.source_options import refuse_unread
 from data_pipelines.protanno.dataset import STATISTICS, ProtAnno, open_dataset
 from eval.benchmarks.families import BENCHMARKS
-from eval.calibration.calibrate import calibrate_checkpoint
+from eval.calibration.calibrate import calibrate_checkpoint, refuse_calibrated
 from eval.claims.check import check_claims
 from eval.pretraining.evaluation import Control, Evaluation
 from eval.pretraining.evaluations import EVALUATIONS
@@ -294,6 +294,7 @@ def calibrate(options: argparse.Namespace) -> None:
     if options.embeddings or is_bucket(options.checkpoint) or is_exported(options.checkpoint):
         raise UserError("--calibrate keeps its table in the checkpoint; give a workdir or checkpoint on this machine.")
     checkpoint = open_checkpoint(options.checkpoint, options.step)
+    refuse_calibrated(checkpoint, split=options.split)
     data_dir, dataset = built_dataset(options, checkpoint)
     dataset = as_read_by(checkpoint, completed(read_config(checkpoint)), dataset)
     provenance = {"checkpoint": str(options.checkpoint), "dataset": str(data_dir), "dataset_fingerprint": dataset.fingerprint}

@@ -1,5 +1,6 @@
 """`python -m eval --calibrate`: fits the tables of a checkpoint on one held-out split and checks them on another."""
 
+import os
 import pathlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +10,6 @@ from jaxtyping import Bool
 
 from data_pipelines.common.atomic_write import atomic_write
 from data_pipelines.common.errors import UserError
-from data_pipelines.common.outputs import refuse_existing
 from data_pipelines.common.progress import progress, tell
 from data_pipelines.protanno.clusters import HELD_OUT, VALIDATION
 from data_pipelines.protanno.dataset import ProtAnno
@@ -22,7 +22,7 @@ from eval.pretraining.evaluation import Model
 from eval.pretraining.groups import by_nearness
 from eval.pretraining.pool import fixed_pool
 from eval.reporting.report import refuse_other_report, write_report
-from protclip_jax.retrieval.calibration import FILE, Calibration, to_text
+from protclip_jax.retrieval.calibration import FILE, FIX, Calibration, to_text
 
 ITEMS = 10_000
 """Training records at most that questions are asked among, beside the held-out ones."""
@@ -45,11 +45,8 @@ def calibrate_checkpoint(
       pool: questions of each split at most.
 
     Raises:
-      UserError: the checkpoint has a table, the report is of another question, or there are too few held-out records.
+      UserError: the report is of another question, or there are too few held-out records.
     """
-    if split == VALIDATION:
-        raise UserError(f"--split={VALIDATION} is what the table is fitted on; name another held-out split.")
-    refuse_existing([checkpoint / FILE])
     provenance = dict(provenance) | {"fitted_on": VALIDATION, "checked_on": split, "pool": pool}
     refuse_other_report(output, provenance)
     fitted, checked = (fixed_pool(dataset.splits, split=name, size=pool).records for name in (VALIDATION, split))
@@ -65,6 +62,14 @@ def calibrate_checkpoint(
     write_report(output, provenance=provenance, sections=sections, figures=figures, left_out={}, captions=CAPTIONS)
     atomic_write(checkpoint / FILE, to_text(calibration, {"provenance": provenance}).encode())
     tell(f"wrote {checkpoint / FILE} and {output / 'report.md'}")
+
+
+def refuse_calibrated(checkpoint: pathlib.Path, *, split: str) -> None:
+    """Raises UserError where the checkpoint has a table, whatever it is of, or the split is the one that is fitted on."""
+    if split == VALIDATION:
+        raise UserError(f"--split={VALIDATION} is what the table is fitted on; name another held-out split.")
+    if os.path.lexists(checkpoint / FILE):
+        raise UserError(f"{checkpoint / FILE} exists; to measure again, {FIX}.")
 
 
 def check_tables(model: Model, dataset: ProtAnno, fitted: Sequence[Record], checked: Sequence[Record]) -> Iterator[Checked]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from data_pipelines.common.errors import UserError
 from protclip_jax.retrieval.calibration import Confidence
-from protclip_jax.retrieval.scores import UNCALIBRATED
+from protclip_jax.retrieval.scores import NOT_MEASURED, UNCALIBRATED
 
 MODEL = "model"
 
@@ -61,12 +61,14 @@ class Answer:
     Attributes:
       mean: of the query's cosines with the background, `background` items.
       matches: what a look-up of the query's text found, which comes before the hits.
+      is_calibrated: whether the checkpoint or the index has a calibration, be it for other questions.
     """
 
     hits: list[Hit]
     mean: float = 0.0
     background: int = 0
     matches: list[Hit] = dataclasses.field(default_factory=list)
+    is_calibrated: bool = False
 
 
 def as_dicts(hits: Iterable[Hit]) -> list[dict]:
@@ -106,6 +108,11 @@ def is_confident(answer: Answer, least: float) -> bool | None:
     return is_sure(answer.hits[0], least) if answer.hits else None
 
 
+def not_known(answer: Answer) -> str:
+    """The sentence on an answer without confidences: whether they can be measured."""
+    return NOT_MEASURED if answer.is_calibrated else UNCALIBRATED
+
+
 def verdict(answer: Answer, least: float) -> str:
     """A sentence on how sure the best hit is; '' without hits."""
     if not answer.hits:
@@ -117,7 +124,7 @@ def verdict(answer: Answer, least: float) -> str:
             "Whether it agrees with the question is not known."
         )
     if sure is None:
-        return UNCALIBRATED
+        return not_known(answer)
     trait, share, low, base, questions = best.confidence
     known = (
         f"of hits like the best, {share:.0%} agreed in {trait} (at least {low:.0%}, of {questions:,} questions; "

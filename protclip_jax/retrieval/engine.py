@@ -22,7 +22,7 @@ from protclip_jax.inference.protclip import ProtCLIP
 from protclip_jax.inference.windows import DEFAULT_WINDOWS, Windows
 from protclip_jax.retrieval import item_table
 from protclip_jax.retrieval.answer import Answer, Hit
-from protclip_jax.retrieval.calibration import FILE, Calibration, read_calibration
+from protclip_jax.retrieval.calibration import FILE, Calibration, read_calibration, stale_sentence
 from protclip_jax.retrieval.index_folder import Index, open_index, refuse_other_model
 from protclip_jax.retrieval.judgement import judged
 from protclip_jax.retrieval.lookup import look_up
@@ -147,7 +147,7 @@ class SearchEngine:
         vectors = first_dimensions(vectors, index.vectors.width)
         found = index.search(vectors, top, among=among)
         means = cosines_with(vectors, index.background).mean(1)
-        shown = _columns(index.items)
+        shown, is_calibrated = _columns(index.items), bool(self.calibration or index.calibration)
         answers = []
         for scores, rows, mean in zip(found.scores, found.rows, means.tolist(), strict=True):
             # One by one: Arrow's `take` would put all the parts of an index together first.
@@ -156,7 +156,7 @@ class SearchEngine:
                 Hit(rank, int(row), cosine=float(score), margin=float(score) - mean, **_shown(item))
                 for rank, (row, score, item) in enumerate(zip(rows, scores, items, strict=False), 1)
             ]
-            answers.append(Answer(hits, mean, len(index.background)))
+            answers.append(Answer(hits, mean, len(index.background), is_calibrated=is_calibrated))
         return answers
 
     def answers(
@@ -224,7 +224,7 @@ def own_calibration(checkpoint: Path, model: ProtCLIP) -> Calibration | None:
     """The calibration in a checkpoint's folder; None, with a warning where there is one, unless it is of these parameters."""
     calibration = read_calibration(checkpoint / FILE)
     if calibration is not None and not model.is_named_by(calibration.checkpoint):
-        warnings.warn(f"{checkpoint / FILE} is of another step or model and is not used.", stacklevel=2)
+        warnings.warn(stale_sentence(checkpoint / FILE), stacklevel=2)
         return None
     return calibration
 

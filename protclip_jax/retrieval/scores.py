@@ -24,6 +24,7 @@ DEFINITION = (
 UNCALIBRATED = (
     "How sure these hits are is not known: cosines alone do not say it. Measure it with `python -m eval --calibrate`."
 )
+NOT_MEASURED = "How sure these hits are is not known: the checkpoint's calibration measured no such questions."
 
 
 def background_rows(hashes: Iterable[int]) -> Int64[np.ndarray, " b"]:

@@ -28,11 +28,11 @@ from data_pipelines.inputs.source_options import choose_source, is_piped, refuse
 from data_pipelines.protanno.record import PREFIXES
 from protclip_jax.inference.cpu_devices import split_cpu
 from protclip_jax.inference.user_inputs import UNKNOWN_WORDS
-from protclip_jax.retrieval.answer import Answer, Hit, as_dicts, check_least, is_confident, sureness_cells, verdict
+from protclip_jax.retrieval.answer import Answer, Hit, as_dicts, check_least, is_confident, not_known, sureness_cells, verdict
 from protclip_jax.retrieval.calibration import LEAST
 from protclip_jax.retrieval.engine import TOP, SearchEngine
 from protclip_jax.retrieval.query import Query, phrased, protein_query
-from protclip_jax.retrieval.scores import DEFINITION, UNCALIBRATED
+from protclip_jax.retrieval.scores import DEFINITION
 from protclip_jax.retrieval.taxa import rows_of_taxa
 
 QUERIES_AT_ONCE = 256
@@ -212,9 +212,12 @@ def write_tsv(file: TextIO, answers: Iterator[tuple[Query, Answer]], least: floa
     """A line a hit, under a header; what a hit does not have stays empty. How many answers are not sure is told on stderr."""
     table = csv.writer(file, delimiter="\t", lineterminator="\n")
     table.writerow(COLUMNS)
-    unsure = Counter()
+    unsure, unknown = Counter(), {}
     for query, answer in answers:
-        unsure[is_confident(answer, least)] += 1
+        sure = is_confident(answer, least)
+        unsure[sure] += 1
+        if sure is None and answer.hits:
+            unknown[not_known(answer)] = True
         for hit in [*answer.matches, *answer.hits]:
             named = [query.name, hit.by, hit.rank, *(getattr(hit, name) for name in FACTS)]
             cells = ["" if cell is None else " ".join(str(cell).split()) for cell in named]
@@ -222,8 +225,7 @@ def write_tsv(file: TextIO, answers: Iterator[tuple[Query, Answer]], least: floa
 
     if unsure[False]:
         tell(f"{unsure[False]:,} of {unsure.total():,} questions have no confident answer (--min_confidence {least:g}).")
-    if unsure[None]:
-        tell(UNCALIBRATED)
+    tell(*unknown)
 
 
 def numbers_of(hit: Hit) -> tuple[str, ...]:

@@ -99,8 +99,9 @@ def test_what_cannot_be_calibrated_is_one_sentence(monkeypatch, dataset, workdir
     assert run(monkeypatch, KnowsNothing(dataset), workdir, "--pool", 15) == 2
     assert "no table can be fitted: it takes 20 held-out questions" in capsys.readouterr().err
     (workdir / FILE).write_text("{}")
+    monkeypatch.setattr(cli, "built_dataset", None)
     assert run(monkeypatch, KnowsNothing(dataset), workdir) == 2
-    assert f"{FILE} exists; remove it" in capsys.readouterr().err
+    assert f"{FILE} exists; to measure again, remove it and run `python -m eval --calibrate`." in capsys.readouterr().err
 
 
 def test_the_hits_of_a_question_are_the_nearest_that_are_known(dataset):

@@ -7,7 +7,7 @@ import pytest
 from data_pipelines.common.errors import UserError
 from protclip_jax.retrieval.answer import Answer, Hit, is_confident, verdict
 from protclip_jax.retrieval.calibration import Calibration, Table, read_calibration, to_text, traits_of_label, traits_of_text
-from protclip_jax.retrieval.scores import UNCALIBRATED
+from protclip_jax.retrieval.scores import NOT_MEASURED, UNCALIBRATED
 
 TABLE = Table("text", "family", (1.0, 2.0), (0.5, 1.5), (0.1, 0.4, 0.9), (0.05, 0.3, 0.8), (40, 30, 20), 0.02)
 
@@ -78,4 +78,6 @@ def test_an_answer_says_whether_it_is_confident():
     assert is_confident(shuffled, 0.8) is None
     assert verdict(shuffled, 0.9).startswith("The best hit has q = 0.2")
     assert (is_confident(Answer([hit()]), 0.5), verdict(Answer([hit()]), 0.5)) == (None, UNCALIBRATED)
+    calibrated = Answer([hit()], is_calibrated=True)
+    assert (is_confident(calibrated, 0.5), verdict(calibrated, 0.5)) == (None, NOT_MEASURED)
     assert (is_confident(Answer([]), 0.5), verdict(Answer([]), 0.5)) == (None, "")

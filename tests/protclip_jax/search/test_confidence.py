@@ -17,7 +17,7 @@ from protclip_jax.inference.windows import Windows
 from protclip_jax.retrieval import SearchEngine
 from protclip_jax.retrieval.calibration import FEWEST_LABELS, FILE, Calibration, Table, to_text
 from protclip_jax.retrieval.index_folder import MANIFEST, open_index
-from protclip_jax.retrieval.scores import UNCALIBRATED, q_values, shuffled
+from protclip_jax.retrieval.scores import NOT_MEASURED, UNCALIBRATED, q_values, shuffled
 from protclip_jax.search import __main__ as search
 from protclip_jax.serve.app import create_app
 from tests.support import searching, tiny
@@ -168,7 +168,10 @@ def test_a_label_has_a_confidence_where_a_protein_asks_for_one_of_many(calibrate
     assert {many.pop("cut"), many.pop("bind")} == {""}
     assert (len(many), set(many.values())) == (FEWEST_LABELS - 2, {"location"})
     assert set(traits("l.tsv", *protein).values()) == {""}
-    assert set(traits("many.tsv", "--text", "SUBCELLULAR LOCATION: bad").values()) == {""}
+    asked = ("--labels", calibrated / "many.tsv", "--text", "SUBCELLULAR LOCATION: bad")
+    rows, told = ask(calibrated / "c2", capsys, *asked)
+    assert {row["trait"] for row in rows} == {""}
+    assert (NOT_MEASURED in told, UNCALIBRATED in told) == (True, False)
 
 
 def test_the_api_and_the_table_tell_the_same(calibrated, capsys):
@@ -207,7 +210,7 @@ def test_a_table_of_other_parameters_is_not_used(folder, capsys, tmp_path):
     (tmp_path / "c" / FILE).write_text(to_text(Calibration("0" * 64, TABLES), {}))
     rows, told = ask(tmp_path / "c", capsys, "--index", folder / "i", "--text", QUESTION)
     assert {row["confidence"] for row in rows} == {""}
-    assert f"{FILE} is of another step or model and is not used." in told
+    assert f"{FILE} was measured for another step or model; remove it and run `python -m eval --calibrate`." in told
 
 
 @pytest.mark.parametrize("least", ["-0.1", "1.5", "nan"])
