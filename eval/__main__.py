@@ -12,6 +12,7 @@ from data_pipelines.common.json_object import read_json
 from data_pipelines.common.progress import tell
 from data_pipelines.inputs.source_options import refuse_unread
 from data_pipelines.protanno.dataset import STATISTICS, ProtAnno, open_dataset
+from data_pipelines.protanno.record import RECOMMENDED
 from eval.benchmarks.families import BENCHMARKS
 from eval.calibration.calibrate import calibrate_checkpoint, refuse_calibrated
 from eval.claims.check import check_claims
@@ -178,14 +179,19 @@ def choose(options: argparse.Namespace) -> tuple[list[str], list[str]]:
     return [name for name in asked if name in EVALUATIONS], public
 
 
-def built_dataset(options: argparse.Namespace, checkpoint: pathlib.Path) -> tuple[pathlib.Path, ProtAnno]:
-    """The dataset that `--data_dir` names, else the checkpoint's own, with the names that the checkpoint's texts tell.
+def built_dataset(
+    options: argparse.Namespace, checkpoint: pathlib.Path, *, names: str | None = None
+) -> tuple[pathlib.Path, ProtAnno]:
+    """The dataset that `--data_dir` names, else the checkpoint's own.
+
+    Args:
+      names: as in `with_names`; None for the names that the checkpoint's texts tell.
 
     Raises:
       UserError: no dataset is named and the checkpoint's own is not found from the working directory.
     """
     config = completed(read_config(checkpoint))
-    trained_on, names = config["data"]["dir"], config["tokenizer"]["names"]
+    trained_on, names = config["data"]["dir"], names or config["tokenizer"]["names"]
     if options.data_dir is not None and (options.data_dir / STATISTICS).exists():
         return options.data_dir, open_dataset(options.data_dir, names=names)
     if not trained_on:
@@ -295,12 +301,23 @@ def calibrate(options: argparse.Namespace) -> None:
         raise UserError("--calibrate keeps its table in the checkpoint; give a workdir or checkpoint on this machine.")
     checkpoint = open_checkpoint(options.checkpoint, options.step)
     refuse_calibrated(checkpoint, split=options.split)
-    data_dir, dataset = built_dataset(options, checkpoint)
-    dataset = as_read_by(checkpoint, completed(read_config(checkpoint)), dataset)
+    config = completed(read_config(checkpoint))
+    # Names that a text tells are no longer `other_names`, by which EC numbers are known.
+    data_dir, dataset = built_dataset(options, checkpoint, names=RECOMMENDED)
+    dataset = as_read_by(checkpoint, config, dataset)
     provenance = {"checkpoint": str(options.checkpoint), "dataset": str(data_dir), "dataset_fingerprint": dataset.fingerprint}
     with claimed(output := options.output or checkpoint / "calibration"):
         model, provenance["step"] = load(checkpoint, options.step)
-        calibrate_checkpoint(model, dataset, checkpoint, output, split=options.split, pool=options.pool, provenance=provenance)
+        calibrate_checkpoint(
+            model,
+            dataset,
+            checkpoint,
+            output,
+            names=config["tokenizer"]["names"],
+            split=options.split,
+            pool=options.pool,
+            provenance=provenance,
+        )
 
 
 def evaluate_checkpoint(options: argparse.Namespace) -> None:

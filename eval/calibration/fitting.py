@@ -57,7 +57,7 @@ def fit_table(question: str, trait: str, hits: Hits) -> Table | None:
     A logistic regression on cosine and margin orders the hits; bins between `QUANTILES` get their shares; neighbouring bins
     are joined until the shares grow by more than chance (`joined`), as in pooling adjacent violators.
     """
-    if len(np.unique(hits.questions)) < FEWEST_QUESTIONS or hits.agrees.min() == hits.agrees.max():
+    if why_no_table(hits):
         return None
     weights = logistic_weights(np.stack([hits.cosines, hits.margins], axis=1), hits.agrees)
     scores = weights[0] * hits.cosines + weights[1] * hits.margins
@@ -76,6 +76,13 @@ def fit_table(question: str, trait: str, hits: Hits) -> Table | None:
         tuple(counts),
         hits.base_rate,
     )
+
+
+def why_no_table(hits: Hits) -> str:
+    """Why no table can be fitted on hits; '' where one can."""
+    if (questions := len(np.unique(hits.questions))) < FEWEST_QUESTIONS:
+        return f"{questions} questions of the {FEWEST_QUESTIONS} that it takes"
+    return "all hits agree, or none does" if hits.agrees.min() == hits.agrees.max() else ""
 
 
 def logistic_weights(features: Float[np.ndarray, "n 2"], agrees: Bool[np.ndarray, " n"]) -> Float[np.ndarray, " 2"]:

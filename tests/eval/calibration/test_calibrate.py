@@ -1,14 +1,16 @@
 """`eval --calibrate`: of a model that knows families, of one that knows nothing, and what it refuses."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
 from data_pipelines.common.hashing import hash64
+from data_pipelines.protanno.record import ec_numbers
 from eval import __main__ as cli
 from eval.calibration import calibrate
-from eval.calibration.questions import Asked, Embedded, nearest
+from eval.calibration.questions import Asked, Embedded, embed_texts, nearest
 from eval.calibration.traits import TRAITS, agreement, families
 from protclip_jax.retrieval.calibration import FILE, read_calibration
 from tests.support.fakes import FakeModel
@@ -104,6 +106,20 @@ def test_what_cannot_be_calibrated_is_one_sentence(monkeypatch, dataset, workdir
     assert f"{FILE} exists; to measure again, remove it and run `python -m eval --calibrate`." in capsys.readouterr().err
 
 
+def test_texts_tell_the_names_that_the_model_reads_and_records_keep_their_ec_numbers(monkeypatch, dataset, workdir):
+    config = {"data": json.loads((workdir / "config.json").read_text())["config"]["data"], "tokenizer": {"names": "all"}}
+    (workdir / "config.json").write_text(json.dumps({"format_version": 1, "config": config}))
+    asked, opened = {}, []
+    monkeypatch.setattr(cli, "open_dataset", lambda folder, names: opened.append(names) or dataset)
+    monkeypatch.setattr(cli, "is_own", lambda *_: True)
+    monkeypatch.setattr(cli, "calibrate_checkpoint", lambda *_, **options: asked.update(options))
+    assert run(monkeypatch, KnowsNothing(dataset), workdir) == 0
+    assert (asked["names"], opened) == ("all", ["recommended"])
+    record = dataclasses.replace(dataset.splits["test"][0], name="Lyase", other_names=("EC 4.1.2.3",))
+    ((text, *_, own), *_) = embed_texts(KnowsNothing(dataset), [record], names="all")
+    assert (text, ec_numbers(own)) == ("PROTEIN NAME: Lyase (EC 4.1.2.3)", ("4.1.2.3",))
+
+
 def test_the_hits_of_a_question_are_the_nearest_that_are_known(dataset):
     records = list(dataset.splits["test"])[:30]
     vectors = unit([direction(record.accession) for record in records]).astype(float)
@@ -121,11 +137,12 @@ def test_the_hits_of_a_question_are_the_nearest_that_are_known(dataset):
 
 
 def test_a_taxon_is_left_out_of_the_fit(dataset):
-    import dataclasses
-
     def of_taxa(name):
         return [dataclasses.replace(one, taxon=1 + row % 3) for row, one in enumerate(dataset.splits[name])]
 
-    (first, *_) = calibrate.check_tables(KnowsFamilies(dataset), dataset, of_taxa("validation"), of_taxa("test"))
+    (first, *_), left_out = calibrate.check_tables(
+        KnowsFamilies(dataset), dataset, of_taxa("validation"), of_taxa("test"), names="recommended"
+    )
+    assert left_out["the table text/go"] == "0 questions of the 20 that it takes"
     (name,) = [name for name in first.groups if name.startswith("taxon")]
     assert first.groups[name].questions <= 20 < first.whole.questions
