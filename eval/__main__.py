@@ -34,6 +34,9 @@ from protclip_jax.config.schema import completed
 from protclip_jax.convert.hub_folder import is_exported, open_checkpoint
 from protclip_jax.inference.protclip import ProtCLIP
 
+ALL = ["all"]
+"""Benchmarks that are measured where none is named."""
+
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     """The command line; argparse itself ends with code 2 on what it does not understand."""
@@ -68,7 +71,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--benchmarks",
         nargs="+",
-        default=["all"],
+        default=ALL,
         metavar="NAME",
         help=f"all that the data allow (default), or any of {', '.join(EVALUATIONS)} on a built dataset, "
         f"{', '.join(BENCHMARKS)} on public data",
@@ -284,9 +287,13 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
     of_models = ("step", "max_existence", "cache", *controls())
     if options.claims:
-        refuse_unread(options, (*of_models, "set"), owner="commands without --claims")
+        refuse_unread(options, (*of_models, "set", "calibrate"), owner="commands without --claims")
         check_claims(options)
     elif options.calibrate:
+        of_evaluations = ("max_existence", "hits", "random_weights", "pretrained_on", "cache", "set", *controls())
+        refuse_unread(options, of_evaluations, owner="evaluations, not to --calibrate")
+        if options.benchmarks != ALL:
+            raise UserError("--benchmarks belongs to evaluations, not to --calibrate; leave it out.")
         calibrate(options)
     elif options.embeddings:
         refuse_unread(options, of_models, owner="--checkpoint")

@@ -6,6 +6,7 @@ same command goes on with.
 
 import argparse
 import dataclasses
+import hashlib
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -31,7 +32,7 @@ from protclip_jax.embed.resume import adopt_plan, begin_finishing, partial_folde
 from protclip_jax.inference.batched_calls import default_batch_tokens
 from protclip_jax.inference.cpu_devices import MAX_CPU_DEVICES, split_cpu
 from protclip_jax.retrieval.answer import check_least
-from protclip_jax.retrieval.calibration import LEAST
+from protclip_jax.retrieval.calibration import LEAST, Calibration, to_text
 from protclip_jax.retrieval.engine import SearchEngine
 from protclip_jax.retrieval.index_folder import MANIFEST
 from protclip_jax.retrieval.scores import DEFINITION
@@ -90,15 +91,25 @@ def check(options: argparse.Namespace) -> None:
         raise UserError(f"--output={options.output} must be named *.tsv.")
 
 
-def provenance(options: argparse.Namespace, engine: SearchEngine) -> str:
-    """One line on what the file was made with: checkpoint, indexes, options and versions."""
+def origin(engine: SearchEngine) -> dict[str, str]:
+    """What the lines come from: checkpoint, calibration, indexes and versions, by what identifies each."""
     opened = [*([engine.proteins] if engine.proteins else []), *engine.libraries.values()]
-    facts = [f"checkpoint {engine.model.fingerprint}"]
-    facts += [f"{index.folder.name} {_digest(index.folder)}" for index in opened]
-    facts += [f"top {options.top}", f"min_confidence {options.min_confidence:g}"]
+    facts = {"checkpoint": engine.model.fingerprint, "calibration": _digest_of(engine.calibration)}
+    facts |= {index.folder.name: _digest(index.folder) for index in opened}
     versions = {project.DISTRIBUTION: project.version()} | metadata.versions()
-    facts += [f"{name} {version}" for name, version in sorted(versions.items())]
-    return f"# protclip_jax.annotate of {Path(options.input).name}: {'; '.join(facts)}"
+    return facts | dict(sorted(versions.items()))
+
+
+def provenance(options: argparse.Namespace, engine: SearchEngine) -> str:
+    """One line on what the file was made with: the origin of its lines, and options."""
+    facts = origin(engine) | {"top": str(options.top), "min_confidence": f"{options.min_confidence:g}"}
+    told = "; ".join(f"{name} {fact}" for name, fact in facts.items())
+    return f"# protclip_jax.annotate of {Path(options.input).name}: {told}"
+
+
+def _digest_of(calibration: Calibration | None) -> str:
+    """The first digits of a SHA-256 of a checkpoint's tables; `none` without them: an index's own are in its manifest."""
+    return hashlib.sha256(to_text(calibration, {}).encode()).hexdigest()[:16] if calibration else "none"
 
 
 def _digest(path: Path) -> str:
@@ -146,7 +157,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             listed = folder / "rejects.tsv"
             survey = take_survey(source, measure=reading.measure, rejects=listed, accept_doubtful=options.accept_doubtful)
             tell(*survey.describe("protein", long_items=reading.long_items, rejects=rejects))
-            plan = {"provenance": provenance(options, engine), "batch_tokens": batch_tokens, **reading.facts}
+            asked = {"input": Path(options.input).name, "top": options.top, "min_confidence": options.min_confidence}
+            plan = {**origin(engine), **asked, "batch_tokens": batch_tokens, **reading.facts}
             adopt_plan(folder, plan | {"backend": jax.default_backend(), "devices": jax.device_count()})
             publish_rejects(listed, rejected=survey.rejected, published=rejects)
         parts = embed_parts(

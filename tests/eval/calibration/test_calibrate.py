@@ -106,6 +106,20 @@ def test_what_cannot_be_calibrated_is_one_sentence(monkeypatch, dataset, workdir
     assert f"{FILE} exists; to measure again, remove it and run `python -m eval --calibrate`." in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--max_existence", "2", "--random_weights"], "--max_existence and --random_weights belong to evaluations, not to"),
+        (["--set", "probe.max_epochs=2"], "--set belongs to evaluations, not to --calibrate; leave it out."),
+        (["--benchmarks", "retrieval"], "--benchmarks belongs to evaluations, not to --calibrate; leave it out."),
+        (["--claims"], "--calibrate belongs to commands without --claims"),
+    ],
+)
+def test_options_that_are_not_read_are_refused(monkeypatch, dataset, workdir, capsys, arguments, told):
+    assert run(monkeypatch, KnowsNothing(dataset), workdir, *arguments) == 2
+    assert told in capsys.readouterr().err
+
+
 def test_texts_tell_the_names_that_the_model_reads_and_records_keep_their_ec_numbers(monkeypatch, dataset, workdir):
     config = {"data": json.loads((workdir / "config.json").read_text())["config"]["data"], "tokenizer": {"names": "all"}}
     (workdir / "config.json").write_text(json.dumps({"format_version": 1, "config": config}))

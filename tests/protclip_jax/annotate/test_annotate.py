@@ -1,6 +1,7 @@
 """A small proteome: what is found for each protein, where nothing is sure, and runs that are killed."""
 
 import csv
+import hashlib
 import importlib.metadata
 import shutil
 
@@ -109,12 +110,14 @@ def test_the_first_line_says_what_the_file_was_made_with(folder, written):
     line, _ = rows_of(written)
     assert line.startswith("# protclip_jax.annotate of q.fasta: checkpoint ")
     assert ProtCLIP.load(folder / "c").fingerprint in line
-    assert "; top 3; min_confidence 0.5; " in line
+    assert line.endswith("; top 3; min_confidence 0.5")
+    calibration = (folder / "c" / FILE).read_bytes()
+    assert f"; calibration {hashlib.sha256(calibration).hexdigest()[:16]}; " in line
     assert f"; protclip-jax {importlib.metadata.version('protclip-jax')}" in line
     assert f"; jax {importlib.metadata.version('jax')}" in line
 
 
-def test_a_killed_run_gives_the_same_bytes(folder, written, tmp_path, monkeypatch):
+def test_a_killed_run_gives_the_same_bytes(folder, written, tmp_path, monkeypatch, capsys):
     from protclip_jax.embed import __main__ as embed
 
     monkeypatch.setattr(annotate, "MIN_CHUNK_TOKENS", 1)
@@ -132,6 +135,8 @@ def test_a_killed_run_gives_the_same_bytes(folder, written, tmp_path, monkeypatc
         assert run(folder, tmp_path / "out.tsv") == 130
     assert not (tmp_path / "out.tsv").exists()
     assert len(list((tmp_path / "out.tsv.partial").glob("*.npz"))) == 5
+    assert run(folder, tmp_path / "out.tsv", "--top", 2, "--min_confidence", 0.25) == 2
+    assert "holds the parts of another run (other min_confidence, top); finish that one" in searching.told(capsys)
     assert run(folder, tmp_path / "out.tsv") == 0
     assert run(folder, tmp_path / "whole.tsv") == 0
     assert (tmp_path / "out.tsv").read_bytes() == (tmp_path / "whole.tsv").read_bytes()
