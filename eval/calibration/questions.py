@@ -60,7 +60,7 @@ def measured_hits(model: Model, held_out: Embedded, items: Embedded, *, names: s
     """For each kind of question and trait, the hits of the held-out records among the items; `rows` count held-out records.
 
     Texts tell the records' `names`, as in `with_names`; traits are read from the records as they are.
-    A text finds its own protein too, which the model has not seen with it; a protein does not find itself.
+    Neither a text nor a protein finds the protein that it is of, so that an answer need not be among the items.
     """
     own = {record.accession: row for row, record in enumerate(items.records)}
     itself = np.array([own.get(record.accession, -1) for record in held_out.records])
@@ -69,7 +69,8 @@ def measured_hits(model: Model, held_out: Embedded, items: Embedded, *, names: s
     texts = embed_texts(model, held_out.records, names=names)
     for trait in TRAITS:
         yield SEQUENCE, trait, nearest(proteins, items, trait, left_out=itself)
-        yield TEXT, trait, nearest(asking_for(trait, texts), items, trait)
+        asked = asking_for(trait, texts)
+        yield TEXT, trait, nearest(asked, items, trait, left_out=itself[asked.rows])
         if trait.name in PROPERTY:
             yield LABEL, trait, nearest(proteins, labels(model, items.records, trait), trait)
 

@@ -2,15 +2,16 @@
 
 import dataclasses
 import json
+import types
 
 import numpy as np
 import pytest
 
 from data_pipelines.common.hashing import hash64
-from data_pipelines.protanno.record import ec_numbers
+from data_pipelines.protanno.record import Record, ec_numbers
 from eval import __main__ as cli
 from eval.calibration import calibrate
-from eval.calibration.questions import Asked, Embedded, embed_texts, nearest
+from eval.calibration.questions import Asked, Embedded, embed_texts, measured_hits, nearest
 from eval.calibration.traits import TRAITS, agreement, families
 from protclip_jax.retrieval.calibration import FILE, read_calibration
 from tests.support.fakes import FakeModel
@@ -148,6 +149,17 @@ def test_the_hits_of_a_question_are_the_nearest_that_are_known(dataset):
         np.testing.assert_allclose(hits.cosines[own], cosines[best])
         np.testing.assert_allclose(hits.margins[own], cosines[best] - cosines.mean())
         assert hits.agrees[own].tolist() == found.agrees[row, best].tolist()
+
+
+def test_neither_texts_nor_proteins_find_the_protein_that_they_are_of():
+    records = [Record(f"P{row}", "", "unknown", "MKV", 0, "", function=f"Word {row}.") for row in range(3)]
+    vectors = np.eye(3)
+    model = types.SimpleNamespace(encode_texts=lambda texts: [vectors[int(text[-2])] for text in texts])
+    own = Embedded(records, vectors)
+    found = {(kind, trait.name): hits for kind, trait, hits in measured_hits(model, own, own, names="recommended")}
+    for kind in ("text", "sequence"):
+        assert found[kind, "function"].cosines.tolist() == [0.0] * 6
+    assert found["label", "function"].cosines.max() == 1
 
 
 def test_a_taxon_is_left_out_of_the_fit(dataset):
