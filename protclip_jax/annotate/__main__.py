@@ -20,6 +20,7 @@ from data_pipelines.common.atomic_write import atomic_path
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.hashing import file_sha256
 from data_pipelines.common.progress import progress, tell
+from data_pipelines.common.warned import warnings_as_sentences
 from data_pipelines.inputs.input_formats import BY_NAME
 from data_pipelines.inputs.source_options import choose_source, is_piped, spool
 from data_pipelines.inputs.survey import take_survey
@@ -31,7 +32,7 @@ from protclip_jax.embed.embedding_kinds import protein_embedder
 from protclip_jax.embed.resume import adopt_plan, begin_finishing, partial_folder, refuse_others, remove_parts
 from protclip_jax.inference.batched_calls import default_batch_tokens
 from protclip_jax.inference.cpu_devices import MAX_CPU_DEVICES, split_cpu
-from protclip_jax.retrieval.answer import check_least
+from protclip_jax.retrieval.answer import check_least, tsv_cell
 from protclip_jax.retrieval.calibration import LEAST, Calibration, to_text
 from protclip_jax.retrieval.engine import SearchEngine
 from protclip_jax.retrieval.index_folder import MANIFEST
@@ -104,7 +105,7 @@ def provenance(options: argparse.Namespace, engine: SearchEngine) -> str:
     """One line on what the file was made with: the origin of its lines, and options."""
     facts = origin(engine) | {"top": str(options.top), "min_confidence": f"{options.min_confidence:g}"}
     told = "; ".join(f"{name} {fact}" for name, fact in facts.items())
-    return f"# protclip_jax.annotate of {Path(options.input).name}: {told}"
+    return f"# protclip_jax.annotate of {tsv_cell(Path(options.input).name)}: {told}"
 
 
 def _digest_of(calibration: Calibration | None) -> str:
@@ -147,7 +148,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rejects = options.output.with_name(f"{options.output.name}.rejects.tsv")
     with partial_folder(options.output) as folder:
         refuse_others(folder, [options.output], [rejects])
-        engine = SearchEngine.load(options.checkpoint, index=options.index, labels=options.labels, step=options.step)
+        with warnings_as_sentences():
+            engine = SearchEngine.load(options.checkpoint, index=options.index, labels=options.labels, step=options.step)
         proteins = engine.proteins
         described = described_rows(proteins.items, folder=proteins.folder) if proteins else None
         reading = protein_embedder(["projected"], engine.windows, batch_tokens)

@@ -18,6 +18,7 @@ from data_pipelines.common.disk_errors import report_disk_errors
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.hashing import hash64
 from data_pipelines.common.progress import tell
+from data_pipelines.common.warned import warnings_as_sentences
 from data_pipelines.inputs.input_formats import INPUT_FORMATS, Fasta, Tsv
 from data_pipelines.inputs.input_formats import SUFFIXES as INPUT_SUFFIXES
 from data_pipelines.inputs.labels import LabelSource
@@ -288,7 +289,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     source = choose_input(options)
     if options.checkpoint is not None:
         options.checkpoint = open_checkpoint(options.checkpoint, options.step)
-    with partial_folder(options.output) as folder:
+    with partial_folder(options.output) as folder, warnings_as_sentences():
         previous = open_previous(options, folder)
         if isinstance(source, EmbeddingInput):
             index_embeddings(options, source, previous, folder)

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterable
 
 from data_pipelines.common.errors import UserError
-from protclip_jax.retrieval.calibration import Confidence
+from protclip_jax.retrieval.calibration import WORDS, Confidence
 from protclip_jax.retrieval.scores import NOT_MEASURED, UNCALIBRATED
 
 MODEL = "model"
@@ -92,6 +92,11 @@ def sureness_cells(hit: Hit) -> tuple[str, ...]:
     return (*shares, "" if hit.q_value is None else f"{hit.q_value:.4g}")
 
 
+def tsv_cell(value: object) -> str:
+    """A value as a cell of TSV: on one line, without tabs; '' for None."""
+    return "" if value is None else " ".join(str(value).split())
+
+
 def check_least(least: float, name: str) -> None:
     """Raises UserError for a least confidence that is no share; `name` is what the user calls it."""
     if not 0 <= least <= 1:
@@ -113,6 +118,11 @@ def not_known(answer: Answer) -> str:
     return NOT_MEASURED if answer.is_calibrated else UNCALIBRATED
 
 
+def _percent(share: float) -> str:
+    """With two significant digits at least: base rates are small."""
+    return f"{share:.0%}" if share >= 0.1 else f"{100 * share:.2g}%"
+
+
 def verdict(answer: Answer, least: float) -> str:
     """A sentence on how sure the best hit is; '' without hits."""
     if not answer.hits:
@@ -127,7 +137,7 @@ def verdict(answer: Answer, least: float) -> str:
         return not_known(answer)
     trait, share, low, base, questions = best.confidence
     known = (
-        f"of hits like the best, {share:.0%} agreed in {trait} (at least {low:.0%}, of {questions:,} questions; "
-        f"{base:.1%} of random items do)."
+        f"of hits like the best, {share:.0%} agreed in {WORDS[trait]} (at least {low:.0%}, of {questions:,} questions; "
+        f"{_percent(base)} of random items do)."
     )
     return known[0].upper() + known[1:] if sure else f"No confident answer: {known}"

@@ -20,6 +20,8 @@ QUESTIONS = (TEXT, SEQUENCE, LABEL)
 """Kinds: a text or a protein asks for proteins, a protein asks for labels."""
 TRAITS = ("family", "function", "ec", "go", "location")
 """What a hit may agree in, the one that an answer shows first in front."""
+WORDS = dict(zip(TRAITS, ("family", "function", "EC number", "GO terms", "location"), strict=True))
+"""The traits as sentences call them."""
 LEAST = 0.5
 """Confidence below which an answer counts as none, unless asked otherwise."""
 FEWEST_LABELS = 20

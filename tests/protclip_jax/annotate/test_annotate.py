@@ -10,7 +10,9 @@ import pytest
 
 from protclip_jax import ProtCLIP
 from protclip_jax.annotate import __main__ as annotate
-from protclip_jax.annotate.rows import COLUMNS, described_rows, lines
+from protclip_jax.annotate import rows as annotate_rows
+from protclip_jax.annotate.rows import COLUMNS, annotated, described_rows, lines
+from protclip_jax.embed.embedding_files import Part
 from protclip_jax.retrieval import SearchEngine
 from protclip_jax.retrieval.answer import Answer, Hit
 from protclip_jax.retrieval.calibration import FILE, Calibration, Confidence, Table, to_text
@@ -95,6 +97,14 @@ def test_each_hit_is_sure_by_its_own_confidence():
     assert written(0.9, 0.2, None, 0.5) == [("yes", "l1"), ("not known", "l3"), ("yes", "l4")]
     assert written(0.2, 0.9) == [("no", "")]
     assert written(None, 0.2) == [("not known", "l1")]
+
+
+def test_an_id_with_a_tab_leaves_its_line_whole(monkeypatch):
+    answer = Answer([Hit(1, 0, "l", "label", "x", None, cosine=0.5, margin=0.1)])
+    monkeypatch.setattr(annotate_rows, "found_aspects", lambda *_, **options: {"labels": [answer]})
+    part = Part(["a\tb"], np.array([9]), np.zeros((1, 2)))
+    (line,) = annotated(None, part, top=1, least=0.5, described=None)
+    assert (line[0], len(line)) == ("a b", len(COLUMNS))
 
 
 def test_an_aspect_without_a_sure_hit_gets_one_line_without_one(folder, tmp_path):

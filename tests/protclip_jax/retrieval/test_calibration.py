@@ -6,7 +6,15 @@ import pytest
 
 from data_pipelines.common.errors import UserError
 from protclip_jax.retrieval.answer import Answer, Hit, is_confident, verdict
-from protclip_jax.retrieval.calibration import Calibration, Table, read_calibration, to_text, traits_of_label, traits_of_text
+from protclip_jax.retrieval.calibration import (
+    Calibration,
+    Confidence,
+    Table,
+    read_calibration,
+    to_text,
+    traits_of_label,
+    traits_of_text,
+)
 from protclip_jax.retrieval.scores import NOT_MEASURED, UNCALIBRATED
 
 TABLE = Table("text", "family", (1.0, 2.0), (0.5, 1.5), (0.1, 0.4, 0.9), (0.05, 0.3, 0.8), (40, 30, 20), 0.02)
@@ -74,6 +82,10 @@ def test_an_answer_says_whether_it_is_confident():
     assert (is_confident(sure, 0.9), is_confident(sure, 0.95)) == (True, False)
     assert verdict(sure, 0.5).startswith("Of hits like the best, 90% agreed in family (at least 80%")
     assert verdict(sure, 0.95).startswith("No confident answer: of hits like the best")
+    of_few = Answer([hit(confidences=(Confidence("ec", 0.9, 0.8, 0.00012, 40),))])
+    assert "90% agreed in EC number (at least 80%, of 40 questions; 0.012% of random items do)" in verdict(of_few, 0.5)
+    assert "0.02" not in verdict(sure, 0.5)
+    assert "; 2% of random items do)" in verdict(sure, 0.5)
     shuffled = Answer([hit(q_value=0.2)])
     assert is_confident(shuffled, 0.8) is None
     assert verdict(shuffled, 0.9).startswith("The best hit has q = 0.2")

@@ -211,6 +211,8 @@ def test_a_table_of_other_parameters_is_not_used(folder, capsys, tmp_path):
     rows, told = ask(tmp_path / "c", capsys, "--index", folder / "i", "--text", QUESTION)
     assert {row["confidence"] for row in rows} == {""}
     assert f"{FILE} was measured for another step or model; remove it and run `python -m eval --calibrate`." in told
+    assert searching.make_index(tmp_path / "c", tmp_path / "i", input=folder / "x.fasta") == 0
+    assert f"\n{tmp_path / 'c' / FILE} was measured for another step or model; remove" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("least", ["-0.1", "1.5", "nan"])
