@@ -12,8 +12,9 @@ from data_pipelines.common.json_object import read_json
 from data_pipelines.common.progress import tell
 from data_pipelines.inputs.source_options import refuse_unread
 from data_pipelines.protanno.dataset import STATISTICS, ProtAnno, open_dataset
+from data_pipelines.protanno.record import RECOMMENDED
 from eval.benchmarks.families import BENCHMARKS
-from eval.calibration.calibrate import calibrate_checkpoint
+from eval.calibration.calibrate import calibrate_checkpoint, refuse_calibrated
 from eval.claims.check import check_claims
 from eval.pretraining.evaluation import Control, Evaluation
 from eval.pretraining.evaluations import EVALUATIONS
@@ -32,6 +33,9 @@ from protclip_jax.checkpoints.metadata import load_text_tokenizer, read_config
 from protclip_jax.config.schema import completed
 from protclip_jax.convert.hub_folder import is_exported, open_checkpoint
 from protclip_jax.inference.protclip import ProtCLIP
+
+ALL = ["all"]
+"""Benchmarks that are measured where none is named."""
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
@@ -67,7 +71,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--benchmarks",
         nargs="+",
-        default=["all"],
+        default=ALL,
         metavar="NAME",
         help=f"all that the data allow (default), or any of {', '.join(EVALUATIONS)} on a built dataset, "
         f"{', '.join(BENCHMARKS)} on public data",
@@ -178,14 +182,19 @@ def choose(options: argparse.Namespace) -> tuple[list[str], list[str]]:
     return [name for name in asked if name in EVALUATIONS], public
 
 
-def built_dataset(options: argparse.Namespace, checkpoint: pathlib.Path) -> tuple[pathlib.Path, ProtAnno]:
-    """The dataset that `--data_dir` names, else the checkpoint's own, with the names that the checkpoint's texts tell.
+def built_dataset(
+    options: argparse.Namespace, checkpoint: pathlib.Path, *, names: str | None = None
+) -> tuple[pathlib.Path, ProtAnno]:
+    """The dataset that `--data_dir` names, else the checkpoint's own.
+
+    Args:
+      names: as in `with_names`; None for the names that the checkpoint's texts tell.
 
     Raises:
       UserError: no dataset is named and the checkpoint's own is not found from the working directory.
     """
     config = completed(read_config(checkpoint))
-    trained_on, names = config["data"]["dir"], config["tokenizer"]["names"]
+    trained_on, names = config["data"]["dir"], names or config["tokenizer"]["names"]
     if options.data_dir is not None and (options.data_dir / STATISTICS).exists():
         return options.data_dir, open_dataset(options.data_dir, names=names)
     if not trained_on:
@@ -278,9 +287,13 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
     of_models = ("step", "max_existence", "cache", *controls())
     if options.claims:
-        refuse_unread(options, (*of_models, "set"), owner="commands without --claims")
+        refuse_unread(options, (*of_models, "set", "calibrate"), owner="commands without --claims")
         check_claims(options)
     elif options.calibrate:
+        of_evaluations = ("max_existence", "hits", "random_weights", "pretrained_on", "cache", "set", *controls())
+        refuse_unread(options, of_evaluations, owner="evaluations, not to --calibrate")
+        if options.benchmarks != ALL:
+            raise UserError("--benchmarks belongs to evaluations, not to --calibrate; leave it out.")
         calibrate(options)
     elif options.embeddings:
         refuse_unread(options, of_models, owner="--checkpoint")
@@ -294,12 +307,24 @@ def calibrate(options: argparse.Namespace) -> None:
     if options.embeddings or is_bucket(options.checkpoint) or is_exported(options.checkpoint):
         raise UserError("--calibrate keeps its table in the checkpoint; give a workdir or checkpoint on this machine.")
     checkpoint = open_checkpoint(options.checkpoint, options.step)
-    data_dir, dataset = built_dataset(options, checkpoint)
-    dataset = as_read_by(checkpoint, completed(read_config(checkpoint)), dataset)
+    refuse_calibrated(checkpoint, split=options.split)
+    config = completed(read_config(checkpoint))
+    # Names that a text tells are no longer `other_names`, by which EC numbers are known.
+    data_dir, dataset = built_dataset(options, checkpoint, names=RECOMMENDED)
+    dataset = as_read_by(checkpoint, config, dataset)
     provenance = {"checkpoint": str(options.checkpoint), "dataset": str(data_dir), "dataset_fingerprint": dataset.fingerprint}
     with claimed(output := options.output or checkpoint / "calibration"):
         model, provenance["step"] = load(checkpoint, options.step)
-        calibrate_checkpoint(model, dataset, checkpoint, output, split=options.split, pool=options.pool, provenance=provenance)
+        calibrate_checkpoint(
+            model,
+            dataset,
+            checkpoint,
+            output,
+            names=config["tokenizer"]["names"],
+            split=options.split,
+            pool=options.pool,
+            provenance=provenance,
+        )
 
 
 def evaluate_checkpoint(options: argparse.Namespace) -> None:

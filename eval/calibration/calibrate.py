@@ -1,20 +1,20 @@
 """`python -m eval --calibrate`: fits the tables of a checkpoint on one held-out split and checks them on another."""
 
+import os
 import pathlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Bool
 
 from data_pipelines.common.atomic_write import atomic_write
 from data_pipelines.common.errors import UserError
-from data_pipelines.common.outputs import refuse_existing
 from data_pipelines.common.progress import progress, tell
 from data_pipelines.protanno.clusters import HELD_OUT, VALIDATION
 from data_pipelines.protanno.dataset import ProtAnno
 from data_pipelines.protanno.record import Record
-from eval.calibration.fitting import FEWEST_QUESTIONS, Checked, Reliability, fit_table, reliability
+from eval.calibration.fitting import FEWEST_QUESTIONS, Checked, Reliability, fit_table, reliability, why_no_table
 from eval.calibration.page import CAPTIONS, markdown, reliability_diagram
 from eval.calibration.questions import Embedded, Hits, measured_hits
 from eval.calibration.traits import Trait
@@ -22,7 +22,7 @@ from eval.pretraining.evaluation import Model
 from eval.pretraining.groups import by_nearness
 from eval.pretraining.pool import fixed_pool
 from eval.reporting.report import refuse_other_report, write_report
-from protclip_jax.retrieval.calibration import FILE, Calibration, to_text
+from protclip_jax.retrieval.calibration import FILE, FIX, Calibration, to_text
 
 ITEMS = 10_000
 """Training records at most that questions are asked among, beside the held-out ones."""
@@ -34,6 +34,7 @@ def calibrate_checkpoint(
     checkpoint: pathlib.Path,
     output: pathlib.Path,
     *,
+    names: str,
     split: str,
     pool: int,
     provenance: Mapping,
@@ -41,19 +42,20 @@ def calibrate_checkpoint(
     """Writes `calibration.json` into the checkpoint, and the report into `output`.
 
     Args:
+      dataset: opened with `RECOMMENDED` names, as traits are read from all that a record says.
+      names: that the texts tell which the model is asked, as in `with_names`.
       split: that the tables are checked on.
       pool: questions of each split at most.
 
     Raises:
-      UserError: the checkpoint has a table, the report is of another question, or there are too few held-out records.
+      UserError: the report is of another question, or there are too few held-out records.
     """
-    if split == VALIDATION:
-        raise UserError(f"--split={VALIDATION} is what the table is fitted on; name another held-out split.")
-    refuse_existing([checkpoint / FILE])
     provenance = dict(provenance) | {"fitted_on": VALIDATION, "checked_on": split, "pool": pool}
     refuse_other_report(output, provenance)
-    fitted, checked = (fixed_pool(dataset.splits, split=name, size=pool).records for name in (VALIDATION, split))
-    checked_tables = list(check_tables(model, dataset, fitted, checked))
+    fitted, checked = (
+        fixed_pool(dataset.splits, split=name, size=pool, text_key=dataset.text_key).records for name in (VALIDATION, split)
+    )
+    checked_tables, left_out = check_tables(model, dataset, fitted, checked, names=names)
     if not checked_tables:
         raise UserError(
             f"no table can be fitted: it takes {FEWEST_QUESTIONS} held-out questions of a trait; build a larger dataset."
@@ -62,13 +64,26 @@ def calibrate_checkpoint(
     result = as_json(checked_tables)
     sections = {"calibration": (result, markdown(checked_tables))}
     figures = {"reliability": reliability_diagram(checked_tables)}
-    write_report(output, provenance=provenance, sections=sections, figures=figures, left_out={}, captions=CAPTIONS)
+    write_report(output, provenance=provenance, sections=sections, figures=figures, left_out=left_out, captions=CAPTIONS)
     atomic_write(checkpoint / FILE, to_text(calibration, {"provenance": provenance}).encode())
     tell(f"wrote {checkpoint / FILE} and {output / 'report.md'}")
 
 
-def check_tables(model: Model, dataset: ProtAnno, fitted: Sequence[Record], checked: Sequence[Record]) -> Iterator[Checked]:
-    """The tables that the first records are enough for, checked on the others; those must not be related to the first."""
+def refuse_calibrated(checkpoint: pathlib.Path, *, split: str) -> None:
+    """Raises UserError where the checkpoint has a table, whatever it is of, or the split is the one that is fitted on."""
+    if split == VALIDATION:
+        raise UserError(f"--split={VALIDATION} is what the table is fitted on; name another held-out split.")
+    if os.path.lexists(checkpoint / FILE):
+        raise UserError(f"{checkpoint / FILE} exists; to measure again, {FIX}.")
+
+
+def check_tables(
+    model: Model, dataset: ProtAnno, fitted: Sequence[Record], checked: Sequence[Record], *, names: str
+) -> tuple[list[Checked], dict[str, str]]:
+    """The tables that the first records are enough for, checked on the others, and why there is no table, by its name.
+
+    The others must not be related to the first; `names` as for `calibrate_checkpoint`.
+    """
     asked = [*fitted, *checked]
     records = [*asked, *training_records(dataset, ITEMS)]
     tell(f"calibrate: {len(fitted):,} questions to fit, {len(checked):,} to check, among {len(records):,} proteins.")
@@ -76,14 +91,19 @@ def check_tables(model: Model, dataset: ProtAnno, fitted: Sequence[Record], chec
     items = Embedded(records, vectors)
     is_fitted = np.arange(len(asked)) < len(fitted)
     groups = groups_of(dataset, asked, is_fitted)
-    for question, trait, hits in measured_hits(model, Embedded(asked, vectors[: len(asked)]), items):
+    tables, left_out = [], {}
+    for question, trait, hits in measured_hits(model, Embedded(asked, vectors[: len(asked)]), items, names=names):
         own = hits.of(is_fitted)
-        if table := fit_table(question, trait.name, own):
-            constant = float(own.agrees.mean())
-            whole = reliability(table, hits.of(~is_fitted), constant=constant)
-            found = {name: reliability(table, hits.of(members), constant=constant) for name, members in groups.items()}
-            found |= left_out_taxon(question, trait, hits, asked, is_fitted)
-            yield Checked(table, trait.meaning, whole, {name: one for name, one in found.items() if one})
+        if reason := why_no_table(own):
+            left_out[f"the table {question}/{trait.name}"] = reason
+            continue
+        table, constant = fit_table(question, trait.name, own), float(own.agrees.mean())
+        whole = reliability(table, hits.of(~is_fitted), constant=constant)
+        found = {name: reliability(table, hits.of(members), constant=constant) for name, members in groups.items()}
+        found |= left_out_taxon(question, trait, hits, asked, is_fitted)
+        tables.append(Checked(table, trait.meaning, whole, {name: one for name, one in found.items() if one}))
+    tell(*(f"calibrate: {name} is left out: {reason}." for name, reason in left_out.items()))
+    return tables, left_out
 
 
 def training_records(dataset: ProtAnno, most: int) -> list[Record]:

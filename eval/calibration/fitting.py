@@ -57,7 +57,7 @@ def fit_table(question: str, trait: str, hits: Hits) -> Table | None:
     A logistic regression on cosine and margin orders the hits; bins between `QUANTILES` get their shares; neighbouring bins
     are joined until the shares grow by more than chance (`joined`), as in pooling adjacent violators.
     """
-    if len(np.unique(hits.questions)) < FEWEST_QUESTIONS or hits.agrees.min() == hits.agrees.max():
+    if why_no_table(hits):
         return None
     weights = logistic_weights(np.stack([hits.cosines, hits.margins], axis=1), hits.agrees)
     scores = weights[0] * hits.cosines + weights[1] * hits.margins
@@ -66,16 +66,24 @@ def fit_table(question: str, trait: str, hits: Hits) -> Table | None:
     groups = joined([np.flatnonzero(places == place) for place in range(len(edges) + 1)], hits)
     shares = [float(hits.agrees[group].mean()) for group in groups]
     counts = [len(np.unique(hits.questions[group])) for group in groups]
+    sizes = [effective_questions(hits.questions[group]) for group in groups]
     return Table(
         question,
         trait,
         (float(weights[0]), float(weights[1])),
         tuple(float(scores[group].min()) for group in groups[1:]),
         tuple(shares),
-        tuple(lower_end(share, count) for share, count in zip(shares, counts, strict=True)),
+        tuple(lower_end(share, size) for share, size in zip(shares, sizes, strict=True)),
         tuple(counts),
         hits.base_rate,
     )
+
+
+def why_no_table(hits: Hits) -> str:
+    """Why no table can be fitted on hits; '' where one can."""
+    if (questions := len(np.unique(hits.questions))) < FEWEST_QUESTIONS:
+        return f"{questions} questions of the {FEWEST_QUESTIONS} that it takes"
+    return "all hits agree, or none does" if hits.agrees.min() == hits.agrees.max() else ""
 
 
 def logistic_weights(features: Float[np.ndarray, "n 2"], agrees: Bool[np.ndarray, " n"]) -> Float[np.ndarray, " 2"]:
@@ -112,11 +120,18 @@ def _differ(first: np.ndarray, second: np.ndarray, hits: Hits) -> bool:
     counts = [len(np.unique(hits.questions[group])) for group in (first, second)]
     if min(counts) < FEWEST_QUESTIONS:
         return False
-    return lower_end(float(hits.agrees[second].mean()), counts[1]) > hits.agrees[first].mean()
+    size = effective_questions(hits.questions[second])
+    return lower_end(float(hits.agrees[second].mean()), size) > hits.agrees[first].mean()
 
 
-def lower_end(share: float, count: int) -> float:
-    """Of the 95 % interval of a share (Wilson 1927), with the number of questions: hits of one question stand together."""
+def effective_questions(questions: Int[np.ndarray, " n"]) -> float:
+    """Questions that say as much as those of some hits, which weigh by their hits (Kish 1965): (Σ n)² / Σ n²."""
+    sizes = np.unique(questions, return_counts=True)[1]
+    return float(sizes.sum() ** 2 / (sizes**2).sum())
+
+
+def lower_end(share: float, count: float) -> float:
+    """Of the 95 % interval of a share (Wilson 1927), with the effective number of questions: hits of one stand together."""
     centre = share + NORMAL**2 / (2 * count)
     spread = NORMAL * np.sqrt(share * (1 - share) / count + NORMAL**2 / (4 * count**2))
     return float(max(0.0, (centre - spread) / (1 + NORMAL**2 / count)))

@@ -18,9 +18,9 @@ QUESTIONS = {"text": "text → protein", "sequence": "protein → protein", "lab
 SECTION = """## Calibration
 
 What share of hits agrees with a held-out question, by the cosine and its margin. A table was fitted on one held-out split
-and checked on another; a record that says nothing of a trait is not counted. Bins join until the shares grow by more than
-chance: a single bin says that cosines tell nothing. The Brier score is to be below that of the constant, the share of all
-hits that the table was fitted on.
+and checked on another; a record that says nothing of a trait is not counted, nor is the protein that a question is of, as
+what is asked need not be in an index. Bins join until the shares grow by more than chance: a single bin says that cosines
+tell nothing. The Brier score is to be below that of the constant, the share of all hits that the table was fitted on.
 
 {tables}
 

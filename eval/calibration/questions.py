@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from data_pipelines.protanno.record import PREFIXES, Record, property_texts
+from data_pipelines.protanno.record import PREFIXES, Record, property_texts, with_names
 from eval.calibration.traits import TRAITS, Trait, agreement
 from eval.pretraining.evaluation import Model
 from protclip_jax.retrieval.calibration import LABEL, SEQUENCE, TEXT, traits_of_text
@@ -56,26 +56,29 @@ class Embedded(NamedTuple):
     vectors: Float[np.ndarray, "r d"]
 
 
-def measured_hits(model: Model, held_out: Embedded, items: Embedded) -> Iterator[tuple[str, Trait, Hits]]:
+def measured_hits(model: Model, held_out: Embedded, items: Embedded, *, names: str) -> Iterator[tuple[str, Trait, Hits]]:
     """For each kind of question and trait, the hits of the held-out records among the items; `rows` count held-out records.
 
-    A text finds its own protein too, which the model has not seen with it; a protein does not find itself.
+    Texts tell the records' `names`, as in `with_names`; traits are read from the records as they are.
+    Neither a text nor a protein finds the protein that it is of, so that an answer need not be among the items.
     """
     own = {record.accession: row for row, record in enumerate(items.records)}
     itself = np.array([own.get(record.accession, -1) for record in held_out.records])
     everything = np.arange(len(held_out.records))
     proteins = Asked(held_out.vectors, held_out.records, everything)
-    texts = embed_texts(model, held_out.records)
+    texts = embed_texts(model, held_out.records, names=names)
     for trait in TRAITS:
         yield SEQUENCE, trait, nearest(proteins, items, trait, left_out=itself)
-        yield TEXT, trait, nearest(asking_for(trait, texts), items, trait)
+        asked = asking_for(trait, texts)
+        yield TEXT, trait, nearest(asked, items, trait, left_out=itself[asked.rows])
         if trait.name in PROPERTY:
             yield LABEL, trait, nearest(proteins, labels(model, items.records, trait), trait)
 
 
-def embed_texts(model: Model, records: Sequence[Record]) -> list[tuple[str, int, np.ndarray, Record]]:
+def embed_texts(model: Model, records: Sequence[Record], *, names: str) -> list[tuple[str, int, np.ndarray, Record]]:
     """Every text of a property with its prefix: the text, the record's row, the embedding, the record."""
-    asked = [(text, row, record) for row, record in enumerate(records) for text in property_texts(record).values()]
+    told = [property_texts(with_names(record, names)).values() for record in records]
+    asked = [(text, row, record) for row, record in enumerate(records) for text in told[row]]
     distinct = list(dict.fromkeys(text for text, *_ in asked))
     vectors = dict(zip(distinct, model.encode_texts(distinct), strict=True)) if distinct else {}
     return [(text, row, vectors[text], record) for text, row, record in asked]

@@ -6,17 +6,21 @@ same command goes on with.
 
 import argparse
 import dataclasses
+import hashlib
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jax
+import numpy as np
+from jaxtyping import Int64
 
 from data_pipelines.common import project
 from data_pipelines.common.atomic_write import atomic_path
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.hashing import file_sha256
 from data_pipelines.common.progress import progress, tell
+from data_pipelines.common.warned import warnings_as_sentences
 from data_pipelines.inputs.input_formats import BY_NAME
 from data_pipelines.inputs.source_options import choose_source, is_piped, spool
 from data_pipelines.inputs.survey import take_survey
@@ -28,13 +32,14 @@ from protclip_jax.embed.embedding_kinds import protein_embedder
 from protclip_jax.embed.resume import adopt_plan, begin_finishing, partial_folder, refuse_others, remove_parts
 from protclip_jax.inference.batched_calls import default_batch_tokens
 from protclip_jax.inference.cpu_devices import MAX_CPU_DEVICES, split_cpu
-from protclip_jax.retrieval.answer import check_least
-from protclip_jax.retrieval.calibration import LEAST
+from protclip_jax.retrieval.answer import check_least, tsv_cell
+from protclip_jax.retrieval.calibration import LEAST, Calibration, to_text
 from protclip_jax.retrieval.engine import SearchEngine
 from protclip_jax.retrieval.index_folder import MANIFEST
 from protclip_jax.retrieval.scores import DEFINITION
 
 TOP = 3
+Rows = Int64[np.ndarray, " m"] | None
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -42,7 +47,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m protclip_jax.annotate",
         description="Finds the nearest described proteins, and the labels of each library, for every protein of a file. Each "
-        "aspect is ranked by itself; one whose best hit is not sure enough gets a line without a hit.",
+        "aspect is ranked by itself. Hits that are not sure enough are left out; where the best is not, one line without a hit "
+        "stands for all.",
         epilog=f"{DEFINITION}. Example: python -m protclip_jax.annotate --checkpoint runs/demo --index proteins.index "
         "--labels places.labels --input proteome.fasta --output proteome.tsv",
     )
@@ -64,7 +70,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     add("--output", type=Path, required=True, metavar="FILE", help="a new file named *.tsv")
     add("--top", type=int, default=TOP, help="hits of each aspect (default %(default)s)")
-    add("--min_confidence", type=float, default=LEAST, metavar="SHARE", help="of the best hit (default %(default)s)")
+    add("--min_confidence", type=float, default=LEAST, metavar="SHARE", help="of a hit that is written (default %(default)s)")
     add("--accept_doubtful", action="store_true", help="annotate what looks like nucleotides all the same")
     add("--batch_tokens", type=int, help="tokens of one call of the model, as for embed")
     add("--cpu_devices", type=int, help=f"virtual devices of a CPU (default: its cores, at most {MAX_CPU_DEVICES})")
@@ -86,15 +92,25 @@ def check(options: argparse.Namespace) -> None:
         raise UserError(f"--output={options.output} must be named *.tsv.")
 
 
-def provenance(options: argparse.Namespace, engine: SearchEngine) -> str:
-    """One line on what the file was made with: checkpoint, indexes, options and versions."""
+def origin(engine: SearchEngine) -> dict[str, str]:
+    """What the lines come from: checkpoint, calibration, indexes and versions, by what identifies each."""
     opened = [*([engine.proteins] if engine.proteins else []), *engine.libraries.values()]
-    facts = [f"checkpoint {engine.model.fingerprint}"]
-    facts += [f"{index.folder.name} {_digest(index.folder)}" for index in opened]
-    facts += [f"top {options.top}", f"min_confidence {options.min_confidence:g}"]
+    facts = {"checkpoint": engine.model.fingerprint, "calibration": _digest_of(engine.calibration)}
+    facts |= {index.folder.name: _digest(index.folder) for index in opened}
     versions = {project.DISTRIBUTION: project.version()} | metadata.versions()
-    facts += [f"{name} {version}" for name, version in sorted(versions.items())]
-    return f"# protclip_jax.annotate of {Path(options.input).name}: {'; '.join(facts)}"
+    return facts | dict(sorted(versions.items()))
+
+
+def provenance(options: argparse.Namespace, engine: SearchEngine) -> str:
+    """One line on what the file was made with: the origin of its lines, and options."""
+    facts = origin(engine) | {"top": str(options.top), "min_confidence": f"{options.min_confidence:g}"}
+    told = "; ".join(f"{name} {fact}" for name, fact in facts.items())
+    return f"# protclip_jax.annotate of {tsv_cell(Path(options.input).name)}: {told}"
+
+
+def _digest_of(calibration: Calibration | None) -> str:
+    """The first digits of a SHA-256 of a checkpoint's tables; `none` without them: an index's own are in its manifest."""
+    return hashlib.sha256(to_text(calibration, {}).encode()).hexdigest()[:16] if calibration else "none"
 
 
 def _digest(path: Path) -> str:
@@ -102,9 +118,10 @@ def _digest(path: Path) -> str:
     return file_sha256(path / MANIFEST if path.is_dir() else path)[:16]
 
 
-def write_table(path: Path, engine: SearchEngine, parts: Sequence[Path], options: argparse.Namespace) -> None:
-    """Writes the provenance, the header and all lines, part after part."""
-    described = described_rows(engine.proteins.items) if engine.proteins else None
+def write_table(
+    path: Path, engine: SearchEngine, parts: Sequence[Path], options: argparse.Namespace, *, described: Rows
+) -> None:
+    """Writes the provenance, the header and all lines, part after part; `described` as for `annotated`."""
     with open(path, "w", encoding="utf-8", newline="") as file:
         print(provenance(options, engine), file=file)
         print(*COLUMNS, sep="\t", file=file)
@@ -112,7 +129,9 @@ def write_table(path: Path, engine: SearchEngine, parts: Sequence[Path], options
             print(*line, sep="\t", file=file)
 
 
-def _lines(engine, parts, options, described) -> Iterator[tuple[str, ...]]:
+def _lines(
+    engine: SearchEngine, parts: Sequence[Path], options: argparse.Namespace, described: Rows
+) -> Iterator[tuple[str, ...]]:
     for part in progress(parts, description="annotate", unit="parts"):
         found = load_part(part, "projected")
         yield from annotated(engine, found, top=options.top, least=options.min_confidence, described=described)
@@ -129,7 +148,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rejects = options.output.with_name(f"{options.output.name}.rejects.tsv")
     with partial_folder(options.output) as folder:
         refuse_others(folder, [options.output], [rejects])
-        engine = SearchEngine.load(options.checkpoint, index=options.index, labels=options.labels, step=options.step)
+        with warnings_as_sentences():
+            engine = SearchEngine.load(options.checkpoint, index=options.index, labels=options.labels, step=options.step)
+        proteins = engine.proteins
+        described = described_rows(proteins.items, folder=proteins.folder) if proteins else None
         reading = protein_embedder(["projected"], engine.windows, batch_tokens)
         if is_piped(source.path):
             source = dataclasses.replace(source, path=spool(source.path, folder / "stdin"))
@@ -137,7 +159,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             listed = folder / "rejects.tsv"
             survey = take_survey(source, measure=reading.measure, rejects=listed, accept_doubtful=options.accept_doubtful)
             tell(*survey.describe("protein", long_items=reading.long_items, rejects=rejects))
-            plan = {"provenance": provenance(options, engine), "batch_tokens": batch_tokens, **reading.facts}
+            asked = {"input": Path(options.input).name, "top": options.top, "min_confidence": options.min_confidence}
+            plan = {**origin(engine), **asked, "batch_tokens": batch_tokens, **reading.facts}
             adopt_plan(folder, plan | {"backend": jax.default_backend(), "devices": jax.device_count()})
             publish_rejects(listed, rejected=survey.rejected, published=rejects)
         parts = embed_parts(
@@ -152,7 +175,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         begin_finishing(folder, [options.output])
         partial = folder / f"{options.output.name}.writing"
         with writing(options.output), atomic_path(options.output, partial=partial) as path:
-            write_table(path, engine, parts, options)
+            write_table(path, engine, parts, options, described=described)
         remove_parts(folder)
     tell(f"wrote {options.output}")
 

@@ -1,14 +1,16 @@
 """The lines of an annotation: what is found for some proteins, and where nothing is sure enough."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import pyarrow
 import pyarrow.compute
 from jaxtyping import Float32, Int64
 
+from data_pipelines.common.errors import UserError
 from protclip_jax.embed.embedding_files import Part
-from protclip_jax.retrieval.answer import Answer, Hit, is_confident, sureness_cells
+from protclip_jax.retrieval.answer import Answer, Hit, is_confident, is_sure, sureness_cells, tsv_cell
 from protclip_jax.retrieval.engine import SearchEngine
 from protclip_jax.retrieval.query import Query
 
@@ -21,10 +23,19 @@ COLUMNS = (
 SURE = {True: "yes", False: "no", None: "not known"}
 
 
-def described_rows(items: pyarrow.Table) -> Int64[np.ndarray, " m"] | None:
-    """The rows of proteins with a name or a function, ascending; None where all have one."""
+def described_rows(items: pyarrow.Table, *, folder: Path) -> Int64[np.ndarray, " m"] | None:
+    """The rows of proteins with a name or a function, ascending; None where all have one.
+
+    Raises:
+      UserError: none has one; `folder` names the index.
+    """
     has = [pyarrow.compute.not_equal(items[name], "").to_numpy() for name in ("name", "function")]
     rows = np.flatnonzero(has[0] | has[1])
+    if not len(rows):
+        raise UserError(
+            f"the index {folder} holds no protein with a name or a function; make it from UniProt entries, "
+            "or pass --labels alone."
+        )
     return None if len(rows) == len(items) else rows
 
 
@@ -38,18 +49,19 @@ def annotated(
 ) -> Iterator[tuple[str, ...]]:
     """The lines of a part's proteins in their order, each aspect ranked by itself.
 
-    An answer that is not sure enough gives one line without a hit; one of which nothing is known keeps its hits.
+    Only hits that are sure, or of which that is not known, are written. An answer whose best hit is not sure gives one line
+    without a hit.
 
     Args:
       top: hits of each aspect.
-      least: confidence that the best hit must reach (`is_confident`).
+      least: confidence that a hit must reach (`is_sure`).
       described: rows of the index of proteins that may be found.
     """
     vectors = np.asarray(part.vectors, np.float32)
     found = found_aspects(engine, vectors, top=top, described=described)
     for row, (id, length) in enumerate(zip(part.ids, part.lengths.tolist(), strict=True)):
         for aspect, answers in found.items():
-            yield from lines((id, str(length), aspect), answers[row], engine=engine, least=least)
+            yield from lines((tsv_cell(id), str(length), aspect), answers[row], engine=engine, least=least)
 
 
 def found_aspects(
@@ -67,17 +79,17 @@ def found_aspects(
 
 def lines(protein: Sequence[str], answer: Answer, *, engine: SearchEngine, least: float) -> Iterator[tuple[str, ...]]:
     """The lines of one aspect of a protein."""
-    sure = is_confident(answer, least)
-    if sure is False:
+    if is_confident(answer, least) is False:
         best = _cells(answer.hits[0], engine)
-        yield (*protein, SURE[sure], *("",) * 6, *best[6:])
+        yield (*protein, SURE[False], *("",) * 6, *best[6:])
         return
     for hit in answer.hits:
-        yield (*protein, SURE[sure], *_cells(hit, engine))
+        if (sure := is_sure(hit, least)) is not False:
+            yield (*protein, SURE[sure], *_cells(hit, engine))
 
 
 def _cells(hit: Hit, engine: SearchEngine) -> tuple[str, ...]:
     is_protein = hit.length is not None
     existence = engine.proteins.items["existence"][hit.row].as_py() if is_protein else ""
-    named = (hit.rank, hit.id, hit.name, hit.gene or "", hit.organism or "", existence or "")
-    return (*(" ".join(str(cell).split()) for cell in named), f"{hit.cosine:.6f}", *sureness_cells(hit))
+    named = (hit.rank, hit.id, hit.name, hit.gene, hit.organism, existence)
+    return (*map(tsv_cell, named), f"{hit.cosine:.6f}", *sureness_cells(hit))

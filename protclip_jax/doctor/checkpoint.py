@@ -8,7 +8,7 @@ from protclip_jax.checkpoints.own_report import own_report
 from protclip_jax.checkpoints.parameters import stored_groups
 from protclip_jax.convert.hub_folder import open_checkpoint
 from protclip_jax.doctor.machine import Line
-from protclip_jax.retrieval.calibration import FILE, read_calibration
+from protclip_jax.retrieval.calibration import FILE, read_calibration, recorded_step, stale_sentence
 
 NEEDS = {
     "embed proteins": {"protein"},
@@ -18,6 +18,16 @@ NEEDS = {
     "score variants": {"protein", "mlm_head"},
 }
 """What can be done → the groups of parameters that it takes."""
+
+
+def calibrated(path: Path, step: int) -> str:
+    """What the tables of a checkpoint are of, or why they are not used; raises UserError where they are damaged."""
+    calibration = read_calibration(path)
+    if calibration is None:
+        return "no: hits have no confidence; run `python -m eval --calibrate`"
+    if recorded_step(path) not in (None, step):
+        return f"no: {stale_sentence(path)}"
+    return ", ".join(sorted(f"{table.question}/{table.trait}" for table in calibration.tables))
 
 
 def abilities(directory: str, step: str | None) -> Iterator[Line]:
@@ -36,8 +46,6 @@ def abilities(directory: str, step: str | None) -> Iterator[Line]:
     if "text" in groups:
         limit = metadata.read_model_config(folder)["tokenizer"]["max_text_tokens"]
         yield "longest text", f"{limit} tokens"
-    calibration = read_calibration(folder / FILE)
-    known = sorted({f"{table.question}/{table.trait}" for table in calibration.tables}) if calibration else []
-    yield "calibrated", ", ".join(known) or "no: hits have no confidence; run `python -m eval --calibrate`"
+    yield "calibrated", calibrated(folder / FILE, number)
     report = own_report(folder, step=number)
     yield "evaluated", "yes" if report else "no report on this step beside it; run `python -m eval`"

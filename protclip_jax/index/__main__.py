@@ -18,6 +18,7 @@ from data_pipelines.common.disk_errors import report_disk_errors
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.hashing import hash64
 from data_pipelines.common.progress import tell
+from data_pipelines.common.warned import warnings_as_sentences
 from data_pipelines.inputs.input_formats import INPUT_FORMATS, Fasta, Tsv
 from data_pipelines.inputs.input_formats import SUFFIXES as INPUT_SUFFIXES
 from data_pipelines.inputs.labels import LabelSource
@@ -56,7 +57,7 @@ from protclip_jax.inference.windows import DEFAULT_WINDOWS, POLICIES, Windows
 from protclip_jax.retrieval import item_table
 from protclip_jax.retrieval.embedding_input import SUFFIXES as EMBEDDING_SUFFIXES
 from protclip_jax.retrieval.embedding_input import EmbeddingInput, open_embeddings
-from protclip_jax.retrieval.engine import own_calibration
+from protclip_jax.retrieval.engine import own_calibration, windows_of
 from protclip_jax.retrieval.faiss_library import load_faiss
 from protclip_jax.retrieval.index_folder import MANIFEST, Fingerprint, Index, open_index, refuse_other_model, unnamed_files
 from protclip_jax.retrieval.indexing import KINDS, Addition, Encode, add, added_hashes, cut, label_addition, protein_addition
@@ -288,7 +289,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     source = choose_input(options)
     if options.checkpoint is not None:
         options.checkpoint = open_checkpoint(options.checkpoint, options.step)
-    with partial_folder(options.output) as folder:
+    with partial_folder(options.output) as folder, warnings_as_sentences():
         previous = open_previous(options, folder)
         if isinstance(source, EmbeddingInput):
             index_embeddings(options, source, previous, folder)
@@ -317,7 +318,9 @@ def index_embeddings(options: argparse.Namespace, source: EmbeddingInput, previo
         refuse_other_encoding(previous, encoding, options.output)
         if was_added(previous, np.array([hash64(id) for id in source.ids], np.uint64), options.output, folder=folder):
             return
-    facts = {"modality": "protein", "checkpoint": fingerprint, "step": None, "encoding": encoding}
+    # A file of an older version names its checkpoint by the parameters alone.
+    named = model.fingerprint if model else fingerprint
+    facts = {"modality": "protein", "checkpoint": named, "step": None, "encoding": encoding}
     with report_disk_errors(folder):
         # No parts to keep, but what is written from here on is this run's.
         adopt_plan(folder, {"generation": generation_of(previous)})
@@ -406,7 +409,9 @@ def write(
         addition = cut(addition, options.dimensions)
     can_read = model is not None and {"text", "text_projection"} <= model.groups
     calibration = own_calibration(Path(options.checkpoint), model) if model and options.dimensions is None else None
-    wants_decoys = facts["modality"] == "protein" and model is not None and calibration is None
+    encode_decoys = None
+    if facts["modality"] == "protein" and model is not None and calibration is None:
+        encode_decoys = protein_encoder(model, facts["encoding"], batch_tokens=options.batch_tokens, width=addition.width)
     with report_disk_errors(options.output):
         begin_finishing(folder, ())
         options.output.mkdir(parents=True, exist_ok=True)
@@ -417,7 +422,7 @@ def write(
             facts=facts,
             kind=options.kind,
             target=options.recall,
-            encode_decoys=protein_encoder(options, model, width=addition.width) if wants_decoys else None,
+            encode_decoys=encode_decoys,
             calibration=calibration,
             encode_texts=functools.partial(model.encode_texts, dimensions=addition.width) if can_read else None,
             tell=tell,
@@ -430,10 +435,10 @@ def write(
     tell(f"{options.output}: {manifest['count']:,} {facts['modality']}s of width {manifest['dimension']}; {found}.")
 
 
-def protein_encoder(options: argparse.Namespace, model: ProtCLIP, *, width: int) -> Encode:
-    """What embeds shuffled proteins as those of the index were."""
-    windows = Windows(options.long_proteins, options.max_residues, options.overlap)
-    return functools.partial(model.encode_proteins, windows=windows, batch_tokens=options.batch_tokens, dimensions=width)
+def protein_encoder(model: ProtCLIP, encoding: Mapping, *, batch_tokens: int | None, width: int) -> Encode:
+    """What embeds shuffled proteins as those of the index were, by the `encoding` of its manifest."""
+    windows = windows_of(encoding)
+    return functools.partial(model.encode_proteins, windows=windows, batch_tokens=batch_tokens, dimensions=width)
 
 
 def describe_sureness(manifest: Mapping) -> str:

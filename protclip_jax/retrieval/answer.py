@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Iterable
 
 from data_pipelines.common.errors import UserError
-from protclip_jax.retrieval.calibration import Confidence
-from protclip_jax.retrieval.scores import UNCALIBRATED
+from protclip_jax.retrieval.calibration import WORDS, Confidence
+from protclip_jax.retrieval.scores import NOT_MEASURED, UNCALIBRATED
 
 MODEL = "model"
 
@@ -61,12 +61,14 @@ class Answer:
     Attributes:
       mean: of the query's cosines with the background, `background` items.
       matches: what a look-up of the query's text found, which comes before the hits.
+      is_calibrated: whether the checkpoint or the index has a calibration, be it for other questions.
     """
 
     hits: list[Hit]
     mean: float = 0.0
     background: int = 0
     matches: list[Hit] = dataclasses.field(default_factory=list)
+    is_calibrated: bool = False
 
 
 def as_dicts(hits: Iterable[Hit]) -> list[dict]:
@@ -90,18 +92,35 @@ def sureness_cells(hit: Hit) -> tuple[str, ...]:
     return (*shares, "" if hit.q_value is None else f"{hit.q_value:.4g}")
 
 
+def tsv_cell(value: object) -> str:
+    """A value as a cell of TSV: on one line, without tabs; '' for None."""
+    return "" if value is None else " ".join(str(value).split())
+
+
 def check_least(least: float, name: str) -> None:
     """Raises UserError for a least confidence that is no share; `name` is what the user calls it."""
     if not 0 <= least <= 1:
         raise UserError(f"{name}={least} must be from 0 to 1.")
 
 
+def is_sure(hit: Hit, least: float) -> bool | None:
+    """Whether a hit's confidence reaches `least`; None without one: a q-value says nothing of agreement."""
+    return None if hit.confidence is None else hit.confidence.share >= least
+
+
 def is_confident(answer: Answer, least: float) -> bool | None:
-    """Whether the best hit's confidence reaches `least`, or its q-value 1 − `least`; None where neither is known."""
-    best = answer.hits[0] if answer.hits else None
-    if best is None or (best.confidence is None and best.q_value is None):
-        return None
-    return best.confidence.share >= least if best.confidence else 1 - best.q_value >= least
+    """Whether the best hit is sure (`is_sure`); None where that is not known, and without hits."""
+    return is_sure(answer.hits[0], least) if answer.hits else None
+
+
+def not_known(answer: Answer) -> str:
+    """The sentence on an answer without confidences: whether they can be measured."""
+    return NOT_MEASURED if answer.is_calibrated else UNCALIBRATED
+
+
+def _percent(share: float) -> str:
+    """With two significant digits at least: base rates are small."""
+    return f"{share:.0%}" if share >= 0.1 else f"{100 * share:.2g}%"
 
 
 def verdict(answer: Answer, least: float) -> str:
@@ -109,14 +128,16 @@ def verdict(answer: Answer, least: float) -> str:
     if not answer.hits:
         return ""
     best, sure = answer.hits[0], is_confident(answer, least)
-    if sure is None:
-        return UNCALIBRATED
-    if best.confidence:
-        trait, share, low, base, questions = best.confidence
-        known = (
-            f"of hits like the best, {share:.0%} agreed in {trait} (at least {low:.0%}, of {questions:,} questions; "
-            f"{base:.1%} of random items do)."
+    if sure is None and best.q_value is not None:
+        return (
+            f"The best hit has q = {best.q_value:.2g}: about that share of such a list would be shuffled proteins. "
+            "Whether it agrees with the question is not known."
         )
-    else:
-        known = f"the best hit has q = {best.q_value:.2g}: about that share of such a list would be shuffled proteins."
+    if sure is None:
+        return not_known(answer)
+    trait, share, low, base, questions = best.confidence
+    known = (
+        f"of hits like the best, {share:.0%} agreed in {WORDS[trait]} (at least {low:.0%}, of {questions:,} questions; "
+        f"{_percent(base)} of random items do)."
+    )
     return known[0].upper() + known[1:] if sure else f"No confident answer: {known}"

@@ -20,11 +20,17 @@ QUESTIONS = (TEXT, SEQUENCE, LABEL)
 """Kinds: a text or a protein asks for proteins, a protein asks for labels."""
 TRAITS = ("family", "function", "ec", "go", "location")
 """What a hit may agree in, the one that an answer shows first in front."""
+WORDS = dict(zip(TRAITS, ("family", "function", "EC number", "GO terms", "location"), strict=True))
+"""The traits as sentences call them."""
 LEAST = 0.5
 """Confidence below which an answer counts as none, unless asked otherwise."""
+FEWEST_LABELS = 20
+"""Of a library whose hits have confidences. A margin lies above the mean cosine of the library's n labels, which misses that of
+many by the spread of their cosines over the square root of n: by 22 % of the spread for 20 labels, by half of it for 4."""
 _OF_PREFIX = {"name": ("function", "ec", "go"), "function": ("function",), "location": ("location",), "similarity": ("family",)}
 """By a text's property, the traits that it may ask for."""
-_FIX = "make it anew with `python -m eval --calibrate`"
+FIX = "remove it and run `python -m eval --calibrate`"
+"""For a file that cannot be used."""
 
 
 class Confidence(NamedTuple):
@@ -89,21 +95,21 @@ class Calibration(NamedTuple):
         return {"format_version": FORMAT_VERSION, "checkpoint": self.checkpoint, "tables": tables}
 
     @classmethod
-    def from_json(cls, value: Mapping, *, where: str) -> Self:
-        """The tables of a JSON object, which may be a stranger's; `where` names it in messages.
+    def from_json(cls, value: Mapping, *, where: str, fix: str = FIX) -> Self:
+        """The tables of a JSON object, which may be a stranger's; `where` names it in messages, which end with `fix`.
 
         Raises:
           UserError: it is of another format, or damaged.
         """
         if value.get("format_version") != FORMAT_VERSION:
-            raise UserError(f"{where} has calibration format {value.get('format_version')!r}, not {FORMAT_VERSION}; {_FIX}.")
+            raise UserError(f"{where} has calibration format {value.get('format_version')!r}, not {FORMAT_VERSION}; {fix}.")
         try:
             tables = tuple(Table(**{name: _frozen(part) for name, part in table.items()}) for table in value["tables"])
             sound = isinstance(value["checkpoint"], str) and all(map(_is_sound, tables))
         except (KeyError, TypeError, AttributeError):
             sound = False
         if not sound:
-            raise UserError(f"{where} is damaged: its calibration is no list of tables; {_FIX}.")
+            raise UserError(f"{where} is damaged: its calibration is no list of tables; {fix}.")
         return cls(value["checkpoint"], tables)
 
 
@@ -111,7 +117,19 @@ def read_calibration(path: Path) -> Calibration | None:
     """The tables in a file; None where there is none. Raises UserError where it is damaged."""
     if not path.exists():
         return None
-    return Calibration.from_json(read_json(path, fix=_FIX), where=str(path))
+    return Calibration.from_json(read_json(path, fix=FIX), where=str(path))
+
+
+def recorded_step(path: Path) -> int | None:
+    """The step that a file of tables was measured for; None where it does not say. Raises UserError where it is damaged."""
+    provenance = read_json(path, fix=FIX).get("provenance")
+    step = provenance.get("step") if isinstance(provenance, dict) else None
+    return step if isinstance(step, int) else None
+
+
+def stale_sentence(path: Path) -> str:
+    """The sentence on tables of other parameters."""
+    return f"{path} was measured for another step or model; {FIX}."
 
 
 def traits_of_text(text: str) -> tuple[str, ...]:
@@ -120,6 +138,12 @@ def traits_of_text(text: str) -> tuple[str, ...]:
         if text.startswith(f"{prefix}:"):
             return _OF_PREFIX[name]
     return _OF_PREFIX["name"]
+
+
+def traits_of_label(text: str) -> tuple[str, ...]:
+    """The traits of which agreement with a label was measured, by its prefix; none for names, which no label was made from."""
+    known = [name for name, prefix in PREFIXES.items() if text.startswith(f"{prefix}:") and name != "name"]
+    return _OF_PREFIX[known[0]] if known else ()
 
 
 def _frozen(part: object) -> object:

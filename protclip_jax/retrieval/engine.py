@@ -22,7 +22,7 @@ from protclip_jax.inference.protclip import ProtCLIP
 from protclip_jax.inference.windows import DEFAULT_WINDOWS, Windows
 from protclip_jax.retrieval import item_table
 from protclip_jax.retrieval.answer import Answer, Hit
-from protclip_jax.retrieval.calibration import FILE, Calibration, read_calibration
+from protclip_jax.retrieval.calibration import FILE, Calibration, read_calibration, stale_sentence
 from protclip_jax.retrieval.index_folder import Index, open_index, refuse_other_model
 from protclip_jax.retrieval.judgement import judged
 from protclip_jax.retrieval.lookup import look_up
@@ -94,8 +94,7 @@ class SearchEngine:
         """How long proteins are read: as those of the index were."""
         if self.proteins is None:
             return DEFAULT_WINDOWS
-        encoding = self.proteins.manifest["encoding"]
-        return Windows(encoding["long_proteins"], encoding["max_residues"], encoding["overlap"])
+        return windows_of(self.proteins.manifest["encoding"])
 
     def cut(self, texts: Sequence[str]) -> list[bool]:
         """Whether each text is longer than the model reads."""
@@ -148,7 +147,7 @@ class SearchEngine:
         vectors = first_dimensions(vectors, index.vectors.width)
         found = index.search(vectors, top, among=among)
         means = cosines_with(vectors, index.background).mean(1)
-        shown = _columns(index.items)
+        shown, is_calibrated = _columns(index.items), bool(self.calibration or index.calibration)
         answers = []
         for scores, rows, mean in zip(found.scores, found.rows, means.tolist(), strict=True):
             # One by one: Arrow's `take` would put all the parts of an index together first.
@@ -157,7 +156,7 @@ class SearchEngine:
                 Hit(rank, int(row), cosine=float(score), margin=float(score) - mean, **_shown(item))
                 for rank, (row, score, item) in enumerate(zip(rows, scores, items, strict=False), 1)
             ]
-            answers.append(Answer(hits, mean, len(index.background)))
+            answers.append(Answer(hits, mean, len(index.background), is_calibrated=is_calibrated))
         return answers
 
     def answers(
@@ -175,8 +174,9 @@ class SearchEngine:
         # A table was measured with whole embeddings.
         is_whole = index.vectors.width == vectors.shape[1]
         calibration = (self.calibration or index.calibration) if is_whole else None
+        items = len(index) if among is None else len(among)
         return [
-            judged(answer, query, vector, index=index, calibration=calibration)
+            judged(answer, query, vector, index=index, items=items, calibration=calibration)
             for answer, query, vector in zip(found, queries, kept, strict=True)
         ]
 
@@ -215,11 +215,16 @@ class SearchEngine:
         return self.proteins
 
 
+def windows_of(encoding: Mapping) -> Windows:
+    """How long proteins were read, by the `encoding` of an index's manifest."""
+    return Windows(encoding["long_proteins"], encoding["max_residues"], encoding["overlap"])
+
+
 def own_calibration(checkpoint: Path, model: ProtCLIP) -> Calibration | None:
     """The calibration in a checkpoint's folder; None, with a warning where there is one, unless it is of these parameters."""
     calibration = read_calibration(checkpoint / FILE)
     if calibration is not None and not model.is_named_by(calibration.checkpoint):
-        warnings.warn(f"{checkpoint / FILE} is of another step or model and is not used.", stacklevel=2)
+        warnings.warn(stale_sentence(checkpoint / FILE), stacklevel=2)
         return None
     return calibration
 

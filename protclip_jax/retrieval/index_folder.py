@@ -160,7 +160,7 @@ def _calibration(folder: Path, manifest: Mapping) -> Calibration | None:
         return None
     if not isinstance(stored, dict):
         raise UserError(f"{folder / MANIFEST} is damaged (calibration); {_FIX}.")
-    calibration = Calibration.from_json(stored, where=str(folder / MANIFEST))
+    calibration = Calibration.from_json(stored, where=str(folder / MANIFEST), fix=_FIX)
     if calibration.checkpoint != manifest["checkpoint"]:
         raise UserError(f"{folder / MANIFEST} is damaged (its calibration is of another checkpoint); {_FIX}.")
     return calibration

@@ -159,7 +159,8 @@ def add(
         "parts": [*(previous.manifest["parts"] if previous else ()), part],
         "background": background,
         "decoys": decoys,
-        "calibration": stored.as_json() if stored else None,
+        # The calibration may be older, and name the same checkpoint by its parameters alone.
+        "calibration": stored._replace(checkpoint=facts["checkpoint"]).as_json() if stored else None,
         "approximate": approximate,
         "files": previous.manifest["files"] if previous else {},
     }

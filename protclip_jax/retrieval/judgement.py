@@ -7,35 +7,54 @@ from jaxtyping import Float32
 
 from protclip_jax.retrieval import item_table
 from protclip_jax.retrieval.answer import Answer, Hit
-from protclip_jax.retrieval.calibration import LABEL, SEQUENCE, TEXT, TRAITS, Calibration, traits_of_text
+from protclip_jax.retrieval.calibration import (
+    FEWEST_LABELS,
+    LABEL,
+    SEQUENCE,
+    TEXT,
+    TRAITS,
+    Calibration,
+    traits_of_label,
+    traits_of_text,
+)
 from protclip_jax.retrieval.index_folder import Index
 from protclip_jax.retrieval.query import Query
 from protclip_jax.retrieval.scores import cosines_with, q_values
 
 
 def judged(
-    answer: Answer, query: Query, vector: Float32[np.ndarray, " d"], *, index: Index, calibration: Calibration | None
+    answer: Answer,
+    query: Query,
+    vector: Float32[np.ndarray, " d"],
+    *,
+    index: Index,
+    items: int,
+    calibration: Calibration | None,
 ) -> Answer:
     """The answer with the confidences of its hits; with q-values where no table applies and the index has decoys.
 
     Args:
       vector: the query's, of the width of the index.
+      items: of the index that could be found.
       calibration: of the checkpoint; None where it has none.
     """
     hits = answer.hits
     if calibration is not None:
         hits = [_confident(hit, query, index=index, calibration=calibration) for hit in hits]
     if hits and index.decoys is not None and not any(hit.confidences for hit in hits):
-        background, decoys = (cosines_with(vector[None], some)[0] for some in (index.background, index.decoys))
-        found = q_values(np.array([hit.cosine for hit in hits]), background, decoys, items=len(index))
+        (decoys,) = cosines_with(vector[None], index.decoys)
+        found = q_values(np.array([hit.cosine for hit in hits]), decoys, items=items)
         hits = [dataclasses.replace(hit, q_value=float(q)) for hit, q in zip(hits, found, strict=True)]
     return dataclasses.replace(answer, hits=hits)
 
 
 def _confident(hit: Hit, query: Query, *, index: Index, calibration: Calibration) -> Hit:
     if index.manifest["modality"] == "label":
+        # What was measured is a protein that asks for one of many labels.
+        if query.kind == "text" or len(index) < FEWEST_LABELS:
+            return hit
         prompts = item_table.item_at(index.items, hit.row)["prompts"]
-        tables = calibration.of(LABEL, traits_of_text(prompts[0]))
+        tables = calibration.of(LABEL, traits_of_label(prompts[0]))
     elif query.kind == "text":
         tables = calibration.of(TEXT, traits_of_text(query.contents[0]))
     else:

@@ -48,7 +48,7 @@ def _known(items: pyarrow.Table) -> str:
     counts = items.group_by(["organism", "taxon"]).aggregate([([], "count_all")])
     known = counts.filter(pyarrow.compute.not_equal(counts["organism"], "")).sort_by([("count_all", "descending")])
     if not len(known):
-        return "it knows no organisms: make it anew from UniProt entries, or from FASTA with UniProt's headers"
+        return "it has no organisms; rebuild it from UniProt entries, or from FASTA with UniProt's headers"
     shown = [f"{row['organism']} ({row['taxon'] or 'no id'})" for row in known.slice(0, SHOWN).to_pylist()]
     more = f" and {len(known) - SHOWN:,} more" if len(known) > SHOWN else ""
     return f"it has {', '.join(shown)}{more}"

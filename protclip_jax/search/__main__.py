@@ -21,6 +21,7 @@ from data_pipelines.common.errors import UserError, command, one_line
 from data_pipelines.common.extras import missing_extra
 from data_pipelines.common.outputs import new_file, refuse_existing
 from data_pipelines.common.progress import tell
+from data_pipelines.common.warned import warnings_as_sentences
 from data_pipelines.inputs.input_formats import BY_NAME, DESCRIPTION, TEXT_FORMATS, listed
 from data_pipelines.inputs.model_input import Source
 from data_pipelines.inputs.plausibility import doubt
@@ -28,11 +29,21 @@ from data_pipelines.inputs.source_options import choose_source, is_piped, refuse
 from data_pipelines.protanno.record import PREFIXES
 from protclip_jax.inference.cpu_devices import split_cpu
 from protclip_jax.inference.user_inputs import UNKNOWN_WORDS
-from protclip_jax.retrieval.answer import Answer, Hit, as_dicts, check_least, is_confident, sureness_cells, verdict
+from protclip_jax.retrieval.answer import (
+    Answer,
+    Hit,
+    as_dicts,
+    check_least,
+    is_confident,
+    not_known,
+    sureness_cells,
+    tsv_cell,
+    verdict,
+)
 from protclip_jax.retrieval.calibration import LEAST
 from protclip_jax.retrieval.engine import TOP, SearchEngine
 from protclip_jax.retrieval.query import Query, phrased, protein_query
-from protclip_jax.retrieval.scores import DEFINITION, UNCALIBRATED
+from protclip_jax.retrieval.scores import DEFINITION
 from protclip_jax.retrieval.taxa import rows_of_taxa
 
 QUERIES_AT_ONCE = 256
@@ -99,8 +110,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         type=float,
         default=LEAST,
         metavar="SHARE",
-        help="a best hit of a lower confidence, or of a larger q than 1 - SHARE, is told to be no confident answer "
-        "(default %(default)s)",
+        help="a best hit of a lower confidence counts as no confident answer (default %(default)s)",
     )
     add("--top", type=int, default=TOP, help="hits for each question (default %(default)s)")
     add(
@@ -165,7 +175,10 @@ def _queries_of(source: Source, options: argparse.Namespace) -> Iterator[Query]:
         used += 1
         if item.doubt:
             tell(one_line(f"line {item.line}: {item.id} looks like {item.doubt}, not like a protein."))
-        yield Query(item.id, source.modality, phrased_all([item.text], options) if source.modality == "text" else (item.text,))
+        if source.modality == "text":
+            yield Query(item.id, "text", phrased_all([item.text], options), item.text)
+        else:
+            yield Query(item.id, source.modality, (item.text,))
     if skipped:
         tell(f"{skipped:,} of {used + skipped:,} questions of {source.path} were left out.")
     if not used:
@@ -213,18 +226,19 @@ def write_tsv(file: TextIO, answers: Iterator[tuple[Query, Answer]], least: floa
     """A line a hit, under a header; what a hit does not have stays empty. How many answers are not sure is told on stderr."""
     table = csv.writer(file, delimiter="\t", lineterminator="\n")
     table.writerow(COLUMNS)
-    unsure = Counter()
+    unsure, unknown = Counter(), {}
     for query, answer in answers:
-        unsure[is_confident(answer, least)] += 1
+        sure = is_confident(answer, least)
+        unsure[sure] += 1
+        if sure is None and answer.hits:
+            unknown[not_known(answer)] = True
         for hit in [*answer.matches, *answer.hits]:
             named = [query.name, hit.by, hit.rank, *(getattr(hit, name) for name in FACTS)]
-            cells = ["" if cell is None else " ".join(str(cell).split()) for cell in named]
-            table.writerow((*cells, *numbers_of(hit)))
+            table.writerow((*map(tsv_cell, named), *numbers_of(hit)))
 
     if unsure[False]:
         tell(f"{unsure[False]:,} of {unsure.total():,} questions have no confident answer (--min_confidence {least:g}).")
-    if unsure[None]:
-        tell(UNCALIBRATED)
+    tell(*unknown)
 
 
 def numbers_of(hit: Hit) -> tuple[str, ...]:
@@ -337,8 +351,7 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
     # What is wrong with the first question is told before the model takes its time to load.
     queries = itertools.chain([next(queries)], queries)
     labels = [options.labels] if options.labels else []
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
+    with warnings_as_sentences():
         # Told of each question already.
         warnings.filterwarnings("ignore", message=UNKNOWN_WORDS)
         engine = SearchEngine.load(options.checkpoint, index=options.index, labels=labels, step=options.step)
@@ -348,7 +361,6 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
             # Whoever reads it, as `head`, has enough; Python would complain again when it flushes stdout at its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 128 + signal.SIGPIPE
-    tell(*dict.fromkeys(str(warning.message) for warning in caught if warning.category is UserWarning))
     if options.output and options.output != "-":
         tell(f"wrote {options.output}")
     return None

@@ -16,6 +16,7 @@ from pathlib import Path
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.extras import missing_extra
 from data_pipelines.common.progress import tell
+from data_pipelines.common.warned import warnings_as_sentences
 from protclip_jax.checkpoints.best import resolve_step
 from protclip_jax.checkpoints.own_report import what_weights_mean
 from protclip_jax.convert.hub_folder import open_checkpoint
@@ -109,9 +110,10 @@ def load_engine(options: argparse.Namespace) -> SearchEngine:
     from protclip_jax.serve import jobs
 
     start = time.perf_counter()
-    engine = SearchEngine.load(
-        options.checkpoint, index=options.index, labels=options.labels, step=options.step, dtype=options.dtype
-    )
+    with warnings_as_sentences():
+        engine = SearchEngine.load(
+            options.checkpoint, index=options.index, labels=options.labels, step=options.step, dtype=options.dtype
+        )
     tell(f"loaded in {time.perf_counter() - start:.1f} s.")
     jobs.prepare(engine)
     if not options.skip_warm_up:

@@ -171,7 +171,7 @@ def _among(asked: SearchRequest, engine: SearchEngine) -> Int64[np.ndarray, " m"
     if not asked.taxon:
         return None
     if engine.proteins is None:
-        raise Mistake("This server has no proteins, whose taxon could be chosen.")
+        raise Mistake("This server has no proteins; leave taxon out.")
     try:
         return rows_of_taxa(engine.proteins.items, asked.taxon, folder=engine.proteins.folder)
     except UserError as error:

@@ -59,7 +59,9 @@ def _searched(engine: SearchEngine, jobs: Sequence[SearchJob]) -> list[dict[str,
     vectors = engine.embed([job.query for job in jobs]) if jobs else None
     for name, index in {PROTEINS: engine.proteins, **engine.libraries}.items():
         asking = [position for position, job in enumerate(jobs) if name in job.indexes]
-        for some, among in _alike(jobs, asking, proteins=name == PROTEINS) if index is not None else ():
+        if index is None or not asking:
+            continue
+        for some, among in _by_rows(jobs, asking) if name == PROTEINS else [(asking, None)]:
             queries, top = [jobs[position].query for position in some], max(jobs[position].top for position in some)
             found = engine.answers(index, queries, vectors[some], top, among=among)
             for position, answer in zip(some, found, strict=True):
@@ -67,9 +69,9 @@ def _searched(engine: SearchEngine, jobs: Sequence[SearchJob]) -> list[dict[str,
     return answers
 
 
-def _alike(jobs: Sequence[SearchJob], asking: Sequence[int], *, proteins: bool) -> Iterator[tuple[list[int], Rows]]:
+def _by_rows(jobs: Sequence[SearchJob], asking: Sequence[int]) -> Iterator[tuple[list[int], Rows]]:
     """The jobs that are searched together, and among which rows: those that may find everything, then each other one."""
-    limited = [position for position in asking if proteins and jobs[position].among is not None]
+    limited = [position for position in asking if jobs[position].among is not None]
     if everything := [position for position in asking if position not in limited]:
         yield everything, None
     for position in limited:

@@ -25,9 +25,7 @@ class SearchRequest(BaseModel):
     taxon: list[Annotated[str, Field(max_length=200)]] = Field(
         [], max_length=50, description="only proteins of these: ids of NCBI's taxonomy, or how scientific names begin"
     )
-    min_confidence: float = Field(
-        LEAST, ge=0, le=1, description="a best hit below it, or of a larger q-value than 1 minus it, is no confident answer"
-    )
+    min_confidence: float = Field(LEAST, ge=0, le=1, description="a best hit below it counts as no confident answer")
     verbatim: bool = Field(False, description="ask a text without `PROTEIN NAME:` before it")
 
 

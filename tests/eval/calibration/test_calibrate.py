@@ -1,14 +1,17 @@
 """`eval --calibrate`: of a model that knows families, of one that knows nothing, and what it refuses."""
 
+import dataclasses
 import json
+import types
 
 import numpy as np
 import pytest
 
 from data_pipelines.common.hashing import hash64
+from data_pipelines.protanno.record import Record, ec_numbers
 from eval import __main__ as cli
 from eval.calibration import calibrate
-from eval.calibration.questions import Asked, Embedded, nearest
+from eval.calibration.questions import Asked, Embedded, embed_texts, measured_hits, nearest
 from eval.calibration.traits import TRAITS, agreement, families
 from protclip_jax.retrieval.calibration import FILE, read_calibration
 from tests.support.fakes import FakeModel
@@ -99,8 +102,37 @@ def test_what_cannot_be_calibrated_is_one_sentence(monkeypatch, dataset, workdir
     assert run(monkeypatch, KnowsNothing(dataset), workdir, "--pool", 15) == 2
     assert "no table can be fitted: it takes 20 held-out questions" in capsys.readouterr().err
     (workdir / FILE).write_text("{}")
+    monkeypatch.setattr(cli, "built_dataset", None)
     assert run(monkeypatch, KnowsNothing(dataset), workdir) == 2
-    assert f"{FILE} exists; remove it" in capsys.readouterr().err
+    assert f"{FILE} exists; to measure again, remove it and run `python -m eval --calibrate`." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--max_existence", "2", "--random_weights"], "--max_existence and --random_weights belong to evaluations, not to"),
+        (["--set", "probe.max_epochs=2"], "--set belongs to evaluations, not to --calibrate; leave it out."),
+        (["--benchmarks", "retrieval"], "--benchmarks belongs to evaluations, not to --calibrate; leave it out."),
+        (["--claims"], "--calibrate belongs to commands without --claims"),
+    ],
+)
+def test_options_that_are_not_read_are_refused(monkeypatch, dataset, workdir, capsys, arguments, told):
+    assert run(monkeypatch, KnowsNothing(dataset), workdir, *arguments) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_texts_tell_the_names_that_the_model_reads_and_records_keep_their_ec_numbers(monkeypatch, dataset, workdir):
+    config = {"data": json.loads((workdir / "config.json").read_text())["config"]["data"], "tokenizer": {"names": "all"}}
+    (workdir / "config.json").write_text(json.dumps({"format_version": 1, "config": config}))
+    asked, opened = {}, []
+    monkeypatch.setattr(cli, "open_dataset", lambda folder, names: opened.append(names) or dataset)
+    monkeypatch.setattr(cli, "is_own", lambda *_: True)
+    monkeypatch.setattr(cli, "calibrate_checkpoint", lambda *_, **options: asked.update(options))
+    assert run(monkeypatch, KnowsNothing(dataset), workdir) == 0
+    assert (asked["names"], opened) == ("all", ["recommended"])
+    record = dataclasses.replace(dataset.splits["test"][0], name="Lyase", other_names=("EC 4.1.2.3",))
+    ((text, *_, own), *_) = embed_texts(KnowsNothing(dataset), [record], names="all")
+    assert (text, ec_numbers(own)) == ("PROTEIN NAME: Lyase (EC 4.1.2.3)", ("4.1.2.3",))
 
 
 def test_the_hits_of_a_question_are_the_nearest_that_are_known(dataset):
@@ -119,12 +151,24 @@ def test_the_hits_of_a_question_are_the_nearest_that_are_known(dataset):
         assert hits.agrees[own].tolist() == found.agrees[row, best].tolist()
 
 
-def test_a_taxon_is_left_out_of_the_fit(dataset):
-    import dataclasses
+def test_neither_texts_nor_proteins_find_the_protein_that_they_are_of():
+    records = [Record(f"P{row}", "", "unknown", "MKV", 0, "", function=f"Word {row}.") for row in range(3)]
+    vectors = np.eye(3)
+    model = types.SimpleNamespace(encode_texts=lambda texts: [vectors[int(text[-2])] for text in texts])
+    own = Embedded(records, vectors)
+    found = {(kind, trait.name): hits for kind, trait, hits in measured_hits(model, own, own, names="recommended")}
+    for kind in ("text", "sequence"):
+        assert found[kind, "function"].cosines.tolist() == [0.0] * 6
+    assert found["label", "function"].cosines.max() == 1
 
+
+def test_a_taxon_is_left_out_of_the_fit(dataset):
     def of_taxa(name):
         return [dataclasses.replace(one, taxon=1 + row % 3) for row, one in enumerate(dataset.splits[name])]
 
-    (first, *_) = calibrate.check_tables(KnowsFamilies(dataset), dataset, of_taxa("validation"), of_taxa("test"))
+    (first, *_), left_out = calibrate.check_tables(
+        KnowsFamilies(dataset), dataset, of_taxa("validation"), of_taxa("test"), names="recommended"
+    )
+    assert left_out["the table text/go"] == "0 questions of the 20 that it takes"
     (name,) = [name for name in first.groups if name.startswith("taxon")]
     assert first.groups[name].questions <= 20 < first.whole.questions

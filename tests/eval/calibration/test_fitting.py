@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from eval.calibration.fitting import confidences, fit_table, joined, logistic_weights, lower_end, reliability
+from eval.calibration.fitting import (
+    confidences,
+    effective_questions,
+    fit_table,
+    joined,
+    logistic_weights,
+    lower_end,
+    reliability,
+)
 from eval.calibration.questions import Hits
 
 
@@ -75,6 +83,16 @@ def test_the_lower_end_is_wilsons():
     # 8 of 10, 95 %: Wilson's interval is [0.490, 0.943].
     assert lower_end(0.8, 10) == pytest.approx(0.490, abs=0.001)
     assert lower_end(0.0, 10) == 0.0
+
+
+def test_questions_with_more_hits_weigh_more():
+    assert effective_questions(np.repeat(np.arange(30), 20)) == pytest.approx(30)
+    assert effective_questions(np.repeat([1, 2, 3], [8, 1, 1])) == pytest.approx(100 / 66)
+    hits = made_hits(0, questions=40, shuffle=True)
+    lopsided = hits._replace(questions=np.where(hits.questions < 20, 0, hits.questions))
+    table = fit_table("text", "family", lopsided)
+    assert table.questions == (21,)
+    assert table.lows[0] == pytest.approx(lower_end(table.shares[0], 800**2 / (400**2 + 20 * 20**2)))
 
 
 def test_groups_join_until_their_shares_grow():

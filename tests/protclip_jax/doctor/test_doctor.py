@@ -48,6 +48,9 @@ def test_what_a_checkpoint_can_do_and_lacks(checkpoint, capsys):
     (checkpoint / FILE).write_text(to_text(calibration, {}))
     assert doctor.main(["--checkpoint", str(checkpoint)]) == 0
     assert "  calibrated: text/family\n" in capsys.readouterr().out
+    (checkpoint / FILE).write_text(to_text(calibration, {"provenance": {"step": 10**6}}))
+    assert doctor.main(["--checkpoint", str(checkpoint)]) == 0
+    assert f"  calibrated: no: {checkpoint / FILE} was measured for another step or model; remove" in capsys.readouterr().out
 
 
 def test_a_path_that_is_no_checkpoint_is_one_sentence(tmp_path, capsys):

@@ -1,4 +1,4 @@
-"""The background, decoys and q-values against loops over the definition."""
+"""The background, decoys and q-values: against loops over the definition, and where there is nothing to find."""
 
 import numpy as np
 import pytest
@@ -32,29 +32,54 @@ def test_a_shuffled_protein_keeps_its_residues():
     assert found == scores.shuffled(sequences)
 
 
-def reference_q(hits, background, decoys, items):
-    def rate(t):
-        reached = max(sum(h >= t for h in hits) / items, sum(b >= t for b in background) / len(background))
-        return min(1.0, (sum(d >= t for d in decoys) + 1) / (len(decoys) + 1) / reached)
+def reference_q(hits, decoys, items):
+    ranked = sorted(decoys, reverse=True)
+    tail = max(20, len(ranked) // 10)
+    start = ranked[tail]
+    excess = sum(decoy - start for decoy in ranked[:tail]) / tail
 
-    thresholds = [*hits, *background]
-    return [min(rate(t) for t in thresholds if t <= hit) for hit in hits]
+    def share(t):
+        if t <= start:
+            return (sum(d >= t for d in decoys) + 1) / (len(decoys) + 1)
+        return (sum(d >= start for d in decoys) + 1) / (len(decoys) + 1) * np.exp(-(t - start) / excess)
+
+    rates = [items * share(hit) / rank for rank, hit in enumerate(hits, 1)]
+    return [min(1.0, *rates[place:], rates[place]) for place in range(len(hits))]
 
 
 @pytest.mark.parametrize("items", [60, 600])
 def test_q_values_are_those_of_the_definition(items):
     rng = np.random.default_rng(items)
-    everything = np.sort(rng.normal(0.3, 0.2, items))[::-1]
-    hits, background = everything[:10], rng.choice(everything, 60, replace=False)
-    decoys = rng.normal(0.1, 0.2, 40)
-    found = scores.q_values(hits, background, decoys, items=items)
-    np.testing.assert_allclose(found, reference_q(hits, background, decoys, items), rtol=1e-12)
+    hits = np.sort(rng.normal(0.3, 0.2, items))[::-1][:30]
+    decoys = rng.normal(0.1, 0.2, 300)
+    found = scores.q_values(hits, decoys, items=items)
+    np.testing.assert_allclose(found, reference_q(hits, decoys, items), rtol=1e-12)
     assert list(found) == sorted(found)
 
 
-def test_hits_that_shuffled_proteins_reach_as_often_have_q_near_one():
+@pytest.mark.parametrize("draw", ["exponential", "normal"])
+@pytest.mark.parametrize("items", [24, 4526, 100_000])
+def test_with_nothing_to_find_q_of_the_best_hit_is_below_a_half_at_most_half_the_time(items, draw):
+    rng = np.random.default_rng(items)
+    called = []
+    for _ in range(100):
+        cosines, decoys = (getattr(rng, draw)(size=size) for size in (items, min(items, scores.DECOYS)))
+        hits = np.sort(np.partition(cosines, -10)[-10:])[::-1]
+        called.append(scores.q_values(hits, decoys, items=items)[0] <= 0.5)
+    # Three standard errors of a share of 100.
+    assert np.mean(called) <= 0.5 + 0.15
+
+
+def test_hits_far_above_shuffled_proteins_have_q_near_zero_whatever_the_decoys():
     rng = np.random.default_rng(1)
     everything = np.sort(rng.normal(size=2000))[::-1]
-    assert scores.q_values(everything[:10], everything, rng.normal(size=2000), items=2000).min() > 0.3
-    far = scores.q_values(everything[:10] + 9, everything + 9, rng.normal(size=2000), items=2000)
-    assert far.max() < 0.01
+    assert scores.q_values(everything[:10] + 9, rng.normal(size=2000), items=2000).max() < 0.01
+    assert scores.q_values(np.array([0.9, 0.1]), np.full(50, 0.5), items=2).tolist() == [0.0, 1.0]
+    assert scores.q_values(np.array([0.9]), np.array([0.5]), items=1).tolist() == [1.0]
+
+
+def test_a_hit_among_fewer_items_has_a_smaller_q():
+    rng = np.random.default_rng(2)
+    decoys, hits = rng.normal(size=500), np.array([6.0])
+    whole, some = (scores.q_values(hits, decoys, items=items) for items in (400, 40))
+    np.testing.assert_allclose(some, whole / 10)

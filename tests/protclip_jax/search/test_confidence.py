@@ -4,15 +4,20 @@ import csv
 import io
 import json
 import shutil
+import types
 
+import h5py
 import numpy as np
 import pytest
 
 from protclip_jax import ProtCLIP
+from protclip_jax.embed import __main__ as embed
+from protclip_jax.index import __main__ as index
+from protclip_jax.inference.windows import Windows
 from protclip_jax.retrieval import SearchEngine
-from protclip_jax.retrieval.calibration import FILE, Calibration, Table, to_text
+from protclip_jax.retrieval.calibration import FEWEST_LABELS, FILE, Calibration, Table, to_text
 from protclip_jax.retrieval.index_folder import MANIFEST, open_index
-from protclip_jax.retrieval.scores import UNCALIBRATED, q_values, shuffled
+from protclip_jax.retrieval.scores import NOT_MEASURED, UNCALIBRATED, q_values, shuffled
 from protclip_jax.search import __main__ as search
 from protclip_jax.serve.app import create_app
 from tests.support import searching, tiny
@@ -32,6 +37,8 @@ def folder(tmp_path_factory):
     manifest = json.loads((folder / "bare" / MANIFEST).read_text())
     (folder / "bare" / MANIFEST).write_text(json.dumps(manifest | {"decoys": None}))
     (folder / "l.tsv").write_text(searching.LABELS)
+    places = [f"p{n}\tSUBCELLULAR LOCATION: {'abcdef'[n % 6]}{'abcdef'[n // 6]}.\t\n" for n in range(FEWEST_LABELS - 3)]
+    (folder / "many.tsv").write_text(searching.LABELS + "".join(places))
     return folder
 
 
@@ -86,15 +93,12 @@ def test_without_a_table_decoys_give_q_values(folder, model, capsys):
     query = model.encode_texts([QUESTION])[0]
     cosines, decoys = np.asarray(opened.vectors.parts[0]) @ query, opened.decoys @ query
     best = np.sort(cosines)[::-1][:10]
-    expected = q_values(best.astype(float), cosines.astype(float), decoys.astype(float), items=24)
+    expected = q_values(best.astype(float), decoys.astype(float), items=24)
     np.testing.assert_allclose([float(row["q"]) for row in rows], expected, atol=1e-3)
     assert {row["confidence"] for row in rows} == {""}
-    assert (
-        "1 of 1 questions have no confident answer (--min_confidence 0.999)"
-        in ask(folder / "c", capsys, "--index", folder / "i", "--text", QUESTION, "--min_confidence", 0.999)[1]
-    )
-    assert "confident" not in ask(folder / "c", capsys, "--index", folder / "i", "--text", QUESTION, "--min_confidence", 0)[1]
-    assert UNCALIBRATED not in told
+    strict = ask(folder / "c", capsys, "--index", folder / "i", "--text", QUESTION, "--min_confidence", 0.999)
+    assert "confident answer" not in strict[1]
+    assert UNCALIBRATED in told
 
 
 def test_without_either_a_sentence_says_so(folder, capsys):
@@ -127,9 +131,47 @@ def test_a_table_of_the_checkpoint_serves_an_index_without_one(calibrated, capsy
     assert list(answer["hits"][0]["confidences"]) == ["family", "location"]
     assert answer["confident"] is False
     assert answer["verdict"].startswith("No confident answer: of hits like the best")
-    rows, _ = ask(calibrated / "c2", capsys, "--labels", calibrated / "l.tsv", "--sequence", "MKTAYIAKQRQISF")
-    traits = {row["id"]: row["trait"] for row in rows}
-    assert traits == {"out": "location", "cut": "", "bind": ""}
+
+
+def test_an_embedding_file_of_an_older_version_becomes_an_index_that_opens(calibrated, model, tmp_path):
+    output, fasta = tmp_path / "e.h5", calibrated / "x.fasta"
+    assert embed.main(["--checkpoint", str(calibrated / "c2"), "--input", str(fasta), "--output", str(output)]) == 0
+    with h5py.File(output, "r+") as file:
+        file.attrs["checkpoint"] = model.params_fingerprint
+    assert searching.make_index(calibrated / "c2", tmp_path / "i", input=output) == 0
+    opened = open_index(tmp_path / "i")
+    assert opened.calibration.tables == TABLES
+    assert opened.manifest["checkpoint"] == opened.calibration.checkpoint == model.fingerprint
+
+
+def test_an_older_calibration_becomes_one_of_an_index_that_opens(calibrated, model, tmp_path):
+    shutil.copytree(calibrated / "c", tmp_path / "c")
+    (tmp_path / "c" / FILE).write_text(to_text(Calibration(model.params_fingerprint, TABLES), {}))
+    assert searching.make_index(tmp_path / "c", tmp_path / "i", input=calibrated / "x.fasta") == 0
+    assert open_index(tmp_path / "i").calibration == Calibration(model.fingerprint, TABLES)
+
+
+def test_shuffled_proteins_are_read_as_those_of_the_index_were():
+    read = types.SimpleNamespace(encode_proteins=lambda sequences, **options: options)
+    encoding = {"dtype": "float32", "long_proteins": "truncate", "max_residues": 30, "overlap": 7}
+    options = index.protein_encoder(read, encoding, batch_tokens=None, width=5)(["MKV"])
+    assert options["windows"] == Windows("truncate", 30, 7)
+
+
+def test_a_label_has_a_confidence_where_a_protein_asks_for_one_of_many(calibrated, capsys):
+    def traits(labels, *asked):
+        rows, _ = ask(calibrated / "c2", capsys, "--labels", calibrated / labels, "--top", 30, *asked)
+        return {row["id"]: row["trait"] for row in rows}
+
+    protein = ("--sequence", "MKTAYIAKQRQISF")
+    many = traits("many.tsv", *protein)
+    assert {many.pop("cut"), many.pop("bind")} == {""}
+    assert (len(many), set(many.values())) == (FEWEST_LABELS - 2, {"location"})
+    assert set(traits("l.tsv", *protein).values()) == {""}
+    asked = ("--labels", calibrated / "many.tsv", "--text", "SUBCELLULAR LOCATION: bad")
+    rows, told = ask(calibrated / "c2", capsys, *asked)
+    assert {row["trait"] for row in rows} == {""}
+    assert (NOT_MEASURED in told, UNCALIBRATED in told) == (True, False)
 
 
 def test_the_api_and_the_table_tell_the_same(calibrated, capsys):
@@ -168,7 +210,9 @@ def test_a_table_of_other_parameters_is_not_used(folder, capsys, tmp_path):
     (tmp_path / "c" / FILE).write_text(to_text(Calibration("0" * 64, TABLES), {}))
     rows, told = ask(tmp_path / "c", capsys, "--index", folder / "i", "--text", QUESTION)
     assert {row["confidence"] for row in rows} == {""}
-    assert f"{FILE} is of another step or model and is not used." in told
+    assert f"{FILE} was measured for another step or model; remove it and run `python -m eval --calibrate`." in told
+    assert searching.make_index(tmp_path / "c", tmp_path / "i", input=folder / "x.fasta") == 0
+    assert f"\n{tmp_path / 'c' / FILE} was measured for another step or model; remove" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("least", ["-0.1", "1.5", "nan"])

@@ -150,7 +150,7 @@ def test_mistakes_about_a_taxon_are_one_sentence(folder, engine, capsys):
     told = searching.told(capsys)
     assert "holds no protein of taxon 'Homo'; it has Mus musculus (10090), " in told
     assert ask(folder, "--taxon", "Mus", index="bare") == 2
-    assert "it knows no organisms: make it anew from UniProt entries" in searching.told(capsys)
+    assert "it has no organisms; rebuild it from UniProt entries" in searching.told(capsys)
     given = ["--checkpoint", folder / "c", "--labels", folder / "l.tsv", "--text", "x", "--taxon", "9606"]
     assert search.main(list(map(str, given))) == 2
     assert "--taxon belongs to --index; leave it out" in searching.told(capsys)

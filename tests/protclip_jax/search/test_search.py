@@ -298,3 +298,11 @@ def test_without_faiss_inference_works_and_search_says_what_is_missing(folder, m
     monkeypatch.setitem(sys.modules, "faiss", None)
     assert ask(folder, "--index", folder / "i", "--text", "x", "--output", "-") == 2
     assert "pip install -e '.[search]'" in capsys.readouterr().err
+
+
+def test_texts_of_a_file_are_looked_up_as_they_were_typed(tmp_path):
+    (tmp_path / "q.txt").write_text("CDC33\nFUNCTION: binds zinc.\n")
+    given = ["--checkpoint", "c", "--index", "i", "--input", tmp_path / "q.txt"]
+    found = list(search.read_queries(search.parse_arguments(list(map(str, given)))))
+    assert [query.typed for query in found] == ["CDC33", "FUNCTION: binds zinc."]
+    assert [query.contents for query in found] == [("PROTEIN NAME: CDC33",), ("FUNCTION: binds zinc.",)]
