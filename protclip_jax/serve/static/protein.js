@@ -69,8 +69,8 @@ export function showProtein(section, protein, texts, { back, tell, signal, searc
         button("save-tsv", "TSV", () => tracks.saveTable(file), "Download the weights")),
       readout, tracks.svg,
       ...(cut.length ? [h("p", { class: "note", id: "cut" }, `Longer than the model reads, cut off behind: ${cut.join(", ")}.`)] : []),
-      h("p", { class: "caution" }, "The weights say what the model attends to for each text, not where a function lies. They have not " +
-        "been shown to single out annotated residues better than control texts do. Shaded: residues that UniProt's features mark for the property."));
+      h("p", { class: "caution" }, `The weights say what the model attends to for each text. ${document.getElementById("weights").textContent} ` +
+        "Shaded: residues that UniProt's features mark for the property."));
     figure.hidden = false;
   }
 

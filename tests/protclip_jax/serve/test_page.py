@@ -162,6 +162,8 @@ def test_a_text_is_asked_a_protein_opened_and_its_tracks_agree_with_the_api(page
     _, protein = server.ask(f"/api/protein?id={chosen['id']}")
     _, weights = server.ask("/api/tracks", {"id": chosen["id"], "properties": protein["properties"]})
     check_readout(page, svg, weights)
+    # What its own report says of the weights: this checkpoint has none.
+    assert "No report of this checkpoint says whether the weights follow the text" in page.one(".caution").text
     page.one("#save-tsv").click()
     saved = table(page.downloaded(f"{chosen['id']}.tsv"))
     assert "".join(row["residue"] for row in saved) == protein["sequence"]
