@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.evidence.intervals import LEVEL, Estimate, holm, verdict
+from benchmarks.evidence.intervals import LEVEL, Estimate, verdict
 from benchmarks.evidence.measure import Measured
 from benchmarks.real.kept import LOSSES, PROBE, Run
 from benchmarks.real.plan import ARMS, BEST, MAIN, MASKED, PLANTED, PRIMARY, RANDOM, Endpoint
 from data_pipelines.common.atomic_write import atomic_write
 from data_pipelines.common.markdown import interval, number, table
 from data_pipelines.protanno.clusters import TEST, VALIDATION
+from eval.metrics.comparison import holm
 
 QUANTITIES = ("p2t_mrr", "t2p_mrr", "map_location", "map_family", "map_enzyme")
 PROBED = "scl2205_"
@@ -58,7 +59,7 @@ def compared(run: Run, endpoint: Endpoint, split: str) -> tuple[Estimate | None,
 def verdicts(run: Run, split: str) -> dict[str, dict]:
     """Every primary endpoint that is measured, with Holm's correction for all of them."""
     found = {name: compared(run, endpoint, split) for name, endpoint in PRIMARY.items()}
-    adjusted = holm({name: estimate.p if estimate else 1.0 for name, (estimate, _) in found.items()})
+    adjusted = dict(zip(found, holm([estimate.p if estimate else 1.0 for estimate, _ in found.values()]), strict=True))
     rows = {}
     for name, (estimate, second) in found.items():
         if estimate:

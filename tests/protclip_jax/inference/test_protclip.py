@@ -46,7 +46,8 @@ def test_embeddings_are_unit_norm_and_do_not_depend_on_the_batch(model, made):
 
 def test_random_weights_are_those_that_training_begins_with(model, made):
     untrained = model.with_random_weights()
-    chex.assert_trees_all_close(untrained._params, init_params(tiny.model(), jax.random.key(0)), rtol=1e-5)
+    # Compiled and not compiled: of weights near 0, whose spread is 0.02, the last bits of that scale differ.
+    chex.assert_trees_all_close(untrained._params, init_params(tiny.model(), jax.random.key(0)), rtol=1e-5, atol=2e-9)
     assert untrained.fingerprint == model.with_random_weights().fingerprint != model.fingerprint
     chex.assert_shape(untrained.encode_proteins([made[0].sequence]), (1, 16))
 
