@@ -126,7 +126,7 @@ def test_the_best_baseline_is_chosen_on_validation(tmp_path):
             run.keep(split, model, {quantity: constant(value)})
     run.keep(TEST, "main", {quantity: constant(0.5)})
     row = results.verdicts(run, TEST)["location"]
-    assert row["second"] == "linear model"
+    assert row["against"] == "linear model"
     assert row["mean"] == pytest.approx(0.3)
     assert row["adjusted_p"] == pytest.approx(5 * 2 / (plan.REPLICATES + 1))
     assert row["verdict"] == "positive"

@@ -8,11 +8,13 @@ from benchmarks.evidence.intervals import Estimate, estimate, verdict
 from benchmarks.evidence.measure import Measured
 from benchmarks.evidence.plan import PRIMARY, STUDIES, Endpoint, Study
 from benchmarks.evidence.runs import JUDGE, kept, read_kept
+from benchmarks.evidence.verdict_table import verdict_table
 from data_pipelines.common.atomic_write import atomic_write
 from data_pipelines.common.markdown import interval, number, table
 from eval.metrics.comparison import holm
 from eval.pretraining.segment_localisation import LOCALISED
 
+CLAIMS = {name: endpoint.claim for name, endpoint in PRIMARY.items()}
 Found = Mapping[int, Mapping[str, Measured]]
 """By seed, what was measured of a model."""
 
@@ -55,19 +57,6 @@ def verdicts(results: Path) -> dict[str, dict]:
     return rows
 
 
-def verdict_table(rows: Mapping[str, Mapping]) -> str:
-    """The primary endpoints with their verdicts."""
-    lines = []
-    for name, endpoint in PRIMARY.items():
-        if name not in rows:
-            lines.append([endpoint.claim, "", "", "", "not measured"])
-            continue
-        row = rows[name]
-        measured = f"{number(row['mean'])} {interval(row['interval'])}"
-        lines.append([endpoint.claim, str(row["seeds"]), measured, number(row["adjusted_p"]), f"**{row['verdict']}**"])
-    return table(["claim", "seeds", "difference", "p (Holm)", "verdict"], lines)
-
-
 def study_table(results: Path, name: str, study: Study, quantities: tuple[str, ...]) -> str:
     """Every model of a study, mean over seeds with its interval."""
     rows = []
@@ -108,7 +97,7 @@ def places_table(results: Path, name: str, study: Study) -> str:
 def write(results: Path, output: Path) -> str:
     """Writes `evidence.json` and `evidence.md` into a folder; returns the page."""
     rows = verdicts(results)
-    parts = ["## Primary endpoints", verdict_table(rows)]
+    parts = ["## Primary endpoints", verdict_table(CLAIMS, rows, "seeds")]
     for name, study in STUDIES.items():
         parts += [f"## {name}", study_table(results, name, study, QUANTITIES[name])]
     parts += ["## Where PDA's weights lie (demo)", places_table(results, "demo", STUDIES["demo"])]

@@ -1,13 +1,14 @@
 """From what was kept to verdicts and tables."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.evidence.intervals import LEVEL, Estimate, verdict
 from benchmarks.evidence.measure import Measured
+from benchmarks.evidence.verdict_table import verdict_table
 from benchmarks.real.kept import LOSSES, PROBE, Run
 from benchmarks.real.plan import ARMS, BEST, MAIN, MASKED, PLANTED, PRIMARY, RANDOM, Endpoint
 from data_pipelines.common.atomic_write import atomic_write
@@ -15,6 +16,7 @@ from data_pipelines.common.markdown import interval, number, table
 from data_pipelines.protanno.clusters import TEST, VALIDATION
 from eval.metrics.comparison import holm
 
+CLAIMS = {name: endpoint.claim for name, endpoint in PRIMARY.items()}
 QUANTITIES = ("p2t_mrr", "t2p_mrr", "map_location", "map_family", "map_enzyme")
 PROBED = "scl2205_"
 """How the quantities of the probe begin."""
@@ -65,22 +67,8 @@ def verdicts(run: Run, split: str) -> dict[str, dict]:
         if estimate:
             # One seed: how many would be enough is not known.
             word = verdict(estimate, adjusted[name], margin=PRIMARY[name].margin).partition(" (")[0]
-            rows[name] = estimate._asdict() | {"adjusted_p": adjusted[name], "second": second, "verdict": word}
+            rows[name] = estimate._asdict() | {"adjusted_p": adjusted[name], "against": second or "zero", "verdict": word}
     return rows
-
-
-def verdict_table(rows: Mapping[str, Mapping]) -> str:
-    """The primary endpoints with their verdicts."""
-    lines = []
-    for name, endpoint in PRIMARY.items():
-        if name not in rows:
-            lines.append([endpoint.claim, "", "", "", "not measured"])
-            continue
-        row = rows[name]
-        measured = f"{number(row['mean'])} {interval(row['interval'])}"
-        against = row["second"] or "zero"
-        lines.append([endpoint.claim, against, measured, number(row["adjusted_p"]), f"**{row['verdict']}**"])
-    return table(["claim", "against", "difference", "p (Holm)", "verdict"], lines)
 
 
 def model_table(run: Run, split: str, ending: str) -> str:
@@ -119,7 +107,7 @@ def write(run: Run, output: Path, splits: Sequence[str]) -> str:
     parts = []
     for split in measured:
         if split in rows:
-            parts += [f"## Primary endpoints, {split}", verdict_table(rows[split])]
+            parts += [f"## Primary endpoints, {split}", verdict_table(CLAIMS, rows[split], "against")]
         for ending, named in ENDINGS.items():
             parts += [f"## {split}, {named}", model_table(run, split, ending)]
     parts += ["## Elsewhere", other_table(run, TEST if TEST in splits else VALIDATION)]

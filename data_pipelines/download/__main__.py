@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data_pipelines.common.errors import UserError, command
+from data_pipelines.download.connection_options import add_connection_options, check_connection_options
 from data_pipelines.download.proteome import download_proteome
 from data_pipelines.download.release_file import download_file
 
@@ -38,13 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--base_url", type=_base_url, help=f"a mirror of {FILES_URL} or, for a proteome, of {REST_URL}", metavar="URL"
     )
-    parser.add_argument(
-        "--timeout", type=float, default=60.0, help="seconds without a byte to give a connection up (%(default)s)"
-    )
-    parser.add_argument("--tries", type=int, default=8, help="tries in a row that may bring nothing new (%(default)s)")
+    add_connection_options(parser)
     args = parser.parse_args(arguments)
-    if not (args.timeout > 0 and args.tries > 0):
-        raise UserError(f"--timeout {args.timeout} and --tries {args.tries} must be above 0.")
+    check_connection_options(args)
     if name := FILES.get(args.what):
         path = download_file(name, args.output, args.base_url or FILES_URL, args.timeout, args.tries)
     elif match := re.fullmatch(r"proteome:(UP\d{9})", args.what):

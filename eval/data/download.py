@@ -18,6 +18,7 @@ from data_pipelines.common.disk_errors import report_disk_errors
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.hashing import file_sha256
 from data_pipelines.common.progress import tell
+from data_pipelines.download.connection_options import add_connection_options, check_connection_options
 from data_pipelines.download.plain_file import download_plain
 from eval.benchmarks.families import BENCHMARKS
 from eval.data.base.source import PublicFile, Source
@@ -95,13 +96,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("names", nargs="+", metavar="NAME", help="benchmarks, as `python -m eval.data.manifest` lists them")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="the data folder; made if missing")
     parser.add_argument("--base_url", default="", metavar="URL", help="a mirror that has the files as URL/HOST/PATH")
-    parser.add_argument(
-        "--timeout", type=float, default=60.0, help="seconds without a byte to give a connection up (%(default)s)"
-    )
-    parser.add_argument("--tries", type=int, default=8, help="tries in a row that may bring nothing new (%(default)s)")
+    add_connection_options(parser)
     args = parser.parse_args(arguments)
-    if not (args.timeout > 0 and args.tries > 0):
-        raise UserError(f"--timeout {args.timeout} and --tries {args.tries} must be above 0.")
+    check_connection_options(args)
     sources = sources_of(args.names)
     how = {"base_url": args.base_url.rstrip("/"), "timeout": args.timeout, "tries": args.tries}
     wanted = {file: source for own in sources.values() for source in own for file in source.files}

@@ -1,0 +1,19 @@
+"""The options of commands that download: how long they wait, and how often they try."""
+
+import argparse
+
+from data_pipelines.common.errors import UserError
+
+
+def add_connection_options(parser: argparse.ArgumentParser) -> None:
+    """Adds --timeout and --tries."""
+    parser.add_argument(
+        "--timeout", type=float, default=60.0, help="seconds without a byte to give a connection up (%(default)s)"
+    )
+    parser.add_argument("--tries", type=int, default=8, help="tries in a row that may bring nothing new (%(default)s)")
+
+
+def check_connection_options(options: argparse.Namespace) -> None:
+    """Raises a `UserError` where one is not above 0."""
+    if not (options.timeout > 0 and options.tries > 0):
+        raise UserError(f"--timeout {options.timeout} and --tries {options.tries} must be above 0.")
