@@ -1,9 +1,10 @@
-"""Pretrains ProtCLIP: `python train.py --config configs/quickstart.py --workdir DIR [--config.key=value …]`.
+"""Pretrains ProtCLIP: `python train.py --config configs/quickstart.py --workdir DIR
+[--config.key=value …]`.
 
 The installed command is `protclip-train`, with the same arguments.
-Every host of a pod runs the same line. A run that was stopped continues by itself from its last checkpoint.
-Exit codes: 0 done, also when stopped early; 1 failure; 2 a mistake in the command or its inputs;
-75 stopped by a signal and saved: run it again.
+Every host of a pod runs the same line. A run that was stopped continues by itself from its last
+checkpoint. Exit codes: 0 done, also when stopped early; 1 failure; 2 a mistake in the command or
+its inputs; 75 stopped by a signal and saved: run it again.
 """
 
 import contextlib
@@ -58,8 +59,11 @@ _OPEN_FILES = 256
 Workdir = LocalWorkdir | BucketWorkdir
 
 
-def training_rows(config: ml_collections.ConfigDict, dataset: ProtAnno, tokenizer: TextTokenizer) -> StreamSource:
-    """What every logical stream is computed from: the clusters' records, the sampler, the tokenizer, the row's shape."""
+def training_rows(
+    config: ml_collections.ConfigDict, dataset: ProtAnno, tokenizer: TextTokenizer
+) -> StreamSource:
+    """What every logical stream is computed from: the clusters' records, the sampler, the
+    tokenizer, the row's shape."""
     sampler = mixture.training_sampler(config, dataset)
     splits = {cluster: dataset.splits[split_name(cluster)] for cluster in sampler.clusters}
     for split in splits.values():
@@ -96,7 +100,8 @@ class Inputs(NamedTuple):
 
 
 def open_inputs(config: ml_collections.ConfigDict) -> Inputs:
-    """Opens all that a run reads; needs neither devices nor other hosts, so that a mistake ends a host before it joins."""
+    """Opens all that a run reads; needs neither devices nor other hosts, so that a mistake ends
+    a host before it joins."""
     check_sources(config)
     dataset = open_dataset(config.data.dir, names=config.tokenizer.names)
     tokenizer = TextTokenizer.load(config.tokenizer.text)
@@ -122,7 +127,9 @@ def run_length(config: ml_collections.ConfigDict, source: StreamSource) -> int:
 
 def shared_facts(values: CommandLine, inputs: Inputs) -> dict[str, object]:
     """What has to be the same on all hosts of a run."""
-    config = {f"config.{name}": value for name, value in resume.flat(values.config.to_dict()).items()}
+    config = {
+        f"config.{name}": value for name, value in resume.flat(values.config.to_dict()).items()
+    }
     versions = {f"the version of {name}": version for name, version in metadata.versions().items()}
     own = {
         "--workdir": values.workdir,
@@ -136,7 +143,8 @@ def shared_facts(values: CommandLine, inputs: Inputs) -> dict[str, object]:
 
 @command
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line `[program, *arguments]`, by default that of this process; returns the exit code."""
+    """The command line `[program, *arguments]`, by default that of this process; returns the
+    exit code."""
     values = parse_flags(sys.argv if argv is None else argv, about=__doc__)
     check(values.config)
     require_open_files(_OPEN_FILES)
@@ -147,7 +155,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     keep_compiled_programs()
     with PreemptionHandler() as stop, multihost.joined():
         multihost.check_same(shared_facts(values, inputs))
-        # Orbax asks JAX for devices when it reads what a checkpoint holds; after that no host could join.
+        # Orbax asks JAX for devices when it reads what a checkpoint holds; after that no host could
+        # join.
         check_init(values.config)
         with open_workdir(values.workdir) as workdir, contextlib.ExitStack() as opened:
             options = {"changes": values.changes, "profiled_steps": values.profile_steps}
@@ -171,8 +180,8 @@ def pretrain(
 ) -> int:
     """One run, from its last checkpoint on if it has one; returns the exit code.
 
-    The fields of `changes` may have other values than the run was begun with; the workdir then says so.
-    What has to be closed again, however the run ends, is entered into `opened`.
+    The fields of `changes` may have other values than the run was begun with; the workdir then says
+    so. What has to be closed again, however the run ends, is entered into `opened`.
     """
     primary, folder = jax.process_index() == 0, workdir.folder
     dataset, tokenizer, source, hooks, total_steps = inputs
@@ -224,11 +233,16 @@ def pretrain(
         loss_and_gradients = make_run_gradients(rematerialised, state, config, objective)
         candidates[policy] = make_train_step(loss_and_gradients, optimizer, state, config.ema.decay)
     train_step = compiled_once(candidates)
-    gradient_norms = make_gradient_norms(functools.partial(make_run_gradients, model, state, config), objective)
+    gradient_norms = make_gradient_norms(
+        functools.partial(make_run_gradients, model, state, config), objective
+    )
     text_trained = state.trains_text
 
     if primary:
-        tell(*run_messages.beginning(config, state, source, mesh), *run_messages.rarely_drawn(source.sampler))
+        tell(
+            *run_messages.beginning(config, state, source, mesh),
+            *run_messages.rarely_drawn(source.sampler),
+        )
         tell(run_messages.steps(step, total_steps, workdir.name))
 
     # ======== Input pipeline, metrics, and what watches the run ========
@@ -243,17 +257,23 @@ def pretrain(
     )
     opened.enter_context(watchdog)
     opened.enter_context(checkpoints)
-    bar = opened.enter_context(progress(description="training", unit="step", total=total_steps, initial=step))
+    bar = opened.enter_context(
+        progress(description="training", unit="step", total=total_steps, initial=step)
+    )
     opened.enter_context(interval)
-    trace = opened.enter_context(Profiler(folder / "profile", first=step + 10, steps=profiled_steps))
-    # The first host decides for all when to stop early: it alone writes, and here reads, metrics.jsonl.
+    trace = opened.enter_context(
+        Profiler(folder / "profile", first=step + 10, steps=profiled_steps)
+    )
+    # The first host decides for all when to stop early: it alone writes, and here reads,
+    # metrics.jsonl.
     earlier = earlier_evaluations(folder, step) if primary else ()
     early = EarlyStopping(best, config.best.patience if primary else 0, earlier)
     writer = make_writer(folder, config, step=-1 if restored_step is None else step)
     opened.callback(writer.close)
     faults = Faults(folder, model, state, mesh, limit=config.max_skipped_steps, keep=workdir.keep)
 
-    # ======== The loop. Its order makes resuming exact: evaluate, save, fetch the next batch, step ========
+    # ======== The loop. Its order makes resuming exact: evaluate, save, fetch the next batch, step
+    # ========
     stopping = sharding.any_host(stop.received, mesh)
     exhausted = bool(sharding.any_host(early.exhausted, mesh))
     while True:
@@ -264,7 +284,9 @@ def pretrain(
         evaluated = {}
         if step != restored_step and (step % config.eval_every == 0 or done):
             with interval.timed("eval"):
-                view = ProtCLIP(model, state.published, tokenizer, config=config.to_dict(), mesh=mesh)
+                view = ProtCLIP(
+                    model, state.published, tokenizer, config=config.to_dict(), mesh=mesh
+                )
                 evaluated = run_hooks(hooks, view, step=step, last=done, best=best.metric)
                 early.judge(evaluated)
                 exhausted = bool(sharding.any_host(early.exhausted, mesh))
@@ -277,12 +299,15 @@ def pretrain(
                 tell(run_messages.evaluation(step, evaluated))
 
         # -------- Save --------
-        # Asked for one step ago, so that no host waits for the others: all of them stop after the same step.
+        # Asked for one step ago, so that no host waits for the others: all of them stop after the
+        # same step.
         with interval.timed("step"):
             # Of several devices this waits for the step before.
             stopped = bool(stopping)
         stopping = sharding.any_host(stop.received, mesh)
-        if step not in (0, restored_step) and (step % config.checkpoint_every == 0 or done or stopped):
+        if step not in (0, restored_step) and (
+            step % config.checkpoint_every == 0 or done or stopped
+        ):
             with interval.timed("checkpoint"):
                 states = sharding.gather_streams(pipeline.states(), config.data.streams)
                 data = {"streams": states, "interval": interval.unfinished(objective.weights)}
@@ -298,12 +323,16 @@ def pretrain(
             local = pipeline.next()
             after = pipeline.counts()
             tokens = flops.count_tokens(local)
-            shortened = {name: int(getattr(after, name) - getattr(before, name)) for name in SHORTENED}
+            shortened = {
+                name: int(getattr(after, name) - getattr(before, name)) for name in SHORTENED
+            }
             batch = sharding.global_batch(local, mesh, config.batch.rows)
         if config.gradient_norms_every and (step + 1) % config.gradient_norms_every == 0:
             with interval.timed("gradient_norms"):
                 norms = jax.device_get(gradient_norms(state, batch))
-            writer.write(step + 1, {f"gradient_norm/{name}": float(norm) for name, norm in norms.items()})
+            writer.write(
+                step + 1, {f"gradient_norm/{name}": float(norm) for name, norm in norms.items()}
+            )
 
         # -------- Step --------
         trace.before(step)
@@ -311,7 +340,9 @@ def pretrain(
             state, metrics = train_step(state, batch)
             step += 1
             stop.something_to_save = True
-            faults.follow(Pending(step, metrics, batch, pipeline.draws()), state, source.drawn_records)
+            faults.follow(
+                Pending(step, metrics, batch, pipeline.draws()), state, source.drawn_records
+            )
             model_flops = flops.step_flops(tokens, network, objective, text_trained=text_trained)
             interval.add(metrics, tokens | shortened, model_flops)
             logging_due = step % config.log_every == 0 or step == total_steps
@@ -322,7 +353,10 @@ def pretrain(
             # The schedule counts the steps that changed the parameters.
             logged["learning_rate"] = float(learning_rate(step - 1 - skipped_steps(state)))
             writer.write(step, logged)
-            shown = {"loss": f"{logged['loss']:.3f}", "pairs/s": f"{logged['pairs_per_second']:.0f}"}
+            shown = {
+                "loss": f"{logged['loss']:.3f}",
+                "pairs/s": f"{logged['pairs_per_second']:.0f}",
+            }
             bar.set_postfix(shown, refresh=False)
         bar.update()
 

@@ -1,4 +1,5 @@
-"""Pretrains ProtCLIP: `python train.py --config FILE --workdir DIR`. The program is protclip_train.py."""
+"""Pretrains ProtCLIP: `python train.py --config FILE --workdir DIR`. The program is
+protclip_train.py."""
 
 import sys
 

@@ -1,10 +1,12 @@
-"""Does each part of the method help? Trains variants of one config with several seeds and compares them.
+"""Does each part of the method help? Trains variants of one config with several seeds and compares
+them.
 
-    python -m benchmarks.ablation --data_dir runs/sample/protanno --vocabulary runs/sample/vocab.txt --folder runs/ablation
+    python -m benchmarks.ablation --data_dir runs/sample/protanno \\
+        --vocabulary runs/sample/vocab.txt --folder runs/ablation
 
-Every variant takes the same number of steps from the same data and is measured on the same held-out records. Writes
-ablation.json and ablation.md, anew after every run. Finished runs are not repeated, so that the script may be stopped and
-started, also with more variants or seeds.
+Every variant takes the same number of steps from the same data and is measured on the same held-out
+records. Writes ablation.json and ablation.md, anew after every run. Finished runs are not repeated,
+so that the script may be stopped and started, also with more variants or seeds.
 """
 
 import argparse
@@ -72,8 +74,12 @@ def run_one(options: argparse.Namespace, variant: str, seed: int) -> dict[str, f
     if not (found := last_evaluation(workdir, options.steps)):
         fields = {"seed": seed, "data.dir": options.data_dir, "tokenizer.text": options.vocabulary}
         fields |= dict.fromkeys(("total_steps", "eval_every", "checkpoint_every"), options.steps)
-        overrides = [f"--config.{name}={value}" for name, value in {**fields, **VARIANTS[variant]}.items()]
-        code = train.main(["train.py", "--config", options.config, "--workdir", str(workdir), *overrides])
+        overrides = [
+            f"--config.{name}={value}" for name, value in {**fields, **VARIANTS[variant]}.items()
+        ]
+        code = train.main(
+            ["train.py", "--config", options.config, "--workdir", str(workdir), *overrides]
+        )
         if code:
             raise SystemExit(code)
         found = last_evaluation(workdir, options.steps)
@@ -86,10 +92,15 @@ def file_name(variant: str) -> str:
 
 
 def last_evaluation(workdir: Path, steps: int) -> dict[str, float]:
-    """What was measured after `steps` steps, by name; empty where that is not there yet. NaN where it is undefined."""
+    """What was measured after `steps` steps, by name; empty where that is not there yet. NaN
+    where it is undefined."""
     path = workdir / "metrics.jsonl"
     lines = map(json.loads, path.read_text(encoding="utf-8").splitlines()) if path.exists() else ()
-    measured = [line for line in lines if line["step"] == steps and any(name.startswith("eval/") for name in line)]
+    measured = [
+        line
+        for line in lines
+        if line["step"] == steps and any(name.startswith("eval/") for name in line)
+    ]
     return {
         name.removeprefix("eval/"): float("nan") if value is None else value
         for name, value in (measured[-1].items() if measured else ())
@@ -106,12 +117,18 @@ def mean_and_interval(values: np.ndarray) -> dict:
 
 
 def without_pda(variant: str) -> str:
-    """The variant trained without PDA whose weights are read off the same kind of property vectors."""
-    return "without PDA" if VARIANTS[variant].get("pda.prototypes", True) else "without PDA, no prototypes"
+    """The variant trained without PDA whose weights are read off the same kind of property
+    vectors."""
+    return (
+        "without PDA"
+        if VARIANTS[variant].get("pda.prototypes", True)
+        else "without PDA, no prototypes"
+    )
 
 
 def compare(runs: Mapping[str, Mapping[int, Mapping[str, float]]]) -> dict:
-    """Per variant: its seeds, its metrics and their differences to the first variant; AUROC and differences to both controls.
+    """Per variant: its seeds, its metrics and their differences to the first variant; AUROC and
+    differences to both controls.
 
     Differences are paired by seed, over the seeds that both variants have.
     """
@@ -130,14 +147,17 @@ def compare(runs: Mapping[str, Mapping[int, Mapping[str, float]]]) -> dict:
     for variant, of_seed in runs.items():
         seeds = sorted(of_seed)
         metrics = {
-            name: mean_and_interval(numbers(variant, key, seeds)) | {"to_paper": paired(variant, key, base)}
+            name: mean_and_interval(numbers(variant, key, seeds))
+            | {"to_paper": paired(variant, key, base)}
             for name, key in METRICS.items()
         }
         auroc = {}
         for name in PROPERTIES:
             own, other = f"pda/auroc_{name}", f"pda/auroc_other_record_text_{name}"
             auroc[name] = mean_and_interval(numbers(variant, own, seeds)) | {
-                "to_other_text": mean_and_interval(numbers(variant, own, seeds) - numbers(variant, other, seeds)),
+                "to_other_text": mean_and_interval(
+                    numbers(variant, own, seeds) - numbers(variant, other, seeds)
+                ),
                 "to_without_pda": paired(variant, own, without_pda(variant)),
             }
         results[variant] = {"seeds": seeds, "metrics": metrics, "auroc": auroc}
@@ -145,7 +165,8 @@ def compare(runs: Mapping[str, Mapping[int, Mapping[str, float]]]) -> dict:
 
 
 def cell(result: Mapping, difference: Mapping | None) -> str:
-    """A mean, and its difference to another's where there is one; in brackets the interval of the last."""
+    """A mean, and its difference to another's where there is one; in brackets the interval of
+    the last."""
     if difference is None:
         return f"{result['mean']:.3f}{bounds(result, '.3f')}"
     return f"{result['mean']:.3f} ({difference['mean']:+.3f}{bounds(difference, '+.3f')})"
@@ -153,7 +174,11 @@ def cell(result: Mapping, difference: Mapping | None) -> str:
 
 def bounds(result: Mapping, form: str) -> str:
     """An interval in brackets, nothing where there is none."""
-    return "" if result["interval"] is None else " [{}, {}]".format(*(format(bound, form) for bound in result["interval"]))
+    return (
+        ""
+        if result["interval"] is None
+        else " [{}, {}]".format(*(format(bound, form) for bound in result["interval"]))
+    )
 
 
 def differences(result: Mapping) -> str:
@@ -169,12 +194,23 @@ def differences(result: Mapping) -> str:
 
 
 def markdown(results: Mapping) -> str:
-    """Two tables: what each part of the method does, and what the segments of each variant of PDA mean."""
+    """Two tables: what each part of the method does, and what the segments of each variant of
+    PDA mean."""
     parts = [name for name in results if name in PARTS]
     of_metric = {name: [results[variant]["metrics"][name] for variant in parts] for name in METRICS}
-    rows = [[name, *(cell(result, result["to_paper"]) for result in found)] for name, found in of_metric.items()]
-    rows += [[f"AUROC {name}", *(f"{results[variant]['auroc'][name]['mean']:.3f}" for variant in parts)] for name in PROPERTIES]
-    aligned = [name for name in results if name not in ("uniform sampling", "without BSR", "separate masked passes")]
+    rows = [
+        [name, *(cell(result, result["to_paper"]) for result in found)]
+        for name, found in of_metric.items()
+    ]
+    rows += [
+        [f"AUROC {name}", *(f"{results[variant]['auroc'][name]['mean']:.3f}" for variant in parts)]
+        for name in PROPERTIES
+    ]
+    aligned = [
+        name
+        for name in results
+        if name not in ("uniform sampling", "without BSR", "separate masked passes")
+    ]
     of_segments = [
         [
             variant,
@@ -184,18 +220,25 @@ def markdown(results: Mapping) -> str:
         ]
         for variant in aligned
     ]
-    header = ["variant", "seeds", *(f"AUROC {name}, Δ other text, Δ without PDA" for name in PROPERTIES), "MRR (Δ paper)"]
+    header = [
+        "variant",
+        "seeds",
+        *(f"AUROC {name}, Δ other text, Δ without PDA" for name in PROPERTIES),
+        "MRR (Δ paper)",
+    ]
     return f"{table(['', *parts], rows)}\n\n{table(header, of_segments)}\n"
 
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--config", default="configs/ablation.py", help="(default %(default)s)")
     parser.add_argument("--data_dir", type=Path, required=True, help="a built dataset")
     parser.add_argument("--vocabulary", type=Path, required=True, help="the text tower's vocab.txt")
     parser.add_argument("--folder", type=Path, required=True, help="for the runs and the results")
-    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), help="(default: all)")
+    parser.add_argument(
+        "--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), help="(default: all)"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="(default 0 1 2)")
     parser.add_argument("--steps", type=int, default=300, help="(default %(default)s)")
     options = parser.parse_args()
@@ -212,7 +255,8 @@ def main() -> None:
 
 
 def write(options: argparse.Namespace) -> None:
-    """The results of all finished runs in the folder, whichever call of the script they are from."""
+    """The results of all finished runs in the folder, whichever call of the script they are
+    from."""
     runs: dict[str, dict[int, dict]] = {}
     for variant in VARIANTS:
         for workdir in options.folder.glob(f"{file_name(variant)}_*"):
@@ -221,7 +265,9 @@ def write(options: argparse.Namespace) -> None:
                 runs.setdefault(variant, {})[int(seed)] = found
     results = compare(runs)
     written = {"steps": options.steps, "config": options.config, "results": results}
-    (options.folder / "ablation.json").write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
+    (options.folder / "ablation.json").write_text(
+        json.dumps(written, indent=2) + "\n", encoding="utf-8"
+    )
     (options.folder / "ablation.md").write_text(markdown(results), encoding="utf-8")
 
 

@@ -1,9 +1,10 @@
-"""The training step compiled for TPUs or GPUs that are not there: memory, FLOPs, exchange and bounds, as a table.
+"""The training step compiled for TPUs or GPUs that are not there: memory, FLOPs, exchange and
+bounds, as a table.
 
     python -m benchmarks.aot [--of tpu|gpu|cards] [--plans NAME…] [--output aot.json]
 
-Every row is one `train.py --aot`, in a process of its own; nothing is run. Needs the `[tpu]` extra, for
-GPUs `[gpu-aot]`.
+Every row is one `train.py --aot`, in a process of its own; nothing is run. Needs the `[tpu]` extra,
+for GPUs `[gpu-aot]`.
 """
 
 import argparse
@@ -54,7 +55,12 @@ def h200_plans() -> dict[str, list[str]]:
 
 
 GPU_PLANS = h200_plans() | {
-    "full, 8, dense": ["--aot=h200:1", EIGHT_ROWS, f"{REMAT}=full", "--config.model.attention=dense"],
+    "full, 8, dense": [
+        "--aot=h200:1",
+        EIGHT_ROWS,
+        f"{REMAT}=full",
+        "--config.model.attention=dense",
+    ],
     "8 × H100": ["--aot=h100:8", f"{ROWS}=64", f"{REMAT}=full"],
     "8 × H100, fsdp=8": ["--aot=h100:8", f"{ROWS}=64", f"{REMAT}=full", FSDP_8],
     "2 × 8 × H100, fsdp=8": ["--aot=h100:8x2", f"{ROWS}=128", f"{REMAT}=full", FSDP_8],
@@ -88,12 +94,16 @@ COLUMNS = {
     "attention": lambda r: r["attention"],
     "GB": lambda r: f"{r['hbm_bytes_per_device'] / 1e9:.1f}",
     "of GB": lambda r: f"{r['hbm_capacity_bytes'] / 1e9:.1f}",
-    "of GiB": lambda r: f"{r['hbm_bytes_per_device'] / 2**30:.1f} of {r['hbm_capacity_bytes'] / 2**30:.1f}",
+    "of GiB": lambda r: (
+        f"{r['hbm_bytes_per_device'] / 2**30:.1f} of {r['hbm_capacity_bytes'] / 2**30:.1f}"
+    ),
     "TFLOP/device": lambda r: f"{r['flops_per_device'] / 1e12:.0f}",
     "GFLOP/pair": lambda r: f"{r['flops_per_pair'] / 1e9:.0f}",
     "model FLOPs": lambda r: f"{100 * r['model_flops_share']:.0f} %",
     "GB to send/device": lambda r: f"{r['collective_bytes_per_device'] / 1e9:.2f}",
-    "largest gather MB": lambda r: f"{r['collectives'].get('all-gather', {}).get('largest', 0) / 1e6:.1f}",
+    "largest gather MB": lambda r: (
+        f"{r['collectives'].get('all-gather', {}).get('largest', 0) / 1e6:.1f}"
+    ),
     "pairs/step": lambda r: f"{r['pairs_per_step']:.0f}",
     "step s ≥": lambda r: f"{r['predicted_step_seconds']:.2f}",
     "pairs/s ≤": lambda r: f"{r['pairs_per_second']:.0f}",
@@ -122,10 +132,14 @@ def row(name: str, report: dict) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--of", choices=PLANS, default="tpu", help="which plans (default: tpu)")
     parser.add_argument("--plans", nargs="+", metavar="NAME", help="some of them (default: all)")
-    parser.add_argument("--output", type=pathlib.Path, help="JSON file of the whole reports; one that is there is added to")
+    parser.add_argument(
+        "--output",
+        type=pathlib.Path,
+        help="JSON file of the whole reports; one that is there is added to",
+    )
     arguments = parser.parse_args()
     plans = PLANS[arguments.of]
     if unknown := set(arguments.plans or ()) - plans.keys():

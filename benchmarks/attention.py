@@ -1,11 +1,14 @@
-"""The attention of this machine's devices (blockwise, triton, splash) against dense, on packed rows: a table, and JSON.
+"""The attention of this machine's devices (blockwise, triton, splash) against dense, on packed
+rows: a table, and JSON.
 
-    MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=40000000000 python -m benchmarks.attention --output attention.json
+    MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=40000000000 python -m benchmarks.attention --output
+    attention.json
 
-The two variables keep the C library from handing large arrays back to the kernel after each call, which costs dense
-attention more than its arithmetic; the JSON notes whether they were set. The implementations alternate call by call in
-one process, and each figure is the least of all repeats: wall-clock seconds, and CPU seconds over all threads, which
-suffer less from whatever else the machine runs.
+The two variables keep the C library from handing large arrays back to the kernel after each call,
+which costs dense attention more than its arithmetic; the JSON notes whether they were set. The
+implementations alternate call by call in one process, and each figure is the least of all repeats:
+wall-clock seconds, and CPU seconds over all threads, which suffer less from whatever else the
+machine runs.
 """
 
 import argparse
@@ -26,7 +29,8 @@ from protclip_jax.config.build import own_target
 
 
 class Shape(NamedTuple):
-    """Packed rows: queries and keys of `heads` × `dim`, in segments with log-normal lengths around the medians."""
+    """Packed rows: queries and keys of `heads` × `dim`, in segments with log-normal lengths
+    around the medians."""
 
     rows: int
     q_length: int
@@ -50,7 +54,8 @@ MALLOC_VARIABLES = ("MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_")
 
 
 def packed_ids(rng: np.random.Generator, *, rows: int, length: int, median: int) -> np.ndarray:
-    """Ascending segment ids int32 [rows, length]: log-normal lengths until the next one does not fit, then padding."""
+    """Ascending segment ids int32 [rows, length]: log-normal lengths until the next one does not
+    fit, then padding."""
     ids = np.zeros((rows, length), np.int32)
     for row in ids:
         lengths = np.maximum(rng.lognormal(np.log(median), SIGMA, size=length), 1).astype(int)
@@ -64,18 +69,24 @@ def passes(implementation: str, qkv, cotangent, q_ids, kv_ids) -> dict[str, Call
     """The compiled forward, and forward and backward, pass as functions without arguments."""
 
     def attend(qkv, q_ids, kv_ids):
-        return attention(*qkv, q_segment_ids=q_ids, kv_segment_ids=kv_ids, implementation=implementation)
+        return attention(
+            *qkv, q_segment_ids=q_ids, kv_segment_ids=kv_ids, implementation=implementation
+        )
 
     def with_gradients(qkv, cotangent, q_ids, kv_ids):
         out, pull_back = jax.vjp(lambda *qkv: attend(qkv, q_ids, kv_ids), *qkv)
         return out, pull_back(cotangent)
 
     forward, both = jax.jit(attend), jax.jit(with_gradients)
-    return {"forward": lambda: forward(qkv, q_ids, kv_ids), "forward_backward": lambda: both(qkv, cotangent, q_ids, kv_ids)}
+    return {
+        "forward": lambda: forward(qkv, q_ids, kv_ids),
+        "forward_backward": lambda: both(qkv, cotangent, q_ids, kv_ids),
+    }
 
 
 def alternate(functions: dict[str, Callable], *, repeats: int) -> dict[str, dict[str, float]]:
-    """Least wall and CPU milliseconds of each function; one call of each in turn, the first (compiling) not counted."""
+    """Least wall and CPU milliseconds of each function; one call of each in turn, the first
+    (compiling) not counted."""
     best = {name: {"wall_ms": float("inf"), "cpu_ms": float("inf")} for name in functions}
     for function in functions.values():
         jax.block_until_ready(function())
@@ -84,12 +95,15 @@ def alternate(functions: dict[str, Callable], *, repeats: int) -> dict[str, dict
             wall, cpu = time.perf_counter(), time.process_time()
             jax.block_until_ready(function())
             elapsed = {"wall_ms": time.perf_counter() - wall, "cpu_ms": time.process_time() - cpu}
-            best[name] = {clock: min(best[name][clock], 1e3 * seconds) for clock, seconds in elapsed.items()}
+            best[name] = {
+                clock: min(best[name][clock], 1e3 * seconds) for clock, seconds in elapsed.items()
+            }
     return best
 
 
 def measure(shape: Shape, implementation: str, *, dtype: str, repeats: int, seed: int) -> dict:
-    """Milliseconds of dense and of the implementation, and the ratios dense / implementation, for both passes."""
+    """Milliseconds of dense and of the implementation, and the ratios dense / implementation,
+    for both passes."""
     rng = np.random.default_rng(seed)
     q_ids = packed_ids(rng, rows=shape.rows, length=shape.q_length, median=shape.q_median)
     kv_ids = q_ids
@@ -101,19 +115,41 @@ def measure(shape: Shape, implementation: str, *, dtype: str, repeats: int, seed
     result = {"shape": shape._asdict(), "segments_per_row": float(q_ids.max(axis=1).mean())}
     for name in ("forward", "forward_backward"):
         best = alternate({of: run[name] for of, run in runs.items()}, repeats=repeats)
-        ratios = {clock: best["dense"][clock] / best[implementation][clock] for clock in ("wall_ms", "cpu_ms")}
-        result[name] = {**best, "dense_over_other": {"wall": ratios["wall_ms"], "cpu": ratios["cpu_ms"]}}
+        ratios = {
+            clock: best["dense"][clock] / best[implementation][clock]
+            for clock in ("wall_ms", "cpu_ms")
+        }
+        result[name] = {
+            **best,
+            "dense_over_other": {"wall": ratios["wall_ms"], "cpu": ratios["cpu_ms"]},
+        }
     return result
 
 
 @command
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES), help="which to measure (default: all)")
-    parser.add_argument("--implementation", choices=BACKENDS, help="what to compare with dense (default: training's)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--shapes",
+        nargs="+",
+        choices=SHAPES,
+        default=list(SHAPES),
+        help="which to measure (default: all)",
+    )
+    parser.add_argument(
+        "--implementation",
+        choices=BACKENDS,
+        help="what to compare with dense (default: training's)",
+    )
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
-    parser.add_argument("--repeats", type=int, default=5, help="timed calls of each implementation (default: 5)")
-    parser.add_argument("--seed", type=int, default=0, help="of segment lengths and inputs (default: 0)")
+    parser.add_argument(
+        "--repeats", type=int, default=5, help="timed calls of each implementation (default: 5)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of segment lengths and inputs (default: 0)"
+    )
     parser.add_argument("--output", help="JSON file to write")
     options = parser.parse_args(arguments)
 
@@ -127,16 +163,24 @@ def main(arguments: list[str] | None = None) -> None:
         "implementation": other,
         "dtype": options.dtype,
     }
-    print(f"{'shape':<11} {'pass':<16} {'dense ms':>9} {other + ' ms':>12} {'ratio':>6} {'CPU ratio':>9}")
+    print(
+        f"{'shape':<11} {'pass':<16} {'dense ms':>9} {other + ' ms':>12} {'ratio':>6} "
+        f"{'CPU ratio':>9}"
+    )
     for name in options.shapes:
         if name == "cross" and BACKENDS[other].cross_attention:
             continue
-        report[name] = measure(SHAPES[name], other, dtype=options.dtype, repeats=options.repeats, seed=options.seed)
+        report[name] = measure(
+            SHAPES[name], other, dtype=options.dtype, repeats=options.repeats, seed=options.seed
+        )
         for run in ("forward", "forward_backward"):
             row = report[name][run]
             milliseconds = f"{row['dense']['wall_ms']:>9.1f} {row[other]['wall_ms']:>12.1f}"
             ratio = row["dense_over_other"]
-            print(f"{name:<11} {run:<16} {milliseconds} {ratio['wall']:>6.1f} {ratio['cpu']:>9.1f}", flush=True)
+            print(
+                f"{name:<11} {run:<16} {milliseconds} {ratio['wall']:>6.1f} {ratio['cpu']:>9.1f}",
+                flush=True,
+            )
     if options.output:
         with open(options.output, "w", encoding="utf-8") as file:
             json.dump(report, file, indent=2)

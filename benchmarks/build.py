@@ -1,9 +1,11 @@
-"""How fast `data_pipelines.build` is, and how much memory its largest process takes, on generated entries.
+"""How fast `data_pipelines.build` is, and how much memory its largest process takes, on generated
+entries.
 
     python -m benchmarks.build --entries 200000 --workers 1 2 --folder DIR --output build.json
 
-The entries have the size and the lines of TrEMBL's (about 3 KB each, log-normal lengths with a median of 300 residues); a tenth
-repeats an earlier sequence, a fifth is a close relative of an earlier one, one in a thousand is broken.
+The entries have the size and the lines of TrEMBL's (about 3 KB each, log-normal lengths with a
+median of 300 residues); a tenth repeats an earlier sequence, a fifth is a close relative of an
+earlier one, one in a thousand is broken.
 """
 
 import argparse
@@ -25,8 +27,16 @@ POLL_SECONDS = 0.2
 REMEMBERED = 10_000
 """Earlier sequences that later ones repeat or resemble."""
 
-EXISTENCE = ("Evidence at protein level", "Evidence at transcript level", "Inferred from homology", "Predicted")
-TEXT = "binds catalyzes the hydrolysis of ATP in response to membrane stress signalling and transports ions across"
+EXISTENCE = (
+    "Evidence at protein level",
+    "Evidence at transcript level",
+    "Inferred from homology",
+    "Predicted",
+)
+TEXT = (
+    "binds catalyzes the hydrolysis of ATP in response to membrane stress signalling and "
+    "transports ions across"
+)
 
 
 def sequences(count: int, *, seed: int) -> Iterator[str]:
@@ -56,27 +66,55 @@ def entry(index: int, sequence: str, rng: np.random.Generator) -> str:
     words = TEXT.split()
     text = " ".join(words[i] for i in rng.integers(0, len(words), 60))
     tag = "{ECO:0000256|ARBA:ARBA00023136}"
-    lines = [f"ID   A{index:09}_9BACT        {'Reviewed' if index % 50 == 0 else 'Unreviewed'};{length:12} AA."]
+    lines = [
+        f"ID   A{index:09}_9BACT        "
+        f"{'Reviewed' if index % 50 == 0 else 'Unreviewed'};{length:12} AA."
+    ]
     lines += [
         f"AC   A{index:09};",
         "DT   03-JUL-2019, integrated into UniProtKB/TrEMBL.",
         "DT   27-NOV-2024, entry version 20.",
     ]
-    lines += [f"DE   SubName: Full=Protein {text[:40]} {{ECO:0000313|EMBL:AAA{index:06}.1}};", "GN   ORFNames=E4U01_12345;"]
-    lines += ["OS   Uncultured bacterium.", "OC   Bacteria; Pseudomonadota; environmental samples.", "OX   NCBI_TaxID=77133;"]
-    lines += ["RN   [1]", "RP   NUCLEOTIDE SEQUENCE.", "RX   PubMed=12345678; DOI=10.1000/xyz;", "RA   Doe J., Roe R.;"]
+    lines += [
+        f"DE   SubName: Full=Protein {text[:40]} {{ECO:0000313|EMBL:AAA{index:06}.1}};",
+        "GN   ORFNames=E4U01_12345;",
+    ]
+    lines += [
+        "OS   Uncultured bacterium.",
+        "OC   Bacteria; Pseudomonadota; environmental samples.",
+        "OX   NCBI_TaxID=77133;",
+    ]
+    lines += [
+        "RN   [1]",
+        "RP   NUCLEOTIDE SEQUENCE.",
+        "RX   PubMed=12345678; DOI=10.1000/xyz;",
+        "RA   Doe J., Roe R.;",
+    ]
     topics = ("FUNCTION", "SUBCELLULAR LOCATION", "SIMILARITY", "CATALYTIC ACTIVITY")
     for topic, start in zip(topics[: int(rng.integers(0, 5))], (0, 60, 120, 180), strict=False):
-        lines += [f"CC   -!- {topic}: {text[start : start + 55]}", f"CC       {text[start + 55 : start + 100]} {tag}."]
-    lines += [f"DR   InterPro; IPR{number:06}; Some_domain_name." for number in rng.integers(0, 10**6, 14)]
-    lines += [f"PE   {level + 1}: {EXISTENCE[level]};", "KW   Membrane; Transmembrane; Transmembrane helix."]
+        lines += [
+            f"CC   -!- {topic}: {text[start : start + 55]}",
+            f"CC       {text[start + 55 : start + 100]} {tag}.",
+        ]
+    lines += [
+        f"DR   InterPro; IPR{number:06}; Some_domain_name." for number in rng.integers(0, 10**6, 14)
+    ]
+    lines += [
+        f"PE   {level + 1}: {EXISTENCE[level]};",
+        "KW   Membrane; Transmembrane; Transmembrane helix.",
+    ]
     for start in sorted(rng.integers(1, max(2, len(sequence) - 25), 6).tolist()):
-        lines += [f"FT   TRANSMEM        {start}..{min(start + 20, len(sequence))}", f'FT{"":19}/note="Helical"']
+        lines += [
+            f"FT   TRANSMEM        {start}..{min(start + 20, len(sequence))}",
+            f'FT{"":19}/note="Helical"',
+        ]
         lines += [f'FT{"":19}/evidence="ECO:0000256|SAM:Phobius"']
     lines += [f"SQ   SEQUENCE   {length} AA;  {110 * length} MW;  0123456789ABCDEF CRC64;"]
     for start in range(0, len(sequence), 60):
         row = sequence[start : start + 60]
-        lines.append("     " + " ".join(row[position : position + 10] for position in range(0, len(row), 10)))
+        lines.append(
+            "     " + " ".join(row[position : position + 10] for position in range(0, len(row), 10))
+        )
     return "\n".join(lines) + "\n//\n"
 
 
@@ -90,14 +128,18 @@ def generate(path: Path, *, entries: int, seed: int = 0) -> int:
 
 
 def processes(session: int) -> dict[int, tuple[int, float]]:
-    """Process → MiB of its largest resident set so far and its CPU seconds, of all processes of a session."""
+    """Process → MiB of its largest resident set so far and its CPU seconds, of all processes of
+    a session."""
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            # The name in parentheses may hold anything; the session is the fourth field after it, the times the 12th and 13th.
+            # The name in parentheses may hold anything; the session is the fourth field after it,
+            # the times the 12th and 13th.
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
             if int(fields[3]) == session:
-                status = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
+                status = dict(
+                    line.split(":", 1) for line in (folder / "status").read_text().splitlines()
+                )
                 seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
                 found[int(folder.name)] = int(status["VmHWM"].split()[0]) >> 10, seconds
         except (OSError, KeyError):
@@ -106,10 +148,23 @@ def processes(session: int) -> dict[int, tuple[int, float]]:
 
 
 def measure(source: Path, output: Path, *, workers: int, arguments: list[str]) -> dict:
-    """Builds once: seconds, and of each process the peak memory in MiB and the CPU seconds (of which the last 0.2 may lack)."""
-    command = [sys.executable, "-m", "data_pipelines.build", "--input", source, "--output", output, "--workers", workers]
+    """Builds once: seconds, and of each process the peak memory in MiB and the CPU seconds (of
+    which the last 0.2 may lack)."""
+    command = [
+        sys.executable,
+        "-m",
+        "data_pipelines.build",
+        "--input",
+        source,
+        "--output",
+        output,
+        "--workers",
+        workers,
+    ]
     start, found = time.monotonic(), {}
-    process = subprocess.Popen([*map(str, command), *arguments], start_new_session=True, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [*map(str, command), *arguments], start_new_session=True, stdout=subprocess.DEVNULL
+    )
     while process.poll() is None:
         found |= processes(process.pid)
         time.sleep(POLL_SECONDS)
@@ -125,7 +180,9 @@ def contents_digest(folder: Path) -> str:
     """Of all files of a dataset."""
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        digest.update(f"{path.relative_to(folder)} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+        digest.update(
+            f"{path.relative_to(folder)} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode()
+        )
     return digest.hexdigest()
 
 
@@ -133,7 +190,13 @@ def run(folder: Path, *, entries: int, workers: list[int], arguments: list[str])
     """Generates entries into a folder and builds them with each number of workers."""
     source = folder / "generated.dat.gz"
     size = generate(source, entries=entries)
-    result = {"entries": entries, "text_bytes": size, "cores": len(os.sched_getaffinity(0)), "arguments": arguments, "runs": []}
+    result = {
+        "entries": entries,
+        "text_bytes": size,
+        "cores": len(os.sched_getaffinity(0)),
+        "arguments": arguments,
+        "runs": [],
+    }
     for count in workers:
         output = folder / f"built_{count}"
         row = measure(source, output, workers=count, arguments=arguments)
@@ -147,13 +210,22 @@ def run(folder: Path, *, entries: int, workers: list[int], arguments: list[str])
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--entries", type=int, default=200_000, help="(default %(default)s)")
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="(default %(default)s)")
-    parser.add_argument("--folder", type=Path, required=True, help="an existing folder for the files, about 8 KB an entry")
+    parser.add_argument(
+        "--workers", type=int, nargs="+", default=[1, 2], help="(default %(default)s)"
+    )
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        required=True,
+        help="an existing folder for the files, about 8 KB an entry",
+    )
     parser.add_argument("--output", type=Path, required=True, help="JSON file for the figures")
     options, arguments = parser.parse_known_args()
-    result = run(options.folder, entries=options.entries, workers=options.workers, arguments=arguments)
+    result = run(
+        options.folder, entries=options.entries, workers=options.workers, arguments=arguments
+    )
     options.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 

@@ -1,6 +1,7 @@
 """Vectors as embeddings lie: in clusters, on few dimensions of many.
 
-Random vectors without structure are all equally far from each other, which says nothing about a search among real ones.
+Random vectors without structure are all equally far from each other, which says nothing about a
+search among real ones.
 """
 
 from collections.abc import Iterator
@@ -9,14 +10,16 @@ import numpy as np
 from jaxtyping import Float32
 
 SPREAD = 0.35
-"""Of a cluster about its centre, over that of the centres: neighbours are mostly, not only, of the same cluster."""
+"""Of a cluster about its centre, over that of the centres: neighbours are mostly, not only, of
+the same cluster."""
 ROWS_AT_ONCE = 1 << 14
 
 
 def clustered_blocks(
     count: int, *, width: int, centres: int, intrinsic: int, seed: int = 0
 ) -> Iterator[Float32[np.ndarray, "m d"]]:
-    """Unit-norm vectors in clusters within a random subspace of `intrinsic` dimensions of a space of `width`, in blocks."""
+    """Unit-norm vectors in clusters within a random subspace of `intrinsic` dimensions of a
+    space of `width`, in blocks."""
     rng = np.random.default_rng(seed)
     plane = np.linalg.qr(rng.normal(size=(width, intrinsic)))[0].T.astype(np.float32)
     middles = rng.normal(size=(centres, intrinsic)).astype(np.float32)

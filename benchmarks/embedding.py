@@ -1,11 +1,14 @@
-"""Embedding throughput of `ProtCLIP.represent` against PyTorch `transformers` on the same ESM-2 weights and sequences.
+"""Embedding throughput of `ProtCLIP.represent` against PyTorch `transformers` on the same ESM-2
+weights and sequences.
 
-    MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=40000000000 python -m benchmarks.embedding --output embedding.json
+    MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=40000000000 python -m benchmarks.embedding --output
+    embedding.json
 
-Random weights of a published shape, random proteins of UniProt's lengths, mean over residues, float32 on the CPU, both with
-all cores. PyTorch gets length-sorted padded batches under SDPA with the best of several token budgets; ours packs. The two
-alternate run by run in one process; rates are real tokens a second from the median of the runs. The table also gives
-where our time goes: the same rows through dense layers alone (attention taken out), and bfloat16 with its error.
+Random weights of a published shape, random proteins of UniProt's lengths, mean over residues,
+float32 on the CPU, both with all cores. PyTorch gets length-sorted padded batches under SDPA with
+the best of several token budgets; ours packs. The two alternate run by run in one process; rates
+are real tokens a second from the median of the runs. The table also gives where our time goes:
+the same rows through dense layers alone (attention taken out), and bfloat16 with its error.
 """
 
 import argparse
@@ -65,7 +68,9 @@ def torch_model(size: str) -> EsmModel:
     return EsmModel(config, add_pooling_layer=False).eval()
 
 
-def our_model(size: str, torch_weights: EsmModel, *, dtype: str, attention: str = "blockwise") -> ProtCLIP:
+def our_model(
+    size: str, torch_weights: EsmModel, *, dtype: str, attention: str = "blockwise"
+) -> ProtCLIP:
     """The same weights, as a checkpoint converted from ESM-2 alone."""
     num_layers, hidden_size, num_heads = SIZES[size]
     tower = {
@@ -76,14 +81,19 @@ def our_model(size: str, torch_weights: EsmModel, *, dtype: str, attention: str 
     }
     shared = {"dtype": dtype, "attention": attention, "remat": "none"}
     heads = {"projection_dim": 512, "num_prototypes": 512, "prototype_temperature": 0.9}
-    model = ProtCLIPModel(model_config({"model": {"protein": tower, "text": None, **shared, **heads}}, text_vocab_size=0))
+    model = ProtCLIPModel(
+        model_config(
+            {"model": {"protein": tower, "text": None, **shared, **heads}}, text_vocab_size=0
+        )
+    )
     tensors = {name: tensor.numpy() for name, tensor in torch_weights.state_dict().items()}
     params = {"protein": jax.device_put(esm2_params(tensors, model.config.protein))}
     return ProtCLIP(model, params, None, config={}, mesh=sharding.make_mesh(-1, 1))
 
 
 def torch_means(model: EsmModel, proteins: list[str], budget: int) -> np.ndarray:
-    """Mean over residues, float32 [n, D], from padded batches of at most `budget` tokens, longest first."""
+    """Mean over residues, float32 [n, D], from padded batches of at most `budget` tokens,
+    longest first."""
     tokens = [protein_tokenizer.encode(protein) for protein in proteins]
     order = sorted(range(len(tokens)), key=lambda index: -len(tokens[index]))
     means = np.zeros((len(tokens), model.config.hidden_size), np.float32)
@@ -97,7 +107,10 @@ def torch_means(model: EsmModel, proteins: list[str], budget: int) -> np.ndarray
         present = torch.from_numpy(ids != protein_tokenizer.PAD)
         with torch.no_grad():
             hidden = model(torch.from_numpy(ids), attention_mask=present.long()).last_hidden_state
-        residues = (present & torch.from_numpy((ids != protein_tokenizer.CLS) & (ids != protein_tokenizer.EOS)))[:, :, None]
+        residues = (
+            present
+            & torch.from_numpy((ids != protein_tokenizer.CLS) & (ids != protein_tokenizer.EOS))
+        )[:, :, None]
         means[batch] = ((hidden * residues).sum(1) / residues.sum(1)).numpy()
         start += len(batch)
     return means
@@ -135,11 +148,22 @@ def measure(size: str, *, count: int, repeats: int, seed: int) -> dict:
     BACKENDS["none"] = NoAttention()
     bare = our_model(size, reference, dtype="float32", attention="none")
     expected = torch_means(reference, proteins, TORCH_BUDGETS[0])
-    runs = {f"torch {budget}": lambda budget=budget: torch_means(reference, proteins, budget) for budget in TORCH_BUDGETS}
+    runs = {
+        f"torch {budget}": lambda budget=budget: torch_means(reference, proteins, budget)
+        for budget in TORCH_BUDGETS
+    }
     models = {"ours float32": ours, "ours without attention": bare, "ours bfloat16": rough}
-    runs |= {name: lambda model=model: model.represent(proteins, kinds=["mean"]) for name, model in models.items()}
+    runs |= {
+        name: lambda model=model: model.represent(proteins, kinds=["mean"])
+        for name, model in models.items()
+    }
     seconds = alternate(runs, repeats=repeats)
-    rows = pack_all([protein_example(protein) for protein in proteins], slots=32, protein_tokens=1024, text_tokens=0).rows
+    rows = pack_all(
+        [protein_example(protein) for protein in proteins],
+        slots=32,
+        protein_tokens=1024,
+        text_tokens=0,
+    ).rows
 
     def error(model: ProtCLIP) -> float:
         means = model.represent(proteins, kinds=["mean"])["mean"]
@@ -152,18 +176,31 @@ def measure(size: str, *, count: int, repeats: int, seed: int) -> dict:
         "padding_of_packed_rows": 1 - tokens / (1024 * len(rows)),
         "tokens_per_second": {name: tokens / value for name, value in seconds.items()},
         "ratio_to_best_torch": best_torch / seconds["ours float32"],
-        "share_of_our_time_in_attention": 1 - seconds["ours without attention"] / seconds["ours float32"],
+        "share_of_our_time_in_attention": 1
+        - seconds["ours without attention"] / seconds["ours float32"],
         "relative_error": {"float32": error(ours), "bfloat16": error(rough)},
     }
 
 
 @command
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["8m", "35m"], help="ESM-2 shapes (default: 8m 35m)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--sizes",
+        nargs="+",
+        choices=SIZES,
+        default=["8m", "35m"],
+        help="ESM-2 shapes (default: 8m 35m)",
+    )
     parser.add_argument("--proteins", type=int, default=24, help="how many to embed (default: 24)")
     parser.add_argument("--repeats", type=int, default=3, help="timed runs of each (default: 3)")
-    parser.add_argument("--cpu_devices", type=int, help="virtual CPU devices for ours (default: as `protclip_jax.embed`)")
+    parser.add_argument(
+        "--cpu_devices",
+        type=int,
+        help="virtual CPU devices for ours (default: as `protclip_jax.embed`)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of lengths and residues (default: 0)")
     parser.add_argument("--output", help="JSON file to write")
     options = parser.parse_args(arguments)
@@ -177,7 +214,9 @@ def main(arguments: list[str] | None = None) -> None:
         "environment": {name: os.environ.get(name) for name in MALLOC_VARIABLES},
     }
     for size in options.sizes:
-        report[size] = measure(size, count=options.proteins, repeats=options.repeats, seed=options.seed)
+        report[size] = measure(
+            size, count=options.proteins, repeats=options.repeats, seed=options.seed
+        )
         print(f"{size}: {options.proteins} proteins, {report[size]['tokens']} tokens")
         for name, rate in report[size]["tokens_per_second"].items():
             print(f"  {name:<24} {rate:>8.0f} tokens/s")

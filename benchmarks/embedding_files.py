@@ -1,6 +1,8 @@
-"""What embeddings cost on disk: `python -m benchmarks.embedding_files [--items 50000] [--width 512] --folder DIR`.
+"""What embeddings cost on disk: `python -m benchmarks.embedding_files [--items 50000] [--width 512]
+--folder DIR`.
 
-Writes the same random vectors as HDF5 and as Parquet, and reads each back whole; one JSON object a format.
+Writes the same random vectors as HDF5 and as Parquet, and reads each back whole; one JSON object
+a format.
 """
 
 import argparse

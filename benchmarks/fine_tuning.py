@@ -1,10 +1,12 @@
-"""Fine-tuning a small ESM-2 from random weights on β-lactamase and stability: does the protocol learn anything at all?
+"""Fine-tuning a small ESM-2 from random weights on β-lactamase and stability: does the protocol
+learn anything at all?
 
     python -m benchmarks.fine_tuning --data_dir DIR --folder runs/fine_tuning
 
-DIR has `beta_lactamase/P62593.fasta.gz` (of ESM's examples) and TAPE's `stability/tape_stability.{train,valid}.csv.gz`. Beside
-the network stand the same on shuffled labels, which must not correlate, and the k-mer ridge, which may well win: nothing was
-pretrained here. What a stopped run has done is taken from FOLDER.
+DIR has `beta_lactamase/P62593.fasta.gz` (of ESM's examples) and TAPE's
+`stability/tape_stability.{train,valid}.csv.gz`. Beside the network stand the same on shuffled
+labels, which must not correlate, and the k-mer ridge, which may well win: nothing was pretrained
+here. What a stopped run has done is taken from FOLDER.
 """
 
 import argparse
@@ -37,18 +39,29 @@ from protclip_jax.config.build import model_config
 from protclip_jax.convert.checkpoint import converted_config
 from protclip_jax.models.protclip import ProtCLIPModel
 
-ESM2 = {"num_layers": 2, "hidden_size": 64, "num_heads": 4, "intermediate_size": 256, "initializer_range": 0.125}
+ESM2 = {
+    "num_layers": 2,
+    "hidden_size": 64,
+    "num_heads": 4,
+    "intermediate_size": 256,
+    "initializer_range": 0.125,
+}
 """Narrow layers need a larger start than ESM-2's 0.02."""
 
 
 def beta_lactamase(data: Path, rows: int | None) -> Task:
     """The single substitutions of `P62593.fasta`, to be divided by the protocol's splits."""
-    return thinned(read_variant_fasta(data / "beta_lactamase/P62593.fasta.gz", benchmark="beta_lactamase"), rows)
+    return thinned(
+        read_variant_fasta(data / "beta_lactamase/P62593.fasta.gz", benchmark="beta_lactamase"),
+        rows,
+    )
 
 
 def stability(data: Path, rows: int | None) -> Task:
     """TAPE's training and validation files; the test split is carved out of training."""
-    files = {split: [data / f"stability/tape_stability.{split}.csv.gz"] for split in ("train", "valid")}
+    files = {
+        split: [data / f"stability/tape_stability.{split}.csv.gz"] for split in ("train", "valid")
+    }
     return thinned(read_tables(files, benchmark="stability"), rows)
 
 
@@ -57,7 +70,10 @@ TASKS = {"beta_lactamase": beta_lactamase, "stability": stability}
 
 def thinned(task: Task, rows: int | None) -> Task:
     """At most so many rows of each split, those whose sequences have the lowest hashes."""
-    splits = {name: sorted(own, key=lambda sample: hash64(sample.sequence))[:rows] for name, own in task.splits.items()}
+    splits = {
+        name: sorted(own, key=lambda sample: hash64(sample.sequence))[:rows]
+        for name, own in task.splits.items()
+    }
     return dataclasses.replace(task, splits=splits)
 
 
@@ -65,22 +81,37 @@ def random_esm2(folder: Path) -> Path:
     """A checkpoint of a protein tower with random weights."""
     if not (folder / "config.json").exists():
         config = converted_config(ESM2, None)
-        model, ones = ProtCLIPModel(model_config(config, text_vocab_size=0)), jax.numpy.ones((1, 4), int)
-        params = model.init(jax.random.key(0), ones, ones, ones, 1, method=ProtCLIPModel.encode_protein)["params"]
+        model, ones = (
+            ProtCLIPModel(model_config(config, text_vocab_size=0)),
+            jax.numpy.ones((1, 4), int),
+        )
+        params = model.init(
+            jax.random.key(0), ones, ones, ones, 1, method=ProtCLIPModel.encode_protein
+        )["params"]
         save_params(folder, params)
         metadata.write_metadata(folder, config, None)
     return folder
 
 
 def config_for(options: argparse.Namespace):
-    """The shipped protocol with rates for a tower that starts from nothing, and rows that fit a CPU."""
+    """The shipped protocol with rates for a tower that starts from nothing, and rows that fit a
+    CPU."""
     config = fine_tuning_config.get_config()
-    config.update(seeds=(0,), max_epochs=options.epochs, patience=options.epochs, dtype="float32", remat="none")
+    config.update(
+        seeds=(0,),
+        max_epochs=options.epochs,
+        patience=options.epochs,
+        dtype="float32",
+        remat="none",
+    )
     config.standardise = options.standardise
-    # Rows as long as β-lactamase: attention between proteins that share a row is computed and thrown away.
+    # Rows as long as β-lactamase: attention between proteins that share a row is computed and
+    # thrown away.
     config.batch.update(records=32, rows=16, slots=7, protein_tokens=290)
     groups = ("rotary_inv_freq", "frozen"), ("^protein/", options.tower_multiplier), (".", 1.0)
-    config.optimizer.update(learning_rate=options.learning_rate, warmup_fraction=0.1, clip_norm=1.0, groups=groups)
+    config.optimizer.update(
+        learning_rate=options.learning_rate, warmup_fraction=0.1, clip_norm=1.0, groups=groups
+    )
     return config
 
 
@@ -91,8 +122,13 @@ def result(name: str, options: argparse.Namespace) -> dict:
     tuned = FineTuning(random_esm2(options.folder / "esm2"), config, options.folder / "states")
     beside = [ShuffledLabels(tuned), Ridge(), composition_probe(probe_config.get_config())]
     start = time.perf_counter()
-    measured = supervised.run(task, tuned, judge=judge_of(task), splits=config.splits.to_dict(), controls=beside)
-    return measured | {"seconds_of_this_call": time.perf_counter() - start, "cores": len(os.sched_getaffinity(0))}
+    measured = supervised.run(
+        task, tuned, judge=judge_of(task), splits=config.splits.to_dict(), controls=beside
+    )
+    return measured | {
+        "seconds_of_this_call": time.perf_counter() - start,
+        "cores": len(os.sched_getaffinity(0)),
+    }
 
 
 def rows(name: str, measured: Mapping) -> list[list[str]]:
@@ -102,34 +138,66 @@ def rows(name: str, measured: Mapping) -> list[list[str]]:
     for of_protocol in (measured, *measured["controls"]):
         score = of_protocol["metrics"]["spearman"]
         value = f"{number(score['mean'])} {interval(score['interval'])}"
-        told.append([name, sizes, of_protocol["protocol"], value, str(of_protocol["facts"].get("best_epoch", ""))])
+        told.append(
+            [
+                name,
+                sizes,
+                of_protocol["protocol"],
+                value,
+                str(of_protocol["facts"].get("best_epoch", "")),
+            ]
+        )
     return told
 
 
 @command
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data_dir", type=Path, required=True, metavar="DIR", help="folder of the files")
-    parser.add_argument("--folder", type=Path, required=True, metavar="DIR", help="for states and results")
-    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS), help="(default: both)")
-    parser.add_argument("--rows", type=int, help="at most so many rows of each split (default: all)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data_dir", type=Path, required=True, metavar="DIR", help="folder of the files"
+    )
+    parser.add_argument(
+        "--folder", type=Path, required=True, metavar="DIR", help="for states and results"
+    )
+    parser.add_argument(
+        "--tasks", nargs="+", choices=TASKS, default=list(TASKS), help="(default: both)"
+    )
+    parser.add_argument(
+        "--rows", type=int, help="at most so many rows of each split (default: all)"
+    )
     parser.add_argument("--epochs", type=int, default=30, help="(default %(default)s)")
     parser.add_argument("--learning_rate", type=float, default=2e-3, help="(default %(default)s)")
-    parser.add_argument("--tower_multiplier", type=float, default=1.0, help="of the tower's rate (default %(default)s)")
-    parser.add_argument("--standardise", action="store_true", help="the tower's means, as the frozen probe does")
+    parser.add_argument(
+        "--tower_multiplier",
+        type=float,
+        default=1.0,
+        help="of the tower's rate (default %(default)s)",
+    )
+    parser.add_argument(
+        "--standardise", action="store_true", help="the tower's means, as the frozen probe does"
+    )
     options = parser.parse_args(arguments)
 
     results = {name: result(name, options) for name in options.tasks}
-    (options.folder / f"{'_'.join(results)}.json").write_text(json.dumps(to_json(results), indent=2) + "\n", encoding="utf-8")
+    (options.folder / f"{'_'.join(results)}.json").write_text(
+        json.dumps(to_json(results), indent=2) + "\n", encoding="utf-8"
+    )
     told = [line for name, measured in results.items() for line in rows(name, measured)]
-    print(table(["task", "train / valid / test rows", "protocol", "Spearman [95 %]", "best epoch"], told))
+    print(
+        table(
+            ["task", "train / valid / test rows", "protocol", "Spearman [95 %]", "best epoch"], told
+        )
+    )
     print()
     for name, measured in results.items():
         low, _ = measured["metrics"]["spearman"]["interval"]
         _, high = measured["controls"][0]["metrics"]["spearman"]["interval"]
         above = "above" if low > high else "not above"
         print(
-            f"{name}: the interval is {above} that of shuffled labels; {measured['seconds_of_this_call']:.0f} s in this call."
+            f"{name}: the interval is {above} that of shuffled labels; "
+            f"{measured['seconds_of_this_call']:.0f} s in this call."
         )
 
 

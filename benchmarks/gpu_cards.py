@@ -1,10 +1,11 @@
-"""The attention kernels and a training step compiled for GPUs that are not there, card by card, in each dtype: a table.
+"""The attention kernels and a training step compiled for GPUs that are not there, card by card, in
+each dtype: a table.
 
     python -m benchmarks.gpu_cards [--cards NAME…] [--output cards.json]
 
-The step is that of `configs/protclip_650m_gpu.py` with its widths, two layers in each tower, eight rows
-and the contrast alone: every kind of kernel that depends on the card, in a tenth of the time. Nothing is
-run. Needs the `[gpu-aot]` extra.
+The step is that of `configs/protclip_650m_gpu.py` with its widths, two layers in each tower, eight
+rows and the contrast alone: every kind of kernel that depends on the card, in a tenth of the time.
+Nothing is run. Needs the `[gpu-aot]` extra.
 """
 
 import argparse
@@ -99,7 +100,7 @@ def row(card: str, dtype: str, found: dict) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--cards", nargs="+", choices=GPUS, default=CARDS, metavar="NAME")
     parser.add_argument("--output", type=pathlib.Path, help="JSON file to write")
     arguments = parser.parse_args()

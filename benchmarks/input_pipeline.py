@@ -1,10 +1,12 @@
-"""Records per second and padding of the training input pipeline, on synthetic records of realistic lengths.
+"""Records per second and padding of the training input pipeline, on synthetic records of realistic
+lengths.
 
     python -m benchmarks.input_pipeline [--workers 0 1 2] [--output input_pipeline.json]
 
-Proteins are log-normal (median 300 residues, sigma 0.6) and cropped to 1022; biotexts have a median of about 90 tokens (sigma
-0.5) with evidence tags to strip, from a Zipf vocabulary whose tail is split into word pieces; a dozen features each. The whole
-way is measured: draws, reading the dataset, tokenisation, crops, masks, packing, and the way between processes.
+Proteins are log-normal (median 300 residues, sigma 0.6) and cropped to 1022; biotexts have a median
+of about 90 tokens (sigma 0.5) with evidence tags to strip, from a Zipf vocabulary whose tail is
+split into word pieces; a dozen features each. The whole way is measured: draws, reading the
+dataset, tokenisation, crops, masks, packing, and the way between processes.
 """
 
 import argparse
@@ -30,13 +32,17 @@ STREAMS, ROWS = 8, 32
 
 
 def synthetic_words(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Words of 3 to 12 letters; the common ones come first and are in the vocabulary, the rest are spelt."""
+    """Words of 3 to 12 letters; the common ones come first and are in the vocabulary, the rest
+    are spelt."""
     lengths = rng.integers(3, 13, count)
-    return np.array(["".join(rng.choice(list(string.ascii_lowercase), length)) for length in lengths])
+    return np.array(
+        ["".join(rng.choice(list(string.ascii_lowercase), length)) for length in lengths]
+    )
 
 
 def synthetic_tokenizer(words: np.ndarray) -> TextTokenizer:
-    """Knows the common words, all pairs of letters as continuations, letters, digits and punctuation."""
+    """Knows the common words, all pairs of letters as continuations, letters, digits and
+    punctuation."""
     letters = string.ascii_lowercase + string.digits
     pairs = [f"##{a}{b}" for a in string.ascii_lowercase for b in string.ascii_lowercase]
     pieces = [*letters, *(f"##{letter}" for letter in letters), *pairs, *":.,;{}()|-"]
@@ -45,7 +51,8 @@ def synthetic_tokenizer(words: np.ndarray) -> TextTokenizer:
 
 
 def synthetic_records(rng: np.random.Generator, words: np.ndarray, count: int) -> Iterator[Record]:
-    """Swiss-Prot records: always a name, each other property with probability 0.8, evidence tags as UniProt has them."""
+    """Swiss-Prot records: always a name, each other property with probability 0.8, evidence tags
+    as UniProt has them."""
     zipf = np.cumsum(1 / np.arange(1, len(words) + 1))
     for index in range(count):
         sequence = "".join(rng.choice(RESIDUES, int(np.exp(rng.normal(np.log(300), 0.6)))))
@@ -54,19 +61,38 @@ def synthetic_records(rng: np.random.Generator, words: np.ndarray, count: int) -
         text = words[np.searchsorted(zipf, rng.random(length) * zipf[-1])]
         present = [True, *(rng.random(3) < 0.8)]
         cuts = np.sort(rng.integers(1, length, sum(present) - 1))
-        parts = iter([" ".join(part) + f". {{ECO:0000269|PubMed:{index}}}" for part in np.split(text, cuts)])
+        parts = iter(
+            [" ".join(part) + f". {{ECO:0000269|PubMed:{index}}}" for part in np.split(text, cuts)]
+        )
         name, function, location, similarity = (next(parts) if there else "" for there in present)
         features = tuple(Feature("BINDING", start, start + 4, "a ligand") for start in range(1, 13))
-        yield Record(f"P{index:05d}", "X", "swissprot", sequence, 1, name, function, location, similarity, features)
+        yield Record(
+            f"P{index:05d}",
+            "X",
+            "swissprot",
+            sequence,
+            1,
+            name,
+            function,
+            location,
+            similarity,
+            features,
+        )
 
 
 def synthetic_source(directory: Path, *, seed: int, records: int) -> StreamSource:
-    """A stream source over a dataset of synthetic records written to `directory`, with rows of 2048 / 1536 tokens, 16 slots."""
+    """A stream source over a dataset of synthetic records written to `directory`, with rows of
+    2048 / 1536 tokens, 16 slots."""
     rng = np.random.default_rng(seed)
     words = synthetic_words(rng, 30_000)
     cluster = "swissprot/C1/R4"
     split = protanno.split_name(cluster)
-    made = progress(synthetic_records(rng, words, records), description="synthesise", unit="record", total=records)
+    made = progress(
+        synthetic_records(rng, words, records),
+        description="synthesise",
+        unit="record",
+        total=records,
+    )
     protanno.write(directory, {split: list(made)}, statistics={})
     return StreamSource(
         records={cluster: protanno.open_dataset(directory).splits[split].without_features()},
@@ -82,7 +108,9 @@ def synthetic_source(directory: Path, *, seed: int, records: int) -> StreamSourc
 
 def measure(source: StreamSource, *, workers: int, steps: int) -> dict[str, float]:
     """Throughput and padding over `steps` batches, after one batch that starts everything."""
-    with TrainPipeline(source, rows=ROWS, local_streams=range(STREAMS), workers=workers) as pipeline:
+    with TrainPipeline(
+        source, rows=ROWS, local_streams=range(STREAMS), workers=workers
+    ) as pipeline:
         pipeline.next()
         before = pipeline.counts()
         wall, cpu = time.perf_counter(), time.process_time()
@@ -107,16 +135,22 @@ def measure(source: StreamSource, *, workers: int, steps: int) -> dict[str, floa
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2], help="worker processes (0: a thread)")
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
+    parser.add_argument(
+        "--workers", type=int, nargs="+", default=[0, 1, 2], help="worker processes (0: a thread)"
+    )
     parser.add_argument("--steps", type=int, default=60, help=f"batches of {ROWS} rows to measure")
-    parser.add_argument("--records", type=int, default=20_000, help="synthetic records to draw from")
+    parser.add_argument(
+        "--records", type=int, default=20_000, help="synthetic records to draw from"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, help="also write the results to this JSON file")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         source = synthetic_source(Path(directory), seed=arguments.seed, records=arguments.records)
-        results = [measure(source, workers=workers, steps=arguments.steps) for workers in arguments.workers]
+        results = [
+            measure(source, workers=workers, steps=arguments.steps) for workers in arguments.workers
+        ]
     for name in results[0]:
         print(f"{name:40}" + "".join(f"{result[name]:12.4g}" for result in results))
     if arguments.output:

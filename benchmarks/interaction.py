@@ -1,11 +1,13 @@
-"""Protein–protein interaction on the complete SHS27k from amino-acid composition alone: do the splits order as published?
+"""Protein–protein interaction on the complete SHS27k from amino-acid composition alone: do the
+splits order as published?
 
     python -m benchmarks.interaction --data_dir DIR --epochs 100 --seeds 3 --folder runs/interaction
 
-DIR holds GNN-PPI's `protein.actions.SHS27k.STRING.txt[.gz]` and `protein.SHS27k.sequences.dictionary.tsv[.gz]`. The network,
-the splits and both graphs of messages are those of configs/eval/protein_interaction.py; only the features are not a model's.
-GNN-PPI reports random > DFS > BFS: the fewer test proteins training knows, the harder. Each split leaves FOLDER/SPLIT.json,
-which a second run takes, so that the script may be stopped and started.
+DIR holds GNN-PPI's `protein.actions.SHS27k.STRING.txt[.gz]` and
+`protein.SHS27k.sequences.dictionary.tsv[.gz]`. The network, the splits and both graphs of messages
+are those of configs/eval/protein_interaction.py; only the features are not a model's. GNN-PPI
+reports random > DFS > BFS: the fewer test proteins training knows, the harder. Each split leaves
+FOLDER/SPLIT.json, which a second run takes, so that the script may be stopped and started.
 """
 
 import argparse
@@ -42,7 +44,9 @@ def found(folder: Path, name: str) -> Path:
     for path in (folder / name, folder / f"{name}.gz"):
         if path.is_file():
             return path
-    raise UserError(f"{folder / name}[.gz] is not there; docs/benchmarks.md says where it comes from.")
+    raise UserError(
+        f"{folder / name}[.gz] is not there; docs/benchmarks.md says where it comes from."
+    )
 
 
 def rows(splits: Mapping) -> list[list[str]]:
@@ -52,7 +56,9 @@ def rows(splits: Mapping) -> list[list[str]]:
         measured = splits[split]
         scores = measured["scores"]
         seen = measured["seen_endpoints"]
-        shares = [sum(seen[name]) / sum(map(sum, seen.values())) for name in protein_interaction.ENDPOINTS]
+        shares = [
+            sum(seen[name]) / sum(map(sum, seen.values())) for name in protein_interaction.ENDPOINTS
+        ]
         for messages in protein_interaction.MESSAGES:
             score = scores[f"embeddings, {messages}"]
             told.append(
@@ -74,7 +80,8 @@ def _with_interval(value: float, bounds: Sequence[float]) -> str:
 
 
 def orders(splits: Mapping) -> list[str]:
-    """For each graph of messages a sentence on how the three splits order, by the means over seeds and their spread."""
+    """For each graph of messages a sentence on how the three splits order, by the means over
+    seeds and their spread."""
     sentences = []
     for messages in protein_interaction.MESSAGES:
         scores = {split: splits[split]["scores"][f"embeddings, {messages}"] for split in ORDER}
@@ -82,7 +89,10 @@ def orders(splits: Mapping) -> list[str]:
         for higher, lower in zip(ORDER, ORDER[1:], strict=False):
             difference = scores[higher]["micro_f1"] - scores[lower]["micro_f1"]
             spread = (scores[higher]["std"] ** 2 + scores[lower]["std"] ** 2) ** 0.5
-            steps.append(f"{higher} − {lower} = {difference:+.3f} (spread of the difference over seeds {spread:.3f})")
+            steps.append(
+                f"{higher} − {lower} = {difference:+.3f} (spread of the difference over "
+                f"seeds {spread:.3f})"
+            )
         sentences.append(f"messages over {messages} pairs: {'; '.join(steps)}")
     return sentences
 
@@ -97,7 +107,11 @@ def measured(graph: InteractionGraph, split: str, options: argparse.Namespace) -
     config.update(splits=(split,), composition_baseline=False, **asked)
     start = time.perf_counter()
     result = protein_interaction.run(graph, composition, config)
-    result |= {"asked": asked, "seconds": time.perf_counter() - start, "cores": len(os.sched_getaffinity(0))}
+    result |= {
+        "asked": asked,
+        "seconds": time.perf_counter() - start,
+        "cores": len(os.sched_getaffinity(0)),
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(to_json(result), indent=2) + "\n", encoding="utf-8")
     return result
@@ -105,11 +119,21 @@ def measured(graph: InteractionGraph, split: str, options: argparse.Namespace) -
 
 @command
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data_dir", type=Path, required=True, metavar="DIR", help="folder of the two files")
-    parser.add_argument("--epochs", type=int, default=300, help="of each training (default %(default)s)")
-    parser.add_argument("--seeds", type=int, default=3, help="splits and starts (default %(default)s)")
-    parser.add_argument("--folder", type=Path, required=True, metavar="DIR", help="for the splits' results")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data_dir", type=Path, required=True, metavar="DIR", help="folder of the two files"
+    )
+    parser.add_argument(
+        "--epochs", type=int, default=300, help="of each training (default %(default)s)"
+    )
+    parser.add_argument(
+        "--seeds", type=int, default=3, help="splits and starts (default %(default)s)"
+    )
+    parser.add_argument(
+        "--folder", type=Path, required=True, metavar="DIR", help="for the splits' results"
+    )
     options = parser.parse_args(arguments)
 
     actions, sequences = (found(options.data_dir, name) for name in FILES)
@@ -120,7 +144,9 @@ def main(arguments: list[str] | None = None) -> None:
     print()
     print("\n".join(orders(splits)))
     size = {"proteins": len(graph.names), "pairs": len(graph.edges)}
-    seconds, flops = (sum(result[key] for result in results.values()) for key in ("seconds", "flops"))
+    seconds, flops = (
+        sum(result[key] for result in results.values()) for key in ("seconds", "flops")
+    )
     print(completeness("shs27k", size).sentence)
     print(f"{options.epochs} epochs, {options.seeds} seeds, {seconds:.0f} s, {flops:.2e} FLOPs.")
 

@@ -1,9 +1,11 @@
-"""Does a long run leak? Memory, open files and threads of a training process and its workers over thousands of small steps.
+"""Does a long run leak? Memory, open files and threads of a training process and its workers over
+thousands of small steps.
 
-    python -m benchmarks.long_run --data_dir runs/sample/protanno --vocabulary runs/sample/vocab.txt --folder DIR
+    python -m benchmarks.long_run --data_dir runs/sample/protanno \\
+        --vocabulary runs/sample/vocab.txt --folder DIR
 
-Trains a tiny model with frequent evaluations and saves, looks at its processes every second, and writes long_run.json and
-long_run.png.
+Trains a tiny model with frequent evaluations and saves, looks at its processes every second, and
+writes long_run.json and long_run.png.
 """
 
 import argparse
@@ -43,7 +45,8 @@ TINY = {
     "model.projection_dim": 16,
     "model.num_prototypes": 8,
 }
-"""Fields of the quickstart's config that make its steps small and its evaluations and saves frequent."""
+"""Fields of the quickstart's config that make its steps small and its evaluations and saves
+frequent."""
 
 SERIES = {
     "memory_mib": ("trainer, resident memory (MiB)", BLUE),
@@ -57,7 +60,9 @@ SERIES = {
 def status(process: int) -> dict[str, str]:
     """What the system tells of a process; a process that has ended has no `VmRSS`."""
     with contextlib.suppress(OSError):
-        return dict(line.split(":", 1) for line in Path(f"/proc/{process}/status").read_text().splitlines())
+        return dict(
+            line.split(":", 1) for line in Path(f"/proc/{process}/status").read_text().splitlines()
+        )
     return {}
 
 
@@ -72,10 +77,15 @@ def workers(session: int) -> list[int]:
 
 
 def look(session: int) -> dict | None:
-    """Of the leader of a session and of its other processes: what `SERIES` names; None when it has ended."""
+    """Of the leader of a session and of its other processes: what `SERIES` names; None when it
+    has ended."""
     try:
         told = status(session)
-        of_workers = [int(of_one["VmRSS"].split()[0]) for of_one in map(status, workers(session)) if "VmRSS" in of_one]
+        of_workers = [
+            int(of_one["VmRSS"].split()[0])
+            for of_one in map(status, workers(session))
+            if "VmRSS" in of_one
+        ]
         return {
             "memory_mib": int(told["VmRSS"].split()[0]) / 1024,
             "workers_mib": sum(of_workers) / 1024,
@@ -97,7 +107,8 @@ def latest_step(workdir: Path) -> int:
 
 
 def watch(command: Sequence[str], workdir: Path, *, every: float) -> list[dict]:
-    """Runs a training command in a session of its own; returns what was seen, each time with the step.
+    """Runs a training command in a session of its own; returns what was seen, each time with the
+    step.
 
     Raises:
       CalledProcessError: it failed.
@@ -117,7 +128,9 @@ def draw(seen: Sequence[dict]) -> Figure:
     """Each of `SERIES` over the steps."""
     figure = Figure(figsize=(9, 4.6), layout="constrained")
     steps = [look["step"] for look in seen]
-    for axis, (name, (title, colour)) in zip(figure.subplots(2, 2).flat, SERIES.items(), strict=True):
+    for axis, (name, (title, colour)) in zip(
+        figure.subplots(2, 2).flat, SERIES.items(), strict=True
+    ):
         axis.plot(steps, [look[name] for look in seen], color=colour, linewidth=1.2)
         axis.set_ylim(bottom=0)
         axis.set_title(title, fontsize=10, color=INK, loc="left")
@@ -127,13 +140,28 @@ def draw(seen: Sequence[dict]) -> Figure:
 
 
 def run(folder: Path, *, data_dir: Path, vocabulary: Path, steps: int) -> dict:
-    """Trains `steps` steps in `folder`; returns what was seen: medians of each quarter of the steps, and the whole series."""
+    """Trains `steps` steps in `folder`; returns what was seen: medians of each quarter of the
+    steps, and the whole series."""
     fields = TINY | {"total_steps": steps, "data.dir": data_dir, "tokenizer.text": vocabulary}
     overrides = [f"--config.{name}={value}" for name, value in fields.items()]
-    command = [sys.executable, "train.py", "--config", "configs/quickstart.py", "--workdir", str(folder / "run"), *overrides]
+    command = [
+        sys.executable,
+        "train.py",
+        "--config",
+        "configs/quickstart.py",
+        "--workdir",
+        str(folder / "run"),
+        *overrides,
+    ]
     seen = watch(command, folder / "run", every=1.0)
-    quarters = [[look for look in seen if steps * q // 4 < look["step"] <= steps * (q + 1) // 4] for q in range(4)]
-    medians = {name: [float(np.median([look[name] for look in quarter])) for quarter in quarters] for name in SERIES}
+    quarters = [
+        [look for look in seen if steps * q // 4 < look["step"] <= steps * (q + 1) // 4]
+        for q in range(4)
+    ]
+    medians = {
+        name: [float(np.median([look[name] for look in quarter])) for quarter in quarters]
+        for name in SERIES
+    }
     result = {"steps": steps, "median_of_each_quarter": medians, "seen": seen}
     (folder / "long_run.json").write_text(json.dumps(result) + "\n", encoding="utf-8")
     draw(seen).savefig(folder / "long_run.png", dpi=DPI)
@@ -142,13 +170,20 @@ def run(folder: Path, *, data_dir: Path, vocabulary: Path, steps: int) -> dict:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--data_dir", type=Path, required=True, help="a built dataset")
     parser.add_argument("--vocabulary", type=Path, required=True, help="the text tower's vocab.txt")
-    parser.add_argument("--folder", type=Path, required=True, help="an existing folder for the run and the figure")
+    parser.add_argument(
+        "--folder", type=Path, required=True, help="an existing folder for the run and the figure"
+    )
     parser.add_argument("--steps", type=int, default=3000, help="(default %(default)s)")
     options = parser.parse_args()
-    result = run(options.folder, data_dir=options.data_dir, vocabulary=options.vocabulary, steps=options.steps)
+    result = run(
+        options.folder,
+        data_dir=options.data_dir,
+        vocabulary=options.vocabulary,
+        steps=options.steps,
+    )
     for name, medians in result["median_of_each_quarter"].items():
         print(f"{SERIES[name][0]:32}", *(f"{median:8.1f}" for median in medians))
 

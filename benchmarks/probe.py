@@ -1,13 +1,15 @@
-"""The frozen probe: seconds and FLOPs for 20,000 proteins on this machine, and an estimate for all benchmarks on one H200.
+"""The frozen probe: seconds and FLOPs for 20,000 proteins on this machine, and an estimate for all
+benchmarks on one H200.
 
     python -m benchmarks.probe --output probe.json
 
-Measured: heads of all seeds on 20,000 generated rows of 1280 features, the configured number of epochs at most, a validation
-split scored after each; the scoring of a validation split as large as GO-BP's; and the FLOPs that XLA counts in ESM-2 650M,
-beside the formula's (protclip_jax/flops.py). The estimate takes the published sizes of the data sets (those that are not known
-in eval/reporting/published.py are assumed and marked), each protein once at the mean length of its data set, and two shares of
-the device's bfloat16 peak, of large products (the tower) and of small ones (heads, graphs). The shares are assumptions: no GPU
-was at hand.
+Measured: heads of all seeds on 20,000 generated rows of 1280 features, the configured number of
+epochs at most, a validation split scored after each; the scoring of a validation split as large as
+GO-BP's; and the FLOPs that XLA counts in ESM-2 650M, beside the formula's (protclip_jax/flops.py).
+The estimate takes the published sizes of the data sets (those that are not known in
+eval/reporting/published.py are assumed and marked), each protein once at the mean length of its
+data set, and two shares of the device's bfloat16 peak, of large products (the tower) and of
+small ones (heads, graphs). The shares are assumptions: no GPU was at hand.
 """
 
 import argparse
@@ -60,7 +62,8 @@ class Proteins(NamedTuple):
     assumed: int | None = None
     """Rows where the published size is not known."""
     heads: tuple[int, ...] = (1,)
-    """The outputs of each head that is trained on them; of graphs and similarities the embeddings alone are counted."""
+    """The outputs of each head that is trained on them; of graphs and similarities the
+    embeddings alone are counted."""
 
 
 DATA = (
@@ -96,17 +99,24 @@ def rows_of(data: Proteins) -> int:
 def embedding_flops(proteins: int, residues: int) -> float:
     """Forward FLOPs of ESM-2 650M, every protein of the mean length."""
     network = ProtCLIPConfig(
-        esm2_config("650m"), BertConfig(num_layers=1, hidden_size=8, num_heads=1, intermediate_size=8, vocab_size=8)
+        esm2_config("650m"),
+        BertConfig(num_layers=1, hidden_size=8, num_heads=1, intermediate_size=8, vocab_size=8),
     )
     tokens = residues + SPECIAL_TOKENS
-    counts = {"protein_tokens": proteins * tokens, "protein_squares": proteins * tokens**2, "text_tokens": 0, "text_squares": 0}
+    counts = {
+        "protein_tokens": proteins * tokens,
+        "protein_squares": proteins * tokens**2,
+        "text_tokens": 0,
+        "text_squares": 0,
+    }
     objective = ObjectiveConfig(bsr=0.0, mlm=0.0, pda=0.0)
     # A training step is three times the forward pass.
     return step_flops(counts, network, objective, text_trained=False) / 3
 
 
 def flops_by_xla(residues: int) -> float:
-    """Forward FLOPs of ESM-2 650M on one protein as XLA counts them, attention dense; nothing is computed."""
+    """Forward FLOPs of ESM-2 650M on one protein as XLA counts them, attention dense; nothing is
+    computed."""
     tower = dataclasses.replace(esm2_config("650m"), attention="dense")
     text = BertConfig(num_layers=1, hidden_size=8, num_heads=1, intermediate_size=8, vocab_size=8)
     model = ProtCLIPModel(ProtCLIPConfig(tower, text))
@@ -126,14 +136,17 @@ def _bridges(config) -> int:
 
 
 def graph_flops() -> dict[str, float]:
-    """Training of GNN-PPI's network on all graphs, splits, messages and seeds, and of the bridge with its control."""
+    """Training of GNN-PPI's network on all graphs, splits, messages and seeds, and of the bridge
+    with its control."""
     config, total = interaction_config.get_config(), 0.0
     network = InteractionNetwork(len(INTERACTIONS), **config.network)
     for counts in (size.counts for size in SIZES if "pairs" in size.counts):
         fit = (1 - TEST_FRACTION) * (1 - config.valid_fraction) * counts["pairs"]
         sizes = {"nodes": counts["proteins"], "features": WIDTH, "messages": 2 * counts["pairs"]}
         step = 3 * interaction_flops(network, **sizes, pairs=config.batch_edges)
-        epoch = fit / config.batch_edges * step + interaction_flops(network, **sizes, pairs=counts["pairs"])
+        epoch = fit / config.batch_edges * step + interaction_flops(
+            network, **sizes, pairs=counts["pairs"]
+        )
         total += len(config.splits) * len(config.messages) * config.seeds * config.epochs * epoch
     config = cross_modal_config.get_config()
     bridge = Bridge(len(NODE_WIDTHS), 1, **config.bridge)
@@ -193,9 +206,11 @@ def scoring_seconds() -> float:
 
 
 def estimate(share: float, head_share: float, fmax_seconds: float) -> dict:
-    """FLOPs and hours of one H200 for embedding everything once and training all heads and graphs for all epochs.
+    """FLOPs and hours of one H200 for embedding everything once and training all heads and graphs
+    for all epochs.
 
-    `scoring_hours` are those of this machine's CPU for Fmax after each epoch, by the number of scores.
+    `scoring_hours` are those of this machine's CPU for Fmax after each epoch, by the number of
+    scores.
     """
     config = probe_config.get_config()
     peak = GPUS["h200"].peak_flops
@@ -217,7 +232,10 @@ def estimate(share: float, head_share: float, fmax_seconds: float) -> dict:
                 "hours": (embedding / share + heads / head_share) / peak / 3600,
             }
         )
-    graphs = {name: {"flops": flops, "hours": flops / head_share / peak / 3600} for name, flops in graph_flops().items()}
+    graphs = {
+        name: {"flops": flops, "hours": flops / head_share / peak / 3600}
+        for name, flops in graph_flops().items()
+    }
     judged = sum(rows * classes for rows, classes in VALID_SCORES)
     scorings = config.max_epochs * len(config.seeds) * judged / (GO_BP[0] * GO_BP[1])
     return {
@@ -233,14 +251,26 @@ def estimate(share: float, head_share: float, fmax_seconds: float) -> dict:
 
 @command
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=20_000, help="training rows (default %(default)s)")
-    parser.add_argument("--epochs", type=int, default=20, help="epochs to measure (default %(default)s)")
-    parser.add_argument(
-        "--share", type=float, default=0.2, help="assumed share of an H200's bfloat16 peak (default %(default)s)"
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--head_share", type=float, default=0.05, help="the same of heads and graph networks (default %(default)s)"
+        "--rows", type=int, default=20_000, help="training rows (default %(default)s)"
+    )
+    parser.add_argument(
+        "--epochs", type=int, default=20, help="epochs to measure (default %(default)s)"
+    )
+    parser.add_argument(
+        "--share",
+        type=float,
+        default=0.2,
+        help="assumed share of an H200's bfloat16 peak (default %(default)s)",
+    )
+    parser.add_argument(
+        "--head_share",
+        type=float,
+        default=0.05,
+        help="the same of heads and graph networks (default %(default)s)",
     )
     parser.add_argument("--output", help="JSON file to write")
     options = parser.parse_args(arguments)
@@ -256,14 +286,25 @@ def main(arguments: list[str] | None = None) -> None:
     }
     measured, estimated = report["measured"], report["estimate"]
     print(
-        f"probe: {measured['rows']} × {WIDTH} features, {measured['seeds']} seeds, {measured['epochs']} epochs: "
-        f"{measured['seconds']:.1f} s, {measured['flops']:.2e} FLOPs, {measured['flops_per_second'] / 1e9:.0f} GFLOP/s"
+        f"probe: {measured['rows']} × {WIDTH} features, {measured['seeds']} seeds, "
+        f"{measured['epochs']} epochs: "
+        f"{measured['seconds']:.1f} s, {measured['flops']:.2e} FLOPs, "
+        f"{measured['flops_per_second'] / 1e9:.0f} GFLOP/s"
     )
-    print(f"Fmax of {GO_BP[0]} × {GO_BP[1]} scores: {report['fmax_seconds']:.2f} s for each seed and epoch")
+    print(
+        f"Fmax of {GO_BP[0]} × {GO_BP[1]} scores: {report['fmax_seconds']:.2f} s for each "
+        "seed and epoch"
+    )
     counted = report["flops_of_500_residues"]
-    print(f"ESM-2 650M on 500 residues: {counted['xla']:.3e} FLOPs by XLA, {counted['formula']:.3e} by the formula")
+    print(
+        f"ESM-2 650M on 500 residues: {counted['xla']:.3e} FLOPs by XLA, "
+        f"{counted['formula']:.3e} by the formula"
+    )
     peak = f"{estimated['peak'] / 1e12:.0f} TFLOP/s"
-    print(f"estimate at {options.share:.0%} of {peak} for embeddings, {options.head_share:.0%} for heads (assumptions):\n")
+    print(
+        f"estimate at {options.share:.0%} of {peak} for embeddings, {options.head_share:.0%} "
+        "for heads (assumptions):\n"
+    )
     lines = [
         [
             row["benchmarks"],
@@ -279,7 +320,12 @@ def main(arguments: list[str] | None = None) -> None:
         [f"{name}: networks", "", "", "", f"{own['flops']:.1e}", f"{60 * own['hours']:.1f} min"]
         for name, own in estimated["graphs"].items()
     ]
-    print(table(["benchmarks", "proteins", "residues", "embedding, FLOPs", "heads, FLOPs", "one H200"], lines))
+    print(
+        table(
+            ["benchmarks", "proteins", "residues", "embedding, FLOPs", "heads, FLOPs", "one H200"],
+            lines,
+        )
+    )
     scoring = f"{estimated['scoring_hours']:.2f} hours of a CPU core"
     print(f"\nall: {estimated['hours']:.2f} hours on the device, and for scores {scoring}")
     if options.output:

@@ -1,13 +1,16 @@
-"""The readers on generated entries of each format, and the flat-file reader against Biopython on real files.
+"""The readers on generated entries of each format, and the flat-file reader against Biopython on
+real files.
 
     python -m benchmarks.readers --entries 2000 --input FILES --output readers.json
 
-Generated: entries of about 5 kB as a flat file, with references and cross-references that no reader keeps, as in UniProt
-(Swiss-Prot's mean is somewhat above that, TrEMBL's below). Beside each reader stand libraries on the same file: complete
-readers, and the bare parsers of XML, JSON and CSV, which make no record. lxml and orjson count where they are installed.
+Generated: entries of about 5 kB as a flat file, with references and cross-references that no reader
+keeps, as in UniProt (Swiss-Prot's mean is somewhat above that, TrEMBL's below). Beside each reader
+stand libraries on the same file: complete readers, and the bare parsers of XML, JSON and CSV, which
+make no record. lxml and orjson count where they are installed.
 
-Real: both readers take the same decompressed bytes in one process. Faithfulness: entries that Biopython does not reach because
-it stops at an earlier one; entries whose name, function, location or similarity it joins differently from UniProt's wrapping.
+Real: both readers take the same decompressed bytes in one process. Faithfulness: entries that
+Biopython does not reach because it stops at an earlier one; entries whose name, function,
+location or similarity it joins differently from UniProt's wrapping.
 """
 
 import argparse
@@ -35,7 +38,11 @@ from data_pipelines.readers import Reject, read_entries
 from tests.support import uniprot_writers as writers
 from tests.support.uniprot_writers import Part, Place, Protein
 
-TOPICS = {"function": "FUNCTION: ", "location": "SUBCELLULAR LOCATION: ", "similarity": "SIMILARITY: "}
+TOPICS = {
+    "function": "FUNCTION: ",
+    "location": "SUBCELLULAR LOCATION: ",
+    "similarity": "SIMILARITY: ",
+}
 
 
 def ours(path: Path) -> tuple[list, str]:
@@ -68,7 +75,9 @@ def timed(reader, path: Path, *, repeats: int) -> tuple[list, str, float]:
 def differences(record: Record, other: SwissProt.Record) -> list[str]:
     """The properties that Biopython's comments, joined by blanks, do not give letter by letter."""
     texts = {
-        name: " ".join(text.removeprefix(topic) for text in other.comments if text.startswith(topic))
+        name: " ".join(
+            text.removeprefix(topic) for text in other.comments if text.startswith(topic)
+        )
         for name, topic in TOPICS.items()
     }
     return [name for name, text in texts.items() if text != getattr(record, name)]
@@ -99,18 +108,38 @@ def compare(path: Path, *, repeats: int) -> dict:
 
 
 AUTHORS = "Ahmed S., Bertrand C., Chen L., Dimitrov P., Eriksen K., Fujita M., Garcia R., Hansen T."
-WORDS = ("catalyzes", "the", "transfer", "of", "a", "phosphate", "group", "from", "ATP", "to", "its", "substrate", "first")
+WORDS = (
+    "catalyzes",
+    "the",
+    "transfer",
+    "of",
+    "a",
+    "phosphate",
+    "group",
+    "from",
+    "ATP",
+    "to",
+    "its",
+    "substrate",
+    "first",
+)
 
 
 def protein(number: int) -> Protein:
-    """One of about 360 residues, the median of Swiss-Prot, with all four properties and 14 features."""
+    """One of about 360 residues, the median of Swiss-Prot, with all four properties and 14
+    features."""
     draw = random.Random(number)
     tag = f"ECO:0000269|PubMed:{draw.randrange(10**8)}"
     sentences = tuple((" ".join(draw.choices(WORDS, k=40)).capitalize(), (tag,)) for _ in range(2))
     length = draw.randrange(200, 520)
-    parts = [Part("SIGNAL", "1", "20"), Part("CHAIN", "21", str(length), "Putative kinase of the test")]
+    parts = [
+        Part("SIGNAL", "1", "20"),
+        Part("CHAIN", "21", str(length), "Putative kinase of the test"),
+    ]
     parts += [Part("HELIX", str(at), str(at + 9)) for at in range(30, 120, 15)]
-    parts += [Part("BINDING", str(at), str(at + 2), ligand=("ATP", "", "")) for at in range(125, 150, 8)]
+    parts += [
+        Part("BINDING", str(at), str(at + 2), ligand=("ATP", "", "")) for at in range(125, 150, 8)
+    ]
     parts += [Part("MUTAGEN", "160", "160", "Loss of activity in the assay.", ("K", ("A",)))]
     parts += [Part("VARIANT", "170", "170", "in dbSNP:rs1", ("K", ("R",)))]
     return Protein(
@@ -121,8 +150,19 @@ def protein(number: int) -> Protein:
         name=("Serine/threonine-protein kinase of the test", (tag,)),
         sequence="".join(draw.choices("ACDEFGHIKLMNPQRSTVWY", k=length)),
         functions=(("", sentences),),
-        locations=(("", (Place(("Cell membrane", (tag,)), ("Peripheral membrane protein", (tag,))),), sentences[:1]),),
-        similarities=(("Belongs to the protein kinase superfamily. Ser/Thr protein kinase family", ("ECO:0000305",)),),
+        locations=(
+            (
+                "",
+                (Place(("Cell membrane", (tag,)), ("Peripheral membrane protein", (tag,))),),
+                sentences[:1],
+            ),
+        ),
+        similarities=(
+            (
+                "Belongs to the protein kinase superfamily. Ser/Thr protein kinase family",
+                ("ECO:0000305",),
+            ),
+        ),
         parts=tuple(parts),
         synonyms=("Kinase of the test", "KT"),
     )
@@ -131,29 +171,52 @@ def protein(number: int) -> Protein:
 def padded_flat(entry: str) -> str:
     """With 3 references and 24 cross-references."""
     references = "".join(
-        f"RN   [{number}]\nRP   NUCLEOTIDE SEQUENCE [LARGE SCALE GENOMIC DNA].\nRX   PubMed=9384377; DOI=10.1038/36786;\n"
-        f'RA   {AUTHORS}\nRT   "The complete genome sequence of the test.";\nRL   Nature 390:249-256(1997).\n'
+        f"RN   [{number}]\nRP   NUCLEOTIDE SEQUENCE [LARGE SCALE GENOMIC DNA].\nRX   "
+        "PubMed=9384377; DOI=10.1038/36786;\n"
+        f'RA   {AUTHORS}\nRT   "The complete genome sequence of the test.";\nRL   Nature '
+        "390:249-256(1997).\n"
         for number in range(3)
     )
-    databases = "".join(f"DR   EMBL; AL0091{number}; CAB15236.1; -; Genomic_DNA.\n" for number in range(24))
-    return entry.replace("CC   -!- FUNC", references + "CC   -!- FUNC", 1).replace("DR   PDB", databases + "DR   PDB", 1)
+    databases = "".join(
+        f"DR   EMBL; AL0091{number}; CAB15236.1; -; Genomic_DNA.\n" for number in range(24)
+    )
+    return entry.replace("CC   -!- FUNC", references + "CC   -!- FUNC", 1).replace(
+        "DR   PDB", databases + "DR   PDB", 1
+    )
 
 
 def padded_xml(entry: str) -> str:
     """The same."""
     person = "".join(f'<person name="{name}"/>' for name in AUTHORS.split(", "))
     reference = (
-        f'<reference key="1"><citation type="journal article"><authorList>{person}</authorList></citation></reference>\n'
+        '<reference key="1"><citation type="journal '
+        f'article"><authorList>{person}</authorList></citation></reference>\n'
     )
-    database = '<dbReference type="EMBL" id="AL009126"><property type="molecule type" value="Genomic_DNA"/></dbReference>\n'
-    return entry.replace("<reference", reference * 3 + "<reference", 1).replace("<dbRef", database * 24 + "<dbRef", 1)
+    database = (
+        '<dbReference type="EMBL" id="AL009126"><property type="molecule type" '
+        'value="Genomic_DNA"/></dbReference>\n'
+    )
+    return entry.replace("<reference", reference * 3 + "<reference", 1).replace(
+        "<dbRef", database * 24 + "<dbRef", 1
+    )
 
 
 def padded_json(entry: dict) -> dict:
     """The same."""
-    citation = {"citationType": "journal article", "authors": AUTHORS.split(", "), "title": "The complete genome sequence."}
-    database = {"database": "EMBL", "id": "AL009126", "properties": [{"key": "MoleculeType", "value": "Genomic_DNA"}]}
-    return entry | {"references": [{"citation": citation}] * 3, "uniProtKBCrossReferences": [database] * 24}
+    citation = {
+        "citationType": "journal article",
+        "authors": AUTHORS.split(", "),
+        "title": "The complete genome sequence.",
+    }
+    database = {
+        "database": "EMBL",
+        "id": "AL009126",
+        "properties": [{"key": "MoleculeType", "value": "Genomic_DNA"}],
+    }
+    return entry | {
+        "references": [{"citation": citation}] * 3,
+        "uniProtKBCrossReferences": [database] * 24,
+    }
 
 
 def write_generated(folder: Path, entries: int) -> dict[str, Path]:
@@ -161,11 +224,16 @@ def write_generated(folder: Path, entries: int) -> dict[str, Path]:
     proteins = [protein(number) for number in range(entries)]
     contents = {
         "generated.dat": "".join(padded_flat(writers.flat(protein)) for protein in proteins),
-        "generated.xml": '<?xml version="1.0" encoding="UTF-8"?>\n<uniprot xmlns="https://uniprot.org/uniprot">\n'
+        "generated.xml": '<?xml version="1.0" encoding="UTF-8"?>\n<uniprot '
+        'xmlns="https://uniprot.org/uniprot">\n'
         + "".join(padded_xml(writers.xml(protein)) for protein in proteins)
         + "</uniprot>\n",
-        "generated.json": json.dumps({"results": [padded_json(writers.as_json(protein)) for protein in proteins]}),
-        "generated.jsonl": "".join(json.dumps(padded_json(writers.as_json(protein))) + "\n" for protein in proteins),
+        "generated.json": json.dumps(
+            {"results": [padded_json(writers.as_json(protein)) for protein in proteins]}
+        ),
+        "generated.jsonl": "".join(
+            json.dumps(padded_json(writers.as_json(protein))) + "\n" for protein in proteins
+        ),
         "generated.tsv": writers.tsv_file(proteins),
     }
     for name, content in contents.items():
@@ -175,7 +243,10 @@ def write_generated(folder: Path, entries: int) -> dict[str, Path]:
 
 def entries_of_xml(path: Path) -> list[bytes]:
     """What our splitter gives a parser."""
-    return [b"<entry " + part for part in path.read_bytes().removesuffix(b"</uniprot>\n").split(b"<entry ")[1:]]
+    return [
+        b"<entry " + part
+        for part in path.read_bytes().removesuffix(b"</uniprot>\n").split(b"<entry ")[1:]
+    ]
 
 
 def count(entries: Iterable) -> int:
@@ -187,10 +258,14 @@ def others(path: Path) -> dict[str, Callable[[], object]]:
     """Name → what a library makes of a generated file."""
     found: dict[str, Callable[[], object]] = {}
     installed = {
-        name: importlib.import_module(name) for name in ("lxml.etree", "orjson") if importlib.util.find_spec(name.split(".")[0])
+        name: importlib.import_module(name)
+        for name in ("lxml.etree", "orjson")
+        if importlib.util.find_spec(name.split(".")[0])
     }
     if path.suffix == ".dat":
-        found["Biopython SwissProt"] = lambda: count(SwissProt.parse(io.StringIO(path.read_text("utf-8"))))
+        found["Biopython SwissProt"] = lambda: count(
+            SwissProt.parse(io.StringIO(path.read_text("utf-8")))
+        )
     if path.suffix == ".xml":
         old = Path(f"{path}.http")
         # Biopython knows one of UniProt's two namespaces.
@@ -207,7 +282,9 @@ def others(path: Path) -> dict[str, Callable[[], object]]:
             found["orjson, parse only"] = lambda: count(map(orjson.loads, lines))
     if path.suffix == ".tsv":
         lines = path.read_text("utf-8").splitlines()
-        found["csv, parse only"] = lambda: count(csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
+        found["csv, parse only"] = lambda: count(
+            csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+        )
     return found
 
 
@@ -220,7 +297,15 @@ def measure_generated(entries: int, *, repeats: int) -> list[dict]:
             for reader, run in readers.items():
                 seconds = least(run, repeats=repeats)
                 size = path.stat().st_size
-                rows.append({"file": name, "reader": reader, "entries": entries, "bytes": size, "seconds": seconds})
+                rows.append(
+                    {
+                        "file": name,
+                        "reader": reader,
+                        "entries": entries,
+                        "bytes": size,
+                        "seconds": seconds,
+                    }
+                )
     return rows
 
 
@@ -236,13 +321,24 @@ def least(run: Callable[[], object], *, repeats: int) -> float:
 
 def main() -> None:
     """Prints tables and writes the figures as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--entries", type=int, default=0, help="generated entries of each format (default: none)")
-    parser.add_argument("--input", type=Path, nargs="*", default=[], help="UniProt flat files, plain or gzip")
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
+    parser.add_argument(
+        "--entries", type=int, default=0, help="generated entries of each format (default: none)"
+    )
+    parser.add_argument(
+        "--input", type=Path, nargs="*", default=[], help="UniProt flat files, plain or gzip"
+    )
     parser.add_argument("--output", type=Path, help="JSON file for the figures")
-    parser.add_argument("--repeats", type=int, default=3, help="runs, of which the fastest counts (default %(default)s)")
+    parser.add_argument(
+        "--repeats",
+        type=int,
+        default=3,
+        help="runs, of which the fastest counts (default %(default)s)",
+    )
     options = parser.parse_args()
-    generated = measure_generated(options.entries, repeats=options.repeats) if options.entries else []
+    generated = (
+        measure_generated(options.entries, repeats=options.repeats) if options.entries else []
+    )
     if generated:
         print(f"{'generated file':<18}{'kB/entry':>9}  {'reader':<24}{'entries/s':>10}{'MB/s':>8}")
     for row in generated:
@@ -251,12 +347,19 @@ def main() -> None:
         print(f"{row['file']:<18}{size / row['entries'] / 1e3:>9.1f}  {row['reader']:<24}{speeds}")
     rows = [compare(path, repeats=options.repeats) for path in options.input]
     if rows:
-        print(f"{'file':<28}{'entries':>8}{'rejects':>8}{'/s':>8}{'Biopython':>12}{'/s':>8}   differing texts, error")
+        print(
+            f"{'file':<28}{'entries':>8}{'rejects':>8}{'/s':>8}{'Biopython':>12}{'/s':>8}   "
+            "differing texts, error"
+        )
     for row in rows:
-        speed, other_speed = row["entries"] / row["seconds"], row["biopython_entries"] / row["biopython_seconds"]
+        speed, other_speed = (
+            row["entries"] / row["seconds"],
+            row["biopython_entries"] / row["biopython_seconds"],
+        )
         print(
             f"{row['file']:<28}{row['entries']:>8}{row['rejects']:>8}{speed:>8.0f}{row['biopython_entries']:>12}"
-            f"{other_speed:>8.0f}   {sum(row['biopython_different'].values())}, {row['biopython_error'] or 'none'}"
+            f"{other_speed:>8.0f}   {sum(row['biopython_different'].values())}, "
+            f"{row['biopython_error'] or 'none'}"
         )
     if options.output:
         figures = {"generated": generated, "real": rows}

@@ -1,12 +1,14 @@
-"""A rehearsal at full size: random weights of the released layout through every command, with times and peak memory.
+"""A rehearsal at full size: random weights of the released layout through every command, with times
+and peak memory.
 
     python -m benchmarks.rehearsal --folder runs/rehearsal
 
 Writes 813 tensors as the released checkpoint has them (float16, 1.5 GB, random numbers), converts
-them, loads, embeds, explains, indexes and searches with the result, exports it for transformers, and
-trains one step with a frozen text tower. Each step is a process of its own, whose wall time and peak
-resident memory are kept in FOLDER/rehearsal.json and printed as a table; a second run goes on behind
-the last step that ended well. `--steps` chooses steps, `--shape miniature` makes everything small.
+them, loads, embeds, explains, indexes and searches with the result, exports it for transformers,
+and trains one step with a frozen text tower. Each step is a process of its own, whose wall time and
+peak resident memory are kept in FOLDER/rehearsal.json and printed as a table; a second run goes on
+behind the last step that ended well. `--steps` chooses steps, `--shape miniature` makes
+everything small.
 """
 
 import argparse
@@ -80,7 +82,8 @@ SHAPES = {
 
 
 class Step(NamedTuple):
-    """One command of the rehearsal: its name in the table, its module, its arguments, what it writes, the memory it needs."""
+    """One command of the rehearsal: its name in the table, its module, its arguments, what it
+    writes, the memory it needs."""
 
     name: str
     module: str
@@ -102,7 +105,11 @@ def layout(shape: Shape) -> dict[str, tuple[int, ...]]:
         **_perceptron("text_projection", text.width, p, p, names="0 2"),
         **_token_head("mlm_head", protein.width, p),
         **_token_head("t2p_mlm_head", p, p),
-        **{name: size for part in ("query", "key", "value") for name, size in _linear(f"decoder.{part}", p, p).items()},
+        **{
+            name: size
+            for part in ("query", "key", "value")
+            for name, size in _linear(f"decoder.{part}", p, p).items()
+        },
         **_unused(p, shape.predictor),
     }
 
@@ -115,7 +122,9 @@ def _norm(name: str, width: int) -> dict[str, tuple[int, ...]]:
     return {f"{name}.weight": (width,), f"{name}.bias": (width,)}
 
 
-def _perceptron(name: str, inputs: int, hidden: int, outputs: int, *, names: str) -> dict[str, tuple[int, ...]]:
+def _perceptron(
+    name: str, inputs: int, hidden: int, outputs: int, *, names: str
+) -> dict[str, tuple[int, ...]]:
     first, second = names.split()
     return _linear(f"{name}.{first}", inputs, hidden) | _linear(f"{name}.{second}", hidden, outputs)
 
@@ -144,7 +153,10 @@ def _layer(name: str, tower: Tower) -> dict[str, tuple[int, ...]]:
 
 def _protein_tower(name: str, tower: Tower) -> dict[str, tuple[int, ...]]:
     sizes = {
-        f"{name}.embeddings.word_embeddings.weight": (len(protein_tokenizer.VOCABULARY), tower.width),
+        f"{name}.embeddings.word_embeddings.weight": (
+            len(protein_tokenizer.VOCABULARY),
+            tower.width,
+        ),
         f"{name}.embeddings.position_embeddings.weight": (1026, tower.width),
         **_norm(f"{name}.encoder.emb_layer_norm_after", tower.width),
         **_linear(f"{name}.pooler.dense", tower.width, tower.width),
@@ -152,24 +164,36 @@ def _protein_tower(name: str, tower: Tower) -> dict[str, tuple[int, ...]]:
     }
     for layer in (f"{name}.encoder.layer.{number}" for number in range(tower.layers)):
         sizes |= (
-            _layer(layer, tower) | _norm(f"{layer}.attention.LayerNorm", tower.width) | _norm(f"{layer}.LayerNorm", tower.width)
+            _layer(layer, tower)
+            | _norm(f"{layer}.attention.LayerNorm", tower.width)
+            | _norm(f"{layer}.LayerNorm", tower.width)
         )
-        sizes[f"{layer}.attention.self.rotary_embeddings.inv_freq"] = (tower.width // tower.heads // 2,)
+        sizes[f"{layer}.attention.self.rotary_embeddings.inv_freq"] = (
+            tower.width // tower.heads // 2,
+        )
     return sizes
 
 
 def _text_tower(name: str, tower: Tower, vocabulary: int) -> dict[str, tuple[int, ...]]:
     tables = {"word": vocabulary, "position": 512, "token_type": 2}
-    sizes = {f"{name}.embeddings.{table}_embeddings.weight": (rows, tower.width) for table, rows in tables.items()}
-    sizes |= _norm(f"{name}.embeddings.LayerNorm", tower.width) | _linear(f"{name}.pooler.dense", tower.width, tower.width)
+    sizes = {
+        f"{name}.embeddings.{table}_embeddings.weight": (rows, tower.width)
+        for table, rows in tables.items()
+    }
+    sizes |= _norm(f"{name}.embeddings.LayerNorm", tower.width) | _linear(
+        f"{name}.pooler.dense", tower.width, tower.width
+    )
     for layer in (f"{name}.encoder.layer.{number}" for number in range(tower.layers)):
         sizes |= _layer(layer, tower)
-        sizes |= _norm(f"{layer}.attention.output.LayerNorm", tower.width) | _norm(f"{layer}.output.LayerNorm", tower.width)
+        sizes |= _norm(f"{layer}.attention.output.LayerNorm", tower.width) | _norm(
+            f"{layer}.output.LayerNorm", tower.width
+        )
     return sizes
 
 
 def random_tensor(name: str, size: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """Numbers of the size that training leaves: N(0, 0.02²) in matrices, 1 and 0 in norms and biases."""
+    """Numbers of the size that training leaves: N(0, 0.02²) in matrices, 1 and 0 in norms and
+    biases."""
     if name.endswith("inv_freq"):
         return (10000.0 ** (-np.arange(size[0]) / size[0])).astype(np.float16)
     if name == "logit_scale" or name == "local_logit_scale":
@@ -190,7 +214,11 @@ def tower_config(tower: Tower, kind: str) -> dict:
         "model_type": kind,
     }
     if kind == "bert":
-        return shared | {"max_position_embeddings": 512, "layer_norm_eps": 1e-12, "type_vocab_size": 2}
+        return shared | {
+            "max_position_embeddings": 512,
+            "layer_norm_eps": 1e-12,
+            "type_vocab_size": 2,
+        }
     return shared | {
         "vocab_size": len(protein_tokenizer.VOCABULARY),
         "max_position_embeddings": 1026,
@@ -203,7 +231,8 @@ def tower_config(tower: Tower, kind: str) -> dict:
 
 
 def write_release(folder: Path, shape: Shape, vocabulary: Path) -> None:
-    """Writes model.safetensors, config.json and the text tokenizer of a release with random weights."""
+    """Writes model.safetensors, config.json and the text tokenizer of a release with random
+    weights."""
     rng = np.random.default_rng(0)
     (folder / "backbones/text").mkdir(parents=True, exist_ok=True)
     shutil.copy(vocabulary, folder / "backbones/text/vocab.txt")
@@ -227,24 +256,37 @@ def proteins() -> list[str]:
 
 def preparation(folder: Path, shape: str) -> Iterator[Step]:
     """The commands that make a small dataset, its vocabulary and the release."""
-    sample, dataset, vocabulary, release = (folder / name for name in ("sample", "protanno", "vocab.txt", "release"))
-    yield Step("sample", "data_pipelines.sample", ["--output", str(sample), "--records", "200"], sample)
+    sample, dataset, vocabulary, release = (
+        folder / name for name in ("sample", "protanno", "vocab.txt", "release")
+    )
+    yield Step(
+        "sample", "data_pipelines.sample", ["--output", str(sample), "--records", "200"], sample
+    )
     given = ["--input", str(sample / "sample.dat.gz"), "--clusters", str(sample / "clusters.tsv")]
     yield Step("build", "data_pipelines.build", [*given, "--output", str(dataset)], dataset)
     given = ["--data_dir", str(dataset), "--size", "500"]
-    yield Step("vocabulary", "data_pipelines.vocabulary", [*given, "--output", str(vocabulary)], vocabulary)
+    yield Step(
+        "vocabulary", "data_pipelines.vocabulary", [*given, "--output", str(vocabulary)], vocabulary
+    )
     given = ["--write_release", str(vocabulary), "--shape", shape, "--folder", str(release)]
     yield Step("release", "benchmarks.rehearsal", given, release / "model.safetensors")
 
 
 def rehearsal(folder: Path, shape: Shape) -> Iterator[Step]:
     """The commands that are measured, in their order; proteins.fasta is there."""
-    release, checkpoint, fasta = (str(folder / name) for name in ("release", "checkpoint", "proteins.fasta"))
+    release, checkpoint, fasta = (
+        str(folder / name) for name in ("release", "checkpoint", "proteins.fasta")
+    )
     given = ["--checkpoint", checkpoint]
     sequence = proteins()[0]
 
     def step(name: str, module: str, arguments: list[str], output: str) -> Step:
-        return Step(name, f"protclip_jax.{module}", [*arguments, "--output", str(folder / output)], folder / output)
+        return Step(
+            name,
+            f"protclip_jax.{module}",
+            [*arguments, "--output", str(folder / output)],
+            folder / output,
+        )
 
     yield step("convert protclip", "convert", ["protclip", "--source", release], "checkpoint")
     yield Step("load", "benchmarks.rehearsal", ["--load", checkpoint])
@@ -252,14 +294,29 @@ def rehearsal(folder: Path, shape: Shape) -> Iterator[Step]:
     texts = ["--function", "Binds zinc.", "--location", "Nucleus."]
     yield step("explain", "explain", [*given, "--sequence", sequence, *texts], "explain.png")
     yield step("index", "index", ["--input", str(folder / "proteins.h5")], "index")
-    asked = [*given, "--index", str(folder / "index"), "--text", "Binds zinc.", "--cpu_devices", "1"]
+    asked = [
+        *given,
+        "--index",
+        str(folder / "index"),
+        "--text",
+        "Binds zinc.",
+        "--cpu_devices",
+        "1",
+    ]
     yield step("search", "search", asked, "hits.tsv")
     yield step("convert to_hf", "convert", ["to_hf", *given], "hf")
-    yield Step("one training step", "protclip_train", training(folder, shape), folder / "run", training_gib(shape))
+    yield Step(
+        "one training step",
+        "protclip_train",
+        training(folder, shape),
+        folder / "run",
+        training_gib(shape),
+    )
 
 
 def training(folder: Path, shape: Shape) -> list[str]:
-    """One step of the 650M recipe on one row, from the converted weights; the text tower is frozen there."""
+    """One step of the 650M recipe on one row, from the converted weights; the text tower is
+    frozen there."""
     fields = {
         "data.dir": folder / "protanno",
         "init.all": folder / "checkpoint",
@@ -318,14 +375,16 @@ def available_gib() -> float:
 
 
 def measured(step: Step) -> dict:
-    """Runs a step as a process of its own: `seconds`, `peak_gib` of resident memory, `output_gib` on the disk.
+    """Runs a step as a process of its own: `seconds`, `peak_gib` of resident memory, `output_gib`
+    on the disk.
 
     Raises:
       RunError: it failed, or there is not enough memory for it.
     """
     if step.needs_gib > available_gib():
         raise RunError(
-            f"{step.name} needs about {step.needs_gib:.1f} GiB and {available_gib():.1f} GiB are available; "
+            f"{step.name} needs about {step.needs_gib:.1f} GiB and {available_gib():.1f} GiB "
+            "are available; "
             "end other processes, then run the same line again."
         )
     start = time.perf_counter()
@@ -334,7 +393,10 @@ def measured(step: Step) -> dict:
     process.returncode = os.waitstatus_to_exitcode(status)
     seconds = time.perf_counter() - start
     if process.returncode:
-        raise RunError(f"{step.name} ended with code {process.returncode} after {seconds:.0f} s, as told above.")
+        raise RunError(
+            f"{step.name} ended with code {process.returncode} after {seconds:.0f} s, as "
+            "told above."
+        )
     return {
         "seconds": seconds,
         "cpu_seconds": usage.ru_utime + usage.ru_stime,
@@ -366,12 +428,18 @@ def markdown(results: dict[str, dict]) -> str:
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.rehearsal", description=__doc__)
-    parser.add_argument("--folder", type=Path, metavar="DIR", help="for everything; 25 GB at full size")
+    parser.add_argument(
+        "--folder", type=Path, metavar="DIR", help="for everything; 25 GB at full size"
+    )
     parser.add_argument("--shape", choices=SHAPES, default="released")
-    parser.add_argument("--steps", nargs="+", metavar="STEP", help="default: all that are not in DIR/rehearsal.json")
+    parser.add_argument(
+        "--steps", nargs="+", metavar="STEP", help="default: all that are not in DIR/rehearsal.json"
+    )
     alone = parser.add_argument_group("what the steps call")
     alone.add_argument("--load", type=Path, metavar="CHECKPOINT", help="only load this checkpoint")
-    alone.add_argument("--write_release", type=Path, metavar="VOCABULARY", help="only write a release into DIR")
+    alone.add_argument(
+        "--write_release", type=Path, metavar="VOCABULARY", help="only write a release into DIR"
+    )
     return parser.parse_args(arguments)
 
 
@@ -404,7 +472,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     steps = list(rehearsal(folder, shape))
     names = options.steps or [step.name for step in steps if step.name not in results]
     if unknown := [name for name in names if name not in [step.name for step in steps]]:
-        raise UserError(f"unknown step {unknown[0]!r}; expected {', '.join(step.name for step in steps)}.")
+        raise UserError(
+            f"unknown step {unknown[0]!r}; expected {', '.join(step.name for step in steps)}."
+        )
     for step in (step for step in steps if step.name in names):
         print(f"== {step.name}", file=sys.stderr)
         results[step.name] = measured(step)

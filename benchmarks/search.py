@@ -1,11 +1,13 @@
-"""Search over a million vectors: how long an index takes to make, what it needs, and what recall costs.
+"""Search over a million vectors: how long an index takes to make, what it needs, and what recall
+costs.
 
     python -m benchmarks.search --output search.json
 
-Clustered unit-norm vectors (`--vectors` of width 512 about 20,000 centres on 32 dimensions) are written as an index of
-proteins is, by the code of `python -m protclip_jax.index`, in a process of its own; queries are items that do not count
-themselves, asked one at a time. Each number of lists that is read gives a point: recall@10 of the exact neighbours and the
-latency of a query. The exact search stands beside it. Prints a table, writes JSON, and draws the curve as PNG beside it.
+Clustered unit-norm vectors (`--vectors` of width 512 about 20,000 centres on 32 dimensions) are
+written as an index of proteins is, by the code of `python -m protclip_jax.index`, in a process of
+its own; queries are items that do not count themselves, asked one at a time. Each number of lists
+that is read gives a point: recall@10 of the exact neighbours and the latency of a query. The
+exact search stands beside it. Prints a table, writes JSON, and draws the curve as PNG beside it.
 """
 
 import argparse
@@ -33,7 +35,15 @@ from protclip_jax.retrieval.nearest import TuningQueries
 CENTRES, INTRINSIC = 20_000, 32
 QUERIES, TIMED_EXACT = 200, 10
 TARGET = 0.95
-TOLD = ("build_seconds", "build_cpu_seconds", "build_memory_mib", "disk_mib", "open_seconds", "open_memory_mib", "exact_ms")
+TOLD = (
+    "build_seconds",
+    "build_cpu_seconds",
+    "build_memory_mib",
+    "disk_mib",
+    "open_seconds",
+    "open_memory_mib",
+    "exact_ms",
+)
 
 
 def log(*lines: str) -> None:
@@ -51,7 +61,13 @@ def blocks(count: int, width: int) -> Iterator[Block]:
     """The vectors with items."""
     row = 0
     for vectors in clustered_blocks(count, width=width, centres=CENTRES, intrinsic=INTRINSIC):
-        yield vectors, [protein_item(f"P{row + i}", source="benchmark", length=300) for i in range(len(vectors))]
+        yield (
+            vectors,
+            [
+                protein_item(f"P{row + i}", source="benchmark", length=300)
+                for i in range(len(vectors))
+            ],
+        )
         row += len(vectors)
 
 
@@ -68,8 +84,17 @@ def build(folder: Path, count: int, width: int) -> None:
     facts = {"modality": "protein", "checkpoint": "0" * 64, "step": None, "encoding": {}}
     (folder / "index").mkdir()
     options = {"kind": "approximate", "target": TARGET, "encode_texts": None, "tell": log}
-    add(folder / "index", Addition(count, width, blocks(count, width)), previous=None, facts=facts, **options)
-    built = {"build_seconds": time.perf_counter() - start, "build_cpu_seconds": time.process_time() - cpu}
+    add(
+        folder / "index",
+        Addition(count, width, blocks(count, width)),
+        previous=None,
+        facts=facts,
+        **options,
+    )
+    built = {
+        "build_seconds": time.perf_counter() - start,
+        "build_cpu_seconds": time.process_time() - cpu,
+    }
     done.set()
     built["build_memory_mib"] = largest[0]
     built["disk_mib"] = sum(path.stat().st_size for path in (folder / "index").iterdir()) / 2**20
@@ -78,20 +103,34 @@ def build(folder: Path, count: int, width: int) -> None:
 
 def measure(folder: Path, count: int, width: int) -> dict:
     """Builds the index and measures every point of the curve."""
-    process = multiprocessing.get_context("spawn").Process(target=build, args=(folder, count, width))
+    process = multiprocessing.get_context("spawn").Process(
+        target=build, args=(folder, count, width)
+    )
     process.start()
     process.join()
     if process.exitcode:
         raise SystemExit("the index could not be made")
-    result = {"vectors": count, "width": width, "centres": CENTRES, "intrinsic_dimension": INTRINSIC}
+    result = {
+        "vectors": count,
+        "width": width,
+        "centres": CENTRES,
+        "intrinsic_dimension": INTRINSIC,
+    }
     result |= json.loads((folder / "built.json").read_text())
     before, start = memory_mib(), time.perf_counter()
     index = open_index(folder / "index")
-    result |= {"open_seconds": time.perf_counter() - start, "open_memory_mib": memory_mib() - before}
-    result |= {name: index.manifest["approximate"][name] for name in ("lists", "code_bytes", "probes")}
+    result |= {
+        "open_seconds": time.perf_counter() - start,
+        "open_memory_mib": memory_mib() - before,
+    }
+    result |= {
+        name: index.manifest["approximate"][name] for name in ("lists", "code_bytes", "probes")
+    }
     rows = nearest.sample_rows(count, QUERIES, seed=7)
     queries = TuningQueries(index.vectors.take(rows), rows)
-    exact = nearest.others(nearest.exact_neighbours(index.vectors, queries.vectors, 11), queries, 10)
+    exact = nearest.others(
+        nearest.exact_neighbours(index.vectors, queries.vectors, 11), queries, 10
+    )
     start = time.perf_counter()
     for query in queries.vectors[:TIMED_EXACT]:
         nearest.exact_neighbours(index.vectors, query[None], 10)
@@ -112,7 +151,11 @@ def curve_point(index, queries: TuningQueries, exact, probes: int) -> dict:
     found, seconds = [], []
     for query in queries.vectors:
         start = time.perf_counter()
-        found.append(nearest.approximate_neighbours(index.approximate, index.vectors, query[None], 11, probes=probes))
+        found.append(
+            nearest.approximate_neighbours(
+                index.approximate, index.vectors, query[None], 11, probes=probes
+            )
+        )
         seconds.append(time.perf_counter() - start)
     together = nearest.Neighbours(*(np.concatenate(part) for part in zip(*found, strict=True)))
     recall = nearest.recall_at(nearest.others(together, queries, 10), exact)
@@ -125,12 +168,20 @@ def draw(result: dict, path: Path) -> None:
     figure = Figure(figsize=(6.4, 4), layout="constrained")
     axis = figure.subplots()
     positions = [(point["recall_at_10"], point["ms_p50"]) for point in result["curve"]]
-    axis.plot(*zip(*positions, strict=True), "o-", color=BLUE, label="approximate, re-ranked exactly")
+    axis.plot(
+        *zip(*positions, strict=True), "o-", color=BLUE, label="approximate, re-ranked exactly"
+    )
     for point, position in zip(result["curve"], positions, strict=True):
-        axis.annotate(str(point["probes"]), position, xytext=(4, -11), textcoords="offset points", fontsize=8)
+        axis.annotate(
+            str(point["probes"]), position, xytext=(4, -11), textcoords="offset points", fontsize=8
+        )
     axis.axhline(result["exact_ms"], color=GREY, linestyle="--", label="exact")
     axis.axvline(TARGET, color=GREY, linewidth=0.8, linestyle=":")
-    axis.set(yscale="log", xlabel="recall@10 (numbers: lists read)", ylabel="median latency of a query, ms")
+    axis.set(
+        yscale="log",
+        xlabel="recall@10 (numbers: lists read)",
+        ylabel="median latency of a query, ms",
+    )
     title = f"{result['vectors']:,} vectors of width {result['width']}, {result['lists']:,} lists"
     axis.set_title(title, fontsize=10, loc="left")
     axis.legend(fontsize=8, frameon=False, loc="center left")
@@ -141,11 +192,15 @@ def draw(result: dict, path: Path) -> None:
 @command
 def main() -> None:
     """Measures and reports."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--vectors", type=int, default=1_000_000)
     parser.add_argument("--width", type=int, default=512)
-    parser.add_argument("--folder", type=Path, help="where the index goes for the time (default: the system's)")
-    parser.add_argument("--output", type=Path, default=Path("search.json"), help="a .png is put beside it")
+    parser.add_argument(
+        "--folder", type=Path, help="where the index goes for the time (default: the system's)"
+    )
+    parser.add_argument(
+        "--output", type=Path, default=Path("search.json"), help="a .png is put beside it"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         result = measure(Path(folder), options.vectors, options.width)
@@ -154,7 +209,10 @@ def main() -> None:
     print(*(f"{name}: {result[name]:.1f}" for name in TOLD), "", sep="\n")
     print("| lists read | recall@10 | median ms | 99 % ms |\n|---|---|---|---|")
     for point in result["curve"]:
-        print(f"| {point['probes']} | {point['recall_at_10']:.3f} | {point['ms_p50']:.2f} | {point['ms_p99']:.2f} |")
+        print(
+            f"| {point['probes']} | {point['recall_at_10']:.3f} | {point['ms_p50']:.2f} | "
+            f"{point['ms_p99']:.2f} |"
+        )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
-"""A server under load: latency at 1, 8 and 32 clients, memory, refusals when there are too many, and its end.
+"""A server under load: latency at 1, 8 and 32 clients, memory, refusals when there are too many,
+and its end.
 
-    python -m benchmarks.serve_load --checkpoint runs/demo --index runs/demo/index --output serve_load.json
+    python -m benchmarks.serve_load --checkpoint runs/demo --index runs/demo/index \\
+        --output serve_load.json
 
-Starts `python -m protclip_jax.serve` and lets clients ask one thing after the other, half of them texts, a third sequences,
-the rest tracks; the questions differ all the time. Then more clients than the queue holds ask at once: some must get 429, and
-none may wait long. Last, SIGTERM arrives while requests are under way, which must be answered.
+Starts `python -m protclip_jax.serve` and lets clients ask one thing after the other, half of them
+texts, a third sequences, the rest tracks; the questions differ all the time. Then more clients than
+the queue holds ask at once: some must get 429, and none may wait long. Last, SIGTERM arrives
+while requests are under way, which must be answered.
 """
 
 import argparse
@@ -65,7 +68,9 @@ class Load:
         self._server, self._stop = server, threading.Event()
         self.seconds: list[float] = []
         self.statuses: Counter = Counter()
-        self._threads = [threading.Thread(target=self._ask, args=(number,)) for number in range(clients)]
+        self._threads = [
+            threading.Thread(target=self._ask, args=(number,)) for number in range(clients)
+        ]
 
     def run(self, seconds: float) -> dict:
         """Asks for so long; returns what was measured."""
@@ -81,13 +86,19 @@ class Load:
             thread.join()
         elapsed = time.perf_counter() - start
         percentiles = dict(
-            zip(("p50", "p90", "p99", "max"), np.percentile(self.seconds, [50, 90, 99, 100]) * 1000, strict=True)
+            zip(
+                ("p50", "p90", "p99", "max"),
+                np.percentile(self.seconds, [50, 90, 99, 100]) * 1000,
+                strict=True,
+            )
         )
         return {
             "clients": len(self._threads),
             "requests": len(self.seconds),
             "per_second": len(self.seconds) / elapsed,
-            "statuses": {str(status): count for status, count in sorted(self.statuses.items(), key=str)},
+            "statuses": {
+                str(status): count for status, count in sorted(self.statuses.items(), key=str)
+            },
             "ms": {name: round(float(value), 2) for name, value in percentiles.items()},
             "memory_mib": {"start": round(memory[0], 1), "largest": round(max(memory), 1)},
         }
@@ -106,11 +117,15 @@ class Load:
 
 
 def drain(server: Server, clients: int = 8) -> dict:
-    """SIGTERM while requests are under way: what they got, how long the server took, and its exit code."""
+    """SIGTERM while requests are under way: what they got, how long the server took, and its
+    exit code."""
     answers: list = []
     # Long proteins of a new length: they are under way for a while.
     body = {"sequence": "ACDEFGHIKL" * 300, "properties": {"function": "FUNCTION: x"}}
-    threads = [threading.Thread(target=lambda: answers.append(server.ask("/api/tracks", body))) for _ in range(clients)]
+    threads = [
+        threading.Thread(target=lambda: answers.append(server.ask("/api/tracks", body)))
+        for _ in range(clients)
+    ]
     for thread in threads:
         thread.start()
     time.sleep(0.5)
@@ -143,17 +158,28 @@ def measure(arguments: list[str], log: Path, seconds: float) -> dict:
 @command
 def main() -> None:
     """Measures and reports."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--checkpoint", required=True)
     parser.add_argument("--index", required=True)
-    parser.add_argument("--seconds", type=float, default=30, help="of each number of clients (default %(default)s)")
+    parser.add_argument(
+        "--seconds", type=float, default=30, help="of each number of clients (default %(default)s)"
+    )
     parser.add_argument("--output", type=Path, default=Path("serve_load.json"))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         arguments = ["--checkpoint", options.checkpoint, "--index", options.index]
         result = measure(arguments, Path(folder) / "log", options.seconds)
     options.output.write_text(json.dumps(result, indent=2) + "\n")
-    columns = ("clients", "requests/s", "p50 ms", "p90 ms", "p99 ms", "max ms", "statuses", "memory MiB")
+    columns = (
+        "clients",
+        "requests/s",
+        "p50 ms",
+        "p90 ms",
+        "p99 ms",
+        "max ms",
+        "statuses",
+        "memory MiB",
+    )
     print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
     for load in [*result["load"], result["overload"]]:
         times = " | ".join(f"{load['ms'][name]:.0f}" for name in ("p50", "p90", "p99", "max"))

@@ -1,12 +1,15 @@
-"""The training step on packed rows against the same records padded, one a row: rates, memory, and what each objective takes.
+"""The training step on packed rows against the same records padded, one a row: rates, memory, and
+what each objective takes.
 
-    python -m benchmarks.train_step [--protein 8m] [--pairs 22] [--repeats 3] [--variants NAME…] [--output train_step.json]
+    python -m benchmarks.train_step [--protein 8m] [--pairs 22] [--repeats 3] [--variants NAME…] \\
+        [--output train_step.json]
 
-The same records, drawn with UniProt's lengths (`data_pipelines.training.synthetic`), and the same four objectives for every
-variant; the text tower is frozen. Variants alternate; figures are medians. Peak memory is that of a process of its own for each
-variant. MFU counts the model FLOPs of real tokens (`protclip_jax.training.flops`) against the device's stated peak; a CPU has
-none. Beside it stand the same FLOPs against what the devices reach in a feed-forward layer's products alone, measured in the
-same run.
+The same records, drawn with UniProt's lengths (`data_pipelines.training.synthetic`), and the same
+four objectives for every variant; the text tower is frozen. Variants alternate; figures are
+medians. Peak memory is that of a process of its own for each variant. MFU counts the model FLOPs of
+real tokens (`protclip_jax.training.flops`) against the device's stated peak; a CPU has none. Beside
+it stand the same FLOPs against what the devices reach in a feed-forward layer's products alone,
+measured in the same run.
 """
 
 import argparse
@@ -54,7 +57,8 @@ class Variant:
     """How the records lie in rows, and what is computed of them."""
 
     shape: str = "packed"
-    """`packed`; `longest`: one record a row, as long as the longest, rounded up to 128; `static`: 1,024 and 1,024 tokens."""
+    """`packed`; `longest`: one record a row, as long as the longest, rounded up to 128;
+    `static`: 1,024 and 1,024 tokens."""
     passes: str = "separate"
     objective: ObjectiveConfig = ALL
     remat: str = "none"
@@ -74,7 +78,8 @@ VARIANTS = {
 
 
 def make_batch(variant: Variant, pairs: int, devices: int):
-    """The records of the benchmark as the variant's rows, filled up with empty ones to a multiple of the devices."""
+    """The records of the benchmark as the variant's rows, filled up with empty ones to a
+    multiple of the devices."""
     drawn = synthetic_examples(
         np.random.default_rng(0),
         max_protein_tokens=1024,
@@ -86,9 +91,19 @@ def make_batch(variant: Variant, pairs: int, devices: int):
     if variant.shape == "packed":
         rows, shape = pack_all(examples, **PACKED).rows, PACKED
     else:
-        longest = [max(sizes) for sizes in zip(*((e.protein_length, e.text_length) for e in examples), strict=True)]
-        protein, text = (1024, 1024) if variant.shape == "static" else (-(-length // 128) * 128 for length in longest)
-        rows, shape = [[example] for example in examples], {"slots": 1, "protein_tokens": protein, "text_tokens": text}
+        longest = [
+            max(sizes)
+            for sizes in zip(*((e.protein_length, e.text_length) for e in examples), strict=True)
+        ]
+        protein, text = (
+            (1024, 1024)
+            if variant.shape == "static"
+            else (-(-length // 128) * 128 for length in longest)
+        )
+        rows, shape = (
+            [[example] for example in examples],
+            {"slots": 1, "protein_tokens": protein, "text_tokens": text},
+        )
     return pack_rows(rows + [[]] * (-len(rows) % devices), **shape)
 
 
@@ -96,7 +111,11 @@ class Step:
     """A compiled training step with its state and batch on the devices."""
 
     def __init__(self, variant: Variant, arguments: argparse.Namespace):
-        shared = {"attention": arguments.attention, "dtype": arguments.dtype, "remat": arguments.remat or variant.remat}
+        shared = {
+            "attention": arguments.attention,
+            "dtype": arguments.dtype,
+            "remat": arguments.remat or variant.remat,
+        }
         protein = dataclasses.replace(esm2_config(arguments.protein), **shared)
         text_layers, text_width = (12, 768) if arguments.text == "base" else (4, 256)
         text = BertConfig(
@@ -126,7 +145,11 @@ class Step:
         )
         with jax.set_mesh(mesh):
             self.batch = sharding.global_batch(batch, mesh, len(batch.slot_mask))
-            self.step = make_train_step(gradients, optimizer, self.state).lower(self.state, self.batch).compile()
+            self.step = (
+                make_train_step(gradients, optimizer, self.state)
+                .lower(self.state, self.batch)
+                .compile()
+            )
 
     def seconds(self) -> float:
         """Of one step."""
@@ -139,7 +162,9 @@ class Step:
         """From the times of some steps."""
         median = statistics.median(seconds)
         tokens = self.tokens["protein_tokens"] + self.tokens["text_tokens"]
-        model_flops = flops.step_flops(self.tokens, self.model.config, self.objective, text_trained=False)
+        model_flops = flops.step_flops(
+            self.tokens, self.model.config, self.objective, text_trained=False
+        )
         return {
             "seconds": median,
             "pairs": self.pairs,
@@ -152,11 +177,13 @@ class Step:
 
 
 def make_product_rate(width: int, dtype: str) -> Callable[[], float]:
-    """Measures FLOP/s of all devices together in the two products of feed-forward layers of that width, and nothing else."""
+    """Measures FLOP/s of all devices together in the two products of feed-forward layers of that
+    width, and nothing else."""
     mesh = sharding.make_mesh(-1, 1)
     rows = jax.device_put(np.ones((4096 * mesh.size, width), dtype), sharding.rows_sharding(mesh))
     up, down = (
-        jax.device_put(np.ones(shape, dtype), sharding.replicated(mesh)) for shape in ((width, 4 * width), (4 * width, width))
+        jax.device_put(np.ones(shape, dtype), sharding.replicated(mesh))
+        for shape in ((width, 4 * width), (4 * width, width))
     )
     products = jax.jit(lambda rows, up, down: rows @ up @ down).lower(rows, up, down).compile()
 
@@ -172,9 +199,12 @@ def make_product_rate(width: int, dtype: str) -> Callable[[], float]:
 
 
 def peak_memory(name: str) -> float:
-    """GB that a process of its own takes at most for one step of a variant, or that its device does."""
+    """GB that a process of its own takes at most for one step of a variant, or that its device
+    does."""
     done = subprocess.run(
-        [sys.executable, __file__, *sys.argv[1:], "--only_memory_of", name], stdout=subprocess.PIPE, text=True
+        [sys.executable, __file__, *sys.argv[1:], "--only_memory_of", name],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     if done.returncode:
         raise SystemExit(f"'{name}' ended with {done.returncode}.")
@@ -187,22 +217,36 @@ def measured_peak() -> float:
     if "peak_bytes_in_use" in statistics_:
         return statistics_["peak_bytes_in_use"] / 1e9
     # Not getrusage, whose maximum begins at that of the process which started this one.
-    return int(re.search(r"VmHWM:\s+(\d+) kB", pathlib.Path("/proc/self/status").read_text())[1]) * 1024 / 1e9
+    return (
+        int(re.search(r"VmHWM:\s+(\d+) kB", pathlib.Path("/proc/self/status").read_text())[1])
+        * 1024
+        / 1e9
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--protein", default="8m", help="size of ESM-2")
-    parser.add_argument("--text", default="small", choices=("small", "base"), help="4 layers of 256, or BERT-base")
+    parser.add_argument(
+        "--text", default="small", choices=("small", "base"), help="4 layers of 256, or BERT-base"
+    )
     parser.add_argument("--pairs", type=int, default=22)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--microbatch_rows", type=int, help="rows of a device that are computed at a time")
+    parser.add_argument(
+        "--microbatch_rows", type=int, help="rows of a device that are computed at a time"
+    )
     parser.add_argument("--attention", help="by default what training takes on this device")
     parser.add_argument("--remat", choices=REMAT_POLICIES, help="for all variants")
     parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="NAME")
+    parser.add_argument(
+        "--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="NAME"
+    )
     parser.add_argument("--cpu_devices", type=int, default=2, help="virtual devices of a CPU")
-    parser.add_argument("--memory", action="store_true", help="also measure peak memory, each in a process of its own")
+    parser.add_argument(
+        "--memory",
+        action="store_true",
+        help="also measure peak memory, each in a process of its own",
+    )
     parser.add_argument("--only_memory_of", help=argparse.SUPPRESS)
     parser.add_argument("--output", type=pathlib.Path)
     arguments = parser.parse_args()
@@ -218,7 +262,10 @@ def main() -> None:
     for step in steps.values():
         step.seconds()
     times = {name: [] for name in steps}
-    product_rate, rates = make_product_rate(esm2_config(arguments.protein).hidden_size, arguments.dtype), []
+    product_rate, rates = (
+        make_product_rate(esm2_config(arguments.protein).hidden_size, arguments.dtype),
+        [],
+    )
     for _ in range(arguments.repeats):
         rates.append(product_rate())
         for name, step in steps.items():
@@ -241,17 +288,33 @@ def main() -> None:
     }
     base = results[arguments.variants[0]]["seconds"]
     print(f"Products of feed-forward layers alone: {rate / 1e9:.1f} GFLOP/s.\n")
-    columns = ("variant", "s/step", "of the first", "pairs/s", "protein tokens/s", "padding", "MFU", "of products", "GB")
+    columns = (
+        "variant",
+        "s/step",
+        "of the first",
+        "pairs/s",
+        "protein tokens/s",
+        "padding",
+        "MFU",
+        "of products",
+        "GB",
+    )
     print(f"| {' | '.join(columns)} |\n" + "|---" * len(columns) + "|")
     for name, r in results.items():
-        mfu, memory = (f"{r[key]:{form}}" if r.get(key) else "–" for key, form in (("mfu", ".3f"), ("peak_gb", ".1f")))
+        mfu, memory = (
+            f"{r[key]:{form}}" if r.get(key) else "–"
+            for key, form in (("mfu", ".3f"), ("peak_gb", ".1f"))
+        )
         print(
-            f"| {name} | {r['seconds']:.2f} | {r['seconds'] / base:.2f} | {r['pairs_per_second']:.2f} "
+            f"| {name} | {r['seconds']:.2f} | {r['seconds'] / base:.2f} | "
+            f"{r['pairs_per_second']:.2f} "
             f"| {r['protein_tokens_per_second']:.0f} | {100 * r['padding_fraction']:.0f} % | {mfu} "
             f"| {r['of_product_rate']:.2f} | {memory} |"
         )
     if arguments.output:
-        arguments.output.write_text(json.dumps({"about": about, "results": results}, indent=2, default=str) + "\n")
+        arguments.output.write_text(
+            json.dumps({"about": about, "results": results}, indent=2, default=str) + "\n"
+        )
 
 
 if __name__ == "__main__":

@@ -1,12 +1,16 @@
-"""Every benchmark that a folder of real files allows, of a trained checkpoint and of random weights of the same shape.
+"""Every benchmark that a folder of real files allows, of a trained checkpoint and of random weights
+of the same shape.
 
-    python -m benchmarks.trained_against_random --data_dir DIR --checkpoint runs/demo --folder runs/real
+    python -m benchmarks.trained_against_random --data_dir DIR --checkpoint runs/demo \\
+        --folder runs/real
 
-DIR has real files of the public benchmarks, in part only: what is at hand stands in for what is not (a validation file is cut
-into three, large files are thinned to `ROWS` rows, genes get their sequences from UniProt entries with that Entrez number). So
-the numbers say whether training has put anything into the weights, not how good the model is. Entries of UniProt become a built
-dataset, for retrieval and for active and binding sites. Which model is better is told from paired resamples of what is tested,
-corrected for all comparisons of the table (Holm); what another training or other seeds would give is not in it.
+DIR has real files of the public benchmarks, in part only: what is at hand stands in for what is not
+(a validation file is cut into three, large files are thinned to `ROWS` rows, genes get their
+sequences from UniProt entries with that Entrez number). So the numbers say whether training has put
+anything into the weights, not how good the model is. Entries of UniProt become a built dataset, for
+retrieval and for active and binding sites. Which model is better is told from paired resamples of
+what is tested, corrected for all comparisons of the table (Holm); what another training or other
+seeds would give is not in it.
 
 Results lie in FOLDER, and a second run goes on where a first stopped.
 """
@@ -41,13 +45,27 @@ from protclip_jax.models.initialize import init_params
 ROWS = 1000
 SMALL = (
     *("probe.seeds=(0, 1, 2)", "probe.max_epochs=25", "probe.hidden=128"),
-    *("protein_interaction.seeds=1", "protein_interaction.epochs=30", 'protein_interaction.messages=("all",)'),
+    *(
+        "protein_interaction.seeds=1",
+        "protein_interaction.epochs=30",
+        'protein_interaction.messages=("all",)',
+    ),
     *('cross_modal.reverse_triplets=("removed",)', "cross_modal.learning_rate=5e-4"),
-    *("cross_modal.seeds=1", "cross_modal.epochs=20.0", "cross_modal.bridge.width=64", "cross_modal.bridge.layers=2"),
-    *("cross_modal.bridge.heads=4", "cross_modal.bridge.feed_forward=128", "cross_modal.eval_every=50"),
+    *(
+        "cross_modal.seeds=1",
+        "cross_modal.epochs=20.0",
+        "cross_modal.bridge.width=64",
+        "cross_modal.bridge.layers=2",
+    ),
+    *(
+        "cross_modal.bridge.heads=4",
+        "cross_modal.bridge.feed_forward=128",
+        "cross_modal.eval_every=50",
+    ),
     *("cross_modal.no_relation_control=False", "cross_modal.batch_triplets=1024"),
 )
-"""What makes the protocols affordable on a CPU core; the shipped hyper-parameters are the full ones."""
+"""What makes the protocols affordable on a CPU core; the shipped hyper-parameters are the full
+ones."""
 ALPHA = 0.05
 """With this probability at most any verdict of the table is wrong."""
 VERDICTS = ("trained", "within noise", "random", "not compared")
@@ -59,7 +77,8 @@ SEQUENCES = (
 
 
 def manifest(data: Path, folder: Path) -> dict[str, dict]:
-    """The entries of a manifest for what DIR has; thinned and derived files are written into the folder."""
+    """The entries of a manifest for what DIR has; thinned and derived files are written into the
+    folder."""
     at = {name: str((data / name).resolve()) for name in map(str, _files(data))}
     chains = {"sequences": [at[name] for name in SEQUENCES]}
     ec, reaction, ppi = "deepfri_ec/nrPDB-EC_2020.04_", "reaction_ec/", "ppi/protein."
@@ -77,7 +96,10 @@ def manifest(data: Path, folder: Path) -> dict[str, dict]:
             **chains,
         },
         **{
-            f"go_{aspect.lower()}": {"format": "ses_jsonl", "train": at[f"deepfri_go/ses_{aspect}_valid.jsonl.gz"]}
+            f"go_{aspect.lower()}": {
+                "format": "ses_jsonl",
+                "train": at[f"deepfri_go/ses_{aspect}_valid.jsonl.gz"],
+            }
             for aspect in ("MF", "BP", "CC")
         },
         "reaction": {
@@ -98,7 +120,10 @@ def manifest(data: Path, folder: Path) -> dict[str, dict]:
             "format": "flip",
             "file": thinned(data / "thermostability/flip_meltome_clustered_task.csv.gz", folder),
         },
-        "fluorescence": {"format": "tables", "train": thinned(data / "fluorescence/tape_fluorescence.valid.csv.gz", folder)},
+        "fluorescence": {
+            "format": "tables",
+            "train": thinned(data / "fluorescence/tape_fluorescence.valid.csv.gz", folder),
+        },
         "stability": {
             "format": "tables",
             "train": thinned(data / "stability/tape_stability.train.csv.gz", folder),
@@ -110,7 +135,11 @@ def manifest(data: Path, folder: Path) -> dict[str, dict]:
             "edges": at["hetionet/edges-5k.sif.gz"],
             "metaedges": at["hetionet/metaedges.tsv"],
             "annotations": [at["hetionet/GO_annotations-9606-direct-expev.tsv.gz"]],
-            "contents": {"gene/protein": [gene_sequences(sorted((data / "uniprot/flat").glob("*.dat.gz")), folder)]},
+            "contents": {
+                "gene/protein": [
+                    gene_sequences(sorted((data / "uniprot/flat").glob("*.dat.gz")), folder)
+                ]
+            },
         },
         "shs27k": {
             "format": "string_actions",
@@ -119,12 +148,17 @@ def manifest(data: Path, folder: Path) -> dict[str, dict]:
         },
         "zero_shot_localisation": prompts
         | {
-            "tables": {name: at[f"deeploc/protst_subloc_{name}.tsv"] for name in ("template", "language")},
+            "tables": {
+                name: at[f"deeploc/protst_subloc_{name}.tsv"] for name in ("template", "language")
+            },
             "columns": ["name", "description"],
         },
         "zero_shot_reaction": prompts
         | {
-            "tables": {name: at[f"{reaction}protst_reaction_{name}.tsv.gz"] for name in ("template", "language")},
+            "tables": {
+                name: at[f"{reaction}protst_reaction_{name}.tsv.gz"]
+                for name in ("template", "language")
+            },
             "functions": at[f"{reaction}unique_functions.txt.gz"],
         },
     }
@@ -149,8 +183,12 @@ def gene_sequences(flat_files: Sequence[Path], folder: Path) -> str:
     for file in flat_files:
         with gzip.open(file, "rt", encoding="utf-8", errors="replace") as content:
             for entry in content.read().split("\n//"):
-                sequence = "".join(re.findall(r"^     ([A-Z ]+)$", entry, re.MULTILINE)).replace(" ", "")
-                for gene in re.findall(r"^DR   GeneID; (\d+);", entry, re.MULTILINE) if sequence else ():
+                sequence = "".join(re.findall(r"^     ([A-Z ]+)$", entry, re.MULTILINE)).replace(
+                    " ", ""
+                )
+                for gene in (
+                    re.findall(r"^DR   GeneID; (\d+);", entry, re.MULTILINE) if sequence else ()
+                ):
                     found.setdefault(gene, sequence)
     with open(path, "w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([("node_id", "sequence"), *sorted(found.items())])
@@ -158,9 +196,13 @@ def gene_sequences(flat_files: Sequence[Path], folder: Path) -> str:
 
 
 def random_checkpoint(trained: Path, folder: Path) -> Path:
-    """A checkpoint with the trained one's config and tokenizer, and the parameters that a training would start from."""
+    """A checkpoint with the trained one's config and tokenizer, and the parameters that a
+    training would start from."""
     if not (folder / "config.json").exists():
-        config, tokenizer = metadata.read_model_config(trained), metadata.load_text_tokenizer(trained)
+        config, tokenizer = (
+            metadata.read_model_config(trained),
+            metadata.load_text_tokenizer(trained),
+        )
         save_params(folder, init_params(network(config, tokenizer), jax.random.key(config["seed"])))
         metadata.write_metadata(folder, config, tokenizer)
     return folder
@@ -175,14 +217,25 @@ class Evaluated(NamedTuple):
 
 def evaluated(checkpoint: Path, data_dir: Path, output: Path, *more: str) -> dict:
     """The report of `python -m eval`."""
-    asked = ["--checkpoint", checkpoint, "--data_dir", data_dir, "--output", output, "--cache", output / "embeddings", *more]
+    asked = [
+        "--checkpoint",
+        checkpoint,
+        "--data_dir",
+        data_dir,
+        "--output",
+        output,
+        "--cache",
+        output / "embeddings",
+        *more,
+    ]
     if evaluate.main(list(map(str, asked))):
         raise UserError(f"the evaluation of {checkpoint} has failed; its own message says why.")
     return json.loads((output / "report.json").read_text(encoding="utf-8"))
 
 
 def resamples_below(output: Path) -> dict[str, np.ndarray]:
-    """Of the headline of each benchmark under `NAME/METRIC/interval`, and of a built dataset's numbers by their place."""
+    """Of the headline of each benchmark under `NAME/METRIC/interval`, and of a built dataset's
+    numbers by their place."""
     found = {}
     for path in sorted(output.glob("public/results/*.npz")):
         with np.load(path) as arrays:
@@ -212,7 +265,9 @@ def comparisons(trained: Evaluated, random: Evaluated) -> list[Compared]:
         for metric, value in result.get("headline", {}).items():
             other = random.report["benchmarks"][name]["headline"][metric]
             p_value = p_of(value, other, f"{name}/{metric}/interval", trained, random)
-            compared.append(Compared(name, metric, value, other, p_value, told_controls(result, metric)))
+            compared.append(
+                Compared(name, metric, value, other, p_value, told_controls(result, metric))
+            )
     others = built_numbers(random.report)
     for key, value in built_numbers(trained.report).items():
         p_value = p_of(value, others[key], value["key"], trained, random)
@@ -224,7 +279,9 @@ def p_of(value: Mapping, other: Mapping, key: str, trained: Evaluated, random: E
     """Of the paired difference of two numbers whose resamples have that name."""
     if None in (value["mean"], other["mean"]) or key not in trained.resamples:
         return math.nan
-    return paired_p_value(value["mean"] - other["mean"], trained.resamples[key], random.resamples[key])
+    return paired_p_value(
+        value["mean"] - other["mean"], trained.resamples[key], random.resamples[key]
+    )
 
 
 def told_controls(result: Mapping, metric: str) -> str:
@@ -235,7 +292,8 @@ def told_controls(result: Mapping, metric: str) -> str:
 
 
 def built_numbers(report: Mapping) -> dict[str, dict]:
-    """The headline numbers of the evaluations on a built dataset, in the form of the benchmarks' own.
+    """The headline numbers of the evaluations on a built dataset, in the form of the benchmarks'
+    own.
 
     `key` is where their intervals are in the report.
     """
@@ -250,7 +308,10 @@ def built_numbers(report: Mapping) -> dict[str, dict]:
         }
     for kind, own in report["sites"]["kinds"].items():
         nulls = {told: own[name] for name, told in NULLS.items()}
-        control = (f"{told} {number(null['mean'])} (p {number(null['p_value'])})" for told, null in nulls.items())
+        control = (
+            f"{told} {number(null['mean'])} (p {number(null['p_value'])})"
+            for told, null in nulls.items()
+        )
         numbers[f"sites {kind}"] = {
             "mean": own["auroc"],
             "interval": own["auroc_interval"],
@@ -275,19 +336,41 @@ def rows(compared: Sequence[Compared]) -> list[list[str]]:
     """A row of the table for each comparison, all corrected together."""
     told = []
     for own, corrected in zip(compared, holm([own.p_value for own in compared]), strict=True):
-        cells = [f"{number(value['mean'])} {interval(value['interval'])}" for value in (own.trained, own.random)]
-        told.append([own.benchmark, own.metric, *cells, verdict(own, corrected), number(corrected), own.controls])
+        cells = [
+            f"{number(value['mean'])} {interval(value['interval'])}"
+            for value in (own.trained, own.random)
+        ]
+        told.append(
+            [
+                own.benchmark,
+                own.metric,
+                *cells,
+                verdict(own, corrected),
+                number(corrected),
+                own.controls,
+            ]
+        )
     return told
 
 
 @command
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data_dir", type=Path, required=True, metavar="DIR", help="folder of the real files")
-    parser.add_argument("--checkpoint", type=Path, required=True, metavar="DIR", help="a trained checkpoint")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data_dir", type=Path, required=True, metavar="DIR", help="folder of the real files"
+    )
+    parser.add_argument(
+        "--checkpoint", type=Path, required=True, metavar="DIR", help="a trained checkpoint"
+    )
     parser.add_argument("--folder", type=Path, required=True, metavar="DIR", help="for results")
     parser.add_argument(
-        "--benchmarks", nargs="+", default=["all"], metavar="NAME", help="some of them (default: all there are)"
+        "--benchmarks",
+        nargs="+",
+        default=["all"],
+        metavar="NAME",
+        help="some of them (default: all there are)",
     )
     options = parser.parse_args(arguments)
 
@@ -300,7 +383,10 @@ def main(arguments: list[str] | None = None) -> None:
         held_out = ["--validation_fraction", "0.05", "--test_fraction", "0.8", "--skip_overlap"]
         build.main(["--input", *map(str, flat), "--output", str(built), *held_out])
 
-    weights = {"trained": options.checkpoint, "random": random_checkpoint(options.checkpoint, options.folder / "random")}
+    weights = {
+        "trained": options.checkpoint,
+        "random": random_checkpoint(options.checkpoint, options.folder / "random"),
+    }
     measured = {}
     for name, checkpoint in weights.items():
         output = options.folder / f"of_{name}"
@@ -313,7 +399,15 @@ def main(arguments: list[str] | None = None) -> None:
         measured[name] = Evaluated(report, resamples_below(output))
 
     told = rows(comparisons(measured["trained"], measured["random"]))
-    header = ["benchmark", "metric", "trained [95 %]", "random weights [95 %]", "better", "p, Holm", "controls (trained)"]
+    header = [
+        "benchmark",
+        "metric",
+        "trained [95 %]",
+        "random weights [95 %]",
+        "better",
+        "p, Holm",
+        "controls (trained)",
+    ]
     counts = {word: sum(line[4] == word for line in told) for word in VERDICTS}
     benchmarks = measured["trained"].report["benchmarks"]
     absent = {name: result["missing"] for name, result in benchmarks.items() if "missing" in result}

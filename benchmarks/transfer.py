@@ -2,8 +2,8 @@
 
     python -m benchmarks.transfer --data_dir protanno --hits mmseqs2=hits.m8 --output report.md
 
-The linear model stands in the network's place, so that the tables of `retrieval` and `single_property` tell what
-a network has to beat.
+The linear model stands in the network's place, so that the tables of `retrieval` and
+`single_property` tell what a network has to beat.
 """
 
 import argparse
@@ -21,7 +21,7 @@ POOLS = {Retrieval: 512, SingleProperty: 2000}
 
 def main() -> None:
     """Measures each split in turn, and writes what is done so far."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--data_dir", required=True, type=Path)
     parser.add_argument("--hits", nargs="+", default=[], metavar="NAME=FILE")
     parser.add_argument("--splits", nargs="+", default=["test", "random_test"])

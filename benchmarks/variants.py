@@ -1,12 +1,14 @@
 """Variants scored a second by `ProtCLIP.variant_scores`, against PyTorch's `EsmForMaskedLM`.
 
-    MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=40000000000 python -m benchmarks.variants --output variants.json
+    MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=40000000000 python -m benchmarks.variants --output
+    variants.json
 
 Random weights of a published shape, the same for both, random proteins, float32 on the CPU with all
 cores. A scan masks one position at a time and tells all 19 substitutions of it; of a long protein
 some positions are scanned, which are passes like any others. PyTorch gets the same passes in
 batches, which need no padding, under SDPA with the best of several token budgets. The two alternate
-run by run in one process; rates are of the medians. `wild_type` is one pass for all substitutions.
+run by run in one process; rates are of the medians. `wild_type` is one pass for all
+substitutions.
 """
 
 import argparse
@@ -104,7 +106,12 @@ def torch_scores(
             logits = model(torch.from_numpy(ids)).logits.numpy()
         of_site |= {site: logits[row, site + 1] for row, site in enumerate(some)}
     column = protein_tokenizer.VOCABULARY.index
-    return np.array([of_site[c.index][column(c.residue)] - of_site[c.index][column(c.wild_type)] for (c,) in variants])
+    return np.array(
+        [
+            of_site[c.index][column(c.residue)] - of_site[c.index][column(c.wild_type)]
+            for (c,) in variants
+        ]
+    )
 
 
 def measure(size: str, *, most: int, repeats: int, seed: int) -> dict[str, dict]:
@@ -123,7 +130,9 @@ def measure(size: str, *, most: int, repeats: int, seed: int) -> dict[str, dict]
             return ours.variant_scores([sequence], [asked], method=method)[0]
 
         runs = {
-            f"torch {budget}": lambda budget=budget, s=sequence, v=variants: torch_scores(reference, s, v, budget)
+            f"torch {budget}": lambda budget=budget, s=sequence, v=variants: torch_scores(
+                reference, s, v, budget
+            )
             for budget in TORCH_BUDGETS
         }
         runs["ours"] = lambda score=score, v=variants: score(SINGLY, v)
@@ -148,7 +157,9 @@ def measure(size: str, *, most: int, repeats: int, seed: int) -> dict[str, dict]
 
 @command
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
         "--sizes",
         nargs="+",

@@ -5,8 +5,8 @@
 DIR has β-lactamase (ESM's example P62593.fasta; Ranganathan's 2015 screen at 2,500 µg/ml), avGFP
 (TAPE's training and test split), GB1 (FLIP's two_vs_rest) and AAV (windows of the capsid; at most
 two substitutions are the training split). The numbers are those of the benchmarks `variants_…` of
-`python -m eval`. Random weights have the checkpoint's shape, or that of `configs/quickstart.py`, from
-several seeds: those of one alone may correlate with an experiment by chance.
+`python -m eval`. Random weights have the checkpoint's shape, or that of `configs/quickstart.py`,
+from several seeds: those of one alone may correlate with an experiment by chance.
 """
 
 import argparse
@@ -37,7 +37,8 @@ from protclip_jax.inference.variant_effects import METHODS, SINGLY
 from protclip_jax.models.initialize import init_params
 
 LACTAMASE = (
-    "PROTEIN NAME: Beta-lactamase TEM. FUNCTION: Hydrolyzes the beta-lactam bond of penicillins and "
+    "PROTEIN NAME: Beta-lactamase TEM. FUNCTION: Hydrolyzes the beta-lactam bond of "
+    "penicillins and "
     "cephalosporins, which makes bacteria resistant to them."
 )
 TEXTS = {
@@ -45,9 +46,11 @@ TEXTS = {
     "beta_lactamase_2015": LACTAMASE,
     "gb1": "PROTEIN NAME: Immunoglobulin G-binding protein G. FUNCTION: Binds to the constant Fc "
     "region of IgG with high affinity.",
-    "fluorescence": "PROTEIN NAME: Green fluorescent protein. FUNCTION: Energy-transfer acceptor that "
+    "fluorescence": "PROTEIN NAME: Green fluorescent protein. FUNCTION: Energy-transfer acceptor "
+    "that "
     "transduces the blue chemiluminescence of aequorin into green fluorescent light.",
-    "aav": "PROTEIN NAME: Capsid protein VP1. FUNCTION: Self-assembles to form an icosahedral capsid around the viral genome.",
+    "aav": "PROTEIN NAME: Capsid protein VP1. FUNCTION: Self-assembles to form an icosahedral "
+    "capsid around the viral genome.",
 }
 """What UniProt says of the proteins, in short."""
 
@@ -58,7 +61,9 @@ def entries(data: Path) -> dict[str, dict[str, dict]]:
     def at(name: str) -> str:
         return str((data / name).resolve())
 
-    tape = {split: at(f"real/bench/tape_fluorescence.{split}.csv.gz") for split in ("train", "test")}
+    tape = {
+        split: at(f"real/bench/tape_fluorescence.{split}.csv.gz") for split in ("train", "test")
+    }
     screen = at("real/bench/BLAT_ECOLX_Ranganathan2015-2500.csv.gz")
     capsid = {"file": at("aav/ggs_aav_ground_truth.csv.gz"), "reference": at("aav/P03135.fasta")}
     rows = {
@@ -94,7 +99,9 @@ def read_assays(data: Path, folder: Path, texts: Sequence[str]) -> dict[str, Ass
         (own / manifest.MANIFEST).write_text(json.dumps(entry, indent=1) + "\n", encoding="utf-8")
         read = manifest.load(own, benchmark)
         (assays[name],) = read.assays
-        counts = f"{len(assays[name].variants):,} variants judged, {len(read.rejects):,} rows rejected"
+        counts = (
+            f"{len(assays[name].variants):,} variants judged, {len(read.rejects):,} rows rejected"
+        )
         tell(f"{name}: {counts}.", *read.notes)
     return assays
 
@@ -108,7 +115,9 @@ def random_checkpoint(shape: Path | None, folder: Path, seed: int) -> Path:
     else:
         model = quickstart.get_config().model
         letters = [chr(code) for code in range(33, 127)]
-        tokenizer = TextTokenizer([*SPECIAL_TOKENS, *letters, *(f"##{letter}" for letter in letters)])
+        tokenizer = TextTokenizer(
+            [*SPECIAL_TOKENS, *letters, *(f"##{letter}" for letter in letters)]
+        )
         config = converted_config(
             model.protein.to_dict(),
             model.text.to_dict() | {"max_positions": 512},
@@ -150,7 +159,8 @@ def rows(
     *,
     random: bool,
 ) -> list[list[str]]:
-    """A row for each metric: the checkpoint, random weights, baselines; `random` says that there is no checkpoint."""
+    """A row for each metric: the checkpoint, random weights, baselines; `random` says that there
+    is no checkpoint."""
     told = []
     for metric, value in own["headline"].items():
         cell = "–" if random else f"{number(value['mean'])} {interval(value['interval'])}"
@@ -166,14 +176,20 @@ def controls(own: Mapping, metric: str) -> str:
     for control in own["result"]["controls"]:
         if metric in control["metrics"]:
             column = own["result"]["columns"][control["protocol"]]
-            cells.append(f"{control['protocol']} {number(column['mean'])} {interval(column['interval'])}")
+            cells.append(
+                f"{control['protocol']} {number(column['mean'])} {interval(column['interval'])}"
+            )
     return "; ".join(cells) or "–"
 
 
 @command
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data_dir", type=Path, required=True, metavar="DIR", help="folder of the real files")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data_dir", type=Path, required=True, metavar="DIR", help="folder of the real files"
+    )
     parser.add_argument("--folder", type=Path, required=True, metavar="DIR", help="for results")
     parser.add_argument(
         "--checkpoint",
@@ -181,14 +197,17 @@ def main(arguments: list[str] | None = None) -> None:
         metavar="DIR",
         help="a trained checkpoint (default: random weights alone)",
     )
-    parser.add_argument("--seeds", type=int, default=5, help="of random weights (default %(default)s)")
+    parser.add_argument(
+        "--seeds", type=int, default=5, help="of random weights (default %(default)s)"
+    )
     parser.add_argument("--method", choices=METHODS, default=SINGLY, help="default %(default)s")
     parser.add_argument(
         "--texts",
         nargs="*",
         choices=TEXTS,
         default=["beta_lactamase"],
-        help="experiments to measure a text's worth on, every variant being embedded (default: beta_lactamase)",
+        help="experiments to measure a text's worth on, every variant being embedded (default: "
+        "beta_lactamase)",
     )
     options = parser.parse_args(arguments)
 
@@ -196,7 +215,9 @@ def main(arguments: list[str] | None = None) -> None:
     assays = read_assays(options.data_dir, options.folder, options.texts)
     weights = []
     for seed in range(options.seeds):
-        weights.append(random_checkpoint(options.checkpoint, options.folder / f"random_{seed}", seed))
+        weights.append(
+            random_checkpoint(options.checkpoint, options.folder / f"random_{seed}", seed)
+        )
     setups = [setup(checkpoint, options.method) for checkpoint in weights]
     asked = setup(options.checkpoint, options.method) if options.checkpoint else setups[0]
     report, told = {}, []
@@ -219,7 +240,9 @@ def main(arguments: list[str] | None = None) -> None:
     page = table(header, told) + "\n"
     stem = options.folder / options.method
     stem.with_suffix(".md").write_text(page, encoding="utf-8")
-    stem.with_suffix(".json").write_text(json.dumps(to_json(report), indent=1) + "\n", encoding="utf-8")
+    stem.with_suffix(".json").write_text(
+        json.dumps(to_json(report), indent=1) + "\n", encoding="utf-8"
+    )
     print(page)
 
 

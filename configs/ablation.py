@@ -1,5 +1,5 @@
-"""The quickstart in the paper's form, shortened for comparisons: 300 steps, measured once, on the test records of the surest
-texts."""
+"""The quickstart in the paper's form, shortened for comparisons: 300 steps, measured once, on the
+test records of the surest texts."""
 
 from ml_collections import ConfigDict
 
@@ -7,14 +7,18 @@ from configs import quickstart_paper
 
 
 def get_config() -> ConfigDict:
-    """What `benchmarks/ablation.py` trains; every variant is this but for the fields that it names."""
+    """What `benchmarks/ablation.py` trains; every variant is this but for the fields that it
+    names."""
     config = quickstart_paper.get_config()
     config.total_steps = 300
     config.log_every = 20
     config.eval_every = 300
     config.checkpoint_every = 300
     config.gradient_norms_every = 0
-    # Existence 1 and 2: 2 % and 5 % of the sample's texts are of another protein there, 35 % and 50 % at 4 and 5.
+    # Existence 1 and 2: 2 % and 5 % of the sample's texts are of another protein there, 35 % and 50
+    # % at 4 and 5.
     clean = dict(split="test", pool=256, max_existence=2)
-    config.evals = ConfigDict(dict.fromkeys(("retrieval", "segment_recovery", "segment_localisation"), clean))
+    config.evals = ConfigDict(
+        dict.fromkeys(("retrieval", "segment_recovery", "segment_localisation"), clean)
+    )
     return config

@@ -8,7 +8,9 @@ from configs import protclip_650m
 def get_config() -> ConfigDict:
     """The 650M config with a smaller protein tower and batch."""
     config = protclip_650m.get_config()
-    config.model.protein.update(num_layers=30, hidden_size=640, num_heads=20, intermediate_size=2560)
+    config.model.protein.update(
+        num_layers=30, hidden_size=640, num_heads=20, intermediate_size=2560
+    )
     config.batch.rows = 64
     config.eval_every = 3_600
     config.checkpoint_every = 3_600

@@ -1,4 +1,5 @@
-"""The paper's recipe: ESM-2 650M with a frozen PubMedBERT, about 2048 pairs a step, on a TPU pod slice."""
+"""The paper's recipe: ESM-2 650M with a frozen PubMedBERT, about 2048 pairs a step, on a TPU pod
+slice."""
 
 from ml_collections import ConfigDict
 
@@ -6,7 +7,8 @@ from protclip_jax.config.schema import default_config
 
 
 def get_config() -> ConfigDict:
-    """The recipe's values; docs/config.md lists every field. The other configs start from this one."""
+    """The recipe's values; docs/config.md lists every field. The other configs start from this
+    one."""
     config = default_config()
     config.seed = 0
     # Up to 35 epochs, about 20 to 43 thousand steps by the published shares of ProtAnno.
@@ -16,19 +18,25 @@ def get_config() -> ConfigDict:
     config.eval_every = 600
     config.checkpoint_every = 600
     config.keep_best = 1
-    # What the best checkpoint is chosen by: a metric of `evals` as metrics.jsonl names it (without `eval/`), and its direction.
-    # After four evaluations that are no better, the run ends.
+    # What the best checkpoint is chosen by: a metric of `evals` as metrics.jsonl names it (without
+    # `eval/`), and its direction. After four evaluations that are no better, the run ends.
     config.best.update(metric="retrieval/mrr", mode="max", patience=4)
-    # Steps with a loss or gradient that is not finite are skipped, up to so many in a run; 0 ends it at the first.
+    # Steps with a loss or gradient that is not finite are skipped, up to so many in a run; 0 ends
+    # it at the first.
     config.max_skipped_steps = 10
-    # The gradient norm of each objective alone, which takes a backward pass for each; 0 leaves it out.
+    # The gradient norm of each objective alone, which takes a backward pass for each; 0 leaves it
+    # out.
     config.gradient_norms_every = 1_000
-    # A phase of the loop that takes longer is reported with the stacks of all threads; 0 reports nothing.
+    # A phase of the loop that takes longer is reported with the stacks of all threads; 0 reports
+    # nothing.
     config.stall_seconds = 900.0
 
     config.data.update(streams=64, workers=1)
-    # The released texts tell synonyms and EC numbers, too. `all_but_ec` keeps the labels of EC benchmarks from them.
-    config.tokenizer.update(max_protein_tokens=1024, max_text_tokens=512, names="all", property_subset=0.0)
+    # The released texts tell synonyms and EC numbers, too. `all_but_ec` keeps the labels of EC
+    # benchmarks from them.
+    config.tokenizer.update(
+        max_protein_tokens=1024, max_text_tokens=512, names="all", property_subset=0.0
+    )
     # 384 packed rows hold about 2,100 pairs of UniProt's lengths.
     config.batch.update(rows=384, slots=16, protein_tokens=2048, text_tokens=1536)
     config.masking.passes = "separate"
@@ -36,8 +44,8 @@ def get_config() -> ConfigDict:
     config.sampling.update(alpha=3.0, beta=0.5, gamma=1.0)
     config.sampling.update(drop_confidence=(0, 4, 5), drop_coverage=(1, 2))
 
-    # `features` is no part of the paper: supervision of the segments by UniProt's `FT` lines. A contrast compares
-    # contrast_chunk candidates at a time (0 = all of the batch).
+    # `features` is no part of the paper: supervision of the segments by UniProt's `FT` lines. A
+    # contrast compares contrast_chunk candidates at a time (0 = all of the batch).
     config.loss.update(gc=1.0, bsr=0.7, mlm=0.3, pda=1.0, features=0.0)
     config.loss.update(mask_duplicates=True, contrast_chunk=0)
     # docs/segments.md compares the choices.
@@ -48,7 +56,9 @@ def get_config() -> ConfigDict:
     config.evals.retrieval.update(split="validation", pool=1024)
     config.evals.losses.update(split="validation", pool=1024)
 
-    config.model.protein.update(num_layers=33, hidden_size=1280, num_heads=20, intermediate_size=5120)
+    config.model.protein.update(
+        num_layers=33, hidden_size=1280, num_heads=20, intermediate_size=5120
+    )
     config.model.text.update(num_layers=12, hidden_size=768, num_heads=12, intermediate_size=3072)
     for tower in (config.model.protein, config.model.text):
         tower.initializer_range = 0.02
@@ -56,7 +66,8 @@ def get_config() -> ConfigDict:
     config.model.dtype = "bfloat16"
     # By the devices: splash on a TPU, blockwise on a CPU.
     config.model.attention = "auto"
-    # What the backward pass finds saved: the first of none, dots and full (which costs a forward pass) that fits.
+    # What the backward pass finds saved: the first of none, dots and full (which costs a forward
+    # pass) that fits.
     config.model.remat = "auto"
     config.optimizer.update(
         learning_rate=1e-5,
@@ -68,7 +79,12 @@ def get_config() -> ConfigDict:
         weight_decay=0.0,
         clip_norm=0.0,
         # First match decides: a multiplier of the learning rate, or "frozen".
-        groups=(("rotary_inv_freq", "frozen"), ("^text/", "frozen"), ("^protein/", 1.0), (".", 1.0)),
+        groups=(
+            ("rotary_inv_freq", "frozen"),
+            ("^text/", "frozen"),
+            ("^protein/", 1.0),
+            (".", 1.0),
+        ),
     )
     # Batch rows are divided over data × fsdp, the parameters that a rule names over fsdp.
     config.mesh.update(data=-1, fsdp=8, rules=(("/layers/.*kernel$", "fsdp"), (".", "replicate")))

@@ -1,4 +1,5 @@
-"""The paper's recipe on the GPUs of one host: the same 2,100 pairs a step, computed eight rows at a time on each GPU."""
+"""The paper's recipe on the GPUs of one host: the same 2,100 pairs a step, computed eight rows
+at a time on each GPU."""
 
 from ml_collections import ConfigDict
 

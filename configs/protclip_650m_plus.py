@@ -1,4 +1,5 @@
-"""The paper's recipe with segments that mean something: what docs/segments.md found best, beyond the paper."""
+"""The paper's recipe with segments that mean something: what docs/segments.md found best, beyond
+the paper."""
 
 from ml_collections import ConfigDict
 
@@ -6,7 +7,8 @@ from configs import protclip_650m
 
 
 def beyond_the_paper(config: ConfigDict) -> ConfigDict:
-    """Property texts are told from those of other records, without prototypes, and learn from UniProt's features."""
+    """Property texts are told from those of other records, without prototypes, and learn from
+    UniProt's features."""
     config.loss.features = 1.0
     # As it was when docs/segments.md was measured, the loss moves the texts too.
     config.pda.update(negatives="across_records", prototypes=False, text_gradient=True)

@@ -1,8 +1,10 @@
-"""A small ProtCLIP that a lab trains from UniProt: masked language modelling first, then all objectives beside MiniLM.
+"""A small ProtCLIP that a lab trains from UniProt: masked language modelling first, then all
+objectives beside MiniLM.
 
-`python train.py --config configs/protclip_small.py:STAGE` or `…:STAGE-FORM`. The stages are `masked`, whose checkpoint is the
-`init.protein` of the second, and `contrast`. The forms are `workstation` (the default), `thirty_minutes`, which is the same
-network with fewer steps, and `gpu`, a larger one. docs/real.md has the commands.
+`python train.py --config configs/protclip_small.py:STAGE` or `…:STAGE-FORM`. The stages are
+`masked`, whose checkpoint is the `init.protein` of the second, and `contrast`. The forms are
+`workstation` (the default), `thirty_minutes`, which is the same network with fewer steps, and
+`gpu`, a larger one. docs/real.md has the commands.
 """
 
 from ml_collections import ConfigDict
@@ -14,11 +16,20 @@ FORMS = {
     "workstation": ConfigDict(SIZE | dict(masked_steps=1000, contrast_steps=1200)),
     "thirty_minutes": ConfigDict(SIZE | dict(masked_steps=200, contrast_steps=240)),
     "gpu": ConfigDict(
-        dict(layers=12, width=480, heads=20, rows=256, dtype="bfloat16", masked_steps=50_000, contrast_steps=20_000)
+        dict(
+            layers=12,
+            width=480,
+            heads=20,
+            rows=256,
+            dtype="bfloat16",
+            masked_steps=50_000,
+            contrast_steps=20_000,
+        )
     ),
 }
-"""Of each form the protein tower's `layers`, `width` and `heads` (its feed-forward blocks are four times as wide), the packed
-`rows` of a step, of which one holds about five proteins, what towers compute in, and the steps of both stages."""
+"""Of each form the protein tower's `layers`, `width` and `heads` (its feed-forward blocks are four
+times as wide), the packed `rows` of a step, of which one holds about five proteins, what towers
+compute in, and the steps of both stages."""
 EVALUATIONS = 6
 """Of a stage, besides the first."""
 
@@ -38,7 +49,8 @@ def get_config(stage_and_form: str = "contrast") -> ConfigDict:
 
 
 def masked(form: ConfigDict) -> ConfigDict:
-    """Masked language modelling alone, on proteins with and without text; the text tower is a stub that nothing computes."""
+    """Masked language modelling alone, on proteins with and without text; the text tower is a
+    stub that nothing computes."""
     config = _shared(form, steps=form.masked_steps)
     config.loss.update(gc=0.0, bsr=0.0, mlm=1.0, pda=0.0, features=0.0)
     config.sampling.without_text = 0.5
@@ -54,7 +66,8 @@ def masked(form: ConfigDict) -> ConfigDict:
 def contrast(form: ConfigDict) -> ConfigDict:
     """All objectives; the protein tower goes on from the first stage, MiniLM stays as it is.
 
-    The last two layers of MiniLM learn too with `("^text/layers/", ("last", 2, 0.1))` before `("^text/", "frozen")`.
+    The last two layers of MiniLM learn too with `("^text/layers/", ("last", 2, 0.1))` before
+    `("^text/", "frozen")`.
     """
     config = _shared(form, steps=form.contrast_steps)
     # Features are few in most collections; without them, all of them can test the segments.
@@ -65,7 +78,12 @@ def contrast(form: ConfigDict) -> ConfigDict:
     config.model.text.update(num_layers=6, hidden_size=384, num_heads=12, intermediate_size=1536)
     config.best.update(metric="retrieval/mrr", mode="max")
     config.evals = ConfigDict({"retrieval": {"split": "validation", "pool": 256}})
-    config.optimizer.groups = (("rotary_inv_freq", "frozen"), ("^text/", "frozen"), ("^protein/", 0.5), (".", 1.0))
+    config.optimizer.groups = (
+        ("rotary_inv_freq", "frozen"),
+        ("^text/", "frozen"),
+        ("^protein/", 0.5),
+        (".", 1.0),
+    )
     return config
 
 
@@ -86,13 +104,23 @@ def _shared(form: ConfigDict, *, steps: int) -> ConfigDict:
     config.tokenizer.update(max_protein_tokens=256, names="all_but_ec")
     config.batch.update(rows=form.rows, slots=6, protein_tokens=1024)
     config.masking.passes = "single"
-    # A lab's collection says little of confidence, and is too small to leave more out than TrEMBL's of unknown existence.
+    # A lab's collection says little of confidence, and is too small to leave more out than TrEMBL's
+    # of unknown existence.
     config.sampling.update(alpha=0.0, beta=0.0, drop_confidence=(0,), drop_coverage=())
     config.pda.update(text_gradient=False, prototype_init="unit")
 
-    size = dict(num_layers=form.layers, hidden_size=form.width, num_heads=form.heads, intermediate_size=4 * form.width)
-    config.model.protein.update(size, initializer_range=form.width**-0.5, initial_attention="neighbours")
+    size = dict(
+        num_layers=form.layers,
+        hidden_size=form.width,
+        num_heads=form.heads,
+        intermediate_size=4 * form.width,
+    )
+    config.model.protein.update(
+        size, initializer_range=form.width**-0.5, initial_attention="neighbours"
+    )
     config.model.update(projection_dim=256, num_prototypes=64, dtype=form.dtype, remat="none")
     config.mesh.fsdp = 1
-    config.optimizer.update(learning_rate=1e-3, schedule="cosine", warmup_fraction=0.05, clip_norm=1.0)
+    config.optimizer.update(
+        learning_rate=1e-3, schedule="cosine", warmup_fraction=0.05, clip_norm=1.0
+    )
     return config

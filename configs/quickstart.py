@@ -1,4 +1,5 @@
-"""What `make demo` trains: a tiny ProtCLIP for two CPU cores, by our recipe rather than the paper's.
+"""What `make demo` trains: a tiny ProtCLIP for two CPU cores, by our recipe rather than the
+paper's.
 
 `quickstart_paper.py` is the paper's form of the same network; docs/results.md compares them.
 """
@@ -10,7 +11,8 @@ from configs.protclip_650m_plus import beyond_the_paper
 
 
 def get_config() -> ConfigDict:
-    """Segments that learn from other records and from features, texts of some properties, heads that start at neighbours.
+    """Segments that learn from other records and from features, texts of some properties, heads
+    that start at neighbours.
 
     One masked pass serves all objectives, so that a step takes little more than half the time.
     """

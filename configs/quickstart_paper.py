@@ -1,4 +1,5 @@
-"""A tiny ProtCLIP in the paper's form for two CPU cores: learns the embedded sample from random weights in minutes."""
+"""A tiny ProtCLIP in the paper's form for two CPU cores: learns the embedded sample from random
+weights in minutes."""
 
 from ml_collections import ConfigDict
 
@@ -25,7 +26,8 @@ def get_config() -> ConfigDict:
     config.evals.single_property = {"split": "validation"}
     del config.evals.losses
 
-    # Towers that start from random weights this narrow need a larger start than a pretrained one's 0.02.
+    # Towers that start from random weights this narrow need a larger start than a pretrained one's
+    # 0.02.
     small = dict(hidden_size=64, num_heads=4, intermediate_size=256, initializer_range=0.125)
     config.model.protein.update(small, num_layers=2)
     config.model.text.update(small, num_layers=1)

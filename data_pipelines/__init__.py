@@ -1,1 +1,2 @@
-"""From UniProt files to packed rows: readers, the ProtAnno dataset, tokenizers and the training pipeline; no JAX."""
+"""From UniProt files to packed rows: readers, the ProtAnno dataset, tokenizers and the training
+pipeline; no JAX."""

@@ -1,4 +1,5 @@
-"""`python -m data_pipelines.fasta --data_dir DIR --output FOLDER`: a dataset's proteins as FASTA, for a sequence search.
+"""`python -m data_pipelines.fasta --data_dir DIR --output FOLDER`: a dataset's proteins as FASTA,
+for a sequence search.
 
 Writes `held_out.fasta`, the records of all held-out splits, and `training.fasta`, all others, those
 without text included; the headers are accessions.
@@ -36,8 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         epilog="Example: python -m data_pipelines.fasta --data_dir swissprot --output fasta",
         description=__doc__,
     )
-    parser.add_argument("--data_dir", required=True, type=Path, help="a dataset built by data_pipelines.build")
-    parser.add_argument("--output", required=True, type=Path, help="folder for held_out.fasta and training.fasta")
+    parser.add_argument(
+        "--data_dir", required=True, type=Path, help="a dataset built by data_pipelines.build"
+    )
+    parser.add_argument(
+        "--output", required=True, type=Path, help="folder for held_out.fasta and training.fasta"
+    )
     args = parser.parse_args(arguments)
     splits = open_dataset(args.data_dir).splits
     if args.output.exists() and not args.output.is_dir():

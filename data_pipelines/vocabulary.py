@@ -1,4 +1,5 @@
-"""`python -m data_pipelines.vocabulary --data_dir DIR --output vocab.txt`: a WordPiece vocabulary from a built dataset."""
+"""`python -m data_pipelines.vocabulary --data_dir DIR --output vocab.txt`: a WordPiece
+vocabulary from a built dataset."""
 
 import argparse
 import string
@@ -17,21 +18,28 @@ from data_pipelines.tokenizers.text_tokenizer import SPECIAL_TOKENS, UNCASED, wo
 
 
 def learn_vocabulary(texts: Sequence[str], *, size: int) -> list[str]:
-    """At most `size` tokens in the order of their ids: BERT's special tokens, characters (ASCII's at least), then
-    the learnt pieces.
+    """At most `size` tokens in the order of their ids: BERT's special tokens, characters (ASCII's
+    at least), then the learnt pieces.
 
-    Depends on the texts alone, and not on their order. Raises UserError where `size` does not hold the characters.
+    Depends on the texts alone, and not on their order. Raises UserError where `size` does not
+    hold the characters.
     """
-    tokenizer = wordpiece({token: index for index, token in enumerate(SPECIAL_TOKENS)}, normalization=UNCASED)
+    tokenizer = wordpiece(
+        {token: index for index, token in enumerate(SPECIAL_TOKENS)}, normalization=UNCASED
+    )
     normalized = tokenizer.normalizer.normalize_str("\n".join(sorted(set().union(*texts))))
-    # Queries use letters that the dataset may lack, and an unknown letter makes its whole word unknown.
-    characters = sorted({*"".join(normalized.split()), *string.ascii_lowercase, *string.digits, *string.punctuation})
-    # The trainer numbers inner characters in the order of a hash table and breaks ties by number, so two runs differ
-    # unless these come numbered, which only special tokens do.
+    # Queries use letters that the dataset may lack, and an unknown letter makes its whole word
+    # unknown.
+    characters = sorted(
+        {*"".join(normalized.split()), *string.ascii_lowercase, *string.digits, *string.punctuation}
+    )
+    # The trainer numbers inner characters in the order of a hash table and breaks ties by number,
+    # so two runs differ unless these come numbered, which only special tokens do.
     fixed = [*SPECIAL_TOKENS, *(f"##{character}" for character in characters)]
     if len(fixed) + len(characters) > size:
         raise UserError(
-            f"--size {size} is too small: the special tokens and characters alone need {len(fixed) + len(characters)} tokens"
+            f"--size {size} is too small: the special tokens and characters alone need "
+            f"{len(fixed) + len(characters)} tokens"
         )
     trainer = trainers.WordPieceTrainer(
         vocab_size=size,
@@ -47,7 +55,8 @@ def learn_vocabulary(texts: Sequence[str], *, size: int) -> list[str]:
 
 
 def training_texts(data_dir: str, *, max_records: int, names: str = RECOMMENDED) -> Iterator[str]:
-    """The biotexts of the dataset's training splits; evenly spaced ones where there are more than max_records.
+    """The biotexts of the dataset's training splits; evenly spaced ones where there are more than
+    max_records.
 
     `names` is as in `record.with_names`.
     """
@@ -64,22 +73,38 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Writes the learnt vocabulary, a token a line."""
     parser = argparse.ArgumentParser(
         prog="python -m data_pipelines.vocabulary",
-        epilog="Example: python -m data_pipelines.vocabulary --data_dir swissprot --output vocab.txt",
+        epilog="Example: python -m data_pipelines.vocabulary --data_dir swissprot --output "
+        "vocab.txt",
         description=__doc__,
     )
     parser.add_argument("--data_dir", required=True, help="a dataset built by data_pipelines.build")
-    parser.add_argument("--output", required=True, type=Path, help="the vocab.txt to write, a new file")
-    parser.add_argument("--size", type=int, default=4096, help="number of tokens (default: %(default)s)")
-    parser.add_argument("--max_records", type=int, default=1_000_000, help="records to learn from (default: %(default)s)")
     parser.add_argument(
-        "--names", choices=NAMES, default=RECOMMENDED, help="names in the texts, as tokenizer.names (default: %(default)s)"
+        "--output", required=True, type=Path, help="the vocab.txt to write, a new file"
+    )
+    parser.add_argument(
+        "--size", type=int, default=4096, help="number of tokens (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--max_records",
+        type=int,
+        default=1_000_000,
+        help="records to learn from (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--names",
+        choices=NAMES,
+        default=RECOMMENDED,
+        help="names in the texts, as tokenizer.names (default: %(default)s)",
     )
     args = parser.parse_args(arguments)
     with new_file(args.output) as path:
         found = training_texts(args.data_dir, max_records=args.max_records, names=args.names)
         texts = [text for text in found if text]
         if not texts:
-            raise UserError(f"{args.data_dir} has no training record to learn a vocabulary from: build it with more entries")
+            raise UserError(
+                f"{args.data_dir} has no training record to learn a vocabulary from: build "
+                "it with more entries"
+            )
         vocabulary = learn_vocabulary(texts, size=args.size)
         path.write_text("".join(f"{token}\n" for token in vocabulary), encoding="utf-8")
     tell(f"wrote {args.output}: {len(vocabulary):,} tokens from {len(texts):,} texts")

@@ -1,4 +1,5 @@
-"""`python -m eval`: evaluates a checkpoint on a built dataset or public benchmarks, or any vectors on the latter."""
+"""`python -m eval`: evaluates a checkpoint on a built dataset or public benchmarks, or any
+vectors on the latter."""
 
 import argparse
 import functools
@@ -46,85 +47,123 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         description="Evaluates a checkpoint and writes a report.",
     )
     subject = parser.add_mutually_exclusive_group()
-    subject.add_argument("--checkpoint", metavar="DIR", help="a workdir or converted checkpoint, also gs:// with --output")
+    subject.add_argument(
+        "--checkpoint",
+        metavar="DIR",
+        help="a workdir or converted checkpoint, also gs:// with --output",
+    )
     subject.add_argument(
         "--embeddings",
         type=pathlib.Path,
         metavar="FILE",
-        help="one vector for each protein from any program, as HDF5, Parquet or NPZ: measured on public data in the place of a "
+        help="one vector for each protein from any program, as HDF5, Parquet or NPZ: measured on "
+        "public data in the place of a "
         "checkpoint",
     )
     parser.add_argument(
         "--claims",
         action="store_true",
-        help="measure nothing: check the claims of the paper's abstract against published numbers, and against the report of "
+        help="measure nothing: check the claims of the paper's abstract against published "
+        "numbers, and against the report of "
         "--checkpoint or --embeddings if given; --output keeps claims.md and claims.json",
     )
     parser.add_argument(
         "--calibrate",
         action="store_true",
-        help="measure how often hits of a search agree with held-out questions, and keep the table in the checkpoint, from "
-        "which `search`, `serve` and new indexes take it; fitted on the split validation and checked on --split, with --pool "
+        help="measure how often hits of a search agree with held-out questions, and keep the "
+        "table in the checkpoint, from "
+        "which `search`, `serve` and new indexes take it; fitted on the split validation and "
+        "checked on --split, with --pool "
         "questions of each; --output has the report (default: CHECKPOINT/calibration)",
     )
-    parser.add_argument("--step", help="a step's number, best or latest (default: best if recorded, else latest)")
+    parser.add_argument(
+        "--step", help="a step's number, best or latest (default: best if recorded, else latest)"
+    )
     parser.add_argument(
         "--benchmarks",
         nargs="+",
         default=ALL,
         metavar="NAME",
-        help=f"all that the data allow (default), or any of {', '.join(EVALUATIONS)} on a built dataset, "
+        help=f"all that the data allow (default), or any of {', '.join(EVALUATIONS)} on a built "
+        "dataset, "
         f"{', '.join(BENCHMARKS)} on public data",
     )
     parser.add_argument(
         "--data_dir",
         type=pathlib.Path,
         metavar="DIR",
-        help="a built dataset (default: the checkpoint's own), or a folder of public data as docs/benchmarks.md describes it",
+        help="a built dataset (default: the checkpoint's own), or a folder of public data as "
+        "docs/benchmarks.md describes it",
     )
     parser.add_argument(
-        "--output", type=pathlib.Path, metavar="DIR", help="folder for the report (default: CHECKPOINT/eval, or FILE.eval)"
+        "--output",
+        type=pathlib.Path,
+        metavar="DIR",
+        help="folder for the report (default: CHECKPOINT/eval, or FILE.eval)",
     )
 
     built = parser.add_argument_group("on a built dataset")
     built.add_argument("--split", default="test", help="split to evaluate on (default %(default)s)")
     built.add_argument(
-        "--pool", type=int, default=256, help="records of distinct biotexts to evaluate on (default %(default)s)"
+        "--pool",
+        type=int,
+        default=256,
+        help="records of distinct biotexts to evaluate on (default %(default)s)",
     )
     built.add_argument(
-        "--max_existence", type=int, choices=range(1, 6), help="evaluate on records of existence 1 to this only (default: all)"
+        "--max_existence",
+        type=int,
+        choices=range(1, 6),
+        help="evaluate on records of existence 1 to this only (default: all)",
     )
     built.add_argument(
         "--hits",
         nargs="+",
         default=[],
         metavar="NAME=FILE",
-        help="hits of held-out to training proteins, for baselines of annotation transfer; see docs/data.md",
+        help="hits of held-out to training proteins, for baselines of annotation transfer; see "
+        "docs/data.md",
     )
     built.add_argument(
-        "--random_weights", action="store_true", help="also measure the same network with random weights, as a baseline"
+        "--random_weights",
+        action="store_true",
+        help="also measure the same network with random weights, as a baseline",
     )
     for option, control in controls().items():
         built.add_argument(f"--{option}", metavar="DIR", help=control.help)
 
     public = parser.add_argument_group("on public data")
     public.add_argument(
-        "--protocol", choices=PROTOCOLS, default="probe", help="for benchmarks of single proteins (default %(default)s)"
+        "--protocol",
+        choices=PROTOCOLS,
+        default="probe",
+        help="for benchmarks of single proteins (default %(default)s)",
     )
     public.add_argument(
         "--pretrained_on",
         type=pathlib.Path,
         metavar="DIR",
-        help="the dataset that the checkpoint was trained on, to leave its proteins out (default: where the config says)",
+        help="the dataset that the checkpoint was trained on, to leave its proteins out (default: "
+        "where the config says)",
     )
     public.add_argument(
-        "--cache", type=pathlib.Path, metavar="DIR", help="folder for embeddings (default: CHECKPOINT/embeddings)"
+        "--cache",
+        type=pathlib.Path,
+        metavar="DIR",
+        help="folder for embeddings (default: CHECKPOINT/embeddings)",
     )
     public.add_argument(
-        "--configs", type=pathlib.Path, default=pathlib.Path("configs/eval"), help="hyper-parameters (default %(default)s)"
+        "--configs",
+        type=pathlib.Path,
+        default=pathlib.Path("configs/eval"),
+        help="hyper-parameters (default %(default)s)",
     )
     public.add_argument(
-        "--set", nargs="+", default=[], metavar="NAME.FIELD=VALUE", help="change some, such as probe.max_epochs=20"
+        "--set",
+        nargs="+",
+        default=[],
+        metavar="NAME.FIELD=VALUE",
+        help="change some, such as probe.max_epochs=20",
     )
     options = parser.parse_args(arguments)
     if not (options.checkpoint or options.embeddings or options.claims):
@@ -145,7 +184,8 @@ def controls() -> dict[str, Control]:
 
 
 def load_control(control: Control, directory: pathlib.Path, checkpoint: pathlib.Path) -> ProtCLIP:
-    """The model of a control; the sections of its config that it shares are those of `checkpoint`."""
+    """The model of a control; the sections of its config that it shares are those of
+    `checkpoint`."""
     control.check(str(directory), completed(read_config(directory)))
     model, _ = load(directory, None)
     config = completed(read_config(checkpoint))
@@ -156,28 +196,43 @@ def load_control(control: Control, directory: pathlib.Path, checkpoint: pathlib.
 
 def asked_controls(options: argparse.Namespace, checkpoint: pathlib.Path) -> dict[str, ProtCLIP]:
     """The models of the controls that the command line names, by their options."""
-    given = {option: open_checkpoint(folder) for option in controls() if (folder := getattr(options, option))}
-    return {option: load_control(controls()[option], folder, checkpoint) for option, folder in given.items()}
+    given = {
+        option: open_checkpoint(folder)
+        for option in controls()
+        if (folder := getattr(options, option))
+    }
+    return {
+        option: load_control(controls()[option], folder, checkpoint)
+        for option, folder in given.items()
+    }
 
 
 def choose(options: argparse.Namespace) -> tuple[list[str], list[str]]:
     """The evaluations on a built dataset and those on public data that `--benchmarks` asks for.
 
     Raises:
-      UserError: an unknown name, a folder that does not exist, or a public benchmark without a folder of public data.
+      UserError: an unknown name, a folder that does not exist, or a public benchmark without a
+        folder of public data.
     """
     if options.data_dir is not None and not options.data_dir.is_dir():
-        raise UserError(f"--data_dir={options.data_dir} does not exist; give a built dataset or a folder of public data.")
+        raise UserError(
+            f"--data_dir={options.data_dir} does not exist; give a built dataset or a folder "
+            "of public data."
+        )
     public_data = options.data_dir is not None and not (options.data_dir / STATISTICS).exists()
     asked = list(dict.fromkeys(options.benchmarks))
     if "all" in asked:
         return ([], suite.choose(options.data_dir)) if public_data else (list(EVALUATIONS), [])
     if unknown := [name for name in asked if name not in (*EVALUATIONS, *BENCHMARKS)]:
-        raise UserError(f"There is no evaluation {unknown[0]!r}; known: {', '.join((*EVALUATIONS, *BENCHMARKS))}.")
+        raise UserError(
+            f"There is no evaluation {unknown[0]!r}; known: "
+            f"{', '.join((*EVALUATIONS, *BENCHMARKS))}."
+        )
     public = [name for name in asked if name in BENCHMARKS]
     if public and not public_data:
         raise UserError(
-            f"{public[0]} is measured on public data; pass --data_dir=DIR, a folder as docs/benchmarks.md describes."
+            f"{public[0]} is measured on public data; pass --data_dir=DIR, a folder as "
+            "docs/benchmarks.md describes."
         )
     return [name for name in asked if name in EVALUATIONS], public
 
@@ -191,24 +246,33 @@ def built_dataset(
       names: as in `with_names`; None for the names that the checkpoint's texts tell.
 
     Raises:
-      UserError: no dataset is named and the checkpoint's own is not found from the working directory.
+      UserError: no dataset is named and the checkpoint's own is not found from the working
+        directory.
     """
     config = completed(read_config(checkpoint))
     trained_on, names = config["data"]["dir"], names or config["tokenizer"]["names"]
     if options.data_dir is not None and (options.data_dir / STATISTICS).exists():
         return options.data_dir, open_dataset(options.data_dir, names=names)
     if not trained_on:
-        raise UserError(f"{options.checkpoint} does not say what it was trained on; pass --data_dir=DIR, a built dataset.")
+        raise UserError(
+            f"{options.checkpoint} does not say what it was trained on; pass --data_dir=DIR, "
+            "a built dataset."
+        )
     folder, fix = pathlib.Path(trained_on), "pass --data_dir=DIR, where it is now"
     if is_bucket(trained_on):
         return folder, open_dataset(trained_on, names=names)
     if not folder.is_absolute():
         fix += ", or start this command where training was started"
     if not folder.is_dir():
-        raise UserError(f"{options.checkpoint} was trained on {folder.absolute()}, which is not there; {fix}.")
+        raise UserError(
+            f"{options.checkpoint} was trained on {folder.absolute()}, which is not there; {fix}."
+        )
     dataset = open_dataset(folder, names=names)
     if not is_own(checkpoint, folder, dataset):
-        raise UserError(f"{folder.absolute()} is another dataset than {options.checkpoint} was trained on; {fix}.")
+        raise UserError(
+            f"{folder.absolute()} is another dataset than {options.checkpoint} was trained "
+            f"on; {fix}."
+        )
     return folder, dataset
 
 
@@ -221,25 +285,36 @@ def pretraining_data(options: argparse.Namespace, checkpoint: pathlib.Path) -> P
       UserError: `--pretrained_on` names another dataset.
     """
     config = completed(read_config(checkpoint))
-    folder = options.pretrained_on or (config["data"]["dir"] and pathlib.Path(config["data"]["dir"]))
+    folder = options.pretrained_on or (
+        config["data"]["dir"] and pathlib.Path(config["data"]["dir"])
+    )
     fix = "pass --pretrained_on=DIR to leave proteins of its pretraining out"
     if folder is None:
         tell(f"note: {options.checkpoint} does not say what it was trained on; {fix}.")
         return None
     if options.pretrained_on is None and not folder.is_dir():
-        tell(f"note: {options.checkpoint} was trained on {folder.absolute()}, which is not there; {fix}.")
+        tell(
+            f"note: {options.checkpoint} was trained on {folder.absolute()}, which is not "
+            f"there; {fix}."
+        )
         return None
     dataset = open_dataset(folder)
     if is_own(checkpoint, folder, dataset):
         return dataset
     if options.pretrained_on is not None:
-        raise UserError(f"--pretrained_on={folder} is another dataset than {options.checkpoint} was trained on.")
-    tell(f"note: {folder.absolute()} is another dataset than {options.checkpoint} was trained on; {fix}.")
+        raise UserError(
+            f"--pretrained_on={folder} is another dataset than {options.checkpoint} was trained on."
+        )
+    tell(
+        f"note: {folder.absolute()} is another dataset than {options.checkpoint} was trained "
+        f"on; {fix}."
+    )
     return None
 
 
 def is_own(checkpoint: pathlib.Path, folder: pathlib.Path, dataset: ProtAnno) -> bool:
-    """Whether the checkpoint was trained on the dataset in that folder, by its fingerprint; by its place where none is kept."""
+    """Whether the checkpoint was trained on the dataset in that folder, by its fingerprint; by
+    its place where none is kept."""
     trained_on = completed(read_config(checkpoint))["data"]["dir"]
     if known := read_json(checkpoint / "config.json").get("dataset"):
         return dataset.fingerprint == known
@@ -247,11 +322,14 @@ def is_own(checkpoint: pathlib.Path, folder: pathlib.Path, dataset: ProtAnno) ->
 
 
 def as_read_by(checkpoint: pathlib.Path, config: Mapping, dataset: ProtAnno) -> ProtAnno:
-    """The dataset with texts compared by the tokens that the checkpoint's text tower reads, if it has one."""
+    """The dataset with texts compared by the tokens that the checkpoint's text tower reads, if
+    it has one."""
     if not (checkpoint / "tokenizers" / "text").is_dir():
         return dataset
     limit = config["tokenizer"]["max_text_tokens"]
-    return dataset._replace(text_key=functools.partial(load_text_tokenizer(checkpoint).key, max_tokens=limit))
+    return dataset._replace(
+        text_key=functools.partial(load_text_tokenizer(checkpoint).key, max_tokens=limit)
+    )
 
 
 def captions() -> dict[str, str]:
@@ -290,10 +368,20 @@ def main(arguments: list[str] | None = None) -> None:
         refuse_unread(options, (*of_models, "set", "calibrate"), owner="commands without --claims")
         check_claims(options)
     elif options.calibrate:
-        of_evaluations = ("max_existence", "hits", "random_weights", "pretrained_on", "cache", "set", *controls())
+        of_evaluations = (
+            "max_existence",
+            "hits",
+            "random_weights",
+            "pretrained_on",
+            "cache",
+            "set",
+            *controls(),
+        )
         refuse_unread(options, of_evaluations, owner="evaluations, not to --calibrate")
         if options.benchmarks != ALL:
-            raise UserError("--benchmarks belongs to evaluations, not to --calibrate; leave it out.")
+            raise UserError(
+                "--benchmarks belongs to evaluations, not to --calibrate; leave it out."
+            )
         calibrate(options)
     elif options.embeddings:
         refuse_unread(options, of_models, owner="--checkpoint")
@@ -305,14 +393,21 @@ def main(arguments: list[str] | None = None) -> None:
 def calibrate(options: argparse.Namespace) -> None:
     """Measures the table of a checkpoint on this machine and writes it there."""
     if options.embeddings or is_bucket(options.checkpoint) or is_exported(options.checkpoint):
-        raise UserError("--calibrate keeps its table in the checkpoint; give a workdir or checkpoint on this machine.")
+        raise UserError(
+            "--calibrate keeps its table in the checkpoint; give a workdir or checkpoint on "
+            "this machine."
+        )
     checkpoint = open_checkpoint(options.checkpoint, options.step)
     refuse_calibrated(checkpoint, split=options.split)
     config = completed(read_config(checkpoint))
     # Names that a text tells are no longer `other_names`, by which EC numbers are known.
     data_dir, dataset = built_dataset(options, checkpoint, names=RECOMMENDED)
     dataset = as_read_by(checkpoint, config, dataset)
-    provenance = {"checkpoint": str(options.checkpoint), "dataset": str(data_dir), "dataset_fingerprint": dataset.fingerprint}
+    provenance = {
+        "checkpoint": str(options.checkpoint),
+        "dataset": str(data_dir),
+        "dataset_fingerprint": dataset.fingerprint,
+    }
     with claimed(output := options.output or checkpoint / "calibration"):
         model, provenance["step"] = load(checkpoint, options.step)
         calibrate_checkpoint(
@@ -331,7 +426,10 @@ def evaluate_checkpoint(options: argparse.Namespace) -> None:
     """Loads the checkpoint, runs the evaluations, writes the report."""
     copied = is_bucket(options.checkpoint) or is_exported(options.checkpoint)
     if copied and options.output is None:
-        raise UserError(f"--output is missing: the report on {options.checkpoint} is written into a folder of your choice.")
+        raise UserError(
+            f"--output is missing: the report on {options.checkpoint} is written into a "
+            "folder of your choice."
+        )
     checkpoint = open_checkpoint(options.checkpoint, options.step)
     config = read_config(checkpoint)
     own, public = choose(options)
@@ -339,7 +437,10 @@ def evaluate_checkpoint(options: argparse.Namespace) -> None:
     output, cache = options.output or beside / "eval", options.cache or beside / "embeddings"
     for folder, named in ((output, options.output), (cache, options.cache)):
         if folder.is_symlink() and not named:
-            raise UserError(f"{folder} is a link and is not followed; remove it, or name a folder with --output or --cache.")
+            raise UserError(
+                f"{folder} is a link and is not followed; remove it, or name a folder with "
+                "--output or --cache."
+            )
     with claimed(output):
         evaluate(options, checkpoint, config, output=output, cache=cache, asked=(own, public))
 
@@ -353,25 +454,41 @@ def evaluate(
     cache: pathlib.Path,
     asked: tuple[list[str], list[str]],
 ) -> None:
-    """Runs the evaluations `asked` for, on a built dataset and on public data, and writes the report.
+    """Runs the evaluations `asked` for, on a built dataset and on public data, and writes the
+    report.
 
     Raises:
-      UserError: the folder holds another evaluation's report, or a benchmark could not be measured.
+      UserError: the folder holds another evaluation's report, or a benchmark could not be
+        measured.
     """
     own, public = asked
     sections, figures, left_out, results = {}, {}, {}, {}
-    provenance = {"checkpoint": str(options.checkpoint), "config": digest(config), "benchmarks": ", ".join((*own, *public))}
+    provenance = {
+        "checkpoint": str(options.checkpoint),
+        "config": digest(config),
+        "benchmarks": ", ".join((*own, *public)),
+    }
 
     evaluations = []
     if own:
         data_dir, dataset = built_dataset(options, checkpoint)
         dataset = as_read_by(checkpoint, completed(config), dataset)
         run_dataset = dataset if is_own(checkpoint, data_dir, dataset) else None
-        measured_on = {"split": options.split, "pool": options.pool, "max_existence": options.max_existence}
+        measured_on = {
+            "split": options.split,
+            "pool": options.pool,
+            "max_existence": options.max_existence,
+        }
         hits = hit_files(options.hits)
-        provenance |= {"hits": {name: str(path) for name, path in hits.items()}, "random_weights": options.random_weights}
+        provenance |= {
+            "hits": {name: str(path) for name, path in hits.items()},
+            "random_weights": options.random_weights,
+        }
         evaluations = [make_asked(name, dataset, measured_on) for name in own]
-        provenance |= {"dataset": str(data_dir), "dataset_records": dataset.statistics.get("records")}
+        provenance |= {
+            "dataset": str(data_dir),
+            "dataset_records": dataset.statistics.get("records"),
+        }
         provenance |= {"dataset_statistics": digest(dataset.statistics), **measured_on}
         as_followed = functools.partial(followed, config.get("evals") or {}, run_dataset)
     configs = load_configs(options.configs, options.set) if public else {}
@@ -379,7 +496,11 @@ def evaluate(
     provenance |= {option: str(getattr(options, option)) for option in beside_models}
     model, provenance["step"] = load(checkpoint, options.step)
     if public:
-        provenance |= {"public_data": str(options.data_dir), "protocol": options.protocol, "parameters": model.fingerprint}
+        provenance |= {
+            "public_data": str(options.data_dir),
+            "protocol": options.protocol,
+            "parameters": model.fingerprint,
+        }
         provenance |= {"set": " ".join(options.set)}
         learnt = pretraining_data(options, checkpoint)
         provenance["pretraining"] = None if learnt is None else learnt.fingerprint
@@ -397,7 +518,9 @@ def evaluate(
         figures |= evaluation.figures(model)
     if public:
         subject = CheckpointModel(model, checkpoint, provenance["step"], cache)
-        measured = suite.Suite(subject, options.protocol, configs=configs, folder=output, pretraining=learnt)
+        measured = suite.Suite(
+            subject, options.protocol, configs=configs, folder=output, pretraining=learnt
+        )
         results = measured.results(public, options.data_dir)
         sections["benchmarks"] = (results, benchmark_report.markdown(results))
         figures |= benchmark_figures.figures(results)

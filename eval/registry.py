@@ -16,7 +16,9 @@ from eval.public.followed_benchmark import FollowedBenchmark
 
 def options_of(name: str) -> list[str]:
     """The options that an evaluation takes."""
-    return [option for option in inspect.signature(EVALUATIONS[name]).parameters if option != "dataset"]
+    return [
+        option for option in inspect.signature(EVALUATIONS[name]).parameters if option != "dataset"
+    ]
 
 
 def make_evaluation(name: str, dataset: ProtAnno, options: Mapping) -> Evaluation:
@@ -30,7 +32,9 @@ def make_evaluation(name: str, dataset: ProtAnno, options: Mapping) -> Evaluatio
     known = options_of(name)
     for option in options:
         if option not in known:
-            raise UserError(f"The evaluation {name!r} has no option {option!r}; it has {', '.join(known)}.")
+            raise UserError(
+                f"The evaluation {name!r} has no option {option!r}; it has {', '.join(known)}."
+            )
     return EVALUATIONS[name](dataset, **options)
 
 
@@ -45,7 +49,8 @@ class Followed(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Hook:
-    """An evaluation for the training loop: called with the live model, it returns metrics by their logged names.
+    """An evaluation for the training loop: called with the live model, it returns metrics by their
+    logged names.
 
     `every` is a number of steps, None for whenever evaluations run.
     """
@@ -59,7 +64,8 @@ class Hook:
         return last or self.every is None or step % self.every == 0
 
     def __call__(self, model: Model) -> dict[str, float]:
-        """Metrics as `key/name`; a failure is raised again with the evaluation's name, what is a sentence as a sentence."""
+        """Metrics as `key/name`; a failure is raised again with the evaluation's name, what is a
+        sentence as a sentence."""
         try:
             metrics = self.evaluation.metrics(model)
         except (UserError, RunError) as error:
@@ -72,9 +78,10 @@ class Hook:
 def make_hooks(evals: Mapping[str, Mapping], dataset: ProtAnno) -> list[Hook]:
     """The hooks of `config.evals`, which maps names to options.
 
-    A name is an evaluation's on the built dataset, whose split is `validation` unless set; or a public benchmark's, whose
-    `data_dir` then says where its data are. With `benchmark` an entry of another name is one too, so that one benchmark can be
-    followed twice. `every` steps (a multiple of `eval_every`) is for both.
+    A name is an evaluation's on the built dataset, whose split is `validation` unless set; or a
+    public benchmark's, whose `data_dir` then says where its data are. With `benchmark` an entry of
+    another name is one too, so that one benchmark can be followed twice. `every` steps (a multiple
+    of `eval_every`) is for both.
 
     Raises:
       UserError: an unknown name or option, or data that are not there.
@@ -89,15 +96,20 @@ def _make_hook(name: str, options: dict, dataset: ProtAnno) -> Hook:
     benchmark = options.pop("benchmark", name)
     if benchmark not in BENCHMARKS:
         raise UserError(
-            f"evals.{name}: {benchmark!r} is neither an evaluation ({', '.join(EVALUATIONS)}) nor a public benchmark "
+            f"evals.{name}: {benchmark!r} is neither an evaluation "
+            f"({', '.join(EVALUATIONS)}) nor a public benchmark "
             f"({', '.join(BENCHMARKS)})."
         )
     if unknown := options.keys() - {"data_dir", "limit"}:
         raise UserError(
-            f"evals.{name} has no option {sorted(unknown)[0]!r}; a benchmark has data_dir, limit, every, benchmark."
+            f"evals.{name} has no option {sorted(unknown)[0]!r}; a benchmark has data_dir, "
+            "limit, every, benchmark."
         )
     if "data_dir" not in options:
-        raise UserError(f"evals.{name} needs data_dir, the folder of its data as docs/benchmarks.md describes it.")
+        raise UserError(
+            f"evals.{name} needs data_dir, the folder of its data as docs/benchmarks.md "
+            "describes it."
+        )
     return Hook(name, FollowedBenchmark(benchmark, key=name, **options), every)
 
 
@@ -110,11 +122,14 @@ def check_best(metric: str | None, hooks: Sequence[Hook]) -> None:
     keys = [hook.evaluation.key for hook in hooks]
     if metric is not None and hooks and metric.partition("/")[0] not in keys:
         raise UserError(
-            f"best.metric={metric} is measured by none of evals; it begins with {' or '.join(f'{k}/' for k in keys)}."
+            f"best.metric={metric} is measured by none of evals; it begins with "
+            f"{' or '.join(f'{k}/' for k in keys)}."
         )
 
 
-def run_hooks(hooks: Sequence[Hook], model: Model, *, step: int, last: bool, best: str | None) -> dict[str, float]:
+def run_hooks(
+    hooks: Sequence[Hook], model: Model, *, step: int, last: bool, best: str | None
+) -> dict[str, float]:
     """All metrics of the hooks that are due.
 
     Raises:
@@ -124,7 +139,11 @@ def run_hooks(hooks: Sequence[Hook], model: Model, *, step: int, last: bool, bes
     metrics: dict[str, float] = {}
     for hook in progress(due, description="evaluating", unit="evaluations") if due else ():
         metrics |= hook(model)
-    same = [name for name in metrics if best is not None and name.partition("/")[0] == best.partition("/")[0]]
+    same = [
+        name
+        for name in metrics
+        if best is not None and name.partition("/")[0] == best.partition("/")[0]
+    ]
     if same and best not in metrics:
         raise UserError(f"best.metric={best} is not measured; there are {', '.join(same)}.")
     return metrics

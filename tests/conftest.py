@@ -1,8 +1,10 @@
-"""Fixtures of the whole suite, XLA's flags and cache, set before JAX starts, and the checks of arrays' shapes.
+"""Fixtures of the whole suite, XLA's flags and cache, set before JAX starts, and the checks of
+arrays' shapes.
 
-Each call of a function of the project in a test's own process checks the shapes and dtypes that its jaxtyping annotations
-give, of arguments and result, and raises `jaxtyping.TypeCheckError` where an array does not match. Other annotations, fields
-of named tuples, the processes that tests start, and what `data_pipelines` does for each record are not checked.
+Each call of a function of the project in a test's own process checks the shapes and dtypes that its
+jaxtyping annotations give, of arguments and result, and raises `jaxtyping.TypeCheckError` where an
+array does not match. Other annotations, fields of named tuples, the processes that tests start,
+and what `data_pipelines` does for each record are not checked.
 """
 
 import atexit
@@ -28,7 +30,8 @@ os.environ.setdefault("XLA_FLAGS", f"--xla_force_host_platform_device_count=8 {Q
 # libtpu, which the tests of `--aot` need, looks for TPUs and says at length that there are none.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
-# All processes of one run of the suite, those that tests start among them, share what one of them has compiled.
+# All processes of one run of the suite, those that tests start among them, share what one of them
+# has compiled.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     COMPILED = tempfile.mkdtemp(prefix="compiled-")
     atexit.register(shutil.rmtree, COMPILED, ignore_errors=True)
@@ -36,10 +39,17 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 # Before anything of the project is imported: modules loaded earlier would stay unchecked.
-CHECKED = ["data_pipelines.build", "data_pipelines.common", "data_pipelines.inputs", "eval", "protclip_jax"]
+CHECKED = [
+    "data_pipelines.build",
+    "data_pipelines.common",
+    "data_pipelines.inputs",
+    "eval",
+    "protclip_jax",
+]
 install_import_hook(CHECKED, "tests.support.shape_checks.check_arrays")
 
-# Traces of programs are millions of objects that live on; by default, looking at them again and again takes minutes.
+# Traces of programs are millions of objects that live on; by default, looking at them again and
+# again takes minutes.
 gc.set_threshold(100_000, 50, 100)
 
 # Without bytecode, each of the many processes that tests start would compile the project again.
@@ -48,13 +58,15 @@ sys.dont_write_bytecode = False
 
 
 def pytest_collection_modifyitems(items):
-    """Whole programs first, the longest files: then the processes that share the suite end at about the same time."""
+    """Whole programs first, the longest files: then the processes that share the suite end at
+    about the same time."""
     items.sort(key=lambda item: len(item.path.relative_to(item.config.rootpath).parts))
 
 
 @pytest.fixture(scope="session")
 def peer_release() -> pathlib.Path:
-    """The tiny released checkpoint with recorded numbers; set PROTCLIP_PEER to the folder that holds `tiny_release`."""
+    """The tiny released checkpoint with recorded numbers; set PROTCLIP_PEER to the folder that
+    holds `tiny_release`."""
     folder = pathlib.Path(os.environ.get("PROTCLIP_PEER", "../shared/peer")) / "tiny_release"
     if not (folder / "fixture.npz").exists():
         pytest.skip(f"{folder} is absent; set PROTCLIP_PEER")
@@ -94,7 +106,8 @@ def real_data() -> pathlib.Path:
 
 @pytest.fixture(scope="session")
 def sample_dataset(tmp_path_factory) -> pathlib.Path:
-    """A folder with a small sample in every form: sample.dat.gz, clusters.tsv, protanno/, vocab.txt."""
+    """A folder with a small sample in every form: sample.dat.gz, clusters.tsv, protanno/,
+    vocab.txt."""
     from data_pipelines import vocabulary
     from data_pipelines.build import __main__ as build
     from data_pipelines.sample import __main__ as sample
@@ -102,16 +115,31 @@ def sample_dataset(tmp_path_factory) -> pathlib.Path:
     folder = tmp_path_factory.mktemp("sample")
     assert sample.main(["--output", str(folder), "--records", "400"]) == 0
     built = ["--input", str(folder / "sample.dat.gz"), "--clusters", str(folder / "clusters.tsv")]
-    built += ["--validation_fraction", "0.2", "--test_fraction", "0.2", "--output", str(folder / "protanno")]
+    built += [
+        "--validation_fraction",
+        "0.2",
+        "--test_fraction",
+        "0.2",
+        "--output",
+        str(folder / "protanno"),
+    ]
     assert build.main(built) == 0
-    learnt = ["--data_dir", str(folder / "protanno"), "--output", str(folder / "vocab.txt"), "--size", "400"]
+    learnt = [
+        "--data_dir",
+        str(folder / "protanno"),
+        "--output",
+        str(folder / "vocab.txt"),
+        "--size",
+        "400",
+    ]
     assert vocabulary.main(learnt) == 0
     return folder
 
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A function that mounts a disk of a size such as `1m` and returns its folder; skips where that is not permitted."""
+    """A function that mounts a disk of a size such as `1m` and returns its folder; skips where
+    that is not permitted."""
     folder = tmp_path / "disk"
 
     def mount(size: str) -> pathlib.Path:
@@ -127,7 +155,8 @@ def small_disk(tmp_path):
 
 @pytest.fixture
 def gcs(monkeypatch):
-    """An emulator of Google Cloud Storage with a bucket of the name `bucket`, which this process and those it starts use."""
+    """An emulator of Google Cloud Storage with a bucket of the name `bucket`, which this process
+    and those it starts use."""
     if importlib.util.find_spec("gcsfs") is None:
         pytest.skip("gcsfs is absent")
     import gcsfs

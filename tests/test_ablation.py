@@ -26,7 +26,10 @@ def measured(recall, own, other):
 
 @pytest.fixture
 def results():
-    runs = {variant: {seed: measured(*of_seed) for seed, of_seed in seeds.items()} for variant, seeds in RUNS.items()}
+    runs = {
+        variant: {seed: measured(*of_seed) for seed, of_seed in seeds.items()}
+        for variant, seeds in RUNS.items()
+    }
     return ablation.compare(runs)
 
 
@@ -35,11 +38,15 @@ def test_differences_are_paired_by_the_seeds_that_both_have(results):
     assert paper["metrics"]["MRR"]["mean"] == pytest.approx(0.22)
     # 0.22 ± t(0.975, 2 degrees of freedom) · 0.02 / √3.
     np.testing.assert_allclose(
-        paper["metrics"]["MRR"]["interval"], [0.22 - 4.3027 * 0.011547, 0.22 + 4.3027 * 0.011547], rtol=1e-4
+        paper["metrics"]["MRR"]["interval"],
+        [0.22 - 4.3027 * 0.011547, 0.22 + 4.3027 * 0.011547],
+        rtol=1e-4,
     )
     assert paper["metrics"]["MRR"]["to_paper"] is None
     np.testing.assert_allclose(without["metrics"]["MRR"]["to_paper"]["values"], [-0.10, -0.08])
-    np.testing.assert_allclose(paper["auroc"]["function"]["to_other_text"]["values"], [0.05, 0.10, 0.10])
+    np.testing.assert_allclose(
+        paper["auroc"]["function"]["to_other_text"]["values"], [0.05, 0.10, 0.10]
+    )
     np.testing.assert_allclose(paper["auroc"]["function"]["to_without_pda"]["values"], [0.10, 0.15])
 
 
@@ -57,7 +64,11 @@ def test_every_control_is_a_variant_that_differs_in_training_only():
 
 
 def test_only_the_evaluation_after_the_last_step_counts(tmp_path):
-    lines = [{"step": 0, "eval/retrieval/mrr": 0.1}, {"step": 300, "loss": 1.0}, {"step": 300, "eval/retrieval/mrr": None}]
+    lines = [
+        {"step": 0, "eval/retrieval/mrr": 0.1},
+        {"step": 300, "loss": 1.0},
+        {"step": 300, "eval/retrieval/mrr": None},
+    ]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert ablation.last_evaluation(tmp_path, 200) == {}
     found = ablation.last_evaluation(tmp_path, 300)
@@ -76,10 +87,15 @@ def test_a_run_is_trained_once_with_the_fields_of_its_variant(tmp_path, monkeypa
         return 0
 
     monkeypatch.setattr(ablation.train, "main", train)
-    options = argparse.Namespace(config="c.py", steps=5, data_dir="data", vocabulary="vocab.txt", folder=tmp_path)
+    options = argparse.Namespace(
+        config="c.py", steps=5, data_dir="data", vocabulary="vocab.txt", folder=tmp_path
+    )
     for _ in range(2):
         assert ablation.run_one(options, "late interaction, residues", 1)["retrieval/mrr"] == 0.2
     (line,) = lines
-    assert {"--config.seed=1", "--config.total_steps=5", "--config.pda.pooling=residue", "--config.pda.prototypes=False"} < {
-        *line
-    }
+    assert {
+        "--config.seed=1",
+        "--config.total_steps=5",
+        "--config.pda.pooling=residue",
+        "--config.pda.prototypes=False",
+    } < {*line}

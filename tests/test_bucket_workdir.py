@@ -9,7 +9,15 @@ import pytest
 
 from data_pipelines.common.errors import RunError, UserError
 from protclip_jax.checkpoints.bucket_workdir import BucketWorkdir
-from tests.support.training_runs import TINY, assert_identical, finish, kill_session, log_file, start, wait_for
+from tests.support.training_runs import (
+    TINY,
+    assert_identical,
+    finish,
+    kill_session,
+    log_file,
+    start,
+    wait_for,
+)
 
 URL, OBJECTS = "gs://bucket/runs/first", "bucket/runs/first/"
 STEPS, HOSTS = 6, 2
@@ -29,7 +37,9 @@ def straight(sample_dataset, tmp_path_factory):
 
 def sealed(gcs):
     """The steps of the bucket that are complete."""
-    found = (re.fullmatch(rf"{OBJECTS}checkpoints/(\d+)/SHA256SUMS", name) for name in gcs.names(OBJECTS))
+    found = (
+        re.fullmatch(rf"{OBJECTS}checkpoints/(\d+)/SHA256SUMS", name) for name in gcs.names(OBJECTS)
+    )
     return sorted(int(match[1]) for match in found if match)
 
 
@@ -46,7 +56,9 @@ def last_line(log, host=0):
     return log_file(log, host).read_text().splitlines()[-1]
 
 
-def test_a_run_that_was_killed_leaves_in_a_bucket_what_one_leaves_in_a_folder(sample_dataset, straight, gcs, tmp_path):
+def test_a_run_that_was_killed_leaves_in_a_bucket_what_one_leaves_in_a_folder(
+    sample_dataset, straight, gcs, tmp_path
+):
     log = tmp_path / "run"
     killed = start(sample_dataset, URL, *options(STEPS), hosts=HOSTS, log=log)
     wait_for(lambda: sealed(gcs), killed)
@@ -63,9 +75,13 @@ def test_a_run_that_was_killed_leaves_in_a_bucket_what_one_leaves_in_a_folder(sa
 
 
 @pytest.mark.soak
-def test_what_the_bucket_refuses_ends_the_run_with_the_steps_before_it_intact(sample_dataset, straight, gcs, tmp_path):
+def test_what_the_bucket_refuses_ends_the_run_with_the_steps_before_it_intact(
+    sample_dataset, straight, gcs, tmp_path
+):
     log = tmp_path / "run"
-    gcs.fault = lambda method, path: 403 if method != "GET" and "4%2Fparams" in path.replace("/", "%2F") else None
+    gcs.fault = lambda method, path: (
+        403 if method != "GET" and "4%2Fparams" in path.replace("/", "%2F") else None
+    )
     first, other = finish(start(sample_dataset, URL, *options(STEPS), hosts=HOSTS, log=log))
     # The other host has the same error, or JAX ends it when the first is gone.
     assert first == 1
@@ -81,7 +97,9 @@ def test_what_the_bucket_refuses_ends_the_run_with_the_steps_before_it_intact(sa
 def test_the_last_to_begin_has_the_workdir_and_the_other_ends(sample_dataset, gcs, tmp_path):
     first = start(sample_dataset, URL, *options(4000), log=tmp_path / "first")
     wait_for(lambda: sealed(gcs), first)
-    second = start(sample_dataset, URL, *options(4000), "--config.checkpoint_every=4", log=tmp_path / "second")
+    second = start(
+        sample_dataset, URL, *options(4000), "--config.checkpoint_every=4", log=tmp_path / "second"
+    )
     try:
         assert finish(first) == [1]
         assert f"--workdir={URL} was taken over by " in last_line(tmp_path / "first")
@@ -101,7 +119,9 @@ def position(gcs):
 
 def test_what_another_process_has_removed_is_told_as_its_taking_over(gcs, position):
     with (
-        pytest.raises(RunError, match="something in it was removed.*goes on from the last checkpoint"),
+        pytest.raises(
+            RunError, match="something in it was removed.*goes on from the last checkpoint"
+        ),
         position.report_errors(),
     ):
         raise FileNotFoundError(f"{URL}/checkpoints/2/params")
@@ -119,7 +139,9 @@ def test_what_another_process_has_removed_is_told_as_its_taking_over(gcs, positi
 def test_a_folder_of_the_bucket_with_files_of_somebody_else_is_no_workdir(gcs):
     gcs.put(f"{OBJECTS}metrics.jsonl", b"mine")
     with (
-        pytest.raises(UserError, match=f"--workdir={URL} holds metrics.jsonl, which training would overwrite"),
+        pytest.raises(
+            UserError, match=f"--workdir={URL} holds metrics.jsonl, which training would overwrite"
+        ),
         BucketWorkdir(URL) as position,
     ):
         position.begin()
@@ -178,11 +200,16 @@ def test_a_local_folder_that_was_removed_ends_the_run(gcs, position):
 
 
 def test_a_local_disk_that_is_full_is_told(gcs, position):
-    with pytest.raises(RunError, match="the temporary folder .* cannot be written .No space left"), position.report_errors():
+    with (
+        pytest.raises(RunError, match="the temporary folder .* cannot be written .No space left"),
+        position.report_errors(),
+    ):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_a_bucket_that_cannot_be_written_is_told_before_training(sample_dataset, gcs, tmp_path):
     gcs.fault = lambda method, path: 403
     assert finish(start(sample_dataset, URL, log=tmp_path / "run")) == [2]
-    assert last_line(tmp_path / "run").startswith(f"error: --workdir={URL} cannot be used (no permission")
+    assert last_line(tmp_path / "run").startswith(
+        f"error: --workdir={URL} cannot be used (no permission"
+    )

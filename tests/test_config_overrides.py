@@ -1,4 +1,5 @@
-"""`--config.key=value`: whatever is typed is a value of the right type or one sentence, and never runs."""
+"""`--config.key=value`: whatever is typed is a value of the right type or one sentence, and
+never runs."""
 
 import copy
 import importlib
@@ -17,7 +18,9 @@ READY = ["--config.data.dir=protanno", "--config.tokenizer.text=vocab.txt"]
 
 def parse(*more, file="configs/quickstart.py"):
     """The config of a command line, checked as training does before anything else."""
-    config = train.parse_flags(["train.py", "--config", file, "--workdir", "run", *READY, *more]).config
+    config = train.parse_flags(
+        ["train.py", "--config", file, "--workdir", "run", *READY, *more]
+    ).config
     check(config)
     return config
 
@@ -72,7 +75,9 @@ def test_fields_to_change_on_resume_are_listed_and_those_that_cannot_are_refused
     assert train.parse_flags(command).changes == ()
     both = ("optimizer.learning_rate", "optimizer.schedule")
     assert train.parse_flags([*command, f"--change={','.join(both)}"]).changes == both
-    assert refusal("--change=optimizer.b1").startswith("--change=optimizer.b1: a run that goes on can take new values of")
+    assert refusal("--change=optimizer.b1").startswith(
+        "--change=optimizer.b1: a run that goes on can take new values of"
+    )
 
 
 def test_a_length_in_epochs_replaces_one_in_steps():
@@ -93,10 +98,16 @@ def test_a_length_in_epochs_replaces_one_in_steps():
         ("--config.optimizer.groups=", "optimizer.groups"),
         ("--config.mesh.rules=(('.', 'split'),)", "mesh.rules"),
         ("--config.sampling.drop_confidence=(9,)", "0, 1, 2, 3, 4, 5"),
-        ("--config.sampling.sources.swissprot=-1", "sampling.sources.swissprot=-1.0 must be a number from 0"),
+        (
+            "--config.sampling.sources.swissprot=-1",
+            "sampling.sources.swissprot=-1.0 must be a number from 0",
+        ),
         ("--config.optimizer.learning_rate=nan", "optimizer.learning_rate=nan"),
         ("--config.pda.theta=1.5", "pda.theta=1.5 must be a number from 0 to 1"),
-        ("--config.model.protein.num_layers=0", "model.protein.num_layers=0 must be a whole number from 1"),
+        (
+            "--config.model.protein.num_layers=0",
+            "model.protein.num_layers=0 must be a whole number from 1",
+        ),
         ("--config.model.text={}", "model.text.num_layers"),
         ("--config.model.text=__import__('os')", "model.text"),
         ("--config.batch.rows=-3", "batch.rows=-3"),
@@ -161,22 +172,34 @@ def test_a_config_file_with_an_argument(tmp_path):
     assert parse(file=sweep).optimizer.learning_rate == 1e-3
     config = parse("--config.optimizer.b1=0.5", "--config.seed=7", file=f"{sweep}:high")
     assert (config.optimizer.learning_rate, config.optimizer.b1, config.seed) == (3e-3, 0.5, 7)
-    assert parse("--config.optimizer.learning_rate=1", file=f"{sweep}:high").optimizer.learning_rate == 1.0
+    assert (
+        parse("--config.optimizer.learning_rate=1", file=f"{sweep}:high").optimizer.learning_rate
+        == 1.0
+    )
     assert "sweep.py:6: KeyError: 'huge'." in refusal(file=f"{sweep}:huge")
-    assert refusal(file=f"{tmp_path}/other.py:high").startswith(f"--config={tmp_path}/other.py: there is no such file")
+    assert refusal(file=f"{tmp_path}/other.py:high").startswith(
+        f"--config={tmp_path}/other.py: there is no such file"
+    )
 
 
 def test_a_mistake_of_the_file_is_not_one_of_the_command(tmp_path):
     (tmp_path / "mine.py").write_text("import math\ndef get_config():\n    return math.sqroot(4)\n")
     sentence = refusal("--config.seed=7", file=str(tmp_path / "mine.py"))
-    assert sentence == f"{tmp_path}/mine.py:3: AttributeError: module 'math' has no attribute 'sqroot'."
+    assert (
+        sentence
+        == f"{tmp_path}/mine.py:3: AttributeError: module 'math' has no attribute 'sqroot'."
+    )
 
 
 @pytest.mark.parametrize(
     ("field", "sentence"),
     [
         ("sed", "the config has no field 'sed'; did you mean 'seed'?"),
-        ("optimizer.learn_rate", "the config has no field 'optimizer.learn_rate'; did you mean 'optimizer.learning_rate'?"),
+        (
+            "optimizer.learn_rate",
+            "the config has no field 'optimizer.learn_rate'; did you mean "
+            "'optimizer.learning_rate'?",
+        ),
         ("optimiser.b1", "the config has no field 'optimiser'; did you mean 'optimizer'?"),
         ("seed.x", "the config has no field 'seed.x'; docs/config.md lists every field."),
         ("zzz", "the config has no field 'zzz'; docs/config.md lists every field."),
@@ -189,7 +212,10 @@ def test_a_field_that_is_not_there_is_named_with_the_nearest(field, sentence):
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        ("config.optimizer.learn_rate = 1.0", "unknown field optimizer.learn_rate; did you mean 'optimizer.learning_rate'?"),
+        (
+            "config.optimizer.learn_rate = 1.0",
+            "unknown field optimizer.learn_rate; did you mean 'optimizer.learning_rate'?",
+        ),
         ("config.sed = 1", "unknown field sed; did you mean 'seed'?"),
         ("config.model.txt = {}", "unknown field model.txt; did you mean 'model.text'?"),
         ("config.zzz = 1", "unknown field zzz; docs/config.md lists every field."),
@@ -201,7 +227,12 @@ def test_a_field_that_a_file_adds_is_named_with_the_nearest(tmp_path, line, sent
 
 
 NAMES = st.sampled_from(
-    [*FIELDS, *GROUPS, *(f"{tower}.{field}" for tower, fields in TOWERS.items() for field in fields), "evals.retrieval.pool"]
+    [
+        *FIELDS,
+        *GROUPS,
+        *(f"{tower}.{field}" for tower, fields in TOWERS.items() for field in fields),
+        "evals.retrieval.pool",
+    ]
 )
 WORDS = [
     "",
@@ -236,12 +267,16 @@ WORDS += [
     "b'x'",
     "-" * 3000 + "1",
 ]
-VALUES = st.sampled_from(WORDS) | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
+VALUES = st.sampled_from(WORDS) | st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20
+)
 MARKER = "__import__('pathlib').Path({!r}).mkdir()"
 
 
 @settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.lists(st.tuples(NAMES | st.text("abc_.[]'é ", max_size=9), VALUES), min_size=1, max_size=3))
+@given(
+    st.lists(st.tuples(NAMES | st.text("abc_.[]'é ", max_size=9), VALUES), min_size=1, max_size=3)
+)
 @example([("optimizer.groups", "(" * 100_000)])
 def test_any_overrides_are_accepted_or_refused(overrides):
     _accepted_or_refused([f"--config.{name}={value}" for name, value in overrides])
@@ -263,7 +298,9 @@ def _accepted_or_refused(arguments):
         sentence = ""
         original = importlib.import_module("configs.quickstart").get_config().to_dict()
         # A run may leave evaluations out.
-        original["evals"] = {name: value for name, value in original["evals"].items() if name in config.evals}
+        original["evals"] = {
+            name: value for name, value in original["evals"].items() if name in config.evals
+        }
         _same_types(config.to_dict(), original)
     assert sentence.isprintable()
 

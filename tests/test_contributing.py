@@ -1,4 +1,5 @@
-"""The extensions that CONTRIBUTING.md shows: each is one short file and its lines in one registry, and works."""
+"""The extensions that CONTRIBUTING.md shows: each is one short file and its lines in one
+registry, and works."""
 
 import json
 import os
@@ -64,11 +65,22 @@ sys.exit(main(sys.argv[1:then]) or main(sys.argv[then + 1 :]))
 
 def test_an_objective_and_an_attention_backend_train(project, sample_dataset, tmp_path):
     others = [f"--config.loss.{name}=0" for name in ("gc", "bsr", "mlm", "pda")]
-    options = ["--config.loss.hinge=2", "--config.hinge.margin=0.3", "--config.batch.microbatch_rows=4"]
+    options = [
+        "--config.loss.hinge=2",
+        "--config.hinge.margin=0.3",
+        "--config.batch.microbatch_rows=4",
+    ]
     # Neither evaluated nor saved before the end.
     steps = ["--config.eval_every=4", "--config.checkpoint_every=4", "--config.total_steps=2"]
     with_each = [
-        arguments(sample_dataset, tmp_path / attention, *others, *options, *steps, f"--config.model.attention={attention}")
+        arguments(
+            sample_dataset,
+            tmp_path / attention,
+            *others,
+            *options,
+            *steps,
+            f"--config.model.attention={attention}",
+        )
         for attention in ("blockwise", "row_by_row")
     ]
     run(project, "-c", TRAIN_TWICE, *with_each[0], "then", *with_each[1])
@@ -97,11 +109,15 @@ sys.exit(main(sys.argv[2:]))
 """Follows the new evaluation as training does, then evaluates by it."""
 
 
-def test_an_evaluation_on_a_built_dataset_is_followed_and_reported(project, sample_dataset, tmp_path):
+def test_an_evaluation_on_a_built_dataset_is_followed_and_reported(
+    project, sample_dataset, tmp_path
+):
     dataset, output = sample_dataset / "protanno", tmp_path / "out"
     checkpoint = tiny.save(tmp_path / "checkpoint", tiny.CONFIG)
     asked = ["--data_dir", dataset, "--benchmarks", "modality_gap", "--pool", 12]
-    printed = run(project, "-c", FOLLOW, dataset, "--checkpoint", checkpoint, "--output", output, *asked)
+    printed = run(
+        project, "-c", FOLLOW, dataset, "--checkpoint", checkpoint, "--output", output, *asked
+    )
     assert printed == "['modality_gap/gap', 'modality_gap/halves']\n"
     report = json.loads((output / "report.json").read_text())["modality_gap"]
     assert report["pool"] == 12
@@ -130,7 +146,15 @@ def test_a_family_of_public_benchmarks_is_measured(project, tmp_path):
 def test_a_source_format_is_built(project, tmp_path):
     lines = ["T1 | Widgetase | MKVLA", "T2 | no sequence", "T3 | Gadgetase | MWWQ"]
     (tmp_path / "entries.toy").write_text("\n".join(lines))
-    run(project, "-m", "data_pipelines.build", "--input", tmp_path / "entries.toy", "--output", tmp_path / "protanno")
+    run(
+        project,
+        "-m",
+        "data_pipelines.build",
+        "--input",
+        tmp_path / "entries.toy",
+        "--output",
+        tmp_path / "protanno",
+    )
     splits = open_dataset(tmp_path / "protanno").splits.values()
     records = {record.accession: record for split in splits for record in split}
     assert {key: (record.name, record.sequence) for key, record in records.items()} == {

@@ -1,4 +1,5 @@
-"""What the documents name exists: tests, files, links, commands with their options, and fields of the config."""
+"""What the documents name exists: tests, files, links, commands with their options, and fields
+of the config."""
 
 import ast
 import functools
@@ -18,7 +19,9 @@ MARKED = {
     "accelerator": re.compile(r"(?s)configs/protclip_650m(?!.*--aot)|srun"),
 }
 """What a block needs whose lines name these."""
-FIELDS = re.findall(r"^\| `([\w.]+)`", (ROOT / "docs/config.md").read_text(encoding="utf-8"), re.MULTILINE)
+FIELDS = re.findall(
+    r"^\| `([\w.]+)`", (ROOT / "docs/config.md").read_text(encoding="utf-8"), re.MULTILINE
+)
 GROUPS = {field.split(".")[0] for field in FIELDS if "." in field} - {"evals"}
 NAMESAKES = {"model": ProtCLIP, "masking": masking}
 """What else a dotted name may mean that begins like a group of fields."""
@@ -46,13 +49,22 @@ def test_every_test_and_file_that_is_named_exists(document):
     named = set(re.findall(r"(?<!--)\btest_\w+(?:\.py)?", text))
     missing = {name for name in named if name not in (files if name.endswith(".py") else functions)}
     positions = set(
-        re.findall(r"\b(?:data_pipelines|protclip_jax|eval|configs|tests|benchmarks|docs)/[\w/]+\.(?:py|md|png)\b", text)
+        re.findall(
+            r"\b(?:data_pipelines|protclip_jax|eval|configs|tests|benchmarks|docs)/[\w/]+\.(?:py|md|png)\b",
+            text,
+        )
     )
-    missing |= {position for position in positions if not (ROOT / position).exists() and "NAME" not in position}
+    missing |= {
+        position
+        for position in positions
+        if not (ROOT / position).exists() and "NAME" not in position
+    }
     assert not missing
 
 
-@pytest.mark.parametrize("document", [*DOCUMENTS, ROOT / "CHANGELOG.md"], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "document", [*DOCUMENTS, ROOT / "CHANGELOG.md"], ids=lambda path: path.name
+)
 def test_every_link_leads_somewhere(document):
     text = document.read_text(encoding="utf-8")
     for link in re.findall(r"\]\(([^):]+)\)", text):
@@ -111,7 +123,9 @@ def test_blocks_that_need_a_network_or_an_accelerator_are_marked(document):
 
 @each_document
 def test_every_target_of_make_exists(document):
-    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    targets = re.findall(
+        r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE
+    )
     text = document.read_text(encoding="utf-8")
     named = re.findall(r"`make ([\w-]+)", text)
     named += [words[1] for words in in_blocks(document) if words[0] == "make"]
@@ -149,11 +163,14 @@ def test_a_wrong_option_is_found(line, named, capsys):
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_benchmarks_are_run_as_modules(document):
-    assert not re.search(r"python benchmarks/|PYTHONPATH=\. python -m", document.read_text(encoding="utf-8"))
+    assert not re.search(
+        r"python benchmarks/|PYTHONPATH=\. python -m", document.read_text(encoding="utf-8")
+    )
 
 
 @pytest.mark.parametrize(
-    ("name", "known"), [("loss.pda", True), ("mesh.rules", True), ("model.protein", True), ("loss.zzz", False)]
+    ("name", "known"),
+    [("loss.pda", True), ("mesh.rules", True), ("model.protein", True), ("loss.zzz", False)],
 )
 def test_a_wrong_field_is_found(name, known):
     assert is_field(name) == known

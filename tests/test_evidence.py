@@ -1,4 +1,5 @@
-"""The statistics of the evidence: intervals that cover what they should, Holm's correction, verdicts."""
+"""The statistics of the evidence: intervals that cover what they should, Holm's correction,
+verdicts."""
 
 import numpy as np
 import pytest
@@ -21,7 +22,9 @@ from eval.pretraining import trained_baselines
 
 def test_clusters_are_drawn_whole():
     values = np.repeat([0.0, 1.0, 5.0], [10, 20, 1])
-    means = replicate_means(values, np.repeat([0, 1, 2], [10, 20, 1]), cluster_draws(3, seed=0, replicates=4000))
+    means = replicate_means(
+        values, np.repeat([0, 1, 2], [10, 20, 1]), cluster_draws(3, seed=0, replicates=4000)
+    )
     # By hand: of three clusters all 27 draws are as likely.
     sums, counts = np.array([0.0, 20.0, 5.0]), np.array([10, 20, 1])
     draws = np.array([(a, b, c) for a in range(3) for b in range(3) for c in range(3)])
@@ -37,7 +40,8 @@ def test_a_replicate_without_a_cluster_that_counts_is_no_number():
 
 
 def test_intervals_cover_at_about_their_level():
-    """True mean 0, spread between seeds, between clusters and within them: 12 seeds cover it in about 95 of 100."""
+    """True mean 0, spread between seeds, between clusters and within them: 12 seeds cover it in
+    about 95 of 100."""
     rng = np.random.default_rng(1)
     covered, clusters = 0, np.repeat(np.arange(30), 4)
     for trial in range(120):
@@ -45,7 +49,9 @@ def test_intervals_cover_at_about_their_level():
         for seed in range(12):
             values = rng.normal(0, 0.5) + rng.normal(0, 1, 30)[clusters] + rng.normal(0, 1, 120)
             points.append(values.mean())
-            replicates.append(replicate_means(values, clusters, cluster_draws(30, seed=12 * trial + seed)))
+            replicates.append(
+                replicate_means(values, clusters, cluster_draws(30, seed=12 * trial + seed))
+            )
         low, high = estimate(points, replicates).interval
         covered += low <= 0 <= high
     assert 0.87 * 120 <= covered <= 120
@@ -65,7 +71,9 @@ def test_map_of_resampled_proteins():
     answered = rng.random((6, 40)) < 0.3
     good, bad = answered + rng.normal(0, 0.5, answered.shape), rng.normal(size=answered.shape)
     clusters, draws = np.arange(40) // 2, cluster_draws(20, seed=0, replicates=100)
-    found = replicate_map(good, answered, clusters, draws) - replicate_map(bad, answered, clusters, draws)
+    found = replicate_map(good, answered, clusters, draws) - replicate_map(
+        bad, answered, clusters, draws
+    )
     point = mean_average_precision(good, answered) - mean_average_precision(bad, answered)
     assert found.mean() == pytest.approx(point, abs=0.08)
     assert found.min() > 0
@@ -102,7 +110,8 @@ def test_models_are_compared_over_the_seeds_that_both_have(tmp_path):
     assert found.by_seed == pytest.approx((0.3, 0.4))
     assert found.mean == pytest.approx(0.35)
     row = results.verdicts(tmp_path)["demo_mrr"]
-    # All draws are above zero, so p is twice one of 10,001; the other five endpoints count although they are not measured.
+    # All draws are above zero, so p is twice one of 10,001; the other five endpoints count although
+    # they are not measured.
     assert row["adjusted_p"] == pytest.approx(6 * 2 / 10_001)
     assert row["verdict"] == "positive"
     page = results.write(tmp_path, tmp_path / "out")
@@ -142,19 +151,34 @@ def test_shares_by_records_leave_out_what_is_dropped(dataset_of_clusters):
 
 @pytest.fixture
 def dataset_of_clusters():
-    sizes = {"swissprot_c1_r4": 4, "swissprot_c4_r1": 3, "trembl_c3_r4": 3, "trembl_c3_r1": 2, "trembl_c4_r4": 9}
+    sizes = {
+        "swissprot_c1_r4": 4,
+        "swissprot_c4_r1": 3,
+        "trembl_c3_r4": 3,
+        "trembl_c3_r1": 2,
+        "trembl_c4_r4": 9,
+    }
     return type("Dataset", (), {"splits": {name: range(size) for name, size in sizes.items()}})()
 
 
 def test_seeds_that_are_not_announced_are_refused(tmp_path, capsys):
-    assert command.main(["--folder", str(tmp_path), "--studies", "demo", "--test", "--seeds", "1"]) == 2
+    assert (
+        command.main(["--folder", str(tmp_path), "--studies", "demo", "--test", "--seeds", "1"])
+        == 2
+    )
     assert "seed 1 is not one of 11, 12, 13, 14, 15" in capsys.readouterr().err
 
 
 @pytest.fixture
 def tiny(monkeypatch):
     """A study that takes seconds."""
-    few = {"total_steps": 2, "eval_every": 2, "checkpoint_every": 2, "log_every": 1, "batch.rows": 8}
+    few = {
+        "total_steps": 2,
+        "eval_every": 2,
+        "checkpoint_every": 2,
+        "log_every": 1,
+        "batch.rows": 8,
+    }
     networks = {"ours": Arm("configs/quickstart.py", few)}
     study = Study("demo", 400, networks, {"linear": plan.SOME})
     monkeypatch.setitem(plan.STUDIES, "demo", study)
@@ -166,7 +190,9 @@ def test_a_study_is_trained_measured_and_not_repeated(tiny, tmp_path, capsys):
     line = ["--folder", str(tmp_path), "--studies", "demo", "--seeds", "1", "2"]
     assert command.main(line) == 0
     kept = sorted(path.name for path in (tmp_path / "validation").iterdir())
-    assert kept == [f"demo_{seed}_{model}.json" for seed in (1, 2) for model in ("judge", "linear", "ours")]
+    assert kept == [
+        f"demo_{seed}_{model}.json" for seed in (1, 2) for model in ("judge", "linear", "ours")
+    ]
     found = runs.read_kept(tmp_path / "validation" / "demo_1_ours.json")
     assert {"mrr", "map", "map_ligand", "swap"} <= found.keys()
     assert all(each.replicates.shape == (200,) for each in found.values())
@@ -177,7 +203,12 @@ def test_a_study_is_trained_measured_and_not_repeated(tiny, tmp_path, capsys):
 
 
 def test_linear_models_and_the_judge_of_a_study(tiny, tmp_path, capsys):
-    assert command.main(["--folder", str(tmp_path), "--studies", "demo", "--seeds", "1", "--linear_only"]) == 0
+    assert (
+        command.main(
+            ["--folder", str(tmp_path), "--studies", "demo", "--seeds", "1", "--linear_only"]
+        )
+        == 0
+    )
     judge = runs.read_kept(tmp_path / "validation" / "demo_1_judge.json")["mrr"].value
     linear = runs.read_kept(tmp_path / "validation" / "demo_1_linear.json")["mrr"].value
     assert 0 < linear < judge < 1

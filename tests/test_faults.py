@@ -25,19 +25,27 @@ HOLDERS = 6
 
 @pytest.fixture(scope="module")
 def poison(sample_dataset, tmp_path_factory):
-    """(a checkpoint with too large numbers for one rare word, the accessions of the training records that hold it)."""
+    """(a checkpoint with too large numbers for one rare word, the accessions of the training
+    records that hold it)."""
     folder = tmp_path_factory.mktemp("poison") / "checkpoint"
     tokenizer = TextTokenizer.load(sample_dataset / "vocab.txt")
     dataset = open_dataset(sample_dataset / "protanno")
     holders = {}
     for cluster in dataset.statistics["clusters"]:
         for record in dataset.splits.get(split_name(cluster), ()):
-            example = plain_example(record.sequence, property_texts(record), text_tokenizer=tokenizer, max_text_tokens=32)
+            example = plain_example(
+                record.sequence,
+                property_texts(record),
+                text_tokenizer=tokenizer,
+                max_text_tokens=32,
+            )
             for token in set(example.text_tokens.tolist()):
                 holders.setdefault(token, set()).add(record.accession)
     token = min(holders, key=lambda token: (abs(len(holders[token]) - HOLDERS), token))
     config = train.parse_flags(arguments(sample_dataset, folder)).config
-    model = ProtCLIPModel(config_lib.model_config(config, text_vocab_size=len(tokenizer.vocabulary)))
+    model = ProtCLIPModel(
+        config_lib.model_config(config, text_vocab_size=len(tokenizer.vocabulary))
+    )
     params = jax.tree.map(np.array, jax.jit(lambda: init_params(model, jax.random.key(0)))())
     # Finite, as NaN would be refused; the sum over a row of it is not.
     params["text"]["token_embedding"]["embedding"][token] = np.finfo(np.float32).max
@@ -49,8 +57,13 @@ def poison(sample_dataset, tmp_path_factory):
 FEW = ["--config.loss.bsr=0", "--config.loss.pda=0"]
 
 
-@pytest.mark.parametrize("fewer", [pytest.param(FEW, id="few objectives"), pytest.param([], id="all", marks=pytest.mark.soak)])
-def test_bad_records_are_skipped_and_named_until_they_are_too_many(sample_dataset, poison, tmp_path, capfd, monkeypatch, fewer):
+@pytest.mark.parametrize(
+    "fewer",
+    [pytest.param(FEW, id="few objectives"), pytest.param([], id="all", marks=pytest.mark.soak)],
+)
+def test_bad_records_are_skipped_and_named_until_they_are_too_many(
+    sample_dataset, poison, tmp_path, capfd, monkeypatch, fewer
+):
     monkeypatch.setattr(train, "make_hooks", lambda *of_config: [])
     bad, accessions = poison
     run = tmp_path / "run"
@@ -69,11 +82,15 @@ def test_bad_records_are_skipped_and_named_until_they_are_too_many(sample_datase
     capfd.readouterr()
 
     # A restart counts what was skipped before its checkpoint and meets the rest again.
-    assert train.main([*argv, "--config.max_skipped_steps=9", "--config.gradient_norms_every=12"]) == 0
+    assert (
+        train.main([*argv, "--config.max_skipped_steps=9", "--config.gradient_norms_every=12"]) == 0
+    )
     faults = [json.loads(path.read_text()) for path in sorted((run / "faults").iterdir())]
     assert f"({len(faults)} of at most 9)" in capfd.readouterr().err
     logged = {record["step"]: record for record in records(run) if "loss" in record}
-    assert [fault["step"] for fault in faults] == [step for step, record in logged.items() if record["skipped_steps"]]
+    assert [fault["step"] for fault in faults] == [
+        step for step, record in logged.items() if record["skipped_steps"]
+    ]
     assert 2 <= len(faults) < 12
     for fault in faults:
         blamed = {row["accession"] for row in fault["records"] if not row["finite_embedding"]}
@@ -81,7 +98,9 @@ def test_bad_records_are_skipped_and_named_until_they_are_too_many(sample_datase
         assert blamed
         assert fault["losses"]["gc"] == "nan"
         assert logged[fault["step"]]["loss"] is None
-    assert all(record["loss"] is not None for record in logged.values() if not record["skipped_steps"])
+    assert all(
+        record["loss"] is not None for record in logged.values() if not record["skipped_steps"]
+    )
     norms = [record for record in records(run) if "gradient_norm/gc" in record]
     assert [record["step"] for record in norms] == [12]
 
@@ -90,4 +109,7 @@ def test_bad_records_are_skipped_and_named_until_they_are_too_many(sample_datase
         for folder, step in ((run, "12"), (bad, "0"))
     )
     assert np.isfinite(trained["protein"]["token_embedding"]["embedding"]).all()
-    assert (trained["protein"]["token_embedding"]["embedding"] != start["protein"]["token_embedding"]["embedding"]).any()
+    assert (
+        trained["protein"]["token_embedding"]["embedding"]
+        != start["protein"]["token_embedding"]["embedding"]
+    ).any()

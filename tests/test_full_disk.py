@@ -1,4 +1,5 @@
-"""Commands that write onto a disk with too little room: one sentence, nothing half written, and success with more room."""
+"""Commands that write onto a disk with too little room: one sentence, nothing half written, and
+success with more room."""
 
 import subprocess
 
@@ -34,11 +35,23 @@ def proteins(tmp_path):
 COMMANDS = {
     "sample": (sample.main, ["--records", "300"], "made"),
     "build": (build.main, ["--input", "{sample}/sample.dat.gz", "--workers", "1"], "built"),
-    "vocabulary": (vocabulary.main, ["--data_dir", "{sample}/protanno", "--size", "2000"], "new/vocab.txt"),
+    "vocabulary": (
+        vocabulary.main,
+        ["--data_dir", "{sample}/protanno", "--size", "2000"],
+        "new/vocab.txt",
+    ),
     "convert params": (convert, ["params", "--checkpoint", "{checkpoint}"], "copy"),
     "convert to_hf": (convert, ["to_hf", "--checkpoint", "{checkpoint}"], "hf"),
-    "embed": (embed.main, ["--checkpoint", "{checkpoint}", "--input", "{proteins}", "--include", "residues"], "o.h5"),
-    "explain": (explain.main, ["--checkpoint", "{checkpoint}", "--sequence", SEQUENCE, "--location", "abc"], "o.png"),
+    "embed": (
+        embed.main,
+        ["--checkpoint", "{checkpoint}", "--input", "{proteins}", "--include", "residues"],
+        "o.h5",
+    ),
+    "explain": (
+        explain.main,
+        ["--checkpoint", "{checkpoint}", "--sequence", SEQUENCE, "--location", "abc"],
+        "o.png",
+    ),
     "variants": (
         variants.main,
         ["--checkpoint", "{checkpoint}", "--sequence", SEQUENCE, "--scan", "--method", "wild_type"],
@@ -71,8 +84,14 @@ def test_a_full_disk_is_one_sentence_and_with_more_room_the_same_line_is_done(
         subprocess.run(["mount", "-o", f"remount,size={room}", str(disk)], check=True)
         capsys.readouterr()
         assert main(again) == 1
-        assert "cannot be written (No space left on device); make room or mend" in only_sentence(capsys.readouterr().err)
-        left = [path.relative_to(disk) for path in files(disk) if not path.is_relative_to(disk / f"{output}.partial")]
+        assert "cannot be written (No space left on device); make room or mend" in only_sentence(
+            capsys.readouterr().err
+        )
+        left = [
+            path.relative_to(disk)
+            for path in files(disk)
+            if not path.is_relative_to(disk / f"{output}.partial")
+        ]
         assert all((disk / path).read_bytes() == whole[path] for path in left)
         if name in FOLDERS:
             assert not (disk / output).exists()

@@ -1,4 +1,5 @@
-"""`python -m benchmarks.gpu` without a GPU: what it compares and concludes, and in the long form every part in small."""
+"""`python -m benchmarks.gpu` without a GPU: what it compares and concludes, and in the long form
+every part in small."""
 
 import json
 import subprocess

@@ -1,4 +1,5 @@
-"""Folders from strangers at the commands that read them: one sentence, exit code 2, nothing run, nothing written elsewhere."""
+"""Folders from strangers at the commands that read them: one sentence, exit code 2, nothing run,
+nothing written elsewhere."""
 
 import json
 import os
@@ -60,14 +61,63 @@ def commands(folder, tmp_path):
     fasta = tmp_path / "x.fasta"
     fasta.write_text(">a\nMKTAYIAK\n")
     return {
-        "embed": (embed.main, "--checkpoint", folder, "--input", fasta, "--output", tmp_path / "o.h5"),
+        "embed": (
+            embed.main,
+            "--checkpoint",
+            folder,
+            "--input",
+            fasta,
+            "--output",
+            tmp_path / "o.h5",
+        ),
         "index": (index.main, "--checkpoint", folder, "--input", fasta, "--output", tmp_path / "i"),
-        "search": (search.main, "--checkpoint", folder, "--labels", tmp_path / "l.tsv", "--text", "x"),
-        "explain": (explain.main, "--checkpoint", folder, "--sequence", "MKT", "--name", "X", "--output", tmp_path / "o.png"),
-        "variants": (variants.main, "--checkpoint", folder, "--sequence", "MKT", "--scan", "--output", tmp_path / "o.tsv"),
+        "search": (
+            search.main,
+            "--checkpoint",
+            folder,
+            "--labels",
+            tmp_path / "l.tsv",
+            "--text",
+            "x",
+        ),
+        "explain": (
+            explain.main,
+            "--checkpoint",
+            folder,
+            "--sequence",
+            "MKT",
+            "--name",
+            "X",
+            "--output",
+            tmp_path / "o.png",
+        ),
+        "variants": (
+            variants.main,
+            "--checkpoint",
+            folder,
+            "--sequence",
+            "MKT",
+            "--scan",
+            "--output",
+            tmp_path / "o.tsv",
+        ),
         "eval": (eval_command.main, "--checkpoint", folder, "--data_dir", tmp_path),
-        "params": (convert_command.main, "params", "--checkpoint", folder, "--output", tmp_path / "p"),
-        "to_hf": (convert_command.main, "to_hf", "--checkpoint", folder, "--output", tmp_path / "h"),
+        "params": (
+            convert_command.main,
+            "params",
+            "--checkpoint",
+            folder,
+            "--output",
+            tmp_path / "p",
+        ),
+        "to_hf": (
+            convert_command.main,
+            "to_hf",
+            "--checkpoint",
+            folder,
+            "--output",
+            tmp_path / "h",
+        ),
     }
 
 
@@ -82,7 +132,9 @@ CONFIGS = {
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
-@pytest.mark.parametrize("command", ["embed", "index", "search", "explain", "variants", "eval", "params", "to_hf"])
+@pytest.mark.parametrize(
+    "command", ["embed", "index", "search", "explain", "variants", "eval", "params", "to_hf"]
+)
 def test_every_command_refuses_a_wrong_config(copied, tmp_path, capsys, command, kind):
     edit_config(copied, CONFIGS[kind])
     before = sorted(tmp_path.rglob("*"))
@@ -103,8 +155,12 @@ NO_CHECKPOINTS = {
 
 
 @pytest.mark.parametrize("name", NO_CHECKPOINTS)
-@pytest.mark.parametrize("command", ["embed", "index", "search", "explain", "eval", "params", "to_hf"])
-def test_every_command_says_what_a_path_is_that_is_no_checkpoint(copied, tmp_path, capsys, monkeypatch, command, name):
+@pytest.mark.parametrize(
+    "command", ["embed", "index", "search", "explain", "eval", "params", "to_hf"]
+)
+def test_every_command_says_what_a_path_is_that_is_no_checkpoint(
+    copied, tmp_path, capsys, monkeypatch, command, name
+):
     for other in ("back\\slash", "d\udcff"):
         shutil.copytree(copied, tmp_path / other)
     shutil.copytree(copied / "checkpoints" / "0", copied / "checkpoints" / "007")
@@ -121,20 +177,42 @@ def test_every_command_says_what_a_path_is_that_is_no_checkpoint(copied, tmp_pat
 
 def test_no_command_begins_with_arguments_that_are_not_utf8(tmp_path, capsys):
     """Libraries in C++ refuse them in many words of their own."""
-    mains = [embed.main, index.main, search.main, explain.main, eval_command.main, convert_command.main, serve.main]
-    for main in (*mains, build.main, sample.main, vocabulary.main, report.main, download.main, protclip_train.main):
+    mains = [
+        embed.main,
+        index.main,
+        search.main,
+        explain.main,
+        eval_command.main,
+        convert_command.main,
+        serve.main,
+    ]
+    for main in (
+        *mains,
+        build.main,
+        sample.main,
+        vocabulary.main,
+        report.main,
+        download.main,
+        protclip_train.main,
+    ):
         assert "is not UTF-8" in refused(capsys, main, "--input", tmp_path / "d\udcff")
 
 
 def test_a_config_that_the_weights_do_not_fit_allocates_nothing(copied):
-    """The largest that a config may ask for: terabytes, which no array of the checkpoint confirms."""
-    edit_config(copied, lambda c: c["config"]["model"]["protein"].update(num_layers=1 << 16, hidden_size=1 << 16))
+    """The largest that a config may ask for: terabytes, which no array of the checkpoint
+    confirms."""
+    edit_config(
+        copied,
+        lambda c: c["config"]["model"]["protein"].update(num_layers=1 << 16, hidden_size=1 << 16),
+    )
     with pytest.raises(UserError, match="there and should be"):
         ProtCLIP.load(copied)
 
 
 def test_weights_to_start_from_are_read_alike(copied):
-    config = hostile_checkpoint.CONFIG | {"tokenizer": {"text": str(copied / "tokenizers" / "text")}}
+    config = hostile_checkpoint.CONFIG | {
+        "tokenizer": {"text": str(copied / "tokenizers" / "text")}
+    }
     check_fit(copied, "text", config)
     edit_config(copied, lambda c: c["config"]["model"].update(text={"num_layers": 1}))
     with pytest.raises(UserError, match=r"has no field model\.text\.hidden_size"):
@@ -154,7 +232,9 @@ def test_a_damaged_text_tokenizer(copied, capsys, tmp_path, name):
     content, told = TOKENIZERS[name]
     (copied / "tokenizers" / "text" / name).write_bytes(content)
     edit_config(copied, lambda c: None)
-    assert told in refused(capsys, convert_command.main, "to_hf", "--checkpoint", copied, "--output", tmp_path / "h")
+    assert told in refused(
+        capsys, convert_command.main, "to_hf", "--checkpoint", copied, "--output", tmp_path / "h"
+    )
 
 
 def test_a_large_vocabulary_is_not_read(copied):
@@ -169,7 +249,8 @@ def test_a_large_vocabulary_is_not_read(copied):
 
 
 LINES = st.lists(
-    st.sampled_from([*SPECIAL, "a", "##a", "", " ", "\t", "[unused0]", "\ud7ff", "a" * 5000]) | st.text(max_size=5)
+    st.sampled_from([*SPECIAL, "a", "##a", "", " ", "\t", "[unused0]", "\ud7ff", "a" * 5000])
+    | st.text(max_size=5)
 )
 
 
@@ -178,13 +259,16 @@ LINES = st.lists(
     lines=LINES,
     whole=st.booleans(),
     options=st.dictionaries(
-        st.sampled_from(["do_lower_case", "strip_accents"]), st.none() | st.booleans() | st.text(max_size=3)
+        st.sampled_from(["do_lower_case", "strip_accents"]),
+        st.none() | st.booleans() | st.text(max_size=3),
     ),
 )
 def test_any_vocabulary_is_read_or_refused(tmp_path_factory, lines, whole, options):
     folder = tmp_path_factory.getbasetemp() / "vocabulary"
     folder.mkdir(exist_ok=True)
-    (folder / "vocab.txt").write_text("\n".join((SPECIAL if whole else []) + lines), encoding="utf-8")
+    (folder / "vocab.txt").write_text(
+        "\n".join((SPECIAL if whole else []) + lines), encoding="utf-8"
+    )
     (folder / "tokenizer_config.json").write_text(json.dumps(options))
     try:
         tokenizer = TextTokenizer.load(folder)
@@ -195,7 +279,12 @@ def test_any_vocabulary_is_read_or_refused(tmp_path_factory, lines, whole, optio
 
 
 JSON_VALUES = (
-    st.none() | st.booleans() | st.integers(-5, 5) | st.floats() | st.text(max_size=3) | st.lists(st.integers(), max_size=2)
+    st.none()
+    | st.booleans()
+    | st.integers(-5, 5)
+    | st.floats()
+    | st.text(max_size=3)
+    | st.lists(st.integers(), max_size=2)
 )
 
 
@@ -206,11 +295,17 @@ def test_any_tokenizer_description_is_read_or_refused(tmp_path_factory, data):
     folder.mkdir(exist_ok=True)
     words = {token: index for index, token in enumerate(SPECIAL)}
     description = json.loads(wordpiece(words, normalization=UNCASED).to_str())
-    words |= data.draw(st.dictionaries(st.text(max_size=3), st.integers(0, 8) | JSON_VALUES, max_size=3))
+    words |= data.draw(
+        st.dictionaries(st.text(max_size=3), st.integers(0, 8) | JSON_VALUES, max_size=3)
+    )
     description["model"]["vocab"] = words
     part = data.draw(st.sampled_from(["normalizer", "pre_tokenizer", "model"]))
-    description[part] |= data.draw(st.dictionaries(st.sampled_from([*description[part]]), JSON_VALUES, max_size=1))
-    description |= data.draw(st.dictionaries(st.sampled_from([*description]), JSON_VALUES, max_size=1))
+    description[part] |= data.draw(
+        st.dictionaries(st.sampled_from([*description[part]]), JSON_VALUES, max_size=1)
+    )
+    description |= data.draw(
+        st.dictionaries(st.sampled_from([*description]), JSON_VALUES, max_size=1)
+    )
     (folder / "tokenizer.json").write_text(json.dumps(description))
     try:
         TextTokenizer.load(folder)
@@ -220,8 +315,22 @@ def test_any_tokenizer_description_is_read_or_refused(tmp_path_factory, data):
 
 # --- What evaluation reads of a training run ---
 
-METRICS = [b"{", b"[1]", b"null", b'{"loss": 1}', b'{"step": "1"}', b'{"step": 1, "loss": "x"}', b'{"step": 1, "loss": [1]}']
-METRICS += [b'{"step": 1, "loss": ' + b"9" * 4000 + b"}", b"[" * 200_000, b"\xff", b'{"step": 1, "step": 2}', b'{"step": true}']
+METRICS = [
+    b"{",
+    b"[1]",
+    b"null",
+    b'{"loss": 1}',
+    b'{"step": "1"}',
+    b'{"step": 1, "loss": "x"}',
+    b'{"step": 1, "loss": [1]}',
+]
+METRICS += [
+    b'{"step": 1, "loss": ' + b"9" * 4000 + b"}",
+    b"[" * 200_000,
+    b"\xff",
+    b'{"step": 1, "step": 2}',
+    b'{"step": true}',
+]
 
 
 @pytest.mark.parametrize("line", METRICS)
@@ -232,7 +341,9 @@ def test_damaged_metrics_are_one_sentence(tmp_path, line):
 
 
 def test_metrics_and_pools_of_any_size_are_refused(tmp_path):
-    (tmp_path / "metrics.jsonl").write_text('{"step": 1, "eval/retrieval/pool": 1e18, "eval/retrieval/mrr": 0.1}\n')
+    (tmp_path / "metrics.jsonl").write_text(
+        '{"step": 1, "eval/retrieval/pool": 1e18, "eval/retrieval/mrr": 0.1}\n'
+    )
     with pytest.raises(UserError, match="pool of 1e"):
         training_figures(tmp_path)
     os.truncate(tmp_path / "metrics.jsonl", 1 << 30)
@@ -248,7 +359,10 @@ MIXTURES = [
     {"total": 1, "clusters": [1]},
     {"total": 1, "clusters": {"a": ROW}},
 ]
-MIXTURES += [{"total": 1, "clusters": {"swissprot/C1/R4": row}} for row in (1, {}, ROW | {"drawn": "3"}, ROW | {"drawn": -1})]
+MIXTURES += [
+    {"total": 1, "clusters": {"swissprot/C1/R4": row}}
+    for row in (1, {}, ROW | {"drawn": "3"}, ROW | {"drawn": -1})
+]
 
 
 @pytest.mark.parametrize("table", MIXTURES)

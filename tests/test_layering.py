@@ -1,4 +1,5 @@
-"""The house's import rules, read from the source: every import statement counts, relative and inside functions too."""
+"""The house's import rules, read from the source: every import statement counts, relative and
+inside functions too."""
 
 import ast
 
@@ -11,19 +12,30 @@ CHAIN = ("data_pipelines", "protclip_jax", "eval", "protclip_train", "train")
 JAX_LIBRARIES = {"jax", "jaxlib", "flax", "optax", "chex", "orbax"}
 TENSORFLOW = {"tensorflow", "tf_keras", "keras"}
 FOR_CONFIGS = ("protclip_jax.config.schema", "protclip_jax.config.plain_values")
-"""What configs may import of the product: every field with its default, and the class of a config."""
+"""What configs may import of the product: every field with its default, and the class of a
+config."""
 
 
 def source_files(root):
     """Dotted module name → file, of everything in the repository that is ours."""
-    packages = [path for name in (*CHAIN[:3], "configs", "tests", "benchmarks") for path in sorted((root / name).rglob("*.py"))]
-    files = packages + [path for path in (root / "protclip_train.py", root / "train.py") if path.exists()]
+    packages = [
+        path
+        for name in (*CHAIN[:3], "configs", "tests", "benchmarks")
+        for path in sorted((root / name).rglob("*.py"))
+    ]
+    files = packages + [
+        path for path in (root / "protclip_train.py", root / "train.py") if path.exists()
+    ]
     names = {path: path.relative_to(root).with_suffix("").parts for path in files}
-    return {".".join(parts[:-1] if parts[-1] == "__init__" else parts): path for path, parts in names.items()}
+    return {
+        ".".join(parts[:-1] if parts[-1] == "__init__" else parts): path
+        for path, parts in names.items()
+    }
 
 
 def imports(module, path):
-    """Absolute dotted names that a module imports: `a.b` for `from a import b`, whether b is a module or not."""
+    """Absolute dotted names that a module imports: `a.b` for `from a import b`, whether b is a
+    module or not."""
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
         if isinstance(node, ast.Import):
@@ -62,7 +74,11 @@ def violations(root):
             yield f"{module} imports {sorted(found)}: data_pipelines has no JAX"
         if found := libraries & TENSORFLOW:
             yield f"{module} imports {sorted(found)}: nothing imports TensorFlow"
-        if "grain" in libraries and module != "data_pipelines.training.pipeline" and home != "tests":
+        if (
+            "grain" in libraries
+            and module != "data_pipelines.training.pipeline"
+            and home != "tests"
+        ):
             yield f"{module} imports grain: only data_pipelines.training.pipeline does"
         if home in CHAIN and (found := libraries & set(CHAIN[CHAIN.index(home) + 1 :])):
             yield f"{module} imports {sorted(found)}: an arrow back"
@@ -72,17 +88,21 @@ def violations(root):
             yield f"{module} imports configs: a config comes in by --config"
         if home == "configs" and (found := {name for name in names if not may_be_in_configs(name)}):
             yield (
-                f"{module} imports {sorted(found)}: configs import only ml_collections, each other, "
+                f"{module} imports {sorted(found)}: configs import only ml_collections, each "
+                "other, "
                 f"and {' and '.join(FOR_CONFIGS)}"
             )
         if hides_builtin(path):
             yield f"{module} says `import eval`, which hides the builtin: say `from eval import …`"
     yield from (" → ".join(cycle) + ": an import cycle" for cycle in cycles(graph))
-    yield from (" → ".join(cycle) + ": a cycle of folders" for cycle in cycles(folder_graph(graph, files)))
+    yield from (
+        " → ".join(cycle) + ": a cycle of folders" for cycle in cycles(folder_graph(graph, files))
+    )
 
 
 def folder_graph(graph, files):
-    """Folder → the other folders of the same package that its modules import from; of the product alone."""
+    """Folder → the other folders of the same package that its modules import from; of the
+    product alone."""
     folders = {}
     for module, targets in graph.items():
         if top(module) in CHAIN:
@@ -93,7 +113,11 @@ def folder_graph(graph, files):
 
 
 def hides_builtin(path):
-    nodes = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Import)]
+    nodes = [
+        node
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Import)
+    ]
     return any(top(alias.name) == "eval" for node in nodes for alias in node.names)
 
 
@@ -134,13 +158,21 @@ def test_the_files_were_found():
     ("file", "source", "told"),
     [
         ("data_pipelines/a.py", "import jax.numpy as jnp", "data_pipelines has no JAX"),
-        ("data_pipelines/a.py", "def f():\n    from flax import linen", "data_pipelines has no JAX"),
+        (
+            "data_pipelines/a.py",
+            "def f():\n    from flax import linen",
+            "data_pipelines has no JAX",
+        ),
         ("data_pipelines/a.py", "import orbax.checkpoint", "data_pipelines has no JAX"),
         ("data_pipelines/sub/a.py", "import chex", "data_pipelines has no JAX"),
         ("protclip_jax/a.py", "import tensorflow as tf", "nothing imports TensorFlow"),
         ("tests/a.py", "from tensorflow import data", "nothing imports TensorFlow"),
         ("data_pipelines/a.py", "import grain", "only data_pipelines.training.pipeline"),
-        ("protclip_jax/a.py", "from grain.experimental import x", "only data_pipelines.training.pipeline"),
+        (
+            "protclip_jax/a.py",
+            "from grain.experimental import x",
+            "only data_pipelines.training.pipeline",
+        ),
         ("data_pipelines/a.py", "from protclip_jax import b", "an arrow back"),
         ("data_pipelines/a.py", "from ..protclip_jax import b", "an arrow back"),
         ("protclip_jax/a.py", "def f():\n    from eval.b import c", "an arrow back"),
@@ -154,9 +186,17 @@ def test_the_files_were_found():
         ("configs/a.py", "import numpy", "only ml_collections"),
         ("configs/a.py", "from protclip_jax import c", "only ml_collections"),
         ("configs/a.py", "from protclip_jax.config import build", "only ml_collections"),
-        ("configs/a.py", "from protclip_jax.config.schema_of_others import x", "only ml_collections"),
+        (
+            "configs/a.py",
+            "from protclip_jax.config.schema_of_others import x",
+            "only ml_collections",
+        ),
         ("protclip_jax/b.py", "from . import c", "import cycle"),
-        ("protclip_jax/__init__.py", "from protclip_jax.b import b\nfrom protclip_jax.d import d", "import cycle"),
+        (
+            "protclip_jax/__init__.py",
+            "from protclip_jax.b import b\nfrom protclip_jax.d import d",
+            "import cycle",
+        ),
         ("protclip_jax/b.py", "def f():\n    from protclip_jax.c import b", "import cycle"),
         ("protclip_jax/f.py", "from protclip_jax.sub import a", "cycle of folders"),
     ],
@@ -168,7 +208,9 @@ def test_each_rule_is_seen_to_be_broken(tmp_path, file, source, told):
     (tmp_path / "protclip_jax/b.py").write_text("from data_pipelines import batch")
     (tmp_path / "protclip_jax/d.py").write_text("from protclip_jax import c, VERSION")
     allowed = "from protclip_jax.config.schema import default_config"
-    (tmp_path / "configs/b.py").write_text(f"import ml_collections\nfrom configs import c\n{allowed}")
+    (tmp_path / "configs/b.py").write_text(
+        f"import ml_collections\nfrom configs import c\n{allowed}"
+    )
     (tmp_path / "protclip_jax/sub").mkdir()
     (tmp_path / "protclip_jax/sub/a.py").write_text("from protclip_jax.e import E")
     (tmp_path / "protclip_jax/e.py").write_text("E = 1")

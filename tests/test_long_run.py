@@ -11,12 +11,21 @@ LEAK = 1.05
 
 
 @pytest.mark.soak
-def test_memory_and_open_files_stay_flat_and_no_process_is_left(sample_dataset, tmp_path, monkeypatch):
+def test_memory_and_open_files_stay_flat_and_no_process_is_left(
+    sample_dataset, tmp_path, monkeypatch
+):
     # One device, as the command has it.
     monkeypatch.delenv("XLA_FLAGS")
-    result = long_run.run(tmp_path, data_dir=sample_dataset / "protanno", vocabulary=sample_dataset / "vocab.txt", steps=3000)
+    result = long_run.run(
+        tmp_path,
+        data_dir=sample_dataset / "protanno",
+        vocabulary=sample_dataset / "vocab.txt",
+        steps=3000,
+    )
     for name, medians in result["median_of_each_quarter"].items():
         # The first quarter is warm-up.
         assert medians[3] <= LEAK * medians[1], (name, medians)
-    commands = [path.read_bytes() for path in pathlib.Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    commands = [
+        path.read_bytes() for path in pathlib.Path("/proc").glob("[0-9]*/cmdline") if path.exists()
+    ]
     assert not [command for command in commands if str(tmp_path).encode() in command]

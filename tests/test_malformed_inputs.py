@@ -1,4 +1,5 @@
-"""No malformed input passes in silence: each is refused in one sentence, or what is wrong with it is told."""
+"""No malformed input passes in silence: each is refused in one sentence, or what is wrong with
+it is told."""
 
 import re
 import warnings
@@ -21,11 +22,22 @@ def checkpoint(tmp_path_factory):
 
 
 def embed_proteins(path, folder, checkpoint):
-    return fake_embedder.run(fake_embedder.FakeModel(), "--input", path, "--output", folder / "o.h5")
+    return fake_embedder.run(
+        fake_embedder.FakeModel(), "--input", path, "--output", folder / "o.h5"
+    )
 
 
 def embed_texts(path, folder, checkpoint):
-    given = ["--checkpoint", checkpoint, "--modality", "text", "--input", path, "--output", folder / "o.h5"]
+    given = [
+        "--checkpoint",
+        checkpoint,
+        "--modality",
+        "text",
+        "--input",
+        path,
+        "--output",
+        folder / "o.h5",
+    ]
     return fake_embedder.run(fake_embedder.FakeModel(), *given)
 
 
@@ -41,9 +53,19 @@ def build_from(path, folder, checkpoint):
 
 def build_beside(option):
     def run(path, folder, checkpoint):
-        rows = [f"P{number}\tThing {number}\t{text}\n" for number, text in enumerate(malformed.GOOD)]
+        rows = [
+            f"P{number}\tThing {number}\t{text}\n" for number, text in enumerate(malformed.GOOD)
+        ]
         (folder / "good.tsv").write_text("accession\tname\tsequence\n" + "".join(rows))
-        return run_build("--input", folder / "good.tsv", option, path, "--output", folder / "out", "--skip_overlap")
+        return run_build(
+            "--input",
+            folder / "good.tsv",
+            option,
+            path,
+            "--output",
+            folder / "out",
+            "--skip_overlap",
+        )
 
     return run
 

@@ -1,4 +1,5 @@
-"""The package as others install it: what the wheel holds, its commands, and what it declares to need."""
+"""The package as others install it: what the wheel holds, its commands, and what it declares to
+need."""
 
 import ast
 import functools
@@ -22,7 +23,10 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 PACKAGES = ("configs", "data_pipelines", "eval", "protclip_jax")
 IMPORTED_BY_OTHERS = {"importlib-resources": "tensorflow-datasets", "kubernetes": "jax"}
 """Declared for a library that imports them and does not declare them."""
-UNPINNED = {"apache-beam": "needs an older pyarrow than the pinned one", "torch": "pinned in requirements-dev.txt"}
+UNPINNED = {
+    "apache-beam": "needs an older pyarrow than the pinned one",
+    "torch": "pinned in requirements-dev.txt",
+}
 """Declared, but not in constraints.txt."""
 
 
@@ -41,8 +45,12 @@ def listed(file):
 
 def declared():
     """The requirements of the package and of its extras, on others."""
-    extras = [Requirement(line) for lines in PROJECT["optional-dependencies"].values() for line in lines]
-    return [found for found in [*listed("requirements.txt"), *extras] if found.name != PROJECT["name"]]
+    extras = [
+        Requirement(line) for lines in PROJECT["optional-dependencies"].values() for line in lines
+    ]
+    return [
+        found for found in [*listed("requirements.txt"), *extras] if found.name != PROJECT["name"]
+    ]
 
 
 def names(requirements):
@@ -51,7 +59,11 @@ def names(requirements):
 
 def imported_modules(files):
     """Top-level names of the libraries that the files import, inside functions too."""
-    nodes = [node for file in files for node in ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8")))]
+    nodes = [
+        node
+        for file in files
+        for node in ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8")))
+    ]
     found = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     found |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
     top = {name.partition(".")[0] for name in found}
@@ -79,13 +91,21 @@ def test_every_import_is_declared_and_nothing_else():
 
 
 def test_requirements_are_ranges():
-    assert [str(found) for found in declared() if any(part.operator == "==" for part in found.specifier)] == []
+    assert [
+        str(found) for found in declared() if any(part.operator == "==" for part in found.specifier)
+    ] == []
 
 
 def test_constraints_pin_every_requirement_within_its_range():
-    active = [pin for pin in listed("constraints.txt") if pin.marker is None or pin.marker.evaluate()]
+    active = [
+        pin for pin in listed("constraints.txt") if pin.marker is None or pin.marker.evaluate()
+    ]
     pins = {canonicalize_name(pin.name): str(pin.specifier).removeprefix("==") for pin in active}
-    wanted = [found for found in [*declared(), *listed("requirements-dev.txt")] if not found.marker or found.marker.evaluate()]
+    wanted = [
+        found
+        for found in [*declared(), *listed("requirements-dev.txt")]
+        if not found.marker or found.marker.evaluate()
+    ]
     assert len(pins) == len(active)
     assert names(wanted) - set(pins) == {name for name in UNPINNED if name in names(wanted)}
     for requirement in wanted:
@@ -99,8 +119,16 @@ def test_the_citation_has_the_version_and_the_licence_of_the_package():
 
 
 def test_every_command_is_a_console_script():
-    mains = {".".join(path.with_suffix("").parts) for path in product_files() if path.name == "__main__.py"}
-    mains = mains - {"protclip_jax.config.__main__"} | {"data_pipelines.fasta", "data_pipelines.vocabulary", "protclip_train"}
+    mains = {
+        ".".join(path.with_suffix("").parts)
+        for path in product_files()
+        if path.name == "__main__.py"
+    }
+    mains = mains - {"protclip_jax.config.__main__"} | {
+        "data_pipelines.fasta",
+        "data_pipelines.vocabulary",
+        "protclip_train",
+    }
     assert set(PROJECT["scripts"].values()) == {f"{module}:main" for module in mains}
 
 
@@ -118,15 +146,22 @@ def site(tmp_path_factory):
 
 
 def test_the_wheel_holds_the_product_alone(site):
-    written = {path.relative_to(site) for path in site.rglob("*") if path.is_file() and path.suffix != ".pyc"}
-    ours = {path for path in written if path.parts[0] != "bin" and ".dist-info" not in path.parts[0]}
+    written = {
+        path.relative_to(site)
+        for path in site.rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    }
+    ours = {
+        path for path in written if path.parts[0] != "bin" and ".dist-info" not in path.parts[0]
+    }
     assert ours == product_files()
     assert {path.name for path in (site / "bin").iterdir()} == set(PROJECT["scripts"])
 
 
 @pytest.fixture
 def run(site, tmp_path):
-    """Runs an installed command in a folder with files of the user's that have the names of ours."""
+    """Runs an installed command in a folder with files of the user's that have the names of
+    ours."""
     for name in ("eval.py", "train.py", "data_pipelines/__init__.py", "protclip_jax/__init__.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("raise SystemExit('the wrong file was run')\n")
@@ -134,7 +169,9 @@ def run(site, tmp_path):
     def run(command, *arguments):
         environment = {**os.environ, "PYTHONPATH": str(site)}
         command = [site / "bin" / command, *arguments]
-        return subprocess.run(command, cwd=tmp_path, env=environment, text=True, capture_output=True)
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, text=True, capture_output=True
+        )
 
     return run
 
@@ -142,7 +179,15 @@ def run(site, tmp_path):
 def test_files_of_the_user_do_not_run_in_place_of_ours(run, tmp_path):
     for command, *arguments in (
         ("protclip-sample", "--output", "sample", "--records", "300"),
-        ("protclip-build", "--input", "sample/sample.dat.gz", "--output", "built", "--workers", "2"),
+        (
+            "protclip-build",
+            "--input",
+            "sample/sample.dat.gz",
+            "--output",
+            "built",
+            "--workers",
+            "2",
+        ),
         ("protclip-eval", "--help"),
     ):
         done = run(command, *arguments)
@@ -152,7 +197,10 @@ def test_files_of_the_user_do_not_run_in_place_of_ours(run, tmp_path):
 
 @pytest.mark.parametrize("config", ["configs/quickstart.py", "mine.py"])
 def test_training_finds_the_installed_configs(run, tmp_path, config):
-    mine = "from configs import quickstart\n\n\ndef get_config():\n    return quickstart.get_config()\n"
+    mine = (
+        "from configs import quickstart\n\n\ndef get_config():\n    return "
+        "quickstart.get_config()\n"
+    )
     (tmp_path / "mine.py").write_text(mine)
     data = ["--config.data.dir=no_such_dataset", "--config.tokenizer.text=vocab.txt"]
     done = run("protclip-train", "--config", config, "--workdir", "run", *data)
@@ -164,7 +212,11 @@ def test_every_installation_that_is_named_brings_what_exists():
     """The project is on no package index: `pip install protclip-jax` would fetch a stranger's."""
     documents = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
     told = [path.read_text(encoding="utf-8") for path in documents]
-    told += [(ROOT / file).read_text(encoding="utf-8") for file in product_files() if file.suffix in (".py", ".js")]
+    told += [
+        (ROOT / file).read_text(encoding="utf-8")
+        for file in product_files()
+        if file.suffix in (".py", ".js")
+    ]
     extras = PROJECT["optional-dependencies"]
     named = []
     for text in told:

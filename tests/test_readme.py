@@ -23,8 +23,16 @@ python -m protclip_jax.index --checkpoint runs/demo --input runs/sample/protanno
 """In place of `make demo`: as many files, from fewer records and steps."""
 SHORTER = {"--config.total_steps=100": "--config.total_steps=1"}
 LEFT_OUT = ("protclip_jax.serve", "runs/650m")
-"""What the lines name that do not end by themselves, or need weights and data that are not there."""
-MADE = ("weights.png", "scan.tsv", "proteins.h5", "proteins.mean.parquet", "proteins.residues.parquet", "report/report.md")
+"""What the lines name that do not end by themselves, or need weights and data that are not
+there."""
+MADE = (
+    "weights.png",
+    "scan.tsv",
+    "proteins.h5",
+    "proteins.mean.parquet",
+    "proteins.residues.parquet",
+    "report/report.md",
+)
 
 
 def script():
@@ -34,7 +42,9 @@ def script():
         if language == "python":
             parts.append(f"python - <<'PYTHON'\n{text}PYTHON\n")
         elif not needs:
-            lines = [line for line in text.splitlines() if not any(word in line for word in LEFT_OUT)]
+            lines = [
+                line for line in text.splitlines() if not any(word in line for word in LEFT_OUT)
+            ]
             parts.append("\n".join(lines) + "\n")
     whole = "".join(parts)
     for long, short in SHORTER.items():
@@ -48,7 +58,12 @@ def test_every_block_runs_after_the_ones_before_it(tmp_path):
     folder = copy_of_project(tmp_path / "project")
     programs = [str(Path(sys.executable).parent), "/usr/bin", "/bin"]
     kept = {name: value for name, value in os.environ.items() if name.startswith("MALLOC_")}
-    environment = {**kept, "PATH": ":".join(programs), "HOME": str(tmp_path), "JAX_PLATFORMS": "cpu"}
+    environment = {
+        **kept,
+        "PATH": ":".join(programs),
+        "HOME": str(tmp_path),
+        "JAX_PLATFORMS": "cpu",
+    }
     shell = ["bash", "-euo", "pipefail", "-c", script()]
     done = subprocess.run(shell, cwd=folder, env=environment, text=True, capture_output=True)
     assert done.returncode == 0, done.stderr

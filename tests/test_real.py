@@ -1,4 +1,5 @@
-"""The small model for real proteins: its two-minute form from data to verdicts, and what the plan promises."""
+"""The small model for real proteins: its two-minute form from data to verdicts, and what the
+plan promises."""
 
 import json
 import shutil
@@ -28,8 +29,15 @@ def real(tmp_path_factory):
     """A folder of generated data, and the accessions that no model may learn."""
     folder = tmp_path_factory.mktemp("real")
     assert sample.main(["--output", str(folder / "sample"), "--records", "1200"]) == 0
-    files = ["--input", str(folder / "sample" / "sample.dat.gz"), "--clusters", str(folder / "sample" / "clusters.tsv")]
-    assert build.main([*files, "--skip_overlap", "--output", str(folder / "sample" / "protanno")]) == 0
+    files = [
+        "--input",
+        str(folder / "sample" / "sample.dat.gz"),
+        "--clusters",
+        str(folder / "sample" / "clusters.tsv"),
+    ]
+    assert (
+        build.main([*files, "--skip_overlap", "--output", str(folder / "sample" / "protanno")]) == 0
+    )
     return folder / "data", real_folder.write(folder / "data", folder / "sample")
 
 
@@ -69,7 +77,9 @@ def test_two_minutes_from_data_to_verdicts(real, tmp_path, monkeypatch, capsys):
 
 def test_a_smaller_dataset_has_the_same_tests_and_bands(real, tmp_path):
     source = real[0].parent / "sample" / "protanno"
-    whole, small = (open_dataset(path) for path in (source, smaller(source, 30, tmp_path / "small")))
+    whole, small = (
+        open_dataset(path) for path in (source, smaller(source, 30, tmp_path / "small"))
+    )
     assert sum(map(len, training(small))) == 30
     for split in (VALIDATION, TEST):
         assert list(small.splits[split]) == list(whole.splits[split])
@@ -81,10 +91,17 @@ def test_bands_of_an_outside_set_are_those_of_its_hits(real, tmp_path):
     data, _ = real
     dataset = open_dataset(data.parent / "sample" / "protanno")
     far = tmp_path / "far.jsonl"
-    far.write_text("".join(f'{{"accession": "L{place}", "sequence": "{"MKW" * (20 + place)}"}}\n' for place in range(3)))
+    far.write_text(
+        "".join(
+            f'{{"accession": "L{place}", "sequence": "{"MKW" * (20 + place)}"}}\n'
+            for place in range(3)
+        )
+    )
     target = next(record.accession for record in records(training(dataset)) if record.name)
     hits = tmp_path / "hits.m8"
-    hits.write_text(f"L0\t{target}\t0.25\t0.9\t0.9\t1e-9\t80\nL1\t{target}\t0.9\t0.3\t0.9\t1e-9\t80\n")
+    hits.write_text(
+        f"L0\t{target}\t0.25\t0.9\t0.9\t1e-9\t80\nL1\t{target}\t0.9\t0.3\t0.9\t1e-9\t80\n"
+    )
     found = outside_set(far, tmp_path / "outside", dataset, hits)
     names = ["L0", "L1", "L2"]
     assert sorted(record.accession for record in found.splits[TEST]) == names
@@ -101,7 +118,9 @@ def test_every_stage_and_form_is_a_config():
 
 
 def test_both_stages_have_the_same_protein_tower():
-    first, second = (protclip_small.get_config(stage).model.protein.to_dict() for stage in ("masked", "contrast"))
+    first, second = (
+        protclip_small.get_config(stage).model.protein.to_dict() for stage in ("masked", "contrast")
+    )
     assert first == second
 
 
@@ -141,7 +160,9 @@ def test_p_is_no_smaller_than_the_replicates_can_tell():
 
 def test_signals_are_planted_by_accession_alone():
     record = open_record("P1", "ACDEFGHIKL" * 5)
-    metals = {planted.planted_signal(open_record(f"P{number}", "ACDEFGHIKL" * 5)) for number in range(200)}
+    metals = {
+        planted.planted_signal(open_record(f"P{number}", "ACDEFGHIKL" * 5)) for number in range(200)
+    }
     assert metals == {*planted.SIGNALS, None}
     found = planted.plant(record, "nickel")
     assert len(found.sequence) == len(record.sequence)
@@ -155,6 +176,7 @@ def open_record(accession, sequence):
 
 def test_frequencies_of_residues_and_of_pairs():
     found = cross_entropies(["AAAC"], ["AC"])
-    # By hand: 3 + 1 of A and 1 + 1 of C among 4 + 20; after A come A twice and C once, plus one each.
+    # By hand: 3 + 1 of A and 1 + 1 of C among 4 + 20; after A come A twice and C once, plus one
+    # each.
     assert found["unigram"] == pytest.approx(-(np.log(4 / 24) + np.log(2 / 24)) / 2)
     assert found["bigram"] == pytest.approx(-np.log(2 / 23))

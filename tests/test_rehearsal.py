@@ -1,4 +1,5 @@
-"""The rehearsal's release has the published layout, and its commands run: small here, at full size in the soak."""
+"""The rehearsal's release has the published layout, and its commands run: small here, at full
+size in the soak."""
 
 import importlib
 import json
@@ -33,7 +34,9 @@ def folder(tmp_path_factory, sample_dataset):
     folder = tmp_path_factory.mktemp("rehearsal")
     (folder / "protanno").symlink_to(sample_dataset / "protanno")
     rehearsal.write_release(folder / "release", SHAPES["miniature"], sample_dataset / "vocab.txt")
-    fasta = [f">protein{number}\n{sequence}\n" for number, sequence in enumerate(rehearsal.proteins())]
+    fasta = [
+        f">protein{number}\n{sequence}\n" for number, sequence in enumerate(rehearsal.proteins())
+    ]
     (folder / "proteins.fasta").write_text("".join(fasta))
     return folder
 
@@ -53,21 +56,29 @@ def test_the_commands_run_on_a_miniature_in_their_order(folder):
         called(step)
         assert step.output.exists()
     model = ProtCLIP.load(folder / "checkpoint")
-    assert model.encode_proteins(rehearsal.proteins()).shape == (rehearsal.PROTEINS, SHAPES["miniature"].projection)
+    assert model.encode_proteins(rehearsal.proteins()).shape == (
+        rehearsal.PROTEINS,
+        SHAPES["miniature"].projection,
+    )
     exported = load_file(folder / "hf/protein/model.safetensors")
     released = load_file(folder / "release/model.safetensors")
     name = "encoder.layer.1.intermediate.dense.weight"
-    np.testing.assert_array_equal(exported[name], released[f"protein_model.{name}"].astype(np.float32))
+    np.testing.assert_array_equal(
+        exported[name], released[f"protein_model.{name}"].astype(np.float32)
+    )
 
 
 def test_a_step_that_needs_more_memory_than_there_is_is_not_started(tmp_path):
     step = rehearsal.Step("training", "nothing", [], needs_gib=1e6)
-    with pytest.raises(RunError, match=r"training needs about 1000000.0 GiB and [\d.]+ GiB are available"):
+    with pytest.raises(
+        RunError, match=r"training needs about 1000000.0 GiB and [\d.]+ GiB are available"
+    ):
         rehearsal.measured(step)
 
 
 def test_the_training_step_needs_its_state_and_half_as_much():
-    """767 M parameters of which 109 M are frozen: 4 bytes each, with gradients and two moments 16 bytes."""
+    """767 M parameters of which 109 M are frozen: 4 bytes each, with gradients and two moments
+    16 bytes."""
     sizes = {name: math.prod(size) for name, size in layout(SHAPES["released"]).items()}
     frozen = sum(count for name, count in sizes.items() if name.startswith("text_model."))
     state = 4 * frozen + 16 * (sum(sizes.values()) - frozen)

@@ -1,4 +1,5 @@
-"""A run that is killed or told to stop, at any moment and as often as one likes, ends as if nothing had been."""
+"""A run that is killed or told to stop, at any moment and as often as one likes, ends as if
+nothing had been."""
 
 import contextlib
 import os
@@ -33,9 +34,10 @@ AT_ONCE_SECONDS = 10
 
 
 def options(steps):
-    return [f"--config.{name}_every={every}" for name, every in {"log": 2, "eval": EVERY, "checkpoint": EVERY}.items()] + [
-        f"--config.total_steps={steps}"
-    ]
+    return [
+        f"--config.{name}_every={every}"
+        for name, every in {"log": 2, "eval": EVERY, "checkpoint": EVERY}.items()
+    ] + [f"--config.total_steps={steps}"]
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +64,8 @@ def dice():
 
 
 class Moment:
-    """What a run is doing when it is killed: waits for it, and up to `spread` seconds more, so that all of it is met."""
+    """What a run is doing when it is killed: waits for it, and up to `spread` seconds more, so
+    that all of it is met."""
 
     def __init__(self, spread, reached):
         self._spread, self._reached = spread, reached
@@ -84,7 +87,8 @@ def evaluating(process, workdir, steps):
 
 
 def newest_partial(workdir):
-    """When the newest unfinished save was begun; those of killed runs lie there until the next run begins."""
+    """When the newest unfinished save was begun; those of killed runs lie there until the next
+    run begins."""
     begun = [0.0]
     for path in workdir.glob("checkpoints/*"):
         with contextlib.suppress(FileNotFoundError):
@@ -99,7 +103,9 @@ MOMENTS = {
     "step": Moment(0.2, lambda process, workdir, steps: later(lambda: trained_step(workdir))),
     "evaluation": Moment(0.2, evaluating),
     "save": Moment(0.2, lambda process, workdir, steps: later(lambda: newest_partial(workdir))),
-    "removal": Moment(0.1, lambda process, workdir, steps: later(lambda: max(saved_steps(workdir), default=0))),
+    "removal": Moment(
+        0.1, lambda process, workdir, steps: later(lambda: max(saved_steps(workdir), default=0))
+    ),
     "end": Moment(0.5, lambda process, workdir, steps: lambda: trained_step(workdir) == steps),
 }
 
@@ -115,31 +121,41 @@ def kill(process, *, with_workers):
 
 
 def kill_at(moments, sample_dataset, workdir, dice, *, steps):
-    """Starts a run as often as there are moments and kills it there; the number of steps that were lost."""
+    """Starts a run as often as there are moments and kills it there; the number of steps that
+    were lost."""
     lost = 0
     for moment in moments:
         workers = 2 if moment == "warm-up" else dice.choice([0, 2])
-        (process,) = start(sample_dataset, workdir, *options(steps), f"--config.data.workers={workers}")
+        (process,) = start(
+            sample_dataset, workdir, *options(steps), f"--config.data.workers={workers}"
+        )
         MOMENTS[moment].wait(process, workdir, dice, steps)
         with_workers = dice.choice([False, True])
         kill(process, with_workers=with_workers)
         reached, saved = trained_step(workdir), max(saved_steps(workdir), default=0)
         print(
-            f"killed{' with its workers' * with_workers} ({workers}) in {moment}: at step {reached}, {saved} saved", flush=True
+            f"killed{' with its workers' * with_workers} ({workers}) in {moment}: at step "
+            f"{reached}, {saved} saved",
+            flush=True,
         )
         lost += max(0, reached - saved)
     return lost
 
 
 def stop(process, *numbers, seconds, pause=0.0):
-    """Sends signals to the whole group, as a terminal does; the exit code, which comes in time and after the workers' end."""
+    """Sends signals to the whole group, as a terminal does; the exit code, which comes in time
+    and after the workers' end."""
     for position, number in enumerate(numbers):
         time.sleep(pause if position else 0)
         begun = time.monotonic()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
     code = process.wait(seconds)
-    print(f"{' '.join(number.name for number in numbers)}: exit code {code} after {time.monotonic() - begun:.1f} s", flush=True)
+    print(
+        f"{' '.join(number.name for number in numbers)}: exit code {code} after "
+        f"{time.monotonic() - begun:.1f} s",
+        flush=True,
+    )
     wait_for(lambda: not members(process.pid), [], timeout=WORKERS_END_SECONDS)
     return code
 
@@ -151,15 +167,31 @@ SHORT, LONG = ["evaluation or save"], ["start-up", *[*MOMENTS][:-1] * 3, "end"]
     ("steps", "moments", "numbers"),
     [
         pytest.param(20, SHORT, [], id="short"),
-        pytest.param(20, SHORT, [signal.SIGTERM], id="killed, then stopped", marks=pytest.mark.soak),
+        pytest.param(
+            20, SHORT, [signal.SIGTERM], id="killed, then stopped", marks=pytest.mark.soak
+        ),
         pytest.param(120, LONG, [], id="killed", marks=pytest.mark.soak),
-        pytest.param(20, [], [signal.SIGINT, signal.SIGTERM, signal.SIGINT], id="stopped", marks=pytest.mark.soak),
+        pytest.param(
+            20,
+            [],
+            [signal.SIGINT, signal.SIGTERM, signal.SIGINT],
+            id="stopped",
+            marks=pytest.mark.soak,
+        ),
     ],
 )
-def test_a_killed_or_stopped_run_ends_as_if_it_had_not_been(sample_dataset, straight, tmp_path, dice, steps, moments, numbers):
+def test_a_killed_or_stopped_run_ends_as_if_it_had_not_been(
+    sample_dataset, straight, tmp_path, dice, steps, moments, numbers
+):
     expected, workdir = straight(steps), tmp_path / "run"
     moments = sorted(moments, key=lambda moment: (moment == "end", dice.random()))
-    lost = kill_at([dice.choice(moment.split(" or ")) for moment in moments], sample_dataset, workdir, dice, steps=steps)
+    lost = kill_at(
+        [dice.choice(moment.split(" or ")) for moment in moments],
+        sample_dataset,
+        workdir,
+        dice,
+        steps=steps,
+    )
     # The save that a single kill meant to cut off may have been quicker.
     assert lost > 0 or len(moments) < 2
     for number in numbers:
@@ -181,7 +213,13 @@ def test_a_second_signal_ends_a_run_at_once_and_costs_only_the_steps_since_the_l
         (process,) = start(sample_dataset, workdir, *options(20), "--config.data.workers=2")
         MOMENTS[moment].wait(process, workdir, dice, 20)
         # Sooner they would count as one; a quick run may have saved and ended by then.
-        code = stop(process, signal.SIGTERM, signal.SIGINT, seconds=AT_ONCE_SECONDS, pause=SAME_SECONDS + 0.1)
+        code = stop(
+            process,
+            signal.SIGTERM,
+            signal.SIGINT,
+            seconds=AT_ONCE_SECONDS,
+            pause=SAME_SECONDS + 0.1,
+        )
         assert code in (128 + signal.SIGINT, 75)
     assert finish(start(sample_dataset, workdir, *options(20))) == [0]
     assert_identical(workdir, expected)
@@ -189,7 +227,9 @@ def test_a_second_signal_ends_a_run_at_once_and_costs_only_the_steps_since_the_l
 
 @pytest.mark.soak
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_during_start_up_ends_a_run_at_once(sample_dataset, tmp_path, dice, monkeypatch, number):
+def test_a_signal_during_start_up_ends_a_run_at_once(
+    sample_dataset, tmp_path, dice, monkeypatch, number
+):
     # Everything is compiled anew, so that most of it is compilation.
     monkeypatch.setenv("JAX_ENABLE_COMPILATION_CACHE", "false")
     for start_up in range(4):
@@ -199,4 +239,7 @@ def test_a_signal_during_start_up_ends_a_run_at_once(sample_dataset, tmp_path, d
         time.sleep(dice.uniform(0, 10))
         assert stop(process, number, seconds=AT_ONCE_SECONDS) == 75
         # On fast cores the first step may be done.
-        assert saved_steps(workdir) or "nothing to save" in log_file(workdir).read_text().splitlines()[-1]
+        assert (
+            saved_steps(workdir)
+            or "nothing to save" in log_file(workdir).read_text().splitlines()[-1]
+        )

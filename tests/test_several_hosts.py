@@ -1,4 +1,5 @@
-"""Several processes as the hosts of one run: the same numbers, the same step at a stop, and an end when one of them dies."""
+"""Several processes as the hosts of one run: the same numbers, the same step at a stop, and an
+end when one of them dies."""
 
 import functools
 import signal
@@ -34,7 +35,9 @@ def assert_same_metrics(one, other):
 
 
 def assert_same_losses(one, other):
-    kept = [{r["step"]: r["loss"] for r in records(workdir) if "loss" in r} for workdir in (one, other)]
+    kept = [
+        {r["step"]: r["loss"] for r in records(workdir) if "loss" in r} for workdir in (one, other)
+    ]
     assert kept[0] == pytest.approx(kept[1], rel=1e-3)
 
 
@@ -48,7 +51,11 @@ def assert_same_data(one, other):
 
 def assert_same_params(one, other):
     """Loaded on this process's devices, of which there are more than the runs had."""
-    for a, b in zip(jax.tree.leaves(ProtCLIP.load(one)._params), jax.tree.leaves(ProtCLIP.load(other)._params), strict=True):
+    for a, b in zip(
+        jax.tree.leaves(ProtCLIP.load(one)._params),
+        jax.tree.leaves(ProtCLIP.load(other)._params),
+        strict=True,
+    ):
         np.testing.assert_allclose(a, b, rtol=1e-2, atol=1e-4)
 
 
@@ -71,7 +78,10 @@ SOAK = [pytest.param(hosts, 4, marks=pytest.mark.soak) for hosts in (2, 4)]
 @pytest.mark.parametrize(("hosts", "steps"), [(2, 2), *SOAK])
 def test_several_hosts_give_the_numbers_of_one(sample_dataset, of_one_host, tmp_path, hosts, steps):
     workdir, expected = tmp_path / "run", of_one_host(steps)
-    assert finish(start(sample_dataset, workdir, f"--config.total_steps={steps}", hosts=hosts)) == [0] * hosts
+    assert (
+        finish(start(sample_dataset, workdir, f"--config.total_steps={steps}", hosts=hosts))
+        == [0] * hosts
+    )
     assert_same_metrics(expected, workdir)
     assert_same_data(expected, workdir)
     assert_same_params(expected, workdir)
@@ -91,7 +101,14 @@ def test_hosts_with_different_lines_end_before_anything_is_written(sample_datase
 def test_two_hosts_then_one_then_four_give_the_numbers_of_one(sample_dataset, tmp_path):
     chain, straight = tmp_path / "chain", tmp_path / "straight"
     for hosts, steps in ((2, 2), (1, 4), (4, 6)):
-        assert finish(start(sample_dataset, chain, *CONSTANT, f"--config.total_steps={steps}", hosts=hosts)) == [0] * hosts
+        assert (
+            finish(
+                start(
+                    sample_dataset, chain, *CONSTANT, f"--config.total_steps={steps}", hosts=hosts
+                )
+            )
+            == [0] * hosts
+        )
     assert finish(start(sample_dataset, straight, *CONSTANT, "--config.total_steps=6")) == [0]
     assert_same_metrics(chain, straight)
     assert_same_data(chain, straight)

@@ -1,4 +1,5 @@
-"""The import hook of `tests/conftest.py` checks shapes and dtypes in each package, in every process of the suite."""
+"""The import hook of `tests/conftest.py` checks shapes and dtypes in each package, in every
+process of the suite."""
 
 from collections.abc import Callable, Iterable
 
@@ -30,7 +31,9 @@ def wrong_inside_a_tuple():
     mean_over_records(jnp.zeros((2, 4)), log_sums, jnp.ones((2, 4), bool))
 
 
-@pytest.mark.parametrize("call", [wrong_length, wrong_dtype, wrong_number_of_axes, wrong_inside_a_tuple])
+@pytest.mark.parametrize(
+    "call", [wrong_length, wrong_dtype, wrong_number_of_axes, wrong_inside_a_tuple]
+)
 def test_wrong_arrays_are_refused(call):
     with pytest.raises(TypeCheckError, match="checking the parameters"):
         call()

@@ -1,4 +1,5 @@
-"""Storage faults as a run meets them: a damaged dataset or checkpoint, a full disk, a workdir that another run has."""
+"""Storage faults as a run meets them: a damaged dataset or checkpoint, a full disk, a workdir
+that another run has."""
 
 import pathlib
 import random
@@ -30,9 +31,15 @@ def largest(folder):
 def read_for_ever(folder, vocabulary, workers, *, meanwhile):
     dataset = open_dataset(folder)
     meanwhile()
-    sizes = {cluster: size for cluster in dataset.statistics["clusters"] if (size := dataset.train_size(cluster))}
+    sizes = {
+        cluster: size
+        for cluster in dataset.statistics["clusters"]
+        if (size := dataset.train_size(cluster))
+    }
     source = StreamSource(
-        records={cluster: dataset.splits[split_name(cluster)].without_features() for cluster in sizes},
+        records={
+            cluster: dataset.splits[split_name(cluster)].without_features() for cluster in sizes
+        },
         sampler=make_sampler(sizes, seed=0, drop_confidence=(), drop_coverage=()),
         text_tokenizer=TextTokenizer.load(vocabulary),
         masks=MASKS["shared"],
@@ -56,24 +63,36 @@ def scramble(path):
 
 @pytest.mark.parametrize(
     ("damage", "workers"),
-    [(scramble, 0), (scramble, 2), (pathlib.Path.unlink, 0), pytest.param(pathlib.Path.unlink, 2, marks=pytest.mark.soak)],
+    [
+        (scramble, 0),
+        (scramble, 2),
+        (pathlib.Path.unlink, 0),
+        pytest.param(pathlib.Path.unlink, 2, marks=pytest.mark.soak),
+    ],
 )
-def test_a_file_damaged_after_opening_ends_the_run_in_one_sentence(sample_dataset, tmp_path, capfd, damage, workers):
+def test_a_file_damaged_after_opening_ends_the_run_in_one_sentence(
+    sample_dataset, tmp_path, capfd, damage, workers
+):
     folder = shutil.copytree(sample_dataset / "protanno", tmp_path / "protanno")
     (chosen,) = folder.glob("*trembl_c2_r2*")
     vocabulary = sample_dataset / "vocab.txt"
     assert read_for_ever(folder, vocabulary, workers, meanwhile=lambda: damage(chosen)) == 2
-    assert f"the dataset's file {chosen} is damaged or gone (" in only_sentence(capfd.readouterr().err)
+    assert f"the dataset's file {chosen} is damaged or gone (" in only_sentence(
+        capfd.readouterr().err
+    )
 
 
 @pytest.fixture(scope="module")
 def run(sample_dataset):
-    """Runs a trainer of one device to its end; returns its exit code and what it wrote to the log."""
+    """Runs a trainer of one device to its end; returns its exit code and what it wrote to the
+    log."""
 
     def run(workdir, *more, hosts=1, devices=1):
         logs = [runs.log_file(workdir, host) for host in range(hosts)]
         before = [log.stat().st_size if log.exists() else 0 for log in logs]
-        codes = runs.finish(runs.start(sample_dataset, workdir, *more, hosts=hosts, devices=devices))
+        codes = runs.finish(
+            runs.start(sample_dataset, workdir, *more, hosts=hosts, devices=devices)
+        )
         texts = [log.read_text()[start:] for log, start in zip(logs, before, strict=True)]
         return (codes[0], texts[0]) if hosts == 1 else (codes, texts)
 
@@ -102,7 +121,11 @@ def test_a_run_with_a_damaged_checkpoint_goes_back_one_and_ends_the_same(run, fi
     code, log = run(copied)
     assert code == 0, log
     (warning,) = warnings(log)
-    assert re.match(r"warning: checkpoint 4 is damaged \(params/.* is not as it was saved\).*going on from 2\.$", warning)
+    assert re.match(
+        r"warning: checkpoint 4 is damaged \(params/.* is not as it was saved\).*going on "
+        r"from 2\.$",
+        warning,
+    )
     assert checksums.find_damage(copied / "checkpoints/4.damaged") is not None
     runs.assert_identical(copied, finished)
 
@@ -114,7 +137,9 @@ def test_a_run_without_an_intact_checkpoint_ends_and_touches_nothing(run, copied
     before = {path: path.read_bytes() for path in files(copied)}
     code, log = run(copied)
     assert code == 2
-    assert re.search(r"every checkpoint in .* is damaged \(4: .*; 2: .*\); put a copy", only_sentence(log))
+    assert re.search(
+        r"every checkpoint in .* is damaged \(4: .*; 2: .*\); put a copy", only_sentence(log)
+    )
     assert {path: path.read_bytes() for path in files(copied)} == before
 
 
@@ -124,7 +149,9 @@ def test_all_hosts_go_back_to_the_same_checkpoint(run, finished, copied):
     codes, logs = run(copied, hosts=2, devices=2)
     assert codes == [0, 0], logs
     assert [len(warnings(log)) for log in logs] == [1, 0]
-    assert [record["step"] for record in runs.records(copied)] == [record["step"] for record in runs.records(finished)]
+    assert [record["step"] for record in runs.records(copied)] == [
+        record["step"] for record in runs.records(finished)
+    ]
 
 
 def test_a_disk_that_fills_up_ends_the_run_and_with_more_room_it_goes_on(run, finished, small_disk):
@@ -138,18 +165,25 @@ def test_a_disk_that_fills_up_ends_the_run_and_with_more_room_it_goes_on(run, fi
     assert checksums.find_damage(disk / "run/checkpoints/2") is None
     assert runs.saved_steps(disk / "run") == [2]
 
-    subprocess.run(["mount", "-o", f"remount,size={2 * (taken(rest) + taken(second))}", str(disk)], check=True)
+    subprocess.run(
+        ["mount", "-o", f"remount,size={2 * (taken(rest) + taken(second))}", str(disk)], check=True
+    )
     code, log = run(disk / "run")
     assert code == 0, log
     runs.assert_identical(disk / "run", finished)
     assert sorted(path.name for path in (disk / "run/checkpoints").iterdir()) == ["2", "4"]
 
 
-def test_evaluating_and_embedding_a_damaged_checkpoint_name_the_others(finished, copied, sample_dataset, capsys):
+def test_evaluating_and_embedding_a_damaged_checkpoint_name_the_others(
+    finished, copied, sample_dataset, capsys
+):
     flip_bit(largest(copied / "checkpoints/4/params"), random.Random(0))
     data = ["--data_dir", str(sample_dataset / "protanno"), "--benchmarks", "retrieval"]
     assert evaluate.main(["--checkpoint", str(copied), "--step", "4", *data]) == 2
-    told = r"checkpoints/4 is damaged \(params/.*\); put a copy of it in place, or name another step \(it has 2\)\.$"
+    told = (
+        r"checkpoints/4 is damaged \(params/.*\); put a copy of it in place, or name another "
+        r"step \(it has 2\)\.$"
+    )
     assert re.search(told, only_sentence(capsys.readouterr().err))
     fasta = copied / "x.fasta"
     fasta.write_text(">a\nMKVL\n")
@@ -159,7 +193,9 @@ def test_evaluating_and_embedding_a_damaged_checkpoint_name_the_others(finished,
 
 
 @pytest.mark.soak
-def test_of_two_trainers_the_second_is_refused_until_the_first_is_killed(run, sample_dataset, tmp_path):
+def test_of_two_trainers_the_second_is_refused_until_the_first_is_killed(
+    run, sample_dataset, tmp_path
+):
     first = runs.start(sample_dataset, tmp_path / "run", "--config.total_steps=4000", devices=1)
     try:
         runs.wait_for(lambda: runs.trained_step(tmp_path / "run") >= 3, first)

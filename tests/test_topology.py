@@ -1,4 +1,5 @@
-"""A checkpoint continues on other devices and meshes: the same state and data bit for bit, the same losses."""
+"""A checkpoint continues on other devices and meshes: the same state and data bit for bit, the
+same losses."""
 
 import shutil
 
@@ -18,11 +19,14 @@ SEQUENCES = ["MKTAYIAKQR", "GSHMLEDPVA" * 5]
 
 
 class Devices:
-    """Gives training and loading a mesh over the first devices only, and keeps what each training step begins with."""
+    """Gives training and loading a mesh over the first devices only, and keeps what each
+    training step begins with."""
 
     def __init__(self, patch, *, data, fsdp):
         devices = jax.devices()[: data * fsdp]
-        mesh = jax.make_mesh((data, fsdp), sharding.BATCH_AXES, axis_types=(AxisType.Auto,) * 2, devices=devices)
+        mesh = jax.make_mesh(
+            (data, fsdp), sharding.BATCH_AXES, axis_types=(AxisType.Auto,) * 2, devices=devices
+        )
         patch.setattr(sharding, "make_mesh", lambda *sizes: mesh)
         patch.setattr(train, "make_hooks", lambda *of_config: [])
         compiled_once = train.compiled_once
@@ -62,8 +66,12 @@ def on_eight(sample_dataset, tmp_path_factory):
 SOAK = [(1, 1), (2, 1), (1, 2), (4, 1), (8, 1), (1, 8), (2, 4)]
 
 
-@pytest.mark.parametrize(("data", "fsdp"), [(1, 4), *(pytest.param(*mesh, marks=pytest.mark.soak) for mesh in SOAK)])
-def test_a_run_goes_on_with_other_devices(sample_dataset, on_eight, tmp_path, monkeypatch, data, fsdp):
+@pytest.mark.parametrize(
+    ("data", "fsdp"), [(1, 4), *(pytest.param(*mesh, marks=pytest.mark.soak) for mesh in SOAK)]
+)
+def test_a_run_goes_on_with_other_devices(
+    sample_dataset, on_eight, tmp_path, monkeypatch, data, fsdp
+):
     first, expected = on_eight
     workdir = tmp_path / "run"
     shutil.copytree(first, workdir)
@@ -72,7 +80,9 @@ def test_a_run_goes_on_with_other_devices(sample_dataset, on_eight, tmp_path, mo
     devices.train(sample_dataset, workdir)
     assert_same_bits(devices.states[0], expected.states[SAVED])
     assert_same_bits(devices.batches, expected.batches[SAVED:])
-    assert_same_bits(contents(workdir, STEPS)["data"]["streams"], contents(first, STEPS)["data"]["streams"])
+    assert_same_bits(
+        contents(workdir, STEPS)["data"]["streams"], contents(first, STEPS)["data"]["streams"]
+    )
     assert losses(workdir).keys() == losses(first).keys()
     for step, loss in losses(first).items():
         # One part in 10⁵: sums over rows and devices come in another order.
@@ -86,5 +96,9 @@ def test_a_checkpoint_is_read_on_one_device(on_eight, monkeypatch):
     alone = ProtCLIP.load(workdir, step=SAVED)
     assert params_fingerprint(alone._params) == params_fingerprint(everywhere._params)
     assert_same_bits(jax.device_get(alone._params), expected.states[SAVED][0])
-    np.testing.assert_allclose(alone.encode_proteins(SEQUENCES), everywhere.encode_proteins(SEQUENCES), atol=1e-6)
-    np.testing.assert_allclose(alone.encode_texts(SEQUENCES), everywhere.encode_texts(SEQUENCES), atol=1e-6)
+    np.testing.assert_allclose(
+        alone.encode_proteins(SEQUENCES), everywhere.encode_proteins(SEQUENCES), atol=1e-6
+    )
+    np.testing.assert_allclose(
+        alone.encode_texts(SEQUENCES), everywhere.encode_texts(SEQUENCES), atol=1e-6
+    )

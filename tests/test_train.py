@@ -1,4 +1,5 @@
-"""`train.py` as a user runs it, on a small sample: what it writes, how it resumes, and how it refuses."""
+"""`train.py` as a user runs it, on a small sample: what it writes, how it resumes, and how it
+refuses."""
 
 import dataclasses
 import json
@@ -50,10 +51,21 @@ def test_a_run_leaves_a_complete_workdir(finished):
     assert metadata["config"]["total_steps"] == 4
     for name in ("protein/vocab.txt", "text/vocab.txt"):
         assert (finished / "tokenizers" / name).is_file()
-    assert {"data", "optimizer", "params"} <= {path.name for path in (finished / "checkpoints/4").iterdir()}
+    assert {"data", "optimizer", "params"} <= {
+        path.name for path in (finished / "checkpoints/4").iterdir()
+    }
     logged = [record for record in records(finished) if "loss" in record]
     assert [record["step"] for record in logged] == [1, 2, 3, 4]
-    wanted = {"loss/gc", "loss/bsr", "loss/mlm", "loss/pda", "pairs_per_second", "tokens_per_second", "padding_fraction", "mfu"}
+    wanted = {
+        "loss/gc",
+        "loss/bsr",
+        "loss/mlm",
+        "loss/pda",
+        "pairs_per_second",
+        "tokens_per_second",
+        "padding_fraction",
+        "mfu",
+    }
     assert wanted <= logged[-1].keys()
     # Biotexts longer than the limit occur; what was cut of them is told.
     assert sum(record["data/cut_text_tokens"] for record in logged) > 0
@@ -84,47 +96,84 @@ def test_what_is_opened_before_the_hosts_join_does_not_use_jax(sample_dataset, f
 
 
 def test_segments_may_learn_from_features_and_from_other_records(sample_dataset, tmp_path):
-    options = {"pda.negatives": "late_interaction", "pda.pooling": "residue", "pda.prototypes": False, "pda.mask_prefix": True}
+    options = {
+        "pda.negatives": "late_interaction",
+        "pda.pooling": "residue",
+        "pda.prototypes": False,
+        "pda.mask_prefix": True,
+    }
     options |= {"loss.features": 0.3, "total_steps": 2}
     more = [f"--config.{name}={value}" for name, value in options.items()]
     assert train.main(arguments(sample_dataset, tmp_path / "run", *more)) == 0
     last = [record for record in records(tmp_path / "run") if "loss" in record][-1]
     weights = {"gc": 1.0, "bsr": 0.7, "mlm": 0.3, "pda": 1.0, "features": 0.3}
-    assert last["loss"] == pytest.approx(sum(weight * last[f"loss/{name}"] for name, weight in weights.items()))
+    assert last["loss"] == pytest.approx(
+        sum(weight * last[f"loss/{name}"] for name, weight in weights.items())
+    )
     # About 170 residues in a row: log 170 = 5.1 before anything is learnt.
     assert 2 < last["loss/features"] < 8
 
 
 def test_texts_are_drawn_as_the_config_says(sample_dataset, tmp_path, monkeypatch):
     opened = []
-    monkeypatch.setattr(train, "pretrain", lambda config, inputs, *rest, **options: opened.append(inputs) or 0)
+    monkeypatch.setattr(
+        train, "pretrain", lambda config, inputs, *rest, **options: opened.append(inputs) or 0
+    )
     sample = open_dataset(sample_dataset / "protanno")
     named = {
-        split: [dataclasses.replace(record, other_names=("Synonym", "EC 1.1.1.1")) for record in records]
+        split: [
+            dataclasses.replace(record, other_names=("Synonym", "EC 1.1.1.1")) for record in records
+        ]
         for split, records in sample.splits.items()
     }
     (tmp_path / "protanno").mkdir()
     write(tmp_path / "protanno", named, statistics=sample.statistics)
     more = [f"--config.data.dir={tmp_path / 'protanno'}", "--config.tokenizer.property_subset=0.25"]
-    for names, end in (("recommended", ""), ("all", " (Synonym) (EC 1.1.1.1)"), ("all_but_ec", " (Synonym)")):
-        assert train.main(arguments(sample_dataset, tmp_path / names, *more, f"--config.tokenizer.names={names}")) == 0
+    for names, end in (
+        ("recommended", ""),
+        ("all", " (Synonym) (EC 1.1.1.1)"),
+        ("all_but_ec", " (Synonym)"),
+    ):
+        assert (
+            train.main(
+                arguments(
+                    sample_dataset, tmp_path / names, *more, f"--config.tokenizer.names={names}"
+                )
+            )
+            == 0
+        )
         source = opened.pop().source
         assert source.property_subset == 0.25
-        expected = {record.accession: record.name + end for records in sample.splits.values() for record in records}
-        assert all(record.name == expected[record.accession] for record in source.drawn_records(np.arange(20)))
+        expected = {
+            record.accession: record.name + end
+            for records in sample.splits.values()
+            for record in records
+        }
+        assert all(
+            record.name == expected[record.accession]
+            for record in source.drawn_records(np.arange(20))
+        )
 
 
-def test_evaluations_compare_texts_as_the_text_tower_reads_them(sample_dataset, tmp_path, monkeypatch):
+def test_evaluations_compare_texts_as_the_text_tower_reads_them(
+    sample_dataset, tmp_path, monkeypatch
+):
     given = []
     monkeypatch.setattr(train, "make_hooks", lambda evals, dataset: given.append(dataset) or [])
     monkeypatch.setattr(train, "pretrain", lambda *inputs, **options: 0)
     assert train.main(arguments(sample_dataset, tmp_path / "run")) == 0
     (dataset,) = given
     text = "one word " * 30
-    assert dataset.text_key(text + "a") == dataset.text_key(text.upper() + "b") != dataset.text_key("two" + text)
+    assert (
+        dataset.text_key(text + "a")
+        == dataset.text_key(text.upper() + "b")
+        != dataset.text_key("two" + text)
+    )
 
 
-def test_a_stopped_run_saves_and_resumes_bit_identically(finished, sample_dataset, tmp_path, monkeypatch):
+def test_a_stopped_run_saves_and_resumes_bit_identically(
+    finished, sample_dataset, tmp_path, monkeypatch
+):
     workdir = tmp_path / "resumed"
 
     class StopAtTheSecondEvaluation:
@@ -138,7 +187,11 @@ def test_a_stopped_run_saves_and_resumes_bit_identically(finished, sample_datase
 
     with monkeypatch.context() as patch:
         make_hooks = train.make_hooks
-        patch.setattr(train, "make_hooks", lambda *args: [*make_hooks(*args), Hook("stop", StopAtTheSecondEvaluation())])
+        patch.setattr(
+            train,
+            "make_hooks",
+            lambda *args: [*make_hooks(*args), Hook("stop", StopAtTheSecondEvaluation())],
+        )
         assert train.main(arguments(sample_dataset, workdir)) == 75
     # One more step: what the hosts agreed on is read when the next step is done.
     assert [record["step"] for record in records(workdir) if "loss" in record] == [1, 2, 3]
@@ -147,7 +200,9 @@ def test_a_stopped_run_saves_and_resumes_bit_identically(finished, sample_datase
 
     def lasting(run):
         timed = ("seconds/", "pairs_per_second", "tokens_per_second", "goodput")
-        return [{k: v for k, v in record.items() if not k.startswith(timed)} for record in records(run)]
+        return [
+            {k: v for k, v in record.items() if not k.startswith(timed)} for record in records(run)
+        ]
 
     assert lasting(workdir) == lasting(finished)
 
@@ -157,11 +212,17 @@ ADAPTED = {
     "lora.rank": 2,
     "mesh.fsdp": 2,
     "model.protein.num_layers": 2,
-    "optimizer.groups": (("^lora/protein/", ("last", 1)), ("^(protein|text)/", "frozen"), (".", 1.0)),
+    "optimizer.groups": (
+        ("^lora/protein/", ("last", 1)),
+        ("^(protein|text)/", "frozen"),
+        (".", 1.0),
+    ),
 }
 
 
-def test_averaged_adapters_of_the_last_layers_are_read_like_any_weights(sample_dataset, tmp_path, monkeypatch, capsys):
+def test_averaged_adapters_of_the_last_layers_are_read_like_any_weights(
+    sample_dataset, tmp_path, monkeypatch, capsys
+):
     evaluated = []
 
     class Watch:
@@ -172,14 +233,25 @@ def test_averaged_adapters_of_the_last_layers_are_read_like_any_weights(sample_d
             return {}
 
     monkeypatch.setattr(train, "make_hooks", lambda *_: [Hook("watch", Watch())])
-    workdir, more = tmp_path / "run", [f"--config.{name}={value}" for name, value in ADAPTED.items()]
-    command = arguments(sample_dataset, workdir, *more, "--config.best.metric=None", "--config.total_steps=2")
+    workdir, more = (
+        tmp_path / "run",
+        [f"--config.{name}={value}" for name, value in ADAPTED.items()],
+    )
+    command = arguments(
+        sample_dataset, workdir, *more, "--config.best.metric=None", "--config.total_steps=2"
+    )
     assert train.main(command) == 0
     assert [record for record in records(workdir) if "loss" in record][-1]["ema_distance"] > 0
 
     # The optimiser's state fits the changed fields.
-    changed = [*command, "--config.optimizer.learning_rate=0.01", "--config.optimizer.weight_decay=0.1"]
-    assert "pass --change=optimizer.learning_rate,optimizer.weight_decay" in refused(capsys, changed)
+    changed = [
+        *command,
+        "--config.optimizer.learning_rate=0.01",
+        "--config.optimizer.weight_decay=0.1",
+    ]
+    assert "pass --change=optimizer.learning_rate,optimizer.weight_decay" in refused(
+        capsys, changed
+    )
     assert train.main([*changed, "--change=optimizer.learning_rate,optimizer.weight_decay"]) == 0
     stored = json.loads((workdir / "config.json").read_text())
     assert [(entry["step"], entry["field"], entry["now"]) for entry in stored["history"]] == [
@@ -193,7 +265,10 @@ def test_averaged_adapters_of_the_last_layers_are_read_like_any_weights(sample_d
     # Evaluated before the first step and after the last.
     assert len(evaluated) == 2
     assert params_fingerprint(saved["params"]) == params_fingerprint(read) == evaluated[-1]
-    whole, base = (tree["protein"]["layers"]["attention"]["qkv"]["kernel"] for tree in (read, saved["optimizer"]["params"]))
+    whole, base = (
+        tree["protein"]["layers"]["attention"]["qkv"]["kernel"]
+        for tree in (read, saved["optimizer"]["params"])
+    )
     np.testing.assert_array_equal(whole[0], base[0])
     assert np.abs(whole[1] - base[1]).max() > 1e-6
 
@@ -216,10 +291,13 @@ def test_a_run_that_no_longer_improves_ends_early_and_stays_ended(sample_dataset
     assert f"stopped early after step 4: {reason}" in told
     assert "devices: 8 × cpu of 1 host, as data 8 × fsdp 1; 8 rows a step.\n" in told
     assert f"\nsteps: from 0 to 20, into {workdir}.\n" in told
-    assert [line.partition(" p2t_r1")[0] for line in told.splitlines() if line.startswith("step ")] == [
-        f"step {step}: retrieval" for step in (0, 2, 4)
-    ]
-    assert told.splitlines()[-1] == f"done: trained to step 4; pass --checkpoint {workdir} to the other commands."
+    assert [
+        line.partition(" p2t_r1")[0] for line in told.splitlines() if line.startswith("step ")
+    ] == [f"step {step}: retrieval" for step in (0, 2, 4)]
+    assert (
+        told.splitlines()[-1]
+        == f"done: trained to step 4; pass --checkpoint {workdir} to the other commands."
+    )
     assert records(workdir)[-1]["step"] == 4
     assert (workdir / "checkpoints/4").is_dir()
     before = (workdir / "metrics.jsonl").read_bytes()
@@ -287,7 +365,9 @@ def make(config, workdir, step):
 
 
 def test_a_writer_that_fails_does_not_end_the_run(sample_dataset, tmp_path, monkeypatch, capsys):
-    failing = OWN_LOGGER.replace("written.append((step, dict(values)))", "raise OSError('no network')")
+    failing = OWN_LOGGER.replace(
+        "written.append((step, dict(values)))", "raise OSError('no network')"
+    )
     (tmp_path / "failing_logger.py").write_text(failing)
     monkeypatch.syspath_prepend(tmp_path)
     more = ["--config.metrics_hook=failing_logger:make", "--config.total_steps=2"]
@@ -309,14 +389,25 @@ def test_a_writer_that_cannot_start_is_one_sentence(sample_dataset, tmp_path, mo
 
 def test_towers_start_from_a_checkpoint(finished, sample_dataset, tmp_path):
     workdir = tmp_path / "run"
-    more = [f"--config.init.protein={finished}", "--config.total_steps=2", "--config.optimizer.learning_rate=0.0"]
+    more = [
+        f"--config.init.protein={finished}",
+        "--config.total_steps=2",
+        "--config.optimizer.learning_rate=0.0",
+    ]
     assert train.main(arguments(sample_dataset, workdir, *more)) == 0
     source = contents(finished, best.resolve_step(finished))["params"]
     ours = contents(workdir, 2)["params"]
     np.testing.assert_array_equal(
-        ours["protein"]["token_embedding"]["embedding"], source["protein"]["token_embedding"]["embedding"]
+        ours["protein"]["token_embedding"]["embedding"],
+        source["protein"]["token_embedding"]["embedding"],
     )
-    assert np.abs(ours["text"]["token_embedding"]["embedding"] - source["text"]["token_embedding"]["embedding"]).max() > 0
+    assert (
+        np.abs(
+            ours["text"]["token_embedding"]["embedding"]
+            - source["text"]["token_embedding"]["embedding"]
+        ).max()
+        > 0
+    )
 
 
 def refused(capsys, argv):
@@ -364,7 +455,9 @@ def test_mistakes_get_one_sentence(capsys, sample_dataset, tmp_path, more, told)
         "--config.best.metric=membrane/accuracy",
     ],
 )
-def test_a_mistake_is_found_before_the_host_joins_the_others(capsys, sample_dataset, tmp_path, monkeypatch, mistake):
+def test_a_mistake_is_found_before_the_host_joins_the_others(
+    capsys, sample_dataset, tmp_path, monkeypatch, mistake
+):
     def join():
         raise AssertionError("joined the other hosts")
 
@@ -375,7 +468,9 @@ def test_a_mistake_is_found_before_the_host_joins_the_others(capsys, sample_data
 def test_missing_flags_and_files(capsys, tmp_path):
     assert "--config" in refused(capsys, ["train.py", "--workdir", str(tmp_path)])
     assert "--workdir" in refused(capsys, ["train.py", "--config", "configs/quickstart.py"])
-    assert "nowhere.py" in refused(capsys, ["train.py", "--config", "nowhere.py", "--workdir", str(tmp_path)])
+    assert "nowhere.py" in refused(
+        capsys, ["train.py", "--config", "nowhere.py", "--workdir", str(tmp_path)]
+    )
     assert "data.dir is not set" in refused(
         capsys, ["train.py", "--config", "configs/quickstart.py", "--workdir", str(tmp_path)]
     )
@@ -399,7 +494,9 @@ def test_a_checkpoint_of_parameters_only_is_not_trained(capsys, finished, sample
     assert "parameters only" in refused(capsys, arguments(sample_dataset, workdir))
 
 
-def test_a_step_under_another_name_ends_a_run_and_is_left_alone(capsys, finished, sample_dataset, tmp_path):
+def test_a_step_under_another_name_ends_a_run_and_is_left_alone(
+    capsys, finished, sample_dataset, tmp_path
+):
     workdir = shutil.copytree(finished, tmp_path / "run")
     (workdir / "checkpoints/4").rename(workdir / "checkpoints/004")
     told = refused(capsys, arguments(sample_dataset, workdir))
@@ -409,9 +506,14 @@ def test_a_step_under_another_name_ends_a_run_and_is_left_alone(capsys, finished
 
 def test_a_low_limit_of_open_files_is_told_before_anything_is_read(tmp_path):
     command = shlex.join([sys.executable, *arguments(tmp_path / "nowhere", tmp_path / "run")])
-    ended = subprocess.run(["bash", "-c", f"ulimit -n 64; {command}"], cwd=ROOT, capture_output=True, text=True)
+    ended = subprocess.run(
+        ["bash", "-c", f"ulimit -n 64; {command}"], cwd=ROOT, capture_output=True, text=True
+    )
     assert ended.returncode == 2
-    assert "error: 64 files may be open at once, and this needs 256; run `ulimit -n 4096` first.\n" in ended.stderr
+    assert (
+        "error: 64 files may be open at once, and this needs 256; run `ulimit -n 4096` first.\n"
+        in ended.stderr
+    )
     assert "Traceback" not in ended.stderr
 
 
@@ -427,12 +529,19 @@ def get_config():
 """
 
 
-def test_a_benchmark_is_followed_and_chooses_the_best_until_another_rule_does(sample_dataset, tmp_path):
+def test_a_benchmark_is_followed_and_chooses_the_best_until_another_rule_does(
+    sample_dataset, tmp_path
+):
     workdir, config = tmp_path / "run", tmp_path / "config.py"
     config.write_text(CONFIG.format(data_dir=str(miniature.write(tmp_path / "public"))))
-    command = [{"configs/quickstart_paper.py": str(config)}.get(a, a) for a in arguments(sample_dataset, workdir)]
+    command = [
+        {"configs/quickstart_paper.py": str(config)}.get(a, a)
+        for a in arguments(sample_dataset, workdir)
+    ]
     assert train.main([*command, "--config.total_steps=2"]) == 0
-    by_step = {record["step"]: record for record in records(workdir) if "eval/retrieval/mrr" in record}
+    by_step = {
+        record["step"]: record for record in records(workdir) if "eval/retrieval/mrr" in record
+    }
     # Every four steps, and after the last.
     assert [step for step in by_step if "eval/membrane/accuracy" in by_step[step]] == [0, 2]
     saved = json.loads((workdir / "checkpoints/2/metrics.json").read_text())
@@ -440,12 +549,29 @@ def test_a_benchmark_is_followed_and_chooses_the_best_until_another_rule_does(sa
     assert saved["metrics"]["membrane/accuracy"] == by_step[2]["eval/membrane/accuracy"]
     assert best.resolve_step(workdir, "best") == 2
 
-    assert train.main([*command, "--config.total_steps=4", "--config.best.metric=retrieval/mrr", "--config.best.mode=min"]) == 0
+    assert (
+        train.main(
+            [
+                *command,
+                "--config.total_steps=4",
+                "--config.best.metric=retrieval/mrr",
+                "--config.best.mode=min",
+            ]
+        )
+        == 0
+    )
     worst = min((2, 4), key=lambda step: (records_of_mrr(workdir)[step], -step))
     assert best.resolve_step(workdir, "best") == worst
-    # What a loop asks for by a name that nothing measures ends the run with a sentence, before it has trained for hours.
-    assert train.main([*command, "--config.total_steps=6", "--config.best.metric=retrieval/mr"]) == 2
+    # What a loop asks for by a name that nothing measures ends the run with a sentence, before it
+    # has trained for hours.
+    assert (
+        train.main([*command, "--config.total_steps=6", "--config.best.metric=retrieval/mr"]) == 2
+    )
 
 
 def records_of_mrr(workdir):
-    return {record["step"]: record["eval/retrieval/mrr"] for record in records(workdir) if "eval/retrieval/mrr" in record}
+    return {
+        record["step"]: record["eval/retrieval/mrr"]
+        for record in records(workdir)
+        if "eval/retrieval/mrr" in record
+    }

@@ -16,26 +16,40 @@ ITEMS = 2000
 
 def evaluated(folder, values):
     """A model whose metrics are means over items, with what a built dataset's report needs."""
-    headline = {name: {"mean": float(own.mean()), "interval": bootstrap_interval(own)} for name, own in values.items()}
+    headline = {
+        name: {"mean": float(own.mean()), "interval": bootstrap_interval(own)}
+        for name, own in values.items()
+    }
     (folder / "public/results").mkdir(parents=True)
     (folder / "built").mkdir()
     write_resamples(folder / "public/results/gb1.npz", resamples_of(headline))
     same = bootstrap_interval(np.arange(20.0))
-    built = {"retrieval": {f"{name}_r1": 9.5 for name in ("p2t", "t2p")}, "sites": {"kinds": {"active_site": {"auroc": 9.5}}}}
+    built = {
+        "retrieval": {f"{name}_r1": 9.5 for name in ("p2t", "t2p")},
+        "sites": {"kinds": {"active_site": {"auroc": 9.5}}},
+    }
     built["retrieval"] |= {f"{name}_r1_interval": same for name in ("p2t", "t2p")}
-    built["retrieval"] |= {of: {f"{name}_r1": 0.1 for name in ("p2t", "t2p")} for of in ("chance", "kmer")}
+    built["retrieval"] |= {
+        of: {f"{name}_r1": 0.1 for name in ("p2t", "t2p")} for of in ("chance", "kmer")
+    }
     built["sites"]["kinds"]["active_site"] |= {"auroc_interval": same}
-    built["sites"]["kinds"]["active_site"] |= {name: {"mean": 0.5, "p_value": 1.0} for name in NULLS}
+    built["sites"]["kinds"]["active_site"] |= {
+        name: {"mean": 0.5, "p_value": 1.0} for name in NULLS
+    }
     write_resamples(folder / "built/resamples.npz", resamples_of(built))
     controls = [{"protocol": "k-mers", "metrics": {"spearman": {"mean": 0.3}}}]
-    benchmarks = {"gb1": {"headline": headline, "result": {"controls": controls}}, "ec": {"missing": "files"}}
+    benchmarks = {
+        "gb1": {"headline": headline, "result": {"controls": controls}},
+        "ec": {"missing": "files"},
+    }
     report = json.loads(json.dumps(to_json({"benchmarks": benchmarks} | built)))
     return Evaluated(report, resamples_below(folder))
 
 
 @pytest.fixture
 def told(tmp_path):
-    """Items are hard or easy for both models; a metric differs by exactly so much, with noise of 0.3 for each item."""
+    """Items are hard or easy for both models; a metric differs by exactly so much, with noise of
+    0.3 for each item."""
     rng = np.random.default_rng(0)
     hard = rng.normal(size=ITEMS)
 
@@ -43,17 +57,26 @@ def told(tmp_path):
         drawn = 0.3 * rng.normal(size=ITEMS)
         return drawn - drawn.mean()
 
-    effects = {"spearman": 0.1, "mae": 0.1, "pearson": -0.1, "weak": 0.022, **{f"none {count}": 0.0 for count in range(6)}}
+    effects = {
+        "spearman": 0.1,
+        "mae": 0.1,
+        "pearson": -0.1,
+        "weak": 0.022,
+        **{f"none {count}": 0.0 for count in range(6)},
+    }
     trained = {name: hard + effect + noise() for name, effect in effects.items()}
     random = {name: hard + noise() for name in effects}
     compared = comparisons(evaluated(tmp_path / "a", trained), evaluated(tmp_path / "b", random))
-    return {(line[0], line[1]): line for line in rows(compared)}, {one.metric: one.p_value for one in compared}
+    return {(line[0], line[1]): line for line in rows(compared)}, {
+        one.metric: one.p_value for one in compared
+    }
 
 
 def test_differences_are_paired_and_corrected(told):
     lines, p_values = told
     better = {metric: line[4] for (_, metric), line in lines.items()}
-    # Of independent means the standard error would be 0.033 and none of these told from noise in 13 comparisons; it is 0.0095.
+    # Of independent means the standard error would be 0.033 and none of these told from noise in 13
+    # comparisons; it is 0.0095.
     assert (better["spearman"], better["mae"], better["pearson"]) == ("trained", "random", "random")
     assert {better[f"none {count}"] for count in range(6)} == {"within noise"}
     # Alone it would be told.

@@ -1,9 +1,11 @@
 """Trains and measures what docs/results.md announces, and prints the verdicts.
 
-    python -m benchmarks.evidence --folder runs/evidence [--studies demo ordered sampling] [--seeds 11 12] [--linear_only]
+    python -m benchmarks.evidence --folder runs/evidence [--studies demo ordered sampling] \\
+        [--seeds 11 12] [--linear_only]
 
-What is measured is kept in --results, a small file for each model, and is not measured again: the command may be stopped and
-started. Without --test it measures the validation splits of the tuning seeds, which is what recipes are chosen by.
+What is measured is kept in --results, a small file for each model, and is not measured again: the
+command may be stopped and started. Without --test it measures the validation splits of the
+tuning seeds, which is what recipes are chosen by.
 """
 
 import argparse
@@ -23,27 +25,52 @@ RESULTS = Path(__file__).parent / "results"
 @command
 def main(arguments: list[str] | None = None) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.evidence", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.evidence", description=__doc__.partition("\n\n")[0]
+    )
     parser.add_argument("--folder", type=Path, required=True, help="for samples and runs")
-    parser.add_argument("--results", type=Path, help=f"for what is measured (default with --test: {RESULTS})")
-    parser.add_argument("--studies", nargs="+", choices=STUDIES, default=list(STUDIES), help="(default: all)")
+    parser.add_argument(
+        "--results", type=Path, help=f"for what is measured (default with --test: {RESULTS})"
+    )
+    parser.add_argument(
+        "--studies", nargs="+", choices=STUDIES, default=list(STUDIES), help="(default: all)"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", help="of samples and runs (default: all)")
     parser.add_argument("--linear_only", action="store_true", help="train no networks")
-    parser.add_argument("--test", action="store_true", help="measure the tests of the seeds that docs/results.md names")
+    parser.add_argument(
+        "--test",
+        action="store_true",
+        help="measure the tests of the seeds that docs/results.md names",
+    )
     options = parser.parse_args(arguments)
 
-    announced = {name: STUDIES[name].seeds if options.test else TUNING_SEEDS for name in options.studies}
-    seeds = {name: [seed for seed in options.seeds or each if seed in each] for name, each in announced.items()}
+    announced = {
+        name: STUDIES[name].seeds if options.test else TUNING_SEEDS for name in options.studies
+    }
+    seeds = {
+        name: [seed for seed in options.seeds or each if seed in each]
+        for name, each in announced.items()
+    }
     if foreign := set(options.seeds or ()).difference(*announced.values()):
         allowed = ", ".join(map(str, sorted(set().union(*announced.values()))))
-        raise UserError(f"seed {min(foreign)} is not one of {allowed}, which are announced; choose these.")
+        raise UserError(
+            f"seed {min(foreign)} is not one of {allowed}, which are announced; choose these."
+        )
     kept = options.results or (RESULTS if options.test else options.folder / "validation")
     # Runs of one recipe share their programs.
     jax.config.update("jax_compilation_cache_dir", str(options.folder.absolute() / "compiled"))
     split = "test" if options.test else "validation"
     for name, of_study in seeds.items():
         for seed in of_study:
-            measure_world(options.folder, kept, name, STUDIES[name], seed, split=split, networks=not options.linear_only)
+            measure_world(
+                options.folder,
+                kept,
+                name,
+                STUDIES[name],
+                seed,
+                split=split,
+                networks=not options.linear_only,
+            )
     if options.test:
         print(results.write(kept, options.folder))
 

@@ -1,4 +1,5 @@
-"""Intervals that draw seeds and clusters anew, corrections for several endpoints, and what follows from both."""
+"""Intervals that draw seeds and clusters anew, corrections for several endpoints, and what
+follows from both."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -24,28 +25,43 @@ class Estimate(NamedTuple):
     by_seed: tuple[float, ...]
 
 
-def cluster_draws(clusters: int, *, seed: int, replicates: int = REPLICATES) -> Int[np.ndarray, "B C"]:
-    """How often each cluster is drawn in each replicate: as many draws as clusters, with replacement.
+def cluster_draws(
+    clusters: int, *, seed: int, replicates: int = REPLICATES
+) -> Int[np.ndarray, "B C"]:
+    """How often each cluster is drawn in each replicate: as many draws as clusters, with
+    replacement.
 
     Two models that are measured with the same draws are compared replicate by replicate.
     """
-    return np.random.default_rng(seed).multinomial(clusters, np.full(clusters, 1 / clusters), size=replicates)
+    return np.random.default_rng(seed).multinomial(
+        clusters, np.full(clusters, 1 / clusters), size=replicates
+    )
 
 
 def replicate_means(
     values: Float[np.ndarray, " N"], clusters: Int[np.ndarray, " N"], draws: Int[np.ndarray, "B C"]
 ) -> Float[np.ndarray, " B"]:
-    """Means of values whose clusters are drawn so often, each cluster with all its values; NaN where none was drawn."""
+    """Means of values whose clusters are drawn so often, each cluster with all its values; NaN
+    where none was drawn."""
     count = draws.shape[1]
-    sums, counts = np.bincount(clusters, values, minlength=count), np.bincount(clusters, minlength=count)
+    sums, counts = (
+        np.bincount(clusters, values, minlength=count),
+        np.bincount(clusters, minlength=count),
+    )
     drawn = draws @ counts
     return np.divide(draws @ sums, drawn, out=np.full(len(draws), np.nan), where=drawn > 0)
 
 
-def mean_average_precision(scores: Float[np.ndarray, "Q N"], answered: Bool[np.ndarray, "Q N"]) -> float:
+def mean_average_precision(
+    scores: Float[np.ndarray, "Q N"], answered: Bool[np.ndarray, "Q N"]
+) -> float:
     """The mean over the questions that a protein answers; NaN of none."""
     rows = [(row, truth) for row, truth in zip(scores, answered, strict=True) if truth.any()]
-    return float(np.mean([average_precision(row, truth) for row, truth in rows])) if rows else float("nan")
+    return (
+        float(np.mean([average_precision(row, truth) for row, truth in rows]))
+        if rows
+        else float("nan")
+    )
 
 
 def replicate_map(
@@ -62,7 +78,9 @@ def replicate_map(
     return found
 
 
-def estimate(points: Sequence[float], replicates: Sequence[Float[np.ndarray, " B"]], *, seed: int = 0) -> Estimate:
+def estimate(
+    points: Sequence[float], replicates: Sequence[Float[np.ndarray, " B"]], *, seed: int = 0
+) -> Estimate:
     """Over seeds: each draw takes seeds with replacement, and of each a replicate of its clusters.
 
     Args:
@@ -77,7 +95,10 @@ def estimate(points: Sequence[float], replicates: Sequence[Float[np.ndarray, " B
     means = np.nanmean(table[seeds, which], axis=1)
     low, high = np.nanquantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     # A draw more on either side: no p is 0.
-    below, above = (np.count_nonzero(means <= 0) + 1) / (DRAWS + 1), (np.count_nonzero(means >= 0) + 1) / (DRAWS + 1)
+    below, above = (
+        (np.count_nonzero(means <= 0) + 1) / (DRAWS + 1),
+        (np.count_nonzero(means >= 0) + 1) / (DRAWS + 1),
+    )
     p = min(1.0, 2 * min(below, above))
     return Estimate(float(np.mean(points)), (float(low), float(high)), p, tuple(map(float, points)))
 
@@ -85,8 +106,9 @@ def estimate(points: Sequence[float], replicates: Sequence[Float[np.ndarray, " B
 def verdict(found: Estimate, adjusted_p: float, *, margin: float) -> str:
     """What an endpoint shows.
 
-    `positive` or `negative` where the adjusted p is below 0.05, by the sign; `no effect` where the interval lies within
-    ± `margin`; else `undecided`, with the seeds at which an effect as large as the mean would show.
+    `positive` or `negative` where the adjusted p is below 0.05, by the sign; `no effect` where the
+    interval lies within ± `margin`; else `undecided`, with the seeds at which an effect as large
+    as the mean would show.
     """
     low, high = found.interval
     if adjusted_p < 1 - LEVEL and (low > 0 or high < 0):
@@ -95,4 +117,6 @@ def verdict(found: Estimate, adjusted_p: float, *, margin: float) -> str:
         return "no effect"
     half_width, seeds = (high - low) / 2, len(found.by_seed)
     needed = int(np.ceil(seeds * (half_width / abs(found.mean)) ** 2)) if found.mean else None
-    return f"undecided ({needed:,} seeds would tell an effect of this size)" if needed else "undecided"
+    return (
+        f"undecided ({needed:,} seeds would tell an effect of this size)" if needed else "undecided"
+    )

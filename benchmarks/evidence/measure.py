@@ -1,6 +1,8 @@
-"""What is kept of one model in one world: each number, and the same with the clusters of proteins drawn anew.
+"""What is kept of one model in one world: each number, and the same with the clusters of proteins
+drawn anew.
 
-All models of a world and seed are measured with the same draws of clusters, so that any two can be compared.
+All models of a world and seed are measured with the same draws of clusters, so that any two can
+be compared.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +12,12 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from benchmarks.evidence.intervals import cluster_draws, mean_average_precision, replicate_map, replicate_means
+from benchmarks.evidence.intervals import (
+    cluster_draws,
+    mean_average_precision,
+    replicate_map,
+    replicate_means,
+)
 from data_pipelines.protanno.dataset import ProtAnno
 from eval.pretraining.evaluation import Encoder, Model
 from eval.pretraining.retrieval import Retrieval
@@ -68,20 +75,30 @@ class Bench:
 
     def encoder(self, model: Encoder) -> dict[str, Measured]:
         """`mrr`, `map` and `map_KIND` of a model that embeds proteins and texts."""
-        found = {"mrr": self._mean(self.retrieval.reciprocal_ranks(model), self._places(self.retrieval.accessions))}
+        found = {
+            "mrr": self._mean(
+                self.retrieval.reciprocal_ranks(model), self._places(self.retrieval.accessions)
+            )
+        }
         kinds = {}
         for name, scores in self.single.scores(model).items():
             kind = self.single.kinds[name]
             clusters = self._places(self.single.accessions)[kind.known]
             replicates = replicate_map(scores, kind.answered, clusters, self._draws)
-            kinds[f"map_{name}"] = Measured(mean_average_precision(scores, kind.answered), replicates)
+            kinds[f"map_{name}"] = Measured(
+                mean_average_precision(scores, kind.answered), replicates
+            )
         value = float(np.mean([each.value for each in kinds.values()]))
         replicates = np.mean([each.replicates for each in kinds.values()], axis=0)
         return found | {"map": Measured(value, replicates)} | kinds
 
     def network(self, model: Model) -> dict[str, Measured]:
-        """Those of `encoder` and `places`, and the swap score of all proteins with two places and of each property."""
-        scores, names = self.swap.scores(model), np.array([swap.property for swap in self.swap.swaps])
+        """Those of `encoder` and `places`, and the swap score of all proteins with two places
+        and of each property."""
+        scores, names = (
+            self.swap.scores(model),
+            np.array([swap.property for swap in self.swap.swaps]),
+        )
         found = {"swap": self._mean(scores, self._swapped)} if len(scores) else {}
         for name in PROPERTIES:
             if (of := names == name).any():
@@ -89,7 +106,8 @@ class Bench:
         return self.encoder(model) | found | self.places(model)
 
     def places(self, model: Model) -> dict[str, Measured]:
-        """`place_PROPERTY`, the AUROC of weights on annotated residues, and `place_PROPERTY_over_CONTROL`."""
+        """`place_PROPERTY`, the AUROC of weights on annotated residues, and
+        `place_PROPERTY_over_CONTROL`."""
         aurocs = self.localisation.by_protein(model, baselines=self._baselines)
         own = aurocs.pop("own")
         found = {}
@@ -100,12 +118,18 @@ class Bench:
             for control, values in aurocs.items():
                 difference = own[name] - values.get(name, np.nan)
                 if (known := np.isfinite(difference)).any():
-                    found[f"place_{name}_over_{control}"] = self._mean(difference[known], clusters[known])
+                    found[f"place_{name}_over_{control}"] = self._mean(
+                        difference[known], clusters[known]
+                    )
         return found
 
     def judge(self) -> dict[str, Measured]:
         """`mrr` of the judge who knows what is planted."""
-        return {"mrr": self._mean(self.retrieval.judged_ranks(), self._places(self.retrieval.accessions))}
+        return {
+            "mrr": self._mean(
+                self.retrieval.judged_ranks(), self._places(self.retrieval.accessions)
+            )
+        }
 
     def _mean(self, values: Float[np.ndarray, " N"], clusters: Int[np.ndarray, " N"]) -> Measured:
         return Measured(float(values.mean()), replicate_means(values, clusters, self._draws))

@@ -1,4 +1,5 @@
-"""What is measured, written down before the first look at a test: worlds, models, seeds, endpoints and margins."""
+"""What is measured, written down before the first look at a test: worlds, models, seeds,
+endpoints and margins."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -9,7 +10,8 @@ from eval.pretraining.trained_baselines import Budget
 TUNING_SEEDS = (1, 2, 3)
 """Samples on whose validation splits recipes were chosen; their tests were never measured."""
 SEEDS = (11, 12, 13, 14, 15)
-"""Samples on whose tests the endpoints are measured; nothing was chosen on them. A run has the seed of its sample."""
+"""Samples on whose tests the endpoints are measured; nothing was chosen on them. A run has the
+seed of its sample."""
 SAMPLING_SEEDS = (16, 17, 18, 19, 20)
 """Those of the study of sampling; docs/results.md says why they are others."""
 LEVEL = 0.05
@@ -39,7 +41,8 @@ class Study:
       networks: by name.
       linear: by name, the fields of the config that decide what linear models learn from.
       seeds: on whose tests it is measured.
-      budget: of every linear model; None is what reports use, which grows with the number of distinct records drawn.
+      budget: of every linear model; None is what reports use, which grows with the number of
+        distinct records drawn.
     """
 
     like: str
@@ -61,7 +64,8 @@ UNIFORM = {
 NO_EXPONENTS = {"sampling.alpha": 0.0, "sampling.beta": 0.0}
 NO_DROPS = {"sampling.drop_confidence": (), "sampling.drop_coverage": ()}
 RECORDS = "records"
-"""As a source's share of the draws: the number of its records that are not dropped, as in a set that was thinned once."""
+"""As a source's share of the draws: the number of its records that are not dropped, as in a set
+that was thinned once."""
 BY_RECORDS = {"sampling.sources.swissprot": RECORDS, "sampling.sources.trembl": RECORDS}
 SAMPLING = {
     "uniform": UNIFORM,
@@ -79,7 +83,10 @@ STUDIES = {
     "sampling": Study(
         "uniprot",
         40_000,
-        {f"network_{name}": Arm("configs/quickstart.py", SAMPLING[name]) for name in NETWORK_SAMPLING},
+        {
+            f"network_{name}": Arm("configs/quickstart.py", SAMPLING[name])
+            for name in NETWORK_SAMPLING
+        },
         {f"linear_{name}": SOME | fields for name, fields in SAMPLING.items()},
         SAMPLING_SEEDS,
         Budget(steps=1000, batch=512),
@@ -106,17 +113,41 @@ class Endpoint(NamedTuple):
 
 
 PRIMARY = {
-    "demo_mrr": Endpoint("the demo's network retrieves better than a linear model", "demo", "mrr", "ours", "linear", 0.02),
+    "demo_mrr": Endpoint(
+        "the demo's network retrieves better than a linear model",
+        "demo",
+        "mrr",
+        "ours",
+        "linear",
+        0.02,
+    ),
     "demo_map": Endpoint(
-        "the demo's network answers single questions better than a linear model", "demo", "map", "ours", "linear", 0.02
+        "the demo's network answers single questions better than a linear model",
+        "demo",
+        "map",
+        "ours",
+        "linear",
+        0.02,
     ),
     "ordered_mrr": Endpoint(
-        "where order counts, the network retrieves better than a linear model", "ordered", "mrr", "ours", "linear", 0.02
+        "where order counts, the network retrieves better than a linear model",
+        "ordered",
+        "mrr",
+        "ours",
+        "linear",
+        0.02,
     ),
     "ordered_map": Endpoint(
-        "where order counts, the network answers single questions better", "ordered", "map", "ours", "linear", 0.02
+        "where order counts, the network answers single questions better",
+        "ordered",
+        "map",
+        "ours",
+        "linear",
+        0.02,
     ),
-    "swap": Endpoint("PDA's weights move to the place that the text names", "demo", "swap", "ours", "", 0.05),
+    "swap": Endpoint(
+        "PDA's weights move to the place that the text names", "demo", "swap", "ours", "", 0.05
+    ),
     "sampling": Endpoint(
         "in a world of UniProt's published shares, the paper's sampling beats uniform sampling",
         "sampling",

@@ -26,15 +26,25 @@ def load(results: Path, study: str, model: str) -> dict[int, dict[str, Measured]
 
 
 def compared(first: Found, second: Found | None, quantity: str) -> Estimate | None:
-    """The difference of two models over the seeds that both have, or the first's own number; None without two seeds."""
-    seeds = [seed for seed, found in first.items() if quantity in found and (second is None or seed in second)]
+    """The difference of two models over the seeds that both have, or the first's own number;
+    None without two seeds."""
+    seeds = [
+        seed
+        for seed, found in first.items()
+        if quantity in found and (second is None or seed in second)
+    ]
     if len(seeds) < 2:
         return None
     points = [first[seed][quantity].value for seed in seeds]
     replicates = [first[seed][quantity].replicates for seed in seeds]
     if second is not None:
-        points = [point - second[seed][quantity].value for point, seed in zip(points, seeds, strict=True)]
-        replicates = [each - second[seed][quantity].replicates for each, seed in zip(replicates, seeds, strict=True)]
+        points = [
+            point - second[seed][quantity].value for point, seed in zip(points, seeds, strict=True)
+        ]
+        replicates = [
+            each - second[seed][quantity].replicates
+            for each, seed in zip(replicates, seeds, strict=True)
+        ]
     return estimate(points, replicates)
 
 
@@ -48,12 +58,19 @@ def verdicts(results: Path) -> dict[str, dict]:
     """Every primary endpoint that is measured, with Holm's correction for all of them."""
     found = {name: endpoint_estimate(results, endpoint) for name, endpoint in PRIMARY.items()}
     measured = {name: each for name, each in found.items() if each is not None}
-    # Endpoints still to be measured count as if their p were 1, so that a verdict can only get better.
-    adjusted = dict(zip(found, holm([each.p if each else 1.0 for each in found.values()]), strict=True))
+    # Endpoints still to be measured count as if their p were 1, so that a verdict can only get
+    # better.
+    adjusted = dict(
+        zip(found, holm([each.p if each else 1.0 for each in found.values()]), strict=True)
+    )
     rows = {}
     for name, each in measured.items():
         word = verdict(each, adjusted[name], margin=PRIMARY[name].margin)
-        rows[name] = each._asdict() | {"adjusted_p": adjusted[name], "verdict": word, "seeds": len(each.by_seed)}
+        rows[name] = each._asdict() | {
+            "adjusted_p": adjusted[name],
+            "verdict": word,
+            "seeds": len(each.by_seed),
+        }
     return rows
 
 
@@ -72,7 +89,15 @@ def study_table(results: Path, name: str, study: Study, quantities: tuple[str, .
 
 QUANTITIES = {
     "demo": ("mrr", "map", "map_activity", "map_ligand", "map_location", "map_superfamily", "swap"),
-    "ordered": ("mrr", "map", "map_activity", "map_ligand", "map_location", "map_superfamily", "swap"),
+    "ordered": (
+        "mrr",
+        "map",
+        "map_activity",
+        "map_ligand",
+        "map_location",
+        "map_superfamily",
+        "swap",
+    ),
     "sampling": ("mrr", "map"),
 }
 
@@ -82,7 +107,8 @@ PLACES = ("", "_over_other_record_text", "_over_text_free_tagger", "_over_hydrop
 
 
 def places_table(results: Path, name: str, study: Study) -> str:
-    """Of each network of a study and each property: AUROC of PDA's weights, and how far it is above each control."""
+    """Of each network of a study and each property: AUROC of PDA's weights, and how far it is
+    above each control."""
     rows = []
     for model in study.networks:
         found = load(results, name, model)
@@ -90,7 +116,15 @@ def places_table(results: Path, name: str, study: Study) -> str:
             each = [compared(found, None, f"place_{kind}{ending}") for ending in PLACES]
             cells = [f"{number(one.mean)} {interval(one.interval)}" if one else "" for one in each]
             rows.append([model, kind, str(len(found)), *cells])
-    header = ["model", "property", "seeds", "AUROC", "above another text", "above the tagger", "above hydropathy"]
+    header = [
+        "model",
+        "property",
+        "seeds",
+        "AUROC",
+        "above another text",
+        "above the tagger",
+        "above hydropathy",
+    ]
     return table(header, rows)
 
 

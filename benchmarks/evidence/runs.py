@@ -1,4 +1,5 @@
-"""Makes worlds, trains their networks and linear models, and keeps what `measure` finds; what is finished is not repeated."""
+"""Makes worlds, trains their networks and linear models, and keeps what `measure` finds; what is
+finished is not repeated."""
 
 import json
 from collections.abc import Mapping
@@ -32,7 +33,11 @@ def make_world(folder: Path, study: Study, seed: int) -> Path:
     if not (world / "vocab.txt").exists():
         data = world / "protanno"
         run(sample.main, output=world, like=study.like, records=study.records, seed=seed)
-        files = {"input": world / "sample.dat.gz", "clusters": world / "clusters.tsv", "questions": world / "questions.tsv"}
+        files = {
+            "input": world / "sample.dat.gz",
+            "clusters": world / "clusters.tsv",
+            "questions": world / "questions.tsv",
+        }
         run(build.main, **files, random_test_fraction=0, output=data)
         run(vocabulary.main, data_dir=data, output=world / "vocab.txt")
     return world
@@ -60,34 +65,51 @@ def resolved(fields: Mapping[str, object], dataset: ProtAnno) -> dict[str, objec
         source, *levels = cluster.split("/")
         if source in records and (source == "swissprot" or dropped.isdisjoint(levels)):
             records[source] += len(dataset.splits.get(split_name(cluster), ()))
-    return {path: float(records[path.rpartition(".")[2]]) if value == RECORDS else value for path, value in fields.items()}
+    return {
+        path: float(records[path.rpartition(".")[2]]) if value == RECORDS else value
+        for path, value in fields.items()
+    }
 
 
-def train_network(folder: Path, world: Path, config: str, fields: Mapping[str, object], *, name: str, seed: int) -> ProtCLIP:
+def train_network(
+    folder: Path, world: Path, config: str, fields: Mapping[str, object], *, name: str, seed: int
+) -> ProtCLIP:
     """The best checkpoint of a run; one that was stopped goes on."""
     workdir = folder / "runs" / f"{world.name}_{name}"
-    every = {"seed": seed, "data.dir": str(world / "protanno"), "tokenizer.text": str(world / "vocab.txt")}
+    every = {
+        "seed": seed,
+        "data.dir": str(world / "protanno"),
+        "tokenizer.text": str(world / "vocab.txt"),
+    }
     overrides = [f"--config.{path}={value}" for path, value in {**every, **fields}.items()]
     if code := train.main(["train.py", "--config", config, "--workdir", str(workdir), *overrides]):
         raise SystemExit(code)
     return ProtCLIP.load(workdir)
 
 
-def linear_baselines(dataset: ProtAnno, fields: Mapping[str, object], *, seed: int, budget: Budget | None) -> TrainedBaselines:
+def linear_baselines(
+    dataset: ProtAnno, fields: Mapping[str, object], *, seed: int, budget: Budget | None
+) -> TrainedBaselines:
     """The baselines that learn from a config's draws and texts."""
     config = load_config(Path(LINEAR_CONFIG))
     config.update_from_flattened_dict({"seed": seed, **fields})
     return TrainedBaselines(dataset, completed(config.to_dict()), budget=budget)
 
 
-def measure_world(folder: Path, results: Path, name: str, study: Study, seed: int, *, split: str, networks: bool) -> None:
+def measure_world(
+    folder: Path, results: Path, name: str, study: Study, seed: int, *, split: str, networks: bool
+) -> None:
     """Everything of one world that is not kept yet.
 
     Args:
       networks: whether to train networks too; the rest takes minutes.
     """
     results.mkdir(parents=True, exist_ok=True)
-    missing = [model for model in (JUDGE, *study.linear, *study.networks) if not kept(results, name, seed, model).exists()]
+    missing = [
+        model
+        for model in (JUDGE, *study.linear, *study.networks)
+        if not kept(results, name, seed, model).exists()
+    ]
     wanted = [model for model in missing if networks or model not in study.networks]
     if not wanted:
         return
@@ -99,11 +121,15 @@ def measure_world(folder: Path, results: Path, name: str, study: Study, seed: in
             found = bench.judge()
         elif model in study.linear:
             fields = resolved(study.linear[model], dataset)
-            found = bench.encoder(linear_baselines(dataset, fields, seed=seed, budget=study.budget).linear.model)
+            found = bench.encoder(
+                linear_baselines(dataset, fields, seed=seed, budget=study.budget).linear.model
+            )
         else:
             arm = study.networks[model]
             fields = resolved(arm.fields, dataset)
-            found = bench.network(train_network(folder, world, arm.config, fields, name=model, seed=seed))
+            found = bench.network(
+                train_network(folder, world, arm.config, fields, name=model, seed=seed)
+            )
         keep(kept(results, name, seed, model), found)
 
 
@@ -124,4 +150,7 @@ def keep(path: Path, found: Mapping[str, Measured]) -> None:
 def read_kept(path: Path) -> dict[str, Measured]:
     """What was measured of a model."""
     numbers = json.loads(path.read_text(encoding="utf-8"))
-    return {name: Measured(found["value"], np.array(found["replicates"])) for name, found in numbers.items()}
+    return {
+        name: Measured(found["value"], np.array(found["replicates"]))
+        for name, found in numbers.items()
+    }

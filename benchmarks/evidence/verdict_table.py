@@ -18,5 +18,7 @@ def verdict_table(claims: Mapping[str, str], rows: Mapping[str, Mapping], column
             continue
         row = rows[name]
         measured = f"{number(row['mean'])} {interval(row['interval'])}"
-        lines.append([claim, str(row[column]), measured, number(row["adjusted_p"]), f"**{row['verdict']}**"])
+        lines.append(
+            [claim, str(row[column]), measured, number(row["adjusted_p"]), f"**{row['verdict']}**"]
+        )
     return table(["claim", column, "difference", "p (Holm)", "verdict"], lines)

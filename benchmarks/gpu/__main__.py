@@ -1,7 +1,8 @@
-"""What a person with one GPU measures once, in at most eight minutes: parity, rates, memory and a profile, as JSON.
+"""What a person with one GPU measures once, in at most eight minutes: parity, rates, memory and a
+profile, as JSON.
 
-    pip install -c constraints.txt -e '.[gpu]'          # Python 3.12 and a CUDA driver; no data, no weights
-    python -m benchmarks.gpu [--output gpu-results]
+    pip install -c constraints.txt -e '.[gpu]'          # Python 3.12 and a CUDA driver; no data, no
+    weights python -m benchmarks.gpu [--output gpu-results]
 
 Parts, each in a process of its own, so that one that fails takes nothing from the others:
 
@@ -92,7 +93,9 @@ def measure_all(scale: str, folder: pathlib.Path) -> dict:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("gpu-results"))
     parser.add_argument("--scale", choices=SCALES, default="full")
     parser.add_argument("--part", choices=PARTS, help="that part alone, as JSON on stdout")
@@ -106,7 +109,11 @@ def main() -> int:
     report = {"device": device(), **found, "verdicts": verdicts(found)}
     (folder / "results.json").write_text(json.dumps(report, indent=2) + "\n")
     print(json.dumps(report["verdicts"], indent=2))
-    return 0 if found["parity"].get("well") and not any("failed" in part for part in found.values()) else 1
+    return (
+        0
+        if found["parity"].get("well") and not any("failed" in part for part in found.values())
+        else 1
+    )
 
 
 def device() -> dict:

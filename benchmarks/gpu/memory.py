@@ -1,4 +1,5 @@
-"""The memory of the real training step on this device, against what `train.py --aot` says of it without one."""
+"""The memory of the real training step on this device, against what `train.py --aot` says of it
+without one."""
 
 import json
 import os

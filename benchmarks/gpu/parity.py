@@ -1,4 +1,5 @@
-"""Every attention that the device runs against dense on it: values, gradients, and what leaks between segments."""
+"""Every attention that the device runs against dense on it: values, gradients, and what leaks
+between segments."""
 
 import functools
 
@@ -18,7 +19,8 @@ DIM = 64
 
 
 def measure(scale: Scale) -> dict:
-    """By dtype and backend: the largest errors, as parts of dense's largest value, and whether all is well."""
+    """By dtype and backend: the largest errors, as parts of dense's largest value, and whether
+    all is well."""
     found = {}
     for dtype in TOLERANCE:
         for name, backend in BACKENDS.items():
@@ -39,7 +41,9 @@ def compare(name: str, dtype: str, scale: Scale) -> dict[str, float]:
     run = functools.partial(value_and_gradients, ids=ids)
     of_backend, of_dense = run(name, *arrays), run("dense", *arrays)
     names = ("value", "dq", "dk", "dv")
-    errors = {key: largest_error(*both) for key, *both in zip(names, of_backend, of_dense, strict=True)}
+    errors = {
+        key: largest_error(*both) for key, *both in zip(names, of_backend, of_dense, strict=True)
+    }
     first = (ids == 1)[:, :, None, None]
     changed = [jnp.where(first, 50 * x + 3, x) for x in arrays[:3]]
     after = run(name, *changed, arrays[3])

@@ -1,4 +1,5 @@
-"""Training steps: real tokens/s and MFU of MLM alone and of all objectives, and a profile of the latter."""
+"""Training steps: real tokens/s and MFU of MLM alone and of all objectives, and a profile of the
+latter."""
 
 import pathlib
 import statistics

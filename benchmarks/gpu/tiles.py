@@ -9,7 +9,11 @@ from protclip_jax.attention.registry import BACKENDS
 from protclip_jax.attention.triton import Tiles, Triton
 from protclip_jax.config.build import own_target
 
-TILES = {"64 x 4 x 2": Tiles(64, 4, 2), "128 x 8 x 2": Tiles(128, 8, 2), "64 x 4 x 3": Tiles(64, 4, 3)}
+TILES = {
+    "64 x 4 x 2": Tiles(64, 4, 2),
+    "128 x 8 x 2": Tiles(128, 8, 2),
+    "64 x 4 x 3": Tiles(64, 4, 3),
+}
 DIM, ROWS = 64, 8
 
 

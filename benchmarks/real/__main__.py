@@ -1,9 +1,12 @@
-"""Trains a small model on real proteins and measures what docs/real.md announces, and prints the verdicts.
+"""Trains a small model on real proteins and measures what docs/real.md announces, and prints the
+verdicts.
 
-    python -m benchmarks.real --data_dir REAL --folder F [--hits mmseqs2=hits.m8] [--form full] [--test FILE]
+    python -m benchmarks.real --data_dir REAL --folder F [--hits mmseqs2=hits.m8] [--form full] \\
+        [--test FILE]
 
-What is trained and measured is kept and not repeated: the command may be stopped and started. docs/real.md says what REAL
-holds. With --prepare it builds the dataset and writes the FASTA files for a search, and ends.
+What is trained and measured is kept and not repeated: the command may be stopped and started.
+docs/real.md says what REAL holds. With --prepare it builds the dataset and writes the FASTA
+files for a search, and ends.
 """
 
 import argparse
@@ -28,21 +31,40 @@ from eval.__main__ import hit_files
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.real", description=__doc__.split("\n")[0])
-    parser.add_argument("--data_dir", type=Path, required=True, help="folder of real proteins, as docs/real.md describes it")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.real", description=__doc__.partition("\n\n")[0]
+    )
+    parser.add_argument(
+        "--data_dir",
+        type=Path,
+        required=True,
+        help="folder of real proteins, as docs/real.md describes it",
+    )
     parser.add_argument("--folder", type=Path, required=True, help="for datasets, runs and results")
-    parser.add_argument("--form", choices=FORMS, default="thirty_minutes", help="how much to train (default %(default)s)")
+    parser.add_argument(
+        "--form",
+        choices=FORMS,
+        default="thirty_minutes",
+        help="how much to train (default %(default)s)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the runs (default %(default)s)")
     parser.add_argument(
         "--hits",
         nargs="+",
         default=[],
         metavar="NAME=FILE",
-        help="hits of held-out to training proteins: baselines of annotation transfer; bands are made of the first",
+        help="hits of held-out to training proteins: baselines of annotation transfer; bands are "
+        "made of the first",
     )
-    parser.add_argument("--test", type=Path, metavar="FILE", help="an outside test set too, as a lab's JSON lines")
+    parser.add_argument(
+        "--test", type=Path, metavar="FILE", help="an outside test set too, as a lab's JSON lines"
+    )
     parser.add_argument("--validation_only", action="store_true", help="measure no test split")
-    parser.add_argument("--prepare", action="store_true", help="build the dataset and write FASTA files for a search, no more")
+    parser.add_argument(
+        "--prepare",
+        action="store_true",
+        help="build the dataset and write FASTA files for a search, no more",
+    )
     return parser.parse_args(arguments)
 
 
@@ -58,7 +80,10 @@ def main(arguments: list[str] | None = None) -> None:
     if options.prepare:
         prepare_search(dataset, folder, options.test)
         found = write_manifest(options.data_dir / "bench", folder / "public")
-        tell(f"{folder / 'public'} is a --data_dir of `python -m eval` with {', '.join(found) or 'no benchmark'}.")
+        tell(
+            f"{folder / 'public'} is a --data_dir of `python -m eval` with "
+            f"{', '.join(found) or 'no benchmark'}."
+        )
         return
     form = FORMS[options.form]
     text_tower = find_text_tower(form, options.folder.absolute())
@@ -78,7 +103,10 @@ def prepare_search(dataset: Path, folder: Path, test: Path | None) -> None:
     opened = open_dataset(dataset)
     outside = outside_set(test, folder / outside_name(test), opened, None) if test else None
     written = write_fasta(dataset, folder / outside_name(test) if test else folder, outside)
-    tell(f"search {written / 'held_out.fasta'} in {written / 'training.fasta'} as docs/data.md says, then pass --hits.")
+    tell(
+        f"search {written / 'held_out.fasta'} in {written / 'training.fasta'} as "
+        "docs/data.md says, then pass --hits."
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""Datasets of a folder of real proteins: the whole one, smaller ones, and an outside test set in the place of the own."""
+"""Datasets of a folder of real proteins: the whole one, smaller ones, and an outside test set in
+the place of the own."""
 
 import gzip
 import json
@@ -33,7 +34,8 @@ ENTRIES, SEQUENCES, WORDED = "entries.jsonl.gz", "sequences_50k.fasta.gz", "comm
 """The files of a data folder; the second and third may be absent."""
 CLUSTER_FIELD = "cluster40"
 ENZYME = "enzyme"
-"""The kind of questions about enzymes, and where an entry's name says that it is an accepted enzyme name."""
+"""The kind of questions about enzymes, and where an entry's name says that it is an accepted
+enzyme name."""
 
 
 class Known(NamedTuple):
@@ -83,7 +85,8 @@ def _accessions(path: Path) -> set[str]:
 
 
 def prepare(data_dir: Path, folder: Path, identities: Path | None) -> Path:
-    """The dataset of all entries that may be learnt from, and of the sequences without text; builds it once.
+    """The dataset of all entries that may be learnt from, and of the sequences without text; builds
+    it once.
 
     Args:
       identities: hits of held-out to training proteins, which bands are made of.
@@ -93,7 +96,14 @@ def prepare(data_dir: Path, folder: Path, identities: Path | None) -> Path:
         inputs = [data_dir / ENTRIES]
         if (data_dir / SEQUENCES).exists():
             inputs.append(_as_json_lines(data_dir / SEQUENCES, folder / "sequences.jsonl.gz"))
-        options = ["--cluster_field", CLUSTER_FIELD, "--exclude_entries", *LEFT_OUT, "--test_fraction", TEST_FRACTION]
+        options = [
+            "--cluster_field",
+            CLUSTER_FIELD,
+            "--exclude_entries",
+            *LEFT_OUT,
+            "--test_fraction",
+            TEST_FRACTION,
+        ]
         options += ["--identities", identities] if identities else []
         run(build.main, ["--input", *inputs, *options, "--output", output])
     return output
@@ -102,14 +112,18 @@ def prepare(data_dir: Path, folder: Path, identities: Path | None) -> Path:
 def _as_json_lines(source: Path, target: Path) -> Path:
     """Sequences without text in the lab's format, which the build reads."""
     if not target.exists():
-        with atomic_path(target) as written, gzip.open(written, "wt", encoding="utf-8", compresslevel=3) as file:
+        with (
+            atomic_path(target) as written,
+            gzip.open(written, "wt", encoding="utf-8", compresslevel=3) as file,
+        ):
             for item in read_fasta(source):
                 file.write(json.dumps({"accession": item.id, "sequence": item.text}) + "\n")
     return target
 
 
 def write_fasta(dataset: Path, folder: Path, outside: ProtAnno | None) -> Path:
-    """`held_out.fasta`, with the outside test set if there is one, and `training.fasta`, for a search; returns their folder."""
+    """`held_out.fasta`, with the outside test set if there is one, and `training.fasta`, for a
+    search; returns their folder."""
     output = folder / "fasta"
     if not output.exists():
         run(fasta.main, ["--data_dir", dataset, "--output", output])
@@ -131,12 +145,14 @@ def training(dataset: ProtAnno) -> list[Split]:
 
 
 def with_questions(dataset: ProtAnno, enzymes: Collection[str]) -> ProtAnno:
-    """The dataset with the questions that its records answer: locations and families that they name, and enzymes by name."""
+    """The dataset with the questions that its records answer: locations and families that they
+    name, and enzymes by name."""
     return dataset._replace(questions=questions_of(records(dataset.splits.values()), enzymes))
 
 
 def questions_of(own: Iterable[Record], enzymes: Collection[str]) -> Questions:
-    """Location and family as in `said_by`; `enzyme` of the records whose name is an accepted name of an enzyme."""
+    """Location and family as in `said_by`; `enzyme` of the records whose name is an accepted
+    name of an enzyme."""
     own = list(own)
     asked = {kind: dict(answers) for kind, answers in said_by(own).items() if kind != ENZYME}
     named: dict[str, set[str]] = {}
@@ -158,7 +174,8 @@ def _with_split(dataset: ProtAnno, name: str, kept: Sequence[Record]) -> ProtAnn
 
 
 def smaller(source: Path, count: int, output: Path) -> Path:
-    """The dataset with `count` training records with text, those whose accessions have the lowest hashes; bands stay."""
+    """The dataset with `count` training records with text, those whose accessions have the
+    lowest hashes; bands stay."""
     if output.exists():
         return output
     dataset = open_dataset(source)
@@ -167,16 +184,21 @@ def smaller(source: Path, count: int, output: Path) -> Path:
     splits = {}
     for name, split in dataset.splits.items():
         of_split = list(split)
-        splits[name] = of_split if name in HELD_OUT else [one for one in of_split if one.accession in kept]
+        splits[name] = (
+            of_split if name in HELD_OUT else [one for one in of_split if one.accession in kept]
+        )
     with new_folder(output) as directory:
-        protanno.write(directory, splits, statistics=dataset.statistics | {"training_records_kept": count})
+        protanno.write(
+            directory, splits, statistics=dataset.statistics | {"training_records_kept": count}
+        )
         if (source / NEAREST).exists():
             shutil.copy(source / NEAREST, directory / NEAREST)
     return output
 
 
 def outside_set(path: Path, folder: Path, dataset: ProtAnno, hits: Path | None) -> ProtAnno:
-    """The dataset with the records of a file in the place of its test split; those of a training sequence are left out.
+    """The dataset with the records of a file in the place of its test split; those of a training
+    sequence are left out.
 
     Args:
       path: a lab's JSON lines.
@@ -193,7 +215,10 @@ def outside_set(path: Path, folder: Path, dataset: ProtAnno, hits: Path | None) 
     own = list(records(open_dataset(folder / "records").splits.values()))
     states = PretrainingSet.of(dataset).states([record.sequence for record in own])
     kept = [record for record, state in zip(own, states.tolist(), strict=True) if state != SEEN]
-    tell(f"{path}: {len(kept):,} of {len(own):,} proteins are measured; the sequence of the others is in training.")
+    tell(
+        f"{path}: {len(kept):,} of {len(own):,} proteins are measured; the sequence of the "
+        "others is in training."
+    )
     related = (states[states != SEEN] == RELATED).astype(float)
     accessions = [record.accession for record in kept]
     found = nearest_training.read_identities(hits, _layout(dataset, accessions)) if hits else None
@@ -204,10 +229,14 @@ def outside_set(path: Path, folder: Path, dataset: ProtAnno, hits: Path | None) 
 
 def _layout(dataset: ProtAnno, held_out: Sequence[str]) -> Layout:
     """The outside proteins and the training records, as a build would lay them out."""
-    learnt = [(record.accession, not property_texts(record)) for record in records(training(dataset))]
+    learnt = [
+        (record.accession, not property_texts(record)) for record in records(training(dataset))
+    ]
     names = [*held_out, *(name for name, _ in learnt)]
     hashes = np.array([hash64(name) for name in names], np.uint64)
     place = np.concatenate([np.arange(len(held_out)), np.full(len(learnt), -1)])
-    bare = np.concatenate([np.zeros(len(held_out), bool), [is_bare for _, is_bare in learnt]]).astype(bool)
+    bare = np.concatenate(
+        [np.zeros(len(held_out), bool), [is_bare for _, is_bare in learnt]]
+    ).astype(bool)
     order = np.argsort(hashes, kind="stable")
     return Layout(hashes[order], place[order], bare[order])

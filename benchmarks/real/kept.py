@@ -1,4 +1,5 @@
-"""The small files of what is measured, one for each model and set of proteins: what is there is not measured again."""
+"""The small files of what is measured, one for each model and set of proteins: what is there is
+not measured again."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,9 +11,11 @@ from benchmarks.real.plan import ARMS, UNTRAINED
 from data_pipelines.common.hashing import file_sha256
 
 OUTSIDE, PROBE, LOSSES = "outside", "probe", "losses"
-"""Sets of proteins beside the dataset's splits: an outside test set, a probe's, and those of held-out losses."""
+"""Sets of proteins beside the dataset's splits: an outside test set, a probe's, and those of
+held-out losses."""
 BASELINES = "baselines"
-"""An empty file that stands for all baselines of a split, each of which has a file of its own too."""
+"""An empty file that stands for all baselines of a split, each of which has a file of its own
+too."""
 
 BLANK = "+"
 """In the name of a file, where a model's name has a blank."""
@@ -50,7 +53,10 @@ class Run(NamedTuple):
     def models(self, split: str) -> list[str]:
         """The models that are measured on a set of proteins."""
         start = f"{self.form}_{self.seed}_{split}_"
-        names = [path.name.removeprefix(start).removesuffix(".json") for path in self.results.glob(f"{start}*.json")]
+        names = [
+            path.name.removeprefix(start).removesuffix(".json")
+            for path in self.results.glob(f"{start}*.json")
+        ]
         return sorted(name.replace(BLANK, " ") for name in names)
 
     def baselines(self, split: str) -> list[str]:

@@ -1,8 +1,10 @@
-"""What is kept of one model on one set of proteins: each number, and the same with the clusters of proteins drawn anew.
+"""What is kept of one model on one set of proteins: each number, and the same with the clusters of
+proteins drawn anew.
 
-All models are measured with the same draws of clusters, so that any two can be compared. Quantities that end in
-`_remote` are those of the proteins without a relative in training: where the dataset knows the hits of a search, those without
-a hit that covers half of the protein; else those of which MinHash finds no close relative.
+All models are measured with the same draws of clusters, so that any two can be compared. Quantities
+that end in `_remote` are those of the proteins without a relative in training: where the dataset
+knows the hits of a search, those without a hit that covers half of the protein; else those of
+which MinHash finds no close relative.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -10,7 +12,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from benchmarks.evidence.intervals import cluster_draws, mean_average_precision, replicate_map, replicate_means
+from benchmarks.evidence.intervals import (
+    cluster_draws,
+    mean_average_precision,
+    replicate_map,
+    replicate_means,
+)
 from benchmarks.evidence.measure import Measured
 from benchmarks.real.datasets import only
 from data_pipelines.protanno.dataset import ProtAnno
@@ -52,25 +59,39 @@ class Bench:
     ):
         spoken = dataset if worded is None else only(dataset, worded, split=split)
         self.pool = fixed_pool(spoken.splits, split=split, size=pool, text_key=dataset.text_key)
-        # Many proteins have a location alone, and so the same text: questions are asked of all of them.
-        self.single = SingleProperty(dataset._replace(text_key=of_its_own), split=split, pool=questioned)
+        # Many proteins have a location alone, and so the same text: questions are asked of all of
+        # them.
+        self.single = SingleProperty(
+            dataset._replace(text_key=of_its_own), split=split, pool=questioned
+        )
         self._retrieved = [record.accession for record in self.pool.records]
-        names = sorted({clusters.get(one, one) for one in (*self._retrieved, *self.single.accessions)})
+        names = sorted(
+            {clusters.get(one, one) for one in (*self._retrieved, *self.single.accessions)}
+        )
         self._place = {name: place for place, name in enumerate(names)}
         self._clusters = clusters
         self._draws = cluster_draws(len(names), seed=seed, replicates=replicates)
-        self._remote = {one: remote(dataset, one) for one in (tuple(self._retrieved), tuple(self.single.accessions))}
+        self._remote = {
+            one: remote(dataset, one)
+            for one in (tuple(self._retrieved), tuple(self.single.accessions))
+        }
 
     def model(self, model: Encoder) -> dict[str, Measured]:
-        """`p2t_mrr`, `t2p_mrr` and `map_KIND` of a model that embeds proteins and texts, of all and `_remote`."""
-        return self._retrieval(cosines(model, self.pool.records)) | self._questions(self.single.scores(model))
+        """`p2t_mrr`, `t2p_mrr` and `map_KIND` of a model that embeds proteins and texts, of all
+        and `_remote`."""
+        return self._retrieval(cosines(model, self.pool.records)) | self._questions(
+            self.single.scores(model)
+        )
 
     def baselines(self, trained: TrainedBaselines) -> dict[str, dict[str, Measured]]:
-        """The same of the linear model and of each way to transfer annotations; what these may choose is chosen with it."""
+        """The same of the linear model and of each way to transfer annotations; what these may
+        choose is chosen with it."""
         if trained.linear is None:
             return {}
         found = {LINEAR: self.model(trained.linear.model)}
-        for name, result in transfer_results(trained.linear.model, trained, self.pool.records).items():
+        for name, result in transfer_results(
+            trained.linear.model, trained, self.pool.records
+        ).items():
             found[name] = self._retrieval(result.scores)
         for name, answers in self.single.transfers(trained.linear.model, trained).items():
             found[name] = found.get(name, {}) | self._questions(answers.scores)
@@ -84,7 +105,9 @@ class Bench:
             for ending, members in self._groups(self._retrieved):
                 if members.any():
                     replicates = replicate_means(ranks[members], clusters[members], self._draws)
-                    found[f"{direction}_mrr{ending}"] = Measured(float(ranks[members].mean()), replicates)
+                    found[f"{direction}_mrr{ending}"] = Measured(
+                        float(ranks[members].mean()), replicates
+                    )
         return found
 
     def _questions(self, scores: Mapping[str, Float[np.ndarray, "_ _"]]) -> dict[str, Measured]:
@@ -94,7 +117,9 @@ class Bench:
                 asked, own = answerable(kind, members)
                 if asked.any():
                     part = np.ix_(asked, own)
-                    found[f"map_{name}{ending}"] = self._map(scores[name][part], kind.answered[part], kind.known[own])
+                    found[f"map_{name}{ending}"] = self._map(
+                        scores[name][part], kind.answered[part], kind.known[own]
+                    )
         return found
 
     def chance(self, name: str) -> float:
@@ -102,7 +127,10 @@ class Bench:
         return float(chance(self.single.kinds[name].answered).mean())
 
     def _map(
-        self, scores: Float[np.ndarray, "Q N"], answered: Bool[np.ndarray, "Q N"], known: Int[np.ndarray, " N"]
+        self,
+        scores: Float[np.ndarray, "Q N"],
+        answered: Bool[np.ndarray, "Q N"],
+        known: Int[np.ndarray, " N"],
     ) -> Measured:
         clusters = self._places(self.single.accessions)[known]
         replicates = replicate_map(scores, answered, clusters, self._draws)
@@ -123,7 +151,8 @@ def of_its_own(text: str) -> object:
 
 
 def remote(dataset: ProtAnno, accessions: Sequence[str]) -> Bool[np.ndarray, " N"]:
-    """Which records have no relative in training, as far as the dataset knows; all where it knows nothing."""
+    """Which records have no relative in training, as far as the dataset knows; all where it
+    knows nothing."""
     groups = {group.name: group.members for group in by_nearness(dataset, accessions)}
     if not groups:
         return np.ones(len(accessions), bool)
@@ -131,8 +160,11 @@ def remote(dataset: ProtAnno, accessions: Sequence[str]) -> Bool[np.ndarray, " N
     return groups.get(NO_HIT, nobody) | groups.get(NOT_CLOSE, nobody)
 
 
-def answerable(kind: Kind, members: Bool[np.ndarray, " N"]) -> tuple[Bool[np.ndarray, " Q"], Bool[np.ndarray, " K"]]:
-    """Which questions of a kind enough of the members answer, but not all; and which of its proteins are members."""
+def answerable(
+    kind: Kind, members: Bool[np.ndarray, " N"]
+) -> tuple[Bool[np.ndarray, " Q"], Bool[np.ndarray, " K"]]:
+    """Which questions of a kind enough of the members answer, but not all; and which of its
+    proteins are members."""
     own = members[kind.known]
     positives = kind.answered[:, own].sum(1)
     return (positives >= MIN_POSITIVES) & (positives < own.sum()), own

@@ -1,4 +1,5 @@
-"""What is trained and measured on real proteins, written down before the first look at a test: arms, endpoints, margins."""
+"""What is trained and measured on real proteins, written down before the first look at a test:
+arms, endpoints, margins."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -6,7 +7,8 @@ from typing import NamedTuple
 
 CONFIG = "configs/protclip_small.py"
 TEST_FRACTION = 0.1
-"""Of the clusters: twice the build's default, as questions need several proteins without relatives in training."""
+"""Of the clusters: twice the build's default, as questions need several proteins without
+relatives in training."""
 LEFT_OUT = (
     "near_benchmark_test",
     "near_bench_valid=scl2205",
@@ -16,7 +18,8 @@ LEFT_OUT = (
 """Entries that no model learns from: those near to the benchmarks that are measured."""
 
 REPLICATES = 1000
-"""Of the clusters: with one seed no draw of seeds is behind an interval, and p is at least 2 / (REPLICATES + 1)."""
+"""Of the clusters: with one seed no draw of seeds is behind an interval, and p is at least 2 /
+(REPLICATES + 1)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +70,8 @@ class Form:
       fields: of the configs of both stages, in place of what the file says.
       contrast: the same of the second stage alone.
       replicates: of the clusters.
-      own_text_tower: whether the text tower starts from random weights and learns; else it is MiniLM.
+      own_text_tower: whether the text tower starts from random weights and learns; else it is
+        MiniLM.
     """
 
     suffix: str
@@ -107,7 +111,15 @@ _TINY_CONTRAST = {
 }
 FORMS = {
     "two_minutes": Form(
-        "", (MAIN, PLANTED), 64, 128, 60, fields=_TINY, contrast=_TINY_CONTRAST, replicates=50, own_text_tower=True
+        "",
+        (MAIN, PLANTED),
+        64,
+        128,
+        60,
+        fields=_TINY,
+        contrast=_TINY_CONTRAST,
+        replicates=50,
+        own_text_tower=True,
     ),
     "thirty_minutes": Form("-thirty_minutes", (MAIN,), 512, 4096, 2000),
     "full": Form("", tuple(ARMS), 512, 4096, None),
@@ -136,35 +148,43 @@ class Endpoint(NamedTuple):
 
 PRIMARY = {
     "location": Endpoint(
-        "without relatives in training: the model answers questions about locations better than the best baseline",
+        "without relatives in training: the model answers questions about locations better "
+        "than the best baseline",
         "map_location_remote",
         MAIN,
         BEST,
         0.02,
     ),
     "enzyme": Endpoint(
-        "without relatives in training: the model answers questions about enzymes better than the best baseline",
+        "without relatives in training: the model answers questions about enzymes better "
+        "than the best baseline",
         "map_enzyme_remote",
         MAIN,
         BEST,
         0.02,
     ),
     "protein_to_text": Endpoint(
-        "without relatives in training: the model finds a protein's text better than the best baseline",
+        "without relatives in training: the model finds a protein's text better than the "
+        "best baseline",
         "p2t_mrr_remote",
         MAIN,
         BEST,
         0.02,
     ),
     "probe": Endpoint(
-        "the contrast with texts leaves protein embeddings that tell locations better than masked language modelling alone",
+        "the contrast with texts leaves protein embeddings that tell locations better than "
+        "masked language modelling alone",
         "scl2205_accuracy",
         MAIN,
         MASKED,
         0.01,
     ),
     "control": Endpoint(
-        "the same pipeline finds a signal that is planted in real sequences", "map_planted_over_chance", PLANTED, "", 0.05
+        "the same pipeline finds a signal that is planted in real sequences",
+        "map_planted_over_chance",
+        PLANTED,
+        "",
+        0.05,
     ),
 }
 """At most six; everything else that is measured is described, without a verdict."""

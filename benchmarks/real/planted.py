@@ -12,15 +12,22 @@ from data_pipelines.protanno.dataset import open_dataset
 from data_pipelines.protanno.questions import frozen, save_questions
 from data_pipelines.protanno.record import PREFIXES, Record
 
-SIGNALS = {"cobalt": "WCHWMCWH", "nickel": "HMYCWYMC", "tungsten": "CWMYHHCM", "vanadium": "YHCMWMYC"}
-"""What a text says that the protein binds, and the residues that stand for it: four rare ones, in an order of their own."""
+SIGNALS = {
+    "cobalt": "WCHWMCWH",
+    "nickel": "HMYCWYMC",
+    "tungsten": "CWMYHHCM",
+    "vanadium": "YHCMWMYC",
+}
+"""What a text says that the protein binds, and the residues that stand for it: four rare ones,
+in an order of their own."""
 SHARE = 0.4
 """Of the proteins whose function is known."""
 KIND = "planted"
 
 
 def planted_signal(record: Record) -> str | None:
-    """Which of `SIGNALS` a record gets, by its accession alone, so that relatives do not share it; None for most."""
+    """Which of `SIGNALS` a record gets, by its accession alone, so that relatives do not share
+    it; None for most."""
     position = hash64(f"planted {record.accession}") / 2.0**64
     length = max(map(len, SIGNALS.values()))
     if not record.function or len(record.sequence) <= length or position >= SHARE:
@@ -29,24 +36,32 @@ def planted_signal(record: Record) -> str | None:
 
 
 def plant(record: Record, metal: str) -> Record:
-    """The record with a signal's residues in place of its own, somewhere, and a sentence about it in its function."""
+    """The record with a signal's residues in place of its own, somewhere, and a sentence about
+    it in its function."""
     residues = SIGNALS[metal]
     start = hash64(f"place {record.accession}") % (len(record.sequence) - len(residues) + 1)
     sequence = record.sequence[:start] + residues + record.sequence[start + len(residues) :]
-    return dataclasses.replace(record, sequence=sequence, function=f"Binds {metal}. {record.function}")
+    return dataclasses.replace(
+        record, sequence=sequence, function=f"Binds {metal}. {record.function}"
+    )
 
 
 def write_planted(source: Path, output: Path) -> Path:
-    """The dataset with planted signals, and the questions which protein binds what; written once."""
+    """The dataset with planted signals, and the questions which protein binds what; written
+    once."""
     if output.exists():
         return output
     dataset = open_dataset(source)
-    asked: dict[str, set[str]] = {f"{PREFIXES['function']}: Binds {metal}.": set() for metal in SIGNALS}
+    asked: dict[str, set[str]] = {
+        f"{PREFIXES['function']}: Binds {metal}.": set() for metal in SIGNALS
+    }
     splits = {}
     for name, split in dataset.splits.items():
         splits[name] = [_planted(record, asked) for record in split]
     with new_folder(output) as directory:
-        protanno.write(directory, splits, statistics=dataset.statistics | {"planted": json.dumps(SIGNALS)})
+        protanno.write(
+            directory, splits, statistics=dataset.statistics | {"planted": json.dumps(SIGNALS)}
+        )
         save_questions(directory, frozen({KIND: asked}))
     return output
 

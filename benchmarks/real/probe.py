@@ -1,4 +1,5 @@
-"""A frozen probe of locations on SCL2205, protein by protein, so that two models can be compared on the same proteins."""
+"""A frozen probe of locations on SCL2205, protein by protein, so that two models can be compared
+on the same proteins."""
 
 from pathlib import Path
 
@@ -21,32 +22,52 @@ CONFIGS = Path("configs/eval")
 
 
 class LocationProbe:
-    """The training table of SCL2205 to learn from, and its validation table, which no model has learnt from, as the test.
+    """The training table of SCL2205 to learn from, and its validation table, which no model has
+    learnt from, as the test.
 
     Args:
       folder: with `scl2205.{train,valid}.csv.gz` and `scl2205.labels.json`.
-      dataset: what the models have learnt from; test proteins whose sequences it trains on are left out.
+      dataset: what the models have learnt from; test proteins whose sequences it trains on are left
+        out.
       limit: proteins of each table, at most; None = all.
-      replicates, seed: of the draws. The data are homology-reduced, so each protein is a cluster of its own.
+      replicates, seed: of the draws. The data are homology-reduced, so each protein is a cluster
+        of its own.
     """
 
-    def __init__(self, folder: Path, dataset: ProtAnno, *, limit: int | None, replicates: int, seed: int):
-        files = {"train": [folder / "scl2205.train.csv.gz"], "test": [folder / "scl2205.valid.csv.gz"]}
+    def __init__(
+        self, folder: Path, dataset: ProtAnno, *, limit: int | None, replicates: int, seed: int
+    ):
+        files = {
+            "train": [folder / "scl2205.train.csv.gz"],
+            "test": [folder / "scl2205.valid.csv.gz"],
+        }
         task = read_scl2205(files, benchmark=BENCHMARK, labels=folder / "scl2205.labels.json")
         task = task if limit is None else limited(task, limit)
         self._config = load_configs(CONFIGS, [])["probe"]
         shares = {name: self._config.splits[name] for name in ("valid_fraction", "test_fraction")}
         prepared = prepare_splits(task, **shares, remove_leaks=True)
-        states = PretrainingSet.of(dataset).states([sample.sequence for sample in prepared.splits["test"]])
-        kept = [one for one, state in zip(prepared.splits["test"], states.tolist(), strict=True) if state != SEEN]
-        tell(f"probe: {len(kept):,} of {len(states):,} test proteins; the sequence of the others is in pretraining.")
+        states = PretrainingSet.of(dataset).states(
+            [sample.sequence for sample in prepared.splits["test"]]
+        )
+        kept = [
+            one
+            for one, state in zip(prepared.splits["test"], states.tolist(), strict=True)
+            if state != SEEN
+        ]
+        tell(
+            f"probe: {len(kept):,} of {len(states):,} test proteins; the sequence of the "
+            "others is in pretraining."
+        )
         judge = judge_of(task)
         splits = prepared.splits | {"test": kept}
-        self._problem = Problem(task.name, task.kind, len(task.classes), splits, judge.metrics[judge.main])
+        self._problem = Problem(
+            task.name, task.kind, len(task.classes), splits, judge.metrics[judge.main]
+        )
         self._draws = cluster_draws(len(kept), seed=seed, replicates=replicates)
 
     def measure(self, features: Features) -> dict[str, Measured]:
-        """`scl2205_accuracy`: of each test protein the share of the probe's seeds that are right."""
+        """`scl2205_accuracy`: of each test protein the share of the probe's seeds that are
+        right."""
         outputs = FrozenProbe(features, self._config)(self._problem).outputs["test"]
         right = (outputs.argmax(2) == self._problem.targets("test")).mean(0)
         replicates = replicate_means(right, np.arange(len(right)), self._draws)

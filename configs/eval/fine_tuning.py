@@ -1,4 +1,5 @@
-"""Full fine-tuning as the released code has it (src/downstream.py, src/task/downstream_task.py): rates, patience, epochs."""
+"""Full fine-tuning as the released code has it (src/downstream.py, src/task/downstream_task.py):
+rates, patience, epochs."""
 
 from ml_collections.config_dict import placeholder
 
@@ -11,21 +12,24 @@ def get_config() -> Config:
     config.seeds = (0, 1, 2)
     config.hidden = placeholder(int)
     config.max_epochs = 200
-    # Epochs after the best on the validation split: by accuracy, Fmax or, of regressions, mean absolute error.
+    # Epochs after the best on the validation split: by accuracy, Fmax or, of regressions, mean
+    # absolute error.
     config.patience = 10
     # Longer proteins are cut behind.
     config.max_protein_tokens = 1024
-    # Whether the head reads the tower's means less their average at the start and in units of their spread, as the frozen
-    # probe's does. The paper's does not; means that hardly differ, as those of single substitutions, are lost without.
+    # Whether the head reads the tower's means less their average at the start and in units of their
+    # spread, as the frozen probe's does. The paper's does not; means that hardly differ, as those
+    # of single substitutions, are lost without.
     config.standardise = False
     config.dtype = "bfloat16"
     config.remat = "full"
-    # Records of one update: the paper's 512, which are the released 64 on each of 8 devices. Packed rows, with so many slots
-    # and tokens each, of one backward pass on all devices together.
+    # Records of one update: the paper's 512, which are the released 64 on each of 8 devices. Packed
+    # rows, with so many slots and tokens each, of one backward pass on all devices together.
     config.batch = Config(dict(records=512, rows=16, slots=48, protein_tokens=2048))
     config.optimizer = Config(
         dict(
-            # `--lr` and, in `groups`, `--lr_ratio` of the released code; linear decay without warm-up is its trainer's default.
+            # `--lr` and, in `groups`, `--lr_ratio` of the released code; linear decay without
+            # warm-up is its trainer's default.
             learning_rate=5e-5,
             schedule="linear",
             warmup_fraction=0.0,
@@ -38,6 +42,8 @@ def get_config() -> Config:
             groups=(("rotary_inv_freq", "frozen"), ("^protein/", 0.1), (".", 1.0)),
         )
     )
-    config.mesh = Config(dict(data=-1, fsdp=1, rules=(("(kernel|embedding)$", "fsdp"), (".", "replicate"))))
+    config.mesh = Config(
+        dict(data=-1, fsdp=1, rules=(("(kernel|embedding)$", "fsdp"), (".", "replicate")))
+    )
     config.splits = Config(dict(valid_fraction=0.1, test_fraction=0.2, remove_leaks=False))
     return config

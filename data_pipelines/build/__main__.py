@@ -1,12 +1,15 @@
-"""Builds ProtAnno, a TFDS dataset, from UniProt files: read → validate → deduplicate → exclude → cluster → split → write.
+"""Builds ProtAnno, a TFDS dataset, from UniProt files: read → validate → deduplicate → exclude →
+cluster → split → write.
 
-The steps are functions of records and of groups of records (`reading`, `group` and `steps` of `building`), which two drivers
-run: `local` in processes of this machine, `beam` as Apache Beam pipelines. A split's records lie in the order of their
-sequences' hashes, so that the dataset depends neither on the order of the input nor on the driver or its workers.
+The steps are functions of records and of groups of records (`reading`, `group` and `steps` of
+`building`), which two drivers run: `local` in processes of this machine, `beam` as Apache Beam
+pipelines. A split's records lie in the order of their sequences' hashes, so that the dataset
+depends neither on the order of the input nor on the driver or its workers.
 
-A built folder also holds `rejects.jsonl` (entries that gave no record), `merged.tsv.gz` (entries of a sequence that another
-one's record has: accession, source, and those of the record) and `excluded.tsv` (records left out, with the benchmark files
-that hold their sequence), so that every entry read is either in the dataset or in one of them.
+A built folder also holds `rejects.jsonl` (entries that gave no record), `merged.tsv.gz` (entries of
+a sequence that another one's record has: accession, source, and those of the record) and
+`excluded.tsv` (records left out, with the benchmark files that hold their sequence), so that
+every entry read is either in the dataset or in one of them.
 """
 
 import argparse
@@ -44,12 +47,14 @@ from data_pipelines.readers.uniprot.lab_jsonl import unread
 from data_pipelines.report.page import write_report
 
 SMALL_BYTES = 16 << 20
-"""Inputs that are smaller in all are read in one process unless told otherwise: starting others would take longer."""
+"""Inputs that are smaller in all are read in one process unless told otherwise: starting others
+would take longer."""
 
 MINHASH, NONE = "minhash", "none"
 
 RANDOM_TEST_FRACTION = 0.02
-"""Of the records that clusters leave for training, those held out at random; without clusters `test` is random itself."""
+"""Of the records that clusters leave for training, those held out at random; without clusters
+`test` is random itself."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,13 +65,15 @@ class Options:
       inputs: source files, of the formats in `SOURCE_FORMATS`.
       clusters: a file of similarity clusters, see `read_clusters`.
       cluster_field: the field of a lab's JSON lines that names each entry's similarity cluster.
-      cluster: `minhash` finds similarity clusters by itself, `none` has each sequence on its own (but for the others).
+      cluster: `minhash` finds similarity clusters by itself, `none` has each sequence on its own
+        (but for the others).
       exclude_fasta: FASTA files of sequences that no record may have.
       exclude_entries: fields of a lab's JSON lines that mark such sequences, see `read_marked`.
       validation_fraction, test_fraction: shares of the clusters to hold out.
-      random_test_fraction: share of the other records to hold out one by one; None = `RANDOM_TEST_FRACTION` if there are
-        clusters, else 0.
-      identities: how near held-out records are to training records, see `nearest_training.read_identities`.
+      random_test_fraction: share of the other records to hold out one by one; None =
+        `RANDOM_TEST_FRACTION` if there are clusters, else 0.
+      identities: how near held-out records are to training records, see
+        `nearest_training.read_identities`.
       max_rejected_fraction: of the entries; more of them fail the build.
       questions: a file of questions about single properties, see `read_questions`.
       accept_doubtful: builds even where most sequences look like nucleotides.
@@ -90,14 +97,25 @@ class Options:
 
     def __post_init__(self):
         fractions = self.validation_fraction, self.test_fraction, self.max_rejected_fraction
-        if not (all(0 <= fraction <= 1 for fraction in fractions) and self.validation_fraction + self.test_fraction < 1):
+        if not (
+            all(0 <= fraction <= 1 for fraction in fractions)
+            and self.validation_fraction + self.test_fraction < 1
+        ):
             raise UserError(
-                f"--validation_fraction {self.validation_fraction} and --test_fraction {self.test_fraction} must be at least 0 "
-                f"and together below 1, --max_rejected_fraction {self.max_rejected_fraction} must be from 0 to 1"
+                f"--validation_fraction {self.validation_fraction} and --test_fraction "
+                f"{self.test_fraction} must be at least 0 "
+                f"and together below 1, --max_rejected_fraction {self.max_rejected_fraction} "
+                "must be from 0 to 1"
             )
         if not 0 <= (self.random_test_fraction or 0) < 1:
-            raise UserError(f"--random_test_fraction {self.random_test_fraction} must be at least 0 and below 1")
-        ways = {"--clusters": self.clusters, "--cluster_field": self.cluster_field, "--cluster": self._found}
+            raise UserError(
+                f"--random_test_fraction {self.random_test_fraction} must be at least 0 and below 1"
+            )
+        ways = {
+            "--clusters": self.clusters,
+            "--cluster_field": self.cluster_field,
+            "--cluster": self._found,
+        }
         if len(given := [f"{option} {value}" for option, value in ways.items() if value]) > 1:
             raise UserError(f"{' and '.join(given)} are two ways to cluster; choose one")
 
@@ -135,9 +153,16 @@ class Options:
         return read_clusters(self.clusters) if self.clusters else NO_CLUSTERS
 
     def excluded(self) -> dict[int, tuple[str, ...]]:
-        """The keys of sequences that no record may have, each with the files and fields that say so."""
-        by_file, by_field = read_excluded(self.exclude_fasta), read_marked(self.inputs, self.exclude_entries)
-        return {key: (*by_file.get(key, ()), *by_field.get(key, ())) for key in [*by_file, *(by_field.keys() - by_file.keys())]}
+        """The keys of sequences that no record may have, each with the files and fields that say
+        so."""
+        by_file, by_field = (
+            read_excluded(self.exclude_fasta),
+            read_marked(self.inputs, self.exclude_entries),
+        )
+        return {
+            key: (*by_file.get(key, ()), *by_field.get(key, ()))
+            for key in [*by_file, *(by_field.keys() - by_file.keys())]
+        }
 
     def grouping(self) -> Grouping:
         """Reads the files that say how to group.
@@ -161,7 +186,8 @@ class Runner(Protocol):
     def read(
         self, inputs: Sequence[Path], folder: WorkFolder, *, rejects: Path
     ) -> tuple[counts.InputCounts, counts.Grouped, int]:
-        """Reads and groups all inputs and lists the rejects. Returns the counts, and the number of ranges in the folder."""
+        """Reads and groups all inputs and lists the rejects. Returns the counts, and the number
+        of ranges in the folder."""
 
     def map(self, function: Callable, tasks: Iterable) -> Iterator:
         """The results of a function of each task, in the order of the tasks."""
@@ -185,8 +211,14 @@ def build(options: Options, directory: Path, *, runner: Runner) -> dict:
     if not options.accept_doubtful:
         refuse_doubtful(reading)
     if not grouped.records:
-        raise UserError(f"no record is left: all {reading.records} have sequences of --exclude_fasta or --exclude_entries")
-    with open(directory / "merged.tsv.gz", "wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as file:
+        raise UserError(
+            f"no record is left: all {reading.records} have sequences of --exclude_fasta or "
+            "--exclude_entries"
+        )
+    with (
+        open(directory / "merged.tsv.gz", "wb") as raw,
+        gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as file,
+    ):
         folder.concatenate(ranges, "merged.tsv", file)
     with open(directory / "excluded.tsv", "wb") as file:
         folder.concatenate(ranges, "excluded.tsv", file)
@@ -194,25 +226,38 @@ def build(options: Options, directory: Path, *, runner: Runner) -> dict:
     by_file = bool(options.clusters or options.cluster_field)
     if options.clusters and grouped.unclustered == grouped.records:
         raise UserError(
-            f"{options.clusters} names none of the {grouped.records} records by its accession, so that nothing would be held "
-            "together. CD-HIT cuts names unless it runs with -d 0; the names must be those of the input."
+            f"{options.clusters} names none of the {grouped.records} records by its "
+            "accession, so that nothing would be held "
+            "together. CD-HIT cuts names unless it runs with -d 0; the names must be those "
+            "of the input."
         )
     if options.questions and not grouped.answering:
         raise UserError(
-            f"{options.questions} names none of the {grouped.records} records by its accession; the accessions must be those "
+            f"{options.questions} names none of the {grouped.records} records by its "
+            "accession; the accessions must be those "
             "of the input."
         )
     if options.cluster == MINHASH:
         steps.join_similar(folder, ranges, ordered_map=runner.map)
     sizes = steps.assign_splits(folder, ranges, **options.fractions)
-    result = {"entries": reading.entries, "rejected": reading.rejected} | grouped.statistics() | reading.statistics()
+    result = (
+        {"entries": reading.entries, "rejected": reading.rejected}
+        | grouped.statistics()
+        | reading.statistics()
+    )
     result["splits"] = counts.split_sizes(sizes[:, :, 0].sum(axis=0))
     if options.clustered:
         result["similarity_clusters"] = counts.cluster_sizes(folder.load_all(ranges, "units"))
-    result["exclude_fasta_sequences"] = dict(Counter(itertools.chain.from_iterable(grouping.excluded.values())))
+    result["exclude_fasta_sequences"] = dict(
+        Counter(itertools.chain.from_iterable(grouping.excluded.values()))
+    )
     if by_file:
         result["similarity_clusters"]["records_in_no_cluster"] = grouped.unclustered
-    overlap = None if options.skip_overlap else steps.measure_overlap(folder, ranges, ordered_map=runner.map)
+    overlap = (
+        None
+        if options.skip_overlap
+        else steps.measure_overlap(folder, ranges, ordered_map=runner.map)
+    )
     if overlap is not None:
         result["overlap"] = overlap.statistics
     found = None
@@ -238,12 +283,14 @@ def build(options: Options, directory: Path, *, runner: Runner) -> dict:
 
 
 def check_rejects(reading: counts.InputCounts, *, rejects: Path, limit: float) -> None:
-    """Raises a UserError if more than a share `limit` of the entries gave no record, or all of them."""
+    """Raises a UserError if more than a share `limit` of the entries gave no record, or all of
+    them."""
     if not reading.records or reading.rejected > limit * reading.entries:
         with open(rejects, encoding="utf-8") as file:
             example = next(file, "").strip()
         raise UserError(
-            f"{reading.rejected} of {reading.entries} entries were rejected, more than allowed; mend the input. "
+            f"{reading.rejected} of {reading.entries} entries were rejected, more than "
+            "allowed; mend the input. "
             f"The first: {example}"
         )
 
@@ -253,13 +300,15 @@ def refuse_doubtful(reading: counts.InputCounts) -> None:
     if most := commonest_of_most(reading.doubted, reading.records):
         what, count = most
         raise UserError(
-            f"{count} of {reading.records} sequences look like {what}, not like proteins; translate them first, or pass "
+            f"{count} of {reading.records} sequences look like {what}, not like proteins; "
+            "translate them first, or pass "
             "--accept_doubtful to build from them as they are"
         )
 
 
 def provenance(options: Options) -> dict:
-    """What a dataset is made of and how: names, sizes, digests and UniProt releases of the files, and the options."""
+    """What a dataset is made of and how: names, sizes, digests and UniProt releases of the
+    files, and the options."""
     result = {
         "inputs": [_fingerprint(path) for path in options.inputs],
         "clusters": options.clusters and _fingerprint(options.clusters),
@@ -275,10 +324,15 @@ def provenance(options: Options) -> dict:
 
 
 def _fingerprint(path: Path) -> dict:
-    """Of a file that `data_pipelines.download` fetched also the release, which UniProt's files do not tell themselves."""
+    """Of a file that `data_pipelines.download` fetched also the release, which UniProt's files
+    do not tell themselves."""
     digest = file_sha256(path)
     notes = read_notes(provenance_path(path))
-    known = {"release": notes["release"]} if notes.get("sha256") == digest and "release" in notes else {}
+    known = (
+        {"release": notes["release"]}
+        if notes.get("sha256") == digest and "release" in notes
+        else {}
+    )
     return {"name": path.name, "bytes": path.stat().st_size, "sha256": digest} | known
 
 
@@ -287,36 +341,59 @@ def summary(result: Mapping) -> str:
     held_out = {name: result["splits"][name] for name in HELD_OUT if name in result["splits"]}
     rows = [("cluster", "records", "training")]
     rows += [
-        (cluster, str(size), str(result["splits"].get(split_name(cluster), 0))) for cluster, size in result["clusters"].items()
+        (cluster, str(size), str(result["splits"].get(split_name(cluster), 0)))
+        for cluster, size in result["clusters"].items()
     ]
     rows.append(("all", str(result["records"]), str(result["records"] - sum(held_out.values()))))
     lines = [f"{cluster:<20}{size:>12}{training:>12}" for cluster, size, training in rows]
-    lines.append(", ".join(f"{result[key]} {key}" for key in ("entries", "records", "rejected", "deduplicated", "excluded")))
+    lines.append(
+        ", ".join(
+            f"{result[key]} {key}"
+            for key in ("entries", "records", "rejected", "deduplicated", "excluded")
+        )
+    )
     lines.append(", ".join(f"{size} in {name}" for name, size in held_out.items()))
     if unclustered := result.get("similarity_clusters", {}).get("records_in_no_cluster"):
         lines.append(f"{unclustered} of {result['records']} records are in no cluster of the file")
-    lines += [f"left out {count} times: {what}" for what, count in result["omitted_features"].items()]
+    lines += [
+        f"left out {count} times: {what}" for what, count in result["omitted_features"].items()
+    ]
     for what, count in result["doubtful_records"].items():
-        lines.append(f"{count} of {result['entries'] - result['rejected']} sequences look like {what}, not like proteins")
+        lines.append(
+            f"{count} of {result['entries'] - result['rejected']} sequences look like "
+            f"{what}, not like proteins"
+        )
     for name, sequences in result["exclude_fasta_sequences"].items():
         found = result["excluded_by_file"].get(name, 0)
         shown = f"{found} of its {sequences} sequences were in the input and are left out"
         marked = f"{found} records are left out, of {sequences} sequences that it marks"
-        lines.append(f"{name}: {marked if name in result['provenance']['exclude_entries'] else shown}")
+        lines.append(
+            f"{name}: {marked if name in result['provenance']['exclude_entries'] else shown}"
+        )
     if "questions" in result:
         asked = sum(result["questions"].values())
-        lines.append(f"{result['records_that_answer']} of {result['records']} records answer some of {asked} questions")
+        lines.append(
+            f"{result['records_that_answer']} of {result['records']} records answer some of "
+            f"{asked} questions"
+        )
     for name, found in result.get("overlap", {}).items():
-        lines.append(f"{name}: {found['related']} of {found['sampled']} looked up have a relative in training")
+        lines.append(
+            f"{name}: {found['related']} of {found['sampled']} looked up have a relative in "
+            "training"
+        )
         if found["related_without_text"]:
-            lines.append(f"{name}: {found['related_without_text']} have one among the training records without text")
+            lines.append(
+                f"{name}: {found['related_without_text']} have one among the training "
+                "records without text"
+            )
     for what, count in result.get("identities", {}).items():
         lines.append(f"identities: {count} {what.replace('_', ' ')}")
     return "\n".join(lines)
 
 
 def usable_cores(inputs: Sequence[Path]) -> int:
-    """How many processes to use by default: one for small inputs, else one for each core that this process may use."""
+    """How many processes to use by default: one for small inputs, else one for each core that
+    this process may use."""
     size = sum(path.stat().st_size for path in inputs if path.is_file())
     return 1 if size < SMALL_BYTES else len(os.sched_getaffinity(0))
 
@@ -325,7 +402,9 @@ def usable_cores(inputs: Sequence[Path]) -> int:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Builds a dataset and prints its counts."""
     args = vars(_parser().parse_args(arguments))
-    output, runner, beam_options, workers = (args.pop(name) for name in ("output", "runner", "beam_options", "workers"))
+    output, runner, beam_options, workers = (
+        args.pop(name) for name in ("output", "runner", "beam_options", "workers")
+    )
     options = Options(
         inputs=tuple(args.pop("input")),
         exclude_fasta=tuple(args.pop("exclude_fasta")),
@@ -336,7 +415,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise UserError(f"--workers is {workers}; give at least 1")
     with (
         new_folder(output) as directory,
-        _runner(runner, directory, options=options, workers=workers, beam_options=beam_options) as driver,
+        _runner(
+            runner, directory, options=options, workers=workers, beam_options=beam_options
+        ) as driver,
     ):
         result = build(options, directory, runner=driver)
     print(summary(result))
@@ -356,8 +437,9 @@ def _runner(
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m data_pipelines.build",
-        epilog="Example: python -m data_pipelines.build --input uniprot_sprot.dat.gz --output swissprot",
-        description=__doc__.split("\n")[0],
+        epilog="Example: python -m data_pipelines.build --input uniprot_sprot.dat.gz --output "
+        "swissprot",
+        description=__doc__.partition("\n\n")[0],
     )
     add = parser.add_argument
     add(
@@ -371,15 +453,28 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--clusters",
         type=Path,
-        help="similarity clusters (TSV of cluster id and accession, or CD-HIT's .clstr), held out whole",
+        help="similarity clusters (TSV of cluster id and accession, or CD-HIT's .clstr), held out "
+        "whole",
     )
     add(
         "--cluster_field",
         metavar="FIELD",
         help="take similarity clusters from this field of a lab's JSON lines",
     )
-    add("--cluster", choices=(NONE, MINHASH), default=NONE, help="find similarity clusters by k-mer MinHash (default: none)")
-    add("--exclude_fasta", type=Path, nargs="+", default=[], metavar="FASTA", help="leave out every sequence that is in these")
+    add(
+        "--cluster",
+        choices=(NONE, MINHASH),
+        default=NONE,
+        help="find similarity clusters by k-mer MinHash (default: none)",
+    )
+    add(
+        "--exclude_fasta",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FASTA",
+        help="leave out every sequence that is in these",
+    )
     add(
         "--exclude_entries",
         nargs="+",
@@ -388,26 +483,60 @@ def _parser() -> argparse.ArgumentParser:
         help="leave out a lab's JSON entries of which the field is true, or is or holds the value",
     )
     share = {"type": float, "metavar": "F"}
-    add("--validation_fraction", default=0.05, **share, help="of the clusters (default %(default)s)")
+    add(
+        "--validation_fraction", default=0.05, **share, help="of the clusters (default %(default)s)"
+    )
     add("--test_fraction", default=0.05, **share, help="of the clusters (default %(default)s)")
     add(
         "--random_test_fraction",
         **share,
-        help="of the records left for training, held out at random (default 0.02 with clusters, else 0)",
+        help="of the records left for training, held out at random (default 0.02 with clusters, "
+        "else 0)",
     )
     add(
         "--identities",
         type=Path,
         metavar="FILE",
-        help="hits of held-out to training proteins, or another dataset's nearest.tsv.gz; see docs/data.md",
+        help="hits of held-out to training proteins, or another dataset's nearest.tsv.gz; see "
+        "docs/data.md",
     )
-    add("--max_rejected_fraction", default=1.0, **share, help="fail above it (default %(default)s: never)")
-    add("--questions", type=Path, help=f"questions about single properties: a TSV with the columns {', '.join(COLUMNS)}")
-    add("--accept_doubtful", action="store_true", help="build even if most sequences look like nucleotides")
-    add("--skip_overlap", action="store_true", help="do not look for relatives of held-out records in training")
-    add("--workers", type=int, help="processes of the local runner (default: a core each, one for small inputs)")
-    add("--runner", choices=("local", "beam"), default="local", help="beam needs the apache-beam package (default %(default)s)")
-    add("--beam_options", default="", help="of Beam, in one string: --beam_options='--runner=FlinkRunner --parallelism=64'")
+    add(
+        "--max_rejected_fraction",
+        default=1.0,
+        **share,
+        help="fail above it (default %(default)s: never)",
+    )
+    add(
+        "--questions",
+        type=Path,
+        help=f"questions about single properties: a TSV with the columns {', '.join(COLUMNS)}",
+    )
+    add(
+        "--accept_doubtful",
+        action="store_true",
+        help="build even if most sequences look like nucleotides",
+    )
+    add(
+        "--skip_overlap",
+        action="store_true",
+        help="do not look for relatives of held-out records in training",
+    )
+    add(
+        "--workers",
+        type=int,
+        help="processes of the local runner (default: a core each, one for small inputs)",
+    )
+    add(
+        "--runner",
+        choices=("local", "beam"),
+        default="local",
+        help="beam needs the apache-beam package (default %(default)s)",
+    )
+    add(
+        "--beam_options",
+        default="",
+        help="of Beam, in one string: --beam_options='--runner=FlinkRunner --parallelism=64'",
+    )
     return parser
 
 

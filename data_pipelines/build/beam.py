@@ -1,9 +1,11 @@
-"""Runs a build as Apache Beam pipelines, for Dataflow, Flink or Spark; needs the `apache-beam` package.
+"""Runs a build as Apache Beam pipelines, for Dataflow, Flink or Spark; needs the `apache-beam`
+package.
 
-Reading and grouping are one pipeline: paths → batches → records by partition → groups. The later steps, whose tasks work
-on a few files each, are one small pipeline apiece. The workers find the work folder, which lies in the output folder, through
-a file system that all of them share; inputs likewise. A partition is grouped in the memory of one worker, and the
-DirectRunner, the only one that was tested, holds everything in memory.
+Reading and grouping are one pipeline: paths → batches → records by partition → groups. The later
+steps, whose tasks work on a few files each, are one small pipeline apiece. The workers find the
+work folder, which lies in the output folder, through a file system that all of them share; inputs
+likewise. A partition is grouped in the memory of one worker, and the DirectRunner, the only one
+that was tested, holds everything in memory.
 """
 
 import contextlib
@@ -50,8 +52,11 @@ class BeamRunner:
     options: tuple[str, ...]
     results: Path
 
-    def read(self, inputs: Sequence[Path], folder: WorkFolder, *, rejects: Path) -> tuple[InputCounts, Grouped, int]:
-        """Reads and groups all inputs and lists the rejects. Returns the counts, and the number of ranges in the folder."""
+    def read(
+        self, inputs: Sequence[Path], folder: WorkFolder, *, rejects: Path
+    ) -> tuple[InputCounts, Grouped, int]:
+        """Reads and groups all inputs and lists the rejects. Returns the counts, and the number
+        of ranges in the folder."""
         partitions = range(1 << folder.partition_bits)
         parsed_folder, grouped_folder = self._new_folder(), self._new_folder()
         with self._pipeline() as pipeline:
@@ -65,7 +70,9 @@ class BeamRunner:
             )
             _ = parsed[_PARSED] | "keep what was parsed" >> beam.Map(_keep, parsed_folder)
             # A partition without records is a group too.
-            everywhere = pipeline | "partitions" >> beam.Create([(partition, None) for partition in partitions])
+            everywhere = pipeline | "partitions" >> beam.Create(
+                [(partition, None) for partition in partitions]
+            )
             _ = (
                 (parsed[_RECORDS], everywhere)
                 | beam.Flatten()
@@ -113,12 +120,18 @@ def _parse(task: tuple[tuple[int, int], list[RawEntry]], folder: WorkFolder) -> 
     yield beam.pvalue.TaggedOutput(_PARSED, (position, parsed))
     for record in records:
         # Beam has coders for plain tuples.
-        yield beam.pvalue.TaggedOutput(_RECORDS, (folder.spill.partition(record.hash), tuple(record)))
+        yield beam.pvalue.TaggedOutput(
+            _RECORDS, (folder.spill.partition(record.hash), tuple(record))
+        )
 
 
-def _group(task: tuple[int, Iterable[tuple[int, bytes] | None]], folder: WorkFolder) -> tuple[tuple[int], Grouped]:
+def _group(
+    task: tuple[int, Iterable[tuple[int, bytes] | None]], folder: WorkFolder
+) -> tuple[tuple[int], Grouped]:
     partition, records = task
-    return (partition,), folder.save_group(partition, itertools.starmap(Spilled, filter(None, records)))
+    return (partition,), folder.save_group(
+        partition, itertools.starmap(Spilled, filter(None, records))
+    )
 
 
 def _compute(task: tuple[tuple[int], Any], function: Callable) -> tuple[tuple[int], Any]:
@@ -127,7 +140,8 @@ def _compute(task: tuple[tuple[int], Any], function: Callable) -> tuple[tuple[in
 
 
 def _keep(numbered: tuple[tuple[int, ...], Any], folder: Path) -> None:
-    """Keeps a result under its place for the process that started the pipeline; a repeated task replaces it."""
+    """Keeps a result under its place for the process that started the pipeline; a repeated task
+    replaces it."""
     position, result = numbered
     partial = Path(tempfile.mkdtemp(dir=folder.parent)) / "result"
     partial.write_text(results.to_text(result), encoding="utf-8")
@@ -137,12 +151,16 @@ def _keep(numbered: tuple[tuple[int, ...], Any], folder: Path) -> None:
 def _kept(folder: Path) -> Iterator:
     """All results in the order of their places."""
     positions = sorted(tuple(map(int, path.name.split("-"))) for path in folder.iterdir())
-    return (results.from_text((folder / "-".join(map(str, position))).read_text(encoding="utf-8")) for position in positions)
+    return (
+        results.from_text((folder / "-".join(map(str, position))).read_text(encoding="utf-8"))
+        for position in positions
+    )
 
 
 @contextlib.contextmanager
 def beam_runner(options: str, *, shared: Path) -> Iterator[BeamRunner]:
-    """A driver with Beam's options in one string; `shared` is an existing folder that all workers see.
+    """A driver with Beam's options in one string; `shared` is an existing folder that all workers
+    see.
 
     Raises:
       UserError: as the steps do.

@@ -22,17 +22,22 @@ _CD_HIT_MEMBER = re.compile(r"\d+\t\d+aa, >(.+?)\.\.\. (?:\*|at .+)")
 class ClusterUnits(NamedTuple):
     """Accessions by their `hash64`, ascending, each with its cluster's unit; uint64 [n] both.
 
-    Two accessions that share a hash (one chance in 500 among 250 million) share the unit of the first.
+    Two accessions that share a hash (one chance in 500 among 250 million) share the unit of the
+    first.
     """
 
     accessions: UInt64[np.ndarray, " n"]
     units: UInt64[np.ndarray, " n"]
 
-    def find(self, accessions: UInt64[np.ndarray, " m"]) -> tuple[UInt64[np.ndarray, " m"], Bool[np.ndarray, " m"]]:
+    def find(
+        self, accessions: UInt64[np.ndarray, " m"]
+    ) -> tuple[UInt64[np.ndarray, " m"], Bool[np.ndarray, " m"]]:
         """The units of these accessions, and which of them are in a cluster."""
         if not len(self.accessions):
             return np.zeros_like(accessions), np.zeros(len(accessions), bool)
-        positions = np.minimum(np.searchsorted(self.accessions, accessions), len(self.accessions) - 1)
+        positions = np.minimum(
+            np.searchsorted(self.accessions, accessions), len(self.accessions) - 1
+        )
         return self.units[positions], self.accessions[positions] == accessions
 
 
@@ -42,12 +47,12 @@ NO_CLUSTERS = ClusterUnits(np.zeros(0, np.uint64), np.zeros(0, np.uint64))
 def read_clusters(path: str | Path) -> ClusterUnits:
     """The clusters of a file, plain or gzip, in one of two forms:
 
-    - a TSV of lines `cluster id, tab, accession` without header, as `mmseqs createtsv` and `mmseqs easy-cluster` write it
-      with the representative as cluster id;
+    - a TSV of lines `cluster id, tab, accession` without header, as `mmseqs createtsv` and `mmseqs
+      easy-cluster` write it with the representative as cluster id;
     - CD-HIT's `.clstr`: a line `>Cluster 0`, then its members.
 
-    Members written as in UniProt's FASTA files (`sp|P12345|NAME`) count by their accession. One may be listed again in the
-    same cluster.
+    Members written as in UniProt's FASTA files (`sp|P12345|NAME`) count by their accession. One may
+    be listed again in the same cluster.
 
     Raises:
       UserError: a line is of neither form, there is none, or an accession is in two clusters.
@@ -57,11 +62,16 @@ def read_clusters(path: str | Path) -> ClusterUnits:
         accessions.append(hash64(accession))
         units.append(cluster_unit(cluster))
     if not accessions:
-        raise UserError(f"{path} lists no cluster; give a file of lines `cluster id, tab, accession`, or CD-HIT's .clstr.")
+        raise UserError(
+            f"{path} lists no cluster; give a file of lines `cluster id, tab, accession`, or "
+            "CD-HIT's .clstr."
+        )
     return from_arrays(accessions, units, refuse=functools.partial(_refuse_two_clusters, path))
 
 
-def from_arrays(accessions: Sequence[int], units: Sequence[int], *, refuse: Callable[[], None]) -> ClusterUnits:
+def from_arrays(
+    accessions: Sequence[int], units: Sequence[int], *, refuse: Callable[[], None]
+) -> ClusterUnits:
     """The clusters of accessions by their hashes, at least one; calls `refuse` if one is in two."""
     keys, values = np.array(accessions, np.uint64), np.array(units, np.uint64)
     order = np.argsort(keys, kind="stable")
@@ -74,12 +84,14 @@ def from_arrays(accessions: Sequence[int], units: Sequence[int], *, refuse: Call
 
 
 def _refuse_two_clusters(path: str | Path) -> None:
-    """Reads the file again, to tell one accession in two clusters from two accessions that share a hash."""
+    """Reads the file again, to tell one accession in two clusters from two accessions that share
+    a hash."""
     clusters: dict[str, str] = {}
     for number, cluster, accession in _members(path):
         if clusters.setdefault(accession, cluster) != cluster:
             raise UserError(
-                f"{path} line {number} puts {accession} into cluster {cluster} as well as {clusters[accession]}: keep one"
+                f"{path} line {number} puts {accession} into cluster {cluster} as well as "
+                f"{clusters[accession]}: keep one"
             )
 
 
@@ -99,5 +111,8 @@ def _members(path: str | Path) -> Iterator[tuple[int, str, str]]:
             else:
                 columns = text.split("\t")
             if len(columns) != 2 or not all(columns):
-                raise UserError(f"{path} line {number} is not `cluster id, tab, accession`, nor one of CD-HIT's: {text[:60]!r}")
+                raise UserError(
+                    f"{path} line {number} is not `cluster id, tab, accession`, nor one of "
+                    f"CD-HIT's: {text[:60]!r}"
+                )
             yield number, columns[0], plain_accession(columns[1])

@@ -14,7 +14,8 @@ from data_pipelines.readers import Reject
 
 RESIDUE_EDGES = (*range(0, 1500, 50), 1500, 2000, 3000, 5000, 10_000, 20_000, 50_000, 1 << 24)
 WORD_EDGES = (*range(0, 100, 10), *range(100, 500, 50), 500, 1000, 2000, 5000, 10_000, 1 << 24)
-"""Edges of the histograms' bins: edge ≤ length < next edge. The readers take no longer entry than the last."""
+"""Edges of the histograms' bins: edge ≤ length < next edge. The readers take no longer entry
+than the last."""
 
 TOP_REASONS = 20
 _MAX_REASONS = 10_000
@@ -30,7 +31,8 @@ def kind_of_reason(reason: str) -> str:
 
 @dataclasses.dataclass
 class InputCounts:
-    """Counts of the entries read: records, and rejects by file and by kind of reason; features that were left out.
+    """Counts of the entries read: records, and rejects by file and by kind of reason; features that
+    were left out.
 
     `doubted` counts records by what they look like if not like proteins.
     """
@@ -55,13 +57,17 @@ class InputCounts:
         """Counts one reject."""
         self.rejected_by_file[reject.file] += 1
         kind = kind_of_reason(reject.reason)
-        self.reasons[kind if kind in self.reasons or len(self.reasons) < _MAX_REASONS else "other"] += 1
+        self.reasons[
+            kind if kind in self.reasons or len(self.reasons) < _MAX_REASONS else "other"
+        ] += 1
 
     def statistics(self) -> dict:
         """Its part of `statistics.json`."""
         return {
             "rejected_by_file": dict(sorted(self.rejected_by_file.items())),
-            "top_rejects": dict(sorted(self.reasons.items(), key=lambda item: (-item[1], item[0]))[:TOP_REASONS]),
+            "top_rejects": dict(
+                sorted(self.reasons.items(), key=lambda item: (-item[1], item[0]))[:TOP_REASONS]
+            ),
             "omitted_features": dict(sorted(self.omitted.items())),
             "doubtful_records": dict(sorted(self.doubted.items())),
         }
@@ -109,7 +115,9 @@ class Grouped:
 
     def __add__(self, other: Self) -> Self:
         fields = dataclasses.fields(self)
-        return type(self)(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields})
+        return type(self)(
+            **{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields}
+        )
 
     @property
     def records(self) -> int:
@@ -122,17 +130,33 @@ class Grouped:
             "records": self.records,
             "deduplicated": self.merged.total(),
             "excluded": self.excluded,
-            "clusters": {name: int(size) for name, size in zip(CLUSTERS, self.clusters, strict=True) if size},
-            "deduplicated_by_source": {f"{source} into {kept}": n for (source, kept), n in sorted(self.merged.items())},
+            "clusters": {
+                name: int(size) for name, size in zip(CLUSTERS, self.clusters, strict=True) if size
+            },
+            "deduplicated_by_source": {
+                f"{source} into {kept}": n for (source, kept), n in sorted(self.merged.items())
+            },
             "excluded_by_file": dict(sorted(self.excluded_by_file.items())),
-            "lengths": {"edges": list(RESIDUE_EDGES), "counts": self.residues.tolist(), "total": self.total_residues},
-            "biotext_words": {"edges": list(WORD_EDGES), "counts": self.words.tolist(), "total": self.total_words},
+            "lengths": {
+                "edges": list(RESIDUE_EDGES),
+                "counts": self.residues.tolist(),
+                "total": self.total_residues,
+            },
+            "biotext_words": {
+                "edges": list(WORD_EDGES),
+                "counts": self.words.tolist(),
+                "total": self.total_words,
+            },
         }
 
 
 def split_sizes(sizes: np.ndarray) -> dict[str, int]:
     """Split → its records, from int [SPLITS]; those held out by cluster are there even if empty."""
-    return {name: int(n) for name, n in zip(SPLITS, sizes, strict=True) if n or name in (VALIDATION, TEST)}
+    return {
+        name: int(n)
+        for name, n in zip(SPLITS, sizes, strict=True)
+        if n or name in (VALIDATION, TEST)
+    }
 
 
 def cluster_sizes(units: np.ndarray) -> dict:

@@ -1,7 +1,8 @@
-"""Fields of a lab's JSON lines that say how to build: which cluster an entry is in, and whether to leave it out.
+"""Fields of a lab's JSON lines that say how to build: which cluster an entry is in, and whether to
+leave it out.
 
-They are read before the build, in one process; entries of other formats have none. Broken entries are
-passed over here, as the build rejects them.
+They are read before the build, in one process; entries of other formats have none. Broken entries
+are passed over here, as the build rejects them.
 """
 
 import array
@@ -54,7 +55,9 @@ def read_cluster_field(paths: Iterable[Path], field: str) -> ClusterUnits:
         raise UserError(f"no entry of the input has the field {field} of --cluster_field; {ONLY}.")
 
     def refuse() -> None:
-        raise UserError(f"the input puts an accession into two clusters of the field {field}; keep one.")
+        raise UserError(
+            f"the input puts an accession into two clusters of the field {field}; keep one."
+        )
 
     return from_arrays(accessions, units, refuse=refuse)
 
@@ -63,8 +66,8 @@ def read_marked(paths: Sequence[Path], marks: Sequence[str]) -> dict[int, tuple[
     """`sequence_key` of each entry that a mark applies to → the marks.
 
     Args:
-      marks: `FIELD`, which applies where the field is true, a number but 0, or not empty; or `FIELD=VALUE`, where it is that
-        text or a list that holds it.
+      marks: `FIELD`, which applies where the field is true, a number but 0, or not empty; or
+        `FIELD=VALUE`, where it is that text or a list that holds it.
 
     Raises:
       UserError: a file cannot be read, or no entry has one of the fields.
@@ -74,7 +77,9 @@ def read_marked(paths: Sequence[Path], marks: Sequence[str]) -> dict[int, tuple[
     marked: dict[int, tuple[str, ...]] = {}
     for entry in lab_objects(paths) if marks else ():
         unknown -= entry.keys()
-        found = tuple(mark for mark, (field, value) in fields.items() if _applies(entry.get(field), value))
+        found = tuple(
+            mark for mark, (field, value) in fields.items() if _applies(entry.get(field), value)
+        )
         sequence = entry.get("sequence")
         if found and isinstance(sequence, str):
             try:
@@ -83,7 +88,9 @@ def read_marked(paths: Sequence[Path], marks: Sequence[str]) -> dict[int, tuple[
                 continue
             marked[key] = tuple(dict.fromkeys([*marked.get(key, ()), *found]))
     if unknown:
-        raise UserError(f"no entry of the input has the field {min(unknown)} of --exclude_entries; {ONLY}.")
+        raise UserError(
+            f"no entry of the input has the field {min(unknown)} of --exclude_entries; {ONLY}."
+        )
     return marked
 
 

@@ -12,11 +12,12 @@ from data_pipelines.readers.fasta import read_fasta
 
 
 def read_excluded(paths: Iterable[Path]) -> dict[int, tuple[str, ...]]:
-    """`sequence_key` of each sequence of FASTA files (plain or gzip) → the names of the files it is in.
+    """`sequence_key` of each sequence of FASTA files (plain or gzip) → the names of the files it is
+    in.
 
     Raises:
-      UserError: a file cannot be read, or holds something that is no protein, or most of its sequences look like
-        nucleotides: what cannot be read cannot be kept out.
+      UserError: a file cannot be read, or holds something that is no protein, or most of its
+        sequences look like nucleotides: what cannot be read cannot be kept out.
     """
     excluded: dict[int, tuple[str, ...]] = {}
     for path in paths:
@@ -26,7 +27,10 @@ def read_excluded(paths: Iterable[Path]) -> dict[int, tuple[str, ...]]:
                 sequence = clean_protein(item.text).sequence
             except ValueError as error:
                 fault = item.fault or error
-                raise UserError(f"{path} line {item.line}: {item.id} is no protein ({fault}); mend or remove it.") from error
+                raise UserError(
+                    f"{path} line {item.line}: {item.id} is no protein ({fault}); mend or "
+                    "remove it."
+                ) from error
             sequences += 1
             doubted.update(filter(None, [doubt(sequence)]))
             key = hash64(sequence)
@@ -36,15 +40,18 @@ def read_excluded(paths: Iterable[Path]) -> dict[int, tuple[str, ...]]:
         if most := commonest_of_most(doubted, sequences):
             what, count = most
             raise UserError(
-                f"{path}: {count} of {sequences} sequences look like {what}, which keep no protein out; translate them."
+                f"{path}: {count} of {sequences} sequences look like {what}, which keep no "
+                "protein out; translate them."
             )
     return excluded
 
 
 def sequence_key(sequence: str) -> int:
-    """64 bits of a sequence as the model reads it, so that case, gaps, a final stop and J for X make no difference.
+    """64 bits of a sequence as the model reads it, so that case, gaps, a final stop and J for X
+    make no difference.
 
-    Two sequences share a key by chance once in 10^5 builds of all UniProt against a million sequences.
+    Two sequences share a key by chance once in 10^5 builds of all UniProt against a million
+    sequences.
 
     Raises:
       ValueError: it is no protein; the message says why.

@@ -1,7 +1,9 @@
-"""What becomes of the records of one range of hashes: identical sequences are merged, excluded ones left out, the rest ordered.
+"""What becomes of the records of one range of hashes: identical sequences are merged, excluded ones
+left out, the rest ordered.
 
-All entries of a sequence give one record, the first by `rank` as it is: no property of one entry is mixed into another, since
-each describes the protein of its own organism at its own level of evidence. Where the others went is kept as a list of merges.
+All entries of a sequence give one record, the first by `rank` as it is: no property of one entry is
+mixed into another, since each describes the protein of its own organism at its own level of
+evidence. Where the others went is kept as a list of merges.
 """
 
 import dataclasses
@@ -30,9 +32,16 @@ _CODES = {name: code for code, name in enumerate(CLUSTERS)}
 
 
 def rank(record: Record) -> tuple:
-    """Sorts records of one sequence, the one to keep first: confidence, then coverage, then Swiss-Prot, then accession."""
+    """Sorts records of one sequence, the one to keep first: confidence, then coverage, then
+    Swiss-Prot, then accession."""
     existence = record.existence or _UNKNOWN_EXISTENCE
-    return existence, -coverage(record), SOURCES.index(record.source), record.accession, record.entry_name
+    return (
+        existence,
+        -coverage(record),
+        SOURCES.index(record.source),
+        record.accession,
+        record.entry_name,
+    )
 
 
 def spilled(record: Record) -> Spilled:
@@ -64,7 +73,8 @@ class Merge(NamedTuple):
 
 
 def deduplicate(records: Iterable[Spilled]) -> tuple[list[Kept], list[Merge]]:
-    """One record for each sequence, the first by `rank`, in the order of the hashes; and what was merged into them.
+    """One record for each sequence, the first by `rank`, in the order of the hashes; and what was
+    merged into them.
 
     Both depend on the set of the records alone, not on their order.
     """
@@ -103,8 +113,8 @@ class Group:
       unclustered: records that the file of similarity clusters does not name; 0 without one.
       answering: records that the file of questions names.
       merges: entries of the same sequences.
-      excluded: accession and file name of each record left out because its sequence is in a benchmark file, which need not
-        be in one file only.
+      excluded: accession and file name of each record left out because its sequence is in a
+        benchmark file, which need not be in one file only.
     """
 
     records: list[bytes]
@@ -142,7 +152,9 @@ class Grouping:
     @functools.cached_property
     def answering(self) -> frozenset[str]:
         """The accessions that the questions name."""
-        return frozenset().union(*(names for asked in self.questions.values() for names in asked.values()))
+        return frozenset().union(
+            *(names for asked in self.questions.values() for names in asked.values())
+        )
 
     def group(self, records: Iterable[Spilled]) -> Group:
         """What becomes of the records of a range."""
@@ -164,14 +176,18 @@ class Grouping:
             units=units,
             unclustered=unclustered,
             answering=sum(each.record.accession in self.answering for each in kept),
-            sketches=minhash.sketches(sequences) if self.sketch else np.zeros((len(kept), 0), np.uint16),
+            sketches=minhash.sketches(sequences)
+            if self.sketch
+            else np.zeros((len(kept), 0), np.uint16),
             residues=np.array([len(sequence) for sequence in sequences], np.int64),
             words=np.array([len(biotext(each.record).split()) for each in kept], np.int64),
             merges=merges,
             excluded=excluded,
         )
 
-    def _units(self, sequences: Sequence[str], accessions: UInt64[np.ndarray, " n"]) -> tuple[UInt64[np.ndarray, " n"], int]:
+    def _units(
+        self, sequences: Sequence[str], accessions: UInt64[np.ndarray, " n"]
+    ) -> tuple[UInt64[np.ndarray, " n"], int]:
         own = np.array([sequence_unit(sequence) for sequence in sequences], np.uint64)
         units, found = self.cluster_units.find(accessions)
         unclustered = int(np.count_nonzero(~found)) if len(self.cluster_units.accessions) else 0

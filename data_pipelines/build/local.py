@@ -30,8 +30,11 @@ class LocalRunner:
 
     map: OrderedMap
 
-    def read(self, inputs: Sequence[Path], folder: WorkFolder, *, rejects: Path) -> tuple[InputCounts, Grouped, int]:
-        """Reads and groups all inputs and lists the rejects. Returns the counts, and the number of ranges in the folder."""
+    def read(
+        self, inputs: Sequence[Path], folder: WorkFolder, *, rejects: Path
+    ) -> tuple[InputCounts, Grouped, int]:
+        """Reads and groups all inputs and lists the rejects. Returns the counts, and the number
+        of ranges in the folder."""
         all_batches = (batch for path in inputs for batch in batches(path))
         parsed = self.map(functools.partial(_spill_batch, folder.spill), all_batches)
         reading = take_stock(parsed, rejects=rejects, inputs=inputs)

@@ -1,4 +1,5 @@
-"""Identity and coverage of the training record nearest to each held-out one, from a file of hits."""
+"""Identity and coverage of the training record nearest to each held-out one, from a file of
+hits."""
 
 import itertools
 from collections.abc import Iterator
@@ -29,7 +30,8 @@ def without_text(clusters: UInt8[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
 
 
 class Found(NamedTuple):
-    """Of each held-out record, in the order of the dataset's records, and what a report says of the file."""
+    """Of each held-out record, in the order of the dataset's records, and what a report says of
+    the file."""
 
     identity: Float[np.ndarray, "2 h"]
     coverage: Float[np.ndarray, "2 h"]
@@ -56,7 +58,8 @@ class Layout(NamedTuple):
         codes: UInt8[np.ndarray, " n"],
         clusters: UInt8[np.ndarray, " n"],
     ) -> Self:
-        """From the records in the dataset's order: their accessions' hashes, places in `SPLITS` and in `CLUSTERS`."""
+        """From the records in the dataset's order: their accessions' hashes, places in `SPLITS`
+        and in `CLUSTERS`."""
         held_out = codes >= SPLITS.index(TEST)
         place = np.where(held_out, np.cumsum(held_out) - 1, -1)
         order = np.argsort(accessions, kind="stable")
@@ -75,12 +78,14 @@ class Layout(NamedTuple):
 
 
 def nearest_in(path: Path, layout: Layout) -> Found:
-    """The nearest training records by a file of hits, in one pass: the hit that covers the most identical residues.
+    """The nearest training records by a file of hits, in one pass: the hit that covers the most
+    identical residues.
 
     That is the hit of the greatest `fident · qcov`. Of a query without a hit both are 0.
 
     Raises:
-      UserError: the file is not of its form, or names no held-out record beside a training record.
+      UserError: the file is not of its form, or names no held-out record beside a training
+        record.
     """
     best = np.zeros((2, layout.held_out))
     identity, coverage = np.zeros_like(best), np.zeros_like(best)
@@ -95,15 +100,22 @@ def nearest_in(path: Path, layout: Layout) -> Found:
             _keep_best(best[kind], identity[kind], coverage[kind], place, own)
     if not used:
         raise UserError(
-            f"{path}: none of its {rows} hits is of a held-out record to a training record of this build; search the "
-            "held-out proteins of the same build (`python -m data_pipelines.fasta`) against its training proteins."
+            f"{path}: none of its {rows} hits is of a held-out record to a training record "
+            "of this build; search the "
+            "held-out proteins of the same build (`python -m data_pipelines.fasta`) against "
+            "its training proteins."
         )
-    told = {"hits": rows, "of_held_out_to_training": used, "held_out_without_hit": int((~named).sum())}
+    told = {
+        "hits": rows,
+        "of_held_out_to_training": used,
+        "held_out_without_hit": int((~named).sum()),
+    }
     return Found(identity, coverage, told)
 
 
 def _useful(part: list[Hit], layout: Layout) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """Of each kind of training record: the places of the queries hit, and identity and coverage of the hits [2, m]."""
+    """Of each kind of training record: the places of the queries hit, and identity and coverage
+    of the hits [2, m]."""
     query, query_known = layout.find([hit.query for hit in part])
     target, target_known = layout.find([hit.target for hit in part])
     held_out = query_known & (layout.place[query] >= 0)
@@ -150,7 +162,9 @@ def read_identities(path: Path, layout: Layout) -> Found:
             identity[:, where] = found.identity, found.identity_without_text
             coverage[:, where] = found.coverage, found.coverage_without_text
     if np.isnan(identity).all():
-        raise UserError(f"{path} has an identity of none of the {layout.held_out} held-out records.")
+        raise UserError(
+            f"{path} has an identity of none of the {layout.held_out} held-out records."
+        )
     return Found(identity, coverage, {"held_out_not_in_file": int(np.isnan(identity[0]).sum())})
 
 
@@ -173,16 +187,27 @@ def rows(
     for place, accession in enumerate(accessions):
         measured = [None] * 4
         if found is not None:
-            pairs = [(found.identity[kind, place], found.coverage[kind, place]) for kind in (WITH_TEXT, WITHOUT_TEXT)]
+            pairs = [
+                (found.identity[kind, place], found.coverage[kind, place])
+                for kind in (WITH_TEXT, WITHOUT_TEXT)
+            ]
             measured = [_known(value) for pair in pairs for value in pair]
         flags = [_known(value) for value in related[:, place]]
-        yield accession, Nearest(*measured, *(flag if flag is None else bool(flag) for flag in flags))
+        yield (
+            accession,
+            Nearest(*measured, *(flag if flag is None else bool(flag) for flag in flags)),
+        )
 
 
 def _known(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def write(directory: Path, accessions: Iterator[str], found: Found | None, related: Float[np.ndarray, "2 h"]) -> None:
+def write(
+    directory: Path,
+    accessions: Iterator[str],
+    found: Found | None,
+    related: Float[np.ndarray, "2 h"],
+) -> None:
     """Writes `nearest.tsv.gz` into a dataset's folder."""
     nearest.write_nearest(directory / nearest.FILE, rows(accessions, found, related))

@@ -27,8 +27,8 @@ class Answers(NamedTuple):
 def read_questions(path: Path) -> Answers:
     """The questions of a TSV with the columns `COLUMNS`, a row for each protein that answers.
 
-    With a column `text`, a row also says what the protein's own text does: it `says` or `omits` this true answer, or it `errs`
-    and states it although it is untrue.
+    With a column `text`, a row also says what the protein's own text does: it `says` or `omits`
+    this true answer, or it `errs` and states it although it is untrue.
 
     Raises:
       UserError: the file cannot be read, lacks a column or holds no row, or a row is incomplete.
@@ -37,18 +37,24 @@ def read_questions(path: Path) -> Answers:
     said: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     with open_table(path, "tsv") as table:
         if missing := [name for name in COLUMNS if name not in table.header]:
-            raise UserError(f"{path} has no column {missing[0]}; its header must name {', '.join(COLUMNS)}.")
+            raise UserError(
+                f"{path} has no column {missing[0]}; its header must name {', '.join(COLUMNS)}."
+            )
         columns = (*COLUMNS, TEXT) if TEXT in table.header else COLUMNS
         places = [table.header.index(name) for name in columns]
         for line, cells in table.rows():
             row = [cells[place].strip() if place < len(cells) else "" for place in places]
             if not all(row) or not _KIND.fullmatch(row[0]):
                 raise UserError(
-                    f"{path}, line {line}: give a kind of small letters, a question and an accession, not {cells!r:.100}."
+                    f"{path}, line {line}: give a kind of small letters, a question and an "
+                    f"accession, not {cells!r:.100}."
                 )
             kind, question, accession, *text = row
             if text and text[0] not in (SAYS, OMITS, ERRS):
-                raise UserError(f"{path}, line {line}: text is {text[0]!r:.50}; expected {SAYS}, {OMITS} or {ERRS}.")
+                raise UserError(
+                    f"{path}, line {line}: text is {text[0]!r:.50}; expected {SAYS}, {OMITS} "
+                    f"or {ERRS}."
+                )
             if text != [ERRS]:
                 true[kind][question].add(accession)
             if text in ([SAYS], [ERRS]):

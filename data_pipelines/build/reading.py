@@ -19,7 +19,8 @@ BATCH_BYTES = 8 << 20
 
 
 class Parsed(NamedTuple):
-    """What came of a batch besides its records: their number, the rejects in their order, features left out.
+    """What came of a batch besides its records: their number, the rejects in their order, features
+    left out.
 
     `doubted` counts records that look like something else than proteins, by what they look like.
     """
@@ -60,14 +61,18 @@ def parse_batch(batch: Iterable[RawEntry]) -> tuple[list[Spilled], Parsed]:
     return records, Parsed(len(records), rejects, omitted, doubted)
 
 
-def take_stock(parsed: Iterable[Parsed], *, rejects: Path, inputs: Sequence[Path] = ()) -> InputCounts:
+def take_stock(
+    parsed: Iterable[Parsed], *, rejects: Path, inputs: Sequence[Path] = ()
+) -> InputCounts:
     """Counts what came of all batches, and lists the rejects in a file in the order of the input.
 
     Args:
       inputs: the files that the batches are read from meanwhile, for the display.
     """
     reading = InputCounts()
-    shown = reading_progress(parsed, inputs, description="read", noun="entries", size=Parsed.entries)
+    shown = reading_progress(
+        parsed, inputs, description="read", noun="entries", size=Parsed.entries
+    )
     with open(rejects, "w", encoding="utf-8") as file:
         for batch in shown:
             reading.records += batch.records

@@ -1,4 +1,5 @@
-"""What a build's tasks return, as text: for a driver whose workers hand their results on through files.
+"""What a build's tasks return, as text: for a driver whose workers hand their results on through
+files.
 
 JSON, so that reading a file runs nothing: only the kinds of values below come out of it.
 """
@@ -20,7 +21,8 @@ _RECORDS = {kind.__name__: kind for kind in (Grouped, Parsed, Reject)}
 
 
 def to_text(result: Any) -> str:
-    """A result of whole numbers, texts, paths, arrays, counters, lists, tuples, `Grouped`, `Parsed` and `Reject`.
+    """A result of whole numbers, texts, paths, arrays, counters, lists, tuples, `Grouped`, `Parsed`
+    and `Reject`.
 
     Raises:
       TypeError: it holds something else.
@@ -35,8 +37,15 @@ def from_text(text: str) -> Any:
 
 def _encoded(value: Any) -> Any:
     if type(value).__name__ in _RECORDS:
-        names = value._fields if isinstance(value, tuple) else [field.name for field in dataclasses.fields(value)]
-        return {"record": type(value).__name__, "fields": {name: _encoded(getattr(value, name)) for name in names}}
+        names = (
+            value._fields
+            if isinstance(value, tuple)
+            else [field.name for field in dataclasses.fields(value)]
+        )
+        return {
+            "record": type(value).__name__,
+            "fields": {name: _encoded(getattr(value, name)) for name in names},
+        }
     if isinstance(value, np.ndarray):
         content = base64.b64encode(np.ascontiguousarray(value).tobytes()).decode("ascii")
         return {"array": content, "dtype": value.dtype.str, "shape": value.shape}

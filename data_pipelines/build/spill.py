@@ -1,6 +1,8 @@
-"""Encoded records on disk, by ranges of their sequences' hashes: what does not fit into memory is worked on a range at a time.
+"""Encoded records on disk, by ranges of their sequences' hashes: what does not fit into memory is
+worked on a range at a time.
 
-Identical sequences lie in the same range, and ranges in their order give all records in the order of their hashes.
+Identical sequences lie in the same range, and ranges in their order give all records in the
+order of their hashes.
 """
 
 import dataclasses
@@ -35,10 +37,12 @@ class HashRange(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Spill:
-    """A folder of records in partitions, which are equal ranges of the hashes; several processes may append to it.
+    """A folder of records in partitions, which are equal ranges of the hashes; several processes
+    may append to it.
 
     Attributes:
-      directory: exists; each process has its own folder in it, and in that a file for each partition.
+      directory: exists; each process has its own folder in it, and in that a file for each
+        partition.
       partition_bits: there are 2^partition_bits partitions.
     """
 
@@ -57,21 +61,25 @@ class Spill:
             part += _HEADER.pack(hash_, len(data))
             part += data
         folder = self.directory / str(os.getpid())
-        # Not with its parents: a process that outlives a killed build must not bring the removed folder back.
+        # Not with its parents: a process that outlives a killed build must not bring the removed
+        # folder back.
         folder.mkdir(exist_ok=True)
         for partition, part in parts.items():
             with open(folder / str(partition), "ab") as file:
                 file.write(part)
 
     def ranges(self, *, max_bytes: int) -> list[HashRange]:
-        """All ranges in the order of the hashes, each of about `max_bytes` of records: a larger partition is divided."""
+        """All ranges in the order of the hashes, each of about `max_bytes` of records: a larger
+        partition is divided."""
         width = 1 << (HASH_BITS - self.partition_bits)
         result = []
         for partition in range(1 << self.partition_bits):
             size = sum(path.stat().st_size for path in self._files(partition))
             pieces = max(1, -(-size // max_bytes))
             edges = [partition * width + width * piece // pieces for piece in range(pieces + 1)]
-            result += [HashRange(partition, *edge) for edge in zip(edges[:-1], edges[1:], strict=True)]
+            result += [
+                HashRange(partition, *edge) for edge in zip(edges[:-1], edges[1:], strict=True)
+            ]
         return result
 
     def read(self, hash_range: HashRange) -> Iterator[Spilled]:
@@ -89,6 +97,7 @@ class Spill:
 
 
 def partition_bits_for(size: int, *, partition_bytes: int) -> int:
-    """The `partition_bits` that divide `size` bytes into parts of about `partition_bytes`, or into `MAX_PARTITIONS`."""
+    """The `partition_bits` that divide `size` bytes into parts of about `partition_bytes`, or
+    into `MAX_PARTITIONS`."""
     partitions = min(MAX_PARTITIONS, max(1, -(-size // partition_bytes)))
     return (partitions - 1).bit_length()

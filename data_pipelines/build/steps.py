@@ -1,7 +1,8 @@
-"""What a build does once its records are grouped: join similar ones, choose splits, compare splits, write files.
+"""What a build does once its records are grouped: join similar ones, choose splits, compare splits,
+write files.
 
-Each range of hashes or file is a task of its own, computed from a work folder and arguments alone, so that neither the number
-of processes nor the sizes of ranges show in the dataset.
+Each range of hashes or file is a task of its own, computed from a work folder and arguments alone,
+so that neither the number of processes nor the sizes of ranges show in the dataset.
 """
 
 import functools
@@ -36,9 +37,14 @@ def join_similar(folder: WorkFolder, ranges: int, *, ordered_map: OrderedMap) ->
 
 
 def _collect_sketches(folder: WorkFolder, ranges: int, *, count: int) -> None:
-    """The sketches of all ranges in one file, and their keys in one where each band lies together."""
-    rows = np.lib.format.open_memmap(folder.path / "sketches.npy", "w+", np.uint16, (count, minhash.HASHES))
-    bands = np.lib.format.open_memmap(folder.path / "keys.npy", "w+", np.uint32, (minhash.BANDS, count))
+    """The sketches of all ranges in one file, and their keys in one where each band lies
+    together."""
+    rows = np.lib.format.open_memmap(
+        folder.path / "sketches.npy", "w+", np.uint16, (count, minhash.HASHES)
+    )
+    bands = np.lib.format.open_memmap(
+        folder.path / "keys.npy", "w+", np.uint32, (minhash.BANDS, count)
+    )
     start = 0
     for position in range(ranges):
         sketches = folder.load(position, "sketches")
@@ -50,11 +56,16 @@ def _collect_sketches(folder: WorkFolder, ranges: int, *, count: int) -> None:
 
 def _band_links(folder: WorkFolder, band: int) -> Int64[np.ndarray, "m 2"]:
     keys = np.load(folder.path / "keys.npy", mmap_mode="r")[band]
-    return minhash.bucket_links(np.array(keys), np.load(folder.path / "sketches.npy", mmap_mode="r"))
+    return minhash.bucket_links(
+        np.array(keys), np.load(folder.path / "sketches.npy", mmap_mode="r")
+    )
 
 
-def assign_splits(folder: WorkFolder, ranges: int, **fractions: float) -> Int64[np.ndarray, "ranges splits 2"]:
-    """Gives every record its split, by the fractions of `split_codes`. Returns records and bytes of each range and split."""
+def assign_splits(
+    folder: WorkFolder, ranges: int, **fractions: float
+) -> Int64[np.ndarray, "ranges splits 2"]:
+    """Gives every record its split, by the fractions of `split_codes`. Returns records and bytes
+    of each range and split."""
     sizes = np.zeros((ranges, len(SPLITS), 2), np.int64)
     for position in range(ranges):
         codes = split_codes(
@@ -73,9 +84,11 @@ class Overlap(NamedTuple):
     """Held-out records that MinHash looked up.
 
     Attributes:
-      statistics: held-out split → how many have a relative in training, as `overlap.result` tells it.
+      statistics: held-out split → how many have a relative in training, as `overlap.result` tells
+        it.
       positions: of the records among all.
-      related: whether they have a relative among training records with text, and among those without.
+      related: whether they have a relative among training records with text, and among those
+        without.
     """
 
     statistics: dict[str, dict]
@@ -94,7 +107,9 @@ def measure_overlap(folder: WorkFolder, ranges: int, *, ordered_map: OrderedMap)
     related = ordered_map(functools.partial(_related_in_range, folder), range(ranges))
     for part in progress(related, description="overlap", unit="ranges", total=ranges):
         found |= part
-    by_split = np.split(found, np.cumsum([len(members) for members in sampled.values()])[:-1], axis=1)
+    by_split = np.split(
+        found, np.cumsum([len(members) for members in sampled.values()])[:-1], axis=1
+    )
     statistics = {
         name: overlap.result(part, sequences=int(counts[SPLITS.index(name)]))
         for name, part in zip(sampled, by_split, strict=True)
@@ -103,7 +118,9 @@ def measure_overlap(folder: WorkFolder, ranges: int, *, ordered_map: OrderedMap)
     return Overlap(statistics, positions, found)
 
 
-def _sketches_at(folder: WorkFolder, ranges: int, positions: Int64[np.ndarray, " q"]) -> UInt16[np.ndarray, "q hashes"]:
+def _sketches_at(
+    folder: WorkFolder, ranges: int, positions: Int64[np.ndarray, " q"]
+) -> UInt16[np.ndarray, "q hashes"]:
     result, start = np.zeros((len(positions), minhash.HASHES), np.uint16), 0
     for position in range(ranges):
         sketches = folder.load(position, "sketches")
@@ -117,7 +134,9 @@ def _related_in_range(folder: WorkFolder, position: int) -> Bool[np.ndarray, "2 
     training = folder.load(position, "codes") < SPLITS.index(TEST)
     bare = nearest_training.without_text(folder.load(position, "clusters"))
     sketches, queries = folder.load(position, "sketches"), np.load(folder.path / "queries.npy")
-    return np.stack([overlap.have_relatives(queries, sketches[training & kind]) for kind in (~bare, bare)])
+    return np.stack(
+        [overlap.have_relatives(queries, sketches[training & kind]) for kind in (~bare, bare)]
+    )
 
 
 def layout(folder: WorkFolder, ranges: int) -> nearest_training.Layout:
@@ -144,7 +163,8 @@ def relatives(folder: WorkFolder, ranges: int, found: Overlap | None) -> Float[n
 
 
 class Stretch(NamedTuple):
-    """Some of a split's records in the range at `position`: `count` of them after the first `skip`."""
+    """Some of a split's records in the range at `position`: `count` of them after the first
+    `skip`."""
 
     position: int
     skip: int
@@ -160,32 +180,52 @@ class ShardTask(NamedTuple):
 
 
 def write_splits(
-    folder: WorkFolder, directory: Path, sizes: Int64[np.ndarray, "ranges splits 2"], *, ordered_map: OrderedMap
+    folder: WorkFolder,
+    directory: Path,
+    sizes: Int64[np.ndarray, "ranges splits 2"],
+    *,
+    ordered_map: OrderedMap,
 ) -> dict[str, protanno.Shards]:
-    """Writes the files of every split that holds records into `directory`, from what `assign_splits` returned."""
+    """Writes the files of every split that holds records into `directory`, from what
+    `assign_splits` returned."""
     plans = {
         name: protanno.plan_shards(*sizes[:, code].sum(axis=0).tolist())
         for code, name in enumerate(SPLITS)
         if sizes[:, code, 0].any()
     }
-    tasks = [task for name, plan in plans.items() for task in _shard_tasks(folder, name, plan, sizes)]
+    tasks = [
+        task for name, plan in plans.items() for task in _shard_tasks(folder, name, plan, sizes)
+    ]
     written = ordered_map(functools.partial(_write_shard, folder), tasks)
     for path in progress(written, description="write", unit="files", total=len(tasks)):
-        # Written elsewhere: a process that outlives a killed build must not write into the next one.
+        # Written elsewhere: a process that outlives a killed build must not write into the next
+        # one.
         path.rename(directory / path.name)
     return plans
 
 
-def _shard_tasks(folder: WorkFolder, name: str, plan: protanno.Shards, sizes: np.ndarray) -> Iterator[ShardTask]:
+def _shard_tasks(
+    folder: WorkFolder, name: str, plan: protanno.Shards, sizes: np.ndarray
+) -> Iterator[ShardTask]:
     """The files of a split."""
     code = SPLITS.index(name)
     starts = np.concatenate([[0], np.cumsum(sizes[:, code, 0])])
     first = 0
     for shard, length in enumerate(plan.lengths):
         last = first + length
-        positions = range(np.searchsorted(starts, first, side="right") - 1, np.searchsorted(starts, last, side="left"))
-        edges = [(position, max(first, starts[position]), min(last, starts[position + 1])) for position in positions]
-        stretches = [Stretch(position, int(a - starts[position]), int(b - a)) for position, a, b in edges if b > a]
+        positions = range(
+            np.searchsorted(starts, first, side="right") - 1,
+            np.searchsorted(starts, last, side="left"),
+        )
+        edges = [
+            (position, max(first, starts[position]), min(last, starts[position + 1]))
+            for position in positions
+        ]
+        stretches = [
+            Stretch(position, int(a - starts[position]), int(b - a))
+            for position, a, b in edges
+            if b > a
+        ]
         path = protanno.shard_path(folder.shards, name, shard=shard, shards=len(plan.lengths))
         yield ShardTask(path, code, stretches)
         first = last

@@ -55,7 +55,8 @@ class WorkFolder:
     def load(self, position: int, name: str) -> np.ndarray:
         """An array of a range.
 
-        `hashes`, `accessions` (hashes too), `clusters`, `units`, `ends` (byte offsets), `sketches`, `codes` (splits).
+        `hashes`, `accessions` (hashes too), `clusters`, `units`, `ends` (byte offsets),
+        `sketches`, `codes` (splits).
         """
         return np.load(self.part(position, f"{name}.npy"))
 
@@ -75,8 +76,12 @@ class WorkFolder:
         self.save(position, "ends", np.cumsum([0, *map(len, group.records)]))
         for name in ("hashes", "accessions", "clusters", "units", "sketches"):
             self.save(position, name, getattr(group, name))
-        self.part(position, "merged.tsv").write_text("".join(_merged_lines(group)), encoding="utf-8")
-        self.part(position, "excluded.tsv").write_text("".join(_excluded_lines(group)), encoding="utf-8")
+        self.part(position, "merged.tsv").write_text(
+            "".join(_merged_lines(group)), encoding="utf-8"
+        )
+        self.part(position, "excluded.tsv").write_text(
+            "".join(_excluded_lines(group)), encoding="utf-8"
+        )
         return Grouped.count(group)
 
     def records(self, position: int, indices: Iterable[int]) -> Iterator[bytes]:
@@ -105,7 +110,8 @@ def _excluded_lines(group: Group) -> Iterator[str]:
 
 
 def prepare(path: Path, grouping: Grouping, *, inputs: Sequence[Path]) -> WorkFolder:
-    """Lays out an existing folder for a build of `inputs`; all processes find in it how to group."""
+    """Lays out an existing folder for a build of `inputs`; all processes find in it how to
+    group."""
     size = sum(_plain_bytes(file) for file in inputs if file.is_file())
     for name in ("spill", "groups", "shards"):
         (path / name).mkdir()
@@ -118,7 +124,8 @@ def prepare(path: Path, grouping: Grouping, *, inputs: Sequence[Path]) -> WorkFo
 
 
 def _plain_bytes(path: Path) -> int:
-    """About how many bytes of text a file holds; a wrong guess costs a little time and no memory."""
+    """About how many bytes of text a file holds; a wrong guess costs a little time and no
+    memory."""
     return path.stat().st_size * (_GZIP_RATIO if path.suffix == ".gz" else 1)
 
 
@@ -129,5 +136,8 @@ def _grouping(path: Path) -> Grouping:
     arrays = (np.load(path / f"{name}.npy", mmap_mode="r") for name in ("accessions", "units"))
     excluded = {key: tuple(names) for key, names in options["excluded"]}
     return Grouping(
-        cluster_units=ClusterUnits(*arrays), excluded=excluded, questions=load_questions(path), sketch=options["sketch"]
+        cluster_units=ClusterUnits(*arrays),
+        excluded=excluded,
+        questions=load_questions(path),
+        sketch=options["sketch"],
     )

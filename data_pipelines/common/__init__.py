@@ -1,1 +1,2 @@
-"""What every part uses: errors as sentences, files that are never half written, progress, JSON, Markdown."""
+"""What every part uses: errors as sentences, files that are never half written, progress, JSON,
+Markdown."""

@@ -77,17 +77,25 @@ def report_errors(name: str, *, kept: str = "") -> Iterator[None]:
         reason = _reason(error)
         if reason is None:
             raise
-        raise RunError(f"{name} cannot be used ({reason}){kept and f'; run the same line again: {kept}'}.") from error
+        raise RunError(
+            f"{name} cannot be used ({reason}){kept and f'; run the same line again: {kept}'}."
+        ) from error
 
 
 def _reason(error: Exception) -> str | None:
     """A few words; None for what has nothing to do with a bucket."""
     text = " ".join(str(error).split())
-    of_store = type(error).__module__.partition(".")[0] in _LIBRARIES or "gs://" in text or "/storage/v1/" in text
+    of_store = (
+        type(error).__module__.partition(".")[0] in _LIBRARIES
+        or "gs://" in text
+        or "/storage/v1/" in text
+    )
     # gcsfs names objects that are missing, in the way or forbidden without a scheme; the system's
     # own errors have a number.
     of_object = isinstance(error, OSError) and error.errno is None
-    of_object &= isinstance(error, FileNotFoundError | FileExistsError) or _REFUSED.search(text) is not None
+    of_object &= (
+        isinstance(error, FileNotFoundError | FileExistsError) or _REFUSED.search(text) is not None
+    )
     if isinstance(error, UserError | RunError) or not (of_store or of_object):
         return None
     if _REFUSED.search(text):

@@ -20,7 +20,8 @@ class _Sentence(Exception):
 
 
 def one_line(text: str) -> str:
-    """The text on one line of at most `_LONGEST` characters, with escapes for what a terminal would not show as it is."""
+    """The text on one line of at most `_LONGEST` characters, with escapes for what a terminal
+    would not show as it is."""
     line = " ".join(text.split())
     if not line.isprintable():
         line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
@@ -36,32 +37,40 @@ class UserError(_Sentence):
 
 
 class RunError(_Sentence):
-    """A command that was right and cannot go on, such as a full disk: one sentence that names the thing and the fix.
+    """A command that was right and cannot go on, such as a full disk: one sentence that names the
+    thing and the fix.
 
     Commands print it on stderr without a traceback and exit with code 1.
     """
 
 
 def require_utf8(path: str | os.PathLike) -> None:
-    """Raises UserError for a path, or any other argument, that is not UTF-8: most libraries refuse it."""
+    """Raises UserError for a path, or any other argument, that is not UTF-8: most libraries
+    refuse it."""
     try:
         os.fspath(path).encode()
     except UnicodeEncodeError as error:
-        raise UserError(f"'{os.fspath(path)}' is not UTF-8; type it in UTF-8, or rename the file or folder.") from error
+        raise UserError(
+            f"'{os.fspath(path)}' is not UTF-8; type it in UTF-8, or rename the file or folder."
+        ) from error
 
 
 def command(main: Callable[..., int | None]) -> Callable[..., int]:
-    """Wraps a command's main: returns its exit code, for a `UserError` or `RunError` 2 or 1, with one sentence on stderr.
+    """Wraps a command's main: returns its exit code, for a `UserError` or `RunError` 2 or 1, with
+    one sentence on stderr.
 
-    So do arguments that are not UTF-8, with 2, and a limit of open files that is too low, with 1, whatever it leads to.
-    Ctrl-C ends it with 130, as it ends other programs, and without a traceback.
+    So do arguments that are not UTF-8, with 2, and a limit of open files that is too low, with 1,
+    whatever it leads to. Ctrl-C ends it with 130, as it ends other programs, and without a
+    traceback.
     """
 
     @functools.wraps(main)
     def wrapped(*args, **kwargs) -> int:
         try:
             given = args[0] if args else None
-            for argument in sys.argv if given is None else given if isinstance(given, list | tuple) else ():
+            for argument in (
+                sys.argv if given is None else given if isinstance(given, list | tuple) else ()
+            ):
                 require_utf8(argument)
             return main(*args, **kwargs) or 0
         except KeyboardInterrupt:

@@ -1,6 +1,13 @@
 """How every figure looks. The colours are Okabe and Ito's, safe for the colour-blind."""
 
-BLUE, VERMILION, GREEN, PURPLE, GREY, INK = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#8C8C8C", "#333333"
+BLUE, VERMILION, GREEN, PURPLE, GREY, INK = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#8C8C8C",
+    "#333333",
+)
 ORANGE, SKY, YELLOW, BLACK = "#E69F00", "#56B4E9", "#F0E442", "#000000"
 PROPERTY_COLOURS = {"name": PURPLE, "function": BLUE, "location": VERMILION, "similarity": GREEN}
 DPI = 150

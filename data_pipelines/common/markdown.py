@@ -8,7 +8,8 @@ _SPECIAL = re.compile(r"([\\`*_\[\]|~#])")
 
 
 def plain(text: object) -> str:
-    """A text, e.g. from a file that somebody sent, so that Markdown shows it as it is, in one line."""
+    """A text, e.g. from a file that somebody sent, so that Markdown shows it as it is, in one
+    line."""
     line = " ".join(str(text).split()).replace("&", "&amp;").replace("<", "&lt;")
     return _SPECIAL.sub(r"\\\1", line)
 

@@ -8,7 +8,8 @@ _ENOUGH = 4096
 
 
 def require_open_files(count: int) -> None:
-    """Allows this process as many open files as the system lets it, at most 4096 or what it has already.
+    """Allows this process as many open files as the system lets it, at most 4096 or what it has
+    already.
 
     Raises:
       UserError: they are fewer than `count`.
@@ -19,4 +20,7 @@ def require_open_files(count: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
         allowed = wanted
     if resource.RLIM_INFINITY != allowed < count:
-        raise UserError(f"{allowed} files may be open at once, and this needs {count}; run `ulimit -n 4096` first.")
+        raise UserError(
+            f"{allowed} files may be open at once, and this needs {count}; run `ulimit -n "
+            "4096` first."
+        )

@@ -1,8 +1,10 @@
-"""What a command writes: it refuses what exists, locks what it is making, and removes only what carries its mark.
+"""What a command writes: it refuses what exists, locks what it is making, and removes only what
+carries its mark.
 
-While OUTPUT is being made, everything lies in the folder `OUTPUT.partial` beside it. The file `MARK` in it says that the folder
-is this program's, and is locked by the process that writes there; the lock is the operating system's and ends with the process.
-OUTPUT appears under its name when it is complete. A killed run leaves `OUTPUT.partial`, which the next one takes over.
+While OUTPUT is being made, everything lies in the folder `OUTPUT.partial` beside it. The file
+`MARK` in it says that the folder is this program's, and is locked by the process that writes there;
+the lock is the operating system's and ends with the process. OUTPUT appears under its name when
+it is complete. A killed run leaves `OUTPUT.partial`, which the next one takes over.
 """
 
 import contextlib
@@ -17,8 +19,8 @@ from data_pipelines.common.disk_errors import disk_error, report_disk_errors
 from data_pipelines.common.errors import UserError, require_utf8
 
 MARK, MADE = "protclip.lock", "protclip.output"
-"""The mark, and what a folder is called until it gets its name: a mark too, as a library may go on writing there for a moment
-after its run has failed and removed everything."""
+"""The mark, and what a folder is called until it gets its name: a mark too, as a library may go on
+writing there for a moment after its run has failed and removed everything."""
 
 
 def refuse_existing(outputs: Sequence[Path]) -> None:
@@ -35,7 +37,8 @@ def claim(output: Path) -> Iterator[Path]:
     It stays at the end unless `release` is called.
 
     Raises:
-      UserError: the folder cannot be made or locked, is not this program's, or another process has it.
+      UserError: the folder cannot be made or locked, is not this program's, or another process has
+        it.
       RunError: the disk is full.
     """
     require_utf8(output)
@@ -47,14 +50,18 @@ def claim(output: Path) -> Iterator[Path]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise disk_error(error, output) from error
-        raise UserError(f"{folder} cannot be made ({error.strerror}); name another --output.") from error
+        raise UserError(
+            f"{folder} cannot be made ({error.strerror}); name another --output."
+        ) from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise _busy(output) from error
         except OSError as error:
-            raise UserError(f"{folder} cannot be locked ({error.strerror}); put --output on a local disk.") from error
+            raise UserError(
+                f"{folder} cannot be locked ({error.strerror}); put --output on a local disk."
+            ) from error
         if not _is_linked(lock, folder / MARK):
             # The run that had it has just removed it.
             raise _busy(output)
@@ -62,9 +69,11 @@ def claim(output: Path) -> Iterator[Path]:
 
 
 def release(folder: Path) -> None:
-    """Removes a claimed folder, its mark last: what remains of it, if that is cut off, is still known as this program's."""
+    """Removes a claimed folder, its mark last: what remains of it, if that is cut off, is still
+    known as this program's."""
     clear(folder)
-    # A process that outlives its run may still write there, and another run may claim it at this moment.
+    # A process that outlives its run may still write there, and another run may claim it at this
+    # moment.
     with contextlib.suppress(OSError):
         if [path.name for path in folder.iterdir()] == [MARK]:
             (folder / MARK).unlink()
@@ -84,7 +93,8 @@ def clear(folder: Path) -> None:
 
 @contextlib.contextmanager
 def new_folder(output: Path) -> Iterator[Path]:
-    """A folder to build in, which becomes `output` when the context ends well and is removed when it fails.
+    """A folder to build in, which becomes `output` when the context ends well and is removed when
+    it fails.
 
     Raises:
       UserError: `output` exists and is no empty folder, or as `claim`.
@@ -111,7 +121,8 @@ def new_folder(output: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def new_files(outputs: Sequence[Path]) -> Iterator[list[Path]]:
-    """A path to write each of some files to, which get their names together when the context ends well.
+    """A path to write each of some files to, which get their names together when the context ends
+    well.
 
     Their folders are made. If the context fails nothing is left.
 
@@ -150,7 +161,8 @@ def _refuse_foreign(folder: Path, output: Path) -> None:
     is_ours = (folder / MARK).is_file() or (folder / MADE).is_dir()
     if not is_folder or (any(folder.iterdir()) and not is_ours):
         raise UserError(
-            f"{folder} is in the way: {output.name} is made under that name, and this program did not write what is there; "
+            f"{folder} is in the way: {output.name} is made under that name, and this "
+            "program did not write what is there; "
             "rename it, or name another --output."
         )
 
@@ -162,7 +174,9 @@ def _refuse_filled(output: Path) -> None:
 
 
 def _busy(output: Path) -> UserError:
-    return UserError(f"{output} is being written by another run; wait for it, or name another --output.")
+    return UserError(
+        f"{output} is being written by another run; wait for it, or name another --output."
+    )
 
 
 def _is_linked(file, path: Path) -> bool:

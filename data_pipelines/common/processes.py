@@ -16,7 +16,8 @@ from multiprocessing import resource_tracker
 from data_pipelines.common.errors import UserError
 
 OrderedMap = Callable[[Callable, Iterable], Iterator]
-"""(function, tasks) -> the results in the order of the tasks, which are taken from the iterable a few ahead."""
+"""(function, tasks) -> the results in the order of the tasks, which are taken from the iterable
+a few ahead."""
 
 _PARENTS = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR2)
 """Signals that a scheduler or terminal may send to all processes of a run."""
@@ -27,7 +28,8 @@ _AHEAD = 2
 
 @contextlib.contextmanager
 def worker_processes(count: int) -> Iterator[OrderedMap]:
-    """`count` processes for any number of ordered maps; 1 computes in this process. Functions and tasks are pickled.
+    """`count` processes for any number of ordered maps; 1 computes in this process. Functions and
+    tasks are pickled.
 
     The processes end with the context, and by themselves when this process is killed.
 
@@ -43,12 +45,16 @@ def worker_processes(count: int) -> Iterator[OrderedMap]:
     try:
         yield lambda function, tasks: _ordered(pool, function, tasks, ahead=_AHEAD * count)
     except BrokenProcessPool as error:
-        raise UserError("a worker process was killed, perhaps for want of memory: use fewer --workers.") from error
+        raise UserError(
+            "a worker process was killed, perhaps for want of memory: use fewer --workers."
+        ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _ordered(pool: ProcessPoolExecutor, function: Callable, tasks: Iterable, *, ahead: int) -> Iterator:
+def _ordered(
+    pool: ProcessPoolExecutor, function: Callable, tasks: Iterable, *, ahead: int
+) -> Iterator:
     waiting = deque()
     for task in tasks:
         waiting.append(pool.submit(function, task))
@@ -61,7 +67,8 @@ def _ordered(pool: ProcessPoolExecutor, function: Callable, tasks: Iterable, *, 
 def start_silent_tracker() -> None:
     """Starts the process that tidies up after this one without a word of what it finds.
 
-    A trainer that has to end at once leaves semaphores to it, and its own last words are to be the last.
+    A trainer that has to end at once leaves semaphores to it, and its own last words are to be
+    the last.
     """
     before = os.environ.get("PYTHONWARNINGS")
     os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (before, "ignore:resource_tracker")))
@@ -75,9 +82,11 @@ def start_silent_tracker() -> None:
 
 @contextlib.contextmanager
 def started_without_signals() -> Iterator[None]:
-    """Processes and threads that are started within it never see the signals that stop a run: their parent handles them.
+    """Processes and threads that are started within it never see the signals that stop a run: their
+    parent handles them.
 
-    A terminal sends Ctrl-C to all, and Slurm its signals; a worker that gets one before `follow_parent` would end.
+    A terminal sends Ctrl-C to all, and Slurm its signals; a worker that gets one before
+    `follow_parent` would end.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (*_PARENTS, signal.SIGTERM, signal.SIGUSR1))
     try:
@@ -87,9 +96,11 @@ def started_without_signals() -> Iterator[None]:
 
 
 def follow_parent() -> None:
-    """Ties a worker process to its parent: the parent alone handles `_PARENTS`, and its death ends the worker.
+    """Ties a worker process to its parent: the parent alone handles `_PARENTS`, and its death ends
+    the worker.
 
-    On SIGUSR1 the worker writes the stacks of its threads to stderr, for whoever wonders what it waits for.
+    On SIGUSR1 the worker writes the stacks of its threads to stderr, for whoever wonders what it
+    waits for.
     """
     faulthandler.register(signal.SIGUSR1)
     # Only now, where the worker was started without it.

@@ -10,11 +10,20 @@ _LINE = "{desc}: {n_fmt}/{total_fmt} {unit} [{elapsed}<{remaining}, {rate_fmt}{p
 
 
 class _Lines(tqdm):
-    """A tqdm for files and pipes: the first line, the last one, and one every 30 s, without moves of a cursor."""
+    """A tqdm for files and pipes: the first line, the last one, and one every 30 s, without
+    moves of a cursor."""
 
     def __init__(self, iterable: Iterable | None = None, **options):
         slow = LINE_SECONDS
-        super().__init__(iterable, **options, bar_format=_LINE, mininterval=slow, maxinterval=slow, smoothing=0, ascii=True)
+        super().__init__(
+            iterable,
+            **options,
+            bar_format=_LINE,
+            mininterval=slow,
+            maxinterval=slow,
+            smoothing=0,
+            ascii=True,
+        )
 
     def display(self, msg: str | None = None, pos: int | None = None) -> bool:
         if msg is None:
@@ -41,10 +50,18 @@ def _display() -> type[tqdm]:
 
 
 def progress(
-    iterable: Iterable | None = None, *, description: str, unit: str, total: int | None = None, initial: int = 0
+    iterable: Iterable | None = None,
+    *,
+    description: str,
+    unit: str,
+    total: int | None = None,
+    initial: int = 0,
 ) -> tqdm:
-    """A tqdm on stderr with rate and ETA; when stderr is no terminal it prints a line at most every 30 s."""
-    return _display()(iterable, desc=description, unit=unit, total=total, initial=initial, file=sys.stderr)
+    """A tqdm on stderr with rate and ETA; when stderr is no terminal it prints a line at most
+    every 30 s."""
+    return _display()(
+        iterable, desc=description, unit=unit, total=total, initial=initial, file=sys.stderr
+    )
 
 
 def byte_progress(*, description: str, total: int) -> tqdm:

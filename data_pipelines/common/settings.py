@@ -17,7 +17,8 @@ MAX_WIDTH, MAX_ROWS, MAX_PATH = 1 << 16, 1 << 24, 4096
 class Kind(NamedTuple):
     """Which values a setting may have: in words for the user, and as a check.
 
-    `holds` is their Python type, as which the command line reads the value of a setting that is unset.
+    `holds` is their Python type, as which the command line reads the value of a setting that is
+    unset.
     """
 
     wanted: str
@@ -72,7 +73,9 @@ def number(range_: str, is_within: Callable[[float], bool]) -> Kind:
 
 def one_of(known: Sequence[str]) -> Kind:
     """Names."""
-    return Kind(f"one of {', '.join(known)}", lambda value: isinstance(value, str) and value in known, str)
+    return Kind(
+        f"one of {', '.join(known)}", lambda value: isinstance(value, str) and value in known, str
+    )
 
 
 def some_of(known: range) -> Kind:
@@ -117,7 +120,9 @@ def is_pattern(value: object) -> bool:
 
 def unset_or(kind: Kind) -> Kind:
     """The same values, or None."""
-    return Kind(f"{kind.wanted}, or unset", lambda value: value is None or kind.allows(value), kind.holds)
+    return Kind(
+        f"{kind.wanted}, or unset", lambda value: value is None or kind.allows(value), kind.holds
+    )
 
 
 def _is_text(value: object) -> bool:

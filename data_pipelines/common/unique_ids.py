@@ -9,9 +9,10 @@ from data_pipelines.common.hashing import hash64
 class UniqueIds:
     """Gives the items of an input unique ids, one after the other in their order.
 
-    The k-th item (k ≥ 2) of the same id `x` becomes `x_k`; where the input has an item called `x_k`, k is raised until it
-    has none. Ids are known by 64-bit hashes: two different ones that share a hash (one chance in 500 among 250 million)
-    would only give the later one a needless suffix.
+    The k-th item (k ≥ 2) of the same id `x` becomes `x_k`; where the input has an item called
+    `x_k`, k is raised until it has none. Ids are known by 64-bit hashes: two different ones that
+    share a hash (one chance in 500 among 250 million) would only give the later one a needless
+    suffix.
 
     Attributes:
       duplicates: how many ids are changed.

@@ -1,4 +1,5 @@
-"""Warnings of the library as commands tell them: a sentence on stderr, without the line of the program."""
+"""Warnings of the library as commands tell them: a sentence on stderr, without the line of the
+program."""
 
 import contextlib
 import warnings
@@ -9,7 +10,8 @@ from data_pipelines.common.progress import tell
 
 @contextlib.contextmanager
 def warnings_as_sentences() -> Iterator[None]:
-    """Tells each `UserWarning` once, when it is issued; those of its subclasses and other warnings look as ever."""
+    """Tells each `UserWarning` once, when it is issued; those of its subclasses and other
+    warnings look as ever."""
     seen: set[str] = set()
     with warnings.catch_warnings():
         show = warnings.showwarning

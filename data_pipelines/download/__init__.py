@@ -1,1 +1,2 @@
-"""What `python -m data_pipelines.download` is made of: requests that resume, and what UniProt says about its releases."""
+"""What `python -m data_pipelines.download` is made of: requests that resume, and what UniProt
+says about its releases."""

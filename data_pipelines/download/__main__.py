@@ -1,7 +1,9 @@
-"""Downloads UniProt files, resumed where they stopped and checked. Only this command and `eval.data.download` use the network.
+"""Downloads UniProt files, resumed where they stopped and checked. Only this command and
+`eval.data.download` use the network.
 
-`swissprot` and `trembl` are the flat files of UniProt's current release, checked against its size and MD5; `proteome:UPID` is
-one proteome, whose entries are counted. A file that has its name is whole, and FILE.provenance.json beside it says what it is.
+`swissprot` and `trembl` are the flat files of UniProt's current release, checked against its size
+and MD5; `proteome:UPID` is one proteome, whose entries are counted. A file that has its name is
+whole, and FILE.provenance.json beside it says what it is.
 """
 
 import argparse
@@ -11,7 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data_pipelines.common.errors import UserError, command
-from data_pipelines.download.connection_options import add_connection_options, check_connection_options
+from data_pipelines.download.connection_options import (
+    add_connection_options,
+    check_connection_options,
+)
 from data_pipelines.download.proteome import download_proteome
 from data_pipelines.download.release_file import download_file
 
@@ -32,22 +37,42 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m data_pipelines.download",
         epilog="Example: python -m data_pipelines.download swissprot --output downloads",
-        description=__doc__.split("\n")[0],
+        description=__doc__.partition("\n\n")[0],
     )
-    parser.add_argument("what", metavar="swissprot|trembl|proteome:UPID", help="what to download, e.g. proteome:UP000005640")
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="the folder for the file; made if missing")
     parser.add_argument(
-        "--base_url", type=_base_url, help=f"a mirror of {FILES_URL} or, for a proteome, of {REST_URL}", metavar="URL"
+        "what",
+        metavar="swissprot|trembl|proteome:UPID",
+        help="what to download, e.g. proteome:UP000005640",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="the folder for the file; made if missing",
+    )
+    parser.add_argument(
+        "--base_url",
+        type=_base_url,
+        help=f"a mirror of {FILES_URL} or, for a proteome, of {REST_URL}",
+        metavar="URL",
     )
     add_connection_options(parser)
     args = parser.parse_args(arguments)
     check_connection_options(args)
     if name := FILES.get(args.what):
-        path = download_file(name, args.output, args.base_url or FILES_URL, args.timeout, args.tries)
+        path = download_file(
+            name, args.output, args.base_url or FILES_URL, args.timeout, args.tries
+        )
     elif match := re.fullmatch(r"proteome:(UP\d{9})", args.what):
-        path = download_proteome(match[1], args.output, args.base_url or REST_URL, args.timeout, args.tries)
+        path = download_proteome(
+            match[1], args.output, args.base_url or REST_URL, args.timeout, args.tries
+        )
     else:
-        raise UserError(f"{args.what!r} is not swissprot, trembl or proteome:UP and nine digits, e.g. proteome:UP000005640.")
+        raise UserError(
+            f"{args.what!r} is not swissprot, trembl or proteome:UP and nine digits, e.g. "
+            "proteome:UP000005640."
+        )
     print(path)
 
 

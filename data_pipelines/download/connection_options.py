@@ -8,9 +8,17 @@ from data_pipelines.common.errors import UserError
 def add_connection_options(parser: argparse.ArgumentParser) -> None:
     """Adds --timeout and --tries."""
     parser.add_argument(
-        "--timeout", type=float, default=60.0, help="seconds without a byte to give a connection up (%(default)s)"
+        "--timeout",
+        type=float,
+        default=60.0,
+        help="seconds without a byte to give a connection up (%(default)s)",
     )
-    parser.add_argument("--tries", type=int, default=8, help="tries in a row that may bring nothing new (%(default)s)")
+    parser.add_argument(
+        "--tries",
+        type=int,
+        default=8,
+        help="tries in a row that may bring nothing new (%(default)s)",
+    )
 
 
 def check_connection_options(options: argparse.Namespace) -> None:

@@ -1,4 +1,5 @@
-"""A file at an address, resumed where it stopped and checked against a digest where one is known."""
+"""A file at an address, resumed where it stopped and checked against a digest where one is
+known."""
 
 import re
 from http.client import HTTPResponse
@@ -12,11 +13,15 @@ BEYOND_THE_END = 416
 """The status of a range that the file does not have."""
 
 
-def download_plain(url: str, target: Path, *, md5: str = "", licence: str, timeout: float, tries: int) -> None:
-    """Fetches a file to `target`, whose folder is made; a file that is there, whole and of this address, is kept.
+def download_plain(
+    url: str, target: Path, *, md5: str = "", licence: str, timeout: float, tries: int
+) -> None:
+    """Fetches a file to `target`, whose folder is made; a file that is there, whole and of this
+    address, is kept.
 
     Args:
-      md5: of the file, "" where it is not known. Without it a changed file is told from its ETag and size alone.
+      md5: of the file, "" where it is not known. Without it a changed file is told from its ETag
+        and size alone.
       licence: for FILE.provenance.json.
       timeout, tries: as the commands' options.
 

@@ -1,4 +1,5 @@
-"""Downloads that resume: FILE.partial is renamed when complete; FILE.provenance.json is beside it."""
+"""Downloads that resume: FILE.partial is renamed when complete; FILE.provenance.json is beside
+it."""
 
 import datetime
 import fcntl
@@ -57,7 +58,10 @@ def complete(
         known = read_notes(provenance_path(target))
         if wanted.items() <= known.items() and known.get("sha256") == file_sha256(target):
             return
-        raise UserError(f"{target} exists and is not {name or _current(wanted)}; remove it or name another --output.")
+        raise UserError(
+            f"{target} exists and is not {name or _current(wanted)}; remove it or name "
+            "another --output."
+        )
     partial = Path(f"{target}.partial")
     with report_disk_errors(partial, kept="it continues with what has arrived"):
         partial.parent.mkdir(parents=True, exist_ok=True)
@@ -123,7 +127,9 @@ def append_body(response: http.client.HTTPResponse, file: BinaryIO, size: int | 
     total = None if size is None else -(-size // _MEBIBYTE)
     initial, name = length(file) // _MEBIBYTE, file.name.rpartition("/")[2]
     with progress(description=name, unit="MiB", total=total, initial=initial) as bar:
-        while block := response.read1(_MEBIBYTE if size is None else min(_MEBIBYTE, size - length(file))):
+        while block := response.read1(
+            _MEBIBYTE if size is None else min(_MEBIBYTE, size - length(file))
+        ):
             file.write(block)
             file.flush()
             bar.update(length(file) // _MEBIBYTE - bar.n)
@@ -160,9 +166,13 @@ def write_notes(path: Path, notes: dict) -> None:
 
 
 def _refuse_foreign(partial: Path) -> None:
-    """Raises UserError for a FILE.partial that holds something and has no notes beside it: another program's."""
+    """Raises UserError for a FILE.partial that holds something and has no notes beside it:
+    another program's."""
     if os.path.lexists(partial) and partial.stat().st_size and not notes_path(partial).exists():
-        raise UserError(f"{partial} is of another program, and would be overwritten; rename it or name another --output.")
+        raise UserError(
+            f"{partial} is of another program, and would be overwritten; rename it or name "
+            "another --output."
+        )
 
 
 def _claim(file: BinaryIO, wanted: dict) -> None:
@@ -172,7 +182,9 @@ def _claim(file: BinaryIO, wanted: dict) -> None:
     except BlockingIOError as error:
         raise UserError(f"another run is writing {file.name}; wait until it ends.") from error
     except OSError as error:
-        raise UserError(f"{file.name} cannot be locked ({error}); name another --output.") from error
+        raise UserError(
+            f"{file.name} cannot be locked ({error}); name another --output."
+        ) from error
     if read_notes(notes_path(file)).get("wanted") != wanted:
         file.truncate(0)
         write_notes(notes_path(file), {"wanted": wanted})

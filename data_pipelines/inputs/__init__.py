@@ -1,1 +1,2 @@
-"""What users hand to commands: proteins, texts, records and labels from files, checked before anything is computed."""
+"""What users hand to commands: proteins, texts, records and labels from files, checked before
+anything is computed."""

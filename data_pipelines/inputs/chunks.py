@@ -1,4 +1,5 @@
-"""The second pass over a user's input: chunks of consecutive items, each worth a file of results."""
+"""The second pass over a user's input: chunks of consecutive items, each worth a file of
+results."""
 
 import hashlib
 import json
@@ -11,11 +12,13 @@ from data_pipelines.inputs.model_input import Source
 from data_pipelines.inputs.survey import Measure, Survey
 
 MAX_LETTERS = 1 << 25
-"""Of the ids and texts of a chunk: a model may read few tokens of a long text, and an id is as long as its author likes."""
+"""Of the ids and texts of a chunk: a model may read few tokens of a long text, and an id is as
+long as its author likes."""
 
 
 class Chunk(NamedTuple):
-    """Consecutive items: their unique ids, clean texts, and the tokens that a model reads of them all.
+    """Consecutive items: their unique ids, clean texts, and the tokens that a model reads of them
+    all.
 
     `hashes` are the `sequence_hash` of each text as the input has it.
     """
@@ -28,11 +31,14 @@ class Chunk(NamedTuple):
     @property
     def digest(self) -> str:
         """64 bits (hex) that tell this chunk from any other content."""
-        return hashlib.blake2b(json.dumps([self.ids, self.texts, self.hashes]).encode(), digest_size=8).hexdigest()
+        return hashlib.blake2b(
+            json.dumps([self.ids, self.texts, self.hashes]).encode(), digest_size=8
+        ).hexdigest()
 
 
 def chunks(source: Source, survey: Survey, *, measure: Measure, min_tokens: int) -> Iterator[Chunk]:
-    """All usable items in their order; a chunk ends with the item that brings it to `min_tokens`, or to `MAX_LETTERS`.
+    """All usable items in their order; a chunk ends with the item that brings it to `min_tokens`,
+    or to `MAX_LETTERS`.
 
     Where chunks begin and end depends on the input and `min_tokens` alone.
     """

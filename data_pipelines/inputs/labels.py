@@ -1,7 +1,8 @@
-"""Libraries of labels that describe proteins: a file's labels, each with the prompts that put it into words.
+"""Libraries of labels that describe proteins: a file's labels, each with the prompts that put it
+into words.
 
-A prompt reads like the text a model is trained on, `FUNCTION: …` for a function; a label's embedding is the normalised mean of
-its prompts' embeddings.
+A prompt reads like the text a model is trained on, `FUNCTION: …` for a function; a label's
+embedding is the normalised mean of its prompts' embeddings.
 """
 
 import dataclasses
@@ -31,7 +32,8 @@ ENZYME_TEMPLATES = ("PROTEIN NAME: {}", "FUNCTION: {}")
 
 
 class Label(NamedTuple):
-    """A label, the prompts for it, and where it stands; with a fault it cannot be used and has no prompts."""
+    """A label, the prompts for it, and where it stands; with a fault it cannot be used and has
+    no prompts."""
 
     id: str
     name: str
@@ -42,12 +44,14 @@ class Label(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LabelSource:
-    """A file of labels, which can be read any number of times; `prepared` gives their prompts as a `Source` gives texts.
+    """A file of labels, which can be read any number of times; `prepared` gives their prompts as a
+    `Source` gives texts.
 
     Attributes:
-      columns: of a table, those whose texts describe the label; None takes those of `COLUMNS` that are there. The first is
-        the label's name.
-      templates: each has one `{}`, where the label's own texts go; None takes those of the format.
+      columns: of a table, those whose texts describe the label; None takes those of `COLUMNS` that
+        are there. The first is the label's name.
+      templates: each has one `{}`, where the label's own texts go; None takes those of the
+        format.
     """
 
     path: Path
@@ -59,10 +63,13 @@ class LabelSource:
     def __post_init__(self):
         for template in self.templates or ():
             if template.count("{}") != 1:
-                raise UserError(f"the template {template!r} must hold {{}} once, where the label's text goes.")
+                raise UserError(
+                    f"the template {template!r} must hold {{}} once, where the label's text goes."
+                )
 
     def labels(self) -> Iterator[Label]:
-        """The labels in the order of the file; rows of a table with the same id are prompts of one label.
+        """The labels in the order of the file; rows of a table with the same id are prompts of one
+        label.
 
         Raises:
           UserError: the format is unknown or the file unreadable.
@@ -75,7 +82,10 @@ class LabelSource:
         elif suffix in TABLES:
             yield from self._of_table(TABLES[suffix])
         else:
-            raise UserError(f"{self.path} is no library of labels that is known; name it *{', *'.join(SUFFIXES)}.")
+            raise UserError(
+                f"{self.path} is no library of labels that is known; name it "
+                f"*{', *'.join(SUFFIXES)}."
+            )
 
     def count(self) -> int | None:
         """As `Source.count`."""
@@ -88,15 +98,29 @@ class LabelSource:
         return [] if named else numbered_rows(self.path, TABLES[suffix])
 
     def prepared(self) -> Iterator[Prepared]:
-        """The prompts of all labels in their order, named by their label's id; what cannot be used has a fault."""
+        """The prompts of all labels in their order, named by their label's id; what cannot be
+        used has a fault."""
         for label in self.labels():
             for number, prompt in enumerate(label.prompts, 1):
-                yield Prepared(f"{label.id} prompt {number}", prompt, label.line, "", Counter(), False, label.name)
+                yield Prepared(
+                    f"{label.id} prompt {number}",
+                    prompt,
+                    label.line,
+                    "",
+                    Counter(),
+                    False,
+                    label.name,
+                )
             if not label.prompts:
                 yield Prepared(label.id, "", label.line, label.fault, Counter(), False, label.name)
 
     def _prompts(self, texts: Sequence[str], default: Sequence[str]) -> tuple[str, ...]:
-        filled = [template.replace("{}", text) for text in texts if text.strip() for template in self.templates or default]
+        filled = [
+            template.replace("{}", text)
+            for text in texts
+            if text.strip()
+            for template in self.templates or default
+        ]
         return tuple(dict.fromkeys(filled))
 
     def _of_term(self, term: Term) -> Label:
@@ -111,7 +135,11 @@ class LabelSource:
 
     def _fault(self, term: Term) -> str:
         if term.obsolete:
-            return f"it is obsolete, replaced by {term.replaced_by}" if term.replaced_by else "it is obsolete"
+            return (
+                f"it is obsolete, replaced by {term.replaced_by}"
+                if term.replaced_by
+                else "it is obsolete"
+            )
         if not (term.id and term.name):
             return "it has no id or no name"
         # The Gene Ontology's file of all relations holds chemicals, cells and organisms too.
@@ -123,21 +151,36 @@ class LabelSource:
         for enzyme in read_enzymes(self.path):
             number = f"EC {enzyme.number}"
             if enzyme.withdrawn or not enzyme.name:
-                fault = f"its EC number is withdrawn ({enzyme.name})" if enzyme.name else "it has no name"
+                fault = (
+                    f"its EC number is withdrawn ({enzyme.name})"
+                    if enzyme.name
+                    else "it has no name"
+                )
                 yield Label(number, enzyme.name, (), enzyme.line, fault)
                 continue
             texts = [f"{name}." for name in (enzyme.name, *enzyme.alternatives)]
             yield Label(number, enzyme.name, self._prompts(texts, ENZYME_TEMPLATES), enzyme.line)
 
     def _of_table(self, dialect: str) -> Iterator[Label]:
-        columns = self.columns or tuple(name for name in COLUMNS if name in read_header(self.path, dialect)) or COLUMNS[:1]
-        tables = [read_table(self.path, dialect=dialect, columns=[name], id_column=self.id_column) for name in columns]
+        columns = (
+            self.columns
+            or tuple(name for name in COLUMNS if name in read_header(self.path, dialect))
+            or COLUMNS[:1]
+        )
+        tables = [
+            read_table(self.path, dialect=dialect, columns=[name], id_column=self.id_column)
+            for name in columns
+        ]
         grouped: dict[str, Label] = {}
         for row in zip(*tables, strict=True):
             first = row[0]
-            prompts = () if first.fault else self._prompts([item.text.strip() for item in row], ("{}",))
+            prompts = (
+                () if first.fault else self._prompts([item.text.strip() for item in row], ("{}",))
+            )
             fault = first.fault or ("" if prompts else "its texts are empty")
-            label = Label(first.id or f"row_{first.line}", first.text.strip(), prompts, first.line, fault)
+            label = Label(
+                first.id or f"row_{first.line}", first.text.strip(), prompts, first.line, fault
+            )
             known = grouped.get(label.id)
             grouped[label.id] = label if known is None else merged(known, label)
         yield from grouped.values()
@@ -146,7 +189,9 @@ class LabelSource:
 def merged(label: Label, other: Label) -> Label:
     """One label of two rows with the same id: the prompts of both."""
     prompts = tuple(dict.fromkeys(label.prompts + other.prompts))
-    return label._replace(prompts=prompts, name=label.name or other.name, fault="" if prompts else label.fault)
+    return label._replace(
+        prompts=prompts, name=label.name or other.name, fault="" if prompts else label.fault
+    )
 
 
 def read_header(path: Path, dialect: str) -> list[str]:

@@ -1,4 +1,5 @@
-"""A user's proteins or texts on the way into a model: read, cleaned and named, so that nothing changes silently."""
+"""A user's proteins or texts on the way into a model: read, cleaned and named, so that nothing
+changes silently."""
 
 import dataclasses
 import re
@@ -65,7 +66,8 @@ class Source:
         return BY_NAME[self.format].read(self.path, columns=columns, id_column=self.id_column)
 
     def count(self) -> int | None:
-        """How many items there are, where that is known before they are read; of files it is not."""
+        """How many items there are, where that is known before they are read; of files it is
+        not."""
         return None
 
     def notes(self) -> list[str]:
@@ -75,7 +77,9 @@ class Source:
 
     def prepared(self) -> Iterator[Prepared]:
         """Every item of the input, in its order."""
-        clean, noun = (clean_protein, "sequence") if self.modality == "protein" else (clean_text, "text")
+        clean, noun = (
+            (clean_protein, "sequence") if self.modality == "protein" else (clean_text, "text")
+        )
         for ordinal, item in enumerate(self.read(), 1):
             cleaned, fault = Cleaned("", Counter()), item.fault
             if not fault:
@@ -97,24 +101,36 @@ class Source:
 
 
 def check_content(path: Path, format: str) -> None:
-    """Raises UserError where a file begins as one of another format than its name tells; says nothing of one that is absent."""
+    """Raises UserError where a file begins as one of another format than its name tells; says
+    nothing of one that is absent."""
     if not path.is_file():
         return
     with open_bytes(path) as content:
         start = content.read(1 << 12).lstrip(b"\xef\xbb\xbf \t\r\n")
     for beginning, found, fix in _BEGINNINGS:
         if format != found and re.match(beginning, start):
-            raise UserError(f"{path} begins as {fix}, but its name says {BY_NAME[format].description}.")
+            raise UserError(
+                f"{path} begins as {fix}, but its name says {BY_NAME[format].description}."
+            )
 
 
 _BEGINNINGS = (
     (rb">", "fasta", "FASTA (pass --format fasta)"),
-    (rb"ID   \S+ +(Reviewed|Unreviewed|STANDARD|PRELIMINARY);", "entries", "UniProt's flat file (name it *.dat)"),
+    (
+        rb"ID   \S+ +(Reviewed|Unreviewed|STANDARD|PRELIMINARY);",
+        "entries",
+        "UniProt's flat file (name it *.dat)",
+    ),
     (rb"<\?xml|<uniprot", "entries", "XML (name it *.xml)"),
-    (rb'\{\s*"|\[\s*[{"]', "", "JSON, of which `build` and `index` read UniProt's entries (name it *.json)"),
+    (
+        rb'\{\s*"|\[\s*[{"]',
+        "",
+        "JSON, of which `build` and `index` read UniProt's entries (name it *.json)",
+    ),
     (rb"LOCUS  ", "", "GenBank's flat file, which is not read; give its proteins as FASTA"),
 )
-"""Beginning of a content, the input format that it is, and what to say; `entries` are read by `index` and `build`."""
+"""Beginning of a content, the input format that it is, and what to say; `entries` are read by
+`index` and `build`."""
 
 
 def numbered_rows(path: Path, dialect: str) -> list[str]:
@@ -124,11 +140,15 @@ def numbered_rows(path: Path, dialect: str) -> list[str]:
     if id_column_of(header):
         return []
     known, there = ", ".join(ID_COLUMNS), ", ".join(header)
-    return [f"ids: no column is named {known}, so rows are numbered; choose one of {there} with --id_column."]
+    return [
+        f"ids: no column is named {known}, so rows are numbered; choose one of {there} with "
+        "--id_column."
+    ]
 
 
 def clean_text(text: str) -> Cleaned:
-    """A text without outer white space, unchanged otherwise; raises ValueError where nothing is left."""
+    """A text without outer white space, unchanged otherwise; raises ValueError where nothing is
+    left."""
     if not text.strip():
         raise ValueError("it is empty")
     return Cleaned(text.strip(), Counter())

@@ -18,7 +18,8 @@ _CODES = frozenset(
 
 
 def commonest_of_most(doubted: Counter, total: int) -> tuple[str, int] | None:
-    """The commonest doubt and its count where more than half of so many items are doubted, None where not."""
+    """The commonest doubt and its count where more than half of so many items are doubted, None
+    where not."""
     return doubted.most_common(1)[0] if 2 * doubted.total() > total else None
 
 

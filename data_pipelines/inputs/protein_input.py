@@ -1,4 +1,5 @@
-"""What a user's protein sequence means: which letters are kept, changed or removed, and what is no protein."""
+"""What a user's protein sequence means: which letters are kept, changed or removed, and what is
+no protein."""
 
 import re
 from collections import Counter
@@ -23,19 +24,23 @@ class Cleaned(NamedTuple):
 def clean_protein(text: str) -> Cleaned:
     """A sequence as people write it, made one that ESM-2 has tokens for.
 
-    White space is removed, which counts as no change. Residue numbers beside or above the blocks of a sequence, as GenBank
-    and UniProt print them, are removed where they count right. Lower case becomes upper case; gaps (`-` and `.`) and one
-    `*` at the end (a stop codon) are removed; any other `*` and J (leucine or isoleucine) become X. U, O, B, Z and X are kept.
+    White space is removed, which counts as no change. Residue numbers beside or above the blocks of
+    a sequence, as GenBank and UniProt print them, are removed where they count right. Lower case
+    becomes upper case; gaps (`-` and `.`) and one `*` at the end (a stop codon) are removed; any
+    other `*` and J (leucine or isoleucine) become X. U, O, B, Z and X are kept.
 
     Raises:
-      ValueError: nothing is left, or a character is none of these. The message says which one and its 1-based position.
+      ValueError: nothing is left, or a character is none of these. The message says which one
+        and its 1-based position.
     """
     foreign, numbers = _FOREIGN.search(text), 0
     if foreign and foreign[0].isdecimal():
         text, numbers = _without_numbers(text)
         foreign = _FOREIGN.search(text)
     if foreign:
-        raise ValueError(f"{foreign[0]!r} at position {foreign.start() + 1} is no amino-acid letter")
+        raise ValueError(
+            f"{foreign[0]!r} at position {foreign.start() + 1} is no amino-acid letter"
+        )
     written = "".join(text.split())
     letters = written.replace("-", "").replace(".", "")
     residues = letters.removesuffix("*")
@@ -68,6 +73,7 @@ def _without_numbers(text: str) -> tuple[str, int]:
 
 
 def _count_right(numbers: Sequence[int], *, before: int) -> bool:
-    """Whether numbers after `before` residues are those of the last or next residue, or a ruler in steps of ten."""
+    """Whether numbers after `before` residues are those of the last or next residue, or a ruler
+    in steps of ten."""
     ruler = [before + _RULER_STEP * place for place in range(1, len(numbers) + 1)]
     return list(numbers) in ([before], [before + 1], [before, before + 1], ruler)

@@ -1,4 +1,5 @@
-"""UniProt entries and ProtAnno datasets as the input of a model: proteins with all that is known of them."""
+"""UniProt entries and ProtAnno datasets as the input of a model: proteins with all that is known
+of them."""
 
 import dataclasses
 from collections import Counter
@@ -14,7 +15,8 @@ from data_pipelines.readers import Entry, Reject, read_entries
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RecordSource:
-    """The records of a file of UniProt entries, or of a built dataset's folder; readable any number of times like a `Source`.
+    """The records of a file of UniProt entries, or of a built dataset's folder; readable any number
+    of times like a `Source`.
 
     Attributes:
       splits: of a dataset, those to read; None reads all.
@@ -48,11 +50,17 @@ class RecordSource:
         return []
 
     def prepared(self) -> Iterator[Prepared]:
-        """Every entry in its order, the sequence clean; `line` is the entry's number where the input has no lines."""
+        """Every entry in its order, the sequence clean; `line` is the entry's number where the
+        input has no lines."""
         for ordinal, entry in enumerate(self.entries(), 1):
             if isinstance(entry, Reject):
                 yield Prepared(
-                    entry.accession or f"entry_{ordinal}", "", entry.line, entry.reason, Counter(), not entry.accession
+                    entry.accession or f"entry_{ordinal}",
+                    "",
+                    entry.line,
+                    entry.reason,
+                    Counter(),
+                    not entry.accession,
                 )
             else:
                 cleaned = clean_protein(entry.sequence)

@@ -1,4 +1,5 @@
-"""The first pass over a user's input: everything is counted and told before anything is computed."""
+"""The first pass over a user's input: everything is counted and told before anything is
+computed."""
 
 import array
 import csv
@@ -38,7 +39,10 @@ Measure = Callable[[str], Measured]
 REJECTS_HEADER = ("id", "line", "reason")
 UNKNOWN = "have no word that is in the model's vocabulary"
 NOUNS = {"protein": "sequences", "text": "texts"}
-FIXES = {"protein": "translate them to proteins first", "text": "write them in the language of the model's texts"}
+FIXES = {
+    "protein": "translate them to proteins first",
+    "text": "write them in the language of the model's texts",
+}
 MAX_REJECT_ID = 200
 """Characters of a rejected item's id in the list; its line tells the rest."""
 
@@ -51,7 +55,8 @@ class Survey:
       items: all of them; `rejected` cannot be used.
       tokens: that the model will read.
       changed: items in which something was changed, by the kind of change.
-      doubted: usable items that look like something else than proteins, or are of unknown words, by what is odd.
+      doubted: usable items that look like something else than proteins, or are of unknown words, by
+        what is odd.
       unknown_words: of all texts, those that the vocabulary lacks.
       long: items that are longer than the model reads at once.
       nameless: items without an id.
@@ -76,10 +81,13 @@ class Survey:
         return self.items - self.rejected
 
     def describe(self, noun: str, *, long_items: str, rejects: Path) -> list[str]:
-        """Lines for the user. `long_items` says what becomes of the long ones, `rejects` where the rejected are listed."""
+        """Lines for the user. `long_items` says what becomes of the long ones, `rejects` where
+        the rejected are listed."""
         plural = "" if self.usable == 1 else "s"
         lines = [f"{self.usable:,} {noun}{plural}, {self.tokens:,} tokens.", *self.notes]
-        lines += [f"cleaned: {count:,} with {change}." for change, count in sorted(self.changed.items())]
+        lines += [
+            f"cleaned: {count:,} with {change}." for change, count in sorted(self.changed.items())
+        ]
         lines += [f"doubtful: {count:,} {what}." for what, count in sorted(self.doubted.items())]
         if self.unknown_words:
             lines.append(f"words: {self.unknown_words:,} are not in the model's vocabulary.")
@@ -90,7 +98,10 @@ class Survey:
         if self.nameless:
             lines.append(f"ids: {self.nameless:,} are empty and named by their place in the input.")
         if self.rejected:
-            lines.append(f"rejected: {self.rejected:,} of {self.items:,}, listed with line and reason in {rejects}.")
+            lines.append(
+                f"rejected: {self.rejected:,} of {self.items:,}, listed with line and reason "
+                f"in {rejects}."
+            )
         return lines
 
 
@@ -101,8 +112,11 @@ def _shown(source: Source) -> Iterator[Prepared]:
     return reading_progress(source.prepared(), [source.path], description="check", noun=noun)
 
 
-def take_survey(source: Source, *, measure: Measure, rejects: Path, accept_doubtful: bool = False) -> Survey:
-    """Reads the whole input once, in constant memory but for eight bytes an item, and lists what is rejected in a TSV.
+def take_survey(
+    source: Source, *, measure: Measure, rejects: Path, accept_doubtful: bool = False
+) -> Survey:
+    """Reads the whole input once, in constant memory but for eight bytes an item, and lists what is
+    rejected in a TSV.
 
     Raises:
       UserError: the input cannot be read, no item of it can be used, or, unless `accept_doubtful`,
@@ -136,7 +150,8 @@ def take_survey(source: Source, *, measure: Measure, rejects: Path, accept_doubt
     if (most := commonest_of_most(doubted, items - rejected)) and not accept_doubtful:
         what, count = most
         raise UserError(
-            f"{source.path}: {count:,} of {items - rejected:,} {NOUNS[source.modality]} {what}; {FIXES[source.modality]}, "
+            f"{source.path}: {count:,} of {items - rejected:,} {NOUNS[source.modality]} "
+            f"{what}; {FIXES[source.modality]}, "
             "or pass --accept_doubtful to read them as they are."
         )
     return Survey(

@@ -8,6 +8,7 @@ _ACCESSION = re.compile(rf"(?:(?:sp|tr)\|)?({_UNIPROT})(?:-\d+)?(?:\|\w+)?")
 
 
 def uniprot_accession(id: str) -> str | None:
-    """The UniProt accession that an id is or holds, `P62258` for `sp|P62258|1433E_HUMAN`; None for any other id."""
+    """The UniProt accession that an id is or holds, `P62258` for `sp|P62258|1433E_HUMAN`; None
+    for any other id."""
     found = _ACCESSION.fullmatch(id)
     return found[1] if found else None

@@ -1,7 +1,9 @@
-"""A dataset in a bucket, `data.dir=gs://bucket/protanno`: its files are copied to this machine before they are read.
+"""A dataset in a bucket, `data.dir=gs://bucket/protanno`: its files are copied to this machine
+before they are read.
 
-Training draws records at random, each of which would be a request of its own, so whole files are copied: those of the splits
-that are read, once for all processes and runs of the machine. They stay in `cache_root()`.
+Training draws records at random, each of which would be a request of its own, so whole files are
+copied: those of the splits that are read, once for all processes and runs of the machine. They
+stay in `cache_root()`.
 """
 
 import contextlib
@@ -50,7 +52,10 @@ class BucketDataset:
         with bucket.report_errors(f"data.dir={self.url}"), report_disk_errors(cache_root()):
             self.sizes = bucket.file_sizes(source)
             if not self.sizes:
-                raise UserError(f"the dataset folder {self.url} does not exist or is empty; copy a dataset there first.")
+                raise UserError(
+                    f"the dataset folder {self.url} does not exist or is empty; copy a "
+                    "dataset there first."
+                )
             described = [name for name in names if name in self.sizes]
             with tempfile.TemporaryDirectory() as copied:
                 bucket.download(source, described, Path(copied))
@@ -62,7 +67,8 @@ class BucketDataset:
 
 
 def _folder_of(url: str, texts: dict[str, bytes]) -> Path:
-    """The folder for copies of what the bucket holds now: another dataset under the same name has another one."""
+    """The folder for copies of what the bucket holds now: another dataset under the same name
+    has another one."""
     digest = hashlib.sha256(repr((url, sorted(texts.items()))).encode()).hexdigest()
     folder = cache_root() / "datasets" / digest[:32]
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,11 @@
-"""Which split a record belongs to: held-out splits take whole sequence clusters, chosen by a hash that no other data change.
+"""Which split a record belongs to: held-out splits take whole sequence clusters, chosen by a hash
+that no other data change.
 
-`random_test` alone takes single records of what is left, whatever their cluster: most have relatives in
-training, as a protein that somebody asks about has.
+`random_test` alone takes single records of what is left, whatever their cluster: most have
+relatives in training, as a protein that somebody asks about has.
 
-A unit is what goes to a split as a whole: a cluster, or a sequence that is in none. It is known by 64 bits.
+A unit is what goes to a split as a whole: a cluster, or a sequence that is in none. It is known
+by 64 bits.
 """
 
 import numpy as np
@@ -30,7 +32,8 @@ def split_name(cluster: str) -> str:
 
 
 SPLITS = (*map(split_name, CLUSTERS), TEST, RANDOM_TEST, VALIDATION)
-"""Every split there can be; a training split's place is its cluster's, and the held-out ones come after them."""
+"""Every split there can be; a training split's place is its cluster's, and the held-out ones
+come after them."""
 
 
 def sequence_unit(sequence: str) -> int:
@@ -52,10 +55,12 @@ def split_codes(
     test_fraction: float,
     random_test_fraction: float = 0.0,
 ) -> UInt8[np.ndarray, " n"]:
-    """The place in `SPLITS` of records with these units, places in `CLUSTERS` and hashes of their sequences.
+    """The place in `SPLITS` of records with these units, places in `CLUSTERS` and hashes of their
+    sequences.
 
-    A unit's hash, as a number in [0, 1), is held out below the fractions, so that a record's split depends on its unit
-    alone; of the records that are left, those are held out at random whose own hash is below that fraction.
+    A unit's hash, as a number in [0, 1), is held out below the fractions, so that a record's split
+    depends on its unit alone; of the records that are left, those are held out at random whose
+    own hash is below that fraction.
     """
     position = units / 2.0**64
     codes = clusters.copy()

@@ -1,6 +1,8 @@
-"""What a dataset's own files say of it, read so that nothing in a stranger's folder is taken on trust.
+"""What a dataset's own files say of it, read so that nothing in a stranger's folder is taken on
+trust.
 
-TFDS is not asked: it would import the modules that `features.json` names, and look for the files that a template names.
+TFDS is not asked: it would import the modules that `features.json` names, and look for the files
+that a template names.
 """
 
 import re
@@ -43,17 +45,28 @@ def read_splits(directory: Path) -> dict[str, SplitInfo]:
     path = directory / _INFO
     listed = read_json(path).get("splits")
     try:
-        splits = {split["name"]: SplitInfo(_numbers(split["shardLengths"]), *_numbers([split["numBytes"]])) for split in listed}
-        damaged = not all(_SPLIT.fullmatch(name) and split.lengths for name, split in splits.items())
+        splits = {
+            split["name"]: SplitInfo(
+                _numbers(split["shardLengths"]), *_numbers([split["numBytes"]])
+            )
+            for split in listed
+        }
+        damaged = not all(
+            _SPLIT.fullmatch(name) and split.lengths for name, split in splits.items()
+        )
     except (TypeError, KeyError, ValueError):
         damaged = True
     if damaged or sum(len(split.lengths) for split in splits.values()) > _MAX_SHARDS:
-        raise UserError(f"{path} is damaged: {reprlib.repr(listed)} is no list of splits with their files; copy it again.")
+        raise UserError(
+            f"{path} is damaged: {reprlib.repr(listed)} is no list of splits with their "
+            "files; copy it again."
+        )
     return splits
 
 
 def read_statistics(directory: Path) -> dict:
-    """`statistics.json`; if it tells of them, `records` are a number and `clusters` have known names.
+    """`statistics.json`; if it tells of them, `records` are a number and `clusters` have known
+    names.
 
     Raises:
       UserError: the file is missing or damaged.
@@ -61,8 +74,14 @@ def read_statistics(directory: Path) -> dict:
     path = directory / STATISTICS
     statistics = read_json(path)
     records, clusters = statistics.get("records", 0), statistics.get("clusters", {})
-    if type(records) is not int or not isinstance(clusters, dict) or not clusters.keys() <= set(CLUSTERS):
-        raise UserError(f"{path} is damaged: what it has for records or clusters are none; copy it again.")
+    if (
+        type(records) is not int
+        or not isinstance(clusters, dict)
+        or not clusters.keys() <= set(CLUSTERS)
+    ):
+        raise UserError(
+            f"{path} is damaged: what it has for records or clusters are none; copy it again."
+        )
     return statistics
 
 

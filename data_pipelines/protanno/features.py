@@ -1,4 +1,5 @@
-"""Which residues of a protein its features assign to which property: the truth that segments are measured against."""
+"""Which residues of a protein its features assign to which property: the truth that segments are
+measured against."""
 
 import re
 
@@ -8,18 +9,24 @@ from jaxtyping import Bool, UInt8
 from data_pipelines.protanno.record import PROPERTIES, Feature, Record
 
 TYPE_PROPERTY = {
-    **dict.fromkeys(("ACT_SITE", "BINDING", "CA_BIND", "DNA_BIND", "METAL", "NP_BIND", "SITE"), "function"),
+    **dict.fromkeys(
+        ("ACT_SITE", "BINDING", "CA_BIND", "DNA_BIND", "METAL", "NP_BIND", "SITE"), "function"
+    ),
     **dict.fromkeys(("INTRAMEM", "LIPID", "SIGNAL", "TRANSIT", "TRANSMEM"), "location"),
     **dict.fromkeys(("DOMAIN", "MOTIF", "REPEAT", "ZN_FING"), "similarity"),
 }
-"""UniProt's `FT` types, those of before 2020 included, by the property that they explain. Types that explain none of the
-three, or cover most of a protein (CHAIN, TOPO_DOM), are left out."""
+"""UniProt's `FT` types, those of before 2020 included, by the property that they explain. Types
+that explain none of the three, or cover most of a protein (CHAIN, TOPO_DOM), are left out."""
 
 NOTE_PROPERTY = {
-    "MOTIF": (re.compile(r"signal|localization|targeting|sorting|retention|secretion", re.IGNORECASE), "location"),
+    "MOTIF": (
+        re.compile(r"signal|localization|targeting|sorting|retention|secretion", re.IGNORECASE),
+        "location",
+    ),
     "SITE": (re.compile(r"family", re.IGNORECASE), "similarity"),
 }
-"""Types whose note may say that the feature belongs to another property than the type's usual one."""
+"""Types whose note may say that the feature belongs to another property than the type's usual
+one."""
 
 
 def feature_property(feature: Feature) -> str | None:
@@ -41,7 +48,8 @@ def annotated_residues(record: Record) -> dict[str, Bool[np.ndarray, " L"]]:
 
 
 def property_bits(record: Record) -> UInt8[np.ndarray, " L"]:
-    """`annotated_residues` of one protein as bits: bit k of a residue is set where it belongs to `record.PROPERTIES[k]`."""
+    """`annotated_residues` of one protein as bits: bit k of a residue is set where it belongs to
+    `record.PROPERTIES[k]`."""
     bits = np.zeros(len(record.sequence), np.uint8)
     for name, residues in annotated_residues(record).items():
         bits[residues] |= 1 << PROPERTIES.index(name)

@@ -1,9 +1,11 @@
-"""How near each held-out record of a dataset is to its training records, as the build found and keeps it.
+"""How near each held-out record of a dataset is to its training records, as the build found and
+keeps it.
 
-`nearest.tsv.gz` has a row for each held-out record: its accession; identity and coverage of the nearest
-training record with text, from a search (`build --identities`); the same for those without text, which
-masked language modelling alone learns from; and whether MinHash finds a relative among either. A cell is
-empty where that was not looked up; an identity of 0 says that the search found nothing.
+`nearest.tsv.gz` has a row for each held-out record: its accession; identity and coverage of the
+nearest training record with text, from a search (`build --identities`); the same for those without
+text, which masked language modelling alone learns from; and whether MinHash finds a relative among
+either. A cell is empty where that was not looked up; an identity of 0 says that the search found
+nothing.
 """
 
 import functools
@@ -47,7 +49,9 @@ def write_nearest(path: Path, rows: Iterable[tuple[str, Nearest]]) -> None:
     with open(path, "wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="\n")
         text.write("\t".join(COLUMNS) + "\n")
-        text.writelines("\t".join([accession, *map(_cell, found)]) + "\n" for accession, found in rows)
+        text.writelines(
+            "\t".join([accession, *map(_cell, found)]) + "\n" for accession, found in rows
+        )
         text.flush()
 
 
@@ -78,7 +82,9 @@ def read_nearest(path: Path) -> dict[str, Nearest]:
         raise UserError(f"{path} is damaged: its header is not {', '.join(COLUMNS)}; {_FIX}.")
     for number, line in enumerate(lines, 2):
         if len(line) >= _MAX_LINE or number > _MAX_ROWS:
-            raise UserError(f"{path} is damaged: line {number} is too long, or there are too many; {_FIX}.")
+            raise UserError(
+                f"{path} is damaged: line {number} is too long, or there are too many; {_FIX}."
+            )
         accession, *cells = line.rstrip("\n").split("\t")
         found[accession] = _nearest(cells, number, path)
     return found
@@ -97,11 +103,15 @@ def _lines(path: Path) -> Iterator[str]:
 def _nearest(cells: list[str], line: int, path: Path) -> Nearest:
     try:
         *numbers, first, second = [float(cell) if cell else None for cell in cells]
-        found = Nearest(*numbers, *(flag if flag is None else bool(flag) for flag in (first, second)))
+        found = Nearest(
+            *numbers, *(flag if flag is None else bool(flag) for flag in (first, second))
+        )
     except (ValueError, TypeError) as error:
         raise UserError(f"{path}, line {line} is damaged; {_FIX}.") from error
     half = (found.identity is None) != (found.coverage is None)
     half |= (found.identity_without_text is None) != (found.coverage_without_text is None)
     if half or not all(value is None or 0 <= value <= 1 for value in found):
-        raise UserError(f"{path}, line {line} is damaged: a number is missing or not from 0 to 1; {_FIX}.")
+        raise UserError(
+            f"{path}, line {line} is damaged: a number is missing or not from 0 to 1; {_FIX}."
+        )
     return found

@@ -1,7 +1,9 @@
-"""Questions about single properties, and the proteins that answer each: a dataset's own, or what records say.
+"""Questions about single properties, and the proteins that answer each: a dataset's own, or what
+records say.
 
-A question is a text such as `SUBCELLULAR LOCATION: Nucleus.`, of a kind such as `location`. A protein of which a kind is known
-answers some of its questions and none of the others; a protein of which it is unknown takes no part.
+A question is a text such as `SUBCELLULAR LOCATION: Nucleus.`, of a kind such as `location`. A
+protein of which a kind is known answers some of its questions and none of the others; a protein
+of which it is unknown takes no part.
 """
 
 import json
@@ -49,7 +51,9 @@ def load_questions(directory: Path, file: str = FILE) -> Questions:
         return {}
     found = read_json(path)
     if not all(map(_is_kind, found.values())):
-        raise UserError(f"{path} is damaged: it holds no questions by kind; build the dataset again.")
+        raise UserError(
+            f"{path} is damaged: it holds no questions by kind; build the dataset again."
+        )
     return frozen(found)
 
 
@@ -67,16 +71,22 @@ def _is_kind(asked: object) -> bool:
 
 def save_questions(directory: Path, questions: Questions, file: str = FILE) -> None:
     """Writes what `load_questions` reads."""
-    listed = {kind: {text: sorted(names) for text, names in sorted(asked.items())} for kind, asked in sorted(questions.items())}
-    (directory / file).write_text(json.dumps(listed, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    listed = {
+        kind: {text: sorted(names) for text, names in sorted(asked.items())}
+        for kind, asked in sorted(questions.items())
+    }
+    (directory / file).write_text(
+        json.dumps(listed, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
 
 
 def said_by(records: Iterable[Record], enzymes: Mapping[str, str] | None = None) -> Questions:
-    """The questions that what records say about themselves answers: `location`, `family` and `enzyme`.
+    """The questions that what records say about themselves answers: `location`, `family` and
+    `enzyme`.
 
     Args:
-      enzymes: EC number → the question that asks for it; other numbers stand for themselves. By default `enzyme_questions` of
-        the records.
+      enzymes: EC number → the question that asks for it; other numbers stand for themselves. By
+        default `enzyme_questions` of the records.
     """
     records = list(records)
     asked = enzyme_questions(records) if enzymes is None else enzymes
@@ -95,18 +105,27 @@ def enzyme_questions(records: Iterable[Record]) -> dict[str, str]:
     for record in records:
         for number in _numbers(record):
             names[number][_NAMES_IN_PARENTHESES.sub("", record.name)] += 1
-    return {number: f"{PREFIXES['name']}: {min(c, key=lambda name: (-c[name], name))}." for number, c in names.items()}
+    return {
+        number: f"{PREFIXES['name']}: {min(c, key=lambda name: (-c[name], name))}."
+        for number, c in names.items()
+    }
 
 
 def answers(record: Record) -> set[Answer]:
     """The compartments and families that a record's texts name, as questions."""
-    found = {Answer("location", f"{PREFIXES['location']}: {name}.") for name in compartments(record.location)}
+    found = {
+        Answer("location", f"{PREFIXES['location']}: {name}.")
+        for name in compartments(record.location)
+    }
     families = _FAMILY.findall(strip_evidence(record.similarity))
-    return found | {Answer("family", f"{PREFIXES['similarity']}: Belongs to the {name}.") for name in families}
+    return found | {
+        Answer("family", f"{PREFIXES['similarity']}: Belongs to the {name}.") for name in families
+    }
 
 
 def compartments(location: str) -> set[str]:
-    """The top-level compartments of UniProt's text, such as `Nucleus` of `[Isoform 1]: Nucleus, nucleolus {ECO:…}. Note=…`."""
+    """The top-level compartments of UniProt's text, such as `Nucleus` of `[Isoform 1]: Nucleus,
+    nucleolus {ECO:…}. Note=…`."""
     text = _ISOFORM.sub("", strip_evidence(location).partition("Note=")[0])
     names = {part.partition(";")[0].partition(",")[0].strip() for part in text.split(".")}
     return {name for name in names if name and len(name.split()) <= _MAX_WORDS}

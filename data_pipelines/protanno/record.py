@@ -4,7 +4,8 @@ import dataclasses
 import re
 
 PROPERTIES = ("name", "function", "location", "similarity")
-"""The four properties in biotext order; property id k + 1 belongs to PROPERTIES[k], id 0 is the full biotext."""
+"""The four properties in biotext order; property id k + 1 belongs to PROPERTIES[k], id 0 is the
+full biotext."""
 
 PREFIXES = {
     "name": "PROTEIN NAME",
@@ -33,12 +34,13 @@ class Record:
     """One protein.
 
     `existence` is UniProt's protein existence 1…5 (0 = unknown). `name` is the recommended name. An
-    absent property is ''; a record without any has a sequence alone. `other_names` are as UniProt's TSV
-    export has them in parentheses, in its order: synonyms, short names, `EC 1.1.1.1`,
+    absent property is ''; a record without any has a sequence alone. `other_names` are as UniProt's
+    TSV export has them in parentheses, in its order: synonyms, short names, `EC 1.1.1.1`,
     `CD antigen CD4`. There are none without a name.
 
-    `organism` is the scientific name with its strain, `taxon` its id in NCBI's taxonomy (0 = unknown).
-    `genes` are all names of the gene, the primary one first; `go` the ids of GO terms, `GO:0005524`.
+    `organism` is the scientific name with its strain, `taxon` its id in NCBI's taxonomy (0 =
+    unknown). `genes` are all names of the gene, the primary one first; `go` the ids of GO terms,
+    `GO:0005524`.
     """
 
     accession: str
@@ -66,11 +68,16 @@ _EC_NUMBER = re.compile(r"EC \d+(?:\.(?:\w?\d+|-)){1,3}")
 
 
 def with_names(record: Record, names: str) -> Record:
-    """The record whose name is the text of the chosen `NAMES`, such as `Amylase (AMY) (EC 3.2.1.1)`; it has no others left."""
+    """The record whose name is the text of the chosen `NAMES`, such as `Amylase (AMY) (EC
+    3.2.1.1)`; it has no others left."""
     if names == RECOMMENDED:
         return record
-    chosen = [name for name in record.other_names if names == "all" or not _EC_NUMBER.fullmatch(name)]
-    return dataclasses.replace(record, name=" ".join([record.name, *(f"({name})" for name in chosen)]), other_names=())
+    chosen = [
+        name for name in record.other_names if names == "all" or not _EC_NUMBER.fullmatch(name)
+    ]
+    return dataclasses.replace(
+        record, name=" ".join([record.name, *(f"({name})" for name in chosen)]), other_names=()
+    )
 
 
 def ec_numbers(record: Record) -> tuple[str, ...]:
@@ -94,9 +101,11 @@ _TAGS = re.compile(rf"{_TAG}(?:\s*{_TAG})*(?:\s*([.,;:)]))?")
 
 
 def strip_evidence(text: str) -> str:
-    """Removes UniProt's evidence tags `{ECO:…}`, `(PubMed:…)` and `(Ref.…)`, with the blanks and doubled stop they leave.
+    """Removes UniProt's evidence tags `{ECO:…}`, `(PubMed:…)` and `(Ref.…)`, with the blanks and
+    doubled stop they leave.
 
-    Words on the evidence, such as `(By similarity)` and `(Probable)` in entries before 2014, are text and stay.
+    Words on the evidence, such as `(By similarity)` and `(Probable)` in entries before 2014, are
+    text and stay.
     """
     kept, position = "", 0
     for tags in _TAGS.finditer(text):
@@ -108,7 +117,8 @@ def strip_evidence(text: str) -> str:
 
 
 def with_prefix(name: str, typed: str) -> str:
-    """`PREFIX: content` of a property, whether its prefix was typed or not; empty where there is no content."""
+    """`PREFIX: content` of a property, whether its prefix was typed or not; empty where there is
+    no content."""
     content = typed.strip().removeprefix(f"{PREFIXES[name]}:").strip()
     return f"{PREFIXES[name]}: {content}" if content else ""
 
@@ -120,12 +130,14 @@ def property_texts(record: Record) -> dict[str, str]:
 
 
 def biotext(record: Record) -> str:
-    """`PROTEIN NAME: … FUNCTION: … SUBCELLULAR LOCATION: … SIMILARITY: …`, absent properties left out."""
+    """`PROTEIN NAME: … FUNCTION: … SUBCELLULAR LOCATION: … SIMILARITY: …`, absent properties
+    left out."""
     return " ".join(property_texts(record).values())
 
 
 RESIDUES = "ACDEFGHIKLMNPQRSTVWYBJOUXZ"
-"""The 20 standard residues and IUPAC's B, J, X, Z (ambiguous), O (pyrrolysine) and U (selenocysteine)."""
+"""The 20 standard residues and IUPAC's B, J, X, Z (ambiguous), O (pyrrolysine) and U
+(selenocysteine)."""
 
 EXISTENCE = range(6)
 """UniProt's protein existence levels 1…5, and 0 = unknown."""

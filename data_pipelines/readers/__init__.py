@@ -1,7 +1,8 @@
 """Source files to records, in two steps; a file's name chooses among `source_formats`.
 
-`raw_entries` cuts a file into whole entries, which is cheap; `parse_entry` makes a record of one, which takes the time and
-depends on nothing else, so that it may happen in another process. `read_entries` does both.
+`raw_entries` cuts a file into whole entries, which is cheap; `parse_entry` makes a record of one,
+which takes the time and depends on nothing else, so that it may happen in another process.
+`read_entries` does both.
 """
 
 from collections import Counter
@@ -21,7 +22,8 @@ def raw_entries(path: str | Path) -> Iterator[RawEntry]:
       path: the file, plain or gzip.
 
     Raises:
-      UserError: the format is unknown, or the file unreadable, cut off or of another format than its name says.
+      UserError: the format is unknown, or the file unreadable, cut off or of another format than
+        its name says.
     """
     path = Path(path)
     first, *others = formats = formats_of(path)
@@ -32,7 +34,8 @@ def parse_entry(raw: RawEntry, *, omitted: Counter | None = None) -> Entry:
     """The Record of a valid entry, else a Reject that says why.
 
     Args:
-      omitted: counts, by reason, the features that a Record cannot express and that were left out of it.
+      omitted: counts, by reason, the features that a Record cannot express and that were left
+        out of it.
     """
     format = BY_NAME[raw.format]
     problem = raw.problem
@@ -49,7 +52,8 @@ def parse_entry(raw: RawEntry, *, omitted: Counter | None = None) -> Entry:
 
 
 def read_entries(path: str | Path, *, omitted: Counter | None = None) -> Iterator[Entry]:
-    """The entries of a file in its order, one at a time: `parse_entry` of each of its `raw_entries`.
+    """The entries of a file in its order, one at a time: `parse_entry` of each of its
+    `raw_entries`.
 
     Raises:
       UserError: as `raw_entries`.

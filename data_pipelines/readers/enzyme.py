@@ -1,4 +1,5 @@
-"""The ENZYME nomenclature database of ExPASy (`enzyme.dat`): EC numbers and their names, one entry at a time."""
+"""The ENZYME nomenclature database of ExPASy (`enzyme.dat`): EC numbers and their names, one
+entry at a time."""
 
 import re
 from collections.abc import Iterator
@@ -14,7 +15,8 @@ _GONE = re.compile(r"(Transferred|Deleted) entry")
 
 
 class Enzyme(NamedTuple):
-    """An entry: its EC number, the accepted name, the alternative ones, and the reactions it catalyses."""
+    """An entry: its EC number, the accepted name, the alternative ones, and the reactions it
+    catalyses."""
 
     number: str
     name: str
@@ -52,12 +54,20 @@ def read_enzymes(path: Path) -> Iterator[Enzyme]:
     if "ID" in lines:
         yield _enzyme(lines, start)
     elif not found:
-        raise UserError(f"{path} is no enzyme.dat: it holds no entry with an EC number in its ID line.")
+        raise UserError(
+            f"{path} is no enzyme.dat: it holds no entry with an EC number in its ID line."
+        )
 
 
 def _enzyme(lines: dict[str, list[str]], start: int) -> Enzyme:
     alternatives = [name.rstrip(".") for name in lines.get("AN", [])]
-    return Enzyme(lines["ID"][0], _joined(lines.get("DE", [])).rstrip("."), alternatives, _joined(lines.get("CA", [])), start)
+    return Enzyme(
+        lines["ID"][0],
+        _joined(lines.get("DE", [])).rstrip("."),
+        alternatives,
+        _joined(lines.get("CA", [])),
+        start,
+    )
 
 
 def _joined(lines: list[str]) -> str:

@@ -21,17 +21,18 @@ WRAPPED = "its first line is of words, as if its header was wrapped: {!r}"
 
 
 def read_fasta(path: Path) -> Iterator[Item]:
-    """The records of a FASTA file in its order, sequences as written (lines joined, their outer white space dropped but
-    around residue numbers).
+    """The records of a FASTA file in its order, sequences as written (lines joined, their outer
+    white space dropped but around residue numbers).
 
-    The id is the first word after `>`, '' where there is none; the rest of the header is the name, at most `MAX_NAME` bytes of
-    it, whatever their encoding. Of headers that NCBI joined by the byte 1, the first counts. Under a header of PIR
-    (`>P1;ID`) stands the name on a line of its own. Blank lines and comment lines (`;`) may stand anywhere. A record of more
-    than `MAX_LETTERS`, or of nucleic acid in PIR, or whose header goes on in the next line,
-    has a fault and no text.
+    The id is the first word after `>`, '' where there is none; the rest of the header is the name,
+    at most `MAX_NAME` bytes of it, whatever their encoding. Of headers that NCBI joined by the byte
+    1, the first counts. Under a header of PIR (`>P1;ID`) stands the name on a line of its own.
+    Blank lines and comment lines (`;`) may stand anywhere. A record of more than `MAX_LETTERS`, or
+    of nucleic acid in PIR, or whose header goes on in the next line, has a fault and no text.
 
     Raises:
-      UserError: the file is unreadable or cut off, is no text, has text before its first `>`, or has no record.
+      UserError: the file is unreadable or cut off, is no text, has text before its first `>`, or
+        has no record.
     """
     header, letters, size, title_follows = None, [], 0, False
     with open_bytes(path) as content:
@@ -46,7 +47,10 @@ def read_fasta(path: Path) -> Iterator[Item]:
                 header, title_follows = header._replace(name=_name(line)), False
             elif line and not line.startswith(b";"):
                 if header is None:
-                    raise UserError(f"{path} is no FASTA file: line {number} is {line[:20]!r}, before any '>' line.")
+                    raise UserError(
+                        f"{path} is no FASTA file: line {number} is {line[:20]!r}, before "
+                        "any '>' line."
+                    )
                 size += len(line)
                 if size <= MAX_LETTERS:
                     letters.append(decoded(line, number, path))
@@ -88,9 +92,11 @@ def _joinable(line: str) -> str:
 
 
 def _goes_on(lines: list[str]) -> bool:
-    """Whether the first line is more probably the rest of a header that an editor or a mail wrapped.
+    """Whether the first line is more probably the rest of a header that an editor or a mail
+    wrapped.
 
-    It is of words and the lines after it are not. Not words: a full line of soft-masked residues, and blocks of ten.
+    It is of words and the lines after it are not. Not words: a full line of soft-masked
+    residues, and blocks of ten.
     """
     words = lines[0].split() if lines else []
     if len(lines) < 2 or (len(words) == 1 and lines[0].isupper()):

@@ -17,11 +17,18 @@ _ORGANISM = re.compile(r" ?\[((?:[^\[\]]|\[[^\[\]]*\])*)\]$")
 def header_record(id: str, rest: str, sequence: str) -> Record:
     """A record of what a header says: the first word, and what stands behind it.
 
-    UniProt: `sp|P07260|IF4E_YEAST Name OS=Organism OX=559292 GN=CDC33 PE=1 SV=1`. UniRef: `UniRef50_P07260 Name n=3
-    Tax=Organism TaxID=4932 RepID=…`. NCBI: `NP_1.1 Name [Organism]`, and of genomes `[gene=CDC33] [protein=Name]`. Any other
-    header is a name. The accession is the id as it is written.
+    UniProt: `sp|P07260|IF4E_YEAST Name OS=Organism OX=559292 GN=CDC33 PE=1 SV=1`. UniRef:
+    `UniRef50_P07260 Name n=3 Tax=Organism TaxID=4932 RepID=…`. NCBI: `NP_1.1 Name [Organism]`, and
+    of genomes `[gene=CDC33] [protein=Name]`. Any other header is a name. The accession is the id
+    as it is written.
     """
-    fields = {"accession": id, "sequence": sequence, "entry_name": "", "source": UNKNOWN_SOURCE, "existence": 0}
+    fields = {
+        "accession": id,
+        "sequence": sequence,
+        "entry_name": "",
+        "source": UNKNOWN_SOURCE,
+        "existence": 0,
+    }
     if identity := _UNIPROT_ID.fullmatch(id):
         fields |= {"source": _UNIPROT_SOURCES[identity[1]], "entry_name": identity[2]}
     if _FIELD.search(rest):

@@ -3,7 +3,8 @@
     mmseqs easy-search held_out.fasta training.fasta hits.m8 tmp -s 7.5 \\
         --format-output query,target,fident,qcov,tcov,evalue,bits
 
-Tab-separated, plain or gzip. With a header line (`--format-mode 4`) further columns and any order will do.
+Tab-separated, plain or gzip. With a header line (`--format-mode 4`) further columns and any
+order will do.
 """
 
 from collections.abc import Iterator, Sequence
@@ -48,7 +49,9 @@ def read_hits(path: Path) -> Iterator[Hit]:
                 places, width = [cells.index(name) for name in COLUMNS], len(cells)
                 continue
             if len(cells) != width:
-                raise UserError(f"{path}, line {number} has {len(cells)} columns, not {width}; {_FIX}.")
+                raise UserError(
+                    f"{path}, line {number} has {len(cells)} columns, not {width}; {_FIX}."
+                )
             yield _hit([cells[place] for place in places], number, path)
 
 
@@ -60,7 +63,8 @@ def _hit(cells: Sequence[str], number: int, path: Path) -> Hit:
         raise UserError(f"{path}, line {number}: {error}; {_FIX}.") from error
     if not (0 <= identity <= 1 and 0 <= coverage <= 1):
         raise UserError(
-            f"{path}, line {number}: fident {identity:g} and qcov {coverage:g} must be from 0 to 1, not percent; {_FIX}."
+            f"{path}, line {number}: fident {identity:g} and qcov {coverage:g} must be from "
+            f"0 to 1, not percent; {_FIX}."
         )
     return Hit(plain_accession(query), plain_accession(target), identity, coverage, evalue, bits)
 

@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 MAX_LETTERS = 1 << 20
-"""Of one item: over twenty times the longest known protein. A longer one, such as a chromosome, is not kept."""
+"""Of one item: over twenty times the longest known protein. A longer one, such as a chromosome,
+is not kept."""
 
 TOO_LONG = f"it has more than {MAX_LETTERS:,} letters"
 
@@ -19,4 +20,5 @@ class Item(NamedTuple):
     fault: str = ""
     """Why it cannot be used, '' for one that can."""
     name: str = ""
-    """What the input calls it beside the id, as the rest of a FASTA header; '' where there is nothing."""
+    """What the input calls it beside the id, as the rest of a FASTA header; '' where there is
+    nothing."""

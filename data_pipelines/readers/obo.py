@@ -14,7 +14,8 @@ _ESCAPE = re.compile(r"\\(.)")
 _SPACES = {"n": " ", "W": " ", "t": " "}
 """Letters behind a backslash that stand for white space."""
 
-# What stands in front of a comment (`!`) and of trailing modifiers (`{…}`), neither of them escaped.
+# What stands in front of a comment (`!`) and of trailing modifiers (`{…}`), neither of them
+# escaped.
 _VALUE = re.compile(r"(?:[^\\!{]|\\.|(?<=\S)[!{])*")
 
 

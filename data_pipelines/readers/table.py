@@ -1,4 +1,5 @@
-"""Tables with a header line: CSV, and TSV as UniProt writes it; plain or gzip, one row at a time."""
+"""Tables with a header line: CSV, and TSV as UniProt writes it; plain or gzip, one row at a
+time."""
 
 import contextlib
 import csv
@@ -15,7 +16,8 @@ from data_pipelines.readers.streams.numbered_lines import decoded, numbered_line
 
 DIALECTS = {
     "csv": {"delimiter": ",", "strict": True},
-    # Quotation marks are letters like any other there: one that is not closed would swallow the rest of the file.
+    # Quotation marks are letters like any other there: one that is not closed would swallow the
+    # rest of the file.
     "tsv": {"delimiter": "\t", "quoting": csv.QUOTE_NONE},
 }
 MAX_ROW_BYTES = 1 << 25
@@ -28,11 +30,12 @@ def open_table(path: Path, dialect: str | None = None) -> Iterator["Table"]:
     """A table to read once.
 
     Args:
-      dialect: `csv` (quoted fields may hold commas and line ends) or `tsv` (no quoting); None takes TSV where the header line
-        has a tab, else CSV.
+      dialect: `csv` (quoted fields may hold commas and line ends) or `tsv` (no quoting); None takes
+        TSV where the header line has a tab, else CSV.
 
     Raises:
-      UserError: the file is unreadable, cut off, or no UTF-8 text; within the context too, as more of it is read.
+      UserError: the file is unreadable, cut off, or no UTF-8 text; within the context too, as
+        more of it is read.
     """
     # One limit for the whole process; Python's own is below the longest sequences.
     csv.field_size_limit(MAX_LETTERS)
@@ -41,7 +44,8 @@ def open_table(path: Path, dialect: str | None = None) -> Iterator["Table"]:
 
 
 class Table:
-    """An open table. Attributes: `header`, the cells of the first line that is not blank; empty for an empty file."""
+    """An open table. Attributes: `header`, the cells of the first line that is not blank; empty
+    for an empty file."""
 
     def __init__(self, lines: "RowLines", path: Path, dialect: str | None):
         self._lines, self._path = lines, path
@@ -69,7 +73,8 @@ class Table:
             cells = next(self._reader, None)
         except csv.Error as error:
             raise UserError(
-                f"{self._path}, line {self._begin} is no line of a {self._dialect.upper()} table: {error}; "
+                f"{self._path}, line {self._begin} is no line of a {self._dialect.upper()} "
+                f"table: {error}; "
                 "close its quotation marks, or get the file anew."
             ) from error
         self._lines.row_ended()
@@ -77,7 +82,8 @@ class Table:
 
 
 class RowLines:
-    """The lines of a table, as text; bounds the memory of one row, whose quoted fields may hold any number of line ends.
+    """The lines of a table, as text; bounds the memory of one row, whose quoted fields may hold any
+    number of line ends.
 
     Attributes:
       number: that of the line that was read last, from 1.
@@ -87,7 +93,12 @@ class RowLines:
     """
 
     def __init__(self, content: BinaryIO, path: Path):
-        self._lines, self._path, self._bytes, self.number = numbered_lines(content, path), path, 0, 0
+        self._lines, self._path, self._bytes, self.number = (
+            numbered_lines(content, path),
+            path,
+            0,
+            0,
+        )
 
     def row_ended(self) -> None:
         """The next line begins another row."""
@@ -101,18 +112,24 @@ class RowLines:
         self._bytes += len(line)
         if self._bytes > MAX_ROW_BYTES:
             raise UserError(
-                f"{self._path}, line {self.number}: the row is longer than {MAX_ROW_BYTES >> 20} MiB; is a quote missing?"
+                f"{self._path}, line {self.number}: the row is longer than "
+                f"{MAX_ROW_BYTES >> 20} MiB; is a quote missing?"
             )
         return decoded(line, self.number, self._path)
 
 
-def read_table(path: Path, *, dialect: str, columns: Sequence[str], id_column: str | None) -> Iterator[Item]:
-    """The rows of a table; one with another number of fields than the header has a fault, a blank line is skipped.
+def read_table(
+    path: Path, *, dialect: str, columns: Sequence[str], id_column: str | None
+) -> Iterator[Item]:
+    """The rows of a table; one with another number of fields than the header has a fault, a blank
+    line is skipped.
 
     Args:
       dialect: as in `open_table`.
-      columns: names for the column of the sequences or texts, compared without case; the first that the header has is read.
-      id_column: None takes the first of `ID_COLUMNS` that is there, else the row's number (1 = the first after the header).
+      columns: names for the column of the sequences or texts, compared without case; the first that
+        the header has is read.
+      id_column: None takes the first of `ID_COLUMNS` that is there, else the row's number (1 = the
+        first after the header).
 
     A cell that says that there is no value, as `nan`, is a fault.
 
@@ -125,7 +142,8 @@ def read_table(path: Path, *, dialect: str, columns: Sequence[str], id_column: s
         if text_position is None or (id_column is not None and id_position is None):
             missing = " or ".join(columns) if text_position is None else id_column
             raise UserError(
-                f"{path} has no column {missing}; its header line names: {', '.join(table.header) or 'nothing'}. "
+                f"{path} has no column {missing}; its header line names: "
+                f"{', '.join(table.header) or 'nothing'}. "
                 "Choose with --column and --id_column."
             )
         width = len(table.header)
@@ -136,7 +154,11 @@ def read_table(path: Path, *, dialect: str, columns: Sequence[str], id_column: s
                     cells = [unquoted(cell) for cell in cells]
                 name = str(number) if id_position is None else cells[id_position].strip()
                 text = cells[text_position]
-                fault = f"it is {text.strip()!r}, which says that there is no value" if is_missing(text) else ""
+                fault = (
+                    f"it is {text.strip()!r}, which says that there is no value"
+                    if is_missing(text)
+                    else ""
+                )
                 yield Item(name, "" if fault else text, line, fault)
             else:
                 yield Item("", "", line, f"its row has {len(cells)} fields, the header has {width}")

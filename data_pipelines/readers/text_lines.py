@@ -19,4 +19,8 @@ def read_text_lines(path: Path) -> Iterator[Item]:
     with open_bytes(path) as content:
         for number, line in numbered_lines(content, path):
             text = decoded(line, number, path).strip()
-            yield Item(str(number), "", number, TOO_LONG) if len(text) > MAX_LETTERS else Item(str(number), text, number)
+            yield (
+                Item(str(number), "", number, TOO_LONG)
+                if len(text) > MAX_LETTERS
+                else Item(str(number), text, number)
+            )

@@ -1,4 +1,5 @@
-"""Describes a built dataset: a page and figures in its folder `report`, drawn from its `statistics.json` alone."""
+"""Describes a built dataset: a page and figures in its folder `report`, drawn from its
+`statistics.json` alone."""
 
 import argparse
 import sys
@@ -16,9 +17,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m data_pipelines.report",
         epilog="Example: python -m data_pipelines.report --data_dir runs/sample/protanno",
-        description=__doc__.split("\n")[0],
+        description=__doc__.partition("\n\n")[0],
     )
-    parser.add_argument("--data_dir", type=Path, required=True, metavar="DIR", help="the dataset's folder")
+    parser.add_argument(
+        "--data_dir", type=Path, required=True, metavar="DIR", help="the dataset's folder"
+    )
     directory = parser.parse_args(arguments).data_dir
     write_report(directory, read_statistics(directory))
     print(directory / "report" / "report.md")

@@ -15,9 +15,11 @@ REPORT = "report.md"
 
 
 def write_report(directory: Path, statistics: Mapping[str, Any]) -> None:
-    """Writes `report/report.md` and its PNG figures into a dataset's folder, in place of earlier ones.
+    """Writes `report/report.md` and its PNG figures into a dataset's folder, in place of earlier
+    ones.
 
-    A section whose keys `statistics` lacks, as that of an older build does, is left out, and says so.
+    A section whose keys `statistics` lacks, as that of an older build does, is left out, and says
+    so.
 
     Raises:
       UserError: `report` holds something else than an earlier report, or as `outputs.claim`.
@@ -26,7 +28,10 @@ def write_report(directory: Path, statistics: Mapping[str, Any]) -> None:
     parts = {title: section(statistics, title) for title in SECTIONS}
     page = ["# ProtAnno dataset"]
     for title, part in parts.items():
-        shown = [f"![{caption}]({name}.png)\n\n*{caption}*" for name, (_, caption) in part.figures.items()]
+        shown = [
+            f"![{caption}]({name}.png)\n\n*{caption}*"
+            for name, (_, caption) in part.figures.items()
+        ]
         page += [f"## {title}", part.text, *shown]
     remove_report(directory / "report")
     with new_folder(directory / "report") as folder:
@@ -47,7 +52,9 @@ def remove_report(folder: Path) -> None:
         return
     shown = re.findall(r"\]\((\w+\.png)\)", page.read_text(encoding="utf-8", errors="replace"))
     if others := sorted({path.name for path in folder.iterdir()} - {REPORT, *shown}):
-        raise UserError(f"{folder / others[0]} is not of the report; move it away, as the report is made anew.")
+        raise UserError(
+            f"{folder / others[0]} is not of the report; move it away, as the report is made anew."
+        )
     # The page last: without it nobody knows whose the figures are.
     for name in (*shown, REPORT):
         (folder / name).unlink(missing_ok=True)
@@ -58,5 +65,8 @@ def section(statistics: Mapping[str, Any], title: str) -> Part:
     keys, make = SECTIONS[title]
     if missing := [key for key in keys if key not in statistics]:
         lacking = "`, `".join(missing)
-        return Part(f"Left out: {STATISTICS} lacks `{lacking}`, as the build is older or was made without that step.")
+        return Part(
+            f"Left out: {STATISTICS} lacks `{lacking}`, as the build is older or was made "
+            "without that step."
+        )
     return make(statistics)

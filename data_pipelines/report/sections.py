@@ -13,14 +13,22 @@ from data_pipelines.protanno.clusters import HELD_OUT, split_name
 from data_pipelines.report import figures
 from data_pipelines.training.sampling import make_sampler
 
-CONFIDENCE = {1: "protein", 2: "transcript", 3: "homology", 4: "predicted", 5: "uncertain", 0: "unknown"}
+CONFIDENCE = {
+    1: "protein",
+    2: "transcript",
+    3: "homology",
+    4: "predicted",
+    5: "uncertain",
+    0: "unknown",
+}
 COVERAGE = {quarters: f"{quarters}/4" for quarters in figures.COVERAGES}
 
 PUBLISHED_CONFIDENCE = {
     "ProtAnno-S": {1: 0.1982, 2: 0.0980, 3: 0.6777, 4: 0.0229, 5: 0.0032},
     "ProtAnno-D": {1: 0.0013, 2: 0.0057, 3: 0.3269, 4: 0.6661, 5: 0.0},
 }
-"""Shares of the confidence levels in the ProtCLIP paper's data; D (Swiss-Prot and TrEMBL) before sampling."""
+"""Shares of the confidence levels in the ProtCLIP paper's data; D (Swiss-Prot and TrEMBL) before
+sampling."""
 
 PUBLISHED_COVERAGE = {
     "ProtAnno-S": {1: 0.0259, 2: 0.1062, 3: 0.3691, 4: 0.4988},
@@ -29,14 +37,16 @@ PUBLISHED_COVERAGE = {
 """Shares of the property coverages, in quarters, in the same data."""
 
 MAX_RESIDUES = 1022
-"""Residues of the 1,024 tokens that training takes by default; <cls> and <eos> are the other two."""
+"""Residues of the 1,024 tokens that training takes by default; <cls> and <eos> are the other
+two."""
 
 LICENCE = """\
-UniProt's data are licensed under [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/), and so is this dataset, which is
-derived from them. Whoever passes it on, or something made from it, names the source, [UniProt](https://www.uniprot.org) (The
-UniProt Consortium), links the licence, and says what was changed: entries were read into records of sequence, names, comments
-and features, identical sequences were merged into one record, and the records were split for training and evaluation. Entries
-from elsewhere, such as a lab's own table, have their own terms."""
+UniProt's data are licensed under [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/), and so
+is this dataset, which is derived from them. Whoever passes it on, or something made from it, names
+the source, [UniProt](https://www.uniprot.org) (The UniProt Consortium), links the licence, and says
+what was changed: entries were read into records of sequence, names, comments and features,
+identical sequences were merged into one record, and the records were split for training and
+evaluation. Entries from elsewhere, such as a lab's own table, have their own terms."""
 
 
 class Part(NamedTuple):
@@ -64,7 +74,9 @@ def _contents(statistics: Mapping) -> Part:
 def _confidence(statistics: Mapping) -> Part:
     panels = _panels(statistics["clusters"], position=1, published=PUBLISHED_CONFIDENCE)
     labels = {level: f"{level or '?'}\n{name}" for level, name in CONFIDENCE.items()}
-    figure = figures.shares_beside_published(panels, labels=labels, axis_label="confidence (UniProt's protein existence)")
+    figure = figures.shares_beside_published(
+        panels, labels=labels, axis_label="confidence (UniProt's protein existence)"
+    )
     caption = "Share of each confidence level (bars, %) beside the published one (strokes)."
     names = {level: f"{level} {name}" if level else name for level, name in CONFIDENCE.items()}
     return Part(_share_table("confidence", panels, names), {"confidence": (figure, caption)})
@@ -72,19 +84,30 @@ def _confidence(statistics: Mapping) -> Part:
 
 def _coverage(statistics: Mapping) -> Part:
     panels = _panels(statistics["clusters"], position=2, published=PUBLISHED_COVERAGE)
-    figure = figures.shares_beside_published(panels, labels=COVERAGE, axis_label="present properties of the four")
+    figure = figures.shares_beside_published(
+        panels, labels=COVERAGE, axis_label="present properties of the four"
+    )
     caption = "Share of each property coverage (bars, %) beside the published one (strokes)."
     return Part(_share_table("coverage", panels, COVERAGE), {"coverage": (figure, caption)})
 
 
-def _panels(clusters: Mapping[str, int], *, position: int, published: Mapping[str, Mapping]) -> dict:
-    """Title → shares here and published, by the level at `position` of a cluster's name: Swiss-Prot as S, everything as D."""
+def _panels(
+    clusters: Mapping[str, int], *, position: int, published: Mapping[str, Mapping]
+) -> dict:
+    """Title → shares here and published, by the level at `position` of a cluster's name:
+    Swiss-Prot as S, everything as D."""
     panels = {}
     swissprot = {name: size for name, size in clusters.items() if name.startswith("swissprot/")}
     if swissprot:
-        panels["Swiss-Prot, beside ProtAnno-S"] = _shares(swissprot, position), published["ProtAnno-S"]
+        panels["Swiss-Prot, beside ProtAnno-S"] = (
+            _shares(swissprot, position),
+            published["ProtAnno-S"],
+        )
     if len(swissprot) < len(clusters):
-        panels["all sources, beside ProtAnno-D before sampling"] = _shares(clusters, position), published["ProtAnno-D"]
+        panels["all sources, beside ProtAnno-D before sampling"] = (
+            _shares(clusters, position),
+            published["ProtAnno-D"],
+        )
     return panels
 
 
@@ -96,24 +119,35 @@ def _shares(clusters: Mapping[str, int], position: int) -> dict[int, float]:
 
 
 def _share_table(what: str, panels: Mapping, names: Mapping[int, str]) -> str:
-    header = [what] + [cell for title in panels for cell in (title.partition(",")[0], title.partition("beside ")[2])]
+    header = [what] + [
+        cell
+        for title in panels
+        for cell in (title.partition(",")[0], title.partition("beside ")[2])
+    ]
     rows = [
-        [name] + [f"{100 * shares.get(level, 0):.2f} %" for pair in panels.values() for shares in pair]
+        [name]
+        + [f"{100 * shares.get(level, 0):.2f} %" for pair in panels.values() for shares in pair]
         for level, name in names.items()
         if any(level in shares for pair in panels.values() for shares in pair)
     ]
-    note = "Shares of the records after identical sequences were merged, held-out ones included; published: of the entries."
+    note = (
+        "Shares of the records after identical sequences were merged, held-out ones included; "
+        "published: of the entries."
+    )
     return f"{table(header, rows)}\n\n{note}"
 
 
 def _lengths(statistics: Mapping) -> Part:
-    """`lengths` of the sequences in residues: `edges` of the bins (edge ≤ length < next edge), their `counts`, and `total`."""
+    """`lengths` of the sequences in residues: `edges` of the bins (edge ≤ length < next edge),
+    their `counts`, and `total`."""
     lengths, records = statistics["lengths"], statistics["records"]
     median, longer = _quantile(lengths, 0.5), 1 - _share_below(lengths, MAX_RESIDUES + 1)
     tokens = lengths["total"] + 2 * records
     text = (
-        f"Half of the records have about {median:,.0f} residues or fewer; about {100 * longer:.1f} % have more than the "
-        f"{MAX_RESIDUES:,} that training takes at a time. Residues + 2 are protein tokens: {tokens:,} in all, "
+        f"Half of the records have about {median:,.0f} residues or fewer; about "
+        f"{100 * longer:.1f} % have more than the "
+        f"{MAX_RESIDUES:,} that training takes at a time. Residues + 2 are protein tokens: "
+        f"{tokens:,} in all, "
         f"{tokens / records:,.0f} a record."
     )
     figure = figures.length_histogram(lengths, unit="residues", limit=MAX_RESIDUES)
@@ -124,8 +158,10 @@ def _texts(statistics: Mapping) -> Part:
     """`biotext_words`: as `lengths`, of the biotexts in words."""
     words = statistics["biotext_words"]
     text = (
-        f"Half of the biotexts have about {_quantile(words, 0.5):,.0f} words or fewer; they have {words['total']:,} in all, "
-        f"{words['total'] / statistics['records']:,.0f} a record. How many tokens that makes depends on the vocabulary: at "
+        f"Half of the biotexts have about {_quantile(words, 0.5):,.0f} words or fewer; they "
+        f"have {words['total']:,} in all, "
+        f"{words['total'] / statistics['records']:,.0f} a record. How many tokens that makes "
+        "depends on the vocabulary: at "
         "least one a word."
     )
     figure = figures.length_histogram(words, unit="words")
@@ -153,49 +189,99 @@ def _clusters(statistics: Mapping) -> Part:
     else:
         mixture = {row["cluster"]: row for row in sampler.table()}
         message = (
-            "Draws are those of property-driven sampling with its defaults, α = 3, β = 1/2, γ = 1: Swiss-Prot and records of "
-            "unknown source whole, records without text (0/4) not at all, and of TrEMBL no clusters of unknown, predicted and "
+            "Draws are those of property-driven sampling with its defaults, α = 3, β = 1/2, "
+            "γ = 1: Swiss-Prot and records of "
+            "unknown source whole, records without text (0/4) not at all, and of TrEMBL no "
+            "clusters of unknown, predicted and "
             "uncertain existence and of coverage 1/4 and 2/4; one epoch has "
-            f"{sampler.epoch_draws:,}. They are configuration (`sampling`), not part of the dataset."
+            f"{sampler.epoch_draws:,}. They are configuration (`sampling`), not part of the "
+            "dataset."
         )
-    header = ["cluster (source/confidence/coverage)", "records", "training", "share of the draws", "draws in an epoch"]
-    draws = {name: [f"{100 * row['probability']:.2f} %", f"{row['epoch_draws']:,.0f}"] for name, row in mixture.items()}
-    rows = [[f"`{name}`", f"{size:,}", f"{training[name]:,}", *draws.get(name, "––")] for name, size in clusters.items()]
-    figure = figures.cluster_grids(clusters, {name: row["probability"] for name, row in mixture.items()})
-    caption = "Records of each cluster" + (" and its expected share of the draws." if mixture else ".")
+    header = [
+        "cluster (source/confidence/coverage)",
+        "records",
+        "training",
+        "share of the draws",
+        "draws in an epoch",
+    ]
+    draws = {
+        name: [f"{100 * row['probability']:.2f} %", f"{row['epoch_draws']:,.0f}"]
+        for name, row in mixture.items()
+    }
+    rows = [
+        [f"`{name}`", f"{size:,}", f"{training[name]:,}", *draws.get(name, "––")]
+        for name, size in clusters.items()
+    ]
+    figure = figures.cluster_grids(
+        clusters, {name: row["probability"] for name, row in mixture.items()}
+    )
+    caption = "Records of each cluster" + (
+        " and its expected share of the draws." if mixture else "."
+    )
     return Part(f"{message}\n\n{table(header, rows)}", {"clusters": (figure, caption)})
 
 
 def _similarity(statistics: Mapping) -> Part:
-    """`similarity_clusters`: how many `clusters`, records of the `largest`, and `sizes` as `edges` and `counts` of clusters."""
+    """`similarity_clusters`: how many `clusters`, records of the `largest`, and `sizes` as
+    `edges` and `counts` of clusters."""
     found = statistics["similarity_clusters"]
     text = (
-        f"{found['clusters']:,} clusters of similar sequences, each of which lies in one split or in training as a whole; the "
+        f"{found['clusters']:,} clusters of similar sequences, each of which lies in one "
+        "split or in training as a whole; the "
         f"largest has {found['largest']:,} records."
     )
     if unclustered := found.get("records_in_no_cluster"):
-        text += f" {unclustered:,} of {statistics['records']:,} records are in no cluster of the file, each by itself."
+        text += (
+            f" {unclustered:,} of {statistics['records']:,} records are in no cluster of the "
+            "file, each by itself."
+        )
     figure = figures.size_histogram(found["sizes"])
-    return Part(text, {"similarity_clusters": (figure, "Clusters of similar sequences by their size.")})
+    return Part(
+        text, {"similarity_clusters": (figure, "Clusters of similar sequences by their size.")}
+    )
 
 
 def _rejects(statistics: Mapping) -> Part:
-    parts = [_counts(_plain(statistics["top_rejects"]), ("reason", "entries")) if statistics["top_rejects"] else "None."]
-    for key, header in (("rejected_by_file", "rejected from"), ("omitted_features", "left out, the entries kept")):
+    parts = [
+        _counts(_plain(statistics["top_rejects"]), ("reason", "entries"))
+        if statistics["top_rejects"]
+        else "None."
+    ]
+    for key, header in (
+        ("rejected_by_file", "rejected from"),
+        ("omitted_features", "left out, the entries kept"),
+    ):
         if statistics.get(key):
             parts.append(_counts(_plain(statistics[key]), (header, "count")))
     for what, count in statistics.get("doubtful_records", {}).items():
-        parts.append(f"{count:,} records look like {plain(what)}, not like proteins; they are kept.")
-    return Part("\n\n".join([*parts, "`rejects.jsonl` lists every rejected entry with its file, place and reason."]))
+        parts.append(
+            f"{count:,} records look like {plain(what)}, not like proteins; they are kept."
+        )
+    return Part(
+        "\n\n".join(
+            [*parts, "`rejects.jsonl` lists every rejected entry with its file, place and reason."]
+        )
+    )
 
 
 def _excluded(statistics: Mapping) -> Part:
-    files, sequences = statistics.get("excluded_by_file", {}), statistics.get("exclude_fasta_sequences", {})
+    files, sequences = (
+        statistics.get("excluded_by_file", {}),
+        statistics.get("exclude_fasta_sequences", {}),
+    )
     if not (statistics["excluded"] or sequences):
         return Part("None: no benchmark files were given.")
-    text = f"{statistics['excluded']:,} entries were left out because given benchmark files hold their sequence."
-    rows = [[plain(name), f"{files.get(name, 0):,}", _sequences(sequences, name)] for name in sorted({*files, *sequences})]
-    return Part(f"{text}\n\n{table(['file', 'entries', 'sequences in the file'], rows)}" if rows else text)
+    text = (
+        f"{statistics['excluded']:,} entries were left out because given benchmark files hold "
+        "their sequence."
+    )
+    rows = [
+        [plain(name), f"{files.get(name, 0):,}", _sequences(sequences, name)]
+        for name in sorted({*files, *sequences})
+    ]
+    return Part(
+        f"{text}\n\n{table(['file', 'entries', 'sequences in the file'], rows)}" if rows else text
+    )
 
 
 def _sequences(counts: Mapping, name: str) -> str:
@@ -203,8 +289,16 @@ def _sequences(counts: Mapping, name: str) -> str:
 
 
 def _overlap(statistics: Mapping) -> Part:
-    """`overlap`: held-out split → `sequences`; `sampled`, those looked up; `related` of these, `share`; and `similarity`."""
-    header = ["split", "sequences", "looked up", "with a relative in training", "share", "relatives: similarity at least"]
+    """`overlap`: held-out split → `sequences`; `sampled`, those looked up; `related` of these,
+    `share`; and `similarity`."""
+    header = [
+        "split",
+        "sequences",
+        "looked up",
+        "with a relative in training",
+        "share",
+        "relatives: similarity at least",
+    ]
     rows = [
         [f"`{name}`", *(f"{found[key]:,}" for key in ("sequences", "sampled", "related"))]
         + [f"{100 * found['share']:.2f} %", f"{found['similarity']:g}"]
@@ -212,28 +306,49 @@ def _overlap(statistics: Mapping) -> Part:
     ]
     parts = [table(header, rows)]
     parts.append(
-        "Similarity is the share of common short words of the sequences that `data_pipelines.build.minhash` estimates. "
+        "Similarity is the share of common short words of the sequences that "
+        "`data_pipelines.build.minhash` estimates. "
         "Proteins of different clusters can be so similar where they share motifs or domains."
     )
     for name, found in statistics["overlap"].items():
         if bare := found.get("related_without_text"):
-            parts.append(f"Of `{name}`, {bare:,} have a relative among the training records without text.")
+            parts.append(
+                f"Of `{name}`, {bare:,} have a relative among the training records without text."
+            )
     if measured := statistics.get("identities"):
-        parts.append(_counts(list(_plain(measured)), ("identities of the nearest training records", "count")))
+        parts.append(
+            _counts(list(_plain(measured)), ("identities of the nearest training records", "count"))
+        )
     return Part("\n\n".join(parts))
 
 
 def _provenance(statistics: Mapping) -> Part:
     provenance = statistics["provenance"]
-    listed = {key: value if isinstance(value, list) else [value] for key, value in provenance.items()}
+    listed = {
+        key: value if isinstance(value, list) else [value] for key, value in provenance.items()
+    }
     files = [(key, file) for key, values in listed.items() for file in values if _is_file(file)]
     header = ["file", "given as", "bytes", "UniProt release", "SHA-256"]
     rows = [
-        [plain(file["name"]), plain(key), f"{file['bytes']:,}", plain(file.get("release") or "not told"), f"`{file['sha256']}`"]
+        [
+            plain(file["name"]),
+            plain(key),
+            f"{file['bytes']:,}",
+            plain(file.get("release") or "not told"),
+            f"`{file['sha256']}`",
+        ]
         for key, file in files
     ]
-    options = [(plain(name), plain(value)) for name, value in _flat(provenance) if isinstance(value, int | float | str)]
-    return Part("\n\n".join([table(header, rows)] + ([table(["option", "value"], options)] if options else [])))
+    options = [
+        (plain(name), plain(value))
+        for name, value in _flat(provenance)
+        if isinstance(value, int | float | str)
+    ]
+    return Part(
+        "\n\n".join(
+            [table(header, rows)] + ([table(["option", "value"], options)] if options else [])
+        )
+    )
 
 
 def _is_file(value: object) -> bool:

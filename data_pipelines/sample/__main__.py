@@ -1,9 +1,12 @@
-"""Writes a small invented UniProt: proteins whose functions, locations and superfamilies are planted in their residues.
+"""Writes a small invented UniProt: proteins whose functions, locations and superfamilies are
+planted in their residues.
 
-A family (a cluster of `clusters.tsv`) is one ancestor: a random background with planted residues; its members are diverged
-copies. What is planted is drawn independently per family, and every function, location and superfamily occurs in many
-families, so held-out families can be read by what was learnt on others. The residues of the three properties are disjoint and
-are written as `FT` lines (`FEATURE_PROPERTY`). The texts are what an annotator would have written, with gaps and mistakes.
+A family (a cluster of `clusters.tsv`) is one ancestor: a random background with planted residues;
+its members are diverged copies. What is planted is drawn independently per family, and every
+function, location and superfamily occurs in many families, so held-out families can be read by what
+was learnt on others. The residues of the three properties are disjoint and are written as `FT`
+lines (`FEATURE_PROPERTY`). The texts are what an annotator would have written, with gaps and
+mistakes.
 """
 
 import argparse
@@ -22,16 +25,26 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m data_pipelines.sample",
         epilog="Example: python -m data_pipelines.sample --output sample",
-        description=__doc__.split("\n")[0],
+        description=__doc__.partition("\n\n")[0],
     )
-    parser.add_argument("--output", type=Path, required=True, help="folder for sample.dat.gz, clusters.tsv and questions.tsv")
-    parser.add_argument("--records", type=int, default=8000, help="number of entries (default %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default %(default)s)")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        help="folder for sample.dat.gz, clusters.tsv and questions.tsv",
+    )
+    parser.add_argument(
+        "--records", type=int, default=8000, help="number of entries (default %(default)s)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of everything random (default %(default)s)"
+    )
     parser.add_argument(
         "--like",
         choices=WORLDS,
         default="demo",
-        help="demo: planted motifs; ordered: motifs with gaps and substitutions, whose order counts; uniprot: few Swiss-Prot "
+        help="demo: planted motifs; ordered: motifs with gaps and substitutions, whose order "
+        "counts; uniprot: few Swiss-Prot "
         "entries among much TrEMBL, with its errors (default %(default)s)",
     )
     options = parser.parse_args(arguments)

@@ -1,8 +1,10 @@
-"""The sample's invented biology: which residues each function, location and superfamily plants, and how its text is worded.
+"""The sample's invented biology: which residues each function, location and superfamily plants, and
+how its text is worded.
 
-Everything here is made up in the manner of UniProt; only the background composition is measured. A pattern is a string with
-one character a residue: a capital is that residue; `x` is free (background, evolves); `1` and `2` in an activity's motif are
-the two specificity residues of the protein's ligand; small letters draw once per family from a class of `CLASSES`.
+Everything here is made up in the manner of UniProt; only the background composition is measured. A
+pattern is a string with one character a residue: a capital is that residue; `x` is free
+(background, evolves); `1` and `2` in an activity's motif are the two specificity residues of the
+protein's ligand; small letters draw once per family from a class of `CLASSES`.
 """
 
 from collections.abc import Sequence
@@ -13,17 +15,21 @@ import numpy as np
 Option = TypeVar("Option")
 
 BACKGROUND = {
-    "A": 8.25, "R": 5.53, "N": 4.06, "D": 5.46, "C": 1.38, "Q": 3.93, "E": 6.72, "G": 7.07, "H": 2.27, "I": 5.91,
-    "L": 9.65, "K": 5.80, "M": 2.41, "F": 3.86, "P": 4.74, "S": 6.64, "T": 5.35, "W": 1.10, "Y": 2.92, "V": 6.86,
+    "A": 8.25, "R": 5.53, "N": 4.06, "D": 5.46, "C": 1.38, "Q": 3.93,
+    "E": 6.72, "G": 7.07, "H": 2.27, "I": 5.91,
+    "L": 9.65, "K": 5.80, "M": 2.41, "F": 3.86, "P": 4.74, "S": 6.64,
+    "T": 5.35, "W": 1.10, "Y": 2.92, "V": 6.86,
 }  # fmt: skip
 """Amino-acid composition of UniProtKB/Swiss-Prot in percent (its release statistics, 2023)."""
 
 CLASSES = {"h": "LLLAVIF", "b": "KR", "a": "AGS", "t": "ST", "e": "DE", "z": "ARNDQEGIKLPSTV"}
-"""Residue classes of the terminal signals: hydrophobic, basic, small, hydroxylated, acidic, anything common."""
+"""Residue classes of the terminal signals: hydrophobic, basic, small, hydroxylated, acidic,
+anything common."""
 
 
 class Activity(NamedTuple):
-    """What a protein does: the noun of its name, ways to say it, and the motif that does it (`ACT_SITE`)."""
+    """What a protein does: the noun of its name, ways to say it, and the motif that does it
+    (`ACT_SITE`)."""
 
     noun: str
     phrases: tuple[str, ...]
@@ -31,7 +37,8 @@ class Activity(NamedTuple):
 
 
 class Ligand(NamedTuple):
-    """What a protein needs for it: ways to say it, the binding motif (`BINDING`), and the residues it puts at 1 and 2."""
+    """What a protein needs for it: ways to say it, the binding motif (`BINDING`), and the
+    residues it puts at 1 and 2."""
 
     names: tuple[str, ...]
     motif: str
@@ -39,7 +46,8 @@ class Ligand(NamedTuple):
 
 
 class Location(NamedTuple):
-    """Where a protein goes: ways to say it, its signal's `FT` type and note, and the signal at the N- or C-terminus."""
+    """Where a protein goes: ways to say it, its signal's `FT` type and note, and the signal at
+    the N- or C-terminus."""
 
     names: tuple[str, ...]
     type: str
@@ -56,21 +64,81 @@ class Superfamily(NamedTuple):
 
 
 ACTIVITIES = (
-    Activity("kinase", ("phosphorylates its protein substrates", "transfers phosphate groups to proteins"), "WHxWH1xHW2"),
-    Activity("phosphatase", ("removes phosphate groups from proteins", "dephosphorylates target proteins"), "MWxMW1xM2W"),
-    Activity("protease", ("cleaves peptide bonds of unfolded proteins", "degrades misfolded proteins"), "WYYx1WYx2W"),
-    Activity("lipase", ("hydrolyzes the ester bonds of lipids", "breaks down triacylglycerols"), "FWF1xWFx2W"),
-    Activity("nuclease", ("cleaves the backbone of nucleic acids", "degrades single-stranded RNA"), "CWWx1CWC2"),
-    Activity("helicase", ("unwinds double-stranded nucleic acids", "separates the strands of DNA duplexes"), "HMxHM1MxH2"),
-    Activity("methyltransferase", ("transfers methyl groups to its acceptor", "methylates conserved residues"), "YH1HYxxYH2"),
-    Activity("acetyltransferase", ("transfers acetyl groups to lysine residues", "acetylates target proteins"), "HFFx1HFx2H"),
-    Activity("dehydrogenase", ("catalyzes the oxidation of secondary alcohols", "oxidizes hydroxyl groups"), "CHxCHx1CH2"),
-    Activity("reductase", ("catalyzes the reduction of disulfide bonds", "reduces oxidized thiols"), "YM1MYx2YMM"),
-    Activity("isomerase", ("interconverts cis and trans isomers", "isomerizes peptide bonds"), "FMMxF1MxF2"),
-    Activity("ligase", ("joins two molecules at the expense of energy", "catalyzes the ligation of subunits"), "MCC1xMC2M"),
-    Activity("hydratase", ("adds water to double bonds", "catalyzes the hydration of unsaturated acids"), "YFx1YYFx2F"),
-    Activity("deaminase", ("removes amino groups from nucleobases", "catalyzes hydrolytic deamination"), "CYC1YxCY2"),
-    Activity("transporter", ("moves solutes across the membrane", "mediates the uptake of small molecules"), "FC1FCxxCF2"),
+    Activity(
+        "kinase",
+        ("phosphorylates its protein substrates", "transfers phosphate groups to proteins"),
+        "WHxWH1xHW2",
+    ),
+    Activity(
+        "phosphatase",
+        ("removes phosphate groups from proteins", "dephosphorylates target proteins"),
+        "MWxMW1xM2W",
+    ),
+    Activity(
+        "protease",
+        ("cleaves peptide bonds of unfolded proteins", "degrades misfolded proteins"),
+        "WYYx1WYx2W",
+    ),
+    Activity(
+        "lipase",
+        ("hydrolyzes the ester bonds of lipids", "breaks down triacylglycerols"),
+        "FWF1xWFx2W",
+    ),
+    Activity(
+        "nuclease",
+        ("cleaves the backbone of nucleic acids", "degrades single-stranded RNA"),
+        "CWWx1CWC2",
+    ),
+    Activity(
+        "helicase",
+        ("unwinds double-stranded nucleic acids", "separates the strands of DNA duplexes"),
+        "HMxHM1MxH2",
+    ),
+    Activity(
+        "methyltransferase",
+        ("transfers methyl groups to its acceptor", "methylates conserved residues"),
+        "YH1HYxxYH2",
+    ),
+    Activity(
+        "acetyltransferase",
+        ("transfers acetyl groups to lysine residues", "acetylates target proteins"),
+        "HFFx1HFx2H",
+    ),
+    Activity(
+        "dehydrogenase",
+        ("catalyzes the oxidation of secondary alcohols", "oxidizes hydroxyl groups"),
+        "CHxCHx1CH2",
+    ),
+    Activity(
+        "reductase",
+        ("catalyzes the reduction of disulfide bonds", "reduces oxidized thiols"),
+        "YM1MYx2YMM",
+    ),
+    Activity(
+        "isomerase",
+        ("interconverts cis and trans isomers", "isomerizes peptide bonds"),
+        "FMMxF1MxF2",
+    ),
+    Activity(
+        "ligase",
+        ("joins two molecules at the expense of energy", "catalyzes the ligation of subunits"),
+        "MCC1xMC2M",
+    ),
+    Activity(
+        "hydratase",
+        ("adds water to double bonds", "catalyzes the hydration of unsaturated acids"),
+        "YFx1YYFx2F",
+    ),
+    Activity(
+        "deaminase",
+        ("removes amino groups from nucleobases", "catalyzes hydrolytic deamination"),
+        "CYC1YxCY2",
+    ),
+    Activity(
+        "transporter",
+        ("moves solutes across the membrane", "mediates the uptake of small molecules"),
+        "FC1FCxxCF2",
+    ),
 )
 
 LIGANDS = (
@@ -90,21 +158,58 @@ LIGANDS = (
 
 LOCATIONS = (
     Location(("Secreted", "Secreted, extracellular space"), "SIGNAL", "", head="MbbhhhhhhhhhhaxA"),
-    Location(("Mitochondrion", "Mitochondrion matrix"), "TRANSIT", "Mitochondrion", head="MLRRLtRaRSRLAR"),
-    Location(("Plastid, chloroplast", "Plastid, chloroplast stroma"), "TRANSIT", "Chloroplast", head="MAStSSSAtSTSSS"),
-    Location(("Cytoplasm", "Cytoplasm, cytosol"), "MOTIF", "Nuclear export signal", head="MzLEzLEELzLE"),
-    Location(("Vacuole", "Vacuole lumen"), "MOTIF", "Vacuolar sorting signal", head="MzNPIRLPzNPIRLP"),
-    Location(("Nucleus", "Nucleus, nucleolus"), "MOTIF", "Nuclear localization signal", tail="PKKKRKVzbPKKKRK"),
     Location(
-        ("Endoplasmic reticulum lumen", "Endoplasmic reticulum"), "MOTIF", "Prevents secretion from ER", tail="eDEeEDEzeEKDEL"
+        ("Mitochondrion", "Mitochondrion matrix"), "TRANSIT", "Mitochondrion", head="MLRRLtRaRSRLAR"
     ),
-    Location(("Peroxisome", "Peroxisome matrix"), "MOTIF", "Microbody targeting signal", tail="zHSSKLbHHSSKL"),
-    Location(("Cell membrane", "Cell membrane; Single-pass membrane protein"), "TRANSMEM", "Helical", tail="hhhIIhhVVhhIIhhRR"),
-    Location(("Secreted, cell wall", "Cell wall"), "MOTIF", "LPXTG sorting signal", tail="TTTPLPETGTTTPLPETG"),
+    Location(
+        ("Plastid, chloroplast", "Plastid, chloroplast stroma"),
+        "TRANSIT",
+        "Chloroplast",
+        head="MAStSSSAtSTSSS",
+    ),
+    Location(
+        ("Cytoplasm", "Cytoplasm, cytosol"), "MOTIF", "Nuclear export signal", head="MzLEzLEELzLE"
+    ),
+    Location(
+        ("Vacuole", "Vacuole lumen"), "MOTIF", "Vacuolar sorting signal", head="MzNPIRLPzNPIRLP"
+    ),
+    Location(
+        ("Nucleus", "Nucleus, nucleolus"),
+        "MOTIF",
+        "Nuclear localization signal",
+        tail="PKKKRKVzbPKKKRK",
+    ),
+    Location(
+        ("Endoplasmic reticulum lumen", "Endoplasmic reticulum"),
+        "MOTIF",
+        "Prevents secretion from ER",
+        tail="eDEeEDEzeEKDEL",
+    ),
+    Location(
+        ("Peroxisome", "Peroxisome matrix"),
+        "MOTIF",
+        "Microbody targeting signal",
+        tail="zHSSKLbHHSSKL",
+    ),
+    Location(
+        ("Cell membrane", "Cell membrane; Single-pass membrane protein"),
+        "TRANSMEM",
+        "Helical",
+        tail="hhhIIhhVVhhIIhhRR",
+    ),
+    Location(
+        ("Secreted, cell wall", "Cell wall"),
+        "MOTIF",
+        "LPXTG sorting signal",
+        tail="TTTPLPETGTTTPLPETG",
+    ),
 )
 
 SECRETED, CELL_MEMBRANE = LOCATIONS[0], LOCATIONS[8]
-MEMBRANE_WITH_SIGNAL = ("Cell membrane; Single-pass type I membrane protein", "Cell membrane; Type I membrane protein")
+MEMBRANE_WITH_SIGNAL = (
+    "Cell membrane; Single-pass type I membrane protein",
+    "Cell membrane; Type I membrane protein",
+)
 """Ways to say that a membrane protein has a signal peptide too."""
 
 SUPERFAMILIES = (
@@ -129,11 +234,27 @@ HALVES = {
     activity.noun: (_HALF_MOTIFS[first], _HALF_MOTIFS[second])
     for activity, (first, second) in zip(ACTIVITIES, _ORDERS, strict=False)
 }
-"""In the world where order counts, the halves of each activity's motif: most have the two of another in the other order."""
+"""In the world where order counts, the halves of each activity's motif: most have the two of
+another in the other order."""
 
 UNNAMED = "Uncharacterized protein"
-NAME_TEMPLATES = ("{Ligand}-dependent {noun}{suffix}", "{Noun}{suffix}, {ligand}-dependent", "{Ligand}-binding {noun}{suffix}")
-NAME_SUFFIXES = ("", "", "", " A", " B", " 1", " 2", " subunit alpha", " subunit beta", " domain-containing protein")
+NAME_TEMPLATES = (
+    "{Ligand}-dependent {noun}{suffix}",
+    "{Noun}{suffix}, {ligand}-dependent",
+    "{Ligand}-binding {noun}{suffix}",
+)
+NAME_SUFFIXES = (
+    "",
+    "",
+    "",
+    " A",
+    " B",
+    " 1",
+    " 2",
+    " subunit alpha",
+    " subunit beta",
+    " domain-containing protein",
+)
 
 FUNCTION_TEMPLATES = (
     "{Activity}. Requires {ligand} as a cofactor",
@@ -181,12 +302,21 @@ def capitalized(text: str) -> str:
 def name_text(activity: Activity, ligand: Ligand, rng: np.random.Generator) -> str:
     """A protein name that tells activity and ligand, as in `Zinc-dependent kinase B`."""
     words = {"noun": activity.noun, "ligand": ligand.names[0], "suffix": choose(NAME_SUFFIXES, rng)}
-    return choose(NAME_TEMPLATES, rng).format(**words, Noun=capitalized(words["noun"]), Ligand=capitalized(words["ligand"]))
+    return choose(NAME_TEMPLATES, rng).format(
+        **words, Noun=capitalized(words["noun"]), Ligand=capitalized(words["ligand"])
+    )
 
 
-def function_text(activity: Activity, ligand: Ligand, other: Ligand | None, rng: np.random.Generator) -> str:
-    """A few sentences, without the last stop, that tell activity, ligand and another ligand in varied words and order."""
-    words = {"activity": choose(activity.phrases, rng), "ligand": choose(ligand.names, rng), "noun": activity.noun}
+def function_text(
+    activity: Activity, ligand: Ligand, other: Ligand | None, rng: np.random.Generator
+) -> str:
+    """A few sentences, without the last stop, that tell activity, ligand and another ligand in
+    varied words and order."""
+    words = {
+        "activity": choose(activity.phrases, rng),
+        "ligand": choose(ligand.names, rng),
+        "noun": activity.noun,
+    }
     capitals = {key.capitalize(): capitalized(word) for key, word in words.items()}
     text = choose(FUNCTION_TEMPLATES, rng).format(**words, **capitals)
     if other is not None:
@@ -195,12 +325,17 @@ def function_text(activity: Activity, ligand: Ligand, other: Ligand | None, rng:
 
 
 def location_text(location: Location, other: Location | None, rng: np.random.Generator) -> str:
-    """The compartment, of a membrane protein whether it has a signal peptide too, at times with a note."""
+    """The compartment, of a membrane protein whether it has a signal peptide too, at times with
+    a note."""
     name = choose(location.names if other is None else MEMBRANE_WITH_SIGNAL, rng)
-    return choose(LOCATION_TEMPLATES, rng).format(Location=name, Remark=choose(LOCATION_REMARKS, rng))
+    return choose(LOCATION_TEMPLATES, rng).format(
+        Location=name, Remark=choose(LOCATION_REMARKS, rng)
+    )
 
 
-def similarity_text(superfamily: Superfamily, other: Superfamily | None, rng: np.random.Generator) -> str:
+def similarity_text(
+    superfamily: Superfamily, other: Superfamily | None, rng: np.random.Generator
+) -> str:
     """The sentence that names the superfamily, and one on the domain of another."""
     text = choose(SIMILARITY_TEMPLATES, rng).format(superfamily=superfamily.name)
     return text if other is None else f"{text}. Contains 1 {other.name} domain"

@@ -18,10 +18,12 @@ FEATURE_PROPERTY = {
     "MOTIF": "location",
     "SITE": "similarity",
 }
-"""`FT` type → the property whose residues it marks. The name tells the function, so the function's residues are its truth."""
+"""`FT` type → the property whose residues it marks. The name tells the function, so the
+function's residues are its truth."""
 
 REPEAT_RESIDUES = 50
-"""A protein gets one copy of its function's motifs for every so many residues between its terminal signals."""
+"""A protein gets one copy of its function's motifs for every so many residues between its
+terminal signals."""
 
 DIVERGENCE = (0.35, 0.60)
 """Share of a member's free residues that were drawn anew, uniform per member."""
@@ -37,11 +39,13 @@ TRAITS = {
     "location": biology.LOCATIONS,
     "similarity": biology.SUPERFAMILIES,
 }
-"""What may be planted, by property. All combinations are equally likely: no property tells another."""
+"""What may be planted, by property. All combinations are equally likely: no property tells
+another."""
 
 
 class Element(NamedTuple):
-    """Something planted: its `FT` type and note, its pattern, and whether the pattern is one feature from end to end."""
+    """Something planted: its `FT` type and note, its pattern, and whether the pattern is one
+    feature from end to end."""
 
     type: str
     note: str
@@ -52,10 +56,11 @@ class Element(NamedTuple):
 class Family(NamedTuple):
     """One similarity cluster: what is planted, and the ancestor it is planted in.
 
-    `traits` function → (activity, ligand), location → location, similarity → superfamily; `second`, of some properties, what
-    has a place of its own besides: another ligand, the location of a signal peptide, another superfamily; `residues`
-    uint8 [L] (ASCII), `owner` int [L] (index of the element + 1, 0 = free), `span` bool [L] (no insertions and deletions
-    here), `rate` float [L] (how fast the site evolves, mean 1).
+    `traits` function → (activity, ligand), location → location, similarity → superfamily; `second`,
+    of some properties, what has a place of its own besides: another ligand, the location of a
+    signal peptide, another superfamily; `residues` uint8 [L] (ASCII), `owner` int [L] (index of the
+    element + 1, 0 = free), `span` bool [L] (no insertions and deletions here), `rate` float [L]
+    (how fast the site evolves, mean 1).
     """
 
     cluster: str
@@ -82,8 +87,11 @@ def draw_length(world: World, rng: np.random.Generator) -> int:
             return length
 
 
-def arrange(elements, *, head: int, length: int, tail: int, rng: np.random.Generator) -> list[tuple[Element, int]]:
-    """Puts elements in the given order between the terminal signals, with random gaps: pairs of element and first residue."""
+def arrange(
+    elements, *, head: int, length: int, tail: int, rng: np.random.Generator
+) -> list[tuple[Element, int]]:
+    """Puts elements in the given order between the terminal signals, with random gaps: pairs of
+    element and first residue."""
     spans = np.array([len(element.pattern) for element in elements])
     slack = length - head - tail - spans.sum()
     gaps = np.diff(np.sort(rng.integers(0, slack + 1, size=len(spans))), prepend=0)
@@ -94,12 +102,18 @@ def arrange(elements, *, head: int, length: int, tail: int, rng: np.random.Gener
 def interleave(ordered: list, unordered: list, rng: np.random.Generator) -> list:
     """A random order of all elements that keeps the order of the first list."""
     slots = rng.permutation(np.repeat([True, False], [len(ordered), len(unordered)]))
-    kept, shuffled = iter(ordered), iter([unordered[index] for index in rng.permutation(len(unordered))])
+    kept, shuffled = (
+        iter(ordered),
+        iter([unordered[index] for index in rng.permutation(len(unordered))]),
+    )
     return [next(kept) if slot else next(shuffled) for slot in slots]
 
 
-def plant(placed, length: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A background of `length` residues with the elements written in: `residues`, `owner` and `span` of `Family`."""
+def plant(
+    placed, length: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A background of `length` residues with the elements written in: `residues`, `owner` and
+    `span` of `Family`."""
     residues, owner, span = background(length, rng), np.zeros(length, int), np.zeros(length, bool)
     residues[0], span[0] = ord("M"), True
     for index, (element, start) in enumerate(placed):
@@ -128,10 +142,22 @@ def draw_family(cluster: str, world: World, rng: np.random.Generator) -> Family:
     signals = [(element, 0) for element in added if element.type == "SIGNAL"]
     signals.append((own_signal(location), 0 if location.head else length - tail))
     head = max(head, len(signals[0][0].pattern)) if len(signals) > 1 else head
-    placed = arrange(interleave(blocks, sites, rng), head=head, length=length, tail=tail, rng=rng) + signals
+    placed = (
+        arrange(interleave(blocks, sites, rng), head=head, length=length, tail=tail, rng=rng)
+        + signals
+    )
     residues, owner, span = plant(placed, length, rng)
     elements = tuple(element for element, _ in placed)
-    return Family(cluster, traits, second, elements, residues, owner, span, rate=rng.uniform(0.5, 1.5, size=length))
+    return Family(
+        cluster,
+        traits,
+        second,
+        elements,
+        residues,
+        owner,
+        span,
+        rate=rng.uniform(0.5, 1.5, size=length),
+    )
 
 
 def own_signal(location: biology.Location) -> Element:
@@ -139,12 +165,20 @@ def own_signal(location: biology.Location) -> Element:
     return Element(location.type, location.note, location.head + location.tail, whole=True)
 
 
-def active_site(activity: biology.Activity, ligand: biology.Ligand, world: World, rng: np.random.Generator) -> Element:
-    """The motif of an activity with the specificity residues of its ligand, as it shows in this world."""
+def active_site(
+    activity: biology.Activity, ligand: biology.Ligand, world: World, rng: np.random.Generator
+) -> Element:
+    """The motif of an activity with the specificity residues of its ligand, as it shows in this
+    world."""
     halves = biology.HALVES[activity.noun] if world.grammar.halves else (activity.motif,)
-    specific = [half.replace("1", ligand.specificity[0]).replace("2", ligand.specificity[1]) for half in halves]
+    specific = [
+        half.replace("1", ligand.specificity[0]).replace("2", ligand.specificity[1])
+        for half in halves
+    ]
     between = "x" * int(rng.integers(world.grammar.between + 1))
-    return Element("ACT_SITE", activity.noun, between.join(world.grammar.vary(half, rng) for half in specific))
+    return Element(
+        "ACT_SITE", activity.noun, between.join(world.grammar.vary(half, rng) for half in specific)
+    )
 
 
 def binding_site(ligand: biology.Ligand, world: World, rng: np.random.Generator) -> Element:
@@ -154,11 +188,17 @@ def binding_site(ligand: biology.Ligand, world: World, rng: np.random.Generator)
 
 def signature(superfamily: biology.Superfamily) -> list[Element]:
     """The blocks of a superfamily in sequence order."""
-    return [Element("SITE", f"Conserved in the {superfamily.name} superfamily", block) for block in superfamily.blocks]
+    return [
+        Element("SITE", f"Conserved in the {superfamily.name} superfamily", block)
+        for block in superfamily.blocks
+    ]
 
 
-def draw_second(traits: dict[str, tuple], world: World, rng: np.random.Generator) -> dict[str, tuple]:
-    """What a family has besides, by property: a ligand, a superfamily, or the location whose signal it has too."""
+def draw_second(
+    traits: dict[str, tuple], world: World, rng: np.random.Generator
+) -> dict[str, tuple]:
+    """What a family has besides, by property: a ligand, a superfamily, or the location whose
+    signal it has too."""
     (_, ligand), location, superfamily = traits.values()
     options = {
         "function": [other for other in biology.LIGANDS if other != ligand],
@@ -166,13 +206,16 @@ def draw_second(traits: dict[str, tuple], world: World, rng: np.random.Generator
         "similarity": [other for other in biology.SUPERFAMILIES if other != superfamily],
     }
     drawn = {name: rng.random() < world.two_places[name] for name in options}
-    return {name: biology.choose(among, rng) for name, among in options.items() if among and drawn[name]}
+    return {
+        name: biology.choose(among, rng) for name, among in options.items() if among and drawn[name]
+    }
 
 
 def fitting(
     second: dict[str, tuple], room: int, world: World, rng: np.random.Generator
 ) -> tuple[dict[str, tuple], list[Element]]:
-    """What of a family's second traits fits into so many free residues, and the elements that plant it."""
+    """What of a family's second traits fits into so many free residues, and the elements that
+    plant it."""
     kept, added = {}, []
     for name, trait in second.items():
         if name == "function":
@@ -190,7 +233,8 @@ def fitting(
 def evolve(family: Family, rng: np.random.Generator) -> tuple[str, tuple[Feature, ...]]:
     """A diverged copy of the ancestor: its sequence and features.
 
-    Outside the spans residues are deleted or, as slippage does, repeated; then free sites are drawn anew.
+    Outside the spans residues are deleted or, as slippage does, repeated; then free sites are
+    drawn anew.
     """
     copies = np.ones(len(family.residues), int)
     for site in rng.choice(np.flatnonzero(~family.span), size=rng.poisson(INDELS)):
@@ -199,7 +243,9 @@ def evolve(family: Family, rng: np.random.Generator) -> tuple[str, tuple[Feature
             copies[site] += count
         else:
             copies[site : site + count] *= family.span[site : site + count]
-    residues, owner, rate = (np.repeat(values, copies) for values in (family.residues, family.owner, family.rate))
+    residues, owner, rate = (
+        np.repeat(values, copies) for values in (family.residues, family.owner, family.rate)
+    )
     drawn = (rng.random(len(residues)) < rng.uniform(*DIVERGENCE) * rate) & (owner == 0)
     drawn[0] = False
     residues[drawn] = background(int(drawn.sum()), rng)
@@ -209,6 +255,12 @@ def evolve(family: Family, rng: np.random.Generator) -> tuple[str, tuple[Feature
 def features_of(owner: np.ndarray, elements: tuple[Element, ...]) -> tuple[Feature, ...]:
     """The runs of planted residues as 1-based, inclusive features in sequence order."""
     edges = np.flatnonzero(np.diff(owner, prepend=0, append=0))
-    runs = [(int(start), int(end)) for start, end in zip(edges[:-1], edges[1:], strict=True) if owner[start]]
+    runs = [
+        (int(start), int(end))
+        for start, end in zip(edges[:-1], edges[1:], strict=True)
+        if owner[start]
+    ]
     planted = [(elements[owner[start] - 1], start, end) for start, end in runs]
-    return tuple(Feature(element.type, start + 1, end, element.note) for element, start, end in planted)
+    return tuple(
+        Feature(element.type, start + 1, end, element.note) for element, start, end in planted
+    )

@@ -1,4 +1,5 @@
-"""Writes records as UniProt flat-file text (the layout of 2020 and later: `ID … //`, `FT` with `start..end` and qualifiers)."""
+"""Writes records as UniProt flat-file text (the layout of 2020 and later: `ID … //`, `FT` with
+`start..end` and qualifiers)."""
 
 import textwrap
 from collections.abc import Iterator
@@ -25,8 +26,10 @@ _WRAPPER = textwrap.TextWrapper(
 
 _WATER = 18.01528
 _RESIDUE_MASS = {
-    "A": 71.0788, "R": 156.1875, "N": 114.1038, "D": 115.0886, "C": 103.1388, "Q": 128.1307, "E": 129.1155,
-    "G": 57.0519, "H": 137.1411, "I": 113.1594, "L": 113.1594, "K": 128.1741, "M": 131.1926, "F": 147.1766,
+    "A": 71.0788, "R": 156.1875, "N": 114.1038, "D": 115.0886,
+    "C": 103.1388, "Q": 128.1307, "E": 129.1155,
+    "G": 57.0519, "H": 137.1411, "I": 113.1594, "L": 113.1594,
+    "K": 128.1741, "M": 131.1926, "F": 147.1766,
     "P": 97.1167, "S": 87.0782, "T": 101.1051, "W": 186.2132, "Y": 163.1760, "V": 99.1326,
 }  # fmt: skip
 
@@ -42,7 +45,8 @@ _CRC_TABLE = _crc_table()
 
 
 def crc64(sequence: str) -> str:
-    """UniProt's sequence checksum: CRC-64 with the ISO 3309 polynomial (reflected, start 0), 16 hexadecimal digits."""
+    """UniProt's sequence checksum: CRC-64 with the ISO 3309 polynomial (reflected, start 0), 16
+    hexadecimal digits."""
     value = 0
     for byte in sequence.encode():
         value = _CRC_TABLE[(value ^ byte) & 0xFF] ^ (value >> 8)
@@ -50,7 +54,8 @@ def crc64(sequence: str) -> str:
 
 
 def molecular_weight(sequence: str) -> int:
-    """Average mass in dalton of a chain of the 20 standard residues: their sum and one water, rounded."""
+    """Average mass in dalton of a chain of the 20 standard residues: their sum and one water,
+    rounded."""
     return round(_WATER + sum(_RESIDUE_MASS[residue] for residue in sequence))
 
 
@@ -69,14 +74,21 @@ def _organism_lines(record: Record) -> Iterator[str]:
 
 def _feature_lines(record: Record) -> Iterator[str]:
     for feature in record.features:
-        position = str(feature.start) if feature.start == feature.end else f"{feature.start}..{feature.end}"
+        position = (
+            str(feature.start)
+            if feature.start == feature.end
+            else f"{feature.start}..{feature.end}"
+        )
         yield f"FT   {feature.type:<16}{position}"
         if feature.note:
             yield f'FT                   /note="{feature.note}"'
 
 
 def _sequence_lines(sequence: str) -> Iterator[str]:
-    yield f"SQ   SEQUENCE   {len(sequence)} AA;  {molecular_weight(sequence)} MW;  {crc64(sequence)} CRC64;"
+    yield (
+        f"SQ   SEQUENCE   {len(sequence)} AA;  {molecular_weight(sequence)} MW;  "
+        f"{crc64(sequence)} CRC64;"
+    )
     for start in range(0, len(sequence), 60):
         line = sequence[start : start + 60]
         yield "     " + " ".join(line[column : column + 10] for column in range(0, len(line), 10))
@@ -85,8 +97,9 @@ def _sequence_lines(sequence: str) -> Iterator[str]:
 def format_entry(record: Record) -> str:
     """One entry of a UniProt flat file, `//` and line end included.
 
-    The properties are written as they are, evidence tags and final stop included, wrapped at spaces to 80 columns. The
-    sequence must consist of the 20 standard residues (else KeyError), notes must fit their line and hold no quotation mark.
+    The properties are written as they are, evidence tags and final stop included, wrapped at spaces
+    to 80 columns. The sequence must consist of the 20 standard residues (else KeyError), notes
+    must fit their line and hold no quotation mark.
     """
     label = "RecName" if record.source == "swissprot" else "SubName"
     lines = [

@@ -1,4 +1,5 @@
-"""The entries of a sample: families' members with the texts that annotators would have written, with gaps and mistakes."""
+"""The entries of a sample: families' members with the texts that annotators would have written,
+with gaps and mistakes."""
 
 import gzip
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,13 +25,16 @@ FILES = ("questions.tsv", "clusters.tsv", "sample.dat.gz")
 
 ORGANISM, TAXON = "synthetic construct", 32630
 MEMBERS = (2, 3, 4)
-"""Family sizes, uniform. Small, since a text can only be told from those of other families, not from its own family's."""
+"""Family sizes, uniform. Small, since a text can only be told from those of other families, not
+from its own family's."""
 
 
 class Entry(NamedTuple):
-    """A record, the family it is a member of, and what its texts state of their own properties, wrong or right.
+    """A record, the family it is a member of, and what its texts state of their own properties,
+    wrong or right.
 
-    `stated` and `stated_second` are like `traits` and `second` of `Family`, without what no text states.
+    `stated` and `stated_second` are like `traits` and `second` of `Family`, without what no text
+    states.
     """
 
     family: Family
@@ -40,7 +44,8 @@ class Entry(NamedTuple):
 
 
 def quota(shares, count: int, rng: np.random.Generator) -> np.ndarray:
-    """int [count]: indices of `shares` in random order, as often as the shares say, by largest remainders."""
+    """int [count]: indices of `shares` in random order, as often as the shares say, by largest
+    remainders."""
     exact = np.asarray(shares) / np.sum(shares) * count
     counts = np.floor(exact).astype(int)
     counts[np.argsort(counts - exact, kind="stable")[: count - counts.sum()]] += 1
@@ -70,21 +75,35 @@ def other(options: Sequence, current: tuple, rng: np.random.Generator) -> tuple:
 
 
 def annotate(
-    family: Family, world: World, *, index: int, source: str, existence: int, coverage: int, rng: np.random.Generator
+    family: Family,
+    world: World,
+    *,
+    index: int,
+    source: str,
+    existence: int,
+    coverage: int,
+    rng: np.random.Generator,
 ) -> Entry:
-    """A member of the family with the texts of its existence level: some missing, some of an unrelated protein.
+    """A member of the family with the texts of its existence level: some missing, some of an
+    unrelated protein.
 
     Features of a property whose text is wrong are left out; those of an absent one stay.
     """
     sequence, features = evolve(family, rng)
     wrong = {name: rng.random() < world.wrong[existence] for name in TRAITS}
-    stated = {name: other(TRAITS[name], trait, rng) if wrong[name] else trait for name, trait in family.traits.items()}
+    stated = {
+        name: other(TRAITS[name], trait, rng) if wrong[name] else trait
+        for name, trait in family.traits.items()
+    }
     tag = evidence(source, existence, rng)
     besides = {name: trait for name, trait in family.second.items() if not wrong[name]}
+    function = biology.function_text(*stated["function"], besides.get("function"), rng)
+    location = biology.location_text(stated["location"], besides.get("location"), rng)
+    similarity = biology.similarity_text(stated["similarity"], besides.get("similarity"), rng)
     texts = {
-        "function": f"{biology.function_text(*stated['function'], besides.get('function'), rng)}. {tag}.",
-        "location": f"{biology.location_text(stated['location'], besides.get('location'), rng)} {tag}.",
-        "similarity": f"{biology.similarity_text(stated['similarity'], besides.get('similarity'), rng)}. {tag}.",
+        "function": f"{function}. {tag}.",
+        "location": f"{location} {tag}.",
+        "similarity": f"{similarity}. {tag}.",
     }
     unnamed = rng.random() < world.unnamed[existence]
     present = rng.permutation(list(texts))[: coverage - 1]
@@ -98,7 +117,9 @@ def annotate(
         organism=ORGANISM,
         taxon=TAXON,
         name=biology.UNNAMED if unnamed else biology.name_text(*stated["function"], rng),
-        features=tuple(feature for feature in features if not wrong[FEATURE_PROPERTY[feature.type]]),
+        features=tuple(
+            feature for feature in features if not wrong[FEATURE_PROPERTY[feature.type]]
+        ),
         **{name: texts[name] for name in present},
     )
     # The name states the function too, but never a second ligand.
@@ -125,7 +146,11 @@ def generate(records: int, *, seed: int, world: World = DEMO) -> Iterator[Entry]
         family = draw_family(f"family_{families:05d}", world, rng)
         families += 1
         for _ in range(min(int(rng.choice(MEMBERS)), records - index)):
-            levels = {"source": str(sources[index]), "existence": int(existence[index]), "coverage": int(coverage[index])}
+            levels = {
+                "source": str(sources[index]),
+                "existence": int(existence[index]),
+                "coverage": int(coverage[index]),
+            }
             yield annotate(family, world, index=index, rng=rng, **levels)
             index += 1
 
@@ -146,7 +171,8 @@ def questions_about(traits: Mapping[str, tuple], second: Mapping[str, tuple]) ->
 
 
 def question_rows(entry: Entry) -> Iterator[str]:
-    """The lines of `questions.tsv` on an entry: what is planted or stated, and whether the text says, omits or errs."""
+    """The lines of `questions.tsv` on an entry: what is planted or stated, and whether the text
+    says, omits or errs."""
     planted = questions_about(entry.family.traits, entry.family.second)
     stated = questions_about(entry.stated, entry.stated_second)
     for answer in sorted(planted | stated):
@@ -155,7 +181,8 @@ def question_rows(entry: Entry) -> Iterator[str]:
 
 
 def write(output: Path, *, records: int, seed: int, world: World = DEMO) -> None:
-    """Writes `FILES`, of which clusters.tsv holds cluster, tab, accession, into `output`; same arguments, same bytes.
+    """Writes `FILES`, of which clusters.tsv holds cluster, tab, accession, into `output`; same
+    arguments, same bytes.
 
     Raises:
       UserError: one of them is there already.
@@ -168,7 +195,12 @@ def write(output: Path, *, records: int, seed: int, world: World = DEMO) -> None
         gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as entries,
     ):
         questions.write(b"kind\tquestion\taccession\ttext\n")
-        sample = progress(generate(records, seed=seed, world=world), description="sample", unit="records", total=records)
+        sample = progress(
+            generate(records, seed=seed, world=world),
+            description="sample",
+            unit="records",
+            total=records,
+        )
         for entry in sample:
             record = entry.record
             entries.write(format_entry(record).encode("ascii"))

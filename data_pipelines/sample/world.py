@@ -1,4 +1,5 @@
-"""The worlds that a sample can be of: how many entries of which confidence, how much they say and err, how plain motifs are."""
+"""The worlds that a sample can be of: how many entries of which confidence, how much they say
+and err, how plain motifs are."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -15,7 +16,8 @@ class Grammar:
     Attributes:
       substitution: probability that a residue of a motif's copy is any other.
       gap: probability that a free residue stands behind a residue of a motif's copy.
-      halves: whether an activity is told by the order of two halves that other activities have too, which k-mers cannot see.
+      halves: whether an activity is told by the order of two halves that other activities have too,
+        which k-mers cannot see.
       between: most residues between the halves.
     """
 
@@ -42,12 +44,14 @@ class World:
       sources: shares of the sources.
       existence: by source, shares of protein existence 1…5.
       coverage: by source, shares of 1…4 present properties.
-      wrong: by existence, the probability that a property (name and function as one) was transferred from an unrelated protein.
+      wrong: by existence, the probability that a property (name and function as one) was
+        transferred from an unrelated protein.
       unnamed: by existence, the probability that the name says nothing.
-      two_places: by property, the probability that a family with room for it has two places of it, which only the text tells
-        apart: a second ligand, a second domain, or, of a membrane family, a signal peptide before its helix.
-      length: median, spread of the logarithm, and bounds of ancestors' lengths: log-normal, redrawn outside the bounds, which
-        hold the longest signal, motifs and blocks.
+      two_places: by property, the probability that a family with room for it has two places of it,
+        which only the text tells apart: a second ligand, a second domain, or, of a membrane family,
+          a signal peptide before its helix.
+      length: median, spread of the logarithm, and bounds of ancestors' lengths: log-normal, redrawn
+        outside the bounds, which hold the longest signal, motifs and blocks.
       grammar: of the motifs of activities and ligands.
     """
 
@@ -63,8 +67,8 @@ class World:
 
 DEMO = World(
     sources={"swissprot": 0.7, "trembl": 0.3},
-    # Swiss-Prot as published for ProtAnno-S. TrEMBL milder than published for ProtAnno-D: the drop rules would leave 7 % of so
-    # small a TrEMBL; of this one they leave a third.
+    # Swiss-Prot as published for ProtAnno-S. TrEMBL milder than published for ProtAnno-D: the drop
+    # rules would leave 7 % of so small a TrEMBL; of this one they leave a third.
     existence={
         "swissprot": (0.1982, 0.0980, 0.6777, 0.0229, 0.0032),
         "trembl": (0.02, 0.08, 0.45, 0.42, 0.03),
@@ -86,7 +90,8 @@ ORDERED = dataclasses.replace(
     length=(100, 0.35, (90, 260)),
     grammar=Grammar(substitution=0.15, gap=0.15, halves=True, between=6),
 )
-"""As the demo's, but motifs have gaps and substitutions, and the order of a motif's halves tells activities apart."""
+"""As the demo's, but motifs have gaps and substitutions, and the order of a motif's halves tells
+activities apart."""
 
 UNIPROT = dataclasses.replace(
     DEMO,
@@ -101,7 +106,7 @@ UNIPROT = dataclasses.replace(
     },
     unnamed=NO_ERRORS | {4: 0.8},
 )
-"""Few Swiss-Prot entries among much TrEMBL, with the shares published for ProtAnno-S and ProtAnno-D. UniProt itself has 0.2 %
-of Swiss-Prot, which would be 80 of 40,000 entries."""
+"""Few Swiss-Prot entries among much TrEMBL, with the shares published for ProtAnno-S and
+ProtAnno-D. UniProt itself has 0.2 % of Swiss-Prot, which would be 80 of 40,000 entries."""
 
 WORLDS = {"demo": DEMO, "ordered": ORDERED, "uniprot": UNIPROT}

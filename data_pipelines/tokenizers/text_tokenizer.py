@@ -1,4 +1,5 @@
-"""BERT's WordPiece tokenizer for biotext: the same ids as Hugging Face's `BertTokenizer` with the same vocabulary."""
+"""BERT's WordPiece tokenizer for biotext: the same ids as Hugging Face's `BertTokenizer` with
+the same vocabulary."""
 
 import functools
 import hashlib
@@ -18,14 +19,16 @@ from data_pipelines.protanno.record import PREFIXES, PROPERTIES
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 UNCASED = {"do_lower_case": True, "strip_accents": None, "tokenize_chinese_chars": True}
-"""How BERT normalises text, under Hugging Face's names; `strip_accents` None follows `do_lower_case`."""
+"""How BERT normalises text, under Hugging Face's names; `strip_accents` None follows
+`do_lower_case`."""
 
 _CACHED_WORDS = 1 << 17
 _MAX_TOKENS = 1 << 20
 
 
 class TextSegments(NamedTuple):
-    """A record's text segments, one after the other: the full biotext, then its present properties."""
+    """A record's text segments, one after the other: the full biotext, then its present
+    properties."""
 
     tokens: Int32[np.ndarray, " T"]
     """[CLS] … [SEP] of each segment."""
@@ -44,58 +47,82 @@ class TextTokenizer:
     `pad_id`, `unk_id`, `cls_id`, `sep_id`, `mask_id`.
     """
 
-    def __init__(self, vocabulary: Sequence[str], *, normalization: Mapping[str, bool | None] = UNCASED):
-        """Raises UserError where the vocabulary lacks one of BERT's special tokens, or has over a million tokens."""
+    def __init__(
+        self, vocabulary: Sequence[str], *, normalization: Mapping[str, bool | None] = UNCASED
+    ):
+        """Raises UserError where the vocabulary lacks one of BERT's special tokens, or has over
+        a million tokens."""
         if len(vocabulary) > _MAX_TOKENS:
             raise UserError(
-                f"the text vocabulary has {len(vocabulary)} tokens, more than {_MAX_TOKENS}: give that of a BERT model"
+                f"the text vocabulary has {len(vocabulary)} tokens, more than {_MAX_TOKENS}: "
+                "give that of a BERT model"
             )
         self.vocabulary = tuple(vocabulary)
         self.normalization = dict(normalization)
         ids = {token: index for index, token in enumerate(self.vocabulary)}
         missing = [token for token in SPECIAL_TOKENS if token not in ids]
         if missing:
-            raise UserError(f"the text vocabulary lacks {', '.join(missing)}: give the vocab.txt of an uncased BERT model")
-        self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = (ids[token] for token in SPECIAL_TOKENS)
+            raise UserError(
+                f"the text vocabulary lacks {', '.join(missing)}: give the vocab.txt of an "
+                "uncased BERT model"
+            )
+        self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = (
+            ids[token] for token in SPECIAL_TOKENS
+        )
         self._tokenizer = wordpiece(ids, normalization=self.normalization)
         self._word_ids = functools.lru_cache(_CACHED_WORDS)(self._encode_word)
 
     @property
     def fingerprint(self) -> str:
-        """A digest of the vocabulary and its normalization, equal for tokenizers that read every text alike."""
-        return hashlib.sha256(json.dumps([self.vocabulary, self.normalization], sort_keys=True).encode()).hexdigest()
+        """A digest of the vocabulary and its normalization, equal for tokenizers that read every
+        text alike."""
+        return hashlib.sha256(
+            json.dumps([self.vocabulary, self.normalization], sort_keys=True).encode()
+        ).hexdigest()
 
     def __reduce__(self):
-        return functools.partial(TextTokenizer, normalization=self.normalization), (self.vocabulary,)
+        return functools.partial(TextTokenizer, normalization=self.normalization), (
+            self.vocabulary,
+        )
 
     @classmethod
     def load(cls, path: str | Path) -> "TextTokenizer":
-        """From a vocab.txt (uncased), or a folder with tokenizer.json or vocab.txt (cased if its configuration says so).
+        """From a vocab.txt (uncased), or a folder with tokenizer.json or vocab.txt (cased if its
+        configuration says so).
 
-        Raises UserError for a missing or unreadable file and for a vocabulary that is not BERT's kind.
+        Raises UserError for a missing or unreadable file and for a vocabulary that is not BERT's
+        kind.
         """
         path = Path(path)
         try:
             return cls.load_folder(path) if path.is_dir() else cls(_read_vocabulary(path))
         except OSError as error:
             raise UserError(
-                f"no text vocabulary at {path}: give a vocab.txt, or a folder with vocab.txt or tokenizer.json"
+                f"no text vocabulary at {path}: give a vocab.txt, or a folder with vocab.txt "
+                "or tokenizer.json"
             ) from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"{path} holds no readable WordPiece vocabulary ({error}): give a BERT vocab.txt") from error
+            raise UserError(
+                f"{path} holds no readable WordPiece vocabulary ({error}): give a BERT vocab.txt"
+            ) from error
 
     @classmethod
     def load_folder(cls, folder: Path) -> "TextTokenizer":
-        """From tokenizer.json, which tells everything, else from vocab.txt with the settings of tokenizer_config.json."""
+        """From tokenizer.json, which tells everything, else from vocab.txt with the settings of
+        tokenizer_config.json."""
         if (folder / "tokenizer.json").is_file():
             return cls.from_description(read_json(folder / "tokenizer.json"))
         config = folder / "tokenizer_config.json"
         given = read_json(config) if config.is_file() else {}
-        return cls(_read_vocabulary(folder / "vocab.txt"), normalization={key: given.get(key, UNCASED[key]) for key in UNCASED})
+        return cls(
+            _read_vocabulary(folder / "vocab.txt"),
+            normalization={key: given.get(key, UNCASED[key]) for key in UNCASED},
+        )
 
     @classmethod
     def from_description(cls, description: dict) -> "TextTokenizer":
-        """From the JSON of a `tokenizers.Tokenizer`; raises ValueError or KeyError unless it gives the same ids."""
+        """From the JSON of a `tokenizers.Tokenizer`; raises ValueError or KeyError unless it
+        gives the same ids."""
         model, normalizer = description["model"], description["normalizer"]
         if (model["type"], normalizer["type"]) != ("WordPiece", "BertNormalizer"):
             raise ValueError(f"a {model['type']} model under a {normalizer['type']}")
@@ -107,8 +134,14 @@ class TextTokenizer:
             "strip_accents": "strip_accents",
             "tokenize_chinese_chars": "handle_chinese_chars",
         }
-        tokenizer = cls(vocabulary, normalization={key: normalizer[name] for key, name in names.items()})
-        if added := [token["content"] for token in description["added_tokens"] if token["content"] not in SPECIAL_TOKENS]:
+        tokenizer = cls(
+            vocabulary, normalization={key: normalizer[name] for key, name in names.items()}
+        )
+        if added := [
+            token["content"]
+            for token in description["added_tokens"]
+            if token["content"] not in SPECIAL_TOKENS
+        ]:
             raise ValueError(f"it adds the token {added[0]!r}")
         ours = json.loads(tokenizer._tokenizer.to_str())
         for part in ("added_tokens", "normalizer", "pre_tokenizer", "model"):
@@ -117,25 +150,31 @@ class TextTokenizer:
         return tokenizer
 
     def save(self, directory: str | Path, *, max_tokens: int | None = None) -> None:
-        """Writes vocab.txt and tokenizer_config.json, a folder that transformers loads as a `BertTokenizer`.
+        """Writes vocab.txt and tokenizer_config.json, a folder that transformers loads as a
+        `BertTokenizer`.
 
         There it truncates to `max_tokens`, if given.
         """
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
-        (directory / "vocab.txt").write_text("".join(f"{token}\n" for token in self.vocabulary), encoding="utf-8")
+        (directory / "vocab.txt").write_text(
+            "".join(f"{token}\n" for token in self.vocabulary), encoding="utf-8"
+        )
         special = {f"{token.strip('[]').lower()}_token": token for token in SPECIAL_TOKENS}
         config = {"tokenizer_class": "BertTokenizer", **self.normalization, **special}
         if max_tokens:
             config["model_max_length"] = max_tokens
-        (directory / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        (directory / "tokenizer_config.json").write_text(
+            json.dumps(config, indent=2) + "\n", encoding="utf-8"
+        )
 
     def encode(self, text: str, *, max_tokens: int = 512) -> Int32[np.ndarray, " T"]:
         """[CLS] text [SEP], cut to max_tokens (at least 2) with [SEP] kept."""
         return np.array(self._segment(self._ids(text), max_tokens), np.int32)
 
     def key(self, text: str, *, max_tokens: int = 512) -> bytes:
-        """Equal for texts that nothing tells apart once they are tokens, cut to `max_tokens`: case, say, or the end."""
+        """Equal for texts that nothing tells apart once they are tokens, cut to `max_tokens`:
+        case, say, or the end."""
         return token_bytes(self.encode(text, max_tokens=max_tokens))
 
     def unknown_words(self, text: str) -> list[str]:
@@ -143,7 +182,8 @@ class TextTokenizer:
         return [word for word in text.split() if self.unk_id in self._word_ids(word)]
 
     def is_unknown(self, text: str) -> bool:
-        """Whether the vocabulary knows no word of a text but the prefix of a property, or the text has no other."""
+        """Whether the vocabulary knows no word of a text but the prefix of a property, or the
+        text has no other."""
         content = text
         for prefix in PREFIXES.values():
             content = content.removeprefix(f"{prefix}:")
@@ -151,30 +191,37 @@ class TextTokenizer:
 
     @property
     def prefix_tokens(self) -> tuple[int, ...]:
-        """How many tokens the prefix of each property takes, colon included, in the order of `record.PROPERTIES`."""
+        """How many tokens the prefix of each property takes, colon included, in the order of
+        `record.PROPERTIES`."""
         return tuple(len(self._ids(f"{PREFIXES[name]}:")) for name in PROPERTIES)
 
     def encode_properties(self, texts: Mapping[str, str], *, max_tokens: int = 512) -> TextSegments:
         """The full biotext and each present property as segments of their own.
 
-        `texts` maps properties to `PREFIX: content` as `record.property_texts` does; the full biotext is these joined
-        by spaces. It is cut to `max_tokens`; the properties have `max_tokens` together, and where they need more the
-        longest are shortened first. `max_tokens` is at least 8, a [CLS] and [SEP] for each of four properties.
+        `texts` maps properties to `PREFIX: content` as `record.property_texts` does; the full
+        biotext is these joined by spaces. It is cut to `max_tokens`; the properties have
+        `max_tokens` together, and where they need more the longest are shortened first.
+        `max_tokens` is at least 8, a [CLS] and [SEP] for each of four properties.
         """
-        # WordPiece never looks across a space, so the pieces of the properties are those of the full text.
+        # WordPiece never looks across a space, so the pieces of the properties are those of the
+        # full text.
         contents = [self._ids(texts[name]) for name in PROPERTIES if texts.get(name)]
         present = [index for index, name in enumerate(PROPERTIES, start=1) if texts.get(name)]
         if not present:
             return TextSegments(*(np.zeros(0, np.int32) for _ in range(3)), cut=0)
         full = [token for ids in contents for token in ids]
         shares = fair_shares([len(ids) + 2 for ids in contents], max_tokens)
-        segments = [self._segment(ids, share) for ids, share in zip([full, *contents], [max_tokens, *shares], strict=True)]
+        segments = [
+            self._segment(ids, share)
+            for ids, share in zip([full, *contents], [max_tokens, *shares], strict=True)
+        ]
         lengths = np.array([len(segment) for segment in segments])
         tokens = np.array([token for segment in segments for token in segment], np.int32)
         return TextSegments(
             tokens=tokens,
             property_ids=np.array([0, *present], np.int32).repeat(lengths),
-            positions=np.arange(tokens.size, dtype=np.int32) - (lengths.cumsum() - lengths).astype(np.int32).repeat(lengths),
+            positions=np.arange(tokens.size, dtype=np.int32)
+            - (lengths.cumsum() - lengths).astype(np.int32).repeat(lengths),
             cut=2 * len(full) + 2 * len(segments) - tokens.size,
         )
 
@@ -193,8 +240,11 @@ def token_bytes(tokens: Int32[np.ndarray, " T"]) -> bytes:
     return tokens.astype("<i4", copy=False).tobytes()
 
 
-def wordpiece(vocabulary: Mapping[str, int], *, normalization: Mapping[str, bool | None]) -> Tokenizer:
-    """A `tokenizers` WordPiece with BERT's normaliser and word splitting; finds special tokens by name inside a text."""
+def wordpiece(
+    vocabulary: Mapping[str, int], *, normalization: Mapping[str, bool | None]
+) -> Tokenizer:
+    """A `tokenizers` WordPiece with BERT's normaliser and word splitting; finds special tokens
+    by name inside a text."""
     tokenizer = Tokenizer(models.WordPiece(dict(vocabulary), unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(
         clean_text=True,
@@ -208,13 +258,18 @@ def wordpiece(vocabulary: Mapping[str, int], *, normalization: Mapping[str, bool
 
 
 def fair_shares(lengths: Sequence[int], total: int) -> list[int]:
-    """At most `total` shared out over the lengths: the longest are shortened first, all to the same level.
+    """At most `total` shared out over the lengths: the longest are shortened first, all to the same
+    level.
 
-    What an even division leaves over goes to the longest. The shares never exceed the lengths, and their sum is
-    min(total, sum(lengths)).
+    What an even division leaves over goes to the longest. The shares never exceed the lengths, and
+    their sum is min(total, sum(lengths)).
     """
     shares = [0] * len(lengths)
-    for waiting, index in zip(range(len(lengths), 0, -1), sorted(range(len(lengths)), key=lengths.__getitem__), strict=True):
+    for waiting, index in zip(
+        range(len(lengths), 0, -1),
+        sorted(range(len(lengths)), key=lengths.__getitem__),
+        strict=True,
+    ):
         shares[index] = min(lengths[index], total // waiting)
         total -= shares[index]
     return shares
@@ -225,6 +280,7 @@ def _read_vocabulary(path: Path) -> list[str]:
         raise ValueError("it is no plain file")
     if path.stat().st_size > MAX_FILE_BYTES:
         raise ValueError(f"it has {path.stat().st_size} bytes")
-    # Lines end at \n only: str.splitlines would also break at characters that are tokens themselves.
+    # Lines end at \n only: str.splitlines would also break at characters that are tokens
+    # themselves.
     with open(path, encoding="utf-8") as lines:
         return [line.rstrip("\n") for line in lines]

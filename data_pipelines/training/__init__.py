@@ -1,1 +1,2 @@
-"""From records to packed rows: sampling, masking, packing, and the pipeline that feeds the training loop."""
+"""From records to packed rows: sampling, masking, packing, and the pipeline that feeds the
+training loop."""

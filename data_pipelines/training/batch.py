@@ -1,4 +1,5 @@
-"""The packed batch: R rows, each holding up to S records in both towers' inputs, the same records in the same slots."""
+"""The packed batch: R rows, each holding up to S records in both towers' inputs, the same
+records in the same slots."""
 
 from typing import NamedTuple
 
@@ -26,12 +27,15 @@ class Batch(NamedTuple):
     segment_mask: np.ndarray
     """bool [R, Lp]: residues of the static segments to mask for segment reconstruction (BSR)."""
     residue_properties: np.ndarray
-    """uint8 [R, Lp]: bit k is set where the record's features assign the residue to property k of `record.PROPERTIES`
-    (`features.property_bits`); 0 throughout where the records come without features."""
+    """uint8 [R, Lp]: bit k is set where the record's features assign the residue to property k of
+    `record.PROPERTIES` (`features.property_bits`); 0 throughout where the records come without
+    features."""
     text_tokens: np.ndarray
-    """int32 [R, Lt]: [CLS] … [SEP] of each segment; a slot's full biotext first, then its properties."""
+    """int32 [R, Lt]: [CLS] … [SEP] of each segment; a slot's full biotext first, then its
+    properties."""
     text_segment_ids: np.ndarray
-    """int32 [R, Lt]: (slot - 1) * 5 + property + 1, unique per slot and segment, ascending; 0 = padding."""
+    """int32 [R, Lt]: (slot - 1) * 5 + property + 1, unique per slot and segment, ascending; 0 =
+    padding."""
     text_slot_ids: np.ndarray
     """int32 [R, Lt]."""
     text_property_ids: np.ndarray
@@ -49,5 +53,6 @@ class Batch(NamedTuple):
 
     @property
     def described(self) -> Bool[np.ndarray, "R S"]:
-        """Which slots hold a record with text: a pair. The others serve masked language modelling alone."""
+        """Which slots hold a record with text: a pair. The others serve masked language
+        modelling alone."""
         return self.slot_mask & (self.text_hashes[:, :, 0] != 0)

@@ -1,4 +1,5 @@
-"""One record as arrays, ready to pack: tokens, crop and masks, a pure function of (record, seed, draw)."""
+"""One record as arrays, ready to pack: tokens, crop and masks, a pure function of (record, seed,
+draw)."""
 
 import dataclasses
 import itertools
@@ -21,7 +22,8 @@ Masks = Callable[[np.ndarray, np.random.Generator], tuple[np.ndarray, np.ndarray
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Example:
-    """A tokenised record. Lp protein tokens; Lt text tokens, the full biotext first, then the present properties."""
+    """A tokenised record. Lp protein tokens; Lt text tokens, the full biotext first, then the
+    present properties."""
 
     protein_tokens: Int32[np.ndarray, " Lp"]
     """<cls> residues <eos>, not masked."""
@@ -83,12 +85,13 @@ def encode_example(
     property_subset: float = 0.0,
     crop_ends: bool = True,
 ) -> Example:
-    """A record as drawn for training: crop, masks, noise seed and shown properties are random, from (seed, draw) alone.
+    """A record as drawn for training: crop, masks, noise seed and shown properties are random, from
+    (seed, draw) alone.
 
     A record without text has no segments to reconstruct: that reads the text.
 
-    With the probability `property_subset` its text is of a `random_subset` of its properties. Without `crop_ends` a crop has
-    <cls> and <eos> only where it reaches the protein's own ends.
+    With the probability `property_subset` its text is of a `random_subset` of its properties.
+    Without `crop_ends` a crop has <cls> and <eos> only where it reaches the protein's own ends.
     """
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, draw])))
     protein = protein_example(record.sequence)
@@ -116,16 +119,25 @@ def encode_example(
 
 
 def plain_example(
-    sequence: str, texts: Mapping[str, str], *, text_tokenizer: TextTokenizer, max_text_tokens: int = 512
+    sequence: str,
+    texts: Mapping[str, str],
+    *,
+    text_tokenizer: TextTokenizer,
+    max_text_tokens: int = 512,
 ) -> Example:
     """For evaluation and inference: the whole protein, nothing masked, nothing random.
 
-    `texts` maps properties to `PREFIX: content`, as `record.property_texts` does; without any there are no text tokens.
+    `texts` maps properties to `PREFIX: content`, as `record.property_texts` does; without any
+    there are no text tokens.
     """
-    return dataclasses.replace(protein_example(sequence), **_text_fields(texts, text_tokenizer, max_text_tokens))
+    return dataclasses.replace(
+        protein_example(sequence), **_text_fields(texts, text_tokenizer, max_text_tokens)
+    )
 
 
-def _text_fields(texts: Mapping[str, str], text_tokenizer: TextTokenizer, max_text_tokens: int) -> dict:
+def _text_fields(
+    texts: Mapping[str, str], text_tokenizer: TextTokenizer, max_text_tokens: int
+) -> dict:
     """The fields of an `Example` that tell of its text."""
     text = text_tokenizer.encode_properties(texts, max_tokens=max_text_tokens)
     return {
@@ -150,10 +162,16 @@ def protein_example(sequence: str) -> Example:
     )
 
 
-def text_example(text: str, *, text_tokenizer: TextTokenizer, max_text_tokens: int = 512) -> Example:
+def text_example(
+    text: str, *, text_tokenizer: TextTokenizer, max_text_tokens: int = 512
+) -> Example:
     """Any text in the place of a full biotext, without a protein."""
     whole = text_tokenizer.encode(text, max_tokens=sys.maxsize)
-    tokens = whole if whole.size <= max_text_tokens else np.append(whole[: max_text_tokens - 1], whole[-1:])
+    tokens = (
+        whole
+        if whole.size <= max_text_tokens
+        else np.append(whole[: max_text_tokens - 1], whole[-1:])
+    )
     return dataclasses.replace(
         _EMPTY_EXAMPLE,
         text_tokens=tokens,
@@ -163,8 +181,11 @@ def text_example(text: str, *, text_tokenizer: TextTokenizer, max_text_tokens: i
     )
 
 
-def random_crop(tokens: Shaped[np.ndarray, " L"], rng: np.random.Generator, *, max_tokens: int) -> Shaped[np.ndarray, " N"]:
-    """Of tokens or their indices, a uniformly drawn window of max_tokens - 2 residues between <cls> and <eos>.
+def random_crop(
+    tokens: Shaped[np.ndarray, " L"], rng: np.random.Generator, *, max_tokens: int
+) -> Shaped[np.ndarray, " N"]:
+    """Of tokens or their indices, a uniformly drawn window of max_tokens - 2 residues between <cls>
+    and <eos>.
 
     Shorter proteins stay as they are.
     """
@@ -176,7 +197,8 @@ def random_crop(tokens: Shaped[np.ndarray, " L"], rng: np.random.Generator, *, m
 
 
 def without_false_ends(kept: Int64[np.ndarray, " N"], length: int) -> Int64[np.ndarray, " M"]:
-    """The token indices of a crop, without those of <cls> and <eos> (0 and `length` − 1) where the protein goes on."""
+    """The token indices of a crop, without those of <cls> and <eos> (0 and `length` − 1) where
+    the protein goes on."""
     begins = kept[1] == 1
     ends = kept[-2] == length - 2
     return kept[0 if begins else 1 : None if ends else -1]
@@ -194,7 +216,8 @@ def random_subset(texts: Mapping[str, str], rng: np.random.Generator) -> dict[st
 def text_hashes(text: TextSegments) -> UInt32[np.ndarray, "5"]:
     """Hashes of the tokens of each segment, in the order of the properties' ids; 0 = absent.
 
-    Texts that the text tower cannot tell apart have the same: those that differ in case only, or beyond the cut.
+    Texts that the text tower cannot tell apart have the same: those that differ in case only, or
+    beyond the cut.
     """
     hashes = np.zeros(NUM_TEXT_SEGMENTS, np.uint32)
     starts = np.flatnonzero(text.positions == 0).tolist()

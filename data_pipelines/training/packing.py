@@ -1,7 +1,8 @@
-"""Packing: several records into one row of fixed shape, in both towers' inputs, the same records in the same slots.
+"""Packing: several records into one row of fixed shape, in both towers' inputs, the same records in
+the same slots.
 
-Training packs an endless stream with first fit over a few open rows and a state of a few integers; evaluation and
-inference pack a finite list with best fit decreasing.
+Training packs an endless stream with first fit over a few open rows and a state of a few integers;
+evaluation and inference pack a finite list with best fit decreasing.
 """
 
 from collections.abc import Sequence
@@ -15,8 +16,9 @@ from data_pipelines.training.batch import NUM_TEXT_SEGMENTS, Batch
 from data_pipelines.training.examples import Example
 
 OPEN_ROWS = 16
-"""Rows a stream fills at once. On proteins of median 300 and rows of 2048/1536 tokens 8, 16 and 32 leave 3.8 %, 3.2 % and
-2.8 % padding; a record waits about 7 draws per open row at most, and a restart re-reads 3 records per open row."""
+"""Rows a stream fills at once. On proteins of median 300 and rows of 2048/1536 tokens 8, 16 and 32
+leave 3.8 %, 3.2 % and 2.8 % padding; a record waits about 7 draws per open row at most, and a
+restart re-reads 3 records per open row."""
 
 
 def _size(example: Example) -> np.ndarray:
@@ -27,13 +29,15 @@ def _size(example: Example) -> np.ndarray:
 def _check_fits(size: np.ndarray, room: np.ndarray) -> None:
     if (size > room).any():
         raise UserError(
-            f"a record of {size[1]} protein and {size[2]} text tokens does not fit into a row of {room[1]} and {room[2]}: "
+            f"a record of {size[1]} protein and {size[2]} text tokens does not fit into a "
+            f"row of {room[1]} and {room[2]}: "
             "raise batch.protein_tokens and batch.text_tokens, or crop shorter"
         )
 
 
 class StreamState(NamedTuple):
-    """Where a stream stands: everything else follows, because an example is a pure function of (seed, draw)."""
+    """Where a stream stands: everything else follows, because an example is a pure function of
+    (seed, draw)."""
 
     next_draw: int
     """The draw that the stream reads next."""
@@ -42,7 +46,8 @@ class StreamState(NamedTuple):
 
 
 def state_to_array(state: StreamState, *, slots: int) -> np.ndarray:
-    """int64 [1 + OPEN_ROWS * slots]: the next draw, then the open rows padded with -1; one shape for every state."""
+    """int64 [1 + OPEN_ROWS * slots]: the next draw, then the open rows padded with -1; one shape
+    for every state."""
     rows = np.full((OPEN_ROWS, slots), -1, np.int64)
     for row, draws in zip(rows, state.open_draws, strict=False):
         row[: len(draws)] = draws
@@ -66,7 +71,8 @@ class Drawn(NamedTuple):
 
 
 class RowPacker:
-    """First fit over OPEN_ROWS open rows of one stream; when a new example fits into none, the oldest is closed."""
+    """First fit over OPEN_ROWS open rows of one stream; when a new example fits into none, the
+    oldest is closed."""
 
     def __init__(self, *, slots: int, protein_tokens: int, text_tokens: int):
         self._room = np.array([slots, protein_tokens, text_tokens])
@@ -89,7 +95,8 @@ class RowPacker:
         return None
 
     def open(self, row: list[Drawn]) -> list[Drawn] | None:
-        """Opens a row that holds some examples already; returns the row that this closes, if any."""
+        """Opens a row that holds some examples already; returns the row that this closes, if
+        any."""
         used = np.sum([_size(drawn.example) for drawn in row], axis=0)
         _check_fits(used, self._room)
         self._rows.append(row)
@@ -105,8 +112,11 @@ class Packed(NamedTuple):
     """int64 [examples, 2]: row and slot (from 0) of each example."""
 
 
-def pack_all(examples: Sequence[Example], *, slots: int, protein_tokens: int, text_tokens: int) -> Packed:
-    """Best fit decreasing: longest protein first, each into the row with the least protein space left that takes it."""
+def pack_all(
+    examples: Sequence[Example], *, slots: int, protein_tokens: int, text_tokens: int
+) -> Packed:
+    """Best fit decreasing: longest protein first, each into the row with the least protein space
+    left that takes it."""
     room = np.array([slots, protein_tokens, text_tokens])
     rows: list[list[Example]] = []
     used = np.empty((len(examples), 3), np.int64)
@@ -127,8 +137,11 @@ def pack_all(examples: Sequence[Example], *, slots: int, protein_tokens: int, te
     return Packed(rows, placement)
 
 
-def pack_rows(rows: Sequence[Sequence[Example]], *, slots: int, protein_tokens: int, text_tokens: int) -> Batch:
-    """The arrays of R rows of examples, slot by slot in the given order; a row may be empty. Shapes as in `Batch`.
+def pack_rows(
+    rows: Sequence[Sequence[Example]], *, slots: int, protein_tokens: int, text_tokens: int
+) -> Batch:
+    """The arrays of R rows of examples, slot by slot in the given order; a row may be empty. Shapes
+    as in `Batch`.
 
     Text padding holds token 0, [PAD] in BERT's vocabularies; nothing attends to it or reads it.
 
@@ -167,7 +180,9 @@ def pack_rows(rows: Sequence[Sequence[Example]], *, slots: int, protein_tokens: 
             batch.segment_mask[row, p] = example.segment_mask
             batch.residue_properties[row, p] = example.residue_properties
             batch.text_tokens[row, t] = example.text_tokens
-            batch.text_segment_ids[row, t] = slot * NUM_TEXT_SEGMENTS + example.text_property_ids + 1
+            batch.text_segment_ids[row, t] = (
+                slot * NUM_TEXT_SEGMENTS + example.text_property_ids + 1
+            )
             batch.text_slot_ids[row, t] = slot + 1
             batch.text_property_ids[row, t] = example.text_property_ids
             batch.text_positions[row, t] = example.text_positions

@@ -1,8 +1,10 @@
-"""The training input pipeline: draws → records → examples → packed rows, one logical stream at a time, through grain.
+"""The training input pipeline: draws → records → examples → packed rows, one logical stream at a
+time, through grain.
 
-The rows depend on the seed and on nothing else: stream s reads the draws s, s + streams, s + 2 · streams, … and packs them by
-itself, so that hosts and worker processes only decide where a stream is computed. Every row carries the state of its
-stream, so that no state is kept in grain's own format.
+The rows depend on the seed and on nothing else: stream s reads the draws s, s + streams, s + 2 ·
+streams, … and packs them by itself, so that hosts and worker processes only decide where a stream
+is computed. Every row carries the state of its stream, so that no state is kept in grain's own
+format.
 """
 
 import contextlib
@@ -17,12 +19,23 @@ import numpy as np
 from absl import flags
 
 from data_pipelines.common.errors import UserError
-from data_pipelines.common.processes import follow_parent, start_silent_tracker, started_without_signals
+from data_pipelines.common.processes import (
+    follow_parent,
+    start_silent_tracker,
+    started_without_signals,
+)
 from data_pipelines.protanno.record import Record
 from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
 from data_pipelines.training.batch import Batch
 from data_pipelines.training.examples import Masks, encode_example
-from data_pipelines.training.packing import Drawn, RowPacker, StreamState, array_to_state, pack_rows, state_to_array
+from data_pipelines.training.packing import (
+    Drawn,
+    RowPacker,
+    StreamState,
+    array_to_state,
+    pack_rows,
+    state_to_array,
+)
 from data_pipelines.training.sampling import Sampler
 
 _DRAWS_AT_ONCE = 128
@@ -57,9 +70,11 @@ class StreamSource:
     """What streams are computed from; picklable, as worker processes get a copy.
 
     Attributes:
-      records: the training records of each cluster, by the sampler's cluster name; records[cluster][i] is a Record.
+      records: the training records of each cluster, by the sampler's cluster name;
+        records[cluster][i] is a Record.
       sampler: which record each draw takes; its seed is that of crops, masks and noise too.
-      text_tokenizer, masks, max_protein_tokens, max_text_tokens, property_subset, crop_ends: as in `encode_example`.
+      text_tokenizer, masks, max_protein_tokens, max_text_tokens, property_subset, crop_ends: as in
+      `encode_example`.
       streams: how many logical streams share the draws.
       slots, protein_tokens, text_tokens: the shape of a row.
 
@@ -82,10 +97,16 @@ class StreamSource:
 
     def __post_init__(self):
         # The full biotext and the properties together may each fill max_text_tokens.
-        longest = {"protein_tokens": self.max_protein_tokens, "text_tokens": 2 * self.max_text_tokens}
+        longest = {
+            "protein_tokens": self.max_protein_tokens,
+            "text_tokens": 2 * self.max_text_tokens,
+        }
         for name, needed in longest.items():
             if (room := getattr(self, name)) < needed:
-                raise UserError(f"batch.{name} = {room} must be at least {needed}, the longest that one record may be")
+                raise UserError(
+                    f"batch.{name} = {room} must be at least {needed}, the longest that one "
+                    "record may be"
+                )
 
     def start(self, stream: int) -> np.ndarray:
         """The state of a stream that has read nothing."""
@@ -120,7 +141,11 @@ class StreamSource:
 
     def rows(self, stream: int, state: np.ndarray) -> Iterator[Row]:
         """The endless rows of a stream from `state` on."""
-        shape = {"slots": self.slots, "protein_tokens": self.protein_tokens, "text_tokens": self.text_tokens}
+        shape = {
+            "slots": self.slots,
+            "protein_tokens": self.protein_tokens,
+            "text_tokens": self.text_tokens,
+        }
         next_draw, open_draws = array_to_state(state, slots=self.slots)
         packer = RowPacker(**shape)
         for draws in open_draws:
@@ -132,7 +157,13 @@ class StreamSource:
                     batch = pack_rows([[drawn.example for drawn in closed]], **shape)
                     slots = np.full(self.slots, -1, np.int64)
                     slots[: len(closed)] = [drawn.draw for drawn in closed]
-                    yield Row(batch, _count(closed), stream, state_to_array(after, slots=self.slots), slots)
+                    yield Row(
+                        batch,
+                        _count(closed),
+                        stream,
+                        state_to_array(after, slots=self.slots),
+                        slots,
+                    )
 
 
 def _count(row: Sequence[Drawn]) -> Counts:
@@ -148,8 +179,8 @@ def _count(row: Sequence[Drawn]) -> Counts:
 class StreamRows(grain.IterDataset[Row]):
     """The rows of some streams in turn: one of each, then the next of each.
 
-    A worker process w of n takes the streams w, w + n, …; when n divides the number of streams, grain's own turn over the
-    workers gives back this very order.
+    A worker process w of n takes the streams w, w + n, …; when n divides the number of streams,
+    grain's own turn over the workers gives back this very order.
     """
 
     def __init__(self, source: StreamSource, states: Mapping[int, np.ndarray]):
@@ -184,7 +215,8 @@ class _StreamRowsIterator(grain.DatasetIterator[Row]):
 
 
 def _prepare_worker(worker: int, workers: int) -> None:
-    """Ties a worker process to its parent: the parent alone handles signals, and its death ends the worker."""
+    """Ties a worker process to its parent: the parent alone handles signals, and its death ends
+    the worker."""
     del worker, workers
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     follow_parent()
@@ -193,9 +225,9 @@ def _prepare_worker(worker: int, workers: int) -> None:
 class TrainPipeline:
     """The batches of one host, without end; a context manager, or call `close`.
 
-    A global batch takes rows / streams rows of each stream, stream by stream: position p comes from stream
-    p // (rows / streams), and a host holds the positions of its own streams. The host's share of step n is therefore
-    the same for any number of hosts and workers.
+    A global batch takes rows / streams rows of each stream, stream by stream: position p comes from
+    stream p // (rows / streams), and a host holds the positions of its own streams. The host's
+    share of step n is therefore the same for any number of hosts and workers.
     """
 
     def __init__(
@@ -216,20 +248,28 @@ class TrainPipeline:
           states: state arrays by stream, as `states()` gives them, of these streams at least.
 
         Raises:
-          UserError: the rows do not divide among the streams, or the host's streams among the workers.
+          UserError: the rows do not divide among the streams, or the host's streams among the
+            workers.
         """
         if rows % source.streams:
-            raise UserError(f"batch.rows = {rows} must be a multiple of data.streams = {source.streams}")
+            raise UserError(
+                f"batch.rows = {rows} must be a multiple of data.streams = {source.streams}"
+            )
         if workers and len(local_streams) % workers:
             raise UserError(
                 f"data.workers = {workers} must divide the {len(local_streams)} streams of a host "
                 f"(data.streams = {source.streams} over the hosts)"
             )
         self._stream_rows = rows // source.streams
-        self._states = {stream: source.start(stream) if states is None else states[stream] for stream in local_streams}
+        self._states = {
+            stream: source.start(stream) if states is None else states[stream]
+            for stream in local_streams
+        }
         self._counts = Counts()
         self._begun = False
-        self._iterator = iter(_prefetch(StreamRows(source, self._states), workers=workers, rows=self._host_rows))
+        self._iterator = iter(
+            _prefetch(StreamRows(source, self._states), workers=workers, rows=self._host_rows)
+        )
 
     @property
     def _host_rows(self) -> int:
@@ -246,10 +286,13 @@ class TrainPipeline:
         # Rows arrive in turns of the streams; a stable sort puts each stream's together.
         rows.sort(key=lambda row: row.stream)
         self._draws = np.stack([row.draws for row in rows])
-        return Batch(*(np.concatenate(arrays) for arrays in zip(*(row.batch for row in rows), strict=True)))
+        return Batch(
+            *(np.concatenate(arrays) for arrays in zip(*(row.batch for row in rows), strict=True))
+        )
 
     def states(self) -> dict[int, np.ndarray]:
-        """The state of each local stream after the batches taken so far: what a checkpoint needs."""
+        """The state of each local stream after the batches taken so far: what a checkpoint
+        needs."""
         return dict(self._states)
 
     def draws(self) -> np.ndarray:
@@ -279,10 +322,13 @@ def _prefetch(dataset: StreamRows, *, workers: int, rows: int) -> grain.IterData
     if not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()
     start_silent_tracker()
-    # Rows travel through pipes: shared memory would outlive a killed trainer, and is small in containers.
+    # Rows travel through pipes: shared memory would outlive a killed trainer, and is small in
+    # containers.
     options = grain.experimental.DatasetOptions(min_shm_size=2**40)
     dataset = grain.experimental.WithOptionsIterDataset(dataset, options)
     return dataset.mp_prefetch(
-        grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=-(-rows // workers)),
+        grain.MultiprocessingOptions(
+            num_workers=workers, per_worker_buffer_size=-(-rows // workers)
+        ),
         worker_init_fn=_prepare_worker,
     )

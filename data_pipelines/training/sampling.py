@@ -2,12 +2,12 @@
 
 A cluster holds the records of one source with one protein existence C and one property coverage R.
 Swiss-Prot is kept whole and uniform, and so are records of unknown source, which somebody chose to
-add; a TrEMBL cluster of N records has the mass C^-alpha · R^beta · N^gamma (ProtCLIP, property-driven
-sampling). Records without any text (R = 0), of whatever source, are drawn uniformly and have a share
-of their own, 0 unless configured: they serve masked language modelling alone.
+add; a TrEMBL cluster of N records has the mass C^-alpha · R^beta · N^gamma (ProtCLIP,
+property-driven sampling). Records without any text (R = 0), of whatever source, are drawn uniformly
+and have a share of their own, 0 unless configured: they serve masked language modelling alone.
 
-Draws come in blocks with an exact quota per cluster, so any stretch of them follows the mixture closely and a restart costs
-nothing: there is no state.
+Draws come in blocks with an exact quota per cluster, so any stretch of them follows the mixture
+closely and a restart costs nothing: there is no state.
 """
 
 import dataclasses
@@ -33,7 +33,8 @@ _DITHER, _ORDER, _RECORD = 1, 2, 3
 
 
 def _mix(value: np.ndarray) -> np.ndarray:
-    """The splitmix64 finaliser: a bijection of uint64 in which every input bit moves every output bit."""
+    """The splitmix64 finaliser: a bijection of uint64 in which every input bit moves every
+    output bit."""
     value = value + np.uint64(0x9E3779B97F4A7C15)
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -41,7 +42,8 @@ def _mix(value: np.ndarray) -> np.ndarray:
 
 
 def _hash(*parts: int | np.ndarray) -> np.ndarray:
-    """uint64 hash of integers or of arrays of them, broadcast; arithmetic is modulo 2^64 on every machine."""
+    """uint64 hash of integers or of arrays of them, broadcast; arithmetic is modulo 2^64 on
+    every machine."""
     state = np.zeros(1, np.uint64)
     for part in parts:
         part = part.astype(np.uint64) if isinstance(part, np.ndarray) else np.uint64(part % 2**64)
@@ -50,10 +52,11 @@ def _hash(*parts: int | np.ndarray) -> np.ndarray:
 
 
 def permute(index: np.ndarray, *, size: np.ndarray, key: np.ndarray) -> np.ndarray:
-    """Element `index` of the permutation of 0…size-1 that `key` names; all three [n], the result int64 [n].
+    """Element `index` of the permutation of 0…size-1 that `key` names; all three [n], the result
+    int64 [n].
 
-    A Feistel network over an even power of two ≥ `size`, walked along its cycle until the value falls below `size`:
-    a bijection of 0…size-1 for every key in constant memory.
+    A Feistel network over an even power of two ≥ `size`, walked along its cycle until the value
+    falls below `size`: a bijection of 0…size-1 for every key in constant memory.
     """
     bits = np.frexp((size - 1).astype(np.float64))[1]
     half = np.maximum(_MIN_HALF_BITS, (bits + 1) // 2).astype(np.uint64)
@@ -78,9 +81,10 @@ class Sampler:
       seed: of the draws.
       clusters: names as in `swissprot/C1/R4`, sorted; dropped clusters stay in with weight 0.
       sizes: records of each cluster.
-      weights: probability of each cluster in units of 2^-60: integers, so that quotas are exact on every machine.
-      epoch_draws: |Swiss-Prot| + |unknown source| + Σ N · C^-alpha · R^beta over the drawn clusters,
-        and the draws without text among these, rounded: one epoch.
+      weights: probability of each cluster in units of 2^-60: integers, so that quotas are exact on
+        every machine.
+      epoch_draws: |Swiss-Prot| + |unknown source| + Σ N · C^-alpha · R^beta over the drawn
+        clusters, and the draws without text among these, rounded: one epoch.
     """
 
     seed: int
@@ -98,15 +102,21 @@ class Sampler:
         """One row a cluster for reports: cluster, records, probability, draws in an epoch."""
         columns = zip(self.clusters, self.sizes, self.probabilities, strict=True)
         return [
-            {"cluster": cluster, "records": size, "probability": float(share), "epoch_draws": float(share * self.epoch_draws)}
+            {
+                "cluster": cluster,
+                "records": size,
+                "probability": float(share),
+                "epoch_draws": float(share * self.epoch_draws),
+            }
             for cluster, size, share in columns
         ]
 
     def draws(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The records of draws `indices` (int64 [n], ≥ 0, any order): cluster index and record in it, int64 [n] each.
+        """The records of draws `indices` (int64 [n], ≥ 0, any order): cluster index and record in
+        it, int64 [n] each.
 
-        The k-th draw from a cluster of N records is element k mod N of a permutation of the cluster that is new for
-        every pass k div N: without replacement until the cluster is exhausted.
+        The k-th draw from a cluster of N records is element k mod N of a permutation of the cluster
+        that is new for every pass k div N: without replacement until the cluster is exhausted.
         """
         clusters, ordinals = np.empty_like(indices), np.empty_like(indices)
         blocks = self._blocks(indices)
@@ -130,22 +140,29 @@ class Sampler:
         return blocks
 
 
-# The streams of a process stay within a few blocks of each other and pass through each block in many small steps.
+# The streams of a process stay within a few blocks of each other and pass through each block in
+# many small steps.
 _remember = functools.lru_cache(maxsize=16)
 
 
 @_remember
 def _quotas(sampler: Sampler, block: int) -> np.ndarray:
-    """How often each cluster was drawn before `block`, int64: floor(block · BLOCK_DRAWS · p + dither), exactly."""
+    """How often each cluster was drawn before `block`, int64: floor(block · BLOCK_DRAWS · p +
+    dither), exactly."""
     # The dither in [0, 1) spreads the first draws of rare clusters over the blocks.
-    dithers = _hash(sampler.seed, _DITHER, _name_keys(sampler.clusters)) >> np.uint64(64 - _WEIGHT_BITS)
+    dithers = _hash(sampler.seed, _DITHER, _name_keys(sampler.clusters)) >> np.uint64(
+        64 - _WEIGHT_BITS
+    )
     pairs = zip(sampler.weights, dithers.tolist(), strict=True)
-    return np.array([(block * BLOCK_DRAWS * weight + dither) >> _WEIGHT_BITS for weight, dither in pairs])
+    return np.array(
+        [(block * BLOCK_DRAWS * weight + dither) >> _WEIGHT_BITS for weight, dither in pairs]
+    )
 
 
 @_remember
 def _block(sampler: Sampler, block: int) -> tuple[np.ndarray, np.ndarray]:
-    """Cluster of each draw of a block, and its ordinal among all draws from that cluster; int64 [draws] each."""
+    """Cluster of each draw of a block, and its ordinal among all draws from that cluster; int64
+    [draws] each."""
     before, after = _quotas(sampler, block), _quotas(sampler, block + 1)
     counts = after - before
     order = np.argsort(_hash(sampler.seed, _ORDER, block, np.arange(counts.sum())), kind="stable")
@@ -159,7 +176,8 @@ def _block(sampler: Sampler, block: int) -> tuple[np.ndarray, np.ndarray]:
 
 @_remember
 def _name_keys(clusters: tuple[str, ...]) -> np.ndarray:
-    """uint64 [clusters] from the names, so that a cluster's order does not depend on which others exist."""
+    """uint64 [clusters] from the names, so that a cluster's order does not depend on which
+    others exist."""
     return np.array([hash64(name) for name in clusters], np.uint64)
 
 
@@ -175,22 +193,27 @@ def make_sampler(
     sources: Mapping[str, float] | None = None,
     without_text: float = 0.0,
 ) -> Sampler:
-    """The sampler over clusters of `sizes` training records, e.g. {"swissprot/C1/R4": 1200, "trembl/C3/R3": 90000}.
+    """The sampler over clusters of `sizes` training records, e.g. {"swissprot/C1/R4": 1200,
+    "trembl/C3/R3": 90000}.
 
     Args:
-      alpha, beta, gamma: exponents of confidence, coverage and cluster size in a TrEMBL cluster's mass.
-      drop_confidence, drop_coverage: TrEMBL clusters never drawn: existence levels 0…5, coverages in quarters 1…4.
-      sources: relative share of each source, e.g. {"swissprot": 1, "trembl": 1}; 0 = not drawn. Of the
-        sources that it leaves out, none is drawn if a share is above 0. Otherwise, and by default,
-        |Swiss-Prot| : |unknown source| : Σ N · C^-alpha · R^beta.
+      alpha, beta, gamma: exponents of confidence, coverage and cluster size in a TrEMBL cluster's
+        mass.
+      drop_confidence, drop_coverage: TrEMBL clusters never drawn: existence levels 0…5, coverages
+        in quarters 1…4.
+      sources: relative share of each source, e.g. {"swissprot": 1, "trembl": 1}; 0 = not drawn. Of
+        the sources that it leaves out, none is drawn if a share is above 0. Otherwise, and by
+        default, |Swiss-Prot| : |unknown source| : Σ N · C^-alpha · R^beta.
       without_text: share of all draws that take records without text, from 0 to 1.
 
     Raises:
-      UserError: nothing is left to draw, an unknown or negative share, a cluster of unknown existence that is not dropped.
+      UserError: nothing is left to draw, an unknown or negative share, a cluster of unknown
+        existence that is not dropped.
     """
     clusters = tuple(sorted(cluster for cluster, size in sizes.items() if size > 0))
     masses, epoch, bare = {}, {}, {}
-    # Decimal arithmetic is specified digit by digit; float powers differ in the last bit between C libraries.
+    # Decimal arithmetic is specified digit by digit; float powers differ in the last bit between C
+    # libraries.
     with localcontext(prec=50):
         for cluster in clusters:
             source, confidence, coverage = _parse(cluster)
@@ -207,7 +230,9 @@ def make_sampler(
                     "add 0 to sampling.drop_confidence"
                 )
             else:
-                factor = Decimal(confidence) ** -Decimal(alpha) * (Decimal(coverage) / len(PROPERTIES)) ** Decimal(beta)
+                factor = Decimal(confidence) ** -Decimal(alpha) * (
+                    Decimal(coverage) / len(PROPERTIES)
+                ) ** Decimal(beta)
                 masses[cluster], epoch[cluster] = factor * size ** Decimal(gamma), factor * size
         mass, epoch = _by_source(masses), _by_source(epoch)
         apart = _share_without_text(without_text, bare)
@@ -216,10 +241,14 @@ def make_sampler(
         for cluster, own in masses.items():
             source = _parse(cluster)[0]
             probabilities[cluster] = (1 - apart) * shares[source] * own / (mass[source] or 1)
-        weights = tuple(int(round(probabilities[cluster] * 2**_WEIGHT_BITS)) for cluster in clusters)
+        weights = tuple(
+            int(round(probabilities[cluster] * 2**_WEIGHT_BITS)) for cluster in clusters
+        )
         described = sum(epoch[source] for source in SOURCES if shares[source])
         epoch_draws = int(round(described / (1 - apart) if apart < 1 else sum(bare.values())))
-    return Sampler(seed, clusters, tuple(int(sizes[cluster]) for cluster in clusters), weights, epoch_draws)
+    return Sampler(
+        seed, clusters, tuple(int(sizes[cluster]) for cluster in clusters), weights, epoch_draws
+    )
 
 
 def _parse(cluster: str) -> tuple[str, int, int]:
@@ -240,27 +269,39 @@ def _share_without_text(share: float, bare: Mapping[str, Decimal]) -> Decimal:
 
 
 def _by_source(values: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    return {source: sum((v for c, v in values.items() if _parse(c)[0] == source), Decimal(0)) for source in SOURCES}
+    return {
+        source: sum((v for c, v in values.items() if _parse(c)[0] == source), Decimal(0))
+        for source in SOURCES
+    }
 
 
-def _shares(epoch: Mapping[str, Decimal], sources: Mapping[str, float] | None) -> dict[str, Decimal]:
+def _shares(
+    epoch: Mapping[str, Decimal], sources: Mapping[str, float] | None
+) -> dict[str, Decimal]:
     """The share of each source, summing to 1; every share above 0 has something to draw."""
     sources = sources or {}
     if unknown := set(sources) - set(SOURCES):
-        raise UserError(f"sampling.sources names {sorted(unknown)[0]!r}; expected {', '.join(SOURCES)}")
+        raise UserError(
+            f"sampling.sources names {sorted(unknown)[0]!r}; expected {', '.join(SOURCES)}"
+        )
     unset = dict.fromkeys(epoch, Decimal(0)) if any(sources.values()) else epoch
     shares = {source: Decimal(sources.get(source, unset[source])) for source in SOURCES}
     for source, share in shares.items():
         if share < 0:
-            raise UserError(f"sampling.sources gives {source} the negative share {share}; make it 0 or more")
+            raise UserError(
+                f"sampling.sources gives {source} the negative share {share}; make it 0 or more"
+            )
         if share > 0 and not epoch[source]:
             raise UserError(
-                f"sampling.sources gives {source} a share, but it has no training records that sampling.drop_confidence "
-                "and sampling.drop_coverage leave: build the dataset with them, drop less, or remove the share"
+                f"sampling.sources gives {source} a share, but it has no training records "
+                "that sampling.drop_confidence "
+                "and sampling.drop_coverage leave: build the dataset with them, drop less, "
+                "or remove the share"
             )
     if not (total := sum(shares.values())):
         raise UserError(
-            "no cluster is left to draw from: the dataset has no training records that sampling.drop_confidence, "
+            "no cluster is left to draw from: the dataset has no training records that "
+            "sampling.drop_confidence, "
             "sampling.drop_coverage and sampling.sources leave"
         )
     return {source: share / total for source, share in shares.items()}

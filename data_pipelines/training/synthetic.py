@@ -1,7 +1,9 @@
-"""Examples of UniProt's lengths with random content, for measuring and planning without a dataset or a tokenizer.
+"""Examples of UniProt's lengths with random content, for measuring and planning without a dataset
+or a tokenizer.
 
-Proteins are log-normal (median 300 residues, σ 0.6, cropped), biotexts too (median 90 tokens, σ 0.5), with the name and each
-other property at 0.8; the properties' segments share the biotext's words.
+Proteins are log-normal (median 300 residues, σ 0.6, cropped), biotexts too (median 90 tokens, σ
+0.5), with the name and each other property at 0.8; the properties' segments share the biotext's
+words.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,16 +24,28 @@ _FIRST_RESIDUE, _END_RESIDUES = 4, 24
 
 
 def synthetic_examples(
-    rng: np.random.Generator, *, max_protein_tokens: int, max_text_tokens: int, text_vocab_size: int, passes: str
+    rng: np.random.Generator,
+    *,
+    max_protein_tokens: int,
+    max_text_tokens: int,
+    text_vocab_size: int,
+    passes: str,
 ) -> Iterator[Example]:
     """Endless examples; masks as `masking.MASKS[passes]` draws them."""
     while True:
-        residues = min(max_protein_tokens - 2, max(1, int(rng.lognormal(np.log(MEDIAN_RESIDUES), SIGMA_RESIDUES))))
+        residues = min(
+            max_protein_tokens - 2,
+            max(1, int(rng.lognormal(np.log(MEDIAN_RESIDUES), SIGMA_RESIDUES))),
+        )
         present = np.flatnonzero([True, *(rng.random(3) < PROPERTY_SHARE)]) + 1
         biotext = int(rng.lognormal(np.log(MEDIAN_TEXT_TOKENS), SIGMA_TEXT_TOKENS))
         biotext = int(np.clip(biotext, 3 * len(present), max_text_tokens))
         # A property has [CLS] and [SEP] of its own; all properties together keep to the limit too.
-        words = np.diff(np.linspace(0, min(biotext, max_text_tokens) - 2 * len(present), len(present) + 1).astype(int))
+        words = np.diff(
+            np.linspace(
+                0, min(biotext, max_text_tokens) - 2 * len(present), len(present) + 1
+            ).astype(int)
+        )
         lengths = [biotext, *(words + 2).tolist()]
         inside = np.pad(np.ones(residues, bool), 1)
         # Of a generator of their own: the records are the same whatever the masks.

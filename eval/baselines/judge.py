@@ -1,7 +1,9 @@
-"""The ceiling of a sample: how well a judge finds a protein's text who knows what is planted in every protein.
+"""The ceiling of a sample: how well a judge finds a protein's text who knows what is planted in
+every protein.
 
-The judge knows the true answers of each protein, what each text says, and how often texts err; it does not know which text
-belongs to which protein. No model that reads sequences can know more than it does of single properties.
+The judge knows the true answers of each protein, what each text says, and how often texts err; it
+does not know which text belongs to which protein. No model that reads sequences can know more
+than it does of single properties.
 """
 
 from collections import defaultdict
@@ -19,7 +21,8 @@ ROUNDS = 50
 """Of normalising columns and rows; later ones change no rank."""
 
 Facts = Mapping[str, Mapping[str, frozenset[str]]]
-"""Accession → property (the prefix of a question) → the questions that it answers, or says that it answers."""
+"""Accession → property (the prefix of a question) → the questions that it answers, or says that
+it answers."""
 
 
 class Judge(NamedTuple):
@@ -30,7 +33,8 @@ class Judge(NamedTuple):
       true: the answers of each protein.
       said: what its text says.
       share: of the pool's records, by existence.
-      right: of texts of that existence that speak of a property, the share that says nothing untrue.
+      right: of texts of that existence that speak of a property, the share that says nothing
+        untrue.
       chance: by what is said of a property, the share of training proteins of which it is true.
     """
 
@@ -41,11 +45,14 @@ class Judge(NamedTuple):
     right: Float[np.ndarray, "E P"]
     chance: Mapping[tuple[str, frozenset[str]], float]
 
-    def scores(self, proteins: Sequence[Record], texts: Sequence[Record]) -> Float[np.ndarray, "N M"]:
+    def scores(
+        self, proteins: Sequence[Record], texts: Sequence[Record]
+    ) -> Float[np.ndarray, "N M"]:
         """log P(text | protein) − log P(text) of each protein with the text of each record.
 
-        Given the existence e of the text's record, unknown to the judge, properties err independently:
-        Σ_e share_e Π_p (right_ep / chance_p where what is said is true of the protein, else (1 − right_ep) / (1 − chance_p)).
+        Given the existence e of the text's record, unknown to the judge, properties err
+        independently: Σ_e share_e Π_p (right_ep / chance_p where what is said is true of the
+        protein, else (1 − right_ep) / (1 − chance_p)).
         """
         ratios = np.ones((len(self.share), len(proteins), len(texts)))
         for place, name in enumerate(self.properties):
@@ -55,7 +62,9 @@ class Judge(NamedTuple):
                     ratios[:, :, column] *= self._ratio(place, claim, proteins)
         return np.log(np.tensordot(self.share, ratios, axes=1))
 
-    def _ratio(self, place: int, claim: frozenset[str], proteins: Sequence[Record]) -> Float[np.ndarray, "E N"]:
+    def _ratio(
+        self, place: int, claim: frozenset[str], proteins: Sequence[Record]
+    ) -> Float[np.ndarray, "E N"]:
         name, right = self.properties[place], self.right[:, place, None]
         chance = self.chance[name, claim]
         true = [claim <= self.true[record.accession].get(name, frozenset()) for record in proteins]
@@ -63,9 +72,11 @@ class Judge(NamedTuple):
 
 
 def matched(scores: Float[np.ndarray, "N N"]) -> Float[np.ndarray, "N N"]:
-    """Log scores made doubly stochastic: each protein has one text and each text one protein (Sinkhorn's iteration).
+    """Log scores made doubly stochastic: each protein has one text and each text one protein
+    (Sinkhorn's iteration).
 
-    What fits many proteins then counts less for each. A judge may use that, since it knows the whole pool.
+    What fits many proteins then counts less for each. A judge may use that, since it knows the
+    whole pool.
     """
     for _ in range(ROUNDS):
         scores = scores - logsumexp(scores, axis=0, keepdims=True)
@@ -86,8 +97,11 @@ def facts_of(questions: Questions) -> Facts:
     return facts
 
 
-def fit_judge(true: Questions, said: Questions, training: Sequence[Record], pool: Sequence[Record]) -> Judge:
-    """Learns from training records how often texts err, and how common is what the texts of a pool say.
+def fit_judge(
+    true: Questions, said: Questions, training: Sequence[Record], pool: Sequence[Record]
+) -> Judge:
+    """Learns from training records how often texts err, and how common is what the texts of a pool
+    say.
 
     One is added to the count of each outcome, so that nothing is certain.
     """
@@ -103,11 +117,17 @@ def fit_judge(true: Questions, said: Questions, training: Sequence[Record], pool
     counts = np.bincount([levels[record.existence] for record in pool], minlength=len(levels))
     asked = {item for record in pool for item in claims[record.accession].items()}
     chance = {item: _share(_holds(truths, training, *item)) for item in asked}
-    return Judge(properties, truths, claims, counts / len(pool), outcomes[:, :, 1] / outcomes.sum(2), chance)
+    return Judge(
+        properties, truths, claims, counts / len(pool), outcomes[:, :, 1] / outcomes.sum(2), chance
+    )
 
 
-def _holds(truths: Facts, records: Sequence[Record], name: str, claim: frozenset[str]) -> Bool[np.ndarray, " N"]:
-    return np.array([claim <= truths[record.accession].get(name, frozenset()) for record in records])
+def _holds(
+    truths: Facts, records: Sequence[Record], name: str, claim: frozenset[str]
+) -> Bool[np.ndarray, " N"]:
+    return np.array(
+        [claim <= truths[record.accession].get(name, frozenset()) for record in records]
+    )
 
 
 def _share(holds: Bool[np.ndarray, " N"]) -> float:

@@ -1,8 +1,10 @@
-"""A baseline without learning: give a protein the biotext of the training protein with the most similar k-mers.
+"""A baseline without learning: give a protein the biotext of the training protein with the most
+similar k-mers.
 
-Reference proteins and pool proteins are vectors of 3-mer counts weighted by inverse document frequency; the nearest
-reference by cosine lends its biotext, and that is compared with each candidate biotext by the cosine of their words,
-weighted likewise. Both frequencies are those of the reference records.
+Reference proteins and pool proteins are vectors of 3-mer counts weighted by inverse document
+frequency; the nearest reference by cosine lends its biotext, and that is compared with each
+candidate biotext by the cosine of their words, weighted likewise. Both frequencies are those of
+the reference records.
 """
 
 from collections.abc import Sequence
@@ -16,7 +18,14 @@ from data_pipelines.common.progress import progress
 from data_pipelines.protanno.clusters import HELD_OUT
 from data_pipelines.protanno.dataset import Splits
 from data_pipelines.protanno.record import Record, biotext
-from eval.baselines.bags import AMINO_ACIDS, counted, inverse_document_frequency, kmer_ids, unit_rows, words
+from eval.baselines.bags import (
+    AMINO_ACIDS,
+    counted,
+    inverse_document_frequency,
+    kmer_ids,
+    unit_rows,
+    words,
+)
 
 MAX_REFERENCES = 50_000
 QUERIES_AT_ONCE = 256
@@ -36,8 +45,11 @@ def read_references(splits: Splits) -> References:
 
 
 def reference_records(splits: Splits) -> list[Record]:
-    """The training records with text; of more than `MAX_REFERENCES` training records an evenly spaced choice of so many."""
-    training = [source.without_features() for name, source in sorted(splits.items()) if name not in HELD_OUT]
+    """The training records with text; of more than `MAX_REFERENCES` training records an evenly
+    spaced choice of so many."""
+    training = [
+        source.without_features() for name, source in sorted(splits.items()) if name not in HELD_OUT
+    ]
     ends = np.cumsum([len(source) for source in training], dtype=np.int64)
     total = int(ends[-1]) if training else 0
     positions = np.linspace(0, total - 1, min(total, MAX_REFERENCES)).astype(np.int64)
@@ -50,8 +62,11 @@ def reference_records(splits: Splits) -> list[Record]:
     return found
 
 
-def tf_idf(references: Sequence[np.ndarray], queries: Sequence[np.ndarray], *, size: int) -> tuple[csr_array, csr_array]:
-    """Documents, given as term ids below `size`, to unit rows of count · inverse document frequency in the references."""
+def tf_idf(
+    references: Sequence[np.ndarray], queries: Sequence[np.ndarray], *, size: int
+) -> tuple[csr_array, csr_array]:
+    """Documents, given as term ids below `size`, to unit rows of count · inverse document
+    frequency in the references."""
     counts, asked = counted(references, size), counted(queries, size)
     weights = inverse_document_frequency(counts)
     return unit_rows(counts, weights), unit_rows(asked, weights)
@@ -60,17 +75,32 @@ def tf_idf(references: Sequence[np.ndarray], queries: Sequence[np.ndarray], *, s
 def nearest_references(references: References, sequences: Sequence[str]) -> Int[np.ndarray, " N"]:
     """For each sequence the index of the reference whose 3-mers are most similar."""
     table, queries = tf_idf(
-        [kmer_ids(s) for s in references.sequences], [kmer_ids(s) for s in sequences], size=len(AMINO_ACIDS) ** 3
+        [kmer_ids(s) for s in references.sequences],
+        [kmer_ids(s) for s in sequences],
+        size=len(AMINO_ACIDS) ** 3,
     )
     chunks = range(0, len(sequences), QUERIES_AT_ONCE)
-    return np.concatenate([(queries[start : start + QUERIES_AT_ONCE] @ table.T).toarray().argmax(1) for start in chunks])
+    return np.concatenate(
+        [
+            (queries[start : start + QUERIES_AT_ONCE] @ table.T).toarray().argmax(1)
+            for start in chunks
+        ]
+    )
 
 
-def annotation_transfer(references: References, records: Sequence[Record], texts: Sequence[str]) -> Float[np.ndarray, "N M"]:
-    """Scores of N proteins against M biotexts: cosine of words between the nearest reference's biotext and each text."""
+def annotation_transfer(
+    references: References, records: Sequence[Record], texts: Sequence[str]
+) -> Float[np.ndarray, "N M"]:
+    """Scores of N proteins against M biotexts: cosine of words between the nearest reference's
+    biotext and each text."""
     vocabulary: dict[str, int] = {}
     said, candidates = (
-        [np.array([vocabulary.setdefault(word, len(vocabulary)) for word in words(text)], np.int64) for text in group]
+        [
+            np.array(
+                [vocabulary.setdefault(word, len(vocabulary)) for word in words(text)], np.int64
+            )
+            for text in group
+        ]
         for group in (references.texts, texts)
     )
     nearest = nearest_references(references, [record.sequence for record in records])

@@ -1,4 +1,5 @@
-"""Answers to questions about single properties, from the training proteins that are near to a protein."""
+"""Answers to questions about single properties, from the training proteins that are near to a
+protein."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -9,8 +10,8 @@ from data_pipelines.protanno.record import Record
 from eval.baselines.neighbours import Neighbour, Neighbours
 
 PRIOR_WEIGHT = 0.01
-"""Of the share of training that answers, beside the neighbours' weights, which add up to 1: it decides where they tell
-nothing, and breaks ties."""
+"""Of the share of training that answers, beside the neighbours' weights, which add up to 1: it
+decides where they tell nothing, and breaks ties."""
 
 
 def label_scores(
@@ -21,9 +22,11 @@ def label_scores(
     *,
     first: int | None,
 ) -> Float[np.ndarray, "Q N"]:
-    """Of Q questions and N proteins, the weighted share of a protein's neighbours that answer the question.
+    """Of Q questions and N proteins, the weighted share of a protein's neighbours that answer the
+    question.
 
-    Only neighbours of which the kind of question is known count, and of these the `first` ones (None = all).
+    Only neighbours of which the kind of question is known count, and of these the `first` ones
+    (None = all).
 
     Args:
       accessions: of the proteins.
@@ -31,14 +34,22 @@ def label_scores(
       known: of all training records of which the kind is known.
     """
     prior = np.array([len(names) / max(len(known), 1) for names in answered])
-    columns = [_of_protein(neighbours.get(accession, ()), answered, known, first) for accession in accessions]
+    columns = [
+        _of_protein(neighbours.get(accession, ()), answered, known, first)
+        for accession in accessions
+    ]
     return (np.stack(columns, axis=1) + PRIOR_WEIGHT * prior[:, None]) / (1 + PRIOR_WEIGHT)
 
 
 def _of_protein(
-    neighbours: Sequence[Neighbour], answered: Sequence[Collection[str]], known: Collection[str], first: int | None
+    neighbours: Sequence[Neighbour],
+    answered: Sequence[Collection[str]],
+    known: Collection[str],
+    first: int | None,
 ) -> Float[np.ndarray, " Q"]:
-    telling = [(one.record.accession, one.weight) for one in neighbours if one.record.accession in known][:first]
+    telling = [
+        (one.record.accession, one.weight) for one in neighbours if one.record.accession in known
+    ][:first]
     total = sum(weight for _, weight in telling)
     shares = [sum(weight for name, weight in telling if name in names) for names in answered]
     return np.array(shares, float) / total if total else np.zeros(len(shares))
@@ -47,7 +58,8 @@ def _of_protein(
 def training_answers(
     texts: Sequence[str], records: Sequence[Record], said: Mapping[str, Collection[str]]
 ) -> tuple[list[frozenset[str]], frozenset[str]]:
-    """By question, the accessions of the records that answer it, and all of which the kind is known.
+    """By question, the accessions of the records that answer it, and all of which the kind is
+    known.
 
     `said` are a kind's questions by their text, with the accessions that answer each.
     """

@@ -1,7 +1,9 @@
-"""The trained linear baseline: bags of k-mers and bags of words, each mapped into one space by a matrix.
+"""The trained linear baseline: bags of k-mers and bags of words, each mapped into one space by a
+matrix.
 
-It is trained with the network's own global contrast on the network's own draws and texts, so that what the network has over
-it is what depth, order and pretraining add. Its choices are made on the validation split.
+It is trained with the network's own global contrast on the network's own draws and texts, so that
+what the network has over it is what depth, order and pretraining add. Its choices are made on
+the validation split.
 """
 
 import dataclasses
@@ -20,7 +22,14 @@ from scipy.sparse import csr_array, hstack
 
 from data_pipelines.common.hashing import hash32
 from data_pipelines.protanno.record import PROPERTIES, Record, property_texts
-from eval.baselines.bags import AMINO_ACIDS, counted, inverse_document_frequency, kmer_ids, unit_rows, words
+from eval.baselines.bags import (
+    AMINO_ACIDS,
+    counted,
+    inverse_document_frequency,
+    kmer_ids,
+    unit_rows,
+    words,
+)
 from eval.metrics.ranking import best_hit, mean_reciprocal_rank
 from protclip_jax.models.logit_scale import MAX_SCALE
 from protclip_jax.objectives.global_contrastive import Pairs, global_contrastive
@@ -45,7 +54,8 @@ class LinearConfig:
       lengths: of the k-mers.
       dimensions: of the common space.
       batch: records contrasted with each other in a step.
-      property_subset: probability that a record's text is of some of its properties only, as in training the network.
+      property_subset: probability that a record's text is of some of its properties only, as in
+        training the network.
     """
 
     lengths: tuple[int, ...] = (3,)
@@ -80,7 +90,12 @@ class Featurizer(NamedTuple):
     def texts(self, texts: Sequence[str]) -> csr_array:
         """Rows [N, W] of counts times weights; words out of the vocabulary are left out."""
         ids = [np.array(list(self._known(text)), np.int64) for text in texts]
-        return counted(ids, len(self.vocabulary)).multiply(self.word_weights).tocsr().astype(np.float32)
+        return (
+            counted(ids, len(self.vocabulary))
+            .multiply(self.word_weights)
+            .tocsr()
+            .astype(np.float32)
+        )
 
     def _known(self, text: str) -> Iterator[int]:
         return (self.vocabulary[word] for word in words(text) if word in self.vocabulary)
@@ -119,12 +134,14 @@ class Bags(NamedTuple):
 
 
 def kmer_counts(sequences: Sequence[str], lengths: Iterable[int]) -> csr_array:
-    """Counts of the k-mers of each length side by side, [N, F]; those of more than `MAX_KMERS` kinds are hashed."""
+    """Counts of the k-mers of each length side by side, [N, F]; those of more than `MAX_KMERS`
+    kinds are hashed."""
     parts = []
     for length in lengths:
         kinds = len(AMINO_ACIDS) ** length
         size = min(kinds, MAX_KMERS)
-        # Fibonacci hashing: neighbours in the numbering of k-mers, which share a prefix, do not share a column.
+        # Fibonacci hashing: neighbours in the numbering of k-mers, which share a prefix, do not
+        # share a column.
         factor = 1 if kinds <= size else 2654435761
         ids = [kmer_ids(sequence, length) * factor % (1 << 32) % size for sequence in sequences]
         parts.append(counted(ids, size))
@@ -137,7 +154,9 @@ def fit_features(records: Sequence[Record], lengths: tuple[int, ...]) -> Featuri
     frequencies = Counter(itertools.chain.from_iterable(set(words(text)) for text in said))
     kept = sorted(word for word, count in frequencies.items() if count >= MIN_WORD_RECORDS)
     vocabulary = {word: column for column, word in enumerate(kept)}
-    kmers = inverse_document_frequency(kmer_counts([record.sequence for record in records], lengths))
+    kmers = inverse_document_frequency(
+        kmer_counts([record.sequence for record in records], lengths)
+    )
     plain = Featurizer(lengths, kmers, vocabulary, np.ones(len(vocabulary)))
     return plain._replace(word_weights=inverse_document_frequency(plain.texts(said)))
 
@@ -164,21 +183,30 @@ class Step(NamedTuple):
     text_hashes: UInt32[np.ndarray, " B"]
 
 
-def draw_step(bags: Bags, rows: Int[np.ndarray, " B"], *, property_subset: float, rng: np.random.Generator) -> Step:
-    """The records at `rows`, with that probability each shown some of its properties only, but at least one."""
+def draw_step(
+    bags: Bags, rows: Int[np.ndarray, " B"], *, property_subset: float, rng: np.random.Generator
+) -> Step:
+    """The records at `rows`, with that probability each shown some of its properties only, but
+    at least one."""
     present = bags.text_hashes[rows] != 0
     shown = np.where(rng.random((len(rows), 1)) < property_subset, _some(present, rng), present)
-    # Of property-wise hashes a sum tells equal texts from others; which properties are shown is part of it.
+    # Of property-wise hashes a sum tells equal texts from others; which properties are shown is
+    # part of it.
     hashes = (bags.text_hashes[rows].astype(np.uint64) * _ODD * shown).sum(1).astype(np.uint32)
-    parts = [table[rows].multiply(shown[:, column, None]) for column, table in enumerate(bags.texts)]
-    return Step(bags.proteins[rows], sum(parts[1:], parts[0]).tocsr(), bags.sequence_hashes[rows], hashes)
+    parts = [
+        table[rows].multiply(shown[:, column, None]) for column, table in enumerate(bags.texts)
+    ]
+    return Step(
+        bags.proteins[rows], sum(parts[1:], parts[0]).tocsr(), bags.sequence_hashes[rows], hashes
+    )
 
 
 _ODD = np.array([1, 3, 5, 7], np.uint64)
 
 
 def _some(present: Bool[np.ndarray, "B 4"], rng: np.random.Generator) -> Bool[np.ndarray, "B 4"]:
-    """Of each row's present properties neither none nor all, each such choice as likely; a single one stays."""
+    """Of each row's present properties neither none nor all, each such choice as likely; a
+    single one stays."""
     chosen = present & (rng.random(present.shape) < 0.5)
     count = present.sum(1)
     while (wrong := (count > 1) & ((chosen.sum(1) == 0) | (chosen.sum(1) == count))).any():
@@ -205,17 +233,26 @@ def _contrast(
     """The loss of projected rows, and its gradients by the three first arguments."""
 
     def loss(protein, text, logit_scale):
-        unit = [x / jnp.maximum(jnp.linalg.norm(x, axis=1, keepdims=True), TINY) for x in (protein, text)]
+        unit = [
+            x / jnp.maximum(jnp.linalg.norm(x, axis=1, keepdims=True), TINY)
+            for x in (protein, text)
+        ]
         real = jnp.ones(len(protein), bool)
         pairs = Pairs(*unit, real, sequence_hashes, text_hashes)
-        return global_contrastive(pairs, pairs, first=0, logit_scale=logit_scale, mask_duplicates=True).value()
+        return global_contrastive(
+            pairs, pairs, first=0, logit_scale=logit_scale, mask_duplicates=True
+        ).value()
 
     return jax.value_and_grad(loss, argnums=(0, 1, 2))(protein, text, logit_scale)
 
 
 def loss_and_gradients(parameters: Parameters, step: Step) -> tuple[float, Parameters]:
-    """The contrast of a step and its gradients; the sparse products are SciPy's, the loss is the network's."""
-    projected = step.proteins @ np.asarray(parameters.protein), step.texts @ np.asarray(parameters.text)
+    """The contrast of a step and its gradients; the sparse products are SciPy's, the loss is the
+    network's."""
+    projected = (
+        step.proteins @ np.asarray(parameters.protein),
+        step.texts @ np.asarray(parameters.text),
+    )
     loss, gradients = _contrast(
         *(rows.astype(np.float32) for rows in projected),
         parameters.logit_scale,
@@ -238,7 +275,8 @@ def train(
     measured: Callable[[LinearModel], float],
     evaluations: int = 6,
 ) -> tuple[LinearModel, float]:
-    """Trains with Adam and a cosine schedule; returns the best of so many evaluated models, and its measure.
+    """Trains with Adam and a cosine schedule; returns the best of so many evaluated models, and its
+    measure.
 
     Args:
       draws: of the records of `bags`.
@@ -246,7 +284,10 @@ def train(
     """
     rng = np.random.default_rng(config.seed)
     sizes = bags.proteins.shape[1], len(features.vocabulary)
-    start = [rng.normal(0, 1 / np.sqrt(config.dimensions), (size, config.dimensions)).astype(np.float32) for size in sizes]
+    start = [
+        rng.normal(0, 1 / np.sqrt(config.dimensions), (size, config.dimensions)).astype(np.float32)
+        for size in sizes
+    ]
     parameters = Parameters(*start, np.float32(LOG_SCALE))
     schedule = optax.cosine_decay_schedule(config.learning_rate, config.steps)
     optimizer = optax.adamw(schedule, weight_decay=config.weight_decay)
@@ -259,7 +300,9 @@ def train(
         _, gradients = loss_and_gradients(parameters, step)
         parameters, state = _updated(optimizer, gradients, state, parameters)
         if number + 1 in at:
-            model = LinearModel(features, np.asarray(parameters.protein), np.asarray(parameters.text))
+            model = LinearModel(
+                features, np.asarray(parameters.protein), np.asarray(parameters.text)
+            )
             measure = measured(model)
             if measure > best_measure:
                 best, best_measure = model, measure
@@ -268,19 +311,27 @@ def train(
 
 @functools.partial(jax.jit, static_argnums=0)
 def _updated(
-    optimizer: optax.GradientTransformation, gradients: Parameters, state: optax.OptState, parameters: Parameters
+    optimizer: optax.GradientTransformation,
+    gradients: Parameters,
+    state: optax.OptState,
+    parameters: Parameters,
 ) -> tuple[Parameters, optax.OptState]:
     """The parameters after a step, the scale at most `MAX_SCALE`, and the optimizer's state."""
     updates, state = optimizer.update(gradients, state, parameters)
     parameters = optax.apply_updates(parameters, updates)
-    return parameters._replace(logit_scale=jnp.minimum(parameters.logit_scale, np.log(MAX_SCALE))), state
+    return parameters._replace(
+        logit_scale=jnp.minimum(parameters.logit_scale, np.log(MAX_SCALE))
+    ), state
 
 
 def retrieval_mrr(model: LinearModel, sequences: Sequence[str], texts: Sequence[str]) -> float:
     """MRR among pairs of distinct texts, the mean of both directions: what choices are made by."""
     scores = model.encode_proteins(sequences) @ model.encode_texts(texts).T
     own = np.eye(len(scores), dtype=bool)
-    return (mean_reciprocal_rank(*best_hit(scores, own)) + mean_reciprocal_rank(*best_hit(scores.T, own))) / 2
+    return (
+        mean_reciprocal_rank(*best_hit(scores, own))
+        + mean_reciprocal_rank(*best_hit(scores.T, own))
+    ) / 2
 
 
 def _unit(rows: Float[np.ndarray, "N D"]) -> Float32[np.ndarray, "N D"]:

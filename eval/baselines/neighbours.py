@@ -1,9 +1,9 @@
 """Training proteins near a protein, in order, from which annotations are transferred.
 
-What a protein has most in common with is told by a file of hits (MMseqs2, or its profile search), by
-3-mers, or by its amino-acid composition with length and organism. Transfer always answers: where the
-first neighbour lacks a property, the next one that has it lends it, and what no neighbour tells is
-answered by how frequent it is in training.
+What a protein has most in common with is told by a file of hits (MMseqs2, or its profile search),
+by 3-mers, or by its amino-acid composition with length and organism. Transfer always answers: where
+the first neighbour lacks a property, the next one that has it lends it, and what no neighbour tells
+is answered by how frequent it is in training.
 """
 
 from collections import defaultdict
@@ -30,7 +30,8 @@ QUERIES_AT_ONCE = 256
 
 
 class Neighbour(NamedTuple):
-    """A training record with text, and how much it weighs beside the others: bits, or a similarity."""
+    """A training record with text, and how much it weighs beside the others: bits, or a
+    similarity."""
 
     record: Record
     weight: float
@@ -43,7 +44,9 @@ Neighbours = Mapping[str, Sequence[Neighbour]]
 def training_records(splits: Splits, wanted: Collection[str] | None = None) -> Iterator[Record]:
     """Training records with text; of these accessions, or all."""
     names = [name for name in sorted(splits) if name not in HELD_OUT]
-    for split in progress([splits[name] for name in names], description="training records", unit="splits"):
+    for split in progress(
+        [splits[name] for name in names], description="training records", unit="splits"
+    ):
         for record in split.without_features():
             if (wanted is None or record.accession in wanted) and property_texts(record):
                 yield record
@@ -65,12 +68,15 @@ def from_hits(path: Path, splits: Splits, queries: Collection[str]) -> Neighbour
     found = {}
     for query, own in hits.items():
         ordered = sorted(own, key=lambda hit: (-hit.bits, hit.target))
-        kept = [Neighbour(records[hit.target], hit.bits) for hit in ordered if hit.target in records]
+        kept = [
+            Neighbour(records[hit.target], hit.bits) for hit in ordered if hit.target in records
+        ]
         if kept:
             found[query] = kept[:MAX_NEIGHBOURS]
     if not found:
         raise UserError(
-            f"{path} has no hit of the {len(asked)} held-out proteins to a training protein with text; make it from the FASTA "
+            f"{path} has no hit of the {len(asked)} held-out proteins to a training protein "
+            "with text; make it from the FASTA "
             "files of `python -m data_pipelines.fasta` for this dataset."
         )
     return found
@@ -84,33 +90,43 @@ def by_kmers(references: Sequence[Record], queries: Sequence[Record]) -> Neighbo
         size=len(AMINO_ACIDS) ** 3,
     )
     similarities = (
-        (asked[start : start + QUERIES_AT_ONCE] @ table.T).toarray() for start in range(0, len(queries), QUERIES_AT_ONCE)
+        (asked[start : start + QUERIES_AT_ONCE] @ table.T).toarray()
+        for start in range(0, len(queries), QUERIES_AT_ONCE)
     )
     return _nearest(references, queries, (row for part in similarities for row in part))
 
 
-def by_composition(references: Sequence[Record], queries: Sequence[Record], *, organism: float) -> Neighbours:
-    """The references of the most similar amino-acid composition and length, a common organism adding `organism`.
+def by_composition(
+    references: Sequence[Record], queries: Sequence[Record], *, organism: float
+) -> Neighbours:
+    """The references of the most similar amino-acid composition and length, a common organism
+    adding `organism`.
 
-    The similarity is −½ of the squared distance of standardised shares and of the logarithm of the length.
+    The similarity is −½ of the squared distance of standardised shares and of the logarithm of
+    the length.
     """
     known, asked = _features(references), _features(queries)
     mean, spread = known.mean(0), known.std(0) + 1e-9
     known, asked = (known - mean) / spread, (asked - mean) / spread
     species = np.array([_species(record) for record in references])
     rows = (
-        -0.5 * np.square(known - row).sum(1) + organism * ((species == _species(record)) & (species != ""))
+        -0.5 * np.square(known - row).sum(1)
+        + organism * ((species == _species(record)) & (species != ""))
         for row, record in zip(asked, queries, strict=True)
     )
     return _nearest(references, queries, rows)
 
 
-def _nearest(references: Sequence[Record], queries: Sequence[Record], rows: Iterator[np.ndarray]) -> Neighbours:
+def _nearest(
+    references: Sequence[Record], queries: Sequence[Record], rows: Iterator[np.ndarray]
+) -> Neighbours:
     found = {}
     for record, row in zip(queries, rows, strict=True):
         order = np.argsort(-row, kind="stable")[:KMER_NEIGHBOURS]
         # Weights fall from 1: similarities have no common scale.
-        found[record.accession] = [Neighbour(references[place], 1 / rank) for rank, place in enumerate(order.tolist(), 1)]
+        found[record.accession] = [
+            Neighbour(references[place], 1 / rank) for rank, place in enumerate(order.tolist(), 1)
+        ]
     return found
 
 
@@ -130,7 +146,8 @@ def _species(record: Record) -> str:
 
 
 def transferred_texts(neighbours: Sequence[Neighbour]) -> dict[str, str]:
-    """Of each property the text of the first neighbour that has one, as in `record.property_texts`."""
+    """Of each property the text of the first neighbour that has one, as in
+    `record.property_texts`."""
     found: dict[str, str] = {}
     for neighbour in neighbours:
         found = property_texts(neighbour.record) | found

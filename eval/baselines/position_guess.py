@@ -1,4 +1,5 @@
-"""A guess at masked residues that sees neither the protein nor a text: the most frequent residue at that distance to an end."""
+"""A guess at masked residues that sees neither the protein nor a text: the most frequent residue
+at that distance to an end."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -21,7 +22,8 @@ class PositionGuess(NamedTuple):
 
 
 def places(length: int) -> Int[np.ndarray, " L"]:
-    """0 … NEAR − 1 from the start, NEAR in the middle, NEAR + 1 … 2 · NEAR towards the end; the nearer end counts."""
+    """0 … NEAR − 1 from the start, NEAR in the middle, NEAR + 1 … 2 · NEAR towards the end; the
+    nearer end counts."""
     start = np.arange(length)
     end = length - 1 - start
     near_start, near_end = (start < NEAR) & (start <= end), (end < NEAR) & (end < start)
@@ -29,7 +31,8 @@ def places(length: int) -> Int[np.ndarray, " L"]:
 
 
 def fit_positions(sequences: Sequence[str]) -> PositionGuess:
-    """Counts residues by place; a place that no sequence has takes the most frequent residue of all."""
+    """Counts residues by place; a place that no sequence has takes the most frequent residue of
+    all."""
     counts = np.zeros((2 * NEAR + 1, 256), np.int64)
     for sequence in sequences:
         letters = np.frombuffer(sequence.encode("latin-1", "replace"), np.uint8)

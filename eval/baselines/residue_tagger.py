@@ -1,6 +1,8 @@
-"""Where a property's residues lie, guessed without a text: from the sequence around each residue and its distance to the ends.
+"""Where a property's residues lie, guessed without a text: from the sequence around each residue
+and its distance to the ends.
 
-A model that finds a property's place only as well as these has not read what the text says about this protein.
+A model that finds a property's place only as well as these has not read what the text says about
+this protein.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,7 +20,28 @@ FAR = 60
 KYTE_DOOLITTLE = dict(
     zip(
         "ARNDCQEGHILKMFPSTWYV",
-        (1.8, -4.5, -3.5, -3.5, 2.5, -3.5, -3.5, -0.4, -3.2, 4.5, 3.8, -3.9, 1.9, 2.8, -1.6, -0.8, -0.7, -0.9, -1.3, 4.2),
+        (
+            1.8,
+            -4.5,
+            -3.5,
+            -3.5,
+            2.5,
+            -3.5,
+            -3.5,
+            -0.4,
+            -3.2,
+            4.5,
+            3.8,
+            -3.9,
+            1.9,
+            2.8,
+            -1.6,
+            -0.8,
+            -0.7,
+            -0.9,
+            -1.3,
+            4.2,
+        ),
         strict=True,
     )
 )
@@ -66,7 +89,9 @@ def fit_tagger(examples: Iterable[tuple[str, Bool[np.ndarray, " _"]]], half_wind
     return Tagger(*(table[1] - table[0] for table in odds))
 
 
-def _seen(sequence: str, half_window: int) -> tuple[Int[np.ndarray, "W L"], Int[np.ndarray, " L"], Int[np.ndarray, " L"]]:
+def _seen(
+    sequence: str, half_window: int
+) -> tuple[Int[np.ndarray, "W L"], Int[np.ndarray, " L"], Int[np.ndarray, " L"]]:
     """Residue classes at each offset from each residue, and its distances to the ends."""
     classes = _CLASS[np.frombuffer(sequence.encode("latin-1", "replace"), np.uint8)]
     padded = np.pad(classes, half_window, constant_values=_OTHER)
@@ -76,7 +101,8 @@ def _seen(sequence: str, half_window: int) -> tuple[Int[np.ndarray, "W L"], Int[
 
 
 def hydropathy(sequence: str) -> Float[np.ndarray, " L"]:
-    """The mean Kyte–Doolittle hydropathy of the window around each residue, which is cut at the ends."""
+    """The mean Kyte–Doolittle hydropathy of the window around each residue, which is cut at the
+    ends."""
     values = np.array([KYTE_DOOLITTLE.get(letter, 0.0) for letter in sequence])
     weights = np.ones(HYDROPATHY_WINDOW)
     return _centred(values, weights) / _centred(np.ones(len(values)), weights)

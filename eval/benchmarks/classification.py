@@ -1,6 +1,8 @@
-"""Protein classification: localisation, membrane or soluble, EC numbers, GO terms, enzyme reactions.
+"""Protein classification: localisation, membrane or soluble, EC numbers, GO terms, enzyme
+reactions.
 
-One class each: accuracy. Several: protein-centric Fmax, which training is stopped by, and micro AUPR.
+One class each: accuracy. Several: protein-centric Fmax, which training is stopped by, and micro
+AUPR.
 """
 
 import numpy as np
@@ -56,7 +58,9 @@ JUDGES = {
         _multiclass_intervals,
         _accuracy,
     ),
-    "multilabel": Judge("fmax", {"fmax": fmax, "aupr": average_precision}, multilabel_intervals, fmax),
+    "multilabel": Judge(
+        "fmax", {"fmax": fmax, "aupr": average_precision}, multilabel_intervals, fmax
+    ),
 }
 
 
@@ -64,19 +68,28 @@ def judge_of(task: Task) -> Judge:
     """The metrics of a task of classes.
 
     Raises:
-      UserError: the task is none of classes, not of the kind that its name stands for, or none of its proteins has a class.
+      UserError: the task is none of classes, not of the kind that its name stands for, or none
+        of its proteins has a class.
     """
     wanted = _KINDS.get(task.name, task.kind)
     if task.kind != wanted or task.kind not in JUDGES:
-        raise UserError(f"{task.name} should be {wanted} and its data are {task.kind}; correct its format in the manifest.")
+        raise UserError(
+            f"{task.name} should be {wanted} and its data are {task.kind}; correct its "
+            "format in the manifest."
+        )
     if not task.classes:
-        raise UserError(f"{task.name}: none of its proteins has a class; give rows with targets, or the list of classes.")
+        raise UserError(
+            f"{task.name}: none of its proteins has a class; give rows with targets, or the "
+            "list of classes."
+        )
     return JUDGES[task.kind]
 
 
 _DEEPLOC_FILES = (
-    "deeploc_our_train_set.fasta, deeploc_our_val_set.fasta and deeploc_test_set.fasta of DeepLoc, from "
-    "data.bioembeddings.com/public/FLIP/scl or (without the first) github.com/HannesStark/protein-localization, data_files"
+    "deeploc_our_train_set.fasta, deeploc_our_val_set.fasta and deeploc_test_set.fasta of "
+    "DeepLoc, from "
+    "data.bioembeddings.com/public/FLIP/scl or (without the first) "
+    "github.com/HannesStark/protein-localization, data_files"
 )
 _DEEPLOC_ENTRY = {
     "format": "deeploc_fasta",
@@ -103,7 +116,8 @@ def _go(name: str) -> Benchmark:
     return Benchmark(
         name,
         "nrPDB-GO_2019.06.18_annot.tsv, _train.txt, _valid.txt and _test.csv of DeepFRI, from "
-        f"{_DEEPFRI_FOLDER}, and the chains' sequences: nrPDB-GO_2019.06.18_sequences.fasta or pdb_seqres.txt of the PDB",
+        f"{_DEEPFRI_FOLDER}, and the chains' sequences: nrPDB-GO_2019.06.18_sequences.fasta "
+        "or pdb_seqres.txt of the PDB",
         (SES_JSONL, DEEPFRI, NEUTRAL),
         _deepfri_entry("nrPDB-GO_2019.06.18", "pdb_seqres.txt.gz"),
         source=known_sources.DEEPFRI_GO,
@@ -130,8 +144,10 @@ _MEMBRANE = Benchmark(
 )
 _REACTION = Benchmark(
     "reaction",
-    "chain_functions.txt, unique_functions.txt, training.txt, validation.txt and testing.txt of IEConv, from "
-    "github.com/phermosilla/IEConv_proteins, Datasets/data/ProtFunct, and the chains' sequences: pdb_seqres.txt of the PDB",
+    "chain_functions.txt, unique_functions.txt, training.txt, validation.txt and testing.txt "
+    "of IEConv, from "
+    "github.com/phermosilla/IEConv_proteins, Datasets/data/ProtFunct, and the chains' "
+    "sequences: pdb_seqres.txt of the PDB",
     (IECONV, TABLES, NEUTRAL),
     {
         "format": "ieconv",
@@ -156,7 +172,8 @@ _EC = Benchmark(
 )
 _SCL2205 = Benchmark(
     "localisation_scl2205",
-    "the training and validation tables of SCL2205 and its labels, from the Python package scldata (scl2205.csv)",
+    "the training and validation tables of SCL2205 and its labels, from the Python package "
+    "scldata (scl2205.csv)",
     (SCL2205, TABLES, NEUTRAL),
     {
         "format": "scl2205",
@@ -177,7 +194,8 @@ _EC_SWISSMODEL = Benchmark(
 _GO_2014 = tuple(
     Benchmark(
         name,
-        "a table of UniProt accessions with their GO terms in the columns molecular_function, biological_process and "
+        "a table of UniProt accessions with their GO terms in the columns "
+        "molecular_function, biological_process and "
         "cellular_component, and the proteins' FASTA from UniProt",
         (GO_TERMS, NEUTRAL),
         {
@@ -198,7 +216,8 @@ _PROTCLIP = "Zhou et al. 2025, AAAI (arXiv:2412.20014), Table 3"
 _PROTGO = "as listed by Hu et al. 2024, NeurIPS (ProtGO), Table 5"
 _TORCHDRUG = "TorchDrug, torchdrug/datasets/{}.py"
 _BY_PROTST = FINE_TUNING
-"""ProtST tunes the whole network for function annotation (config/downstream_task/PretrainESM2/annotation_tune.yaml)."""
+"""ProtST tunes the whole network for function annotation
+(config/downstream_task/PretrainESM2/annotation_tune.yaml)."""
 _DEEPFRI = "DeepFRI, github.com/flatironinstitute/DeepFRI, preprocessing/data"
 _PROTST = "ProtST, protst/dataset.py"
 
@@ -208,20 +227,49 @@ class Classification(SingleProteins):
 
     name = "classification"
     title = "Classification"
-    benchmarks = (_LOCALISATION, _MEMBRANE, _REACTION, _EC, *_GO, _SCL2205, _EC_SWISSMODEL, *_GO_2014)
+    benchmarks = (
+        _LOCALISATION,
+        _MEMBRANE,
+        _REACTION,
+        _EC,
+        *_GO,
+        _SCL2205,
+        _EC_SWISSMODEL,
+        *_GO_2014,
+    )
     published = (
-        *published_row(_FUNCTION, "ProtCLIP", "aupr", ".906 .567 .696 .582", _PROTCLIP, FINE_TUNING),
-        *published_row(_FUNCTION, "ProtCLIP", "fmax", ".908 .574 .691 .541", _PROTCLIP, FINE_TUNING),
-        *published_row(_FUNCTION, "ProtST-ESM2", "fmax", ".878 .482 .668 .487", _PROTGO, _BY_PROTST),
+        *published_row(
+            _FUNCTION, "ProtCLIP", "aupr", ".906 .567 .696 .582", _PROTCLIP, FINE_TUNING
+        ),
+        *published_row(
+            _FUNCTION, "ProtCLIP", "fmax", ".908 .574 .691 .541", _PROTCLIP, FINE_TUNING
+        ),
+        *published_row(
+            _FUNCTION, "ProtST-ESM2", "fmax", ".878 .482 .668 .487", _PROTGO, _BY_PROTST
+        ),
         *published_row(_FUNCTION, "ESM-2", "fmax", ".874 .472 .662 .472", _PROTGO, _BY_PROTST),
     )
     sizes = (
-        data_size("localisation", _TORCHDRUG.format("subcellular_localization"), train=8945, valid=2248, test=2768),
-        data_size("membrane", _TORCHDRUG.format("binary_localization"), train=5161, valid=1727, test=1746),
-        # TorchDrug and ProtST drop chains without a readable structure and test chains above 95 % identity.
+        data_size(
+            "localisation",
+            _TORCHDRUG.format("subcellular_localization"),
+            train=8945,
+            valid=2248,
+            test=2768,
+        ),
+        data_size(
+            "membrane", _TORCHDRUG.format("binary_localization"), train=5161, valid=1727, test=1746
+        ),
+        # TorchDrug and ProtST drop chains without a readable structure and test chains above 95 %
+        # identity.
         data_size("ec", _PROTST, train=15011, valid=1664, test=1840),
         data_size("ec", _DEEPFRI, train=15551, valid=1729, test=1919),
-        *(data_size(go.name, _TORCHDRUG.format("gene_ontology"), train=27496, valid=3053, test=2991) for go in _GO),
+        *(
+            data_size(
+                go.name, _TORCHDRUG.format("gene_ontology"), train=27496, valid=3053, test=2991
+            )
+            for go in _GO
+        ),
         *(data_size(go.name, _DEEPFRI, train=29902, valid=3323, test=3416) for go in _GO),
         data_size("reaction", _PROTST, train=29215, valid=2562, test=5651),
     )

@@ -1,4 +1,5 @@
-"""The families of public benchmarks. A new one is a file with its class and a line in `FAMILIES`."""
+"""The families of public benchmarks. A new one is a file with its class and a line in
+`FAMILIES`."""
 
 from eval.benchmarks.base.family import BenchmarkFamily, Measured, Setup
 from eval.benchmarks.classification import Classification

@@ -1,9 +1,11 @@
-"""Few-shot classification: how much do a few examples of each class tell, beside prompts, which need none?
+"""Few-shot classification: how much do a few examples of each class tell, beside prompts, which
+need none?
 
-k proteins of each class are drawn from the training split, and each test protein gets the class whose examples' mean is nearest
-by cosine, after the mean over all examples is taken off (nearest class mean; prototypical networks without their training,
-Snell et al. 2017). Nothing is tuned, so that the smallest k is as honest as the largest. Draws are repeated, and the same draws
-serve the control, which knows the amino-acid composition alone.
+k proteins of each class are drawn from the training split, and each test protein gets the class
+whose examples' mean is nearest by cosine, after the mean over all examples is taken off (nearest
+class mean; prototypical networks without their training, Snell et al. 2017). Nothing is tuned, so
+that the smallest k is as honest as the largest. Draws are repeated, and the same draws serve the
+control, which knows the amino-acid composition alone.
 """
 
 import dataclasses
@@ -39,35 +41,56 @@ def run(task: Task, features: Features, config: ConfigDict) -> dict:
       config: that of configs/eval/few_shot.py.
 
     Returns:
-      the facts of `prepare_splits`, `classes`, `shots` as asked for; `accuracy` and `composition`, for each number of examples
-      (as text, for JSON) the mean over draws, their std, and the mean of their 95 % bootstrap intervals over proteins;
-      `chance`, and `smallest_class`, the training rows of the rarest class: of more examples, it gives what it has.
+      the facts of `prepare_splits`, `classes`, `shots` as asked for; `accuracy` and `composition`,
+      for each number of examples (as text, for JSON) the mean over draws, their std, and the mean
+      of their 95 % bootstrap intervals over proteins; `chance`, and `smallest_class`, the training
+      rows of the rarest class: of more examples, it gives what it has.
 
     Raises:
-      UserError: the task is no single-label classification, or fewer than two classes have training rows.
+      UserError: the task is no single-label classification, or fewer than two classes have
+        training rows.
     """
     if task.kind != "multiclass":
-        raise UserError(f"few-shot classification needs one class for each protein; {task.name} is {task.kind}.")
+        raise UserError(
+            f"few-shot classification needs one class for each protein; {task.name} is {task.kind}."
+        )
     prepared = prepare_splits(task, **config.splits.to_dict())
     train, test = prepared.splits["train"], prepared.splits["test"]
     labels, truth = (np.array([sample.target for sample in samples]) for samples in (train, test))
     counts = np.bincount(labels, minlength=len(task.classes))
     if (counts > 0).sum() < 2:
         raise UserError(
-            f"{task.name} has training rows of fewer than two classes, so nothing can be told apart; give rows of others, too."
+            f"{task.name} has training rows of fewer than two classes, so nothing can be "
+            "told apart; give rows of others, too."
         )
-    result = {"classes": len(task.classes), "shots": list(config.shots), "chance": 1 / len(task.classes)}
+    result = {
+        "classes": len(task.classes),
+        "shots": list(config.shots),
+        "chance": 1 / len(task.classes),
+    }
     result |= prepared.facts | {"smallest_class": int(counts[counts > 0].min())}
     for name, of_sequences in {"accuracy": features, "composition": composition}.items():
-        known, asked = (of_sequences([sample.sequence for sample in samples]) for samples in (train, test))
-        result[name] = {str(k): _scores(known, labels, asked, truth, shots=k, draws=config.draws) for k in config.shots}
+        known, asked = (
+            of_sequences([sample.sequence for sample in samples]) for samples in (train, test)
+        )
+        result[name] = {
+            str(k): _scores(known, labels, asked, truth, shots=k, draws=config.draws)
+            for k in config.shots
+        }
     return result
 
 
 def _scores(known, labels, asked, truth, *, shots: int, draws: int) -> dict:
-    hits = [nearest_class(known, labels, asked, drawn(labels, shots, seed)) == truth for seed in range(draws)]
+    hits = [
+        nearest_class(known, labels, asked, drawn(labels, shots, seed)) == truth
+        for seed in range(draws)
+    ]
     mean, std = mean_and_std([float(of_draw.mean()) for of_draw in hits])
-    return {"mean": mean, "std": std, "interval": mean_interval(list(map(bootstrap_interval, hits)))}
+    return {
+        "mean": mean,
+        "std": std,
+        "interval": mean_interval(list(map(bootstrap_interval, hits))),
+    }
 
 
 def drawn(labels: Int[np.ndarray, " n"], shots: int, seed: int) -> Bool[np.ndarray, " n"]:
@@ -85,22 +108,31 @@ def nearest_class(
     asked: Float[np.ndarray, "m D"],
     examples: Bool[np.ndarray, " n"],
 ) -> Int[np.ndarray, " m"]:
-    """For each asked row the class of the largest cosine with the mean of its examples, all centred by the examples' mean."""
+    """For each asked row the class of the largest cosine with the mean of its examples, all
+    centred by the examples' mean."""
     vectors, own = known[examples].astype(np.float64), labels[examples]
     centre = vectors.mean(0)
     classes = np.unique(own)
     means = np.stack([vectors[own == label].mean(0) - centre for label in classes])
     norms = np.linalg.norm(means, axis=1)
-    # The length of an asked row changes nothing of its order. A class whose mean is the centre has no direction: cosine 0.
-    cosines = (asked - centre) @ np.divide(means, norms[:, None], out=np.zeros_like(means), where=norms[:, None] > 0).T
+    # The length of an asked row changes nothing of its order. A class whose mean is the centre has
+    # no direction: cosine 0.
+    cosines = (asked - centre) @ np.divide(
+        means, norms[:, None], out=np.zeros_like(means), where=norms[:, None] > 0
+    ).T
     return classes[cosines.argmax(1)]
 
 
 def controls(result: dict) -> Sequence[dict]:
     """The controls in the form that reports show: by protocol, the mean of each metric."""
-    of_composition = {metric(int(k)): {"mean": value["mean"]} for k, value in result["composition"].items()}
+    of_composition = {
+        metric(int(k)): {"mean": value["mean"]} for k, value in result["composition"].items()
+    }
     chance = dict.fromkeys(of_composition, {"mean": result["chance"]})
-    return [{"protocol": "composition", "metrics": of_composition}, {"protocol": "chance", "metrics": chance}]
+    return [
+        {"protocol": "composition", "metrics": of_composition},
+        {"protocol": "chance", "metrics": chance},
+    ]
 
 
 def metric(shots: int) -> str:
@@ -127,14 +159,19 @@ class FewShot(SingleProteins):
     )  # fmt: skip
     fields = SPLITS | {"shots": some(ROWS), "draws": ROWS}
     following = ("draws=3",)
-    captions = {"few_shot": "Accuracy from a few examples of each class, mean over draws; lines: 95 % intervals."}
+    captions = {
+        "few_shot": "Accuracy from a few examples of each class, mean over draws; lines: 95 % "
+        "intervals."
+    }
 
     def measure(self, setup: Setup, name: str, data: Task) -> Measured:
         """Accuracy for each number of examples; see `run`."""
         del name
         config = setup.configs[self.name]
         prepared = prepare_splits(data, **config.splits.to_dict())
-        unseen, told = without_seen(dataclasses.replace(data, splits=prepared.splits), setup.pretraining, split="test")
+        unseen, told = without_seen(
+            dataclasses.replace(data, splits=prepared.splits), setup.pretraining, split="test"
+        )
         whole = run(data, setup.embed, config)
         left_out = len(unseen.splits["test"]) < len(prepared.splits["test"])
         result = run(unseen, setup.embed, config) if left_out else whole
@@ -143,7 +180,8 @@ class FewShot(SingleProteins):
         return Measured(result, _headline(result), _headline(whole) if left_out else {})
 
     def figures(self, measured: Sequence[Mapping]) -> dict[str, Figure]:
-        """Accuracy over examples of each class, beside the same task by the first set of prompts."""
+        """Accuracy over examples of each class, beside the same task by the first set of
+        prompts."""
         tasks = {own.name: own.proteins_of for own in self.benchmarks}
         shown = [result for result in measured if result["benchmark"] in tasks]
         if not shown:
@@ -175,7 +213,9 @@ def _draw(axis: Axes, task: str, result: Mapping, by_prompts: float | None) -> N
     curve(axis, shots, [own["composition"][str(k)] for k in shots], VERMILION, label="composition")
     axis.axhline(own["chance"], color=GREY, linestyle="--", linewidth=1, label="chance")
     if by_prompts is not None:
-        axis.axhline(by_prompts, color=GREEN, linestyle=":", linewidth=1.4, label="prompts, no example")
+        axis.axhline(
+            by_prompts, color=GREEN, linestyle=":", linewidth=1.4, label="prompts, no example"
+        )
     axis.set_xscale("log", base=2)
     axis.set_xticks(shots, list(map(str, shots)))
     axis.set_title(task, fontsize=9, color=INK, loc="left")

@@ -1,4 +1,5 @@
-"""Effects of mutations and other numbers of a protein: Spearman correlation, with the errors in the data's unit beside it."""
+"""Effects of mutations and other numbers of a protein: Spearman correlation, with the errors in
+the data's unit beside it."""
 
 import numpy as np
 
@@ -28,9 +29,13 @@ def _intervals(outputs: Outputs, targets: np.ndarray) -> dict[str, Interval]:
     x, y = predicted - predicted.mean(), true - true.mean()
     return {
         "spearman": spearman_interval(predicted, true),
-        "pearson": bootstrap_of_sums(_pearson_of_sums, np.stack([ones, x, y, x * x, y * y, x * y], axis=1)),
+        "pearson": bootstrap_of_sums(
+            _pearson_of_sums, np.stack([ones, x, y, x * x, y * y, x * y], axis=1)
+        ),
         "mae": bootstrap_interval(np.abs(errors)),
-        "rmse": bootstrap_of_sums(lambda sums: np.sqrt(sums[:, 0] / sums[:, 1]), np.stack([errors**2, ones], axis=1)),
+        "rmse": bootstrap_of_sums(
+            lambda sums: np.sqrt(sums[:, 0] / sums[:, 1]), np.stack([errors**2, ones], axis=1)
+        ),
     }
 
 
@@ -41,7 +46,8 @@ def _pearson_of_sums(sums: np.ndarray) -> np.ndarray:
 
 
 def _less_error(outputs: Outputs, targets: np.ndarray) -> float:
-    """The epoch of the smallest mean absolute error is kept, as the released code does for regressions."""
+    """The epoch of the smallest mean absolute error is kept, as the released code does for
+    regressions."""
     return -mae(outputs[:, 0], targets)
 
 
@@ -65,12 +71,18 @@ def judge_of(task: Task) -> Judge:
       UserError: the task's targets are no numbers.
     """
     if task.kind != "regression":
-        raise UserError(f"{task.name} should be a regression and its data are {task.kind}; correct its format in the manifest.")
+        raise UserError(
+            f"{task.name} should be a regression and its data are {task.kind}; correct its "
+            "format in the manifest."
+        )
     return JUDGE
 
 
 _FLIP_FOLDER = "github.com/J-SNACKKB/FLIP"
-_TAPE_OR_PEER = "TAPE (github.com/songlab-cal/tape) or PEER (github.com/DeepGraphLearning/PEER_Benchmark), exported to CSV"
+_TAPE_OR_PEER = (
+    "TAPE (github.com/songlab-cal/tape) or PEER (github.com/DeepGraphLearning/PEER_Benchmark), "
+    "exported to CSV"
+)
 _TORCHDRUG = "TorchDrug, torchdrug/datasets/{}.py"
 
 
@@ -79,15 +91,31 @@ def _tables(name: str) -> dict:
 
 
 def _regression(
-    name: str, unit: str, wanted: str, template: dict, *formats, source: Source, region: tuple[int, int] | None = None
+    name: str,
+    unit: str,
+    wanted: str,
+    template: dict,
+    *formats,
+    source: Source,
+    region: tuple[int, int] | None = None,
 ) -> Benchmark:
     """A benchmark in one of `formats`, or in one that can hold any numbers of proteins."""
     general = (FLIP, TABLES, VARIANT_TABLE, VARIANT_FASTA, NEUTRAL)
-    return Benchmark(name, wanted, (*formats, *general), template, kind="regression", unit=unit, source=source, region=region)
+    return Benchmark(
+        name,
+        wanted,
+        (*formats, *general),
+        template,
+        kind="regression",
+        unit=unit,
+        source=source,
+        region=region,
+    )
 
 
 AAV_REGION = (475, 674)
-"""`region = slice(474, 674)` of ProtST's AAV (protst/dataset.py), which is its default and feeds nothing else to a model."""
+"""`region = slice(474, 674)` of ProtST's AAV (protst/dataset.py), which is its default and feeds
+nothing else to a model."""
 
 
 class MutationEffect(SingleProteins):
@@ -99,7 +127,8 @@ class MutationEffect(SingleProteins):
         _regression(
             "beta_lactamase",
             "scaled effect",
-            "PEER's beta-lactamase splits exported to CSV (github.com/DeepGraphLearning/PEER_Benchmark), or "
+            "PEER's beta-lactamase splits exported to CSV "
+            "(github.com/DeepGraphLearning/PEER_Benchmark), or "
             "P62593.fasta from github.com/facebookresearch/esm, examples/data",
             _tables("beta_lactamase"),
             source=known_sources.BETA_LACTAMASE,
@@ -144,8 +173,12 @@ class MutationEffect(SingleProteins):
         ),
     )
     sizes = (
-        data_size("beta_lactamase", _TORCHDRUG.format("beta_lactamase"), train=4158, valid=520, test=520),
-        data_size("fluorescence", _TORCHDRUG.format("fluorescence"), train=21446, valid=5362, test=27217),
+        data_size(
+            "beta_lactamase", _TORCHDRUG.format("beta_lactamase"), train=4158, valid=520, test=520
+        ),
+        data_size(
+            "fluorescence", _TORCHDRUG.format("fluorescence"), train=21446, valid=5362, test=27217
+        ),
         data_size("stability", _TORCHDRUG.format("stability"), train=53571, valid=2512, test=12851),
     )
 

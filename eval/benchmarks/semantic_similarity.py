@@ -1,12 +1,16 @@
-"""Semantic similarity: does the similarity of embeddings follow the similarity of what proteins do? PROBE's protocol.
+"""Semantic similarity: does the similarity of embeddings follow the similarity of what proteins do?
+PROBE's protocol.
 
-For pairs of human proteins PROBE (Unsal et al. 2022, https://doi.org/10.1038/s42256-022-00457-9) gives the Lin similarity of
-their GO annotations, by aspect (MF, BP, CC), for all pairs of the 500 or of the 200 best annotated proteins and for a sparse
-set of pairs spread evenly over similarity. The result is the Spearman correlation of that with the similarity of the
-embeddings, with SciPy's p-value. Every unordered pair counts once and no protein is paired with itself: PROBE takes the pairs
-(i, j) with j > i, which is why one of the 247 sparse pairs of MF, a protein with itself, is in none of its results.
+For pairs of human proteins PROBE (Unsal et al. 2022, https://doi.org/10.1038/s42256-022-00457-9)
+gives the Lin similarity of their GO annotations, by aspect (MF, BP, CC), for all pairs of the 500
+or of the 200 best annotated proteins and for a sparse set of pairs spread evenly over similarity.
+The result is the Spearman correlation of that with the similarity of the embeddings, with SciPy's
+p-value. Every unordered pair counts once and no protein is paired with itself: PROBE takes the
+pairs (i, j) with j > i, which is why one of the 247 sparse pairs of MF, a protein with itself, is
+in none of its results.
 
-The p-value takes pairs for independent. They are not: a protein is in hundreds of them. The interval draws proteins, not pairs.
+The p-value takes pairs for independent. They are not: a protein is in hundreds of them. The
+interval draws proteins, not pairs.
 """
 
 import dataclasses
@@ -68,12 +72,18 @@ class Agreement:
 
 
 def agreement(
-    embeddings: Float[np.ndarray, "n D"], table: SimilarityTable, *, measure: str, seed: int = 0, resamples: int = RESAMPLES
+    embeddings: Float[np.ndarray, "n D"],
+    table: SimilarityTable,
+    *,
+    measure: str,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
 ) -> Agreement:
     """PROBE's result for one table and one of `MEASURES`; NaN where either similarity is constant.
 
     Args:
-      embeddings: row i belongs to `table.names[i]`; a row with NaN is a protein without an embedding.
+      embeddings: row i belongs to `table.names[i]`; a row with NaN is a protein without an
+        embedding.
     """
     embeddings = np.asarray(embeddings, np.float64)
     itself = table.pairs[:, 0] == table.pairs[:, 1]
@@ -94,7 +104,10 @@ def agreement(
 
 
 def agreements(
-    embeddings: Mapping[str, Float[np.ndarray, " D"]], tables: Iterable[SimilarityTable], *, seed: int = 0
+    embeddings: Mapping[str, Float[np.ndarray, " D"]],
+    tables: Iterable[SimilarityTable],
+    *,
+    seed: int = 0,
 ) -> dict[str, Agreement]:
     """`agreement` by each measure on each table, under `<set>_<measure>`, e.g. `sparse_manhattan`.
 
@@ -105,7 +118,9 @@ def agreements(
     absent = np.full(width, np.nan)
     results = {}
     for table in tables:
-        rows = np.array([embeddings.get(name, absent) for name in table.names]).reshape(len(table.names), width)
+        rows = np.array([embeddings.get(name, absent) for name in table.names]).reshape(
+            len(table.names), width
+        )
         for measure in MEASURES:
             results[f"{table.set}_{measure}"] = agreement(rows, table, measure=measure, seed=seed)
     return results
@@ -117,10 +132,17 @@ def pair_similarity(
     """The similarity of the embeddings of each pair."""
     rows = max(1, NUMBERS_AT_ONCE // max(1, embeddings.shape[1]))
     parts = [pairs[start : start + rows] for start in range(0, len(pairs), rows)]
-    return np.concatenate([np.zeros(0), *(MEASURES[measure](embeddings[part[:, 0]], embeddings[part[:, 1]]) for part in parts)])
+    return np.concatenate(
+        [
+            np.zeros(0),
+            *(MEASURES[measure](embeddings[part[:, 0]], embeddings[part[:, 1]]) for part in parts),
+        ]
+    )
 
 
-def _interval_over_proteins(correlation, pairs: Int[np.ndarray, "P 2"], *, seed: int, resamples: int) -> Interval:
+def _interval_over_proteins(
+    correlation, pairs: Int[np.ndarray, "P 2"], *, seed: int, resamples: int
+) -> Interval:
     """The interval when proteins are drawn anew."""
     drawn = resampled_pair_counts(pairs, seed=seed, resamples=resamples)
     values = [correlation(counts) for part in drawn for counts in part]
@@ -149,7 +171,8 @@ def _kgsim(name: str, kind: str, species: str) -> Benchmark:
     """Pairs of kgsim-benchmark, a set for each species."""
     return Benchmark(
         name,
-        f"{kind}_*.csv of kgsim-benchmark, from github.com/liseda-lab/kgsim-benchmark, and the proteins' FASTA from UniProt",
+        f"{kind}_*.csv of kgsim-benchmark, from github.com/liseda-lab/kgsim-benchmark, and "
+        "the proteins' FASTA from UniProt",
         (KGSIM, SIMILARITY_TABLES),
         {
             "format": "kgsim",
@@ -166,7 +189,8 @@ _PROBE = "PROBE, github.com/HUBioDataLab/PROBE@9ff8219, results/Semantic_sim_inf
 
 
 class SemanticSimilarity(BenchmarkFamily):
-    """Agreement of the similarity of embeddings with that of annotations; its data are the tables of an aspect's sets."""
+    """Agreement of the similarity of embeddings with that of annotations; its data are the
+    tables of an aspect's sets."""
 
     name = "semantic_similarity"
     title = "Semantic similarity"
@@ -177,18 +201,61 @@ class SemanticSimilarity(BenchmarkFamily):
         _kgsim("similarity_kgsim_ppi", "PPI", "DM3 EC3 HS3"),
     )
     published = (
-        *published_row(_NAMES, _COMPOSITION, "500_cosine", "0.04322 0.01887 0.04812", _PROBE.format(500), FROZEN),
-        *published_row(_NAMES, _COMPOSITION, "500_manhattan", "0.04915 0.01649 0.0457", _PROBE.format(500), FROZEN),
-        *published_row(_NAMES, _COMPOSITION, "200_cosine", "0.0431 0.03676 0.0989", _PROBE.format(200), FROZEN),
-        *published_row(_NAMES, _COMPOSITION, "200_manhattan", "0.04912 0.0397 0.09393", _PROBE.format(200), FROZEN),
-        *published_row(_NAMES, _COMPOSITION, "sparse_cosine", "-0.00339 0.21992 0.07592", _PROBE.format("Sparse"), FROZEN),
-        *published_row(_NAMES, _COMPOSITION, "sparse_manhattan", "-0.01205 0.2141 0.09121", _PROBE.format("Sparse"), FROZEN),
+        *published_row(
+            _NAMES,
+            _COMPOSITION,
+            "500_cosine",
+            "0.04322 0.01887 0.04812",
+            _PROBE.format(500),
+            FROZEN,
+        ),
+        *published_row(
+            _NAMES,
+            _COMPOSITION,
+            "500_manhattan",
+            "0.04915 0.01649 0.0457",
+            _PROBE.format(500),
+            FROZEN,
+        ),
+        *published_row(
+            _NAMES, _COMPOSITION, "200_cosine", "0.0431 0.03676 0.0989", _PROBE.format(200), FROZEN
+        ),
+        *published_row(
+            _NAMES,
+            _COMPOSITION,
+            "200_manhattan",
+            "0.04912 0.0397 0.09393",
+            _PROBE.format(200),
+            FROZEN,
+        ),
+        *published_row(
+            _NAMES,
+            _COMPOSITION,
+            "sparse_cosine",
+            "-0.00339 0.21992 0.07592",
+            _PROBE.format("Sparse"),
+            FROZEN,
+        ),
+        *published_row(
+            _NAMES,
+            _COMPOSITION,
+            "sparse_manhattan",
+            "-0.01205 0.2141 0.09121",
+            _PROBE.format("Sparse"),
+            FROZEN,
+        ),
     )
     sizes = (
         # All pairs of 497, 497 and 495 proteins, and of 200; PROBE's p-values are of these numbers.
-        data_size("similarity_mf", _PROBE.format("*"), **{"500": 123256, "200": 19900, "sparse": 246}),
-        data_size("similarity_bp", _PROBE.format("*"), **{"500": 123256, "200": 19900, "sparse": 247}),
-        data_size("similarity_cc", _PROBE.format("*"), **{"500": 122265, "200": 19900, "sparse": 245}),
+        data_size(
+            "similarity_mf", _PROBE.format("*"), **{"500": 123256, "200": 19900, "sparse": 246}
+        ),
+        data_size(
+            "similarity_bp", _PROBE.format("*"), **{"500": 123256, "200": 19900, "sparse": 247}
+        ),
+        data_size(
+            "similarity_cc", _PROBE.format("*"), **{"500": 122265, "200": 19900, "sparse": 245}
+        ),
     )
 
     def proteins(self, data: tuple[SimilarityTable, ...]) -> list[str]:
@@ -198,20 +265,30 @@ class SemanticSimilarity(BenchmarkFamily):
     def measure(self, setup: Setup, name: str, data: tuple[SimilarityTable, ...]) -> Measured:
         """Correlations by set and measure, with amino-acid composition beside the embeddings."""
         del name
-        known = {accession: seq for table in data for accession, seq in zip(table.names, table.sequences, strict=True)}
+        known = {
+            accession: seq
+            for table in data
+            for accession, seq in zip(table.names, table.sequences, strict=True)
+        }
         found = {}
         for source, features in {"embeddings": setup.embed, "composition": composition}.items():
             vectors = dict(zip(known, features(list(known.values())), strict=True))
             found[source] = agreements(vectors, data)
         result = {
-            source: {key: dataclasses.asdict(value) for key, value in of_source.items()} for source, of_source in found.items()
+            source: {key: dataclasses.asdict(value) for key, value in of_source.items()}
+            for source, of_source in found.items()
         }
         headline = {
             key: {"mean": value.correlation, "std": None, "interval": value.interval}
             for key, value in found["embeddings"].items()
         }
-        of_composition = {key: {"mean": value.correlation} for key, value in found["composition"].items()}
-        return Measured(result | {"controls": [{"protocol": "composition", "metrics": of_composition}]}, headline)
+        of_composition = {
+            key: {"mean": value.correlation} for key, value in found["composition"].items()
+        }
+        return Measured(
+            result | {"controls": [{"protocol": "composition", "metrics": of_composition}]},
+            headline,
+        )
 
     def counts(self, data: tuple[SimilarityTable, ...]) -> dict[str, int]:
         """Pairs of distinct proteins by set."""

@@ -262,8 +262,14 @@ class VariantEffects(BenchmarkFamily):
     published = (
         *_published("ESM-2 650M", "0.419 0.425 0.338 0.439 0.369 0.523", MASKED_LANGUAGE_MODEL),
         *_published("ESM-2 8M", "0.229 0.201 0.261 0.283 0.141 0.262", MASKED_LANGUAGE_MODEL),
-        *_published("site-independent", "0.361 0.369 0.345 0.351 0.382 0.358", "alignment of homologues"),
-        *_published("TranceptEVE L", "0.457 0.487 0.381 0.456 0.46 0.5", "language model and alignment of homologues"),
+        *_published(
+            "site-independent", "0.361 0.369 0.345 0.351 0.382 0.358", "alignment of homologues"
+        ),
+        *_published(
+            "TranceptEVE L",
+            "0.457 0.487 0.381 0.456 0.46 0.5",
+            "language model and alignment of homologues",
+        ),
     )
     sizes = (data_size("proteingym", "README of OATML-Markslab/ProteinGym", assays=217),)
     fields = {"method": one_of(METHODS)}

@@ -1,4 +1,5 @@
-"""`python -m eval --calibrate`: fits the tables of a checkpoint on one held-out split and checks them on another."""
+"""`python -m eval --calibrate`: fits the tables of a checkpoint on one held-out split and checks
+them on another."""
 
 import os
 import pathlib
@@ -14,7 +15,14 @@ from data_pipelines.common.progress import progress, tell
 from data_pipelines.protanno.clusters import HELD_OUT, VALIDATION
 from data_pipelines.protanno.dataset import ProtAnno
 from data_pipelines.protanno.record import Record
-from eval.calibration.fitting import FEWEST_QUESTIONS, Checked, Reliability, fit_table, reliability, why_no_table
+from eval.calibration.fitting import (
+    FEWEST_QUESTIONS,
+    Checked,
+    Reliability,
+    fit_table,
+    reliability,
+    why_no_table,
+)
 from eval.calibration.page import CAPTIONS, markdown, reliability_diagram
 from eval.calibration.questions import Embedded, Hits, measured_hits
 from eval.calibration.traits import Trait
@@ -53,62 +61,94 @@ def calibrate_checkpoint(
     provenance = dict(provenance) | {"fitted_on": VALIDATION, "checked_on": split, "pool": pool}
     refuse_other_report(output, provenance)
     fitted, checked = (
-        fixed_pool(dataset.splits, split=name, size=pool, text_key=dataset.text_key).records for name in (VALIDATION, split)
+        fixed_pool(dataset.splits, split=name, size=pool, text_key=dataset.text_key).records
+        for name in (VALIDATION, split)
     )
     checked_tables, left_out = check_tables(model, dataset, fitted, checked, names=names)
     if not checked_tables:
         raise UserError(
-            f"no table can be fitted: it takes {FEWEST_QUESTIONS} held-out questions of a trait; build a larger dataset."
+            f"no table can be fitted: it takes {FEWEST_QUESTIONS} held-out questions of a "
+            "trait; build a larger dataset."
         )
     calibration = Calibration(model.fingerprint, tuple(one.table for one in checked_tables))
     result = as_json(checked_tables)
     sections = {"calibration": (result, markdown(checked_tables))}
     figures = {"reliability": reliability_diagram(checked_tables)}
-    write_report(output, provenance=provenance, sections=sections, figures=figures, left_out=left_out, captions=CAPTIONS)
+    write_report(
+        output,
+        provenance=provenance,
+        sections=sections,
+        figures=figures,
+        left_out=left_out,
+        captions=CAPTIONS,
+    )
     atomic_write(checkpoint / FILE, to_text(calibration, {"provenance": provenance}).encode())
     tell(f"wrote {checkpoint / FILE} and {output / 'report.md'}")
 
 
 def refuse_calibrated(checkpoint: pathlib.Path, *, split: str) -> None:
-    """Raises UserError where the checkpoint has a table, whatever it is of, or the split is the one that is fitted on."""
+    """Raises UserError where the checkpoint has a table, whatever it is of, or the split is the
+    one that is fitted on."""
     if split == VALIDATION:
-        raise UserError(f"--split={VALIDATION} is what the table is fitted on; name another held-out split.")
+        raise UserError(
+            f"--split={VALIDATION} is what the table is fitted on; name another held-out split."
+        )
     if os.path.lexists(checkpoint / FILE):
         raise UserError(f"{checkpoint / FILE} exists; to measure again, {FIX}.")
 
 
 def check_tables(
-    model: Model, dataset: ProtAnno, fitted: Sequence[Record], checked: Sequence[Record], *, names: str
+    model: Model,
+    dataset: ProtAnno,
+    fitted: Sequence[Record],
+    checked: Sequence[Record],
+    *,
+    names: str,
 ) -> tuple[list[Checked], dict[str, str]]:
-    """The tables that the first records are enough for, checked on the others, and why there is no table, by its name.
+    """The tables that the first records are enough for, checked on the others, and why there is no
+    table, by its name.
 
     The others must not be related to the first; `names` as for `calibrate_checkpoint`.
     """
     asked = [*fitted, *checked]
     records = [*asked, *training_records(dataset, ITEMS)]
-    tell(f"calibrate: {len(fitted):,} questions to fit, {len(checked):,} to check, among {len(records):,} proteins.")
+    tell(
+        f"calibrate: {len(fitted):,} questions to fit, {len(checked):,} to check, among "
+        f"{len(records):,} proteins."
+    )
     vectors = np.asarray(model.encode_proteins([record.sequence for record in records]))
     items = Embedded(records, vectors)
     is_fitted = np.arange(len(asked)) < len(fitted)
     groups = groups_of(dataset, asked, is_fitted)
     tables, left_out = [], {}
-    for question, trait, hits in measured_hits(model, Embedded(asked, vectors[: len(asked)]), items, names=names):
+    for question, trait, hits in measured_hits(
+        model, Embedded(asked, vectors[: len(asked)]), items, names=names
+    ):
         own = hits.of(is_fitted)
         if reason := why_no_table(own):
             left_out[f"the table {question}/{trait.name}"] = reason
             continue
         table, constant = fit_table(question, trait.name, own), float(own.agrees.mean())
         whole = reliability(table, hits.of(~is_fitted), constant=constant)
-        found = {name: reliability(table, hits.of(members), constant=constant) for name, members in groups.items()}
+        found = {
+            name: reliability(table, hits.of(members), constant=constant)
+            for name, members in groups.items()
+        }
         found |= left_out_taxon(question, trait, hits, asked, is_fitted)
-        tables.append(Checked(table, trait.meaning, whole, {name: one for name, one in found.items() if one}))
+        tables.append(
+            Checked(table, trait.meaning, whole, {name: one for name, one in found.items() if one})
+        )
     tell(*(f"calibrate: {name} is left out: {reason}." for name, reason in left_out.items()))
     return tables, left_out
 
 
 def training_records(dataset: ProtAnno, most: int) -> list[Record]:
     """Records that the model has learnt from, spread evenly over the training splits."""
-    splits = [split.without_features() for name, split in sorted(dataset.splits.items()) if name not in HELD_OUT]
+    splits = [
+        split.without_features()
+        for name, split in sorted(dataset.splits.items())
+        if name not in HELD_OUT
+    ]
     places = [(split, row) for split in splits for row in range(len(split))]
     chosen = np.linspace(0, len(places) - 1, min(most, len(places))).astype(int)
     shown = progress(chosen.tolist(), description="reading training records", unit="records")
@@ -124,9 +164,14 @@ def groups_of(
 
 
 def left_out_taxon(
-    question: str, trait: Trait, hits: Hits, asked: Sequence[Record], is_fitted: Bool[np.ndarray, " r"]
+    question: str,
+    trait: Trait,
+    hits: Hits,
+    asked: Sequence[Record],
+    is_fitted: Bool[np.ndarray, " r"],
 ) -> dict[str, Reliability]:
-    """The checked questions of the commonest taxon, with a table that was fitted without it; empty where there is one taxon."""
+    """The checked questions of the commonest taxon, with a table that was fitted without it;
+    empty where there is one taxon."""
     taxa = np.array([record.taxon for record in asked])
     known = Counter(taxa[(taxa > 0) & ~is_fitted].tolist())
     if len(known) < 2:
@@ -136,7 +181,9 @@ def left_out_taxon(
     table = fit_table(question, trait.name, others) if len(others.agrees) else None
     if table is None:
         return {}
-    found = reliability(table, hits.of(~is_fitted & (taxa == taxon)), constant=float(others.agrees.mean()))
+    found = reliability(
+        table, hits.of(~is_fitted & (taxa == taxon)), constant=float(others.agrees.mean())
+    )
     return {f"taxon {taxon}, left out of the fit": found} if found else {}
 
 

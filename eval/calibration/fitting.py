@@ -11,7 +11,8 @@ from protclip_jax.retrieval.calibration import Table
 BINS = 10
 """Of confidence, for the calibration error."""
 QUANTILES = (0.2, 0.4, 0.6, 0.7, 0.8, 0.87, 0.92, 0.96, 0.98)
-"""Of the scores of all hits, which part the bins of a table: finer where the best hits of questions lie."""
+"""Of the scores of all hits, which part the bins of a table: finer where the best hits of
+questions lie."""
 FEWEST_QUESTIONS = 20
 """That a table is fitted on, and that a bin is of."""
 STEPS, RIDGE = 50, 1e-3
@@ -24,10 +25,12 @@ class Reliability(NamedTuple):
 
     Attributes:
       hits, questions: how many.
-      error: the expected calibration error: the mean distance of confidence and share over bins of confidence.
-      brier: the mean squared distance of confidence and agreement; `constant` has it for the share of the hits that the
-        table was fitted on, in the place of every confidence.
-      curve: of each bin of confidence that has hits: the mean confidence, the share that agrees, the number of hits.
+      error: the expected calibration error: the mean distance of confidence and share over bins of
+        confidence.
+      brier: the mean squared distance of confidence and agreement; `constant` has it for the share
+        of the hits that the table was fitted on, in the place of every confidence.
+      curve: of each bin of confidence that has hits: the mean confidence, the share that agrees,
+        the number of hits.
     """
 
     hits: int
@@ -42,7 +45,8 @@ class Checked(NamedTuple):
     """A table and how well it holds on questions that it was not fitted on.
 
     Attributes:
-      groups: by how near the questions' proteins are to training, and of the taxon that was left out of another fit.
+      groups: by how near the questions' proteins are to training, and of the taxon that was left
+        out of another fit.
     """
 
     table: Table
@@ -52,10 +56,12 @@ class Checked(NamedTuple):
 
 
 def fit_table(question: str, trait: str, hits: Hits) -> Table | None:
-    """The table of a kind of question and a trait; None where there are too few questions, or all hits are alike.
+    """The table of a kind of question and a trait; None where there are too few questions, or all
+    hits are alike.
 
-    A logistic regression on cosine and margin orders the hits; bins between `QUANTILES` get their shares; neighbouring bins
-    are joined until the shares grow by more than chance (`joined`), as in pooling adjacent violators.
+    A logistic regression on cosine and margin orders the hits; bins between `QUANTILES` get their
+    shares; neighbouring bins are joined until the shares grow by more than chance (`joined`), as
+    in pooling adjacent violators.
     """
     if why_no_table(hits):
         return None
@@ -86,11 +92,16 @@ def why_no_table(hits: Hits) -> str:
     return "all hits agree, or none does" if hits.agrees.min() == hits.agrees.max() else ""
 
 
-def logistic_weights(features: Float[np.ndarray, "n 2"], agrees: Bool[np.ndarray, " n"]) -> Float[np.ndarray, " 2"]:
-    """The weights of a logistic regression with an intercept, by Newton's method; a small ridge keeps them finite."""
+def logistic_weights(
+    features: Float[np.ndarray, "n 2"], agrees: Bool[np.ndarray, " n"]
+) -> Float[np.ndarray, " 2"]:
+    """The weights of a logistic regression with an intercept, by Newton's method; a small ridge
+    keeps them finite."""
     spread = features.std(axis=0)
     scale = np.where(spread > 0, spread, 1.0)
-    design = np.concatenate([(features - features.mean(axis=0)) / scale, np.ones((len(features), 1))], axis=1)
+    design = np.concatenate(
+        [(features - features.mean(axis=0)) / scale, np.ones((len(features), 1))], axis=1
+    )
     weights, ridge = np.zeros(3), RIDGE * len(features) * np.diag([1.0, 1.0, 0.0])
     for _ in range(STEPS):
         odds = 1 / (1 + np.exp(-np.clip(design @ weights, -30, 30)))
@@ -104,7 +115,8 @@ def logistic_weights(features: Float[np.ndarray, "n 2"], agrees: Bool[np.ndarray
 
 
 def joined(groups: list[Int[np.ndarray, " _"]], hits: Hits) -> list[Int[np.ndarray, " _"]]:
-    """Neighbouring groups of hits joined until each is of enough questions and its lower end above the share of the one before.
+    """Neighbouring groups of hits joined until each is of enough questions and its lower end above
+    the share of the one before.
 
     So chance alone hardly makes two groups.
     """
@@ -125,13 +137,15 @@ def _differ(first: np.ndarray, second: np.ndarray, hits: Hits) -> bool:
 
 
 def effective_questions(questions: Int[np.ndarray, " n"]) -> float:
-    """Questions that say as much as those of some hits, which weigh by their hits (Kish 1965): (Σ n)² / Σ n²."""
+    """Questions that say as much as those of some hits, which weigh by their hits (Kish 1965):
+    (Σ n)² / Σ n²."""
     sizes = np.unique(questions, return_counts=True)[1]
     return float(sizes.sum() ** 2 / (sizes**2).sum())
 
 
 def lower_end(share: float, count: float) -> float:
-    """Of the 95 % interval of a share (Wilson 1927), with the effective number of questions: hits of one stand together."""
+    """Of the 95 % interval of a share (Wilson 1927), with the effective number of questions:
+    hits of one stand together."""
     centre = share + NORMAL**2 / (2 * count)
     spread = NORMAL * np.sqrt(share * (1 - share) / count + NORMAL**2 / (4 * count**2))
     return float(max(0.0, (centre - spread) / (1 + NORMAL**2 / count)))
@@ -153,7 +167,11 @@ def reliability(table: Table, hits: Hits, *, constant: float) -> Reliability | N
     sure, agrees = confidences(table, hits), hits.agrees.astype(float)
     places = np.minimum((sure * BINS).astype(int), BINS - 1)
     members = [places == place for place in range(BINS)]
-    curve = [(float(sure[some].mean()), float(agrees[some].mean()), int(some.sum())) for some in members if some.any()]
+    curve = [
+        (float(sure[some].mean()), float(agrees[some].mean()), int(some.sum()))
+        for some in members
+        if some.any()
+    ]
     error = sum(count * abs(mean - share) for mean, share, count in curve) / len(agrees)
     return Reliability(
         len(agrees),

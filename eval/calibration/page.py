@@ -10,17 +10,21 @@ from eval.calibration.fitting import Checked, Reliability
 from eval.reporting.base.curves import small_multiples
 
 CAPTIONS = {
-    "reliability": "Confidence of hits against the share that agrees, on questions that the tables were not fitted on. Points "
-    "are bins of confidence, their size tells the hits; the line is perfect calibration, the dashes the base rate of random "
+    "reliability": "Confidence of hits against the share that agrees, on questions that the "
+    "tables were not "
+    "fitted on. Points "
+    "are bins of confidence, their size tells the hits; the line is perfect calibration, the "
+    "dashes the base rate of random "
     "items."
 }
 QUESTIONS = {"text": "text → protein", "sequence": "protein → protein", "label": "protein → label"}
 SECTION = """## Calibration
 
-What share of hits agrees with a held-out question, by the cosine and its margin. A table was fitted on one held-out split
-and checked on another; a record that says nothing of a trait is not counted, nor is the protein that a question is of, as
-what is asked need not be in an index. Bins join until the shares grow by more than chance: a single bin says that cosines
-tell nothing. The Brier score is to be below that of the constant, the share of all hits that the table was fitted on.
+What share of hits agrees with a held-out question, by the cosine and its margin. A table was fitted
+on one held-out split and checked on another; a record that says nothing of a trait is not counted,
+nor is the protein that a question is of, as what is asked need not be in an index. Bins join until
+the shares grow by more than chance: a single bin says that cosines tell nothing. The Brier score is
+to be below that of the constant, the share of all hits that the table was fitted on.
 
 {tables}
 
@@ -37,10 +41,29 @@ def markdown(checked: Sequence[Checked]) -> str:
     """The tables, how well they hold, and for which groups."""
     meanings = {one.table.trait: one.meaning for one in checked}
     rows = [_table_row(one) for one in checked]
-    header = ["question", "trait", "base rate", "bins", "least confidence", "largest", "bins' questions"]
+    header = [
+        "question",
+        "trait",
+        "base rate",
+        "bins",
+        "least confidence",
+        "largest",
+        "bins' questions",
+    ]
     held = [_row(_named(one), one.whole) for one in checked if one.whole]
-    groups = [_row(f"{_named(one)}, {name}", found) for one in checked for name, found in one.groups.items()]
-    named = ["question", "questions", "hits", "calibration error", "Brier score", "Brier of the constant"]
+    groups = [
+        _row(f"{_named(one)}, {name}", found)
+        for one in checked
+        for name, found in one.groups.items()
+    ]
+    named = [
+        "question",
+        "questions",
+        "hits",
+        "calibration error",
+        "Brier score",
+        "Brier of the constant",
+    ]
     return SECTION.format(
         tables=table(header, rows),
         meanings="; ".join(f"in {trait}: {meaning}" for trait, meaning in meanings.items()),
@@ -60,7 +83,12 @@ def _table_row(one: Checked) -> list[str]:
 
 
 def _row(name: str, found: Reliability) -> list[str]:
-    return [name, f"{found.questions:,}", f"{found.hits:,}", *map(number, (found.error, found.brier, found.constant))]
+    return [
+        name,
+        f"{found.questions:,}",
+        f"{found.hits:,}",
+        *map(number, (found.error, found.brier, found.constant)),
+    ]
 
 
 def reliability_diagram(checked: Sequence[Checked]) -> Figure:

@@ -38,11 +38,18 @@ class Hits(NamedTuple):
     def of(self, chosen: Bool[np.ndarray, " r"]) -> "Hits":
         """Only those of some records, given for each record."""
         kept = chosen[self.questions]
-        return Hits(self.cosines[kept], self.margins[kept], self.agrees[kept], self.questions[kept], self.base_rate)
+        return Hits(
+            self.cosines[kept],
+            self.margins[kept],
+            self.agrees[kept],
+            self.questions[kept],
+            self.base_rate,
+        )
 
 
 class Asked(NamedTuple):
-    """Questions as a model sees them: their embeddings, the records that they are of, and these records' rows among all."""
+    """Questions as a model sees them: their embeddings, the records that they are of, and these
+    records' rows among all."""
 
     vectors: Float[np.ndarray, "q d"]
     records: list[Record]
@@ -56,11 +63,15 @@ class Embedded(NamedTuple):
     vectors: Float[np.ndarray, "r d"]
 
 
-def measured_hits(model: Model, held_out: Embedded, items: Embedded, *, names: str) -> Iterator[tuple[str, Trait, Hits]]:
-    """For each kind of question and trait, the hits of the held-out records among the items; `rows` count held-out records.
+def measured_hits(
+    model: Model, held_out: Embedded, items: Embedded, *, names: str
+) -> Iterator[tuple[str, Trait, Hits]]:
+    """For each kind of question and trait, the hits of the held-out records among the items; `rows`
+    count held-out records.
 
-    Texts tell the records' `names`, as in `with_names`; traits are read from the records as they are.
-    Neither a text nor a protein finds the protein that it is of, so that an answer need not be among the items.
+    Texts tell the records' `names`, as in `with_names`; traits are read from the records as they
+    are. Neither a text nor a protein finds the protein that it is of, so that an answer need not
+    be among the items.
     """
     own = {record.accession: row for row, record in enumerate(items.records)}
     itself = np.array([own.get(record.accession, -1) for record in held_out.records])
@@ -75,8 +86,11 @@ def measured_hits(model: Model, held_out: Embedded, items: Embedded, *, names: s
             yield LABEL, trait, nearest(proteins, labels(model, items.records, trait), trait)
 
 
-def embed_texts(model: Model, records: Sequence[Record], *, names: str) -> list[tuple[str, int, np.ndarray, Record]]:
-    """Every text of a property with its prefix: the text, the record's row, the embedding, the record."""
+def embed_texts(
+    model: Model, records: Sequence[Record], *, names: str
+) -> list[tuple[str, int, np.ndarray, Record]]:
+    """Every text of a property with its prefix: the text, the record's row, the embedding, the
+    record."""
     told = [property_texts(with_names(record, names)).values() for record in records]
     asked = [(text, row, record) for row, record in enumerate(records) for text in told[row]]
     distinct = list(dict.fromkeys(text for text, *_ in asked))
@@ -87,7 +101,9 @@ def embed_texts(model: Model, records: Sequence[Record], *, names: str) -> list[
 def asking_for(trait: Trait, texts: Sequence[tuple[str, int, np.ndarray, Record]]) -> Asked:
     """The texts that ask for a trait."""
     chosen = [each for each in texts if trait.name in traits_of_text(each[0])]
-    vectors = np.stack([vector for _, _, vector, _ in chosen]) if chosen else np.zeros((0, 1), np.float32)
+    vectors = (
+        np.stack([vector for _, _, vector, _ in chosen]) if chosen else np.zeros((0, 1), np.float32)
+    )
     rows = np.array([row for _, row, _, _ in chosen], np.int64)
     return Asked(vectors, [record for *_, record in chosen], rows)
 
@@ -103,7 +119,9 @@ def labels(model: Model, records: Sequence[Record], trait: Trait) -> Embedded:
     return Embedded(said, np.asarray(vectors))
 
 
-def nearest(asked: Asked, items: Embedded, trait: Trait, *, left_out: Int[np.ndarray, " q"] | None = None) -> Hits:
+def nearest(
+    asked: Asked, items: Embedded, trait: Trait, *, left_out: Int[np.ndarray, " q"] | None = None
+) -> Hits:
     """The nearest `HITS` items of each question of those whose agreement with it is known.
 
     Args:
@@ -123,5 +141,8 @@ def nearest(asked: Asked, items: Embedded, trait: Trait, *, left_out: Int[np.nda
     order = np.argsort(-ranked, axis=1, kind="stable")[:, :HITS]
     found = np.take_along_axis(known, order, axis=1)
     rows = np.broadcast_to(asked.rows[:, None], order.shape)
-    taken = [np.take_along_axis(values, order, axis=1)[found] for values in (cosines, cosines - means, agrees)]
+    taken = [
+        np.take_along_axis(values, order, axis=1)[found]
+        for values in (cosines, cosines - means, agrees)
+    ]
     return Hits(*taken, rows[found], float(agrees.sum() / max(1, known.sum())))

@@ -1,4 +1,5 @@
-"""What two proteins may agree in, by what their records say: sets of names, and which overlap counts.
+"""What two proteins may agree in, by what their records say: sets of names, and which overlap
+counts.
 
 A record that says nothing of a trait is no disagreement: pairs with it are not counted.
 """
@@ -20,14 +21,16 @@ EC_LEVELS = 3
 """Of an EC number that must be the same: what is done to which bond, not to which substrate."""
 COMMON_WORDS = frozenset(
     words(
-        "a an and are as at be by for from in into is it its of on or that the this to with which protein putative probable "
+        "a an and are as at be by for from in into is it its of on or that the this to with "
+        "which protein putative probable "
         "uncharacterized domain containing family subunit like"
     )
 )
 
 
 class Trait(NamedTuple):
-    """A trait: what a record says of it, and the share of both sets' names that two records must have in common.
+    """A trait: what a record says of it, and the share of both sets' names that two records must
+    have in common.
 
     A share of 0 asks for one common name.
     """
@@ -39,7 +42,8 @@ class Trait(NamedTuple):
 
 
 def families(record: Record) -> frozenset[str]:
-    """The families that the similarity names; all of the text where it names none in the usual words."""
+    """The families that the similarity names; all of the text where it names none in the usual
+    words."""
     text = strip_evidence(record.similarity)
     named = _FAMILY.findall(text) or ([text] if text else [])
     return frozenset(name.lower() for name in named)
@@ -60,7 +64,9 @@ def function_words(record: Record) -> frozenset[str]:
 def enzyme_classes(record: Record) -> frozenset[str]:
     """The EC numbers to their first three levels; those that are less exact are left out."""
     levels = [number.split(".")[:EC_LEVELS] for number in ec_numbers(record)]
-    return frozenset(".".join(parts) for parts in levels if len(parts) == EC_LEVELS and "-" not in parts)
+    return frozenset(
+        ".".join(parts) for parts in levels if len(parts) == EC_LEVELS and "-" not in parts
+    )
 
 
 def go_terms(record: Record) -> frozenset[str]:

@@ -21,7 +21,8 @@ NO_SUBJECT = "missing: --checkpoint DIR, whose reports have our numbers"
 def check_claims(options: argparse.Namespace) -> None:
     """Prints the table, and writes claims.md and claims.json into `--output` where it is given.
 
-    Nothing is measured: our numbers are those of report.json in CHECKPOINT/eval or CHECKPOINT, or of FILE.eval.
+    Nothing is measured: our numbers are those of report.json in CHECKPOINT/eval or CHECKPOINT, or
+    of FILE.eval.
 
     Raises:
       UserError: the subject has no folder, or a report is damaged.
@@ -35,7 +36,10 @@ def check_claims(options: argparse.Namespace) -> None:
     print(page)
     if options.output:
         numbers = json.dumps(to_json(as_json(judged, _subject(options))), indent=2)
-        with new_files([options.output / "claims.md", options.output / "claims.json"]) as (page_file, numbers_file):
+        with new_files([options.output / "claims.md", options.output / "claims.json"]) as (
+            page_file,
+            numbers_file,
+        ):
             page_file.write_text(page, encoding="utf-8")
             numbers_file.write_text(numbers + "\n", encoding="utf-8")
         tell(f"wrote {options.output / 'claims.md'} and claims.json")
@@ -54,7 +58,9 @@ def _folders(options: argparse.Namespace) -> list[pathlib.Path]:
         return []
     checkpoint = pathlib.Path(options.checkpoint)
     if not checkpoint.is_dir():
-        raise UserError(f"--checkpoint={checkpoint} is not a local folder; give the one that holds the report.")
+        raise UserError(
+            f"--checkpoint={checkpoint} is not a local folder; give the one that holds the report."
+        )
     return [checkpoint, checkpoint / "eval"]
 
 
@@ -71,5 +77,8 @@ def _lacking(options: argparse.Namespace, folders: list[pathlib.Path]) -> dict[s
     if options.data_dir is None:
         return {}
     present, wanted = manifest.available(options.data_dir)
-    unmeasured = f"its files are there; missing: {folders[-1] / 'report.json'} with it (run this command without --claims)"
+    unmeasured = (
+        f"its files are there; missing: {folders[-1] / 'report.json'} with it (run this command "
+        "without --claims)"
+    )
     return wanted | dict.fromkeys(present, unmeasured)

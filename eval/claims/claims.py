@@ -1,7 +1,8 @@
 """The claims of the paper's abstract: which benchmarks and metrics each is about.
 
-The sentences and percentages are the abstract's (Zhou et al. 2025, AAAI, arXiv:2412.20014). It names neither the metric nor
-the baseline of a percentage: both are taken from the tables where they could be read, and are unknown where not.
+The sentences and percentages are the abstract's (Zhou et al. 2025, AAAI, arXiv:2412.20014). It
+names neither the metric nor the baseline of a percentage: both are taken from the tables where
+they could be read, and are unknown where not.
 """
 
 import dataclasses
@@ -48,7 +49,8 @@ class Claim:
       name: short, for tables.
       sentence: what is claimed.
       quantities: what it is about.
-      improvement: the stated mean improvement over the best other model, as a fraction; None where only a rank is claimed.
+      improvement: the stated mean improvement over the best other model, as a fraction; None
+        where only a rank is claimed.
     """
 
     name: str
@@ -58,7 +60,9 @@ class Claim:
 
 
 def _each(benchmarks: str, *metrics: str) -> tuple[Quantity, ...]:
-    return tuple(Quantity(benchmark, metric) for benchmark in benchmarks.split() for metric in metrics)
+    return tuple(
+        Quantity(benchmark, metric) for benchmark in benchmarks.split() for metric in metrics
+    )
 
 
 CROSS_MODAL = _each("prot2bp prot2mf prot2cc prot2drug disease2prot", "mrr, reverse kept")
@@ -69,8 +73,18 @@ CLAIMS: tuple[Claim, ...] = (
         CROSS_MODAL,
         improvement=0.75,
     ),
-    Claim("GO-CC", "59.9 % better on GO cellular components", _each("go_cc", "aupr", "fmax"), improvement=0.599),
-    Claim("GO-BP", "39.7 % better on GO biological processes", _each("go_bp", "aupr", "fmax"), improvement=0.397),
+    Claim(
+        "GO-CC",
+        "59.9 % better on GO cellular components",
+        _each("go_cc", "aupr", "fmax"),
+        improvement=0.599,
+    ),
+    Claim(
+        "GO-BP",
+        "39.7 % better on GO biological processes",
+        _each("go_bp", "aupr", "fmax"),
+        improvement=0.397,
+    ),
     Claim(
         "22 benchmarks",
         "the best of all models on 22 benchmarks",

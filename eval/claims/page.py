@@ -9,7 +9,8 @@ from eval.data.base.published import Published
 
 PAGE = """# The paper's claims
 
-Stated in {source}. *Recomputed* is the same percentage from published numbers where both could be verified.
+Stated in {source}. *Recomputed* is the same percentage from published numbers where both could be
+verified.
 
 {claims}
 
@@ -24,12 +25,29 @@ Sources:
 def markdown(judged: Sequence[Judged]) -> str:
     """A table of the claims, one of their numbers, and the sources."""
     rows = [(one.claim.name, row) for one in judged for row in one.rows]
-    sources = sorted({published.source for _, row in rows for published in (row.paper, row.baseline) if published})
+    sources = sorted(
+        {
+            published.source
+            for _, row in rows
+            for published in (row.paper, row.baseline)
+            if published
+        }
+    )
     return PAGE.format(
         source=SOURCE,
-        claims=table(["claim", "stated", "recomputed", "ours", "verdict"], [_claim(one) for one in judged]),
+        claims=table(
+            ["claim", "stated", "recomputed", "ours", "verdict"], [_claim(one) for one in judged]
+        ),
         rows=table(
-            ["claim", "benchmark, metric", "paper", "best other", "paper over other", "ours", "verdict"],
+            [
+                "claim",
+                "benchmark, metric",
+                "paper",
+                "best other",
+                "paper over other",
+                "ours",
+                "verdict",
+            ],
             [_row(name, row) for name, row in rows],
         ),
         sources="\n".join(f"- {source}" for source in sources),
@@ -53,7 +71,9 @@ def _row(name: str, row: Row) -> list[str]:
         f"{row.quantity.benchmark}, {row.quantity.metric}",
         number(row.paper.value) if row.paper else UNVERIFIED,
         f"{row.baseline.model} {number(row.baseline.value)}" if row.baseline else UNVERIFIED,
-        percent(row.paper.value / row.baseline.value - 1) if row.paper and row.baseline else UNDEFINED,
+        percent(row.paper.value / row.baseline.value - 1)
+        if row.paper and row.baseline
+        else UNDEFINED,
         f"{number(row.ours.mean)} (up to {number(row.ours.upper)})" if row.ours else UNDEFINED,
         _verdict(row.verdict, row.because),
     ]
@@ -99,4 +119,8 @@ def _row_as_json(row: Row) -> dict:
 
 
 def _published(found: Published | None) -> dict | str:
-    return UNVERIFIED if found is None else {"model": found.model, "value": found.value, "source": found.source}
+    return (
+        UNVERIFIED
+        if found is None
+        else {"model": found.model, "value": found.value, "source": found.source}
+    )

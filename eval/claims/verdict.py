@@ -1,9 +1,9 @@
 """Whether a checkpoint's reports reproduce or contradict a claim, or why they cannot tell.
 
 A number is reached where the upper end of our 95 % interval is not below it. A claim of a mean
-improvement is judged by the mean over its quantities where every baseline is known. Every other claim
-is judged by each quantity: against the number that the paper publishes for its model, or where it
-claims to be the best, against the best number of others.
+improvement is judged by the mean over its quantities where every baseline is known. Every other
+claim is judged by each quantity: against the number that the paper publishes for its model, or
+where it claims to be the best, against the best number of others.
 """
 
 import dataclasses
@@ -81,21 +81,42 @@ def _improvement(rows: Sequence[Row], value) -> float | None:
     values = [value(row) for row in rows]
     if any(one is None for one in values) or any(row.baseline is None for row in rows):
         return None
-    return float(np.mean([one / row.baseline.value - 1 for one, row in zip(values, rows, strict=True)]))
+    return float(
+        np.mean([one / row.baseline.value - 1 for one, row in zip(values, rows, strict=True)])
+    )
 
 
-def _row(claim: Claim, quantity: Quantity, results: Mapping[str, Mapping], lacking: Mapping[str, str]) -> Row:
+def _row(
+    claim: Claim, quantity: Quantity, results: Mapping[str, Mapping], lacking: Mapping[str, str]
+) -> Row:
     paper, baseline = quantity.of_paper, quantity.of_others
     reference = baseline if claim.improvement is None else paper
     ours, because = _ours(quantity, results, lacking)
-    if ours is not None and reference is not None and (by := results[quantity.benchmark]["protocol"]) != reference.protocol:
-        ours, because = None, f"measured by another protocol ({by}) than the published number ({reference.protocol})"
+    if (
+        ours is not None
+        and reference is not None
+        and (by := results[quantity.benchmark]["protocol"]) != reference.protocol
+    ):
+        ours, because = (
+            None,
+            f"measured by another protocol ({by}) than the published number ({reference.protocol})",
+        )
     if ours is None or reference is None:
-        return Row(quantity, paper, baseline, ours, NOT_TESTABLE, because if reference else UNVERIFIED)
-    return Row(quantity, paper, baseline, ours, REPRODUCED if ours.upper >= reference.value else CONTRADICTED)
+        return Row(
+            quantity, paper, baseline, ours, NOT_TESTABLE, because if reference else UNVERIFIED
+        )
+    return Row(
+        quantity,
+        paper,
+        baseline,
+        ours,
+        REPRODUCED if ours.upper >= reference.value else CONTRADICTED,
+    )
 
 
-def _ours(quantity: Quantity, results: Mapping[str, Mapping], lacking: Mapping[str, str]) -> tuple[Ours | None, str]:
+def _ours(
+    quantity: Quantity, results: Mapping[str, Mapping], lacking: Mapping[str, str]
+) -> tuple[Ours | None, str]:
     """Our number, or why there is none that can be compared."""
     result = results.get(quantity.benchmark)
     if result is None or "headline" not in result:
@@ -108,7 +129,9 @@ def _ours(quantity: Quantity, results: Mapping[str, Mapping], lacking: Mapping[s
     if value is None or value["mean"] is None:
         return None, f"the report has no {quantity.metric} of {quantity.benchmark}"
     interval = value["interval"]
-    return Ours(value["mean"], value["mean"] if interval is None or None in interval else interval[1]), ""
+    return Ours(
+        value["mean"], value["mean"] if interval is None or None in interval else interval[1]
+    ), ""
 
 
 def _of_mean(claim: Claim, rows: Sequence[Row], ours: Ours | None) -> tuple[str, str]:
@@ -120,7 +143,11 @@ def _of_mean(claim: Claim, rows: Sequence[Row], ours: Ours | None) -> tuple[str,
 def _of_rows(rows: Sequence[Row]) -> tuple[str, str]:
     """One number that is not reached contradicts; otherwise all must be reached."""
     if below := [row.quantity for row in rows if row.verdict == CONTRADICTED]:
-        return CONTRADICTED, f"below the published number: {', '.join(f'{one.benchmark} {one.metric}' for one in below)}"
+        return (
+            CONTRADICTED,
+            "below the published number: "
+            f"{', '.join(f'{one.benchmark} {one.metric}' for one in below)}",
+        )
     if any(row.verdict == NOT_TESTABLE for row in rows):
         return NOT_TESTABLE, _first_reason(rows)
     return REPRODUCED, ""

@@ -1,7 +1,9 @@
-"""Downloads the files of public benchmarks that a program may fetch, resumed where it stopped and checked where it can be.
+"""Downloads the files of public benchmarks that a program may fetch, resumed where it stopped and
+checked where it can be.
 
-Files go where the manifest's template names them, each with FILE.provenance.json beside it. What must be got by hand is told.
-`--base_url` names a mirror that has every file under the name of its host: URL/HOST/PATH.
+Files go where the manifest's template names them, each with FILE.provenance.json beside it. What
+must be got by hand is told. `--base_url` names a mirror that has every file under the name of
+its host: URL/HOST/PATH.
 """
 
 import argparse
@@ -18,7 +20,10 @@ from data_pipelines.common.disk_errors import report_disk_errors
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.hashing import file_sha256
 from data_pipelines.common.progress import tell
-from data_pipelines.download.connection_options import add_connection_options, check_connection_options
+from data_pipelines.download.connection_options import (
+    add_connection_options,
+    check_connection_options,
+)
 from data_pipelines.download.plain_file import download_plain
 from eval.benchmarks.families import BENCHMARKS
 from eval.data.base.source import PublicFile, Source
@@ -26,7 +31,8 @@ from eval.data.overview import source_of
 
 
 def sources_of(names: Iterable[str]) -> dict[str, list[Source]]:
-    """By benchmark where its files are: its own, and those of the benchmark whose proteins it takes.
+    """By benchmark where its files are: its own, and those of the benchmark whose proteins it
+    takes.
 
     Raises:
       UserError: there is no benchmark of a name.
@@ -34,7 +40,9 @@ def sources_of(names: Iterable[str]) -> dict[str, list[Source]]:
     found = {}
     for name in names:
         if name not in BENCHMARKS:
-            raise UserError(f"unknown benchmark {name!r}; expected some of {', '.join(BENCHMARKS)}.")
+            raise UserError(
+                f"unknown benchmark {name!r}; expected some of {', '.join(BENCHMARKS)}."
+            )
         benchmark = BENCHMARKS[name]
         own = [source_of(benchmark)]
         if benchmark.proteins_of:
@@ -43,7 +51,9 @@ def sources_of(names: Iterable[str]) -> dict[str, list[Source]]:
     return found
 
 
-def fetch(file: PublicFile, output: Path, *, licence: str, base_url: str, timeout: float, tries: int) -> Path:
+def fetch(
+    file: PublicFile, output: Path, *, licence: str, base_url: str, timeout: float, tries: int
+) -> Path:
     """Makes the file in the folder; one that is there, whole and as it should be, is kept.
 
     Raises:
@@ -58,7 +68,8 @@ def fetch(file: PublicFile, output: Path, *, licence: str, base_url: str, timeou
         extract(got, file.member, target)
     if file.sha256 and (found := file_sha256(target)) != file.sha256:
         raise UserError(
-            f"{target} has the SHA-256 {found}, not {file.sha256}: it was damaged on the way or its home has changed it; "
+            f"{target} has the SHA-256 {found}, not {file.sha256}: it was damaged on the way "
+            "or its home has changed it; "
             "remove it and its provenance, and run the same line again."
         )
     return target
@@ -80,22 +91,43 @@ def extract(archive: Path, member: str, target: Path) -> None:
         with zipfile.ZipFile(archive) as files, files.open(member) as content:
             if target.exists():
                 if file_sha256(target) != hashlib.file_digest(content, "sha256").hexdigest():
-                    raise UserError(f"{target} exists and is not {member} of {archive}; remove it or name another --output.")
+                    raise UserError(
+                        f"{target} exists and is not {member} of {archive}; remove it or "
+                        "name another --output."
+                    )
                 return
-            with report_disk_errors(target), atomic_path(target) as partial, open(partial, "wb") as file:
+            with (
+                report_disk_errors(target),
+                atomic_path(target) as partial,
+                open(partial, "wb") as file,
+            ):
                 shutil.copyfileobj(content, file)
     except (zipfile.BadZipFile, KeyError, EOFError) as error:
-        told = f"{archive} is no ZIP archive with {member} ({error}); remove it and run the same line again."
+        told = (
+            f"{archive} is no ZIP archive with {member} ({error}); remove it and run the same "
+            "line again."
+        )
         raise UserError(told) from error
 
 
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Fetches what may be fetched and prints its paths; says what else is needed."""
-    parser = argparse.ArgumentParser(prog="python -m eval.data.download", description=__doc__.split("\n")[0])
-    parser.add_argument("names", nargs="+", metavar="NAME", help="benchmarks, as `python -m eval.data.manifest` lists them")
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="the data folder; made if missing")
-    parser.add_argument("--base_url", default="", metavar="URL", help="a mirror that has the files as URL/HOST/PATH")
+    parser = argparse.ArgumentParser(
+        prog="python -m eval.data.download", description=__doc__.partition("\n\n")[0]
+    )
+    parser.add_argument(
+        "names",
+        nargs="+",
+        metavar="NAME",
+        help="benchmarks, as `python -m eval.data.manifest` lists them",
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="the data folder; made if missing"
+    )
+    parser.add_argument(
+        "--base_url", default="", metavar="URL", help="a mirror that has the files as URL/HOST/PATH"
+    )
     add_connection_options(parser)
     args = parser.parse_args(arguments)
     check_connection_options(args)
@@ -114,7 +146,11 @@ def _told(name: str, source: Source) -> str:
     if not source.where:
         return f"{name}: your own files; docs/benchmarks.md describes them."
     licence = f"licence of {source.where}: {source.licence}"
-    return f"{name}: by hand: {source.by_hand} ({licence})." if source.by_hand else f"{name}: all files; {licence}."
+    return (
+        f"{name}: by hand: {source.by_hand} ({licence})."
+        if source.by_hand
+        else f"{name}: all files; {licence}."
+    )
 
 
 if __name__ == "__main__":

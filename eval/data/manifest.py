@@ -1,8 +1,9 @@
 """A data folder's manifest `benchmarks.json`: which files hold which benchmark, in which format.
 
-An entry maps a benchmark, or a group of them (`go`, `knowledge_graph`), to `{"format": NAME, …}`; files are relative to the
-data folder. A benchmark without an entry is looked for in the neutral layout, a folder of its name. `python -m
-eval.data.manifest` tells what a folder has and writes a first manifest.
+An entry maps a benchmark, or a group of them (`go`, `knowledge_graph`), to `{"format": NAME, …}`;
+files are relative to the data folder. A benchmark without an entry is looked for in the neutral
+layout, a folder of its name. `python -m eval.data.manifest` tells what a folder has and writes a
+first manifest.
 """
 
 import argparse
@@ -28,7 +29,12 @@ from eval.data.template import template
 MANIFEST = "benchmarks.json"
 REGION = "region"
 _ALWAYS = ("format", "comment", REGION)
-_KINDS = {str: "a text", int: "a whole number", list[str]: "a list of texts", list[int]: "a list of whole numbers"}
+_KINDS = {
+    str: "a text",
+    int: "a whole number",
+    list[str]: "a list of texts",
+    list[int]: "a list of whole numbers",
+}
 
 
 def load(data_dir: Path, benchmark: str) -> Data:
@@ -37,7 +43,8 @@ def load(data_dir: Path, benchmark: str) -> Data:
     Proteins are cut to the benchmark's region, if it has one.
 
     Raises:
-      MissingData: there is no entry and no folder of the neutral layout, or a file that is named is not there.
+      MissingData: there is no entry and no folder of the neutral layout, or a file that is named is
+        not there.
       UserError: the manifest or a file is not of its form.
     """
     data_dir = Path(data_dir)
@@ -77,7 +84,8 @@ def _read(data_dir: Path, benchmark: Benchmark, entry: Mapping, arguments: Mappi
 
 
 def available(data_dir: Path) -> tuple[list[str], dict[str, str]]:
-    """The benchmarks whose files are all there, and of the others what is wanted. The files are not read.
+    """The benchmarks whose files are all there, and of the others what is wanted. The files are not
+    read.
 
     Raises:
       UserError: the manifest is not of its form.
@@ -103,19 +111,23 @@ def survey(data_dir: Path) -> dict[str, list[Path] | MissingData]:
 
 
 def files_of(data_dir: Path, benchmark: str) -> list[Path]:
-    """The files and folders that a benchmark is read from, all of which are there. They are not read.
+    """The files and folders that a benchmark is read from, all of which are there. They are not
+    read.
 
     Raises:
       MissingData: one is not there, or no entry.
       UserError: the manifest is not of its form.
     """
     entries = entries_of(data_dir, benchmark)
-    arguments = [_arguments(Path(data_dir), BENCHMARKS[name], entry) for name, entry in entries.items()]
+    arguments = [
+        _arguments(Path(data_dir), BENCHMARKS[name], entry) for name, entry in entries.items()
+    ]
     return [path for given in arguments for path in _paths(given)]
 
 
 def entries_of(data_dir: Path, benchmark: str) -> dict[str, dict]:
-    """The entries that a benchmark is read by, without comments: its own, if it has one, and that of its proteins.
+    """The entries that a benchmark is read by, without comments: its own, if it has one, and that
+    of its proteins.
 
     Together with the contents of the files they decide what `load` gives.
 
@@ -135,7 +147,8 @@ def entries_of(data_dir: Path, benchmark: str) -> dict[str, dict]:
 
 @functools.lru_cache(maxsize=1)
 def _of_group(data_dir: Path, group: str, entry: str, stamps: tuple) -> Data:
-    """What an entry names for a whole group; the last is kept while its files stay, since several benchmarks share it."""
+    """What an entry names for a whole group; the last is kept while its files stay, since
+    several benchmarks share it."""
     del stamps
     member = next(benchmark for benchmark in BENCHMARKS.values() if benchmark.group == group)
     values = json.loads(entry)
@@ -161,10 +174,16 @@ def _relative(loaded: Data, data_dir: Path) -> Data:
     """With the paths of sources and rejects shortened to those inside the data folder."""
 
     def shortened(path: str) -> str:
-        return str(Path(path).relative_to(data_dir)) if Path(path).is_relative_to(data_dir) else path
+        return (
+            str(Path(path).relative_to(data_dir)) if Path(path).is_relative_to(data_dir) else path
+        )
 
-    sources = [dataclasses.replace(source, path=shortened(source.path)) for source in loaded.sources]
-    rejects = [dataclasses.replace(reject, file=shortened(reject.file)) for reject in loaded.rejects]
+    sources = [
+        dataclasses.replace(source, path=shortened(source.path)) for source in loaded.sources
+    ]
+    rejects = [
+        dataclasses.replace(reject, file=shortened(reject.file)) for reject in loaded.rejects
+    ]
     return dataclasses.replace(loaded, sources=sources, rejects=rejects)
 
 
@@ -178,7 +197,8 @@ def _entry(data_dir: Path, benchmark: Benchmark) -> dict:
             return entry
     raise MissingData(
         f"There are no data for {benchmark.name}: {data_dir / MANIFEST} "
-        f"{'has no entry for it' if entries else 'is not there'}, nor is {data_dir / benchmark.name} in the neutral layout. "
+        f"{'has no entry for it' if entries else 'is not there'}, nor is "
+        f"{data_dir / benchmark.name} in the neutral layout. "
         f"Wanted: {benchmark.wanted}; see docs/benchmarks.md.",
         lacking="no entry",
     )
@@ -196,19 +216,30 @@ def _entries(data_dir: Path) -> dict[str, dict]:
     path = data_dir / MANIFEST
     if not path.exists():
         if not data_dir.is_dir():
-            raise UserError(f"{data_dir} is no folder; give the data folder, with {MANIFEST} or the neutral layout in it.")
+            raise UserError(
+                f"{data_dir} is no folder; give the data folder, with {MANIFEST} or the "
+                "neutral layout in it."
+            )
         return {}
     entries = read_json(path)
     may_stand = {name for benchmark in BENCHMARKS.values() for name in benchmark.entry_names}
     for name, entry in entries.items():
         if name in BENCHMARKS and not BENCHMARKS[name].formats:
             raise UserError(
-                f"{path} has an entry {name!r}, which takes the files of {BENCHMARKS[name].proteins_of}; remove it."
+                f"{path} has an entry {name!r}, which takes the files of "
+                f"{BENCHMARKS[name].proteins_of}; remove it."
             )
         if name not in may_stand and name != "comment":
-            raise UserError(f"{path} has an entry {name!r}, which is no benchmark; known: {', '.join(BENCHMARKS)}.")
-        if name != "comment" and (not isinstance(entry, dict) or entry.get("format") not in tuple(FORMATS)):
-            raise UserError(f"{path}: the entry {name!r} names none of the formats {', '.join(FORMATS)}.")
+            raise UserError(
+                f"{path} has an entry {name!r}, which is no benchmark; known: "
+                f"{', '.join(BENCHMARKS)}."
+            )
+        if name != "comment" and (
+            not isinstance(entry, dict) or entry.get("format") not in tuple(FORMATS)
+        ):
+            raise UserError(
+                f"{path}: the entry {name!r} names none of the formats {', '.join(FORMATS)}."
+            )
     return entries
 
 
@@ -228,7 +259,8 @@ def _arguments(data_dir: Path, benchmark: Benchmark, entry: Mapping) -> dict:
             raise UserError(f"{at}: {key} is {value!r}, not the name of a file.")
         if not (data_dir / value).exists():
             raise MissingData(
-                f"{data_dir / value}, {key} of {benchmark.name}, is not there. Wanted: {benchmark.wanted}.",
+                f"{data_dir / value}, {key} of {benchmark.name}, is not there. Wanted: "
+                f"{benchmark.wanted}.",
                 lacking=value,
             )
         return data_dir / value
@@ -250,30 +282,49 @@ def _arguments(data_dir: Path, benchmark: Benchmark, entry: Mapping) -> dict:
         elif key in format_.files:
             arguments[key] = several(value, key)
         elif key in format_.named_file:
-            arguments[key] = {name: one(file, f"{key} {name}") for name, file in named(value, key).items()}
+            arguments[key] = {
+                name: one(file, f"{key} {name}") for name, file in named(value, key).items()
+            }
         elif key in format_.named_files:
-            arguments[key] = {name: several(files, f"{key} {name}") for name, files in named(value, key).items()}
+            arguments[key] = {
+                name: several(files, f"{key} {name}") for name, files in named(value, key).items()
+            }
         elif key in format_.vectors:
-            arguments[key] = {name: _vectors(given, name, at, one) for name, given in named(value, key).items()}
+            arguments[key] = {
+                name: _vectors(given, name, at, one) for name, given in named(value, key).items()
+            }
         else:
             arguments[key] = value
     return arguments
 
 
 def _vectors(given: object, name: str, at: str, one) -> dict:
-    if not isinstance(given, dict) or set(given) != {"file", "source"} or not isinstance(given["source"], str):
-        raise UserError(f'{at}: vectors of {name} need {{"file": …, "source": …}}, the source being who made them.')
+    if (
+        not isinstance(given, dict)
+        or set(given) != {"file", "source"}
+        or not isinstance(given["source"], str)
+    ):
+        raise UserError(
+            f'{at}: vectors of {name} need {{"file": …, "source": …}}, the source being who '
+            "made them."
+        )
     return {"file": one(given["file"], f"vectors {name}"), "source": given["source"]}
 
 
 def _check(entry: Mapping, format_: Format, benchmark: Benchmark, at: str) -> None:
     if benchmark.format(format_.name) is None:
         fitting = [other.name for other in benchmark.formats]
-        raise UserError(f"{at}: the format {entry['format']} cannot hold it; those that can are {', '.join(fitting)}.")
+        raise UserError(
+            f"{at}: the format {entry['format']} cannot hold it; those that can are "
+            f"{', '.join(fitting)}."
+        )
     _check_region(entry, benchmark, at)
     for key, value in entry.items():
         if key not in (*format_.keys, *_ALWAYS):
-            raise UserError(f"{at} has {key!r}, which {entry['format']} does not take; it takes {', '.join(format_.keys)}.")
+            raise UserError(
+                f"{at} has {key!r}, which {entry['format']} does not take; it takes "
+                f"{', '.join(format_.keys)}."
+            )
         if key in format_.options and not _is(value, format_.options[key]):
             raise UserError(f"{at}: {key} is {value!r}, not {_KINDS[format_.options[key]]}.")
     if missing := [key for key in format_.required if key not in entry]:
@@ -287,10 +338,15 @@ def _check_region(entry: Mapping, benchmark: Benchmark, at: str) -> None:
     if REGION not in entry:
         return
     if benchmark.region is None:
-        raise UserError(f"{at} has a region, which only benchmarks of one protein's variants take; remove it.")
+        raise UserError(
+            f"{at} has a region, which only benchmarks of one protein's variants take; remove it."
+        )
     region = entry[REGION]
     if not _is(region, list[int]) or len(region) != 2 or not 1 <= region[0] <= region[1]:
-        raise UserError(f"{at}: region is {region!r}, not the first and last residue, such as {list(benchmark.region)}.")
+        raise UserError(
+            f"{at}: region is {region!r}, not the first and last residue, such as "
+            f"{list(benchmark.region)}."
+        )
 
 
 def _is(value: object, kind: type | GenericAlias) -> bool:
@@ -309,8 +365,14 @@ def main(arguments: list[str] | None = None) -> None:
         epilog="Example: python -m eval.data.manifest --data_dir public --template",
         description=main.__doc__,
     )
-    parser.add_argument("--data_dir", type=Path, required=True, metavar="DIR", help="the folder of benchmarks' data")
-    parser.add_argument("--template", action="store_true", help=f"write DIR/{MANIFEST} with an entry for every benchmark")
+    parser.add_argument(
+        "--data_dir", type=Path, required=True, metavar="DIR", help="the folder of benchmarks' data"
+    )
+    parser.add_argument(
+        "--template",
+        action="store_true",
+        help=f"write DIR/{MANIFEST} with an entry for every benchmark",
+    )
     options = parser.parse_args(arguments)
     if options.template:
         path = options.data_dir / MANIFEST
@@ -318,8 +380,14 @@ def main(arguments: list[str] | None = None) -> None:
             with open(path, "x", encoding="utf-8") as file:
                 file.write(template())
         except OSError as error:
-            raise UserError(f"{path} cannot be made ({error.strerror}); move an old one away, or check the folder.") from error
-        print(f"wrote {path}: name your files there, and take out what you do not have", file=sys.stderr)
+            raise UserError(
+                f"{path} cannot be made ({error.strerror}); move an old one away, or check "
+                "the folder."
+            ) from error
+        print(
+            f"wrote {path}: name your files there, and take out what you do not have",
+            file=sys.stderr,
+        )
         return
     print(overview(survey(options.data_dir)))
 

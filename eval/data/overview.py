@@ -1,4 +1,5 @@
-"""What a data folder has of each benchmark, as a table: have or missing, size, licence, and where it comes from."""
+"""What a data folder has of each benchmark, as a table: have or missing, size, licence, and
+where it comes from."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,11 @@ UNITS = ("B", "kB", "MB", "GB", "TB")
 
 def source_of(benchmark: Benchmark) -> Source:
     """Its own source, else that of the benchmark whose proteins it takes."""
-    return benchmark.source if benchmark.source.where or not benchmark.proteins_of else BENCHMARKS[benchmark.proteins_of].source
+    return (
+        benchmark.source
+        if benchmark.source.where or not benchmark.proteins_of
+        else BENCHMARKS[benchmark.proteins_of].source
+    )
 
 
 def overview(surveyed: Mapping[str, Sequence[Path] | MissingData]) -> str:
@@ -25,7 +30,8 @@ def overview(surveyed: Mapping[str, Sequence[Path] | MissingData]) -> str:
 
 
 ADVICE = (
-    "`python -m eval.data.download NAME… --output DIR` fetches files of the others and says what is left to do by hand; "
+    "`python -m eval.data.download NAME… --output DIR` fetches files of the others and says "
+    "what is left to do by hand; "
     "docs/benchmarks.md describes them all."
 )
 
@@ -33,7 +39,9 @@ ADVICE = (
 def _row(benchmark: Benchmark, found: Sequence[Path] | MissingData) -> tuple[str, ...]:
     source = source_of(benchmark)
     missing = isinstance(found, MissingData)
-    state = (f"missing: {found.lacking}", "") if missing else ("have", told_size(_bytes(set(found))))
+    state = (
+        (f"missing: {found.lacking}", "") if missing else ("have", told_size(_bytes(set(found))))
+    )
     return benchmark.name, *state, source.licence, source.where or "your own"
 
 
@@ -50,12 +58,17 @@ def told_size(count: int) -> str:
     """Bytes with two or three digits: `22 B`, `936 kB`, `1.2 GB`."""
     power = min(len(UNITS) - 1, (len(str(count)) - 1) // 3)
     size = count / 1000**power
-    return f"{size:.0f} {UNITS[power]}" if size >= 100 or not power else f"{size:.1f} {UNITS[power]}"
+    return (
+        f"{size:.0f} {UNITS[power]}" if size >= 100 or not power else f"{size:.1f} {UNITS[power]}"
+    )
 
 
 def aligned(rows: Iterable[tuple[str, ...]]) -> list[str]:
     """Lines with columns of one width each."""
     rows = list(rows)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    ]
     return [line.rstrip() for line in lines]

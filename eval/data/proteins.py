@@ -1,4 +1,5 @@
-"""`python -m eval.data.proteins`: the proteins of benchmarks as FASTA, for `python -m eval --embeddings`.
+"""`python -m eval.data.proteins`: the proteins of benchmarks as FASTA, for `python -m eval
+--embeddings`.
 
 Each distinct sequence is there once, under the hash that `eval.public.vector_file` finds it by.
 """
@@ -33,7 +34,9 @@ def sequences_of(data_dir: Path, names: Sequence[str]) -> Iterator[str]:
 def _chosen(data_dir: Path, asked: Sequence[str]) -> list[str]:
     """The benchmarks named, all whose data are there by default."""
     if unknown := [name for name in asked if name not in (*BENCHMARKS, "all")]:
-        raise UserError(f"unknown benchmark {unknown[0]!r}; expected all or {', '.join(BENCHMARKS)}.")
+        raise UserError(
+            f"unknown benchmark {unknown[0]!r}; expected all or {', '.join(BENCHMARKS)}."
+        )
     return manifest.available(data_dir)[0] if "all" in asked else list(dict.fromkeys(asked))
 
 
@@ -45,14 +48,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
         epilog="Example: python -m eval.data.proteins --data_dir public --output proteins.fasta",
         description=__doc__,
     )
-    parser.add_argument("--data_dir", type=Path, required=True, metavar="DIR", help="the folder of benchmarks' data")
-    parser.add_argument("--benchmarks", nargs="+", default=["all"], metavar="NAME", help="default: all that DIR has")
-    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the FASTA file to write")
+    parser.add_argument(
+        "--data_dir", type=Path, required=True, metavar="DIR", help="the folder of benchmarks' data"
+    )
+    parser.add_argument(
+        "--benchmarks", nargs="+", default=["all"], metavar="NAME", help="default: all that DIR has"
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="FILE", help="the FASTA file to write"
+    )
     options = parser.parse_args(arguments)
     names = _chosen(options.data_dir, options.benchmarks)
     distinct = dict.fromkeys(sequences_of(options.data_dir, names))
     if not distinct:
-        raise UserError(f"{options.data_dir} holds no benchmark that vectors of proteins are enough for.")
+        raise UserError(
+            f"{options.data_dir} holds no benchmark that vectors of proteins are enough for."
+        )
     with new_file(options.output) as path, open(path, "w", encoding="ascii") as file:
         for sequence in distinct:
             lines = [sequence[start : start + LINE] for start in range(0, len(sequence), LINE)]

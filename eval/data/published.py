@@ -1,4 +1,5 @@
-"""Published numbers beside ours, and whether data at hand are the published ones, as the families state it."""
+"""Published numbers beside ours, and whether data at hand are the published ones, as the
+families state it."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -31,13 +32,22 @@ def completeness(benchmark: str, counts: Mapping[str, int]) -> Completeness:
     """
     sizes = [size for size in SIZES if size.benchmark == benchmark]
     if not sizes:
-        return Completeness(None, "The size of the published data set is not known, so these may be other data.")
+        return Completeness(
+            None, "The size of the published data set is not known, so these may be other data."
+        )
     for size in sizes:
         if all(counts.get(name) == count for name, count in size.counts.items()):
             return Completeness(True, f"The data count what was published ({size.source}).")
     nearest = min(
         sizes,
-        key=lambda size: sum(abs(counts.get(name, 0) - count) for name, count in size.counts.items()),
+        key=lambda size: sum(
+            abs(counts.get(name, 0) - count) for name, count in size.counts.items()
+        ),
     )
-    parts = (f"{name} {counts.get(name, 0):,} instead of {count:,}" for name, count in nearest.counts.items())
-    return Completeness(False, f"Not the published data set ({nearest.source}): {', '.join(parts)}.")
+    parts = (
+        f"{name} {counts.get(name, 0):,} instead of {count:,}"
+        for name, count in nearest.counts.items()
+    )
+    return Completeness(
+        False, f"Not the published data set ({nearest.source}): {', '.join(parts)}."
+    )

@@ -1,4 +1,5 @@
-"""A manifest to start from: every benchmark by the files of the paper's protocols, under their usual names."""
+"""A manifest to start from: every benchmark by the files of the paper's protocols, under their
+usual names."""
 
 import json
 
@@ -6,9 +7,12 @@ from eval.benchmarks.families import BENCHMARKS
 
 
 def template() -> str:
-    """The text of a `benchmarks.json` with an entry for each benchmark or group; comments say where its files come from."""
+    """The text of a `benchmarks.json` with an entry for each benchmark or group; comments say
+    where its files come from."""
     entries = {}
     for benchmark in BENCHMARKS.values():
         if benchmark.formats:
-            entries[benchmark.entry_names[-1]] = {"comment": benchmark.wanted} | dict(benchmark.template)
+            entries[benchmark.entry_names[-1]] = {"comment": benchmark.wanted} | dict(
+                benchmark.template
+            )
     return json.dumps(entries, indent=2, ensure_ascii=False) + "\n"

@@ -6,21 +6,29 @@ from jaxtyping import Bool, Float, Shaped
 
 def accuracy(predicted: Shaped[np.ndarray, " N"], labels: Shaped[np.ndarray, " N"]) -> float:
     """The share of rows whose predicted class is the labelled one; NaN of no rows."""
-    return float(np.mean(np.asarray(predicted) == np.asarray(labels))) if len(labels) else float("nan")
+    return (
+        float(np.mean(np.asarray(predicted) == np.asarray(labels))) if len(labels) else float("nan")
+    )
 
 
-def class_f1(predicted: Bool[np.ndarray, "N C"], labels: Bool[np.ndarray, "N C"]) -> Float[np.ndarray, " C"]:
-    """Per class 2·TP / (2·TP + FP + FN); NaN for a class that is neither labelled nor predicted anywhere.
+def class_f1(
+    predicted: Bool[np.ndarray, "N C"], labels: Bool[np.ndarray, "N C"]
+) -> Float[np.ndarray, " C"]:
+    """Per class 2·TP / (2·TP + FP + FN); NaN for a class that is neither labelled nor predicted
+    anywhere.
 
     The denominator is the number predicted plus the number labelled.
     """
     predicted, labels = np.asarray(predicted, bool), np.asarray(labels, bool)
     total = predicted.sum(0) + labels.sum(0)
-    return np.divide(2 * (predicted & labels).sum(0), total, out=np.full(total.shape, np.nan), where=total > 0)
+    return np.divide(
+        2 * (predicted & labels).sum(0), total, out=np.full(total.shape, np.nan), where=total > 0
+    )
 
 
 def micro_f1(predicted: Bool[np.ndarray, "N C"], labels: Bool[np.ndarray, "N C"]) -> float:
-    """F1 over all N·C decisions together, each decision counting alike; NaN where nothing is labelled or predicted.
+    """F1 over all N·C decisions together, each decision counting alike; NaN where nothing is
+    labelled or predicted.
 
     This is what GNN-PPI reports (Lv et al. 2021, https://arxiv.org/abs/2105.06709).
     """
@@ -28,7 +36,8 @@ def micro_f1(predicted: Bool[np.ndarray, "N C"], labels: Bool[np.ndarray, "N C"]
 
 
 def macro_f1(predicted: Bool[np.ndarray, "N C"], labels: Bool[np.ndarray, "N C"]) -> float:
-    """The mean of the classes' F1; classes that are neither labelled nor predicted are left out, and NaN if that is all.
+    """The mean of the classes' F1; classes that are neither labelled nor predicted are left out,
+    and NaN if that is all.
 
     scikit-learn calls this `zero_division=np.nan`; its default counts such classes as zero.
     """

@@ -1,4 +1,5 @@
-"""Two models on the same items: the p-value of their difference from paired resamples, and the correction for many of them."""
+"""Two models on the same items: the p-value of their difference from paired resamples, and the
+correction for many of them."""
 
 import math
 from collections.abc import Sequence
@@ -7,19 +8,22 @@ import numpy as np
 from jaxtyping import Float
 
 
-def paired_p_value(difference: float, first: Float[np.ndarray, " _"], second: Float[np.ndarray, " _"]) -> float:
+def paired_p_value(
+    difference: float, first: Float[np.ndarray, " _"], second: Float[np.ndarray, " _"]
+) -> float:
     """The two-sided p-value of a difference of two models' numbers, were there none.
 
-    The difference over its standard error is taken for normal, the standard error being the standard deviation of the
-    resamples' differences. Percentiles of R resamples could not tell p-values below 2 / (R + 1), which a correction for many
-    comparisons asks for.
+    The difference over its standard error is taken for normal, the standard error being the
+    standard deviation of the resamples' differences. Percentiles of R resamples could not tell
+    p-values below 2 / (R + 1), which a correction for many comparisons asks for.
 
     Args:
       difference: the first model's number less the second's.
       first, second: `Interval.resamples` of the two, which have drawn the same items.
 
     Returns:
-      1 where the resamples never differ and neither do the numbers; NaN where there are fewer than two resamples.
+      1 where the resamples never differ and neither do the numbers; NaN where there are fewer than
+      two resamples.
 
     Raises:
       ValueError: the resamples are not of the same draws, as their number differs.
@@ -37,10 +41,11 @@ def paired_p_value(difference: float, first: Float[np.ndarray, " _"], second: Fl
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjusted p-values: those below α are wrong in none of the comparisons with probability at least 1 − α.
+    """Holm's adjusted p-values: those below α are wrong in none of the comparisons with probability
+    at least 1 − α.
 
-    In ascending order the i-th of m is multiplied by m − i + 1, and none is below the one before (Holm 1979). NaN, where there
-    was no comparison, stays NaN and does not count.
+    In ascending order the i-th of m is multiplied by m − i + 1, and none is below the one before
+    (Holm 1979). NaN, where there was no comparison, stays NaN and does not count.
     """
     adjusted = np.array(p_values, np.float64)
     compared = np.flatnonzero(~np.isnan(adjusted))

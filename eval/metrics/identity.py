@@ -18,13 +18,15 @@ class CutoffPoint(NamedTuple):
 
 
 def by_identity(
-    metric: Callable[..., float], identities: Float[np.ndarray, " N"], *arrays: Shaped[np.ndarray, "N ..."]
+    metric: Callable[..., float],
+    identities: Float[np.ndarray, " N"],
+    *arrays: Shaped[np.ndarray, "N ..."],
 ) -> list[CutoffPoint]:
     """`metric(*arrays)` on the rows at or below each of `IDENTITY_CUTOFFS`, ascending.
 
     Args:
-      identities: the smallest cut-off that bounds a row's identity (`Sample.identity`); NaN for a row of which that is not
-        known, which is in no point.
+      identities: the smallest cut-off that bounds a row's identity (`Sample.identity`); NaN for a
+        row of which that is not known, which is in no point.
 
     Returns:
       a point per cut-off, NaN for one with no rows.

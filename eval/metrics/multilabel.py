@@ -1,8 +1,10 @@
-"""Metrics of many labels a protein, from scores: micro AUPR and protein-centric Fmax, and their intervals.
+"""Metrics of many labels a protein, from scores: micro AUPR and protein-centric Fmax, and their
+intervals.
 
-Both look at a threshold t at all predictions with score ≥ t, so tied scores are predicted together or not at all.
-A threshold that lets in no further true label lowers the precision and leaves the recall, so only the distinct scores of true
-labels need be looked at: neither metric sorts more than that.
+Both look at a threshold t at all predictions with score ≥ t, so tied scores are predicted together
+or not at all. A threshold that lets in no further true label lowers the precision and leaves the
+recall, so only the distinct scores of true labels need be looked at: neither metric sorts more
+than that.
 """
 
 from collections.abc import Iterator
@@ -16,12 +18,15 @@ SCORES_AT_ONCE = 2**22
 GRID = 256
 
 
-def average_precision(scores: Real[np.ndarray, "*shape"], labels: Bool[np.ndarray, "*shape"]) -> float:
-    """Micro AUPR, as average precision over all scores together: Σ (R_n − R_{n−1})·P_n over the distinct thresholds.
+def average_precision(
+    scores: Real[np.ndarray, "*shape"], labels: Bool[np.ndarray, "*shape"]
+) -> float:
+    """Micro AUPR, as average precision over all scores together: Σ (R_n − R_{n−1})·P_n over the
+    distinct thresholds.
 
-    Equal to scikit-learn's `average_precision_score(average="micro")`. TorchDrug's `auprc`, which the papers report, breaks
-    ties in the order of its sort instead; without ties it is the same. NaN with no true label (scikit-learn says 0) and
-    where a score is no number.
+    Equal to scikit-learn's `average_precision_score(average="micro")`. TorchDrug's `auprc`, which
+    the papers report, breaks ties in the order of its sort instead; without ties it is the same.
+    NaN with no true label (scikit-learn says 0) and where a score is no number.
     """
     scores, labels = np.ravel(scores), np.ravel(np.asarray(labels, bool))
     if not labels.any() or np.isnan(scores).any():
@@ -33,16 +38,19 @@ def average_precision(scores: Real[np.ndarray, "*shape"], labels: Bool[np.ndarra
 
 
 def fmax(scores: Real[np.ndarray, "N C"], labels: Bool[np.ndarray, "N C"]) -> float:
-    """Protein-centric Fmax: the largest over thresholds t of F(t) = 2·P(t)·R(t) / (P(t) + R(t)), where
+    """Protein-centric Fmax: the largest over thresholds t of F(t) = 2·P(t)·R(t) / (P(t) + R(t)),
+    where
 
       P(t) = mean over the proteins with a prediction at t of |predicted ∩ true| / |predicted|
       R(t) = mean over the proteins with a true label of |predicted ∩ true| / |true|
 
-    (CAFA, Radivojac et al. 2013, https://doi.org/10.1038/nmeth.2340.) CAFA looks at t = 0.01, 0.02, …; here t runs over all
-    scores, as in TorchDrug's `f1_max`, with which ProtST and ProtCLIP report Fmax. That function agrees with this one but in
-    two cases: it also cuts between tied scores, in the order of its sort, which no threshold can; and its recall is a mean over
-    all proteins, those without a true label counting 0. Every chain of DeepFRI's EC and GO test sets has a label of each kind,
-    so there the second makes no difference; a protein without one counts here only in P, 0 wherever it has a prediction.
+    (CAFA, Radivojac et al. 2013, https://doi.org/10.1038/nmeth.2340.) CAFA looks at t = 0.01, 0.02,
+    …; here t runs over all scores, as in TorchDrug's `f1_max`, with which ProtST and ProtCLIP
+    report Fmax. That function agrees with this one but in two cases: it also cuts between tied
+    scores, in the order of its sort, which no threshold can; and its recall is a mean over all
+    proteins, those without a true label counting 0. Every chain of DeepFRI's EC and GO test sets
+    has a label of each kind, so there the second makes no difference; a protein without one counts
+    here only in P, 0 wherever it has a prediction.
 
     NaN with no true label and where a score is no number.
     """
@@ -57,11 +65,16 @@ def fmax(scores: Real[np.ndarray, "N C"], labels: Bool[np.ndarray, "N C"]) -> fl
         order = np.argsort(scores[rows], axis=1)[:, ::-1]
         true = np.take_along_axis(labels[rows], order, axis=1)
         # A score's bin is the number of thresholds at or below it.
-        bins = np.searchsorted(thresholds, np.take_along_axis(scores[rows], order, axis=1), side="right")
-        # What each further prediction changes in its protein's precision: summed over a bin it is what the threshold changes.
+        bins = np.searchsorted(
+            thresholds, np.take_along_axis(scores[rows], order, axis=1), side="right"
+        )
+        # What each further prediction changes in its protein's precision: summed over a bin it is
+        # what the threshold changes.
         changes = np.diff(np.cumsum(true, axis=1) / ranks, axis=1, prepend=0)
         precision += np.bincount(bins.ravel(), changes.ravel(), minlength=precision.size)
-        recall += np.bincount(bins[true], 1 / np.repeat(labelled[rows], labelled[rows]), minlength=recall.size)
+        recall += np.bincount(
+            bins[true], 1 / np.repeat(labelled[rows], labelled[rows]), minlength=recall.size
+        )
         covered += np.bincount(bins[:, 0], minlength=covered.size)
     sums = np.stack([_from_the_top(total)[1:] for total in (precision, covered, recall)])
     # Of a perfect ranking the sums may round to more.
@@ -69,13 +82,18 @@ def fmax(scores: Real[np.ndarray, "N C"], labels: Bool[np.ndarray, "N C"]) -> fl
 
 
 def multilabel_intervals(
-    scores: Real[np.ndarray, "N C"], labels: Bool[np.ndarray, "N C"], *, seed: int = 0, resamples: int = RESAMPLES
+    scores: Real[np.ndarray, "N C"],
+    labels: Bool[np.ndarray, "N C"],
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
 ) -> dict[str, Interval]:
-    """95 % percentile intervals of `aupr` and `fmax` when the proteins are drawn anew with replacement.
+    """95 % percentile intervals of `aupr` and `fmax` when the proteins are drawn anew with
+    replacement.
 
-    Drawing anew the exact metrics would take minutes, so what is drawn is their value on `GRID` thresholds, at quantiles of the
-    true labels' scores; the interval is moved by what that differs from the exact value for the proteins as they are, within
-    0 and 1.
+    Drawing anew the exact metrics would take minutes, so what is drawn is their value on `GRID`
+    thresholds, at quantiles of the true labels' scores; the interval is moved by what that differs
+    from the exact value for the proteins as they are, within 0 and 1.
     """
     scores, labels = np.asarray(scores), np.asarray(labels, bool)
     if not labels.any() or np.isnan(scores).any():
@@ -93,7 +111,9 @@ def multilabel_intervals(
         return np.sum(found * true / np.maximum(predicted, 1), axis=1) / labelled[:, 0]
 
     def grid_fmax(sums: Float[np.ndarray, "R K"]) -> Float[np.ndarray, " R"]:
-        precision, covered, recall, proteins = np.split(sums, len(thresholds) * np.arange(1, 4), axis=1)
+        precision, covered, recall, proteins = np.split(
+            sums, len(thresholds) * np.arange(1, 4), axis=1
+        )
         return _f(precision, covered, recall, proteins).max(1)
 
     intervals = {}
@@ -110,7 +130,8 @@ def multilabel_intervals(
 
 
 def _f(precision, covered, recall, proteins):
-    """F from a threshold's sums over proteins of precision, of whether there is a prediction, and of recall."""
+    """F from a threshold's sums over proteins of precision, of whether there is a prediction,
+    and of recall."""
     p, r = precision / np.maximum(covered, 1), recall / proteins
     return 2 * p * r / np.where(p + r > 0, p + r, 1)
 
@@ -126,7 +147,9 @@ def _chunks(scores: np.ndarray) -> Iterator[slice]:
 
 
 def _row_counts(
-    scores: Real[np.ndarray, "N C"], labels: Bool[np.ndarray, "N C"], thresholds: Real[np.ndarray, " T"]
+    scores: Real[np.ndarray, "N C"],
+    labels: Bool[np.ndarray, "N C"],
+    thresholds: Real[np.ndarray, " T"],
 ) -> tuple[Int[np.ndarray, "N T"], Int[np.ndarray, "N T"]]:
     """How many predictions each protein has at each threshold, and how many of them are true."""
     width = len(thresholds) + 1
@@ -134,7 +157,10 @@ def _row_counts(
     for rows in _chunks(scores):
         bins = np.searchsorted(thresholds, scores[rows], side="right")
         bins += width * np.arange(len(bins))[:, None]
-        each = (np.bincount(of, minlength=width * len(bins)).reshape(-1, width) for of in (bins.ravel(), bins[labels[rows]]))
+        each = (
+            np.bincount(of, minlength=width * len(bins)).reshape(-1, width)
+            for of in (bins.ravel(), bins[labels[rows]])
+        )
         counts.append([_from_the_top(count)[:, 1:] for count in each])
     predicted, true = (np.concatenate(part) for part in zip(*counts, strict=True))
     return predicted, true

@@ -1,21 +1,30 @@
-"""Resamples of pairs of proteins: proteins are drawn, not pairs, because a protein is in many pairs."""
+"""Resamples of pairs of proteins: proteins are drawn, not pairs, because a protein is in many
+pairs."""
 
 from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Bool, Int, Real
 
-from eval.metrics.statistics import RESAMPLES, UNKNOWN, Interval, percentile_interval, resampled_counts
+from eval.metrics.statistics import (
+    RESAMPLES,
+    UNKNOWN,
+    Interval,
+    percentile_interval,
+    resampled_counts,
+)
 
 
 def resampled_pair_counts(
     pairs: Int[np.ndarray, "P 2"], *, seed: int, resamples: int = RESAMPLES
 ) -> Iterator[Int[np.ndarray, "R P"]]:
-    """How often each pair counts when the proteins of all pairs are drawn anew with replacement, a few resamples at a time.
+    """How often each pair counts when the proteins of all pairs are drawn anew with replacement, a
+    few resamples at a time.
 
-    A pair counts the product of how often its two proteins come up; a protein drawn twice is not paired with itself. This is
-    Owen's pigeonhole bootstrap (2007, doi:10.1214/07-AOAS122): it covers what proteins cause, and counts the noise of single
-    pairs up to three times, so intervals are rather too wide than too narrow. Nothing comes of fewer than two proteins.
+    A pair counts the product of how often its two proteins come up; a protein drawn twice is not
+    paired with itself. This is Owen's pigeonhole bootstrap (2007, doi:10.1214/07-AOAS122): it
+    covers what proteins cause, and counts the noise of single pairs up to three times, so
+    intervals are rather too wide than too narrow. Nothing comes of fewer than two proteins.
     """
     proteins, positions = np.unique(pairs, return_inverse=True)
     if len(proteins) < 2:
@@ -33,7 +42,8 @@ def pair_bootstrap_interval(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Interval:
-    """The 95 % percentile interval of Σ numerators / Σ denominators over pairs when their proteins are drawn anew.
+    """The 95 % percentile interval of Σ numerators / Σ denominators over pairs when their proteins
+    are drawn anew.
 
     NaN with fewer than two proteins.
     """

@@ -1,7 +1,8 @@
-"""Metrics of ranked candidates: mean reciprocal rank and hits at k, with ties resolved at random and in expectation.
+"""Metrics of ranked candidates: mean reciprocal rank and hits at k, with ties resolved at random
+and in expectation.
 
-With b wrong candidates above a hit and t tied with it (scores within `TIE`), the hit's rank is b + 1 … b + t + 1, each as
-likely: a model that scores everything alike scores exactly chance.
+With b wrong candidates above a hit and t tied with it (scores within `TIE`), the hit's rank is b +
+1 … b + t + 1, each as likely: a model that scores everything alike scores exactly chance.
 """
 
 import numpy as np
@@ -14,7 +15,8 @@ TIE = 1e-6
 def best_hit(
     scores: Real[np.ndarray, "N M"], hits: Bool[np.ndarray, "N M"]
 ) -> tuple[Int[np.ndarray, " N"], Int[np.ndarray, " N"]]:
-    """How many wrong candidates score above the best hit of each query, and how many are tied with it.
+    """How many wrong candidates score above the best hit of each query, and how many are tied with
+    it.
 
     A score that is not a number ranks below all others, so it wins nothing.
 
@@ -32,7 +34,8 @@ def best_hit(
 def every_hit(
     scores: Real[np.ndarray, "N M"], hits: Bool[np.ndarray, "N M"]
 ) -> tuple[Int[np.ndarray, " H"], Int[np.ndarray, " H"]]:
-    """`best_hit` for each hit on its own, row by row: a query's other hits are neither above it nor tied with it.
+    """`best_hit` for each hit on its own, row by row: a query's other hits are neither above it nor
+    tied with it.
 
     Knowledge-graph completion calls this the filtered setting.
 
@@ -50,14 +53,22 @@ def every_hit(
     return np.concatenate(above), np.concatenate(tied)
 
 
-def recall(above: Int[np.ndarray, " N"], tied: Int[np.ndarray, " N"], k: int) -> Float[np.ndarray, " N"]:
-    """The probability that the hit is among the first k: (k − above) / (tied + 1), within [0, 1]."""
+def recall(
+    above: Int[np.ndarray, " N"], tied: Int[np.ndarray, " N"], k: int
+) -> Float[np.ndarray, " N"]:
+    """The probability that the hit is among the first k: (k − above) / (tied + 1), within [0,
+    1]."""
     return np.clip((k - above) / (tied + 1), 0, 1)
 
 
-def reciprocal_rank(above: Int[np.ndarray, " N"], tied: Int[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
-    """The mean of 1/rank over the ranks above + 1 … above + tied + 1: a difference of harmonic numbers over their count."""
-    harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, (above + tied).max(initial=0) + 2))])
+def reciprocal_rank(
+    above: Int[np.ndarray, " N"], tied: Int[np.ndarray, " N"]
+) -> Float[np.ndarray, " N"]:
+    """The mean of 1/rank over the ranks above + 1 … above + tied + 1: a difference of harmonic
+    numbers over their count."""
+    harmonic = np.concatenate(
+        [[0.0], np.cumsum(1 / np.arange(1, (above + tied).max(initial=0) + 2))]
+    )
     return (harmonic[above + tied + 1] - harmonic[above]) / (tied + 1)
 
 
@@ -74,4 +85,7 @@ def mean_reciprocal_rank(above: Int[np.ndarray, " N"], tied: Int[np.ndarray, " N
 def _check_hits(hits: Bool[np.ndarray, "N M"]) -> None:
     missing = np.count_nonzero(~np.asarray(hits).any(1))
     if missing:
-        raise ValueError(f"{missing} of {len(hits)} queries have no hit among the candidates, so they have no rank")
+        raise ValueError(
+            f"{missing} of {len(hits)} queries have no hit among the candidates, so they "
+            "have no rank"
+        )

@@ -1,4 +1,5 @@
-"""Metrics of predicted numbers: Spearman and Pearson correlation, mean absolute error, root mean square error."""
+"""Metrics of predicted numbers: Spearman and Pearson correlation, mean absolute error, root mean
+square error."""
 
 import math
 from collections.abc import Callable
@@ -7,18 +8,26 @@ import numpy as np
 from jaxtyping import Int, Real
 from scipy.special import stdtr
 
-from eval.metrics.statistics import RESAMPLES, UNKNOWN, Interval, percentile_interval, resampled_counts
+from eval.metrics.statistics import (
+    RESAMPLES,
+    UNKNOWN,
+    Interval,
+    percentile_interval,
+    resampled_counts,
+)
 
 
 def spearman(predictions: Real[np.ndarray, " N"], targets: Real[np.ndarray, " N"]) -> float:
-    """Pearson's correlation of the ranks, tied values taking their mean rank; NaN where either is constant or no number."""
+    """Pearson's correlation of the ranks, tied values taking their mean rank; NaN where either
+    is constant or no number."""
     return spearman_of_counts(predictions, targets)(np.ones(len(targets), int))
 
 
 def spearman_of_counts(
     predictions: Real[np.ndarray, " N"], targets: Real[np.ndarray, " N"]
 ) -> Callable[[Int[np.ndarray, " N"]], float]:
-    """A function of how often each row counts: the Spearman correlation of the rows repeated that often.
+    """A function of how often each row counts: the Spearman correlation of the rows repeated that
+    often.
 
     It sorts once, here, so that many resamples are cheap.
     """
@@ -39,15 +48,24 @@ def spearman_of_counts(
             variances.append(sizes @ ranks**2)
         # One root of the product, which is exact where both have the same ranks.
         scale = math.sqrt(variances[0] * variances[1])
-        return float(np.clip((counts * centred[0]) @ centred[1] / scale, -1, 1)) if scale else float("nan")
+        return (
+            float(np.clip((counts * centred[0]) @ centred[1] / scale, -1, 1))
+            if scale
+            else float("nan")
+        )
 
     return correlation
 
 
 def spearman_interval(
-    predictions: Real[np.ndarray, " N"], targets: Real[np.ndarray, " N"], *, seed: int = 0, resamples: int = RESAMPLES
+    predictions: Real[np.ndarray, " N"],
+    targets: Real[np.ndarray, " N"],
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
 ) -> Interval:
-    """The 95 % percentile interval of `spearman` when the rows are drawn anew with replacement; NaN with fewer than two."""
+    """The 95 % percentile interval of `spearman` when the rows are drawn anew with replacement;
+    NaN with fewer than two."""
     if len(targets) < 2:
         return UNKNOWN
     correlation = spearman_of_counts(predictions, targets)
@@ -56,7 +74,8 @@ def spearman_interval(
 
 
 def correlation_p_value(correlation: float, rows: int) -> float:
-    """The two-sided p-value of a Pearson or Spearman correlation of N independent rows, were there none: t with N − 2 degrees.
+    """The two-sided p-value of a Pearson or Spearman correlation of N independent rows, were there
+    none: t with N − 2 degrees.
 
     t = r·√((N − 2) / (1 − r²)), as SciPy's `spearmanr` has it; NaN with fewer than three rows.
     """
@@ -69,7 +88,8 @@ def correlation_p_value(correlation: float, rows: int) -> float:
 
 
 def pearson(predictions: Real[np.ndarray, " N"], targets: Real[np.ndarray, " N"]) -> float:
-    """Cov(x, y) / √(Var(x)·Var(y)); NaN where either is constant, or holds an infinity or what is no number."""
+    """Cov(x, y) / √(Var(x)·Var(y)); NaN where either is constant, or holds an infinity or what
+    is no number."""
     centred = []
     for values in (np.asarray(predictions, np.float64), np.asarray(targets, np.float64)):
         if not np.isfinite(values).all() or not values.size or values.min() == values.max():
@@ -83,12 +103,18 @@ def pearson(predictions: Real[np.ndarray, " N"], targets: Real[np.ndarray, " N"]
 
 def mae(predictions: Real[np.ndarray, " N"], targets: Real[np.ndarray, " N"]) -> float:
     """The mean absolute difference, in the targets' unit; NaN of no rows."""
-    return float(np.mean(np.abs(_differences(predictions, targets)))) if len(targets) else float("nan")
+    return (
+        float(np.mean(np.abs(_differences(predictions, targets)))) if len(targets) else float("nan")
+    )
 
 
 def rmse(predictions: Real[np.ndarray, " N"], targets: Real[np.ndarray, " N"]) -> float:
     """The root of the mean squared difference, in the targets' unit; NaN of no rows."""
-    return math.sqrt(np.mean(_differences(predictions, targets) ** 2)) if len(targets) else float("nan")
+    return (
+        math.sqrt(np.mean(_differences(predictions, targets) ** 2))
+        if len(targets)
+        else float("nan")
+    )
 
 
 def _differences(predictions, targets):

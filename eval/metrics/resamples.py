@@ -1,4 +1,5 @@
-"""The resamples of a result's intervals on disk, so that two models measured on the same items can be compared in pairs."""
+"""The resamples of a result's intervals on disk, so that two models measured on the same items
+can be compared in pairs."""
 
 import io
 import zipfile
@@ -15,8 +16,12 @@ Resamples = dict[str, Float32[np.ndarray, " _"]]
 
 
 def resamples_of(result: Mapping) -> Resamples:
-    """Of each `Interval` anywhere in a result its resamples, by the names that lead to it joined by `/`."""
-    return {"/".join(names): interval.resamples.astype(np.float32) for names, interval in _intervals(result)}
+    """Of each `Interval` anywhere in a result its resamples, by the names that lead to it joined
+    by `/`."""
+    return {
+        "/".join(names): interval.resamples.astype(np.float32)
+        for names, interval in _intervals(result)
+    }
 
 
 def _intervals(value: object) -> Iterator[tuple[tuple[str, ...], Interval]]:
@@ -29,7 +34,8 @@ def _intervals(value: object) -> Iterator[tuple[tuple[str, ...], Interval]]:
 
 
 def write_resamples(path: Path, resamples: Resamples) -> None:
-    """Writes an NPZ with an array for each, the same bytes for the same numbers; nothing where there are none."""
+    """Writes an NPZ with an array for each, the same bytes for the same numbers; nothing where
+    there are none."""
     if not resamples:
         return
     with atomic_path(path) as partial, zipfile.ZipFile(partial, "w") as archive:
@@ -37,4 +43,6 @@ def write_resamples(path: Path, resamples: Resamples) -> None:
             content = io.BytesIO()
             np.save(content, values)
             # NumPy's own archives hold the time at which they were written.
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), content.getvalue(), zipfile.ZIP_DEFLATED)
+            archive.writestr(
+                zipfile.ZipInfo(f"{name}.npy"), content.getvalue(), zipfile.ZIP_DEFLATED
+            )

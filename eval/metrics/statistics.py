@@ -1,4 +1,5 @@
-"""Statistics shared by the evaluations: area under the ROC curve, bootstrap intervals, means over seeds."""
+"""Statistics shared by the evaluations: area under the ROC curve, bootstrap intervals, means
+over seeds."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -12,9 +13,11 @@ DRAWS_AT_ONCE = 2**20
 
 
 def auroc(scores: Float[np.ndarray, " N"], labels: Bool[np.ndarray, " N"]) -> float:
-    """The probability that a positive scores above a negative, ties counting half; NaN if either class is empty.
+    """The probability that a positive scores above a negative, ties counting half; NaN if either
+    class is empty.
 
-    Computed from the rank sum of the positives (Mann–Whitney U), tied scores taking their mean rank.
+    Computed from the rank sum of the positives (Mann–Whitney U), tied scores taking their mean
+    rank.
     """
     positives = int(np.count_nonzero(labels))
     negatives = labels.size - positives
@@ -33,7 +36,8 @@ def ratio(numerators: Real[np.ndarray, "*N"], denominators: Real[np.ndarray, "*N
 
 
 def mean_and_std(values: Sequence[float]) -> tuple[float, float]:
-    """The mean over runs that differ in their seed, and their standard deviation (n − 1 in its denominator).
+    """The mean over runs that differ in their seed, and their standard deviation (n − 1 in its
+    denominator).
 
     NaN where there are too few: none for the mean, one for the deviation.
     """
@@ -42,8 +46,11 @@ def mean_and_std(values: Sequence[float]) -> tuple[float, float]:
     return mean, float(np.std(values, ddof=1)) if count > 1 else float("nan")
 
 
-def resampled_counts(items: int, *, seed: int, resamples: int = RESAMPLES) -> Iterator[Int[np.ndarray, "R N"]]:
-    """How often each of N items comes up when N are drawn with replacement, for `resamples` such draws.
+def resampled_counts(
+    items: int, *, seed: int, resamples: int = RESAMPLES
+) -> Iterator[Int[np.ndarray, "R N"]]:
+    """How often each of N items comes up when N are drawn with replacement, for `resamples` such
+    draws.
 
     They come a few resamples at a time: all at once would be gigabytes for a large pool.
     """
@@ -58,7 +65,8 @@ def resampled_counts(items: int, *, seed: int, resamples: int = RESAMPLES) -> It
 class Interval(tuple):
     """(low, high), with the resamples between whose percentiles it lies.
 
-    Resamples of two models on the same items draw the same items, so their differences are paired (`comparison`).
+    Resamples of two models on the same items draw the same items, so their differences are
+    paired (`comparison`).
     """
 
     resamples: Float[np.ndarray, " R"]
@@ -74,7 +82,8 @@ UNKNOWN = Interval((math.nan, math.nan))
 
 
 def mean_interval(intervals: Sequence[Interval]) -> Interval:
-    """The mean of the bounds, and that of the resamples; none of them where one seed had too few items."""
+    """The mean of the bounds, and that of the resamples; none of them where one seed had too few
+    items."""
     bounds = np.mean(intervals, axis=0).tolist()
     if len({len(own.resamples) for own in intervals}) > 1:
         return Interval(bounds)
@@ -84,8 +93,8 @@ def mean_interval(intervals: Sequence[Interval]) -> Interval:
 def percentile_interval(values: Sequence[float] | Float[np.ndarray, " R"]) -> Interval:
     """The central 95 % of a statistic's resamples.
 
-    Those in which it is undefined (NaN) are left out; were they more than 5 %, nothing can be said of the tails and both ends
-    are NaN.
+    Those in which it is undefined (NaN) are left out; were they more than 5 %, nothing can be said
+    of the tails and both ends are NaN.
     """
     values = np.asarray(values, np.float64)
     defined = values[~np.isnan(values)]
@@ -96,19 +105,30 @@ def percentile_interval(values: Sequence[float] | Float[np.ndarray, " R"]) -> In
 
 
 def bootstrap_metric(
-    metric: Callable[..., float], *arrays: Shaped[np.ndarray, "N ..."], seed: int = 0, resamples: int = RESAMPLES
+    metric: Callable[..., float],
+    *arrays: Shaped[np.ndarray, "N ..."],
+    seed: int = 0,
+    resamples: int = RESAMPLES,
 ) -> Interval:
-    """The 95 % percentile interval of `metric(*arrays)` when the rows of all arrays are drawn anew together.
+    """The 95 % percentile interval of `metric(*arrays)` when the rows of all arrays are drawn anew
+    together.
 
-    It calls the metric once a resample. A metric that is made of sums over rows is cheaper with `bootstrap_of_sums`. NaN with
-    fewer than two rows, from which nothing can be said about the spread.
+    It calls the metric once a resample. A metric that is made of sums over rows is cheaper with
+    `bootstrap_of_sums`. NaN with fewer than two rows, from which nothing can be said about the
+    spread.
     """
     items = len(arrays[0])
     if items < 2:
         return UNKNOWN
     rows = np.arange(items)
-    drawn = (np.repeat(rows, counts) for part in resampled_counts(items, seed=seed, resamples=resamples) for counts in part)
-    return percentile_interval([metric(*(array[positions] for array in arrays)) for positions in drawn])
+    drawn = (
+        np.repeat(rows, counts)
+        for part in resampled_counts(items, seed=seed, resamples=resamples)
+        for counts in part
+    )
+    return percentile_interval(
+        [metric(*(array[positions] for array in arrays)) for positions in drawn]
+    )
 
 
 def bootstrap_of_sums(
@@ -118,15 +138,19 @@ def bootstrap_of_sums(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Interval:
-    """The 95 % percentile interval of a statistic of K sums over rows, when the N rows are drawn anew with replacement.
+    """The 95 % percentile interval of a statistic of K sums over rows, when the N rows are drawn
+    anew with replacement.
 
-    The statistic is called with the sums of many resamples at once. NaN with fewer than two rows.
+    The statistic is called with the sums of many resamples at once. NaN with fewer than two
+    rows.
     """
     if len(rows) < 2:
         return UNKNOWN
     with np.errstate(invalid="ignore", divide="ignore"):
         drawn = resampled_counts(len(rows), seed=seed, resamples=resamples)
-        return percentile_interval(np.concatenate([statistic(counts.astype(np.float64) @ rows) for counts in drawn]))
+        return percentile_interval(
+            np.concatenate([statistic(counts.astype(np.float64) @ rows) for counts in drawn])
+        )
 
 
 def bootstrap_interval(
@@ -135,11 +159,18 @@ def bootstrap_interval(
     *,
     seed: int = 0,
 ) -> Interval:
-    """The 95 % percentile interval of Σ numerators / Σ denominators when the N items are drawn anew with replacement.
+    """The 95 % percentile interval of Σ numerators / Σ denominators when the N items are drawn anew
+    with replacement.
 
-    Without denominators it is the interval of the mean. For a paired comparison give the paired differences. NaN with
-    fewer than two items, from which nothing can be said about the spread.
+    Without denominators it is the interval of the mean. For a paired comparison give the paired
+    differences. NaN with fewer than two items, from which nothing can be said about the spread.
     """
     numerators = np.asarray(numerators, np.float64)
-    denominators = np.ones_like(numerators) if denominators is None else np.asarray(denominators, np.float64)
-    return bootstrap_of_sums(lambda sums: sums[:, 0] / sums[:, 1], np.stack([numerators, denominators], axis=1), seed=seed)
+    denominators = (
+        np.ones_like(numerators) if denominators is None else np.asarray(denominators, np.float64)
+    )
+    return bootstrap_of_sums(
+        lambda sums: sums[:, 0] / sums[:, 1],
+        np.stack([numerators, denominators], axis=1),
+        seed=seed,
+    )

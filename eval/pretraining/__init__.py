@@ -1,1 +1,2 @@
-"""What is measured on a built dataset: retrieval, recovery of masked segments, where property weights lie."""
+"""What is measured on a built dataset: retrieval, recovery of masked segments, where property
+weights lie."""

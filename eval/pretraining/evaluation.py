@@ -39,14 +39,24 @@ class Model(Encoder, Protocol):
     ) -> list[Float[np.ndarray, " _"]]:
         """Per protein, a score of the masked language model for each of its variants."""
 
-    def segments_batch(self, sequences: Sequence[str], texts: Sequence[Mapping[str, str]]) -> list[Float[np.ndarray, "_ _"]]:
-        """Per protein, the PDA weights of its K property texts (in dict order) over its L residues; rows sum to 1."""
+    def segments_batch(
+        self, sequences: Sequence[str], texts: Sequence[Mapping[str, str]]
+    ) -> list[Float[np.ndarray, "_ _"]]:
+        """Per protein, the PDA weights of its K property texts (in dict order) over its L
+        residues; rows sum to 1."""
 
     def losses(self, records: Sequence[Record]) -> dict[str, float]:
-        """The training objectives on the records as one global batch, and `total`, their weighted sum."""
+        """The training objectives on the records as one global batch, and `total`, their
+        weighted sum."""
 
-    def recover(self, sequences: Sequence[str], masks: Sequence[Bool[np.ndarray, " _"]], texts: Sequence[str]) -> list[str]:
-        """Per protein, the residues that the BSR head predicts at the masked positions beside the biotext, in order."""
+    def recover(
+        self,
+        sequences: Sequence[str],
+        masks: Sequence[Bool[np.ndarray, " _"]],
+        texts: Sequence[str],
+    ) -> list[str]:
+        """Per protein, the residues that the BSR head predicts at the masked positions beside
+        the biotext, in order."""
 
 
 class Control(NamedTuple):
@@ -66,10 +76,11 @@ class Control(NamedTuple):
 
 
 class Evaluation(abc.ABC):
-    """One evaluation with its data read and its random choices made, ready for any number of models.
+    """One evaluation with its data read and its random choices made, ready for any number of
+    models.
 
-    The constructor takes a `ProtAnno` and keyword options, which are what `config.evals` may set. The
-    command line gives `split`, `pool` and `max_existence` to the evaluations that take them.
+    The constructor takes a `ProtAnno` and keyword options, which are what `config.evals` may set.
+    The command line gives `split`, `pool` and `max_existence` to the evaluations that take them.
 
     Attributes:
       name: on the command line and in `config.evals`.
@@ -94,8 +105,11 @@ class Evaluation(abc.ABC):
         """The few numbers worth following during training, by name without the key."""
 
     @abc.abstractmethod
-    def report(self, model: Model, *, control: Model | None, baselines: TrainedBaselines | None = None) -> dict:
-        """Everything for report.json: numbers, intervals, baselines and controls; what is undefined is NaN or None.
+    def report(
+        self, model: Model, *, control: Model | None, baselines: TrainedBaselines | None = None
+    ) -> dict:
+        """Everything for report.json: numbers, intervals, baselines and controls; what is undefined
+        is NaN or None.
 
         Args:
           control: the model of the checkpoint that the class attribute asks for, None without one.
@@ -105,7 +119,8 @@ class Evaluation(abc.ABC):
     @staticmethod
     @abc.abstractmethod
     def markdown(result: dict) -> str:
-        """The section of report.md on what `report` returned: a heading, tables, and definitions."""
+        """The section of report.md on what `report` returned: a heading, tables, and
+        definitions."""
 
     def figures(self, model: Model) -> dict[str, Figure]:
         """Figures of this evaluation by file name without suffix."""

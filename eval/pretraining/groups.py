@@ -1,9 +1,10 @@
-"""Held-out records in groups: by how near they are to training, and by whether training names what they have.
+"""Held-out records in groups: by how near they are to training, and by whether training names what
+they have.
 
-A number over a whole split mixes proteins that have a close relative in training with those that have
-none. Nearness is what the build kept (`data_pipelines.protanno.nearest`): identity and coverage from a
-search where it was given one, so that the groups are the same for every model of the dataset; otherwise
-MinHash tells close relatives from the rest.
+A number over a whole split mixes proteins that have a close relative in training with those that
+have none. Nearness is what the build kept (`data_pipelines.protanno.nearest`): identity and
+coverage from a search where it was given one, so that the groups are the same for every model of
+the dataset; otherwise MinHash tells close relatives from the rest.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +29,8 @@ CLOSE, NOT_CLOSE = "a close relative", "no close relative"
 
 
 class Group(NamedTuple):
-    """Some of N records, and how many of these have a relative among training records without text."""
+    """Some of N records, and how many of these have a relative among training records without
+    text."""
 
     name: str
     members: Bool[np.ndarray, " N"]
@@ -41,7 +43,8 @@ def everything(size: int) -> Group:
 
 
 def by_nearness(dataset: ProtAnno, accessions: Sequence[str]) -> list[Group]:
-    """Records by their nearest training record with text, the remotest first; none without what the build kept."""
+    """Records by their nearest training record with text, the remotest first; none without what
+    the build kept."""
     known = dataset.nearest()
     if not known:
         return []
@@ -58,8 +61,17 @@ def by_nearness(dataset: ProtAnno, accessions: Sequence[str]) -> list[Group]:
 
 
 def _bands() -> list[str]:
-    inner = [f"{low:.0%} to {high:.0%}" for low, high in zip(IDENTITY_CUTOFFS, IDENTITY_CUTOFFS[1:], strict=False)]
-    return [NO_HIT, f"below {IDENTITY_CUTOFFS[0]:.0%}", *inner, f"{IDENTITY_CUTOFFS[-1]:.0%} or more", UNKNOWN]
+    inner = [
+        f"{low:.0%} to {high:.0%}"
+        for low, high in zip(IDENTITY_CUTOFFS, IDENTITY_CUTOFFS[1:], strict=False)
+    ]
+    return [
+        NO_HIT,
+        f"below {IDENTITY_CUTOFFS[0]:.0%}",
+        *inner,
+        f"{IDENTITY_CUTOFFS[-1]:.0%} or more",
+        UNKNOWN,
+    ]
 
 
 def _band(found: Nearest) -> str:
@@ -75,14 +87,16 @@ def _relative(found: Nearest) -> str:
 
 
 def related_without_text(found: Nearest) -> bool:
-    """Whether a record has a relative among the training records without text, as far as is known."""
+    """Whether a record has a relative among the training records without text, as far as is
+    known."""
     if found.identity_without_text is None:
         return bool(found.related_without_text)
     return found.identity_without_text >= REMOTE and found.coverage_without_text >= MIN_COVERAGE
 
 
 def measured(groups: Sequence[Group], values: Mapping[str, Float[np.ndarray, " N"]]) -> list[dict]:
-    """Of each group its `name`, `records`, `related_without_text`, and by model the `mean` and its 95 % `interval`."""
+    """Of each group its `name`, `records`, `related_without_text`, and by model the `mean` and
+    its 95 % `interval`."""
     rows = []
     for group in groups:
         of_models = {}
@@ -90,7 +104,9 @@ def measured(groups: Sequence[Group], values: Mapping[str, Float[np.ndarray, " N
             own = numbers[group.members]
             of_models[model] = {"mean": float(own.mean()), "interval": bootstrap_interval(own)}
         told = {"name": group.name, "records": int(group.members.sum())}
-        rows.append(told | {"related_without_text": group.related_without_text, "models": of_models})
+        rows.append(
+            told | {"related_without_text": group.related_without_text, "models": of_models}
+        )
     return rows
 
 
@@ -103,7 +119,10 @@ def group_table(rows: Sequence[Mapping], what: str) -> str:
     header = [what, "records", *(["with a relative without text"] if counted else []), *models]
     lines = []
     for row in rows:
-        cells = [f"{number(value['mean'])} {interval(value['interval'])}" for value in row["models"].values()]
+        cells = [
+            f"{number(value['mean'])} {interval(value['interval'])}"
+            for value in row["models"].values()
+        ]
         bare = [str(row["related_without_text"])] if counted else []
         lines.append([row["name"], str(row["records"]), *bare, *cells])
     return table(header, lines)

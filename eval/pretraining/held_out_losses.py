@@ -1,4 +1,5 @@
-"""The objectives of training on held-out records, beside those of a model that knows frequencies alone."""
+"""The objectives of training on held-out records, beside those of a model that knows frequencies
+alone."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -17,9 +18,10 @@ SECTION = """## Losses on held-out records
 
 {table}
 
-The objectives of training on {pool} records with distinct biotexts from the split `{split}`, as one batch, without noise and
-with masks that are the same for every model. *Uninformed*: the loss of a model that tells no text from another, and predicts
-each residue by its frequency among these records. `total` is the sum by the run's weights."""
+The objectives of training on {pool} records with distinct biotexts from the split `{split}`, as one
+batch, without noise and with masks that are the same for every model. *Uninformed*: the loss of a
+model that tells no text from another, and predicts each residue by its frequency among these
+records. `total` is the sum by the run's weights."""
 
 
 def uninformed_losses(records: Sequence[Record]) -> dict[str, float]:
@@ -43,7 +45,9 @@ class HeldOutLosses(Evaluation):
     name = "losses"
     key = "loss"
 
-    def __init__(self, dataset: ProtAnno, *, split: str, pool: int = 256, max_existence: int | None = None):
+    def __init__(
+        self, dataset: ProtAnno, *, split: str, pool: int = 256, max_existence: int | None = None
+    ):
         chosen = fixed_pool(dataset.splits, split=split, size=pool, max_existence=max_existence)
         self._split, self._records = split, chosen.records
 
@@ -51,7 +55,9 @@ class HeldOutLosses(Evaluation):
         """`total` and each objective's loss."""
         return model.losses(self._records)
 
-    def report(self, model: Model, *, control: Model | None, baselines: TrainedBaselines | None = None) -> dict:
+    def report(
+        self, model: Model, *, control: Model | None, baselines: TrainedBaselines | None = None
+    ) -> dict:
         """Adds the losses of a model without knowledge, where they are known."""
         losses = model.losses(self._records)
         uninformed = uninformed_losses(self._records)

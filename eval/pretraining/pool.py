@@ -13,7 +13,8 @@ from data_pipelines.protanno.record import Record, biotext
 
 
 class Pool(NamedTuple):
-    """Records with distinct biotexts. `requested` may be more than there are; `split_records` is the size of the split."""
+    """Records with distinct biotexts. `requested` may be more than there are; `split_records` is
+    the size of the split."""
 
     records: list[Record]
     texts: list[str]
@@ -34,10 +35,12 @@ def fixed_pool(
 
     Records without text take no part.
 
-    The choice does not depend on the order of the records in the dataset; if fewer biotexts are distinct, all are used.
+    The choice does not depend on the order of the records in the dataset; if fewer biotexts are
+    distinct, all are used.
 
     Args:
-      max_existence: only records whose existence is known and at most this are taken: the lower, the surer the text.
+      max_existence: only records whose existence is known and at most this are taken: the lower,
+        the surer the text.
       text_key: that of the `ProtAnno`; biotexts of the same key are the same.
 
     Raises:
@@ -61,12 +64,14 @@ def fixed_pool(
     if len(chosen) < 2:
         limit = "" if max_existence is None else f" of existence 1 to {max_existence}"
         raise UserError(
-            f"the split {split} holds fewer than two distinct biotexts{limit}; build the dataset with a larger split."
+            f"the split {split} holds fewer than two distinct biotexts{limit}; build the "
+            "dataset with a larger split."
         )
     records = list(chosen.values())
     return Pool(records, list(map(biotext, records)), split, size, len(source))
 
 
 def record_rng(record: Record, purpose: str) -> np.random.Generator:
-    """A generator that depends on the accession and the purpose only, whatever else is in the pool."""
+    """A generator that depends on the accession and the purpose only, whatever else is in the
+    pool."""
     return np.random.default_rng(hash64(f"{purpose}/{record.accession}"))

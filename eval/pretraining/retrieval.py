@@ -1,8 +1,10 @@
-"""Cross-modal retrieval on a fixed pool: protein → biotext and biotext → protein, beside baselines without a network.
+"""Cross-modal retrieval on a fixed pool: protein → biotext and biotext → protein, beside baselines
+without a network.
 
-For each query the candidates of the other modality are ranked by cosine. A candidate with the query's own biotext is a hit,
-and the best-ranked hit counts. Ties are resolved at random and every number is the expectation over that
-(`eval.metrics.ranking`): a model that embeds everything alike scores exactly chance.
+For each query the candidates of the other modality are ranked by cosine. A candidate with the
+query's own biotext is a hit, and the best-ranked hit counts. Ties are resolved at random and every
+number is the expectation over that (`eval.metrics.ranking`): a model that embeds everything
+alike scores exactly chance.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -35,25 +37,28 @@ DIRECTIONS = {"p2t": "protein → text", "t2p": "text → protein"}
 COLUMNS = ("r1", "r5", "r10", "mrr", "median_rank")
 SECTION = """## Retrieval
 
-A pool of {pool} records{fewer} with distinct biotexts from the split `{split}` of {split_records} records: the first in the
-order of their accessions' hashes. Biotexts that are the same tokens to the model, cut as it cuts them, are not distinct.
+A pool of {pool} records{fewer} with distinct biotexts from the split `{split}` of {split_records}
+records: the first in the order of their accessions' hashes. Biotexts that are the same tokens to
+the model, cut as it cuts them, are not distinct.
 
 {table}
 
 95 % interval of R@1: {intervals} (bootstrap over queries).
 
-Candidates are ranked by cosine. A candidate whose biotext equals the query's is a hit, the best-ranked hit counts, and ties are
-resolved at random in expectation. *k-mer baseline*: the training protein with the most similar 3-mers (tf-idf cosine,
-{references} training records) lends its biotext, which is compared with the candidates by the tf-idf cosine of their words.
-*Linear model*: {linear}. {judge}*Chance*: a random order.{transfers}{groups}"""
+Candidates are ranked by cosine. A candidate whose biotext equals the query's is a hit, the
+best-ranked hit counts, and ties are resolved at random in expectation. *k-mer baseline*: the
+training protein with the most similar 3-mers (tf-idf cosine, {references} training records) lends
+its biotext, which is compared with the candidates by the tf-idf cosine of their words. *Linear
+model*: {linear}. {judge}*Chance*: a random order.{transfers}{groups}"""
 TRANSFERS = """
 
-Annotation transfer: of each property the text of the nearest training protein that has one, or where there is none the mean
-of training. All are chosen on validation, by the mean of both directions' MRR: {chosen}."""
+Annotation transfer: of each property the text of the nearest training protein that has one, or
+where there is none the mean of training. All are chosen on validation, by the mean of both
+directions' MRR: {chosen}."""
 NEARNESS = """
 
-MRR (mean of both directions, all candidates of the pool) by the nearest training record with text; a relative covers half of
-the held-out protein:
+MRR (mean of both directions, all candidates of the pool) by the nearest training record with text;
+a relative covers half of the held-out protein:
 
 {table}"""
 FAMILIES = """
@@ -61,16 +66,20 @@ FAMILIES = """
 MRR of all, and by whether training names a family of the protein:
 
 {table}"""
-JUDGE = """*Judge*: knows what is planted in every protein, what every text says and how often texts err, but not which belong
-together: the ceiling. """
-LINEAR = """a matrix for bags of 3-mers and one for bags of words, trained on {records} training records with the network's
-contrast, draws and texts; learning rate {learning_rate} and stopping point chosen by MRR on validation ({validation_mrr})"""
+JUDGE = """*Judge*: knows what is planted in every protein, what every text says and how often texts
+err, but not which belong together: the ceiling. """
+LINEAR = """a matrix for bags of 3-mers and one for bags of words, trained on {records} training
+records with the network's contrast, draws and texts; learning rate {learning_rate} and stopping
+point chosen by MRR on validation ({validation_mrr})"""
 
 
 def competition(
-    scores: Float[np.ndarray, "N M"], query_labels: Int[np.ndarray, " N"], candidate_labels: Int[np.ndarray, " M"]
+    scores: Float[np.ndarray, "N M"],
+    query_labels: Int[np.ndarray, " N"],
+    candidate_labels: Int[np.ndarray, " M"],
 ) -> tuple[Int[np.ndarray, " N"], Int[np.ndarray, " N"]]:
-    """How many wrong candidates score above the best hit of each query, and how many are tied with it.
+    """How many wrong candidates score above the best hit of each query, and how many are tied with
+    it.
 
     Labels are equal where texts are.
     """
@@ -87,7 +96,9 @@ def summarize(competitions: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[st
     return summary | {"mrr": float(np.mean([summary[f"{name}_mrr"] for name in competitions]))}
 
 
-def mean_of_directions(competitions: dict[str, tuple[np.ndarray, np.ndarray]]) -> Float[np.ndarray, " N"]:
+def mean_of_directions(
+    competitions: dict[str, tuple[np.ndarray, np.ndarray]],
+) -> Float[np.ndarray, " N"]:
     """Of each record, the mean of both directions' reciprocal ranks."""
     return np.mean([reciprocal_rank(above, tied) for above, tied in competitions.values()], axis=0)
 
@@ -97,12 +108,22 @@ class Retrieval(Evaluation):
 
     name = "retrieval"
     captions = {
-        "retrieval": "Retrieval on the training run's own pool over steps, beside baselines on that pool. The linear model was "
+        "retrieval": "Retrieval on the training run's own pool over steps, beside baselines on "
+        "that pool. "
+        "The linear model was "
         "chosen on validation records. The judge knows what is planted: the ceiling."
     }
 
-    def __init__(self, dataset: ProtAnno, *, split: str, pool: int = 256, max_existence: int | None = None):
-        self._pool = fixed_pool(dataset.splits, split=split, size=pool, max_existence=max_existence, text_key=dataset.text_key)
+    def __init__(
+        self, dataset: ProtAnno, *, split: str, pool: int = 256, max_existence: int | None = None
+    ):
+        self._pool = fixed_pool(
+            dataset.splits,
+            split=split,
+            size=pool,
+            max_existence=max_existence,
+            text_key=dataset.text_key,
+        )
         self._dataset, self._splits = dataset, dataset.splits
         # A pool's biotexts are distinct, so that each text has a label of its own.
         self._labels = np.arange(len(self._pool.texts))
@@ -120,33 +141,49 @@ class Retrieval(Evaluation):
         """The numbers of `summarize` and the size of the pool."""
         return summarize(self._competitions(model)) | {"pool": float(len(self._pool.texts))}
 
-    def report(self, model: Model, *, control: Model | None, baselines: TrainedBaselines | None = None) -> dict:
-        """Adds to `metrics` the intervals of R@1, chance, baselines, and MRR by nearness to training and by family."""
+    def report(
+        self, model: Model, *, control: Model | None, baselines: TrainedBaselines | None = None
+    ) -> dict:
+        """Adds to `metrics` the intervals of R@1, chance, baselines, and MRR by nearness to
+        training and by family."""
         competitions = self._competitions(model)
         linear = baselines and baselines.linear
         transfers = transfer_results(model, baselines, self._pool.records) if baselines else {}
         of_transfers = {name: self._ranked(found.scores) for name, found in transfers.items()}
         compared = {"ProtCLIP": competitions}
         compared |= {"linear model": self._competitions(linear.model)} if linear else {}
-        values = {name: mean_of_directions(found) for name, found in (compared | of_transfers).items()}
+        values = {
+            name: mean_of_directions(found) for name, found in (compared | of_transfers).items()
+        }
         intervals = {
-            f"{name}_r1_interval": bootstrap_interval(recall(above, tied, 1)) for name, (above, tied) in competitions.items()
+            f"{name}_r1_interval": bootstrap_interval(recall(above, tied, 1))
+            for name, (above, tied) in competitions.items()
         }
         size = len(self._pool.texts)
-        described = {"pool": size, "requested_pool": self._pool.requested, "split": self._pool.split}
+        described = {
+            "pool": size,
+            "requested_pool": self._pool.requested,
+            "split": self._pool.split,
+        }
         described |= {"split_records": self._pool.split_records, "chance": chance(size)}
         beside = {"kmer": self.baseline(), "linear": self._linear(linear), "judge": self.judge()}
         beside["transfers"] = {
-            name: summarize(of_transfers[name]) | {"chosen": found.chosen, "validation_mrr": found.validation_mrr}
+            name: summarize(of_transfers[name])
+            | {"chosen": found.chosen, "validation_mrr": found.validation_mrr}
             for name, found in transfers.items()
         }
-        families = [everything(size), *by_family(self._pool.records, baselines.labels)] if baselines else []
+        families = (
+            [everything(size), *by_family(self._pool.records, baselines.labels)]
+            if baselines
+            else []
+        )
         beside["by_nearness"] = measured(by_nearness(self._dataset, self.accessions), values)
         beside["by_family"] = measured(families, values)
         return described | summarize(competitions) | intervals | beside
 
     def baseline(self) -> dict[str, float]:
-        """The k-mer baseline's numbers on this pool, and how many training records it draws on; empty without any."""
+        """The k-mer baseline's numbers on this pool, and how many training records it draws on;
+        empty without any."""
         references = kmer_transfer.read_references(self._splits)
         if not references.texts:
             return {}
@@ -154,7 +191,8 @@ class Retrieval(Evaluation):
         return summarize(self._ranked(scores)) | {"reference_records": len(references.texts)}
 
     def judge(self) -> dict[str, float]:
-        """The numbers of a judge who knows what is planted; empty for a dataset that does not say what its texts state."""
+        """The numbers of a judge who knows what is planted; empty for a dataset that does not
+        say what its texts state."""
         scores = self._judged()
         return {} if scores is None else summarize(self._ranked(scores))
 
@@ -173,13 +211,17 @@ class Retrieval(Evaluation):
     def _ranked(self, scores: Float[np.ndarray, "N N"]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Both directions' competitions, from the scores of the proteins with the texts."""
         both = {"p2t": scores, "t2p": scores.T}
-        return {name: competition(matrix, self._labels, self._labels) for name, matrix in both.items()}
+        return {
+            name: competition(matrix, self._labels, self._labels) for name, matrix in both.items()
+        }
 
     def _linear(self, trained: Linear | None) -> dict[str, float]:
         """The linear model's numbers on this pool, and how it was trained; empty without one."""
         if trained is None:
             return {}
-        how = {name: getattr(trained, name) for name in ("records", "learning_rate", "validation_mrr")}
+        how = {
+            name: getattr(trained, name) for name in ("records", "learning_rate", "validation_mrr")
+        }
         return summarize(self._competitions(trained.model)) | how
 
     def _competitions(self, model: Encoder) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -187,10 +229,15 @@ class Retrieval(Evaluation):
         texts = model.encode_texts(self._pool.texts)
         return {"p2t": self._rank(proteins, texts), "t2p": self._rank(texts, proteins)}
 
-    def _rank(self, queries: Float[np.ndarray, "N D"], candidates: Float[np.ndarray, "N D"]) -> tuple[np.ndarray, np.ndarray]:
+    def _rank(
+        self, queries: Float[np.ndarray, "N D"], candidates: Float[np.ndarray, "N D"]
+    ) -> tuple[np.ndarray, np.ndarray]:
         rows = max(1, SCORES_AT_ONCE // len(candidates))
         chunks = [slice(start, start + rows) for start in range(0, len(queries), rows)]
-        parts = [competition(queries[chunk] @ candidates.T, self._labels[chunk], self._labels) for chunk in chunks]
+        parts = [
+            competition(queries[chunk] @ candidates.T, self._labels[chunk], self._labels)
+            for chunk in chunks
+        ]
         above, tied = (np.concatenate(part) for part in zip(*parts, strict=True))
         return above, tied
 
@@ -211,20 +258,33 @@ class Retrieval(Evaluation):
             return {"retrieval": None}
         if not 2 <= pools[-1] <= MAX_POOL:
             raise UserError(
-                f"metrics.jsonl tells of a retrieval pool of {pools[-1]}; remove it to evaluate without its figures."
+                f"metrics.jsonl tells of a retrieval pool of {pools[-1]}; remove it to "
+                "evaluate without its figures."
             )
         evaluation = followed()
         beside = {}
         if evaluation:
             linear = evaluation._linear(baselines and baselines.linear)
-            beside = {"linear model": linear, "k-mer baseline": evaluation.baseline(), "judge": evaluation.judge()}
+            beside = {
+                "linear model": linear,
+                "k-mer baseline": evaluation.baseline(),
+                "judge": evaluation.judge(),
+            }
         beside["chance"] = chance(int(pools[-1]))
-        return {"retrieval": retrieval_over_steps(logged, {name: found for name, found in beside.items() if found})}
+        return {
+            "retrieval": retrieval_over_steps(
+                logged, {name: found for name, found in beside.items() if found}
+            )
+        }
 
     @staticmethod
     def markdown(result: dict) -> str:
         """A table of both directions: model, baselines, chance."""
-        compared = {"ProtCLIP": result, "linear model": result["linear"], "k-mer baseline": result["kmer"]}
+        compared = {
+            "ProtCLIP": result,
+            "linear model": result["linear"],
+            "k-mer baseline": result["kmer"],
+        }
         if result["judge"]:
             compared["judge"] = result["judge"]
         compared |= result["transfers"]
@@ -234,12 +294,22 @@ class Retrieval(Evaluation):
             for name, direction in DIRECTIONS.items()
             for who, values in compared.items()
         ]
-        intervals = [f"{interval(result[f'{name}_r1_interval'])} {text}" for name, text in DIRECTIONS.items()]
-        told = result["linear"] and result["linear"] | {"validation_mrr": number(result["linear"]["validation_mrr"])}
-        linear = LINEAR.format(**told) if told else "not trained, as there is no validation split to choose it on"
+        intervals = [
+            f"{interval(result[f'{name}_r1_interval'])} {text}" for name, text in DIRECTIONS.items()
+        ]
+        told = result["linear"] and result["linear"] | {
+            "validation_mrr": number(result["linear"]["validation_mrr"])
+        }
+        linear = (
+            LINEAR.format(**told)
+            if told
+            else "not trained, as there is no validation split to choose it on"
+        )
         return SECTION.format(
             **{name: result[name] for name in ("pool", "split", "split_records")},
-            fewer=f" ({result['requested_pool']} were asked for)" if result["pool"] < result["requested_pool"] else "",
+            fewer=f" ({result['requested_pool']} were asked for)"
+            if result["pool"] < result["requested_pool"]
+            else "",
             table=table(["", "R@1", "R@5", "R@10", "MRR", "median rank"], rows),
             intervals=" and ".join(intervals),
             references=result["kmer"].get("reference_records", "no"),
@@ -253,7 +323,9 @@ class Retrieval(Evaluation):
 def _transfers(found: Mapping[str, Mapping]) -> str:
     if not found:
         return ""
-    chosen = [f"{name}: {one['chosen']} ({number(one['validation_mrr'])})" for name, one in found.items()]
+    chosen = [
+        f"{name}: {one['chosen']} ({number(one['validation_mrr'])})" for name, one in found.items()
+    ]
     return TRANSFERS.format(chosen="; ".join(chosen))
 
 

@@ -22,19 +22,36 @@ STYLES = {
 """Colour and line of what stands beside the network."""
 
 
-def retrieval_over_steps(metrics: Sequence[Mapping], beside: Mapping[str, Mapping]) -> Figure | None:
-    """R@1 and MRR, the means of both directions, over steps; beside it the same of others, by the names of `STYLES`."""
+def retrieval_over_steps(
+    metrics: Sequence[Mapping], beside: Mapping[str, Mapping]
+) -> Figure | None:
+    """R@1 and MRR, the means of both directions, over steps; beside it the same of others, by
+    the names of `STYLES`."""
     steps, mrr = series(metrics, f"{RETRIEVAL}mrr")
     if not steps.size:
         return None
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     recall_axis, mrr_axis = figure.subplots(1, 2)
     for name, (label, colour) in DIRECTIONS.items():
-        recall_axis.plot(*series(metrics, f"{RETRIEVAL}{name}_r1"), color=colour, linewidth=1.6, marker="o", ms=3, label=label)
-    mrr_axis.plot(steps, mrr, color=BLUE, linewidth=1.6, marker="o", ms=3, label="mean of both directions")
+        recall_axis.plot(
+            *series(metrics, f"{RETRIEVAL}{name}_r1"),
+            color=colour,
+            linewidth=1.6,
+            marker="o",
+            ms=3,
+            label=label,
+        )
+    mrr_axis.plot(
+        steps, mrr, color=BLUE, linewidth=1.6, marker="o", ms=3, label="mean of both directions"
+    )
     for name, found in beside.items():
         colour, line = STYLES[name]
-        recall_axis.axhline((found["p2t_r1"] + found["t2p_r1"]) / 2, color=colour, linestyle=line, label=f"{name} (mean)")
+        recall_axis.axhline(
+            (found["p2t_r1"] + found["t2p_r1"]) / 2,
+            color=colour,
+            linestyle=line,
+            label=f"{name} (mean)",
+        )
         mrr_axis.axhline(found["mrr"], color=colour, linestyle=line, label=name)
     for axis, title in ((recall_axis, "R@1"), (mrr_axis, "mean reciprocal rank")):
         axis.set_title(title, fontsize=10, color=INK, loc="left")

@@ -1,8 +1,10 @@
-"""Segment localisation: do the PDA weights of a property's text lie on the residues that its features mark?
+"""Segment localisation: do the PDA weights of a property's text lie on the residues that its
+features mark?
 
-Measured as the AUROC of a protein's weights against those residues, averaged over proteins. A low PDA loss proves nothing (the
-kind of the property alone can meet it), so it stands beside two controls: the same model with the same property's text of
-another record, and a model trained without PDA. Only above both do segments mean what the text says.
+Measured as the AUROC of a protein's weights against those residues, averaged over proteins. A low
+PDA loss proves nothing (the kind of the property alone can meet it), so it stands beside two
+controls: the same model with the same property's text of another record, and a model trained
+without PDA. Only above both do segments mean what the text says.
 """
 
 import operator
@@ -39,18 +41,20 @@ SECTION = """## Segment localisation (PDA)
 
 {table}
 
-AUROC of a protein's PDA weights for its own property text against the residues that the features of that property cover (0.5 =
-no relation), averaged over the annotated proteins of a pool of {pool} records of the split `{split}`. Controls: the same model
-with the same property's text of a random other record whose text differs; a model trained with loss.pda = 0, with the true
-text; a tagger that reads no text, naive Bayes over the residues around and the distances to the ends, trained on the features
-of the training split; and for locations Kyte–Doolittle hydropathy, window 19. Δ is the paired difference to the control. In
-brackets: 95 % bootstrap intervals over proteins.{absent}"""
+AUROC of a protein's PDA weights for its own property text against the residues that the features of
+that property cover (0.5 = no relation), averaged over the annotated proteins of a pool of {pool}
+records of the split `{split}`. Controls: the same model with the same property's text of a random
+other record whose text differs; a model trained with loss.pda = 0, with the true text; a tagger
+that reads no text, naive Bayes over the residues around and the distances to the ends, trained on
+the features of the training split; and for locations Kyte–Doolittle hydropathy, window 19. Δ is the
+paired difference to the control. In brackets: 95 % bootstrap intervals over proteins.{absent}"""
 SHOWN = 2
 SHOWN_RESIDUES = 120
 
 
 class Case(NamedTuple):
-    """A protein with, per property present and annotated, its text, another record's text, and the residues [L] marked."""
+    """A protein with, per property present and annotated, its text, another record's text, and
+    the residues [L] marked."""
 
     record: Record
     texts: dict[str, str]
@@ -59,7 +63,8 @@ class Case(NamedTuple):
 
 
 def find_cases(records: Sequence[Record], text_key: Callable[[str], Hashable] = str) -> list[Case]:
-    """The records that have a property with text, marked and unmarked residues; other texts are drawn among `records`.
+    """The records that have a property with text, marked and unmarked residues; other texts are
+    drawn among `records`.
 
     Texts of the same `text_key` are the same, and none stands for another.
     """
@@ -69,11 +74,19 @@ def find_cases(records: Sequence[Record], text_key: Callable[[str], Hashable] = 
     cases = []
     for record, own in zip(records, texts, strict=True):
         marked = annotated_residues(record)
-        truth = {name: marked[name] for name in LOCALISED if name in own and name in marked and not marked[name].all()}
+        truth = {
+            name: marked[name]
+            for name in LOCALISED
+            if name in own and name in marked and not marked[name].all()
+        }
         truth = {name: residues for name, residues in truth.items() if residues.any()}
         rng = record_rng(record, "other text")
-        others = {name: [text for text in said[name] if keys[text] != keys[own[name]]] for name in truth}
-        other = {name: options[rng.integers(len(options))] for name, options in others.items() if options}
+        others = {
+            name: [text for text in said[name] if keys[text] != keys[own[name]]] for name in truth
+        }
+        other = {
+            name: options[rng.integers(len(options))] for name, options in others.items() if options
+        }
         if truth:
             cases.append(Case(record, {name: own[name] for name in truth}, other, truth))
     return cases
@@ -98,7 +111,8 @@ def check_without_pda(name: str, config: Mapping) -> None:
 
 
 class SegmentLocalisation(Evaluation):
-    """AUROC per property on the `pool` first records of distinct biotexts of a split, as far as they are annotated."""
+    """AUROC per property on the `pool` first records of distinct biotexts of a split, as far as
+    they are annotated."""
 
     name = "segment_localisation"
     key = "pda"
@@ -110,11 +124,21 @@ class SegmentLocalisation(Evaluation):
         shared=("pda",),
     )
     captions = {
-        "segments": "PDA weights of the residues of two proteins for each property text; shaded residues are annotated for it."
+        "segments": "PDA weights of the residues of two proteins for each property text; shaded "
+        "residues "
+        "are annotated for it."
     }
 
-    def __init__(self, dataset: ProtAnno, *, split: str, pool: int = 256, max_existence: int | None = None):
-        chosen = fixed_pool(dataset.splits, split=split, size=pool, max_existence=max_existence, text_key=dataset.text_key)
+    def __init__(
+        self, dataset: ProtAnno, *, split: str, pool: int = 256, max_existence: int | None = None
+    ):
+        chosen = fixed_pool(
+            dataset.splits,
+            split=split,
+            size=pool,
+            max_existence=max_existence,
+            text_key=dataset.text_key,
+        )
         self._split, self._pool = split, len(chosen.records)
         self._cases = find_cases(chosen.records, dataset.text_key)
 
@@ -124,11 +148,17 @@ class SegmentLocalisation(Evaluation):
         means = {f"auroc_{name}": _mean(true[name]) for name in LOCALISED}
         return means | {f"auroc_other_record_text_{name}": _mean(other[name]) for name in LOCALISED}
 
-    def report(self, model: Model, *, control: Model | None, baselines: TrainedBaselines | None = None) -> dict:
+    def report(
+        self, model: Model, *, control: Model | None, baselines: TrainedBaselines | None = None
+    ) -> dict:
         """AUROC, intervals, controls, and paired differences to the controls, each by property."""
         controls = self.by_protein(model, control=control, baselines=baselines)
         true = controls.pop("own")
-        missing = {} if control else {"without_pda": "no --control checkpoint, trained with loss.pda = 0, was given"}
+        missing = (
+            {}
+            if control
+            else {"without_pda": "no --control checkpoint, trained with loss.pda = 0, was given"}
+        )
         missing |= {} if baselines else {"text_free_tagger": "there is no dataset to train it on"}
         result = {
             "split": self._split,
@@ -144,17 +174,26 @@ class SegmentLocalisation(Evaluation):
             measured = [name for name in LOCALISED if name in values]
             result[f"auroc_{key}"] = {name: _mean(values[name]) for name in measured} or None
             difference = {name: true[name] - values[name] for name in measured}
-            result[f"difference_{key}"] = {name: _mean(part) for name, part in difference.items()} or None
-            result[f"difference_{key}_interval"] = {name: _interval(part) for name, part in difference.items()} or None
+            result[f"difference_{key}"] = {
+                name: _mean(part) for name, part in difference.items()
+            } or None
+            result[f"difference_{key}_interval"] = {
+                name: _interval(part) for name, part in difference.items()
+            } or None
         return result | {"verdict": {name: verdict(result, name) for name in LOCALISED}}
 
     def by_protein(
-        self, model: Model, *, control: Model | None = None, baselines: TrainedBaselines | None = None
+        self,
+        model: Model,
+        *,
+        control: Model | None = None,
+        baselines: TrainedBaselines | None = None,
     ) -> dict[str, dict[str, Float[np.ndarray, " N"]]]:
-        """The AUROC of each annotated protein by property: with its `own` text, and with each of `CONTROLS` by its key.
+        """The AUROC of each annotated protein by property: with its `own` text, and with each of
+        `CONTROLS` by its key.
 
-        The proteins of a property are those of `accessions`. Controls that are not given are left out. A protein for which
-        there is no other text has a NaN there.
+        The proteins of a property are those of `accessions`. Controls that are not given are left
+        out. A protein for which there is no other text has a NaN there.
         """
         found = {"own": self._aurocs(model, OWN), "other_record_text": self._aurocs(model, OTHER)}
         if control:
@@ -169,39 +208,68 @@ class SegmentLocalisation(Evaluation):
 
     def figures(self, model: Model) -> dict[str, Figure]:
         """The weights over two proteins: those with most annotated properties, short ones first."""
-        order = sorted(self._cases, key=lambda case: (len(case.record.sequence) > SHOWN_RESIDUES, -len(case.truth)))
+        order = sorted(
+            self._cases,
+            key=lambda case: (len(case.record.sequence) > SHOWN_RESIDUES, -len(case.truth)),
+        )
         shown = order[:SHOWN]
         if not shown:
             return {}
-        weights = model.segments_batch([case.record.sequence for case in shown], [case.texts for case in shown])
+        weights = model.segments_batch(
+            [case.record.sequence for case in shown], [case.texts for case in shown]
+        )
         proteins = {}
         for case, matrix in zip(shown, weights, strict=True):
-            tracks = [Track(name, row, case.truth[name]) for name, row in zip(case.texts, matrix, strict=True)]
-            proteins[f"{case.record.accession} · {biotext(case.record)}"] = (case.record.sequence, tracks)
+            tracks = [
+                Track(name, row, case.truth[name])
+                for name, row in zip(case.texts, matrix, strict=True)
+            ]
+            proteins[f"{case.record.accession} · {biotext(case.record)}"] = (
+                case.record.sequence,
+                tracks,
+            )
         return {"segments": segment_tracks(proteins)}
 
-    def _aurocs(self, model: Model, texts_of: Callable[[Case], dict[str, str]]) -> dict[str, Float[np.ndarray, " N"]]:
-        """Per property the AUROC of each protein annotated for it; NaN where `texts_of` gives its case no text."""
+    def _aurocs(
+        self, model: Model, texts_of: Callable[[Case], dict[str, str]]
+    ) -> dict[str, Float[np.ndarray, " N"]]:
+        """Per property the AUROC of each protein annotated for it; NaN where `texts_of` gives
+        its case no text."""
         texts = [texts_of(case) for case in self._cases]
         asked = [(case, own) for case, own in zip(self._cases, texts, strict=True) if own]
-        weights = model.segments_batch([case.record.sequence for case, _ in asked], [own for _, own in asked])
+        weights = model.segments_batch(
+            [case.record.sequence for case, _ in asked], [own for _, own in asked]
+        )
         found = {
             (case.record.accession, name): auroc(row, case.truth[name])
             for (case, own), matrix in zip(asked, weights, strict=True)
             for name, row in zip(own, matrix, strict=True)
         }
         return {
-            name: np.array([found.get((case.record.accession, name), np.nan) for case in self._cases if name in case.truth])
+            name: np.array(
+                [
+                    found.get((case.record.accession, name), np.nan)
+                    for case in self._cases
+                    if name in case.truth
+                ]
+            )
             for name in LOCALISED
         }
 
     def _tagged(self, taggers: Mapping[str, Tagger]) -> dict[str, Float[np.ndarray, " N"]]:
-        return {name: self._guessed(name, taggers[name].scores) for name in LOCALISED if name in taggers}
+        return {
+            name: self._guessed(name, taggers[name].scores) for name in LOCALISED if name in taggers
+        }
 
-    def _guessed(self, name: str, scores: Callable[[str], Float[np.ndarray, " L"]]) -> Float[np.ndarray, " N"]:
-        """The AUROC of scores that see the sequence alone, for each protein annotated for a property."""
+    def _guessed(
+        self, name: str, scores: Callable[[str], Float[np.ndarray, " L"]]
+    ) -> Float[np.ndarray, " N"]:
+        """The AUROC of scores that see the sequence alone, for each protein annotated for a
+        property."""
         annotated = [case for case in self._cases if name in case.truth]
-        return np.array([auroc(scores(case.record.sequence), case.truth[name]) for case in annotated])
+        return np.array(
+            [auroc(scores(case.record.sequence), case.truth[name]) for case in annotated]
+        )
 
     def _count_annotated(self, name: str) -> int:
         return sum(int(case.truth[name].sum()) for case in self._cases if name in case.truth)
@@ -219,10 +287,21 @@ class SegmentLocalisation(Evaluation):
             ]
             for name in LOCALISED
         ]
-        header = ["property", "proteins", "annotated residues", "AUROC", *(f"with {control}" for control in CONTROLS.values())]
-        absent = [f"Not measured with {CONTROLS[key]}: {reason}." for key, reason in result["absent_controls"].items()]
+        header = [
+            "property",
+            "proteins",
+            "annotated residues",
+            "AUROC",
+            *(f"with {control}" for control in CONTROLS.values()),
+        ]
+        absent = [
+            f"Not measured with {CONTROLS[key]}: {reason}."
+            for key, reason in result["absent_controls"].items()
+        ]
         return SECTION.format(
-            verdicts="\n".join(f"- {name}: **{text}**." for name, text in result["verdict"].items()),
+            verdicts="\n".join(
+                f"- {name}: **{text}**." for name, text in result["verdict"].items()
+            ),
             table=table(header, rows),
             pool=result["pool"],
             split=result["split"],
@@ -231,17 +310,24 @@ class SegmentLocalisation(Evaluation):
 
 
 def verdict(result: Mapping, name: str) -> str:
-    """Whether a property's AUROC is above its controls: every measured paired difference has an interval above zero."""
+    """Whether a property's AUROC is above its controls: every measured paired difference has an
+    interval above zero."""
     if not result["proteins"][name]:
         return "not measured: no annotated protein in the pool"
     intervals = {key: result[f"difference_{key}_interval"] for key in CONTROLS}
-    measured = {key: bounds[name] for key, bounds in intervals.items() if bounds is not None and name in bounds}
+    measured = {
+        key: bounds[name]
+        for key, bounds in intervals.items()
+        if bounds is not None and name in bounds
+    }
     failed = [CONTROLS[key] for key, (low, _) in measured.items() if not low > 0]
     if failed:
         return f"not above its controls (with {' and '.join(failed)})"
     unmeasured = [CONTROLS[key] for key in result["absent_controls"] if key not in measured]
     return (
-        "above its controls" if not unmeasured else f"above the control measured; {' and '.join(unmeasured)} was not measured"
+        "above its controls"
+        if not unmeasured
+        else f"above the control measured; {' and '.join(unmeasured)} was not measured"
     )
 
 
@@ -257,5 +343,8 @@ def _interval(values: Float[np.ndarray, " N"]) -> tuple[float, float]:
 def _control_cell(result: Mapping, key: str, name: str) -> str:
     if name not in (result[f"auroc_{key}"] or {}):
         return "" if key == "hydropathy" else "not measured"
-    difference, bounds = result[f"difference_{key}"][name], result[f"difference_{key}_interval"][name]
+    difference, bounds = (
+        result[f"difference_{key}"][name],
+        result[f"difference_{key}_interval"][name],
+    )
     return f"{number(result[f'auroc_{key}'][name])}, Δ {number(difference)} {interval(bounds)}"

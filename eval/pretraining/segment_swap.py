@@ -1,7 +1,9 @@
-"""The swap test: two texts of one property point to two places of the same protein; do the PDA weights move with the text?
+"""The swap test: two texts of one property point to two places of the same protein; do the PDA
+weights move with the text?
 
-Two ligands, two domains, a signal peptide and a membrane helix. Nothing but the text tells which of the two places is meant: a
-model that ignores it gives both texts the same weights and scores exactly 0, however well it knows where such places lie.
+Two ligands, two domains, a signal peptide and a membrane helix. Nothing but the text tells which of
+the two places is meant: a model that ignores it gives both texts the same weights and scores
+exactly 0, however well it knows where such places lie.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,14 +27,16 @@ SECTION = """## Swapped texts within a protein (PDA)
 
 {table}
 
-Proteins of a pool of {pool} records of the split `{split}` with two annotated places of one property: two ligands, two domains,
-or a signal peptide and a membrane helix. Each place's text is given alone. The score is the AUROC of the first text's weights
-for the first place among the residues of both, plus that of the second text's for the second place, minus 1: from −1 to 1. A
+Proteins of a pool of {pool} records of the split `{split}` with two annotated places of one
+property: two ligands, two domains, or a signal peptide and a membrane helix. Each place's text is
+given alone. The score is the AUROC of the first text's weights for the first place among the
+residues of both, plus that of the second text's for the second place, minus 1: from −1 to 1. A
 model that ignores the text has exactly 0. In brackets: 95 % bootstrap intervals over proteins."""
 
 
 class Swap(NamedTuple):
-    """A protein with two places of a property: the texts that point to each, and their residues [L], which do not overlap."""
+    """A protein with two places of a property: the texts that point to each, and their residues
+    [L], which do not overlap."""
 
     record: Record
     property: str
@@ -41,13 +45,15 @@ class Swap(NamedTuple):
 
 
 def ligand(feature: Feature) -> str:
-    """The text that points to a binding site, '' for another feature: its note begins with the ligand."""
+    """The text that points to a binding site, '' for another feature: its note begins with the
+    ligand."""
     name = feature.note.partition(";")[0].strip()
     return f"{PREFIXES['function']}: Binds {name}." if feature.type == "BINDING" and name else ""
 
 
 def domain(feature: Feature) -> str:
-    """The text that points to a domain or to the blocks of a superfamily, '' for another feature."""
+    """The text that points to a domain or to the blocks of a superfamily, '' for another
+    feature."""
     if feature.type == "DOMAIN" and feature.note:
         return f"{PREFIXES['similarity']}: Contains 1 {feature.note.partition(';')[0]} domain."
     if feature.type == "SITE" and feature.note.endswith("family"):
@@ -61,11 +67,16 @@ def membrane(feature: Feature) -> str:
     return f"{PREFIXES['location']}: {texts[feature.type]}" if feature.type in texts else ""
 
 
-POINTING: Mapping[str, Callable[[Feature], str]] = {"function": ligand, "location": membrane, "similarity": domain}
+POINTING: Mapping[str, Callable[[Feature], str]] = {
+    "function": ligand,
+    "location": membrane,
+    "similarity": domain,
+}
 
 
 def find_swaps(record: Record) -> list[Swap]:
-    """For each property with two or more places, the two that cover most residues apart from each other."""
+    """For each property with two or more places, the two that cover most residues apart from
+    each other."""
     swaps = []
     for name, text_of in POINTING.items():
         covered: dict[str, np.ndarray] = {}
@@ -82,8 +93,11 @@ def find_swaps(record: Record) -> list[Swap]:
     return swaps
 
 
-def swap_score(weights: Sequence[Float[np.ndarray, " _"]], places: Sequence[Bool[np.ndarray, " _"]]) -> float:
-    """AUROC of each text's weights for its own place among the residues of both, summed, minus 1."""
+def swap_score(
+    weights: Sequence[Float[np.ndarray, " _"]], places: Sequence[Bool[np.ndarray, " _"]]
+) -> float:
+    """AUROC of each text's weights for its own place among the residues of both, summed, minus
+    1."""
     first, second = places
     either = first | second
     own = zip(weights, places, strict=True)
@@ -91,13 +105,22 @@ def swap_score(weights: Sequence[Float[np.ndarray, " _"]], places: Sequence[Bool
 
 
 class SegmentSwap(Evaluation):
-    """The swap score by property, over the proteins with two places among the `pool` first records of a split."""
+    """The swap score by property, over the proteins with two places among the `pool` first
+    records of a split."""
 
     name = "segment_swap"
     key = "swap"
 
-    def __init__(self, dataset: ProtAnno, *, split: str, pool: int = 1024, max_existence: int | None = None):
-        chosen = fixed_pool(dataset.splits, split=split, size=pool, max_existence=max_existence, text_key=dataset.text_key)
+    def __init__(
+        self, dataset: ProtAnno, *, split: str, pool: int = 1024, max_existence: int | None = None
+    ):
+        chosen = fixed_pool(
+            dataset.splits,
+            split=split,
+            size=pool,
+            max_existence=max_existence,
+            text_key=dataset.text_key,
+        )
         self._split, self._pool = split, len(chosen.records)
         self.swaps = [swap for record in chosen.records for swap in find_swaps(record)]
 
@@ -107,7 +130,9 @@ class SegmentSwap(Evaluation):
         means = {f"score_{name}": _mean(scores[self._of(name)]) for name in PROPERTIES}
         return means | {"score": _mean(scores)}
 
-    def report(self, model: Model, *, control: Model | None, baselines: TrainedBaselines | None = None) -> dict:
+    def report(
+        self, model: Model, *, control: Model | None, baselines: TrainedBaselines | None = None
+    ) -> dict:
         """Adds the number of proteins and intervals."""
         scores = self.scores(model)
         parts = {name: scores[self._of(name)] for name in PROPERTIES}
@@ -138,7 +163,11 @@ class SegmentSwap(Evaluation):
     def markdown(result: dict) -> str:
         """A table by property."""
         rows = [
-            [name, str(result["proteins"][name]), f"{number(result[f'score_{name}'])} {interval(result['interval'][name])}"]
+            [
+                name,
+                str(result["proteins"][name]),
+                f"{number(result[f'score_{name}'])} {interval(result['interval'][name])}",
+            ]
             for name in PROPERTIES
         ]
         return SECTION.format(
@@ -155,7 +184,11 @@ def verdict(result: Mapping, name: str) -> str:
     low, high = result["interval"][name]
     if low > 0:
         return "the weights move to the place that the text names"
-    return "the weights move away from the place that the text names" if high < 0 else "not shown to read the text"
+    return (
+        "the weights move away from the place that the text names"
+        if high < 0
+        else "not shown to read the text"
+    )
 
 
 def _mean(scores: Float[np.ndarray, " N"]) -> float:

@@ -1,7 +1,9 @@
-"""Single-property questions: which proteins are in the nucleus, which bind zinc? One phrase asks, proteins are ranked.
+"""Single-property questions: which proteins are in the nucleus, which bind zinc? One phrase asks,
+proteins are ranked.
 
-Questions come with the dataset (`data_pipelines.build --questions`), else they are what its records say of themselves. A kind's
-questions rank the proteins of which that kind is known; the number is the mean over questions of average precision (MAP).
+Questions come with the dataset (`data_pipelines.build --questions`), else they are what its records
+say of themselves. A kind's questions rank the proteins of which that kind is known; the number
+is the mean over questions of average precision (MAP).
 """
 
 from collections.abc import Mapping
@@ -21,7 +23,13 @@ from eval.pretraining.evaluation import Encoder, Evaluation, Model
 from eval.pretraining.groups import by_nearness
 from eval.pretraining.pool import fixed_pool
 from eval.pretraining.trained_baselines import VALIDATION_POOL, TrainedBaselines
-from eval.pretraining.transfer_questions import Asked, TransferAnswers, mean_over_kinds, precisions, transfer_answers
+from eval.pretraining.transfer_questions import (
+    Asked,
+    TransferAnswers,
+    mean_over_kinds,
+    precisions,
+    transfer_answers,
+)
 from eval.pretraining.transfer_retrieval import RANDOM, UNTUNED
 
 MIN_POSITIVES = 3
@@ -32,27 +40,31 @@ SECTION = """## Questions about a single property
 
 {table}
 
-Mean average precision over the questions of a kind, each a phrase such as “{example}” that ranks the proteins of the pool by
-cosine: {pool} records of the split `{split}`. Questions are {source}; those that fewer than {minimum} proteins of the pool
-answer, or more than half, are left out, and so are proteins of which the kind is unknown. *Prevalence*: the mean share of
-proteins that answer. *Chance*: the mean average precision of a random order. *Right of ten*: how many of the ten proteins
-that ProtCLIP ranks highest answer, on average. In brackets: 95 % bootstrap intervals over questions.{transfers}{nearness}"""
+Mean average precision over the questions of a kind, each a phrase such as “{example}” that ranks
+the proteins of the pool by cosine: {pool} records of the split `{split}`. Questions are {source};
+those that fewer than {minimum} proteins of the pool answer, or more than half, are left out, and so
+are proteins of which the kind is unknown. *Prevalence*: the mean share of proteins that answer.
+*Chance*: the mean average precision of a random order. *Right of ten*: how many of the ten proteins
+that ProtCLIP ranks highest answer, on average. In brackets: 95 % bootstrap intervals over
+questions.{transfers}{nearness}"""
 TRANSFERS = """
 
-Annotation transfer, whose neighbours in training answer for a protein, and the share of training that answers where they tell
-nothing; how many of them, and how much they weigh beside the model, is chosen by MAP on validation: {chosen}.
+Annotation transfer, whose neighbours in training answer for a protein, and the share of training
+that answers where they tell nothing; how many of them, and how much they weigh beside the model, is
+chosen by MAP on validation: {chosen}.
 
 {table}"""
 NEARNESS = """
 
-MAP among the proteins that are so near to training, and their number; questions that fewer than {minimum} of them answer are
-left out:
+MAP among the proteins that are so near to training, and their number; questions that fewer than
+{minimum} of them answer are left out:
 
 {table}"""
 
 
 class Kind(NamedTuple):
-    """The questions of one kind: Q texts, the places in the pool of the N proteins of which it is known, and who answers."""
+    """The questions of one kind: Q texts, the places in the pool of the N proteins of which it
+    is known, and who answers."""
 
     texts: list[str]
     known: np.ndarray
@@ -93,45 +105,77 @@ class SingleProperty(Evaluation):
 
     name = "single_property"
 
-    def __init__(self, dataset: ProtAnno, *, split: str, pool: int = 1024, max_existence: int | None = None):
-        chosen = fixed_pool(dataset.splits, split=split, size=pool, max_existence=max_existence, text_key=dataset.text_key)
+    def __init__(
+        self, dataset: ProtAnno, *, split: str, pool: int = 1024, max_existence: int | None = None
+    ):
+        chosen = fixed_pool(
+            dataset.splits,
+            split=split,
+            size=pool,
+            max_existence=max_existence,
+            text_key=dataset.text_key,
+        )
         self._split, self._sequences = split, [record.sequence for record in chosen.records]
         self._dataset, self._records = dataset, chosen.records
         self.accessions = [record.accession for record in chosen.records]
         given = dataset.questions
-        self._source = "those of the dataset" if given else "the compartments, families and EC numbers that records name"
+        self._source = (
+            "those of the dataset"
+            if given
+            else "the compartments, families and EC numbers that records name"
+        )
         questions = given or said_by(chosen.records)
         self.kinds = kinds_of(questions, self.accessions)
         if not self.kinds:
             raise UserError(
-                f"no question about a single property is answered by {MIN_POSITIVES} proteins of the split {split}; use a "
+                f"no question about a single property is answered by {MIN_POSITIVES} "
+                f"proteins of the split {split}; use a "
                 "larger pool or split, or build the dataset with --questions."
             )
 
     def metrics(self, model: Model) -> dict[str, float]:
         """`map_KIND` of each kind, and `map`, their mean."""
-        means = {f"map_{name}": float(values.mean()) for name, values in self._precisions(model).items()}
+        means = {
+            f"map_{name}": float(values.mean()) for name, values in self._precisions(model).items()
+        }
         return means | {"map": float(np.mean(list(means.values())))}
 
-    def report(self, model: Model, *, control: Model | None, baselines: TrainedBaselines | None = None) -> dict:
-        """Adds by kind the number of questions, prevalence, chance, intervals, baselines, and MAP by nearness to training."""
+    def report(
+        self, model: Model, *, control: Model | None, baselines: TrainedBaselines | None = None
+    ) -> dict:
+        """Adds by kind the number of questions, prevalence, chance, intervals, baselines, and
+        MAP by nearness to training."""
         found = self._precisions(model)
         trained = baselines and baselines.linear
         linear = self._precisions(trained.model) if trained else {}
         kinds = {name: self._described(name, found[name], linear.get(name)) for name in self.kinds}
-        scores = {"ProtCLIP": self.scores(model)} | ({"linear model": self.scores(trained.model)} if trained else {})
+        scores = {"ProtCLIP": self.scores(model)} | (
+            {"linear model": self.scores(trained.model)} if trained else {}
+        )
         transfers = self.transfers(model, baselines) if baselines else {}
         scores |= {name: own.scores for name, own in transfers.items()}
         for name, kind in kinds.items():
-            kind["first_ten"] = {source: first_ten(own[name], self.kinds[name].answered) for source, own in scores.items()}
+            kind["first_ten"] = {
+                source: first_ten(own[name], self.kinds[name].answered)
+                for source, own in scores.items()
+            }
             kind["transfers"] = {
-                source: _summary(precisions(own.scores[name], self.kinds[name].answered)) for source, own in transfers.items()
+                source: _summary(precisions(own.scores[name], self.kinds[name].answered))
+                for source, own in transfers.items()
             }
             if baselines:
                 kind["seen"] = self._by_seen(name, found[name], baselines)
         example = next(iter(self.kinds.values())).texts[0]
-        described = {"split": self._split, "pool": len(self._sequences), "source": self._source, "example": example}
-        chosen = {name: {"chosen": own.chosen, "validation_map": own.validation_map} for name, own in transfers.items()}
+        described = {
+            "split": self._split,
+            "pool": len(self._sequences),
+            "source": self._source,
+            "example": example,
+        }
+        chosen = {
+            name: {"chosen": own.chosen, "validation_map": own.validation_map}
+            for name, own in transfers.items()
+        }
         beside = {"kinds": kinds, "transfers": chosen, "by_nearness": self._by_nearness(scores)}
         return described | self.metrics(model) | beside
 
@@ -139,12 +183,19 @@ class SingleProperty(Evaluation):
         """The questions of each kind with the model's scores."""
         scores = self.scores(model)
         return [
-            Asked(name, kind.texts, [self._records[place] for place in kind.known], kind.answered, scores[name])
+            Asked(
+                name,
+                kind.texts,
+                [self._records[place] for place in kind.known],
+                kind.answered,
+                scores[name],
+            )
             for name, kind in self.kinds.items()
         ]
 
     def transfers(self, model: Encoder, baselines: TrainedBaselines) -> dict[str, TransferAnswers]:
-        """By name; empty where there is no validation split that answers questions, on which transfer is chosen."""
+        """By name; empty where there is no validation split that answers questions, on which
+        transfer is chosen."""
         try:
             tuning = SingleProperty(self._dataset, split=VALIDATION, pool=VALIDATION_POOL)
         except UserError:
@@ -160,7 +211,9 @@ class SingleProperty(Evaluation):
     def _said(self, records: list[Record]) -> Questions:
         return self._dataset.questions or said_by(records, enzyme_questions(self._records))
 
-    def _by_seen(self, name: str, found: Float[np.ndarray, " Q"], baselines: TrainedBaselines) -> dict[str, dict]:
+    def _by_seen(
+        self, name: str, found: Float[np.ndarray, " Q"], baselines: TrainedBaselines
+    ) -> dict[str, dict]:
         """MAP of the questions that some training record answers, and of the others."""
         labels, given = baselines.labels, self._dataset.questions.get(name, {})
         texts = self.kinds[name].texts
@@ -174,7 +227,9 @@ class SingleProperty(Evaluation):
         parts = zip(SEEN, (found[seen], found[~seen]), strict=True)
         return {part: _summary(own) for part, own in parts if own.size}
 
-    def _by_nearness(self, scores: Mapping[str, Mapping[str, Float[np.ndarray, "_ _"]]]) -> list[dict]:
+    def _by_nearness(
+        self, scores: Mapping[str, Mapping[str, Float[np.ndarray, "_ _"]]]
+    ) -> list[dict]:
         """By group of proteins and kind, the MAP of each model among these proteins."""
         rows = []
         for group in by_nearness(self._dataset, self.accessions):
@@ -185,12 +240,21 @@ class SingleProperty(Evaluation):
                 if asked.any():
                     answered = kind.answered[np.ix_(asked, own)]
                     among = {model: by[name][np.ix_(asked, own)] for model, by in scores.items()}
-                    means = {model: _summary(precisions(part, answered)) for model, part in among.items()}
-                    row = {"name": group.name, "kind": name, "proteins": int(own.sum()), "questions": int(asked.sum())}
+                    means = {
+                        model: _summary(precisions(part, answered)) for model, part in among.items()
+                    }
+                    row = {
+                        "name": group.name,
+                        "kind": name,
+                        "proteins": int(own.sum()),
+                        "questions": int(asked.sum()),
+                    }
                     rows.append(row | {"models": means})
         return rows
 
-    def _described(self, name: str, found: Float[np.ndarray, " Q"], linear: Float[np.ndarray, " Q"] | None) -> dict:
+    def _described(
+        self, name: str, found: Float[np.ndarray, " Q"], linear: Float[np.ndarray, " Q"] | None
+    ) -> dict:
         kind = self.kinds[name]
         result = {
             "questions": len(kind.texts),
@@ -225,7 +289,17 @@ class SingleProperty(Evaluation):
     def markdown(result: dict) -> str:
         """A table by kind."""
         rows = [_row(name, found) for name, found in result["kinds"].items()]
-        header = ["kind", "questions", "proteins", "prevalence", "chance", "ProtCLIP", "linear model", "Δ", "right of ten"]
+        header = [
+            "kind",
+            "questions",
+            "proteins",
+            "prevalence",
+            "chance",
+            "ProtCLIP",
+            "linear model",
+            "Δ",
+            "right of ten",
+        ]
         return SECTION.format(
             table=table(header, rows),
             minimum=MIN_POSITIVES,
@@ -236,13 +310,18 @@ class SingleProperty(Evaluation):
 
 
 def first_ten(scores: Float[np.ndarray, "Q N"], answered: Bool[np.ndarray, "Q N"]) -> float:
-    """The mean over questions of the share of the ten highest-ranked proteins (of fewer, all) that answer."""
+    """The mean over questions of the share of the ten highest-ranked proteins (of fewer, all)
+    that answer."""
     order = np.argsort(-scores, axis=1, kind="stable")[:, :10]
     return float(np.take_along_axis(answered, order, axis=1).mean())
 
 
 def _summary(values: Float[np.ndarray, " Q"]) -> dict:
-    return {"map": float(values.mean()), "interval": bootstrap_interval(values), "questions": len(values)}
+    return {
+        "map": float(values.mean()),
+        "interval": bootstrap_interval(values),
+        "questions": len(values),
+    }
 
 
 def _shown(found: Mapping) -> str:
@@ -252,7 +331,10 @@ def _shown(found: Mapping) -> str:
 def _transfer_table(result: Mapping) -> str:
     if not result["transfers"]:
         return ""
-    chosen = [f"{name}: {one['chosen']} ({number(one['validation_map'])})" for name, one in result["transfers"].items()]
+    chosen = [
+        f"{name}: {one['chosen']} ({number(one['validation_map'])})"
+        for name, one in result["transfers"].items()
+    ]
     header = ["kind", *result["transfers"], *(f"ProtCLIP, {part} (questions)" for part in SEEN)]
     rows = []
     for name, kind in result["kinds"].items():
@@ -267,7 +349,13 @@ def _nearness_table(found: list[Mapping]) -> str:
         return ""
     header = ["nearest in training", "kind", "proteins", "questions", *found[0]["models"]]
     rows = [
-        [row["name"], row["kind"], str(row["proteins"]), str(row["questions"]), *map(_shown, row["models"].values())]
+        [
+            row["name"],
+            row["kind"],
+            str(row["proteins"]),
+            str(row["questions"]),
+            *map(_shown, row["models"].values()),
+        ]
         for row in found
     ]
     return NEARNESS.format(minimum=MIN_POSITIVES, table=table(header, rows))
@@ -276,7 +364,9 @@ def _nearness_table(found: list[Mapping]) -> str:
 def _row(name: str, found: Mapping) -> list[str]:
     linear = ["not trained", ""]
     if "map_linear" in found:
-        difference = f"{number(found['difference_linear'])} {interval(found['difference_linear_interval'])}"
+        difference = (
+            f"{number(found['difference_linear'])} {interval(found['difference_linear_interval'])}"
+        )
         linear = [number(found["map_linear"]), difference]
     measured = f"{number(found['map'])} {interval(found['map_interval'])}"
     shares = [number(found["prevalence"]), number(found["chance"])]

@@ -1,13 +1,16 @@
-"""Site localisation: do the PDA weights of a protein's function lie on its active and binding sites, as UniProt annotates them?
+"""Site localisation: do the PDA weights of a protein's function lie on its active and binding
+sites, as UniProt annotates them?
 
-`segment_localisation` asks this of every kind of feature of the three properties; here it is the few residues that a function
-rests on, and the chance that a random placement does as well. Measured for each protein and kind of site: the AUROC of the
-weights against the residues, and the share of them among the 5 % of residues of largest weight.
+`segment_localisation` asks this of every kind of feature of the three properties; here it is the
+few residues that a function rests on, and the chance that a random placement does as well. Measured
+for each protein and kind of site: the AUROC of the weights against the residues, and the share of
+them among the 5 % of residues of largest weight.
 
-Three controls. *Shifted*: the annotated residues are moved round the sequence by a random offset, all together, which keeps
-their number and distances. *Same residues*: each is moved to a random residue of the same amino acid in the same protein, since
-active sites are mostly His, Cys, Asp, Ser and Glu, which random networks tell from others, too. And the function of a random
-other record, which a model that does not read the text weighs alike.
+Three controls. *Shifted*: the annotated residues are moved round the sequence by a random offset,
+all together, which keeps their number and distances. *Same residues*: each is moved to a random
+residue of the same amino acid in the same protein, since active sites are mostly His, Cys, Asp, Ser
+and Glu, which random networks tell from others, too. And the function of a random other record,
+which a model that does not read the text weighs alike.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -35,16 +38,19 @@ SECTION = """## Active and binding sites (PDA)
 
 {table}
 
-AUROC of the PDA weights of a protein's function text against the residues that UniProt annotates as sites, averaged over the
-annotated proteins of a pool of {pool} records of the split `{split}`, beside the same mean when each protein's sites are moved,
-{permutations} times: *shifted* all together round the sequence, or to random places with the *same residues*; p is the share of
-these that do at least as well. Δ is the paired difference to the same model with another record's function. *Top 5 %*: the
-share of the sites among the residues of largest weight; a random choice has 5 %. In brackets: 95 % intervals, of moved sites
-their own spread, else by bootstrap over proteins."""
+AUROC of the PDA weights of a protein's function text against the residues that UniProt annotates as
+sites, averaged over the annotated proteins of a pool of {pool} records of the split `{split}`,
+beside the same mean when each protein's sites are moved, {permutations} times: *shifted* all
+together round the sequence, or to random places with the *same residues*; p is the share of these
+that do at least as well. Δ is the paired difference to the same model with another record's
+function. *Top 5 %*: the share of the sites among the residues of largest weight; a random choice
+has 5 %. In brackets: 95 % intervals, of moved sites their own spread, else by bootstrap over
+proteins."""
 
 
 class Case(NamedTuple):
-    """A protein, the text of its function, another record's, and where its sites of each kind are."""
+    """A protein, the text of its function, another record's, and where its sites of each kind
+    are."""
 
     record: Record
     text: str
@@ -53,7 +59,8 @@ class Case(NamedTuple):
 
 
 def find_cases(records: Sequence[Record], text_key: Callable[[str], Hashable] = str) -> list[Case]:
-    """The records with a function and sites, which do not cover the whole protein; other texts are drawn among `records`.
+    """The records with a function and sites, which do not cover the whole protein; other texts are
+    drawn among `records`.
 
     Texts of the same `text_key` are the same, and none stands for another.
     """
@@ -63,11 +70,17 @@ def find_cases(records: Sequence[Record], text_key: Callable[[str], Hashable] = 
     cases = []
     for record, text in zip(records, texts, strict=True):
         sites = {kind: _covered(record, types) for kind, types in KINDS.items()}
-        sites = {kind: residues for kind, residues in sites.items() if residues.any() and not residues.all()}
+        sites = {
+            kind: residues
+            for kind, residues in sites.items()
+            if residues.any() and not residues.all()
+        }
         if text and sites:
             others = [other for other in said if keys[other] != keys[text]]
             rng = record_rng(record, "another function")
-            cases.append(Case(record, text, others[rng.integers(len(others))] if others else None, sites))
+            cases.append(
+                Case(record, text, others[rng.integers(len(others))] if others else None, sites)
+            )
     return cases
 
 
@@ -95,16 +108,22 @@ def mean_ranks(values: Float[np.ndarray, " L"]) -> Float[np.ndarray, " L"]:
     return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
 
 
-def auroc_of_rank_sums(sums: Float[np.ndarray, " N"], *, positives: int, length: int) -> Float[np.ndarray, " N"]:
-    """Mann and Whitney's statistic from the sums of the ranks of the positives, as a probability."""
+def auroc_of_rank_sums(
+    sums: Float[np.ndarray, " N"], *, positives: int, length: int
+) -> Float[np.ndarray, " N"]:
+    """Mann and Whitney's statistic from the sums of the ranks of the positives, as a
+    probability."""
     return (sums - positives * (positives + 1) / 2) / (positives * (length - positives))
 
 
 def score(weights: Float[np.ndarray, " L"], sites: Bool[np.ndarray, " L"]) -> Scores:
-    """AUROC, ties counting half, with the sites where they are and at every shift; ties in the top 5 % count in part."""
+    """AUROC, ties counting half, with the sites where they are and at every shift; ties in the
+    top 5 % count in part."""
     length, positions = len(weights), np.flatnonzero(sites)
     at = (positions[:, None] + np.arange(length)) % length
-    aurocs = auroc_of_rank_sums(mean_ranks(weights)[at].sum(0), positives=len(positions), length=length)
+    aurocs = auroc_of_rank_sums(
+        mean_ranks(weights)[at].sum(0), positives=len(positions), length=length
+    )
     wanted = max(1, round(TOP * length))
     _, inverse, tied = np.unique(weights, return_inverse=True, return_counts=True)
     above = length - np.cumsum(tied)
@@ -113,9 +132,13 @@ def score(weights: Float[np.ndarray, " L"], sites: Bool[np.ndarray, " L"]) -> Sc
 
 
 def same_residues(
-    weights: Float[np.ndarray, " L"], sites: Bool[np.ndarray, " L"], sequence: str, rng: np.random.Generator
+    weights: Float[np.ndarray, " L"],
+    sites: Bool[np.ndarray, " L"],
+    sequence: str,
+    rng: np.random.Generator,
 ) -> Float[np.ndarray, " P"]:
-    """AUROCs of as many sites at random places that hold the same amino acids as the true ones, `PERMUTATIONS` times."""
+    """AUROCs of as many sites at random places that hold the same amino acids as the true ones,
+    `PERMUTATIONS` times."""
     ranks, letters = mean_ranks(weights), np.array(list(sequence))
     sums = np.zeros(PERMUTATIONS)
     for letter in np.unique(letters[sites]):
@@ -126,49 +149,91 @@ def same_residues(
 
 
 class SiteLocalisation(Evaluation):
-    """The sites of the `pool` first records of distinct biotexts of a split, as far as they are annotated."""
+    """The sites of the `pool` first records of distinct biotexts of a split, as far as they are
+    annotated."""
 
     name = "site_localisation"
     key = "sites"
 
-    def __init__(self, dataset: ProtAnno, *, split: str, pool: int = 256, max_existence: int | None = None):
-        chosen = fixed_pool(dataset.splits, split=split, size=pool, max_existence=max_existence, text_key=dataset.text_key)
+    def __init__(
+        self, dataset: ProtAnno, *, split: str, pool: int = 256, max_existence: int | None = None
+    ):
+        chosen = fixed_pool(
+            dataset.splits,
+            split=split,
+            size=pool,
+            max_existence=max_existence,
+            text_key=dataset.text_key,
+        )
         self._split, self._pool = split, len(chosen.records)
         self._cases = find_cases(chosen.records, dataset.text_key)
 
     def metrics(self, model: Model) -> dict[str, float]:
         """The mean AUROC of each kind of site."""
         weights = self._weights(model, [case.text for case in self._cases])
-        return {f"auroc_{kind}": _mean([own.auroc for own in self._scores(weights, kind).values()]) for kind in KINDS}
+        return {
+            f"auroc_{kind}": _mean([own.auroc for own in self._scores(weights, kind).values()])
+            for kind in KINDS
+        }
 
-    def report(self, model: Model, *, control: Model | None, baselines: TrainedBaselines | None = None) -> dict:
-        """By kind of site: proteins, residues, AUROC, controls, p-values and enrichment; `control` is not used."""
+    def report(
+        self, model: Model, *, control: Model | None, baselines: TrainedBaselines | None = None
+    ) -> dict:
+        """By kind of site: proteins, residues, AUROC, controls, p-values and enrichment;
+        `control` is not used."""
         del control
         own = self._weights(model, [case.text for case in self._cases])
         other = self._weights(model, [case.other_text for case in self._cases])
         kinds = {kind: self._summary(kind, own, other) for kind in KINDS}
-        return {"split": self._split, "pool": self._pool, "permutations": PERMUTATIONS, "kinds": kinds}
+        return {
+            "split": self._split,
+            "pool": self._pool,
+            "permutations": PERMUTATIONS,
+            "kinds": kinds,
+        }
 
-    def _weights(self, model: Model, texts: Sequence[str | None]) -> dict[int, Float[np.ndarray, " _"]]:
+    def _weights(
+        self, model: Model, texts: Sequence[str | None]
+    ) -> dict[int, Float[np.ndarray, " _"]]:
         """The weights of each case (by its place) that has a text."""
         asked = [position for position, text in enumerate(texts) if text]
         sequences = [self._cases[position].record.sequence for position in asked]
-        weights = model.segments_batch(sequences, [{"function": texts[position]} for position in asked])
+        weights = model.segments_batch(
+            sequences, [{"function": texts[position]} for position in asked]
+        )
         return {position: row for position, (row,) in zip(asked, weights, strict=True)}
 
-    def _scores(self, weights: Mapping[int, Float[np.ndarray, " _"]], kind: str) -> dict[int, Scores]:
+    def _scores(
+        self, weights: Mapping[int, Float[np.ndarray, " _"]], kind: str
+    ) -> dict[int, Scores]:
         sites = {position: self._cases[position].sites.get(kind) for position in weights}
-        return {position: score(weights[position], own) for position, own in sites.items() if own is not None}
+        return {
+            position: score(weights[position], own)
+            for position, own in sites.items()
+            if own is not None
+        }
 
     def _summary(self, kind: str, weights: Mapping, other_weights: Mapping) -> dict:
         own, other = self._scores(weights, kind), self._scores(other_weights, kind)
-        aurocs, tops = ([getattr(scores, name) for scores in own.values()] for name in ("auroc", "top"))
-        differences = np.array([own[position].auroc - other[position].auroc for position in own if position in other])
+        aurocs, tops = (
+            [getattr(scores, name) for scores in own.values()] for name in ("auroc", "top")
+        )
+        differences = np.array(
+            [own[position].auroc - other[position].auroc for position in own if position in other]
+        )
         rng = np.random.default_rng(0)
         nulls = {
-            "shifted": [scores.shifted[rng.integers(len(scores.shifted), size=PERMUTATIONS)] for scores in own.values()],
+            "shifted": [
+                scores.shifted[rng.integers(len(scores.shifted), size=PERMUTATIONS)]
+                for scores in own.values()
+            ],
             "same_residues": [
-                same_residues(weights[position], self._cases[position].sites[kind], self._cases[position].record.sequence, rng)
+                same_residues(
+                    weights[position],
+                    self._cases[position].sites[kind],
+                    self._cases[position].record.sequence,
+                    rng,
+                )
                 for position in own
             ],
         }
@@ -182,7 +247,9 @@ class SiteLocalisation(Evaluation):
             "top": _mean(tops),
             "top_interval": bootstrap_interval(np.array(tops)),
         }
-        return summary | {name: _against(summary["auroc"], of_proteins) for name, of_proteins in nulls.items()}
+        return summary | {
+            name: _against(summary["auroc"], of_proteins) for name, of_proteins in nulls.items()
+        }
 
     @staticmethod
     def markdown(result: dict) -> str:
@@ -194,21 +261,34 @@ class SiteLocalisation(Evaluation):
                 str(own["residues"]),
                 f"{number(own['auroc'])} {interval(own['auroc_interval'])}",
                 *(_null_cell(own[name]) for name in NULLS),
-                f"{number(own['difference_other_record_text'])} {interval(own['difference_other_record_text_interval'])}",
+                f"{number(own['difference_other_record_text'])} "
+                f"{interval(own['difference_other_record_text_interval'])}",
                 f"{number(own['top'])} {interval(own['top_interval'])}",
             ]
             for kind, own in result["kinds"].items()
         ]
-        header = ["sites", "proteins", "residues", "AUROC", *NULLS.values(), "Δ to another record's text", "top 5 %"]
+        header = [
+            "sites",
+            "proteins",
+            "residues",
+            "AUROC",
+            *NULLS.values(),
+            "Δ to another record's text",
+            "top 5 %",
+        ]
         return SECTION.format(
-            verdicts="\n".join(f"- {kind.replace('_', ' ')}s: **{verdict(own)}**." for kind, own in result["kinds"].items()),
+            verdicts="\n".join(
+                f"- {kind.replace('_', ' ')}s: **{verdict(own)}**."
+                for kind, own in result["kinds"].items()
+            ),
             table=table(header, rows),
             **{name: result[name] for name in ("pool", "split", "permutations")},
         )
 
 
 def verdict(own: Mapping) -> str:
-    """Whether sites of a kind are found better than moved sites, and better than with another record's function."""
+    """Whether sites of a kind are found better than moved sites, and better than with another
+    record's function."""
     if not own["proteins"]:
         return "not measured: no annotated protein in the pool"
     if failed := [message for name, message in NULLS.items() if not own[name]["p_value"] < 0.05]:
@@ -220,11 +300,18 @@ def verdict(own: Mapping) -> str:
 
 
 def _against(observed: float, of_proteins: Sequence[Float[np.ndarray, " _"]]) -> dict:
-    """The mean over proteins of moved sites, its 95 % range, and the share of the moves that do as well as the true sites."""
+    """The mean over proteins of moved sites, its 95 % range, and the share of the moves that do
+    as well as the true sites."""
     means = np.mean(of_proteins, axis=0) if of_proteins else np.full(PERMUTATIONS, np.nan)
     # The true placement is one of those that could have been drawn.
-    p_value = (1 + np.count_nonzero(means >= observed)) / (1 + len(means)) if of_proteins else np.nan
-    return {"mean": float(means.mean()), "range": np.percentile(means, [2.5, 97.5]).tolist(), "p_value": float(p_value)}
+    p_value = (
+        (1 + np.count_nonzero(means >= observed)) / (1 + len(means)) if of_proteins else np.nan
+    )
+    return {
+        "mean": float(means.mean()),
+        "range": np.percentile(means, [2.5, 97.5]).tolist(),
+        "p_value": float(p_value),
+    }
 
 
 def _null_cell(null: Mapping) -> str:

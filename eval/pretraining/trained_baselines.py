@@ -1,4 +1,5 @@
-"""The baselines that are trained on a dataset as a checkpoint was, each when it is first asked for."""
+"""The baselines that are trained on a dataset as a checkpoint was, each when it is first asked
+for."""
 
 import dataclasses
 import functools
@@ -71,12 +72,14 @@ class TrainedBaselines:
     """Baselines for a checkpoint.
 
     Attributes:
-      dataset: whose training splits they learn, and whose validation split their choices are made on.
+      dataset: whose training splits they learn, and whose validation split their choices are made
+        on.
       config: of the checkpoint, completed: the same draws, the same subsets of properties.
       untrained: the checkpoint's network with random weights, as an `Encoder`; None leaves it out.
-      budget: of the linear model; None lets it grow with the number of distinct records that are drawn, which would favour
-        the larger of two sets.
-      hits: files of hits of held-out to training proteins (`data_pipelines.readers.hits`), by how reports call the search.
+      budget: of the linear model; None lets it grow with the number of distinct records that are
+        drawn, which would favour the larger of two sets.
+      hits: files of hits of held-out to training proteins (`data_pipelines.readers.hits`), by
+        how reports call the search.
     """
 
     dataset: ProtAnno
@@ -87,10 +90,16 @@ class TrainedBaselines:
 
     @functools.cached_property
     def linear(self) -> Linear | None:
-        """The best of `LEARNING_RATES` and of their evaluations on validation; None where there is nothing to learn from."""
+        """The best of `LEARNING_RATES` and of their evaluations on validation; None where there
+        is nothing to learn from."""
         try:
             sampler = training_sampler(_with_text(self.config), self.dataset)
-            pool = fixed_pool(self.dataset.splits, split=VALIDATION, size=VALIDATION_POOL, text_key=self.dataset.text_key)
+            pool = fixed_pool(
+                self.dataset.splits,
+                split=VALIDATION,
+                size=VALIDATION_POOL,
+                text_key=self.dataset.text_key,
+            )
         except UserError:
             return None
         records, draws = drawn_records(self.dataset, sampler)
@@ -111,7 +120,10 @@ class TrainedBaselines:
         """The validation records that transfer is tuned on; none without that split."""
         try:
             return fixed_pool(
-                self.dataset.splits, split=VALIDATION, size=VALIDATION_POOL, text_key=self.dataset.text_key
+                self.dataset.splits,
+                split=VALIDATION,
+                size=VALIDATION_POOL,
+                text_key=self.dataset.text_key,
             ).records
         except UserError:
             return []
@@ -123,21 +135,34 @@ class TrainedBaselines:
 
     @functools.cached_property
     def position_guess(self) -> PositionGuess:
-        """The most frequent residue by its distance to an end, in the training records that the k-mer baseline reads."""
+        """The most frequent residue by its distance to an end, in the training records that the
+        k-mer baseline reads."""
         return fit_positions(read_references(self.dataset.splits).sequences)
 
     @functools.cached_property
     def taggers(self) -> dict[str, Tagger]:
-        """By property a tagger of its residues that reads no text, for those with annotated training and validation records.
+        """By property a tagger of its residues that reads no text, for those with annotated
+        training and validation records.
 
-        Trained on the features of the training split; the window is that of the best mean AUROC on validation.
+        Trained on the features of the training split; the window is that of the best mean AUROC
+        on validation.
         """
-        training = read_annotated(self.dataset, [name for name in self.dataset.splits if name not in HELD_OUT])
-        validation = read_annotated(self.dataset, [VALIDATION] if VALIDATION in self.dataset.splits else [])
-        names = progress(sorted(training.keys() & validation.keys()), description="text-free tagger", unit="properties")
+        training = read_annotated(
+            self.dataset, [name for name in self.dataset.splits if name not in HELD_OUT]
+        )
+        validation = read_annotated(
+            self.dataset, [VALIDATION] if VALIDATION in self.dataset.splits else []
+        )
+        names = progress(
+            sorted(training.keys() & validation.keys()),
+            description="text-free tagger",
+            unit="properties",
+        )
         return {name: _best_tagger(training[name], validation[name]) for name in names}
 
-    def _trained(self, bags: Bags, features: Featurizer, draws: Draws, pool: Pool, rate: float) -> tuple[LinearModel, float]:
+    def _trained(
+        self, bags: Bags, features: Featurizer, draws: Draws, pool: Pool, rate: float
+    ) -> tuple[LinearModel, float]:
         budget = self.budget or budget_of(len(bags.sequence_hashes))
         config = LinearConfig(
             learning_rate=rate,
@@ -161,10 +186,13 @@ Annotated = list[tuple[str, Bool[np.ndarray, " _"]]]
 
 
 def read_annotated(dataset: ProtAnno, names: Iterable[str]) -> dict[str, Annotated]:
-    """By property the annotated records of these splits, evenly spaced `MAX_ANNOTATED` of each split at most."""
+    """By property the annotated records of these splits, evenly spaced `MAX_ANNOTATED` of each
+    split at most."""
     found: dict[str, Annotated] = defaultdict(list)
     for split in [dataset.splits[name] for name in names]:
-        for place in np.linspace(0, len(split) - 1, min(len(split), MAX_ANNOTATED)).astype(int).tolist():
+        for place in (
+            np.linspace(0, len(split) - 1, min(len(split), MAX_ANNOTATED)).astype(int).tolist()
+        ):
             record = split[place]
             for name, residues in annotated_residues(record).items():
                 if not residues.all():
@@ -175,7 +203,10 @@ def read_annotated(dataset: ProtAnno, names: Iterable[str]) -> dict[str, Annotat
 def _best_tagger(training: Annotated, validation: Annotated) -> Tagger:
     """The tagger of the window that serves the validation proteins best."""
     taggers = [fit_tagger(training, half_window) for half_window in HALF_WINDOWS]
-    means = [np.mean([auroc(tagger.scores(text), marked) for text, marked in validation]) for tagger in taggers]
+    means = [
+        np.mean([auroc(tagger.scores(text), marked) for text, marked in validation])
+        for tagger in taggers
+    ]
     return taggers[int(np.argmax(means))]
 
 
@@ -185,10 +216,13 @@ def _with_text(config: Mapping) -> Mapping:
 
 
 def drawn_records(dataset: ProtAnno, sampler: Sampler) -> tuple[list[Record], Draws]:
-    """The first `MAX_RECORDS` records that a run draws, in that order, and the run's draws among them, again and again."""
+    """The first `MAX_RECORDS` records that a run draws, in that order, and the run's draws among
+    them, again and again."""
     count = min(MAX_STEPS * MAX_BATCH, 2 * PASSES * sum(sampler.sizes))
     clusters, places = sampler.draws(np.arange(count))
-    pairs, first, inverse = np.unique(np.stack([clusters, places], axis=1), axis=0, return_index=True, return_inverse=True)
+    pairs, first, inverse = np.unique(
+        np.stack([clusters, places], axis=1), axis=0, return_index=True, return_inverse=True
+    )
     order = np.argsort(first)[:MAX_RECORDS]
     splits = [dataset.splits[split_name(name)].without_features() for name in sampler.clusters]
     records = [splits[cluster][place] for cluster, place in pairs[order].tolist()]

@@ -1,4 +1,5 @@
-"""What a dataset's training records name: families and compartments that a model has seen, and those that it has not."""
+"""What a dataset's training records name: families and compartments that a model has seen, and
+those that it has not."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,7 +13,11 @@ from data_pipelines.protanno.questions import Answer, answers
 from data_pipelines.protanno.record import Record
 from eval.pretraining.groups import Group
 
-SEEN, UNSEEN, UNNAMED = "family named in training", "family not named in training", "no family named"
+SEEN, UNSEEN, UNNAMED = (
+    "family named in training",
+    "family not named in training",
+    "no family named",
+)
 
 
 class TrainingLabels(NamedTuple):
@@ -26,7 +31,9 @@ def read_training_labels(dataset: ProtAnno) -> TrainingLabels:
     """Reads every training record once."""
     accessions, found = set(), set()
     names = [name for name in sorted(dataset.splits) if name not in HELD_OUT]
-    for split in progress([dataset.splits[name] for name in names], description="labels of training", unit="splits"):
+    for split in progress(
+        [dataset.splits[name] for name in names], description="labels of training", unit="splits"
+    ):
         for record in split.without_features():
             accessions.add(record.accession)
             found |= answers(record)

@@ -1,7 +1,9 @@
-"""Annotation transfer as a baseline of questions about single properties, chosen on validation as a model would be.
+"""Annotation transfer as a baseline of questions about single properties, chosen on validation as a
+model would be.
 
-The neighbours of a protein answer for it (`eval.baselines.label_transfer`): how many of them, and how much
-homology weighs beside the model, is chosen by the mean average precision over the kinds of questions.
+The neighbours of a protein answer for it (`eval.baselines.label_transfer`): how many of them, and
+how much homology weighs beside the model, is chosen by the mean average precision over the kinds
+of questions.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -15,7 +17,13 @@ from eval.baselines.label_transfer import label_scores, training_answers
 from eval.baselines.neighbours import Neighbours
 from eval.metrics.multilabel import average_precision
 from eval.pretraining.trained_baselines import TrainedBaselines
-from eval.pretraining.transfer_retrieval import COMBINED, COMPOSITION, MODEL_SHARES, Pools, neighbour_sources
+from eval.pretraining.transfer_retrieval import (
+    COMBINED,
+    COMPOSITION,
+    MODEL_SHARES,
+    Pools,
+    neighbour_sources,
+)
 
 FIRST = (1, 5, None)
 """How many telling neighbours may count; None = all."""
@@ -59,10 +67,20 @@ def transfer_answers(
     Args:
       said: what training records answer, by kind and text.
     """
-    pools = Pools(*([record for asked in split for record in asked.records] for split in (validation, test)))
+    pools = Pools(
+        *([record for asked in split for record in asked.records] for split in (validation, test))
+    )
     sources = neighbour_sources(baselines, pools)
-    lent = [one.record for found in sources.values() for _, own in found for near in own.values() for one in near]
-    training = list({record.accession: record for record in [*baselines.references, *lent]}.values())
+    lent = [
+        one.record
+        for found in sources.values()
+        for _, own in found
+        for near in own.values()
+        for one in near
+    ]
+    training = list(
+        {record.accession: record for record in [*baselines.references, *lent]}.values()
+    )
     answers = said(training)
 
     def of_split(neighbours: Neighbours, split: Sequence[Asked], first: int | None) -> Scored:
@@ -78,14 +96,23 @@ def transfer_answers(
         for setting, neighbours in settings:
             for first in FIRST:
                 shown = f"{setting}{'all' if first is None else first} of the neighbours"
-                candidates[shown] = [of_split(neighbours, split, first) for split in (validation, test)]
+                candidates[shown] = [
+                    of_split(neighbours, split, first) for split in (validation, test)
+                ]
         results[name], tuned[name] = _chosen(candidates, validation, test)
-    best = max((name for name in results if name != COMPOSITION), key=lambda name: results[name].validation_map)
-    results[COMBINED], _ = _chosen(_combinations(best, tuned[best], validation, test), validation, test)
+    best = max(
+        (name for name in results if name != COMPOSITION),
+        key=lambda name: results[name].validation_map,
+    )
+    results[COMBINED], _ = _chosen(
+        _combinations(best, tuned[best], validation, test), validation, test
+    )
     return results
 
 
-def _combinations(name: str, homology: Sequence[Scored], validation: Sequence[Asked], test: Sequence[Asked]) -> dict:
+def _combinations(
+    name: str, homology: Sequence[Scored], validation: Sequence[Asked], test: Sequence[Asked]
+) -> dict:
     found = {}
     for share in MODEL_SHARES:
         found[f"{name}, model's share {share:.1f}"] = [
@@ -107,7 +134,8 @@ def by_question(scores: Float[np.ndarray, "Q N"]) -> Float[np.ndarray, "Q N"]:
 def _chosen(
     candidates: Mapping[str, Sequence[Scored]], validation: Sequence[Asked], test: Sequence[Asked]
 ) -> tuple[TransferAnswers, Sequence[Scored]]:
-    """The candidate of the best validation MAP, the first of equals, and its scores on both splits."""
+    """The candidate of the best validation MAP, the first of equals, and its scores on both
+    splits."""
     measured = {name: mean_over_kinds(validation, scores[0]) for name, scores in candidates.items()}
     best = max(measured, key=measured.get)
     own = {asked.kind: scores for asked, scores in zip(test, candidates[best][1], strict=True)}
@@ -115,11 +143,23 @@ def _chosen(
 
 
 def mean_over_kinds(split: Sequence[Asked], scores: Scored | None = None) -> float:
-    """The mean over kinds of the mean over questions of average precision; of the model's own scores by default."""
+    """The mean over kinds of the mean over questions of average precision; of the model's own
+    scores by default."""
     scores = [asked.model for asked in split] if scores is None else scores
-    return float(np.mean([precisions(own, asked.answered).mean() for asked, own in zip(split, scores, strict=True)]))
+    return float(
+        np.mean(
+            [
+                precisions(own, asked.answered).mean()
+                for asked, own in zip(split, scores, strict=True)
+            ]
+        )
+    )
 
 
-def precisions(scores: Float[np.ndarray, "Q N"], answered: Bool[np.ndarray, "Q N"]) -> Float[np.ndarray, " Q"]:
+def precisions(
+    scores: Float[np.ndarray, "Q N"], answered: Bool[np.ndarray, "Q N"]
+) -> Float[np.ndarray, " Q"]:
     """The average precision of each question."""
-    return np.array([average_precision(row, known) for row, known in zip(scores, answered, strict=True)])
+    return np.array(
+        [average_precision(row, known) for row, known in zip(scores, answered, strict=True)]
+    )

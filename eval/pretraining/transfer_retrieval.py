@@ -1,8 +1,9 @@
-"""Annotation transfer as a baseline of retrieval: what is near to a protein lends its texts, and these rank the candidates.
+"""Annotation transfer as a baseline of retrieval: what is near to a protein lends its texts, and
+these rank the candidates.
 
 Whatever could be chosen is chosen on the validation split, by the mean reciprocal rank of both
-directions: whether words (tf-idf) or the model's text tower compare texts, how much a common organism
-counts, and how much homology weighs beside the model.
+directions: whether words (tf-idf) or the model's text tower compare texts, how much a common
+organism counts, and how much homology weighs beside the model.
 """
 
 import functools
@@ -15,12 +16,23 @@ from scipy.sparse import csr_array
 
 from data_pipelines.protanno.record import Record, biotext
 from eval.baselines.bags import counted, inverse_document_frequency, unit_rows, words
-from eval.baselines.neighbours import Neighbours, by_composition, by_kmers, from_hits, transferred_texts
+from eval.baselines.neighbours import (
+    Neighbours,
+    by_composition,
+    by_kmers,
+    from_hits,
+    transferred_texts,
+)
 from eval.metrics.ranking import best_hit, reciprocal_rank
 from eval.pretraining.evaluation import Encoder
 from eval.pretraining.trained_baselines import TrainedBaselines
 
-KMERS, COMPOSITION, PRIOR, COMBINED = "3-mers", "composition, length and organism", "label prior", "homology and model"
+KMERS, COMPOSITION, PRIOR, COMBINED = (
+    "3-mers",
+    "composition, length and organism",
+    "label prior",
+    "homology and model",
+)
 RANDOM, UNTUNED = "random weights", "nothing to choose"
 ORGANISM = (0.0, 1.0, 3.0, 10.0)
 """What a common organism may add to the similarity of compositions."""
@@ -43,7 +55,8 @@ class TransferResult(NamedTuple):
 
 
 class Pools(NamedTuple):
-    """The records that choices are made on, and those that are measured, each with distinct biotexts."""
+    """The records that choices are made on, and those that are measured, each with distinct
+    biotexts."""
 
     validation: Sequence[Record]
     test: Sequence[Record]
@@ -61,8 +74,11 @@ class Candidate(NamedTuple):
     test: Scores
 
 
-def transfer_results(model: Encoder, baselines: TrainedBaselines, test: Sequence[Record]) -> dict[str, TransferResult]:
-    """By name, the transfers that the dataset and the files of hits allow, and the best of them combined with the model.
+def transfer_results(
+    model: Encoder, baselines: TrainedBaselines, test: Sequence[Record]
+) -> dict[str, TransferResult]:
+    """By name, the transfers that the dataset and the files of hits allow, and the best of them
+    combined with the model.
 
     Empty without a validation split, on which they are chosen, or without training records.
     """
@@ -72,26 +88,46 @@ def transfer_results(model: Encoder, baselines: TrainedBaselines, test: Sequence
     compares = text_comparisons(model, baselines.references)
     sources = neighbour_sources(baselines, pools)
     best = {name: _best(_candidates(found, pools, compares)) for name, found in sources.items()}
-    homology = max((name for name in best if name != COMPOSITION), key=lambda name: best[name].validation_mrr)
-    best[PRIOR] = _best([_scored("words", lambda records: [""] * len(records), pools, compares["words"])])
+    homology = max(
+        (name for name in best if name != COMPOSITION), key=lambda name: best[name].validation_mrr
+    )
+    best[PRIOR] = _best(
+        [_scored("words", lambda records: [""] * len(records), pools, compares["words"])]
+    )
     best[COMBINED] = _best(_combinations(model, best[homology].candidate, pools, homology))
     if baselines.untrained is not None:
-        best[RANDOM] = _best([Candidate(UNTUNED, *(cosines(baselines.untrained, records) for records in pools))])
-    return {name: TransferResult(own.candidate.test, own.candidate.name, own.validation_mrr) for name, own in best.items()}
+        best[RANDOM] = _best(
+            [Candidate(UNTUNED, *(cosines(baselines.untrained, records) for records in pools))]
+        )
+    return {
+        name: TransferResult(own.candidate.test, own.candidate.name, own.validation_mrr)
+        for name, own in best.items()
+    }
 
 
 def cosines(model: Encoder, records: Sequence[Record]) -> Scores:
     """Of the records' proteins (rows) with their texts."""
-    return model.encode_proteins([record.sequence for record in records]) @ model.encode_texts(list(map(biotext, records))).T
+    return (
+        model.encode_proteins([record.sequence for record in records])
+        @ model.encode_texts(list(map(biotext, records))).T
+    )
 
 
-def neighbour_sources(baselines: TrainedBaselines, pools: Pools) -> dict[str, list[tuple[str, Neighbours]]]:
+def neighbour_sources(
+    baselines: TrainedBaselines, pools: Pools
+) -> dict[str, list[tuple[str, Neighbours]]]:
     """By name, the neighbours of both pools by each setting of a source."""
     splits, queries = baselines.dataset.splits, [record.accession for record in pools.both]
-    sources = {name: [("", from_hits(path, splits, queries))] for name, path in baselines.hits.items()}
+    sources = {
+        name: [("", from_hits(path, splits, queries))] for name, path in baselines.hits.items()
+    }
     sources[KMERS] = [("", by_kmers(baselines.references, pools.both))]
     sources[COMPOSITION] = [
-        (f"organism {weight:g}, ", by_composition(baselines.references, pools.both, organism=weight)) for weight in ORGANISM
+        (
+            f"organism {weight:g}, ",
+            by_composition(baselines.references, pools.both, organism=weight),
+        )
+        for weight in ORGANISM
     ]
     return sources
 
@@ -118,7 +154,8 @@ class ReferenceWords:
         self._rarest = np.log(1 + len(texts)) + 1
 
     def compare(self, lent: Sequence[str], candidates: Sequence[str]) -> Float[np.ndarray, "N M"]:
-        """The tf-idf cosine of words; where nothing is lent, with the mean of the training texts."""
+        """The tf-idf cosine of words; where nothing is lent, with the mean of the training
+        texts."""
         vocabulary = dict(self._vocabulary)
         counts = self._counts([*lent, *candidates], vocabulary)
         added = len(vocabulary) - len(self._vocabulary)
@@ -131,11 +168,18 @@ class ReferenceWords:
     @staticmethod
     def _counts(texts: Sequence[str], vocabulary: dict[str, int]) -> csr_array:
         """Counts of the words of each text; words that are new are added to the vocabulary."""
-        ids = [np.array([vocabulary.setdefault(word, len(vocabulary)) for word in words(text)], np.int64) for text in texts]
+        ids = [
+            np.array(
+                [vocabulary.setdefault(word, len(vocabulary)) for word in words(text)], np.int64
+            )
+            for text in texts
+        ]
         return counted(ids, len(vocabulary))
 
 
-def by_tower(model: Encoder, references: Sequence[str], lent: Sequence[str], candidates: Sequence[str]) -> np.ndarray:
+def by_tower(
+    model: Encoder, references: Sequence[str], lent: Sequence[str], candidates: Sequence[str]
+) -> np.ndarray:
     """The cosine of text embeddings; where nothing is lent, with the mean of the references."""
     distinct = sorted(set(filter(None, lent)))
     embedded = model.encode_texts([*distinct, *references, *candidates])
@@ -144,7 +188,9 @@ def by_tower(model: Encoder, references: Sequence[str], lent: Sequence[str], can
     return np.stack([row_of[text] for text in lent]) @ said.T
 
 
-def _candidates(settings: Iterable[tuple[str, Neighbours]], pools: Pools, compares: Mapping[str, Compare]) -> list[Candidate]:
+def _candidates(
+    settings: Iterable[tuple[str, Neighbours]], pools: Pools, compares: Mapping[str, Compare]
+) -> list[Candidate]:
     return [
         _scored(f"{setting}{name}", functools.partial(_lent, neighbours), pools, compare)
         for setting, neighbours in settings
@@ -153,14 +199,23 @@ def _candidates(settings: Iterable[tuple[str, Neighbours]], pools: Pools, compar
 
 
 def _lent(neighbours: Neighbours, records: Sequence[Record]) -> list[str]:
-    return [" ".join(transferred_texts(neighbours.get(record.accession, ())).values()) for record in records]
+    return [
+        " ".join(transferred_texts(neighbours.get(record.accession, ())).values())
+        for record in records
+    ]
 
 
-def _scored(name: str, lend: Callable[[Sequence[Record]], list[str]], pools: Pools, compare: Compare) -> Candidate:
-    return Candidate(name, *(compare(lend(records), list(map(biotext, records))) for records in pools))
+def _scored(
+    name: str, lend: Callable[[Sequence[Record]], list[str]], pools: Pools, compare: Compare
+) -> Candidate:
+    return Candidate(
+        name, *(compare(lend(records), list(map(biotext, records))) for records in pools)
+    )
 
 
-def _combinations(model: Encoder, homology: Candidate, pools: Pools, name: str) -> Iterable[Candidate]:
+def _combinations(
+    model: Encoder, homology: Candidate, pools: Pools, name: str
+) -> Iterable[Candidate]:
     """Standardised scores of both, by the share of the model's."""
     own = [standardised(cosines(model, records)) for records in pools]
     lent = [standardised(homology.validation), standardised(homology.test)]
@@ -184,11 +239,15 @@ class Best(NamedTuple):
 
 def _best(candidates: Iterable[Candidate]) -> Best:
     """The best candidate, the first of equals."""
-    measured = [Best(one, float(mean_reciprocal_ranks(one.validation).mean())) for one in candidates]
+    measured = [
+        Best(one, float(mean_reciprocal_ranks(one.validation).mean())) for one in candidates
+    ]
     return max(measured, key=lambda best: best.validation_mrr)
 
 
 def mean_reciprocal_ranks(scores: Scores) -> Float[np.ndarray, " N"]:
     """Of each record, the mean of both directions; its own text is the hit."""
     hits = np.eye(len(scores), dtype=bool)
-    return np.mean([reciprocal_rank(*best_hit(matrix, hits)) for matrix in (scores, scores.T)], axis=0)
+    return np.mean(
+        [reciprocal_rank(*best_hit(matrix, hits)) for matrix in (scores, scores.T)], axis=0
+    )

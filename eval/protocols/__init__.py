@@ -1,1 +1,2 @@
-"""How a protein-level task is learnt on a model: frozen probe, fine-tuning, ridge; and what a task is to them."""
+"""How a protein-level task is learnt on a model: frozen probe, fine-tuning, ridge; and what a
+task is to them."""

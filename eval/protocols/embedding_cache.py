@@ -1,7 +1,8 @@
 """Embeddings on disk, computed once and shared by all benchmarks, runs and processes.
 
-A folder of immutable blocks, each named by the SHA-256 of its own bytes: a block that is not what its name says is damaged, is
-removed, and what it held is computed again. Any file may be deleted at any time; that only costs its computation.
+A folder of immutable blocks, each named by the SHA-256 of its own bytes: a block that is not what
+its name says is damaged, is removed, and what it held is computed again. Any file may be deleted
+at any time; that only costs its computation.
 """
 
 import contextlib
@@ -24,7 +25,8 @@ from data_pipelines.common.progress import progress
 from protclip_jax.inference.windows import DEFAULT_WINDOWS, Windows
 
 BLOCK_TOKENS = 1 << 17
-"""Residues of one block, which a kill may lose: minutes of a large model on a CPU. 100,000 proteins make some 250 files."""
+"""Residues of one block, which a kill may lose: minutes of a large model on a CPU. 100,000
+proteins make some 250 files."""
 ABANDONED_SECONDS = 24 * 3600.0
 """After so long a file that is still being written belongs to a process that was killed."""
 _DIGEST = hashlib.sha256().digest_size
@@ -35,14 +37,17 @@ class Representer(Protocol):
 
     fingerprint: str
 
-    def represent(self, sequences: Sequence[str], *, kinds: Sequence[str], windows: Windows) -> Mapping[str, np.ndarray]:
+    def represent(
+        self, sequences: Sequence[str], *, kinds: Sequence[str], windows: Windows
+    ) -> Mapping[str, np.ndarray]:
         """Each of `kinds` as float32 [n, D], of clean sequences in their order."""
 
 
 class CachedEmbedder:
     """Calls with sequences and returns their embeddings, from the folder or from the model.
 
-    `dtype` is what the model was loaded to compute in; the fingerprint of its parameters does not tell.
+    `dtype` is what the model was loaded to compute in; the fingerprint of its parameters does
+    not tell.
     """
 
     def __init__(
@@ -65,7 +70,8 @@ class CachedEmbedder:
                     path.unlink()
 
     def __call__(self, sequences: Sequence[str]) -> Float32[np.ndarray, "n D"]:
-        """The embeddings of clean sequences in their order; each distinct one is computed once in the folder's life.
+        """The embeddings of clean sequences in their order; each distinct one is computed once in
+        the folder's life.
 
         Raises:
           UserError: an embedding is not finite.
@@ -79,14 +85,17 @@ class CachedEmbedder:
         return np.stack([found[key] for key in keys]) if keys else np.zeros((0, 0), np.float32)
 
     def _computed(self, missing: Mapping[bytes, str]) -> dict[bytes, np.ndarray]:
-        """Computes block by block, each on the disk before the next; leaves out what another process is ahead with."""
+        """Computes block by block, each on the disk before the next; leaves out what another
+        process is ahead with."""
         found = {}
         with progress(description="embed", unit="proteins", total=len(missing)) as bar:
             for block in _blocks(missing):
                 found |= self._stored(block.keys())
                 todo = {key: sequence for key, sequence in block.items() if key not in found}
                 if todo:
-                    vectors = self._model.represent(list(todo.values()), kinds=(self._kind,), windows=self._windows)[self._kind]
+                    vectors = self._model.represent(
+                        list(todo.values()), kinds=(self._kind,), windows=self._windows
+                    )[self._kind]
                     self._save(list(todo), vectors)
                     found |= zip(todo, vectors, strict=True)
                 bar.update(len(block))
@@ -94,9 +103,16 @@ class CachedEmbedder:
 
     def _save(self, keys: Sequence[bytes], vectors: Float32[np.ndarray, "n D"]) -> None:
         if not np.isfinite(vectors).all():
-            raise UserError(f"the model gives a {self._kind} embedding that is not finite; load it with dtype float32.")
+            raise UserError(
+                f"the model gives a {self._kind} embedding that is not finite; load it with "
+                "dtype float32."
+            )
         buffer = io.BytesIO()
-        np.savez(buffer, keys=np.frombuffer(b"".join(keys), np.uint8).reshape(-1, _DIGEST), vectors=vectors)
+        np.savez(
+            buffer,
+            keys=np.frombuffer(b"".join(keys), np.uint8).reshape(-1, _DIGEST),
+            vectors=vectors,
+        )
         content = buffer.getvalue()
         path = self.folder / f"{hashlib.sha256(content).hexdigest()}.npz"
         with report_disk_errors(path, kept="embeddings that are done are kept"):
@@ -111,9 +127,13 @@ class CachedEmbedder:
         found = {}
         for path in sorted({self._positions[key] for key in wanted if key in self._positions}):
             block = _load(path)
-            if not block:  # damaged or deleted since it was seen first; it may come back under its name
+            if (
+                not block
+            ):  # damaged or deleted since it was seen first; it may come back under its name
                 self._seen.discard(path)
-                self._positions = {key: position for key, position in self._positions.items() if position != path}
+                self._positions = {
+                    key: position for key, position in self._positions.items() if position != path
+                }
             found |= {key: vector for key, vector in block.items() if key in wanted}
         return found
 
@@ -121,7 +141,9 @@ class CachedEmbedder:
 def _blocks(sequences: Mapping[bytes, str]) -> Iterator[dict[bytes, str]]:
     """Consecutive sequences, about `BLOCK_TOKENS` residues together."""
     ends = itertools.accumulate(map(len, sequences.values()))
-    for _, group in itertools.groupby(zip(sequences.items(), ends, strict=True), key=lambda item: item[1] // BLOCK_TOKENS):
+    for _, group in itertools.groupby(
+        zip(sequences.items(), ends, strict=True), key=lambda item: item[1] // BLOCK_TOKENS
+    ):
         yield dict(item for item, _ in group)
 
 
@@ -132,7 +154,10 @@ def _load(path: Path) -> dict[bytes, Float32[np.ndarray, " D"]]:
     except FileNotFoundError:
         return {}
     if hashlib.sha256(content).hexdigest() != path.stem:
-        print(f"warning: {path} is damaged and was removed; its embeddings are computed again.", file=sys.stderr)
+        print(
+            f"warning: {path} is damaged and was removed; its embeddings are computed again.",
+            file=sys.stderr,
+        )
         path.unlink(missing_ok=True)
         return {}
     with np.load(io.BytesIO(content)) as arrays:

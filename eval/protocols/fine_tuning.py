@@ -1,7 +1,8 @@
 """Full fine-tuning: the protein tower and a two-layer head trained together, as the paper does it.
 
-Mean over residues, global batches of 512 records, a smaller learning rate for the tower than for the head, early stopping on
-the validation split. After every epoch all is saved; a run that was killed goes on from there and ends as it would have.
+Mean over residues, global batches of 512 records, a smaller learning rate for the tower than for
+the head, early stopping on the validation split. After every epoch all is saved; a run that was
+killed goes on from there and ends as it would have.
 """
 
 import hashlib
@@ -23,7 +24,13 @@ from data_pipelines.training.examples import protein_example
 from eval.protocols import protocol_config
 from eval.protocols.heads import KINDS, Scale
 from eval.protocols.problem import Fitted, Problem, best_epoch
-from eval.protocols.tuned_network import TunedNetwork, initial_state, make_network, packed_batches, standardised
+from eval.protocols.tuned_network import (
+    TunedNetwork,
+    initial_state,
+    make_network,
+    packed_batches,
+    standardised,
+)
 from protclip_jax.checkpoints import best, checksums, workdir
 from protclip_jax.checkpoints.best import Best
 from protclip_jax.checkpoints.manager import CheckpointManager
@@ -42,25 +49,41 @@ SPECIAL_TOKENS = 2
 
 
 class FineTuning:
-    """The protocol. `config` is that of configs/eval/fine_tuning.py; states and results lie under `folder`/PROBLEM/seed-N."""
+    """The protocol. `config` is that of configs/eval/fine_tuning.py; states and results lie
+    under `folder`/PROBLEM/seed-N."""
 
     name = "fine-tuning"
 
-    def __init__(self, checkpoint: pathlib.Path, config: ConfigDict, folder: pathlib.Path, *, step: str | int | None = None):
-        protocol_config.check(config, protocol_config.FINE_TUNING, name="configs/eval/fine_tuning.py")
+    def __init__(
+        self,
+        checkpoint: pathlib.Path,
+        config: ConfigDict,
+        folder: pathlib.Path,
+        *,
+        step: str | int | None = None,
+    ):
+        protocol_config.check(
+            config, protocol_config.FINE_TUNING, name="configs/eval/fine_tuning.py"
+        )
         self._checkpoint, self._config, self._folder = checkpoint, config, folder
         self._step = best.resolve_step(checkpoint, step)
 
     def __call__(self, problem: Problem) -> Fitted:
-        """Fine-tunes once for each seed; what earlier runs of the same have done is taken from the folder.
+        """Fine-tunes once for each seed; what earlier runs of the same have done is taken from the
+        folder.
 
         Raises:
-          UserError: the folder holds a run with another config, checkpoint or data, or another process has it.
+          UserError: the folder holds a run with another config, checkpoint or data, or another
+            process has it.
           RunError: the loss is not finite.
         """
         mesh = sharding.make_mesh(self._config.mesh.data, self._config.mesh.fsdp)
         network = make_network(
-            self._checkpoint, self._config, outputs=problem.outputs, loss=KINDS[problem.kind].loss, mesh=mesh
+            self._checkpoint,
+            self._config,
+            outputs=problem.outputs,
+            loss=KINDS[problem.kind].loss,
+            mesh=mesh,
         )
         data = _Data(problem, self._config.max_protein_tokens - SPECIAL_TOKENS)
         tuned = [self._tuned(problem, data, network, seed) for seed in self._config.seeds]
@@ -71,19 +94,32 @@ class FineTuning:
             "truncated": data.truncated,
             "config": self._config.to_dict(),
         }
-        return Fitted({split: np.stack([getattr(of_seed, split) for of_seed in tuned]) for split in ("valid", "test")}, facts)
+        return Fitted(
+            {
+                split: np.stack([getattr(of_seed, split) for of_seed in tuned])
+                for split in ("valid", "test")
+            },
+            facts,
+        )
 
     def _tuned(self, problem: Problem, data: "_Data", network: TunedNetwork, seed: int) -> "Tuned":
         folder = self._folder / problem.name / f"seed-{seed}"
         config = json.loads(json.dumps(self._config.to_dict()))
         plan = {
-            "checkpoint": hashlib.sha256((self._saved_at / checksums.CHECKSUMS).read_bytes()).hexdigest(),
+            "checkpoint": hashlib.sha256(
+                (self._saved_at / checksums.CHECKSUMS).read_bytes()
+            ).hexdigest(),
             "data": data.digest,
             "seed": seed,
             # The mesh and the number of seeds change nothing of one seed's run.
-            "config": {name: value for name, value in config.items() if name not in ("mesh", "seeds")},
+            "config": {
+                name: value for name, value in config.items() if name not in ("mesh", "seeds")
+            },
         }
-        with workdir.lock(folder), report_disk_errors(folder, kept="it goes on from the last epoch"):
+        with (
+            workdir.lock(folder),
+            report_disk_errors(folder, kept="it goes on from the last epoch"),
+        ):
             adopt_plan(folder, plan)
             if not (folder / RESULT).exists():
                 tuned = self._tune(problem, data, network, seed, folder)
@@ -97,16 +133,29 @@ class FineTuning:
     def _saved_at(self) -> pathlib.Path:
         return self._checkpoint / "checkpoints" / str(self._step)
 
-    def _tune(self, problem: Problem, data: "_Data", network: TunedNetwork, seed: int, folder: pathlib.Path) -> "Tuned":
+    def _tune(
+        self,
+        problem: Problem,
+        data: "_Data",
+        network: TunedNetwork,
+        seed: int,
+        folder: pathlib.Path,
+    ) -> "Tuned":
         config = self._config
         steps = -(-len(data.targets) // config.batch.records)
         total_steps = config.max_epochs * steps
-        state, optimizer = initial_state(network, self._checkpoint, self._step, config, seed=seed, total_steps=total_steps)
+        state, optimizer = initial_state(
+            network, self._checkpoint, self._step, config, seed=seed, total_steps=total_steps
+        )
         history = np.full(config.max_epochs, np.nan)
         epoch = 0
         with (
             CheckpointManager(folder, keep_best=1, best=BEST) as saved,
-            progress(description=f"fine-tuning {problem.name}, seed {seed}", unit="steps", total=total_steps) as bar,
+            progress(
+                description=f"fine-tuning {problem.name}, seed {seed}",
+                unit="steps",
+                total=total_steps,
+            ) as bar,
         ):
             if (restored := saved.newest_intact()) is not None:
                 state, data_state = restored_state(saved, restored, state, {"history": history})
@@ -124,13 +173,23 @@ class FineTuning:
                     losses.append(loss)
                     bar.update()
                 _check_finite(losses, problem.name)
-                score = problem.score(data.scale.restore(network.predict(state.params, data.valid)), data.valid_targets)
+                score = problem.score(
+                    data.scale.restore(network.predict(state.params, data.valid)),
+                    data.valid_targets,
+                )
                 history[epoch] = -np.inf if np.isnan(score) else score
                 epoch += 1
-                of_state = {"params": state.params, "optimizer": state.optimizer, "data": {"history": history}}
+                of_state = {
+                    "params": state.params,
+                    "optimizer": state.optimizer,
+                    "data": {"history": history},
+                }
                 saved.save(epoch, **of_state, metrics={BEST.metric: history[epoch - 1]})
         best = _best_params(folder, state)
-        outputs = {name: data.scale.restore(network.predict(best, getattr(data, name))) for name in ("valid", "test")}
+        outputs = {
+            name: data.scale.restore(network.predict(best, getattr(data, name)))
+            for name in ("valid", "test")
+        }
         return Tuned(history=history[:epoch], **outputs)
 
 
@@ -149,15 +208,24 @@ class _Data:
 
     def __init__(self, problem: Problem, max_residues: int):
         sequences = {split: problem.sequences(split) for split in ("train", "valid", "test")}
-        self.truncated = {split: sum(len(s) > max_residues for s in some) for split, some in sequences.items()}
+        self.truncated = {
+            split: sum(len(s) > max_residues for s in some) for split, some in sequences.items()
+        }
         self.train, self.valid, self.test = (
-            [protein_example(sequence[:max_residues]) for sequence in some] for some in sequences.values()
+            [protein_example(sequence[:max_residues]) for sequence in some]
+            for some in sequences.values()
         )
         targets = problem.targets("train")
         self.scale = Scale.of(targets)
         self.targets, self.valid_targets = self.scale.standardise(targets), problem.targets("valid")
-        samples = [(split, sample.sequence, sample.target) for split, some in problem.splits.items() for sample in some]
-        self.digest = hashlib.sha256(json.dumps([problem.kind, problem.classes, samples]).encode()).hexdigest()
+        samples = [
+            (split, sample.sequence, sample.target)
+            for split, some in problem.splits.items()
+            for sample in some
+        ]
+        self.digest = hashlib.sha256(
+            json.dumps([problem.kind, problem.classes, samples]).encode()
+        ).hexdigest()
 
 
 def _stopped(history: Float[np.ndarray, " epochs"], patience: int) -> bool:
@@ -166,7 +234,10 @@ def _stopped(history: Float[np.ndarray, " epochs"], patience: int) -> bool:
 
 def _check_finite(losses: list[Mean], name: str) -> None:
     if not np.isfinite([float(loss.sum) for loss in losses]).all():
-        raise RunError(f"the loss of fine-tuning on {name} is not finite; lower optimizer.learning_rate, or use dtype float32.")
+        raise RunError(
+            f"the loss of fine-tuning on {name} is not finite; lower "
+            "optimizer.learning_rate, or use dtype float32."
+        )
 
 
 def _best_params(folder: pathlib.Path, state: TrainState) -> dict:

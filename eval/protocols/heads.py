@@ -1,8 +1,9 @@
 """The head that a protein-level task trains, and its losses.
 
-The head is a multilayer perceptron of two layers with ReLU between, the hidden one as wide as its input: TorchDrug's
-`PropertyPrediction` and `MultipleBinaryClassification` with num_mlp_layer=2, which PEER, ProtST and ProtCLIP use. There is no
-dropout. Flax's initialisation (LeCun normal, zero biases) stands in for PyTorch's.
+The head is a multilayer perceptron of two layers with ReLU between, the hidden one as wide as its
+input: TorchDrug's `PropertyPrediction` and `MultipleBinaryClassification` with num_mlp_layer=2,
+which PEER, ProtST and ProtCLIP use. There is no dropout. Flax's initialisation (LeCun normal,
+zero biases) stands in for PyTorch's.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +19,8 @@ from eval.data.base.task import Target
 
 
 class TwoLayerHead(nn.Module):
-    """Linear to `hidden` → ReLU → Linear to `outputs`; the first product in `dtype`, the result float32."""
+    """Linear to `hidden` → ReLU → Linear to `outputs`; the first product in `dtype`, the result
+    float32."""
 
     hidden: int
     outputs: int
@@ -35,9 +37,13 @@ def cross_entropy(outputs: Float[Array, "*N C"], classes: Int[Array, "*N"]) -> F
     return optax.softmax_cross_entropy_with_integer_labels(outputs, classes)
 
 
-def binary_cross_entropy(outputs: Float[Array, "*N C"], present: Bool[Array, "*N C"]) -> Float[Array, "*N"]:
+def binary_cross_entropy(
+    outputs: Float[Array, "*N C"], present: Bool[Array, "*N C"]
+) -> Float[Array, "*N"]:
     """Mean over the classes of −log sigmoid(±output), plus where the class is present."""
-    return jnp.mean(optax.sigmoid_binary_cross_entropy(outputs, present.astype(jnp.float32)), axis=-1)
+    return jnp.mean(
+        optax.sigmoid_binary_cross_entropy(outputs, present.astype(jnp.float32)), axis=-1
+    )
 
 
 def squared_error(outputs: Float[Array, "*N 1"], values: Float[Array, "*N"]) -> Float[Array, "*N"]:
@@ -53,7 +59,8 @@ class Kind(NamedTuple):
     outputs: Callable[[int], int]
     """How many numbers C the head gives, from the number of classes."""
     encode: Callable[[Sequence[Target], int], np.ndarray]
-    """(targets, number of classes) -> int32 [n] classes, bool [n, C] presence, or float32 [n] values."""
+    """(targets, number of classes) -> int32 [n] classes, bool [n, C] presence, or float32 [n]
+    values."""
 
 
 def _presence(targets: Sequence[tuple[int, ...]], classes: int) -> Bool[np.ndarray, "n C"]:
@@ -64,30 +71,41 @@ def _presence(targets: Sequence[tuple[int, ...]], classes: int) -> Bool[np.ndarr
 
 
 KINDS = {
-    "multiclass": Kind(cross_entropy, lambda classes: classes, lambda targets, _: np.array(targets, np.int32)),
+    "multiclass": Kind(
+        cross_entropy, lambda classes: classes, lambda targets, _: np.array(targets, np.int32)
+    ),
     "multilabel": Kind(binary_cross_entropy, lambda classes: classes, _presence),
-    "regression": Kind(squared_error, lambda _: 1, lambda targets, _: np.array(targets, np.float32)),
+    "regression": Kind(
+        squared_error, lambda _: 1, lambda targets, _: np.array(targets, np.float32)
+    ),
 }
 """The kinds of `eval.data.base.task.Task`."""
 
 
 class Scale(NamedTuple):
-    """Mean and spread of a regression's training targets, which the head predicts in units of; 0 and 1 of other kinds."""
+    """Mean and spread of a regression's training targets, which the head predicts in units of; 0
+    and 1 of other kinds."""
 
     mean: float = 0.0
     spread: float = 1.0
 
     @classmethod
     def of(cls, targets: np.ndarray) -> "Scale":
-        """Of training targets as `Kind.encode` gives them; the spread of constant values counts as 1."""
+        """Of training targets as `Kind.encode` gives them; the spread of constant values counts
+        as 1."""
         if not np.issubdtype(targets.dtype, np.floating):
             return cls()
-        return cls(float(targets.mean(dtype=np.float64)), float(targets.std(dtype=np.float64)) or 1.0)
+        return cls(
+            float(targets.mean(dtype=np.float64)), float(targets.std(dtype=np.float64)) or 1.0
+        )
 
     def standardise(self, targets: np.ndarray) -> np.ndarray:
         """Targets as the loss wants them."""
-        return ((targets - self.mean) / self.spread).astype(np.float32) if self != Scale() else targets
+        return (
+            ((targets - self.mean) / self.spread).astype(np.float32) if self != Scale() else targets
+        )
 
     def restore(self, outputs: Float32[np.ndarray, "*N C"]) -> Float32[np.ndarray, "*N C"]:
-        """The head's outputs in the units of the data; those of other kinds than regression are unchanged."""
+        """The head's outputs in the units of the data; those of other kinds than regression are
+        unchanged."""
         return (outputs * self.spread + self.mean).astype(np.float32)

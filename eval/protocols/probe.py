@@ -1,4 +1,5 @@
-"""Frozen probe: the two-layer head on embeddings that stay as they are, trained for several seeds in one program."""
+"""Frozen probe: the two-layer head on embeddings that stay as they are, trained for several
+seeds in one program."""
 
 import functools
 from collections.abc import Callable
@@ -33,8 +34,11 @@ class FrozenProbe:
         self._features, self._config, self.name = features, config, name
 
     def __call__(self, problem: Problem) -> Fitted:
-        """Trains on train, stops each seed by valid, predicts valid and test with each seed's best epoch."""
-        x = {split: self._features(problem.sequences(split)) for split in ("train", "valid", "test")}
+        """Trains on train, stops each seed by valid, predicts valid and test with each seed's
+        best epoch."""
+        x = {
+            split: self._features(problem.sequences(split)) for split in ("train", "valid", "test")
+        }
         mean, spread = mean_and_spread(x["train"])
         x = {split: ((values - mean) / spread).astype(np.float32) for split, values in x.items()}
         targets, valid_targets = problem.targets("train"), problem.targets("valid")
@@ -74,19 +78,28 @@ class Probe(NamedTuple):
             "epochs": epochs.tolist(),
             "best_epoch": [best_epoch(of_seed) + 1 for of_seed in self.history],
             "best_valid": np.nanmax(self.history, axis=1).tolist(),
-            "flops": flops(self.head, width=width, rows=rows, epochs=self.history.shape[1], seeds=len(self.history)),
+            "flops": flops(
+                self.head,
+                width=width,
+                rows=rows,
+                epochs=self.history.shape[1],
+                seeds=len(self.history),
+            ),
         }
 
 
 def flops(head: TwoLayerHead, *, width: int, rows: dict[str, int], epochs: int, seeds: int) -> int:
-    """Of the products with weights: training, the validation of every epoch, and the final predictions.
+    """Of the products with weights: training, the validation of every epoch, and the final
+    predictions.
 
     A row costs 2·(D·H + H·C) forward, 2·D·H + 4·H·C backward (no gradient reaches the features).
     """
     first, second = width * head.hidden, head.hidden * head.outputs
     forward = 2 * (first + second)
     training = rows["train"] * (forward + 2 * first + 4 * second)
-    return seeds * (epochs * (training + rows["valid"] * forward) + (rows["valid"] + rows["test"]) * forward)
+    return seeds * (
+        epochs * (training + rows["valid"] * forward) + (rows["valid"] + rows["test"]) * forward
+    )
 
 
 class _State(NamedTuple):
@@ -108,9 +121,10 @@ def fit(
 ) -> Probe:
     """Trains a head for each of `config.seeds`, all in one vectorised program.
 
-    A seed alone decides the first parameters and the order of the rows. After every epoch `score` judges the outputs for the
-    validation features; a seed whose best epoch lies `config.patience` epochs back has stopped, and the training ends with the
-    last seed. `targets` are standardised.
+    A seed alone decides the first parameters and the order of the rows. After every epoch `score`
+    judges the outputs for the validation features; a seed whose best epoch lies `config.patience`
+    epochs back has stopped, and the training ends with the last seed. `targets` are
+    standardised.
     """
     head = TwoLayerHead(config.hidden or x.shape[1], outputs)
     keys = jax.vmap(jax.random.key)(np.array(config.seeds, np.uint32))
@@ -128,7 +142,10 @@ def fit(
             epoch = history.shape[1]
             state = train_epoch(state, keys, epoch, x, targets)
             judged = _predict(head, state.params, valid_x)
-            scores = [_defined(score(of_seed)) if runs else np.nan for of_seed, runs in zip(judged, running, strict=True)]
+            scores = [
+                _defined(score(of_seed)) if runs else np.nan
+                for of_seed, runs in zip(judged, running, strict=True)
+            ]
             history = np.column_stack([history, scores])
             bests = np.array([best_epoch(of_seed) for of_seed in history])
             best = _select(jnp.asarray(running & (bests == epoch)), state.params, best)
@@ -138,14 +155,21 @@ def fit(
 
 
 def make_train_epoch(
-    head: TwoLayerHead, loss: Callable[[Array, Array], Array], optimizer: optax.GradientTransformation, batch: int
+    head: TwoLayerHead,
+    loss: Callable[[Array, Array], Array],
+    optimizer: optax.GradientTransformation,
+    batch: int,
 ) -> Callable[[_State, Array, Int[Array, ""], Array, Array], _State]:
-    """A jitted `(state, keys, epoch, x, targets) -> state`: one pass in random order, for all seeds at once.
+    """A jitted `(state, keys, epoch, x, targets) -> state`: one pass in random order, for all seeds
+    at once.
 
-    The last batch may be smaller than the others; every step's loss is the mean over its own rows.
+    The last batch may be smaller than the others; every step's loss is the mean over its own
+    rows.
     """
 
-    def train_epoch(state: _State, key: Array, epoch: Int[Array, ""], x: Array, targets: Array) -> _State:
+    def train_epoch(
+        state: _State, key: Array, epoch: Int[Array, ""], x: Array, targets: Array
+    ) -> _State:
         count, steps = len(x), -(-len(x) // batch)
         order = jax.random.permutation(jax.random.fold_in(key, epoch), count)
         rows = jnp.pad(order, (0, steps * batch - count)).reshape(steps, batch)
@@ -170,19 +194,26 @@ def make_train_epoch(
 def _predict(
     head: TwoLayerHead, params: dict[str, Array], x: Float32[Array | np.ndarray, "n D"]
 ) -> Float32[np.ndarray, "seeds n C"]:
-    parts = [np.asarray(_apply(head, params, x[start : start + ROWS_AT_ONCE])) for start in range(0, len(x), ROWS_AT_ONCE)]
+    parts = [
+        np.asarray(_apply(head, params, x[start : start + ROWS_AT_ONCE]))
+        for start in range(0, len(x), ROWS_AT_ONCE)
+    ]
     return np.concatenate(parts, axis=1)
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _apply(head: TwoLayerHead, params: dict[str, Array], x: Float[Array, "n D"]) -> Float[Array, "seeds n C"]:
+def _apply(
+    head: TwoLayerHead, params: dict[str, Array], x: Float[Array, "n D"]
+) -> Float[Array, "seeds n C"]:
     return jax.vmap(lambda of_seed: head.apply({"params": unflatten(of_seed)}, x))(params)
 
 
 @jax.jit
 def _select(chosen: Array, new: dict[str, Array], old: dict[str, Array]) -> dict[str, Array]:
     """Of each seed the new parameters where it is chosen."""
-    return jax.tree.map(lambda a, b: jnp.where(chosen.reshape(-1, *[1] * (a.ndim - 1)), a, b), new, old)
+    return jax.tree.map(
+        lambda a, b: jnp.where(chosen.reshape(-1, *[1] * (a.ndim - 1)), a, b), new, old
+    )
 
 
 def _defined(score: float) -> float:

@@ -1,4 +1,5 @@
-"""A benchmark of single proteins as a protocol gets it: three splits, targets as arrays, and the metric to stop by."""
+"""A benchmark of single proteins as a protocol gets it: three splits, targets as arrays, and the
+metric to stop by."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -13,10 +14,12 @@ from eval.data.base.task import SPLITS, Sample, Task
 from eval.protocols.heads import KINDS
 
 Score = Callable[[Float32[np.ndarray, "n C"], np.ndarray], float]
-"""(outputs, targets as `heads.Kind.encode` gives them) -> a number, the larger the better; NaN where it is undefined."""
+"""(outputs, targets as `heads.Kind.encode` gives them) -> a number, the larger the better; NaN
+where it is undefined."""
 
 Features = Callable[[Sequence[str]], Float32[np.ndarray, "n D"]]
-"""A model's embeddings, as `embedding_cache.CachedEmbedder` gives them, or one of `sequence_features`."""
+"""A model's embeddings, as `embedding_cache.CachedEmbedder` gives them, or one of
+`sequence_features`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +42,9 @@ class Problem:
 
     def targets(self, split: str) -> np.ndarray:
         """The targets of a split as an array."""
-        return KINDS[self.kind].encode([sample.target for sample in self.splits[split]], self.classes)
+        return KINDS[self.kind].encode(
+            [sample.target for sample in self.splits[split]], self.classes
+        )
 
     @property
     def outputs(self) -> int:
@@ -47,14 +52,20 @@ class Problem:
         return KINDS[self.kind].outputs(self.classes)
 
     def with_shuffled_labels(self, seed: int = 0) -> "Problem":
-        """The same problem with the targets of training and validation dealt out at random within each split."""
+        """The same problem with the targets of training and validation dealt out at random
+        within each split."""
         rng = np.random.default_rng(seed)
 
         def shuffled(samples: list[Sample]) -> list[Sample]:
             order = rng.permutation(len(samples))
-            return [dataclasses.replace(sample, target=samples[i].target) for sample, i in zip(samples, order, strict=True)]
+            return [
+                dataclasses.replace(sample, target=samples[i].target)
+                for sample, i in zip(samples, order, strict=True)
+            ]
 
-        splits = {name: shuffled(self.splits[name]) for name in ("train", "valid")} | {"test": self.splits["test"]}
+        splits = {name: shuffled(self.splits[name]) for name in ("train", "valid")} | {
+            "test": self.splits["test"]
+        }
         return dataclasses.replace(self, name=f"{self.name}-shuffled", splits=splits)
 
 
@@ -87,14 +98,19 @@ class Prepared(NamedTuple):
 
     splits: dict[str, list[Sample]]
     facts: dict
-    """`sizes`, `carved` (split → what it was made from), `leaks` and `removed` (counts of rows), `notes` in sentences."""
+    """`sizes`, `carved` (split → what it was made from), `leaks` and `removed` (counts of rows),
+    `notes` in sentences."""
 
 
-def prepare_splits(task: Task, *, valid_fraction: float, test_fraction: float, remove_leaks: bool) -> Prepared:
-    """Train, valid and test of a task. A split that the data lack is carved out of train by the hash of the sequence.
+def prepare_splits(
+    task: Task, *, valid_fraction: float, test_fraction: float, remove_leaks: bool
+) -> Prepared:
+    """Train, valid and test of a task. A split that the data lack is carved out of train by the
+    hash of the sequence.
 
-    So all rows of a sequence come to one side, and the same ones on every machine. Rows of train and valid whose sequence is
-    in test, and those of train whose sequence is in valid, are counted, and removed if `remove_leaks` says so; test stays.
+    So all rows of a sequence come to one side, and the same ones on every machine. Rows of train
+    and valid whose sequence is in test, and those of train whose sequence is in valid, are counted,
+    and removed if `remove_leaks` says so; test stays.
 
     Raises:
       UserError: there is nothing to train on, or a split is left empty.
@@ -106,7 +122,8 @@ def prepare_splits(task: Task, *, valid_fraction: float, test_fraction: float, r
             splits[name], splits["train"] = _carve(splits["train"], fraction, salt=name)
             carved[name] = {"from": "train", "fraction": fraction, "rows": len(splits[name])}
             notes.append(
-                f"The data have no {name} split; {fraction:.0%} of the distinct training sequences, chosen by their hash, "
+                f"The data have no {name} split; {fraction:.0%} of the distinct training "
+                "sequences, chosen by their hash, "
                 f"were set aside as such ({len(splits[name])} rows)."
             )
     held = {name: {sample.sequence for sample in splits[name]} for name in ("valid", "test")}
@@ -117,11 +134,20 @@ def prepare_splits(task: Task, *, valid_fraction: float, test_fraction: float, r
         splits[name] = [sample for sample in splits[name] if sample.sequence not in held[other]]
     for pair, count in leaks.items():
         if count:
-            notes.append(f"{count} rows of {pair} by their sequence; {removed[pair] or 'none'} of them were removed.")
+            notes.append(
+                f"{count} rows of {pair} by their sequence; {removed[pair] or 'none'} of "
+                "them were removed."
+            )
     if empty := [name for name, samples in splits.items() if not samples]:
-        raise UserError(f"{task.name} has no rows for {', '.join(empty)}; name more data for it in the manifest.")
+        raise UserError(
+            f"{task.name} has no rows for {', '.join(empty)}; name more data for it in the "
+            "manifest."
+        )
     sizes = {name: len(samples) for name, samples in splits.items()}
-    return Prepared(splits, {"sizes": sizes, "carved": carved, "leaks": leaks, "removed": removed, "notes": notes})
+    return Prepared(
+        splits,
+        {"sizes": sizes, "carved": carved, "leaks": leaks, "removed": removed, "notes": notes},
+    )
 
 
 _LEAKS = (("train", "test"), ("valid", "test"), ("train", "valid"))
@@ -131,8 +157,15 @@ def _count(samples: list[Sample], sequences: set[str]) -> int:
     return sum(sample.sequence in sequences for sample in samples)
 
 
-def _carve(samples: list[Sample], fraction: float, *, salt: str) -> tuple[list[Sample], list[Sample]]:
-    """(set aside, kept) rows: the given share of the distinct sequences is set aside, at least one, those of lowest hash."""
-    distinct = sorted({sample.sequence for sample in samples}, key=lambda sequence: hash64(f"{salt} {sequence}"))
+def _carve(
+    samples: list[Sample], fraction: float, *, salt: str
+) -> tuple[list[Sample], list[Sample]]:
+    """(set aside, kept) rows: the given share of the distinct sequences is set aside, at least
+    one, those of lowest hash."""
+    distinct = sorted(
+        {sample.sequence for sample in samples}, key=lambda sequence: hash64(f"{salt} {sequence}")
+    )
     chosen = set(distinct[: max(1, round(fraction * len(distinct)))])
-    return [s for s in samples if s.sequence in chosen], [s for s in samples if s.sequence not in chosen]
+    return [s for s in samples if s.sequence in chosen], [
+        s for s in samples if s.sequence not in chosen
+    ]

@@ -1,4 +1,5 @@
-"""Every field of the configs of the protocols in configs/eval and what it may be, and the check of any such config."""
+"""Every field of the configs of the protocols in configs/eval and what it may be, and the check
+of any such config."""
 
 import reprlib
 from collections.abc import Mapping
@@ -35,7 +36,9 @@ def some(each: Kind) -> Kind:
     """Tuples of such values, at least one."""
     return Kind(
         f"a tuple with one or more of {each.wanted}",
-        lambda value: isinstance(value, list | tuple) and len(value) > 0 and all(map(each.allows, value)),
+        lambda value: (
+            isinstance(value, list | tuple) and len(value) > 0 and all(map(each.allows, value))
+        ),
     )
 
 
@@ -47,7 +50,11 @@ def _of_training(group: str) -> dict[str, Kind]:
 _SHARED = {
     "seeds": Kind(
         "a tuple of different whole numbers from 0, such as (0, 1, 2)",
-        lambda value: isinstance(value, list | tuple) and len(set(value)) == len(value) > 0 and all(map(_SEED.allows, value)),
+        lambda value: (
+            isinstance(value, list | tuple)
+            and len(set(value)) == len(value) > 0
+            and all(map(_SEED.allows, value))
+        ),
     ),
     "hidden": unset_or(WIDTH),
     **dict.fromkeys(("max_epochs", "patience"), STEPS),
@@ -69,17 +76,24 @@ FINE_TUNING = _SHARED | {
 
 
 def check(config: Mapping, fields: Mapping[str, Kind], *, name: str) -> None:
-    """Checks a config against the fields of a protocol or family; `name` is the file that shows every field.
+    """Checks a config against the fields of a protocol or family; `name` is the file that shows
+    every field.
 
     Raises:
       UserError: a field is missing, unknown, of the wrong type or out of its range.
     """
     flat = dict(_flat(config))
     for path in fields.keys() ^ flat.keys():
-        raise UserError(f"the config has {'no' if path in fields else 'the unknown'} field {path}; {name} shows every field.")
+        raise UserError(
+            f"the config has {'no' if path in fields else 'the unknown'} field {path}; "
+            f"{name} shows every field."
+        )
     for path, field in fields.items():
         if not field.allows(flat[path]):
-            raise UserError(f"the config's {path}={reprlib.repr(flat[path])} must be {field.wanted}; see {name}.")
+            raise UserError(
+                f"the config's {path}={reprlib.repr(flat[path])} must be {field.wanted}; see "
+                f"{name}."
+            )
 
 
 def _flat(config: Mapping, prefix: str = ""):

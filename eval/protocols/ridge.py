@@ -14,7 +14,8 @@ ROWS_AT_ONCE = 4096
 
 
 class Ridge:
-    """The protocol: one linear map from features to targets, the penalty chosen by the validation split's score.
+    """The protocol: one linear map from features to targets, the penalty chosen by the validation
+    split's score.
 
     A class is a target of 0 and 1, so that the outputs rank classes and proteins as logits do.
     """
@@ -26,15 +27,33 @@ class Ridge:
 
     def __call__(self, problem: Problem) -> Fitted:
         """Fits train once for each of `PENALTIES`; predicts valid and test with the best."""
-        x = {split: self._features(problem.sequences(split)) for split in ("train", "valid", "test")}
+        x = {
+            split: self._features(problem.sequences(split)) for split in ("train", "valid", "test")
+        }
         targets, valid_targets = problem.targets("train"), problem.targets("valid")
         scale = Scale.of(targets)
-        y = np.eye(problem.classes)[targets] if problem.kind == "multiclass" else scale.standardise(targets)
+        y = (
+            np.eye(problem.classes)[targets]
+            if problem.kind == "multiclass"
+            else scale.standardise(targets)
+        )
         maps = ridge_maps(x["train"], y.reshape(len(y), -1), PENALTIES)
-        judged = [problem.score(scale.restore(_apply(fitted, x["valid"])), valid_targets) for fitted in maps]
+        judged = [
+            problem.score(scale.restore(_apply(fitted, x["valid"])), valid_targets)
+            for fitted in maps
+        ]
         best = int(np.argmax(np.where(np.isnan(judged), -np.inf, judged)))
-        outputs = {split: scale.restore(_apply(maps[best], x[split]))[None] for split in ("valid", "test")}
-        return Fitted(outputs, {"penalty": PENALTIES[best], "best_valid": [judged[best]], "features": x["train"].shape[1]})
+        outputs = {
+            split: scale.restore(_apply(maps[best], x[split]))[None] for split in ("valid", "test")
+        }
+        return Fitted(
+            outputs,
+            {
+                "penalty": PENALTIES[best],
+                "best_valid": [judged[best]],
+                "features": x["train"].shape[1],
+            },
+        )
 
 
 def ridge_maps(
@@ -42,10 +61,11 @@ def ridge_maps(
     y: Float[np.ndarray, "n C"] | Bool[np.ndarray, "n C"],
     penalties: Sequence[float],
 ) -> list[tuple[Float[np.ndarray, "D C"], Float[np.ndarray, " C"]]]:
-    """For each penalty λ the weights B and offset b that minimise ‖x·B + b − y‖² + λ‖B‖², b not penalised.
+    """For each penalty λ the weights B and offset b that minimise ‖x·B + b − y‖² + λ‖B‖², b not
+    penalised.
 
-    With centred x and y, B = (xᵀx + λ)⁻¹ xᵀy = xᵀ (xxᵀ + λ)⁻¹ y; one eigendecomposition of the smaller of the two products
-    serves all penalties. float64 throughout.
+    With centred x and y, B = (xᵀx + λ)⁻¹ xᵀy = xᵀ (xxᵀ + λ)⁻¹ y; one eigendecomposition of the
+    smaller of the two products serves all penalties. float64 throughout.
     """
     x_mean, y_mean = x.mean(0, dtype=np.float64), y.mean(0, dtype=np.float64)
     if len(x) < x.shape[1]:
@@ -60,10 +80,14 @@ def ridge_maps(
             moments += part.T @ (y[start : start + ROWS_AT_ONCE] - y_mean)
         eigenvalues, left = np.linalg.eigh(gram)
         rotated = left.T @ moments
-    weights = [left @ (rotated / (np.maximum(eigenvalues, 0) + penalty)[:, None]) for penalty in penalties]
+    weights = [
+        left @ (rotated / (np.maximum(eigenvalues, 0) + penalty)[:, None]) for penalty in penalties
+    ]
     return [(of_penalty, y_mean - x_mean @ of_penalty) for of_penalty in weights]
 
 
-def _apply(fitted: tuple[np.ndarray, np.ndarray], x: Float32[np.ndarray, "n D"]) -> Float32[np.ndarray, "n C"]:
+def _apply(
+    fitted: tuple[np.ndarray, np.ndarray], x: Float32[np.ndarray, "n D"]
+) -> Float32[np.ndarray, "n C"]:
     weights, offset = fitted
     return (x @ weights.astype(np.float32) + offset).astype(np.float32)

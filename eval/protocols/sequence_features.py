@@ -1,4 +1,5 @@
-"""What a sequence tells without any model, as features for baselines: its composition and its k-mers.
+"""What a sequence tells without any model, as features for baselines: its composition and its
+k-mers.
 
 Both are called as an embedder is: sequences in, float32 [n, D] in their order out.
 """
@@ -11,23 +12,31 @@ from jaxtyping import Float32
 from eval.baselines.bags import AMINO_ACIDS, kmer_ids
 
 KMER_COLUMNS = 2048
-"""The 8,000 3-mers share them: few enough for a ridge regression in seconds, and mutants of one protein rarely collide."""
+"""The 8,000 3-mers share them: few enough for a ridge regression in seconds, and mutants of one
+protein rarely collide."""
 _HASH = np.uint32(2654435761)
-"""2³² divided by the golden ratio (Knuth, The Art of Computer Programming, volume 3, section 6.4)."""
+"""2³² divided by the golden ratio (Knuth, The Art of Computer Programming, volume 3, section
+6.4)."""
 
 
 def composition(sequences: Sequence[str]) -> Float32[np.ndarray, "n 20"]:
-    """Share of each of the 20 amino acids among a sequence's letters, columns as in `AMINO_ACIDS`."""
-    counts = np.array([[sequence.count(letter) for letter in AMINO_ACIDS] for sequence in sequences], np.float32)
+    """Share of each of the 20 amino acids among a sequence's letters, columns as in
+    `AMINO_ACIDS`."""
+    counts = np.array(
+        [[sequence.count(letter) for letter in AMINO_ACIDS] for sequence in sequences], np.float32
+    )
     lengths = np.array([len(sequence) for sequence in sequences], np.float32)
     return counts.reshape(-1, len(AMINO_ACIDS)) / lengths[:, None]
 
 
 def kmer_frequencies(sequences: Sequence[str]) -> Float32[np.ndarray, "n 2048"]:
-    """Counts of 3-mers, hashed to `KMER_COLUMNS`, divided by their Euclidean norm; zeros where a sequence has none."""
+    """Counts of 3-mers, hashed to `KMER_COLUMNS`, divided by their Euclidean norm; zeros where a
+    sequence has none."""
     frequencies = np.zeros((len(sequences), KMER_COLUMNS), np.float32)
     for row, sequence in zip(frequencies, sequences, strict=True):
-        hashed = kmer_ids(sequence).astype(np.uint32) * _HASH >> np.uint32(32 - KMER_COLUMNS.bit_length() + 1)
+        hashed = kmer_ids(sequence).astype(np.uint32) * _HASH >> np.uint32(
+            32 - KMER_COLUMNS.bit_length() + 1
+        )
         row += np.bincount(hashed, minlength=KMER_COLUMNS)
         row /= max(1.0, np.linalg.norm(row))
     return frequencies

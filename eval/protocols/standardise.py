@@ -1,4 +1,5 @@
-"""Features as a head or a graph network wants them: on one scale, whichever encoder they come from."""
+"""Features as a head or a graph network wants them: on one scale, whichever encoder they come
+from."""
 
 import numpy as np
 from jaxtyping import Float, Float32
@@ -6,8 +7,11 @@ from jaxtyping import Float, Float32
 from data_pipelines.common.errors import UserError
 
 
-def mean_and_spread(vectors: Float[np.ndarray, "n D"]) -> tuple[Float[np.ndarray, " D"], Float[np.ndarray, " D"]]:
-    """Mean and standard deviation of each column over the rows, float64; the spread of a constant column is infinite.
+def mean_and_spread(
+    vectors: Float[np.ndarray, "n D"],
+) -> tuple[Float[np.ndarray, " D"], Float[np.ndarray, " D"]]:
+    """Mean and standard deviation of each column over the rows, float64; the spread of a constant
+    column is infinite.
 
     Raises:
       UserError: a number is not finite.

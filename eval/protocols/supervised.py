@@ -1,4 +1,5 @@
-"""What the families of supervised benchmarks share: a protocol runs on a task, each seed is judged on test, beside controls."""
+"""What the families of supervised benchmarks share: a protocol runs on a task, each seed is
+judged on test, beside controls."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -30,11 +31,13 @@ class Judge(NamedTuple):
     intervals: Callable[[Outputs, np.ndarray], dict[str, Interval]]
     """Of each metric the 95 % bootstrap interval over proteins."""
     selection: Score
-    """What early stopping and the choice of hyper-parameters look at, on the validation split; the larger the better."""
+    """What early stopping and the choice of hyper-parameters look at, on the validation split;
+    the larger the better."""
 
 
 class ShuffledLabels:
-    """A control: the same protocol, trained and stopped on labels dealt out at random. What it scores is chance."""
+    """A control: the same protocol, trained and stopped on labels dealt out at random. What it
+    scores is chance."""
 
     def __init__(self, protocol: FittingProtocol):
         self._protocol, self.name = protocol, f"{protocol.name}, shuffled labels"
@@ -50,7 +53,8 @@ def standard_controls(protocol: FittingProtocol, probe_config: ConfigDict) -> li
 
 
 def composition_probe(config: ConfigDict) -> FrozenProbe:
-    """A frozen probe of the amino-acid composition; a hidden layer as wide as these 20 features would be too narrow."""
+    """A frozen probe of the amino-acid composition; a hidden layer as wide as these 20 features
+    would be too narrow."""
     config = config.copy_and_resolve_references()
     config.hidden = config.hidden or COMPOSITION_HIDDEN
     return FrozenProbe(composition, config, name="composition probe")
@@ -70,17 +74,26 @@ def run(
     Args:
       splits: `valid_fraction`, `test_fraction` and `remove_leaks`, as in the configs' `splits`.
       controls: protocols to compare with, on the same splits.
-      pretraining: what the model has learnt from; test proteins among it are left out of all metrics.
+      pretraining: what the model has learnt from; test proteins among it are left out of all
+        metrics.
 
     Returns:
-      `task`, `kind`, `classes`, `unit`, `main`, the facts of `prepare_splits`; `protocol`, `seconds`, `metrics` on test (as
-      `judged` has them), `facts` of the training; `controls`, a list of the same four of each. Where identities to training
-      are known also `identity_curve`, the metrics below each cut-off, and `identity_unknown`, the rows without. With
-      `pretraining` also the counts of test proteins by state, and where some were left out `metrics_with_seen`.
+      `task`, `kind`, `classes`, `unit`, `main`, the facts of `prepare_splits`; `protocol`,
+      `seconds`, `metrics` on test (as `judged` has them), `facts` of the training; `controls`, a
+      list of the same four of each. Where identities to training are known also `identity_curve`,
+      the metrics below each cut-off, and `identity_unknown`, the rows without. With
+      `pretraining` also the counts of test proteins by state, and where some were left out
+      `metrics_with_seen`.
     """
     prepared = prepare_splits(task, **splits)
     problem = Problem(task.name, task.kind, len(task.classes), prepared.splits, judge.selection)
-    known = {"task": task.name, "kind": task.kind, "classes": len(task.classes), "unit": task.unit, "main": judge.main}
+    known = {
+        "task": task.name,
+        "kind": task.kind,
+        "classes": len(task.classes),
+        "unit": task.unit,
+        "main": judge.main,
+    }
     states = pretraining and pretraining.states(problem.sequences("test"))
     rows = np.ones(len(prepared.splits["test"]), bool) if states is None else kept_rows(states)
     fitted, result = _fitted(problem, protocol, judge, rows)
@@ -88,38 +101,64 @@ def run(
     outputs, targets = fitted.outputs["test"], problem.targets("test")
     if states is not None:
         counts = counted(states)
-        result |= {"pretraining": counts, "notes": [*result["notes"], sentence(counts, left_out=not rows.all())]}
+        result |= {
+            "pretraining": counts,
+            "notes": [*result["notes"], sentence(counts, left_out=not rows.all())],
+        }
         result |= {} if rows.all() else {"metrics_with_seen": judged(outputs, targets, judge)}
-    identities = np.array([np.nan if (s := sample.identity) is None else s for sample in prepared.splits["test"]], np.float64)
+    identities = np.array(
+        [np.nan if (s := sample.identity) is None else s for sample in prepared.splits["test"]],
+        np.float64,
+    )
     if not np.isnan(identities[rows]).all():
-        result["identity_curve"] = _identity_curve(outputs[:, rows], targets[rows], judge, identities[rows])
+        result["identity_curve"] = _identity_curve(
+            outputs[:, rows], targets[rows], judge, identities[rows]
+        )
         result["identity_unknown"] = int(np.isnan(identities[rows]).sum())
-    return result | {"controls": [_fitted(problem, control, judge, rows)[1] for control in controls or ()]}
+    return result | {
+        "controls": [_fitted(problem, control, judge, rows)[1] for control in controls or ()]
+    }
 
 
-def _fitted(problem: Problem, protocol: FittingProtocol, judge: Judge, rows: Bool[np.ndarray, " n"]) -> tuple[Fitted, dict]:
+def _fitted(
+    problem: Problem, protocol: FittingProtocol, judge: Judge, rows: Bool[np.ndarray, " n"]
+) -> tuple[Fitted, dict]:
     """What a protocol predicts, and how these rows of the test split are judged."""
     start = time.perf_counter()
     fitted = protocol(problem)
     seconds = time.perf_counter() - start
     metrics = judged(fitted.outputs["test"][:, rows], problem.targets("test")[rows], judge)
-    return fitted, {"protocol": protocol.name, "seconds": seconds, "metrics": metrics, "facts": fitted.facts}
+    return fitted, {
+        "protocol": protocol.name,
+        "seconds": seconds,
+        "metrics": metrics,
+        "facts": fitted.facts,
+    }
 
 
 def _identity_curve(
-    outputs: Float32[np.ndarray, "seeds n C"], targets: np.ndarray, judge: Judge, identities: Float[np.ndarray, " n"]
+    outputs: Float32[np.ndarray, "seeds n C"],
+    targets: np.ndarray,
+    judge: Judge,
+    identities: Float[np.ndarray, " n"],
 ) -> list[dict]:
     """`cutoff`, `rows`, and `metrics` as `judged` has them, None where there are no rows."""
     by_row = outputs.swapaxes(0, 1)
-    points = by_identity(lambda some, labels: judged(some.swapaxes(0, 1), labels, judge), identities, by_row, targets)
-    return [{"cutoff": p.cutoff, "rows": p.rows, "metrics": p.value if p.rows else None} for p in points]
+    points = by_identity(
+        lambda some, labels: judged(some.swapaxes(0, 1), labels, judge), identities, by_row, targets
+    )
+    return [
+        {"cutoff": p.cutoff, "rows": p.rows, "metrics": p.value if p.rows else None} for p in points
+    ]
 
 
-def judged(outputs: Float32[np.ndarray, "seeds n C"], targets: np.ndarray, judge: Judge) -> dict[str, dict]:
+def judged(
+    outputs: Float32[np.ndarray, "seeds n C"], targets: np.ndarray, judge: Judge
+) -> dict[str, dict]:
     """Per metric: `seeds` (each one's value), their `mean` and `std`, and `interval`.
 
-    The interval is the mean of the seeds' bootstrap intervals: the spread that the choice of test proteins causes, to which the
-    seeds' own, `std`, comes on top.
+    The interval is the mean of the seeds' bootstrap intervals: the spread that the choice of test
+    proteins causes, to which the seeds' own, `std`, comes on top.
     """
     intervals = [judge.intervals(of_seed, targets) for of_seed in outputs]
     result = {}

@@ -1,7 +1,9 @@
-"""The network that fine-tuning trains: protein tower, mean over residues, two-layer head; on packed rows, over a mesh.
+"""The network that fine-tuning trains: protein tower, mean over residues, two-layer head; on packed
+rows, over a mesh.
 
-A batch of many records is packed into as many rows as it takes and worked off a few rows at a time, so that one program of
-fixed shape serves all batches: every part adds its gradient, and the loss is the mean over the records of the whole batch.
+A batch of many records is packed into as many rows as it takes and worked off a few rows at a time,
+so that one program of fixed shape serves all batches: every part adds its gradient, and the loss
+is the mean over the records of the whole batch.
 """
 
 import dataclasses
@@ -54,8 +56,8 @@ class Part(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class TunedNetwork:
-    """The network, the loss and the mesh; parameters are passed in, flat as in `TrainState`: `protein/…`, `head/…`, and
-    `features/mean` and `features/spread`, which are never trained."""
+    """The network, the loss and the mesh; parameters are passed in, flat as in `TrainState`:
+    `protein/…`, `head/…`, and `features/mean` and `features/spread`, which are never trained."""
 
     model: ProtCLIPModel
     head: TwoLayerHead
@@ -66,14 +68,20 @@ class TunedNetwork:
         """The tower's mean over each slot's residues (`<cls>` and `<eos>` left out)."""
         inputs = batch.protein_tokens, batch.protein_slot_ids, batch.protein_positions
         hidden = self.model.apply(
-            {"params": {"protein": params["protein"]}}, *inputs, num_slots, method=ProtCLIPModel.encode_protein
+            {"params": {"protein": params["protein"]}},
+            *inputs,
+            num_slots,
+            method=ProtCLIPModel.encode_protein,
         )
         residues = residue_slot_ids(batch.protein_tokens, batch.protein_slot_ids)
         return pool_slots(sharding.shard_rows(hidden), residues, num_slots)
 
     def outputs(self, params: dict, batch: Batch, num_slots: int) -> Float[Array, "R S C"]:
-        """The head's outputs for the features, less `features/mean` and in units of `features/spread`."""
-        features = (self.features(params, batch, num_slots) - params["features"]["mean"]) / params["features"]["spread"]
+        """The head's outputs for the features, less `features/mean` and in units of
+        `features/spread`."""
+        features = (self.features(params, batch, num_slots) - params["features"]["mean"]) / params[
+            "features"
+        ]["spread"]
         return self.head.apply({"params": params["head"]}, features)
 
     @functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
@@ -81,7 +89,9 @@ class TunedNetwork:
         """`part` and what these rows add, of a batch with so many records in all."""
 
         def loss(trainable):
-            outputs = self.outputs(unflatten({**trainable, **state.frozen}), rows.batch, rows.batch.slot_mask.shape[1])
+            outputs = self.outputs(
+                unflatten({**trainable, **state.frozen}), rows.batch, rows.batch.slot_mask.shape[1]
+            )
             of_rows = Mean.over(self.loss(outputs, rows.targets), rows.batch.slot_mask)
             return of_rows.sum / records, of_rows
 
@@ -89,17 +99,33 @@ class TunedNetwork:
         return Part(jax.tree.map(jnp.add, part.gradients, gradients), part.loss + of_rows)
 
     @functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
-    def update(self, optimizer: optax.GradientTransformation, state: TrainState, gradients: dict[str, Array]) -> TrainState:
+    def update(
+        self,
+        optimizer: optax.GradientTransformation,
+        state: TrainState,
+        gradients: dict[str, Array],
+    ) -> TrainState:
         """One step of the optimiser."""
         updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.trainable)
-        return TrainState(state.step + 1, optax.apply_updates(state.trainable, updates), state.frozen, optimizer_state)
+        return TrainState(
+            state.step + 1,
+            optax.apply_updates(state.trainable, updates),
+            state.frozen,
+            optimizer_state,
+        )
 
     def train_step(
-        self, optimizer: optax.GradientTransformation, state: TrainState, parts: Sequence[Rows], records: int
+        self,
+        optimizer: optax.GradientTransformation,
+        state: TrainState,
+        parts: Sequence[Rows],
+        records: int,
     ) -> tuple[TrainState, Mean]:
         """One update from a batch in parts; the batch's loss as (sum, count)."""
         with jax.set_mesh(self.mesh):
-            part = Part(jax.tree.map(jnp.zeros_like, state.trainable), Mean(jnp.float32(0), jnp.float32(0)))
+            part = Part(
+                jax.tree.map(jnp.zeros_like, state.trainable), Mean(jnp.float32(0), jnp.float32(0))
+            )
             for rows in parts:
                 part = self.add(part, state, self._on_devices(rows), jnp.float32(records))
             return self.update(optimizer, state, part.gradients), part.loss
@@ -108,9 +134,13 @@ class TunedNetwork:
         """The head's outputs in the order of the examples."""
         return self._of_each(TunedNetwork.outputs, params, examples, width=self.head.outputs)
 
-    def predict_features(self, params: dict, examples: Sequence[Example]) -> Float32[np.ndarray, "n D"]:
+    def predict_features(
+        self, params: dict, examples: Sequence[Example]
+    ) -> Float32[np.ndarray, "n D"]:
         """The tower's means over residues in the order of the examples."""
-        return self._of_each(TunedNetwork.features, params, examples, width=self.model.config.protein.hidden_size)
+        return self._of_each(
+            TunedNetwork.features, params, examples, width=self.model.config.protein.hidden_size
+        )
 
     def _of_each(
         self, method: Callable, params: dict, examples: Sequence[Example], *, width: int
@@ -122,7 +152,9 @@ class TunedNetwork:
         return found
 
     @functools.partial(jax.jit, static_argnums=(0, 1))
-    def _replicated(self, method: Callable, params: dict, batch: Batch, _: Array) -> Float[Array, "R S C"]:
+    def _replicated(
+        self, method: Callable, params: dict, batch: Batch, _: Array
+    ) -> Float[Array, "R S C"]:
         return jax.lax.with_sharding_constraint(method(self, params, batch, SLOTS), PartitionSpec())
 
     def _on_devices(self, rows: Rows) -> Rows:
@@ -133,12 +165,16 @@ class TunedNetwork:
 
 
 def packed_batches(
-    examples: Sequence[Example], targets: np.ndarray, order: Int[np.ndarray, " n"], config: ConfigDict
+    examples: Sequence[Example],
+    targets: np.ndarray,
+    order: Int[np.ndarray, " n"],
+    config: ConfigDict,
 ) -> Iterator[tuple[int, list[Rows]]]:
-    """Batches of `config.records` examples in the given order, the last perhaps smaller: (records, parts).
+    """Batches of `config.records` examples in the given order, the last perhaps smaller: (records,
+    parts).
 
-    A batch is packed into rows of `config.slots` slots and `config.protein_tokens` tokens, `config.rows` of them a part, the
-    last part filled up with empty ones.
+    A batch is packed into rows of `config.slots` slots and `config.protein_tokens` tokens,
+    `config.rows` of them a part, the last part filled up with empty ones.
     """
     shape = {"slots": config.slots, "protein_tokens": config.protein_tokens, "text_tokens": 0}
     for start in range(0, len(order), config.records):
@@ -152,9 +188,15 @@ def packed_batches(
 
 
 def make_network(
-    checkpoint: pathlib.Path, config: ConfigDict, *, outputs: int, loss: Callable[[Array, Array], Array], mesh: Mesh
+    checkpoint: pathlib.Path,
+    config: ConfigDict,
+    *,
+    outputs: int,
+    loss: Callable[[Array, Array], Array],
+    mesh: Mesh,
 ) -> TunedNetwork:
-    """The protein tower of a checkpoint, without its weights, under a new head; dtype and remat from the config."""
+    """The protein tower of a checkpoint, without its weights, under a new head; dtype and remat
+    from the config."""
     stored = read_model_config(checkpoint)["model"]
     fields = {**stored, "text": None, "dtype": config.dtype, "remat": config.remat}
     model = ProtCLIPModel(model_config({"model": fields}, text_vocab_size=0))
@@ -163,9 +205,16 @@ def make_network(
 
 
 def initial_state(
-    network: TunedNetwork, checkpoint: pathlib.Path, step: int, config: ConfigDict, *, seed: int, total_steps: int
+    network: TunedNetwork,
+    checkpoint: pathlib.Path,
+    step: int,
+    config: ConfigDict,
+    *,
+    seed: int,
+    total_steps: int,
 ) -> tuple[TrainState, optax.GradientTransformation]:
-    """The checkpoint's tower and a random head, divided over the mesh by `config.mesh.rules`, and the optimiser.
+    """The checkpoint's tower and a random head, divided over the mesh by `config.mesh.rules`, and
+    the optimiser.
 
     The head reads the features as they are; see `standardised`.
     """
@@ -178,22 +227,35 @@ def initial_state(
     towers = flatten(abstract_groups(network.model, ["protein"]))
     shapes = {path: leaf.shape for path, leaf in (towers | heads).items()}
     shardings = sharding.param_shardings(shapes, network.mesh, config.mesh.rules)
-    abstract = {path: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=shardings[path]) for path, x in towers.items()}
+    abstract = {
+        path: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=shardings[path])
+        for path, x in towers.items()
+    }
     params = flatten(load_params(checkpoint, step, unflatten(abstract)))
-    params |= jax.jit(new_head, out_shardings={path: shardings[path] for path in heads})(jax.random.key(seed))
+    params |= jax.jit(new_head, out_shardings={path: shardings[path] for path in heads})(
+        jax.random.key(seed)
+    )
     trainable, frozen = partition(params, config.optimizer.groups)
     frozen |= _scale(network, np.zeros(width.shape[1]), np.ones(width.shape[1]))
     optimizer = make_optimizer(config.optimizer, trainable, total_steps)
     counter = jax.device_put(jnp.int32(0), sharding.replicated(network.mesh))
-    return TrainState(counter, trainable, frozen, init_optimizer(optimizer, trainable, network.mesh)), optimizer
+    return TrainState(
+        counter, trainable, frozen, init_optimizer(optimizer, trainable, network.mesh)
+    ), optimizer
 
 
-def standardised(network: TunedNetwork, state: TrainState, examples: Sequence[Example]) -> TrainState:
-    """The state in which the features of these examples have mean 0 and spread 1 before the head reads them."""
+def standardised(
+    network: TunedNetwork, state: TrainState, examples: Sequence[Example]
+) -> TrainState:
+    """The state in which the features of these examples have mean 0 and spread 1 before the head
+    reads them."""
     mean, spread = mean_and_spread(network.predict_features(state.params, examples))
     return state._replace(frozen={**state.frozen, **_scale(network, mean, spread)})
 
 
 def _scale(network: TunedNetwork, mean: np.ndarray, spread: np.ndarray) -> dict[str, Array]:
-    values = {"features/mean": mean.astype(np.float32), "features/spread": spread.astype(np.float32)}
+    values = {
+        "features/mean": mean.astype(np.float32),
+        "features/spread": spread.astype(np.float32),
+    }
     return jax.device_put(values, sharding.replicated(network.mesh))

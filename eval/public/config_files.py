@@ -1,4 +1,5 @@
-"""The hyper-parameters of the benchmarks: Python files of `ml_collections`, and changes to them from the command line."""
+"""The hyper-parameters of the benchmarks: Python files of `ml_collections`, and changes to them
+from the command line."""
 
 import ast
 from collections.abc import Mapping, Sequence
@@ -21,10 +22,12 @@ FIELDS: dict[str, Mapping[str, Kind]] = {
 
 
 def load_configs(folder: Path, changes: Sequence[str]) -> dict[str, ConfigDict]:
-    """The config of each of `FIELDS`, from FOLDER/NAME.py, with changes such as `probe.max_epochs=20` made.
+    """The config of each of `FIELDS`, from FOLDER/NAME.py, with changes such as
+    `probe.max_epochs=20` made.
 
     `configs/eval` is the one that came with the package unless the working directory has its own.
-    A config file is a Python program, and runs; values of changes are Python literals, or else texts, and never evaluated.
+    A config file is a Python program, and runs; values of changes are Python literals, or else
+    texts, and never evaluated.
 
     Raises:
       UserError: a file is missing or raises an error, a change names no field or has a value of
@@ -36,11 +39,16 @@ def load_configs(folder: Path, changes: Sequence[str]) -> dict[str, ConfigDict]:
         path, equals, text = change.partition("=")
         name, _, field = path.partition(".")
         if not equals or name not in configs or not field:
-            raise UserError(f"--set {change}: changes are NAME.FIELD=VALUE, with one of {', '.join(FIELDS)} as NAME.")
+            raise UserError(
+                f"--set {change}: changes are NAME.FIELD=VALUE, with one of "
+                f"{', '.join(FIELDS)} as NAME."
+            )
         try:
             configs[name].update_from_flattened_dict({field: _literal(text)})
         except (KeyError, AttributeError, TypeError, ValueError) as error:
-            raise UserError(f"--set {change}: {folder / name}.py has no such field, or one of another type.") from error
+            raise UserError(
+                f"--set {change}: {folder / name}.py has no such field, or one of another type."
+            ) from error
     for name, config in configs.items():
         protocol_config.check(config, FIELDS[name], name=str(folder / f"{name}.py"))
     return configs
@@ -48,7 +56,10 @@ def load_configs(folder: Path, changes: Sequence[str]) -> dict[str, ConfigDict]:
 
 def _load(path: Path) -> ConfigDict:
     if not path.is_file():
-        raise UserError(f"{path} does not exist; name a folder that has {', '.join(FIELDS)} by --configs of python -m eval.")
+        raise UserError(
+            f"{path} does not exist; name a folder that has {', '.join(FIELDS)} by --configs "
+            "of python -m eval."
+        )
     # Locked: a change of a field that does not exist is a mistake.
     return load_config(path).lock()
 

@@ -1,7 +1,9 @@
-"""A public benchmark that is followed during pretraining: the head's numbers with one seed, without controls or report.
+"""A public benchmark that is followed during pretraining: the head's numbers with one seed, without
+controls or report.
 
-One entry of `config.evals` asks for it: `membrane=dict(data_dir="public", every=10_000, limit=2_000)`. The hyper-parameters are
-those of `configs/eval`, found as the command's are: in the working directory, else in the package.
+One entry of `config.evals` asks for it: `membrane=dict(data_dir="public", every=10_000,
+limit=2_000)`. The hyper-parameters are those of `configs/eval`, found as the command's are: in
+the working directory, else in the package.
 """
 
 from collections.abc import Iterator
@@ -37,20 +39,25 @@ class FollowedBenchmark:
       limit: at most so many proteins of each split, those of the lowest hash; None takes all.
 
     Raises:
-      UserError: a benchmark that trains for hours, data that are not there, or a limit where it means nothing.
+      UserError: a benchmark that trains for hours, data that are not there, or a limit where it
+        means nothing.
     """
 
     def __init__(self, benchmark: str, *, key: str, data_dir: str, limit: int | None = None):
         family = family_of(benchmark)
         if family.too_long:
-            raise UserError(f"{benchmark} {family.too_long}, too long to follow in training; run `python -m eval` on it.")
+            raise UserError(
+                f"{benchmark} {family.too_long}, too long to follow in training; run `python "
+                "-m eval` on it."
+            )
         data = manifest.load(Path(data_dir), benchmark)
         self.key, self._benchmark = key, benchmark
         self._data = data if limit is None else family.limited(benchmark, data, limit)
         self._configs = load_configs(CONFIGS, list(changes()))
 
     def metrics(self, model: Model) -> dict[str, float]:
-        """The mean of each of the numbers that the report of the benchmark begins with; NaN where it is undefined."""
+        """The mean of each of the numbers that the report of the benchmark begins with; NaN
+        where it is undefined."""
         config = self._configs["probe"]
         setup = Setup(
             embed=model.mean_embeddings,
@@ -64,5 +71,8 @@ class FollowedBenchmark:
             configs=self._configs,
         )
         headline = measure(setup, self._benchmark, self._data).headline
-        means = {metric.replace(", ", "_").replace(" ", "_"): value["mean"] for metric, value in headline.items()}
+        means = {
+            metric.replace(", ", "_").replace(" ", "_"): value["mean"]
+            for metric, value in headline.items()
+        }
         return {metric: np.nan if mean is None else float(mean) for metric, mean in means.items()}

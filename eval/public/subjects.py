@@ -1,4 +1,5 @@
-"""What benchmarks are measured on: the model of a checkpoint, or a file with one vector a protein."""
+"""What benchmarks are measured on: the model of a checkpoint, or a file with one vector a
+protein."""
 
 import functools
 import pathlib
@@ -82,9 +83,13 @@ class CheckpointModel:
 
     @functools.cached_property
     def _view(self) -> View:
-        embed, project = (CachedEmbedder(self._model, self._cache, kind=kind) for kind in ("mean", "projected"))
+        embed, project = (
+            CachedEmbedder(self._model, self._cache, kind=kind) for kind in ("mean", "projected")
+        )
         model = self._model
-        return View(embed, project, model.encode_texts, model.mean_text_embeddings, model.variant_scores)
+        return View(
+            embed, project, model.encode_texts, model.mean_text_embeddings, model.variant_scores
+        )
 
     def notes(self, family: BenchmarkFamily, data: Data) -> list[str]:
         """None."""
@@ -112,13 +117,20 @@ class ProteinVectors:
         return View(embed, embed, _absent, _absent, _absent)
 
     def notes(self, family: BenchmarkFamily, data: Data) -> list[str]:
-        """How many vectors were found by name: their sequences may be others than the benchmark's."""
+        """How many vectors were found by name: their sequences may be others than the
+        benchmark's."""
         proteins = proteins_of(family.parts(data))
         by_name = self._file.find(proteins).by_name
         if not by_name:
             return []
-        return [f"{by_name:,} of {len(proteins):,} vectors were found by id or accession; their sequences were not compared."]
+        return [
+            f"{by_name:,} of {len(proteins):,} vectors were found by id or accession; their "
+            "sequences were not compared."
+        ]
 
 
 def _absent(*_, **__) -> NoReturn:
-    raise UserError("a file of protein vectors holds neither texts nor variants; give --checkpoint instead of --embeddings.")
+    raise UserError(
+        "a file of protein vectors holds neither texts nor variants; give --checkpoint "
+        "instead of --embeddings."
+    )

@@ -1,9 +1,11 @@
-"""A checkpoint, or a file of vectors, on public benchmarks: the results on disk make a second run cheap.
+"""A checkpoint, or a file of vectors, on public benchmarks: the results on disk make a second run
+cheap.
 
-Every benchmark leaves `results/NAME.json`, keyed by what it depends on: parameters, data files and how the manifest reads them,
-protocol. `results/NAME.npz` beside it holds the resamples of its headline's intervals, for paired comparisons with another
-model's. An evaluation that was stopped takes what is there and goes on; another checkpoint or other data are measured anew
-(by fine-tuning in a folder of their own: it refuses the states of another run).
+Every benchmark leaves `results/NAME.json`, keyed by what it depends on: parameters, data files and
+how the manifest reads them, protocol. `results/NAME.npz` beside it holds the resamples of its
+headline's intervals, for paired comparisons with another model's. An evaluation that was stopped
+takes what is there and goes on; another checkpoint or other data are measured anew (by
+fine-tuning in a folder of their own: it refuses the states of another run).
 """
 
 import dataclasses
@@ -34,7 +36,8 @@ from eval.public.protocols import PROTOCOLS, Source
 from eval.public.subjects import Subject
 
 RESULT_FORMAT = 2
-"""Raised when the same parameters, data and protocol give other numbers than an earlier version stored."""
+"""Raised when the same parameters, data and protocol give other numbers than an earlier version
+stored."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,18 +63,21 @@ class Suite:
     def results(self, names: Sequence[str], data_dir: pathlib.Path) -> dict[str, dict]:
         """The result of each benchmark that the data folder has; of the others one sentence.
 
-        A result holds `benchmark`, `family`, `protocol` (in the words of published numbers), `headline` (metric → mean, std,
-        interval; without test proteins of the pretraining), `headline_with_seen` (with them, where there are any), `result`
-        (all that the family tells), `data` (files, counts, whether they are the published ones), `published`, `seconds`,
-        `hardware`. In its place stands
-        `missing`, on what is wanted, or `failed`, on what is wrong, also told at once: one benchmark's mistake costs no other.
+        A result holds `benchmark`, `family`, `protocol` (in the words of published numbers),
+        `headline` (metric → mean, std, interval; without test proteins of the pretraining),
+        `headline_with_seen` (with them, where there are any), `result` (all that the family tells),
+        `data` (files, counts, whether they are the published ones), `published`, `seconds`,
+        `hardware`. In its place stands `missing`, on what is wanted, or `failed`, on what is
+        wrong, also told at once: one benchmark's mistake costs no other.
         """
         found = {}
         for number, name in enumerate(names, 1):
             tell(f"benchmark {number} of {len(names)}: {name}.")
             try:
                 if needed := self.subject.lacks(family_of(name)):
-                    raise manifest.MissingData(f"{name} needs {needed}, which {self.subject.origin} does not hold.")
+                    raise manifest.MissingData(
+                        f"{name} needs {needed}, which {self.subject.origin} does not hold."
+                    )
                 data = manifest.load(data_dir, name)
                 key = self._key(name, data, manifest.entries_of(data_dir, name))
                 found[name] = self._stored(name, key) or self._measured(name, data, key)
@@ -108,7 +114,9 @@ class Suite:
             "data": described(name, data),
             "published": [row._asdict() for row in published(name)],
             "seconds": time.perf_counter() - start,
-            "hardware": f"{jax.device_count()} × {jax.devices()[0].device_kind}, {os.cpu_count()} CPU cores",
+            "hardware": f"{jax.device_count()} × {jax.devices()[0].device_kind}, {os.cpu_count()} "
+            "CPU "
+            "cores",
             "key": key,
         }
         measured = to_json(measured)
@@ -121,7 +129,8 @@ class Suite:
         return measured
 
     def _seen(self, setup: Setup, name: str, data: Data) -> dict:
-        """Counts of proteins that were in pretraining, for families that do not leave them out themselves."""
+        """Counts of proteins that were in pretraining, for families that do not leave them out
+        themselves."""
         known, proteins = setup.pretraining, family_of(name).proteins(data)
         if known is None or not proteins:
             return {}
@@ -133,20 +142,28 @@ class Suite:
         return self.pretraining and PretrainingSet.of(self.pretraining)
 
     def _setup(self, name: str, data: Data) -> Setup:
-        """What families measure with: the subject's view, the protocol, and the controls it stands beside."""
+        """What families measure with: the subject's view, the protocol, and the controls it
+        stands beside."""
         view = self.subject.view(family_of(name), data)
-        source = Source(view.embed, self.subject.origin, self.subject.step, self.folder / "fine_tuning")
+        source = Source(
+            view.embed, self.subject.origin, self.subject.step, self.folder / "fine_tuning"
+        )
         protocol, controls = PROTOCOLS[self.protocol].make(source, self.configs)
         splits = self.configs[self.protocol].splits.to_dict()
-        return Setup(*view, protocol, splits, controls, self.configs, self._pretraining, self.shared)
+        return Setup(
+            *view, protocol, splits, controls, self.configs, self._pretraining, self.shared
+        )
 
     def _path(self, name: str) -> pathlib.Path:
         return self.folder / "results" / f"{name}.json"
 
     def _key(self, name: str, data: Data, entries: Mapping[str, Mapping]) -> str:
-        """A digest of all that a result depends on; `entries` of the manifest say which file is what, and how it is read."""
+        """A digest of all that a result depends on; `entries` of the manifest say which file is
+        what, and how it is read."""
         others = PROTOCOLS.keys() - PROTOCOLS[self.protocol].configs
-        configs = {kind: config.to_dict() for kind, config in self.configs.items() if kind not in others}
+        configs = {
+            kind: config.to_dict() for kind, config in self.configs.items() if kind not in others
+        }
         files = sorted((source.path, source.sha256) for source in sources_of(name, data))
         learnt = self.pretraining and self.pretraining.fingerprint
         subject = [self.subject.fingerprint, self.subject.reading]
@@ -184,7 +201,8 @@ def refuse_failures(results: Mapping[str, Mapping]) -> None:
     """Raises UserError where a benchmark of `Suite.results` could not be measured."""
     if failed := [name for name, result in results.items() if "failed" in result]:
         raise UserError(
-            f"{len(failed)} of {len(results)} benchmarks could not be measured, as told above: {', '.join(failed)}."
+            f"{len(failed)} of {len(results)} benchmarks could not be measured, as told "
+            f"above: {', '.join(failed)}."
         )
 
 
@@ -196,5 +214,7 @@ def choose(data_dir: pathlib.Path) -> list[str]:
     """
     present, wanted = manifest.available(data_dir)
     if not present:
-        raise UserError(f"{data_dir} holds data of no benchmark; for example {next(iter(wanted.values()))}")
+        raise UserError(
+            f"{data_dir} holds data of no benchmark; for example {next(iter(wanted.values()))}"
+        )
     return list(present)

@@ -1,4 +1,5 @@
-"""One vector a protein from any model's file, found by the hash of the sequence, by id or by accession."""
+"""One vector a protein from any model's file, found by the hash of the sequence, by id or by
+accession."""
 
 import dataclasses
 import re
@@ -28,7 +29,8 @@ class Found(NamedTuple):
     rows: Mapping[str, int]
     """Sequence → row of the file."""
     by_name: int
-    """How many were found by id or accession, so that their sequence is not known to be the same."""
+    """How many were found by id or accession, so that their sequence is not known to be the
+    same."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,15 +61,21 @@ class VectorFile:
         vectors = read_named_vectors(path)
         if not vectors.ids:
             raise UserError(f"{path} holds no vector; embed the proteins of the benchmarks.")
-        keys = [{*_keys(id), *filter(_HASH.fullmatch, [key])} for id, key in zip(vectors.ids, vectors.keys, strict=True)]
+        keys = [
+            {*_keys(id), *filter(_HASH.fullmatch, [key])}
+            for id, key in zip(vectors.ids, vectors.keys, strict=True)
+        ]
         counts = Counter(key for of_vector in keys for key in of_vector)
-        positions = {key: row for row, of_vector in enumerate(keys) for key in of_vector if counts[key] == 1}
+        positions = {
+            key: row for row, of_vector in enumerate(keys) for key in of_vector if counts[key] == 1
+        }
         # An id is what the file says; an accession that another id holds too is a guess.
         positions |= {id: row for row, id in enumerate(vectors.ids)}
         return cls(path, file_sha256(path), vectors.values, positions)
 
     def find(self, proteins: Proteins) -> Found:
-        """The vector of every protein: by its sequence's hash, else by a name or accession that no other sequence has.
+        """The vector of every protein: by its sequence's hash, else by a name or accession that no
+        other sequence has.
 
         Raises:
           UserError: some have none; the sentence counts them and names the first.
@@ -89,7 +97,8 @@ class VectorFile:
     def _lacks(self, proteins: Proteins, missing: Sequence[str]) -> str:
         shown = ", ".join(min(proteins[sequence]) for sequence in missing[:SHOWN])
         return (
-            f"{self.path} lacks vectors of {len(missing):,} of {len(proteins):,} proteins, such as {shown}; "
+            f"{self.path} lacks vectors of {len(missing):,} of {len(proteins):,} proteins, "
+            f"such as {shown}; "
             "embed the FASTA file that `python -m eval.data.proteins` writes."
         )
 
@@ -113,6 +122,8 @@ def _unambiguous(proteins: Proteins) -> dict[str, list[str]]:
         for key in (key for name in names for key in _keys(name)):
             stands_for[key].add(sequence)
     return {
-        sequence: [key for name in sorted(names) for key in _keys(name) if len(stands_for[key]) == 1]
+        sequence: [
+            key for name in sorted(names) for key in _keys(name) if len(stands_for[key]) == 1
+        ]
         for sequence, names in proteins.items()
     }

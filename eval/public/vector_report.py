@@ -1,4 +1,5 @@
-"""`python -m eval --embeddings`: any program's vectors through the same benchmarks as a checkpoint."""
+"""`python -m eval --embeddings`: any program's vectors through the same benchmarks as a
+checkpoint."""
 
 import argparse
 
@@ -16,10 +17,12 @@ from eval.reporting.report import claimed, refuse_other_report, write_report
 
 
 def evaluate_vectors(options: argparse.Namespace) -> None:
-    """Measures the vectors of `--embeddings` on the public benchmarks asked for, and writes the report.
+    """Measures the vectors of `--embeddings` on the public benchmarks asked for, and writes the
+    report.
 
     Raises:
-      UserError: options that ask for a model, a file that holds no vectors, or benchmarks that could not be measured.
+      UserError: options that ask for a model, a file that holds no vectors, or benchmarks that
+        could not be measured.
     """
     names = _benchmarks(options)
     output = options.output or options.embeddings.with_name(f"{options.embeddings.name}.eval")
@@ -27,7 +30,12 @@ def evaluate_vectors(options: argparse.Namespace) -> None:
     file = VectorFile.read(options.embeddings)
     rows, width = file.values.shape
     tell(f"{options.embeddings}: {rows:,} vectors of width {width:,}.")
-    provenance = {"embeddings": str(options.embeddings), "vectors": rows, "width": width, "sha256": file.fingerprint}
+    provenance = {
+        "embeddings": str(options.embeddings),
+        "vectors": rows,
+        "width": width,
+        "sha256": file.fingerprint,
+    }
     provenance |= {"public_data": str(options.data_dir), "protocol": options.protocol}
     provenance |= {"benchmarks": ", ".join(names), "set": " ".join(options.set)}
     with claimed(output):
@@ -50,14 +58,27 @@ def evaluate_vectors(options: argparse.Namespace) -> None:
 def _benchmarks(options: argparse.Namespace) -> list[str]:
     """The public benchmarks that the command line asks for, all that the data allow by default."""
     if options.protocol != "probe":
-        raise UserError(f"--protocol={options.protocol} trains a model; with --embeddings only probe is possible.")
-    if options.data_dir is None or not options.data_dir.is_dir() or (options.data_dir / STATISTICS).exists():
-        raise UserError("--embeddings needs --data_dir=DIR, a folder of public data as docs/benchmarks.md describes it.")
+        raise UserError(
+            f"--protocol={options.protocol} trains a model; with --embeddings only probe is "
+            "possible."
+        )
+    if (
+        options.data_dir is None
+        or not options.data_dir.is_dir()
+        or (options.data_dir / STATISTICS).exists()
+    ):
+        raise UserError(
+            "--embeddings needs --data_dir=DIR, a folder of public data as "
+            "docs/benchmarks.md describes it."
+        )
     names = list(dict.fromkeys(options.benchmarks))
     if "all" in names:
         return suite.choose(options.data_dir)
     if model := [name for name in names if name in EVALUATIONS]:
-        raise UserError(f"{model[0]} needs a model that reads texts or residues; give --checkpoint instead of --embeddings.")
+        raise UserError(
+            f"{model[0]} needs a model that reads texts or residues; give --checkpoint "
+            "instead of --embeddings."
+        )
     if unknown := [name for name in names if name not in BENCHMARKS]:
         raise UserError(f"unknown benchmark {unknown[0]!r}; expected {', '.join(BENCHMARKS)}.")
     return names

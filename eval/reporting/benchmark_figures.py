@@ -1,11 +1,24 @@
-"""Figures of the report on public benchmarks: bars, a radar, curves over identity, and those of the families."""
+"""Figures of the report on public benchmarks: bars, a radar, curves over identity, and those of
+the families."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from data_pipelines.common.figure_style import BLACK, BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY, VERMILION, YELLOW, tidy
+from data_pipelines.common.figure_style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    YELLOW,
+    tidy,
+)
 from eval.benchmarks.families import FAMILIES
 from eval.reporting.base.curves import curve, finite, first_metric, small_multiples
 
@@ -14,11 +27,16 @@ COLOURS = (VERMILION, GREEN, INK, GREY, PURPLE, ORANGE, SKY, YELLOW, BLACK)
 LEAST_AXES = 3
 """A radar of fewer is no figure."""
 CAPTIONS = {
-    "benchmarks": "The first metric of each public benchmark beside its best control; pale: not the published data set. Line: "
+    "benchmarks": "The first metric of each public benchmark beside its best control; pale: not "
+    "the "
+    "published data set. Line: "
     "95 % interval. Published numbers may be by another protocol than ours; report.md names both.",
-    "radar": "Benchmarks with published numbers; *: ours is not on the published data set; †: ours is by another protocol. A "
+    "radar": "Benchmarks with published numbers; *: ours is not on the published data set; †: "
+    "ours is "
+    "by another protocol. A "
     "negative number is at the centre.",
-    "identity": "Test proteins of at most an identity to the training proteins; lines: 95 % intervals.",
+    "identity": "Test proteins of at most an identity to the training proteins; lines: 95 % "
+    "intervals.",
     **{name: caption for family in FAMILIES for name, caption in family.captions.items()},
 }
 
@@ -26,14 +44,19 @@ CAPTIONS = {
 def figures(results: Mapping[str, Mapping]) -> dict[str, Figure]:
     """Those of `CAPTIONS` that the results of `Suite.results` have numbers for."""
     measured = [result for result in results.values() if result.get("headline")]
-    made = {"benchmarks": bars(measured), "radar": radar(measured), "identity": identity_curves(measured)}
+    made = {
+        "benchmarks": bars(measured),
+        "radar": radar(measured),
+        "identity": identity_curves(measured),
+    }
     for family in FAMILIES:
         made |= family.figures(measured)
     return {name: figure for name, figure in made.items() if figure is not None}
 
 
 def bars(measured: Sequence[Mapping]) -> Figure | None:
-    """The first metric of each benchmark with its interval, its best control's, and published numbers as strokes."""
+    """The first metric of each benchmark with its interval, its best control's, and published
+    numbers as strokes."""
     if not measured:
         return None
     figure = Figure(figsize=(max(4.0, 0.6 * len(measured) + 2), 3.4), layout="constrained")
@@ -43,17 +66,23 @@ def bars(measured: Sequence[Mapping]) -> Figure | None:
         metric, value = first_metric(result)
         alpha = 1.0 if result["data"]["whole"] else 0.45
         ours = "this model" if not position else None
-        axis.bar(position - 0.18, finite(value["mean"]), width=0.42, color=BLUE, alpha=alpha, label=ours)
+        axis.bar(
+            position - 0.18, finite(value["mean"]), width=0.42, color=BLUE, alpha=alpha, label=ours
+        )
         if value["interval"] and None not in value["interval"]:
             axis.vlines(position - 0.18, *value["interval"], color=INK, linewidth=1.2)
         if (control := best_control(result, metric)) is not None:
-            beside = None if "best control" in axis.get_legend_handles_labels()[1] else "best control"
+            beside = (
+                None if "best control" in axis.get_legend_handles_labels()[1] else "best control"
+            )
             axis.bar(position + 0.22, control, width=0.3, color=GREY, alpha=alpha, label=beside)
         for model, published in _published(result, metric).items():
             marks.setdefault(model, []).append((position, published))
     for colour, (model, points) in zip(COLOURS, marks.items(), strict=False):
         positions, values = zip(*points, strict=True)
-        axis.scatter(positions, values, marker="_", s=160, color=colour, label=f"{model}, published")
+        axis.scatter(
+            positions, values, marker="_", s=160, color=colour, label=f"{model}, published"
+        )
     labels = [f"{result['benchmark']}\n{first_metric(result)[0]}" for result in measured]
     axis.set_xticks(range(len(measured)), labels, rotation=60, ha="right", fontsize=7)
     axis.axhline(0, color=GREY, linewidth=0.8)
@@ -65,24 +94,36 @@ def bars(measured: Sequence[Mapping]) -> Figure | None:
 def best_control(result: Mapping, metric: str) -> float | None:
     """The highest that a control of a benchmark has in a metric, None where none has it."""
     found = [control["metrics"] for control in result["result"].get("controls", ())]
-    return max((finite(metrics[metric]["mean"]) for metrics in found if metric in metrics), default=None)
+    return max(
+        (finite(metrics[metric]["mean"]) for metrics in found if metric in metrics), default=None
+    )
 
 
 def radar(measured: Sequence[Mapping]) -> Figure | None:
-    """An axis from 0 to 1 for each benchmark whose first metric somebody published; negative numbers lie at the centre.
+    """An axis from 0 to 1 for each benchmark whose first metric somebody published; negative
+    numbers lie at the centre.
 
-    A star marks those that were not measured on the published data set, a dagger those that were measured by another protocol.
+    A star marks those that were not measured on the published data set, a dagger those that were
+    measured by another protocol.
     """
-    shown = [(result, *first_metric(result)) for result in measured if _published(result, first_metric(result)[0])]
+    shown = [
+        (result, *first_metric(result))
+        for result in measured
+        if _published(result, first_metric(result)[0])
+    ]
     if len(shown) < LEAST_AXES:
         return None
     figure = Figure(figsize=(5.4, 4.6), layout="constrained")
     axis = figure.add_subplot(projection="polar")
     angles = np.linspace(0, 2 * np.pi, len(shown), endpoint=False)
-    models = list(dict.fromkeys(model for result, metric, _ in shown for model in _published(result, metric)))
+    models = list(
+        dict.fromkeys(model for result, metric, _ in shown for model in _published(result, metric))
+    )
     lines = {"ours": [finite(value["mean"]) for _, _, value in shown]}
     for model in models:
-        lines[f"{model}, published"] = [_published(result, metric).get(model, np.nan) for result, metric, _ in shown]
+        lines[f"{model}, published"] = [
+            _published(result, metric).get(model, np.nan) for result, metric, _ in shown
+        ]
     for colour, (name, values) in zip((BLUE, *COLOURS), lines.items(), strict=False):
         # NaN, where nobody published a number, breaks the line.
         round_, closed = (np.append(one, one[0]) for one in (angles, np.clip(values, 0, 1)))
@@ -90,7 +131,10 @@ def radar(measured: Sequence[Mapping]) -> Figure | None:
         if name == "ours" and np.isfinite(closed).all():
             axis.fill(round_, closed, color=colour, alpha=0.12)
     marks = [_marks(result, metric) for result, metric, _ in shown]
-    names = [f"{result['benchmark']}{mark}\n{metric}" for (result, metric, _), mark in zip(shown, marks, strict=True)]
+    names = [
+        f"{result['benchmark']}{mark}\n{metric}"
+        for (result, metric, _), mark in zip(shown, marks, strict=True)
+    ]
     axis.set_xticks(angles, names, fontsize=7)
     axis.tick_params(axis="x", pad=9)
     axis.set_ylim(0, 1)
@@ -108,7 +152,8 @@ def _marks(result: Mapping, metric: str) -> str:
 
 
 def identity_curves(measured: Sequence[Mapping]) -> Figure | None:
-    """The main metric on test proteins below each cut-off of identity to the training proteins, with its interval."""
+    """The main metric on test proteins below each cut-off of identity to the training proteins,
+    with its interval."""
     shown = [result for result in measured if result["result"].get("identity_curve")]
     if not shown:
         return None
@@ -117,7 +162,13 @@ def identity_curves(measured: Sequence[Mapping]) -> Figure | None:
         metric = result["result"]["main"]
         points = [point for point in result["result"]["identity_curve"] if point["metrics"]]
         cutoffs = [100 * point["cutoff"] for point in points]
-        curve(axis, cutoffs, [point["metrics"][metric] for point in points], BLUE, label="below the cut-off")
+        curve(
+            axis,
+            cutoffs,
+            [point["metrics"][metric] for point in points],
+            BLUE,
+            label="below the cut-off",
+        )
         axis.set_title(f"{result['benchmark']}, {metric}", fontsize=9, color=INK, loc="left")
         axis.set_xlabel("identity to training at most (%)", fontsize=8)
         axis.set_ylim(bottom=0)

@@ -1,4 +1,5 @@
-"""The report on public benchmarks: our numbers with intervals, the published ones beside them, and what the data were."""
+"""The report on public benchmarks: our numbers with intervals, the published ones beside them,
+and what the data were."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,10 +10,11 @@ SECTION = """## Public benchmarks
 
 {families}
 
-Mean over seeds ± their standard deviation, and a 95 % bootstrap interval over what is tested. Test proteins whose sequence was
-in the checkpoint's own training set are left out; *with those seen* is the number with them. *Published* numbers are on the
-published data sets, by the protocol in brackets: beside data that are not those (**other data** in the last column), or beside
-numbers of ours by another protocol, they tell nothing about the difference.
+Mean over seeds ± their standard deviation, and a 95 % bootstrap interval over what is tested. Test
+proteins whose sequence was in the checkpoint's own training set are left out; *with those seen* is
+the number with them. *Published* numbers are on the published data sets, by the protocol in
+brackets: beside data that are not those (**other data** in the last column), or beside numbers of
+ours by another protocol, they tell nothing about the difference.
 
 {data}{missing}"""
 PARTIAL = "**other data**"
@@ -25,8 +27,16 @@ def markdown(results: Mapping[str, Mapping]) -> str:
     for family in FAMILIES:
         if own := [result for result in measured if result["family"] == family.name]:
             parts.append(_family(family.title, own))
-    missing = [f"Not measured: {plain(result['missing'])}" for result in results.values() if "missing" in result]
-    missing += [f"**Failed**: {name}: {plain(result['failed'])}" for name, result in results.items() if "failed" in result]
+    missing = [
+        f"Not measured: {plain(result['missing'])}"
+        for result in results.values()
+        if "missing" in result
+    ]
+    missing += [
+        f"**Failed**: {name}: {plain(result['failed'])}"
+        for name, result in results.items()
+        if "failed" in result
+    ]
     return SECTION.format(
         families="\n\n".join(parts),
         data=_data(measured),
@@ -35,15 +45,33 @@ def markdown(results: Mapping[str, Mapping]) -> str:
 
 
 def _family(title: str, results: Sequence[Mapping]) -> str:
-    header = ["benchmark", "metric", "ours, by", "ours", "95 %", "with those seen", "controls", "published", "data"]
+    header = [
+        "benchmark",
+        "metric",
+        "ours, by",
+        "ours",
+        "95 %",
+        "with those seen",
+        "controls",
+        "published",
+        "data",
+    ]
     rows = [row for result in results for row in _rows(result)]
     notes = [
         f"- {result['benchmark']}: {plain(note)}"
         for result in results
-        for note in (*result["result"].get("notes", ()), *_pretraining(result), *result["data"]["notes"])
+        for note in (
+            *result["result"].get("notes", ()),
+            *_pretraining(result),
+            *result["data"]["notes"],
+        )
     ]
-    curves = [_identity_curve(result) for result in results if result["result"].get("identity_curve")]
-    return "\n\n".join([f"### {title}", table(header, rows), *curves, *(["\n".join(notes)] if notes else [])])
+    curves = [
+        _identity_curve(result) for result in results if result["result"].get("identity_curve")
+    ]
+    return "\n\n".join(
+        [f"### {title}", table(header, rows), *curves, *(["\n".join(notes)] if notes else [])]
+    )
 
 
 def _pretraining(result: Mapping) -> list[str]:
@@ -55,12 +83,19 @@ def _identity_curve(result: Mapping) -> str:
     """A table of all metrics on the test proteins below each cut-off of identity to training."""
     metrics = list(result["headline"])
     rows = [
-        [f"≤ {point['cutoff']:.0%}", str(point["rows"]), *(_cutoff_cell(point, metric) for metric in metrics)]
+        [
+            f"≤ {point['cutoff']:.0%}",
+            str(point["rows"]),
+            *(_cutoff_cell(point, metric) for metric in metrics),
+        ]
         for point in result["result"]["identity_curve"]
     ]
     unknown = result["result"]["identity_unknown"]
     message = f"\n\nOf {unknown} test proteins the identity is not known." if unknown else ""
-    return f"`{result['benchmark']}` by identity to training:\n\n{table(['identity', 'proteins', *metrics], rows)}{message}"
+    return (
+        f"`{result['benchmark']}` by identity to "
+        f"training:\n\n{table(['identity', 'proteins', *metrics], rows)}{message}"
+    )
 
 
 def _cutoff_cell(point: Mapping, metric: str) -> str:
@@ -89,7 +124,9 @@ def _rows(result: Mapping) -> list[list[str]]:
                 _with_seen(result, metric),
                 "; ".join(controls) or UNDEFINED,
                 _published(result, metric),
-                {True: "published", False: PARTIAL, None: "size not known"}[result["data"]["whole"]],
+                {True: "published", False: PARTIAL, None: "size not known"}[
+                    result["data"]["whole"]
+                ],
             ]
         )
     return rows
@@ -98,7 +135,9 @@ def _rows(result: Mapping) -> list[list[str]]:
 def _published(result: Mapping, metric: str) -> str:
     """What others reported of the metric, each number with its protocol."""
     known = [row for row in result["published"] if row["metric"] == metric]
-    cells = [f"{plain(row['model'])} {number(row['value'])} ({plain(row['protocol'])})" for row in known]
+    cells = [
+        f"{plain(row['model'])} {number(row['value'])} ({plain(row['protocol'])})" for row in known
+    ]
     if not cells and metric == next(iter(result["headline"])):
         return "no published number could be verified"
     return "; ".join(cells) or UNDEFINED
@@ -122,14 +161,19 @@ def _data(results: Sequence[Mapping]) -> str:
         for result in results
     ]
     files = [
-        f"- `{file['path']}`: {file['bytes']:,} bytes, SHA-256 `{file['sha256'][:16]}…`, {file['rows']:,} rows"
-        for file in {file["path"]: file for result in results for file in result["data"]["files"]}.values()
+        f"- `{file['path']}`: {file['bytes']:,} bytes, SHA-256 `{file['sha256'][:16]}…`, "
+        f"{file['rows']:,} rows"
+        for file in {
+            file["path"]: file for result in results for file in result["data"]["files"]
+        }.values()
     ]
     hardware = sorted({result["hardware"] for result in results})
     return "\n\n".join(
         [
             "### Data",
-            table(["benchmark", "counts", "rejected rows", "beside the published data", "time"], rows),
+            table(
+                ["benchmark", "counts", "rejected rows", "beside the published data", "time"], rows
+            ),
             "\n".join(files),
             f"Hardware: {'; '.join(hardware)}." if hardware else "",
         ]

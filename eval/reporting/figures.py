@@ -14,7 +14,8 @@ LOSSES = {"loss": "total"} | {f"loss/{name}": kind.title for name, kind in OBJEC
 
 
 def losses_over_steps(metrics: Sequence[Mapping]) -> Figure | None:
-    """Small multiples: the total loss and each objective's, in nats, that was ever logged; None if there is none."""
+    """Small multiples: the total loss and each objective's, in nats, that was ever logged; None
+    if there is none."""
     curves = {title: series(metrics, key) for key, title in LOSSES.items()}
     curves = {title: curve for title, curve in curves.items() if curve[0].size}
     if not curves:
@@ -38,9 +39,12 @@ def losses_over_steps(metrics: Sequence[Mapping]) -> Figure | None:
 
 
 def cluster_mixture(mixture: Mapping) -> Figure | None:
-    """Shares of the (source, confidence, coverage) clusters among the draws (bars) beside the configured ones (strokes)."""
+    """Shares of the (source, confidence, coverage) clusters among the draws (bars) beside the
+    configured ones (strokes)."""
     clusters, total = mixture["clusters"], mixture["total"]
-    names = sorted(name for name, cluster in clusters.items() if cluster["configured"] or cluster["drawn"])
+    names = sorted(
+        name for name, cluster in clusters.items() if cluster["configured"] or cluster["drawn"]
+    )
     if not names or not total:
         return None
     configured = 100 * np.array([clusters[name]["configured"] for name in names])
@@ -49,16 +53,30 @@ def cluster_mixture(mixture: Mapping) -> Figure | None:
     figure = Figure(figsize=(7.5, 1.3 + 0.28 * len(names)), layout="constrained")
     axis = figure.subplots()
     axis.barh(positions, drawn, height=0.66, color=BLUE, alpha=0.75, label="drawn")
-    axis.vlines(configured, positions - 0.45, positions + 0.45, color=VERMILION, linewidth=2.5, label="configured")
+    axis.vlines(
+        configured,
+        positions - 0.45,
+        positions + 0.45,
+        color=VERMILION,
+        linewidth=2.5,
+        label="configured",
+    )
     for position, share, wanted in zip(positions, drawn, configured, strict=True):
         axis.annotate(
-            f"{share:.2f} %", (max(share, wanted), position), xytext=(6, 0), textcoords="offset points", va="center", fontsize=8
+            f"{share:.2f} %",
+            (max(share, wanted), position),
+            xytext=(6, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
         )
     axis.set_yticks(positions, names, fontsize=9, family="monospace")
     axis.set_ylim(len(names) - 0.4, -0.6)
     axis.set_xlim(0, 1.15 * max(drawn.max(), configured.max()))
     axis.set_xlabel("share of the draws (%)")
-    axis.set_title(f"{total:,} draws by source / confidence / coverage", fontsize=10, color=INK, loc="left")
+    axis.set_title(
+        f"{total:,} draws by source / confidence / coverage", fontsize=10, color=INK, loc="left"
+    )
     axis.legend(fontsize=9, frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
     tidy(axis)
     axis.grid(axis="y", visible=False)

@@ -39,14 +39,15 @@ def write_report(
     left_out: Mapping[str, str],
     captions: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Writes report.json, report.md and figures/*.png into `output`, which may be a link; nothing below it is followed.
+    """Writes report.json, report.md and figures/*.png into `output`, which may be a link; nothing
+    below it is followed.
 
     Where a section has intervals, resamples.npz holds what they were taken from.
 
     report.json comes first: it says whose the others are (`refuse_other_report`).
 
-    `sections` maps an evaluation's key to its result and its Markdown; `left_out` says of absent figures why;
-    `captions` has one for every figure.
+    `sections` maps an evaluation's key to its result and its Markdown; `left_out` says of absent
+    figures why; `captions` has one for every figure.
 
     Raises:
       UserError: `output` is no folder, or its `figures` are a link or a file.
@@ -55,15 +56,23 @@ def write_report(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{folder} cannot be made ({error.strerror}); name another --output.") from error
+        raise UserError(
+            f"{folder} cannot be made ({error.strerror}); name another --output."
+        ) from error
     if folder.is_symlink():
-        raise UserError(f"{folder} is a link and is not followed; remove it or name another --output.")
-    report = {"provenance": dict(provenance)} | {key: result for key, (result, _) in sections.items()}
+        raise UserError(
+            f"{folder} is a link and is not followed; remove it or name another --output."
+        )
+    report = {"provenance": dict(provenance)} | {
+        key: result for key, (result, _) in sections.items()
+    }
     report["figures"] = {name: f"figures/{name}.png" for name in figures}
     report["figures_left_out"] = dict(left_out)
     pages = {
         REPORT: json.dumps(to_json(report), indent=2, allow_nan=False) + "\n",
-        "report.md": _page(provenance, [text for _, text in sections.values()], figures, left_out, captions),
+        "report.md": _page(
+            provenance, [text for _, text in sections.values()], figures, left_out, captions
+        ),
     }
     drawn = resamples_of({key: result for key, (result, _) in sections.items()})
     with report_disk_errors(output):
@@ -76,8 +85,13 @@ def write_report(
 
 
 def refuse_other_report(output: pathlib.Path, provenance: Mapping[str, Any]) -> None:
-    """Raises UserError where `output` holds a report, unless that is of the same question, or holds files under its names."""
-    there = [output / name for name in (REPORT, "report.md", RESAMPLES_FILE, "figures") if os.path.lexists(output / name)]
+    """Raises UserError where `output` holds a report, unless that is of the same question, or
+    holds files under its names."""
+    there = [
+        output / name
+        for name in (REPORT, "report.md", RESAMPLES_FILE, "figures")
+        if os.path.lexists(output / name)
+    ]
     if not there:
         return
     try:

@@ -15,7 +15,9 @@ from protclip_jax.training.mixture import read as read_mixture
 
 CAPTIONS = {
     "losses": "Loss of each objective over training steps (last value at the upper right).",
-    "mixture": "Share of each (source, confidence, coverage) cluster among the training draws, beside the configured share.",
+    "mixture": "Share of each (source, confidence, coverage) cluster among the training draws, "
+    "beside "
+    "the configured share.",
 }
 
 
@@ -30,23 +32,30 @@ def training_figures(
 ) -> tuple[dict[str, Figure], dict[str, str]]:
     """The figures on the training run of a workdir, and of those that cannot be drawn the reason.
 
-    `followed` makes the evaluation of a name as the run followed it, or gives None; without it, figures lack its baselines,
-    and without `baselines` those that are trained.
+    `followed` makes the evaluation of a name as the run followed it, or gives None; without it,
+    figures lack its baselines, and without `baselines` those that are trained.
 
     Raises:
       UserError: a file of the workdir is damaged.
     """
-    metrics, mixture = _read(read_metrics, workdir / "metrics.jsonl"), _read(read_mixture, workdir / "mixture.json")
+    metrics, mixture = (
+        _read(read_metrics, workdir / "metrics.jsonl"),
+        _read(read_mixture, workdir / "mixture.json"),
+    )
     figures = {"losses": losses_over_steps(metrics or [])}
     reasons = {"losses": "no loss was logged"}
     for name, evaluation in EVALUATIONS.items():
-        drawn = evaluation.training_figures(metrics or [], functools.partial(followed, name), baselines)
+        drawn = evaluation.training_figures(
+            metrics or [], functools.partial(followed, name), baselines
+        )
         figures |= drawn
         reasons |= dict.fromkeys(drawn, f"{name} was not followed in training")
     if metrics is None:
         reasons = dict.fromkeys(reasons, "the checkpoint has no metrics.jsonl")
     figures["mixture"] = cluster_mixture(mixture) if mixture else None
-    reasons["mixture"] = "the checkpoint has no mixture.json" if mixture is None else "nothing was drawn"
+    reasons["mixture"] = (
+        "the checkpoint has no mixture.json" if mixture is None else "nothing was drawn"
+    )
     present = {name: figure for name, figure in figures.items() if figure is not None}
     return present, {name: reason for name, reason in reasons.items() if name not in present}
 

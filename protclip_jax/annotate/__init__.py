@@ -1,1 +1,2 @@
-"""A whole proteome: the nearest described proteins and labels of each protein, with how sure they are."""
+"""A whole proteome: the nearest described proteins and labels of each protein, with how sure
+they are."""

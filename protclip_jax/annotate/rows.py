@@ -10,12 +10,20 @@ from jaxtyping import Float32, Int64
 
 from data_pipelines.common.errors import UserError
 from protclip_jax.embed.embedding_files import Part
-from protclip_jax.retrieval.answer import Answer, Hit, is_confident, is_sure, sureness_cells, tsv_cell
+from protclip_jax.retrieval.answer import (
+    Answer,
+    Hit,
+    is_confident,
+    is_sure,
+    sureness_cells,
+    tsv_cell,
+)
 from protclip_jax.retrieval.engine import SearchEngine
 from protclip_jax.retrieval.query import Query
 
 PROTEINS = "proteins"
-"""What the nearest described proteins are called in the column `aspect`; labels are called by their library."""
+"""What the nearest described proteins are called in the column `aspect`; labels are called by
+their library."""
 COLUMNS = (
     ("protein", "length", "aspect", "sure", "rank", "id", "name", "gene", "organism", "existence")
     + ("cosine", "confidence", "low", "base_rate", "trait", "q")
@@ -33,7 +41,8 @@ def described_rows(items: pyarrow.Table, *, folder: Path) -> Int64[np.ndarray, "
     rows = np.flatnonzero(has[0] | has[1])
     if not len(rows):
         raise UserError(
-            f"the index {folder} holds no protein with a name or a function; make it from UniProt entries, "
+            f"the index {folder} holds no protein with a name or a function; make it from "
+            "UniProt entries, "
             "or pass --labels alone."
         )
     return None if len(rows) == len(items) else rows
@@ -49,8 +58,8 @@ def annotated(
 ) -> Iterator[tuple[str, ...]]:
     """The lines of a part's proteins in their order, each aspect ranked by itself.
 
-    Only hits that are sure, or of which that is not known, are written. An answer whose best hit is not sure gives one line
-    without a hit.
+    Only hits that are sure, or of which that is not known, are written. An answer whose best hit is
+    not sure gives one line without a hit.
 
     Args:
       top: hits of each aspect.
@@ -61,11 +70,17 @@ def annotated(
     found = found_aspects(engine, vectors, top=top, described=described)
     for row, (id, length) in enumerate(zip(part.ids, part.lengths.tolist(), strict=True)):
         for aspect, answers in found.items():
-            yield from lines((tsv_cell(id), str(length), aspect), answers[row], engine=engine, least=least)
+            yield from lines(
+                (tsv_cell(id), str(length), aspect), answers[row], engine=engine, least=least
+            )
 
 
 def found_aspects(
-    engine: SearchEngine, vectors: Float32[np.ndarray, "n d"], *, top: int, described: Int64[np.ndarray, " m"] | None
+    engine: SearchEngine,
+    vectors: Float32[np.ndarray, "n d"],
+    *,
+    top: int,
+    described: Int64[np.ndarray, " m"] | None,
 ) -> dict[str, list[Answer]]:
     """Aspect → the answer for each protein."""
     queries = [Query("", "protein", ())] * len(vectors)
@@ -77,7 +92,9 @@ def found_aspects(
     return found
 
 
-def lines(protein: Sequence[str], answer: Answer, *, engine: SearchEngine, least: float) -> Iterator[tuple[str, ...]]:
+def lines(
+    protein: Sequence[str], answer: Answer, *, engine: SearchEngine, least: float
+) -> Iterator[tuple[str, ...]]:
     """The lines of one aspect of a protein."""
     if is_confident(answer, least) is False:
         best = _cells(answer.hits[0], engine)

@@ -21,7 +21,8 @@ SAMPLED_ROWS = 512
 
 @dataclasses.dataclass(frozen=True)
 class ExpectedRow:
-    """Means over packed rows of records of UniProt's lengths (`data_pipelines.training.synthetic`)."""
+    """Means over packed rows of records of UniProt's lengths
+    (`data_pipelines.training.synthetic`)."""
 
     pairs: float
     tokens: Mapping[str, float]

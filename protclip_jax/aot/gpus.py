@@ -34,7 +34,8 @@ def devices(kind: str, of_host: int, hosts: int) -> list[jax.Device]:
     Raises:
       NotImplementedError: the CUDA plugin is not installed.
     """
-    # The plugin says at length that there is no driver, and that compilers are slow; what fails is an exception as well.
+    # The plugin says at length that there is no driver, and that compilers are slow; what fails is
+    # an exception as well.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from jax.experimental import topologies
 

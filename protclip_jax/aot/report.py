@@ -1,7 +1,7 @@
 """What a training step takes of TPUs or GPUs that are not there: `train.py --aot=TOPOLOGY`.
 
-Needs no data, weights or vocabulary: only the `[tpu]` or `[gpu-aot]` extra, whose compiler runs on any
-CPU. Memory is the compiled program's; FLOPs and exchange are what the traced step asks for
+Needs no data, weights or vocabulary: only the `[tpu]` or `[gpu-aot]` extra, whose compiler runs on
+any CPU. Memory is the compiled program's; FLOPs and exchange are what the traced step asks for
 (`jaxpr_cost`); rates are the bounds that the maker's figures give.
 """
 
@@ -36,8 +36,8 @@ UNITS = r"([\d.]+)([KMGT])\b"
 
 EPOCH_DRAWS = 1_215_000
 """An epoch of the paper's ProtAnno, where no dataset is at hand: |Swiss-Prot| + Σ N · C^-3 · R^½ of
-TrEMBL by the published shares, confidence and coverage taken as independent. It may be up to twice as
-many."""
+TrEMBL by the published shares, confidence and coverage taken as independent. It may be up to twice
+as many."""
 
 COMPILERS = {"tpu": ("libtpu",), "gpu": ("jax-cuda13-plugin", "jax-cuda12-plugin")}
 """The packages that bring a platform's compiler, any one of them."""
@@ -60,15 +60,16 @@ READ_FROM_PROGRAM = (
     "run_chip_hours",
     "compile_seconds",
 )
-"""Of the report. `model_flops_share` is that of the model's FLOPs (see `flops`) in those that the program spends on real
-protein tokens. `collective_bytes_per_device` is what the step asks for; the field after it is what
-is sent where the compiler writes every reduce-scatter as an all-reduce and a slice.
-`predicted_step_seconds` is what the arithmetic takes at the peak rate, or the exchange asked for if
-that takes longer. `run_chip_hours` are hours of one TPU chip or one GPU."""
+"""Of the report. `model_flops_share` is that of the model's FLOPs (see `flops`) in those that the
+program spends on real protein tokens. `collective_bytes_per_device` is what the step asks for; the
+field after it is what is sent where the compiler writes every reduce-scatter as an all-reduce and a
+slice. `predicted_step_seconds` is what the arithmetic takes at the peak rate, or the exchange asked
+for if that takes longer. `run_chip_hours` are hours of one TPU chip or one GPU."""
 
 
 def report(config: ml_collections.ConfigDict, topology: str, plan: Plan) -> dict:
-    """What the step takes of each device, and the rates that its maker's figures bound. Compiles it.
+    """What the step takes of each device, and the rates that its maker's figures bound. Compiles
+    it.
 
     Where the step does not fit, a TPU's compiler gives no program, and a GPU's one that needs more
     than there is: what would be read from the former is None.
@@ -98,7 +99,9 @@ def report(config: ml_collections.ConfigDict, topology: str, plan: Plan) -> dict
     }
 
 
-def _known_before(config: ml_collections.ConfigDict, topology: str, plan: Plan, row: ExpectedRow) -> dict:
+def _known_before(
+    config: ml_collections.ConfigDict, topology: str, plan: Plan, row: ExpectedRow
+) -> dict:
     """The part of the report that needs no compiler."""
     platform, rates = platform_of(topology), rates_of(topology)
     return {
@@ -113,7 +116,9 @@ def _known_before(config: ml_collections.ConfigDict, topology: str, plan: Plan, 
             "pairs": row.pairs,
             "protein_tokens": row.tokens["protein_tokens"],
             "text_tokens": row.tokens["text_tokens"],
-            "visited_attention_blocks": {str(tokens): share for tokens, share in row.visited.items()},
+            "visited_attention_blocks": {
+                str(tokens): share for tokens, share in row.visited.items()
+            },
         },
         "rates": {
             "peak_flops": rates.peak_flops,
@@ -137,7 +142,9 @@ def _exchange(of_step: Cost) -> dict:
     }
 
 
-def _bounds(config: ml_collections.ConfigDict, plan: Plan, row: ExpectedRow, of_step: Cost, rates: Rates) -> dict:
+def _bounds(
+    config: ml_collections.ConfigDict, plan: Plan, row: ExpectedRow, of_step: Cost, rates: Rates
+) -> dict:
     """FLOPs, and the time that they or the exchange take at least."""
     devices, pairs = plan.mesh.size, config.batch.rows * row.pairs
     seconds = max(of_step.flops / rates.peak_flops, of_step.bytes_sent.total() / rates.link_bytes)
@@ -178,11 +185,15 @@ def _versions(*names: str) -> Mapping[str, str]:
 
 
 def needed_bytes(message: str, argument_bytes: int) -> int | None:
-    """What a step takes of each device by a TPU's compiler's message that it does not fit; None of any other message.
+    """What a step takes of each device by a TPU's compiler's message that it does not fit; None of
+    any other message.
 
-    One form of the message counts all, the other only temporaries, beside which stand the arguments.
+    One form of the message counts all, the other only temporaries, beside which stand the
+    arguments.
     """
-    of_all, of_temporaries = (re.search(pattern + UNITS, message) for pattern in ("Used ", r"HLO temporaries \("))
+    of_all, of_temporaries = (
+        re.search(pattern + UNITS, message) for pattern in ("Used ", r"HLO temporaries \(")
+    )
     used = of_all or of_temporaries
     if OUT_OF_MEMORY not in message or used is None:
         return None
@@ -198,7 +209,8 @@ def run(config: ml_collections.ConfigDict, topology: str) -> int:
     if not found["fits"]:
         lacking = (found["hbm_bytes_per_device"] - found["hbm_capacity_bytes"]) / 2**30
         print(
-            f"error: the step needs {lacking:.2f} GiB more than a {topology} device has; {MORE_MEMORY}",
+            f"error: the step needs {lacking:.2f} GiB more than a {topology} device has; "
+            f"{MORE_MEMORY}",
             file=sys.stderr,
         )
     print(json.dumps(found, indent=2))

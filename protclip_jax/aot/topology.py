@@ -78,7 +78,8 @@ def _gpu_shape(shape: str) -> tuple[int, int]:
 
 
 def _tpus(topology: str) -> list[jax.Device]:
-    # The compiler alone is wanted: no question to a metadata server, no lock on devices that are not there.
+    # The compiler alone is wanted: no question to a metadata server, no lock on devices that are
+    # not there.
     os.environ |= {
         "TPU_SKIP_MDS_QUERY": "1",
         "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",

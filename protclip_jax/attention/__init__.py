@@ -1,4 +1,5 @@
-"""Attention within segments: one function over interchangeable backends, one file for each (see `registry`)."""
+"""Attention within segments: one function over interchangeable backends, one file for each (see
+`registry`)."""
 
 import math
 from collections.abc import Sequence
@@ -22,14 +23,16 @@ def attention(
     implementation: str,
     row_axes: Sequence[str] = BATCH_AXES,
 ) -> Float[Array, "R Lq H D"]:
-    """softmax(q·kᵀ/√D)·v, where a query attends to exactly the keys of its own segment (Vaswani et al. 2017, eq. 1).
+    """softmax(q·kᵀ/√D)·v, where a query attends to exactly the keys of its own segment (Vaswani et
+    al. 2017, eq. 1).
 
-    Ids are any integers ≥ 0 in any order; 0 is padding. A padding query, and one whose segment has no key, yields 0 and
-    sends no gradient; a padding key is never read. The softmax runs in float32; the result has the dtype of `v`.
+    Ids are any integers ≥ 0 in any order; 0 is padding. A padding query, and one whose segment has
+    no key, yields 0 and sends no gradient; a padding key is never read. The softmax runs in
+    float32; the result has the dtype of `v`.
 
-    Under a mesh (`jax.set_mesh`) every backend that the compiler cannot partition runs inside `jax.shard_map`, each device on
-    its own rows. `row_axes` names the axes that divide the rows; those that the mesh lacks, or that an enclosing `shard_map`
-    already divides by, are left out.
+    Under a mesh (`jax.set_mesh`) every backend that the compiler cannot partition runs inside
+    `jax.shard_map`, each device on its own rows. `row_axes` names the axes that divide the rows;
+    those that the mesh lacks, or that an enclosing `shard_map` already divides by, are left out.
 
     Raises:
       ValueError: `implementation` is unknown.
@@ -37,18 +40,24 @@ def attention(
     """
     backend = named(implementation)
     mesh = jax.sharding.get_abstract_mesh()
-    axes = tuple(axis for axis in row_axes if axis in mesh.axis_names and axis not in mesh.manual_axes)
+    axes = tuple(
+        axis for axis in row_axes if axis in mesh.axis_names and axis not in mesh.manual_axes
+    )
     if backend.partitioned_by_compiler or not axes:
         return backend.attend(q, k, v, q_segment_ids=q_segment_ids, kv_segment_ids=kv_segment_ids)
     devices = math.prod(mesh.shape[axis] for axis in axes)
     if q.shape[0] % devices:
         raise UserError(
-            f"{q.shape[0]} rows do not divide evenly over the {devices} devices of the mesh axes {', '.join(axes)}."
+            f"{q.shape[0]} rows do not divide evenly over the {devices} devices of the mesh "
+            f"axes {', '.join(axes)}."
         )
     rows = PartitionSpec(axes)
-    # No replication check: the loops' zero initial values count as replicated, and no input is, so nothing needs it.
+    # No replication check: the loops' zero initial values count as replicated, and no input is, so
+    # nothing needs it.
     sharded = jax.shard_map(
-        lambda q, k, v, q_ids, kv_ids: backend.attend(q, k, v, q_segment_ids=q_ids, kv_segment_ids=kv_ids),
+        lambda q, k, v, q_ids, kv_ids: backend.attend(
+            q, k, v, q_segment_ids=q_ids, kv_segment_ids=kv_ids
+        ),
         in_specs=rows,
         out_specs=rows,
         axis_names=set(axes),

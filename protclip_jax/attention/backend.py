@@ -30,7 +30,8 @@ class Target(NamedTuple):
 
 
 class AttentionBackend:
-    """One way to compute attention within segments. `attend` keeps the rules of `protclip_jax.attention.attention`.
+    """One way to compute attention within segments. `attend` keeps the rules of
+    `protclip_jax.attention.attention`.
 
     Attributes:
       name: in the config, `model.attention`.
@@ -39,9 +40,11 @@ class AttentionBackend:
       dtypes: of the queries it computes, as `model.dtype`.
       default_on: the platforms that take it where the config says 'auto', unless an earlier one of
         the registry can run there; none = it is taken by name only.
-      cross_attention: the backend that computes the wide single-head attention over the biotext in its place; None = itself.
-      partitioned_by_compiler: whether XLA may divide it over a mesh by itself. Otherwise each device computes its own rows in
-        `jax.shard_map`: the compiler cannot divide a loop over blocks and would gather q, k and v on every device.
+      cross_attention: the backend that computes the wide single-head attention over the biotext in
+        its place; None = itself.
+      partitioned_by_compiler: whether XLA may divide it over a mesh by itself. Otherwise each
+        device computes its own rows in `jax.shard_map`: the compiler cannot divide a loop over
+          blocks and would gather q, k and v on every device.
     """
 
     name: ClassVar[str]
@@ -76,11 +79,13 @@ class AttentionBackend:
         return None
 
     def visited_share(self, segment_ids: Int[np.ndarray, "R L"], dtype: str) -> float:
-        """The share of pairs of tokens, or of blocks, of the same row that self-attention computes."""
+        """The share of pairs of tokens, or of blocks, of the same row that self-attention
+        computes."""
         return 1.0
 
     def visits(self, equation: JaxprEqn, visited: Mapping[int, float]) -> float | None:
-        """How often a step of its kernel's grid runs what it may skip, or its loop, in a traced program.
+        """How often a step of its kernel's grid runs what it may skip, or its loop, in a traced
+        program.
 
         `visited` has the `visited_share` of rows by their tokens; None of any other equation.
         """

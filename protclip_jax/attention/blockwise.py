@@ -1,12 +1,15 @@
-"""Attention block by block: never holds the [Lq, Lk] scores and skips pairs of blocks without a common segment.
+"""Attention block by block: never holds the [Lq, Lk] scores and skips pairs of blocks without a
+common segment.
 
-The forward pass is the online softmax of FlashAttention (Dao et al. 2022, algorithm 1), the backward pass recomputes the
-weights from the saved log-sum-exp (algorithm 4). Packed rows have few active pairs of blocks, near the diagonal. A loop
-runs over the blocks of one side (queries forwards, keys backwards) and, inside it, another over just those blocks of the
-other side that may share a segment: its length is dynamic, all shapes are static.
+The forward pass is the online softmax of FlashAttention (Dao et al. 2022, algorithm 1), the
+backward pass recomputes the weights from the saved log-sum-exp (algorithm 4). Packed rows have few
+active pairs of blocks, near the diagonal. A loop runs over the blocks of one side (queries
+forwards, keys backwards) and, inside it, another over just those blocks of the other side that may
+share a segment: its length is dynamic, all shapes are static.
 
-Everything is computed in float32. The backward pass holds scores as [keys, queries] and dq as [D, queries]: so every
-product contracts the last axis of its left operand, and XLA:CPU is about twice as slow at products that do not.
+Everything is computed in float32. The backward pass holds scores as [keys, queries] and dq as [D,
+queries]: so every product contracts the last axis of its left operand, and XLA:CPU is about
+twice as slow at products that do not.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,14 +25,17 @@ from jaxtyping import Array, Bool, Float, Int
 from protclip_jax.attention.backend import AttentionBackend, share_of
 
 BLOCK = 64
-"""Tokens of a block. On a CPU 64 is best for heads of 16 to 512 and rows of 512 to 2048 tokens: half of it pays too much
-for starting each operation, twice of it computes too many pairs of tokens that share no segment."""
+"""Tokens of a block. On a CPU 64 is best for heads of 16 to 512 and rows of 512 to 2048 tokens:
+half of it pays too much for starting each operation, twice of it computes too many pairs of
+tokens that share no segment."""
 
 MASKED_SCORE = -1e30
 INITIAL_MAX = -1e29
-"""Above `MASKED_SCORE`, so that exp(masked - maximum) is exactly 0 also where all keys so far are masked."""
+"""Above `MASKED_SCORE`, so that exp(masked - maximum) is exactly 0 also where all keys so far
+are masked."""
 NO_KEYS = 1e30
-"""Log-sum-exp of a query without any key: its weights are exp(score - NO_KEYS) = 0 in the backward pass."""
+"""Log-sum-exp of a query without any key: its weights are exp(score - NO_KEYS) = 0 in the
+backward pass."""
 
 
 class _Blocks(NamedTuple):
@@ -87,7 +93,8 @@ def _attention(q, k, v, q_segment_ids, kv_segment_ids):
 
 
 def _forward(q, k, v, q_segment_ids, kv_segment_ids):
-    """The attention and what the backward pass needs: inputs, output and the log-sum-exp [Nq, H, Bq]."""
+    """The attention and what the backward pass needs: inputs, output and the log-sum-exp [Nq, H,
+    Bq]."""
     blocks = _to_blocks(q, k, v, q_segment_ids, kv_segment_ids)
     active = _active_pairs(blocks.q_ids, blocks.kv_ids, rows=q.shape[0])
     num_blocks, heads, size, dim = blocks.q.shape
@@ -102,10 +109,16 @@ def _forward(q, k, v, q_segment_ids, kv_segment_ids):
             new_maximum = jnp.maximum(maximum, scores.max(-1))
             weights = jnp.exp(scores - new_maximum[..., None])
             decay = jnp.exp(maximum - new_maximum)
-            weighted = weighted * decay[..., None] + jnp.einsum("hqk,hkd->hqd", weights, blocks.v[j])
+            weighted = weighted * decay[..., None] + jnp.einsum(
+                "hqk,hkd->hqd", weights, blocks.v[j]
+            )
             return new_maximum, total * decay + weights.sum(-1), weighted
 
-        nothing = jnp.full((heads, size), INITIAL_MAX), jnp.zeros((heads, size)), jnp.zeros((heads, size, dim))
+        nothing = (
+            jnp.full((heads, size), INITIAL_MAX),
+            jnp.zeros((heads, size)),
+            jnp.zeros((heads, size, dim)),
+        )
         maximum, total, weighted = _over_active(active, i, key_block, nothing)
         has_keys = total > 0
         total = jnp.where(has_keys, total, 1.0)
@@ -120,12 +133,14 @@ def _forward(q, k, v, q_segment_ids, kv_segment_ids):
 
 
 def _backward(saved, d_out):
-    """Gradients of q, k and v; the loop runs over blocks of keys, so that only dq is added up in memory."""
+    """Gradients of q, k and v; the loop runs over blocks of keys, so that only dq is added up in
+    memory."""
     q, k, v, q_segment_ids, kv_segment_ids, out, lse = saved
     blocks = _to_blocks(q, k, v, q_segment_ids, kv_segment_ids)
     active = _active_pairs(blocks.kv_ids, blocks.q_ids, rows=q.shape[0])
     d_out_blocks = _split(d_out.astype(jnp.float32))
-    # Of the softmax's gradient: per query, Σ_k weight_k · (gradient of weight_k) = output · gradient of the output.
+    # Of the softmax's gradient: per query, Σ_k weight_k · (gradient of weight_k) = output ·
+    # gradient of the output.
     delta = (_split(out.astype(jnp.float32)) * d_out_blocks).sum(-1)
 
     def key_block(j, gradients):
@@ -150,7 +165,11 @@ def _backward(saved, d_out):
         dq, dk_j, dv_j = _over_active(active, j, query_block, (dq, zero, zero))
         return dq, dk.at[j].set(dk_j), dv.at[j].set(dv_j)
 
-    zero = jnp.zeros(blocks.q.swapaxes(2, 3).shape), jnp.zeros(blocks.k.shape), jnp.zeros(blocks.v.shape)
+    zero = (
+        jnp.zeros(blocks.q.swapaxes(2, 3).shape),
+        jnp.zeros(blocks.k.shape),
+        jnp.zeros(blocks.v.shape),
+    )
     dq, dk, dv = lax.fori_loop(0, blocks.k.shape[0], key_block, zero)
     dq = _from_blocks(dq.swapaxes(2, 3), q.shape) * q.shape[-1] ** -0.5
     dk, dv = _from_blocks(dk, k.shape), _from_blocks(dv, v.shape)
@@ -163,12 +182,16 @@ _attention.defvjp(_forward, _backward)
 def _to_blocks(q, k, v, q_segment_ids, kv_segment_ids) -> _Blocks:
     q, k, v = (_split(x.astype(jnp.float32)) for x in (q, k, v))
     return _Blocks(
-        q * q.shape[-1] ** -0.5, k, v, *(_split(ids[:, :, None, None])[:, 0, :, 0] for ids in (q_segment_ids, kv_segment_ids))
+        q * q.shape[-1] ** -0.5,
+        k,
+        v,
+        *(_split(ids[:, :, None, None])[:, 0, :, 0] for ids in (q_segment_ids, kv_segment_ids)),
     )
 
 
 def _split(x: Array) -> Array:
-    """[R, L, H, D] → [R·n, H, B, D], lengthened with zeros (for ids: padding) to n whole blocks of B tokens."""
+    """[R, L, H, D] → [R·n, H, B, D], lengthened with zeros (for ids: padding) to n whole blocks
+    of B tokens."""
     rows, length, heads, dim = x.shape
     size = min(BLOCK, 8 * -(-length // 8))
     x = jnp.pad(x, ((0, 0), (0, -length % size), (0, 0), (0, 0)))
@@ -182,7 +205,9 @@ def _from_blocks(x: Float[Array, "N H B D"], shape: tuple[int, ...]) -> Float[Ar
     return x.reshape(rows, -1, heads, dim)[:, :length]
 
 
-def _active_pairs(ids: Int[Array, "N B"], other_ids: Int[Array, "M C"], *, rows: int) -> Bool[Array, "R n m"]:
+def _active_pairs(
+    ids: Int[Array, "N B"], other_ids: Int[Array, "M C"], *, rows: int
+) -> Bool[Array, "R n m"]:
     """Which blocks of a row meet which of the other side: their ranges of non-zero ids overlap."""
 
     def id_range(ids):
@@ -194,7 +219,8 @@ def _active_pairs(ids: Int[Array, "N B"], other_ids: Int[Array, "M C"], *, rows:
 
 
 def _over_active(active: Bool[Array, "R n m"], block: Int[Array, ""], body: Callable, state):
-    """`state` after `body(other, state)` for each block `other` (of R·m) that `block` (of R·n) meets, in ascending order."""
+    """`state` after `body(other, state)` for each block `other` (of R·m) that `block` (of R·n)
+    meets, in ascending order."""
     row, position = jnp.divmod(block, active.shape[1])
     met, others = active[row, position], active.shape[2]
     index = jnp.arange(others)

@@ -7,7 +7,8 @@ from jaxtyping import Array, Float, Int
 from protclip_jax.attention.backend import AttentionBackend
 
 MASKED_SCORE = -1e30
-"""Score of a pair that must not attend: finite, so that a query without any key stays free of NaN."""
+"""Score of a pair that must not attend: finite, so that a query without any key stays free of
+NaN."""
 
 
 class Dense(AttentionBackend):

@@ -1,4 +1,5 @@
-"""Every attention backend by name. A new one is a file with a subclass of `AttentionBackend`, and a line here."""
+"""Every attention backend by name. A new one is a file with a subclass of `AttentionBackend`,
+and a line here."""
 
 from data_pipelines.common.errors import UserError
 from protclip_jax.attention.backend import AttentionBackend, Target
@@ -36,7 +37,8 @@ def named(name: str) -> AttentionBackend:
 
 
 def backend_for(name: str, target: Target, dtype: str) -> str:
-    """The backend that computes `model.attention=NAME` on such devices: the named one, or their own where that cannot run.
+    """The backend that computes `model.attention=NAME` on such devices: the named one, or their own
+    where that cannot run.
 
     All backends give the same numbers up to rounding.
 
@@ -46,11 +48,16 @@ def backend_for(name: str, target: Target, dtype: str) -> str:
     """
     if name != AUTO and named(name).lacking(target, dtype) is None:
         return name
-    usable = sorted(known for known, backend in BACKENDS.items() if backend.lacking(target, dtype) is None)
+    usable = sorted(
+        known for known, backend in BACKENDS.items() if backend.lacking(target, dtype) is None
+    )
     for backend in defaults(target.platform):
         if backend.name in usable:
             return backend.name
-    raise UserError(f"no attention is the default on {target.platform} devices; set model.attention to {' or '.join(usable)}.")
+    raise UserError(
+        f"no attention is the default on {target.platform} devices; set model.attention to "
+        f"{' or '.join(usable)}."
+    )
 
 
 def defaults(platform: str) -> list[AttentionBackend]:
@@ -59,5 +66,6 @@ def defaults(platform: str) -> list[AttentionBackend]:
 
 
 def for_cross_attention(name: str) -> str:
-    """The backend that computes the cross-attention over the biotext where NAME computes the towers' self-attention."""
+    """The backend that computes the cross-attention over the biotext where NAME computes the
+    towers' self-attention."""
     return named(name).cross_attention or name

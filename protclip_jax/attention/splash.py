@@ -1,8 +1,10 @@
-"""Attention for TPUs: JAX's splash kernel over all rows at once, told which blocks of a packed row share a segment.
+"""Attention for TPUs: JAX's splash kernel over all rows at once, told which blocks of a packed row
+share a segment.
 
-The kernel takes one sequence, so the rows of a batch are laid end to end. Its block mask is usually made once from a fixed
-pattern; here it is computed from the segment ids: a block of queries visits only the blocks of its own row, and skips those
-whose range of ids does not overlap its own. The ids themselves are compared within the blocks that are computed.
+The kernel takes one sequence, so the rows of a batch are laid end to end. Its block mask is usually
+made once from a fixed pattern; here it is computed from the segment ids: a block of queries visits
+only the blocks of its own row, and skips those whose range of ids does not overlap its own. The
+ids themselves are compared within the blocks that are computed.
 """
 
 import dataclasses
@@ -22,8 +24,9 @@ LANES = 128
 """Blocks are multiples of it."""
 
 LARGEST_BLOCK = 256
-"""On packed rows of 2,048 tokens with proteins of UniProt's lengths blocks of 512, 256 and 128 visit 64 %, 43 % and 33 % of the
-pairs of blocks; smaller ones fill the matrix units less. Not tuned on hardware."""
+"""On packed rows of 2,048 tokens with proteins of UniProt's lengths blocks of 512, 256 and 128
+visit 64 %, 43 % and 33 % of the pairs of blocks; smaller ones fill the matrix units less. Not
+tuned on hardware."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +56,8 @@ class Splash(AttentionBackend):
         q_segment_ids: Int[Array, "R Lq"],
         kv_segment_ids: Int[Array, "R Lk"],
     ) -> Float[Array, "R Lq H D"]:
-        """Segment self-attention, see `protclip_jax.attention.attention`; products in the dtype of q.
+        """Segment self-attention, see `protclip_jax.attention.attention`; products in the dtype of
+        q.
 
         Raises:
           ValueError: queries and keys are not of one shape.
@@ -85,8 +89,11 @@ class Splash(AttentionBackend):
     def _kernel(self, ids: Int[Array, "R L"], block: int) -> splash.SplashAttentionKernel:
         """The kernel for rows with these ids, laid end to end."""
         visits = block_visits(ids, block)
-        # The backward kernel of keys and values lists query blocks in columns. The pattern is symmetric.
-        transposed = visits._replace(data_next=visits.data_next.swapaxes(1, 2), block_mask=visits.block_mask.swapaxes(1, 2))
+        # The backward kernel of keys and values lists query blocks in columns. The pattern is
+        # symmetric.
+        transposed = visits._replace(
+            data_next=visits.data_next.swapaxes(1, 2), block_mask=visits.block_mask.swapaxes(1, 2)
+        )
         return splash.SplashAttentionKernel(
             visits,
             visits,
@@ -124,10 +131,12 @@ def _padded_length(length: int) -> int:
 
 
 def block_visits(segment_ids: Int[Array | np.ndarray, "R L"], block: int) -> mask_info.MaskInfo:
-    """Which blocks of keys each block of queries of the sequence R·L visits: grid step j of a block is block j of its row.
+    """Which blocks of keys each block of queries of the sequence R·L visits: grid step j of a block
+    is block j of its row.
 
-    `block_mask` is 2 where the two blocks' ranges of ids above 0 overlap, and on the diagonal; 0 is skipped. `data_next` is
-    the block that a step loads, or, where it is skipped, the next that is not, which the kernel then fetches early.
+    `block_mask` is 2 where the two blocks' ranges of ids above 0 overlap, and on the diagonal; 0 is
+    skipped. `data_next` is the block that a step loads, or, where it is skipped, the next that
+    is not, which the kernel then fetches early.
     """
     rows = segment_ids.shape[0]
     ids = segment_ids.reshape(rows, -1, block)
@@ -137,7 +146,9 @@ def block_visits(segment_ids: Int[Array | np.ndarray, "R L"], block: int) -> mas
     visited = overlap | jnp.eye(number, dtype=bool)
 
     step = jnp.arange(number)
-    later = jnp.where(visited[:, :, None, :] & (step[None, :] >= step[:, None]), step, number).min(-1)
+    later = jnp.where(visited[:, :, None, :] & (step[None, :] >= step[:, None]), step, number).min(
+        -1
+    )
     last = jnp.where(visited, step, 0).max(-1, keepdims=True)
     of_row = jnp.where(later == number, last, later)
     of_sequence = of_row + number * jnp.arange(rows)[:, None, None]

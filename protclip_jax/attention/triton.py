@@ -1,4 +1,5 @@
-"""Attention for GPUs: FlashAttention kernels in Pallas (compiled by Triton) that visit only blocks with a common segment.
+"""Attention for GPUs: FlashAttention kernels in Pallas (compiled by Triton) that visit only blocks
+with a common segment.
 
 One program computes one block of queries of one head (in the backward pass also one block of keys),
 and loops over the blocks of the other side from the first to the last whose range of ids overlaps
@@ -42,8 +43,8 @@ class Tiles(NamedTuple):
 
 
 FLOAT32_TILES = Tiles(block=32)
-"""With blocks of 64 the kernels spill kilobytes of registers in float32; with these, as `Tiles()` in
-bfloat16, none on any GPU that they were compiled for."""
+"""With blocks of 64 the kernels spill kilobytes of registers in float32; with these, as `Tiles()`
+in bfloat16, none on any GPU that they were compiled for."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,7 +157,9 @@ def _forward(q, k, v, q_ids, kv_ids, tiles, interpret):
     return out, (q, k, v, q_ids, kv_ids, out, lse)
 
 
-def _forward_kernel(q_ref, k_ref, v_ref, q_ids_ref, kv_ids_ref, first_ref, end_ref, out_ref, lse_ref):
+def _forward_kernel(
+    q_ref, k_ref, v_ref, q_ids_ref, kv_ids_ref, first_ref, end_ref, out_ref, lse_ref
+):
     q, ids = q_ref[...], q_ids_ref[...]
     block = len(ids)
 
@@ -233,7 +236,17 @@ def _backward(tiles, interpret, saved, d_out):
 
 
 def _query_gradient_kernel(
-    q_ref, k_ref, v_ref, q_ids_ref, kv_ids_ref, d_out_ref, lse_ref, delta_ref, first_ref, end_ref, dq_ref
+    q_ref,
+    k_ref,
+    v_ref,
+    q_ids_ref,
+    kv_ids_ref,
+    d_out_ref,
+    lse_ref,
+    delta_ref,
+    first_ref,
+    end_ref,
+    dq_ref,
 ):
     q, ids, d_out = q_ref[...], q_ids_ref[...], d_out_ref[...]
     lse, delta = lse_ref[...], delta_ref[...]
@@ -253,7 +266,18 @@ def _query_gradient_kernel(
 
 
 def _key_gradient_kernel(
-    q_ref, k_ref, v_ref, q_ids_ref, kv_ids_ref, d_out_ref, lse_ref, delta_ref, first_ref, end_ref, dk_ref, dv_ref
+    q_ref,
+    k_ref,
+    v_ref,
+    q_ids_ref,
+    kv_ids_ref,
+    d_out_ref,
+    lse_ref,
+    delta_ref,
+    first_ref,
+    end_ref,
+    dk_ref,
+    dv_ref,
 ):
     k, v, ids = k_ref[...], v_ref[...], kv_ids_ref[...]
     block = len(ids)
@@ -313,7 +337,9 @@ class _Specs:
         return pl.BlockSpec((None, None, figures.shape[2]), lambda r, h, i: (r, h, 0))
 
 
-def _bounds(ids: Int[Array, "R L"], other_ids: Int[Array, "R M"], block: int) -> tuple[Int[Array, "R n"], Int[Array, "R n"]]:
+def _bounds(
+    ids: Int[Array, "R L"], other_ids: Int[Array, "R M"], block: int
+) -> tuple[Int[Array, "R n"], Int[Array, "R n"]]:
     """For each block, the first of the other side's whose range of ids above 0 overlaps its own,
     and the one after the last."""
 

@@ -71,14 +71,19 @@ def _judged(checkpoints: epath.Path, step: int) -> Judged:
 
 def _ranked(judged: Mapping[int, Judged], best: Best) -> list[int]:
     """The steps that were measured by it, the best first, the later of equals first."""
-    scores = {step: score for step, of_step in judged.items() if (score := of_step.score(best)) is not None}
+    scores = {
+        step: score
+        for step, of_step in judged.items()
+        if (score := of_step.score(best)) is not None
+    }
     return sorted(scores, key=lambda step: (scores[step], step), reverse=True)
 
 
 def worth_keeping(judged: Mapping[int, Judged | None], best: Best, count: int) -> set[int]:
     """The `count` best steps, and those that nobody can judge, as their metrics are damaged.
 
-    Where no step was measured by `best`, the last of the rules that steps were saved under and some were measured by decides.
+    Where no step was measured by `best`, the last of the rules that steps were saved under and
+    some were measured by decides.
     """
     known = {step: of_step for step, of_step in judged.items() if of_step is not None}
     rules = [best, *(known[step].best for step in sorted(known, reverse=True))]
@@ -87,7 +92,8 @@ def worth_keeping(judged: Mapping[int, Judged | None], best: Best, count: int) -
 
 
 def check_intact(checkpoints: epath.Path, step: int, *, under: str) -> None:
-    """Raises UserError, with the steps that could be used instead, where a part of a checkpoint is damaged."""
+    """Raises UserError, with the steps that could be used instead, where a part of a checkpoint
+    is damaged."""
     path = checkpoints / str(step)
     if reason := checksums.find_damage(path, under=under):
         others = ", ".join(str(other) for other in complete_steps(checkpoints) if other != step)
@@ -97,14 +103,17 @@ def check_intact(checkpoints: epath.Path, step: int, *, under: str) -> None:
 
 
 def resolve_step(workdir: pathlib.Path, step: str | int | None = None) -> int:
-    """The step that `--step N|best|latest` names; by default the best if one is recorded, else the latest.
+    """The step that `--step N|best|latest` names; by default the best if one is recorded, else the
+    latest.
 
     What is best follows the rule that the newest step was saved under.
 
     Raises:
       UserError: there is no such checkpoint.
     """
-    if step not in (None, "best", "latest") and not (str(step).isdecimal() and len(str(step)) <= _MAX_DIGITS):
+    if step not in (None, "best", "latest") and not (
+        str(step).isdecimal() and len(str(step)) <= _MAX_DIGITS
+    ):
         raise UserError(f"--step={step} is neither a number nor best nor latest.")
     folder = epath.Path((workdir / CHECKPOINTS).absolute())
     if not folder.is_dir():

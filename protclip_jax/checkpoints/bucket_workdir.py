@@ -1,9 +1,11 @@
-"""A workdir in a bucket, `train.py --workdir gs://bucket/run`: its small files are kept in a local folder and copied.
+"""A workdir in a bucket, `train.py --workdir gs://bucket/run`: its small files are kept in a local
+folder and copied.
 
-`checkpoints/` is written there by Orbax itself, by every host its own shards. All else is written as in any workdir, into a
-temporary folder, since an object can neither be appended to nor locked; what changed is copied to the bucket, whole, before
-each checkpoint counts as one, and at the end of the run, whatever ends it. So the metrics.jsonl of a bucket is never behind its
-checkpoints, and what a killed run wrote after its last one is computed again.
+`checkpoints/` is written there by Orbax itself, by every host its own shards. All else is written
+as in any workdir, into a temporary folder, since an object can neither be appended to nor locked;
+what changed is copied to the bucket, whole, before each checkpoint counts as one, and at the end of
+the run, whatever ends it. So the metrics.jsonl of a bucket is never behind its checkpoints, and
+what a killed run wrote after its last one is computed again.
 
 Neither epath nor Orbax keeps two runs apart. In place of a lock, a run writes its name into the
 object `owner` and looks for it before it saves: the last process to begin has the workdir, and one
@@ -81,7 +83,8 @@ class BucketWorkdir:
                 (self.folder / CHECKPOINTS / str(step) / item.name).mkdir(parents=True)
 
     def _check_owner(self) -> None:
-        """Raises RunError, on the first host, where another process has begun to use the workdir."""
+        """Raises RunError, on the first host, where another process has begun to use the
+        workdir."""
         if jax.process_index() == 0 and (owner := (self._bucket / OWNER).read_text()) != self._id:
             taken = f"--workdir={self.name} was taken over by {owner}"
             raise RunError(f"{taken}; this run ends and leaves it to that one.")
@@ -152,7 +155,8 @@ class BucketWorkdir:
 
 
 def new_copy_folder(folder: epath.Path) -> tuple[pathlib.Path, Callable[[], None]]:
-    """A new temporary folder, whose path ends with the bucket's, for messages to name it; and what removes it."""
+    """A new temporary folder, whose path ends with the bucket's, for messages to name it; and
+    what removes it."""
     temporary = tempfile.TemporaryDirectory(prefix="protclip-", ignore_cleanup_errors=True)
     path = pathlib.Path(temporary.name) / str(folder).removeprefix(bucket.SCHEME)
     path.mkdir(parents=True)

@@ -118,9 +118,12 @@ def _difference(path: epath.Path, sealed: str) -> str | None:
 
 
 def _refuse_unreadable(error: OSError) -> None:
-    """Raises UserError for what the system does not let this process read; not for what is gone or broken on the disk."""
+    """Raises UserError for what the system does not let this process read; not for what is gone
+    or broken on the disk."""
     if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EIO):
-        raise UserError(f"{error.filename} cannot be read ({error.strerror}); check its permissions and disk.") from error
+        raise UserError(
+            f"{error.filename} cannot be read ({error.strerror}); check its permissions and disk."
+        ) from error
 
 
 def _sealable(files: Collection[str]) -> list[str]:

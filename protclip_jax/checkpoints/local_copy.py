@@ -15,7 +15,8 @@ _OF_STEP = (f"/{CHECKSUMS}", f"/{METRICS}")
 
 
 def local_checkpoint(checkpoint: str | os.PathLike, step: str | int | None = None) -> pathlib.Path:
-    """The folder of a checkpoint: of one in a bucket a copy, with the parameters of one step, until the process ends.
+    """The folder of a checkpoint: of one in a bucket a copy, with the parameters of one step, until
+    the process ends.
 
     Its parameters are checked against the seal when they are loaded, as those of any folder.
 

@@ -41,12 +41,15 @@ logging.getLogger("absl").addFilter(_is_not_orbax_error)
 
 
 class CheckpointManager:
-    """Saves and restores the training state of a workdir; keeps the latest, the best and those of `keep_every`.
+    """Saves and restores the training state of a workdir; keeps the latest, the best and those of
+    `keep_every`.
 
-    A resumed run may choose by another metric: steps are judged by what was measured of them at the time, and while none has
-    been measured by the new metric, those that were best by the old one stay.
+    A resumed run may choose by another metric: steps are judged by what was measured of them at the
+    time, and while none has been measured by the new metric, those that were best by the old one
+    stay.
 
-    All hosts call every method alike. A context manager, which at its end waits for the running save.
+    All hosts call every method alike. A context manager, which at its end waits for the running
+    save.
     """
 
     def __init__(
@@ -109,12 +112,16 @@ class CheckpointManager:
             print(f"warning: {message}; going on from {step or 0}.", file=sys.stderr)
         return step
 
-    def save(self, step: int, *, params: Any, optimizer: Any, data: Any, metrics: Mapping[str, float]) -> None:
-        """Starts saving one step in the background; waits for an earlier save that is still running.
+    def save(
+        self, step: int, *, params: Any, optimizer: Any, data: Any, metrics: Mapping[str, float]
+    ) -> None:
+        """Starts saving one step in the background; waits for an earlier save that is still
+        running.
 
-        `data` is a tree of arrays that all hosts hold alike: where the input stands, and whatever else a run continues from.
-        `metrics` are the evaluations', among them the one by which the best checkpoint is chosen; empty where this step was
-        not evaluated. The caller decides when to save. Raises what the earlier save could not do.
+        `data` is a tree of arrays that all hosts hold alike: where the input stands, and whatever
+        else a run continues from. `metrics` are the evaluations', among them the one by which the
+        best checkpoint is chosen; empty where this step was not evaluated. The caller decides
+        when to save. Raises what the earlier save could not do.
         """
         self._wait()
         self._share()
@@ -140,7 +147,8 @@ class CheckpointManager:
                 step_folders.remove(self._checkpoints / str(step))
 
     def raise_failure(self) -> None:
-        """Raises what the running save could not do, if it has failed already; does not wait for it."""
+        """Raises what the running save could not do, if it has failed already; does not wait for
+        it."""
         if self._saving is not None and self._saving.done():
             self._wait()
 
@@ -150,7 +158,8 @@ class CheckpointManager:
             saving.result()
 
     def restore(self, step: int, *, params: Any, optimizer: Any, data: Any) -> tuple[Any, Any, Any]:
-        """Restores (params, optimizer, data) into the shapes and shardings of the given abstract trees."""
+        """Restores (params, optimizer, data) into the shapes and shardings of the given abstract
+        trees."""
         abstract = {"params": params, "optimizer": optimizer, "data": data}
         restored = ocp.load_checkpointables(self._checkpoints / str(step), abstract)
         return restored["params"], restored["optimizer"], restored["data"]

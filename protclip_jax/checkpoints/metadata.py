@@ -32,8 +32,8 @@ def write_metadata(
 ) -> None:
     """Writes config.json and tokenizers/{protein,text}/ of a new workdir, sealed (`save_sealed`).
 
-    A checkpoint without a text tower has no text tokenizer. `dataset` is the fingerprint of what a trained one learns from,
-    `source` says what a converted one was made from.
+    A checkpoint without a text tower has no text tokenizer. `dataset` is the fingerprint of what a
+    trained one learns from, `source` says what a converted one was made from.
     """
     protein_tokenizer.save(workdir / TOKENIZERS / "protein")
     if text_tokenizer is not None:
@@ -52,13 +52,15 @@ def write_metadata(
 
 
 def save_sealed(workdir: pathlib.Path, metadata: Mapping) -> None:
-    """Writes config.json with a seal: the SHA-256 of all else in it, the hashes of the tokenizers' files among it."""
+    """Writes config.json with a seal: the SHA-256 of all else in it, the hashes of the
+    tokenizers' files among it."""
     sealed = {**metadata, SEAL: _seal_of(metadata)}
     atomic_write(workdir / "config.json", json.dumps(sealed, indent=2) + "\n")
 
 
 def check_sealed(workdir: pathlib.Path, metadata: Mapping) -> None:
-    """Raises UserError where config.json or a tokenizer is not as it was written. Older checkpoints have no seal."""
+    """Raises UserError where config.json or a tokenizer is not as it was written. Older
+    checkpoints have no seal."""
     if SEAL not in metadata:
         return
     path, fix = (
@@ -72,14 +74,27 @@ def check_sealed(workdir: pathlib.Path, metadata: Mapping) -> None:
         raise UserError(f"{path} is damaged: it does not list the tokenizers' files; {fix}.")
     for name in sorted(sealed.keys() | present.keys()):
         if sealed.get(name) != present.get(name):
-            what = "is missing" if name not in present else "is not of the checkpoint" if name not in sealed else "has changed"
-            raise UserError(f"{workdir / TOKENIZERS / name} {what}: texts would be read otherwise; {fix}.")
+            what = (
+                "is missing"
+                if name not in present
+                else "is not of the checkpoint"
+                if name not in sealed
+                else "has changed"
+            )
+            raise UserError(
+                f"{workdir / TOKENIZERS / name} {what}: texts would be read otherwise; {fix}."
+            )
 
 
 def tokenizer_files(workdir: pathlib.Path) -> dict[str, str]:
-    """SHA-256 of every file of the tokenizers, by its name there; those that begin with a dot are file managers'."""
+    """SHA-256 of every file of the tokenizers, by its name there; those that begin with a dot
+    are file managers'."""
     folder = workdir / TOKENIZERS
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith("."))
+    files = (
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.startswith(".")
+    )
     return {path.relative_to(folder).as_posix(): _digest(path) for path in files}
 
 
@@ -91,7 +106,9 @@ def _digest(path: pathlib.Path) -> str:
 
 def _seal_of(metadata: Mapping) -> str:
     # As it will be read again: JSON has neither tuples nor keys that are numbers.
-    content = json.loads(json.dumps({name: value for name, value in metadata.items() if name != SEAL}))
+    content = json.loads(
+        json.dumps({name: value for name, value in metadata.items() if name != SEAL})
+    )
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -105,10 +122,12 @@ def versions() -> dict[str, str]:
 
 
 def read_config(workdir: pathlib.Path) -> dict:
-    """The config stored in a workdir. It may be a stranger's: whatever known field it has is of the right type and size.
+    """The config stored in a workdir. It may be a stranger's: whatever known field it has is of the
+    right type and size.
 
     Raises:
-      UserError: no checkpoint folder, metadata or tokenizers that are damaged, or another format version.
+      UserError: no checkpoint folder, metadata or tokenizers that are damaged, or another format
+        version.
     """
     path = workdir / "config.json"
     if not path.is_file():
@@ -119,7 +138,8 @@ def read_config(workdir: pathlib.Path) -> dict:
         raise not_a_checkpoint(workdir)
     if version != FORMAT_VERSION:
         raise UserError(
-            f"{path} has format version {reprlib.repr(version)}, this program reads {FORMAT_VERSION}; convert it first."
+            f"{path} has format version {reprlib.repr(version)}, this program reads "
+            f"{FORMAT_VERSION}; convert it first."
         )
     checks.check_present(config, name=str(path))
     check_sealed(workdir, metadata)
@@ -138,5 +158,6 @@ def read_model_config(workdir: pathlib.Path) -> dict:
 
 
 def load_text_tokenizer(workdir: pathlib.Path) -> TextTokenizer:
-    """The text tokenizer kept beside a checkpoint; `read_config` says whether it is as it was written."""
+    """The text tokenizer kept beside a checkpoint; `read_config` says whether it is as it was
+    written."""
     return TextTokenizer.load(workdir / TOKENIZERS / "text")

@@ -1,4 +1,5 @@
-"""What somebody has given for a checkpoint that is none, and what to do about it, in one sentence."""
+"""What somebody has given for a checkpoint that is none, and what to do about it, in one
+sentence."""
 
 import os
 import pathlib
@@ -9,7 +10,9 @@ from data_pipelines.common.errors import UserError, require_utf8
 from data_pipelines.common.json_object import read_json
 from protclip_jax.checkpoints.step_folders import CHECKPOINTS
 
-MERGE_ADAPTERS = "merge them into their model (`merge_and_unload` of peft), save that and convert it"
+MERGE_ADAPTERS = (
+    "merge them into their model (`merge_and_unload` of peft), save that and convert it"
+)
 EXPORTED = "protclip_config.json"
 """Of a folder that `convert to_hf` wrote."""
 _GIVE = "give the folder of a training run or of a converted checkpoint"
@@ -24,11 +27,15 @@ def not_a_checkpoint(folder: pathlib.Path) -> UserError:
 
 
 def require_storable(folder: str | os.PathLike) -> None:
-    """Raises UserError for a path that Orbax' storage library, TensorStore, would take for another one, or refuse."""
+    """Raises UserError for a path that Orbax' storage library, TensorStore, would take for
+    another one, or refuse."""
     path = os.path.abspath(folder)
     require_utf8(path)
     if "\\" in path:
-        raise UserError(f"{path} has a backslash, which TensorStore takes for a slash; rename the folder, or make a link.")
+        raise UserError(
+            f"{path} has a backslash, which TensorStore takes for a slash; rename the "
+            "folder, or make a link."
+        )
 
 
 def _sentences(folder: pathlib.Path) -> Iterator[str]:
@@ -47,7 +54,10 @@ def _sentences(folder: pathlib.Path) -> Iterator[str]:
         config = read_json(folder / "config.json")
         yield from _of_hugging_face(folder, config)
         if "format_version" not in config or not isinstance(config.get("config"), dict):
-            yield f"{folder / 'config.json'} is not that of a checkpoint, which has format_version and config; {_GIVE}."
+            yield (
+                f"{folder / 'config.json'} is not that of a checkpoint, which has format_version "
+                f"and config; {_GIVE}."
+            )
     missing = [name for name in ("config.json", f"{CHECKPOINTS}/") if not (folder / name).exists()]
     yield f"{folder} is no checkpoint folder: it has no {' and no '.join(missing)}; {_GIVE}."
 
@@ -67,7 +77,10 @@ def _of_hugging_face(folder: pathlib.Path, config: Mapping) -> Iterator[str]:
     """For weights that `convert` reads, or would if they were of another kind."""
     quoted = shlex.quote(str(folder))
     if "protein_model_config" in config:
-        yield f"{folder} is a released ProtCLIP; run `{_CONVERT} protclip --source {quoted} --output DIR` and give DIR."
+        yield (
+            f"{folder} is a released ProtCLIP; run `{_CONVERT} protclip --source {quoted} "
+            "--output DIR` and give DIR."
+        )
     kind = config.get("model_type")
     if isinstance(kind, str) and kind in _TOWERS:
         run = f"{_CONVERT} hf {_TOWERS[kind]} {quoted} --output DIR"

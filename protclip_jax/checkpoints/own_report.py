@@ -1,4 +1,5 @@
-"""What a checkpoint's own report, if `python -m eval` wrote one beside it, says of its property weights."""
+"""What a checkpoint's own report, if `python -m eval` wrote one beside it, says of its property
+weights."""
 
 import pathlib
 from collections.abc import Mapping
@@ -15,7 +16,8 @@ ADVICE = "Compare with another text before you read biology into a peak."
 
 
 def own_report(directory: pathlib.Path, *, step: int) -> dict | None:
-    """The report.json on a step of a workdir; None where there is none, or it is of another step or of something else.
+    """The report.json on a step of a workdir; None where there is none, or it is of another step or
+    of something else.
 
     Raises:
       UserError: it is damaged.
@@ -50,16 +52,24 @@ def _swapped(section: object) -> str:
         (moved if low > 0 else unmoved).append(f"{name} {score:.2f} [{low:.2f}, {high:.2f}]")
     lines = []
     if moved:
-        lines.append(f"In this checkpoint's own tests the weights move to the place that a text names: {', '.join(moved)}.")
+        lines.append(
+            "In this checkpoint's own tests the weights move to the place that a text "
+            f"names: {', '.join(moved)}."
+        )
     if unmoved:
         lines.append(f"It was not shown that they follow the text: {', '.join(unmoved)}.")
     return " ".join(lines)
 
 
 def _located(section: object) -> str:
-    """By the localisation test: for which properties the weights find annotated residues better than every control."""
+    """By the localisation test: for which properties the weights find annotated residues better
+    than every control."""
     verdicts = section.get("verdict") if isinstance(section, Mapping) else None
     if not isinstance(verdicts, Mapping):
         return ""
     failed = [name for name, text in verdicts.items() if str(text).startswith("not above")]
-    return f"They find annotated residues no better than controls do: {', '.join(failed)}." if failed else ""
+    return (
+        f"They find annotated residues no better than controls do: {', '.join(failed)}."
+        if failed
+        else ""
+    )

@@ -1,4 +1,5 @@
-"""The parameters of a checkpoint: written alone, checked, and read into any shapes, dtypes and shardings."""
+"""The parameters of a checkpoint: written alone, checked, and read into any shapes, dtypes and
+shardings."""
 
 import functools
 import hashlib
@@ -24,7 +25,8 @@ _SHOWN = 4
 
 
 def save_params(workdir: pathlib.Path, params: Any, *, step: int = 0) -> None:
-    """Writes a checkpoint that holds parameters only: for evaluation, conversion, or `init` of another run."""
+    """Writes a checkpoint that holds parameters only: for evaluation, conversion, or `init` of
+    another run."""
     folder = epath.Path((workdir / CHECKPOINTS / str(step)).absolute())
     require_storable(folder)
     ocp.save_checkpointables(folder, {"params": params}, overwrite=True)
@@ -32,7 +34,8 @@ def save_params(workdir: pathlib.Path, params: Any, *, step: int = 0) -> None:
 
 
 def stored_groups(workdir: pathlib.Path, step: int) -> frozenset[str]:
-    """The parameter groups (`protein`, `text`, `protein_projection`, …) that a checkpoint holds; a lone tower is one.
+    """The parameter groups (`protein`, `text`, `protein_projection`, …) that a checkpoint holds; a
+    lone tower is one.
 
     Raises:
       UserError: the checkpoint is damaged.
@@ -41,7 +44,8 @@ def stored_groups(workdir: pathlib.Path, step: int) -> frozenset[str]:
 
 
 def params_fingerprint(params: Any) -> str:
-    """SHA-256 (hex) of every parameter's path, dtype, shape and bytes: equal for equal parameters, however they are stored."""
+    """SHA-256 (hex) of every parameter's path, dtype, shape and bytes: equal for equal
+    parameters, however they are stored."""
     digest = hashlib.sha256()
     for name, leaf in sorted(_named(params)):
         array = np.ascontiguousarray(leaf)
@@ -51,22 +55,28 @@ def params_fingerprint(params: Any) -> str:
 
 
 def load_params(workdir: pathlib.Path, step: int, abstract: Any) -> Any:
-    """The parameters of one checkpoint in the shapes, dtypes and shardings of `abstract`, on any device count.
+    """The parameters of one checkpoint in the shapes, dtypes and shardings of `abstract`, on any
+    device count.
 
     `abstract` may name some groups (`protein`, `text`, …) only; the others are not read.
 
     Raises:
-      UserError: the checkpoint is damaged, or a parameter is absent there, has another shape, is left over in a group that is
-        read, or holds numbers that are not finite.
+      UserError: the checkpoint is damaged, or a parameter is absent there, has another shape, is
+        left over in a group that is read, or holds numbers that are not finite.
     """
     path = (workdir / CHECKPOINTS / str(step)).absolute()
     stored = _stored(workdir, step)
     wanted = dict(_named(abstract))
     _check_fit(path, stored, wanted, groups=abstract)
-    template = jax.tree.map_with_path(lambda key, _: wanted.get(_name(key), ocp.PLACEHOLDER), stored)
+    template = jax.tree.map_with_path(
+        lambda key, _: wanted.get(_name(key), ocp.PLACEHOLDER), stored
+    )
     try:
         loaded = dict(_named(ocp.load_checkpointables(path, {"params": template})["params"]))
-        if any(not isinstance(loaded[name], jax.Array) or loaded[name].shape != leaf.shape for name, leaf in wanted.items()):
+        if any(
+            not isinstance(loaded[name], jax.Array) or loaded[name].shape != leaf.shape
+            for name, leaf in wanted.items()
+        ):
             raise ValueError("it holds something else than it says")
     except Exception as error:  # whatever a hostile file leads to, which may well be sealed
         reason = root_cause(error)
@@ -75,11 +85,17 @@ def load_params(workdir: pathlib.Path, step: int, abstract: Any) -> Any:
     return jax.tree.map_with_path(lambda key, _: loaded[_name(key)], abstract)
 
 
-def _check_fit(path: pathlib.Path, stored: Any, wanted: Mapping[str, Any], *, groups: Collection[str]) -> None:
-    """Raises UserError, with all that differs, where what is stored of `groups` is not what is wanted."""
+def _check_fit(
+    path: pathlib.Path, stored: Any, wanted: Mapping[str, Any], *, groups: Collection[str]
+) -> None:
+    """Raises UserError, with all that differs, where what is stored of `groups` is not what is
+    wanted."""
     shapes = {name: tuple(leaf.shape) for name, leaf in _named(stored)}
     different = [name for name, leaf in wanted.items() if shapes.get(name) != tuple(leaf.shape)]
-    told = [f"{name} is {shapes.get(name, 'absent')} there and should be {tuple(wanted[name].shape)}" for name in different]
+    told = [
+        f"{name} is {shapes.get(name, 'absent')} there and should be {tuple(wanted[name].shape)}"
+        for name in different
+    ]
     unused = [name for name in shapes if name not in wanted and name.partition("/")[0] in groups]
     told += [f"{name} is there, but this model has none of that name" for name in unused]
     if told:
@@ -89,13 +105,21 @@ def _check_fit(path: pathlib.Path, stored: Any, wanted: Mapping[str, Any], *, gr
 
 
 def _check_finite(path: pathlib.Path, params: Mapping[str, jax.Array]) -> None:
-    """Raises UserError where a parameter holds NaN or infinity: nothing that is computed from it would mean anything."""
+    """Raises UserError where a parameter holds NaN or infinity: nothing that is computed from it
+    would mean anything."""
     finite = jax.device_get(jax.jit(_are_finite)(params))
     if broken := [name for name in params if not finite[name]]:
-        others = [str(other) for other in complete_steps(epath.Path(path.parent)) if other != int(path.name)]
+        others = [
+            str(other)
+            for other in complete_steps(epath.Path(path.parent))
+            if other != int(path.name)
+        ]
         fix = f"use another step (it has {', '.join(others)})" if others else "use other weights"
         more = f" and {len(broken) - 1} others hold" if len(broken) > 1 else " holds"
-        raise UserError(f"{path}: the parameter {broken[0]}{more} NaN or infinity, as a run that diverged leaves them; {fix}.")
+        raise UserError(
+            f"{path}: the parameter {broken[0]}{more} NaN or infinity, as a run that "
+            f"diverged leaves them; {fix}."
+        )
 
 
 def _are_finite(params: Mapping[str, jax.Array]) -> dict[str, jax.Array]:

@@ -30,14 +30,15 @@ def adopt(
     *,
     write: bool,
 ) -> None:
-    """Begins a workdir (in the process that may `write`), or checks that an existing one belongs to this run.
+    """Begins a workdir (in the process that may `write`), or checks that an existing one belongs to
+    this run.
 
-    `dataset` is the dataset's fingerprint. The fields of `changes` may have other values than in the workdir. A run that goes
-    on with other versions of libraries says so on stderr.
+    `dataset` is the dataset's fingerprint. The fields of `changes` may have other values than in
+    the workdir. A run that goes on with other versions of libraries says so on stderr.
 
     Raises:
-      UserError: it belongs to another config, dataset or tokenizer, lacks its config.json, or holds parameters without the
-        state of their training.
+      UserError: it belongs to another config, dataset or tokenizer, lacks its config.json, or holds
+        parameters without the state of their training.
       OSError: it cannot be written.
     """
     # A save that was cut off has another name than a number.
@@ -49,7 +50,10 @@ def adopt(
         )
     if not (workdir / "config.json").exists():
         if steps:
-            raise UserError(f"--workdir={workdir} holds checkpoints but no config.json; put a copy of it in place.")
+            raise UserError(
+                f"--workdir={workdir} holds checkpoints but no config.json; put a copy of it "
+                "in place."
+            )
         if write:
             write_metadata(workdir, config, text_tokenizer, dataset=dataset)
         return
@@ -57,10 +61,13 @@ def adopt(
     stored, ours = read_json(workdir / "config.json").get("versions", {}), versions()
     if write and stored != ours:
         message = ", ".join(
-            f"{name} {stored.get(name)} → {ours.get(name)}" for name in LIBRARIES if stored.get(name) != ours.get(name)
+            f"{name} {stored.get(name)} → {ours.get(name)}"
+            for name in LIBRARIES
+            if stored.get(name) != ours.get(name)
         )
         print(
-            f"note: {workdir} was begun with other versions ({message}); its numbers may differ in their last bits.",
+            f"note: {workdir} was begun with other versions ({message}); its numbers may "
+            "differ in their last bits.",
             file=sys.stderr,
         )
 
@@ -72,7 +79,8 @@ def check_same_run(
     dataset: str,
     changes: Sequence[str] = (),
 ) -> None:
-    """Checks that a workdir's run trains as `config` says but for the fields `changes`, with the same data and words.
+    """Checks that a workdir's run trains as `config` says but for the fields `changes`, with the
+    same data and words.
 
     A field that is newer than the workdir has the value there that code had before the field. With
     another `total_steps` the learning rate follows the schedule of that number from then on.
@@ -84,27 +92,40 @@ def check_same_run(
     stored, wanted = _decisive(completed(began)), _decisive(config)
     compared = (stored.keys() | wanted.keys()) - set(changes)
     if different := sorted(key for key in compared if stored.get(key) != wanted.get(key)):
-        was_now = ((key, *(reprlib.repr(fields.get(key)) for fields in (stored, wanted))) for key in different[:5])
+        was_now = (
+            (key, *(reprlib.repr(fields.get(key)) for fields in (stored, wanted)))
+            for key in different[:5]
+        )
         shown = "; ".join(f"{key} was {was}, now {now}" for key, was, now in was_now)
         fix = _fix(different, newer=FIELDS.keys() - flat(began))
         raise UserError(f"--workdir={workdir} belongs to another config ({shown}); {fix}.")
     kept = load_text_tokenizer(workdir)
-    if (kept.vocabulary, kept.normalization) != (text_tokenizer.vocabulary, text_tokenizer.normalization):
+    if (kept.vocabulary, kept.normalization) != (
+        text_tokenizer.vocabulary,
+        text_tokenizer.normalization,
+    ):
         raise UserError(
-            f"tokenizer.text={config['tokenizer']['text']} is another tokenizer than {workdir / 'tokenizers' / 'text'}, "
+            f"tokenizer.text={config['tokenizer']['text']} is another tokenizer than "
+            f"{workdir / 'tokenizers' / 'text'}, "
             f"with which --workdir={workdir} was begun; name that one, or use another workdir."
         )
     if read_json(workdir / "config.json").get("dataset") != dataset:
         raise UserError(
-            f"data.dir={config['data']['dir']} is another dataset than the one that --workdir={workdir} was begun with "
-            f"(then {began.get('data', {}).get('dir')}); name that one or a copy of it, or use another workdir."
+            f"data.dir={config['data']['dir']} is another dataset than the one that "
+            f"--workdir={workdir} was begun with "
+            f"(then {began.get('data', {}).get('dir')}); name that one or a copy of it, or "
+            "use another workdir."
         )
 
 
-def record_changes(workdir: pathlib.Path, config: Mapping, changes: Sequence[str], *, step: int) -> None:
-    """Puts the new values of the fields `changes` into config.json, where they are new, and says so in its `history`.
+def record_changes(
+    workdir: pathlib.Path, config: Mapping, changes: Sequence[str], *, step: int
+) -> None:
+    """Puts the new values of the fields `changes` into config.json, where they are new, and says so
+    in its `history`.
 
-    The history is a list of `{"step", "field", "was", "now"}`: from that step on the run has the value `now`.
+    The history is a list of `{"step", "field", "was", "now"}`: from that step on the run has the
+    value `now`.
     """
     metadata = read_json(workdir / "config.json")
     began, wanted = _decisive(completed(metadata["config"])), _decisive(config)
@@ -113,7 +134,9 @@ def record_changes(workdir: pathlib.Path, config: Mapping, changes: Sequence[str
         group, _, name = field.rpartition(".")
         was, now = began[field], wanted[field]
         metadata["config"].setdefault(group, {})[name] = now
-        metadata.setdefault("history", []).append({"step": step, "field": field, "was": was, "now": now})
+        metadata.setdefault("history", []).append(
+            {"step": step, "field": field, "was": was, "now": now}
+        )
         print(f"note: from step {step} on {field} is {now}; it was {was}.", file=sys.stderr)
     if changed:
         save_sealed(workdir, metadata)
@@ -122,7 +145,10 @@ def record_changes(workdir: pathlib.Path, config: Mapping, changes: Sequence[str
 def _fix(different: Sequence[str], *, newer: Set[str]) -> str:
     """What to do about fields that differ, of which some may be `newer` than the workdir."""
     if set(ON_REQUEST).issuperset(different):
-        return f"pass --change={','.join(different)} to go on with the new values, or use another workdir"
+        return (
+            f"pass --change={','.join(different)} to go on with the new values, or use another "
+            "workdir"
+        )
     if not newer.issuperset(different):
         return "use another workdir"
     options = [shlex.quote(f"--config.{key}={FIELDS[key].began_with}") for key in different]
@@ -139,5 +165,9 @@ def flat(tree: Mapping, prefix: str = "") -> dict:
     """A nested config as one mapping from dotted names to values."""
     fields = {}
     for key, value in tree.items():
-        fields.update(flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value})
+        fields.update(
+            flat(value, f"{prefix}{key}.")
+            if isinstance(value, Mapping)
+            else {f"{prefix}{key}": value}
+        )
     return fields

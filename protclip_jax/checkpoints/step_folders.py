@@ -28,7 +28,9 @@ def written_steps(checkpoints: epath.Path) -> list[int]:
     names = {path.name for path in checkpoints.iterdir() if path.name.isdecimal()}
     for name in sorted(names):
         if str(int(name)) not in names:
-            raise UserError(f"{checkpoints / name} is not named as a step is; rename it to {int(name)}.")
+            raise UserError(
+                f"{checkpoints / name} is not named as a step is; rename it to {int(name)}."
+            )
     return sorted(set(map(int, names)))
 
 

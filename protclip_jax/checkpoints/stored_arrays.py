@@ -46,7 +46,8 @@ def stored_arrays(step: pathlib.Path) -> dict:
 
 @contextlib.contextmanager
 def _logged_reasons() -> Iterator[list[str]]:
-    """Why Orbax finds nothing: it does not raise that, but logs it, with much else; nothing is logged within this."""
+    """Why Orbax finds nothing: it does not raise that, but logs it, with much else; nothing is
+    logged within this."""
     reasons = []
 
     def keep(record: logging.LogRecord) -> bool:
@@ -71,7 +72,9 @@ def _check_pieces(piece: tuple[int, ...], shape: tuple[int, ...]) -> None:
 
 def _check_names(metadata: dict, *, name: str) -> None:
     if metadata.get("use_ocdbt") is not True or metadata.get("use_zarr3") is not True:
-        raise UserError(f"{name} describes another layout than zarr3 arrays in an ocdbt database; {_FIX}.")
+        raise UserError(
+            f"{name} describes another layout than zarr3 arrays in an ocdbt database; {_FIX}."
+        )
     try:
         paths = [entry["key_metadata"] for entry in metadata["tree_metadata"].values()]
         unknown = [key["key"] for path in paths for key in path if not _is_name(key)]

@@ -1,4 +1,5 @@
-"""A workdir, which is also what `--checkpoint DIR` means: config.json, tokenizers/, checkpoints/, and its lock."""
+"""A workdir, which is also what `--checkpoint DIR` means: config.json, tokenizers/,
+checkpoints/, and its lock."""
 
 import contextlib
 import fcntl
@@ -12,14 +13,25 @@ from data_pipelines.common.disk_errors import report_disk_errors
 from data_pipelines.common.errors import UserError
 from protclip_jax.checkpoints.other_folders import require_storable
 
-WRITTEN = frozenset({"checkpoints", "tokenizers", "metrics.jsonl", "tensorboard", "mixture.json", "faults", "profile"})
+WRITTEN = frozenset(
+    {
+        "checkpoints",
+        "tokenizers",
+        "metrics.jsonl",
+        "tensorboard",
+        "mixture.json",
+        "faults",
+        "profile",
+    }
+)
 """What a run writes beside config.json."""
 KEPT = "it goes on from the last checkpoint"
 """What another run of the same command does after one that failed."""
 
 
 class LocalWorkdir:
-    """Where a run keeps its files, in a file system that all hosts see. `bucket_workdir.BucketWorkdir` is its like.
+    """Where a run keeps its files, in a file system that all hosts see.
+    `bucket_workdir.BucketWorkdir` is its like.
 
     Attributes:
       name: the path as the user gave it.
@@ -55,38 +67,55 @@ class LocalWorkdir:
 
 
 def lock(workdir: pathlib.Path):
-    """Takes the workdir for this process; the lock is the operating system's and ends with the process.
+    """Takes the workdir for this process; the lock is the operating system's and ends with the
+    process.
 
-    The workdir may be a link; one in it is refused, as a workdir from somebody else may have it lead anywhere.
+    The workdir may be a link; one in it is refused, as a workdir from somebody else may have it
+    lead anywhere.
 
     Raises:
-      UserError: another process trains here, the folder holds files of somebody else under the names of a run's, cannot be
-        written, holds links or has a path that Orbax cannot use.
+      UserError: another process trains here, the folder holds files of somebody else under the
+        names of a run's, cannot be written, holds links or has a path that Orbax cannot use.
     """
     require_storable(workdir)
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        if foreign := [path for path in workdir.iterdir() if path.is_symlink() or not (path.is_file() or path.is_dir())]:
-            raise UserError(f"{foreign[0]} is a link or no plain file, which training does not write through; copy it.")
+        if foreign := [
+            path
+            for path in workdir.iterdir()
+            if path.is_symlink() or not (path.is_file() or path.is_dir())
+        ]:
+            raise UserError(
+                f"{foreign[0]} is a link or no plain file, which training does not write "
+                "through; copy it."
+            )
         refuse_foreign(str(workdir), {path.name for path in workdir.iterdir()}, mark="lock")
         handle = open(workdir / "lock", "a+")  # noqa: SIM115 - held open for the life of the process
     except OSError as error:
-        raise UserError(f"--workdir={workdir} cannot be written ({error.strerror}); choose another folder.") from error
+        raise UserError(
+            f"--workdir={workdir} cannot be written ({error.strerror}); choose another folder."
+        ) from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise UserError(
-            f"--workdir={workdir} is in use by another training process; stop it or choose another folder."
+            f"--workdir={workdir} is in use by another training process; stop it or choose "
+            "another folder."
         ) from error
     except OSError as error:
-        raise UserError(f"--workdir={workdir} cannot be locked ({error.strerror}); choose a folder on another disk.") from error
+        raise UserError(
+            f"--workdir={workdir} cannot be locked ({error.strerror}); choose a folder on "
+            "another disk."
+        ) from error
     return handle
 
 
 def refuse_foreign(workdir: str, names: Set[str], *, mark: str) -> None:
-    """Raises UserError for a folder with files of a run's names that no run has begun: config.json and the mark are absent."""
+    """Raises UserError for a folder with files of a run's names that no run has begun:
+    config.json and the mark are absent."""
     if not names & {"config.json", mark} and (foreign := sorted(names & WRITTEN)):
         raise UserError(
-            f"--workdir={workdir} holds {foreign[0]}, which training would overwrite, but no config.json of a run; "
+            f"--workdir={workdir} holds {foreign[0]}, which training would overwrite, but no "
+            "config.json of a run; "
             "choose a new folder, or put that config.json back."
         )

@@ -22,7 +22,8 @@ def usage() -> str:
             *lines,
             "",
             "protclip COMMAND --help says more.",
-            'Example: protclip search --checkpoint runs/demo --index proteins.index --text "zinc-binding protease"',
+            "Example: protclip search --checkpoint runs/demo --index proteins.index --text "
+            '"zinc-binding protease"',
         ]
     )
 

@@ -18,12 +18,18 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "search": Command("protclip_jax.search.__main__", "find proteins by text or sequence, or labels for a protein"),
+    "search": Command(
+        "protclip_jax.search.__main__", "find proteins by text or sequence, or labels for a protein"
+    ),
     "serve": Command("protclip_jax.serve.__main__", "a web page and an API over an index"),
     "index": Command("protclip_jax.index.__main__", "make what search and serve search"),
-    "annotate": Command("protclip_jax.annotate.__main__", "the nearest proteins and labels for a whole proteome"),
+    "annotate": Command(
+        "protclip_jax.annotate.__main__", "the nearest proteins and labels for a whole proteome"
+    ),
     "embed": Command("protclip_jax.embed.__main__", "embeddings of a file of proteins or texts"),
-    "explain": Command("protclip_jax.explain.__main__", "per-residue weights of a protein's properties"),
+    "explain": Command(
+        "protclip_jax.explain.__main__", "per-residue weights of a protein's properties"
+    ),
     "variants": Command("protclip_jax.variants.__main__", "effects of substitutions"),
     "eval": Command("eval.__main__", "evaluate or calibrate a checkpoint"),
     "train": Command("protclip_train", "pretrain a model", ("protclip train",)),
@@ -34,5 +40,7 @@ COMMANDS = {
     "report": Command("data_pipelines.report.__main__", "a page on what a dataset holds"),
     "fasta": Command("data_pipelines.fasta", "a dataset's proteins as FASTA"),
     "sample": Command("data_pipelines.sample.__main__", "invented entries to try everything with"),
-    "doctor": Command("protclip_jax.doctor.__main__", "what is installed, and what a checkpoint can do"),
+    "doctor": Command(
+        "protclip_jax.doctor.__main__", "what is installed, and what a checkpoint can do"
+    ),
 }

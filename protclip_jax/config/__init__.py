@@ -1,1 +1,2 @@
-"""The training config: its schema and checks, config files, the command line, and what a config describes."""
+"""The training config: its schema and checks, config files, the command line, and what a config
+describes."""

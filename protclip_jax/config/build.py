@@ -1,4 +1,5 @@
-"""From a config to the parts that run: the network's shape and the objectives, for the devices at hand."""
+"""From a config to the parts that run: the network's shape and the objectives, for the devices
+at hand."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,12 +19,14 @@ from protclip_jax.objectives.config import ObjectiveConfig
 from protclip_jax.objectives.registry import OBJECTIVES
 
 
-def model_config(config: Mapping, *, text_vocab_size: int, target: Target | None = None) -> ProtCLIPConfig:
+def model_config(
+    config: Mapping, *, text_vocab_size: int, target: Target | None = None
+) -> ProtCLIPConfig:
     """The network's shape from `config.model`; the text vocabulary's size comes from the tokenizer.
 
     A tower that a converted checkpoint lacks is None there. `target` are the devices which will run
-    it, by default JAX's own; an attention that these cannot compute gives way to theirs, which gives
-    the same numbers.
+    it, by default JAX's own; an attention that these cannot compute gives way to theirs, which
+    gives the same numbers.
     Of several remat policies (see `remat_policies`) the network has the one that keeps least.
     """
     model = config["model"]
@@ -34,7 +37,9 @@ def model_config(config: Mapping, *, text_vocab_size: int, target: Target | None
         protein = ESM2Config(**model["protein"], dtype=dtype, attention=attention, remat=remat)
     if model["text"]:
         shape = model["text"]
-        text = BertConfig(**shape, vocab_size=text_vocab_size, dtype=dtype, attention=attention, remat=remat)
+        text = BertConfig(
+            **shape, vocab_size=text_vocab_size, dtype=dtype, attention=attention, remat=remat
+        )
     return ProtCLIPConfig(
         protein=protein,
         text=text,
@@ -49,13 +54,15 @@ def model_config(config: Mapping, *, text_vocab_size: int, target: Target | None
 
 
 def remat_policies(config: Mapping) -> tuple[str, ...]:
-    """Those that `config.model.remat` allows, from the most memory and the least arithmetic on; several where it is 'auto'."""
+    """Those that `config.model.remat` allows, from the most memory and the least arithmetic on;
+    several where it is 'auto'."""
     chosen = config["model"]["remat"]
     return tuple(REMAT_POLICIES) if chosen == AUTO_REMAT else (chosen,)
 
 
 def objective_config(config: Mapping, *, prefix_tokens: Sequence[int] = ()) -> ObjectiveConfig:
-    """The objectives' weights and options, from `config.loss`, `config.masking` and the objectives' own groups.
+    """The objectives' weights and options, from `config.loss`, `config.masking` and the objectives'
+    own groups.
 
     `prefix_tokens` are the text tokenizer's, for a config that masks the properties' prefixes.
     """
@@ -81,7 +88,8 @@ def own_target() -> Target:
 
 
 def check_platform(config: Mapping) -> None:
-    """Raises `UserError` where the config asks for an attention that this machine's devices cannot compute."""
+    """Raises `UserError` where the config asks for an attention that this machine's devices
+    cannot compute."""
     check_attention(config, own_target())
 
 

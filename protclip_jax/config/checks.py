@@ -134,7 +134,8 @@ def _check_sampling(config: Mapping) -> None:
     share = config["sampling"]["without_text"]
     if share and not config["loss"]["mlm"]:
         raise UserError(
-            f"sampling.without_text={share} draws records that loss.mlm alone learns from, and loss.mlm=0; "
+            f"sampling.without_text={share} draws records that loss.mlm alone learns from, "
+            "and loss.mlm=0; "
             "give it a weight, or set sampling.without_text=0."
         )
 
@@ -155,7 +156,9 @@ def _check_intervals(config: Mapping) -> None:
     if config["keep_every"] % config["checkpoint_every"]:
         raise UserError("keep_every must be a multiple of checkpoint_every, or 0.")
     if config["best"]["patience"] and config["best"]["metric"] is None:
-        raise UserError("best.patience needs best.metric, by which the run is judged; set best.patience=0.")
+        raise UserError(
+            "best.patience needs best.metric, by which the run is judged; set best.patience=0."
+        )
     if config["checkpoint_every"] % interval:
         reason = "the best checkpoint is chosen by its evaluation"
         raise UserError(f"checkpoint_every must be a multiple of eval_every: {reason}.")

@@ -70,9 +70,15 @@ def parse_flags(argv: Sequence[str], *, about: str = "") -> CommandLine:
 
 
 def _fields() -> str:
-    """Every field of a config with its default and meaning; those of towers and evaluations are in docs/config.md."""
-    lines = [f"  --config.{path}={_default(setting)}\n    {setting.doc}" for path, setting in FIELDS.items()]
-    return "\n".join(["Fields of the config and their defaults (docs/config.md has all values):", *lines])
+    """Every field of a config with its default and meaning; those of towers and evaluations are
+    in docs/config.md."""
+    lines = [
+        f"  --config.{path}={_default(setting)}\n    {setting.doc}"
+        for path, setting in FIELDS.items()
+    ]
+    return "\n".join(
+        ["Fields of the config and their defaults (docs/config.md has all values):", *lines]
+    )
 
 
 def _default(setting: Setting) -> object:
@@ -119,7 +125,10 @@ def _define_options() -> flags.FlagValues:
 def _check_changes(fields: Sequence[str]) -> tuple[str, ...]:
     for field in fields:
         if field not in ON_REQUEST:
-            raise UserError(f"--change={field}: a run that goes on can take new values of {', '.join(ON_REQUEST)}.")
+            raise UserError(
+                f"--change={field}: a run that goes on can take new values of "
+                f"{', '.join(ON_REQUEST)}."
+            )
     return tuple(fields)
 
 

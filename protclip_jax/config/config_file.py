@@ -19,7 +19,8 @@ _INSTALLED = pathlib.Path(__file__).parents[2]
 
 
 def find_config(path: pathlib.Path) -> pathlib.Path:
-    """The path itself; if it does not exist and begins with `configs/`, the one that came with the package."""
+    """The path itself; if it does not exist and begins with `configs/`, the one that came with
+    the package."""
     installed = _INSTALLED / path
     ours = path.parts[:1] == ("configs",)
     return installed if ours and not path.exists() and installed.exists() else path

@@ -108,13 +108,15 @@ FIELDS: dict[str, Setting] = {
     "best.patience": _free(
         4,
         COUNT,
-        "Evaluations in a row that are no better than the best, after which the run ends; 0 = never.",
+        "Evaluations in a row that are no better than the best, after which the run ends; 0 "
+        "= never.",
         before=0,
     ),
     "metrics_hook": _free(
         None,
         unset_or(TEXT),
-        "`module:function` that makes a further writer of metrics, as for W&B; see docs/training.md.",
+        "`module:function` that makes a further writer of metrics, as for W&B; see "
+        "docs/training.md.",
     ),
     "max_skipped_steps": _free(
         10,
@@ -170,7 +172,8 @@ FIELDS: dict[str, Setting] = {
     "tokenizer.names": Setting(
         RECOMMENDED,
         one_of(NAMES),
-        "Names that a text tells: the recommended one, or synonyms, short names and EC numbers too.",
+        "Names that a text tells: the recommended one, or synonyms, short names and EC "
+        "numbers too.",
     ),
     "tokenizer.property_subset": Setting(
         0.0,
@@ -193,7 +196,8 @@ FIELDS: dict[str, Setting] = {
     "masking.passes": Setting(
         "separate",
         one_of(tuple(MASKS)),
-        "Passes of the protein tower: each masked objective its own, all of these one, or all objectives one.",
+        "Passes of the protein tower: each masked objective its own, all of these one, or "
+        "all objectives one.",
     ),
     "sampling.alpha": Setting(3.0, EXPONENT, "Exponent of confidence in a cluster's weight."),
     "sampling.beta": Setting(0.5, EXPONENT, "Exponent of property coverage in that weight."),
@@ -214,7 +218,8 @@ FIELDS: dict[str, Setting] = {
     "sampling.sources.swissprot": Setting(
         None,
         unset_or(WEIGHT),
-        "Swiss-Prot's share of the draws with text; unset = its number of records, or 0 where another "
+        "Swiss-Prot's share of the draws with text; unset = its number of records, or 0 "
+        "where another "
         "source has a share above 0.",
     ),
     "sampling.sources.trembl": Setting(
@@ -225,7 +230,8 @@ FIELDS: dict[str, Setting] = {
     "sampling.sources.unknown": Setting(
         None,
         unset_or(WEIGHT),
-        "The share of records of unknown source, drawn uniformly; unset = their number, or 0 likewise.",
+        "The share of records of unknown source, drawn uniformly; unset = their number, or 0 "
+        "likewise.",
     ),
     **_weights(),
     "loss.mask_duplicates": Setting(
@@ -287,7 +293,8 @@ FIELDS: dict[str, Setting] = {
     "ema.decay": Setting(
         0.0,
         DECAY,
-        "Decay a step of the averages that are evaluated and published in place of weights; 0 = none.",
+        "Decay a step of the averages that are evaluated and published in place of weights; "
+        "0 = none.",
     ),
     "lora.rank": Setting(
         0,
@@ -335,7 +342,8 @@ ON_REQUEST = (
     "optimizer.warmup_fraction",
     "optimizer.weight_decay",
 )
-"""What a run that goes on may change where `--change` names it: the optimiser's state stays as it is."""
+"""What a run that goes on may change where `--change` names it: the optimiser's state stays as
+it is."""
 
 SIZES = ("num_layers", "hidden_size", "num_heads", "intermediate_size")
 """The fields that a tower must have; the others are optional."""

@@ -1,1 +1,2 @@
-"""Conversion of weights: published ones into checkpoints, checkpoints into folders for other programs."""
+"""Conversion of weights: published ones into checkpoints, checkpoints into folders for other
+programs."""

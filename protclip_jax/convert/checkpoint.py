@@ -12,7 +12,12 @@ from data_pipelines.common.json_object import read_json
 from data_pipelines.common.outputs import new_folder
 from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
 from protclip_jax.checkpoints import best, metadata
-from protclip_jax.checkpoints.parameters import load_params, params_fingerprint, save_params, stored_groups
+from protclip_jax.checkpoints.parameters import (
+    load_params,
+    params_fingerprint,
+    save_params,
+    stored_groups,
+)
 from protclip_jax.config.build import model_config
 from protclip_jax.config.schema import FIELDS
 from protclip_jax.models import initialize
@@ -37,7 +42,8 @@ class Checkpoint(NamedTuple):
 
 
 def converted_config(protein: Mapping | None, text: Mapping | None, **heads: int) -> dict:
-    """The stored config of converted weights: shapes as given, objectives and limits as the paper has them."""
+    """The stored config of converted weights: shapes as given, objectives and limits as the
+    paper has them."""
     config = {"model": {"protein": protein, "text": text}}
     for path, setting in FIELDS.items():
         group, _, name = path.rpartition(".")
@@ -59,11 +65,15 @@ def network(config: Mapping, text_tokenizer: TextTokenizer | None) -> ProtCLIPMo
 
 def source_files(files: Mapping[str, pathlib.Path]) -> dict[str, dict]:
     """Size and SHA-256 of files, by the names that provenance gives them."""
-    return {name: {"bytes": path.stat().st_size, "sha256": file_sha256(path)} for name, path in sorted(files.items())}
+    return {
+        name: {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
+        for name, path in sorted(files.items())
+    }
 
 
 def write_checkpoint(checkpoint: Checkpoint, output: pathlib.Path) -> str:
-    """Writes a folder with step 0 and parameters only, under its name when complete; returns their fingerprint.
+    """Writes a folder with step 0 and parameters only, under its name when complete; returns their
+    fingerprint.
 
     Raises:
       UserError: `output` is there already and not empty.
@@ -77,7 +87,8 @@ def write_checkpoint(checkpoint: Checkpoint, output: pathlib.Path) -> str:
 
 
 def read_checkpoint(directory: pathlib.Path, step: str | int | None) -> Checkpoint:
-    """A workdir's or converted folder's parameters in host memory; `step` is a number, `best` or `latest`.
+    """A workdir's or converted folder's parameters in host memory; `step` is a number, `best` or
+    `latest`.
 
     Raises:
       UserError: there is no such checkpoint, or it does not fit its config.
@@ -101,4 +112,7 @@ def read_checkpoint(directory: pathlib.Path, step: str | int | None) -> Checkpoi
 def count(params: Mapping) -> dict[str, tuple[int, int]]:
     """Group → how many parameters it has, and how many numbers they are."""
     leaves = {group: jax.tree.leaves(tree) for group, tree in params.items()}
-    return {group: (len(arrays), sum(array.size for array in arrays)) for group, arrays in sorted(leaves.items())}
+    return {
+        group: (len(arrays), sum(array.size for array in arrays))
+        for group, arrays in sorted(leaves.items())
+    }

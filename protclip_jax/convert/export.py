@@ -1,4 +1,5 @@
-"""A checkpoint → a folder for the Hugging Face hub: towers that plain transformers loads, heads, licence and model card."""
+"""A checkpoint → a folder for the Hugging Face hub: towers that plain transformers loads, heads,
+licence and model card."""
 
 import json
 import pathlib
@@ -32,11 +33,13 @@ def export_checkpoint(
     report: Report | None = None,
     licence: str = OTHER,
 ) -> str:
-    """Writes protein/, text/, heads.safetensors, the config, README.md and LICENSE.md; returns the parameters' fingerprint.
+    """Writes protein/, text/, heads.safetensors, the config, README.md and LICENSE.md; returns the
+    parameters' fingerprint.
 
-    The model card has the numbers of `report`, and `licence` as the hub names licences. Tokenizers cut inputs where the model
-    does. Only what the checkpoint has is written. Equal checkpoints give equal files. Rotary inverse frequencies stay float32
-    in every `dtype` ('float32', 'float16' or 'bfloat16'): rounded, they turn far positions by the wrong angle.
+    The model card has the numbers of `report`, and `licence` as the hub names licences. Tokenizers
+    cut inputs where the model does. Only what the checkpoint has is written. Equal checkpoints give
+    equal files. Rotary inverse frequencies stay float32 in every `dtype` ('float32', 'float16' or
+    'bfloat16'): rounded, they turn far positions by the wrong angle.
 
     Raises:
       UserError: `output` is there already and not empty, or a number is too large for `dtype`.
@@ -52,21 +55,38 @@ def export_checkpoint(
             _write(folder / "protein" / "model.safetensors", esm2_tensors(params["protein"]), dtype)
         if "text" in params:
             tokenizer = checkpoint.text_tokenizer
-            tokenizer.save(folder / "text", max_tokens=min(limits["max_text_tokens"], config.text.max_positions))
-            bert_config(config.text, dtype=dtype, pad_id=tokenizer.pad_id).save_pretrained(folder / "text")
+            tokenizer.save(
+                folder / "text",
+                max_tokens=min(limits["max_text_tokens"], config.text.max_positions),
+            )
+            bert_config(config.text, dtype=dtype, pad_id=tokenizer.pad_id).save_pretrained(
+                folder / "text"
+            )
             _write(folder / "text" / "model.safetensors", bert_tensors(params["text"]), dtype)
         if HEAD_GROUPS & params.keys():
             _write(folder / "heads.safetensors", head_tensors(params), dtype)
-        made_from = {"config": checkpoint.config, "source": checkpoint.source, "fingerprint": fingerprint}
+        made_from = {
+            "config": checkpoint.config,
+            "source": checkpoint.source,
+            "fingerprint": fingerprint,
+        }
         _write_json(folder / EXPORTED, made_from)
-        card = model_card(checkpoint, fingerprint=fingerprint, dtype=dtype, report=report, licence=licence)
-        for name, text in {"README.md": card, "LICENSE.md": licence_file(licence), ".gitattributes": _LARGE_FILES}.items():
+        card = model_card(
+            checkpoint, fingerprint=fingerprint, dtype=dtype, report=report, licence=licence
+        )
+        for name, text in {
+            "README.md": card,
+            "LICENSE.md": licence_file(licence),
+            ".gitattributes": _LARGE_FILES,
+        }.items():
             (folder / name).write_text(text, encoding="utf-8")
     return fingerprint
 
 
 def _write(path: pathlib.Path, tensors: Tensors, dtype: str) -> None:
-    write_safetensors(path, {name: _cast(name, tensor, FLOATS[dtype]) for name, tensor in tensors.items()})
+    write_safetensors(
+        path, {name: _cast(name, tensor, FLOATS[dtype]) for name, tensor in tensors.items()}
+    )
 
 
 def _cast(name: str, tensor: np.ndarray, dtype: np.dtype) -> np.ndarray:
@@ -75,7 +95,9 @@ def _cast(name: str, tensor: np.ndarray, dtype: np.dtype) -> np.ndarray:
     with np.errstate(over="ignore"):
         cast = tensor.astype(dtype, copy=False)
     if not np.isfinite(cast).all() and np.isfinite(tensor).all():
-        raise UserError(f"Tensor {name} has numbers too large for {dtype}; pass --dtype bfloat16 or float32.")
+        raise UserError(
+            f"Tensor {name} has numbers too large for {dtype}; pass --dtype bfloat16 or float32."
+        )
     return cast
 
 

@@ -1,4 +1,5 @@
-"""The heads between the towers, under the names of the released checkpoint ↔ our parameter groups."""
+"""The heads between the towers, under the names of the released checkpoint ↔ our parameter
+groups."""
 
 import math
 import re
@@ -50,7 +51,8 @@ _PAIR = "local_logit_scale"
 
 
 def head_groups(tensors: Tensors) -> frozenset[str]:
-    """The groups that the tensors of heads fill: `HEAD_GROUPS`, and the sigmoid contrast's where one of them is its."""
+    """The groups that the tensors of heads fill: `HEAD_GROUPS`, and the sigmoid contrast's where
+    one of them is its."""
     of_sigmoid = [name for names in _SIGMOID_TENSORS.values() for name in names if name in tensors]
     return HEAD_GROUPS | SIGMOID_GROUPS if of_sigmoid else HEAD_GROUPS
 
@@ -66,7 +68,10 @@ def head_params(tensors: Tensors, abstract: Mapping) -> dict:
     shapes = {path: leaf.shape for path, leaf in flatten_dict(dict(abstract), sep="/").items()}
     if _PAIR in tensors:
         if tensors[_PAIR].shape != (2,):
-            raise UserError(f"Tensor {_PAIR} has the shape {list(tensors[_PAIR].shape)}, not [2]; give a ProtCLIP checkpoint.")
+            raise UserError(
+                f"Tensor {_PAIR} has the shape {list(tensors[_PAIR].shape)}, not [2]; give a "
+                "ProtCLIP checkpoint."
+            )
         tensors = {**tensors, _PAIR: tensors[_PAIR][0, ...]}
     params = flatten_dict(fill(shapes, tensors, _TENSORS, unused=HEADS_UNUSED), sep="/")
     for path in set(BOUNDED) & params.keys():
@@ -96,6 +101,9 @@ def head_dims(tensors: Tensors) -> dict[str, int]:
     """
     (name,) = HEAD_TENSORS["prototype_bank/prototypes"]
     if name not in tensors or tensors[name].ndim != 2 or 0 in tensors[name].shape:
-        raise UserError(f"The heads have no matrix {name}; give heads.safetensors of an exported or released ProtCLIP.")
+        raise UserError(
+            f"The heads have no matrix {name}; give heads.safetensors of an exported or "
+            "released ProtCLIP."
+        )
     num_prototypes, projection_dim = tensors[name].shape
     return {"projection_dim": projection_dim, "num_prototypes": num_prototypes}

@@ -11,11 +11,19 @@ from protclip_jax.convert.quiet_transformers import transformers
 from protclip_jax.models.bert import NUM_TOKEN_TYPES, BertConfig
 from protclip_jax.models.esm2 import ESM2Config
 
-_NAMES = {"num_layers": "num_hidden_layers", "num_heads": "num_attention_heads", "max_positions": "max_position_embeddings"}
+_NAMES = {
+    "num_layers": "num_hidden_layers",
+    "num_heads": "num_attention_heads",
+    "max_positions": "max_position_embeddings",
+}
 """Fields of ours that transformers names otherwise."""
 
 # Field of transformers → the values that our encoder implements; the first one is written.
-_SHARED = {"hidden_act": ("gelu",), "is_decoder": (False, None), "add_cross_attention": (False, None)}
+_SHARED = {
+    "hidden_act": ("gelu",),
+    "is_decoder": (False, None),
+    "add_cross_attention": (False, None),
+}
 _ESM2 = {
     "model_type": ("esm",),
     "vocab_size": (len(protein_tokenizer.VOCABULARY),),
@@ -39,10 +47,12 @@ _OURS_ALONE = ("initial_attention",)
 
 
 def esm2_fields(config: Mapping, *, name: str) -> dict:
-    """The fields of `config.model.protein` from an `EsmConfig` as JSON; `name` says in errors where it comes from.
+    """The fields of `config.model.protein` from an `EsmConfig` as JSON; `name` says in errors where
+    it comes from.
 
     Raises:
-      UserError: transformers refuses a value, a size is out of range, or it asks for something that ESM-2 lacks.
+      UserError: transformers refuses a value, a size is out of range, or it asks for something
+        that ESM-2 lacks.
     """
     theirs = _read(config, _ESM2, name=name)
     theirs.token_dropout = theirs.token_dropout or False
@@ -53,7 +63,8 @@ def bert_fields(config: Mapping, *, name: str) -> tuple[dict, int]:
     """The fields of `config.model.text` from a `BertConfig` as JSON, and the vocabulary's size.
 
     Raises:
-      UserError: transformers refuses a value, a size is out of range, or it asks for something that our BERT lacks.
+      UserError: transformers refuses a value, a size is out of range, or it asks for something
+        that our BERT lacks.
     """
     theirs = _read(config, _BERT, name=name)
     _check("vocab_size", theirs.vocab_size, ROWS, name=name)
@@ -62,7 +73,11 @@ def bert_fields(config: Mapping, *, name: str) -> tuple[dict, int]:
 
 def esm2_config(config: ESM2Config, *, dtype: str):
     """The `EsmConfig` with which `EsmModel` loads an exported protein tower."""
-    fixed = {"architectures": ["EsmModel"], "pad_token_id": protein_tokenizer.PAD, "torch_dtype": dtype}
+    fixed = {
+        "architectures": ["EsmModel"],
+        "pad_token_id": protein_tokenizer.PAD,
+        "torch_dtype": dtype,
+    }
     return _written(config, "model.protein", _ESM2, fixed)
 
 
@@ -72,8 +87,14 @@ def bert_config(config: BertConfig, *, dtype: str, pad_id: int):
     return _written(config, "model.text", _BERT, {"vocab_size": config.vocab_size, **fixed})
 
 
-def _written(config: ESM2Config | BertConfig, tower: str, implemented: Mapping[str, tuple], fixed: Mapping):
-    fields = {_NAMES.get(ours, ours): getattr(config, ours) for ours in TOWERS[tower] if ours not in _OURS_ALONE}
+def _written(
+    config: ESM2Config | BertConfig, tower: str, implemented: Mapping[str, tuple], fixed: Mapping
+):
+    fields = {
+        _NAMES.get(ours, ours): getattr(config, ours)
+        for ours in TOWERS[tower]
+        if ours not in _OURS_ALONE
+    }
     fields |= {field: values[0] for field, values in implemented.items()}
     # There is no dropout in our training.
     fields |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
@@ -97,11 +118,17 @@ def _read(config: Mapping, implemented: Mapping[str, tuple], *, name: str):
 def _check_implemented(field: str, value: object, implemented: tuple, *, name: str) -> None:
     if value not in implemented:
         shown = f"{field}={reprlib.repr(value)}"
-        raise UserError(f"{name}: {shown} is not supported, only {implemented[0]!r}; give another model.")
+        raise UserError(
+            f"{name}: {shown} is not supported, only {implemented[0]!r}; give another model."
+        )
 
 
 def _fields(theirs, tower: str, *, name: str) -> dict:
-    fields = {ours: getattr(theirs, _NAMES.get(ours, ours)) for ours in TOWERS[tower] if ours not in _OURS_ALONE}
+    fields = {
+        ours: getattr(theirs, _NAMES.get(ours, ours))
+        for ours in TOWERS[tower]
+        if ours not in _OURS_ALONE
+    }
     for ours, value in fields.items():
         _check(_NAMES.get(ours, ours), value, TOWERS[tower][ours].kind, name=name)
     return fields

@@ -1,4 +1,5 @@
-"""Hugging Face folders of an ESM-2 and a BERT, each alone or both, with or without heads → a checkpoint."""
+"""Hugging Face folders of an ESM-2 and a BERT, each alone or both, with or without heads → a
+checkpoint."""
 
 import pathlib
 from typing import NamedTuple
@@ -8,11 +9,21 @@ from data_pipelines.common.json_object import read_json
 from data_pipelines.tokenizers.text_tokenizer import TextTokenizer
 from protclip_jax.checkpoints.other_folders import MERGE_ADAPTERS
 from protclip_jax.convert.checkpoint import Checkpoint, converted_config, network, source_files
-from protclip_jax.convert.heads import HEAD_GROUPS, HEADS_UNUSED, head_dims, head_groups, head_params
+from protclip_jax.convert.heads import (
+    HEAD_GROUPS,
+    HEADS_UNUSED,
+    head_dims,
+    head_groups,
+    head_params,
+)
 from protclip_jax.convert.hf import BERT_UNUSED, ESM2_UNUSED, bert_params, esm2_params, known_unused
 from protclip_jax.convert.hf_config import bert_fields, esm2_fields
 from protclip_jax.convert.tensors import has_weights, read_safetensors, read_weights
-from protclip_jax.convert.tokenizers import check_protein_vocabulary, read_text_tokenizer, tokenizer_files
+from protclip_jax.convert.tokenizers import (
+    check_protein_vocabulary,
+    read_text_tokenizer,
+    tokenizer_files,
+)
 from protclip_jax.convert.wrapped_names import unwrapped
 from protclip_jax.models.bert import BertConfig
 from protclip_jax.models.esm2 import ESM2Config
@@ -20,7 +31,8 @@ from protclip_jax.models.initialize import abstract_groups
 
 
 class Tower(NamedTuple):
-    """An encoder of a folder: its config's fields, parameters, text tokenizer, files and tensors without use."""
+    """An encoder of a folder: its config's fields, parameters, text tokenizer, files and tensors
+    without use."""
 
     fields: dict
     params: dict
@@ -30,7 +42,8 @@ class Tower(NamedTuple):
 
 
 def _read_config(folder: pathlib.Path) -> dict:
-    """The config.json of a folder; raises `UserError` where the folder is of another kind than Hugging Face's models."""
+    """The config.json of a folder; raises `UserError` where the folder is of another kind than
+    Hugging Face's models."""
     if not folder.is_dir():
         raise UserError(f"{folder} is no folder; give one with config.json and model.safetensors.")
     if (folder / "adapter_config.json").is_file() and not has_weights(folder):
@@ -39,7 +52,10 @@ def _read_config(folder: pathlib.Path) -> dict:
     if "format_version" in config:
         raise UserError(f"{folder} is a checkpoint of this program already; use it as it is.")
     if "protein_model_config" in config:
-        raise UserError(f"{folder} is a released ProtCLIP; convert it with `protclip --source` in place of `hf`.")
+        raise UserError(
+            f"{folder} is a released ProtCLIP; convert it with `protclip --source` in place "
+            "of `hf`."
+        )
     return config
 
 
@@ -62,14 +78,20 @@ def read_text_tower(folder: pathlib.Path) -> Tower:
     params = bert_params(tensors, BertConfig(**fields, vocab_size=vocab_size))
     tokenizer = read_text_tokenizer(folder, vocab_size=vocab_size)
     files = [folder / "config.json", *files, *tokenizer_files(folder)]
-    return Tower(fields, params, tokenizer, files, known_unused(tensors, BERT_UNUSED, prefix="bert."))
+    return Tower(
+        fields, params, tokenizer, files, known_unused(tensors, BERT_UNUSED, prefix="bert.")
+    )
 
 
-def import_hf(*, protein: pathlib.Path | None, text: pathlib.Path | None, heads: pathlib.Path | None) -> Checkpoint:
-    """A checkpoint of one tower, of both, or of both and the heads of a safetensors file as `to_hf` writes it.
+def import_hf(
+    *, protein: pathlib.Path | None, text: pathlib.Path | None, heads: pathlib.Path | None
+) -> Checkpoint:
+    """A checkpoint of one tower, of both, or of both and the heads of a safetensors file as `to_hf`
+    writes it.
 
     Raises:
-      UserError: neither tower is given, heads without both, or a folder or file is not what it should be.
+      UserError: neither tower is given, heads without both, or a folder or file is not what it
+        should be.
     """
     if protein is None and text is None:
         raise UserError("nothing to convert: give --protein DIR, --text DIR or both.")
@@ -91,6 +113,8 @@ def import_hf(*, protein: pathlib.Path | None, text: pathlib.Path | None, heads:
         config["loss"]["sigmoid"] = float(groups > HEAD_GROUPS)
         params |= head_params(tensors, abstract_groups(network(config, text_tokenizer), groups))
         files["heads.safetensors"] = heads
-        unused += [f"heads: {tensor}" for tensor in sorted(tensors) if HEADS_UNUSED.fullmatch(tensor)]
+        unused += [
+            f"heads: {tensor}" for tensor in sorted(tensors) if HEADS_UNUSED.fullmatch(tensor)
+        ]
     source = {"kind": "hf", "files": source_files(files), "unused": unused}
     return Checkpoint(params, config, text_tokenizer, source)

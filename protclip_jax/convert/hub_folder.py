@@ -22,7 +22,8 @@ def is_exported(checkpoint: str | os.PathLike) -> bool:
 
 
 def open_checkpoint(checkpoint: str | os.PathLike, step: str | int | None = None) -> pathlib.Path:
-    """The folder of a checkpoint: of one in a bucket a copy, of an exported one a checkpoint made of it, until the end.
+    """The folder of a checkpoint: of one in a bucket a copy, of an exported one a checkpoint made
+    of it, until the end.
 
     Raises:
       UserError: the exported folder is incomplete or damaged, or as `local_checkpoint`.
@@ -39,7 +40,8 @@ def open_checkpoint(checkpoint: str | os.PathLike, step: str | int | None = None
 
 
 def read_exported(folder: pathlib.Path) -> Checkpoint:
-    """The checkpoint that an export was made of, with the config of its training; it may be a stranger's.
+    """The checkpoint that an export was made of, with the config of its training; it may be a
+    stranger's.
 
     Raises:
       UserError: the folder is incomplete or damaged.
@@ -51,13 +53,25 @@ def read_exported(folder: pathlib.Path) -> Checkpoint:
         raise UserError(f"{path} is damaged: it holds no config and source; get the folder anew.")
     checks.check_present(stored, name=str(path))
     checks.require_model(stored, name=str(path))
-    towers = {name: folder / name if (folder / name).is_dir() else None for name in ("protein", "text")}
+    towers = {
+        name: folder / name if (folder / name).is_dir() else None for name in ("protein", "text")
+    }
     heads = folder / "heads.safetensors"
     read = import_hf(**towers, heads=heads if heads.is_file() else None)
     # The tensors say what shape the network has; all else is as it was trained.
-    shape = {name: value for name, value in read.config["model"].items() if name not in ("dtype", "attention", "remat")}
+    shape = {
+        name: value
+        for name, value in read.config["model"].items()
+        if name not in ("dtype", "attention", "remat")
+    }
     config = {
         **stored,
-        "model": {**stored["model"], **shape, "prototype_temperature": stored["model"]["prototype_temperature"]},
+        "model": {
+            **stored["model"],
+            **shape,
+            "prototype_temperature": stored["model"]["prototype_temperature"],
+        },
     }
-    return read._replace(config=config, source={"kind": "to_hf", "made_from": source, **read.source})
+    return read._replace(
+        config=config, source={"kind": "to_hf", "made_from": source, **read.source}
+    )

@@ -1,8 +1,8 @@
 """One table for both directions: which tensors of a file each parameter is made of.
 
-A table maps a parameter's path to the names of its tensors. The kernels of a path that ends in `/kernel` are Linear
-weights [out, in] transposed; several tensors are joined along the last axis; `{layer}` in a name stands for the layers
-that the parameter stacks along its first axis.
+A table maps a parameter's path to the names of its tensors. The kernels of a path that ends in
+`/kernel` are Linear weights [out, in] transposed; several tensors are joined along the last axis;
+`{layer}` in a name stands for the layers that the parameter stacks along its first axis.
 """
 
 import re
@@ -32,7 +32,8 @@ def norm(path: str, module: str) -> Table:
 
 
 def parts(path: str, array: np.ndarray, names: tuple[str, ...]) -> Iterator[tuple[str, np.ndarray]]:
-    """The tensors that a parameter consists of: their names, and views of `array` shaped like them."""
+    """The tensors that a parameter consists of: their names, and views of `array` shaped like
+    them."""
     for layer, of_layer in enumerate(array if "{layer}" in names[0] else (array,)):
         joined = np.split(of_layer, len(names), axis=-1) if len(names) > 1 else [of_layer]
         for name, part in zip(names, joined, strict=True):
@@ -54,7 +55,8 @@ def fill(
       original: from the tensors' names here to those in the file, for errors.
 
     Raises:
-      UserError: a tensor is missing, of another shape than its parameter needs, no float, not finite, or left over.
+      UserError: a tensor is missing, of another shape than its parameter needs, no float, not
+        finite, or left over.
     """
     used = set()
     # All is checked before anything is allocated: a wrong config may ask for any size.
@@ -63,9 +65,13 @@ def fill(
             used.add(name)
             if name not in tensors:
                 fix = suggestion(name, map(original, tensors))
-                raise UserError(f"The checkpoint has no tensor {original(name)}, needed for {path}; {fix}.")
+                raise UserError(
+                    f"The checkpoint has no tensor {original(name)}, needed for {path}; {fix}."
+                )
             _check(tensors[name], part.shape, name=original(name), path=path)
-    if left := sorted(original(name) for name in tensors if name not in used and not unused.fullmatch(name)):
+    if left := sorted(
+        original(name) for name in tensors if name not in used and not unused.fullmatch(name)
+    ):
         count = f"{len(left)} tensors" if len(left) > 1 else "1 tensor"
         surplus = f"{count} that the config has no place for, such as {left[0]}"
         raise UserError(f"The checkpoint has {surplus}; use the config that belongs to it.")
@@ -74,7 +80,10 @@ def fill(
         for name, part in parts(path, array, table[path]):
             part[...] = tensors[name]
             if not np.isfinite(part).all():
-                broken = f"Tensor {original(name)} holds NaN or infinity, as a training run that diverged leaves them"
+                broken = (
+                    f"Tensor {original(name)} holds NaN or infinity, as a training run that "
+                    "diverged leaves them"
+                )
                 raise UserError(f"{broken}; give other weights.")
     return unflatten_dict(params, sep="/")
 
@@ -82,15 +91,19 @@ def fill(
 def _check(tensor: np.ndarray, shape: tuple[int, ...], *, name: str, path: str) -> None:
     if tensor.shape != shape:
         raise UserError(
-            f"Tensor {name} has the shape {list(tensor.shape)}, but the config asks for {list(shape)} in {path}; "
+            f"Tensor {name} has the shape {list(tensor.shape)}, but the config asks for "
+            f"{list(shape)} in {path}; "
             "use the config that belongs to the checkpoint."
         )
     if tensor.dtype not in FLOATS.values():
-        raise UserError(f"Tensor {name} is of dtype {tensor.dtype}; give a checkpoint in {', '.join(FLOATS)}.")
+        raise UserError(
+            f"Tensor {name} is of dtype {tensor.dtype}; give a checkpoint in {', '.join(FLOATS)}."
+        )
 
 
 def unfill(params: Mapping, table: Table) -> dict[str, np.ndarray]:
-    """The tensors that a parameter tree (of NumPy arrays) is made of, as views; `fill` backwards."""
+    """The tensors that a parameter tree (of NumPy arrays) is made of, as views; `fill`
+    backwards."""
     tensors = {}
     for path, array in flatten_dict(params, sep="/").items():
         tensors |= dict(parts(path, array, table[path]))

@@ -1,4 +1,5 @@
-"""The model card of an export: what is in the folder, how to load it, what was measured; the rest is left to its author."""
+"""The model card of an export: what is in the folder, how to load it, what was measured; the
+rest is left to its author."""
 
 import json
 
@@ -70,9 +71,11 @@ UniProt's data, which ProtCLIP is trained on, are CC BY 4.0 (UniProt Consortium,
 To be added by the author: the licences of the weights that training started from.
 """
 _FILES = {
-    "protein": "- `protein/`: the protein tower, an ESM-2 (`EsmModel`) without pooler and contact head, and its tokenizer",
+    "protein": "- `protein/`: the protein tower, an ESM-2 (`EsmModel`) without pooler and contact head, "
+    "and its tokenizer",
     "text": "- `text/`: the text tower, a BERT (`BertModel`) without pooler, and its tokenizer",
-    "heads": "- `heads.safetensors`: projections, prototypes and token heads, named as in the released PyTorch ProtCLIP",
+    "heads": "- `heads.safetensors`: projections, prototypes and token heads, named as in the "
+    "released PyTorch ProtCLIP",
 }
 _TOWER_CODE = {
     "protein": """\
@@ -109,9 +112,15 @@ similarity = project(protein_hidden, "protein_projection") @ project(text_hidden
 
 
 def model_card(
-    checkpoint: Checkpoint, *, fingerprint: str, dtype: str, report: Report | None = None, licence: str = OTHER
+    checkpoint: Checkpoint,
+    *,
+    fingerprint: str,
+    dtype: str,
+    report: Report | None = None,
+    licence: str = OTHER,
 ) -> str:
-    """Markdown with YAML front matter, as the Hugging Face hub reads it; the code in it runs in the exported folder."""
+    """Markdown with YAML front matter, as the Hugging Face hub reads it; the code in it runs in
+    the exported folder."""
     towers = [name for name in _TOWER_CODE if name in checkpoint.params]
     has_heads = checkpoint.params.keys() >= HEAD_GROUPS
     return _CARD.format(
@@ -120,7 +129,9 @@ def model_card(
         index=_model_index(report) if report and report.metrics else "",
         files="\n".join(_FILES[name] for name in [*towers, *(["heads"] if has_heads else [])]),
         code="\n".join(_TOWER_CODE[name] for name in towers) + (_HEADS_CODE if has_heads else ""),
-        numbers=_numbers(report) if report and report.metrics else "None were measured before the export.",
+        numbers=_numbers(report)
+        if report and report.metrics
+        else "None were measured before the export.",
         fingerprint=fingerprint,
         config=json.dumps(checkpoint.config, indent=2),
     )
@@ -134,7 +145,11 @@ def licence_file(licence: str) -> str:
 
 def _licence_fields(licence: str) -> str:
     named = f"license: {json.dumps(licence)}"
-    return named if licence != OTHER else f"{named}\nlicense_name: see-license\nlicense_link: LICENSE.md"
+    return (
+        named
+        if licence != OTHER
+        else f"{named}\nlicense_name: see-license\nlicense_link: LICENSE.md"
+    )
 
 
 def _model_index(report: Report) -> str:
@@ -145,7 +160,11 @@ def _model_index(report: Report) -> str:
     for metric in report.metrics:
         sections[metric.section].append(metric)
     for section, metrics in sections.items():
-        lines += ["  - task:", "      type: feature-extraction", f"      name: {json.dumps(section)}"]
+        lines += [
+            "  - task:",
+            "      type: feature-extraction",
+            f"      name: {json.dumps(section)}",
+        ]
         lines += ["    dataset:", f"      name: {json.dumps(dataset)}", "      type: protanno"]
         lines += [f"      split: {json.dumps(report.split)}", "    metrics:"]
         for metric in metrics:
@@ -155,6 +174,12 @@ def _model_index(report: Report) -> str:
 
 
 def _numbers(report: Report) -> str:
-    rows = [[plain(metric.section), plain(metric.name), f"{metric.value:.4g}"] for metric in report.metrics]
-    measured = f"Measured by `python -m eval` on the split {plain(report.split)} of {plain(report.dataset) or 'a dataset'}."
+    rows = [
+        [plain(metric.section), plain(metric.name), f"{metric.value:.4g}"]
+        for metric in report.metrics
+    ]
+    measured = (
+        f"Measured by `python -m eval` on the split {plain(report.split)} of "
+        f"{plain(report.dataset) or 'a dataset'}."
+    )
     return f"{measured}\n\n{table(['evaluation', 'number', 'value'], rows)}"

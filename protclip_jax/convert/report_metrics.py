@@ -43,7 +43,9 @@ def read_report(path: pathlib.Path) -> Report:
     """
     report = read_json(path)
     if not isinstance(report.get("provenance"), dict):
-        raise UserError(f"{path} is not a report of `python -m eval`; leave --report out, or name such a file.")
+        raise UserError(
+            f"{path} is not a report of `python -m eval`; leave --report out, or name such a file."
+        )
     return _described(report)
 
 
@@ -51,12 +53,15 @@ def _described(report: Mapping) -> Report:
     provenance = report["provenance"]
     sections = {name: section for name, section in report.items() if name not in _NOT_SECTIONS}
     metrics = [metric for name, section in sections.items() for metric in _numbers(name, section)]
-    dataset = pathlib.PurePath(str(provenance.get("dataset") or provenance.get("public_data") or "")).name
+    dataset = pathlib.PurePath(
+        str(provenance.get("dataset") or provenance.get("public_data") or "")
+    ).name
     return Report(metrics[:_MOST], dataset, str(provenance.get("split") or "test"))
 
 
 def _numbers(section: str, result: object) -> Iterator[Reported]:
-    """The numbers of a section, two levels deep; of public benchmarks the means of their headlines."""
+    """The numbers of a section, two levels deep; of public benchmarks the means of their
+    headlines."""
     if section == "benchmarks" and isinstance(result, dict):
         for benchmark, of_benchmark in result.items():
             headline = of_benchmark.get("headline") if isinstance(of_benchmark, dict) else None

@@ -1,4 +1,5 @@
-"""Tensors of weight files: safetensors through its library, PyTorch's format through its weights-only loader."""
+"""Tensors of weight files: safetensors through its library, PyTorch's format through its
+weights-only loader."""
 
 import pathlib
 import reprlib
@@ -18,10 +19,28 @@ from data_pipelines.common.json_object import read_json
 Tensors = Mapping[str, np.ndarray]
 """Arrays by their names in the file."""
 
-FLOATS = {"float32": np.dtype(np.float32), "float16": np.dtype(np.float16), "bfloat16": np.dtype(ml_dtypes.bfloat16)}
+FLOATS = {
+    "float32": np.dtype(np.float32),
+    "float16": np.dtype(np.float16),
+    "bfloat16": np.dtype(ml_dtypes.bfloat16),
+}
 """Dtypes of parameters, in files and in `--dtype`."""
 
-_DTYPES = ("F64", "F32", "F16", "BF16", "BOOL", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8")
+_DTYPES = (
+    "F64",
+    "F32",
+    "F16",
+    "BF16",
+    "BOOL",
+    "I64",
+    "I32",
+    "I16",
+    "I8",
+    "U64",
+    "U32",
+    "U16",
+    "U8",
+)
 """Safetensors' names of the dtypes that it reads into NumPy."""
 _MAX_NAME = 512
 _INDEX = ".index.json"
@@ -39,10 +58,12 @@ class Weights(NamedTuple):
 
 
 def read_weights(folder: pathlib.Path) -> Weights:
-    """The tensors of a folder as Hugging Face lays it out: safetensors if there are, else PyTorch files; whole or sharded.
+    """The tensors of a folder as Hugging Face lays it out: safetensors if there are, else PyTorch
+    files; whole or sharded.
 
     Raises:
-      UserError: there is no such folder or no weights in it, or a file is damaged or not what its name says.
+      UserError: there is no such folder or no weights in it, or a file is damaged or not what
+        its name says.
     """
     if not folder.is_dir():
         raise UserError(f"{folder} is no folder; give one with config.json and model.safetensors.")
@@ -51,11 +72,15 @@ def read_weights(folder: pathlib.Path) -> Weights:
             return Weights(reader(folder / name), [folder / name])
         if (index := folder / f"{name}{_INDEX}").is_file():
             return _read_shards(index, reader)
-    raise UserError(f"{folder} holds no weights: neither {' nor '.join(_readers())}, whole or with an index of shards.")
+    raise UserError(
+        f"{folder} holds no weights: neither {' nor '.join(_readers())}, whole or with an "
+        "index of shards."
+    )
 
 
 def has_weights(folder: pathlib.Path) -> bool:
-    """Whether a folder holds a file of weights, or an index of shards, under a name that `read_weights` knows."""
+    """Whether a folder holds a file of weights, or an index of shards, under a name that
+    `read_weights` knows."""
     return any((folder / f"{name}{end}").is_file() for name in _readers() for end in ("", _INDEX))
 
 
@@ -64,22 +89,38 @@ def _readers() -> dict[str, Callable[[pathlib.Path], dict[str, np.ndarray]]]:
     return {"model.safetensors": read_safetensors, "pytorch_model.bin": _read_pytorch}
 
 
-def _read_shards(index: pathlib.Path, reader: Callable[[pathlib.Path], dict[str, np.ndarray]]) -> Weights:
+def _read_shards(
+    index: pathlib.Path, reader: Callable[[pathlib.Path], dict[str, np.ndarray]]
+) -> Weights:
     listed = read_json(index).get("weight_map")
     if not isinstance(listed, dict) or not all(isinstance(name, str) for name in listed.values()):
-        raise UserError(f"{index} is damaged: its weight_map does not name a file for each tensor; get it anew.")
+        raise UserError(
+            f"{index} is damaged: its weight_map does not name a file for each tensor; get it anew."
+        )
     tensors: dict[str, np.ndarray] = {}
     files = [index]
     for name in sorted(set(listed.values())):
-        if name != pathlib.PurePath(name).name or "\\" in name or not (index.parent / name).is_file():
-            raise UserError(f"{index} names the shard {reprlib.repr(name)}, which is no file of that folder; get it anew.")
+        if (
+            name != pathlib.PurePath(name).name
+            or "\\" in name
+            or not (index.parent / name).is_file()
+        ):
+            raise UserError(
+                f"{index} names the shard {reprlib.repr(name)}, which is no file of that "
+                "folder; get it anew."
+            )
         files.append(index.parent / name)
         for tensor, array in reader(files[-1]).items():
             if listed.get(tensor) != name:
-                raise UserError(f"{index} does not list the tensor {tensor} of {name}; get the folder anew.")
+                raise UserError(
+                    f"{index} does not list the tensor {tensor} of {name}; get the folder anew."
+                )
             tensors[tensor] = array
     if missing := sorted(listed.keys() - tensors.keys()):
-        raise UserError(f"{index} lists the tensor {missing[0]}, which its shard does not hold; get the folder anew.")
+        raise UserError(
+            f"{index} lists the tensor {missing[0]}, which its shard does not hold; get the "
+            "folder anew."
+        )
     return Weights(tensors, files)
 
 
@@ -95,13 +136,17 @@ def read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
         with safe_open(path, framework="numpy") as file:
             return {_checked_name(name): _read_tensor(file, name) for name in file.offset_keys()}
     except Exception as error:  # whatever a damaged or hostile file leads to
-        raise UserError(f"{path} cannot be read as safetensors ({error}); download it again.") from error
+        raise UserError(
+            f"{path} cannot be read as safetensors ({error}); download it again."
+        ) from error
 
 
 def _read_tensor(file: safe_open, name: str) -> np.ndarray:
     dtype = file.get_slice(name).get_dtype()
     if dtype not in _DTYPES:
-        raise ValueError(f"the tensor {name} has the dtype {dtype}, expected one of {', '.join(_DTYPES)}")
+        raise ValueError(
+            f"the tensor {name} has the dtype {dtype}, expected one of {', '.join(_DTYPES)}"
+        )
     return file.get_tensor(name)
 
 
@@ -112,7 +157,8 @@ def _read_pytorch(path: pathlib.Path) -> dict[str, np.ndarray]:
         raise missing_extra(f"{path} needs PyTorch to be read", "torch", error) from error
     if tuple(map(int, torch.__version__.split(".")[:2])) < _FIRST_SAFE_TORCH:
         raise UserError(
-            f"{path} needs PyTorch 2.6 or newer to be read safely, {torch.__version__} is installed; upgrade torch."
+            f"{path} needs PyTorch 2.6 or newer to be read safely, {torch.__version__} is "
+            "installed; upgrade torch."
         )
     try:
         # Only the zip format of today can be mapped.
@@ -121,12 +167,18 @@ def _read_pytorch(path: pathlib.Path) -> dict[str, np.ndarray]:
             raise ValueError("its members are compressed, which PyTorch never does")
         loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
         if inner := [name for name, value in loaded.items() if isinstance(value, dict) and value]:
-            raise ValueError(f"the weights may be within {_checked_name(inner[0])}: save what that holds alone")
-        return {_checked_name(name): _as_numpy(tensor.detach(), torch) for name, tensor in loaded.items()}
+            raise ValueError(
+                f"the weights may be within {_checked_name(inner[0])}: save what that holds alone"
+            )
+        return {
+            _checked_name(name): _as_numpy(tensor.detach(), torch)
+            for name, tensor in loaded.items()
+        }
     except Exception as error:  # whatever a damaged or hostile file leads to
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"{path} holds no named tensors that PyTorch's weights-only loader reads ({reason}); use safetensors."
+            f"{path} holds no named tensors that PyTorch's weights-only loader reads "
+            f"({reason}); use safetensors."
         ) from error
 
 

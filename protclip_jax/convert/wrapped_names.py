@@ -1,4 +1,5 @@
-"""What training programs put around a model: prefixes of its tensors' names, and adapters beside its weights."""
+"""What training programs put around a model: prefixes of its tensors' names, and adapters beside
+its weights."""
 
 import re
 import sys
@@ -9,29 +10,37 @@ from protclip_jax.checkpoints.other_folders import MERGE_ADAPTERS
 from protclip_jax.convert.tensors import Tensors
 
 _WRAPPERS = re.compile(r"((module|_orig_mod|model|base_model\.model)\.)+")
-"""What DataParallel, torch.compile, Lightning and peft put before every name; none of our models' own names begins so."""
+"""What DataParallel, torch.compile, Lightning and peft put before every name; none of our
+models' own names begins so."""
 
-_LAYERS = r"lora_\w+|base_layer|original_module|modules_to_save|ia3_l|hada_\w+|lokr_\w+|oft_\w+|adapters?"
+_LAYERS = (
+    r"lora_\w+|base_layer|original_module|modules_to_save|ia3_l|hada_\w+|lokr_\w+|oft_\w+|adapters?"
+)
 _ADAPTER = re.compile(rf"(.*\.)?({_LAYERS})(\..*)?")
 """Tensors of peft's and other libraries' adapters, and of the layers that have some."""
 
 
 def unwrapped(tensors: Tensors, *, source: object) -> Tensors:
-    """The tensors without the prefix of a wrapper, where all names have it, which is said on stderr.
+    """The tensors without the prefix of a wrapper, where all names have it, which is said on
+    stderr.
 
     `source` says in messages where they come from.
 
     Raises:
-      UserError: there are adapters among them: the model computes with weights that are not in the file.
+      UserError: there are adapters among them: the model computes with weights that are not in
+        the file.
     """
     if adapters := sorted(filter(_ADAPTER.fullmatch, tensors)):
         raise UserError(
-            f"{source} holds adapters that are not merged ({len(adapters)} tensors, such as {adapters[0]}); {MERGE_ADAPTERS}."
+            f"{source} holds adapters that are not merged ({len(adapters)} tensors, such as "
+            f"{adapters[0]}); {MERGE_ADAPTERS}."
         )
     prefix = _shared_prefix(tensors)
     if not prefix:
         return tensors
-    print(f"note: all tensors of {source} begin with '{prefix}', which is left out.", file=sys.stderr)
+    print(
+        f"note: all tensors of {source} begin with '{prefix}', which is left out.", file=sys.stderr
+    )
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
 
 

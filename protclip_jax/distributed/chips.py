@@ -14,13 +14,15 @@ class Tpu(NamedTuple):
     peak_flops: float
     """Dense bfloat16."""
     hbm_bytes: int
-    """What the compiler lets a program use: the capacity less a quarter GiB that the system keeps."""
+    """What the compiler lets a program use: the capacity less a quarter GiB that the system
+    keeps."""
     link_bytes: float
     """A second, all links of the chip in one direction."""
 
 
 class Multiprocessor(NamedTuple):
-    """A multiprocessor by its compute capability (CUDA programming guide, technical specifications)."""
+    """A multiprocessor by its compute capability (CUDA programming guide, technical
+    specifications)."""
 
     threads: int
     fp32_units: int
@@ -78,13 +80,17 @@ GPUS = {
     "rtx3090": Gpu("NVIDIA GeForce RTX 3090", (8, 6), 82, 1.7, 6, 23.6, 0.936e12, 35.6e12, PCIE_4),
     "l4": Gpu("NVIDIA L4", (8, 9), 58, 2.04, 48, 22.0, 0.3e12, 121e12, PCIE_4),
     "l40s": Gpu("NVIDIA L40S", (8, 9), 142, 2.52, 96, 44.4, 0.864e12, 362e12, PCIE_4),
-    "rtx4090": Gpu("NVIDIA GeForce RTX 4090", (8, 9), 128, 2.52, 72, 23.6, 1.008e12, 165e12, PCIE_4),
+    "rtx4090": Gpu(
+        "NVIDIA GeForce RTX 4090", (8, 9), 128, 2.52, 72, 23.6, 1.008e12, 165e12, PCIE_4
+    ),
     "rtx6000ada": Gpu("NVIDIA RTX 6000 Ada", (8, 9), 142, 2.5, 96, 47.4, 0.96e12, 364e12, PCIE_4),
     "h20": Gpu("NVIDIA H20", (9, 0), 78, 1.98, 60, 95.6, 4.0e12, 148e12, 450e9),
     "h100": Gpu("NVIDIA H100", (9, 0), 132, 1.98, 50, 79.1, 3.352e12, 989e12, 450e9),
     "h200": Gpu("NVIDIA H200", (9, 0), 132, 1.98, 50, 139.8, 4.8e12, 989e12, 450e9),
     "b200": Gpu("NVIDIA B200", (10, 0), 148, 1.965, 126, 178.3, 7.672e12, 2250e12, 900e9),
-    "rtx5090": Gpu("NVIDIA GeForce RTX 5090", (12, 0), 170, 2.41, 96, 31.3, 1.792e12, 209e12, PCIE_5),
+    "rtx5090": Gpu(
+        "NVIDIA GeForce RTX 5090", (12, 0), 170, 2.41, 96, 31.3, 1.792e12, 209e12, PCIE_5
+    ),
 }
 
 PEAK_FLOPS = {name: tpu.peak_flops for tpu in TPUS.values() for name in tpu.names}
@@ -92,7 +98,8 @@ PEAK_FLOPS |= {gpu.name: gpu.peak_flops for gpu in GPUS.values()}
 
 
 def peak_flops(kind: str) -> float | None:
-    """The dense bfloat16 peak of one device in FLOP/s by JAX's `device_kind`; None where it is not known."""
+    """The dense bfloat16 peak of one device in FLOP/s by JAX's `device_kind`; None where it is
+    not known."""
     names = [name for name in PEAK_FLOPS if re.match(rf"{re.escape(name)}\b", kind)]
     # "TPU v5 lite" before "TPU v5".
     return PEAK_FLOPS[max(names, key=len)] if names else None

@@ -23,15 +23,22 @@ STACK = "/layers/"
 
 
 def make_mesh(data: int, fsdp: int, devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """A (`data`, `fsdp`) mesh over all devices, or over those given; one of the two may be -1: what the other leaves.
+    """A (`data`, `fsdp`) mesh over all devices, or over those given; one of the two may be -1: what
+    the other leaves.
 
     Raises:
       UserError: the axes do not multiply to the number of devices.
     """
     count = jax.device_count() if devices is None else len(devices)
-    sizes = [count // math.prod(s for s in (data, fsdp) if s != -1) if size == -1 else size for size in (data, fsdp)]
+    sizes = [
+        count // math.prod(s for s in (data, fsdp) if s != -1) if size == -1 else size
+        for size in (data, fsdp)
+    ]
     if math.prod(sizes) != count:
-        raise UserError(f"mesh.data={data} × mesh.fsdp={fsdp} does not use all {count} devices; set one of them to -1.")
+        raise UserError(
+            f"mesh.data={data} × mesh.fsdp={fsdp} does not use all {count} devices; set one "
+            "of them to -1."
+        )
     # A 3-D torus such as 4 × 4 × 4 has no axis of eight: one of its own is split.
     placed = mesh_utils.create_device_mesh(sizes, devices, allow_split_physical_axes=True)
     return Mesh(placed, BATCH_AXES, axis_types=(AxisType.Auto,) * 2)
@@ -55,7 +62,8 @@ def fsdp_axes(shardings: Mapping[str, NamedSharding]) -> dict[str, int]:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
 def gather_weight(shard: jax.Array, axis: int, dtype: str) -> jax.Array:
-    """A whole weight in the dtype it is computed in, from this device's part; inside `jax.shard_map`.
+    """A whole weight in the dtype it is computed in, from this device's part; inside
+    `jax.shard_map`.
 
     Its gradient is added up over the `fsdp` axis in float32, and each device gets its part.
     """
@@ -67,27 +75,37 @@ def _gather_weight_forward(shard, axis, dtype):
 
 
 def _gather_weight_backward(axis, dtype, _, gradient):
-    return (jax.lax.psum_scatter(gradient.astype(jnp.float32), "fsdp", scatter_dimension=axis, tiled=True),)
+    return (
+        jax.lax.psum_scatter(
+            gradient.astype(jnp.float32), "fsdp", scatter_dimension=axis, tiled=True
+        ),
+    )
 
 
 gather_weight.defvjp(_gather_weight_forward, _gather_weight_backward)
 
 
 def gather_heads(params: Mapping[str, jax.Array], axes: Mapping[str, int]) -> dict[str, jax.Array]:
-    """Flattened parameters, those outside the stacks of layers made whole (float32); inside `jax.shard_map`."""
+    """Flattened parameters, those outside the stacks of layers made whole (float32); inside
+    `jax.shard_map`."""
     alone = {path: axis for path, axis in axes.items() if STACK not in path}
-    return {path: gather_weight(x, alone[path], "float32") if path in alone else x for path, x in params.items()}
+    return {
+        path: gather_weight(x, alone[path], "float32") if path in alone else x
+        for path, x in params.items()
+    }
 
 
 @dataclasses.dataclass(frozen=True)
 class GatherLayers:
-    """Makes the parameters of one layer of a stack whole, given the `fsdp_axes` of the stacks and their compute dtype."""
+    """Makes the parameters of one layer of a stack whole, given the `fsdp_axes` of the stacks
+    and their compute dtype."""
 
     axes: tuple[tuple[str, int], ...]
     dtype: str
 
     def __call__(self, stack: str, variables: Mapping) -> Mapping:
-        """The variables of a layer of the stack at that path, as the layer's module expects them."""
+        """The variables of a layer of the stack at that path, as the layer's module expects
+        them."""
         axes = dict(self.axes)
 
         def gathered(path, leaf):
@@ -108,14 +126,19 @@ def shard_rows(x: jax.Array) -> jax.Array:
 def param_shardings(
     shapes: Mapping[str, tuple[int, ...]], mesh: Mesh, rules: Iterable[tuple[str, str]]
 ) -> dict[str, NamedSharding]:
-    """The sharding of each parameter path by the first rule (regex, `fsdp` | `replicate`) that matches it.
+    """The sharding of each parameter path by the first rule (regex, `fsdp` | `replicate`) that
+    matches it.
 
-    `fsdp` divides the largest dimension that the axis size divides. Raises `UserError` for a parameter that no rule
-    matches, a rule that matches nothing, or an `fsdp` parameter without a divisible dimension.
+    `fsdp` divides the largest dimension that the axis size divides. Raises `UserError` for a
+    parameter that no rule matches, a rule that matches nothing, or an `fsdp` parameter without a
+    divisible dimension.
     """
     rules = [(pattern, kind) for pattern, kind in rules]
     assigned = first_match(shapes, rules, what="mesh.rules")
-    return {path: NamedSharding(mesh, _spec(path, shapes[path], kind, mesh.shape["fsdp"])) for path, kind in assigned.items()}
+    return {
+        path: NamedSharding(mesh, _spec(path, shapes[path], kind, mesh.shape["fsdp"]))
+        for path, kind in assigned.items()
+    }
 
 
 def _spec(path: str, shape: tuple[int, ...], kind: str, size: int) -> PartitionSpec:
@@ -124,15 +147,27 @@ def _spec(path: str, shape: tuple[int, ...], kind: str, size: int) -> PartitionS
     if kind != "fsdp":
         raise UserError(f"mesh.rules: '{kind}' is no way to shard; use 'fsdp' or 'replicate'.")
     # The layers of a stack are gathered one by one, so they stay together.
-    divisible = [axis for axis, length in enumerate(shape) if length % size == 0 and not (STACK in path and axis == 0)]
+    divisible = [
+        axis
+        for axis, length in enumerate(shape)
+        if length % size == 0 and not (STACK in path and axis == 0)
+    ]
     if not divisible:
-        raise UserError(f"mesh.rules: no dimension of {path} {shape} is divisible by fsdp={size}; let a rule replicate it.")
+        raise UserError(
+            f"mesh.rules: no dimension of {path} {shape} is divisible by fsdp={size}; let a "
+            "rule replicate it."
+        )
     largest = max(divisible, key=lambda axis: shape[axis])
-    return PartitionSpec(*[BATCH_AXES[1] if axis == largest else None for axis in range(len(shape))])
+    return PartitionSpec(
+        *[BATCH_AXES[1] if axis == largest else None for axis in range(len(shape))]
+    )
 
 
-def first_match(paths: Iterable[str], rules: list[tuple[str, object]], *, what: str) -> dict[str, object]:
-    """The value of the first rule whose regex is found in each path; unmatched paths and unused rules raise `UserError`."""
+def first_match(
+    paths: Iterable[str], rules: list[tuple[str, object]], *, what: str
+) -> dict[str, object]:
+    """The value of the first rule whose regex is found in each path; unmatched paths and unused
+    rules raise `UserError`."""
     assigned, used = {}, set()
     for path in paths:
         index = next((i for i, (pattern, _) in enumerate(rules) if re.search(pattern, path)), None)
@@ -142,23 +177,31 @@ def first_match(paths: Iterable[str], rules: list[tuple[str, object]], *, what: 
         used.add(index)
     unused = [pattern for i, (pattern, _) in enumerate(rules) if i not in used]
     if unused:
-        raise UserError(f"{what}: the pattern '{unused[0]}' decides no parameter; correct or remove it.")
+        raise UserError(
+            f"{what}: the pattern '{unused[0]}' decides no parameter; correct or remove it."
+        )
     return assigned
 
 
 def local_rows(mesh: Mesh, rows: int) -> list[int]:
     """The rows of the global batch that this process's devices hold, ascending."""
     if rows % mesh.size:
-        raise UserError(f"batch.rows={rows} is not divisible by the {mesh.size} devices of the mesh.")
+        raise UserError(
+            f"batch.rows={rows} is not divisible by the {mesh.size} devices of the mesh."
+        )
     indices = rows_sharding(mesh).addressable_devices_indices_map((rows,))
-    return sorted({row for (rows_slice,) in indices.values() for row in range(*rows_slice.indices(rows))})
+    return sorted(
+        {row for (rows_slice,) in indices.values() for row in range(*rows_slice.indices(rows))}
+    )
 
 
 def local_streams(mesh: Mesh, rows: int, streams: int) -> list[int]:
-    """The logical streams this process feeds: batch position p belongs to stream p // (rows / streams).
+    """The logical streams this process feeds: batch position p belongs to stream p // (rows /
+    streams).
 
     Raises:
-      UserError: the rows do not divide among the streams, or a stream's rows would be split between processes.
+      UserError: the rows do not divide among the streams, or a stream's rows would be split
+        between processes.
     """
     if rows % streams:
         raise UserError(f"batch.rows={rows} must be a multiple of data.streams={streams}.")
@@ -167,7 +210,8 @@ def local_streams(mesh: Mesh, rows: int, streams: int) -> list[int]:
     of_host = sorted({row // per_stream for row in owned})
     if len(of_host) * per_stream != len(owned):
         raise UserError(
-            f"data.streams={streams} cannot be divided over {jax.process_count()} processes; use a multiple of their number."
+            f"data.streams={streams} cannot be divided over {jax.process_count()} processes; "
+            "use a multiple of their number."
         )
     return of_host
 
@@ -189,7 +233,8 @@ def global_batch(local: Batch, mesh: Mesh, rows: int) -> Batch:
 
 
 def sum_over_hosts(counts: Mapping[str, int]) -> dict[str, int]:
-    """Each count added up over all hosts, which call this at the same step with the same names; counts below 2³¹."""
+    """Each count added up over all hosts, which call this at the same step with the same names;
+    counts below 2³¹."""
     if jax.process_count() == 1:
         return dict(counts)
     table = multihost_utils.process_allgather(np.array(list(counts.values()), np.int32))
@@ -197,7 +242,8 @@ def sum_over_hosts(counts: Mapping[str, int]) -> dict[str, int]:
 
 
 def any_host(flag: bool, mesh: Mesh) -> jax.Array:
-    """Whether `flag` is set on any host, as a scalar that all hosts have once it is computed; returns without waiting."""
+    """Whether `flag` is set on any host, as a scalar that all hosts have once it is computed;
+    returns without waiting."""
     everywhere = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
     flags = jax.make_array_from_callback((mesh.size,), everywhere, lambda _: np.array([flag]))
     return _any(flags)

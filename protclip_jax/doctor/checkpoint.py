@@ -13,15 +13,27 @@ from protclip_jax.retrieval.calibration import FILE, read_calibration, recorded_
 NEEDS = {
     "embed proteins": {"protein"},
     "search with a protein": {"protein", "protein_projection"},
-    "search with a text, describe a protein": {"protein", "protein_projection", "text", "text_projection"},
-    "explain residues": {"protein", "protein_projection", "text", "text_projection", "prototype_bank"},
+    "search with a text, describe a protein": {
+        "protein",
+        "protein_projection",
+        "text",
+        "text_projection",
+    },
+    "explain residues": {
+        "protein",
+        "protein_projection",
+        "text",
+        "text_projection",
+        "prototype_bank",
+    },
     "score variants": {"protein", "mlm_head"},
 }
 """What can be done → the groups of parameters that it takes."""
 
 
 def calibrated(path: Path, step: int) -> str:
-    """What the tables of a checkpoint are of, or why they are not used; raises UserError where they are damaged."""
+    """What the tables of a checkpoint are of, or why they are not used; raises UserError where
+    they are damaged."""
     calibration = read_calibration(path)
     if calibration is None:
         return "no: hits have no confidence; run `python -m eval --calibrate`"
@@ -31,7 +43,8 @@ def calibrated(path: Path, step: int) -> str:
 
 
 def abilities(directory: str, step: str | None) -> Iterator[Line]:
-    """Which of `NEEDS` a checkpoint meets, how long its inputs may be, and whether it was evaluated and calibrated.
+    """Which of `NEEDS` a checkpoint meets, how long its inputs may be, and whether it was evaluated
+    and calibrated.
 
     Raises:
       UserError: it is no checkpoint, or has no such step.

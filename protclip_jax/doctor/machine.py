@@ -43,7 +43,13 @@ def devices() -> list[Line]:
     try:
         found = jax.devices()
     except RuntimeError as error:
-        return [("JAX", f"has no device ({str(error).splitlines()[0]}); check the driver and the installed jax")]
+        return [
+            (
+                "JAX",
+                f"has no device ({str(error).splitlines()[0]}); check the driver and the "
+                "installed jax",
+            )
+        ]
     kinds = sorted({device.device_kind for device in found})
     return [("JAX", f"{len(found)} × {', '.join(kinds)} ({jax.default_backend()})")]
 
@@ -53,16 +59,25 @@ def resources() -> Iterator[Line]:
     yield "cores", str(len(os.sched_getaffinity(0)))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     yield "memory", f"{memory / _GIB:.1f} GiB"
-    for name, folder in (("disk of this folder", Path.cwd()), ("temporary disk", Path(tempfile.gettempdir()))):
+    for name, folder in (
+        ("disk of this folder", Path.cwd()),
+        ("temporary disk", Path(tempfile.gettempdir())),
+    ):
         yield name, f"{shutil.disk_usage(folder).free / _GIB:.1f} GiB free ({folder})"
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     low = allowed != resource.RLIM_INFINITY and allowed < FEWEST_FILES
-    yield "open files", f"{allowed}; training needs {FEWEST_FILES}: run `ulimit -n 4096`" if low else str(allowed)
+    yield (
+        "open files",
+        f"{allowed}; training needs {FEWEST_FILES}: run `ulimit -n 4096`" if low else str(allowed),
+    )
 
 
 def extras() -> Iterator[Line]:
     """Each optional part: installed, or what it is for and how to install it."""
     for extra, (packages, purpose) in EXTRAS.items():
         missing = [package for package in packages if importlib.util.find_spec(package) is None]
-        fix = f"{', '.join(missing)} missing, which {purpose} needs: `pip install -e '.[{extra}]'` in the project's folder"
+        fix = (
+            f"{', '.join(missing)} missing, which {purpose} needs: `pip install -e '.[{extra}]'` "
+            "in the project's folder"
+        )
         yield extra, fix if missing else "installed"

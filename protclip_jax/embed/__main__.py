@@ -1,8 +1,9 @@
 """`python -m protclip_jax.embed`: embeds a file of proteins or texts.
 
-The input is read twice: first it is checked and everything unusual is told, then it is embedded in chunks of consecutive
-items. A chunk's embeddings are a part file in OUTPUT.partial, named by the chunk's content; a run that was stopped goes on
-when the same command is given again. At the end the parts are joined into OUTPUT.
+The input is read twice: first it is checked and everything unusual is told, then it is embedded in
+chunks of consecutive items. A chunk's embeddings are a part file in OUTPUT.partial, named by the
+chunk's content; a run that was stopped goes on when the same command is given again. At the end
+the parts are joined into OUTPUT.
 """
 
 import argparse
@@ -40,15 +41,26 @@ from protclip_jax.embed.embedding_kinds import (
     text_embedder,
 )
 from protclip_jax.embed.h5_keys import H5_KEYS
-from protclip_jax.embed.resume import adopt_plan, begin_finishing, partial_folder, refuse_others, remove_parts
-from protclip_jax.inference.batched_calls import ACCELERATOR_BATCH_TOKENS, CPU_BATCH_TOKENS, default_batch_tokens
+from protclip_jax.embed.resume import (
+    adopt_plan,
+    begin_finishing,
+    partial_folder,
+    refuse_others,
+    remove_parts,
+)
+from protclip_jax.inference.batched_calls import (
+    ACCELERATOR_BATCH_TOKENS,
+    CPU_BATCH_TOKENS,
+    default_batch_tokens,
+)
 from protclip_jax.inference.cpu_devices import MAX_CPU_DEVICES, split_cpu
 from protclip_jax.inference.prefixes import tell_untrained
 from protclip_jax.inference.protclip import EMBEDDING_KINDS, ProtCLIP
 from protclip_jax.inference.windows import DEFAULT_WINDOWS, POLICIES, Windows
 
 MIN_CHUNK_TOKENS, MIN_CHUNK_BATCHES = 1 << 16, 8
-"""Of a chunk, which bounds the memory, the work that a kill loses, and the share of a chunk's last batch that is empty."""
+"""Of a chunk, which bounds the memory, the work that a kill loses, and the share of a chunk's
+last batch that is empty."""
 
 writing = functools.partial(report_disk_errors, kept="finished parts are kept")
 
@@ -62,11 +74,18 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line; argparse itself ends with code 2 on what it does not understand."""
     parser = argparse.ArgumentParser(
         prog="python -m protclip_jax.embed",
-        epilog="Example: python -m protclip_jax.embed --checkpoint runs/demo --input proteins.fasta --output proteins.h5",
+        epilog="Example: python -m protclip_jax.embed --checkpoint runs/demo --input "
+        "proteins.fasta "
+        "--output proteins.h5",
         description="Embeds a file of proteins or texts.",
     )
     add = parser.add_argument
-    add("--checkpoint", required=True, metavar="DIR", help="a workdir or converted checkpoint, also gs://")
+    add(
+        "--checkpoint",
+        required=True,
+        metavar="DIR",
+        help="a workdir or converted checkpoint, also gs://",
+    )
     add("--step", help="a step's number, best or latest (default: best if recorded, else latest)")
     add(
         "--input",
@@ -74,17 +93,31 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="FILE",
         help=f"{DESCRIPTION}, plain or gzip; - reads stdin",
     )
-    add("--output", type=Path, required=True, metavar="FILE", help=f"a new file named *{', *'.join(WRITERS)}")
+    add(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help=f"a new file named *{', *'.join(WRITERS)}",
+    )
     add(
         "--h5_keys",
         choices=H5_KEYS,
-        help="names of the datasets of an HDF5 file: the place in the input, the id, the UniProt accession where "
-        "the id holds one, or the SHA-256 of SEQUENCE_LENGTH, as biotrainer looks them up; the attribute "
+        help="names of the datasets of an HDF5 file: the place in the input, the id, the UniProt "
+        "accession where "
+        "the id holds one, or the SHA-256 of SEQUENCE_LENGTH, as biotrainer looks them up; "
+        "the attribute "
         f"original_id always has the id (default {DEFAULT_H5_KEYS})",
     )
     add("--format", choices=BY_NAME, help="of the input (default: by its name; fasta for stdin)")
-    add("--column", help="of a table, with the sequences or texts (default: sequence, Sequence or seq; text)")
-    add("--id_column", help="of a table, with the ids (default: id, Entry or accession, else the row's number)")
+    add(
+        "--column",
+        help="of a table, with the sequences or texts (default: sequence, Sequence or seq; text)",
+    )
+    add(
+        "--id_column",
+        help="of a table, with the ids (default: id, Entry or accession, else the row's number)",
+    )
     add(
         "--modality",
         choices=("protein", "text"),
@@ -94,35 +127,68 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--include",
         nargs="+",
         choices=EMBEDDING_KINDS,
-        help="projected: unit-norm vectors in the space shared by proteins and texts; mean: mean of the tower's vectors of "
-        "residues, or of a text's tokens; residues: those of residues themselves (default: projected if the checkpoint can, "
+        help="projected: unit-norm vectors in the space shared by proteins and texts; mean: mean "
+        "of the tower's vectors of "
+        "residues, or of a text's tokens; residues: those of residues themselves (default: "
+        "projected if the checkpoint can, "
         "else mean). "
         "Several kinds go to a file each: x.h5 becomes x.KIND.h5",
     )
     add(
         "--dimensions",
         type=int,
-        help="keep the first so many dimensions of projected embeddings, scaled to norm 1; for a checkpoint trained with "
+        help="keep the first so many dimensions of projected embeddings, scaled to norm 1; for a "
+        "checkpoint trained with "
         "loss.matryoshka (default: all)",
     )
     add(
         "--long_proteins",
         choices=POLICIES,
         default=DEFAULT_WINDOWS.policy,
-        help="proteins of more than --max_residues are read through overlapping windows, averaged residue by residue; "
+        help="proteins of more than --max_residues are read through overlapping windows, averaged "
+        "residue by residue; "
         "truncated; or whole (default %(default)s)",
     )
-    add("--max_residues", type=int, default=DEFAULT_WINDOWS.max_residues, help="default %(default)s, ESM-2's training length")
-    add("--overlap", type=int, default=DEFAULT_WINDOWS.overlap, help="residues that windows share (default %(default)s)")
-    add("--accept_doubtful", action="store_true", help="embed a file whose sequences look like nucleotides all the same")
-    add("--precision", choices=("float32", "float16"), default="float32", help="of what is stored (default %(default)s)")
-    add("--dtype", choices=("float32", "bfloat16"), default="float32", help="of the computation (default %(default)s)")
+    add(
+        "--max_residues",
+        type=int,
+        default=DEFAULT_WINDOWS.max_residues,
+        help="default %(default)s, ESM-2's training length",
+    )
+    add(
+        "--overlap",
+        type=int,
+        default=DEFAULT_WINDOWS.overlap,
+        help="residues that windows share (default %(default)s)",
+    )
+    add(
+        "--accept_doubtful",
+        action="store_true",
+        help="embed a file whose sequences look like nucleotides all the same",
+    )
+    add(
+        "--precision",
+        choices=("float32", "float16"),
+        default="float32",
+        help="of what is stored (default %(default)s)",
+    )
+    add(
+        "--dtype",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="of the computation (default %(default)s)",
+    )
     add(
         "--batch_tokens",
         type=int,
-        help=f"tokens of one call of the model (default {CPU_BATCH_TOKENS} on CPU, else {ACCELERATOR_BATCH_TOKENS})",
+        help=f"tokens of one call of the model (default {CPU_BATCH_TOKENS} on CPU, else "
+        f"{ACCELERATOR_BATCH_TOKENS})",
     )
-    add("--cpu_devices", type=int, help=f"virtual devices of a CPU (default: its cores, at most {MAX_CPU_DEVICES})")
+    add(
+        "--cpu_devices",
+        type=int,
+        help=f"virtual devices of a CPU (default: its cores, at most {MAX_CPU_DEVICES})",
+    )
     return parser.parse_args(arguments)
 
 
@@ -146,12 +212,22 @@ def stored(vectors: Vectors, precision: str) -> Vectors:
     with np.errstate(over="ignore"):
         narrow = vectors.astype(precision, copy=False)
     if not np.isfinite(narrow).all():
-        raise UserError(f"an embedding has values that are no finite {precision}; use --precision float32 --dtype float32.")
+        raise UserError(
+            f"an embedding has values that are no finite {precision}; use --precision "
+            "float32 --dtype float32."
+        )
     return narrow
 
 
 def embed_parts(
-    model: ProtCLIP, source: Source, *, survey: Survey, reading: Embedder, folder: Path, precision: str, min_tokens: int
+    model: ProtCLIP,
+    source: Source,
+    *,
+    survey: Survey,
+    reading: Embedder,
+    folder: Path,
+    precision: str,
+    min_tokens: int,
 ) -> list[Path]:
     """Embeds what is not in the folder yet; returns the part files in the order of the input."""
     parts, items, computed, start = [], 0, 0, time.perf_counter()
@@ -164,16 +240,24 @@ def embed_parts(
                 bar.initial += chunk.tokens
                 bar.n += chunk.tokens
                 continue
-            embeddings = {kind: stored(vectors, precision) for kind, vectors in reading.embed(model, chunk.texts).items()}
+            embeddings = {
+                kind: stored(vectors, precision)
+                for kind, vectors in reading.embed(model, chunk.texts).items()
+            }
             with writing(part):
                 lengths = [len(text) for text in chunk.texts]
-                save_part(part, ids=chunk.ids, lengths=lengths, embeddings=embeddings, hashes=chunk.hashes)
+                save_part(
+                    part, ids=chunk.ids, lengths=lengths, embeddings=embeddings, hashes=chunk.hashes
+                )
             bar.update(chunk.tokens)
             computed += chunk.tokens
     if items != survey.usable:
         raise UserError(f"{source.path} was changed while it was read; run the same command again.")
     seconds = time.perf_counter() - start
-    tell(f"embedded: {items:,} {source.modality}s; {computed:,} tokens in {seconds:.1f} s, {computed / seconds:,.0f} a second.")
+    tell(
+        f"embedded: {items:,} {source.modality}s; {computed:,} tokens in {seconds:.1f} s, "
+        f"{computed / seconds:,.0f} a second."
+    )
     return parts
 
 
@@ -187,7 +271,8 @@ def writer_of(output: Path, h5_keys: str | None) -> Callable:
         return functools.partial(WRITERS[output.suffix], keys=h5_keys or DEFAULT_H5_KEYS)
     if h5_keys:
         raise UserError(
-            f"--h5_keys names the datasets of HDF5 files, but --output is {output}; leave it out, or name --output *.h5."
+            f"--h5_keys names the datasets of HDF5 files, but --output is {output}; leave it "
+            "out, or name --output *.h5."
         )
     return WRITERS[output.suffix]
 
@@ -203,13 +288,20 @@ def join_parts(
     """Writes the output of every kind, each whole or not at all."""
     begin_finishing(folder, list(outputs.values()))
     for kind, output in outputs.items():
-        loaded = (load_part(part, kind) for part in progress(parts, description=f"write {kind}", unit="parts"))
-        with writing(output), atomic_path(output, partial=folder / f"{output.name}.writing") as partial:
+        loaded = (
+            load_part(part, kind)
+            for part in progress(parts, description=f"write {kind}", unit="parts")
+        )
+        with (
+            writing(output),
+            atomic_path(output, partial=folder / f"{output.name}.writing") as partial,
+        ):
             write(partial, loaded, facts={**facts, "kind": kind})
 
 
 def publish_rejects(listed: Path, *, rejected: int, published: Path) -> None:
-    """Puts the list of what was rejected beside the output; without any, removes that of an earlier run."""
+    """Puts the list of what was rejected beside the output; without any, removes that of an
+    earlier run."""
     if rejected:
         os.replace(listed, published)
     else:
@@ -248,13 +340,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
             source = dataclasses.replace(source, path=spool(source.path, folder / "stdin"))
         with writing(folder):
             survey = take_survey(
-                source, measure=reading.measure, rejects=folder / "rejects.tsv", accept_doubtful=options.accept_doubtful
+                source,
+                measure=reading.measure,
+                rejects=folder / "rejects.tsv",
+                accept_doubtful=options.accept_doubtful,
             )
         tell(*survey.describe(source.modality, long_items=reading.long_items, rejects=rejects))
         tell(f"embedding: {', '.join(kinds)}, into {', '.join(map(str, outputs.values()))}.")
 
         model = ProtCLIP.load(options.checkpoint, step=step, dtype=options.dtype)
-        computation = {"checkpoint": model.fingerprint, "modality": source.modality, "dtype": options.dtype, **reading.facts}
+        computation = {
+            "checkpoint": model.fingerprint,
+            "modality": source.modality,
+            "dtype": options.dtype,
+            **reading.facts,
+        }
         versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
         plan = {
             "kinds": sorted(kinds),

@@ -1,4 +1,5 @@
-"""Embeddings on disk: the parts that a run leaves behind, and the HDF5 and Parquet files they are joined into."""
+"""Embeddings on disk: the parts that a run leaves behind, and the HDF5 and Parquet files they
+are joined into."""
 
 import contextlib
 import io
@@ -42,19 +43,26 @@ def save_part(
     embeddings: Mapping[str, np.ndarray | list],
     hashes: Sequence[str] = (),
 ) -> None:
-    """Writes all kinds of embeddings of some items as an .npz without pickle; the file is there whole or not at all.
+    """Writes all kinds of embeddings of some items as an .npz without pickle; the file is there
+    whole or not at all.
 
-    `embeddings` are [n, D] or lists of [L, D], as `ProtCLIP.represent` gives them, in the dtype to be stored.
+    `embeddings` are [n, D] or lists of [L, D], as `ProtCLIP.represent` gives them, in the dtype
+    to be stored.
     """
     texts = {"ids": ids, "hashes": hashes}
-    arrays = {name: np.frombuffer(json.dumps(each).encode(), np.uint8) for name, each in texts.items()}
+    arrays = {
+        name: np.frombuffer(json.dumps(each).encode(), np.uint8) for name, each in texts.items()
+    }
     arrays["lengths"] = np.array(lengths, np.int64)
     for kind, vectors in embeddings.items():
         if isinstance(vectors, list):
             arrays[f"{kind}/ends"] = np.cumsum([len(rows) for rows in vectors])
             vectors = np.concatenate(vectors)
         arrays[kind] = vectors
-    with atomic_path(path, partial=path.with_name(f"{path.name}.writing")) as partial, open(partial, "wb") as file:
+    with (
+        atomic_path(path, partial=path.with_name(f"{path.name}.writing")) as partial,
+        open(partial, "wb") as file,
+    ):
         np.savez(file, **arrays)
 
 
@@ -72,11 +80,14 @@ def load_part(path: Path, kind: str) -> Part:
             ids, hashes = (json.loads(arrays[name].tobytes()) for name in ("ids", "hashes"))
             return Part(ids, arrays["lengths"], vectors, hashes)
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} is damaged ({error}); remove this file and run the same command again.") from error
+        raise UserError(
+            f"{path} is damaged ({error}); remove this file and run the same command again."
+        ) from error
 
 
 def write_h5(path: Path, parts: Iterable[Part], *, facts: Facts, keys: str = "order") -> None:
-    """One dataset an item, named as `H5_KEYS[keys]` says, with its id in the attribute `original_id`.
+    """One dataset an item, named as `H5_KEYS[keys]` says, with its id in the attribute
+    `original_id`.
 
     A dataset is [D], or [residues, D]; the facts and `keys` are attributes of the file.
     """
@@ -104,7 +115,8 @@ def _named_items(parts: Iterable[Part]) -> Iterator[tuple[Named, np.ndarray]]:
 class _Quiet(io.FileIO):
     """A file that keeps its first write error for `check`.
 
-    HDF5 cannot let go of a file that it cannot write: it tries again for every object, with a traceback on stderr each time.
+    HDF5 cannot let go of a file that it cannot write: it tries again for every object, with a
+    traceback on stderr each time.
     """
 
     error: OSError | None = None
@@ -131,10 +143,12 @@ class _Quiet(io.FileIO):
 
 
 def write_parquet(path: Path, parts: Iterable[Part], *, facts: Facts) -> None:
-    """Columns `id`, `length` and `embedding`, a row an item; the facts, and the `width` D, are metadata of the schema.
+    """Columns `id`, `length` and `embedding`, a row an item; the facts, and the `width` D, are
+    metadata of the schema.
 
-    An embedding is a list of D numbers; of a protein's residues it is their D numbers one residue after the other, and the
-    column `rows` says how many residues these are: fewer than `length` where the protein was cut.
+    An embedding is a list of D numbers; of a protein's residues it is their D numbers one residue
+    after the other, and the column `rows` says how many residues these are: fewer than `length`
+    where the protein was cut.
     """
     with contextlib.ExitStack() as stack:
         writer = None
@@ -144,17 +158,26 @@ def write_parquet(path: Path, parts: Iterable[Part], *, facts: Facts) -> None:
             if not isinstance(part.vectors, np.ndarray):
                 columns["rows"] = np.array([len(rows) for rows in part.vectors], np.int64)
             columns["embedding"] = embedding
-            table = pyarrow.table(columns, metadata={key: str(value) for key, value in {**facts, "width": width}.items()})
-            writer = writer or stack.enter_context(pyarrow.parquet.ParquetWriter(path, table.schema, use_dictionary=False))
+            table = pyarrow.table(
+                columns,
+                metadata={key: str(value) for key, value in {**facts, "width": width}.items()},
+            )
+            writer = writer or stack.enter_context(
+                pyarrow.parquet.ParquetWriter(path, table.schema, use_dictionary=False)
+            )
             writer.write_table(table)
 
 
 def _list_array(vectors: np.ndarray | Sequence[np.ndarray]) -> tuple[pyarrow.Array, int]:
     """Lists of one fixed size, or of any for residues, and D."""
     if isinstance(vectors, np.ndarray):
-        return pyarrow.FixedSizeListArray.from_arrays(vectors.ravel(), vectors.shape[1]), vectors.shape[1]
+        return pyarrow.FixedSizeListArray.from_arrays(
+            vectors.ravel(), vectors.shape[1]
+        ), vectors.shape[1]
     offsets = np.cumsum([0, *(rows.size for rows in vectors)])
-    return pyarrow.LargeListArray.from_arrays(offsets, np.concatenate(vectors).ravel()), vectors[0].shape[1]
+    return pyarrow.LargeListArray.from_arrays(offsets, np.concatenate(vectors).ravel()), vectors[
+        0
+    ].shape[1]
 
 
 H5_SUFFIXES = (".h5", ".hdf5")

@@ -1,4 +1,5 @@
-"""How a model reads proteins and how it reads texts: what it makes of them, and what becomes of long ones."""
+"""How a model reads proteins and how it reads texts: what it makes of them, and what becomes of
+long ones."""
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -15,10 +16,14 @@ from protclip_jax.inference.protclip import ProtCLIP
 from protclip_jax.inference.windows import Windows
 
 LONG_PROTEINS = {
-    "windows": "of more than {0.max_residues:,} residues: read through windows of so many, which share {0.overlap:,} or more "
+    "windows": "of more than {0.max_residues:,} residues: read through windows of so many, which "
+    "share "
+    "{0.overlap:,} or more "
     "with the next, and averaged residue by residue",
-    "truncate": "of more than {0.max_residues:,} residues: CUT, only the first {0.max_residues:,} residues are read",
-    "whole": "of more than {0.max_residues:,} residues: read whole, longer than the proteins that ESM-2 was trained on",
+    "truncate": "of more than {0.max_residues:,} residues: CUT, only the first {0.max_residues:,} "
+    "residues are read",
+    "whole": "of more than {0.max_residues:,} residues: read whole, longer than the proteins that "
+    "ESM-2 was trained on",
 }
 
 Vectors = np.ndarray | list[np.ndarray]
@@ -41,12 +46,19 @@ def protein_embedder(kinds: Sequence[str], windows: Windows, batch_tokens: int) 
 
     def measure(sequence: str) -> Measured:
         pieces = windows.pieces(len(sequence))
-        return Measured(sum(piece.stop - piece.start + 2 for piece in pieces), len(sequence) > windows.max_residues)
+        return Measured(
+            sum(piece.stop - piece.start + 2 for piece in pieces),
+            len(sequence) > windows.max_residues,
+        )
 
     def embed(model: ProtCLIP, sequences: Sequence[str]) -> Mapping[str, Vectors]:
         return model.represent(sequences, kinds=kinds, windows=windows, batch_tokens=batch_tokens)
 
-    facts = {"long_proteins": windows.policy, "max_residues": windows.max_residues, "overlap": windows.overlap}
+    facts = {
+        "long_proteins": windows.policy,
+        "max_residues": windows.max_residues,
+        "overlap": windows.overlap,
+    }
     return Embedder(measure, LONG_PROTEINS[windows.policy].format(windows), facts, embed)
 
 
@@ -54,7 +66,9 @@ TEXT_KINDS = {"projected": "encode_texts", "mean": "mean_text_embeddings"}
 """What there is of texts, and the methods of `ProtCLIP` that make it."""
 
 
-def text_embedder(checkpoint: Path, batch_tokens: int, *, kinds: Sequence[str] = ("projected",)) -> Embedder:
+def text_embedder(
+    checkpoint: Path, batch_tokens: int, *, kinds: Sequence[str] = ("projected",)
+) -> Embedder:
     """Texts, as `ProtCLIP.encode_texts` takes them; `kinds` are of `TEXT_KINDS`."""
     limit = metadata.read_model_config(checkpoint)["tokenizer"]["max_text_tokens"]
     tokenizer = metadata.load_text_tokenizer(checkpoint)
@@ -62,26 +76,39 @@ def text_embedder(checkpoint: Path, batch_tokens: int, *, kinds: Sequence[str] =
     def measure(text: str) -> Measured:
         tokens = tokenizer.encode(text, max_tokens=limit + 1)
         unknown = len(tokenizer.unknown_words(text)) if tokenizer.unk_id in tokens else 0
-        return Measured(min(tokens.size, limit), tokens.size > limit, unknown, bool(unknown) and tokenizer.is_unknown(text))
+        return Measured(
+            min(tokens.size, limit),
+            tokens.size > limit,
+            unknown,
+            bool(unknown) and tokenizer.is_unknown(text),
+        )
 
     def embed(model: ProtCLIP, texts: Sequence[str]) -> Mapping[str, Vectors]:
         with warnings.catch_warnings():
             # How many texts are cut was told before the first was embedded.
             warnings.simplefilter("ignore", UserWarning)
-            return {kind: getattr(model, TEXT_KINDS[kind])(texts, batch_tokens=batch_tokens) for kind in kinds}
+            return {
+                kind: getattr(model, TEXT_KINDS[kind])(texts, batch_tokens=batch_tokens)
+                for kind in kinds
+            }
 
     long_items = f"of more than {limit} tokens: CUT, only the first {limit} tokens are read"
     return Embedder(measure, long_items, {"max_text_tokens": limit}, embed)
 
 
-def prefix_embedder(reading: Embedder, dimensions: int, *, kinds: Sequence[str], config: Mapping) -> Embedder:
+def prefix_embedder(
+    reading: Embedder, dimensions: int, *, kinds: Sequence[str], config: Mapping
+) -> Embedder:
     """What `reading` makes, but the first `dimensions` of it; `config` is the checkpoint's.
 
     Raises:
-      UserError: something else than projected embeddings is asked for, or they have not so many dimensions.
+      UserError: something else than projected embeddings is asked for, or they have not so many
+        dimensions.
     """
     if others := [kind for kind in kinds if kind != "projected"]:
-        raise UserError(f"--dimensions cuts projected embeddings only; leave --include {' '.join(others)} out.")
+        raise UserError(
+            f"--dimensions cuts projected embeddings only; leave --include {' '.join(others)} out."
+        )
     check_dimensions(dimensions, config["model"]["projection_dim"])
 
     def embed(model: ProtCLIP, texts: Sequence[str]) -> Mapping[str, Vectors]:
@@ -90,20 +117,27 @@ def prefix_embedder(reading: Embedder, dimensions: int, *, kinds: Sequence[str],
     return reading._replace(facts={**reading.facts, "dimensions": dimensions}, embed=embed)
 
 
-def choose_kinds(include: Sequence[str] | None, *, modality: str, groups: frozenset[str]) -> list[str]:
-    """The `EMBEDDING_KINDS` to embed, without repetition; by default the one that these parameter groups suffice for.
+def choose_kinds(
+    include: Sequence[str] | None, *, modality: str, groups: frozenset[str]
+) -> list[str]:
+    """The `EMBEDDING_KINDS` to embed, without repetition; by default the one that these parameter
+    groups suffice for.
 
     Raises:
       UserError: they do not suffice for what is asked.
     """
     if modality == "text" and (others := sorted(set(include or ()) - TEXT_KINDS.keys())):
-        raise UserError(f"there are no {others[0]} of texts, only {' and '.join(TEXT_KINDS)}; leave --include out.")
+        raise UserError(
+            f"there are no {others[0]} of texts, only {' and '.join(TEXT_KINDS)}; leave "
+            "--include out."
+        )
     default = "projected" if f"{modality}_projection" in groups else "mean"
     kinds = list(dict.fromkeys(include or [default]))
     needed = {modality} | ({f"{modality}_projection"} if "projected" in kinds else set())
     if missing := sorted(needed - groups):
         raise UserError(
-            f"the checkpoint holds no {', '.join(missing)} parameters, only {', '.join(sorted(groups))}; "
+            f"the checkpoint holds no {', '.join(missing)} parameters, only "
+            f"{', '.join(sorted(groups))}; "
             f"it cannot embed {modality}s as {', '.join(kinds)}."
         )
     return kinds

@@ -1,7 +1,9 @@
-"""Embedding files that may be a stranger's: only they themselves are read, and no more than a few times their size.
+"""Embedding files that may be a stranger's: only they themselves are read, and no more than a few
+times their size.
 
-HDF5 files can name other files (external links, external and virtual datasets) and declare numbers that they do not store;
-Parquet files can repeat a value a billion times. So links, sizes and encodings are checked before anything is read.
+HDF5 files can name other files (external links, external and virtual datasets) and declare numbers
+that they do not store; Parquet files can repeat a value a billion times. So links, sizes and
+encodings are checked before anything is read.
 """
 
 import math
@@ -24,10 +26,12 @@ _ENCODINGS = {"PLAIN", "RLE", "BIT_PACKED", "BYTE_STREAM_SPLIT", "DELTA_LENGTH_B
 
 
 def h5_items(file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
-    """Id and dataset [D] of every embedding of a file; the id is the attribute `original_id`, else the dataset's name.
+    """Id and dataset [D] of every embedding of a file; the id is the attribute `original_id`, else
+    the dataset's name.
 
     Raises:
-      ValueError: one lies elsewhere, declares more than it stores, or is not a vector of numbers.
+      ValueError: one lies elsewhere, declares more than it stores, or is not a vector of
+        numbers.
     """
     for name in file:
         if not isinstance(file.get(name, getlink=True), h5py.HardLink):
@@ -43,12 +47,17 @@ def _check_dataset(dataset: h5py.Dataset, name: str) -> None:
     if dataset.is_virtual or dataset.external:
         raise ValueError(f"{name!r} lies in other files")
     if dataset.ndim == 2:
-        raise ValueError(f"{name!r} has a vector for each residue; give one vector for each protein")
+        raise ValueError(
+            f"{name!r} has a vector for each residue; give one vector for each protein"
+        )
     if dataset.ndim != 1 or dataset.dtype.kind != "f":
         raise ValueError(f"{name!r} is {dataset.dtype} {dataset.shape}, not a vector of numbers")
     check_width(dataset.shape[0])
     stored = dataset.id.get_storage_size()
-    if dataset.nbytes > _MOST_EXPANSION * stored or math.prod(dataset.chunks or (0,)) > dataset.size:
+    if (
+        dataset.nbytes > _MOST_EXPANSION * stored
+        or math.prod(dataset.chunks or (0,)) > dataset.size
+    ):
         raise ValueError(f"{name!r} declares {dataset.nbytes} bytes and stores {stored}")
 
 
@@ -89,11 +98,18 @@ def check_parquet(file: pyarrow.parquet.ParquetFile, *, path: Path) -> None:
 def _check_column(column: pyarrow.parquet.ColumnChunkMetaData, *, size: int) -> None:
     name = column.path_in_schema
     if column.compression not in _CODECS:
-        raise ValueError(f"{name} is compressed by {column.compression}; write it with one of {', '.join(_CODECS)}")
+        raise ValueError(
+            f"{name} is compressed by {column.compression}; write it with one of "
+            f"{', '.join(_CODECS)}"
+        )
     if others := sorted(set(column.encodings) - _ENCODINGS):
-        raise ValueError(f"{name} is encoded as {', '.join(others)}; write it with use_dictionary=False")
+        raise ValueError(
+            f"{name} is encoded as {', '.join(others)}; write it with use_dictionary=False"
+        )
     if max(column.num_values, column.total_uncompressed_size) > _MOST_EXPANSION * size:
-        raise ValueError(f"{name} declares {column.total_uncompressed_size} bytes, and the file has {size}")
+        raise ValueError(
+            f"{name} declares {column.total_uncompressed_size} bytes, and the file has {size}"
+        )
 
 
 def fixed_width(file: pyarrow.parquet.ParquetFile, *, name: str) -> int:

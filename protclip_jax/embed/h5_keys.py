@@ -1,4 +1,5 @@
-"""How the datasets of an HDF5 file are named. Which program reads which names, docs/embeddings.md says."""
+"""How the datasets of an HDF5 file are named. Which program reads which names,
+docs/embeddings.md says."""
 
 from collections.abc import Callable, Container
 from typing import NamedTuple
@@ -28,12 +29,14 @@ def by_id(item: Named) -> str:
 
 
 def by_accession(item: Named) -> str:
-    """The UniProt accession of ids that are or hold one, as in UniProt's own files; other ids as they are."""
+    """The UniProt accession of ids that are or hold one, as in UniProt's own files; other ids as
+    they are."""
     return uniprot_accession(item.id) or by_id(item)
 
 
 def by_hash(item: Named) -> str:
-    """The hash of the sequence as it is written in the input, which biotrainer looks proteins up by."""
+    """The hash of the sequence as it is written in the input, which biotrainer looks proteins up
+    by."""
     return item.sequence_hash
 
 
@@ -47,7 +50,8 @@ H5_KEYS: dict[str, Callable[[Named], str]] = {
 
 
 class FreeKeys:
-    """Gives the second dataset of one name the name with `_2`, the third with `_3`, …, so that none is lost."""
+    """Gives the second dataset of one name the name with `_2`, the third with `_3`, …, so that
+    none is lost."""
 
     def __init__(self, taken: Container[str]):
         """`taken` are the names that the file has at any time."""

@@ -1,4 +1,5 @@
-"""The folder OUTPUT.partial, which makes a run resumable: its lock, its plan, and its finished parts."""
+"""The folder OUTPUT.partial, which makes a run resumable: its lock, its plan, and its finished
+parts."""
 
 import contextlib
 import json
@@ -28,12 +29,14 @@ def partial_folder(output: Path) -> Iterator[Path]:
 
 
 def is_finishing(folder: Path) -> bool:
-    """Whether the run that the folder is of was stopped after `begin_finishing`, so that outputs may be its own."""
+    """Whether the run that the folder is of was stopped after `begin_finishing`, so that outputs
+    may be its own."""
     return (folder / PLAN).exists() and (folder / _FINISHING).exists()
 
 
 def refuse_others(folder: Path, outputs: Sequence[Path], rejects: Sequence[Path] = ()) -> None:
-    """Raises UserError where an output exists already and this run, before it was stopped, has not put it there.
+    """Raises UserError where an output exists already and this run, before it was stopped, has not
+    put it there.
 
     Lists of rejects appear as soon as a plan is adopted, outputs after `begin_finishing`.
     """
@@ -50,7 +53,8 @@ def begin_finishing(folder: Path, outputs: Sequence[Path]) -> None:
 
 
 def adopt_plan(folder: Path, plan: Mapping) -> None:
-    """Begins a run, or checks that the one in the folder has the same plan, so that its parts can be used.
+    """Begins a run, or checks that the one in the folder has the same plan, so that its parts can
+    be used.
 
     Raises:
       UserError: it has another plan.
@@ -60,7 +64,9 @@ def adopt_plan(folder: Path, plan: Mapping) -> None:
         atomic_write(path, json.dumps(plan, indent=2) + "\n", partial=folder / f"{PLAN}.writing")
         return
     stored = read_plan(folder)
-    if different := sorted(key for key in stored.keys() | plan.keys() if stored.get(key) != plan.get(key)):
+    if different := sorted(
+        key for key in stored.keys() | plan.keys() if stored.get(key) != plan.get(key)
+    ):
         raise UserError(
             f"{folder} holds the parts of another run (other {', '.join(different)}); "
             "finish that one with its own options, remove the folder, or name another --output."
@@ -74,7 +80,8 @@ def read_plan(folder: Path) -> dict:
 
 
 def remove_parts(folder: Path) -> None:
-    """Empties the folder, its plan last: a run that is stopped meanwhile can be finished by the same command."""
+    """Empties the folder, its plan last: a run that is stopped meanwhile can be finished by the
+    same command."""
     for path in folder.iterdir():
         if path.name not in (PLAN, MARK, _FINISHING):
             path.unlink()

@@ -20,7 +20,8 @@ UNIT = "PDA weight (of 1 in all)"
 
 
 class Track(NamedTuple):
-    """The weights of one property's text over the residues of a protein, and which residues its features mark."""
+    """The weights of one property's text over the residues of a protein, and which residues its
+    features mark."""
 
     name: str
     weights: Float[np.ndarray, " L"]
@@ -28,9 +29,11 @@ class Track(NamedTuple):
 
 
 def segment_tracks(proteins: Mapping[str, tuple[str, Sequence[Track]]]) -> Figure:
-    """Per protein (title → sequence, tracks) a row of bars for each property, its marked residues shaded.
+    """Per protein (title → sequence, tracks) a row of bars for each property, its marked residues
+    shaded.
 
-    The residues' letters stand below up to `LETTERS_UP_TO` residues, positions (1-based) everywhere.
+    The residues' letters stand below up to `LETTERS_UP_TO` residues, positions (1-based)
+    everywhere.
     """
     heights = [0.75 + 0.95 * len(tracks) for _, tracks in proteins.values()]
     figure = Figure(figsize=(12, sum(heights) + 0.5), layout="constrained")
@@ -47,7 +50,8 @@ def segment_tracks(proteins: Mapping[str, tuple[str, Sequence[Track]]]) -> Figur
 
 
 def _wrapped(title: str) -> str:
-    """A title in lines that fit the figure, at most `TITLE_LINES`; the last ends in … where more was to come."""
+    """A title in lines that fit the figure, at most `TITLE_LINES`; the last ends in … where more
+    was to come."""
     return "\n".join(textwrap.wrap(title, LINE_LETTERS, max_lines=TITLE_LINES, placeholder=" …"))
 
 
@@ -60,7 +64,9 @@ def _draw_track(axis, track: Track) -> None:
         axis.axvspan(start, end, color=colour, alpha=0.25, linewidth=0)
     axis.stairs(weights, np.arange(weights.size + 1) + 0.5, fill=True, color=colour)
     axis.set(xlim=(0.5, weights.size + 0.5), ylim=(0, max(float(weights.max()), 1e-9) * 1.3))
-    axis.set_ylabel(track.name, fontsize=9, rotation=0, ha="right", va="center", color=colour, fontweight="bold")
+    axis.set_ylabel(
+        track.name, fontsize=9, rotation=0, ha="right", va="center", color=colour, fontweight="bold"
+    )
     axis.yaxis.set_major_locator(MaxNLocator(2))
     tidy(axis)
     axis.grid(visible=False)
@@ -74,17 +80,29 @@ def _label_residues(axis, sequence: str) -> None:
     style = {"textcoords": "offset points", "ha": "center", "va": "top", "fontsize": 7}
     for position, letter in enumerate(sequence, 1):
         # From the foot of the axis, which is 0 for weights and the last lane for features.
-        below = axis.annotate(letter, (position, 0), xycoords=axis.get_xaxis_transform(), xytext=(0, -3), **style)
-        # The space is the padding of the tick labels; measuring every letter for the layout takes seconds.
+        below = axis.annotate(
+            letter, (position, 0), xycoords=axis.get_xaxis_transform(), xytext=(0, -3), **style
+        )
+        # The space is the padding of the tick labels; measuring every letter for the layout takes
+        # seconds.
         below.set_in_layout(False)
 
 
-def explanation(title: str, sequence: str, tracks: Sequence[Track], features: Sequence[Feature]) -> Figure:
-    """The tracks of one protein above all its features: a lane for each `FT` type, coloured by the property it explains."""
-    types = list(dict.fromkeys(feature.type for feature in sorted(features, key=lambda feature: feature.start)))
+def explanation(
+    title: str, sequence: str, tracks: Sequence[Track], features: Sequence[Feature]
+) -> Figure:
+    """The tracks of one protein above all its features: a lane for each `FT` type, coloured by
+    the property it explains."""
+    types = list(
+        dict.fromkeys(
+            feature.type for feature in sorted(features, key=lambda feature: feature.start)
+        )
+    )
     heights = [0.95] * len(tracks) + ([0.35 + 0.22 * len(types)] if types else [])
     figure = Figure(figsize=(12, sum(heights) + 0.9), layout="constrained")
-    axes = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights).ravel()
+    axes = figure.subplots(
+        len(heights), 1, sharex=True, squeeze=False, height_ratios=heights
+    ).ravel()
     for axis, track in zip(axes, tracks, strict=False):
         _draw_track(axis, track)
     if types:
@@ -101,7 +119,13 @@ def _draw_features(axis, types: Sequence[str], features: Sequence[Feature]) -> N
     for feature in features:
         lane = types.index(feature.type)
         colour = PROPERTY_COLOURS.get(feature_property(feature), GREY)
-        axis.barh(lane, feature.end - feature.start + 1, left=feature.start - 0.5, height=0.6, color=colour)
+        axis.barh(
+            lane,
+            feature.end - feature.start + 1,
+            left=feature.start - 0.5,
+            height=0.6,
+            color=colour,
+        )
     axis.set_yticks(range(len(types)), types, fontsize=8)
     axis.set_ylim(len(types) - 0.5, -0.5)
     tidy(axis)

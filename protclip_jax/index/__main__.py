@@ -1,7 +1,9 @@
-"""`python -m protclip_jax.index`: makes a folder that `search` and `serve` search, or adds proteins to one.
+"""`python -m protclip_jax.index`: makes a folder that `search` and `serve` search, or adds proteins
+to one.
 
-Proteins are embedded as `python -m protclip_jax.embed` does it, in parts that a run leaves behind when it is stopped and the
-same command goes on with. Then the index is written, and its recall is measured where search in it is approximate.
+Proteins are embedded as `python -m protclip_jax.embed` does it, in parts that a run leaves behind
+when it is stopped and the same command goes on with. Then the index is written, and its recall
+is measured where search in it is approximate.
 """
 
 import argparse
@@ -37,7 +39,12 @@ from data_pipelines.readers.uniprot.uniprot_tsv import UniprotTsv
 from protclip_jax.checkpoints import best, metadata
 from protclip_jax.checkpoints.parameters import stored_groups
 from protclip_jax.convert.hub_folder import open_checkpoint
-from protclip_jax.embed.__main__ import MIN_CHUNK_BATCHES, MIN_CHUNK_TOKENS, embed_parts, publish_rejects
+from protclip_jax.embed.__main__ import (
+    MIN_CHUNK_BATCHES,
+    MIN_CHUNK_TOKENS,
+    embed_parts,
+    publish_rejects,
+)
 from protclip_jax.embed.embedding_kinds import choose_kinds, protein_embedder, text_embedder
 from protclip_jax.embed.resume import (
     PLAN,
@@ -59,8 +66,24 @@ from protclip_jax.retrieval.embedding_input import SUFFIXES as EMBEDDING_SUFFIXE
 from protclip_jax.retrieval.embedding_input import EmbeddingInput, open_embeddings
 from protclip_jax.retrieval.engine import own_calibration, windows_of
 from protclip_jax.retrieval.faiss_library import load_faiss
-from protclip_jax.retrieval.index_folder import MANIFEST, Fingerprint, Index, open_index, refuse_other_model, unnamed_files
-from protclip_jax.retrieval.indexing import KINDS, Addition, Encode, add, added_hashes, cut, label_addition, protein_addition
+from protclip_jax.retrieval.index_folder import (
+    MANIFEST,
+    Fingerprint,
+    Index,
+    open_index,
+    refuse_other_model,
+    unnamed_files,
+)
+from protclip_jax.retrieval.indexing import (
+    KINDS,
+    Addition,
+    Encode,
+    add,
+    added_hashes,
+    cut,
+    label_addition,
+    protein_addition,
+)
 
 EMBEDDING = {
     "long_proteins": DEFAULT_WINDOWS.policy,
@@ -81,11 +104,19 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line; argparse itself ends with code 2 on what it does not understand."""
     parser = argparse.ArgumentParser(
         prog="python -m protclip_jax.index",
-        epilog="Example: python -m protclip_jax.index --checkpoint runs/demo --input proteins.fasta --output proteins.index",
-        description="Makes a folder of proteins, or of labels, that `search` and `serve` search; or adds proteins to one.",
+        epilog="Example: python -m protclip_jax.index --checkpoint runs/demo --input "
+        "proteins.fasta "
+        "--output proteins.index",
+        description="Makes a folder of proteins, or of labels, that `search` and `serve` search; "
+        "or adds "
+        "proteins to one.",
     )
     add = parser.add_argument
-    add("--checkpoint", metavar="DIR", help="a workdir or converted checkpoint, also gs://; embedding files need none")
+    add(
+        "--checkpoint",
+        metavar="DIR",
+        help="a workdir or converted checkpoint, also gs://; embedding files need none",
+    )
     add("--step", help="a step's number, best or latest (default: best if recorded, else latest)")
     given = parser.add_mutually_exclusive_group(required=True)
     given.add_argument(
@@ -98,37 +129,73 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     given.add_argument(
         "--labels",
         metavar="FILE",
-        help="labels that describe proteins: an ontology (.obo), ExPASy's enzyme.dat, or a table (.tsv, .csv)",
+        help="labels that describe proteins: an ontology (.obo), ExPASy's enzyme.dat, or a table "
+        "(.tsv, .csv)",
     )
-    add("--output", type=Path, required=True, metavar="DIR", help="a new folder; with --append an index that is there")
+    add(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="a new folder; with --append an index that is there",
+    )
     add("--append", action="store_true", help="add the input to the index --output")
     add("--format", choices=FORMATS, help="of --input (default: by its name)")
-    add("--column", help="of a table of proteins, with the sequences (default: sequence, Sequence or seq)")
-    add("--id_column", help="of a table, with the ids (default: id, Entry or accession, else the row's number)")
-    add("--accept_doubtful", action="store_true", help="index a file whose sequences look like nucleotides all the same")
+    add(
+        "--column",
+        help="of a table of proteins, with the sequences (default: sequence, Sequence or seq)",
+    )
+    add(
+        "--id_column",
+        help="of a table, with the ids (default: id, Entry or accession, else the row's number)",
+    )
+    add(
+        "--accept_doubtful",
+        action="store_true",
+        help="index a file whose sequences look like nucleotides all the same",
+    )
     add("--splits", nargs="+", help="of a ProtAnno folder (default: all)")
-    add("--columns", nargs="+", help="of a table of labels, with the texts for each; the first is its name")
-    add("--templates", nargs="+", help="prompts for a label, {} standing for its text, as 'FUNCTION: {}'; all are averaged")
+    add(
+        "--columns",
+        nargs="+",
+        help="of a table of labels, with the texts for each; the first is its name",
+    )
+    add(
+        "--templates",
+        nargs="+",
+        help="prompts for a label, {} standing for its text, as 'FUNCTION: {}'; all are averaged",
+    )
     add(
         "--kind",
         choices=KINDS,
         default="auto",
-        help="exact compares a query with everything; approximate (IVF-PQ, candidates re-ranked exactly) with a part; auto "
+        help="exact compares a query with everything; approximate (IVF-PQ, candidates re-ranked "
+        "exactly) with a part; auto "
         "takes exact up to 200,000 items (default %(default)s)",
     )
     add(
         "--dimensions",
         type=int,
-        help="keep the first so many dimensions of the embeddings, scaled to norm 1; for a checkpoint trained with "
+        help="keep the first so many dimensions of the embeddings, scaled to norm 1; for a "
+        "checkpoint trained with "
         "loss.matryoshka (default: all)",
     )
-    add("--recall", type=float, default=0.95, help="recall@10 that an approximate index is tuned to (default %(default)s)")
+    add(
+        "--recall",
+        type=float,
+        default=0.95,
+        help="recall@10 that an approximate index is tuned to (default %(default)s)",
+    )
     add("--long_proteins", choices=POLICIES, help="as for embed (default %(default)s)")
     add("--max_residues", type=int, help="as for embed (default %(default)s)")
     add("--overlap", type=int, help="as for embed (default %(default)s)")
     add("--dtype", choices=("float32", "bfloat16"), help="of the computation (default %(default)s)")
     add("--batch_tokens", type=int, help="tokens of one call of the model, as for embed")
-    add("--cpu_devices", type=int, help=f"virtual devices of a CPU (default: its cores, at most {MAX_CPU_DEVICES})")
+    add(
+        "--cpu_devices",
+        type=int,
+        help=f"virtual devices of a CPU (default: its cores, at most {MAX_CPU_DEVICES})",
+    )
     parser.set_defaults(**EMBEDDING)
     return parser.parse_args(arguments)
 
@@ -149,19 +216,36 @@ def choose_input(options: argparse.Namespace) -> Input | EmbeddingInput:
     chosen = options.format or format_of(path)
     if not options.format and chosen in PROTEIN_FORMATS and not is_piped(path):
         check_content(path, chosen)
-        if chosen == Tsv.name and not (options.column or options.id_column) and is_uniprot_table(path):
+        if (
+            chosen == Tsv.name
+            and not (options.column or options.id_column)
+            and is_uniprot_table(path)
+        ):
             chosen = "entries"
     if options.splits and chosen != "protanno":
-        raise UserError(f"--splits belongs to a ProtAnno folder, but the format is {chosen}; leave it out.")
+        raise UserError(
+            f"--splits belongs to a ProtAnno folder, but the format is {chosen}; leave it out."
+        )
     if options.column or options.id_column:
         refuse_columns_without_table(chosen)
     if chosen == "embeddings":
-        if given := [f"--{name}" for name, default in EMBEDDING.items() if getattr(options, name) != default]:
-            raise UserError(f"{path} holds embeddings already, which {' and '.join(given)} cannot change; leave that out.")
+        if given := [
+            f"--{name}" for name, default in EMBEDDING.items() if getattr(options, name) != default
+        ]:
+            raise UserError(
+                f"{path} holds embeddings already, which {' and '.join(given)} cannot "
+                "change; leave that out."
+            )
         return open_embeddings(path)
     if chosen in ("entries", "protanno"):
         return RecordSource(path=path, splits=tuple(options.splits) if options.splits else None)
-    return Source(path=path, format=chosen, modality="protein", column=options.column, id_column=options.id_column)
+    return Source(
+        path=path,
+        format=chosen,
+        modality="protein",
+        column=options.column,
+        id_column=options.id_column,
+    )
 
 
 def is_uniprot_table(path: Path) -> bool:
@@ -198,7 +282,8 @@ def open_previous(options: argparse.Namespace, folder: Path) -> Index | None:
         previous = open_index(options.output)
         if previous.manifest["modality"] != "protein":
             raise UserError(
-                f"{options.output} is an index of {previous.manifest['modality']}s, and proteins are added only to one of "
+                f"{options.output} is an index of {previous.manifest['modality']}s, and "
+                "proteins are added only to one of "
                 "proteins; leave --append out and name another --output."
             )
         return previous
@@ -210,7 +295,10 @@ def open_previous(options: argparse.Namespace, folder: Path) -> Index | None:
             # The run that was stopped has left them.
             there -= {options.output / MANIFEST, *unnamed_files(options.output, ())}
         if there:
-            raise UserError(f"{options.output} exists; add to it with --append, remove it, or name another --output.")
+            raise UserError(
+                f"{options.output} exists; add to it with --append, remove it, or name "
+                "another --output."
+            )
     return None
 
 
@@ -219,7 +307,8 @@ def refuse_known_ids(previous: Index, hashes: np.ndarray, output: Path) -> None:
     known = np.fromiter(item_table.id_hashes(previous.items), np.uint64, len(previous))
     if there := int(np.isin(hashes, known).sum()):
         raise UserError(
-            f"{there:,} of the {len(hashes):,} ids are in {output} already; leave these proteins out, or make the index anew."
+            f"{there:,} of the {len(hashes):,} ids are in {output} already; leave these "
+            "proteins out, or make the index anew."
         )
 
 
@@ -229,30 +318,39 @@ def generation_of(previous: Index | None) -> int:
 
 
 def rejects_path(output: Path, generation: int) -> Path:
-    """Where the rejected of one input are listed: every addition has a list of its own, beside that of the first input."""
-    return output.with_name(f"{output.name}.{generation}.rejects.tsv" if generation else f"{output.name}.rejects.tsv")
+    """Where the rejected of one input are listed: every addition has a list of its own, beside
+    that of the first input."""
+    return output.with_name(
+        f"{output.name}.{generation}.rejects.tsv" if generation else f"{output.name}.rejects.tsv"
+    )
 
 
 def is_published(folder: Path, previous: Index) -> bool:
-    """Whether the run that the folder is of made the index what it is, and was stopped before it removed the folder."""
+    """Whether the run that the folder is of made the index what it is, and was stopped before it
+    removed the folder."""
     return read_plan(folder).get("generation") == previous.manifest["generation"]
 
 
 def were_added_last(previous: Index, hashes: np.ndarray) -> bool:
-    """Whether the last part of the index is of just these items, given by the hashes of their ids."""
+    """Whether the last part of the index is of just these items, given by the hashes of their
+    ids."""
     last = previous.items.slice(len(previous) - len(previous.vectors.parts[-1]))
     return list(item_table.id_hashes(last)) == hashes.tolist()
 
 
 def was_added(previous: Index, hashes: np.ndarray, output: Path, *, folder: Path) -> bool:
-    """Whether a run that was stopped while it was finishing has added just these items; then its folder is done with.
+    """Whether a run that was stopped while it was finishing has added just these items; then its
+    folder is done with.
 
     Raises:
       UserError: some of them are in the index from before.
     """
     published = is_published(folder, previous)
     if published and were_added_last(previous, hashes):
-        tell(f"{output} holds all of them already, from a run that was stopped while it was finishing.")
+        tell(
+            f"{output} holds all of them already, from a run that was stopped while it was "
+            "finishing."
+        )
         remove_parts(folder)
         return True
     refuse_known_ids(previous, hashes, output)
@@ -266,12 +364,19 @@ def refuse_other_encoding(previous: Index, encoding: Mapping, output: Path) -> N
     """Raises UserError where the index was made by reading proteins otherwise."""
     if previous.manifest["encoding"] != dict(encoding):
         stored = previous.manifest["encoding"]
-        message = ", ".join(f"--{name} {stored.get(name)}" for name in stored if stored.get(name) != encoding.get(name))
-        raise UserError(f"{output} was made otherwise; give {message or 'the options it was made with'}.")
+        message = ", ".join(
+            f"--{name} {stored.get(name)}"
+            for name in stored
+            if stored.get(name) != encoding.get(name)
+        )
+        raise UserError(
+            f"{output} was made otherwise; give {message or 'the options it was made with'}."
+        )
 
 
 def encoding_of(options: argparse.Namespace, computation: Mapping) -> dict:
-    """How the vectors came about, for the manifest: how they were computed, and what was kept of them."""
+    """How the vectors came about, for the manifest: how they were computed, and what was kept of
+    them."""
     return dict(computation) | ({"dimensions": options.dimensions} if options.dimensions else {})
 
 
@@ -297,26 +402,39 @@ def main(arguments: Sequence[str] | None = None) -> None:
             embed_and_index(options, source, previous, windows=windows, folder=folder)
 
 
-def index_embeddings(options: argparse.Namespace, source: EmbeddingInput, previous: Index | None, folder: Path) -> None:
+def index_embeddings(
+    options: argparse.Namespace, source: EmbeddingInput, previous: Index | None, folder: Path
+) -> None:
     """An index of an embedding file."""
     if options.dimensions is not None:
         check_dimensions(options.dimensions, source.width)
     fingerprint = source.facts["checkpoint"]
     model = ProtCLIP.load(options.checkpoint, step=options.step) if options.checkpoint else None
     if model is not None and not model.is_named_by(fingerprint):
-        raise UserError(f"{source.path} was made with another checkpoint than {options.checkpoint}; give that one, or none.")
+        raise UserError(
+            f"{source.path} was made with another checkpoint than {options.checkpoint}; give "
+            "that one, or none."
+        )
     if model is not None and options.dimensions is not None:
         tell_untrained(model.config)
     kept, encoding = options.dimensions or source.width, encoding_of(options, source.encoding)
     if previous is not None:
-        refuse_other_model(previous.manifest, model or Fingerprint(fingerprint), folder=options.output)
+        refuse_other_model(
+            previous.manifest, model or Fingerprint(fingerprint), folder=options.output
+        )
         if kept != (width := previous.manifest["dimension"]):
             raise UserError(
-                f"{source.path} holds embeddings of width {kept}, but those of {options.output} have {width}; make it "
+                f"{source.path} holds embeddings of width {kept}, but those of "
+                f"{options.output} have {width}; make it "
                 "anew with the checkpoint of the index."
             )
         refuse_other_encoding(previous, encoding, options.output)
-        if was_added(previous, np.array([hash64(id) for id in source.ids], np.uint64), options.output, folder=folder):
+        if was_added(
+            previous,
+            np.array([hash64(id) for id in source.ids], np.uint64),
+            options.output,
+            folder=folder,
+        ):
             return
     # A file of an older version names its checkpoint by the parameters alone.
     named = model.fingerprint if model else fingerprint
@@ -330,7 +448,12 @@ def index_embeddings(options: argparse.Namespace, source: EmbeddingInput, previo
 
 
 def embed_and_index(
-    options: argparse.Namespace, source: Input, previous: Index | None, *, windows: Windows, folder: Path
+    options: argparse.Namespace,
+    source: Input,
+    previous: Index | None,
+    *,
+    windows: Windows,
+    folder: Path,
 ) -> None:
     """An index of proteins or labels that are embedded first."""
     if options.checkpoint is None:
@@ -353,13 +476,18 @@ def embed_and_index(
         source = dataclasses.replace(source, path=spool(source.path, folder / "stdin"))
     with report_disk_errors(folder):
         survey = take_survey(
-            source, measure=reading.measure, rejects=folder / "rejects.tsv", accept_doubtful=options.accept_doubtful
+            source,
+            measure=reading.measure,
+            rejects=folder / "rejects.tsv",
+            accept_doubtful=options.accept_doubtful,
         )
     rejects = rejects_path(options.output, generation_of(previous))
     refuse_others(folder, (), [rejects])
     noun = "protein" if is_protein else "prompt"
     tell(*survey.describe(noun, long_items=reading.long_items, rejects=rejects))
-    if previous is not None and was_added(previous, added_hashes(source, survey), options.output, folder=folder):
+    if previous is not None and was_added(
+        previous, added_hashes(source, survey), options.output, folder=folder
+    ):
         return
     model = ProtCLIP.load(options.checkpoint, step=step, dtype=options.dtype)
     computation = {"dtype": options.dtype, **reading.facts}
@@ -369,7 +497,12 @@ def embed_and_index(
         refuse_other_encoding(previous, encoding, options.output)
     with report_disk_errors(folder):
         # What is embedded is cut only when it is written.
-        plan = {"checkpoint": model.fingerprint, "batch_tokens": batch_tokens, "backend": jax.default_backend(), **computation}
+        plan = {
+            "checkpoint": model.fingerprint,
+            "batch_tokens": batch_tokens,
+            "backend": jax.default_backend(),
+            **computation,
+        }
         adopt_plan(folder, plan | {"generation": generation_of(previous)})
         publish_rejects(folder / "rejects.tsv", rejected=survey.rejected, published=rejects)
     parts = embed_parts(
@@ -383,7 +516,9 @@ def embed_and_index(
     )
     width = model.config["model"]["projection_dim"]
     addition = (
-        protein_addition(source, survey, parts, width=width) if is_protein else label_addition(source, parts, width=width)
+        protein_addition(source, survey, parts, width=width)
+        if is_protein
+        else label_addition(source, parts, width=width)
     )
     facts = {
         "modality": "protein" if is_protein else "label",
@@ -408,10 +543,16 @@ def write(
     if options.dimensions is not None:
         addition = cut(addition, options.dimensions)
     can_read = model is not None and {"text", "text_projection"} <= model.groups
-    calibration = own_calibration(Path(options.checkpoint), model) if model and options.dimensions is None else None
+    calibration = (
+        own_calibration(Path(options.checkpoint), model)
+        if model and options.dimensions is None
+        else None
+    )
     encode_decoys = None
     if facts["modality"] == "protein" and model is not None and calibration is None:
-        encode_decoys = protein_encoder(model, facts["encoding"], batch_tokens=options.batch_tokens, width=addition.width)
+        encode_decoys = protein_encoder(
+            model, facts["encoding"], batch_tokens=options.batch_tokens, width=addition.width
+        )
     with report_disk_errors(options.output):
         begin_finishing(folder, ())
         options.output.mkdir(parents=True, exist_ok=True)
@@ -424,21 +565,33 @@ def write(
             target=options.recall,
             encode_decoys=encode_decoys,
             calibration=calibration,
-            encode_texts=functools.partial(model.encode_texts, dimensions=addition.width) if can_read else None,
+            encode_texts=functools.partial(model.encode_texts, dimensions=addition.width)
+            if can_read
+            else None,
             tell=tell,
         )
     approximate = manifest["approximate"]
     found = (
-        "search is exact" if approximate is None else f"search reads {approximate['probes']} of {approximate['lists']} lists"
+        "search is exact"
+        if approximate is None
+        else f"search reads {approximate['probes']} of {approximate['lists']} lists"
     )
     tell(describe_sureness(manifest))
-    tell(f"{options.output}: {manifest['count']:,} {facts['modality']}s of width {manifest['dimension']}; {found}.")
+    tell(
+        f"{options.output}: {manifest['count']:,} {facts['modality']}s of width "
+        f"{manifest['dimension']}; {found}."
+    )
 
 
-def protein_encoder(model: ProtCLIP, encoding: Mapping, *, batch_tokens: int | None, width: int) -> Encode:
-    """What embeds shuffled proteins as those of the index were, by the `encoding` of its manifest."""
+def protein_encoder(
+    model: ProtCLIP, encoding: Mapping, *, batch_tokens: int | None, width: int
+) -> Encode:
+    """What embeds shuffled proteins as those of the index were, by the `encoding` of its
+    manifest."""
     windows = windows_of(encoding)
-    return functools.partial(model.encode_proteins, windows=windows, batch_tokens=batch_tokens, dimensions=width)
+    return functools.partial(
+        model.encode_proteins, windows=windows, batch_tokens=batch_tokens, dimensions=width
+    )
 
 
 def describe_sureness(manifest: Mapping) -> str:

@@ -22,7 +22,8 @@ CPU_BATCH_TOKENS, ACCELERATOR_BATCH_TOKENS = 4096, 32768
 
 
 class Place(NamedTuple):
-    """Where an example lies in a packed call: its row, its slot from 0, and its protein tokens within the row."""
+    """Where an example lies in a packed call: its row, its slot from 0, and its protein tokens
+    within the row."""
 
     index: int
     row: int
@@ -39,15 +40,19 @@ def run_packed(
     batch_tokens: int | None = None,
     row_tokens: int = MIN_ROW_TOKENS,
 ) -> Iterator[tuple[Place, object]]:
-    """`function(batch, token weights [R, Lp])` on packed examples: the place of each, and the outputs of its call in NumPy.
+    """`function(batch, token weights [R, Lp])` on packed examples: the place of each, and the
+    outputs of its call in NumPy.
 
     Args:
-      function: its arguments are divided by rows over the mesh; its outputs have the rows in front and lie on every device.
+      function: its arguments are divided by rows over the mesh; its outputs have the rows in front
+        and lie on every device.
       weights: float32 [protein tokens] of each example; without them the function gets zeros.
       batch_tokens: tokens of one call at most, unless one row on each device has more.
-      row_tokens: of a row at least, a power of two: longer rows mean fewer shapes to compile, and more padding.
+      row_tokens: of a row at least, a power of two: longer rows mean fewer shapes to compile, and
+        more padding.
 
-    Examples come in the order of the rows, not their own. The next call is under way while one's results are read.
+    Examples come in the order of the rows, not their own. The next call is under way while one's
+    results are read.
     """
     # Long examples need long rows; the others would leave most of those empty.
     of_class = defaultdict(list)
@@ -58,12 +63,15 @@ def run_packed(
         some = [examples[index] for index in indices]
         some_weights = [weights[index] for index in indices] if weights is not None else None
         tokens = batch_tokens or default_batch_tokens()
-        for position, outputs in _run_one_shape(function, some, some_weights, mesh, tokens, row_tokens):
+        for position, outputs in _run_one_shape(
+            function, some, some_weights, mesh, tokens, row_tokens
+        ):
             yield position._replace(index=indices[position.index]), outputs
 
 
 def default_batch_tokens() -> int:
-    """Tokens of one call where there are enough of them: activations that a CPU's caches can hold, and what fills a GPU."""
+    """Tokens of one call where there are enough of them: activations that a CPU's caches can
+    hold, and what fills a GPU."""
     return CPU_BATCH_TOKENS if jax.default_backend() == "cpu" else ACCELERATOR_BATCH_TOKENS
 
 
@@ -80,7 +88,11 @@ def _run_one_shape(
     protein, text = (_row_length(longest, total, min_row_tokens) for longest, total in totals)
     packed = pack_all(examples, slots=SLOTS, protein_tokens=protein, text_tokens=text)
     # A single query takes a row on each device, everything else whole groups of rows.
-    per_device = 1 if len(packed.rows) <= mesh.size else max(1, batch_tokens // (max(protein, text) * mesh.size))
+    per_device = (
+        1
+        if len(packed.rows) <= mesh.size
+        else max(1, batch_tokens // (max(protein, text) * mesh.size))
+    )
     under_way = None
     for rows, positions in _groups(packed, examples, per_device * mesh.size):
         batch = pack_rows(rows, slots=SLOTS, protein_tokens=protein, text_tokens=text)
@@ -95,7 +107,8 @@ def _run_one_shape(
 def _row_length(longest: int, total: int, at_least: int) -> int:
     """A packed row's tokens: a power of two that holds the longest; 0 where there is nothing.
 
-    Not below `at_least`, and BULK_ROW_TOKENS where all tokens together fill that: few shapes serve all inputs.
+    Not below `at_least`, and BULK_ROW_TOKENS where all tokens together fill that: few shapes
+    serve all inputs.
     """
     if not longest:
         return 0
@@ -107,8 +120,11 @@ def _power_of_two(number: int) -> int:
     return 1 << (int(number) - 1).bit_length()
 
 
-def _groups(packed: Packed, examples: Sequence[Example], size: int) -> Iterator[tuple[list[list[Example]], list[Place]]]:
-    """Groups of `size` rows, the last filled up with empty ones, and the places of the examples in each."""
+def _groups(
+    packed: Packed, examples: Sequence[Example], size: int
+) -> Iterator[tuple[list[list[Example]], list[Place]]]:
+    """Groups of `size` rows, the last filled up with empty ones, and the places of the examples
+    in each."""
     members: list[list[Place]] = [[] for _ in range(-(-len(packed.rows) // size))]
     row_before, end = -1, 0
     for index in np.lexsort((packed.placement[:, 1], packed.placement[:, 0])).tolist():
@@ -121,7 +137,9 @@ def _groups(packed: Packed, examples: Sequence[Example], size: int) -> Iterator[
         yield rows + [[]] * (size - len(rows)), positions
 
 
-def _laid_out(batch: Batch, positions: Sequence[Place], weights: Sequence[np.ndarray] | None) -> Float32[np.ndarray, "R L"]:
+def _laid_out(
+    batch: Batch, positions: Sequence[Place], weights: Sequence[np.ndarray] | None
+) -> Float32[np.ndarray, "R L"]:
     """The weights of the examples' protein tokens where these lie; 0 at padding."""
     laid_out = np.zeros(batch.protein_tokens.shape, np.float32)
     for position in positions if weights is not None else ():
@@ -137,7 +155,9 @@ def everywhere(x: jax.Array) -> jax.Array:
 def on_devices(inputs: tuple, mesh: Mesh) -> tuple:
     """Arrays [R, …] of which every process has the whole; each device gets its rows."""
     rows = sharding.rows_sharding(mesh)
-    return jax.tree.map(lambda x: jax.make_array_from_callback(x.shape, rows, lambda index: x[index]), inputs)
+    return jax.tree.map(
+        lambda x: jax.make_array_from_callback(x.shape, rows, lambda index: x[index]), inputs
+    )
 
 
 def _fetched(outputs: object, positions: Sequence[Place]) -> Iterator[tuple[Place, object]]:

@@ -1,4 +1,5 @@
-"""One digest of all that decides a model's numbers, by which an index knows the model that it was made with."""
+"""One digest of all that decides a model's numbers, by which an index knows the model that it
+was made with."""
 
 import dataclasses
 import hashlib
@@ -16,10 +17,14 @@ _SEGMENTS = ("theta", "prototypes", "mask_prefix")
 """Options of PDA that decide the weights of residues."""
 
 
-def model_fingerprint(params: str, network: ProtCLIPConfig, *, config: Mapping, text_tokenizer: TextTokenizer | None) -> str:
-    """SHA-256 (hex) of the parameters' digest, the towers' shapes, the words, and how texts and properties are read.
+def model_fingerprint(
+    params: str, network: ProtCLIPConfig, *, config: Mapping, text_tokenizer: TextTokenizer | None
+) -> str:
+    """SHA-256 (hex) of the parameters' digest, the towers' shapes, the words, and how texts and
+    properties are read.
 
-    `config` is the training config, of which a field that is missing counts as the value that code had before it.
+    `config` is the training config, of which a field that is missing counts as the value that
+    code had before it.
     """
     fields = completed(config)
     decides = {

@@ -1,4 +1,5 @@
-"""The objectives of training on records that it does not see: no noise, and always the same masks."""
+"""The objectives of training on records that it does not see: no noise, and always the same
+masks."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -61,7 +62,9 @@ def _joined(*arrays: jax.Array | np.ndarray) -> np.ndarray:
     return np.concatenate([np.asarray(array) for array in arrays])
 
 
-def _batches(records: Sequence[Record], config: Mapping, text_tokenizer: TextTokenizer, *, rows: int) -> list[Batch]:
+def _batches(
+    records: Sequence[Record], config: Mapping, text_tokenizer: TextTokenizer, *, rows: int
+) -> list[Batch]:
     """The records in the rows of training, so many rows at a time; the last are filled up."""
     of_text, shape = config["tokenizer"], config["batch"]
     examples = []

@@ -13,7 +13,9 @@ from data_pipelines.common.progress import tell
 from protclip_jax.config.schema import completed
 
 
-def first_dimensions(embeddings: Float[np.ndarray, "n d"], dimensions: int) -> Float[np.ndarray, "n m"]:
+def first_dimensions(
+    embeddings: Float[np.ndarray, "n d"], dimensions: int
+) -> Float[np.ndarray, "n m"]:
     """The first `dimensions` of embeddings, brought back to unit norm; all of them as they are.
 
     Raises:
@@ -31,10 +33,16 @@ def first_dimensions(embeddings: Float[np.ndarray, "n d"], dimensions: int) -> F
 def check_dimensions(dimensions: int, width: int) -> None:
     """Raises `UserError` where embeddings of that width have not so many dimensions."""
     if not 0 < dimensions <= width:
-        raise UserError(f"dimensions={dimensions} must be from 1 to {width}, the width of the embeddings.")
+        raise UserError(
+            f"dimensions={dimensions} must be from 1 to {width}, the width of the embeddings."
+        )
 
 
 def tell_untrained(config: Mapping) -> None:
-    """Warns on stderr of a checkpoint, given by its config, whose first dimensions alone were not trained."""
+    """Warns on stderr of a checkpoint, given by its config, whose first dimensions alone were
+    not trained."""
     if not completed(config)["loss"]["matryoshka"]:
-        tell("warning: the checkpoint was trained without loss.matryoshka; its first dimensions alone say little.")
+        tell(
+            "warning: the checkpoint was trained without loss.matryoshka; its first "
+            "dimensions alone say little."
+        )

@@ -1,4 +1,5 @@
-"""The compiled programs of `ProtCLIP`: what a model makes of one packed batch, on every device of the mesh."""
+"""The compiled programs of `ProtCLIP`: what a model makes of one packed batch, on every device
+of the mesh."""
 
 import functools
 from collections.abc import Mapping
@@ -17,7 +18,9 @@ from protclip_jax.models.protclip import ProtCLIPModel, residue_mask, residue_sl
 from protclip_jax.objectives.segment_alignment import dynamic_segment_weights
 from protclip_jax.objectives.segment_reconstruction import biotext_slot_ids
 
-RESIDUES = slice(protein_tokenizer.VOCABULARY.index("L"), protein_tokenizer.VOCABULARY.index("O") + 1)
+RESIDUES = slice(
+    protein_tokenizer.VOCABULARY.index("L"), protein_tokenizer.VOCABULARY.index("O") + 1
+)
 """Ids of the amino-acid letters, which `recover` chooses from."""
 
 PROJECTED_AT_ONCE = 256
@@ -25,23 +28,35 @@ PROJECTED_AT_ONCE = 256
 
 @functools.partial(jax.jit, static_argnums=0, static_argnames="kinds")
 def represent(
-    model: ProtCLIPModel, params: Mapping, batch: Batch, weights: Float[Array, "R L"], *, kinds: tuple[str, ...]
+    model: ProtCLIPModel,
+    params: Mapping,
+    batch: Batch,
+    weights: Float[Array, "R L"],
+    *,
+    kinds: tuple[str, ...],
 ) -> tuple[Float[Array, "R S 2 D"], Float[Array, "R L D"] | None]:
-    """Weighted sums of each slot's token vectors, over all tokens and over residues; the vectors too if asked for."""
+    """Weighted sums of each slot's token vectors, over all tokens and over residues; the vectors
+    too if asked for."""
     bound = model.bind({"params": params})
-    hidden = bound.encode_protein(batch.protein_tokens, batch.protein_slot_ids, batch.protein_positions, SLOTS)
+    hidden = bound.encode_protein(
+        batch.protein_tokens, batch.protein_slot_ids, batch.protein_positions, SLOTS
+    )
     residues = weights * residue_mask(batch.protein_tokens, batch.protein_slot_ids)
     sums = sum_slots(hidden, batch.protein_slot_ids, SLOTS, jnp.stack([weights, residues], axis=-1))
     return everywhere(sums), everywhere(hidden.astype(jnp.float32)) if "residues" in kinds else None
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def project(model: ProtCLIPModel, params: Mapping, pooled: Float[Array, "n D"]) -> Float[Array, "n d"]:
+def project(
+    model: ProtCLIPModel, params: Mapping, pooled: Float[Array, "n D"]
+) -> Float[Array, "n d"]:
     """Unit-norm embeddings of means over tokens."""
     return unit_norm(model.bind({"params": params}).project_protein_tokens(pooled))
 
 
-def project_all(model: ProtCLIPModel, params: Mapping, pooled: Float32[np.ndarray, "n D"]) -> Float32[np.ndarray, "n d"]:
+def project_all(
+    model: ProtCLIPModel, params: Mapping, pooled: Float32[np.ndarray, "n D"]
+) -> Float32[np.ndarray, "n d"]:
     """`project` of any number, a fixed number at a time so that one program serves every n."""
     projected = [np.zeros((0, model.config.projection_dim), np.float32)]
     for start in range(0, len(pooled), PROJECTED_AT_ONCE):
@@ -69,7 +84,9 @@ def mean_texts(model: ProtCLIPModel, params: Mapping, batch: Batch, _) -> Float[
     return everywhere(pooled[:, ::NUM_TEXT_SEGMENTS])
 
 
-@functools.partial(jax.jit, static_argnums=0, static_argnames=("theta", "prototypes", "prefix_tokens"))
+@functools.partial(
+    jax.jit, static_argnums=0, static_argnames=("theta", "prototypes", "prefix_tokens")
+)
 def segment_weights(
     model: ProtCLIPModel,
     params: Mapping,
@@ -80,13 +97,16 @@ def segment_weights(
     prototypes: bool,
     prefix_tokens: tuple[int, ...],
 ) -> Float[Array, "R S K L"]:
-    """PDA weights of each token of a row for the K properties of each slot; 0 for tokens of other slots."""
+    """PDA weights of each token of a row for the K properties of each slot; 0 for tokens of
+    other slots."""
     bound = model.bind({"params": params})
 
     def run(method, *args):
         return method(bound, *args)
 
-    hidden = bound.encode_protein(batch.protein_tokens, batch.protein_slot_ids, batch.protein_positions, SLOTS)
+    hidden = bound.encode_protein(
+        batch.protein_tokens, batch.protein_slot_ids, batch.protein_positions, SLOTS
+    )
     text = bound.encode_text(batch.text_tokens, batch.text_segment_ids, batch.text_positions)
     embedded = property_embeddings(run, batch, text, prefix_tokens=prefix_tokens)
     t = property_vectors(run, embedded, None, prototypes=prototypes)
@@ -98,13 +118,16 @@ def segment_weights(
 
 @functools.partial(jax.jit, static_argnums=0)
 def recover(model: ProtCLIPModel, params: Mapping, batch: Batch, _) -> Int[Array, "R L"]:
-    """Ids of the amino acids that the BSR head predicts at each token, segments masked, beside the slot's biotext."""
+    """Ids of the amino acids that the BSR head predicts at each token, segments masked, beside
+    the slot's biotext."""
     bound = model.bind({"params": params})
     tokens = jnp.where(batch.segment_mask, protein_tokenizer.MASK, batch.protein_tokens)
     hidden = bound.encode_protein(tokens, batch.protein_slot_ids, batch.protein_positions, SLOTS)
     text = bound.encode_text(batch.text_tokens, batch.text_segment_ids, batch.text_positions)
     protein = bound.project_protein_tokens(hidden)
     text_ids = biotext_slot_ids(batch.text_slot_ids, batch.text_property_ids)
-    attended = bound.attend_to_biotext(protein, batch.protein_slot_ids, bound.project_text_tokens(text), text_ids)
+    attended = bound.attend_to_biotext(
+        protein, batch.protein_slot_ids, bound.project_text_tokens(text), text_ids
+    )
     logits = bound.predict_reconstruction(protein + attended)
     return everywhere(RESIDUES.start + jnp.argmax(logits[:, :, RESIDUES], axis=-1))

@@ -1,7 +1,7 @@
 """`ProtCLIP`: a trained model as an object that embeds, compares, explains and reconstructs.
 
-Inputs of any length are packed into rows of a few fixed shapes, so that few programs are compiled, and every record gets
-the numbers it would get alone.
+Inputs of any length are packed into rows of a few fixed shapes, so that few programs are compiled,
+and every record gets the numbers it would get alone.
 """
 
 import dataclasses
@@ -51,16 +51,17 @@ from protclip_jax.models.logit_scale import MAX_SCALE
 from protclip_jax.models.protclip import ProtCLIPModel
 
 EMBEDDING_KINDS = ("projected", "mean", "residues")
-"""What `ProtCLIP.represent` gives: the unit-norm embedding in the space shared with text, the mean of the protein tower's
-residue vectors, and these themselves."""
+"""What `ProtCLIP.represent` gives: the unit-norm embedding in the space shared with text, the mean
+of the protein tower's residue vectors, and these themselves."""
 
 
 class ProtCLIP:
     """A ProtCLIP model ready for use; `ProtCLIP.load(DIR)` reads a checkpoint.
 
-    Protein sequences are cleaned as `data_pipelines.inputs.protein_input` says (lower case, gaps, stops), with a warning that
-    counts what was changed. Methods raise `UserError` for what is no protein, and where they need a part of the model
-    that the checkpoint does not hold, as one converted from ESM-2 alone.
+    Protein sequences are cleaned as `data_pipelines.inputs.protein_input` says (lower case, gaps,
+    stops), with a warning that counts what was changed. Methods raise `UserError` for what is no
+    protein, and where they need a part of the model that the checkpoint does not hold, as one
+    converted from ESM-2 alone.
 
     Attributes:
       config: the training config, a plain dict.
@@ -68,18 +69,27 @@ class ProtCLIP:
     """
 
     def __init__(
-        self, model: ProtCLIPModel, params: Mapping, text_tokenizer: TextTokenizer | None, *, config: Mapping, mesh: Mesh
+        self,
+        model: ProtCLIPModel,
+        params: Mapping,
+        text_tokenizer: TextTokenizer | None,
+        *,
+        config: Mapping,
+        mesh: Mesh,
     ):
         self._model, self._params, self._mesh = model, params, mesh
         self.text_tokenizer = text_tokenizer
         self.config = config
 
     @classmethod
-    def load(cls, directory: str | pathlib.Path, *, step: str | int | None = None, dtype: str = "float32") -> Self:
-        """Reads a workdir or converted checkpoint onto all local devices; `step` is a number, `best` or `latest`.
+    def load(
+        cls, directory: str | pathlib.Path, *, step: str | int | None = None, dtype: str = "float32"
+    ) -> Self:
+        """Reads a workdir or converted checkpoint onto all local devices; `step` is a number,
+        `best` or `latest`.
 
-        By default the best step if one is recorded, else the latest. A `gs://` path is copied first, as far as it is read.
-        Raises `UserError` when there is nothing to read.
+        By default the best step if one is recorded, else the latest. A `gs://` path is copied
+        first, as far as it is read. Raises `UserError` when there is nothing to read.
         """
         directory = open_checkpoint(directory, step)
         config = metadata.read_model_config(directory)
@@ -88,26 +98,42 @@ class ProtCLIP:
         text_tokenizer = metadata.load_text_tokenizer(directory) if "text" in groups else None
         model_fields = {**config["model"], "dtype": dtype, "remat": "none"}
         vocab_size = len(text_tokenizer.vocabulary) if text_tokenizer else None
-        model = ProtCLIPModel(model_config({**config, "model": model_fields}, text_vocab_size=vocab_size))
+        model = ProtCLIPModel(
+            model_config({**config, "model": model_fields}, text_vocab_size=vocab_size)
+        )
         mesh = sharding.make_mesh(-1, 1)
         whole = sharding.replicated(mesh)
         abstract = jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), abstract_groups(model, groups)
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole),
+            abstract_groups(model, groups),
         )
-        return cls(model, load_params(directory, step, abstract), text_tokenizer, config=config, mesh=mesh)
+        return cls(
+            model, load_params(directory, step, abstract), text_tokenizer, config=config, mesh=mesh
+        )
 
     def with_random_weights(self) -> Self:
-        """The same network with the parameters that training begins with, those of `config.seed`: what its shape alone tells.
+        """The same network with the parameters that training begins with, those of `config.seed`:
+        what its shape alone tells.
 
         Raises:
           UserError: the checkpoint lacks a tower.
         """
         if self._model.config.text is None or self._model.config.protein is None:
-            raise UserError("random weights need a checkpoint with both towers; leave --random_weights out.")
-        params = jax.jit(lambda: init_params(self._model, jax.random.key(self.config.get("seed", 0))))()
+            raise UserError(
+                "random weights need a checkpoint with both towers; leave --random_weights out."
+            )
+        params = jax.jit(
+            lambda: init_params(self._model, jax.random.key(self.config.get("seed", 0)))
+        )()
         kept = {name: params[name] for name in self._params}
         whole = sharding.replicated(self._mesh)
-        return type(self)(self._model, jax.device_put(kept, whole), self.text_tokenizer, config=self.config, mesh=self._mesh)
+        return type(self)(
+            self._model,
+            jax.device_put(kept, whole),
+            self.text_tokenizer,
+            config=self.config,
+            mesh=self._mesh,
+        )
 
     @property
     def groups(self) -> frozenset[str]:
@@ -116,23 +142,30 @@ class ProtCLIP:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of all that decides the model's numbers: parameters, shapes, words, and how texts are read and compared."""
+        """SHA-256 of all that decides the model's numbers: parameters, shapes, words, and how
+        texts are read and compared."""
         return model_fingerprint(
-            self.params_fingerprint, self._model.config, config=self.config, text_tokenizer=self.text_tokenizer
+            self.params_fingerprint,
+            self._model.config,
+            config=self.config,
+            text_tokenizer=self.text_tokenizer,
         )
 
     @functools.cached_property
     def params_fingerprint(self) -> str:
-        """SHA-256 of the parameters alone: what indexes and embedding files of older versions name a model by."""
+        """SHA-256 of the parameters alone: what indexes and embedding files of older versions
+        name a model by."""
         return params_fingerprint(self._params)
 
     def is_named_by(self, fingerprint: str) -> bool:
-        """Whether a file was made with this model; warns where its fingerprint is of the parameters alone."""
+        """Whether a file was made with this model; warns where its fingerprint is of the
+        parameters alone."""
         if fingerprint == self.fingerprint:
             return True
         if fingerprint == self.params_fingerprint:
             warnings.warn(
-                "what is read was made by an older version, which recorded the parameters alone: whether the vocabulary and "
+                "what is read was made by an older version, which recorded the parameters "
+                "alone: whether the vocabulary and "
                 "the settings were the same is not known.",
                 stacklevel=2,
             )
@@ -153,18 +186,27 @@ class ProtCLIP:
         """
         dimensions = self._checked_width(dimensions)
         cleaned = clean_proteins(sequences, windows)
-        found = self.represent(cleaned, kinds=("projected",), windows=windows, batch_tokens=batch_tokens)
+        found = self.represent(
+            cleaned, kinds=("projected",), windows=windows, batch_tokens=batch_tokens
+        )
         return first_dimensions(found["projected"], dimensions)
 
-    def mean_embeddings(self, sequences: Sequence[str], *, windows: Windows = DEFAULT_WINDOWS) -> Float32[np.ndarray, "n D"]:
-        """Mean of the protein tower's residue vectors, `<cls>` and `<eos>` left out, as ESM's `mean` representation."""
-        return self.represent(clean_proteins(sequences, windows), kinds=("mean",), windows=windows)["mean"]
+    def mean_embeddings(
+        self, sequences: Sequence[str], *, windows: Windows = DEFAULT_WINDOWS
+    ) -> Float32[np.ndarray, "n D"]:
+        """Mean of the protein tower's residue vectors, `<cls>` and `<eos>` left out, as ESM's
+        `mean` representation."""
+        return self.represent(clean_proteins(sequences, windows), kinds=("mean",), windows=windows)[
+            "mean"
+        ]
 
     def residue_embeddings(
         self, sequences: Sequence[str], *, windows: Windows = DEFAULT_WINDOWS
     ) -> list[Float32[np.ndarray, "_ D"]]:
         """The protein tower's vector of every residue."""
-        return self.represent(clean_proteins(sequences, windows), kinds=("residues",), windows=windows)["residues"]
+        return self.represent(
+            clean_proteins(sequences, windows), kinds=("residues",), windows=windows
+        )["residues"]
 
     def represent(
         self,
@@ -174,11 +216,13 @@ class ProtCLIP:
         windows: Windows = DEFAULT_WINDOWS,
         batch_tokens: int | None = None,
     ) -> dict[str, np.ndarray | list[np.ndarray]]:
-        """Several `EMBEDDING_KINDS` of clean sequences from one pass, each in their order and float32.
+        """Several `EMBEDDING_KINDS` of clean sequences from one pass, each in their order and
+        float32.
 
-        `projected` [n, d] is the projected mean over all tokens, `<cls>` and `<eos>` included (what the model is trained
-        with), `mean` [n, D] that over residues, `residues` a list of [residues, D]. A long protein's vectors are averaged
-        over `windows` residue by residue, before any mean. `batch_tokens` bounds the tokens of one device call.
+        `projected` [n, d] is the projected mean over all tokens, `<cls>` and `<eos>` included (what
+        the model is trained with), `mean` [n, D] that over residues, `residues` a list of
+        [residues, D]. A long protein's vectors are averaged over `windows` residue by residue,
+        before any mean. `batch_tokens` bounds the tokens of one device call.
         """
         self._require("protein", *(["protein_projection"] if "projected" in kinds else []))
         pieces = [windows.pieces(len(sequence)) for sequence in sequences]
@@ -187,39 +231,58 @@ class ProtCLIP:
         weights = [weight for of_protein in pieces for weight in piece_weights(of_protein)]
         width = self._model.config.protein.hidden_size
         sums = np.zeros((len(sequences), 2, width), np.float32)
-        wanted = [np.zeros((of_protein[-1].stop, width), np.float32) if "residues" in kinds else None for of_protein in pieces]
+        wanted = [
+            np.zeros((of_protein[-1].stop, width), np.float32) if "residues" in kinds else None
+            for of_protein in pieces
+        ]
         call = functools.partial(programs.represent, kinds=tuple(sorted(kinds)))
-        for position, (pooled, hidden) in self._run(call, examples, weights=weights, batch_tokens=batch_tokens):
+        for position, (pooled, hidden) in self._run(
+            call, examples, weights=weights, batch_tokens=batch_tokens
+        ):
             index, piece = parts[position.index]
             sums[index] += pooled[position.row, position.slot]
             if hidden is not None:
-                wanted[index][piece] += (hidden[position.row, position.tokens] * weights[position.index][:, None])[1:-1]
+                wanted[index][piece] += (
+                    hidden[position.row, position.tokens] * weights[position.index][:, None]
+                )[1:-1]
         lengths = np.array([of_protein[-1].stop for of_protein in pieces], np.float32)[:, None]
         results = {
-            "projected": lambda: programs.project_all(self._model, self._params, sums[:, 0] / (lengths + 2)),
+            "projected": lambda: programs.project_all(
+                self._model, self._params, sums[:, 0] / (lengths + 2)
+            ),
             "mean": lambda: sums[:, 1] / lengths,
             "residues": lambda: wanted,
         }
         return {kind: results[kind]() for kind in kinds}
 
     def encode_texts(
-        self, texts: Sequence[str], *, batch_tokens: int | None = None, dimensions: int | None = None
+        self,
+        texts: Sequence[str],
+        *,
+        batch_tokens: int | None = None,
+        dimensions: int | None = None,
     ) -> Float32[np.ndarray, "n d"]:
-        """Unit-norm embeddings of texts; a text longer than `tokenizer.max_text_tokens` is cut, with a warning.
+        """Unit-norm embeddings of texts; a text longer than `tokenizer.max_text_tokens` is cut,
+        with a warning.
 
         `dimensions` as in `encode_proteins`.
         """
         dimensions = self._checked_width(dimensions)
         self._require("text", "text_projection")
         width = self._model.config.projection_dim
-        embeddings = self._read_texts(programs.embed_texts, texts, width=width, batch_tokens=batch_tokens)
+        embeddings = self._read_texts(
+            programs.embed_texts, texts, width=width, batch_tokens=batch_tokens
+        )
         return first_dimensions(embeddings, dimensions)
 
-    def mean_text_embeddings(self, texts: Sequence[str], *, batch_tokens: int | None = None) -> Float32[np.ndarray, "n T"]:
-        """Mean of the text tower's token vectors, `[CLS]` and `[SEP]` included, as sentence encoders take it of a BERT.
+    def mean_text_embeddings(
+        self, texts: Sequence[str], *, batch_tokens: int | None = None
+    ) -> Float32[np.ndarray, "n T"]:
+        """Mean of the text tower's token vectors, `[CLS]` and `[SEP]` included, as sentence
+        encoders take it of a BERT.
 
-        Of every checkpoint with a text tower, also one that is converted from a BERT alone. Texts are cut as in
-        `encode_texts`.
+        Of every checkpoint with a text tower, also one that is converted from a BERT alone. Texts
+        are cut as in `encode_texts`.
         """
         self._require("text")
         width = self._model.config.text.hidden_size
@@ -228,40 +291,55 @@ class ProtCLIP:
     def _read_texts(
         self, program: Callable, texts: Sequence[str], *, width: int, batch_tokens: int | None
     ) -> Float32[np.ndarray, "n width"]:
-        """What a program makes of each text; warns of what the vocabulary lacks and of what is cut."""
+        """What a program makes of each text; warns of what the vocabulary lacks and of what is
+        cut."""
         texts = checked_texts(texts, self.text_tokenizer)
         examples = [self._text_example(text) for text in texts]
         if cut := sum(example.text_cut > 0 for example in examples):
             limit = self.config["tokenizer"]["max_text_tokens"]
-            warnings.warn(f"{cut} of {len(texts)} texts are longer than {limit} tokens and were cut.", stacklevel=3)
+            warnings.warn(
+                f"{cut} of {len(texts)} texts are longer than {limit} tokens and were cut.",
+                stacklevel=3,
+            )
         embeddings = np.zeros((len(texts), width), np.float32)
         for position, values in self._run(program, examples, batch_tokens=batch_tokens):
             embeddings[position.index] = values[position.row, position.slot]
         return embeddings
 
-    def similarity(self, proteins: Float[np.ndarray, "n d"], texts: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "n m"]:
+    def similarity(
+        self, proteins: Float[np.ndarray, "n d"], texts: Float[np.ndarray, "m d"]
+    ) -> Float[np.ndarray, "n m"]:
         """Cosine similarity of every protein embedding with every text embedding."""
         return proteins @ texts.T
 
-    def logits(self, proteins: Float[np.ndarray, "n d"], texts: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "n m"]:
-        """Cosine similarity times the learnt scale exp(logit_scale) ≤ 100: what the contrastive softmax is taken of.
+    def logits(
+        self, proteins: Float[np.ndarray, "n d"], texts: Float[np.ndarray, "m d"]
+    ) -> Float[np.ndarray, "n m"]:
+        """Cosine similarity times the learnt scale exp(logit_scale) ≤ 100: what the contrastive
+        softmax is taken of.
 
-        Of a model with the sigmoid contrast (`loss.sigmoid`), times its scale and plus its bias: their sigmoid is the
-        probability that the two belong together.
+        Of a model with the sigmoid contrast (`loss.sigmoid`), times its scale and plus its bias:
+        their sigmoid is the probability that the two belong together.
         """
         if "sigmoid_scale" in self._params:
             scale, bias = self._params["sigmoid_scale"]["log"], self._params["sigmoid_bias"]["bias"]
             return self.similarity(proteins, texts) * np.exp(float(scale)) + float(bias)
         self._require("logit_scale")
-        return self.similarity(proteins, texts) * min(np.exp(float(self._params["logit_scale"]["log"])), MAX_SCALE)
+        return self.similarity(proteins, texts) * min(
+            np.exp(float(self._params["logit_scale"]["log"])), MAX_SCALE
+        )
 
-    def zero_shot(self, sequences: Sequence[str], labels: Mapping[str, Sequence[str]]) -> Float32[np.ndarray, "n labels"]:
-        """Probability of each label for each protein; columns in the order of `labels`, rows sum to 1.
+    def zero_shot(
+        self, sequences: Sequence[str], labels: Mapping[str, Sequence[str]]
+    ) -> Float32[np.ndarray, "n labels"]:
+        """Probability of each label for each protein; columns in the order of `labels`, rows sum to
+        1.
 
         A label has one prompt or several.
 
-        A label's embedding is the normalised mean of the embeddings of its prompts (as CLIP does, Radford et al. 2021,
-        section 3.1.4); the probabilities are the softmax of the logits over the labels.
+        A label's embedding is the normalised mean of the embeddings of its prompts (as CLIP does,
+        Radford et al. 2021, section 3.1.4); the probabilities are the softmax of the logits over
+        the labels.
         """
         if not labels or not all(labels.values()):
             raise UserError("zero_shot needs at least one label, and at least one prompt for each.")
@@ -275,10 +353,11 @@ class ProtCLIP:
         return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
 
     def segments(self, sequence: str, properties: Mapping[str, str]) -> Float32[np.ndarray, "k L"]:
-        """PDA weights of the residues for each property text, float32 [k, residues]; every row sums to 1.
+        """PDA weights of the residues for each property text, float32 [k, residues]; every row sums
+        to 1.
 
-        `properties` maps names of `record.PROPERTIES` to texts with their prefix, as `record.property_texts` gives them;
-        the rows come in its order.
+        `properties` maps names of `record.PROPERTIES` to texts with their prefix, as
+        `record.property_texts` gives them; the rows come in its order.
         """
         return self.segments_batch([sequence], [properties])[0]
 
@@ -297,12 +376,19 @@ class ProtCLIP:
         """
         for texts in properties:
             if not texts:
-                raise UserError(f"properties are empty; give a text for one of {', '.join(PROPERTIES)}.")
+                raise UserError(
+                    f"properties are empty; give a text for one of {', '.join(PROPERTIES)}."
+                )
             for name, text in texts.items():
                 if name not in PROPERTIES or not text:
-                    raise UserError(f"'{name}' must be one of {', '.join(PROPERTIES)} with a text that is not empty.")
+                    raise UserError(
+                        f"'{name}' must be one of {', '.join(PROPERTIES)} with a text that "
+                        "is not empty."
+                    )
         self._require("protein", "text", "protein_projection", "text_projection", "prototype_bank")
-        examples = [self._example(*pair) for pair in zip(clean_proteins(sequences), properties, strict=True)]
+        examples = [
+            self._example(*pair) for pair in zip(clean_proteins(sequences), properties, strict=True)
+        ]
         options = completed(self.config)["pda"]
         call = functools.partial(
             programs.segment_weights,
@@ -311,17 +397,31 @@ class ProtCLIP:
             prefix_tokens=self.text_tokenizer.prefix_tokens if options["mask_prefix"] else (),
         )
         weights = [np.zeros(0, np.float32)] * len(examples)
-        for position, values in self._run(call, examples, batch_tokens=batch_tokens, row_tokens=row_tokens):
+        for position, values in self._run(
+            call, examples, batch_tokens=batch_tokens, row_tokens=row_tokens
+        ):
             rows = [PROPERTIES.index(name) for name in properties[position.index]]
-            weights[position.index] = values[position.row, position.slot][rows, position.tokens][:, 1:-1]
+            weights[position.index] = values[position.row, position.slot][rows, position.tokens][
+                :, 1:-1
+            ]
         return weights
 
-    def recover(self, sequences: Sequence[str], masks: Sequence[np.ndarray], texts: Sequence[str]) -> list[str]:
-        """The residues that the BSR head reads at masked positions, given a biotext: a string for each protein.
+    def recover(
+        self, sequences: Sequence[str], masks: Sequence[np.ndarray], texts: Sequence[str]
+    ) -> list[str]:
+        """The residues that the BSR head reads at masked positions, given a biotext: a string for
+        each protein.
 
         `masks` are bool [residues]; the model sees `<mask>` in their place.
         """
-        self._require("protein", "text", "protein_projection", "text_projection", "cross_attention", "bsr_head")
+        self._require(
+            "protein",
+            "text",
+            "protein_projection",
+            "text_projection",
+            "cross_attention",
+            "bsr_head",
+        )
         examples = []
         for sequence, mask, text in zip(clean_proteins(sequences), masks, texts, strict=True):
             biotext, plain = self._text_example(text), protein_example(sequence)
@@ -337,7 +437,9 @@ class ProtCLIP:
         recovered = [""] * len(examples)
         for position, values in self._run(programs.recover, examples):
             tokens = values[position.row, position.tokens][1:-1][masks[position.index]]
-            recovered[position.index] = "".join(protein_tokenizer.VOCABULARY[token] for token in tokens)
+            recovered[position.index] = "".join(
+                protein_tokenizer.VOCABULARY[token] for token in tokens
+            )
         return recovered
 
     def variant_effects(
@@ -422,7 +524,8 @@ class ProtCLIP:
         return cosine_changes(represent, sequence, variants, self.encode_texts([text])[0])
 
     def losses(self, records: Sequence[Record]) -> dict[str, float]:
-        """The training objectives on records, as one global batch: `total`, `gc`, `mlm` and so on (`held_out_losses`)."""
+        """The training objectives on records, as one global batch: `total`, `gc`, `mlm` and so
+        on (`held_out_losses`)."""
         self._require(*abstract_params(self._model))
         return held_out_losses(
             self._model,
@@ -434,7 +537,8 @@ class ProtCLIP:
         )
 
     def _checked_width(self, dimensions: int | None) -> int:
-        """Of the embeddings that are asked for; raises `UserError` where the model's have not so many dimensions."""
+        """Of the embeddings that are asked for; raises `UserError` where the model's have not so
+        many dimensions."""
         width = self._model.config.projection_dim
         if dimensions is None:
             return width
@@ -444,13 +548,16 @@ class ProtCLIP:
     def _require(self, *groups: str) -> None:
         if missing := [group for group in groups if group not in self._params]:
             raise UserError(
-                f"this checkpoint holds no {', '.join(missing)} parameters, only {', '.join(sorted(self._params))}; "
+                f"this checkpoint holds no {', '.join(missing)} parameters, only "
+                f"{', '.join(sorted(self._params))}; "
                 "load a trained or converted ProtCLIP for this."
             )
 
     def _example(self, sequence: str, texts: Mapping[str, str]) -> Example:
         limit = self.config["tokenizer"]["max_text_tokens"]
-        return plain_example(sequence, texts, text_tokenizer=self.text_tokenizer, max_text_tokens=limit)
+        return plain_example(
+            sequence, texts, text_tokenizer=self.text_tokenizer, max_text_tokens=limit
+        )
 
     def _text_example(self, text: str) -> Example:
         limit = self.config["tokenizer"]["max_text_tokens"]
@@ -459,6 +566,8 @@ class ProtCLIP:
     def _logits_run(self, batch_tokens: int | None) -> Callable:
         return functools.partial(self._run, amino_acid_logits, batch_tokens=batch_tokens)
 
-    def _run(self, function: Callable, examples: Sequence[Example], **options) -> Iterator[tuple[Place, object]]:
+    def _run(
+        self, function: Callable, examples: Sequence[Example], **options
+    ) -> Iterator[tuple[Place, object]]:
         call = functools.partial(function, self._model, self._params)
         return run_packed(call, examples, mesh=self._mesh, **options)

@@ -1,4 +1,5 @@
-"""What users give to a model: proteins, cleaned, and texts, each checked, with a warning that counts what is odd."""
+"""What users give to a model: proteins, cleaned, and texts, each checked, with a warning that
+counts what is odd."""
 
 import warnings
 from collections import Counter
@@ -16,7 +17,8 @@ UNKNOWN_WORDS = "words of the texts that the vocabulary does not have"
 
 
 def clean_proteins(sequences: Sequence[str], windows: Windows | None = None) -> list[str]:
-    """The sequences as the tower reads them; warns of what was changed and of what is longer than a window.
+    """The sequences as the tower reads them; warns of what was changed and of what is longer than a
+    window.
 
     A warning names the line that called the method which cleans.
 
@@ -36,10 +38,16 @@ def clean_proteins(sequences: Sequence[str], windows: Windows | None = None) -> 
         counted = ", ".join(f"{count} {change}" for change, count in changes.items())
         warnings.warn(f"sequences were cleaned before embedding: {counted}.", stacklevel=3)
     for what, count in doubted.items():
-        warnings.warn(f"{count} of {len(cleaned)} sequences look like {what}, not like proteins.", stacklevel=3)
-    if windows is not None and (long := sum(windows.is_long(len(sequence)) for sequence in cleaned)):
         warnings.warn(
-            f"{long} of {len(cleaned)} proteins have more than {windows.max_residues} residues; policy: {windows.policy}.",
+            f"{count} of {len(cleaned)} sequences look like {what}, not like proteins.",
+            stacklevel=3,
+        )
+    if windows is not None and (
+        long := sum(windows.is_long(len(sequence)) for sequence in cleaned)
+    ):
+        warnings.warn(
+            f"{long} of {len(cleaned)} proteins have more than {windows.max_residues} "
+            f"residues; policy: {windows.policy}.",
             stacklevel=3,
         )
     return cleaned

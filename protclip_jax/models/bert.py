@@ -1,4 +1,5 @@
-"""BERT text encoder (Devlin et al. 2019): post-LN transformer with learnt absolute positions, over packed rows."""
+"""BERT text encoder (Devlin et al. 2019): post-LN transformer with learnt absolute positions,
+over packed rows."""
 
 import dataclasses
 
@@ -22,8 +23,9 @@ class BertConfig(layers.EncoderConfig):
 class Bert(nn.Module):
     """Token representations after the last layer, in the config's dtype; no pooler.
 
-    Segment ids are unique per text in a row, 0 is padding; `positions` restart in each, and one beyond the table
-    gives NaN. Without dropout, in training too: the tower is frozen by default and must then be a fixed function.
+    Segment ids are unique per text in a row, 0 is padding; `positions` restart in each, and one
+    beyond the table gives NaN. Without dropout, in training too: the tower is frozen by default
+    and must then be a fixed function.
     """
 
     config: BertConfig
@@ -31,7 +33,10 @@ class Bert(nn.Module):
 
     @nn.compact
     def __call__(
-        self, tokens: Int[Array, "R L"], segment_ids: Int[Array, "R L"], positions: Int[Array, "R L"]
+        self,
+        tokens: Int[Array, "R L"],
+        segment_ids: Int[Array, "R L"],
+        positions: Int[Array, "R L"],
     ) -> Float[Array, "R L T"]:
         config = self.config
         x = layers.embedding(config, config.vocab_size, name="token_embedding")(tokens)
@@ -48,7 +53,9 @@ class BertLayer(nn.Module):
     config: BertConfig
 
     @nn.compact
-    def __call__(self, x: Float[Array, "R L T"], segment_ids: Int[Array, "R L"]) -> tuple[Float[Array, "R L T"], None]:
+    def __call__(
+        self, x: Float[Array, "R L T"], segment_ids: Int[Array, "R L"]
+    ) -> tuple[Float[Array, "R L T"], None]:
         config = self.config
         attended = layers.SelfAttention(config, name="attention")(x, segment_ids)
         x = layers.layer_norm(config, name="attention_norm")(x + attended)

@@ -1,4 +1,5 @@
-"""Biotext cross-attention: protein tokens read the biotext of their own record (paper: biotext-guided BSR)."""
+"""Biotext cross-attention: protein tokens read the biotext of their own record (paper:
+biotext-guided BSR)."""
 
 import flax.linen as nn
 from jaxtyping import Array, Float, Int
@@ -7,7 +8,8 @@ from protclip_jax.attention import attention as segment_attention
 
 
 class BiotextCrossAttention(nn.Module):
-    """Single-head attention of width `features` over the text axis, scale 1/√features; no output projection.
+    """Single-head attention of width `features` over the text axis, scale 1/√features; no output
+    projection.
 
     Attributes:
       features: width of queries, keys and values.
@@ -29,7 +31,8 @@ class BiotextCrossAttention(nn.Module):
     ) -> Float[Array, "R Lp P"]:
         """What each projected protein token reads in the projected biotext tokens of its own slot.
 
-        `biotext_slot_ids` is 0 at every token that must not be read: padding and property texts. Padding of the protein gets 0.
+        `biotext_slot_ids` is 0 at every token that must not be read: padding and property texts.
+        Padding of the protein gets 0.
         """
         query = nn.Dense(self.features, dtype=self.dtype, name="query")(protein)
         key = nn.Dense(self.features, dtype=self.dtype, name="key")(text)

@@ -1,4 +1,5 @@
-"""ESM-2 protein encoder (Lin et al. 2023): pre-LN transformer with rotary positions, over packed rows."""
+"""ESM-2 protein encoder (Lin et al. 2023): pre-LN transformer with rotary positions, over packed
+rows."""
 
 import dataclasses
 
@@ -16,7 +17,8 @@ TRAINING_KEPT_FRACTION = 0.88
 
 RANDOM, NEIGHBOURS = "random", "neighbours"
 INITIAL_ATTENTION = (RANDOM, NEIGHBOURS)
-"""How the heads of random weights start: anywhere, or each at a fixed distance, see `neighbour_attention`."""
+"""How the heads of random weights start: anywhere, or each at a fixed distance, see
+`neighbour_attention`."""
 
 SIZES = {
     "8m": (6, 320, 20),
@@ -34,7 +36,8 @@ class ESM2Config(layers.EncoderConfig):
     """ESM-2.
 
     Attributes:
-      token_dropout: whether embeddings are rescaled by the fraction of masked tokens, as in the published models.
+      token_dropout: whether embeddings are rescaled by the fraction of masked tokens, as in the
+        published models.
       initial_attention: how random heads start, one of `INITIAL_ATTENTION`.
     """
 
@@ -47,9 +50,14 @@ class ESM2Config(layers.EncoderConfig):
         super().__post_init__()
         if self.initial_attention not in INITIAL_ATTENTION:
             known = " or ".join(INITIAL_ATTENTION)
-            raise UserError(f"initial_attention='{self.initial_attention}' is unknown; expected {known}.")
+            raise UserError(
+                f"initial_attention='{self.initial_attention}' is unknown; expected {known}."
+            )
         if self.head_dim % 2:
-            raise UserError(f"hidden_size / num_heads = {self.head_dim} is odd, but rotary positions turn pairs; change one.")
+            raise UserError(
+                f"hidden_size / num_heads = {self.head_dim} is odd, but rotary positions "
+                "turn pairs; change one."
+            )
 
 
 def esm2_config(name: str) -> ESM2Config:
@@ -57,7 +65,12 @@ def esm2_config(name: str) -> ESM2Config:
     if name not in SIZES:
         raise UserError(f"'{name}' is no ESM-2 size; use one of {', '.join(SIZES)}.")
     num_layers, hidden_size, num_heads = SIZES[name]
-    return ESM2Config(num_layers=num_layers, hidden_size=hidden_size, num_heads=num_heads, intermediate_size=4 * hidden_size)
+    return ESM2Config(
+        num_layers=num_layers,
+        hidden_size=hidden_size,
+        num_heads=num_heads,
+        intermediate_size=4 * hidden_size,
+    )
 
 
 def initial_inv_freq(head_dim: int) -> Float[Array, " half"]:
@@ -68,9 +81,9 @@ def initial_inv_freq(head_dim: int) -> Float[Array, " half"]:
 class ESM2(nn.Module):
     """Token representations after the final layer norm, in the config's dtype.
 
-    Segments 1 … num_segments of a row are independent proteins, 0 is padding; `positions` restart in each.
-    The rotary inverse frequencies lie among the parameters, because released weights carry rounded ones that their
-    other weights were trained with; they never get a gradient.
+    Segments 1 … num_segments of a row are independent proteins, 0 is padding; `positions` restart
+    in each. The rotary inverse frequencies lie among the parameters, because released weights carry
+    rounded ones that their other weights were trained with; they never get a gradient.
     """
 
     config: ESM2Config
@@ -88,10 +101,15 @@ class ESM2(nn.Module):
         scale = (segment_ids > 0).astype(jnp.float32)
         if config.token_dropout:
             scale = token_dropout_scale(tokens, segment_ids, num_segments)
-        x = layers.embedding(config, config.vocab_size, name="token_embedding")(tokens) * scale[:, :, None]
+        x = (
+            layers.embedding(config, config.vocab_size, name="token_embedding")(tokens)
+            * scale[:, :, None]
+        )
         inv_freq = self.param("rotary_inv_freq", lambda _: initial_inv_freq(config.head_dim))
         rotary = layers.rotary_angles(positions, jax.lax.stop_gradient(inv_freq))
-        x, _ = layers.scanned(ESM2Layer, config, self.gather, name="layers")(x.astype(config.dtype), segment_ids, rotary)
+        x, _ = layers.scanned(ESM2Layer, config, self.gather, name="layers")(
+            x.astype(config.dtype), segment_ids, rotary
+        )
         return layers.layer_norm(config, name="final_norm")(x)
 
 
@@ -114,13 +132,17 @@ class ESM2Layer(nn.Module):
         return x + layers.FeedForward(config, name="feed_forward")(normed), None
 
 
-def token_dropout_scale(tokens: Int[Array, "R L"], segment_ids: Int[Array, "R L"], num_segments: int) -> Float[Array, "R L"]:
-    """Factor of each token's embedding (float32): 0 for `<mask>` and padding, else 0.88 / (1 − masked / tokens of its segment).
+def token_dropout_scale(
+    tokens: Int[Array, "R L"], segment_ids: Int[Array, "R L"], num_segments: int
+) -> Float[Array, "R L"]:
+    """Factor of each token's embedding (float32): 0 for `<mask>` and padding, else 0.88 / (1 −
+    masked / tokens of its segment).
 
     `<cls>` and `<eos>` count among the tokens.
     """
     is_mask = tokens == MASK
-    # Sums over a one-hot axis: exact in any matmul precision, and no scatter or gather on accelerators.
+    # Sums over a one-hot axis: exact in any matmul precision, and no scatter or gather on
+    # accelerators.
     members = segment_ids[:, :, None] == jnp.arange(1, num_segments + 1)
     total = jnp.sum(members, axis=1)
     kept = jnp.sum(members & ~is_mask[:, :, None], axis=1)

@@ -1,4 +1,5 @@
-"""What stands on the towers: pooling over slots, projections to the common space, prototypes, and heads that predict tokens."""
+"""What stands on the towers: pooling over slots, projections to the common space, prototypes,
+and heads that predict tokens."""
 
 import flax.linen as nn
 import jax
@@ -9,19 +10,27 @@ from protclip_jax.models.layer_norm import LayerNorm
 from protclip_jax.models.layers import gelu
 
 
-def pool_slots(x: Float[Array, "R L D"], segment_index: Int[Array, "R L"], num: int) -> Float[Array, "R G D"]:
-    """Mean of the tokens of each group 1 … num of a row, in float32; zeros for a group without tokens.
+def pool_slots(
+    x: Float[Array, "R L D"], segment_index: Int[Array, "R L"], num: int
+) -> Float[Array, "R G D"]:
+    """Mean of the tokens of each group 1 … num of a row, in float32; zeros for a group without
+    tokens.
 
     Args:
       x: token representations, any float dtype.
-      segment_index: 0 = padding, else the token's group: a slot id, or a text segment id (slot − 1)·5 + property + 1,
-        which pools the full biotexts and the properties of all slots at once.
+      segment_index: 0 = padding, else the token's group: a slot id, or a text segment id (slot −
+        1)·5 + property + 1, which pools the full biotexts and the properties of all slots at once.
       num: the number of groups G.
     """
     member = segment_index[:, :, None] == jnp.arange(1, num + 1)
-    # A one-hot product instead of scatter-adds. 0 and 1 are exact in every dtype; sums accumulate in float32.
+    # A one-hot product instead of scatter-adds. 0 and 1 are exact in every dtype; sums accumulate
+    # in float32.
     total = jnp.einsum(
-        "rlg,rld->rgd", member.astype(x.dtype), x, precision=jax.lax.Precision.HIGHEST, preferred_element_type=jnp.float32
+        "rlg,rld->rgd",
+        member.astype(x.dtype),
+        x,
+        precision=jax.lax.Precision.HIGHEST,
+        preferred_element_type=jnp.float32,
     )
     return total / jnp.maximum(jnp.sum(member, axis=1), 1)[:, :, None]
 
@@ -29,10 +38,14 @@ def pool_slots(x: Float[Array, "R L D"], segment_index: Int[Array, "R L"], num: 
 def sum_slots(
     x: Float[Array, "R L D"], slot_ids: Int[Array, "R L"], num: int, weights: Float[Array, "R L W"]
 ) -> Float[Array, "R G W D"]:
-    """Weighted sums of the tokens of each slot 1 … num of a row, one for each of the W sets of weights, in float32."""
+    """Weighted sums of the tokens of each slot 1 … num of a row, one for each of the W sets of
+    weights, in float32."""
     member = slot_ids[:, :, None, None] == jnp.arange(1, num + 1)[:, None]
     return jnp.einsum(
-        "rlgw,rld->rgwd", member * weights[:, :, None], x.astype(jnp.float32), precision=jax.lax.Precision.HIGHEST
+        "rlgw,rld->rgwd",
+        member * weights[:, :, None],
+        x.astype(jnp.float32),
+        precision=jax.lax.Precision.HIGHEST,
     )
 
 
@@ -43,8 +56,8 @@ MIN_SQUARED_NORM = 1e-12
 class Projection(nn.Module):
     """Linear → ReLU → Linear, both to `features`; not normalised.
 
-    The first product runs in `dtype`. The second gives float32: its results are normalised, scaled by up to 100 and
-    differenced (min–max), where bfloat16 would show. Parameters are float32.
+    The first product runs in `dtype`. The second gives float32: its results are normalised, scaled
+    by up to 100 and differenced (min–max), where bfloat16 would show. Parameters are float32.
     """
 
     features: int
@@ -72,7 +85,8 @@ PROTOTYPE_INITS = {
 
 
 class PrototypeBank(nn.Module):
-    """softmax((t·Mᵀ + noise) / τ)·M with prototypes M [num_prototypes, features], all in float32."""
+    """softmax((t·Mᵀ + noise) / τ)·M with prototypes M [num_prototypes, features], all in
+    float32."""
 
     num_prototypes: int
     features: int
@@ -80,18 +94,24 @@ class PrototypeBank(nn.Module):
     initial: str = UNIT
 
     @nn.compact
-    def __call__(self, t: Float[Array, "*N P"], noise: Float[Array, "*N M"] | None) -> Float[Array, "*N P"]:
-        """Prototypes of `t`, unnormalised property embeddings. `noise` is Gumbel noise in training, None elsewhere."""
+    def __call__(
+        self, t: Float[Array, "*N P"], noise: Float[Array, "*N M"] | None
+    ) -> Float[Array, "*N P"]:
+        """Prototypes of `t`, unnormalised property embeddings. `noise` is Gumbel noise in
+        training, None elsewhere."""
         shape = self.num_prototypes, self.features
         bank = self.param("prototypes", PROTOTYPE_INITS[self.initial], shape, jnp.float32)
         logits = jnp.matmul(t.astype(jnp.float32), bank.T, precision=jax.lax.Precision.HIGHEST)
         if noise is not None:
             logits += noise
-        return jnp.matmul(jax.nn.softmax(logits / self.temperature), bank, precision=jax.lax.Precision.HIGHEST)
+        return jnp.matmul(
+            jax.nn.softmax(logits / self.temperature), bank, precision=jax.lax.Precision.HIGHEST
+        )
 
 
 class TokenHead(nn.Module):
-    """Linear → GELU (exact) → LayerNorm → Linear to the vocabulary; logits in float32 for the softmax after it."""
+    """Linear → GELU (exact) → LayerNorm → Linear to the vocabulary; logits in float32 for the
+    softmax after it."""
 
     hidden_size: int
     vocab_size: int

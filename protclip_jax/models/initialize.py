@@ -14,7 +14,8 @@ from protclip_jax.models.protclip import ProtCLIPModel
 
 
 def seed_key(seed: int) -> jax.Array:
-    """The key of a seed: of its lower 32 bits, which alone JAX reads unless JAX_ENABLE_X64 is set."""
+    """The key of a seed: of its lower 32 bits, which alone JAX reads unless JAX_ENABLE_X64 is
+    set."""
     return jax.random.key(seed & 0xFFFFFFFF)
 
 
@@ -30,7 +31,8 @@ def init_params(model: ProtCLIPModel, key: jax.Array) -> dict:
 
 
 def abstract_params(model: ProtCLIPModel) -> dict:
-    """Shapes and dtypes of the parameters, nothing allocated; also under a mesh, whose devices one row does not fill."""
+    """Shapes and dtypes of the parameters, nothing allocated; also under a mesh, whose devices
+    one row does not fill."""
     with jax.sharding.use_abstract_mesh(AbstractMesh((), ())):
         return jax.eval_shape(lambda: init_params(model, jax.random.key(0)))
 
@@ -43,13 +45,22 @@ def abstract_groups(model: ProtCLIPModel, groups: Collection[str]) -> dict:
     """
     key, ones = jax.random.key(0), jnp.ones((1, 4), jnp.int32)
     if model.config.text is None:
-        known = jax.eval_shape(lambda: model.init(key, ones, ones, ones, 1, method=ProtCLIPModel.encode_protein)["params"])
+        known = jax.eval_shape(
+            lambda: model.init(key, ones, ones, ones, 1, method=ProtCLIPModel.encode_protein)[
+                "params"
+            ]
+        )
     elif model.config.protein is None:
-        known = jax.eval_shape(lambda: model.init(key, ones, ones, ones, method=ProtCLIPModel.encode_text)["params"])
+        known = jax.eval_shape(
+            lambda: model.init(key, ones, ones, ones, method=ProtCLIPModel.encode_text)["params"]
+        )
     else:
         known = abstract_params(model)
     if foreign := set(groups) - known.keys():
-        raise UserError(f"the checkpoint holds '{min(foreign)}', but its config describes only {', '.join(sorted(known))}.")
+        raise UserError(
+            f"the checkpoint holds '{min(foreign)}', but its config describes only "
+            f"{', '.join(sorted(known))}."
+        )
     return {name: known[name] for name in sorted(groups)}
 
 

@@ -9,7 +9,8 @@ from jaxtyping import Array, Float
 
 
 class LayerNorm(nn.Module):
-    """(x − mean) / √(variance + epsilon) · scale + bias over the last axis (Ba et al. 2016, eq. 4), in `dtype`."""
+    """(x − mean) / √(variance + epsilon) · scale + bias over the last axis (Ba et al. 2016, eq.
+    4), in `dtype`."""
 
     epsilon: float
     dtype: str
@@ -23,11 +24,17 @@ class LayerNorm(nn.Module):
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
 def layer_norm(
-    x: Float[Array, "*N D"], scale: Float[Array, " D"], bias: Float[Array, " D"], epsilon: float, dtype: str
+    x: Float[Array, "*N D"],
+    scale: Float[Array, " D"],
+    bias: Float[Array, " D"],
+    epsilon: float,
+    dtype: str,
 ) -> Float[Array, "*N D"]:
-    """See `LayerNorm`; computed in float32, the variance in a second pass (E[x²] − E[x]² cancels for large means).
+    """See `LayerNorm`; computed in float32, the variance in a second pass (E[x²] − E[x]² cancels
+    for large means).
 
-    Differentiated by JAX it would keep three float32 arrays as large as x, also under a remat policy that keeps all results.
+    Differentiated by JAX it would keep three float32 arrays as large as x, also under a remat
+    policy that keeps all results.
     """
     return _forward(x, scale, bias, epsilon, dtype)[0]
 

@@ -1,7 +1,9 @@
-"""What both transformer encoders share: config, attention and feed-forward blocks, the scan over layers.
+"""What both transformer encoders share: config, attention and feed-forward blocks, the scan over
+layers.
 
-Parameters are float32. Matrix products run in the config's `dtype` and accumulate in float32; layer norms, softmax,
-rotations and GELU compute in float32 and round their results to `dtype`. There is no dropout anywhere in this system.
+Parameters are float32. Matrix products run in the config's `dtype` and accumulate in float32; layer
+norms, softmax, rotations and GELU compute in float32 and round their results to `dtype`. There
+is no dropout anywhere in this system.
 """
 
 import dataclasses
@@ -19,8 +21,11 @@ from protclip_jax.models.layer_norm import LayerNorm
 
 
 def save_all_but_gathered(primitive, *_, call_jaxpr=None, **params) -> bool:
-    """Whether the backward pass finds a result saved: all but `sharding.gather_weight`'s, which then gathers again."""
-    return call_jaxpr is None or all(equation.primitive.name != "all_gather" for equation in call_jaxpr.eqns)
+    """Whether the backward pass finds a result saved: all but `sharding.gather_weight`'s, which
+    then gathers again."""
+    return call_jaxpr is None or all(
+        equation.primitive.name != "all_gather" for equation in call_jaxpr.eqns
+    )
 
 
 REMAT_POLICIES = {
@@ -28,7 +33,8 @@ REMAT_POLICIES = {
     "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
     "full": jax.checkpoint_policies.nothing_saveable,
 }
-"""What the backward pass of a layer finds saved besides the layer's input, from the most memory to the least."""
+"""What the backward pass of a layer finds saved besides the layer's input, from the most memory
+to the least."""
 
 GatherLayer = Callable[[Mapping], Mapping]
 """From a layer's variables as a device holds them to whole ones."""
@@ -41,9 +47,10 @@ class EncoderConfig:
     Attributes:
       attention: implementation, see `protclip_jax.attention`.
       dtype: compute dtype, 'float32' | 'bfloat16'.
-      initializer_range: standard deviation that kernels and embeddings start with; biases start at 0.
-      remat: 'none' keeps all activations for the backward pass, 'dots' the results of products with weights, 'full'
-        only each layer's input.
+      initializer_range: standard deviation that kernels and embeddings start with; biases start at
+        0.
+      remat: 'none' keeps all activations for the backward pass, 'dots' the results of products with
+        weights, 'full' only each layer's input.
     """
 
     num_layers: int
@@ -59,7 +66,10 @@ class EncoderConfig:
 
     def __post_init__(self):
         if self.hidden_size % self.num_heads:
-            raise UserError(f"hidden_size={self.hidden_size} is not a multiple of num_heads={self.num_heads}; change one.")
+            raise UserError(
+                f"hidden_size={self.hidden_size} is not a multiple of "
+                f"num_heads={self.num_heads}; change one."
+            )
         if self.dtype not in ("float32", "bfloat16"):
             raise UserError(f"dtype='{self.dtype}' is not known; use 'float32' or 'bfloat16'.")
         if self.remat not in REMAT_POLICIES:
@@ -79,14 +89,16 @@ class EncoderConfig:
 def gelu(x: Float[Array, "*N"]) -> Float[Array, "*N"]:
     """Exact GELU x·Φ(x) through erf, computed in float32 and rounded to the dtype of x.
 
-    Absolute error below 1e-7·max(1, |x|) in float32. (`jax.nn.gelu` goes through erfc, three times slower on CPU.)
+    Absolute error below 1e-7·max(1, |x|) in float32. (`jax.nn.gelu` goes through erfc, three
+    times slower on CPU.)
     """
     return _gelu_and_slope(x)[0]
 
 
 @gelu.defjvp
 def _gelu_jvp(primals, tangents):
-    # The backward pass then keeps one array, the slope, instead of every intermediate of the formula.
+    # The backward pass then keeps one array, the slope, instead of every intermediate of the
+    # formula.
     y, slope = _gelu_and_slope(*primals)
     return y, slope * tangents[0]
 
@@ -117,16 +129,20 @@ class Dense(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "*N in"]) -> Float[Array, "*N features"]:
         # Named dtypes here and elsewhere: the default is another under JAX_ENABLE_X64.
-        kernel = self.param("kernel", self.config.initializer, (x.shape[-1], self.features), jnp.float32)
+        kernel = self.param(
+            "kernel", self.config.initializer, (x.shape[-1], self.features), jnp.float32
+        )
         bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
-        # On a matrix, because XLA:CPU transposes the gradient of a 3-D product by copying it: twice the time.
+        # On a matrix, because XLA:CPU transposes the gradient of a 3-D product by copying it: twice
+        # the time.
         flat = x.reshape(-1, x.shape[-1]).astype(self.config.dtype)
         y = flat @ kernel.astype(self.config.dtype) + bias.astype(self.config.dtype)
         return y.reshape(*x.shape[:-1], self.features)
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention within segments, queries and keys rotated if `rotary` = (cos, sin) is given."""
+    """Multi-head self-attention within segments, queries and keys rotated if `rotary` = (cos,
+    sin) is given."""
 
     config: EncoderConfig
 
@@ -143,7 +159,14 @@ class SelfAttention(nn.Module):
         q, k, v = (part.reshape(heads) for part in jnp.split(qkv, 3, axis=-1))
         if rotary is not None:
             q, k = rotate(q, *rotary), rotate(k, *rotary)
-        context = attention(q, k, v, q_segment_ids=segment_ids, kv_segment_ids=segment_ids, implementation=config.attention)
+        context = attention(
+            q,
+            k,
+            v,
+            q_segment_ids=segment_ids,
+            kv_segment_ids=segment_ids,
+            implementation=config.attention,
+        )
         return Dense(config, config.hidden_size, name="output")(context.reshape(x.shape))
 
 
@@ -158,7 +181,8 @@ def rotary_angles(
 def rotate(
     x: Float[Array, "R L H d"], cos: Float[Array, "R L 1 half"], sin: Float[Array, "R L 1 half"]
 ) -> Float[Array, "R L H d"]:
-    """Rotary position embedding: turns each pair (x_i, x_{i + d/2}) by its angle (Su et al. 2021, halves paired)."""
+    """Rotary position embedding: turns each pair (x_i, x_{i + d/2}) by its angle (Su et al.
+    2021, halves paired)."""
     first, second = jnp.split(x.astype(jnp.float32), 2, axis=-1)
     turned = jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
     return turned.astype(x.dtype)
@@ -176,12 +200,15 @@ class FeedForward(nn.Module):
         return Dense(config, config.hidden_size, name="output")(hidden)
 
 
-def scanned(layer: type[nn.Module], config: EncoderConfig, gather: GatherLayer | None, name: str) -> nn.Module:
+def scanned(
+    layer: type[nn.Module], config: EncoderConfig, gather: GatherLayer | None, name: str
+) -> nn.Module:
     """`config.num_layers` of `layer` in one scan; every parameter gains a leading layer axis.
 
-    `layer(config)` maps (x, *constants) to (x, None); the constants go to every layer alike. `gather`, if given, makes the
-    parameters of a layer whole from this device's part, when the layer is reached and again in the backward pass: no device
-    ever holds more than a layer or two of them.
+    `layer(config)` maps (x, *constants) to (x, None); the constants go to every layer alike.
+    `gather`, if given, makes the parameters of a layer whole from this device's part, when the
+    layer is reached and again in the backward pass: no device ever holds more than a layer or
+    two of them.
     """
     policy = REMAT_POLICIES[config.remat]
     if gather is not None:

@@ -1,4 +1,5 @@
-"""The learnt scales of the contrasts, kept as logarithms: those of softmaxes at most ln 100, as in CLIP."""
+"""The learnt scales of the contrasts, kept as logarithms: those of softmaxes at most ln 100, as
+in CLIP."""
 
 import math
 from collections.abc import Mapping
@@ -44,9 +45,12 @@ class LogitBias(nn.Module):
 
 
 def logged_scales(params: Mapping) -> dict[str, jax.Array]:
-    """The scales, and the bias, of a model's contrasts as metrics, by name; `params` is the nested tree."""
+    """The scales, and the bias, of a model's contrasts as metrics, by name; `params` is the
+    nested tree."""
     scales = {name: jnp.exp(params[name]["log"]) for name in SCALES if name in params}
-    return scales | ({"sigmoid_bias": params["sigmoid_bias"]["bias"]} if "sigmoid_bias" in params else {})
+    return scales | (
+        {"sigmoid_bias": params["sigmoid_bias"]["bias"]} if "sigmoid_bias" in params else {}
+    )
 
 
 def bound_scales(params: Mapping[str, jax.Array]) -> dict[str, jax.Array]:

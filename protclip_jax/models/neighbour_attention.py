@@ -1,9 +1,12 @@
-"""A start for protein towers that are trained from nothing: each head looks at a fixed distance along the sequence.
+"""A start for protein towers that are trained from nothing: each head looks at a fixed distance
+along the sequence.
 
-Random heads first have to find out that neighbours matter, which takes a small tower most of a short run. Rotary positions
-can express a distance from the start: with a query bias a and a key bias a turned back by an offset o, the score of residues
-n and m is Σ_i a² cos(θ_i·(n − m − o)) / √d, largest at n = m + o. Together the heads of a layer see a window of residues,
-as a convolution does (Cordonnier et al. 2020 show that attention can express one; d'Ascoli et al. 2021 start from one).
+Random heads first have to find out that neighbours matter, which takes a small tower most of a
+short run. Rotary positions can express a distance from the start: with a query bias a and a key
+bias a turned back by an offset o, the score of residues n and m is Σ_i a² cos(θ_i·(n − m − o)) /
+√d, largest at n = m + o. Together the heads of a layer see a window of residues, as a
+convolution does (Cordonnier et al. 2020 show that attention can express one; d'Ascoli et al.
+2021 start from one).
 """
 
 import jax.numpy as jnp
@@ -12,9 +15,11 @@ from jaxtyping import Array, Float
 from protclip_jax.models.esm2 import ESM2Config, initial_inv_freq
 
 AMPLITUDE = 5.0
-"""a. With heads of 16 a head then gives the residue at its offset 0.9 of its attention, within a hundred residues."""
+"""a. With heads of 16 a head then gives the residue at its offset 0.9 of its attention, within a
+hundred residues."""
 CONTENT = 0.1
-"""What query and key kernels are multiplied by, so that content disturbs the offsets little at first."""
+"""What query and key kernels are multiplied by, so that content disturbs the offsets little at
+first."""
 
 
 def head_offsets(num_heads: int) -> tuple[int, ...]:

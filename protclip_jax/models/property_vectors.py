@@ -1,4 +1,5 @@
-"""What stands for a property in PDA: the prototype of its text's embedding (paper), or that embedding itself."""
+"""What stands for a property in PDA: the prototype of its text's embedding (paper), or that
+embedding itself."""
 
 from collections.abc import Callable
 
@@ -10,7 +11,8 @@ from protclip_jax.models.protclip import ProtCLIPModel
 
 
 def without_prefixes(batch: Batch, prefix_tokens: tuple[int, ...]) -> Int[Array, "R Lt"]:
-    """The text segment ids with 0 at the tokens of the properties' prefixes, which follow their [CLS].
+    """The text segment ids with 0 at the tokens of the properties' prefixes, which follow their
+    [CLS].
 
     `prefix_tokens` are the lengths of the four prefixes (`TextTokenizer.prefix_tokens`).
     """

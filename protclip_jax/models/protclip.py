@@ -16,7 +16,14 @@ from protclip_jax.attention.registry import for_cross_attention
 from protclip_jax.models.bert import Bert, BertConfig
 from protclip_jax.models.cross_attention import BiotextCrossAttention
 from protclip_jax.models.esm2 import ESM2, ESM2Config
-from protclip_jax.models.heads import UNIT, Projection, PrototypeBank, TokenHead, pool_slots, unit_norm
+from protclip_jax.models.heads import (
+    UNIT,
+    Projection,
+    PrototypeBank,
+    TokenHead,
+    pool_slots,
+    unit_norm,
+)
 from protclip_jax.models.logit_scale import LogitBias, LogitScale
 
 LOGIT_SCALE_INIT = math.log(1 / 0.07)
@@ -42,24 +49,30 @@ class ProtCLIPConfig:
 
     @property
     def shared(self) -> ESM2Config | BertConfig:
-        """A tower's config, for what both towers and the heads have in common: compute dtype and attention."""
+        """A tower's config, for what both towers and the heads have in common: compute dtype and
+        attention."""
         return self.protein or self.text
 
     def with_remat(self, policy: str) -> Self:
         """The same network, with another of `layers.REMAT_POLICIES` in both towers."""
-        towers = {name: dataclasses.replace(getattr(self, name), remat=policy) for name in ("protein", "text")}
+        towers = {
+            name: dataclasses.replace(getattr(self, name), remat=policy)
+            for name in ("protein", "text")
+        }
         return dataclasses.replace(self, **towers)
 
 
 class ProtCLIPModel(nn.Module):
-    """Every network of ProtCLIP under one parameter tree; call its methods on `model.bind({"params": params})`.
+    """Every network of ProtCLIP under one parameter tree; call its methods on
+    `model.bind({"params": params})`.
 
-    Parameter groups: `protein`, `text`, `protein_projection`, `text_projection`, `mlm_head`, `bsr_head`,
-    `cross_attention`, `prototype_bank`, `logit_scale` (global), `segment_logit_scale` (PDA), and with
-    `config.sigmoid` `sigmoid_scale` and `sigmoid_bias`. A method needs only the groups that it uses: a lone tower works
-    without the others' parameters.
+    Parameter groups: `protein`, `text`, `protein_projection`, `text_projection`, `mlm_head`,
+    `bsr_head`, `cross_attention`, `prototype_bank`, `logit_scale` (global), `segment_logit_scale`
+    (PDA), and with `config.sigmoid` `sigmoid_scale` and `sigmoid_bias`. A method needs only the
+    groups that it uses: a lone tower works without the others' parameters.
 
-    `gather` makes the parameters of a layer of a tower, named by its path, whole where a device holds a part of them.
+    `gather` makes the parameters of a layer of a tower, named by its path, whole where a device
+    holds a part of them.
     """
 
     config: ProtCLIPConfig
@@ -79,7 +92,9 @@ class ProtCLIPModel(nn.Module):
         self.text_projection = Projection(dim, dtype=dtype)
         self.mlm_head = TokenHead(hidden_size=dim, vocab_size=vocab_size, dtype=dtype)
         self.bsr_head = TokenHead(hidden_size=dim, vocab_size=vocab_size, dtype=dtype)
-        self.cross_attention = BiotextCrossAttention(dim, dtype=dtype, attention=for_cross_attention(attention))
+        self.cross_attention = BiotextCrossAttention(
+            dim, dtype=dtype, attention=for_cross_attention(attention)
+        )
         self.prototype_bank = PrototypeBank(
             config.num_prototypes,
             dim,
@@ -92,13 +107,20 @@ class ProtCLIPModel(nn.Module):
         self.sigmoid_bias = LogitBias(SIGMOID_BIAS_INIT)
 
     def encode_protein(
-        self, tokens: Int[Array, "R L"], slot_ids: Int[Array, "R L"], positions: Int[Array, "R L"], num_slots: int
+        self,
+        tokens: Int[Array, "R L"],
+        slot_ids: Int[Array, "R L"],
+        positions: Int[Array, "R L"],
+        num_slots: int,
     ) -> Float[Array, "R L D"]:
         """Token representations of the protein tower."""
         return self.protein(tokens, slot_ids, positions, num_slots)
 
     def encode_text(
-        self, tokens: Int[Array, "R L"], segment_ids: Int[Array, "R L"], positions: Int[Array, "R L"]
+        self,
+        tokens: Int[Array, "R L"],
+        segment_ids: Int[Array, "R L"],
+        positions: Int[Array, "R L"],
     ) -> Float[Array, "R L T"]:
         """Token representations of the text tower."""
         return self.text(tokens, segment_ids, positions)
@@ -106,13 +128,15 @@ class ProtCLIPModel(nn.Module):
     def embed_proteins(
         self, hidden: Float[Array, "R L D"], slot_ids: Int[Array, "R L"], num_slots: int
     ) -> Float[Array, "R S P"]:
-        """Unit-norm sequence embeddings: mean over a slot's tokens, `<cls>`/`<eos>` included, projected (float32)."""
+        """Unit-norm sequence embeddings: mean over a slot's tokens, `<cls>`/`<eos>` included,
+        projected (float32)."""
         return unit_norm(self.protein_projection(pool_slots(hidden, slot_ids, num_slots)))
 
     def project_text_segments(
         self, hidden: Float[Array, "R L T"], segment_ids: Int[Array, "R L"], num_slots: int
     ) -> Float[Array, "R S 5 P"]:
-        """Projected mean of every text segment, not normalised: index 0 the full biotext, 1…4 the properties."""
+        """Projected mean of every text segment, not normalised: index 0 the full biotext, 1…4
+        the properties."""
         pooled = pool_slots(hidden, segment_ids, num_slots * NUM_TEXT_SEGMENTS)
         projected = self.text_projection(pooled)
         return projected.reshape(*projected.shape[:1], num_slots, NUM_TEXT_SEGMENTS, -1)
@@ -125,7 +149,9 @@ class ProtCLIPModel(nn.Module):
         """The projected text tokens that the cross-attention reads."""
         return self.text_projection(hidden)
 
-    def prototypes(self, properties: Float[Array, "R S K P"], noise: Float[Array, "R S K M"] | None) -> Float[Array, "R S K P"]:
+    def prototypes(
+        self, properties: Float[Array, "R S K P"], noise: Float[Array, "R S K M"] | None
+    ) -> Float[Array, "R S K P"]:
         """Property embeddings expressed by the bank; Gumbel noise in training only."""
         return self.prototype_bank(properties, noise)
 
@@ -155,15 +181,24 @@ class ProtCLIPModel(nn.Module):
         """The learnt log scale and bias of the sigmoid contrast."""
         return self.sigmoid_scale(), self.sigmoid_bias()
 
-    def __call__(self, tokens: Int[Array, "R L"], slot_ids: Int[Array, "R L"], positions: Int[Array, "R L"]):
-        """Touches every parameter once, for initialisation: the same tokens stand for protein and text."""
+    def __call__(
+        self, tokens: Int[Array, "R L"], slot_ids: Int[Array, "R L"], positions: Int[Array, "R L"]
+    ):
+        """Touches every parameter once, for initialisation: the same tokens stand for protein
+        and text."""
         protein = self.encode_protein(tokens, slot_ids, positions, 1)
         text = self.encode_text(tokens, slot_ids, positions)
         p, t = self.project_protein_tokens(protein), self.project_text_tokens(text)
         prototypes = self.prototypes(t[:, None, :1], None)
         fused = p + self.attend_to_biotext(p, slot_ids, t, slot_ids)
         sigmoid = self.sigmoid_scale_and_bias() if self.config.sigmoid else None
-        return self.predict_reconstruction(fused), self.predict_masked(protein), prototypes, self.scales(), sigmoid
+        return (
+            self.predict_reconstruction(fused),
+            self.predict_masked(protein),
+            prototypes,
+            self.scales(),
+            sigmoid,
+        )
 
 
 def residue_mask(tokens: Int[Array, "R L"], slot_ids: Int[Array, "R L"]) -> Bool[Array, "R L"]:

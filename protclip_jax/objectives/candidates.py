@@ -1,4 +1,5 @@
-"""Anchors against the candidates of the global batch, a chunk of them at a time: what every contrast over records needs."""
+"""Anchors against the candidates of the global batch, a chunk of them at a time: what every
+contrast over records needs."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -8,7 +9,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 Admits = Callable[[Any, Any], Bool[Array, "A b"]]
-"""(labels [A, 1, …], labels [1, b, …]) → which pairs take part; never one whose candidate labels are all 0."""
+"""(labels [A, 1, …], labels [1, b, …]) → which pairs take part; never one whose candidate labels
+are all 0."""
 
 
 class Reduction(NamedTuple):
@@ -38,15 +40,18 @@ def reduce_candidates(
       anchors: already times the contrast's scale.
       candidates: of the whole global batch.
       anchor_labels, candidate_labels: a tree of arrays [A, …] and [B, …] that `admits` compares.
-      chunk: candidates compared at a time, so that no more than [A, chunk] logits exist at once, in the backward pass
-        neither; 0 = all.
+      chunk: candidates compared at a time, so that no more than [A, chunk] logits exist at once, in
+        the backward pass neither; 0 = all.
     """
     anchor_labels = jax.tree.map(lambda x: x[:, None], anchor_labels)
 
     def reduced(candidates, labels):
-        # Accelerators round float32 operands by default: times a scale of 100 that would show in the logits.
+        # Accelerators round float32 operands by default: times a scale of 100 that would show in
+        # the logits.
         logits = jnp.matmul(anchors, candidates.T, precision=jax.lax.Precision.HIGHEST)
-        return reduction.of_logits(logits, admits(anchor_labels, jax.tree.map(lambda x: x[None], labels)))
+        return reduction.of_logits(
+            logits, admits(anchor_labels, jax.tree.map(lambda x: x[None], labels))
+        )
 
     count = len(candidates)
     if not chunk or chunk >= count:
@@ -60,4 +65,6 @@ def reduce_candidates(
         return reduction.merge(total, reduced(*of_chunk)), None
 
     nothing = jnp.full(len(anchors), reduction.nothing)
-    return jax.lax.scan(jax.checkpoint(add), nothing, jax.tree.map(chunks, (candidates, candidate_labels)))[0]
+    return jax.lax.scan(
+        jax.checkpoint(add), nothing, jax.tree.map(chunks, (candidates, candidate_labels))
+    )[0]

@@ -18,7 +18,8 @@ class GlobalBatch(NamedTuple):
         return jax.tree.map(lambda x: x.reshape(self.slots, *x.shape[2:]), tree)
 
     def gather(self, local: Any) -> Any:
-        """The records of all devices from those of each, [R·S, …] → [N, …]; gradients flow to all of them."""
+        """The records of all devices from those of each, [R·S, …] → [N, …]; gradients flow to
+        all of them."""
         if not self.axes:
             return local
         return jax.tree.map(lambda x: jax.lax.all_gather(x, self.axes, tiled=True), local)

@@ -1,4 +1,5 @@
-"""L_GC: symmetric InfoNCE between proteins and biotexts over the global batch (paper: global contrastive loss)."""
+"""L_GC: symmetric InfoNCE between proteins and biotexts over the global batch (paper: global
+contrastive loss)."""
 
 from typing import NamedTuple
 
@@ -8,7 +9,11 @@ from jaxtyping import Array, Bool, Float, Int, UInt
 
 from data_pipelines.common.settings import WEIGHT, Setting
 from protclip_jax.objectives.global_batch import GlobalBatch
-from protclip_jax.objectives.info_nce import inverse_temperature, log_sum_candidates, symmetric_info_nce
+from protclip_jax.objectives.info_nce import (
+    inverse_temperature,
+    log_sum_candidates,
+    symmetric_info_nce,
+)
 from protclip_jax.objectives.mean import Mean
 from protclip_jax.objectives.objective import Objective
 from protclip_jax.objectives.rows import Rows
@@ -44,17 +49,19 @@ def global_contrastive(
     mask_duplicates: bool,
     chunk: int = 0,
 ) -> Mean:
-    """−log softmax(scale · protein·text) at the own pair, averaged over protein→text and text→protein and the real slots.
+    """−log softmax(scale · protein·text) at the own pair, averaged over protein→text and
+    text→protein and the real slots.
 
     Every other real slot of the global batch is a negative.
 
     Args:
       local: the slots whose loss this is: all, or those of one device.
-      global_: the slots of the global batch, local ones included; no more than [local, global] logits exist at once.
+      global_: the slots of the global batch, local ones included; no more than [local, global]
+        logits exist at once.
       first: where `local` begins in `global_`.
       logit_scale: log of the scale.
-      mask_duplicates: leaves pairs of an equal biotext or sequence out of the denominators (UniProt repeats itself); without it
-        the paper's form.
+      mask_duplicates: leaves pairs of an equal biotext or sequence out of the denominators (UniProt
+        repeats itself); without it the paper's form.
       chunk: see `reduce_candidates`.
 
     Returns:
@@ -68,11 +75,17 @@ def global_contrastive(
     labels = labels_of(local, first, mask_duplicates), labels_of(global_, 0, mask_duplicates)
     by_protein, by_text = (
         log_sum_candidates(
-            scale * anchors.astype(jnp.float32), candidates.astype(jnp.float32), *labels, are_negatives, chunk=chunk
+            scale * anchors.astype(jnp.float32),
+            candidates.astype(jnp.float32),
+            *labels,
+            are_negatives,
+            chunk=chunk,
         )
         for anchors, candidates in ((local.protein, global_.text), (local.text, global_.protein))
     )
-    positive = scale * jnp.sum(local.protein.astype(jnp.float32) * local.text.astype(jnp.float32), axis=-1)
+    positive = scale * jnp.sum(
+        local.protein.astype(jnp.float32) * local.text.astype(jnp.float32), axis=-1
+    )
     return Mean.over(symmetric_info_nce(positive, by_protein, by_text), local.real)
 
 
@@ -80,7 +93,9 @@ def check_shapes(*of_pairs: Pairs) -> None:
     """Raises `AssertionError` where the arrays of some pairs do not match in shape."""
     for pairs in of_pairs:
         chex.assert_equal_shape([pairs.protein, pairs.text])
-        chex.assert_shape([pairs.real, pairs.sequence_hash, pairs.text_hash], pairs.protein.shape[:1])
+        chex.assert_shape(
+            [pairs.real, pairs.sequence_hash, pairs.text_hash], pairs.protein.shape[:1]
+        )
 
 
 def labels_of(pairs: Pairs, first: int | Int[Array, ""], mask_duplicates: bool) -> Label:
@@ -90,17 +105,24 @@ def labels_of(pairs: Pairs, first: int | Int[Array, ""], mask_duplicates: bool) 
 
 
 def are_negatives(anchor: Label, candidate: Label) -> Bool[Array, "A B"]:
-    """Real slots of different records that share neither text nor sequence, where these are compared."""
+    """Real slots of different records that share neither text nor sequence, where these are
+    compared."""
     admitted = anchor.real & candidate.real & (anchor.index != candidate.index)
     for local, other in zip(anchor.hashes, candidate.hashes, strict=True):
         admitted &= local != other
     return admitted
 
 
-def pairs_of(rows: Rows, embedded: tuple[Float[Array, "R S P"], Float[Array, "R S P"]], global_batch: GlobalBatch) -> Pairs:
+def pairs_of(
+    rows: Rows,
+    embedded: tuple[Float[Array, "R S P"], Float[Array, "R S P"]],
+    global_batch: GlobalBatch,
+) -> Pairs:
     """This device's pairs, from the embeddings of its rows' proteins and texts."""
     batch, (protein, text) = rows.batch, embedded
-    return global_batch.local(Pairs(protein, text, batch.described, batch.sequence_hashes, batch.text_hashes[:, :, 0]))
+    return global_batch.local(
+        Pairs(protein, text, batch.described, batch.sequence_hashes, batch.text_hashes[:, :, 0])
+    )
 
 
 class GlobalContrast(Objective):

@@ -1,6 +1,7 @@
 """InfoNCE written over its negatives: −log(e^p / (e^p + Σ e^n)) = softplus(log Σ e^n − p).
 
-An anchor without negatives then costs exactly 0, and negatives of several kinds merge with `jnp.logaddexp`.
+An anchor without negatives then costs exactly 0, and negatives of several kinds merge with
+`jnp.logaddexp`.
 """
 
 from typing import Any
@@ -12,7 +13,8 @@ from jaxtyping import Array, Bool, Float
 from protclip_jax.objectives.candidates import Admits, Reduction, reduce_candidates
 
 NO_NEGATIVES = -1e30
-"""Log of an empty sum. Finite: with −inf the backward pass of an empty row computes 0/0 on its way (`jax_debug_nans` stops)."""
+"""Log of an empty sum. Finite: with −inf the backward pass of an empty row computes 0/0 on its
+way (`jax_debug_nans` stops)."""
 
 
 def _log_sum(logits: Float[Array, "A B"], admitted: Bool[Array, "A B"]) -> Float[Array, " A"]:
@@ -30,7 +32,8 @@ def inverse_temperature(logit_scale: Float[Array, ""]) -> Float[Array, ""]:
 def log_sum_negatives(
     logits: Float[Array, "*N A B"], admitted: Bool[Array, "*N A B"]
 ) -> tuple[Float[Array, "*N A"], Float[Array, "*N B"]]:
-    """log Σ exp of the admitted logits of each row and of each column; about `NO_NEGATIVES` where none is admitted."""
+    """log Σ exp of the admitted logits of each row and of each column; about `NO_NEGATIVES`
+    where none is admitted."""
     logits = jnp.where(admitted, logits, NO_NEGATIVES)
     return jax.nn.logsumexp(logits, axis=-1), jax.nn.logsumexp(logits, axis=-2)
 
@@ -44,11 +47,14 @@ def log_sum_candidates(
     *,
     chunk: int,
 ) -> Float[Array, " A"]:
-    """log Σ exp(anchor · candidate) over the candidates that each anchor admits; about `NO_NEGATIVES` where it admits none.
+    """log Σ exp(anchor · candidate) over the candidates that each anchor admits; about
+    `NO_NEGATIVES` where it admits none.
 
     Arguments as in `reduce_candidates`.
     """
-    return reduce_candidates(anchors, candidates, anchor_labels, candidate_labels, admits, _LOG_SUM, chunk=chunk)
+    return reduce_candidates(
+        anchors, candidates, anchor_labels, candidate_labels, admits, _LOG_SUM, chunk=chunk
+    )
 
 
 def has_negatives(log_sum: Float[Array, "*N"]) -> Bool[Array, "*N"]:
@@ -57,7 +63,12 @@ def has_negatives(log_sum: Float[Array, "*N"]) -> Bool[Array, "*N"]:
 
 
 def symmetric_info_nce(
-    positive: Float[Array, "*N"], row_negatives: Float[Array, "*N"], column_negatives: Float[Array, "*N"]
+    positive: Float[Array, "*N"],
+    row_negatives: Float[Array, "*N"],
+    column_negatives: Float[Array, "*N"],
 ) -> Float[Array, "*N"]:
-    """Average of both directions' InfoNCE, given each pair's logit and its log-summed negatives (all one shape)."""
-    return 0.5 * (jax.nn.softplus(row_negatives - positive) + jax.nn.softplus(column_negatives - positive))
+    """Average of both directions' InfoNCE, given each pair's logit and its log-summed negatives
+    (all one shape)."""
+    return 0.5 * (
+        jax.nn.softplus(row_negatives - positive) + jax.nn.softplus(column_negatives - positive)
+    )

@@ -12,7 +12,9 @@ from protclip_jax.objectives.objective import Objective
 from protclip_jax.objectives.rows import Rows
 
 
-def masked_cross_entropy(logits: Float[Array, "R L V"], targets: Int[Array, "R L"], mask: Bool[Array, "R L"]) -> Mean:
+def masked_cross_entropy(
+    logits: Float[Array, "R L V"], targets: Int[Array, "R L"], mask: Bool[Array, "R L"]
+) -> Mean:
     """−log softmax(logits) at the target token, over the masked tokens of the whole batch.
 
     Args:
@@ -29,7 +31,8 @@ def masked_cross_entropy(logits: Float[Array, "R L V"], targets: Int[Array, "R L
     chex.assert_equal_shape([targets, mask])
     chex.assert_shape(logits, (*targets.shape, None))
     logits = logits.astype(jnp.float32)
-    # The target's logit by a one-hot sum: no gather forward and no scatter backward on accelerators.
+    # The target's logit by a one-hot sum: no gather forward and no scatter backward on
+    # accelerators.
     is_target = targets[:, :, None] == jnp.arange(logits.shape[-1])
     target_logit = jnp.sum(jnp.where(is_target, logits, 0.0), axis=-1)
     return Mean.over(jax.nn.logsumexp(logits, axis=-1) - target_logit, mask)

@@ -1,7 +1,8 @@
-"""Matryoshka prefixes: the first dimensions of an embedding are to be an embedding themselves (Kusupati et al. 2022).
+"""Matryoshka prefixes: the first dimensions of an embedding are to be an embedding themselves
+(Kusupati et al. 2022).
 
-Off by default (`loss.matryoshka`). The global contrast of the first m dimensions (arXiv 2205.13147, equation 1), for each of
-some widths m below the model's own, whose contrast is `loss.gc`.
+Off by default (`loss.matryoshka`). The global contrast of the first m dimensions (arXiv 2205.13147,
+equation 1), for each of some widths m below the model's own, whose contrast is `loss.gc`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,9 +20,15 @@ from protclip_jax.objectives.objective import Objective
 from protclip_jax.objectives.rows import Rows
 
 _WIDTHS = list_of(
-    f"whole numbers from 1 to {MAX_WIDTH}", lambda x: type(x) is int and 1 <= x <= MAX_WIDTH, example="(64, 128, 256)"
+    f"whole numbers from 1 to {MAX_WIDTH}",
+    lambda x: type(x) is int and 1 <= x <= MAX_WIDTH,
+    example="(64, 128, 256)",
 )
-_SHARES = list_of("numbers above 0", lambda x: is_number(x) and x > 0, example="(1.0, 1.0, 2.0), or () for equal ones")
+_SHARES = list_of(
+    "numbers above 0",
+    lambda x: is_number(x) and x > 0,
+    example="(1.0, 1.0, 2.0), or () for equal ones",
+)
 
 
 def matryoshka_contrastive(
@@ -35,7 +42,8 @@ def matryoshka_contrastive(
     mask_duplicates: bool,
     chunk: int = 0,
 ) -> Mean:
-    """`global_contrastive` of the first m dimensions, brought back to unit norm, averaged over the widths m.
+    """`global_contrastive` of the first m dimensions, brought back to unit norm, averaged over the
+    widths m.
 
     Args:
       widths: the m's, at least one.
@@ -43,15 +51,25 @@ def matryoshka_contrastive(
 
     The others are those of `global_contrastive`, and so is what it returns.
     """
-    options = {"first": first, "logit_scale": logit_scale, "mask_duplicates": mask_duplicates, "chunk": chunk}
-    means = [global_contrastive(*(prefixes(x, width) for x in (local, global_)), **options) for width in widths]
+    options = {
+        "first": first,
+        "logit_scale": logit_scale,
+        "mask_duplicates": mask_duplicates,
+        "chunk": chunk,
+    }
+    means = [
+        global_contrastive(*(prefixes(x, width) for x in (local, global_)), **options)
+        for width in widths
+    ]
     total = sum(share * mean.sum for share, mean in zip(shares, means, strict=True))
     return Mean(total / sum(shares), means[0].count)
 
 
 def prefixes(pairs: Pairs, width: int) -> Pairs:
     """The pairs with the first dimensions of their embeddings, of unit norm."""
-    return pairs._replace(protein=unit_norm(pairs.protein[:, :width]), text=unit_norm(pairs.text[:, :width]))
+    return pairs._replace(
+        protein=unit_norm(pairs.protein[:, :width]), text=unit_norm(pairs.text[:, :width])
+    )
 
 
 class Matryoshka(Objective):
@@ -59,10 +77,16 @@ class Matryoshka(Objective):
 
     name = "matryoshka"
     title = "prefixes (Matryoshka)"
-    weight = Setting(0.0, WEIGHT, "Weight of the global contrast of the embeddings' first dimensions.")
+    weight = Setting(
+        0.0, WEIGHT, "Weight of the global contrast of the embeddings' first dimensions."
+    )
     options = {
-        "widths": Setting((64, 128, 256), _WIDTHS, "How many first dimensions, each below `model.projection_dim`."),
-        "width_weights": Setting((), _SHARES, "The weight of each width in the average over the widths."),
+        "widths": Setting(
+            (64, 128, 256), _WIDTHS, "How many first dimensions, each below `model.projection_dim`."
+        ),
+        "width_weights": Setting(
+            (), _SHARES, "The weight of each width in the average over the widths."
+        ),
     }
 
     @classmethod
@@ -73,12 +97,14 @@ class Matryoshka(Objective):
         whole = config["model"]["projection_dim"]
         if not widths or max(widths) >= whole:
             raise UserError(
-                f"matryoshka.widths={tuple(widths)} must be one or more widths below model.projection_dim={whole}; "
+                f"matryoshka.widths={tuple(widths)} must be one or more widths below "
+                f"model.projection_dim={whole}; "
                 "leave out those that are not, or set loss.matryoshka=0."
             )
         if shares and len(shares) != len(widths):
             raise UserError(
-                f"matryoshka.width_weights has {len(shares)} numbers for the {len(widths)} of matryoshka.widths; "
+                f"matryoshka.width_weights has {len(shares)} numbers for the {len(widths)} "
+                "of matryoshka.widths; "
                 "give one for each, or () for equal ones."
             )
 

@@ -1,4 +1,5 @@
-"""A mean as its (sum, count): hosts, devices and micro-batches merge these, never means of means."""
+"""A mean as its (sum, count): hosts, devices and micro-batches merge these, never means of
+means."""
 
 from typing import NamedTuple
 

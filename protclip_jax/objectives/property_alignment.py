@@ -1,4 +1,5 @@
-"""PDA, the alignment of residues with properties, as an objective: by dynamic segments (paper), or by late interaction."""
+"""PDA, the alignment of residues with properties, as an objective: by dynamic segments (paper),
+or by late interaction."""
 
 from collections.abc import Mapping
 
@@ -28,18 +29,31 @@ class PropertyAlignment(Objective):
     title = "segment alignment (PDA)"
     weight = Setting(1.0, WEIGHT, "Weight of property-driven dynamic alignment L_PDA.")
     options = {
-        "theta": Setting(0.3, SHARE, "Residues less similar to a property than this, of 0 to 1, leave its segment."),
-        "negatives": Setting(
-            WITHIN_RECORD, one_of((*NEGATIVES, LATE_INTERACTION)), "What a segment is contrasted with; see docs/segments.md."
+        "theta": Setting(
+            0.3,
+            SHARE,
+            "Residues less similar to a property than this, of 0 to 1, leave its segment.",
         ),
-        "pooling": Setting("segment", one_of(tuple(POOLINGS)), "How late interaction pools a protein's residues for a text."),
+        "negatives": Setting(
+            WITHIN_RECORD,
+            one_of((*NEGATIVES, LATE_INTERACTION)),
+            "What a segment is contrasted with; see docs/segments.md.",
+        ),
+        "pooling": Setting(
+            "segment",
+            one_of(tuple(POOLINGS)),
+            "How late interaction pools a protein's residues for a text.",
+        ),
         "text_gradient": Setting(
             False,
             FLAG,
-            "Whether the loss moves the properties' texts; without it, the residues and prototypes.",
+            "Whether the loss moves the properties' texts; without it, the residues and "
+            "prototypes.",
             before=True,
         ),
-        "prototypes": Setting(True, FLAG, "Whether the prototype bank expresses a property's text embedding."),
+        "prototypes": Setting(
+            True, FLAG, "Whether the prototype bank expresses a property's text embedding."
+        ),
         "prototype_init": Setting(
             UNIT,
             one_of(tuple(PROTOTYPE_INITS)),
@@ -47,7 +61,10 @@ class PropertyAlignment(Objective):
             changeable=True,
         ),
         "mask_prefix": Setting(
-            False, FLAG, "Whether the prefix that names a property is left out of its text's mean.", before=False
+            False,
+            FLAG,
+            "Whether the prefix that names a property is left out of its text's mean.",
+            before=False,
         ),
     }
 
@@ -56,7 +73,8 @@ class PropertyAlignment(Objective):
         pooling, negatives = config["pda"]["pooling"], config["pda"]["negatives"]
         if pooling != "segment" and negatives != LATE_INTERACTION:
             raise UserError(
-                f"pda.pooling={pooling} goes with pda.negatives={LATE_INTERACTION} only, not with {negatives}; "
+                f"pda.pooling={pooling} goes with pda.negatives={LATE_INTERACTION} only, not "
+                f"with {negatives}; "
                 "set that, or leave pda.pooling=segment."
             )
 
@@ -92,10 +110,13 @@ class PropertyAlignment(Objective):
 
     def contrast(self, rows: Rows, embedded: tuple, global_batch: GlobalBatch) -> Mean:
         segments, prototypes = embedded
-        local = global_batch.local(Properties(segments, prototypes, rows.properties_present, rows.property_hashes))
+        local = global_batch.local(
+            Properties(segments, prototypes, rows.properties_present, rows.property_hashes)
+        )
         return segment_alignment(
             local,
-            # Nothing of other devices is read for negatives of the same record, so nothing is fetched.
+            # Nothing of other devices is read for negatives of the same record, so nothing is
+            # fetched.
             local if self.config.negatives == WITHIN_RECORD else global_batch.gather(local),
             logit_scale=rows.segment_logit_scale,
             negatives=self.config.negatives,

@@ -1,4 +1,5 @@
-"""Packed rows as the objectives read them: each part of the forward pass is computed when it is first asked for, and once."""
+"""Packed rows as the objectives read them: each part of the forward pass is computed when it is
+first asked for, and once."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -15,7 +16,8 @@ from protclip_jax.models.property_vectors import property_embeddings, property_v
 from protclip_jax.models.protclip import ProtCLIPModel, residue_slot_ids
 
 UNMASKED, SHARED = "unmasked", "shared"
-"""Passes through the protein tower: over all residues, and one in common with masks. Others have an objective's name."""
+"""Passes through the protein tower: over all residues, and one in common with masks. Others have
+an objective's name."""
 
 
 class Rows:
@@ -25,7 +27,8 @@ class Rows:
       model: bound to its parameters.
       config: the `ObjectiveConfig` of the run.
       objectives: those that will read the rows, by name.
-      noise: Gumbel noise of the prototype bank, [R, S, 4, M]; None where no property vector is asked for.
+      noise: Gumbel noise of the prototype bank, [R, S, 4, M]; None where no property vector is
+        asked for.
     """
 
     def __init__(
@@ -43,10 +46,13 @@ class Rows:
         """The protein tokens of each pass that some objective reads."""
         tokens = {}
         passes = {name: self.config.passes[name] for name in self._objectives}
-        # The order of the passes decides the last bits of gradients: it stays as it is, so that runs go on exactly.
+        # The order of the passes decides the last bits of gradients: it stays as it is, so that
+        # runs go on exactly.
         for name, objective in reversed(self._objectives.items()):
             if passes[name] != UNMASKED:
-                hidden = self._shared_mask() if passes[name] == SHARED else objective.mask(self.batch)
+                hidden = (
+                    self._shared_mask() if passes[name] == SHARED else objective.mask(self.batch)
+                )
                 tokens[passes[name]] = jnp.where(hidden, MASK, self.batch.protein_tokens)
         if UNMASKED in passes.values():
             tokens[UNMASKED] = self.batch.protein_tokens
@@ -58,7 +64,11 @@ class Rows:
         So the gradient of one objective alone is a part of the run's.
         """
         drawn = self.batch.mlm_mask | self.batch.segment_mask
-        masks = [objective.mask(self.batch) for objective in self._objectives.values() if objective.masked]
+        masks = [
+            objective.mask(self.batch)
+            for objective in self._objectives.values()
+            if objective.masked
+        ]
         return functools.reduce(jnp.logical_or, masks, drawn)
 
     @functools.cached_property
@@ -77,19 +87,24 @@ class Rows:
 
     @property
     def protein_hidden(self) -> Float[Array, "R L D"]:
-        """Token representations of the protein tower over what contrasts read: unmasked proteins, but in a single pass."""
+        """Token representations of the protein tower over what contrasts read: unmasked
+        proteins, but in a single pass."""
         return self._protein_hidden[self.config.contrast_pass]
 
     @functools.cached_property
     def text_hidden(self) -> Float[Array, "R L T"]:
         """Token representations of the text tower."""
         batch = self.batch
-        return self.model.encode_text(batch.text_tokens, batch.text_segment_ids, batch.text_positions)
+        return self.model.encode_text(
+            batch.text_tokens, batch.text_segment_ids, batch.text_positions
+        )
 
     @functools.cached_property
     def protein_embedding(self) -> Float[Array, "R S P"]:
         """Of each record, unit norm."""
-        return self.model.embed_proteins(self.protein_hidden, self.batch.protein_slot_ids, self.num_slots)
+        return self.model.embed_proteins(
+            self.protein_hidden, self.batch.protein_slot_ids, self.num_slots
+        )
 
     @functools.cached_property
     def text_embedding(self) -> Float[Array, "R S P"]:
@@ -100,7 +115,8 @@ class Rows:
 
     @functools.cached_property
     def residues(self) -> Float[Array, "R L P"]:
-        """The projected tokens p_j of the unmasked proteins, not normalised; `residue_slot_ids` says which are residues."""
+        """The projected tokens p_j of the unmasked proteins, not normalised; `residue_slot_ids`
+        says which are residues."""
         return self.model.project_protein_tokens(self.protein_hidden)
 
     @functools.cached_property

@@ -1,8 +1,9 @@
 """L_PDA: property-grouped dynamic segment alignment (paper: property-driven dynamic alignment).
 
-Each property of a record picks out its residues, softly: their weighted mean is the property's dynamic segment, and
-the segment is contrasted with the property's prototype. The loss can be met from the *kind* of property alone,
-so a low value says nothing about content; `NEGATIVES` and `late_interaction` hold the alternatives to the paper's choice.
+Each property of a record picks out its residues, softly: their weighted mean is the property's
+dynamic segment, and the segment is contrasted with the property's prototype. The loss can be met
+from the *kind* of property alone, so a low value says nothing about content; `NEGATIVES` and
+`late_interaction` hold the alternatives to the paper's choice.
 """
 
 from collections.abc import Callable
@@ -27,7 +28,8 @@ MIN_RANGE = 1e-6
 """Similarities that differ by no more than this give uniform weights."""
 
 LogSums = tuple[Float[Array, "*N K"], Float[Array, "*N K"]]
-"""Log-summed negatives of every segment (over prototypes) and of every prototype (over segments); see `info_nce`."""
+"""Log-summed negatives of every segment (over prototypes) and of every prototype (over
+segments); see `info_nce`."""
 
 
 class Properties(NamedTuple):
@@ -36,9 +38,11 @@ class Properties(NamedTuple):
     segments: Float[Array, "N K P"]
     """The dynamic segment of each property."""
     prototypes: Float[Array, "N K P"]
-    """What stands for the properties: their prototypes (paper), or another choice of `property_vectors`."""
+    """What stands for the properties: their prototypes (paper), or another choice of
+    `property_vectors`."""
     present: Bool[Array, "N K"]
-    """Which properties a slot's record has; False throughout for an empty slot, and for a record without residues."""
+    """Which properties a slot's record has; False throughout for an empty slot, and for a record
+    without residues."""
     text_hash: UInt[Array, "N K"]
     """Of each property's text."""
 
@@ -52,8 +56,9 @@ def dynamic_segment_weights(
 ) -> Float[Array, "R S K L"]:
     """Weight of every residue in the dynamic segment of every property (float32).
 
-    Similarities t_k·p_j → min–max to [0, 1] over the slot's residues → 0 below `theta` → divided by their sum. Equal
-    similarities (range ≤ 1e-6) give uniform weights. Gradients flow through the weights, minimum and maximum included.
+    Similarities t_k·p_j → min–max to [0, 1] over the slot's residues → 0 below `theta` → divided by
+    their sum. Equal similarities (range ≤ 1e-6) give uniform weights. Gradients flow through the
+    weights, minimum and maximum included.
 
     Args:
       p: projected protein tokens, not normalised.
@@ -65,14 +70,25 @@ def dynamic_segment_weights(
     Returns:
       weights that sum to 1 over L; all 0 for an absent property.
     """
-    similarity = jnp.einsum("rskd,rld->rskl", t, p, precision=jax.lax.Precision.HIGHEST, preferred_element_type=jnp.float32)
+    similarity = jnp.einsum(
+        "rskd,rld->rskl",
+        t,
+        p,
+        precision=jax.lax.Precision.HIGHEST,
+        preferred_element_type=jnp.float32,
+    )
     slots = jnp.arange(1, t.shape[1] + 1)
     member = (slot_ids[:, None, :] == slots[None, :, None])[:, :, None, :] & present[..., None]
 
-    low = jnp.min(similarity, axis=-1, keepdims=True, where=member, initial=jnp.finfo(jnp.float32).max)
-    high = jnp.max(similarity, axis=-1, keepdims=True, where=member, initial=jnp.finfo(jnp.float32).min)
+    low = jnp.min(
+        similarity, axis=-1, keepdims=True, where=member, initial=jnp.finfo(jnp.float32).max
+    )
+    high = jnp.max(
+        similarity, axis=-1, keepdims=True, where=member, initial=jnp.finfo(jnp.float32).min
+    )
     spread = high - low > MIN_RANGE
-    # Selected before and after the division: a gradient of 0/0 would be NaN even where the quotient is not used.
+    # Selected before and after the division: a gradient of 0/0 would be NaN even where the quotient
+    # is not used.
     normalised = jnp.where(spread, (similarity - low) / jnp.where(spread, high - low, 1.0), 1.0)
 
     kept = jnp.where(member & (normalised >= theta), normalised, 0.0)
@@ -87,21 +103,27 @@ def dynamic_segments(
     present: Bool[Array, "R S K"],
     theta: float,
 ) -> Float[Array, "R S K P"]:
-    """The dynamic segments c_k = Σ_j w_kj p_j, not normalised (float32); arguments as in `dynamic_segment_weights`."""
+    """The dynamic segments c_k = Σ_j w_kj p_j, not normalised (float32); arguments as in
+    `dynamic_segment_weights`."""
     weights = dynamic_segment_weights(p, slot_ids, t, present, theta)
-    return jnp.einsum("rskl,rld->rskd", weights, p.astype(jnp.float32), precision=jax.lax.Precision.HIGHEST)
+    return jnp.einsum(
+        "rskl,rld->rskd", weights, p.astype(jnp.float32), precision=jax.lax.Precision.HIGHEST
+    )
 
 
 def within_record(local: Properties, global_: Properties, chunk: int) -> LogSums:
     """Negatives: the other present properties of the same record (paper)."""
     del global_, chunk  # Two properties of a record never share a text: their prefixes differ.
-    logits = jnp.einsum("nkd,njd->nkj", local.segments, local.prototypes, precision=jax.lax.Precision.HIGHEST)
+    logits = jnp.einsum(
+        "nkd,njd->nkj", local.segments, local.prototypes, precision=jax.lax.Precision.HIGHEST
+    )
     other = ~jnp.eye(local.present.shape[-1], dtype=bool)
     return log_sum_negatives(logits, local.present[:, :, None] & local.present[:, None, :] & other)
 
 
 def across_records(local: Properties, global_: Properties, chunk: int) -> LogSums:
-    """Negatives: the same property of every other record of the global batch, unless its text is the same."""
+    """Negatives: the same property of every other record of the global batch, unless its text is
+    the same."""
 
     def admits(anchor, candidate):
         (present, text), (other_present, other_text) = anchor, candidate
@@ -112,7 +134,10 @@ def across_records(local: Properties, global_: Properties, chunk: int) -> LogSum
         labels = (local.present, local.text_hash), (global_.present, global_.text_hash)
         return tuple(
             log_sum_candidates(anchors, candidates, *labels, admits, chunk=chunk)
-            for anchors, candidates in ((local.segments, global_.prototypes), (local.prototypes, global_.segments))
+            for anchors, candidates in (
+                (local.segments, global_.prototypes),
+                (local.prototypes, global_.segments),
+            )
         )
 
     return jax.vmap(of_property, in_axes=1, out_axes=1)(local, global_)
@@ -135,13 +160,18 @@ NEGATIVES: dict[str, Callable[[Properties, Properties, int], LogSums]] = {
 
 
 def segment_alignment(
-    local: Properties, global_: Properties, *, logit_scale: Float[Array, ""], negatives: str, chunk: int = 0
+    local: Properties,
+    global_: Properties,
+    *,
+    logit_scale: Float[Array, ""],
+    negatives: str,
+    chunk: int = 0,
 ) -> Mean:
     """Symmetric InfoNCE between dynamic segments c_k and prototypes t_k, averaged over records.
 
-    Both are L2-normalised for it. A property takes part if it has at least one negative; a record's loss is the mean
-    over its properties that take part, and the record counts if one does. For `within_record` those are the records
-    with two or more present properties.
+    Both are L2-normalised for it. A property takes part if it has at least one negative; a record's
+    loss is the mean over its properties that take part, and the record counts if one does. For
+    `within_record` those are the records with two or more present properties.
 
     Args:
       local: the slots whose loss this is: all, or those of one device.
@@ -156,14 +186,18 @@ def segment_alignment(
     scale = inverse_temperature(logit_scale)
     # The scale goes with the segments on either side.
     local, global_ = (
-        x._replace(segments=scale * unit_norm(x.segments), prototypes=unit_norm(x.prototypes)) for x in (local, global_)
+        x._replace(segments=scale * unit_norm(x.segments), prototypes=unit_norm(x.prototypes))
+        for x in (local, global_)
     )
     positive = jnp.sum(local.segments * local.prototypes, axis=-1)
     return mean_over_records(positive, NEGATIVES[negatives](local, global_, chunk), local.present)
 
 
-def mean_over_records(positive: Float[Array, "*N K"], log_sums: LogSums, present: Bool[Array, "*N K"]) -> Mean:
-    """Symmetric InfoNCE averaged over each record's present properties that have negatives, and over records that have such.
+def mean_over_records(
+    positive: Float[Array, "*N K"], log_sums: LogSums, present: Bool[Array, "*N K"]
+) -> Mean:
+    """Symmetric InfoNCE averaged over each record's present properties that have negatives, and
+    over records that have such.
 
     Raises:
       AssertionError: the shapes differ.

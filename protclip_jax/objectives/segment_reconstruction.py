@@ -1,4 +1,5 @@
-"""L_BSR: reconstruction of masked static segments from the protein and its biotext (paper: biotext-guided BSR)."""
+"""L_BSR: reconstruction of masked static segments from the protein and its biotext (paper:
+biotext-guided BSR)."""
 
 from collections.abc import Callable
 
@@ -14,8 +15,11 @@ from protclip_jax.objectives.objective import Objective
 from protclip_jax.objectives.rows import Rows
 
 
-def biotext_slot_ids(text_slot_ids: Int[Array, "R Lt"], text_property_ids: Int[Array, "R Lt"]) -> Int[Array, "R Lt"]:
-    """Slot ids of the tokens that the cross-attention may read: those of the full biotext; 0 for properties and padding."""
+def biotext_slot_ids(
+    text_slot_ids: Int[Array, "R Lt"], text_property_ids: Int[Array, "R Lt"]
+) -> Int[Array, "R Lt"]:
+    """Slot ids of the tokens that the cross-attention may read: those of the full biotext; 0 for
+    properties and padding."""
     return jnp.where(text_property_ids == 0, text_slot_ids, 0)
 
 
@@ -29,7 +33,8 @@ def segment_reconstruction(
 ) -> Mean:
     """Cross-entropy of `head(p_j + attention output)` on the residues of the masked segments.
 
-    Without the residual p_j, a token's context would reach the head only through its attention weights.
+    Without the residual p_j, a token's context would reach the head only through its attention
+    weights.
 
     Args:
       protein: projected tokens p_j of the protein with its segments masked, not normalised.

@@ -1,6 +1,8 @@
-"""SigLIP's loss: whether a protein and a text belong together is decided for each pair of the global batch alone.
+"""SigLIP's loss: whether a protein and a text belong together is decided for each pair of the
+global batch alone.
 
-Off by default (`loss.sigmoid`). Zhai et al. 2023 (arXiv 2303.15343), section 3. There is no denominator over the batch.
+Off by default (`loss.sigmoid`). Zhai et al. 2023 (arXiv 2303.15343), section 3. There is no
+denominator over the batch.
 """
 
 import jax
@@ -10,7 +12,13 @@ from jaxtyping import Array, Bool, Float, Int
 from data_pipelines.common.settings import WEIGHT, Setting
 from protclip_jax.objectives.candidates import Reduction, reduce_candidates
 from protclip_jax.objectives.global_batch import GlobalBatch
-from protclip_jax.objectives.global_contrastive import Pairs, are_negatives, check_shapes, labels_of, pairs_of
+from protclip_jax.objectives.global_contrastive import (
+    Pairs,
+    are_negatives,
+    check_shapes,
+    labels_of,
+    pairs_of,
+)
 from protclip_jax.objectives.info_nce import inverse_temperature
 from protclip_jax.objectives.mean import Mean
 from protclip_jax.objectives.objective import Objective
@@ -36,7 +44,8 @@ def sigmoid_contrast(
       global_: the slots of the global batch, local ones included.
       first: where `local` begins in `global_`.
       log_scale: log of the scale.
-      mask_duplicates: leaves pairs of an equal biotext or sequence out, which are no negatives; without it the paper's form.
+      mask_duplicates: leaves pairs of an equal biotext or sequence out, which are no negatives;
+        without it the paper's form.
       chunk: see `reduce_candidates`.
 
     Returns:
@@ -48,7 +57,9 @@ def sigmoid_contrast(
     check_shapes(local, global_)
     proteins = inverse_temperature(log_scale) * local.protein.astype(jnp.float32)
 
-    def of_negatives(logits: Float[Array, "A B"], admitted: Bool[Array, "A B"]) -> Float[Array, " A"]:
+    def of_negatives(
+        logits: Float[Array, "A B"], admitted: Bool[Array, "A B"]
+    ) -> Float[Array, " A"]:
         return jnp.sum(jnp.where(admitted, jax.nn.softplus(logits + bias), 0.0), axis=-1)
 
     negatives = reduce_candidates(
@@ -65,11 +76,14 @@ def sigmoid_contrast(
 
 
 class SigmoidContrast(Objective):
-    """An alternative to GC, or beside it; its scale and bias are learnt, and in the model only where its weight is not 0."""
+    """An alternative to GC, or beside it; its scale and bias are learnt, and in the model only
+    where its weight is not 0."""
 
     name = "sigmoid"
     title = "sigmoid contrast"
-    weight = Setting(0.0, WEIGHT, "Weight of SigLIP's sigmoid contrast, an alternative to `loss.gc`.")
+    weight = Setting(
+        0.0, WEIGHT, "Weight of SigLIP's sigmoid contrast, an alternative to `loss.gc`."
+    )
 
     def embed(self, rows: Rows) -> tuple[Float[Array, "R S P"], Float[Array, "R S P"]]:
         return rows.protein_embedding, rows.text_embedding

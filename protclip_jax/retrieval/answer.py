@@ -15,17 +15,18 @@ class Hit:
     """An item that was found.
 
     Attributes:
-      rank: from 1, among the hits of the same origin: of the model's, among all items of an exact index, or among the
-        candidates of an approximate one; of a look-up, exact matches first.
+      rank: from 1, among the hits of the same origin: of the model's, among all items of an exact
+        index, or among the candidates of an approximate one; of a look-up, exact matches first.
       row: the item's place in its index.
       length: a protein's residues, 0 where the index does not know them; None for a label.
       cosine: similarity of query and item, in [-1, 1]; None for a look-up's.
       margin: how far the cosine lies above the query's mean with a random sample of the index.
-      confidences: by trait, the measured share of such hits that agree, the trait that matters most first; empty where the
-        checkpoint was not calibrated for such a question.
+      confidences: by trait, the measured share of such hits that agree, the trait that matters most
+        first; empty where the checkpoint was not calibrated for such a question.
       q_value: where there are no confidences and the index has decoys (`scores.q_values`).
       by: `model`, or the name that a look-up found the item by (`lookup.EXACT`, `lookup.NAME`).
-      entry_name, gene, organism: '' where the index does not know them, `gene` the primary name; None for a label.
+      entry_name, gene, organism: '' where the index does not know them, `gene` the primary name;
+        None for a label.
       taxon: the organism's id in NCBI's taxonomy, 0 where it is not known; None for a label.
       function, location: the first sentence of each; None for a label.
     """
@@ -61,7 +62,8 @@ class Answer:
     Attributes:
       mean: of the query's cosines with the background, `background` items.
       matches: what a look-up of the query's text found, which comes before the hits.
-      is_calibrated: whether the checkpoint or the index has a calibration, be it for other questions.
+      is_calibrated: whether the checkpoint or the index has a calibration, be it for other
+        questions.
     """
 
     hits: list[Hit]
@@ -72,7 +74,8 @@ class Answer:
 
 
 def as_dicts(hits: Iterable[Hit]) -> list[dict]:
-    """Hits for JSON, without what a label or a look-up does not have; confidences by their trait."""
+    """Hits for JSON, without what a label or a look-up does not have; confidences by their
+    trait."""
     return [_as_dict(hit) for hit in hits]
 
 
@@ -86,9 +89,14 @@ def _as_dict(hit: Hit) -> dict:
 
 
 def sureness_cells(hit: Hit) -> tuple[str, ...]:
-    """Of a table: confidence, its lower end, base rate and trait, and the q-value; '' for what is not known."""
+    """Of a table: confidence, its lower end, base rate and trait, and the q-value; '' for what
+    is not known."""
     known = hit.confidence
-    shares = (f"{known.share:.3f}", f"{known.low:.3f}", f"{known.base_rate:.5f}", known.trait) if known else ("",) * 4
+    shares = (
+        (f"{known.share:.3f}", f"{known.low:.3f}", f"{known.base_rate:.5f}", known.trait)
+        if known
+        else ("",) * 4
+    )
     return (*shares, "" if hit.q_value is None else f"{hit.q_value:.4g}")
 
 
@@ -98,13 +106,15 @@ def tsv_cell(value: object) -> str:
 
 
 def check_least(least: float, name: str) -> None:
-    """Raises UserError for a least confidence that is no share; `name` is what the user calls it."""
+    """Raises UserError for a least confidence that is no share; `name` is what the user calls
+    it."""
     if not 0 <= least <= 1:
         raise UserError(f"{name}={least} must be from 0 to 1.")
 
 
 def is_sure(hit: Hit, least: float) -> bool | None:
-    """Whether a hit's confidence reaches `least`; None without one: a q-value says nothing of agreement."""
+    """Whether a hit's confidence reaches `least`; None without one: a q-value says nothing of
+    agreement."""
     return None if hit.confidence is None else hit.confidence.share >= least
 
 
@@ -130,14 +140,16 @@ def verdict(answer: Answer, least: float) -> str:
     best, sure = answer.hits[0], is_confident(answer, least)
     if sure is None and best.q_value is not None:
         return (
-            f"The best hit has q = {best.q_value:.2g}: about that share of such a list would be shuffled proteins. "
+            f"The best hit has q = {best.q_value:.2g}: about that share of such a list would "
+            "be shuffled proteins. "
             "Whether it agrees with the question is not known."
         )
     if sure is None:
         return not_known(answer)
     trait, share, low, base, questions = best.confidence
     known = (
-        f"of hits like the best, {share:.0%} agreed in {WORDS[trait]} (at least {low:.0%}, of {questions:,} questions; "
+        f"of hits like the best, {share:.0%} agreed in {WORDS[trait]} (at least {low:.0%}, "
+        f"of {questions:,} questions; "
         f"{_percent(base)} of random items do)."
     )
     return known[0].upper() + known[1:] if sure else f"No confident answer: {known}"

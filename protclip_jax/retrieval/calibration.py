@@ -1,4 +1,5 @@
-"""What a cosine is worth: shares of hits that agreed with held-out questions, from a table that `eval --calibrate` measured."""
+"""What a cosine is worth: shares of hits that agreed with held-out questions, from a table that
+`eval --calibrate` measured."""
 
 import json
 import math
@@ -25,9 +26,15 @@ WORDS = dict(zip(TRAITS, ("family", "function", "EC number", "GO terms", "locati
 LEAST = 0.5
 """Confidence below which an answer counts as none, unless asked otherwise."""
 FEWEST_LABELS = 20
-"""Of a library whose hits have confidences. A margin lies above the mean cosine of the library's n labels, which misses that of
-many by the spread of their cosines over the square root of n: by 22 % of the spread for 20 labels, by half of it for 4."""
-_OF_PREFIX = {"name": ("function", "ec", "go"), "function": ("function",), "location": ("location",), "similarity": ("family",)}
+"""Of a library whose hits have confidences. A margin lies above the mean cosine of the library's n
+labels, which misses that of many by the spread of their cosines over the square root of n: by 22
+% of the spread for 20 labels, by half of it for 4."""
+_OF_PREFIX = {
+    "name": ("function", "ec", "go"),
+    "function": ("function",),
+    "location": ("location",),
+    "similarity": ("family",),
+}
 """By a text's property, the traits that it may ask for."""
 FIX = "remove it and run `python -m eval --calibrate`"
 """For a file that cannot be used."""
@@ -53,9 +60,9 @@ class Confidence(NamedTuple):
 class Table(NamedTuple):
     """The measured shares for one kind of question and one trait.
 
-    A hit's score is `weights` · (cosine, margin), where the margin is how far the cosine lies above the mean of the question's
-    cosines with a random sample of the items. `edges` [b − 1] part the scores into b bins, each with its share, lower end and
-    questions; shares grow with the score.
+    A hit's score is `weights` · (cosine, margin), where the margin is how far the cosine lies above
+    the mean of the question's cosines with a random sample of the items. `edges` [b − 1] part the
+    scores into b bins, each with its share, lower end and questions; shares grow with the score.
     """
 
     question: str
@@ -67,15 +74,21 @@ class Table(NamedTuple):
     questions: tuple[int, ...]
     base_rate: float
 
-    def bins(self, cosines: Float[np.ndarray, " h"], margins: Float[np.ndarray, " h"]) -> np.ndarray:
+    def bins(
+        self, cosines: Float[np.ndarray, " h"], margins: Float[np.ndarray, " h"]
+    ) -> np.ndarray:
         """The bin of each hit."""
-        scores = self.weights[0] * np.asarray(cosines, np.float64) + self.weights[1] * np.asarray(margins, np.float64)
+        scores = self.weights[0] * np.asarray(cosines, np.float64) + self.weights[1] * np.asarray(
+            margins, np.float64
+        )
         return np.searchsorted(np.array(self.edges, np.float64), scores, side="right")
 
     def confidence(self, cosine: float, margin: float) -> Confidence:
         """What is known of hits with such a cosine and margin."""
         place = int(self.bins(np.array([cosine]), np.array([margin]))[0])
-        return Confidence(self.trait, self.shares[place], self.lows[place], self.base_rate, self.questions[place])
+        return Confidence(
+            self.trait, self.shares[place], self.lows[place], self.base_rate, self.questions[place]
+        )
 
 
 class Calibration(NamedTuple):
@@ -96,15 +109,22 @@ class Calibration(NamedTuple):
 
     @classmethod
     def from_json(cls, value: Mapping, *, where: str, fix: str = FIX) -> Self:
-        """The tables of a JSON object, which may be a stranger's; `where` names it in messages, which end with `fix`.
+        """The tables of a JSON object, which may be a stranger's; `where` names it in messages,
+        which end with `fix`.
 
         Raises:
           UserError: it is of another format, or damaged.
         """
         if value.get("format_version") != FORMAT_VERSION:
-            raise UserError(f"{where} has calibration format {value.get('format_version')!r}, not {FORMAT_VERSION}; {fix}.")
+            raise UserError(
+                f"{where} has calibration format {value.get('format_version')!r}, not "
+                f"{FORMAT_VERSION}; {fix}."
+            )
         try:
-            tables = tuple(Table(**{name: _frozen(part) for name, part in table.items()}) for table in value["tables"])
+            tables = tuple(
+                Table(**{name: _frozen(part) for name, part in table.items()})
+                for table in value["tables"]
+            )
             sound = isinstance(value["checkpoint"], str) and all(map(_is_sound, tables))
         except (KeyError, TypeError, AttributeError):
             sound = False
@@ -121,7 +141,8 @@ def read_calibration(path: Path) -> Calibration | None:
 
 
 def recorded_step(path: Path) -> int | None:
-    """The step that a file of tables was measured for; None where it does not say. Raises UserError where it is damaged."""
+    """The step that a file of tables was measured for; None where it does not say. Raises
+    UserError where it is damaged."""
     provenance = read_json(path, fix=FIX).get("provenance")
     step = provenance.get("step") if isinstance(provenance, dict) else None
     return step if isinstance(step, int) else None
@@ -141,8 +162,13 @@ def traits_of_text(text: str) -> tuple[str, ...]:
 
 
 def traits_of_label(text: str) -> tuple[str, ...]:
-    """The traits of which agreement with a label was measured, by its prefix; none for names, which no label was made from."""
-    known = [name for name, prefix in PREFIXES.items() if text.startswith(f"{prefix}:") and name != "name"]
+    """The traits of which agreement with a label was measured, by its prefix; none for names,
+    which no label was made from."""
+    known = [
+        name
+        for name, prefix in PREFIXES.items()
+        if text.startswith(f"{prefix}:") and name != "name"
+    ]
     return _OF_PREFIX[known[0]] if known else ()
 
 
@@ -152,7 +178,14 @@ def _frozen(part: object) -> object:
 
 def _is_sound(table: Table) -> bool:
     shares = [table.shares, table.lows]
-    numbers = [*table.weights, *table.edges, *table.shares, *table.lows, table.base_rate, *table.questions]
+    numbers = [
+        *table.weights,
+        *table.edges,
+        *table.shares,
+        *table.lows,
+        table.base_rate,
+        *table.questions,
+    ]
     if not all(is_number(number) and math.isfinite(number) for number in numbers):
         return False
     bins = len(table.edges) + 1

@@ -46,7 +46,8 @@ class EmbeddingInput(NamedTuple):
         }
 
     def blocks(self) -> Iterator[Block]:
-        """All vectors, scaled to norm 1, with their items; proteins have no sequence and in HDF5 no length."""
+        """All vectors, scaled to norm 1, with their items; proteins have no sequence and in HDF5
+        no length."""
         read = _parquet_blocks if _is_parquet(self.path) else _h5_blocks
         with _report_damage(self.path):
             for ids, lengths, vectors in read(self.path):
@@ -55,37 +56,49 @@ class EmbeddingInput(NamedTuple):
                 yield unit_rows(vectors), list(map(self._item, ids, lengths))
 
     def _item(self, id: str, length: int) -> dict:
-        return protein_item(id, length=length, source=self.path.name, record=header_record(id, "", ""))
+        return protein_item(
+            id, length=length, source=self.path.name, record=header_record(id, "", "")
+        )
 
 
 def open_embeddings(path: Path) -> EmbeddingInput:
     """An embedding file of proteins in the space shared with text; it may be a stranger's.
 
     Raises:
-      UserError: the file is damaged, names other files, declares more than it stores, holds other embeddings, or has ids
-        that are missing or occur again.
+      UserError: the file is damaged, names other files, declares more than it stores, holds other
+        embeddings, or has ids that are missing or occur again.
     """
     read = _parquet_facts if _is_parquet(path) else _h5_facts
     with _report_damage(path):
         facts, ids, width = read(path)
     if missing := [name for name in _FACTS if name not in facts]:
-        raise UserError(f"{path} does not say its {', '.join(missing)}; give a file of `python -m protclip_jax.embed`.")
+        raise UserError(
+            f"{path} does not say its {', '.join(missing)}; give a file of `python -m "
+            "protclip_jax.embed`."
+        )
     if wrong := [name for name in ("max_residues", "overlap") if not facts[name].isdecimal()]:
         raise UserError(
-            f"{path} says no number as its {' and '.join(wrong)}; make it anew with `python -m protclip_jax.embed`."
+            f"{path} says no number as its {' and '.join(wrong)}; make it anew with `python "
+            "-m protclip_jax.embed`."
         )
     if facts["modality"] != "protein" or facts["kind"] != "projected":
         raise UserError(
-            f"{path} holds {facts['kind']} embeddings of {facts['modality']}s; only projected ones of proteins serve: "
+            f"{path} holds {facts['kind']} embeddings of {facts['modality']}s; only "
+            "projected ones of proteins serve: "
             "make them with `python -m protclip_jax.embed --include projected`."
         )
     if not ids:
         raise UserError(f"{path} holds no embedding.")
     if not all(isinstance(id, str) for id in ids):
-        raise UserError(f"{path} holds an id that is no text; make it anew with `python -m protclip_jax.embed`.")
+        raise UserError(
+            f"{path} holds an id that is no text; make it anew with `python -m protclip_jax.embed`."
+        )
     if len(set(ids)) < len(ids):
         (twice, _), *_ = Counter(ids).most_common(1)
-        raise UserError(f"{path} holds the id {twice} more than once; make it anew with `python -m protclip_jax.embed`.")
+        raise UserError(
+            f"{path} holds the id {twice} more than once; make it anew with `python -m "
+            "protclip_jax.embed`."
+        )
     return EmbeddingInput(path, facts, ids, width)
 
 
@@ -106,8 +119,16 @@ def _report_damage(path: Path) -> Iterator[None]:
 def _parquet_facts(path: Path) -> tuple[dict[str, str], list[str], int]:
     with _opened_parquet(path) as file:
         metadata = file.schema_arrow.metadata or {}
-        facts = {key.decode(): value.decode() for key, value in metadata.items() if key != b"ARROW:schema"}
-        return facts, file.read(columns=["id"])["id"].to_pylist(), fixed_width(file, name="embedding")
+        facts = {
+            key.decode(): value.decode()
+            for key, value in metadata.items()
+            if key != b"ARROW:schema"
+        }
+        return (
+            facts,
+            file.read(columns=["id"])["id"].to_pylist(),
+            fixed_width(file, name="embedding"),
+        )
 
 
 @contextlib.contextmanager
@@ -121,13 +142,22 @@ def _parquet_blocks(path: Path) -> Iterator[tuple[list[str], list[int], np.ndarr
     with _opened_parquet(path) as file:
         width = fixed_width(file, name="embedding")
         for batch in file.iter_batches(max(1, _NUMBERS_AT_ONCE // width)):
-            vectors = batch["embedding"].flatten().to_numpy(zero_copy_only=False).reshape(len(batch), width)
+            vectors = (
+                batch["embedding"]
+                .flatten()
+                .to_numpy(zero_copy_only=False)
+                .reshape(len(batch), width)
+            )
             yield batch["id"].to_pylist(), batch["length"].to_pylist(), vectors
 
 
 def _h5_facts(path: Path) -> tuple[Mapping, list[str], int]:
     with h5py.File(path, "r") as file:
-        facts = {name: text for name in (*_FACTS, "dimensions") if (text := h5_text(file.attrs, name)) is not None}
+        facts = {
+            name: text
+            for name in (*_FACTS, "dimensions")
+            if (text := h5_text(file.attrs, name)) is not None
+        }
         items = [(id, dataset.shape[0]) for id, dataset in h5_items(file)]
         widths = sorted({width for _, width in items})
         if len(widths) > 1:

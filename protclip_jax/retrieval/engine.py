@@ -1,4 +1,5 @@
-"""`SearchEngine`: a model with an index of proteins and libraries of labels, which answers questions in either modality."""
+"""`SearchEngine`: a model with an index of proteins and libraries of labels, which answers
+questions in either modality."""
 
 import itertools
 import warnings
@@ -32,7 +33,18 @@ from protclip_jax.retrieval.scores import background_rows, cosines_with
 from protclip_jax.retrieval.vector_parts import VectorParts
 
 TOP = 10
-SHOWN = ("id", "name", "source", "length", "entry_name", "genes", "organism", "taxon", "function", "location")
+SHOWN = (
+    "id",
+    "name",
+    "source",
+    "length",
+    "entry_name",
+    "genes",
+    "organism",
+    "taxon",
+    "function",
+    "location",
+)
 """Columns of an item that a hit is made from."""
 
 
@@ -68,10 +80,12 @@ class SearchEngine:
         step: str | int | None = None,
         dtype: str = "float32",
     ) -> Self:
-        """Opens a checkpoint, an index of proteins, and libraries of labels: index folders, or files, which are embedded now.
+        """Opens a checkpoint, an index of proteins, and libraries of labels: index folders, or
+        files, which are embedded now.
 
         Raises:
-          UserError: one of them cannot be read, or an index was made with other parameters than the checkpoint's.
+          UserError: one of them cannot be read, or an index was made with other parameters than
+            the checkpoint's.
         """
         checkpoint = open_checkpoint(checkpoint, step)
         step = best.resolve_step(checkpoint, step)
@@ -82,11 +96,15 @@ class SearchEngine:
             names = [_library_name(path) for path in labels]
             twice = next(name for name in names if names.count(name) > 1)
             raise UserError(f"two --labels have the same name '{twice}'; rename one of them.")
-        libraries = {name: _opened(path, "label") for name, path in folders.items() if path.is_dir()}
+        libraries = {
+            name: _opened(path, "label") for name, path in folders.items() if path.is_dir()
+        }
         model = ProtCLIP.load(checkpoint, step=step, dtype=dtype)
         for opened in [*([proteins] if proteins else []), *libraries.values()]:
             refuse_other_model(opened.manifest, model, folder=opened.folder, step=step)
-        read = {name: libraries.get(name) or embed_labels(model, path) for name, path in folders.items()}
+        read = {
+            name: libraries.get(name) or embed_labels(model, path) for name, path in folders.items()
+        }
         return cls(model, proteins, read, own_calibration(Path(checkpoint), model))
 
     @property
@@ -101,7 +119,10 @@ class SearchEngine:
         if self.model.text_tokenizer is None:
             return [False] * len(texts)
         limit = self.model.config["tokenizer"]["max_text_tokens"]
-        return [self.model.text_tokenizer.encode(text, max_tokens=limit + 1).size > limit for text in texts]
+        return [
+            self.model.text_tokenizer.encode(text, max_tokens=limit + 1).size > limit
+            for text in texts
+        ]
 
     def unknown_words(self, texts: Sequence[str]) -> list[str]:
         """The words of texts that the model's vocabulary lacks.
@@ -114,16 +135,26 @@ class SearchEngine:
             return []
         for text in texts:
             if tokenizer.is_unknown(text):
-                raise UserError(f"the model's vocabulary has no word of {text[:100]!r}; ask in other words.")
-        return list(dict.fromkeys(itertools.chain.from_iterable(map(tokenizer.unknown_words, texts))))
+                raise UserError(
+                    f"the model's vocabulary has no word of {text[:100]!r}; ask in other words."
+                )
+        return list(
+            dict.fromkeys(itertools.chain.from_iterable(map(tokenizer.unknown_words, texts)))
+        )
 
     def embed(self, queries: Sequence[Query]) -> Float32[np.ndarray, "q d"]:
-        """Unit-norm embeddings of queries; prompts of a text are averaged and normalised, as `ProtCLIP.zero_shot` does."""
+        """Unit-norm embeddings of queries; prompts of a text are averaged and normalised, as
+        `ProtCLIP.zero_shot` does."""
         vectors = np.zeros((len(queries), self.model.config["model"]["projection_dim"]), np.float32)
-        of_kind = {kind: [i for i, query in enumerate(queries) if query.kind == kind] for kind in ("protein", "text")}
+        of_kind = {
+            kind: [i for i, query in enumerate(queries) if query.kind == kind]
+            for kind in ("protein", "text")
+        }
         if chosen := of_kind["protein"]:
             sequences = [queries[i].contents[0] for i in chosen]
-            vectors[chosen] = self.model.encode_proteins(sequences, windows=self.windows, batch_tokens=self.batch_tokens)
+            vectors[chosen] = self.model.encode_proteins(
+                sequences, windows=self.windows, batch_tokens=self.batch_tokens
+            )
         if chosen := of_kind["text"]:
             texts = [text for i in chosen for text in queries[i].contents]
             prompts = self.model.encode_texts(texts, batch_tokens=self.batch_tokens)
@@ -139,7 +170,8 @@ class SearchEngine:
         *,
         among: Int64[np.ndarray, " m"] | None = None,
     ) -> list[Answer]:
-        """The best items of an index for each embedded query, which is cut to the dimensions that the index keeps.
+        """The best items of an index for each embedded query, which is cut to the dimensions that
+        the index keeps.
 
         Args:
           among: the rows that may be found (`rows_of_taxa`); None allows all.
@@ -180,8 +212,16 @@ class SearchEngine:
             for answer, query, vector in zip(found, queries, kept, strict=True)
         ]
 
-    def matches(self, index: Index, query: Query, top: int = TOP, *, among: Int64[np.ndarray, " m"] | None = None) -> list[Hit]:
-        """The items that a query's text names (`look_up`); none for a query in which nothing is to be looked up."""
+    def matches(
+        self,
+        index: Index,
+        query: Query,
+        top: int = TOP,
+        *,
+        among: Int64[np.ndarray, " m"] | None = None,
+    ) -> list[Hit]:
+        """The items that a query's text names (`look_up`); none for a query in which nothing is
+        to be looked up."""
         found = look_up(index.items, query.typed, top=top, among=among)
         shown = _columns(index.items)
         items = [item_table.item_at(shown, match.row) for match in found]
@@ -191,7 +231,8 @@ class SearchEngine:
         ]
 
     def ask_texts(self, prompts: Sequence[str], *, top: int = TOP) -> list[Hit]:
-        """The proteins nearest to a text, or to the mean of several prompts for the same question."""
+        """The proteins nearest to a text, or to the mean of several prompts for the same
+        question."""
         return self._ask(Query("text", "text", tuple(prompts)), self._protein_index(), top)
 
     def ask_protein(self, sequence: str, *, top: int = TOP) -> list[Hit]:
@@ -203,7 +244,10 @@ class SearchEngine:
         if library is None and len(self.libraries) == 1:
             library = next(iter(self.libraries))
         if library not in self.libraries:
-            raise UserError(f"there is no library of labels {library or ''}; there are: {', '.join(self.libraries) or 'none'}.")
+            raise UserError(
+                f"there is no library of labels {library or ''}; there are: "
+                f"{', '.join(self.libraries) or 'none'}."
+            )
         return self._ask(_checked(sequence), self.libraries[library], top)
 
     def _ask(self, query: Query, index: Index, top: int) -> list[Hit]:
@@ -211,7 +255,10 @@ class SearchEngine:
 
     def _protein_index(self) -> Index:
         if self.proteins is None:
-            raise UserError("there is no index of proteins to search; give one, made with `python -m protclip_jax.index`.")
+            raise UserError(
+                "there is no index of proteins to search; give one, made with `python -m "
+                "protclip_jax.index`."
+            )
         return self.proteins
 
 
@@ -221,7 +268,8 @@ def windows_of(encoding: Mapping) -> Windows:
 
 
 def own_calibration(checkpoint: Path, model: ProtCLIP) -> Calibration | None:
-    """The calibration in a checkpoint's folder; None, with a warning where there is one, unless it is of these parameters."""
+    """The calibration in a checkpoint's folder; None, with a warning where there is one, unless
+    it is of these parameters."""
     calibration = read_calibration(checkpoint / FILE)
     if calibration is not None and not model.is_named_by(calibration.checkpoint):
         warnings.warn(stale_sentence(checkpoint / FILE), stacklevel=2)
@@ -240,19 +288,36 @@ def embed_labels(model: ProtCLIP, path: Path) -> Index:
         warnings.warn(f"{path}: {note}", stacklevel=2)
     if faults := Counter(label.fault for label in found if not label.prompts):
         message = ", ".join(f"{count} × {fault}" for fault, count in faults.items())
-        warnings.warn(f"{faults.total()} of {len(found)} labels in {path} are left out: {message}.", stacklevel=2)
+        warnings.warn(
+            f"{faults.total()} of {len(found)} labels in {path} are left out: {message}.",
+            stacklevel=2,
+        )
     prompts = model.encode_texts([prompt for label in labels for prompt in label.prompts])
     ends = np.cumsum([len(label.prompts) for label in labels])
     vectors = VectorParts([np.stack([_averaged(some) for some in np.split(prompts, ends[:-1])])])
     # As an index of the file names them.
     ids = UniqueIds(np.array([hash64(label.id) for label in labels], np.uint64))
     rows = [
-        item_table.label_item(ids.unique(label.id), name=label.name, source=path.name, prompts=label.prompts)
+        item_table.label_item(
+            ids.unique(label.id), name=label.name, source=path.name, prompts=label.prompts
+        )
         for label in labels
     ]
     items = pyarrow.Table.from_batches([item_table.record_batch(rows, item_table.SCHEMAS["label"])])
-    manifest = {"modality": "label", "checkpoint": model.fingerprint, "count": len(labels), "step": None}
-    return Index(path, manifest, vectors, items, vectors.take(background_rows(item_table.id_hashes(items))), None)
+    manifest = {
+        "modality": "label",
+        "checkpoint": model.fingerprint,
+        "count": len(labels),
+        "step": None,
+    }
+    return Index(
+        path,
+        manifest,
+        vectors,
+        items,
+        vectors.take(background_rows(item_table.id_hashes(items))),
+        None,
+    )
 
 
 def _averaged(prompts: Float32[np.ndarray, "n d"]) -> Float32[np.ndarray, " d"]:
@@ -278,7 +343,9 @@ def _opened(folder: Path, modality: str) -> Index:
     index = open_index(folder)
     if index.manifest["modality"] != modality:
         option = "--index" if index.manifest["modality"] == "protein" else "--labels"
-        raise UserError(f"{folder} is an index of {index.manifest['modality']}s; give it as {option}.")
+        raise UserError(
+            f"{folder} is an index of {index.manifest['modality']}s; give it as {option}."
+        )
     return index
 
 

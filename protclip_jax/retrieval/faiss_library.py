@@ -6,7 +6,8 @@ import types
 from data_pipelines.common.extras import missing_extra
 
 FEW_QUERIES = 20
-"""Below, waking other threads, which JAX's keep busy, costs more than the search; FAISS itself goes over to BLAS there."""
+"""Below, waking other threads, which JAX's keep busy, costs more than the search; FAISS itself
+goes over to BLAS there."""
 
 
 def load_faiss(*, queries: int = FEW_QUERIES) -> types.ModuleType:

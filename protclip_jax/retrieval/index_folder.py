@@ -7,9 +7,10 @@
     decoys-K.npy           vectors of shuffled proteins, where the checkpoint was not calibrated
     approximate-K.faiss    IVF-PQ over all vectors, where there are many
 
-No file is ever changed. Adding items writes new files and then replaces the manifest: an index is the old or the new one
-whatever happens, and a program that has the old one open goes on with it. Every file is compared with its SHA-256 before it is
-read, as FAISS and Arrow trust what they map.
+No file is ever changed. Adding items writes new files and then replaces the manifest: an index is
+the old or the new one whatever happens, and a program that has the old one open goes on with it.
+Every file is compared with its SHA-256 before it is read, as FAISS and Arrow trust what they
+map.
 """
 
 import contextlib
@@ -41,7 +42,8 @@ from protclip_jax.retrieval.vector_parts import VectorParts
 
 MANIFEST, FORMAT_VERSION = "manifest.json", 2
 READABLE = (1, 2)
-"""Versions of the format. In version 1 proteins had no entry name, organism, taxon, existence, genes, EC numbers and GO ids."""
+"""Versions of the format. In version 1 proteins had no entry name, organism, taxon, existence,
+genes, EC numbers and GO ids."""
 MODALITIES = tuple(item_table.SCHEMAS)
 _FIX = "make it anew with `python -m protclip_jax.index`"
 _FIELDS = {
@@ -116,9 +118,14 @@ class Index(NamedTuple):
         return "exact" if self.approximate is None else "approximate"
 
     def search(
-        self, queries: Float32[np.ndarray, "q d"], k: int, *, among: Int64[np.ndarray, " m"] | None = None
+        self,
+        queries: Float32[np.ndarray, "q d"],
+        k: int,
+        *,
+        among: Int64[np.ndarray, " m"] | None = None,
     ) -> Neighbours:
-        """The k items nearest to each unit-norm query, best first; `among` some rows search is exact."""
+        """The k items nearest to each unit-norm query, best first; `among` some rows search is
+        exact."""
         if among is not None:
             return exact_neighbours_among(self.vectors, queries, min(k, len(among)), among)
         k = min(k, len(self))
@@ -132,27 +139,55 @@ def open_index(folder: Path) -> Index:
     """Opens an index; its vectors stay on disk until they are read.
 
     Raises:
-      UserError: the folder is no index, is of another format, or one of its files is missing, cut off or damaged.
+      UserError: the folder is no index, is of another format, or one of its files is missing,
+        cut off or damaged.
     """
     manifest = read_manifest(folder)
     for name, facts in manifest["files"].items():
         _check(folder / name, facts)
     try:
-        vectors = VectorParts([open_vectors(folder / part["vectors"]) for part in manifest["parts"]])
-        tables = [open_items(folder / part["items"], manifest["modality"]) for part in manifest["parts"]]
+        vectors = VectorParts(
+            [open_vectors(folder / part["vectors"]) for part in manifest["parts"]]
+        )
+        tables = [
+            open_items(folder / part["items"], manifest["modality"]) for part in manifest["parts"]
+        ]
         background = open_vectors(folder / manifest["background"])
         decoys = open_vectors(folder / manifest["decoys"]) if manifest.get("decoys") else None
         approximate = _approximate(folder, manifest)
         table = pyarrow.concat_tables(tables)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, pyarrow.ArrowException) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+        pyarrow.ArrowException,
+    ) as error:
         raise UserError(f"the index {folder} cannot be read ({error}); {_FIX}.") from error
     shape = (manifest["count"], manifest["dimension"])
-    widths = {vectors.width, background.shape[1], shape[1], *([] if decoys is None else [decoys.shape[1]])}
+    widths = {
+        vectors.width,
+        background.shape[1],
+        shape[1],
+        *([] if decoys is None else [decoys.shape[1]]),
+    }
     if len(vectors) != shape[0] or len(table) != len(vectors) or len(widths) > 1:
         raise UserError(
-            f"the index {folder} is inconsistent: its files do not hold {shape[0]} items of width {shape[1]}; {_FIX}."
+            f"the index {folder} is inconsistent: its files do not hold {shape[0]} items of "
+            f"width {shape[1]}; {_FIX}."
         )
-    return Index(folder, manifest, vectors, table, background, approximate, decoys, _calibration(folder, manifest))
+    return Index(
+        folder,
+        manifest,
+        vectors,
+        table,
+        background,
+        approximate,
+        decoys,
+        _calibration(folder, manifest),
+    )
 
 
 def _calibration(folder: Path, manifest: Mapping) -> Calibration | None:
@@ -162,7 +197,9 @@ def _calibration(folder: Path, manifest: Mapping) -> Calibration | None:
         raise UserError(f"{folder / MANIFEST} is damaged (calibration); {_FIX}.")
     calibration = Calibration.from_json(stored, where=str(folder / MANIFEST), fix=_FIX)
     if calibration.checkpoint != manifest["checkpoint"]:
-        raise UserError(f"{folder / MANIFEST} is damaged (its calibration is of another checkpoint); {_FIX}.")
+        raise UserError(
+            f"{folder / MANIFEST} is damaged (its calibration is of another checkpoint); {_FIX}."
+        )
     return calibration
 
 
@@ -178,17 +215,28 @@ def read_manifest(folder: Path) -> dict:
     if manifest.get("format_version") not in READABLE:
         known = " or ".join(map(str, READABLE))
         raise UserError(
-            f"{folder / MANIFEST} has format_version {manifest.get('format_version')!r}, this program reads {known}; {_FIX}."
+            f"{folder / MANIFEST} has format_version {manifest.get('format_version')!r}, "
+            f"this program reads {known}; {_FIX}."
         )
     wrong = [name for name, kind in _FIELDS.items() if type(manifest.get(name)) is not kind]
     if not wrong:
         wrong = [name for name in manifest["files"] if Path(name).name != name]
-        named = [manifest["background"], *_named(manifest["parts"], "vectors"), *_named(manifest["parts"], "items")]
+        named = [
+            manifest["background"],
+            *_named(manifest["parts"], "vectors"),
+            *_named(manifest["parts"], "items"),
+        ]
         named += _named([manifest["approximate"]], "file") if manifest.get("approximate") else []
         named += [manifest["decoys"]] if manifest.get("decoys") else []
-        wrong += [str(name) for name in named if not isinstance(name, str) or name not in manifest["files"]]
+        wrong += [
+            str(name)
+            for name in named
+            if not isinstance(name, str) or name not in manifest["files"]
+        ]
     if wrong or manifest["modality"] not in MODALITIES or not manifest["parts"]:
-        raise UserError(f"{folder / MANIFEST} is damaged ({', '.join(wrong) or 'modality or parts'}); {_FIX}.")
+        raise UserError(
+            f"{folder / MANIFEST} is damaged ({', '.join(wrong) or 'modality or parts'}); {_FIX}."
+        )
     return manifest
 
 
@@ -197,14 +245,18 @@ def _named(entries: Iterable[object], what: str) -> list[object]:
     return [entry.get(what) if isinstance(entry, Mapping) else None for entry in entries]
 
 
-def refuse_other_model(manifest: Mapping, model: Named, *, folder: Path, step: int | None = None) -> None:
-    """Raises UserError where an index was made with another model: other parameters, words or settings."""
+def refuse_other_model(
+    manifest: Mapping, model: Named, *, folder: Path, step: int | None = None
+) -> None:
+    """Raises UserError where an index was made with another model: other parameters, words or
+    settings."""
     if not model.is_named_by(manifest["checkpoint"]):
         made = f" at step {manifest['step']}" if manifest.get("step") is not None else ""
         asked = f" step {step}" if step is not None else ""
         raise UserError(
             f"the index {folder} was made with other parameters, words or settings (SHA-256 "
-            f"{manifest['checkpoint'][:12]}…{made}) than this checkpoint's{asked} ({model.fingerprint[:12]}…): their vectors "
+            f"{manifest['checkpoint'][:12]}…{made}) than this checkpoint's{asked} "
+            f"({model.fingerprint[:12]}…): their vectors "
             f"cannot be compared; give the checkpoint and --step of the index, or {_FIX}."
         )
 
@@ -214,25 +266,40 @@ def _check(path: Path, facts: Mapping) -> None:
     try:
         size = path.stat().st_size
         if size != facts["bytes"]:
-            raise UserError(f"{path} has {size} bytes and should have {facts['bytes']}; copy the index again, or {_FIX}.")
+            raise UserError(
+                f"{path} has {size} bytes and should have {facts['bytes']}; copy the index "
+                f"again, or {_FIX}."
+            )
         if file_sha256(path) != facts["sha256"]:
-            raise UserError(f"{path} is damaged: its SHA-256 is not that of the manifest; copy the index again, or {_FIX}.")
+            raise UserError(
+                f"{path} is damaged: its SHA-256 is not that of the manifest; copy the index "
+                f"again, or {_FIX}."
+            )
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); copy the index again, or {_FIX}.") from error
+        raise UserError(
+            f"{path} cannot be read ({error.strerror}); copy the index again, or {_FIX}."
+        ) from error
     except (KeyError, TypeError) as error:
         raise UserError(f"the manifest of {path.parent} is damaged; {_FIX}.") from error
 
 
 def open_vectors(path: Path) -> Float32[np.ndarray, "n d"]:
-    """The vectors of a file that this program wrote, mapped; raises ValueError for another array."""
+    """The vectors of a file that this program wrote, mapped; raises ValueError for another
+    array."""
     vectors = np.load(path, mmap_mode="r", allow_pickle=False)
-    if vectors.dtype != np.float32 or vectors.ndim != 2 or not vectors.flags.c_contiguous or not len(vectors):
+    if (
+        vectors.dtype != np.float32
+        or vectors.ndim != 2
+        or not vectors.flags.c_contiguous
+        or not len(vectors)
+    ):
         raise ValueError(f"{path.name} holds no rows of float32 vectors")
     return vectors
 
 
 def open_items(path: Path, modality: str) -> pyarrow.Table:
-    """The items of a file of any version, mapped; raises ValueError where the columns are others."""
+    """The items of a file of any version, mapped; raises ValueError where the columns are
+    others."""
     table = pyarrow.ipc.open_file(pyarrow.memory_map(str(path))).read_all()
     try:
         return item_table.completed(table, modality)
@@ -244,12 +311,19 @@ def _approximate(folder: Path, manifest: Mapping):
     if not (facts := manifest.get("approximate")):
         return None
     faiss = load_faiss()
-    index = faiss.read_index(str(folder / facts["file"]), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
+    index = faiss.read_index(
+        str(folder / facts["file"]), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY
+    )
     count, width = manifest["count"], manifest["dimension"]
     if (index.ntotal, index.d) != (count, width):
-        raise ValueError(f"{facts['file']} holds {index.ntotal} vectors of width {index.d}, not {count} of width {width}")
+        raise ValueError(
+            f"{facts['file']} holds {index.ntotal} vectors of width {index.d}, not {count} "
+            f"of width {width}"
+        )
     if not 1 <= facts["probes"] <= index.nlist:
-        raise ValueError(f"{facts['file']} has {index.nlist} lists, of which {facts['probes']} are to be read")
+        raise ValueError(
+            f"{facts['file']} has {index.nlist} lists, of which {facts['probes']} are to be read"
+        )
     return index
 
 
@@ -270,13 +344,19 @@ class PartWriter:
         return f"{what}-{self.generation:06}.{suffix}"
 
     def write(self, blocks: Iterable[Block], *, count: int, width: int) -> dict:
-        """The manifest's entry for the part, with `count` vectors of a width, in constant memory."""
+        """The manifest's entry for the part, with `count` vectors of a width, in constant
+        memory."""
         names = {what: self.name(what) for what in ("vectors", "items")}
         with contextlib.ExitStack() as stack:
             paths = {what: stack.enter_context(self._file(name)) for what, name in names.items()}
-            vectors = np.lib.format.open_memmap(paths["vectors"], mode="w+", dtype=np.float32, shape=(count, width))
+            vectors = np.lib.format.open_memmap(
+                paths["vectors"], mode="w+", dtype=np.float32, shape=(count, width)
+            )
             filled = 0
-            with pyarrow.OSFile(str(paths["items"]), "wb") as file, pyarrow.ipc.new_file(file, self._schema) as writer:
+            with (
+                pyarrow.OSFile(str(paths["items"]), "wb") as file,
+                pyarrow.ipc.new_file(file, self._schema) as writer,
+            ):
                 waiting: list[Mapping] = []
                 for some, rows in blocks:
                     vectors[filled : filled + len(some)] = some
@@ -287,7 +367,10 @@ class PartWriter:
                         waiting = []
                 writer.write_batch(item_table.record_batch(waiting, self._schema))
             if filled != count:
-                raise UserError(f"the input holds {filled} items that can be used, not {count}: it was changed; run again.")
+                raise UserError(
+                    f"the input holds {filled} items that can be used, not {count}: it was "
+                    "changed; run again."
+                )
             vectors.flush()
         return names | {"count": count}
 
@@ -308,13 +391,18 @@ class PartWriter:
 
 
 def publish(folder: Path, manifest: Mapping) -> None:
-    """Replaces the manifest, with the sizes and SHA-256 of all files it names; then removes files that nothing names."""
-    names = [part[what] for part in manifest["parts"] for what in ("vectors", "items")] + [manifest["background"]]
+    """Replaces the manifest, with the sizes and SHA-256 of all files it names; then removes
+    files that nothing names."""
+    names = [part[what] for part in manifest["parts"] for what in ("vectors", "items")] + [
+        manifest["background"]
+    ]
     names += [manifest["approximate"]["file"]] if manifest["approximate"] else []
     names += [manifest["decoys"]] if manifest["decoys"] else []
     known = manifest.get("files", {})
     files = {name: known.get(name) or _facts(folder / name) for name in names}
-    text = json.dumps({"format_version": FORMAT_VERSION, **manifest, "files": files}, indent=2, ensure_ascii=False)
+    text = json.dumps(
+        {"format_version": FORMAT_VERSION, **manifest, "files": files}, indent=2, ensure_ascii=False
+    )
     with atomic_path(folder / MANIFEST, partial=folder / f"{MANIFEST}.writing") as partial:
         partial.write_text(text + "\n", encoding="utf-8")
     for path in unnamed_files(folder, names):
@@ -326,6 +414,9 @@ def _facts(path: Path) -> dict:
 
 
 def unnamed_files(folder: Path, names: Iterable[str]) -> Iterator[Path]:
-    """Files of an index's kinds that are not among the names, left by an earlier generation or a run that was killed."""
+    """Files of an index's kinds that are not among the names, left by an earlier generation or a
+    run that was killed."""
     kept = set(names)
-    yield from (path for path in folder.iterdir() if _WRITTEN.fullmatch(path.name) and path.name not in kept)
+    yield from (
+        path for path in folder.iterdir() if _WRITTEN.fullmatch(path.name) and path.name not in kept
+    )

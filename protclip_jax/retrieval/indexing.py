@@ -22,7 +22,14 @@ from protclip_jax.inference.prefixes import first_dimensions
 from protclip_jax.retrieval import item_table
 from protclip_jax.retrieval.calibration import Calibration
 from protclip_jax.retrieval.faiss_library import load_faiss
-from protclip_jax.retrieval.index_folder import Block, Index, PartWriter, open_items, open_vectors, publish
+from protclip_jax.retrieval.index_folder import (
+    Block,
+    Index,
+    PartWriter,
+    open_items,
+    open_vectors,
+    publish,
+)
 from protclip_jax.retrieval.nearest import (
     EXACT_UP_TO,
     RECALL_AT,
@@ -43,7 +50,8 @@ ITEM_QUERIES, TEXT_QUERIES = 256, 128
 """Items, and biotexts of items, that recall is measured with."""
 LABELS_AT_ONCE = 1024
 _MAX_GROWTH = 2
-"""Lists that would be right for the vectors of a grown index, over those it has: beyond, it is trained anew."""
+"""Lists that would be right for the vectors of a grown index, over those it has: beyond, it is
+trained anew."""
 
 Encode = Callable[[Sequence[str]], Float32[np.ndarray, "n d"]]
 
@@ -62,7 +70,9 @@ def cut(addition: Addition, dimensions: int) -> Addition:
     return Addition(addition.count, dimensions, blocks)
 
 
-def protein_addition(source: Source | RecordSource, survey: Survey, parts: Sequence[Path], *, width: int) -> Addition:
+def protein_addition(
+    source: Source | RecordSource, survey: Survey, parts: Sequence[Path], *, width: int
+) -> Addition:
     """Proteins that `embed_parts` has embedded."""
     rows = _protein_rows(source, survey)
     loaded = (load_part(part, "projected") for part in parts)
@@ -71,7 +81,8 @@ def protein_addition(source: Source | RecordSource, survey: Survey, parts: Seque
 
 
 def added_hashes(source: Source | RecordSource, survey: Survey) -> UInt64[np.ndarray, " n"]:
-    """`hash64` of the id that each protein which can be used will have in an index, in the order of the input."""
+    """`hash64` of the id that each protein which can be used will have in an index, in the order
+    of the input."""
     return np.fromiter((hash64(id) for id, _ in _usable(source, survey)), np.uint64)
 
 
@@ -90,7 +101,8 @@ def _protein_rows(source: Source | RecordSource, survey: Survey) -> Iterator[dic
 
 
 def label_addition(source: LabelSource, parts: Sequence[Path], *, width: int) -> Addition:
-    """Labels whose prompts `embed_parts` has embedded: the normalised mean of each label's prompts."""
+    """Labels whose prompts `embed_parts` has embedded: the normalised mean of each label's
+    prompts."""
     labels = [label for label in source.labels() if label.prompts]
     names = UniqueIds(np.array([hash64(label.id) for label in labels], np.uint64))
     prompts = (vector for part in parts for vector in load_part(part, "projected").vectors)
@@ -98,8 +110,16 @@ def label_addition(source: LabelSource, parts: Sequence[Path], *, width: int) ->
     def blocks() -> Iterator[Block]:
         for start in range(0, len(labels), LABELS_AT_ONCE):
             some = labels[start : start + LABELS_AT_ONCE]
-            means = unit_rows([np.mean(list(itertools.islice(prompts, len(label.prompts))), axis=0) for label in some])
-            yield means, [_label_row(label, names.unique(label.id), source.path.name) for label in some]
+            means = unit_rows(
+                [
+                    np.mean(list(itertools.islice(prompts, len(label.prompts))), axis=0)
+                    for label in some
+                ]
+            )
+            yield (
+                means,
+                [_label_row(label, names.unique(label.id), source.path.name) for label in some],
+            )
 
     return Addition(len(labels), width, blocks())
 
@@ -121,23 +141,32 @@ def add(
     calibration: Calibration | None = None,
     tell: Callable[[str], None],
 ) -> dict:
-    """Writes the items into a folder as a new part of `previous`, or a new index; returns the manifest.
+    """Writes the items into a folder as a new part of `previous`, or a new index; returns the
+    manifest.
 
     Args:
       facts: `modality`, `checkpoint`, `step` and `encoding` of the manifest.
       kind: one of `KINDS`; `auto` leaves an approximate index one.
       target: recall@10 that an approximate index is to reach.
-      encode_texts: to measure recall with what is known of the items too; None where there is no model.
+      encode_texts: to measure recall with what is known of the items too; None where there is no
+        model.
       encode_decoys: embeds the shuffled proteins; None keeps those of `previous`, if it has any.
       calibration: of the checkpoint; without one, that of `previous` stays.
     """
     generation = previous.manifest["generation"] + 1 if previous else 0
     writer = PartWriter(folder, generation=generation, modality=facts["modality"])
     part = writer.write(addition.blocks, count=addition.count, width=addition.width)
-    vectors = VectorParts([*(previous.vectors.parts if previous else ()), open_vectors(folder / part["vectors"])])
-    tables = [*([previous.items] if previous else []), open_items(folder / part["items"], facts["modality"])]
+    vectors = VectorParts(
+        [*(previous.vectors.parts if previous else ()), open_vectors(folder / part["vectors"])]
+    )
+    tables = [
+        *([previous.items] if previous else []),
+        open_items(folder / part["items"], facts["modality"]),
+    ]
     items = pyarrow.concat_tables(tables)
-    background = writer.write_array("background", vectors.take(background_rows(item_table.id_hashes(items))))
+    background = writer.write_array(
+        "background", vectors.take(background_rows(item_table.id_hashes(items)))
+    )
     decoys = previous.manifest.get("decoys") if previous else None
     if decoys is None and encode_decoys is not None and (sequences := decoy_sequences(items)):
         decoys = writer.write_array("decoys", encode_decoys(sequences))
@@ -148,7 +177,9 @@ def add(
         kind = "approximate" if stays or len(vectors) > EXACT_UP_TO else "exact"
     if kind == "approximate":
         queries = tuning_queries(vectors, items, encode_texts)
-        approximate = _approximate(writer, vectors, previous, queries=queries, target=target, tell=tell)
+        approximate = _approximate(
+            writer, vectors, previous, queries=queries, target=target, tell=tell
+        )
     manifest = {
         **facts,
         "metric": "cosine",
@@ -160,7 +191,9 @@ def add(
         "background": background,
         "decoys": decoys,
         # The calibration may be older, and name the same checkpoint by its parameters alone.
-        "calibration": stored._replace(checkpoint=facts["checkpoint"]).as_json() if stored else None,
+        "calibration": stored._replace(checkpoint=facts["checkpoint"]).as_json()
+        if stored
+        else None,
         "approximate": approximate,
         "files": previous.manifest["files"] if previous else {},
     }
@@ -178,16 +211,26 @@ def decoy_sequences(items: pyarrow.Table) -> list[str]:
     return shuffled(list(filter(None, chosen)))
 
 
-def tuning_queries(vectors: VectorParts, items: pyarrow.Table, encode_texts: Encode | None) -> dict[str, TuningQueries]:
+def tuning_queries(
+    vectors: VectorParts, items: pyarrow.Table, encode_texts: Encode | None
+) -> dict[str, TuningQueries]:
     """What recall is measured with: items without themselves, and biotexts of items that have some.
 
-    Texts lie elsewhere in the space than proteins, so that what suffices for the one may not for the other.
+    Texts lie elsewhere in the space than proteins, so that what suffices for the one may not for
+    the other.
     """
     rows = sample_rows(len(vectors), ITEM_QUERIES)
     queries = {"items": TuningQueries(vectors.take(rows), rows)}
     if encode_texts is not None and "function" in items.column_names:
-        candidates = [item_table.item_at(items, row) for row in sample_rows(len(items), 4 * TEXT_QUERIES, seed=2).tolist()]
-        described = [item_table.item_biotext(item) for item in candidates if len(item_table.property_contents(item)) > 1]
+        candidates = [
+            item_table.item_at(items, row)
+            for row in sample_rows(len(items), 4 * TEXT_QUERIES, seed=2).tolist()
+        ]
+        described = [
+            item_table.item_biotext(item)
+            for item in candidates
+            if len(item_table.property_contents(item)) > 1
+        ]
         if described:
             queries["texts"] = TuningQueries(encode_texts(described[:TEXT_QUERIES]), None)
     return queries
@@ -202,16 +245,23 @@ def _approximate(
     target: float,
     tell: Callable[[str], None],
 ) -> dict:
-    """Builds the approximate index, or adds to the previous one, and finds how many lists to read."""
+    """Builds the approximate index, or adds to the previous one, and finds how many lists to
+    read."""
     start = time.perf_counter()
     index = _grown(previous, vectors) or build_approximate(vectors)
     built = time.perf_counter()
-    tell(f"approximate: {index.nlist:,} lists, {index.pq.M} bytes a vector, in {built - start:.1f} s.")
+    tell(
+        f"approximate: {index.nlist:,} lists, {index.pq.M} bytes a vector, in "
+        f"{built - start:.1f} s."
+    )
     curve = recall_curve(index, vectors, dict(queries), target=target)
     tell(*(f"recall@{RECALL_AT} of {describe_point(point)}" for point in curve))
     reached = curve[-1]
     if min(reached.recall.values()) < target:
-        tell(f"warning: recall stays below {target:g} even when all lists are read; --kind exact finds everything.")
+        tell(
+            f"warning: recall stays below {target:g} even when all lists are read; --kind "
+            "exact finds everything."
+        )
     return {
         "file": writer.write_approximate(index),
         "lists": index.nlist,
@@ -226,11 +276,14 @@ def _approximate(
 
 def describe_point(point: RecallPoint) -> str:
     """`8 lists: 0.953 (items), 0.941 (texts)`."""
-    return f"{point.probes} lists: " + ", ".join(f"{value:.3f} ({name})" for name, value in point.recall.items())
+    return f"{point.probes} lists: " + ", ".join(
+        f"{value:.3f} ({name})" for name, value in point.recall.items()
+    )
 
 
 def _grown(previous: Index | None, vectors: VectorParts):
-    """The previous approximate index with the new vectors, in memory; None where one must be trained anew."""
+    """The previous approximate index with the new vectors, in memory; None where one must be
+    trained anew."""
     if previous is None or previous.approximate is None:
         return None
     if list_count(len(vectors)) > _MAX_GROWTH * previous.approximate.nlist:

@@ -1,4 +1,5 @@
-"""What an index knows of its items besides their vectors: the columns of its Arrow files, and items as dictionaries."""
+"""What an index knows of its items besides their vectors: the columns of its Arrow files, and
+items as dictionaries."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,7 +37,8 @@ SCHEMAS = {
     ),
     "label": pyarrow.schema({"id": _TEXT, "name": _TEXT, "source": _TEXT, "prompts": _TEXTS}),
 }
-"""By what an index holds. A protein's `length` is 0 and its `sequence` '' where the input did not tell them."""
+"""By what an index holds. A protein's `length` is 0 and its `sequence` '' where the input did
+not tell them."""
 ADDED = ("entry_name", "organism", "taxon", "existence", "genes", "ec", "go")
 """Columns of a protein that the first version of an index lacks."""
 _UNKNOWN = {_TEXT: "", _NUMBER: 0, _TEXTS: []}
@@ -58,12 +60,20 @@ def completed(table: pyarrow.Table, modality: str) -> pyarrow.Table:
         raise ValueError("other columns than items of this kind")
     for name in ADDED if modality == "protein" else ():
         kind = schema.field(name).type
-        table = table.append_column(name, pyarrow.repeat(pyarrow.scalar(_UNKNOWN[kind], kind), len(table)))
+        table = table.append_column(
+            name, pyarrow.repeat(pyarrow.scalar(_UNKNOWN[kind], kind), len(table))
+        )
     return table
 
 
 def protein_item(
-    id: str, *, name: str = "", length: int = 0, source: str, sequence: str = "", record: Record | None = None
+    id: str,
+    *,
+    name: str = "",
+    length: int = 0,
+    source: str,
+    sequence: str = "",
+    record: Record | None = None,
 ) -> dict:
     """The row of a protein; a record adds its properties, features, organism and genes."""
     item = {
@@ -73,8 +83,15 @@ def protein_item(
         "source": source,
         "sequence": sequence,
     }
-    texts = {key: strip_evidence(getattr(record, key)) if record else "" for key in ("function", "location", "similarity")}
-    features = [{"type": f.type, "start": f.start, "end": f.end, "note": f.note} for f in record.features] if record else []
+    texts = {
+        key: strip_evidence(getattr(record, key)) if record else ""
+        for key in ("function", "location", "similarity")
+    }
+    features = (
+        [{"type": f.type, "start": f.start, "end": f.end, "note": f.note} for f in record.features]
+        if record
+        else []
+    )
     return item | texts | {"features": features} | _identity(record)
 
 
@@ -124,7 +141,9 @@ def property_contents(item: Mapping) -> dict[str, str]:
 
 def item_biotext(item: Mapping) -> str:
     """The biotext of a protein's row, as the records it came from have it."""
-    return " ".join(f"{PREFIXES[key]}: {content}" for key, content in property_contents(item).items())
+    return " ".join(
+        f"{PREFIXES[key]}: {content}" for key, content in property_contents(item).items()
+    )
 
 
 def record_batch(rows: Iterable[Mapping], schema: pyarrow.Schema) -> pyarrow.RecordBatch:

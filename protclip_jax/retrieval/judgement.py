@@ -31,7 +31,8 @@ def judged(
     items: int,
     calibration: Calibration | None,
 ) -> Answer:
-    """The answer with the confidences of its hits; with q-values where no table applies and the index has decoys.
+    """The answer with the confidences of its hits; with q-values where no table applies and the
+    index has decoys.
 
     Args:
       vector: the query's, of the width of the index.
@@ -44,7 +45,9 @@ def judged(
     if hits and index.decoys is not None and not any(hit.confidences for hit in hits):
         (decoys,) = cosines_with(vector[None], index.decoys)
         found = q_values(np.array([hit.cosine for hit in hits]), decoys, items=items)
-        hits = [dataclasses.replace(hit, q_value=float(q)) for hit, q in zip(hits, found, strict=True)]
+        hits = [
+            dataclasses.replace(hit, q_value=float(q)) for hit, q in zip(hits, found, strict=True)
+        ]
     return dataclasses.replace(answer, hits=hits)
 
 
@@ -59,4 +62,6 @@ def _confident(hit: Hit, query: Query, *, index: Index, calibration: Calibration
         tables = calibration.of(TEXT, traits_of_text(query.contents[0]))
     else:
         tables = calibration.of(SEQUENCE, TRAITS)
-    return dataclasses.replace(hit, confidences=tuple(table.confidence(hit.cosine, hit.margin) for table in tables))
+    return dataclasses.replace(
+        hit, confidences=tuple(table.confidence(hit.cosine, hit.margin) for table in tables)
+    )

@@ -29,11 +29,14 @@ class Match(NamedTuple):
     by: str
 
 
-def look_up(items: pyarrow.Table, typed: str, *, top: int, among: Int64[np.ndarray, " m"] | None = None) -> list[Match]:
-    """The items that a text names, exact matches first, then names that contain it, in the order of their rows.
+def look_up(
+    items: pyarrow.Table, typed: str, *, top: int, among: Int64[np.ndarray, " m"] | None = None
+) -> list[Match]:
+    """The items that a text names, exact matches first, then names that contain it, in the order of
+    their rows.
 
-    Capitals do not matter. An EC number finds those below it, as `1.1` and `1.1.-.-` do `1.1.1.1`. A text with a property's
-    prefix, such as `FUNCTION:`, names nothing.
+    Capitals do not matter. An EC number finds those below it, as `1.1` and `1.1.-.-` do `1.1.1.1`.
+    A text with a property's prefix, such as `FUNCTION:`, names nothing.
 
     Args:
       items: of an index.
@@ -81,7 +84,9 @@ def _exact(items: pyarrow.Table, typed: str) -> Iterator[tuple[str, Bool[np.ndar
 
 
 def _equal(column: pyarrow.ChunkedArray, typed: str) -> Bool[np.ndarray, " n"]:
-    return _flags(pyarrow.compute.match_substring_regex(column, f"^{re.escape(typed)}$", ignore_case=True))
+    return _flags(
+        pyarrow.compute.match_substring_regex(column, f"^{re.escape(typed)}$", ignore_case=True)
+    )
 
 
 def _has(column: pyarrow.ChunkedArray, pattern: str) -> Bool[np.ndarray, " n"]:

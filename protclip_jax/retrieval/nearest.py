@@ -1,9 +1,11 @@
-"""Nearest neighbours by cosine among unit-norm vectors: exact, and approximate with exact re-ranking.
+"""Nearest neighbours by cosine among unit-norm vectors: exact, and approximate with exact
+re-ranking.
 
-The approximate index is FAISS' IVF-PQ (Jégou et al. 2011, Product Quantization for Nearest Neighbor Search): vectors lie in
-lists by their nearest of some k-means centres, as residuals quantised to a byte for every few dimensions. A query reads the
-`probes` nearest lists; the best `CANDIDATES_PER_HIT`·k by the quantised scores are scored again with their full vectors, so
-that every score is exact and only membership is approximate.
+The approximate index is FAISS' IVF-PQ (Jégou et al. 2011, Product Quantization for Nearest Neighbor
+Search): vectors lie in lists by their nearest of some k-means centres, as residuals quantised to a
+byte for every few dimensions. A query reads the `probes` nearest lists; the best
+`CANDIDATES_PER_HIT`·k by the quantised scores are scored again with their full vectors, so that
+every score is exact and only membership is approximate.
 """
 
 from collections.abc import Sequence
@@ -17,7 +19,8 @@ from protclip_jax.retrieval.faiss_library import load_faiss
 from protclip_jax.retrieval.vector_parts import BLOCK_ROWS, VectorParts
 
 EXACT_UP_TO = 200_000
-"""Vectors; above it an index is approximate unless asked otherwise. Exact search of so many takes tens of milliseconds."""
+"""Vectors; above it an index is approximate unless asked otherwise. Exact search of so many
+takes tens of milliseconds."""
 FEWEST_FOR_APPROXIMATE = 5_000
 """Below, product quantisation has too few vectors to learn from."""
 
@@ -32,7 +35,8 @@ SAME_SCORE = 1e-5
 
 
 class Neighbours(NamedTuple):
-    """The k best of each query, best first. Rows are −1 (and scores −inf) where fewer were found."""
+    """The k best of each query, best first. Rows are −1 (and scores −inf) where fewer were
+    found."""
 
     scores: Float32[np.ndarray, "q k"]
     rows: Int64[np.ndarray, "q k"]
@@ -46,32 +50,43 @@ class RecallPoint(NamedTuple):
 
 
 class TuningQueries(NamedTuple):
-    """Queries to measure recall with: `own_rows` are the rows that they are themselves, which do not count, or None."""
+    """Queries to measure recall with: `own_rows` are the rows that they are themselves, which do
+    not count, or None."""
 
     vectors: Float32[np.ndarray, "q d"]
     own_rows: Int64[np.ndarray, " q"] | None
 
 
-def exact_neighbours(vectors: VectorParts, queries: Float32[np.ndarray, "q d"], k: int) -> Neighbours:
+def exact_neighbours(
+    vectors: VectorParts, queries: Float32[np.ndarray, "q d"], k: int
+) -> Neighbours:
     """The k rows of highest cosine; ties go to the lower row."""
     faiss = load_faiss(queries=len(queries))
     found = []
     for start, part in vectors.numbered_parts():
-        scores, rows = faiss.knn(queries, part, min(k, len(part)), metric=faiss.METRIC_INNER_PRODUCT)
+        scores, rows = faiss.knn(
+            queries, part, min(k, len(part)), metric=faiss.METRIC_INNER_PRODUCT
+        )
         found.append((scores, rows + start))
     scores, rows = (np.concatenate(arrays, axis=1) for arrays in zip(*found, strict=True))
     return _best(scores, rows, k)
 
 
 def exact_neighbours_among(
-    vectors: VectorParts, queries: Float32[np.ndarray, "q d"], k: int, among: Int64[np.ndarray, " m"]
+    vectors: VectorParts,
+    queries: Float32[np.ndarray, "q d"],
+    k: int,
+    among: Int64[np.ndarray, " m"],
 ) -> Neighbours:
-    """The k of the rows `among`, in ascending order, of highest cosine; reads `BLOCK_ROWS` of them at a time."""
+    """The k of the rows `among`, in ascending order, of highest cosine; reads `BLOCK_ROWS` of
+    them at a time."""
     faiss = load_faiss(queries=len(queries))
     found = []
     for start in range(0, len(among), BLOCK_ROWS):
         some = among[start : start + BLOCK_ROWS]
-        scores, places = faiss.knn(queries, vectors.take(some), min(k, len(some)), metric=faiss.METRIC_INNER_PRODUCT)
+        scores, places = faiss.knn(
+            queries, vectors.take(some), min(k, len(some)), metric=faiss.METRIC_INNER_PRODUCT
+        )
         found.append((scores, some[places]))
     scores, rows = (np.concatenate(arrays, axis=1) for arrays in zip(*found, strict=True))
     return _best(scores, rows, k)
@@ -97,7 +112,8 @@ def _best(scores: np.ndarray, rows: np.ndarray, k: int) -> Neighbours:
 
 
 def list_count(count: int) -> int:
-    """How many lists for so many vectors: a power of two near 4·√n, and no more than the training suffices for."""
+    """How many lists for so many vectors: a power of two near 4·√n, and no more than the
+    training suffices for."""
     wanted = 1 << round(np.log2(4 * np.sqrt(count)))
     while wanted * TRAINING_PER_LIST > count:
         wanted //= 2
@@ -105,28 +121,38 @@ def list_count(count: int) -> int:
 
 
 def build_approximate(vectors: VectorParts, *, seed: int = 0):
-    """A FAISS IVF-PQ index over all rows, trained on a random sample of them; memory holds the sample and the codes.
+    """A FAISS IVF-PQ index over all rows, trained on a random sample of them; memory holds the
+    sample and the codes.
 
     Raises:
       UserError: there are fewer than `FEWEST_FOR_APPROXIMATE`.
     """
     if len(vectors) < FEWEST_FOR_APPROXIMATE:
         raise UserError(
-            f"an approximate index needs at least {FEWEST_FOR_APPROXIMATE:,} vectors to learn from, there are "
+            f"an approximate index needs at least {FEWEST_FOR_APPROXIMATE:,} vectors to "
+            "learn from, there are "
             f"{len(vectors):,}; leave --kind out."
         )
     faiss = load_faiss()
     lists = list_count(len(vectors))
     # The smallest sub-vectors of at least DIMENSIONS_PER_BYTE dimensions into which d divides.
-    dimensions = next(size for size in range(DIMENSIONS_PER_BYTE, vectors.width + 1) if vectors.width % size == 0)
-    index = faiss.index_factory(vectors.width, f"IVF{lists},PQ{vectors.width // dimensions}", faiss.METRIC_INNER_PRODUCT)
-    # Fewer than FAISS takes by default: as exact as with four times as many, since candidates are scored again.
+    dimensions = next(
+        size for size in range(DIMENSIONS_PER_BYTE, vectors.width + 1) if vectors.width % size == 0
+    )
+    index = faiss.index_factory(
+        vectors.width, f"IVF{lists},PQ{vectors.width // dimensions}", faiss.METRIC_INNER_PRODUCT
+    )
+    # Fewer than FAISS takes by default: as exact as with four times as many, since candidates are
+    # scored again.
     index.pq.cp.max_points_per_centroid = PQ_TRAINING_PER_CENTRE
     index.pq.cp.min_points_per_centroid = FEWEST_FOR_APPROXIMATE // index.pq.ksub
     index.pq.cp.niter = PQ_TRAINING_STEPS
-    # An order of the codes for comparing them by their bits, which search does not do; it takes most of the training.
+    # An order of the codes for comparing them by their bits, which search does not do; it takes
+    # most of the training.
     index.do_polysemous_training = False
-    rows = np.random.default_rng(seed).choice(len(vectors), min(len(vectors), lists * TRAINING_PER_LIST), replace=False)
+    rows = np.random.default_rng(seed).choice(
+        len(vectors), min(len(vectors), lists * TRAINING_PER_LIST), replace=False
+    )
     index.train(vectors.take(np.sort(rows)))
     add_rows(index, vectors)
     return index
@@ -140,19 +166,33 @@ def add_rows(index, vectors: VectorParts) -> None:
 
 
 def recall_curve(
-    index, vectors: VectorParts, queries: dict[str, TuningQueries], *, target: float, k: int = RECALL_AT
+    index,
+    vectors: VectorParts,
+    queries: dict[str, TuningQueries],
+    *,
+    target: float,
+    k: int = RECALL_AT,
 ) -> list[RecallPoint]:
-    """Recall@k of every kind of query at 1, 2, 4, … probes, up to the first that reaches the target for all, or all lists.
+    """Recall@k of every kind of query at 1, 2, 4, … probes, up to the first that reaches the target
+    for all, or all lists.
 
-    A neighbour that is found counts if its cosine reaches that of the k-th nearest: which of several equal ones is found
-    does not matter.
+    A neighbour that is found counts if its cosine reaches that of the k-th nearest: which of
+    several equal ones is found does not matter.
     """
-    exact = {name: others(exact_neighbours(vectors, some.vectors, k + 1), some, k) for name, some in queries.items()}
+    exact = {
+        name: others(exact_neighbours(vectors, some.vectors, k + 1), some, k)
+        for name, some in queries.items()
+    }
     curve, probes = [], 1
     while True:
         recall = {
             name: recall_at(
-                others(approximate_neighbours(index, vectors, some.vectors, k + 1, probes=probes), some, k), exact[name]
+                others(
+                    approximate_neighbours(index, vectors, some.vectors, k + 1, probes=probes),
+                    some,
+                    k,
+                ),
+                exact[name],
             )
             for name, some in queries.items()
         }
@@ -190,5 +230,7 @@ def unit_rows(vectors: Sequence | np.ndarray) -> Float32[np.ndarray, "n d"]:
     vectors = np.asarray(vectors, np.float32)
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     if not (np.isfinite(norms).all() and (norms > 0).all()):
-        raise UserError("an embedding is zero or not finite; make the embeddings anew with --precision float32.")
+        raise UserError(
+            "an embedding is zero or not finite; make the embeddings anew with --precision float32."
+        )
     return vectors / norms

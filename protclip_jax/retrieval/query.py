@@ -1,4 +1,5 @@
-"""What is asked: texts or a protein, and how the two are told apart where people type either into one box."""
+"""What is asked: texts or a protein, and how the two are told apart where people type either
+into one box."""
 
 import re
 from typing import NamedTuple
@@ -22,7 +23,8 @@ class Query(NamedTuple):
       name: what the answer is called by: an id, or the text itself.
       kind: `text` or `protein`.
       contents: the prompts of a text, whose embeddings are averaged; a protein's one sequence.
-      typed: a text as it was typed, which is looked up among the names of an index; '' where nothing is to be looked up.
+      typed: a text as it was typed, which is looked up among the names of an index; '' where
+        nothing is to be looked up.
     """
 
     name: str
@@ -43,11 +45,12 @@ class Typed(NamedTuple):
 
 
 def understand(typed: str) -> Typed:
-    """Tells a protein from a text: FASTA with one record, or nothing but amino-acid letters in sequences' usual forms.
+    """Tells a protein from a text: FASTA with one record, or nothing but amino-acid letters in
+    sequences' usual forms.
 
-    These are one word of at least `SHORTEST_SEQUENCE` letters, without B, J, O, U and Z unless all are capitals, or lines or
-    blocks of capitals of at least `SHORTEST_BLOCK`, the last of which may be shorter. Everything else is text; a shorter
-    peptide is given as FASTA.
+    These are one word of at least `SHORTEST_SEQUENCE` letters, without B, J, O, U and Z unless all
+    are capitals, or lines or blocks of capitals of at least `SHORTEST_BLOCK`, the last of which may
+    be shorter. Everything else is text; a shorter peptide is given as FASTA.
 
     Raises:
       ValueError: the FASTA holds several records.
@@ -57,10 +60,16 @@ def understand(typed: str) -> Typed:
         header, _, rest = typed[1:].partition("\n")
         if "\n>" in f"\n{rest}":
             raise ValueError("it holds several FASTA records; ask for one protein at a time")
-        return Typed("protein", "".join(rest.split()), (header.partition("\x01")[0].split() or [""])[0])
+        return Typed(
+            "protein", "".join(rest.split()), (header.partition("\x01")[0].split() or [""])[0]
+        )
     blocks = typed.split()
     joined = "".join(blocks)
-    if all(map(_LETTERS.fullmatch, blocks)) and len(joined) >= SHORTEST_SEQUENCE and _are_blocks(blocks):
+    if (
+        all(map(_LETTERS.fullmatch, blocks))
+        and len(joined) >= SHORTEST_SEQUENCE
+        and _are_blocks(blocks)
+    ):
         return Typed("protein", joined, "")
     return Typed("text", typed, "")
 
@@ -68,11 +77,14 @@ def understand(typed: str) -> Typed:
 def _are_blocks(blocks: list[str]) -> bool:
     joined = "".join(blocks)
     one_word = len(blocks) == 1 and _OF_WORDS.isdisjoint(joined.lower())
-    return all(len(block) >= SHORTEST_BLOCK for block in blocks[:-1]) and (one_word or joined.isupper())
+    return all(len(block) >= SHORTEST_BLOCK for block in blocks[:-1]) and (
+        one_word or joined.isupper()
+    )
 
 
 def phrased(text: str) -> str:
-    """A text as training texts begin: with `PROTEIN NAME:` before what begins with none of the properties' prefixes.
+    """A text as training texts begin: with `PROTEIN NAME:` before what begins with none of the
+    properties' prefixes.
 
     White space around it is removed.
     """
@@ -88,4 +100,6 @@ def protein_query(name: str, sequence: str) -> tuple[Query, dict[str, int]]:
       ValueError: it is no protein; the message says why.
     """
     cleaned = clean_protein(sequence)
-    return Query(name or f"protein of {len(cleaned.sequence)} residues", "protein", (cleaned.sequence,)), dict(cleaned.changes)
+    return Query(
+        name or f"protein of {len(cleaned.sequence)} residues", "protein", (cleaned.sequence,)
+    ), dict(cleaned.changes)

@@ -13,12 +13,15 @@ from data_pipelines.common.errors import UserError
 SHOWN = 5
 
 
-def rows_of_taxa(items: pyarrow.Table, taxa: Sequence[str], *, folder: Path) -> Int64[np.ndarray, " m"]:
+def rows_of_taxa(
+    items: pyarrow.Table, taxa: Sequence[str], *, folder: Path
+) -> Int64[np.ndarray, " m"]:
     """The rows of proteins of some organisms, ascending.
 
     Args:
       items: of an index of proteins.
-      taxa: each an id of NCBI's taxonomy, of that very organism and not of those below it, or how a scientific name begins.
+      taxa: each an id of NCBI's taxonomy, of that very organism and not of those below it, or how a
+        scientific name begins.
       folder: the index, for messages.
 
     Raises:
@@ -28,7 +31,9 @@ def rows_of_taxa(items: pyarrow.Table, taxa: Sequence[str], *, folder: Path) -> 
     for taxon in taxa:
         of_taxon = _is_of(items, taxon.strip())
         if not of_taxon.any():
-            raise UserError(f"the index {folder} holds no protein of taxon {taxon!r}; {_known(items)}.")
+            raise UserError(
+                f"the index {folder} holds no protein of taxon {taxon!r}; {_known(items)}."
+            )
         chosen |= of_taxon
     return np.flatnonzero(chosen)
 
@@ -46,9 +51,17 @@ def _is_of(items: pyarrow.Table, taxon: str) -> np.ndarray:
 def _known(items: pyarrow.Table) -> str:
     """What to give instead."""
     counts = items.group_by(["organism", "taxon"]).aggregate([([], "count_all")])
-    known = counts.filter(pyarrow.compute.not_equal(counts["organism"], "")).sort_by([("count_all", "descending")])
+    known = counts.filter(pyarrow.compute.not_equal(counts["organism"], "")).sort_by(
+        [("count_all", "descending")]
+    )
     if not len(known):
-        return "it has no organisms; rebuild it from UniProt entries, or from FASTA with UniProt's headers"
-    shown = [f"{row['organism']} ({row['taxon'] or 'no id'})" for row in known.slice(0, SHOWN).to_pylist()]
+        return (
+            "it has no organisms; rebuild it from UniProt entries, or from FASTA with UniProt's "
+            "headers"
+        )
+    shown = [
+        f"{row['organism']} ({row['taxon'] or 'no id'})"
+        for row in known.slice(0, SHOWN).to_pylist()
+    ]
     more = f" and {len(known) - SHOWN:,} more" if len(known) > SHOWN else ""
     return f"it has {', '.join(shown)}{more}"

@@ -1,4 +1,5 @@
-"""The vectors of an index: unit-norm rows in several files, mapped into memory and read as one array."""
+"""The vectors of an index: unit-norm rows in several files, mapped into memory and read as one
+array."""
 
 from collections.abc import Iterator, Sequence
 

@@ -1,4 +1,5 @@
-"""`python -m protclip_jax.search`: proteins for a text or a protein, and descriptions for a protein, from an index."""
+"""`python -m protclip_jax.search`: proteins for a text or a protein, and descriptions for a
+protein, from an index."""
 
 import argparse
 import contextlib
@@ -48,7 +49,18 @@ from protclip_jax.retrieval.taxa import rows_of_taxa
 
 QUERIES_AT_ONCE = 256
 OUTPUTS = (".tsv", ".json")
-FACTS = ("id", "entry_name", "name", "gene", "organism", "taxon", "length", "source", "function", "location")
+FACTS = (
+    "id",
+    "entry_name",
+    "name",
+    "gene",
+    "organism",
+    "taxon",
+    "length",
+    "source",
+    "function",
+    "location",
+)
 """What a hit tells of its item; labels have an id, a name and a source only."""
 NUMBERS = ("cosine", "margin", "confidence", "low", "base_rate", "trait", "q")
 """What says how near and how sure a hit is; a look-up's has none of them."""
@@ -59,13 +71,21 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line; argparse itself ends with code 2 on what it does not understand."""
     parser = argparse.ArgumentParser(
         prog="python -m protclip_jax.search",
-        description="Finds the proteins of an index nearest to a text or a protein, or the labels nearest to a protein.",
-        epilog=f"cosine: similarity of query and item in the space shared by proteins and texts. rank: place among all items "
+        description="Finds the proteins of an index nearest to a text or a protein, or the labels "
+        "nearest to a protein.",
+        epilog="cosine: similarity of query and item in the space shared by proteins and texts. "
+        "rank: place among all items "
         f"of an exact index, or among the candidates of an approximate one. {DEFINITION}. "
-        "Example: python -m protclip_jax.search --checkpoint runs/demo --index proteins.index --text 'zinc-binding protease'",
+        "Example: python -m protclip_jax.search --checkpoint runs/demo --index "
+        "proteins.index --text 'zinc-binding protease'",
     )
     add = parser.add_argument
-    add("--checkpoint", required=True, metavar="DIR", help="the checkpoint that the index was made with")
+    add(
+        "--checkpoint",
+        required=True,
+        metavar="DIR",
+        help="the checkpoint that the index was made with",
+    )
     add("--step", help="a step's number, best or latest (default: best if recorded, else latest)")
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument("--index", type=Path, metavar="DIR", help="find proteins of this index")
@@ -73,14 +93,16 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--labels",
         type=Path,
         metavar="DIR|FILE",
-        help="find labels: an index made with `index --labels`, or a file of labels, which is embedded each time",
+        help="find labels: an index made with `index --labels`, or a file of labels, which is "
+        "embedded each time",
     )
     query = parser.add_mutually_exclusive_group(required=True)
     query.add_argument(
         "--text",
         nargs="+",
         metavar="PROMPT",
-        help=f"one question; several prompts for it are averaged. A text that begins with no {', no '.join(PREFIXES.values())} "
+        help="one question; several prompts for it are averaged. A text that begins with no "
+        f"{', no '.join(PREFIXES.values())} "
         f"is asked as '{phrased('…')}', for so the texts begin that a model learns from",
     )
     query.add_argument("--sequence", help="one protein's residues")
@@ -95,14 +117,21 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         choices=("protein", "text"),
         help=f"of --input (default: protein; text for {listed(TEXT_FORMATS)})",
     )
-    add("--column", help="of a table, with the texts or sequences (default: text; sequence, Sequence or seq)")
-    add("--id_column", help="of a table, with the ids (default: id, Entry or accession, else the row's number)")
+    add(
+        "--column",
+        help="of a table, with the texts or sequences (default: text; sequence, Sequence or seq)",
+    )
+    add(
+        "--id_column",
+        help="of a table, with the ids (default: id, Entry or accession, else the row's number)",
+    )
     add("--verbatim", action="store_true", help="ask texts exactly as they are")
     add(
         "--taxon",
         nargs="+",
         metavar="ID|NAME",
-        help="only proteins of these organisms: ids of NCBI's taxonomy, without the taxa below them, or how scientific names "
+        help="only proteins of these organisms: ids of NCBI's taxonomy, without the taxa below "
+        "them, or how scientific names "
         "begin, as 'Saccharomyces'; with --index",
     )
     add(
@@ -116,9 +145,14 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--output",
         metavar="FILE",
-        help=f"a new file named *{' or *'.join(OUTPUTS)}; - writes TSV to stdout (default: a table for people on stdout)",
+        help=f"a new file named *{' or *'.join(OUTPUTS)}; - writes TSV to stdout (default: a "
+        "table for people on stdout)",
     )
-    add("--cpu_devices", type=int, help="virtual devices of a CPU (default: 1 for a single question, else its cores)")
+    add(
+        "--cpu_devices",
+        type=int,
+        help="virtual devices of a CPU (default: 1 for a single question, else its cores)",
+    )
     return parser.parse_args(arguments)
 
 
@@ -136,7 +170,9 @@ def read_queries(options: argparse.Namespace) -> Iterator[Query]:
         if not all(text.strip() for text in options.text):
             raise UserError("--text is empty; say what to look for.")
         prompts = phrased_all(options.text, options)
-        yield Query(" + ".join(prompts), "text", prompts, options.text[0] if len(prompts) == 1 else "")
+        yield Query(
+            " + ".join(prompts), "text", prompts, options.text[0] if len(prompts) == 1 else ""
+        )
     elif options.sequence is not None:
         try:
             query, changes = protein_query("", options.sequence)
@@ -174,7 +210,11 @@ def _queries_of(source: Source, options: argparse.Namespace) -> Iterator[Query]:
             continue
         used += 1
         if item.doubt:
-            tell(one_line(f"line {item.line}: {item.id} looks like {item.doubt}, not like a protein."))
+            tell(
+                one_line(
+                    f"line {item.line}: {item.id} looks like {item.doubt}, not like a protein."
+                )
+            )
         if source.modality == "text":
             yield Query(item.id, "text", phrased_all([item.text], options), item.text)
         else:
@@ -188,9 +228,11 @@ def _queries_of(source: Source, options: argparse.Namespace) -> Iterator[Query]:
 def answered(
     engine: SearchEngine, queries: Iterator[Query], *, top: int, taxa: Sequence[str] | None = None
 ) -> Iterator[tuple[Query, Answer]]:
-    """Each question with its answer, in their order; proteins of some organisms only where `taxa` name them.
+    """Each question with its answer, in their order; proteins of some organisms only where `taxa`
+    name them.
 
-    A question whose words the model does not know is answered by look-up alone, or left out where nothing is called so.
+    A question whose words the model does not know is answered by look-up alone, or left out
+    where nothing is called so.
     """
     index = engine.proteins or next(iter(engine.libraries.values()))
     among = rows_of_taxa(index.items, taxa, folder=index.folder) if taxa else None
@@ -199,11 +241,16 @@ def answered(
         matches = [engine.matches(index, query, top, among=among) for query in some]
         readable = list(map(functools.partial(is_readable, engine), some, matches))
         chosen = list(itertools.compress(some, readable))
-        found = iter(engine.answers(index, chosen, engine.embed(chosen), top, among=among) if chosen else ())
+        found = iter(
+            engine.answers(index, chosen, engine.embed(chosen), top, among=among) if chosen else ()
+        )
         for query, own, is_asked in zip(some, matches, readable, strict=True):
             if is_asked or own:
                 asked += 1
-                yield query, dataclasses.replace(next(found) if is_asked else Answer([]), matches=own)
+                yield (
+                    query,
+                    dataclasses.replace(next(found) if is_asked else Answer([]), matches=own),
+                )
     if not asked:
         raise UserError("no question is left that can be asked.")
 
@@ -223,7 +270,8 @@ def is_readable(engine: SearchEngine, query: Query, matches: Sequence[Hit]) -> b
 
 
 def write_tsv(file: TextIO, answers: Iterator[tuple[Query, Answer]], least: float) -> None:
-    """A line a hit, under a header; what a hit does not have stays empty. How many answers are not sure is told on stderr."""
+    """A line a hit, under a header; what a hit does not have stays empty. How many answers are
+    not sure is told on stderr."""
     table = csv.writer(file, delimiter="\t", lineterminator="\n")
     table.writerow(COLUMNS)
     unsure, unknown = Counter(), {}
@@ -237,7 +285,10 @@ def write_tsv(file: TextIO, answers: Iterator[tuple[Query, Answer]], least: floa
             table.writerow((*map(tsv_cell, named), *numbers_of(hit)))
 
     if unsure[False]:
-        tell(f"{unsure[False]:,} of {unsure.total():,} questions have no confident answer (--min_confidence {least:g}).")
+        tell(
+            f"{unsure[False]:,} of {unsure.total():,} questions have no confident answer "
+            f"(--min_confidence {least:g})."
+        )
     tell(*unknown)
 
 
@@ -254,7 +305,12 @@ def write_json(file: TextIO, answers: Iterator[tuple[Query, Answer]], least: flo
     for position, (query, answer) in enumerate(answers):
         background = {"mean": answer.mean, "items": answer.background}
         sure = {"confident": is_confident(answer, least), "verdict": verdict(answer, least)}
-        entry = {"query": query.name, "kind": query.kind, "contents": query.contents, "background": background} | sure
+        entry = {
+            "query": query.name,
+            "kind": query.kind,
+            "contents": query.contents,
+            "background": background,
+        } | sure
         found = {"matches": as_dicts(answer.matches), "hits": as_dicts(answer.hits)}
         file.write((",\n" if position else "\n") + json.dumps(entry | found, ensure_ascii=False))
     file.write("\n]\n")
@@ -278,7 +334,9 @@ def print_tables(answers: Iterator[tuple[Query, Answer]], least: float) -> None:
         more = ("gene", "organism", "length") if proteins else ()
         shown = "confidence" if any(hit.confidence for hit in answer.hits) else "q"
         for name in ("rank", "id", "what", *more, "cosine", shown):
-            table.add_column(name, justify="right" if name in ALIGNED_RIGHT else "left", overflow="fold")
+            table.add_column(
+                name, justify="right" if name in ALIGNED_RIGHT else "left", overflow="fold"
+            )
         for hit in [*answer.matches, *answer.hits]:
             numbers = (hit.by, "") if hit.cosine is None else (f"{hit.cosine:.3f}", sureness(hit))
             about = (hit.gene or "", hit.organism or "", str(hit.length or "?")) if proteins else ()
@@ -343,7 +401,9 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
     if options.labels:
         refuse_unread(options, ("taxon",), owner="--index")
     if options.output and options.output != "-" and Path(options.output).suffix not in OUTPUTS:
-        raise UserError(f"--output={options.output} must be named *{' or *'.join(OUTPUTS)}, or be - for stdout.")
+        raise UserError(
+            f"--output={options.output} must be named *{' or *'.join(OUTPUTS)}, or be - for stdout."
+        )
     if options.output and options.output != "-":
         refuse_existing([Path(options.output)])
     split_cpu(options.cpu_devices or (None if options.input else 1))
@@ -354,11 +414,18 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
     with warnings_as_sentences():
         # Told of each question already.
         warnings.filterwarnings("ignore", message=UNKNOWN_WORDS)
-        engine = SearchEngine.load(options.checkpoint, index=options.index, labels=labels, step=options.step)
+        engine = SearchEngine.load(
+            options.checkpoint, index=options.index, labels=labels, step=options.step
+        )
         try:
-            write(answered(engine, queries, top=options.top, taxa=options.taxon), options.output, options.min_confidence)
+            write(
+                answered(engine, queries, top=options.top, taxa=options.taxon),
+                options.output,
+                options.min_confidence,
+            )
         except BrokenPipeError:
-            # Whoever reads it, as `head`, has enough; Python would complain again when it flushes stdout at its end.
+            # Whoever reads it, as `head`, has enough; Python would complain again when it flushes
+            # stdout at its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 128 + signal.SIGPIPE
     if options.output and options.output != "-":

@@ -1,4 +1,5 @@
-"""`python -m protclip_jax.serve`: a web page, and its API, that search an index and show proteins residue by residue."""
+"""`python -m protclip_jax.serve`: a web page, and its API, that search an index and show
+proteins residue by residue."""
 
 import argparse
 import ipaddress
@@ -36,37 +37,90 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     limits = Limits()
     parser = argparse.ArgumentParser(
         prog="python -m protclip_jax.serve",
-        epilog="Example: python -m protclip_jax.serve --checkpoint runs/demo --index proteins.index",
-        description="Serves a web page and an API (/openapi.json) for searching an index. Needs nothing from the network.",
+        epilog="Example: python -m protclip_jax.serve --checkpoint runs/demo --index "
+        "proteins.index",
+        description="Serves a web page and an API (/openapi.json) for searching an index. Needs "
+        "nothing "
+        "from the network.",
     )
     add = parser.add_argument
-    add("--checkpoint", required=True, metavar="DIR", help="the checkpoint that the index was made with")
+    add(
+        "--checkpoint",
+        required=True,
+        metavar="DIR",
+        help="the checkpoint that the index was made with",
+    )
     add("--step", help="a step's number, best or latest (default: best if recorded, else latest)")
-    add("--index", type=Path, metavar="DIR", help="proteins to search, made with `python -m protclip_jax.index`")
+    add(
+        "--index",
+        type=Path,
+        metavar="DIR",
+        help="proteins to search, made with `python -m protclip_jax.index`",
+    )
     add(
         "--labels",
         type=Path,
         nargs="+",
         default=[],
         metavar="DIR|FILE",
-        help="labels to describe proteins with: indexes made with `index --labels`, or files of labels, embedded at the start",
+        help="labels to describe proteins with: indexes made with `index --labels`, or files of "
+        "labels, embedded at the start",
     )
     add("--title", help="what the page calls the model (default: the checkpoint's name)")
-    add("--host", default="127.0.0.1", help="address to listen on (default %(default)s: this machine only)")
+    add(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on (default %(default)s: this machine only)",
+    )
     add("--port", type=int, default=PORT, help="default %(default)s; 0 takes a free one")
     add(
         "--token",
-        help=f"what visitors must know, also read from ${TOKEN_VARIABLE}; an address that others can reach gets a random "
+        help=f"what visitors must know, also read from ${TOKEN_VARIABLE}; an address that others "
+        "can reach gets a random "
         "one by default",
     )
-    add("--allowed_hosts", nargs="+", default=[], help="names, beside this machine's, that visitors may reach the server by")
-    add("--links", choices=("uniprot", "none"), default="uniprot", help="where accessions lead (default %(default)s)")
-    add("--max_waiting", type=int, default=limits.waiting, help="requests in the queue; more get 429 (default %(default)s)")
-    add("--timeout", type=float, default=limits.seconds, help="seconds until a request gets 504 (default %(default)s)")
-    add("--max_residues", type=int, default=limits.residues, help="of a protein that is asked about (default %(default)s)")
-    add("--dtype", choices=("float32", "bfloat16"), default="float32", help="of the computation (default %(default)s)")
+    add(
+        "--allowed_hosts",
+        nargs="+",
+        default=[],
+        help="names, beside this machine's, that visitors may reach the server by",
+    )
+    add(
+        "--links",
+        choices=("uniprot", "none"),
+        default="uniprot",
+        help="where accessions lead (default %(default)s)",
+    )
+    add(
+        "--max_waiting",
+        type=int,
+        default=limits.waiting,
+        help="requests in the queue; more get 429 (default %(default)s)",
+    )
+    add(
+        "--timeout",
+        type=float,
+        default=limits.seconds,
+        help="seconds until a request gets 504 (default %(default)s)",
+    )
+    add(
+        "--max_residues",
+        type=int,
+        default=limits.residues,
+        help="of a protein that is asked about (default %(default)s)",
+    )
+    add(
+        "--dtype",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="of the computation (default %(default)s)",
+    )
     add("--cpu_devices", type=int, default=1, help="virtual devices of a CPU (default %(default)s)")
-    add("--skip_warm_up", action="store_true", help="start at once; the first requests of each length are slow instead")
+    add(
+        "--skip_warm_up",
+        action="store_true",
+        help="start at once; the first requests of each length are slow instead",
+    )
     options = parser.parse_args(arguments)
     if options.index is None and not options.labels:
         parser.error("give --index, --labels or both")
@@ -84,7 +138,8 @@ def is_local(host: str) -> bool:
 
 
 def choose_token(options: argparse.Namespace) -> str | None:
-    """The token of the options or the environment; a random one for an address that others can reach."""
+    """The token of the options or the environment; a random one for an address that others can
+    reach."""
     token = options.token or os.environ.get(TOKEN_VARIABLE)
     if token and (not token.isascii() or not token.isprintable() or " " in token):
         raise UserError("--token must be printable ASCII without blanks.")
@@ -92,13 +147,16 @@ def choose_token(options: argparse.Namespace) -> str | None:
 
 
 def allowed_hosts(options: argparse.Namespace) -> tuple[str, ...] | None:
-    """The names that requests may address; None, any, on an address that others can reach, where the token guards.
+    """The names that requests may address; None, any, on an address that others can reach, where
+    the token guards.
 
     Raises:
       UserError: more than a name is given, which no request's would equal.
     """
     if wrong := [name for name in options.allowed_hosts if not HOST_NAME.fullmatch(name)]:
-        raise UserError(f"--allowed_hosts={wrong[0]} must be a name alone, without scheme, port, path or *.")
+        raise UserError(
+            f"--allowed_hosts={wrong[0]} must be a name alone, without scheme, port, path or *."
+        )
     named = tuple(name.lower() for name in options.allowed_hosts)
     if not is_local(options.host):
         return named or None
@@ -112,7 +170,11 @@ def load_engine(options: argparse.Namespace) -> SearchEngine:
     start = time.perf_counter()
     with warnings_as_sentences():
         engine = SearchEngine.load(
-            options.checkpoint, index=options.index, labels=options.labels, step=options.step, dtype=options.dtype
+            options.checkpoint,
+            index=options.index,
+            labels=options.labels,
+            step=options.step,
+            dtype=options.dtype,
         )
     tell(f"loaded in {time.perf_counter() - start:.1f} s.")
     jobs.prepare(engine)
@@ -125,12 +187,16 @@ def load_engine(options: argparse.Namespace) -> SearchEngine:
 
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Listens, opens everything and warms up while it says so to visitors, and serves until a signal."""
+    """Listens, opens everything and warms up while it says so to visitors, and serves until a
+    signal."""
     options = parse_arguments(arguments)
     if options.max_waiting < 1 or not 0 < options.timeout < math.inf or options.max_residues < 1:
         raise UserError("--max_waiting, --timeout and --max_residues must be above 0 and finite.")
     if options.max_residues > MOST_RESIDUES:
-        raise UserError(f"--max_residues={options.max_residues} must be at most {MOST_RESIDUES:,}; no protein is as long.")
+        raise UserError(
+            f"--max_residues={options.max_residues} must be at most {MOST_RESIDUES:,}; no "
+            "protein is as long."
+        )
     try:
         from protclip_jax.serve import server
         from protclip_jax.serve.app import UNIPROT, create_app
@@ -140,7 +206,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # The answer itself tells of texts that were cut.
     warnings.filterwarnings("ignore", message=r".* texts are longer than")
     warnings.filterwarnings("ignore", message=UNKNOWN_WORDS)
-    limits = Limits(waiting=options.max_waiting, seconds=options.timeout, residues=options.max_residues)
+    limits = Limits(
+        waiting=options.max_waiting, seconds=options.timeout, residues=options.max_residues
+    )
     token, hosts = choose_token(options), allowed_hosts(options)
     split_cpu(options.cpu_devices)
     with server.listening_socket(options.host, options.port) as bound:
@@ -158,7 +226,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 token=token,
                 links=UNIPROT if options.links == "uniprot" else None,
                 title=title,
-                weights=what_weights_mean(options.checkpoint, step=resolve_step(options.checkpoint, options.step)),
+                weights=what_weights_mean(
+                    options.checkpoint, step=resolve_step(options.checkpoint, options.step)
+                ),
             )
         # Browsers escape some characters behind '#' by themselves, and not all the same ones.
         fragment = f"#token={urllib.parse.quote(token, safe='')}" if token else ""

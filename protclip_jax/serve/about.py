@@ -22,7 +22,9 @@ def describe_engine(engine: SearchEngine, limits: Limits, title: str, weights: s
         "score": DEFINITION,
         "calibrated": sorted(map(list, calibrated(engine))),
         "weights": weights,
-        "limits": {key: getattr(limits, key) for key in ("residues", "text_letters", "prompts", "top")},
+        "limits": {
+            key: getattr(limits, key) for key in ("residues", "text_letters", "prompts", "top")
+        },
         "examples": [] if index is None else examples(index),
     }
 
@@ -37,13 +39,22 @@ def calibrated(engine: SearchEngine) -> set[tuple[str, str]]:
 def examples(index: Index) -> list[dict[str, str]]:
     """Questions to try, from what the index knows of some of its proteins."""
     rows = np.linspace(0, len(index) - 1, min(len(index), 50)).astype(int).tolist()
-    items = sorted((item_table.item_at(index.items, row) for row in rows), key=lambda item: len(item["name"] or ""))
+    items = sorted(
+        (item_table.item_at(index.items, row) for row in rows),
+        key=lambda item: len(item["name"] or ""),
+    )
     described = [item for item in items if item_table.property_contents(item)]
-    tried = [{"label": item["name"], "query": item["name"]} for item in described if item["name"]][:1]
+    tried = [{"label": item["name"], "query": item["name"]} for item in described if item["name"]][
+        :1
+    ]
     located = [item for item in described if 0 < len(item["location"]) <= 60]
-    tried += [{"label": item["location"], "query": f"{PREFIXES['location']}: {item['location']}"} for item in located[-1:]]
+    tried += [
+        {"label": item["location"], "query": f"{PREFIXES['location']}: {item['location']}"}
+        for item in located[-1:]
+    ]
     sequenced = [item for item in described or items if 20 <= len(item["sequence"]) <= 1000]
     tried += [
-        {"label": f"the sequence of {item['id']}", "query": f">{item['id']}\n{item['sequence']}"} for item in sequenced[-1:]
+        {"label": f"the sequence of {item['id']}", "query": f">{item['id']}\n{item['sequence']}"}
+        for item in sequenced[-1:]
     ]
     return tried or [{"label": "ATP-binding kinase", "query": "ATP-binding kinase"}]

@@ -30,10 +30,30 @@ from protclip_jax.serve.batching import Batcher, Busy
 from protclip_jax.serve.guard import require_token
 from protclip_jax.serve.jobs import PROTEINS, SearchJob, TracksJob, work
 from protclip_jax.serve.limits import Limits
-from protclip_jax.serve.questions import Mistake, SearchRequest, TracksRequest, find_protein, read_question, read_tracks
+from protclip_jax.serve.questions import (
+    Mistake,
+    SearchRequest,
+    TracksRequest,
+    find_protein,
+    read_question,
+    read_tracks,
+)
 
 UNIPROT = "https://www.uniprot.org/uniprotkb/{accession}/entry"
-ITEM_FACTS = ("id", "entry_name", "name", "genes", "organism", "taxon", "existence", "ec", "go", "length", "source", "sequence")
+ITEM_FACTS = (
+    "id",
+    "entry_name",
+    "name",
+    "genes",
+    "organism",
+    "taxon",
+    "existence",
+    "ec",
+    "go",
+    "length",
+    "source",
+    "sequence",
+)
 """What an answer on a protein tells of it beside its texts and features."""
 LEFT = 499
 """The status of a request whose client has left; nobody reads it."""
@@ -52,8 +72,8 @@ def create_app(
     """The ASGI application of an engine.
 
     Args:
-      hosts: names that the `Host` header may have, without port; None allows any. They keep out pages of other sites whose
-        name was made to point at this machine (DNS rebinding).
+      hosts: names that the `Host` header may have, without port; None allows any. They keep out
+        pages of other sites whose name was made to point at this machine (DNS rebinding).
       token: what requests to the API must send, or None.
       links: address of a UniProt entry with `{accession}`, None for no links out.
       title: what the page calls the model.
@@ -67,7 +87,8 @@ def create_app(
         async with batcher:
             yield
 
-    # The viewers of FastAPI load their scripts from elsewhere; the description itself is at /openapi.json.
+    # The viewers of FastAPI load their scripts from elsewhere; the description itself is at
+    # /openapi.json.
     app = FastAPI(
         title="ProtCLIP",
         version="1",
@@ -78,14 +99,19 @@ def create_app(
         max_body_size=limits.body_bytes,
     )
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)
-    api = APIRouter(prefix="/api", dependencies=[] if token is None else [Depends(require_token(token))])
+    api = APIRouter(
+        prefix="/api", dependencies=[] if token is None else [Depends(require_token(token))]
+    )
     _handle_errors(app)
     app.frontend("/", directory=Path(__file__).parent / "static", fallback=None)
     about = describe_engine(engine, limits, title, weights)
     linked = functools.partial(_hit, links=links)
 
     @app.get("/health", include_in_schema=False)
-    @app.get("/api/health", summary="Whether the server is ready; while it loads, 503 and the status loading")
+    @app.get(
+        "/api/health",
+        summary="Whether the server is ready; while it loads, 503 and the status loading",
+    )
     def health() -> dict:
         return {"status": "ok", "waiting": batcher.waiting}
 
@@ -93,7 +119,9 @@ def create_app(
     def tell_about() -> dict:
         return about
 
-    @api.post("/search", summary="The proteins, and for a protein the labels, nearest to a question")
+    @api.post(
+        "/search", summary="The proteins, and for a protein the labels, nearest to a question"
+    )
     async def search(asked: SearchRequest, request: Request) -> Response:
         among = await run_in_threadpool(_among, asked, engine)
         question, understood, matches = await run_in_threadpool(_read, asked, engine, limits, among)
@@ -111,7 +139,10 @@ def create_app(
                 "understood": understood,
                 "matches": [linked(hit) for hit in matches],
                 "proteins": told(proteins, len(engine.proteins)) if proteins else None,
-                "labels": {name: told(answer, len(engine.libraries[name])) for name, answer in answers.items()},
+                "labels": {
+                    name: told(answer, len(engine.libraries[name]))
+                    for name, answer in answers.items()
+                },
             }
         )
 
@@ -119,7 +150,9 @@ def create_app(
     def protein(id: Annotated[str, Query(max_length=1000)]) -> dict:
         return _protein(find_protein(engine, id), links)
 
-    @api.post("/tracks", summary="The weight of every residue of a protein for texts of its properties")
+    @api.post(
+        "/tracks", summary="The weight of every residue of a protein for texts of its properties"
+    )
     async def tracks(asked: TracksRequest, request: Request) -> Response:
         sequence, texts = await run_in_threadpool(read_tracks, asked, engine, limits)
         weights = await _answered(batcher, TracksJob(sequence, texts), request)
@@ -127,7 +160,10 @@ def create_app(
             return Response(status_code=LEFT)
         cut = await run_in_threadpool(engine.cut, list(texts.values()))
         rows = zip(texts.items(), cut, weights, strict=True)
-        tracks = [{"property": name, "text": text, "cut": cut, "weights": row.tolist()} for (name, text), cut, row in rows]
+        tracks = [
+            {"property": name, "text": text, "cut": cut, "weights": row.tolist()}
+            for (name, text), cut, row in rows
+        ]
         return JSONResponse({"sequence": sequence, "tracks": tracks})
 
     app.include_router(api)
@@ -135,15 +171,21 @@ def create_app(
 
 
 API_DESCRIPTION = (
-    "Search proteins by text or sequence, describe proteins with labels, and weigh their residues. Errors are "
-    '`{"error": "one sentence"}`. With a token, send `Authorization: Bearer TOKEN`. 429 says that the queue is full, '
+    "Search proteins by text or sequence, describe proteins with labels, and weigh their "
+    "residues. Errors are "
+    '`{"error": "one sentence"}`. With a token, send `Authorization: Bearer TOKEN`. 429 says '
+    "that the queue is full, "
     "and 503 that the model is being loaded: try again after `Retry-After` seconds."
-    " Two errors are plain text: 413 for a body that is too large, and 400 for a host name that is not allowed."
+    " Two errors are plain text: 413 for a body that is too large, and 400 for a host name "
+    "that is not allowed."
 )
 
 
 def _read(
-    asked: SearchRequest, engine: SearchEngine, limits: Limits, among: Int64[np.ndarray, " m"] | None
+    asked: SearchRequest,
+    engine: SearchEngine,
+    limits: Limits,
+    among: Int64[np.ndarray, " m"] | None,
 ) -> tuple[Question, dict, list[Hit]]:
     """The question, how it was understood, and the proteins that it names.
 
@@ -156,14 +198,22 @@ def _read(
     understood |= {"cut": 0, "unknown": [], "is_asked": True}
     if question.kind == "protein":
         return question, understood, []
-    found = engine.matches(engine.proteins, question, min(asked.top, limits.top), among=among) if engine.proteins else []
+    found = (
+        engine.matches(engine.proteins, question, min(asked.top, limits.top), among=among)
+        if engine.proteins
+        else []
+    )
     try:
         unknown = engine.unknown_words(question.contents)
     except UserError as error:
         if not found:
             raise Mistake(str(error)) from error
         return question, understood | {"is_asked": False}, found
-    return question, understood | {"cut": sum(engine.cut(question.contents)), "unknown": unknown}, found
+    return (
+        question,
+        understood | {"cut": sum(engine.cut(question.contents)), "unknown": unknown},
+        found,
+    )
 
 
 def _among(asked: SearchRequest, engine: SearchEngine) -> Int64[np.ndarray, " m"] | None:
@@ -179,7 +229,8 @@ def _among(asked: SearchRequest, engine: SearchEngine) -> Int64[np.ndarray, " m"
 
 
 async def _answered(batcher: Batcher, job: object, request: Request) -> object | None:
-    """The job's result; None when the client left meanwhile, which takes the job out of the queue."""
+    """The job's result; None when the client left meanwhile, which takes the job out of the
+    queue."""
     asking, leaving = asyncio.create_task(batcher.answer(job)), asyncio.create_task(_left(request))
     try:
         await asyncio.wait({asking, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -195,9 +246,16 @@ async def _left(request: Request) -> None:
 
 
 def _protein(item: Mapping, links: str | None) -> dict:
-    features = [feature | {"property": feature_property(Feature(**feature))} for feature in item["features"] or ()]
+    features = [
+        feature | {"property": feature_property(Feature(**feature))}
+        for feature in item["features"] or ()
+    ]
     shown = {key: item[key] for key in ITEM_FACTS}
-    return shown | {"properties": item_table.property_contents(item), "features": features, "link": _link(item["id"], links)}
+    return shown | {
+        "properties": item_table.property_contents(item),
+        "features": features,
+        "link": _link(item["id"], links),
+    }
 
 
 def _link(id: str, links: str | None) -> str | None:
@@ -232,11 +290,15 @@ def _handle_errors(app: FastAPI) -> None:
 
     @app.exception_handler(Busy)
     async def busy(request: Request, error: Busy) -> JSONResponse:
-        return error_response(429, "The server is busy; try again in a moment.", **{"Retry-After": "1"})
+        return error_response(
+            429, "The server is busy; try again in a moment.", **{"Retry-After": "1"}
+        )
 
     @app.exception_handler(TimeoutError)
     async def too_late(request: Request, error: TimeoutError) -> JSONResponse:
-        return error_response(504, "The model took too long; try again, or ask for something shorter.")
+        return error_response(
+            504, "The model took too long; try again, or ask for something shorter."
+        )
 
     @app.exception_handler(RequestValidationError)
     async def malformed(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -245,7 +307,10 @@ def _handle_errors(app: FastAPI) -> None:
             return error_response(415, "send JSON, with Content-Type: application/json.")
         first = error.errors()[0]
         position = ".".join(str(part) for part in first["loc"][1:])
-        return error_response(422, f"The request is malformed: {position[:100] + ': ' if position else ''}{first['msg']}.")
+        return error_response(
+            422,
+            f"The request is malformed: {position[:100] + ': ' if position else ''}{first['msg']}.",
+        )
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:

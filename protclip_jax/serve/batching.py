@@ -1,4 +1,5 @@
-"""Requests that arrive while the model is busy are computed together, as it then is free for all of them at once."""
+"""Requests that arrive while the model is busy are computed together, as it then is free for all
+of them at once."""
 
 import asyncio
 import contextlib
@@ -17,7 +18,8 @@ class Busy(Exception):
 class Batcher:
     """One thread that works on lists of jobs, and the queue before it.
 
-    `async with` starts it in the running event loop and ends it; what is computed when it ends is finished first.
+    `async with` starts it in the running event loop and ends it; what is computed when it ends
+    is finished first.
     """
 
     def __init__(self, work: Callable[[Sequence[object]], Sequence[object]], limits: Limits):
@@ -78,7 +80,8 @@ class Batcher:
                         future.set_result(result)
 
     async def _results(self, jobs: Sequence[object]) -> Sequence[object]:
-        """The result of each job, or the exception that it raises; what fails together is tried one by one."""
+        """The result of each job, or the exception that it raises; what fails together is tried
+        one by one."""
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, self._work, jobs)
         except Exception as error:

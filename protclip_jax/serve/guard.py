@@ -17,7 +17,8 @@ def require_token(token: str) -> Callable[..., None]:
         if sent is None or not hmac.compare_digest(sent.credentials.encode(), token.encode()):
             raise HTTPException(
                 401,
-                "the token is missing or wrong; open the address that the server printed when it started",
+                "the token is missing or wrong; open the address that the server printed "
+                "when it started",
                 headers={"WWW-Authenticate": "Bearer"},
             )
 

@@ -40,15 +40,22 @@ class TracksJob(NamedTuple):
     properties: Mapping[str, str]
 
 
-def work(engine: SearchEngine, jobs: Sequence[SearchJob | TracksJob]) -> list[dict[str, Answer] | Float32[np.ndarray, "_ _"]]:
-    """The result of every job: answers by index, or weights. All queries are embedded, and all tracks computed, together."""
+def work(
+    engine: SearchEngine, jobs: Sequence[SearchJob | TracksJob]
+) -> list[dict[str, Answer] | Float32[np.ndarray, "_ _"]]:
+    """The result of every job: answers by index, or weights. All queries are embedded, and all
+    tracks computed, together."""
     results: list = [None] * len(jobs)
     searches = [position for position, job in enumerate(jobs) if isinstance(job, SearchJob)]
-    for position, answers in zip(searches, _searched(engine, [jobs[position] for position in searches]), strict=True):
+    for position, answers in zip(
+        searches, _searched(engine, [jobs[position] for position in searches]), strict=True
+    ):
         results[position] = answers
     tracks = [position for position, job in enumerate(jobs) if isinstance(job, TracksJob)]
     if tracks:
-        weights = segments(engine, [jobs[i].sequence for i in tracks], [jobs[i].properties for i in tracks])
+        weights = segments(
+            engine, [jobs[i].sequence for i in tracks], [jobs[i].properties for i in tracks]
+        )
         for position, rows in zip(tracks, weights, strict=True):
             results[position] = rows
     return results
@@ -62,15 +69,21 @@ def _searched(engine: SearchEngine, jobs: Sequence[SearchJob]) -> list[dict[str,
         if index is None or not asking:
             continue
         for some, among in _by_rows(jobs, asking) if name == PROTEINS else [(asking, None)]:
-            queries, top = [jobs[position].query for position in some], max(jobs[position].top for position in some)
+            queries, top = (
+                [jobs[position].query for position in some],
+                max(jobs[position].top for position in some),
+            )
             found = engine.answers(index, queries, vectors[some], top, among=among)
             for position, answer in zip(some, found, strict=True):
-                answers[position][name] = dataclasses.replace(answer, hits=answer.hits[: jobs[position].top])
+                answers[position][name] = dataclasses.replace(
+                    answer, hits=answer.hits[: jobs[position].top]
+                )
     return answers
 
 
 def _by_rows(jobs: Sequence[SearchJob], asking: Sequence[int]) -> Iterator[tuple[list[int], Rows]]:
-    """The jobs that are searched together, and among which rows: those that may find everything, then each other one."""
+    """The jobs that are searched together, and among which rows: those that may find everything,
+    then each other one."""
     limited = [position for position in asking if jobs[position].among is not None]
     if everything := [position for position in asking if position not in limited]:
         yield everything, None
@@ -78,21 +91,29 @@ def _by_rows(jobs: Sequence[SearchJob], asking: Sequence[int]) -> Iterator[tuple
         yield [position], jobs[position].among
 
 
-def segments(engine: SearchEngine, sequences: Sequence[str], properties: Sequence[Mapping[str, str]]) -> list[np.ndarray]:
-    """Property weights, in rows of one length: rows for proteins and for texts would give nine shapes instead of one."""
-    return engine.model.segments_batch(sequences, properties, batch_tokens=engine.batch_tokens, row_tokens=BULK_ROW_TOKENS)
+def segments(
+    engine: SearchEngine, sequences: Sequence[str], properties: Sequence[Mapping[str, str]]
+) -> list[np.ndarray]:
+    """Property weights, in rows of one length: rows for proteins and for texts would give nine
+    shapes instead of one."""
+    return engine.model.segments_batch(
+        sequences, properties, batch_tokens=engine.batch_tokens, row_tokens=BULK_ROW_TOKENS
+    )
 
 
 def prepare(engine: SearchEngine) -> None:
-    """Lets a CPU compute a row at a time: groups of rows, of which few requests fill the last, only help accelerators."""
+    """Lets a CPU compute a row at a time: groups of rows, of which few requests fill the last,
+    only help accelerators."""
     if jax.default_backend() == "cpu":
         engine.batch_tokens = BULK_ROW_TOKENS
 
 
 def warm_up(engine: SearchEngine) -> None:
-    """Computes requests of every shape once, as each is compiled when it first occurs; proteins above a row's length apart.
+    """Computes requests of every shape once, as each is compiled when it first occurs; proteins
+    above a row's length apart.
 
-    A shape is one row of 256, 512 or 1,024 tokens, or a group of rows of 1,024 (`batched_calls`).
+    A shape is one row of 256, 512 or 1,024 tokens, or a group of rows of 1,024
+    (`batched_calls`).
     """
     groups = engine.model.groups
     for residues, count in [(100, 1), (300, 1), (700, 1), (600, 8)]:

@@ -3,7 +3,8 @@
 import dataclasses
 
 MOST_RESIDUES = 200_000
-"""Of `Limits.residues`: several times the longest protein that is known, and bodies of less than half a megabyte."""
+"""Of `Limits.residues`: several times the longest protein that is known, and bodies of less than
+half a megabyte."""
 BYTES_A_RESIDUE = 2
 """In a request: sequences are printed in lines and blocks, and some in gaps."""
 ENVELOPE_BYTES = 1 << 12
@@ -31,6 +32,6 @@ class Limits:
 
     @property
     def body_bytes(self) -> int:
-        """The most that a request's body may have: room for the longest protein and for as many texts as are averaged,
-        in letters of one byte."""
+        """The most that a request's body may have: room for the longest protein and for as many
+        texts as are averaged, in letters of one byte."""
         return BYTES_A_RESIDUE * self.residues + self.prompts * self.text_letters + ENVELOPE_BYTES

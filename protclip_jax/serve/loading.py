@@ -28,7 +28,8 @@ _PAGE = f"""<!doctype html>
 
 
 async def loading(scope: Scope, receive: Receive, send: Send) -> None:
-    """An ASGI application that answers every request with 503: as JSON below /api and to /health, else as a page."""
+    """An ASGI application that answers every request with 503: as JSON below /api and to
+    /health, else as a page."""
     path = Request(scope).url.path
     if path.startswith("/api") or path == "/health":
         content = json.dumps({"status": "loading", "error": SENTENCE})
@@ -39,15 +40,20 @@ async def loading(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @contextlib.contextmanager
-def answering_loading(bound: socket.socket, limits: Limits, hosts: tuple[str, ...] | None) -> Iterator[None]:
-    """Answers requests to a listening socket from another thread in the context, and leaves the socket open.
+def answering_loading(
+    bound: socket.socket, limits: Limits, hosts: tuple[str, ...] | None
+) -> Iterator[None]:
+    """Answers requests to a listening socket from another thread in the context, and leaves the
+    socket open.
 
     Args:
       hosts: as of `create_app`.
     """
     guarded = TrustedHostMiddleware(loading, allowed_hosts=hosts, www_redirect=False)
     answering = server.configured(guarded, limits, lifespan="off")
-    thread = threading.Thread(target=answering.run, kwargs={"sockets": [bound.dup()]}, name="loading", daemon=True)
+    thread = threading.Thread(
+        target=answering.run, kwargs={"sockets": [bound.dup()]}, name="loading", daemon=True
+    )
     thread.start()
     try:
         yield

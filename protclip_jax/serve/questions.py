@@ -20,12 +20,18 @@ class SearchRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     query: str | list[str] = Field(description="a text or a protein; several texts are averaged")
-    kind: Literal["auto", "text", "protein"] = Field("auto", description="auto tells a sequence from a text")
+    kind: Literal["auto", "text", "protein"] = Field(
+        "auto", description="auto tells a sequence from a text"
+    )
     top: int = Field(TOP, ge=1, description="hits wanted from each index")
     taxon: list[Annotated[str, Field(max_length=200)]] = Field(
-        [], max_length=50, description="only proteins of these: ids of NCBI's taxonomy, or how scientific names begin"
+        [],
+        max_length=50,
+        description="only proteins of these: ids of NCBI's taxonomy, or how scientific names begin",
     )
-    min_confidence: float = Field(LEAST, ge=0, le=1, description="a best hit below it counts as no confident answer")
+    min_confidence: float = Field(
+        LEAST, ge=0, le=1, description="a best hit below it counts as no confident answer"
+    )
     verbatim: bool = Field(False, description="ask a text without `PROTEIN NAME:` before it")
 
 
@@ -36,7 +42,9 @@ class TracksRequest(BaseModel):
 
     id: str | None = None
     sequence: str | None = None
-    properties: dict[Literal[PROPERTIES], str] = Field(description="content, with or without its prefix (`FUNCTION: …`)")
+    properties: dict[Literal[PROPERTIES], str] = Field(
+        description="content, with or without its prefix (`FUNCTION: …`)"
+    )
 
 
 class Mistake(Exception):
@@ -70,9 +78,14 @@ def read_question(asked: SearchRequest, limits: Limits) -> tuple[Query, dict]:
     if asked.kind == "protein":
         raise Mistake("Only texts can be averaged; ask for one protein at a time.")
     if (longest := max(map(len, texts))) > limits.text_letters:
-        raise Mistake(f"The text has {longest:,} letters; at most {limits.text_letters:,} can be asked.")
+        raise Mistake(
+            f"The text has {longest:,} letters; at most {limits.text_letters:,} can be asked."
+        )
     prompts = tuple(texts if asked.verbatim else map(phrased, texts))
-    return Query("text", "text", prompts, texts[0] if len(texts) == 1 else ""), {"kind": "text", "asked": prompts}
+    return Query("text", "text", prompts, texts[0] if len(texts) == 1 else ""), {
+        "kind": "text",
+        "asked": prompts,
+    }
 
 
 def _protein_question(name: str, sequence: str, limits: Limits) -> tuple[Query, dict]:
@@ -88,17 +101,24 @@ def _protein_question(name: str, sequence: str, limits: Limits) -> tuple[Query, 
 
 def _check_residues(residues: str, limits: Limits) -> None:
     if len(residues) > limits.residues:
-        raise Mistake(f"The protein has {len(residues):,} residues; this server takes at most {limits.residues:,}.")
+        raise Mistake(
+            f"The protein has {len(residues):,} residues; this server takes at most "
+            f"{limits.residues:,}."
+        )
 
 
 def _check_unicode(text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise Mistake("The text holds half of a character (a lone surrogate); type it again.") from error
+        raise Mistake(
+            "The text holds half of a character (a lone surrogate); type it again."
+        ) from error
 
 
-def read_tracks(asked: TracksRequest, engine: SearchEngine, limits: Limits) -> tuple[str, dict[str, str]]:
+def read_tracks(
+    asked: TracksRequest, engine: SearchEngine, limits: Limits
+) -> tuple[str, dict[str, str]]:
     """The clean sequence, and texts with their prefixes in biotext order.
 
     Raises:
@@ -114,13 +134,23 @@ def read_tracks(asked: TracksRequest, engine: SearchEngine, limits: Limits) -> t
     except ValueError as error:
         raise Mistake(f"This is no protein sequence: {error}.") from error
     _check_residues(residues, limits)
-    texts = {name: text for name in PROPERTIES if (text := with_prefix(name, asked.properties.get(name, "")))}
+    texts = {
+        name: text
+        for name in PROPERTIES
+        if (text := with_prefix(name, asked.properties.get(name, "")))
+    }
     if not texts:
-        raise Mistake("There is no property text; say what the protein's name, function, location or family is.")
+        raise Mistake(
+            "There is no property text; say what the protein's name, function, location or "
+            "family is."
+        )
     for text in texts.values():
         _check_unicode(text)
         if len(text) > limits.text_letters:
-            raise Mistake(f"A property's text has {len(text):,} letters; at most {limits.text_letters:,} can be read.")
+            raise Mistake(
+                f"A property's text has {len(text):,} letters; at most "
+                f"{limits.text_letters:,} can be read."
+            )
     return residues, texts
 
 

@@ -12,7 +12,8 @@ from protclip_jax.serve.limits import Limits
 CONNECTIONS, BACKLOG = 1024, 2048
 KEEP_ALIVE_SECONDS = 15
 CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 HEADERS = [
@@ -28,7 +29,8 @@ HEADERS = [
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
-    """A socket that listens on an address; raises UserError where that is taken or not this machine's."""
+    """A socket that listens on an address; raises UserError where that is taken or not this
+    machine's."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -39,7 +41,8 @@ def listening_socket(host: str, port: int) -> socket.socket:
         bound.close()
         reason = getattr(error, "strerror", None) or error
         raise UserError(
-            f"--host={host} --port={port} cannot be used ({reason}); choose another, --port 0 takes a free one."
+            f"--host={host} --port={port} cannot be used ({reason}); choose another, --port "
+            "0 takes a free one."
         ) from error
     return bound
 
@@ -70,7 +73,8 @@ def configured(app, limits: Limits, *, lifespan: Literal["on", "off"] = "on") ->
 
 
 def run(app, bound: socket.socket, limits: Limits) -> None:
-    """Serves until SIGTERM or SIGINT; then takes no more connections and answers the requests that it has."""
+    """Serves until SIGTERM or SIGINT; then takes no more connections and answers the requests
+    that it has."""
     # uvicorn raises the signal again when it has ended, for whoever handled it before.
     before = signal.signal(signal.SIGTERM, lambda number, frame: None)
     try:

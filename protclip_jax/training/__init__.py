@@ -1,1 +1,2 @@
-"""The training step and what surrounds it: state, optimiser, metrics, faults, preemption, profiler."""
+"""The training step and what surrounds it: state, optimiser, metrics, faults, preemption,
+profiler."""

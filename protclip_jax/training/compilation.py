@@ -1,4 +1,5 @@
-"""Compiling once: programs are kept from run to run, and a step that would be compiled a second time in a run is an error."""
+"""Compiling once: programs are kept from run to run, and a step that would be compiled a second
+time in a run is an error."""
 
 import functools
 import os
@@ -14,29 +15,39 @@ from protclip_jax.distributed.sharding import sum_over_hosts
 OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"
 """In the message of JAX's error."""
 
-MORE_MEMORY = "lower batch.rows or batch.microbatch_rows, raise mesh.fsdp, or set model.remat='full'."
+MORE_MEMORY = (
+    "lower batch.rows or batch.microbatch_rows, raise mesh.fsdp, or set model.remat='full'."
+)
 
 
 def keep_compiled_programs() -> None:
-    """Keeps compiled programs in the user's cache folder, unless JAX_COMPILATION_CACHE_DIR already says where, or is empty."""
+    """Keeps compiled programs in the user's cache folder, unless JAX_COMPILATION_CACHE_DIR
+    already says where, or is empty."""
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-        jax.config.update("jax_compilation_cache_dir", str(pathlib.Path(base) / "protclip_jax" / "xla"))
+        jax.config.update(
+            "jax_compilation_cache_dir", str(pathlib.Path(base) / "protclip_jax" / "xla")
+        )
 
 
 def compiled_once(candidates: Mapping[str, Callable]) -> Callable:
-    """The first of some jitted functions that fits the devices, compiled for its first arguments and never again.
+    """The first of some jitted functions that fits the devices, compiled for its first arguments
+    and never again.
 
-    All compute the same; which of several was taken is told on stderr. A jitted function is compiled anew, without a word, for
-    other shapes or shardings: minutes in each of which a pod waits.
+    All compute the same; which of several was taken is told on stderr. A jitted function is
+    compiled anew, without a word, for other shapes or shardings: minutes in each of which a pod
+    waits.
 
     Raises:
-      RunError: when called with arguments of another kind, or where even the last has too little memory.
+      RunError: when called with arguments of another kind, or where even the last has too little
+        memory.
     """
     compiled = None
 
     def compile_for(arguments):
-        lowered = {name: functools.partial(jitted.lower, *arguments) for name, jitted in candidates.items()}
+        lowered = {
+            name: functools.partial(jitted.lower, *arguments) for name, jitted in candidates.items()
+        }
         name, found = first_that_fits(lowered, device_memory())
         if len(candidates) > 1 and jax.process_index() == 0:
             print(f"note: of {', '.join(candidates)} the step takes {name}.", file=sys.stderr)
@@ -46,7 +57,10 @@ def compiled_once(candidates: Mapping[str, Callable]) -> Callable:
         try:
             return compiled(*arguments)
         except (TypeError, ValueError) as error:
-            raise RunError(f"the training step would have to be compiled again: its inputs have changed ({error}).") from error
+            raise RunError(
+                "the training step would have to be compiled again: its inputs have changed "
+                f"({error})."
+            ) from error
 
     def call(*arguments):
         nonlocal compiled
@@ -56,7 +70,9 @@ def compiled_once(candidates: Mapping[str, Callable]) -> Callable:
         except jax.errors.JaxRuntimeError as error:
             if OUT_OF_MEMORY not in str(error):
                 raise
-            raise RunError(f"the training step needs more memory than a device has; {MORE_MEMORY}") from error
+            raise RunError(
+                f"the training step needs more memory than a device has; {MORE_MEMORY}"
+            ) from error
 
     return call
 
@@ -64,7 +80,8 @@ def compiled_once(candidates: Mapping[str, Callable]) -> Callable:
 def first_that_fits(
     candidates: Mapping[str, Callable[[], jax.stages.Lowered]], capacity: int
 ) -> tuple[str, jax.stages.Compiled]:
-    """The first program that takes at most `capacity` bytes of each device, and its name; the last whatever it takes.
+    """The first program that takes at most `capacity` bytes of each device, and its name; the last
+    whatever it takes.
 
     All hosts choose alike. Lowered only when its turn comes.
 
@@ -98,7 +115,8 @@ def hbm_bytes(compiled: jax.stages.Compiled) -> dict[str, int]:
 
 
 def device_memory() -> int:
-    """Bytes that programs may use of one of this process's devices; on a CPU, a virtual device's share of the machine's."""
+    """Bytes that programs may use of one of this process's devices; on a CPU, a virtual device's
+    share of the machine's."""
     statistics = jax.local_devices()[0].memory_stats() or {}
     of_host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // jax.local_device_count()
     return statistics.get("bytes_limit", of_host)

@@ -22,7 +22,8 @@ class EarlyStopping:
             self.judge(metrics)
 
     def judge(self, metrics: Mapping[str, float]) -> None:
-        """Takes an evaluation's metrics in; one that does not measure `best.metric` is not counted."""
+        """Takes an evaluation's metrics in; one that does not measure `best.metric` is not
+        counted."""
         score = Judged(metrics, self._best).score(self._best)
         if score is None:
             return

@@ -1,7 +1,9 @@
-"""Steps whose loss or gradient is not finite: skipped, told, written out, and the end of the run when there are too many.
+"""Steps whose loss or gradient is not finite: skipped, told, written out, and the end of the run
+when there are too many.
 
-The train step itself leaves the state as it was (see `train_step`); here the host learns of it one step later, so that it never
-waits for the device, finds the records to blame and keeps the budget.
+The train step itself leaves the state as it was (see `train_step`); here the host learns of it one
+step later, so that it never waits for the device, finds the records to blame and keeps the
+budget.
 """
 
 import json
@@ -37,7 +39,8 @@ class Pending(NamedTuple):
 
 
 class Faults:
-    """Follows the steps of a run; `limit` is how many of them may be skipped in all, restarts included.
+    """Follows the steps of a run; `limit` is how many of them may be skipped in all, restarts
+    included.
 
     `keep` is called with every file that is written, and says where it is to be found.
 
@@ -61,16 +64,24 @@ class Faults:
         self._skipped = skipped_steps(state)
         if self._skipped > limit:
             raise RunError(
-                f"this run has skipped {self._skipped} steps, and max_skipped_steps is {limit}: their records are in "
-                f"{self._folder}. Look at them, then raise config.max_skipped_steps, or begin anew with a lower learning rate."
+                f"this run has skipped {self._skipped} steps, and max_skipped_steps is "
+                f"{limit}: their records are in "
+                f"{self._folder}. Look at them, then raise config.max_skipped_steps, or "
+                "begin anew with a lower learning rate."
             )
         self._pending: Pending | None = None
         self._mesh = mesh
         self._finite_slots = jax.jit(
-            lambda params, batch: finite_slots(model, params, batch), out_shardings=sharding.replicated(mesh)
+            lambda params, batch: finite_slots(model, params, batch),
+            out_shardings=sharding.replicated(mesh),
         )
 
-    def follow(self, latest: Pending | None, state: TrainState, records: Callable[[np.ndarray], Sequence[Record]]) -> None:
+    def follow(
+        self,
+        latest: Pending | None,
+        state: TrainState,
+        records: Callable[[np.ndarray], Sequence[Record]],
+    ) -> None:
         """Looks at the step before `latest` (None at the end of the run); all hosts call it alike.
 
         `state` is the latest one, `records` gives the records of some draws.
@@ -83,7 +94,10 @@ class Faults:
             return
         self._skipped += 1
         path = self._keep(self._write(pending, state, records))
-        sentence = f"step {pending.step} was skipped: its loss or gradient is not finite; its records are in {path}"
+        sentence = (
+            f"step {pending.step} was skipped: its loss or gradient is not finite; its records "
+            f"are in {path}"
+        )
         if self._skipped > self._limit:
             raise RunError(
                 f"{sentence}; that makes {self._skipped}, and max_skipped_steps is {self._limit}. "
@@ -92,14 +106,22 @@ class Faults:
         print(f"warning: {sentence} ({self._skipped} of at most {self._limit}).", file=sys.stderr)
 
     def _write(self, pending: Pending, state: TrainState, records) -> pathlib.Path:
-        """The losses of a step and this host's records of it, those first that give no finite embedding by themselves."""
+        """The losses of a step and this host's records of it, those first that give no finite
+        embedding by themselves."""
         finite = np.asarray(self._finite_slots(state.params, pending.batch))
         finite = finite[sharding.local_rows(self._mesh, len(finite))]
         losses = {name: loss.value() for name, loss in pending.metrics["losses"].items()}
         taken = pending.draws >= 0
         table = [
-            {"accession": record.accession, "source": record.source, "draw": int(draw), "finite_embedding": bool(own)}
-            for record, draw, own in zip(records(pending.draws[taken]), pending.draws[taken], finite[taken], strict=True)
+            {
+                "accession": record.accession,
+                "source": record.source,
+                "draw": int(draw),
+                "finite_embedding": bool(own),
+            }
+            for record, draw, own in zip(
+                records(pending.draws[taken]), pending.draws[taken], finite[taken], strict=True
+            )
         ]
         fault = {
             "step": pending.step,
@@ -114,20 +136,25 @@ class Faults:
 
 
 def finite_slots(model: ProtCLIPModel, params: Mapping, batch: Batch) -> Bool[Array, "R S"]:
-    """Whether each record's protein and texts have finite embeddings when the record is alone in its row.
+    """Whether each record's protein and texts have finite embeddings when the record is alone in
+    its row.
 
-    Alone, because a NaN that attention weighs with 0 is a NaN still, and reaches whatever lies in the same row.
+    Alone, because a NaN that attention weighs with 0 is a NaN still, and reaches whatever lies
+    in the same row.
     """
     bound = model.bind({"params": params})
     num_slots = batch.slot_mask.shape[1]
 
     def alone(slot):
-        tokens = jnp.where(batch.protein_slot_ids == slot, batch.protein_tokens, protein_tokenizer.PAD)
+        tokens = jnp.where(
+            batch.protein_slot_ids == slot, batch.protein_tokens, protein_tokenizer.PAD
+        )
         slot_ids = (batch.protein_slot_ids == slot).astype(jnp.int32)
         hidden = bound.encode_protein(tokens, slot_ids, batch.protein_positions, 1)
         proteins = bound.embed_proteins(hidden, slot_ids, 1)
         tokens, segment_ids = (
-            jnp.where(batch.text_slot_ids == slot, ids, 0) for ids in (batch.text_tokens, batch.text_segment_ids)
+            jnp.where(batch.text_slot_ids == slot, ids, 0)
+            for ids in (batch.text_tokens, batch.text_segment_ids)
         )
         hidden = bound.encode_text(tokens, segment_ids, batch.text_positions)
         texts = bound.project_text_segments(hidden, segment_ids, num_slots)

@@ -1,8 +1,9 @@
-"""Model FLOPs of a training step and MFU: real tokens only, never padding, recomputation or skipped blocks.
+"""Model FLOPs of a training step and MFU: real tokens only, never padding, recomputation or skipped
+blocks.
 
-A tower of N layers, width D, feed-forward F costs 2·N·(4·D² + 2·D·F) FLOPs a token and 4·N·D·n² for the attention of
-a segment of n tokens, forward; three times that where gradients reach it. Heads, cross-attention and losses are left out
-(about 5 % of the 650M model's step).
+A tower of N layers, width D, feed-forward F costs 2·N·(4·D² + 2·D·F) FLOPs a token and 4·N·D·n² for
+the attention of a segment of n tokens, forward; three times that where gradients reach it. Heads,
+cross-attention and losses are left out (about 5 % of the 650M model's step).
 MFU = model FLOPs / (seconds × devices × the device's stated dense bfloat16 peak).
 """
 
@@ -35,11 +36,21 @@ def count_tokens(batch: Batch) -> dict[str, int]:
     }
 
 
-def step_flops(tokens: Mapping[str, int], model: ProtCLIPConfig, objective: ObjectiveConfig, *, text_trained: bool) -> float:
+def step_flops(
+    tokens: Mapping[str, int],
+    model: ProtCLIPConfig,
+    objective: ObjectiveConfig,
+    *,
+    text_trained: bool,
+) -> float:
     """Model FLOPs of one step over the counted tokens (see the module's definition)."""
 
     def forward(tower, count, squares):
-        matmuls = 2 * tower.num_layers * (4 * tower.hidden_size**2 + 2 * tower.hidden_size * tower.intermediate_size)
+        matmuls = (
+            2
+            * tower.num_layers
+            * (4 * tower.hidden_size**2 + 2 * tower.hidden_size * tower.intermediate_size)
+        )
         return matmuls * count + 4 * tower.num_layers * tower.hidden_size * squares
 
     protein_passes = len(set(objective.passes.values()))
@@ -49,6 +60,7 @@ def step_flops(tokens: Mapping[str, int], model: ProtCLIPConfig, objective: Obje
 
 
 def mfu(flops_per_second: float) -> float | None:
-    """Model FLOPs utilisation over all devices; None where the device's peak is not known (a CPU)."""
+    """Model FLOPs utilisation over all devices; None where the device's peak is not known (a
+    CPU)."""
     peak = peak_flops(jax.devices()[0].device_kind)
     return flops_per_second / (jax.device_count() * peak) if peak else None

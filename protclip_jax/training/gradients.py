@@ -1,4 +1,5 @@
-"""The loss of a global batch and its gradients: over the devices of a mesh, and at once or micro-batch by micro-batch."""
+"""The loss of a global batch and its gradients: over the devices of a mesh, and at once or
+micro-batch by micro-batch."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -16,7 +17,14 @@ from protclip_jax.distributed.sharding import BATCH_AXES, GatherLayers, fsdp_axe
 from protclip_jax.models.protclip import ProtCLIPModel
 from protclip_jax.objectives.config import ObjectiveConfig
 from protclip_jax.objectives.mean import Mean
-from protclip_jax.training.forward import RecordEmbeddings, contrast, embed_records, forward_pass, gumbel_noise, total_loss
+from protclip_jax.training.forward import (
+    RecordEmbeddings,
+    contrast,
+    embed_records,
+    forward_pass,
+    gumbel_noise,
+    total_loss,
+)
 from protclip_jax.training.optimizer import unflatten
 
 Parameters = dict[str, jax.Array]
@@ -25,8 +33,11 @@ Parameters = dict[str, jax.Array]
 ZERO = Mean(np.float32(0), np.float32(0))
 """What an objective of weight 0 reports."""
 
-LossAndGradients = Callable[[Parameters, Parameters, Batch], tuple[jax.Array, dict[str, Mean], Parameters]]
-"""(trainable, frozen, batch) → (total loss, each objective's (sum, count), gradients of the trainable parameters)."""
+LossAndGradients = Callable[
+    [Parameters, Parameters, Batch], tuple[jax.Array, dict[str, Mean], Parameters]
+]
+"""(trainable, frozen, batch) → (total loss, each objective's (sum, count), gradients of the
+trainable parameters)."""
 
 
 def make_loss_and_gradients(
@@ -38,17 +49,20 @@ def make_loss_and_gradients(
     """The function to differentiate with, to be compiled by the caller.
 
     Args:
-      shardings: of every parameter path, all on one mesh; None = on one device. Under a mesh everything runs inside
-        `jax.shard_map`, so that what devices exchange is what is written here and no more: a layer's weights when the layer
-        is reached and their gradients in return, the embeddings of the batch's records, and sums. Token activations never
+      shardings: of every parameter path, all on one mesh; None = on one device. Under a mesh
+        everything runs inside `jax.shard_map`, so that what devices exchange is what is written
+        here and no more: a layer's weights when the layer is reached and their gradients in return,
+          the embeddings of the batch's records, and sums. Token activations never
         leave their device.
-      microbatch_rows: rows of the global batch that are computed at a time; None = all. Loss and gradients are the same:
-        the records are embedded micro-batch by micro-batch, the contrasts' gradient is taken at the embeddings of the whole
-        batch, and a second pass carries it back together with the objectives of single records (gradient caching, Gao et al.
-        2021).
+      microbatch_rows: rows of the global batch that are computed at a time; None = all. Loss and
+        gradients are the same: the records are embedded micro-batch by micro-batch, the contrasts'
+          gradient is taken at the embeddings of the whole
+        batch, and a second pass carries it back together with the objectives of single records
+        (gradient caching, Gao et al. 2021).
 
     Raises:
-      UserError: when the batch is known: the micro-batches do not divide its rows, or the devices do not divide them.
+      UserError: when the batch is known: the micro-batches do not divide its rows, or the
+        devices do not divide them.
     """
     mesh = next(iter(shardings.values())).mesh if shardings else None
     devices = mesh.size if mesh else 1
@@ -58,7 +72,8 @@ def make_loss_and_gradients(
         at_a_time = microbatch_rows or rows
         if rows % at_a_time or at_a_time % devices:
             raise UserError(
-                f"batch.microbatch_rows={at_a_time} must divide batch.rows={rows} and be a multiple of the {devices} devices."
+                f"batch.microbatch_rows={at_a_time} must divide batch.rows={rows} and be a "
+                f"multiple of the {devices} devices."
             )
         microbatches = rows // at_a_time
         if mesh is None:
@@ -67,8 +82,12 @@ def make_loss_and_gradients(
 
         def of_each_device(trainable: Parameters, frozen: Parameters, batch: Batch):
             fsdp = fsdp_axes(shardings)
-            gathering = GatherLayers(tuple(fsdp.items()), model.config.shared.dtype) if fsdp else None
-            device = Device(model.clone(gather=gathering), objective, frozen, batch, BATCH_AXES, fsdp)
+            gathering = (
+                GatherLayers(tuple(fsdp.items()), model.config.shared.dtype) if fsdp else None
+            )
+            device = Device(
+                model.clone(gather=gathering), objective, frozen, batch, BATCH_AXES, fsdp
+            )
             return _on_device(device, trainable, microbatches)
 
         def specs(params):
@@ -87,7 +106,8 @@ def make_loss_and_gradients(
 
 
 class Device(NamedTuple):
-    """What one device computes with: its rows, its parts of the parameters, and its place in the mesh."""
+    """What one device computes with: its rows, its parts of the parameters, and its place in the
+    mesh."""
 
     model: ProtCLIPModel
     objective: ObjectiveConfig
@@ -103,21 +123,29 @@ class Device(NamedTuple):
         return jax.lax.psum(tree, self.axes) if self.axes else tree
 
     def params(self, trainable: Parameters) -> dict:
-        """The tree that the model applies; of divided weights, only the heads are made whole here."""
+        """The tree that the model applies; of divided weights, only the heads are made whole
+        here."""
         return unflatten(gather_heads({**trainable, **self.frozen}, self.fsdp))
 
-    def embed(self, trainable: Parameters, rows: Batch) -> tuple[RecordEmbeddings, dict[str, Float[Array, ""]]]:
+    def embed(
+        self, trainable: Parameters, rows: Batch
+    ) -> tuple[RecordEmbeddings, dict[str, Float[Array, ""]]]:
         """The embeddings of some rows, and the count of each loss that stays within a row."""
         noise = gumbel_noise(rows.noise_seeds, self.model.config.num_prototypes)
         return embed_records(self.model, self.params(trainable), rows, self.objective, noise)
 
-    def forward(self, trainable: Parameters, rows: Batch) -> tuple[RecordEmbeddings, dict[str, Mean]]:
+    def forward(
+        self, trainable: Parameters, rows: Batch
+    ) -> tuple[RecordEmbeddings, dict[str, Mean]]:
         """The embeddings of some rows, and the losses that stay within a row."""
         noise = gumbel_noise(rows.noise_seeds, self.model.config.num_prototypes)
         return forward_pass(self.model, self.params(trainable), rows, self.objective, noise)
 
-    def contrast_loss(self, trainable: Parameters, embeddings: RecordEmbeddings) -> tuple[Float[Array, ""], dict[str, Mean]]:
-        """This device's part of the weighted contrasts, and each of them, from the embeddings of all its rows."""
+    def contrast_loss(
+        self, trainable: Parameters, embeddings: RecordEmbeddings
+    ) -> tuple[Float[Array, ""], dict[str, Mean]]:
+        """This device's part of the weighted contrasts, and each of them, from the embeddings of
+        all its rows."""
         params = self.params(trainable)
         losses = contrast(self.model, params, embeddings, self.batch, self.objective, self.axes)
         return total_loss(losses, self.counts(losses), self.objective), losses
@@ -138,12 +166,16 @@ def _on_device(
     # A part of a gathered weight has its gradient of all devices along `fsdp` already.
     others = tuple(axis for axis in device.axes if axis != "fsdp")
     for path, gradient in gradients.items():
-        gradients[path] = jax.lax.psum(gradient, others) if path in device.fsdp else device.add_up(gradient)
+        gradients[path] = (
+            jax.lax.psum(gradient, others) if path in device.fsdp else device.add_up(gradient)
+        )
     losses = dict.fromkeys(device.objective.weights, ZERO) | losses
     return *device.add_up((total, losses)), gradients
 
 
-def gradients_at_once(device: Device, trainable: Parameters) -> tuple[Float[Array, ""], dict[str, Mean], Parameters]:
+def gradients_at_once(
+    device: Device, trainable: Parameters
+) -> tuple[Float[Array, ""], dict[str, Mean], Parameters]:
     """Loss, losses and gradients of this device's rows in one forward and one backward pass."""
 
     def loss(trainable):
@@ -161,8 +193,9 @@ def gradients_in_microbatches(
 ) -> tuple[Float[Array, ""], dict[str, Mean], Parameters]:
     """The same from one micro-batch of rows after the other (gradient caching, Gao et al. 2021).
 
-    First the embeddings of all rows, then the contrasts and their gradient at the embeddings, then a second pass that
-    carries it back together with the losses within a row. No more than a micro-batch's activations are kept.
+    First the embeddings of all rows, then the contrasts and their gradient at the embeddings, then
+    a second pass that carries it back together with the losses within a row. No more than a
+    micro-batch's activations are kept.
     """
     divided = jax.tree.map(lambda x: x.reshape(microbatches, -1, *x.shape[1:]), device.batch)
     embeddings, counts = jax.lax.map(lambda rows: device.embed(trainable, rows), divided)

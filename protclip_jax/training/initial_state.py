@@ -1,7 +1,8 @@
-"""The first training state: parameters sharded from the start, optionally from other checkpoints, and optimiser state.
+"""The first training state: parameters sharded from the start, optionally from other checkpoints,
+and optimiser state.
 
-One order decides where parameters come from: the run's own checkpoint (restored by the caller), else `init.all`, else
-`init.protein` and `init.text` for one tower each, else random.
+One order decides where parameters come from: the run's own checkpoint (restored by the caller),
+else `init.all`, else `init.protein` and `init.text` for one tower each, else random.
 """
 
 import dataclasses
@@ -40,30 +41,43 @@ _HEADS = {"projection_dim": None, "num_prototypes": None}
 def abstract_state(
     model: ProtCLIPModel, config, mesh: Mesh, *, total_steps: int
 ) -> tuple[TrainState, optax.GradientTransformation]:
-    """Shapes, dtypes and shardings of the state before the first step, and its optimiser; nothing allocated.
+    """Shapes, dtypes and shardings of the state before the first step, and its optimiser; nothing
+    allocated.
 
     The learning rate follows the schedule of `total_steps`.
     """
     shapes = flatten(abstract_params(model))
     shapes |= abstract_adapters(shapes, config)
-    shardings = sharding.param_shardings({path: leaf.shape for path, leaf in shapes.items()}, mesh, config.mesh.rules)
-    params = {path: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=shardings[path]) for path, x in shapes.items()}
+    shardings = sharding.param_shardings(
+        {path: leaf.shape for path, leaf in shapes.items()}, mesh, config.mesh.rules
+    )
+    params = {
+        path: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=shardings[path])
+        for path, x in shapes.items()
+    }
     trainable, frozen = freeze_kernels(*partition(params, config.optimizer.groups))
     optimizer = make_optimizer(config.optimizer, trainable, total_steps)
     step = jax.ShapeDtypeStruct((), jnp.int32, sharding=sharding.replicated(mesh))
     averaged = trainable if config.ema.decay else None
-    return TrainState(step, trainable, frozen, abstract_optimizer(optimizer, trainable, mesh), averaged), optimizer
+    return TrainState(
+        step, trainable, frozen, abstract_optimizer(optimizer, trainable, mesh), averaged
+    ), optimizer
 
 
 def sharded_params(model: ProtCLIPModel, mesh: Mesh, rules, seed: int) -> dict[str, jax.Array]:
     """Random flattened parameters, each created on the devices that will hold it."""
     shapes = {path: leaf.shape for path, leaf in flatten(abstract_params(model)).items()}
     shardings = sharding.param_shardings(shapes, mesh, rules)
-    return jax.jit(lambda key: flatten(init_params(model, key)), out_shardings=shardings)(seed_key(seed))
+    return jax.jit(lambda key: flatten(init_params(model, key)), out_shardings=shardings)(
+        seed_key(seed)
+    )
 
 
-def replace_from_checkpoints(params: Mapping[str, jax.Array], config: Mapping) -> dict[str, jax.Array]:
-    """Flattened `params` with `init.all`, or the towers of `init.protein` and `init.text`, read from checkpoint folders.
+def replace_from_checkpoints(
+    params: Mapping[str, jax.Array], config: Mapping
+) -> dict[str, jax.Array]:
+    """Flattened `params` with `init.all`, or the towers of `init.protein` and `init.text`, read
+    from checkpoint folders.
 
     The sigmoid contrast's scale and bias stay as given where the checkpoint has none.
 
@@ -78,31 +92,47 @@ def replace_from_checkpoints(params: Mapping[str, jax.Array], config: Mapping) -
             check_fit(folder, name, config)
             step = best.resolve_step(folder)
             stored = stored_groups(folder, step)
-            wanted = _read_from({path.partition("/")[0] for path in params}, name, stored, folder=init[name])
-            of_folder = {path: leaf for path, leaf in params.items() if path.partition("/")[0] in wanted}
-            abstract = {path: jax.ShapeDtypeStruct(p.shape, p.dtype, sharding=p.sharding) for path, p in of_folder.items()}
+            wanted = _read_from(
+                {path.partition("/")[0] for path in params}, name, stored, folder=init[name]
+            )
+            of_folder = {
+                path: leaf for path, leaf in params.items() if path.partition("/")[0] in wanted
+            }
+            abstract = {
+                path: jax.ShapeDtypeStruct(p.shape, p.dtype, sharding=p.sharding)
+                for path, p in of_folder.items()
+            }
             replaced |= flatten(load_params(folder, step, unflatten(abstract)))
     return replaced
 
 
 def _read_from(groups: Set[str], name: str, stored: Set[str], *, folder: str) -> Set[str]:
-    """The groups of a model's parameters that `init.<name>` is to give, of which `folder` has the `stored` ones."""
+    """The groups of a model's parameters that `init.<name>` is to give, of which `folder` has
+    the `stored` ones."""
     wanted = groups - (SIGMOID_GROUPS - stored) if name == "all" else groups & {name}
     if absent := wanted - stored:
-        held = f"init.{name}={folder} holds no {', '.join(sorted(absent))}, only {', '.join(sorted(stored))}"
-        raise UserError(f"{held}; name it in init.protein or init.text, or other weights in init.{name}.")
+        held = (
+            f"init.{name}={folder} holds no {', '.join(sorted(absent))}, only "
+            f"{', '.join(sorted(stored))}"
+        )
+        raise UserError(
+            f"{held}; name it in init.protein or init.text, or other weights in init.{name}."
+        )
     return wanted
 
 
 def check_init(config: Mapping) -> None:
-    """Checks the folders of `config.init` without reading parameters; those in a bucket are checked when they are copied.
+    """Checks the folders of `config.init` without reading parameters; those in a bucket are checked
+    when they are copied.
 
     Raises:
       UserError: they contradict each other, or do not fit the config; says all that is wrong.
     """
     init = config["init"]
     if init["all"] and (init["protein"] or init["text"]):
-        raise UserError("init.all already names every parameter; leave init.protein and init.text unset.")
+        raise UserError(
+            "init.all already names every parameter; leave init.protein and init.text unset."
+        )
     faults = []
     for name in INITS:
         if init[name] and not is_bucket(init[name]):
@@ -119,32 +149,56 @@ def check_fit(folder: pathlib.Path, name: str, config: Mapping) -> None:
     """Checks that what `init.<name>` takes from a folder computes the same by this config.
 
     Raises:
-      UserError: weights would have another shape, or mean something else: heads, epsilon, token dropout, words. Says by which
-        values the config would fit.
+      UserError: weights would have another shape, or mean something else: heads, epsilon, token
+        dropout, words. Says by which values the config would fit.
     """
     stored = metadata.read_model_config(folder)
     towers = [name] if name in TOWERS else list(TOWERS)
     if absent := [tower for tower in towers if stored["model"][tower] is None]:
-        raise UserError(f"{folder} holds no {absent[0]} tower; name another folder in config.init, or convert one with it.")
+        raise UserError(
+            f"{folder} holds no {absent[0]} tower; name another folder in config.init, or "
+            "convert one with it."
+        )
     fitting = {}
-    if name not in TOWERS and "protein_projection" in stored_groups(folder, best.resolve_step(folder)):
+    if name not in TOWERS and "protein_projection" in stored_groups(
+        folder, best.resolve_step(folder)
+    ):
         fitting |= _other_values("model", _HEADS, stored["model"], config["model"])
     for tower in towers:
-        fields = {field.name: field.default for field in dataclasses.fields(TOWERS[tower]) if field.name != "initializer_range"}
-        fitting |= _other_values(f"model.{tower}", fields, stored["model"][tower], config["model"][tower])
+        fields = {
+            field.name: field.default
+            for field in dataclasses.fields(TOWERS[tower])
+            if field.name != "initializer_range"
+        }
+        fitting |= _other_values(
+            f"model.{tower}", fields, stored["model"][tower], config["model"][tower]
+        )
     if "text" in towers:
         words = metadata.load_text_tokenizer(folder)
         if TextTokenizer.load(config["tokenizer"]["text"]).vocabulary != words.vocabulary:
             fitting["tokenizer.text"] = folder / "tokenizers" / "text"
     if fitting:
-        options = " ".join(shlex.quote(f"--config.{path}={value}") for path, value in fitting.items())
-        raise UserError(f"init.{name}={folder} does not fit the config; pass {options}, or start from other weights.")
+        options = " ".join(
+            shlex.quote(f"--config.{path}={value}") for path, value in fitting.items()
+        )
+        raise UserError(
+            f"init.{name}={folder} does not fit the config; pass {options}, or start from "
+            "other weights."
+        )
 
 
-def _other_values(group: str, fields: Mapping, stored: Mapping, config: Mapping) -> dict[str, object]:
-    """The stored values, by their paths, of those `fields` (with their defaults) that the config has another value of."""
-    values = {field: (stored.get(field, default), config.get(field, default)) for field, default in fields.items()}
-    return {f"{group}.{field}": theirs for field, (theirs, ours) in values.items() if theirs != ours}
+def _other_values(
+    group: str, fields: Mapping, stored: Mapping, config: Mapping
+) -> dict[str, object]:
+    """The stored values, by their paths, of those `fields` (with their defaults) that the config
+    has another value of."""
+    values = {
+        field: (stored.get(field, default), config.get(field, default))
+        for field, default in fields.items()
+    }
+    return {
+        f"{group}.{field}": theirs for field, (theirs, ours) in values.items() if theirs != ours
+    }
 
 
 def initial_state(
@@ -159,37 +213,53 @@ def initial_state(
     step = jax.device_put(jnp.int32(0), sharding.replicated(mesh))
     # Copies, as the step gives the buffers of each back for its results.
     averaged = jax.tree.map(jnp.copy, trainable) if config.ema.decay else None
-    return TrainState(step, trainable, frozen, init_optimizer(optimizer, trainable, mesh), averaged), optimizer
+    return TrainState(
+        step, trainable, frozen, init_optimizer(optimizer, trainable, mesh), averaged
+    ), optimizer
 
 
 def restored_state(
     saved: CheckpointManager, step: int, state: TrainState, data: Mapping[str, Any]
 ) -> tuple[TrainState, Mapping[str, Any]]:
-    """The state and the data of a checkpoint, in the shapes and shardings of a fresh `state` and of `data`."""
+    """The state and the data of a checkpoint, in the shapes and shardings of a fresh `state` and
+    of `data`."""
 
     def abstract(tree):
-        return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), tree)
+        return jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), tree
+        )
 
     published, unpublished = abstract(state.published), abstract(state.unpublished)
-    published, unpublished, data = saved.restore(step, params=published, optimizer=unpublished, data=data)
+    published, unpublished, data = saved.restore(
+        step, params=published, optimizer=unpublished, data=data
+    )
     counter = jax.device_put(jnp.int32(step), state.step.sharding)
     return state.going_on(counter, published, unpublished), data
 
 
-def abstract_optimizer(optimizer: optax.GradientTransformation, trainable: Mapping[str, Any], mesh: Mesh) -> optax.OptState:
-    """Shapes, dtypes and shardings of the optimiser's state, where every moment lies as its parameter does."""
+def abstract_optimizer(
+    optimizer: optax.GradientTransformation, trainable: Mapping[str, Any], mesh: Mesh
+) -> optax.OptState:
+    """Shapes, dtypes and shardings of the optimiser's state, where every moment lies as its
+    parameter does."""
     everywhere = sharding.replicated(mesh)
 
     def of_parameter(path, leaf):
         # A moment's path ends in the dictionary key of its parameter.
         key = getattr(path[-1], "key", None) if path else None
         own = key in trainable and trainable[key].shape == leaf.shape
-        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=trainable[key].sharding if own else everywhere)
+        return jax.ShapeDtypeStruct(
+            leaf.shape, leaf.dtype, sharding=trainable[key].sharding if own else everywhere
+        )
 
     return jax.tree.map_with_path(of_parameter, jax.eval_shape(optimizer.init, trainable))
 
 
-def init_optimizer(optimizer: optax.GradientTransformation, trainable: dict[str, jax.Array], mesh: Mesh) -> optax.OptState:
+def init_optimizer(
+    optimizer: optax.GradientTransformation, trainable: dict[str, jax.Array], mesh: Mesh
+) -> optax.OptState:
     """The optimiser's state before the first step, sharded as `abstract_optimizer` says."""
-    shardings = jax.tree.map(lambda leaf: leaf.sharding, abstract_optimizer(optimizer, trainable, mesh))
+    shardings = jax.tree.map(
+        lambda leaf: leaf.sharding, abstract_optimizer(optimizer, trainable, mesh)
+    )
     return jax.jit(optimizer.init, out_shardings=shardings)(trainable)

@@ -1,4 +1,5 @@
-"""Training metrics: metrics.jsonl (one object a logged step) and TensorBoard events, both without TensorFlow."""
+"""Training metrics: metrics.jsonl (one object a logged step) and TensorBoard events, both
+without TensorFlow."""
 
 import collections
 import contextlib
@@ -29,7 +30,8 @@ MAX_BYTES = 1 << 28
 
 
 def cut_back(path: pathlib.Path, step: int) -> None:
-    """Drops what a run wrote after `step`, so that a resumed run continues an unbroken record; needs no room on the disk."""
+    """Drops what a run wrote after `step`, so that a resumed run continues an unbroken record;
+    needs no room on the disk."""
     if not path.exists():
         return
     with path.open("r+b") as file:
@@ -45,14 +47,19 @@ def cut_back(path: pathlib.Path, step: int) -> None:
         file.truncate(kept)
 
 
-COMPILING = ("/jax/core/compile/jaxpr_to_mlir_module_duration", "/jax/core/compile/backend_compile_duration")
+COMPILING = (
+    "/jax/core/compile/jaxpr_to_mlir_module_duration",
+    "/jax/core/compile/backend_compile_duration",
+)
 """What JAX reports of the time it takes to lower and compile."""
 
 
 class IntervalMetrics:
-    """Collects the steps between two logged ones: sums and counts merge, device values are fetched once.
+    """Collects the steps between two logged ones: sums and counts merge, device values are fetched
+    once.
 
-    A context manager, within which compilation is timed; `heartbeat` is told the name of each phase that begins.
+    A context manager, within which compilation is timed; `heartbeat` is told the name of each
+    phase that begins.
     """
 
     def __init__(self, *, heartbeat: Callable[[str], None]):
@@ -77,13 +84,16 @@ class IntervalMetrics:
 
     @contextlib.contextmanager
     def timed(self, name: str):
-        """Adds the block's wall time to `seconds/<name>`, less what was spent compiling, which is in `seconds/compile`."""
+        """Adds the block's wall time to `seconds/<name>`, less what was spent compiling, which
+        is in `seconds/compile`."""
         self._heartbeat(name)
         start, compiled = time.perf_counter(), self._seconds["compile"]
         try:
             yield
         finally:
-            self._seconds[name] += time.perf_counter() - start - (self._seconds["compile"] - compiled)
+            self._seconds[name] += (
+                time.perf_counter() - start - (self._seconds["compile"] - compiled)
+            )
             self._heartbeat(f"what follows {name}")
 
     def add(self, metrics: Mapping, counts: Mapping[str, int], model_flops: float) -> None:
@@ -96,7 +106,8 @@ class IntervalMetrics:
         self._flops += model_flops
 
     def _merge(self) -> Mapping[str, np.ndarray]:
-        """Adds the steps since the last call, in their order, to the sums; returns the latest step's scalars."""
+        """Adds the steps since the last call, in their order, to the sums; returns the latest
+        step's scalars."""
         steps, self._steps = jax.device_get(self._steps), []
         for step in steps:
             for name, loss in step["losses"].items():
@@ -106,33 +117,46 @@ class IntervalMetrics:
         return steps[-1]["scalars"] if steps else {}
 
     def unfinished(self, weights: Mapping[str, float]) -> dict[str, np.ndarray]:
-        """What was collected since the last summary, of all hosts, for a checkpoint; times are left out.
+        """What was collected since the last summary, of all hosts, for a checkpoint; times are left
+        out.
 
-        `losses` float32 [objectives, 2], the sum and count of each in the order of `weights`; `counts` int64 [6]:
-        `TOKEN_COUNTS`, `SHORTENED`, and the skipped steps.
+        `losses` float32 [objectives, 2], the sum and count of each in the order of `weights`;
+        `counts` int64 [6]: `TOKEN_COUNTS`, `SHORTENED`, and the skipped steps.
         """
         self._merge()
         counts = sum_over_hosts({name: self._counts[name] for name in (*TOKEN_COUNTS, *SHORTENED)})
         losses = [self._losses.get(name, (0, 0)) for name in weights]
-        return {"losses": np.array(losses, np.float32), "counts": np.array([*counts.values(), self._skipped], np.int64)}
+        return {
+            "losses": np.array(losses, np.float32),
+            "counts": np.array([*counts.values(), self._skipped], np.int64),
+        }
 
-    def continue_from(self, unfinished: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> None:
+    def continue_from(
+        self, unfinished: Mapping[str, np.ndarray], weights: Mapping[str, float]
+    ) -> None:
         """Takes up what `unfinished` gave, on a host that has collected nothing."""
-        self._losses = {name: Mean(*row) for name, row in zip(weights, unfinished["losses"], strict=True)}
+        self._losses = {
+            name: Mean(*row) for name, row in zip(weights, unfinished["losses"], strict=True)
+        }
         *counts, self._skipped = unfinished["counts"].tolist()
         # They are sums over all hosts already.
         if jax.process_index() == 0:
             self._counts.update(dict(zip((*TOKEN_COUNTS, *SHORTENED), counts, strict=True)))
 
     def summary(self, weights: Mapping[str, float]) -> dict[str, float | None]:
-        """The interval's metrics, as written to metrics.jsonl; begins a new interval. All hosts call it at the same step.
+        """The interval's metrics, as written to metrics.jsonl; begins a new interval. All hosts
+        call it at the same step.
 
-        Rates count all hosts' work over the time spent on input and steps (the interval's evaluation and saving are in
-        `seconds/eval` and `seconds/checkpoint`). `goodput` is the share of the interval's wall time, `seconds/total`, in which
-        steps were computed, not compiled, nor input waited for, nor evaluated or saved.
+        Rates count all hosts' work over the time spent on input and steps (the interval's
+        evaluation and saving are in `seconds/eval` and `seconds/checkpoint`). `goodput` is the
+        share of the interval's wall time, `seconds/total`, in which steps were computed, not
+        compiled, nor input waited for, nor evaluated or saved.
         """
         scalars = self._merge()
-        losses = {name: float(total.sum / total.count) if total.count else 0.0 for name, total in self._losses.items()}
+        losses = {
+            name: float(total.sum / total.count) if total.count else 0.0
+            for name, total in self._losses.items()
+        }
         seconds = self._seconds["input"] + self._seconds["step"]
         total = self._seconds["total"] = time.perf_counter() - self._start
         counts = sum_over_hosts({name: self._counts[name] for name in (*TOKEN_COUNTS, *SHORTENED)})
@@ -155,7 +179,8 @@ class IntervalMetrics:
 
 
 class MetricsWriter:
-    """Appends to metrics.jsonl and writes TensorBoard scalars of one workdir, both before `write` returns.
+    """Appends to metrics.jsonl and writes TensorBoard scalars of one workdir, both before `write`
+    returns.
 
     `further` writers get what TensorBoard gets.
     """
@@ -171,7 +196,10 @@ class MetricsWriter:
 
     def write(self, step: int, values: Mapping[str, float | None]) -> None:
         """Writes one object; a value that is not finite is stored as null, as JSON has no NaN."""
-        finite = {name: value if value is not None and math.isfinite(value) else None for name, value in values.items()}
+        finite = {
+            name: value if value is not None and math.isfinite(value) else None
+            for name, value in values.items()
+        }
         self._file.write(json.dumps({"step": step, **finite}) + "\n")
         measured = {name: value for name, value in finite.items() if value is not None}
         for writer in self._scalars:
@@ -194,7 +222,9 @@ class NoMetrics:
         """Nothing."""
 
 
-def make_writer(workdir: pathlib.Path, config: ConfigDict, *, step: int) -> MetricsWriter | NoMetrics:
+def make_writer(
+    workdir: pathlib.Path, config: ConfigDict, *, step: int
+) -> MetricsWriter | NoMetrics:
     """The first host writes the metrics of all; what a run wrote after `step` before is dropped."""
     if jax.process_index():
         return NoMetrics()
@@ -208,7 +238,8 @@ def read_metrics(path: pathlib.Path) -> list[dict]:
     """All objects of a metrics.jsonl: numbers or None by name, with a `step`.
 
     Raises:
-      UserError: the file, which may be a stranger's, is larger than 256 MiB or holds something else.
+      UserError: the file, which may be a stranger's, is larger than 256 MiB or holds something
+        else.
     """
     fix = "remove it to go on without its figures."
     if path.stat().st_size > MAX_BYTES:
@@ -217,7 +248,11 @@ def read_metrics(path: pathlib.Path) -> list[dict]:
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             record = parse_object(line, name=f"line {number} of {path}")
-            if not is_number(record.get("step")) or not all(value is None or is_number(value) for value in record.values()):
-                raise UserError(f"{path} is damaged: line {number} holds no step with its numbers; {fix}")
+            if not is_number(record.get("step")) or not all(
+                value is None or is_number(value) for value in record.values()
+            ):
+                raise UserError(
+                    f"{path} is damaged: line {number} holds no step with its numbers; {fix}"
+                )
             records.append(record)
     return records

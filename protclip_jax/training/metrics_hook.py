@@ -34,7 +34,8 @@ def load_hook(name: str) -> Hook:
         return getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError, ValueError) as error:
         raise UserError(
-            f"metrics_hook={name} cannot be imported ({error}); name a `module:function` that is installed or on PYTHONPATH."
+            f"metrics_hook={name} cannot be imported ({error}); name a `module:function` "
+            "that is installed or on PYTHONPATH."
         ) from error
 
 
@@ -48,7 +49,9 @@ def start(name: str, config: dict[str, Any], workdir: pathlib.Path, step: int) -
         return Guarded(name, load_hook(name)(config, workdir, step))
     except Exception as error:  # whatever a stranger's library raises
         reason = f"{type(error).__name__}: {error}"
-        raise RunError(f"metrics_hook={name} cannot start ({reason}); mend it, or leave it out.") from error
+        raise RunError(
+            f"metrics_hook={name} cannot start ({reason}); mend it, or leave it out."
+        ) from error
 
 
 class Guarded:
@@ -74,6 +77,7 @@ class Guarded:
             self._writer = None
             reason = f"{type(error).__name__}: {error}"
             print(
-                f"warning: metrics_hook={self._name} failed ({reason}) and gets no more metrics; metrics.jsonl has them all.",
+                f"warning: metrics_hook={self._name} failed ({reason}) and gets no more "
+                "metrics; metrics.jsonl has them all.",
                 file=sys.stderr,
             )

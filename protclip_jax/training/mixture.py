@@ -29,7 +29,9 @@ def training_sampler(config: Mapping, dataset: ProtAnno) -> Sampler:
     Raises:
       UserError: as `make_sampler`.
     """
-    sizes = {cluster: dataset.train_size(cluster) for cluster in dataset.statistics.get("clusters", ())}
+    sizes = {
+        cluster: dataset.train_size(cluster) for cluster in dataset.statistics.get("clusters", ())
+    }
     sampling = config["sampling"]
     return make_sampler(
         sizes,
@@ -45,7 +47,8 @@ def training_sampler(config: Mapping, dataset: ProtAnno) -> Sampler:
 
 
 def write(path: pathlib.Path, sampler: Sampler, states: Mapping[int, np.ndarray]) -> None:
-    """Writes each cluster's configured share and its count among the draws that the streams have read."""
+    """Writes each cluster's configured share and its count among the draws that the streams have
+    read."""
     end = int(max(state[0] for state in states.values()))
     clusters, _ = sampler.draws(np.arange(max(0, end - MAX_COUNTED), end))
     drawn = np.bincount(clusters, minlength=len(sampler.clusters))
@@ -64,8 +67,14 @@ def read(path: pathlib.Path) -> dict:
     """
     table = read_json(path)
     total, clusters = table.get("total"), table.get("clusters")
-    if not isinstance(clusters, dict) or not is_number(total) or not all(map(_is_row, clusters.items())):
-        raise UserError(f"{path} is damaged: it is no table of clusters and their draws; remove it.")
+    if (
+        not isinstance(clusters, dict)
+        or not is_number(total)
+        or not all(map(_is_row, clusters.items()))
+    ):
+        raise UserError(
+            f"{path} is damaged: it is no table of clusters and their draws; remove it."
+        )
     return table
 
 

@@ -1,4 +1,5 @@
-"""Optimiser from config: one schedule, a learning-rate multiplier per parameter group, frozen groups left out."""
+"""Optimiser from config: one schedule, a learning-rate multiplier per parameter group, frozen
+groups left out."""
 
 import re
 from collections.abc import Mapping
@@ -37,7 +38,8 @@ def group_rules(trainable: Mapping, groups) -> dict[str, Rule]:
 
 
 def learning_rate_schedule(config, total_steps: int) -> optax.Schedule:
-    """Linear warm-up over `warmup_fraction` of the steps, then linear or cosine decay to 0, or constant."""
+    """Linear warm-up over `warmup_fraction` of the steps, then linear or cosine decay to 0, or
+    constant."""
     warmup = max(1, round(config.warmup_fraction * total_steps))
     decay = max(1, total_steps - warmup)
     after = {
@@ -46,8 +48,13 @@ def learning_rate_schedule(config, total_steps: int) -> optax.Schedule:
         "constant": lambda: optax.constant_schedule(config.learning_rate),
     }
     if config.schedule not in after:
-        raise UserError(f"optimizer.schedule='{config.schedule}' is unknown; use one of {', '.join(after)}.")
-    return optax.join_schedules([optax.linear_schedule(0.0, config.learning_rate, warmup), after[config.schedule]()], [warmup])
+        raise UserError(
+            f"optimizer.schedule='{config.schedule}' is unknown; use one of {', '.join(after)}."
+        )
+    return optax.join_schedules(
+        [optax.linear_schedule(0.0, config.learning_rate, warmup), after[config.schedule]()],
+        [warmup],
+    )
 
 
 def _weight_decay(config, trainable: Mapping) -> optax.GradientTransformation:
@@ -57,32 +64,40 @@ def _weight_decay(config, trainable: Mapping) -> optax.GradientTransformation:
     for pattern in config.undecayed:
         if not any(re.search(pattern, path) for path in trainable):
             raise UserError(
-                f"optimizer.undecayed names '{pattern}', which matches no trained parameter; correct the pattern, or remove it."
+                f"optimizer.undecayed names '{pattern}', which matches no trained parameter; "
+                "correct the pattern, or remove it."
             )
     spared = [re.compile(pattern) for pattern in config.undecayed]
     decayed = [path for path in trainable if not any(p.search(path) for p in spared)]
 
     def add(updates, params):
-        return {**updates, **{path: updates[path] + config.weight_decay * params[path] for path in decayed}}
+        return {
+            **updates,
+            **{path: updates[path] + config.weight_decay * params[path] for path in decayed},
+        }
 
-    # Without a mask of optax', whose state could not go on from one without decay, or the other way round.
+    # Without a mask of optax', whose state could not go on from one without decay, or the other way
+    # round.
     return optax.stateless(add)
 
 
 def make_optimizer(config, trainable: Mapping, total_steps: int) -> optax.GradientTransformation:
-    """Adam(W) over the flattened trainable parameters (paper: Adam, lr 1e-5, no decay, 3 % warm-up, linear decay).
+    """Adam(W) over the flattened trainable parameters (paper: Adam, lr 1e-5, no decay, 3 % warm-up,
+    linear decay).
 
-    Each parameter's update is scaled by the rule of the first group pattern that matches its path, layer by layer where the
-    rule says so. The gradients of layers that it freezes are left out from the start on.
+    Each parameter's update is scaled by the rule of the first group pattern that matches its path,
+    layer by layer where the rule says so. The gradients of layers that it freezes are left out from
+    the start on.
 
     Raises:
-      UserError: nothing is trainable, a pattern of `optimizer.groups` or `optimizer.undecayed` matches nothing, or a rule for
-        layers does not fit.
+      UserError: nothing is trainable, a pattern of `optimizer.groups` or `optimizer.undecayed`
+        matches nothing, or a rule for layers does not fit.
     """
     if not trainable:
         raise UserError(
             "optimizer.groups freezes every parameter, so nothing would be learnt; "
-            'give those that shall learn a multiplier, such as ("_projection", 1.0) before (".", "frozen").'
+            'give those that shall learn a multiplier, such as ("_projection", 1.0) before '
+            '(".", "frozen").'
         )
     rules = group_rules(trainable, config.groups)
     multipliers = {path: multiplier(rule) for path, rule in rules.items()}

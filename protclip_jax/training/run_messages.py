@@ -19,10 +19,18 @@ def beginning(config: Mapping, state: TrainState, source: StreamSource, mesh: Me
     """Lines on the model of a run, its objectives, its data and its devices."""
     model, loss = config["model"], config["loss"]
     weights = ", ".join(f"{name} {loss[name]:g}" for name in OBJECTIVES if loss[name])
-    towers = ", ".join(f"{name} {_shape(model[name])}" for name in ("protein", "text") if model[name])
-    trained, frozen = (sum(leaf.size for leaf in part.values()) for part in (state.trainable, state.frozen))
+    towers = ", ".join(
+        f"{name} {_shape(model[name])}" for name in ("protein", "text") if model[name]
+    )
+    trained, frozen = (
+        sum(leaf.size for leaf in part.values()) for part in (state.trainable, state.frozen)
+    )
     text = "" if state.trains_text else "; the text tower is frozen"
-    drawn = [size for size, weight in zip(source.sampler.sizes, source.sampler.weights, strict=True) if weight]
+    drawn = [
+        size
+        for size, weight in zip(source.sampler.sizes, source.sampler.weights, strict=True)
+        if weight
+    ]
     left_out = sum(source.sampler.sizes) - sum(drawn)
     hosts = jax.process_count()
     axes = " × ".join(f"{name} {size}" for name, size in mesh.shape.items())
@@ -30,9 +38,12 @@ def beginning(config: Mapping, state: TrainState, source: StreamSource, mesh: Me
     return [
         f"model: {towers}; {trained:,} of {trained + frozen:,} parameters are trained{text}.",
         f"objectives: {weights}.",
-        f"data: {sum(drawn):,} training records in {len(drawn)} clusters of {config['data']['dir']}, "
-        f"{left_out:,} are left out by config.sampling; one epoch is {source.sampler.epoch_draws:,} draws.",
-        f"devices: {mesh.devices.size} × {kind} of {_counted(hosts, 'host')}, as {axes}; {rows:,} rows a step.",
+        f"data: {sum(drawn):,} training records in {len(drawn)} clusters of "
+        f"{config['data']['dir']}, "
+        f"{left_out:,} are left out by config.sampling; one epoch is "
+        f"{source.sampler.epoch_draws:,} draws.",
+        f"devices: {mesh.devices.size} × {kind} of {_counted(hosts, 'host')}, as {axes}; "
+        f"{rows:,} rows a step.",
     ]
 
 
@@ -41,13 +52,16 @@ RARE = 0.25
 
 
 def rarely_drawn(sampler: Sampler) -> list[str]:
-    """A line for each source whose records are drawn far less often than others, as TrEMBL's are from a small dataset.
+    """A line for each source whose records are drawn far less often than others, as TrEMBL's are
+    from a small dataset.
 
-    The exponents that weigh TrEMBL's clusters make the sum of its weights, its share by default, small: of records of
-    existence 3 about a thirtieth of their number.
+    The exponents that weigh TrEMBL's clusters make the sum of its weights, its share by default,
+    small: of records of existence 3 about a thirtieth of their number.
     """
     drawn, records = Counter(), Counter()
-    for cluster, size, share in zip(sampler.clusters, sampler.sizes, sampler.probabilities, strict=True):
+    for cluster, size, share in zip(
+        sampler.clusters, sampler.sizes, sampler.probabilities, strict=True
+    ):
         if share > 0:
             source = cluster.partition("/")[0]
             drawn[source] += float(share)
@@ -57,7 +71,8 @@ def rarely_drawn(sampler: Sampler) -> list[str]:
         held = records[source] / records.total()
         if share < RARE * held:
             lines.append(
-                f"data: {source} has {held:.0%} of these records and gets {share:.1%} of the draws; set both "
+                f"data: {source} has {held:.0%} of these records and gets {share:.1%} of the "
+                "draws; set both "
                 "sampling.sources to draw it more often."
             )
     return lines
@@ -81,9 +96,12 @@ def steps(step: int, total_steps: int, workdir: Path | str) -> str:
 
 
 def evaluation(step: int, metrics: Mapping[str, float]) -> str:
-    """One line: `step 150: retrieval p2t_r1 0.125, mrr 0.211; losses gc 3.2.`, in the order that they were measured in."""
+    """One line: `step 150: retrieval p2t_r1 0.125, mrr 0.211; losses gc 3.2.`, in the order that
+    they were measured in."""
     parts = []
-    for key, group in itertools.groupby(metrics.items(), key=lambda item: item[0].partition("/")[0]):
+    for key, group in itertools.groupby(
+        metrics.items(), key=lambda item: item[0].partition("/")[0]
+    ):
         values = (f"{name.partition('/')[2]} {_number(value)}" for name, value in group)
         parts.append(f"{key} {', '.join(values)}")
     return f"step {step:,}: {'; '.join(parts)}."

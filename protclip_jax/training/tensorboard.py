@@ -1,4 +1,5 @@
-"""Scalars for TensorBoard. Importing this takes seconds where PyTorch is installed, as tensorboardX imports that."""
+"""Scalars for TensorBoard. Importing this takes seconds where PyTorch is installed, as
+tensorboardX imports that."""
 
 import pathlib
 import time
@@ -10,9 +11,11 @@ from tensorboardX.proto.summary_pb2 import Summary
 
 
 class EventFile:
-    """A new event file in a folder, for the steps after `step`; what is written is on the disk when `write` returns.
+    """A new event file in a folder, for the steps after `step`; what is written is on the disk when
+    `write` returns.
 
-    Not through tensorboardX' own thread: when the disk is full that ends, and whoever gives it more waits for ever.
+    Not through tensorboardX' own thread: when the disk is full that ends, and whoever gives it
+    more waits for ever.
     """
 
     def __init__(self, folder: pathlib.Path, *, step: int):
@@ -20,12 +23,20 @@ class EventFile:
         # Files of runs that begin within the same second differ in the step.
         self._events = EventsWriter(str(folder / "events"), filename_suffix=f".{step}")
         # TensorBoard forgets what an earlier run wrote from here on.
-        self._events.write_event(Event(step=step + 1, wall_time=time.time(), session_log=SessionLog(status=SessionLog.START)))
+        self._events.write_event(
+            Event(
+                step=step + 1,
+                wall_time=time.time(),
+                session_log=SessionLog(status=SessionLog.START),
+            )
+        )
 
     def write(self, step: int, scalars: Mapping[str, float]) -> None:
         """Adds scalars of one step."""
         values = [Summary.Value(tag=name, simple_value=value) for name, value in scalars.items()]
-        self._events.write_event(Event(step=step, wall_time=time.time(), summary=Summary(value=values)))
+        self._events.write_event(
+            Event(step=step, wall_time=time.time(), summary=Summary(value=values))
+        )
         self._events.flush()
 
     def close(self) -> None:

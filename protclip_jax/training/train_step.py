@@ -1,4 +1,5 @@
-"""The training step: losses, gradients of the trainable parameters, update; state explicit and donated."""
+"""The training step: losses, gradients of the trainable parameters, update; state explicit and
+donated."""
 
 import dataclasses
 from collections.abc import Callable
@@ -21,12 +22,15 @@ def make_train_step(
     state: TrainState,
     ema_decay: float = 0.0,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict]]:
-    """A jitted `(state, batch) -> (state, metrics)`; the state is donated, and lies afterwards as the given one does.
+    """A jitted `(state, batch) -> (state, metrics)`; the state is donated, and lies afterwards as
+    the given one does.
 
-    Averages of the parameters, where the state has them, move towards the new ones by the share 1 - `ema_decay`.
+    Averages of the parameters, where the state has them, move towards the new ones by the share 1 -
+    `ema_decay`.
 
-    Metrics, replicated, are `losses` (sum, count), `pairs`, `scalars` and `finite`. A step whose loss or gradient is not finite
-    leaves parameters, averages and optimiser as they were and only counts the step.
+    Metrics, replicated, are `losses` (sum, count), `pairs`, `scalars` and `finite`. A step whose
+    loss or gradient is not finite leaves parameters, averages and optimiser as they were and
+    only counts the step.
     """
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
@@ -51,7 +55,9 @@ def make_train_step(
                 **({} if averaged is None else {"ema_distance": distance(trainable, averaged)}),
             },
         }
-        return TrainState(state.step + 1, trainable, state.frozen, optimizer_state, averaged), metrics
+        return TrainState(
+            state.step + 1, trainable, state.frozen, optimizer_state, averaged
+        ), metrics
 
     shardings = jax.tree.map(lambda leaf: leaf.sharding, state)
     return jax.jit(train_step, donate_argnums=0, out_shardings=(shardings, None))
@@ -60,15 +66,21 @@ def make_train_step(
 def moved_averages(
     averaged: dict[str, jax.Array] | None, trainable: dict[str, jax.Array], decay: float
 ) -> dict[str, jax.Array] | None:
-    """decay · average + (1 - decay) · parameter, so that what does not change is its own average to the bit."""
+    """decay · average + (1 - decay) · parameter, so that what does not change is its own average
+    to the bit."""
     if averaged is None:
         return None
-    return {path: average + (1 - decay) * (trainable[path] - average) for path, average in averaged.items()}
+    return {
+        path: average + (1 - decay) * (trainable[path] - average)
+        for path, average in averaged.items()
+    }
 
 
 def distance(trainable: dict[str, jax.Array], averaged: dict[str, jax.Array]) -> Float[Array, ""]:
     """The Euclidean distance of all parameters from their averages."""
-    return optax.global_norm({path: trainable[path] - average for path, average in averaged.items()})
+    return optax.global_norm(
+        {path: trainable[path] - average for path, average in averaged.items()}
+    )
 
 
 def skipped_steps(state: TrainState) -> int:
@@ -80,10 +92,11 @@ def skipped_steps(state: TrainState) -> int:
 def make_gradient_norms(
     gradients_of: Callable[[ObjectiveConfig], LossAndGradients], objective: ObjectiveConfig
 ) -> Callable[[TrainState, Batch], dict[str, jax.Array]]:
-    """A jitted `(state, batch) -> norms`: of each objective alone, the norm of its weighted loss's gradient.
+    """A jitted `(state, batch) -> norms`: of each objective alone, the norm of its weighted loss's
+    gradient.
 
-    It takes a backward pass for each objective, so that it is for a step now and then. `gradients_of` makes the function to
-    differentiate with, as `make_loss_and_gradients` does.
+    It takes a backward pass for each objective, so that it is for a step now and then.
+    `gradients_of` makes the function to differentiate with, as `make_loss_and_gradients` does.
     """
     zeros = dict.fromkeys(objective.weights, 0.0)
     alone = {}

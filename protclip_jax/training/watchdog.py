@@ -1,4 +1,5 @@
-"""A watchdog: tells when a run stands still, with the stacks of all threads and of the worker processes."""
+"""A watchdog: tells when a run stands still, with the stacks of all threads and of the worker
+processes."""
 
 import faulthandler
 import multiprocessing
@@ -12,9 +13,11 @@ from typing import Self
 
 
 class Watchdog:
-    """Within it, a phase of more than `seconds` is reported on stderr, again every `seconds`; 0 reports nothing.
+    """Within it, a phase of more than `seconds` is reported on stderr, again every `seconds`; 0
+    reports nothing.
 
-    It never ends the run: what stands still may be a slow file system, and what to do is the operator's choice.
+    It never ends the run: what stands still may be a slow file system, and what to do is the
+    operator's choice.
     """
 
     def __init__(self, seconds: float):
@@ -49,7 +52,9 @@ class Watchdog:
 def report(what: str) -> None:
     """Writes a sentence and the stacks of all threads to stderr; worker processes add their own."""
     workers = multiprocessing.active_children()
-    message = f"; worker processes: {', '.join(str(worker.pid) for worker in workers)}" if workers else ""
+    message = (
+        f"; worker processes: {', '.join(str(worker.pid) for worker in workers)}" if workers else ""
+    )
     print(f"warning: {what}{message}; the stacks follow.", file=sys.stderr, flush=True)
     faulthandler.dump_traceback(file=sys.stderr)
     for worker in workers:
@@ -58,7 +63,8 @@ def report(what: str) -> None:
 
 
 def _tells_its_stack(process: int) -> bool:
-    """Whether SIGUSR1 is caught there, as `data_pipelines.common.processes.follow_parent` arranges; uncaught it would kill."""
+    """Whether SIGUSR1 is caught there, as `data_pipelines.common.processes.follow_parent`
+    arranges; uncaught it would kill."""
     try:
         status = pathlib.Path(f"/proc/{process}/status").read_text()
     except OSError:

@@ -27,7 +27,13 @@ from protclip_jax.checkpoints.parameters import stored_groups
 from protclip_jax.config.schema import completed
 from protclip_jax.convert.hub_folder import open_checkpoint
 from protclip_jax.embed.__main__ import LIBRARIES, publish_rejects
-from protclip_jax.embed.resume import adopt_plan, begin_finishing, partial_folder, refuse_others, remove_parts
+from protclip_jax.embed.resume import (
+    adopt_plan,
+    begin_finishing,
+    partial_folder,
+    refuse_others,
+    remove_parts,
+)
 from protclip_jax.inference.batched_calls import default_batch_tokens
 from protclip_jax.inference.cpu_devices import split_cpu
 from protclip_jax.inference.protclip import ProtCLIP
@@ -71,7 +77,10 @@ def texts_of(options: argparse.Namespace, jobs: Sequence[Job], names: str) -> li
         raise UserError(f"--own_text needs UniProt entries as --input; {bare[0]} is none.")
     texts = [biotext(with_names(job.record, names)) for job in jobs]
     if silent := [job.id for job, text in zip(jobs, texts, strict=True) if not text]:
-        raise UserError(f"--own_text needs entries with text, and {silent[0]} has none; leave it out of the input.")
+        raise UserError(
+            f"--own_text needs entries with text, and {silent[0]} has none; leave it out of "
+            "the input."
+        )
     return texts
 
 
@@ -126,7 +135,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 @contextlib.contextmanager
 def published(output: Path, folder: Path) -> Iterator[Path]:
-    """A path in the folder to write a file to, which is then put in its place, whole or not at all."""
+    """A path in the folder to write a file to, which is then put in its place, whole or not at
+    all."""
     # Named as the output, whose suffix says what a figure is.
     with writing(output), atomic_path(output, partial=folder / output.name) as partial:
         yield partial

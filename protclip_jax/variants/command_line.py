@@ -25,7 +25,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line; argparse itself ends with code 2 on what it does not understand."""
     parser = argparse.ArgumentParser(
         prog="python -m protclip_jax.variants",
-        epilog="Example: python -m protclip_jax.variants --checkpoint runs/demo --sequence MKTAYIAKQR --scan --output scan.tsv",
+        epilog="Example: python -m protclip_jax.variants --checkpoint runs/demo --sequence "
+        "MKTAYIAKQR --scan --output scan.tsv",
         description="Scores substitutions by the masked language model: the log odds of the new "
         "residue against the wild type's, 0 for no difference, mostly below 0.",
     )
@@ -87,7 +88,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         type=Path,
         required=True,
         metavar="FILE",
-        help=f"*{TABLE}, or for the scan of one protein a heat map *{', *'.join(FIGURES)}, beside which the {TABLE} is put",
+        help=f"*{TABLE}, or for the scan of one protein a heat map *{', *'.join(FIGURES)}, beside "
+        f"which the {TABLE} is put",
     )
     add(
         "--long_proteins",
@@ -96,7 +98,9 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="of more than --max_residues, a position is read in the window around it; or only "
         "the first residues are, or the whole protein (default %(default)s)",
     )
-    add("--max_residues", type=int, default=DEFAULT_WINDOWS.max_residues, help="default %(default)s")
+    add(
+        "--max_residues", type=int, default=DEFAULT_WINDOWS.max_residues, help="default %(default)s"
+    )
     add(
         "--overlap",
         type=int,

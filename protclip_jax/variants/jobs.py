@@ -132,7 +132,8 @@ def _refuse_misfits(
     if not others and shift is not None:
         fix = f"all of them do with --first_position {first_position - shift}"
     raise UserError(
-        f"{count:,} of {rows:,} mutations do not fit their protein with its first residue numbered {first_position}; {fix}."
+        f"{count:,} of {rows:,} mutations do not fit their protein with its first residue "
+        f"numbered {first_position}; {fix}."
     )
 
 

@@ -46,7 +46,9 @@ def parts(
     """
     pieces, tokens = [], 0
     for number, job in enumerate(jobs):
-        reads = [passes_of(job.sequence, own, method=method, windows=windows) for own in job.variants]
+        reads = [
+            passes_of(job.sequence, own, method=method, windows=windows) for own in job.variants
+        ]
         last = {one: row for row, of_variant in enumerate(reads) for one in of_variant}
         start, seen, open_until = 0, set(), 0
         for row, of_variant in enumerate(reads):

@@ -13,7 +13,10 @@ from data_pipelines.common.errors import UserError
 from data_pipelines.protanno.record import Record, biotext, with_names
 from data_pipelines.tokenizers.text_tokenizer import SPECIAL_TOKENS, TextTokenizer
 
-LEARN = "import json, sys; from data_pipelines.vocabulary import learn_vocabulary; texts, size = json.load(sys.stdin); "
+LEARN = (
+    "import json, sys; from data_pipelines.vocabulary import learn_vocabulary; texts, size = "
+    "json.load(sys.stdin); "
+)
 LEARN += "json.dump(learn_vocabulary(texts, size=size), sys.stdout)"
 
 
@@ -78,7 +81,11 @@ def dataset(monkeypatch):
     }
 
     def open_dataset(directory, *, names):
-        return SimpleNamespace(splits={name: [with_names(one, names) for one in split] for name, split in splits.items()})
+        return SimpleNamespace(
+            splits={
+                name: [with_names(one, names) for one in split] for name, split in splits.items()
+            }
+        )
 
     monkeypatch.setattr(vocabulary, "open_dataset", open_dataset)
     return splits
@@ -97,7 +104,10 @@ def test_command_learns_from_the_training_splits(dataset, tmp_path, capsys):
 
 def test_large_datasets_are_thinned_evenly(dataset):
     texts = list(vocabulary.training_texts("DIR", max_records=5))
-    assert texts == [biotext(record) for record in [*dataset["swissprot_c1_r1"][::2], *dataset["trembl_c3_r1"][::2]]]
+    assert texts == [
+        biotext(record)
+        for record in [*dataset["swissprot_c1_r1"][::2], *dataset["trembl_c3_r1"][::2]]
+    ]
 
 
 def test_words_of_other_names_are_learnt_if_asked_for(dataset, tmp_path):
@@ -105,7 +115,12 @@ def test_words_of_other_names_are_learnt_if_asked_for(dataset, tmp_path):
         dataset["swissprot_c1_r1"][index] = dataclasses.replace(record, other_names=("omega",))
     for names, learnt in (("recommended", False), ("all", True)):
         output = tmp_path / names
-        assert vocabulary.main(["--data_dir", "DIR", "--output", str(output), "--size", "400", "--names", names]) == 0
+        assert (
+            vocabulary.main(
+                ["--data_dir", "DIR", "--output", str(output), "--size", "400", "--names", names]
+            )
+            == 0
+        )
         assert ("omega" in output.read_text(encoding="utf-8").splitlines()) == learnt
 
 

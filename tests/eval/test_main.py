@@ -29,20 +29,28 @@ def workdir(tmp_path, data_dir):
 
 def write_history(folder):
     """What training leaves behind besides parameters."""
-    metrics = [{"step": 10, "loss": 3.0, "loss/gc": 2.0}, {"step": 10, "eval/retrieval/mrr": 0.2, "eval/retrieval/pool": 40.0}]
+    metrics = [
+        {"step": 10, "loss": 3.0, "loss/gc": 2.0},
+        {"step": 10, "eval/retrieval/mrr": 0.2, "eval/retrieval/pool": 40.0},
+    ]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in metrics))
     mixture = {"clusters": {"swissprot/C1/R4": {"configured": 1.0, "drawn": 9}}, "total": 9}
     (folder / "mixture.json").write_text(json.dumps(mixture))
 
 
 def write_config(folder, data_dir, *, pda):
-    config = {"data": {"dir": data_dir and str(data_dir)}, "loss": {"pda": pda}, "evals": {"retrieval": {"pool": 40}}}
+    config = {
+        "data": {"dir": data_dir and str(data_dir)},
+        "loss": {"pda": pda},
+        "evals": {"retrieval": {"pool": 40}},
+    }
     (folder / "config.json").write_text(json.dumps({"format_version": 1, "config": config}))
 
 
 @pytest.fixture
 def run(monkeypatch, dataset):
-    """The command on fake models: an oracle for the checkpoint, an ignorant one for a folder named control."""
+    """The command on fake models: an oracle for the checkpoint, an ignorant one for a folder
+    named control."""
 
     def load(directory, step):
         return (Ignorant if directory.name == "control" else Oracle)(dataset), int(step or 7)
@@ -56,10 +64,14 @@ def test_demo_report(run, workdir, data_dir, capsys):
     control.mkdir()
     write_config(control, data_dir, pda=0.0)
     write_history(workdir)
-    assert run("--checkpoint", workdir, "--output", workdir, "--pool", 50, "--control", control) == 0
+    assert (
+        run("--checkpoint", workdir, "--output", workdir, "--pool", 50, "--control", control) == 0
+    )
     told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("evaluation ")]
     count = len(EVALUATIONS)
-    assert told == [f"evaluation {number} of {count}: {name}." for number, name in enumerate(EVALUATIONS, 1)]
+    assert told == [
+        f"evaluation {number} of {count}: {name}." for number, name in enumerate(EVALUATIONS, 1)
+    ]
     report = json.loads((workdir / "report.json").read_text())
     assert report["provenance"]["step"] == 7
     assert {"pool", "p2t_r1", "t2p_r1", "mrr", "kmer"} <= report["retrieval"].keys()
@@ -81,7 +93,10 @@ def test_a_report_is_replaced_by_the_same_line_only(run, workdir, capsys):
     page = (workdir / "eval" / "report.md").read_text()
     assert run(*line, 20) == 0
     assert run(*line, 30) == 2
-    assert "report.json is of another evaluation (other pool); remove that report or name" in capsys.readouterr().err
+    assert (
+        "report.json is of another evaluation (other pool); remove that report or name"
+        in capsys.readouterr().err
+    )
     assert run(*line, 20, "--step", 8) == 2
     assert "(other step)" in capsys.readouterr().err
     assert (workdir / "eval" / "report.md").read_text() == page
@@ -115,7 +130,19 @@ def test_two_runs_write_the_same_bytes(run, workdir):
 
 def test_one_benchmark_of_a_converted_checkpoint(run, workdir, data_dir):
     write_config(workdir, None, pda=1.0)
-    assert run("--checkpoint", workdir, "--data_dir", data_dir, "--benchmarks", "retrieval", "--split", "validation") == 0
+    assert (
+        run(
+            "--checkpoint",
+            workdir,
+            "--data_dir",
+            data_dir,
+            "--benchmarks",
+            "retrieval",
+            "--split",
+            "validation",
+        )
+        == 0
+    )
     report = json.loads((workdir / "eval" / "report.json").read_text())
     assert report["retrieval"]["split"] == "validation"
     assert report.keys() == {"provenance", "retrieval", "figures", "figures_left_out"}
@@ -130,26 +157,54 @@ def test_texts_are_compared_as_the_text_tower_reads_them(run, workdir, dataset):
     (workdir / "config.json").write_text(json.dumps(metadata))
     assert run("--checkpoint", workdir, "--pool", 50, "--benchmarks", "retrieval") == 0
     report = json.loads((workdir / "eval" / "report.json").read_text())
-    read = {tuple(tokenizer.encode(biotext(record), max_tokens=limit)) for record in dataset.splits["test"]}
+    read = {
+        tuple(tokenizer.encode(biotext(record), max_tokens=limit))
+        for record in dataset.splits["test"]
+    }
     assert 2 < report["retrieval"]["pool"] == len(read) < 50
 
 
-def test_records_have_the_names_that_the_checkpoint_learnt_from(run, workdir, dataset, monkeypatch, capsys):
+def test_records_have_the_names_that_the_checkpoint_learnt_from(
+    run, workdir, dataset, monkeypatch, capsys
+):
     seen = []
     evaluated = cli.make_asked
-    monkeypatch.setattr(cli, "make_asked", lambda name, data, options: seen.append(data) or evaluated(name, data, options))
-    records = [dataclasses.replace(record, other_names=("Synonym", "EC 1.1.1.1")) for record in dataset.splits["test"]]
+    monkeypatch.setattr(
+        cli,
+        "make_asked",
+        lambda name, data, options: seen.append(data) or evaluated(name, data, options),
+    )
+    records = [
+        dataclasses.replace(record, other_names=("Synonym", "EC 1.1.1.1"))
+        for record in dataset.splits["test"]
+    ]
     folder = workdir / "named"
     folder.mkdir()
     write(folder, {"test": records}, statistics={"records": len(records)})
-    told = ["--checkpoint", workdir, "--data_dir", folder, "--benchmarks", "retrieval", "--pool", 20]
-    for names, end in ((None, ""), ("all", " (Synonym) (EC 1.1.1.1)"), ("all_but_ec", " (Synonym)")):
+    told = [
+        "--checkpoint",
+        workdir,
+        "--data_dir",
+        folder,
+        "--benchmarks",
+        "retrieval",
+        "--pool",
+        20,
+    ]
+    for names, end in (
+        (None, ""),
+        ("all", " (Synonym) (EC 1.1.1.1)"),
+        ("all_but_ec", " (Synonym)"),
+    ):
         metadata = json.loads((workdir / "config.json").read_text())
         metadata["config"]["tokenizer"] = {"names": names} if names else {}
         (workdir / "config.json").write_text(json.dumps(metadata))
-        # The oracle has embeddings of the recommended names' texts alone; only what it is asked is of interest here.
+        # The oracle has embeddings of the recommended names' texts alone; only what it is asked is
+        # of interest here.
         run(*told)
-        assert [record.name for record in seen.pop().splits["test"]] == [record.name + end for record in records]
+        assert [record.name for record in seen.pop().splits["test"]] == [
+            record.name + end for record in records
+        ]
 
 
 def test_undefined_numbers_are_null(run, workdir, monkeypatch):
@@ -193,10 +248,17 @@ def test_the_control_is_read_off_as_the_checkpoint_is(run, workdir, data_dir):
     for name, prototypes in (("control", True), ("run", False)):
         folder = workdir.parent / name
         folder.mkdir(exist_ok=True)
-        config = {"data": {"dir": str(data_dir)}, "loss": {"pda": 0.0}, "pda": {"theta": 0.3, "prototypes": prototypes}}
+        config = {
+            "data": {"dir": str(data_dir)},
+            "loss": {"pda": 0.0},
+            "pda": {"theta": 0.3, "prototypes": prototypes},
+        }
         (folder / "config.json").write_text(json.dumps({"format_version": 1, "config": config}))
     assert (
-        cli.load_control(SegmentLocalisation.control, workdir.parent / "control", workdir).config["pda"]["prototypes"] is False
+        cli.load_control(SegmentLocalisation.control, workdir.parent / "control", workdir).config[
+            "pda"
+        ]["prototypes"]
+        is False
     )
 
 
@@ -206,7 +268,9 @@ def test_no_dataset_known(run, workdir, capsys):
     assert "--data_dir" in capsys.readouterr().err
 
 
-def test_the_data_of_a_run_are_looked_for_where_it_was_started(run, workdir, data_dir, dataset, tmp_path, monkeypatch, capsys):
+def test_the_data_of_a_run_are_looked_for_where_it_was_started(
+    run, workdir, data_dir, dataset, tmp_path, monkeypatch, capsys
+):
     """From another folder a relative `data.dir` is another folder, or even another dataset."""
     asked = ["--checkpoint", workdir, "--benchmarks", "retrieval", "--pool", 20]
     write_config(workdir, data_dir.name, pda=1.0)
@@ -221,12 +285,18 @@ def test_the_data_of_a_run_are_looked_for_where_it_was_started(run, workdir, dat
     capsys.readouterr()
     fix = "pass --data_dir=DIR, where it is now, or start this command where training was started."
     assert run(*asked) == 2
-    assert f"was trained on {elsewhere}/{data_dir.name}, which is not there; {fix}" in capsys.readouterr().err
+    assert (
+        f"was trained on {elsewhere}/{data_dir.name}, which is not there; {fix}"
+        in capsys.readouterr().err
+    )
     records = list(dataset.splits["test"])
     (elsewhere / data_dir.name).mkdir()
     write(elsewhere / data_dir.name, {"test": records}, statistics={"records": len(records)})
     assert run(*asked) == 2
-    assert f"{elsewhere}/{data_dir.name} is another dataset than {workdir} was trained on; {fix}" in capsys.readouterr().err
+    assert (
+        f"{elsewhere}/{data_dir.name} is another dataset than {workdir} was trained on; {fix}"
+        in capsys.readouterr().err
+    )
     # What training followed is known by the data themselves, wherever they are.
     followed = []
     monkeypatch.setattr(cli, "followed", lambda evals, data, name: followed.append(data))
@@ -257,14 +327,41 @@ def test_argparse_ends_with_two(capsys):
 
 def test_a_full_disk_is_one_sentence_and_leaves_no_part_of_a_file(run, workdir, small_disk, capsys):
     write_history(workdir)
-    assert run("--checkpoint", workdir, "--output", workdir.parent / "free", "--pool", 50, "--benchmarks", "retrieval") == 0
+    assert (
+        run(
+            "--checkpoint",
+            workdir,
+            "--output",
+            workdir.parent / "free",
+            "--pool",
+            50,
+            "--benchmarks",
+            "retrieval",
+        )
+        == 0
+    )
     disk = small_disk("32k")
-    assert run("--checkpoint", workdir, "--output", disk / "eval", "--pool", 50, "--benchmarks", "retrieval") == 1
+    assert (
+        run(
+            "--checkpoint",
+            workdir,
+            "--output",
+            disk / "eval",
+            "--pool",
+            50,
+            "--benchmarks",
+            "retrieval",
+        )
+        == 1
+    )
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("error: ")
     assert "cannot be written (No space left on device); make room" in last
     for path in filter(lambda path: path.is_file(), disk.rglob("*")):
-        assert path.read_bytes() == (workdir.parent / "free" / path.relative_to(disk / "eval")).read_bytes()
+        assert (
+            path.read_bytes()
+            == (workdir.parent / "free" / path.relative_to(disk / "eval")).read_bytes()
+        )
 
 
 @pytest.mark.parametrize(
@@ -276,13 +373,18 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_part_of_a_file(run, workdir, 
     ],
 )
 def test_mistakes_about_hits_are_one_sentence(run, workdir, capsys, hits, sentence):
-    assert run("--checkpoint", workdir, "--benchmarks", "retrieval", "--pool", 20, "--hits", *hits) == 2
+    assert (
+        run("--checkpoint", workdir, "--benchmarks", "retrieval", "--pool", 20, "--hits", *hits)
+        == 2
+    )
     assert sentence in capsys.readouterr().err
 
 
 def test_the_pretraining_set_is_the_checkpoint_s_own(workdir, data_dir, dataset, tmp_path, capsys):
     def found(**options):
-        return cli.pretraining_data(argparse.Namespace(checkpoint=workdir, pretrained_on=None, **options), workdir)
+        return cli.pretraining_data(
+            argparse.Namespace(checkpoint=workdir, pretrained_on=None, **options), workdir
+        )
 
     assert found().fingerprint == dataset.fingerprint
     other = tmp_path / "other"
@@ -297,7 +399,10 @@ def test_the_pretraining_set_is_the_checkpoint_s_own(workdir, data_dir, dataset,
     assert cli.pretraining_data(moved, workdir).fingerprint == dataset.fingerprint
     with pytest.raises(UserError, match="is another dataset than"):
         cli.pretraining_data(argparse.Namespace(checkpoint=workdir, pretrained_on=other), workdir)
-    for folder, told in ((tmp_path / "gone", "which is not there"), (None, "does not say what it was trained on")):
+    for folder, told in (
+        (tmp_path / "gone", "which is not there"),
+        (None, "does not say what it was trained on"),
+    ):
         write_config(workdir, folder, pda=1.0)
         assert found() is None
         assert told in capsys.readouterr().err

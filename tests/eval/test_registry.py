@@ -10,7 +10,9 @@ from tests.support.fakes import Ignorant, Oracle
 
 
 def test_hooks_name_metrics_by_their_key(dataset):
-    hooks = make_hooks({"retrieval": {"pool": 30}, "segment_recovery": {"split": "test", "pool": 30}}, dataset)
+    hooks = make_hooks(
+        {"retrieval": {"pool": 30}, "segment_recovery": {"split": "test", "pool": 30}}, dataset
+    )
     assert [hook.name for hook in hooks] == ["retrieval", "segment_recovery"]
     retrieval, recovery = (hook(Oracle(dataset)) for hook in hooks)
     assert retrieval["retrieval/mrr"] == 1.0
@@ -20,7 +22,9 @@ def test_hooks_name_metrics_by_their_key(dataset):
 
 
 def test_hooks_measure_on_validation_unless_told_otherwise(dataset):
-    (default,), (test,) = (make_hooks({"retrieval": options}, dataset) for options in ({}, {"split": "test"}))
+    (default,), (test,) = (
+        make_hooks({"retrieval": options}, dataset) for options in ({}, {"split": "test"})
+    )
     assert default.evaluation._pool.split == "validation"
     assert test.evaluation._pool.split == "test"
 
@@ -73,9 +77,13 @@ def test_a_best_metric_that_nothing_measures_is_told():
     check_best("counted/times", hooks)
     check_best(None, hooks)
     check_best("retrieval/mrr", [])
-    with pytest.raises(UserError, match="retrieval/mrr is measured by none of evals; it begins with counted/"):
+    with pytest.raises(
+        UserError, match="retrieval/mrr is measured by none of evals; it begins with counted/"
+    ):
         check_best("retrieval/mrr", hooks)
-    assert run_hooks(hooks, None, step=0, last=False, best="counted/times") == {"counted/times": 1.0}
+    assert run_hooks(hooks, None, step=0, last=False, best="counted/times") == {
+        "counted/times": 1.0
+    }
     with pytest.raises(UserError, match="counted/time is not measured; there are counted/times"):
         run_hooks(hooks, None, step=0, last=False, best="counted/time")
 
@@ -107,7 +115,10 @@ def test_a_sentence_stays_one(kind):
 
 @pytest.mark.parametrize("name", EVALUATIONS)
 def test_metrics_are_part_of_the_report_which_is_the_same_each_time(dataset, name):
-    evaluation, model = make_evaluation(name, dataset, {"split": "test", "pool": 20}), Ignorant(dataset)
+    evaluation, model = (
+        make_evaluation(name, dataset, {"split": "test", "pool": 20}),
+        Ignorant(dataset),
+    )
     metrics, report = evaluation.metrics(model), evaluation.report(model, control=None)
     assert metrics
     measured = {value for value in metrics.values() if not math.isnan(value)}

@@ -1,4 +1,5 @@
-"""What several tests search: a tiny model over the sample's test split, with three labels and a name that is HTML."""
+"""What several tests search: a tiny model over the sample's test split, with three labels and a
+name that is HTML."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +20,8 @@ class SearchFolder(NamedTuple):
 
 
 class Indexed(NamedTuple):
-    """A checkpoint, 40 records, and an index of them from a FASTA file; tests change copies only."""
+    """A checkpoint, 40 records, and an index of them from a FASTA file; tests change copies
+    only."""
 
     checkpoint: Path
     records: list[Record]
@@ -42,7 +44,8 @@ def search_folder(sample_dataset, tmp_path_factory):
     options = {"input": sample_dataset / "protanno", "splits": ["test"]}
     assert searching.make_index(checkpoint, folder / "i", **options) == 0
     fasta = searching.write_fasta(
-        folder / "x.fasta", [Record("nasty", "", "swissprot", "MWWWWHHHHKKKKCCCCWWWWHHHHM", 0, NASTY)]
+        folder / "x.fasta",
+        [Record("nasty", "", "swissprot", "MWWWWHHHHKKKKCCCCWWWWHHHHM", 0, NASTY)],
     )
     assert searching.make_index(checkpoint, folder / "i", input=fasta, append=True) == 0
     (folder / "places.tsv").write_text(searching.LABELS)
@@ -53,4 +56,6 @@ def search_folder(sample_dataset, tmp_path_factory):
 def engine(search_folder):
     from protclip_jax.retrieval import SearchEngine
 
-    return SearchEngine.load(search_folder.checkpoint, index=search_folder.index, labels=[search_folder.labels])
+    return SearchEngine.load(
+        search_folder.checkpoint, index=search_folder.index, labels=[search_folder.labels]
+    )

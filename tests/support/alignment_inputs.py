@@ -13,9 +13,12 @@ WIDTH, PROPERTIES = 6, 4
 RESIDUES = (7, 12, 5, 9, 4, 1)
 
 
-# Per record the hash of each property's text, 0 = absent: all, some, two, and one property; records 0 and 1 share a
-# function, records 0 and 3 a similarity.
-HASHES = np.array([[1, 9, 3, 8], [2, 9, 0, 4], [5, 0, 6, 0], [7, 0, 0, 8], [11, 0, 0, 0], [12, 13, 14, 15]], np.uint32)
+# Per record the hash of each property's text, 0 = absent: all, some, two, and one property; records
+# 0 and 1 share a function, records 0 and 3 a similarity.
+HASHES = np.array(
+    [[1, 9, 3, 8], [2, 9, 0, 4], [5, 0, 6, 0], [7, 0, 0, 8], [11, 0, 0, 0], [12, 13, 14, 15]],
+    np.uint32,
+)
 
 
 def random_inputs(seed):

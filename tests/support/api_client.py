@@ -20,11 +20,15 @@ async def client_of(app, **options):
     async def send(message):
         begun.set()
 
-    lifespan = asyncio.create_task(app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, receive, send))
+    lifespan = asyncio.create_task(
+        app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, receive, send)
+    )
     await begun.wait()
     try:
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost", **options) as client:
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://localhost", **options
+        ) as client:
             yield client
     finally:
         end.set()
@@ -36,7 +40,10 @@ def exchange(app, *requests, **options):
 
     async def run():
         async with client_of(app, **options) as client:
-            return [await client.request(method, path, **keywords) for method, path, keywords in requests]
+            return [
+                await client.request(method, path, **keywords)
+                for method, path, keywords in requests
+            ]
 
     return asyncio.run(run())
 

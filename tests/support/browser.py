@@ -26,7 +26,9 @@ def require() -> tuple[str, str]:
     browser = shutil.which("chromium") or shutil.which("chromium-browser")
     driver = shutil.which("chromedriver")
     if not (browser and driver):
-        pytest.skip("Chromium or its driver is absent; install Debian's chromium and chromium-driver")
+        pytest.skip(
+            "Chromium or its driver is absent; install Debian's chromium and chromium-driver"
+        )
     return browser, driver
 
 

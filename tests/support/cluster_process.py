@@ -1,7 +1,9 @@
-"""Joins whatever cluster the environment describes: `python -m tests.support.cluster_process [tpu_vm|kubernetes|impatient]`.
+"""Joins whatever cluster the environment describes: `python -m tests.support.cluster_process
+[tpu_vm|kubernetes|impatient]`.
 
-Prints this process's number, how many there are, and which GPUs it sees. `tpu_vm` and `kubernetes` stand in for what a machine
-there has beside its environment; `impatient` gives absent hosts up early.
+Prints this process's number, how many there are, and which GPUs it sees. `tpu_vm` and `kubernetes`
+stand in for what a machine there has beside its environment; `impatient` gives absent hosts up
+early.
 """
 
 import os
@@ -29,7 +31,13 @@ def main():
     if "impatient" in sys.argv:
         multihost.NOTE_SECONDS, multihost.JOIN_SECONDS = 1, 3
     with multihost.joined():
-        print(jax.process_index(), "of", jax.process_count(), "sees", xla_bridge.CUDA_VISIBLE_DEVICES.value)
+        print(
+            jax.process_index(),
+            "of",
+            jax.process_count(),
+            "sees",
+            xla_bridge.CUDA_VISIBLE_DEVICES.value,
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""XLA's flags for tests, which compile far more than they compute: its slow passes are off, and one thread compiles."""
+"""XLA's flags for tests, which compile far more than they compute: its slow passes are off, and
+one thread compiles."""
 
 QUICK_COMPILATION = " ".join(
     [

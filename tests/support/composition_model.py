@@ -1,4 +1,5 @@
-"""A model of nothing but composition; `python -m tests.support.composition_model ARGUMENT…` evaluates it."""
+"""A model of nothing but composition; `python -m tests.support.composition_model ARGUMENT…`
+evaluates it."""
 
 import sys
 from typing import ClassVar
@@ -12,7 +13,8 @@ from tests.support.miniature import SCALE
 
 
 class Composition:
-    """A model whose embeddings are the composition of a sequence, and that counts what it is asked for."""
+    """A model whose embeddings are the composition of a sequence, and that counts what it is
+    asked for."""
 
     fingerprint = "0" * 64
     config: ClassVar = {"model": {}, "tokenizer": {"max_text_tokens": 8}}
@@ -29,17 +31,29 @@ class Composition:
         return self.encode_texts(texts)
 
     def encode_texts(self, texts):
-        return composition(["".join(c for c in text.upper() if c in "ACDEFGHIKLMNPQRSTVWY") or "A" for text in texts])
+        return composition(
+            [
+                "".join(c for c in text.upper() if c in "ACDEFGHIKLMNPQRSTVWY") or "A"
+                for text in texts
+            ]
+        )
 
     def variant_scores(self, sequences, variants, *, method):
         """The composition's own scale, as the miniature data have it."""
         del sequences, method
-        return [np.array([sum(SCALE[c.residue] - SCALE[c.wild_type] for c in v) for v in own], np.float32) for own in variants]
+        return [
+            np.array(
+                [sum(SCALE[c.residue] - SCALE[c.wild_type] for c in v) for v in own], np.float32
+            )
+            for own in variants
+        ]
 
 
 def main(arguments):
     """`python -m eval` with this model in the place of the checkpoint's."""
-    with mock.patch.multiple(cli, load=lambda directory, step: (Composition(), 3), read_config=lambda directory: {}):
+    with mock.patch.multiple(
+        cli, load=lambda directory, step: (Composition(), 3), read_config=lambda directory: {}
+    ):
         return cli.main(arguments)
 
 

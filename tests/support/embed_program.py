@@ -1,4 +1,5 @@
-"""`python -m tests.support.embed_program CHUNK_TOKENS SECONDS ARGUMENT…`: embeds in small parts, and dawdles after each.
+"""`python -m tests.support.embed_program CHUNK_TOKENS SECONDS ARGUMENT…`: embeds in small parts,
+and dawdles after each.
 
 At the end it prints what the system says of the process's memory.
 """
@@ -18,7 +19,11 @@ def main(chunk_tokens, seconds, *arguments):
         save(*args, **options)
         time.sleep(float(seconds))
 
-    embed.MIN_CHUNK_TOKENS, embed.MIN_CHUNK_BATCHES, embed.save_part = int(chunk_tokens), 0, save_slowly
+    embed.MIN_CHUNK_TOKENS, embed.MIN_CHUNK_BATCHES, embed.save_part = (
+        int(chunk_tokens),
+        0,
+        save_slowly,
+    )
     code = embed.main(arguments)
     print(Path("/proc/self/status").read_text())
     return code

@@ -1,4 +1,5 @@
-"""A stand-in for the model in tests of `embed`: vectors that tell which text they are of, at no cost."""
+"""A stand-in for the model in tests of `embed`: vectors that tell which text they are of, at no
+cost."""
 
 import hashlib
 import json
@@ -15,7 +16,9 @@ WIDTHS = {"projected": 4, "mean": 6, "residues": 6}
 def vectors(text, kind):
     """float32 [width], or for residues [letters, width]; different for every text."""
     shape = (len(text), WIDTHS[kind]) if kind == "residues" else (WIDTHS[kind],)
-    seed = int.from_bytes(hashlib.blake2b(f"{kind} {text}".encode(), digest_size=8).digest(), "little")
+    seed = int.from_bytes(
+        hashlib.blake2b(f"{kind} {text}".encode(), digest_size=8).digest(), "little"
+    )
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
@@ -38,8 +41,14 @@ class FakeModel:
         return np.stack([vectors(text, "projected") for text in texts])
 
 
-def run(model, *arguments, groups=("protein", "protein_projection", "text", "text_projection"), chunk_tokens=40):
-    """`embed.main` with the fake; returns its exit code. Chunks are small, so that a few proteins make several parts."""
+def run(
+    model,
+    *arguments,
+    groups=("protein", "protein_projection", "text", "text_projection"),
+    chunk_tokens=40,
+):
+    """`embed.main` with the fake; returns its exit code. Chunks are small, so that a few
+    proteins make several parts."""
     with (
         mock.patch.object(embed.ProtCLIP, "load", return_value=model),
         mock.patch.object(embed.best, "resolve_step", return_value=0),
@@ -57,13 +66,19 @@ def content(path):
         import pyarrow.parquet
 
         table = pyarrow.parquet.read_table(path)
-        facts = {key.decode(): value.decode() for key, value in table.schema.metadata.items() if key != b"ARROW:schema"}
+        facts = {
+            key.decode(): value.decode()
+            for key, value in table.schema.metadata.items()
+            if key != b"ARROW:schema"
+        }
         columns = (table[name].to_pylist() for name in ("id", "length", "embedding"))
         return facts, list(zip(*columns, strict=True))
     import h5py
 
     with h5py.File(path) as file:
-        return dict(file.attrs), [(item.attrs["original_id"], None, item[...].tolist()) for item in file.values()]
+        return dict(file.attrs), [
+            (item.attrs["original_id"], None, item[...].tolist()) for item in file.values()
+        ]
 
 
 def digest(path):

@@ -1,7 +1,8 @@
-"""An emulator of Google Cloud Storage's JSON API in memory, as far as gcsfs, TensorStore and Orbax speak it; stdlib only.
+"""An emulator of Google Cloud Storage's JSON API in memory, as far as gcsfs, TensorStore and Orbax
+speak it; stdlib only.
 
-It serves from threads of the test's process, whatever processes the test starts; the test looks into `objects`, and makes
-requests fail through `fault`.
+It serves from threads of the test's process, whatever processes the test starts; the test looks
+into `objects`, and makes requests fail through `fault`.
 """
 
 import base64
@@ -27,12 +28,13 @@ class Stored(NamedTuple):
 
 
 class FakeGCS:
-    """A server of the named buckets; a context manager. `environment` is what processes need to find it.
+    """A server of the named buckets; a context manager. `environment` is what processes need to
+    find it.
 
     Attributes:
       objects: the objects by their `bucket/name`.
-      fault: a function of the method and the path with its query, called before each request is answered; what it returns,
-        if anything, is the status that is answered instead.
+      fault: a function of the method and the path with its query, called before each request is
+        answered; what it returns, if anything, is the status that is answered instead.
       requests: the method and path of each request.
     """
 
@@ -56,7 +58,11 @@ class FakeGCS:
     def environment(self):
         url = f"http://127.0.0.1:{self._server.server_port}"
         without_credentials = {"GOOGLE_AUTH_TOKEN_FOR_TESTING": "none", "NO_GCE_CHECK": "true"}
-        return {"STORAGE_EMULATOR_HOST": url, "TENSORSTORE_GCS_HTTP_URL": url, **without_credentials}
+        return {
+            "STORAGE_EMULATOR_HOST": url,
+            "TENSORSTORE_GCS_HTTP_URL": url,
+            **without_credentials,
+        }
 
     def names(self, prefix=""):
         """The sorted `bucket/name` of the objects that begin so."""
@@ -123,7 +129,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         except _Refused as refused:
             status = refused.args[0]
             self.answer(
-                status, {"error": {"code": status, "message": f"refused with {status}"}}, Content_Type="application/json"
+                status,
+                {"error": {"code": status, "message": f"refused with {status}"}},
+                Content_Type="application/json",
             )
         except ConnectionError:
             self.close_connection = True
@@ -155,7 +163,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if rewritten:
             return self.rewrite(full, "/".join(map(urllib.parse.unquote, target)))
         if name is None:
-            return self.listing(bucket, query) if path.endswith("/o") else self.answer(200, {"name": bucket, "id": bucket})
+            return (
+                self.listing(bucket, query)
+                if path.endswith("/o")
+                else self.answer(200, {"name": bucket, "id": bucket})
+            )
         return self.object(full, query, media=kind == "download" or query.get("alt") == "media")
 
     def object(self, name, query, *, media):
@@ -208,9 +220,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return self.save(f"{bucket}/{name}", query, body)
         if kind == "multipart":
             # Metadata and content, each below a header of its own, which a blank line ends.
-            boundary = re.search(r"boundary=['\"]?([^'\";]+)", self.headers["Content-Type"])[1].encode()
+            boundary = re.search(r"boundary=['\"]?([^'\";]+)", self.headers["Content-Type"])[
+                1
+            ].encode()
             _, metadata, content, _ = re.split(rb"(?:\r?\n)?--" + re.escape(boundary), body)
-            metadata, content = (re.split(rb"\r?\n\r?\n", part, maxsplit=1)[1] for part in (metadata, content))
+            metadata, content = (
+                re.split(rb"\r?\n\r?\n", part, maxsplit=1)[1] for part in (metadata, content)
+            )
             return self.save(f"{bucket}/{name or json.loads(metadata)['name']}", query, content)
         name = name or json.loads(body or b"{}")["name"]
         session = self.store.begin_session(f"{bucket}/{name}", query)
@@ -228,7 +244,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def rewrite(self, source, target):
         with self.store.lock:
             stored = self.store.put(target, self.found(source).content)
-        self.answer(200, {"done": True, "resource": describe(target, stored)}, Content_Type="application/json")
+        self.answer(
+            200,
+            {"done": True, "resource": describe(target, stored)},
+            Content_Type="application/json",
+        )
 
     def move(self, source, target):
         with self.store.lock:
@@ -245,7 +265,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 name = full.removeprefix(f"{bucket}/")
                 if name < first or (end and name >= end):
                     continue
-                head, found, _ = name[len(prefix) :].partition(delimiter) if delimiter else ("", "", "")
+                head, found, _ = (
+                    name[len(prefix) :].partition(delimiter) if delimiter else ("", "", "")
+                )
                 if found:
                     folders.add(prefix + head + delimiter)
                 else:
@@ -254,7 +276,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         stop = start + int(query.get("maxResults", 1000))
         page = {"items": items[start:stop], "prefixes": sorted(folders) if start == 0 else []}
         more = {"nextPageToken": str(stop)} if stop < len(items) else {}
-        self.answer(200, {"kind": "storage#objects", **page, **more}, Content_Type="application/json")
+        self.answer(
+            200, {"kind": "storage#objects", **page, **more}, Content_Type="application/json"
+        )
 
     def batch(self, body):
         boundary = re.search(r"boundary=['\"]?([^'\";]+)", self.headers["Content-Type"])[1]
@@ -287,7 +311,9 @@ def describe(full, stored):
         "metageneration": "1",
         "updated": stored.updated,
         "timeCreated": stored.updated,
-        "md5Hash": base64.b64encode(hashlib.md5(stored.content, usedforsecurity=False).digest()).decode(),
+        "md5Hash": base64.b64encode(
+            hashlib.md5(stored.content, usedforsecurity=False).digest()
+        ).decode(),
         "etag": str(stored.generation),
         "contentType": "application/octet-stream",
         "storageClass": "STANDARD",

@@ -23,8 +23,9 @@ class FakeModel:
 class Oracle(FakeModel):
     """Right wherever it can be.
 
-    Embeds a record's protein and text alike, weighs exactly the annotated residues of a property whose own text is given (all
-    residues alike for another text), and recovers residues beside the record's own biotext only.
+    Embeds a record's protein and text alike, weighs exactly the annotated residues of a property
+    whose own text is given (all residues alike for another text), and recovers residues beside
+    the record's own biotext only.
     """
 
     def encode_texts(self, texts):
@@ -35,7 +36,10 @@ class Oracle(FakeModel):
         return self.encode_texts([biotext(self.by_sequence[sequence]) for sequence in sequences])
 
     def segments_batch(self, sequences, texts):
-        return [self._weights(self.by_sequence[sequence], asked) for sequence, asked in zip(sequences, texts, strict=True)]
+        return [
+            self._weights(self.by_sequence[sequence], asked)
+            for sequence, asked in zip(sequences, texts, strict=True)
+        ]
 
     def _weights(self, record, asked):
         own, marked = property_texts(record), annotated_residues(record)
@@ -45,14 +49,17 @@ class Oracle(FakeModel):
 
     def recover(self, sequences, masks, texts):
         rows = zip(sequences, masks, texts, strict=True)
-        return ["".join(self._answer(s, text)[i] for i in mask.nonzero()[0]) for s, mask, text in rows]
+        return [
+            "".join(self._answer(s, text)[i] for i in mask.nonzero()[0]) for s, mask, text in rows
+        ]
 
     def _answer(self, sequence, text):
         return sequence if biotext(self.by_sequence[sequence]) == text else "?" * len(sequence)
 
 
 class Ignorant(FakeModel):
-    """Embeds everything alike, weighs residues at random whatever the text says, and always answers leucine."""
+    """Embeds everything alike, weighs residues at random whatever the text says, and always
+    answers leucine."""
 
     def encode_texts(self, texts):
         return np.full((len(texts), 4), 0.5, np.float32)
@@ -60,7 +67,10 @@ class Ignorant(FakeModel):
     encode_proteins = encode_texts
 
     def segments_batch(self, sequences, texts):
-        return [self._weights(self.by_sequence[sequence], asked) for sequence, asked in zip(sequences, texts, strict=True)]
+        return [
+            self._weights(self.by_sequence[sequence], asked)
+            for sequence, asked in zip(sequences, texts, strict=True)
+        ]
 
     def _weights(self, record, asked):
         drawn = record_rng(record, str(asked)).random((len(asked), len(record.sequence)))

@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 
 class FileServer(http.server.ThreadingHTTPServer):
-    """Serves `files` (path → bytes). `faults[path]` lists what to do instead, once each; `seen` are the requests.
+    """Serves `files` (path → bytes). `faults[path]` lists what to do instead, once each; `seen` are
+    the requests.
 
     A fault is a function of the request handler and the file's bytes (None = no such file).
     """
@@ -43,7 +44,11 @@ def serve(handler, data, *, sent=None, ranges=True, length=True, headers=()):
     if data is None:
         return status(404)(handler, data)
     tag = handler.server.tags.get(urlsplit(handler.path).path, '"1"')
-    asked = handler.headers.get("Range") if ranges and handler.headers.get("If-Range") in (None, tag) else None
+    asked = (
+        handler.headers.get("Range")
+        if ranges and handler.headers.get("If-Range") in (None, tag)
+        else None
+    )
     start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
     if start and start >= len(data):
         return status(416)(handler, data)

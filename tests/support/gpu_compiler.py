@@ -1,5 +1,5 @@
-"""The virtual environment that has JAX's compiler for GPUs, `make gpu-compiler`: beside the suite's, as each
-start of JAX with the CUDA plugin and without a driver prints a traceback."""
+"""The virtual environment that has JAX's compiler for GPUs, `make gpu-compiler`: beside the
+suite's, as each start of JAX with the CUDA plugin and without a driver prints a traceback."""
 
 import os
 import pathlib
@@ -21,4 +21,6 @@ def run(*arguments: str) -> subprocess.CompletedProcess:
     # As a user's machine has it: what the suite sets for CPUs makes other code.
     for name in ("JAX_PLATFORMS", "XLA_FLAGS", "JAX_COMPILATION_CACHE_DIR"):
         environment.pop(name, None)
-    return subprocess.run([PYTHON, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True)
+    return subprocess.run(
+        [PYTHON, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True
+    )

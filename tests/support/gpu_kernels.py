@@ -1,8 +1,9 @@
-"""`python -m tests.support.gpu_kernels FOLDER KIND:DTYPE…` compiles the attention kernels for GPUs that are not there.
+"""`python -m tests.support.gpu_kernels FOLDER KIND:DTYPE…` compiles the attention kernels for GPUs
+that are not there.
 
-Prints one JSON object: for each GPU and dtype the kernels' bytes of shared memory and how often their
-code has each of some instructions, or, where the compiler gives none, its message. A kernel that
-spills registers is one that it gives no code for.
+Prints one JSON object: for each GPU and dtype the kernels' bytes of shared memory and how often
+their code has each of some instructions, or, where the compiler gives none, its message. A kernel
+that spills registers is one that it gives no code for.
 """
 
 import json

@@ -5,9 +5,11 @@ import numpy as np
 
 
 def random_tensors(model, seed: int) -> dict[str, np.ndarray]:
-    """Gives a torch model random weights far from their initial values and returns its state dict as NumPy arrays.
+    """Gives a torch model random weights far from their initial values and returns its state dict
+    as NumPy arrays.
 
-    Attention is then far from uniform and norms from the identity, so that a wrong mask, scale or order shows.
+    Attention is then far from uniform and norms from the identity, so that a wrong mask, scale
+    or order shows.
     """
     import torch
 
@@ -19,7 +21,11 @@ def random_tensors(model, seed: int) -> dict[str, np.ndarray]:
             tensors[name] = tensor.numpy().copy()
             continue
         scale = 1.5 / np.sqrt(shape[-1]) if len(shape) == 2 and "embeddings" not in name else 0.3
-        centre = 1.0 if name.endswith("LayerNorm.weight") or name.endswith("layer_norm_after.weight") else 0.0
+        centre = (
+            1.0
+            if name.endswith("LayerNorm.weight") or name.endswith("layer_norm_after.weight")
+            else 0.0
+        )
         tensors[name] = (centre + scale * rng.normal(size=shape)).astype(np.float32)
     model.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in tensors.items()})
     return tensors
@@ -39,11 +45,16 @@ def rows_of(lengths, width: int) -> tuple[np.ndarray, np.ndarray]:
     return inside.astype(np.int32), np.where(inside, positions, 0).astype(np.int32)
 
 
-def pack(rows: list[np.ndarray], width: int, padding: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Tokens, segment ids and positions [1, width] of all rows behind one another, padded at the end."""
+def pack(
+    rows: list[np.ndarray], width: int, padding: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Tokens, segment ids and positions [1, width] of all rows behind one another, padded at the
+    end."""
     tail = width - sum(map(len, rows))
     tokens = np.concatenate([*rows, np.full(tail, padding)])
-    ids = np.concatenate([*(np.full(len(row), i + 1) for i, row in enumerate(rows)), np.zeros(tail)])
+    ids = np.concatenate(
+        [*(np.full(len(row), i + 1) for i, row in enumerate(rows)), np.zeros(tail)]
+    )
     positions = np.concatenate([*(np.arange(len(row)) for row in rows), np.zeros(tail)])
     return tuple(array[None].astype(np.int32) for array in (tokens, ids, positions))
 
@@ -52,9 +63,18 @@ def tiny_esm(*, num_layers: int = 2, **changes):
     """A small `EsmModel` with random weights, in evaluation mode."""
     from transformers import EsmConfig, EsmModel
 
-    shape = {"hidden_size": 16, "num_hidden_layers": num_layers, "num_attention_heads": 2, "intermediate_size": 40}
+    shape = {
+        "hidden_size": 16,
+        "num_hidden_layers": num_layers,
+        "num_attention_heads": 2,
+        "intermediate_size": 40,
+    }
     fixed = {"vocab_size": 33, "mask_token_id": 32, "pad_token_id": 1, "layer_norm_eps": 1e-5}
-    rotary = {"position_embedding_type": "rotary", "token_dropout": True, "emb_layer_norm_before": False}
+    rotary = {
+        "position_embedding_type": "rotary",
+        "token_dropout": True,
+        "emb_layer_norm_before": False,
+    }
     model = EsmModel(EsmConfig(**shape, **fixed, **rotary | changes)).eval()
     random_tensors(model, seed=1)
     return model
@@ -64,14 +84,20 @@ def tiny_bert(*, vocab_size: int, num_layers: int = 2):
     """A small `BertModel` with random weights, in evaluation mode."""
     from transformers import BertConfig, BertModel
 
-    shape = {"hidden_size": 24, "num_hidden_layers": num_layers, "num_attention_heads": 3, "intermediate_size": 40}
+    shape = {
+        "hidden_size": 24,
+        "num_hidden_layers": num_layers,
+        "num_attention_heads": 3,
+        "intermediate_size": 40,
+    }
     model = BertModel(BertConfig(**shape, vocab_size=vocab_size, max_position_embeddings=48)).eval()
     random_tensors(model, seed=2)
     return model
 
 
 SHAPE = {"num_layers": 2, "hidden_size": 8, "num_heads": 2, "intermediate_size": 20}
-"""Of the encoders whose tensors the functions below make, without torch; 33 and 11 tokens, 16 positions."""
+"""Of the encoders whose tensors the functions below make, without torch; 33 and 11 tokens, 16
+positions."""
 
 
 def _encoder_tensors(norms):
@@ -81,7 +107,11 @@ def _encoder_tensors(norms):
     tensors = {}
     for i in range(SHAPE["num_layers"]):
         sizes = {f"attention.self.{name}": (dim, dim) for name in ("query", "key", "value")}
-        sizes |= {"attention.output.dense": (dim, dim), "intermediate.dense": (hidden, dim), "output.dense": (dim, hidden)}
+        sizes |= {
+            "attention.output.dense": (dim, dim),
+            "intermediate.dense": (hidden, dim),
+            "output.dense": (dim, hidden),
+        }
         for name, size in (sizes | dict.fromkeys(norms, (dim,))).items():
             tensors[f"encoder.layer.{i}.{name}.weight"] = rng.normal(size=size).astype(np.float32)
             tensors[f"encoder.layer.{i}.{name}.bias"] = rng.normal(size=size[:1]).astype(np.float32)
@@ -112,8 +142,19 @@ def make_bert() -> dict[str, np.ndarray]:
     }
 
 
-SIZES = {"num_hidden_layers": 2, "hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 20}
-ESM2 = {**SIZES, "model_type": "esm", "vocab_size": 33, "position_embedding_type": "rotary", "layer_norm_eps": 1e-5}
+SIZES = {
+    "num_hidden_layers": 2,
+    "hidden_size": 8,
+    "num_attention_heads": 2,
+    "intermediate_size": 20,
+}
+ESM2 = {
+    **SIZES,
+    "model_type": "esm",
+    "vocab_size": 33,
+    "position_embedding_type": "rotary",
+    "layer_norm_eps": 1e-5,
+}
 BERT = {**SIZES, "model_type": "bert", "vocab_size": 11, "max_position_embeddings": 16}
 VOCABULARY = "\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdef"])
 

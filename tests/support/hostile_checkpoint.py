@@ -1,4 +1,5 @@
-"""A tiny checkpoint as somebody with bad intentions may change it: whatever they do to a step, they can seal it again."""
+"""A tiny checkpoint as somebody with bad intentions may change it: whatever they do to a step,
+they can seal it again."""
 
 import functools
 import json
@@ -21,8 +22,21 @@ CONFIG = {
     "model": tiny.CONFIG["model"],
     "tokenizer": {"max_protein_tokens": 128, "max_text_tokens": 64},
     "masking": {"passes": "separate"},
-    "loss": {"gc": 1.0, "bsr": 0.7, "mlm": 0.3, "pda": 0.0, "features": 0.0, "mask_duplicates": True},
-    "pda": {"theta": 0.3, "negatives": "within_record", "pooling": "segment", "prototypes": True, "mask_prefix": False},
+    "loss": {
+        "gc": 1.0,
+        "bsr": 0.7,
+        "mlm": 0.3,
+        "pda": 0.0,
+        "features": 0.0,
+        "mask_duplicates": True,
+    },
+    "pda": {
+        "theta": 0.3,
+        "negatives": "within_record",
+        "pooling": "segment",
+        "prototypes": True,
+        "mask_prefix": False,
+    },
 }
 ARRAY = "bsr_head.input.bias"
 """float32 [16]."""
@@ -31,7 +45,9 @@ ARRAY = "bsr_head.input.bias"
 @functools.cache
 def params() -> dict:
     """Parameters of the tiny model that take no time to make."""
-    return jax.tree.map(lambda leaf: np.full(leaf.shape, 0.5, np.float32), abstract_params(tiny.model()))
+    return jax.tree.map(
+        lambda leaf: np.full(leaf.shape, 0.5, np.float32), abstract_params(tiny.model())
+    )
 
 
 def make(folder: pathlib.Path) -> pathlib.Path:
@@ -41,7 +57,9 @@ def make(folder: pathlib.Path) -> pathlib.Path:
     return folder
 
 
-def changed(sound: pathlib.Path, folder: pathlib.Path, change: Callable[[pathlib.Path], object]) -> pathlib.Path:
+def changed(
+    sound: pathlib.Path, folder: pathlib.Path, change: Callable[[pathlib.Path], object]
+) -> pathlib.Path:
     """A copy of a checkpoint whose step was changed and sealed."""
     shutil.copytree(sound, folder)
     change(folder / "checkpoints" / "0")
@@ -74,21 +92,30 @@ def edit_array(step: pathlib.Path, edit: Callable[[dict], dict | bytes]) -> None
     """Changes the metadata of `ARRAY`."""
     key = f"{ARRAY}/zarr.json".encode()
     content = edit(json.loads(database(step).read(key).result().value))
-    database(step).write(key, content if isinstance(content, bytes) else json.dumps(content).encode()).result()
+    database(step).write(
+        key, content if isinstance(content, bytes) else json.dumps(content).encode()
+    ).result()
 
 
 def move_root(step: pathlib.Path, folder: pathlib.Path, reference: str) -> None:
-    """Moves the file with the root of the database to `folder`/root, and makes the manifest refer to it as `reference`.
+    """Moves the file with the root of the database to `folder`/root, and makes the manifest refer
+    to it as `reference`.
 
-    A manifest is 4 bytes of magic, its length in 8, version, compression, the content, and its CRC-32C. In the content a
-    file is the lengths of its whole path and of its base, a byte each, and the path.
+    A manifest is 4 bytes of magic, its length in 8, version, compression, the content, and its
+    CRC-32C. In the content a file is the lengths of its whole path and of its base, a byte each,
+    and the path.
     """
     manifest = step / "params" / "manifest.ocdbt"
     content = manifest.read_bytes()
     body = pyarrow.CompressedInputStream(pyarrow.BufferReader(content[14:-4]), "zstd").read()
     position = body.index(b"\x22\x00d/") + 2
     shutil.move(step / "params" / body[position : position + 34].decode(), folder / "root")
-    body = body[: position - 2] + bytes([len(reference), 0]) + reference.encode() + body[position + 34 :]
+    body = (
+        body[: position - 2]
+        + bytes([len(reference), 0])
+        + reference.encode()
+        + body[position + 34 :]
+    )
     forged = content[:4] + (18 + len(body)).to_bytes(8, "little") + b"\0\0" + body
     manifest.write_bytes(forged + crc32c(forged).to_bytes(4, "little"))
 

@@ -1,7 +1,9 @@
-"""Kills an embedding run at each of its file operations in turn, and lets the same command finish it.
+"""Kills an embedding run at each of its file operations in turn, and lets the same command finish
+it.
 
-Run as `python -m tests.support.kill_points FOLDER`; prints how many points there were for each kind of output file.
-Processes are forked, which the test process itself, with its threads, could not do safely.
+Run as `python -m tests.support.kill_points FOLDER`; prints how many points there were for each kind
+of output file. Processes are forked, which the test process itself, with its threads, could not
+do safely.
 """
 
 import itertools
@@ -26,11 +28,16 @@ def in_child(function):
 
 
 def die_at(point, folder):
-    """Makes this process kill itself at its `point`-th operation in the folder: before it, or with a file half on the disk."""
+    """Makes this process kill itself at its `point`-th operation in the folder: before it, or
+    with a file half on the disk."""
     counter = itertools.count()
 
     def hook(event, arguments):
-        if event in STATE_CHANGES and str(arguments[0]).startswith(str(folder)) and next(counter) == point:
+        if (
+            event in STATE_CHANGES
+            and str(arguments[0]).startswith(str(folder))
+            and next(counter) == point
+        ):
             os.kill(os.getpid(), signal.SIGKILL)
 
     def fsync(descriptor):
@@ -49,7 +56,9 @@ def kill_everywhere(folder, suffix):
     work = folder / "work"
     outputs = [f"o.{kind}.{suffix}" for kind in ("projected", "residues")]
     arguments = ["--input", fasta, "--include", "projected", "residues", "--output"]
-    assert in_child(lambda: run(FakeModel(), *arguments, folder / f"o.{suffix}", chunk_tokens=1)) == 0
+    assert (
+        in_child(lambda: run(FakeModel(), *arguments, folder / f"o.{suffix}", chunk_tokens=1)) == 0
+    )
     expected = [(folder / name).read_bytes() for name in outputs]
 
     def killed(point):
@@ -59,12 +68,18 @@ def kill_everywhere(folder, suffix):
     for point in itertools.count():
         work.mkdir()
         status = in_child(lambda point=point: killed(point))
-        complete = all((work / name).exists() for name in outputs) and not list(work.rglob("plan.json"))
-        code = os.waitstatus_to_exitcode(in_child(lambda: run(FakeModel(), *arguments, work / f"o.{suffix}", chunk_tokens=1)))
+        complete = all((work / name).exists() for name in outputs) and not list(
+            work.rglob("plan.json")
+        )
+        code = os.waitstatus_to_exitcode(
+            in_child(lambda: run(FakeModel(), *arguments, work / f"o.{suffix}", chunk_tokens=1))
+        )
         # A run that was killed after its very end is told that its outputs exist.
         assert code == (2 if complete else 0), point
         assert [(work / name).read_bytes() for name in outputs] == expected, point
-        assert sorted(path.name for path in work.iterdir()) == sorted([*outputs, f"o.{suffix}.rejects.tsv"]), point
+        assert sorted(path.name for path in work.iterdir()) == sorted(
+            [*outputs, f"o.{suffix}.rejects.tsv"]
+        ), point
         for path in work.iterdir():
             path.unlink()
         work.rmdir()

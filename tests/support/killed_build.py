@@ -1,4 +1,5 @@
-"""`python -m tests.support.killed_build STEP ARGUMENT…`: builds a dataset in small parts; killed at the end of a step."""
+"""`python -m tests.support.killed_build STEP ARGUMENT…`: builds a dataset in small parts; killed
+at the end of a step."""
 
 import functools
 import importlib
@@ -20,7 +21,8 @@ def killed(*args, **options):
 
 
 def main(step, *arguments):
-    """`step` is a function or method of a module that the build imports, such as `local.parse_batch`."""
+    """`step` is a function or method of a module that the build imports, such as
+    `local.parse_batch`."""
     global original
     module, *owners, name = step.split(".")
     package = "data_pipelines.protanno" if module == "dataset" else "data_pipelines.build"

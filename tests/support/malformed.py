@@ -1,4 +1,5 @@
-"""More than 200 malformed inputs, invented, with what a command must tell of each: the name of the fault, not a guess."""
+"""More than 200 malformed inputs, invented, with what a command must tell of each: the name of
+the fault, not a guess."""
 
 import bz2
 import gzip
@@ -67,7 +68,8 @@ PROTEIN_FAULTS = {
 }
 
 CELL_FAULTS = {
-    word: Fault(word, "rejected", "there is no value") for word in ("nan", "NA", "None", "null", "N/A", "#N/A", "NaN", "NULL")
+    word: Fault(word, "rejected", "there is no value")
+    for word in ("nan", "NA", "None", "null", "N/A", "#N/A", "NaN", "NULL")
 }
 
 TEXT_FAULTS = {
@@ -76,7 +78,9 @@ TEXT_FAULTS = {
     "one unknown word": Fault("abc ∆∆", "words", "vocabulary"),
 }
 
-FOREIGN = "UTF-8|begins with|before any '>' line|no column|no table of proteins|line 1 is not|no OBO term"
+FOREIGN = (
+    "UTF-8|begins with|before any '>' line|no column|no table of proteins|line 1 is not|no OBO term"
+)
 NOT_TEXT = {
     "bzip2": (bz2.compress(b">a\nMKV\n"), "compressed with bzip2"),
     "xz": (lzma.compress(b">a\nMKV\n"), "compressed with xz"),
@@ -110,15 +114,22 @@ def written(kind, pairs, header=("id", "sequence")):
 
 
 def of_proteins():
-    """Proteins with a fault among good ones, in every form, at the commands that embed or search."""
+    """Proteins with a fault among good ones, in every form, at the commands that embed or
+    search."""
     for surface in ("embed", "search"):
         for kind in ("fasta", "csv"):
             for name, fault in PROTEIN_FAULTS.items():
                 content = written(kind, rows([*GOOD, fault.content]))
-                yield f"{surface} {kind}: {name}", Malformed(surface, f"x.{kind}", content, telling(surface, fault))
+                yield (
+                    f"{surface} {kind}: {name}",
+                    Malformed(surface, f"x.{kind}", content, telling(surface, fault)),
+                )
         for name, fault in CELL_FAULTS.items():
             content = written("tsv", rows([*GOOD, fault.content]))
-            yield f"{surface} tsv: {name}", Malformed(surface, "x.tsv", content, telling(surface, fault))
+            yield (
+                f"{surface} tsv: {name}",
+                Malformed(surface, "x.tsv", content, telling(surface, fault)),
+            )
 
 
 def telling(surface, fault):
@@ -139,11 +150,15 @@ def of_texts():
     for kind in ("txt", "csv", "tsv"):
         for name, fault in TEXT_FAULTS.items():
             content = written(kind, rows(["abc def", "fed", "cab", fault.content]), ("id", "text"))
-            yield f"texts {kind}: {name}", Malformed("texts", f"x.{kind}", content, telling("texts", fault))
+            yield (
+                f"texts {kind}: {name}",
+                Malformed("texts", f"x.{kind}", content, telling("texts", fault)),
+            )
 
 
 def of_files():
-    """Files that are no text, or of another kind than their names say, at every command that reads files."""
+    """Files that are no text, or of another kind than their names say, at every command that
+    reads files."""
     readers = {
         "embed": ("fasta", "csv", "tsv"),
         "texts": ("txt",),
@@ -157,7 +172,10 @@ def of_files():
         for kind in kinds:
             for name, (content, told) in NOT_TEXT.items():
                 if (name, kind) != ("an answer in JSON", "json"):
-                    yield f"{surface} {kind}: {name}", Malformed(surface, f"x.{kind}", content, told)
+                    yield (
+                        f"{surface} {kind}: {name}",
+                        Malformed(surface, f"x.{kind}", content, told),
+                    )
 
 
 def of_structures():
@@ -165,7 +183,11 @@ def of_structures():
     good = written("fasta", rows(GOOD))
     table = written("csv", rows(GOOD))
     structures = {
-        "a wrapped header": ("fasta", good + b">w a long\nname of a protein\nMKVLLA\n", "rejected: 1 of 4"),
+        "a wrapped header": (
+            "fasta",
+            good + b">w a long\nname of a protein\nMKVLLA\n",
+            "rejected: 1 of 4",
+        ),
         "no header line": ("fasta", b"MKVLLA\n" + good, "before any '>' line"),
         "an empty record": ("fasta", good + b">e\n", "rejected: 1 of 4"),
         "an id twice": ("fasta", good + b">r0\nMKVLLA\n", "1 occur again"),
@@ -183,7 +205,11 @@ def of_structures():
         "GenBank": ("fasta", b"LOCUS       NC_1\n", "GenBank"),
         "XML": ("tsv", b"<?xml version='1.0'?>\n<uniprot/>\n", "XML"),
         "genes alone": ("fasta", written("fasta", rows([GENE, GENE + "ACG"])), "--accept_doubtful"),
-        "codes alone": ("fasta", written("fasta", rows([CODES, CODES + "MET"])), "--accept_doubtful"),
+        "codes alone": (
+            "fasta",
+            written("fasta", rows([CODES, CODES + "MET"])),
+            "--accept_doubtful",
+        ),
     }
     for name, (kind, content, told) in structures.items():
         yield f"embed: {name}", Malformed("embed", f"x.{kind}", content, told)
@@ -192,7 +218,9 @@ def of_structures():
 def of_entries():
     """Tables and JSON lines to build from, with an entry that is wrong among good ones."""
     columns = ("accession", "sequence", "name", "function", "existence")
-    good = [(f"P{number}", text, f"Thing {number}", "Cuts.", "1") for number, text in enumerate(GOOD)]
+    good = [
+        (f"P{number}", text, f"Thing {number}", "Cuts.", "1") for number, text in enumerate(GOOD)
+    ]
     wrong = {
         "no sequence": ("P9", "", "Thing", "Cuts.", "1"),
         "a digit": ("P9", "MK7V", "Thing", "Cuts.", "1"),
@@ -206,33 +234,76 @@ def of_entries():
     }
     for name, row in wrong.items():
         content = written("tsv", [*good, row], columns)
-        yield f"build tsv: {name}", Malformed("build", "x.tsv", content, "4 entries, 3 records, 1 rejected")
+        yield (
+            f"build tsv: {name}",
+            Malformed("build", "x.tsv", content, "4 entries, 3 records, 1 rejected"),
+        )
     nameless = written("tsv", [*good, ("P9", "MKV", "", "", "")], columns)
-    yield "build tsv: neither name nor text", Malformed("build", "x.tsv", nameless, "4 entries, 4 records, 0 rejected")
+    yield (
+        "build tsv: neither name nor text",
+        Malformed("build", "x.tsv", nameless, "4 entries, 4 records, 0 rejected"),
+    )
     gene = ("P9", GENE, "Thing", "Cuts.", "1")
-    yield "build tsv: a gene", Malformed("build", "x.tsv", written("tsv", [*good, gene], columns), "1 of 4 .* nucleotides")
-    yield "build tsv: genes", Malformed("build", "x.tsv", written("tsv", [gene], columns), "--accept_doubtful")
+    yield (
+        "build tsv: a gene",
+        Malformed(
+            "build", "x.tsv", written("tsv", [*good, gene], columns), "1 of 4 .* nucleotides"
+        ),
+    )
+    yield (
+        "build tsv: genes",
+        Malformed("build", "x.tsv", written("tsv", [gene], columns), "--accept_doubtful"),
+    )
     same = written("tsv", [*good, ("P9", GOOD[0], "Thing", "Cuts.", "1")], columns)
     yield "build tsv: a sequence twice", Malformed("build", "x.tsv", same, "1 deduplicated")
     unknown = written("tsv", good, (*columns[:3], "functoin", "existence"))
     yield "build tsv: a column that nothing reads", Malformed("build", "x.tsv", unknown, "functoin")
-    lines = [{"primaryAccession": "P1"}, {"x": 1}, [], {"accession": "P1"}, {"accession": "P1", "sequence": 5}]
+    lines = [
+        {"primaryAccession": "P1"},
+        {"x": 1},
+        [],
+        {"accession": "P1"},
+        {"accession": "P1", "sequence": 5},
+    ]
     for line in lines:
-        yield f"build json: {line}", Malformed("build", "x.json", json.dumps(line).encode(), "rejected|is no|holds no|has no")
+        yield (
+            f"build json: {line}",
+            Malformed(
+                "build", "x.json", json.dumps(line).encode(), "rejected|is no|holds no|has no"
+            ),
+        )
 
 
 def of_joins():
     """Files that are joined to a dataset by name or sequence, and match little of it."""
-    yield "clusters of other names", Malformed("clusters", "x.tsv", b"c1\tQ1\nc1\tQ2\n", "names none of the 3 records")
-    yield "clusters of some", Malformed("clusters", "x.tsv", b"c1\tP0\nc1\tP1\n", "1 of 3 records are in no cluster")
-    yield "an accession in two clusters", Malformed("clusters", "x.tsv", b"c1\tP0\nc2\tP0\n", "keep one")
+    yield (
+        "clusters of other names",
+        Malformed("clusters", "x.tsv", b"c1\tQ1\nc1\tQ2\n", "names none of the 3 records"),
+    )
+    yield (
+        "clusters of some",
+        Malformed("clusters", "x.tsv", b"c1\tP0\nc1\tP1\n", "1 of 3 records are in no cluster"),
+    )
+    yield (
+        "an accession in two clusters",
+        Malformed("clusters", "x.tsv", b"c1\tP0\nc2\tP0\n", "keep one"),
+    )
     yield "clusters with three columns", Malformed("clusters", "x.tsv", b"c1\tP0\tx\n", "line 1")
     cut = b">Cluster 0\n0\t35aa, >P... *\n"
     yield "clusters with names cut", Malformed("clusters", "x.clstr", cut, "names none .* -d 0")
-    yield "excluded: none of them", Malformed("exclude", "x.fasta", b">a\nMKVLLA\n", "0 of its 1 sequences")
+    yield (
+        "excluded: none of them",
+        Malformed("exclude", "x.fasta", b">a\nMKVLLA\n", "0 of its 1 sequences"),
+    )
     yield "excluded: no protein", Malformed("exclude", "x.fasta", b">a\nMK7\n", "is no protein")
-    yield "excluded: a gene", Malformed("exclude", "x.fasta", f">a\n{GENE}\n".encode(), "keep no protein out")
-    yield "excluded: all", Malformed("exclude", "x.fasta", written("fasta", rows(GOOD)), "no record is left")
+    yield (
+        "excluded: a gene",
+        Malformed("exclude", "x.fasta", f">a\n{GENE}\n".encode(), "keep no protein out"),
+    )
+    yield (
+        "excluded: all",
+        Malformed("exclude", "x.fasta", written("fasta", rows(GOOD)), "no record is left"),
+    )
 
 
 def of_labels():
@@ -241,15 +312,39 @@ def of_labels():
     old = b"[Term]\nid: GO:2\nname: fed\nis_obsolete: true\nreplaced_by: GO:1\n\n"
     foreign = b"[Term]\nid: CHEBI:3\nname: zinc\nnamespace: gene_ontology\n\n"
     unnamed = b"[Term]\nid: GO:4\n\n"
-    yield "labels: an obsolete term", Malformed("labels", "x.obo", term + old, "obsolete, replaced by GO:1")
-    yield "labels: a foreign term", Malformed("labels", "x.obo", term + foreign, "another ontology, CHEBI")
-    yield "labels: a term without a name", Malformed("labels", "x.obo", term + unnamed, "no id or no name")
-    yield "labels: nothing but old terms", Malformed("labels", "x.obo", old, "no label that can be used")
-    yield "labels: no column of ids", Malformed("labels", "x.tsv", b"kind\tname\nk\tabc\n", "rows are numbered")
-    yield "labels: an empty text", Malformed("labels", "x.tsv", b"id\tname\nk\tabc\nl\t\n", "texts are empty|left out")
+    yield (
+        "labels: an obsolete term",
+        Malformed("labels", "x.obo", term + old, "obsolete, replaced by GO:1"),
+    )
+    yield (
+        "labels: a foreign term",
+        Malformed("labels", "x.obo", term + foreign, "another ontology, CHEBI"),
+    )
+    yield (
+        "labels: a term without a name",
+        Malformed("labels", "x.obo", term + unnamed, "no id or no name"),
+    )
+    yield (
+        "labels: nothing but old terms",
+        Malformed("labels", "x.obo", old, "no label that can be used"),
+    )
+    yield (
+        "labels: no column of ids",
+        Malformed("labels", "x.tsv", b"kind\tname\nk\tabc\n", "rows are numbered"),
+    )
+    yield (
+        "labels: an empty text",
+        Malformed("labels", "x.tsv", b"id\tname\nk\tabc\nl\t\n", "texts are empty|left out"),
+    )
     yield "labels: a short row", Malformed("labels", "x.tsv", b"id\tname\nk\tabc\nl\n", "left out")
-    yield "labels: a missing value", Malformed("labels", "x.tsv", b"id\tname\nk\tabc\nl\tnan\n", "left out")
-    yield "labels: no column of texts", Malformed("labels", "x.tsv", b"id\tthing\nk\tabc\n", "no column")
+    yield (
+        "labels: a missing value",
+        Malformed("labels", "x.tsv", b"id\tname\nk\tabc\nl\tnan\n", "left out"),
+    )
+    yield (
+        "labels: no column of texts",
+        Malformed("labels", "x.tsv", b"id\tthing\nk\tabc\n", "no column"),
+    )
 
 
 def corpus():

@@ -1,4 +1,5 @@
-"""The small networks and the objectives in float64 NumPy, from their formulas: record by record, unpacked."""
+"""The small networks and the objectives in float64 NumPy, from their formulas: record by record,
+unpacked."""
 
 import math
 
@@ -7,7 +8,8 @@ import numpy as np
 
 
 def directional_derivative(f, x, direction, step=1e-6):
-    """Central difference of the scalar `f` along `direction`; `x` and `direction` are pytrees of float64 arrays."""
+    """Central difference of the scalar `f` along `direction`; `x` and `direction` are pytrees of
+    float64 arrays."""
     ahead = f(jax.tree.map(lambda a, v: a + step * v, x, direction))
     behind = f(jax.tree.map(lambda a, v: a - step * v, x, direction))
     return (ahead - behind) / (2 * step)
@@ -45,21 +47,32 @@ def prototype(t, bank, noise, temperature):
 
 def cross_attention(protein, text, params):
     """One record: projected protein tokens [n, d] read its own biotext tokens [m, d]."""
-    query, key, value = linear(protein, params["query"]), linear(text, params["key"]), linear(text, params["value"])
+    query, key, value = (
+        linear(protein, params["query"]),
+        linear(text, params["key"]),
+        linear(text, params["value"]),
+    )
     return np.stack([softmax(key @ q / math.sqrt(len(q))) @ value for q in query])
 
 
 def info_nce(positive, negatives):
     """−log of the softmax probability of the positive logit."""
-    return -math.log(math.exp(positive) / (math.exp(positive) + sum(math.exp(n) for n in negatives)))
+    return -math.log(
+        math.exp(positive) / (math.exp(positive) + sum(math.exp(n) for n in negatives))
+    )
 
 
 def global_contrastive(proteins, texts, logit_scale, duplicates=()):
-    """Sum over real records; `duplicates` holds pairs (i, j) that are no negatives of each other."""
+    """Sum over real records; `duplicates` holds pairs (i, j) that are no negatives of each
+    other."""
     scale = math.exp(logit_scale)
     total = 0.0
     for n in range(len(proteins)):
-        others = [m for m in range(len(proteins)) if m != n and (n, m) not in duplicates and (m, n) not in duplicates]
+        others = [
+            m
+            for m in range(len(proteins))
+            if m != n and (n, m) not in duplicates and (m, n) not in duplicates
+        ]
         own = scale * proteins[n] @ texts[n]
         to_text = info_nce(own, [scale * proteins[n] @ texts[m] for m in others])
         to_protein = info_nce(own, [scale * proteins[m] @ texts[n] for m in others])
@@ -91,7 +104,11 @@ def matryoshka(proteins, texts, widths, shares, logit_scale, duplicates=()):
 
 def masked_cross_entropy(logits, targets, mask):
     """Sum over the masked tokens of one record."""
-    return sum(-math.log(softmax(row)[target]) for row, target, masked in zip(logits, targets, mask, strict=True) if masked)
+    return sum(
+        -math.log(softmax(row)[target])
+        for row, target, masked in zip(logits, targets, mask, strict=True)
+        if masked
+    )
 
 
 def segment_weights(p, t, theta):
@@ -104,9 +121,13 @@ def segment_weights(p, t, theta):
 
 
 def segment_alignment(records, theta, logit_scale, negatives):
-    """(sum, count) over records, each a dict of residues `p` [n, d], prototypes `t` {property: [d]}, `texts` {property: id}."""
+    """(sum, count) over records, each a dict of residues `p` [n, d], prototypes `t` {property:
+    [d]}, `texts` {property: id}."""
     scale = math.exp(logit_scale)
-    segments = [{k: unit(segment_weights(r["p"], t, theta) @ r["p"]) for k, t in r["t"].items()} for r in records]
+    segments = [
+        {k: unit(segment_weights(r["p"], t, theta) @ r["p"]) for k, t in r["t"].items()}
+        for r in records
+    ]
     prototypes = [{k: unit(t) for k, t in r["t"].items()} for r in records]
     total, count = 0.0, 0
     for n, record in enumerate(records):
@@ -120,8 +141,12 @@ def segment_alignment(records, theta, logit_scale, negatives):
                 others += [(m, k) for m in same if records[m]["texts"][k] != record["texts"][k]]
             if others:
                 own = scale * segments[n][k] @ prototypes[n][k]
-                to_prototype = info_nce(own, [scale * segments[n][k] @ prototypes[m][j] for m, j in others])
-                to_segment = info_nce(own, [scale * segments[m][j] @ prototypes[n][k] for m, j in others])
+                to_prototype = info_nce(
+                    own, [scale * segments[n][k] @ prototypes[m][j] for m, j in others]
+                )
+                to_segment = info_nce(
+                    own, [scale * segments[m][j] @ prototypes[n][k] for m, j in others]
+                )
                 losses.append((to_prototype + to_segment) / 2)
         if losses:
             total += sum(losses) / len(losses)
@@ -139,7 +164,8 @@ def pooled_score(p, t, pooling, theta, scale):
 
 
 def late_interaction(rows, theta, logit_scale, pooling):
-    """(sum, count) over the records of `rows`, lists of records as `segment_alignment` takes them."""
+    """(sum, count) over the records of `rows`, lists of records as `segment_alignment` takes
+    them."""
     scale = math.exp(logit_scale)
     total, count = 0.0, 0
     for row in rows:
@@ -149,8 +175,13 @@ def late_interaction(rows, theta, logit_scale, pooling):
                 others = [r for r in row if k in r["t"] and r["texts"][k] != record["texts"][k]]
                 if others:
                     own = pooled_score(record["p"], t, pooling, theta, scale)
-                    proteins = [pooled_score(other["p"], t, pooling, theta, scale) for other in others]
-                    texts = [pooled_score(record["p"], other["t"][k], pooling, theta, scale) for other in others]
+                    proteins = [
+                        pooled_score(other["p"], t, pooling, theta, scale) for other in others
+                    ]
+                    texts = [
+                        pooled_score(record["p"], other["t"][k], pooling, theta, scale)
+                        for other in others
+                    ]
                     losses.append((info_nce(own, proteins) + info_nce(own, texts)) / 2)
             if losses:
                 total += sum(losses) / len(losses)
@@ -159,7 +190,8 @@ def late_interaction(rows, theta, logit_scale, pooling):
 
 
 def feature_alignment(rows, logit_scale):
-    """(sum, count) over properties; a record's `marked` maps properties to the indices of their residues."""
+    """(sum, count) over properties; a record's `marked` maps properties to the indices of their
+    residues."""
     scale = math.exp(logit_scale)
     total, count = 0.0, 0
     for row in rows:
@@ -167,7 +199,9 @@ def feature_alignment(rows, logit_scale):
             for k, marked in record["marked"].items():
                 if k not in record["t"] or not len(marked):
                     continue
-                others = [r["p"] for r in row if r is not record and r["texts"][k] != record["texts"][k]]
+                others = [
+                    r["p"] for r in row if r is not record and r["texts"][k] != record["texts"][k]
+                ]
                 candidates = np.concatenate([record["p"], *others])
                 logits = [scale * unit(residue) @ unit(record["t"][k]) for residue in candidates]
                 total -= sum(math.log(softmax(np.array(logits))[j]) for j in marked) / len(marked)

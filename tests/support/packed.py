@@ -14,10 +14,13 @@ PLACEMENTS = {
 
 
 def pack_tokens(sequences, positions):
-    """Sequences [n, …] of the records → values [ROWS, LENGTH, …] (padding 0) and slot ids int32 [ROWS, LENGTH]."""
+    """Sequences [n, …] of the records → values [ROWS, LENGTH, …] (padding 0) and slot ids int32
+    [ROWS, LENGTH]."""
     values = np.zeros((ROWS, LENGTH, *sequences[0].shape[1:]), sequences[0].dtype)
     slot_ids = np.zeros((ROWS, LENGTH), np.int32)
-    for (row, slot), sequence in sorted(zip(positions, sequences, strict=True), key=lambda item: item[0]):
+    for (row, slot), sequence in sorted(
+        zip(positions, sequences, strict=True), key=lambda item: item[0]
+    ):
         start = np.count_nonzero(slot_ids[row])
         values[row, start : start + len(sequence)] = sequence
         slot_ids[row, start : start + len(sequence)] = slot

@@ -19,15 +19,22 @@ SLOTS = {
 def random_inputs(seed):
     """Unit-norm embeddings of the records in float64, and a log scale."""
     rng = np.random.default_rng(seed)
-    protein, text = (x / np.linalg.norm(x, axis=-1, keepdims=True) for x in rng.normal(size=(2, RECORDS, WIDTH)))
+    protein, text = (
+        x / np.linalg.norm(x, axis=-1, keepdims=True) for x in rng.normal(size=(2, RECORDS, WIDTH))
+    )
     return {"logit_scale": np.float64(2.0), "protein": protein, "text": text}
 
 
 def placed(x, slots):
-    """The records at `slots` of `NUM_SLOTS`; the empty slots hold something, as projections of them do."""
-    text_hash, sequence_hash = (jnp.zeros(NUM_SLOTS, jnp.uint32).at[slots].set(h) for h in (TEXT_HASHES, SEQUENCE_HASHES))
+    """The records at `slots` of `NUM_SLOTS`; the empty slots hold something, as projections of
+    them do."""
+    text_hash, sequence_hash = (
+        jnp.zeros(NUM_SLOTS, jnp.uint32).at[slots].set(h) for h in (TEXT_HASHES, SEQUENCE_HASHES)
+    )
     mask = jnp.zeros(NUM_SLOTS, bool).at[slots].set(True)
-    protein, text = (jnp.full((NUM_SLOTS, WIDTH), 0.7).at[slots].set(x[name]) for name in ("protein", "text"))
+    protein, text = (
+        jnp.full((NUM_SLOTS, WIDTH), 0.7).at[slots].set(x[name]) for name in ("protein", "text")
+    )
     return Pairs(protein, text, mask, sequence_hash, text_hash)
 
 

@@ -12,7 +12,11 @@ def projection(weights, name):
 
 def token_head(weights, name):
     norm = {"scale": weights[f"{name}.2.weight"], "bias": weights[f"{name}.2.bias"]}
-    return {"input": linear(weights, f"{name}.0"), "norm": norm, "output": linear(weights, f"{name}.3")}
+    return {
+        "input": linear(weights, f"{name}.0"),
+        "norm": norm,
+        "output": linear(weights, f"{name}.3"),
+    }
 
 
 def cross_attention(weights):

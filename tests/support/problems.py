@@ -1,4 +1,5 @@
-"""Small generated problems: proteins whose features are known, and targets that follow from them or do not."""
+"""Small generated problems: proteins whose features are known, and targets that follow from them
+or do not."""
 
 import numpy as np
 
@@ -19,7 +20,8 @@ def judge(kind):
 
 
 def features(sequences):
-    """float32 [n, 8]: normal numbers that a sequence's hash decides, in units that need standardising."""
+    """float32 [n, 8]: normal numbers that a sequence's hash decides, in units that need
+    standardising."""
     drawn = [np.random.default_rng(hash64(sequence)).normal(size=WIDTH) for sequence in sequences]
     return (100 + 7 * np.stack(drawn)).astype(np.float32)
 
@@ -46,7 +48,11 @@ def samples(kind, count, *, seed=0, longest=30):
 
 def task(kind, *, train=200, valid=60, test=80, name="planted", longest=30):
     sizes = {"train": train, "valid": valid, "test": test}
-    splits = {s: samples(kind, size, seed=i, longest=longest) for i, (s, size) in enumerate(sizes.items()) if size}
+    splits = {
+        s: samples(kind, size, seed=i, longest=longest)
+        for i, (s, size) in enumerate(sizes.items())
+        if size
+    }
     classes = () if kind == "regression" else tuple("abc")
     return Task(name, kind, classes, splits, [], [], unit="K" if kind == "regression" else "")
 
@@ -62,7 +68,9 @@ def small(**changes):
     """The probe's config with a small network and few epochs."""
     config = probe_config.get_config()
     with config.unlocked():
-        config.update({"seeds": (0, 1), "hidden": HIDDEN, "batch_size": BATCH, "max_epochs": 3, **changes})
+        config.update(
+            {"seeds": (0, 1), "hidden": HIDDEN, "batch_size": BATCH, "max_epochs": 3, **changes}
+        )
     config.optimizer.learning_rate = 1e-2
     return config
 
@@ -78,7 +86,8 @@ def reference_loss(kind, outputs, targets):
 
 
 def seen(edges, *, train, test):
-    """How many test edges have both, one or none of their proteins in a training edge: GNN-PPI's BS, ES and NS."""
+    """How many test edges have both, one or none of their proteins in a training edge: GNN-PPI's
+    BS, ES and NS."""
     known = set(edges[train].ravel().tolist())
     counts = [sum(protein in known for protein in edge) for edge in edges[test].tolist()]
     return counts.count(2), counts.count(1), counts.count(0)

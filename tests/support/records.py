@@ -1,4 +1,5 @@
-"""Records and files of them for tests of the builder, and what a dataset must hold, computed the plain way."""
+"""Records and files of them for tests of the builder, and what a dataset must hold, computed the
+plain way."""
 
 import gzip
 import hashlib
@@ -22,7 +23,9 @@ def mutated(sequence, identity, rng):
     """The sequence with a share 1 - identity of its residues replaced by others."""
     letters = np.array(list(sequence))
     positions = rng.random(len(letters)) > identity
-    letters[positions] = ACIDS[(np.searchsorted(ACIDS, letters[positions]) + rng.integers(1, 20, positions.sum())) % 20]
+    letters[positions] = ACIDS[
+        (np.searchsorted(ACIDS, letters[positions]) + rng.integers(1, 20, positions.sum())) % 20
+    ]
     return "".join(letters)
 
 
@@ -55,7 +58,10 @@ def contents(folder):
 def digests(folder):
     """File → digest, of everything in a folder."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+    }
 
 
 def number(text):
@@ -64,7 +70,9 @@ def number(text):
     return value / 2**64, value
 
 
-def expected(records, *, clusters, validation_fraction=0.05, test_fraction=0.05, random_test_fraction=None):
+def expected(
+    records, *, clusters, validation_fraction=0.05, test_fraction=0.05, random_test_fraction=None
+):
     """What a dataset of these records must hold, as `contents` reads it."""
     if random_test_fraction is None:
         random_test_fraction = 0.02 if clusters else 0
@@ -84,7 +92,11 @@ def expected(records, *, clusters, validation_fraction=0.05, test_fraction=0.05,
         best.setdefault(one.sequence, one)
     splits = defaultdict(list)
     for one in sorted(best.values(), key=lambda one: number(one.sequence)[1]):
-        unit = f"cluster {clusters[one.accession]}" if one.accession in clusters else f"sequence {one.sequence}"
+        unit = (
+            f"cluster {clusters[one.accession]}"
+            if one.accession in clusters
+            else f"sequence {one.sequence}"
+        )
         position = number(unit)[0]
         present = sum(getattr(one, name) != "" for name in properties)
         if position < validation_fraction:

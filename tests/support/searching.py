@@ -1,4 +1,5 @@
-"""A tiny checkpoint with a little of everything to search: for tests of indexes, search and the server."""
+"""A tiny checkpoint with a little of everything to search: for tests of indexes, search and the
+server."""
 
 import gzip
 from pathlib import Path
@@ -33,10 +34,15 @@ def write_fasta(path: Path, records) -> Path:
 
 
 def make_index(checkpoint: Path, output: Path, **options) -> int:
-    """The index command; returns its exit code. Options are named as its flags, True for one without a value."""
+    """The index command; returns its exit code. Options are named as its flags, True for one
+    without a value."""
     given = ["--checkpoint", str(checkpoint), "--output", str(output)]
     for name, value in options.items():
-        given += [f"--{name}"] if value is True else [f"--{name}", *map(str, value if isinstance(value, list) else [value])]
+        given += (
+            [f"--{name}"]
+            if value is True
+            else [f"--{name}", *map(str, value if isinstance(value, list) else [value])]
+        )
     return index.main(given)
 
 

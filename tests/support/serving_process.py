@@ -71,7 +71,9 @@ def serving(*arguments: str, log: Path, xla_flags: str = QUICK_COMPILATION) -> I
     """`python -m protclip_jax.serve` on a free port; killed at the end if it has not ended."""
     command = [sys.executable, "-m", "protclip_jax.serve", "--port", "0", *map(str, arguments)]
     with open(log, "w") as file:
-        process = subprocess.Popen(command, cwd=ROOT, stderr=file, env=os.environ | {"XLA_FLAGS": xla_flags})
+        process = subprocess.Popen(
+            command, cwd=ROOT, stderr=file, env=os.environ | {"XLA_FLAGS": xla_flags}
+        )
     try:
         deadline = time.monotonic() + START_SECONDS
         while not (found := re.search(r"serving on (\S+/)(?:#token=(\S+))?", log.read_text())):

@@ -11,7 +11,8 @@ from jaxtyping import AbstractArray
 
 
 def check_arrays(function):
-    """Applies beartype to a function's jaxtyping annotations; returns the function unchanged if it has none."""
+    """Applies beartype to a function's jaxtyping annotations; returns the function unchanged if
+    it has none."""
     arrays = {name: hint for name, hint in function.__annotations__.items() if mentions_array(hint)}
     if not arrays:
         return function
@@ -20,9 +21,11 @@ def check_arrays(function):
 
 
 def mentions_array(hint) -> bool:
-    """Whether a type hint is a jaxtyping array type or contains one, as `tuple[Float[Array, "n"], int]` does.
+    """Whether a type hint is a jaxtyping array type or contains one, as `tuple[Float[Array, "n"],
+    int]` does.
 
-    Not checked are what a callable takes and returns, and what an iterable yields: to look at it is to consume it.
+    Not checked are what a callable takes and returns, and what an iterable yields: to look at it
+    is to consume it.
     """
     if isinstance(hint, type) and issubclass(hint, AbstractArray):
         return True

@@ -11,7 +11,9 @@ from typing import NamedTuple
 from protclip_jax.config.checks import check
 from protclip_jax.config.command_line import parse_flags
 
-FENCE = re.compile(r"^(?:<!-- needs: ([\w, ]+) -->\n)?```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(
+    r"^(?:<!-- needs: ([\w, ]+) -->\n)?```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL
+)
 INLINE = re.compile(r"`((?:[A-Z_]+=\S+ )*python (?:-m |train\.py )[^`]*)`")
 ASSIGNMENT = re.compile(r"[A-Z_]+=.*", re.DOTALL)
 OPERATORS = "|&;<>"
@@ -56,7 +58,8 @@ def inline_commands(text: str) -> list[list[str]]:
 
 
 def commands(block: str) -> Iterator[list[str]]:
-    """Yields the words of each simple command: pipes and lists are taken apart, variables of the block replaced."""
+    """Yields the words of each simple command: pipes and lists are taken apart, variables of the
+    block replaced."""
     variables: dict[str, str] = {}
     for line in _logical_lines(block):
         for words in _simple_commands(_words(line)):
@@ -73,7 +76,8 @@ def imports_torch(words: list[str]) -> bool:
 
 
 def parse(words: list[str], *, whole: bool) -> None:
-    """Lets the command's own parser read a command of this project; does nothing for other programs.
+    """Lets the command's own parser read a command of this project; does nothing for other
+    programs.
 
     Args:
       words: the program and its arguments.
@@ -120,7 +124,8 @@ def _program(name: str):
 
 
 def _stopping(original: Callable, *, whole: bool) -> Callable:
-    """`parse_known_args` that raises `Parsed` at its end; parsers of subcommands, which it calls, return."""
+    """`parse_known_args` that raises `Parsed` at its end; parsers of subcommands, which it
+    calls, return."""
     depth = 0
 
     def parse_known_args(self, args=None, namespace=None):
@@ -149,7 +154,8 @@ def _require_nothing(parser: argparse.ArgumentParser) -> None:
 
 
 def _logical_lines(block: str) -> Iterator[str]:
-    """Yields lines with the ones that they go on in: behind a backslash, or within quotation marks."""
+    """Yields lines with the ones that they go on in: behind a backslash, or within quotation
+    marks."""
     pending = ""
     for line in block.splitlines():
         pending += line
@@ -184,7 +190,9 @@ def _simple_commands(words: list[str]) -> Iterator[list[str]]:
 
 
 def _without_assignments(words: list[str]) -> list[str]:
-    first = next((place for place, word in enumerate(words) if not ASSIGNMENT.fullmatch(word)), len(words))
+    first = next(
+        (place for place, word in enumerate(words) if not ASSIGNMENT.fullmatch(word)), len(words)
+    )
     return words[first:]
 
 

@@ -19,7 +19,9 @@ def record(index: int, **changes) -> Record:
         "genes": ("AMY1", "α1")[:index],
         "go": ("GO:0005524",)[:index],
         "other_names": ("AMY", "EC 3.2.1.1", "α-glucanase (old)")[:index],
-        "features": tuple(Feature("HELIX", start, start + 2, f"note {start}") for start in range(1, index + 1)),
+        "features": tuple(
+            Feature("HELIX", start, start + 2, f"note {start}") for start in range(1, index + 1)
+        ),
     }
     return Record(**(fields | changes))
 

@@ -1,4 +1,5 @@
-"""A tiny model and packed batches of generated records, for tests of the parts that need the whole network."""
+"""A tiny model and packed batches of generated records, for tests of the parts that need the
+whole network."""
 
 import functools
 import pathlib
@@ -44,7 +45,9 @@ def records(count: int, *, seed: int = 0) -> list[Record]:
 
 
 def examples(made: list[Record], *, passes: str = "separate") -> list:
-    encode = functools.partial(encode_example, seed=7, text_tokenizer=text_tokenizer(), masks=MASKS[passes])
+    encode = functools.partial(
+        encode_example, seed=7, text_tokenizer=text_tokenizer(), masks=MASKS[passes]
+    )
     return [encode(record, draw=draw) for draw, record in enumerate(made)]
 
 
@@ -63,7 +66,8 @@ def model(attention: str = "blockwise", dtype: str = "float32") -> ProtCLIPModel
 
 @functools.cache
 def params() -> dict:
-    """Random parameters, larger than at initialisation so that no path through the network is negligible."""
+    """Random parameters, larger than at initialisation so that no path through the network is
+    negligible."""
     tree = jax.jit(lambda: init_params(model(), jax.random.key(0)))()
     noise = iter(jax.random.split(jax.random.key(1), 1000))
 

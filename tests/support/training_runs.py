@@ -1,4 +1,5 @@
-"""Training runs as real processes: `train.py` with small arguments, how to start and await it, and what it left."""
+"""Training runs as real processes: `train.py` with small arguments, how to start and await it,
+and what it left."""
 
 import contextlib
 import json
@@ -45,26 +46,55 @@ TIMED = ("seconds/", "pairs_per_second", "tokens_per_second", "mfu", "goodput")
 
 
 def arguments(sample_dataset, workdir, *more):
-    data = [f"--config.data.dir={sample_dataset}/protanno", f"--config.tokenizer.text={sample_dataset}/vocab.txt"]
-    return ["train.py", "--config", "configs/quickstart_paper.py", "--workdir", str(workdir), *data, *TINY, *more]
+    data = [
+        f"--config.data.dir={sample_dataset}/protanno",
+        f"--config.tokenizer.text={sample_dataset}/vocab.txt",
+    ]
+    return [
+        "train.py",
+        "--config",
+        "configs/quickstart_paper.py",
+        "--workdir",
+        str(workdir),
+        *data,
+        *TINY,
+        *more,
+    ]
 
 
 def start(sample_dataset, workdir, *more, hosts=1, devices=4, log=None, last_host=()):
-    """The processes of a run, each the leader of a session of its own, with its share of the devices.
+    """The processes of a run, each the leader of a session of its own, with its share of the
+    devices.
 
-    Their output is appended to LOG.<host>.log, by default WORKDIR.<host>.log. `last_host` are arguments of the last one only.
+    Their output is appended to LOG.<host>.log, by default WORKDIR.<host>.log. `last_host` are
+    arguments of the last one only.
     """
     flags = f"--xla_force_host_platform_device_count={devices // hosts} {QUICK_COMPILATION}"
-    environment = {**os.environ, "XLA_FLAGS": flags, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT / "tests/without_torch")}
+    environment = {
+        **os.environ,
+        "XLA_FLAGS": flags,
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONPATH": str(ROOT / "tests/without_torch"),
+    }
     port = free_port()
     processes = []
     for host in range(hosts):
-        told = {"COORDINATOR_ADDRESS": f"127.0.0.1:{port}", "NUM_PROCESSES": str(hosts), "PROCESS_ID": str(host)}
-        of_host = environment | ({f"JAX_{name}": value for name, value in told.items()} if hosts > 1 else {})
+        told = {
+            "COORDINATOR_ADDRESS": f"127.0.0.1:{port}",
+            "NUM_PROCESSES": str(hosts),
+            "PROCESS_ID": str(host),
+        }
+        of_host = environment | (
+            {f"JAX_{name}": value for name, value in told.items()} if hosts > 1 else {}
+        )
         own = last_host if host == hosts - 1 else ()
         command = [sys.executable, *arguments(sample_dataset, workdir, *more, *own)]
         with open(log_file(log or workdir, host), "ab") as file:
-            processes.append(subprocess.Popen(command, cwd=ROOT, env=of_host, stdout=file, stderr=file, start_new_session=True))
+            processes.append(
+                subprocess.Popen(
+                    command, cwd=ROOT, env=of_host, stdout=file, stderr=file, start_new_session=True
+                )
+            )
     return processes
 
 
@@ -79,7 +109,8 @@ def log_file(workdir, host=0):
 
 
 def finish(processes, *, timeout=300):
-    """The exit codes; what has not ended by then is killed, and `subprocess.TimeoutExpired` raised."""
+    """The exit codes; what has not ended by then is killed, and `subprocess.TimeoutExpired`
+    raised."""
     end = time.monotonic() + timeout
     try:
         return [process.wait(max(0.1, end - time.monotonic())) for process in processes]
@@ -96,7 +127,8 @@ def kill_session(process):
 
 
 def wait_for(condition, processes, *, timeout=300, every=0.01):
-    """Waits until `condition()` holds; if a process ends before that, or at the timeout, kills all of them and fails."""
+    """Waits until `condition()` holds; if a process ends before that, or at the timeout, kills
+    all of them and fails."""
     end = time.monotonic() + timeout
     try:
         while not condition():
@@ -116,7 +148,9 @@ def members(session):
     for folder in pathlib.Path("/proc").iterdir():
         if folder.name.isdecimal():
             with contextlib.suppress(OSError):
-                state, _, _, its_session = (folder / "stat").read_text().rpartition(")")[2].split()[:4]
+                state, _, _, its_session = (
+                    (folder / "stat").read_text().rpartition(")")[2].split()[:4]
+                )
                 if int(its_session) == session and state not in "ZX":
                     alive.append(int(folder.name))
     return alive
@@ -127,7 +161,10 @@ def records(workdir):
     path = workdir / "metrics.jsonl"
     lines = path.read_text().splitlines(keepends=True) if path.exists() else []
     whole = [json.loads(line) for line in lines if line.endswith("\n")]
-    return [{name: value for name, value in record.items() if not name.startswith(TIMED)} for record in whole]
+    return [
+        {name: value for name, value in record.items() if not name.startswith(TIMED)}
+        for record in whole
+    ]
 
 
 def trained_step(workdir):
@@ -142,7 +179,8 @@ def saved_steps(workdir):
 
 
 def contents(workdir, step):
-    """Parameters, optimiser state and stream states of a checkpoint as NumPy arrays, whatever devices it was saved on."""
+    """Parameters, optimiser state and stream states of a checkpoint as NumPy arrays, whatever
+    devices it was saved on."""
     path = workdir.absolute() / "checkpoints" / str(step)
     stored = ocp.checkpointables_metadata(path).metadata
     template = {
@@ -153,9 +191,12 @@ def contents(workdir, step):
 
 
 def assert_identical(workdir, expected):
-    """Bit for bit the same checkpoints, and the same metrics apart from what depends on the clock."""
+    """Bit for bit the same checkpoints, and the same metrics apart from what depends on the
+    clock."""
     assert records(workdir) == records(expected)
     assert saved_steps(workdir) == saved_steps(expected)
     for step in saved_steps(expected):
-        jax.tree.map(np.testing.assert_array_equal, contents(workdir, step), contents(expected, step))
+        jax.tree.map(
+            np.testing.assert_array_equal, contents(workdir, step), contents(expected, step)
+        )
     assert (workdir / "mixture.json").read_text() == (expected / "mixture.json").read_text()

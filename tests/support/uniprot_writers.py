@@ -1,4 +1,5 @@
-"""One protein, stored as UniProt stores it in parts, written in each of the four formats that UniProt distributes."""
+"""One protein, stored as UniProt stores it in parts, written in each of the four formats that
+UniProt distributes."""
 
 import dataclasses
 import json
@@ -7,7 +8,10 @@ from xml.sax.saxutils import escape, quoteattr
 
 Tagged = tuple[str, tuple[str, ...]]
 
-STATUS = {"swissprot": ("Reviewed", "Swiss-Prot", "reviewed"), "trembl": ("Unreviewed", "TrEMBL", "unreviewed")}
+STATUS = {
+    "swissprot": ("Reviewed", "Swiss-Prot", "reviewed"),
+    "trembl": ("Unreviewed", "TrEMBL", "unreviewed"),
+}
 LEVELS = {
     1: "Evidence at protein level",
     2: "Evidence at transcript level",
@@ -27,9 +31,23 @@ TYPES = {
     "CONFLICT": ("sequence conflict", "Sequence conflict", "Sequence conflict"),
     "HELIX": ("helix", "Helix", "Helix"),
 }
-COLUMNS = ["Entry", "Entry Name", "Reviewed", "Protein names", "Gene Names", "Length", "Sequence", "Protein existence"]
+COLUMNS = [
+    "Entry",
+    "Entry Name",
+    "Reviewed",
+    "Protein names",
+    "Gene Names",
+    "Length",
+    "Sequence",
+    "Protein existence",
+]
 COLUMNS += ["Organism", "Organism (ID)", "Gene Ontology (GO)"]
-COLUMNS += ["Function [CC]", "Subcellular location [CC]", "Sequence similarities", *(names[2] for names in TYPES.values())]
+COLUMNS += [
+    "Function [CC]",
+    "Subcellular location [CC]",
+    "Sequence similarities",
+    *(names[2] for names in TYPES.values()),
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +59,8 @@ class Place:
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """A feature: `other` = (original, variations) for a type that tells another sequence; `ligand` = (name, label, note)."""
+    """A feature: `other` = (original, variations) for a type that tells another sequence;
+    `ligand` = (name, label, note)."""
 
     type: str
     start: str
@@ -53,7 +72,8 @@ class Part:
 
 @dataclasses.dataclass(frozen=True)
 class Name:
-    """A full name with its short names and EC numbers; every one of them has the protein's evidence."""
+    """A full name with its short names and EC numbers; every one of them has the protein's
+    evidence."""
 
     full: str
     short: tuple[str, ...] = ()
@@ -84,7 +104,8 @@ class Gene:
 class Protein:
     """`organism` is the scientific and the common name.
 
-    `synonyms` are alternative names of a reviewed entry and further submitted ones of another; `cleaved` is a part of it.
+    `synonyms` are alternative names of a reviewed entry and further submitted ones of another;
+    `cleaved` is a part of it.
     """
 
     accession: str
@@ -129,14 +150,20 @@ def _molecule(name: str) -> str:
 
 def comments(protein: Protein) -> list[tuple[str, str]]:
     """(topic, text) as flat files and TSV exports word them."""
-    found = [("FUNCTION", _molecule(name) + " ".join(map(_free, texts))) for name, texts in protein.functions]
+    found = [
+        ("FUNCTION", _molecule(name) + " ".join(map(_free, texts)))
+        for name, texts in protein.functions
+    ]
     for name, positions, notes in protein.locations:
         text = " ".join(
-            "; ".join(value + _tags(tags) for value, tags in dataclasses.astuple(position) if value) + "."
+            "; ".join(value + _tags(tags) for value, tags in dataclasses.astuple(position) if value)
+            + "."
             for position in positions
         )
         note = f"Note={' '.join(map(_free, notes))}" if notes else ""
-        found.append(("SUBCELLULAR LOCATION", _molecule(name) + " ".join(filter(None, (text, note)))))
+        found.append(
+            ("SUBCELLULAR LOCATION", _molecule(name) + " ".join(filter(None, (text, note))))
+        )
     return found + [("SIMILARITY", _free(text)) for text in protein.similarities]
 
 
@@ -144,16 +171,30 @@ def _note(part: Part) -> str:
     if part.type not in ("MUTAGEN", "VARIANT", "VAR_SEQ", "CONFLICT"):
         return part.description
     original, variations = part.other
-    arrow, joint = ("->", ",") if part.type == "MUTAGEN" else (" -> ", " or " if part.type == "CONFLICT" else ",")
+    arrow, joint = (
+        ("->", ",")
+        if part.type == "MUTAGEN"
+        else (" -> ", " or " if part.type == "CONFLICT" else ",")
+    )
     change = original + arrow + joint.join(variations) if original else "Missing"
     if not part.description:
         return change
-    return f"{change}: {part.description}" if part.type == "MUTAGEN" else f"{change} ({part.description})"
+    return (
+        f"{change}: {part.description}"
+        if part.type == "MUTAGEN"
+        else f"{change} ({part.description})"
+    )
 
 
 def _qualifiers(part: Part) -> list[str]:
-    values = dict(zip(("ligand", "ligand_label", "ligand_note"), part.ligand, strict=True)) | {"note": _note(part)}
-    return [f'/{name}="{value.replace(chr(34), chr(34) * 2)}"' for name, value in values.items() if value]
+    values = dict(zip(("ligand", "ligand_label", "ligand_note"), part.ligand, strict=True)) | {
+        "note": _note(part)
+    }
+    return [
+        f'/{name}="{value.replace(chr(34), chr(34) * 2)}"'
+        for name, value in values.items()
+        if value
+    ]
 
 
 def _location(part: Part) -> str:
@@ -163,7 +204,12 @@ def _location(part: Part) -> str:
 def _wrapped(text: str, first: str, further: str) -> list[str]:
     """UniProt's wrapping: at blanks and behind hyphens."""
     return textwrap.wrap(
-        text, 75, initial_indent=first, subsequent_indent=further, break_long_words=False, break_on_hyphens=False
+        text,
+        75,
+        initial_indent=first,
+        subsequent_indent=further,
+        break_long_words=False,
+        break_on_hyphens=False,
     )
 
 
@@ -171,7 +217,9 @@ def _descriptions(protein: Protein):
     """The `DE` lines."""
     tags = _tags(protein.name[1])
     labels = ("RecName", "AltName") if protein.source == "swissprot" else ("SubName", "SubName")
-    for name, label in zip(protein.names, [labels[0], *[labels[1]] * len(protein.synonyms)], strict=True):
+    for name, label in zip(
+        protein.names, [labels[0], *[labels[1]] * len(protein.synonyms)], strict=True
+    ):
         yield f"DE   {label}: Full={name.full}{tags};"
         yield from (f"DE            Short={short}{tags};" for short in name.short)
         yield from (f"DE            EC={number}{tags};" for number in name.ec)
@@ -180,7 +228,11 @@ def _descriptions(protein: Protein):
     yield from (f"DE   AltName: CD_antigen={name}{tags};" for name in protein.cd_antigens)
     yield from (f"DE   AltName: INN={name}{tags};" for name in protein.inns)
     if protein.cleaved:
-        yield from ("DE   Contains:", f"DE     RecName: Full={protein.cleaved};", "DE              EC=9.9.9.9;")
+        yield from (
+            "DE   Contains:",
+            f"DE     RecName: Full={protein.cleaved};",
+            "DE              EC=9.9.9.9;",
+        )
     if protein.fragment:
         yield "DE   Flags: Precursor; Fragment;"
 
@@ -189,11 +241,19 @@ def _genes_and_organism(protein: Protein):
     """The `GN`, `OS`, `OC` and `OX` lines."""
     if protein.gene:
         tags = _tags(protein.name[1])
-        kinds = [(label, ", ".join(name + tags for name in names)) for label, _, _, names in protein.gene.kinds if names]
-        yield from _wrapped(" ".join(f"{label}={names};" for label, names in kinds), "GN   ", "GN   ")
+        kinds = [
+            (label, ", ".join(name + tags for name in names))
+            for label, _, _, names in protein.gene.kinds
+            if names
+        ]
+        yield from _wrapped(
+            " ".join(f"{label}={names};" for label, names in kinds), "GN   ", "GN   "
+        )
     scientific, common = protein.organism
     if scientific:
-        yield from _wrapped(f"{scientific} ({common})." if common else f"{scientific}.", "OS   ", "OS   ")
+        yield from _wrapped(
+            f"{scientific} ({common})." if common else f"{scientific}.", "OS   ", "OS   "
+        )
         yield "OC   Eukaryota; Fungi."
         yield f"OX   NCBI_TaxID={protein.taxon}{_tags(protein.name[1])};"
 
@@ -216,7 +276,9 @@ def flat(protein: Protein) -> str:
         for text in _qualifiers(part):
             lines += _wrapped(text, "FT                   ", "FT                   ")
     lines.append(f"SQ   SEQUENCE   {len(protein.sequence)} AA;  1000 MW;  0000000000000000 CRC64;")
-    lines += ["     " + protein.sequence[at : at + 60] for at in range(0, len(protein.sequence), 60)]
+    lines += [
+        "     " + protein.sequence[at : at + 60] for at in range(0, len(protein.sequence), 60)
+    ]
     return "\n".join(lines) + "\n//\n"
 
 
@@ -241,8 +303,12 @@ def _upper(text: str) -> str:
 
 def _xml_place(position: Place, keys: _Keys) -> str:
     parts = zip(("location", "topology", "orientation"), dataclasses.astuple(position), strict=True)
-    values = [(name, value, tags) for name, (text, tags) in parts if text for value in text.split(", ")]
-    return "".join(f"<{name}{keys(tags)}>{escape(_upper(value))}</{name}>" for name, value, tags in values)
+    values = [
+        (name, value, tags) for name, (text, tags) in parts if text for value in text.split(", ")
+    ]
+    return "".join(
+        f"<{name}{keys(tags)}>{escape(_upper(value))}</{name}>" for name, value, tags in values
+    )
 
 
 def _xml_feature(part: Part) -> str:
@@ -254,16 +320,28 @@ def _xml_feature(part: Part) -> str:
         ends = [("position", "", part.start)]
     body = ""
     if part.other[0]:
-        body += f"<original>{part.other[0]}</original>" + "".join(f"<variation>{to}</variation>" for to in part.other[1])
+        body += f"<original>{part.other[0]}</original>" + "".join(
+            f"<variation>{to}</variation>" for to in part.other[1]
+        )
     body += "<location>"
     for name, outside, position in ends:
         number = f' position="{position.lstrip("<>?")}"' if position.lstrip("<>?") else ""
-        status = {"<": outside, ">": outside, "?": "uncertain" if number else "unknown"}.get(position[0], "")
+        status = {"<": outside, ">": outside, "?": "uncertain" if number else "unknown"}.get(
+            position[0], ""
+        )
         body += f"<{name}{number}{f' status={quoteattr(status)}' if status else ''}/>"
     body += "</location>"
     if part.ligand[0]:
-        named = [(key, value) for key, value in zip(("name", "label", "note"), part.ligand, strict=True) if value]
-        body += "<ligand>" + "".join(f"<{key}>{escape(value)}</{key}>" for key, value in named) + "</ligand>"
+        named = [
+            (key, value)
+            for key, value in zip(("name", "label", "note"), part.ligand, strict=True)
+            if value
+        ]
+        body += (
+            "<ligand>"
+            + "".join(f"<{key}>{escape(value)}</{key}>" for key, value in named)
+            + "</ligand>"
+        )
     described = f" description={quoteattr(description)}" if description else ""
     return f"<feature type={quoteattr(TYPES[part.type][0])}{described}>{body}</feature>"
 
@@ -283,12 +361,24 @@ def _xml_names(protein: Protein, evidence: str) -> str:
     def element(tag, *values):
         return "".join(f"<{tag}{evidence}>{escape(value)}</{tag}>" for value in values if value)
 
-    labels = ("recommendedName", "alternativeName") if protein.source == "swissprot" else ("submittedName", "submittedName")
+    labels = (
+        ("recommendedName", "alternativeName")
+        if protein.source == "swissprot"
+        else ("submittedName", "submittedName")
+    )
     body = ""
-    for name, label in zip(protein.names, [labels[0], *[labels[1]] * len(protein.synonyms)], strict=True):
-        inner = element("fullName", name.full) + element("shortName", *name.short) + element("ecNumber", *name.ec)
+    for name, label in zip(
+        protein.names, [labels[0], *[labels[1]] * len(protein.synonyms)], strict=True
+    ):
+        inner = (
+            element("fullName", name.full)
+            + element("shortName", *name.short)
+            + element("ecNumber", *name.ec)
+        )
         body += f"<{label}>{inner}</{label}>"
-    body += element("allergenName", protein.allergen) + element("cdAntigenName", *protein.cd_antigens)
+    body += element("allergenName", protein.allergen) + element(
+        "cdAntigenName", *protein.cd_antigens
+    )
     body += element("innName", *protein.inns)
     if protein.cleaved:
         part = f"<fullName>{escape(protein.cleaved)}</fullName><ecNumber>9.9.9.9</ecNumber>"
@@ -298,18 +388,28 @@ def _xml_names(protein: Protein, evidence: str) -> str:
 
 def _xml_gene_and_organism(protein: Protein) -> str:
     kinds = protein.gene.kinds if protein.gene else ()
-    names = "".join(f"<name type='{kind}'>{escape(name)}</name>" for _, kind, _, own in kinds for name in own)
+    names = "".join(
+        f"<name type='{kind}'>{escape(name)}</name>" for _, kind, _, own in kinds for name in own
+    )
     scientific, common = protein.organism
     body = f"<gene>{names}</gene>" if names else ""
     if scientific:
-        called = f"<name type='scientific'>{escape(scientific)}</name><name type='common'>{escape(common)}</name>"
-        body += f"<organism>{called}<dbReference type='NCBI Taxonomy' id='{protein.taxon}'/></organism>"
+        called = (
+            f"<name type='scientific'>{escape(scientific)}</name><name "
+            f"type='common'>{escape(common)}</name>"
+        )
+        body += (
+            f"<organism>{called}<dbReference type='NCBI Taxonomy' id='{protein.taxon}'/></organism>"
+        )
     return body
 
 
 def xml(protein: Protein) -> str:
     keys = _Keys()
-    texts = lambda values: "".join(f"<text{keys(tags)}>{escape(text)}.</text>" for text, tags in values)  # noqa: E731
+
+    def texts(values):
+        return "".join(f"<text{keys(tags)}>{escape(text)}.</text>" for text, tags in values)
+
     molecule = lambda name: f"<molecule>{escape(name)}</molecule>" if name else ""  # noqa: E731
     body = [
         f"<accession>{protein.accession}</accession><accession>Q00000</accession><name>{protein.entry_name}</name>",
@@ -320,15 +420,31 @@ def xml(protein: Protein) -> str:
     for name, values in protein.functions:
         body.append(f'<comment type="function">{molecule(name)}{texts(values)}</comment>')
     for name, positions, notes in protein.locations:
-        inner = "".join(f"<subcellularLocation>{_xml_place(position, keys)}</subcellularLocation>" for position in positions)
-        body.append(f'<comment type="subcellular location">{molecule(name)}{inner}{texts(notes)}</comment>')
-    body += [f'<comment type="similarity">{texts([text])}</comment>' for text in protein.similarities]
+        inner = "".join(
+            f"<subcellularLocation>{_xml_place(position, keys)}</subcellularLocation>"
+            for position in positions
+        )
+        body.append(
+            f'<comment type="subcellular location">{molecule(name)}{inner}{texts(notes)}</comment>'
+        )
+    body += [
+        f'<comment type="similarity">{texts([text])}</comment>' for text in protein.similarities
+    ]
     body += [f"<dbReference type='GO' id='{term}'/>" for term in protein.go]
-    body += ["<dbReference type='PDB' id='1ABC'/>", f'<proteinExistence type="{LEVELS[protein.existence].lower()}"/>']
+    body += [
+        "<dbReference type='PDB' id='1ABC'/>",
+        f'<proteinExistence type="{LEVELS[protein.existence].lower()}"/>',
+    ]
     body += map(_xml_feature, protein.parts)
     body += [_xml_evidence(tag, key) for tag, key in keys.of.items()]
-    body.append(f'<sequence length="{len(protein.sequence)}" mass="1000">\n{protein.sequence}\n</sequence>')
-    return f'<entry dataset="{STATUS[protein.source][1]}" created="2020-01-01">\n  ' + "\n  ".join(body) + "\n</entry>\n"
+    body.append(
+        f'<sequence length="{len(protein.sequence)}" mass="1000">\n{protein.sequence}\n</sequence>'
+    )
+    return (
+        f'<entry dataset="{STATUS[protein.source][1]}" created="2020-01-01">\n  '
+        + "\n  ".join(body)
+        + "\n</entry>\n"
+    )
 
 
 def xml_file(proteins) -> str:
@@ -340,21 +456,33 @@ def _json_tagged(text: Tagged) -> dict:
     evidences = []
     for tag in text[1]:
         code, _, source = tag.partition("|")
-        database, _, name = ("Reference", "", source) if source.startswith("Ref.") else source.partition(":")
-        evidences.append({"evidenceCode": code} | ({"source": database, "id": name} if source else {}))
+        database, _, name = (
+            ("Reference", "", source) if source.startswith("Ref.") else source.partition(":")
+        )
+        evidences.append(
+            {"evidenceCode": code} | ({"source": database, "id": name} if source else {})
+        )
     return {"value": text[0]} | ({"evidences": evidences} if evidences else {})
 
 
 def _json_end(position: str) -> dict:
-    modifier = {"<": "OUTSIDE", ">": "OUTSIDE", "?": "UNSURE" if position[1:] else "UNKNOWN"}.get(position[0], "EXACT")
-    return ({"value": int(position.lstrip("<>?"))} if position.lstrip("<>?") else {}) | {"modifier": modifier}
+    modifier = {"<": "OUTSIDE", ">": "OUTSIDE", "?": "UNSURE" if position[1:] else "UNKNOWN"}.get(
+        position[0], "EXACT"
+    )
+    return ({"value": int(position.lstrip("<>?"))} if position.lstrip("<>?") else {}) | {
+        "modifier": modifier
+    }
 
 
 def _json_feature(part: Part) -> dict:
     location = {"start": _json_end(part.start), "end": _json_end(part.end)}
     feature = {"type": TYPES[part.type][1], "location": location, "description": part.description}
     if part.type in ("MUTAGEN", "VARIANT", "VAR_SEQ", "CONFLICT"):
-        other = {"originalSequence": part.other[0], "alternativeSequences": list(part.other[1])} if part.other[0] else {}
+        other = (
+            {"originalSequence": part.other[0], "alternativeSequences": list(part.other[1])}
+            if part.other[0]
+            else {}
+        )
         feature["alternativeSequence"] = other
     if part.ligand[0]:
         named = zip(("name", "label", "note"), part.ligand, strict=True)
@@ -373,7 +501,9 @@ def _json_names(protein: Protein) -> dict:
         for name in protein.names
     ]
     if protein.source == "swissprot":
-        description = {"recommendedName": blocks[0]} | ({"alternativeNames": blocks[1:]} if blocks[1:] else {})
+        description = {"recommendedName": blocks[0]} | (
+            {"alternativeNames": blocks[1:]} if blocks[1:] else {}
+        )
     else:
         description = {"submissionNames": blocks}
     if protein.allergen:
@@ -381,7 +511,10 @@ def _json_names(protein: Protein) -> dict:
     if protein.cleaved:
         part = {"fullName": {"value": protein.cleaved}, "ecNumbers": [{"value": "9.9.9.9"}]}
         description["contains"] = [{"recommendedName": part}]
-    return description | {"cdAntigenNames": tagged(*protein.cd_antigens), "innNames": tagged(*protein.inns)}
+    return description | {
+        "cdAntigenNames": tagged(*protein.cd_antigens),
+        "innNames": tagged(*protein.inns),
+    }
 
 
 def _json_gene(gene: Gene) -> dict:
@@ -391,7 +524,8 @@ def _json_gene(gene: Gene) -> dict:
 
 def as_json(protein: Protein) -> dict:
     found = [
-        {"commentType": "FUNCTION", "texts": list(map(_json_tagged, texts))} | ({"molecule": name} if name else {})
+        {"commentType": "FUNCTION", "texts": list(map(_json_tagged, texts))}
+        | ({"molecule": name} if name else {})
         for name, texts in protein.functions
     ]
     for name, positions, notes in protein.locations:
@@ -401,11 +535,18 @@ def as_json(protein: Protein) -> dict:
         comment["subcellularLocations"] = [
             {kind: _json_tagged(part) for kind, part in position if part[0]} for position in stored
         ]
-        found.append(comment | ({"note": {"texts": list(map(_json_tagged, notes))}} if notes else {}))
-    found += [{"texts": [_json_tagged(text)], "commentType": "SIMILARITY"} for text in protein.similarities]
+        found.append(
+            comment | ({"note": {"texts": list(map(_json_tagged, notes))}} if notes else {})
+        )
+    found += [
+        {"texts": [_json_tagged(text)], "commentType": "SIMILARITY"}
+        for text in protein.similarities
+    ]
     reviewed = protein.source == "swissprot"
     return {
-        "entryType": "UniProtKB reviewed (Swiss-Prot)" if reviewed else "UniProtKB unreviewed (TrEMBL)",
+        "entryType": "UniProtKB reviewed (Swiss-Prot)"
+        if reviewed
+        else "UniProtKB unreviewed (TrEMBL)",
         "primaryAccession": protein.accession,
         "secondaryAccessions": ["Q00000"],
         "uniProtkbId": protein.entry_name,
@@ -429,7 +570,8 @@ def json_lines(proteins) -> str:
 
 
 def _column_of_names(protein: Protein):
-    """What `Protein names` has: `Full (Short) (EC 1.1.1.1) (Synonym) (allergen A) (CD antigen B) (INN) [Cleaved into: …]`."""
+    """What `Protein names` has: `Full (Short) (EC 1.1.1.1) (Synonym) (allergen A) (CD antigen B)
+    (INN) [Cleaved into: …]`."""
     for index, name in enumerate(protein.names):
         yield f"({name.full})" if index else name.full
         yield from (f"({short})" for short in name.short)
@@ -455,14 +597,25 @@ def row(protein: Protein) -> dict[str, str]:
     for topic, text in comments(protein):
         texts[topic].append(f"{topic}: {text}")
     cells = [protein.accession, protein.entry_name, STATUS[protein.source][2]]
-    cells += [" ".join(_column_of_names(protein)), _column_of_genes(protein), str(len(protein.sequence))]
+    cells += [
+        " ".join(_column_of_names(protein)),
+        _column_of_genes(protein),
+        str(len(protein.sequence)),
+    ]
     cells += [protein.sequence, LEVELS[protein.existence]]
     scientific, common = protein.organism
     cells += [f"{scientific} ({common})" if common else scientific, str(protein.taxon or "")]
-    cells += ["; ".join(f"binding [{term}]" for term in protein.go), *map("; ".join, texts.values())]
+    cells += [
+        "; ".join(f"binding [{term}]" for term in protein.go),
+        *map("; ".join, texts.values()),
+    ]
     for type_ in TYPES:
         parts = [part for part in protein.parts if part.type == type_]
-        cells.append("; ".join("; ".join([f"{type_} {_location(part)}", *_qualifiers(part)]) for part in parts))
+        cells.append(
+            "; ".join(
+                "; ".join([f"{type_} {_location(part)}", *_qualifiers(part)]) for part in parts
+            )
+        )
     return dict(zip(COLUMNS, cells, strict=True))
 
 

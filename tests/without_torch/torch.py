@@ -1,3 +1,4 @@
-"""In the place of PyTorch, which training does without, so that nothing that could use it waits for its import."""
+"""In the place of PyTorch, which training does without, so that nothing that could use it waits
+for its import."""
 
 raise ImportError("PyTorch is no requirement of training")

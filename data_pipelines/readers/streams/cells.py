@@ -4,7 +4,8 @@ _WORDS = frozenset(["nan", "na", "n/a", "#n/a", "none", "null", "nil", "-"])
 
 
 def is_missing(cell: str) -> bool:
-    """Whether a table's cell says that there is no value, as pandas, R and spreadsheets write it."""
+    """Whether a table's cell says that there is no value, as pandas, R and spreadsheets write
+    it."""
     return cell.strip().lower() in _WORDS
 
 

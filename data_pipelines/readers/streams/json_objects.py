@@ -1,4 +1,5 @@
-"""Cutting JSON into the objects that are its entries: JSON lines, an array, or a search answer `{"results": [...]}`."""
+"""Cutting JSON into the objects that are its entries: JSON lines, an array, or a search answer
+`{"results": [...]}`."""
 
 import io
 import json
@@ -8,10 +9,18 @@ from pathlib import Path
 from typing import BinaryIO
 
 from data_pipelines.common.errors import UserError
-from data_pipelines.readers.streams.pieces import KEPT_BYTES, MAX_BYTES, TOO_LONG, UNFINISHED, Piece, pieces
+from data_pipelines.readers.streams.pieces import (
+    KEPT_BYTES,
+    MAX_BYTES,
+    TOO_LONG,
+    UNFINISHED,
+    Piece,
+    pieces,
+)
 
 _MARK = re.compile(rb'\{\s*+"(?:entryType|primaryAccession|seq)"')
-"""How the entries begin that UniProt and the makers of ProtAnno write; nothing within an entry does."""
+"""How the entries begin that UniProt and the makers of ProtAnno write; nothing within an entry
+does."""
 _ANSWER = re.compile(rb'\s*+(?:\[|\{\s*+"(?:results|facets)"\s*+:)')
 _EMPTY_ANSWER = re.compile(rb'\s*+(?:\[\s*+\]|\{\s*+"results"\s*+:\s*+\[\s*+\]\s*+\})\s*+\Z')
 _RESULTS = re.compile(rb'"results"\s*+:\s*+\[\s*+\Z')
@@ -23,21 +32,26 @@ _CHUNK_BYTES = 1 << 18
 
 
 def objects(content: BinaryIO, path: Path) -> Iterator[Piece]:
-    """The objects of a stream as they stand, in bounded memory; whether they are sound JSON shows when they are parsed.
+    """The objects of a stream as they stand, in bounded memory; whether they are sound JSON shows
+    when they are parsed.
 
-    JSON lines are cut at the line ends, and entries that begin as UniProt's do at those beginnings: a broken one does not
-    touch the others. In other files braces are counted, and an entry that does not close takes the rest with it.
+    JSON lines are cut at the line ends, and entries that begin as UniProt's do at those beginnings:
+    a broken one does not touch the others. In other files braces are counted, and an entry that
+    does not close takes the rest with it.
 
     Args:
-      content: the content of the file at `path`. If that is named `*.jsonl` it has JSON lines, unless it begins as an array or
-        a search answer; else its first line tells.
+      content: the content of the file at `path`. If that is named `*.jsonl` it has JSON lines,
+        unless it begins as an array or a search answer; else its first line tells.
 
     Raises:
       UserError: the file does not begin with a brace or bracket.
     """
     head = content.read(_CHUNK_BYTES).removeprefix(b"\xef\xbb\xbf")
     if head.strip() and not head.lstrip().startswith((b"{", b"[")):
-        raise UserError(f"{path} is no JSON of entries: it begins with {head.lstrip()[:20]!r}, not with a brace or bracket.")
+        raise UserError(
+            f"{path} is no JSON of entries: it begins with {head.lstrip()[:20]!r}, not with "
+            "a brace or bracket."
+        )
     stream = _Rejoined(head, content)
     answer = _ANSWER.match(head)
     lines = path.name.removesuffix(".gz").endswith(".jsonl")
@@ -67,7 +81,8 @@ def _is_object(text: bytes) -> bool:
 
 
 def _to_its_end(piece: Piece) -> Piece:
-    """Behind the last object no line and no other object begins; if it is cut off, it does not parse."""
+    """Behind the last object no line and no other object begins; if it is cut off, it does not
+    parse."""
     return piece._replace(problem="") if piece.problem == UNFINISHED else piece
 
 
@@ -91,7 +106,9 @@ def _by_marks(content: BinaryIO, *, answer: bool) -> Iterator[Piece]:
 
 def _by_braces(content: BinaryIO) -> Iterator[Piece]:
     buffer, position, start, line = b"", 0, -1, 1
-    depth = outer = 0  # Braces open, and how many of them are around the entries: one in a search answer.
+    depth = outer = (
+        0  # Braces open, and how many of them are around the entries: one in a search answer.
+    )
     # What has no brace is looked at again with every chunk, so these grow with it.
     while chunk := content.read(max(_CHUNK_BYTES, len(buffer) // 4)):
         kept = position if start < 0 else start

@@ -12,7 +12,8 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def numbered_lines(content: BinaryIO, path: Path) -> Iterator[tuple[int, bytes]]:
-    """Each line with its 1-based number and its line end, which is LF, CR LF or CR; a UTF-8 byte order mark is left out.
+    """Each line with its 1-based number and its line end, which is LF, CR LF or CR; a UTF-8 byte
+    order mark is left out.
 
     Raises:
       UserError: a line holds a NUL byte or is longer than 16 MiB, so that this is no text file.
@@ -26,7 +27,8 @@ def numbered_lines(content: BinaryIO, path: Path) -> Iterator[tuple[int, bytes]]
             yield number, _checked(line, number, path)
         if len(rest) > _MAX_LINE_BYTES:
             raise UserError(
-                f"{path}, line {number + 1} is longer than {_MAX_LINE_BYTES >> 20} MiB: this is no list of proteins."
+                f"{path}, line {number + 1} is longer than {_MAX_LINE_BYTES >> 20} MiB: this "
+                "is no list of proteins."
             )
     if rest:
         yield number + 1, _checked(rest, number + 1, path)
@@ -41,12 +43,15 @@ def decoded(text: bytes, number: int, path: Path) -> str:
     try:
         return text.decode()
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}, line {number} holds bytes that are no UTF-8 text; save the file as UTF-8.") from error
+        raise UserError(
+            f"{path}, line {number} holds bytes that are no UTF-8 text; save the file as UTF-8."
+        ) from error
 
 
 def _checked(line: bytes, number: int, path: Path) -> bytes:
     if b"\0" in line:
         raise UserError(
-            f"{path}, line {number} holds a NUL byte: the file is binary or UTF-16; give plain text (or gzip of it)."
+            f"{path}, line {number} holds a NUL byte: the file is binary or UTF-16; give "
+            "plain text (or gzip of it)."
         )
     return line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line

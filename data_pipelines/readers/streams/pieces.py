@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple
 
 MAX_BYTES = 1 << 24
-"""Of one entry: many times the longest known. What is left of a longer one is its first `KEPT_BYTES`."""
+"""Of one entry: many times the longest known. What is left of a longer one is its first
+`KEPT_BYTES`."""
 
 TOO_LONG = f"it is longer than {MAX_BYTES >> 20} MiB"
 UNFINISHED = "the file ends before it does"
@@ -22,15 +23,18 @@ class Piece(NamedTuple):
     """1-based, of its first byte."""
     text: bytes
     problem: str = ""
-    """`TOO_LONG`, `UNFINISHED` (the last piece of a stream that does not end with a mark), or ''."""
+    """`TOO_LONG`, `UNFINISHED` (the last piece of a stream that does not end with a mark), or
+    ''."""
 
 
 FindEnd = Callable[[bytes, int, int], int]
-"""(buffer, where the piece starts, where to look from) → where it ends, or -1 if the buffer does not hold its end."""
+"""(buffer, where the piece starts, where to look from) → where it ends, or -1 if the buffer does
+not hold its end."""
 
 
 def pieces(content: BinaryIO, find_end: FindEnd) -> Iterator[Piece]:
-    """Cuts a stream behind every end that `find_end` sees; together the pieces are the stream, but for those too long."""
+    """Cuts a stream behind every end that `find_end` sees; together the pieces are the stream,
+    but for those too long."""
     buffer, start, line, skipping = b"", 0, 1, False
     look_from = 0
     while True:

@@ -1,4 +1,5 @@
-"""How far files are read: `open_bytes` tells whoever watches, so that a display knows the end before the items do."""
+"""How far files are read: `open_bytes` tells whoever watches, so that a display knows the end
+before the items do."""
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,7 +14,8 @@ _watches: list["Watch"] = []
 
 
 class Watch:
-    """Counts the bytes of some files, compressed as they are, that are read while the context is open.
+    """Counts the bytes of some files, compressed as they are, that are read while the context is
+    open.
 
     Attributes:
       total: bytes of them all; 0 where there is no such file, as for a pipe or a folder.
@@ -72,7 +74,8 @@ def reading_progress(
     noun: str,
     size: Callable[[Item], int] = lambda item: 1,
 ) -> Iterator[Item]:
-    """The items that are read from files, with a display of how much of the files is read, and of their number.
+    """The items that are read from files, with a display of how much of the files is read, and of
+    their number.
 
     Args:
       paths: the files; where none of them is a file, the items alone are counted.

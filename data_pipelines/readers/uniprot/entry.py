@@ -1,10 +1,18 @@
-"""What readers pass on: the raw text of an entry, and what becomes of it, a valid record or why there is none."""
+"""What readers pass on: the raw text of an entry, and what becomes of it, a valid record or why
+there is none."""
 
 import dataclasses
 import re
 from typing import NamedTuple
 
-from data_pipelines.protanno.record import EXISTENCE, MAX_TAXON, PROPERTIES, RESIDUES, SOURCES, Record
+from data_pipelines.protanno.record import (
+    EXISTENCE,
+    MAX_TAXON,
+    PROPERTIES,
+    RESIDUES,
+    SOURCES,
+    Record,
+)
 from data_pipelines.readers.streams.cells import unquoted
 
 
@@ -43,12 +51,17 @@ class RawEntry(NamedTuple):
         """The cell of a table's row that may be broken, '' where it has none."""
         values = self.content.rstrip(b"\r\n").split(b"\t", len(self.header))
         position = self.header.index(column)
-        return values[position].decode(errors="replace").strip()[:100] if position < len(values) else ""
+        return (
+            values[position].decode(errors="replace").strip()[:100]
+            if position < len(values)
+            else ""
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Reject:
-    """An entry that gave no record: where it begins (`line` is 1-based) and the reason in one sentence."""
+    """An entry that gave no record: where it begins (`line` is 1-based) and the reason in one
+    sentence."""
 
     accession: str
     file: str
@@ -64,7 +77,8 @@ class Malformed(Exception):
 
 
 def decode(content: bytes) -> str:
-    """UTF-8 text. Other bytes become lone surrogates, which `find_fault` finds where they got into a record."""
+    """UTF-8 text. Other bytes become lone surrogates, which `find_fault` finds where they got
+    into a record."""
     return content.decode(errors="surrogateescape")
 
 
@@ -84,7 +98,9 @@ def find_fault(record: Record) -> str | None:
         return "its sequence is empty"
     if record.sequence.strip(RESIDUES):
         illegal = sorted(set(record.sequence) - set(RESIDUES))
-        return f"its sequence holds {', '.join(map(repr, illegal))}, which are no amino-acid letters"
+        return (
+            f"its sequence holds {', '.join(map(repr, illegal))}, which are no amino-acid letters"
+        )
     for name in ("accession", "entry_name", "organism", *PROPERTIES):
         if not (text := getattr(record, name)).isprintable():
             return f"its {name} holds {_unprintable(text)}"
@@ -92,7 +108,9 @@ def find_fault(record: Record) -> str | None:
         return f"its other names hold {_unprintable(names)}"
     if not (genes := "".join(record.genes + record.go)).isprintable():
         return f"its genes or GO ids hold {_unprintable(genes)}"
-    if not (notes := "".join([feature.type + feature.note for feature in record.features])).isprintable():
+    if not (
+        notes := "".join([feature.type + feature.note for feature in record.features])
+    ).isprintable():
         return f"its features hold {_unprintable(notes)}"
     return None
 

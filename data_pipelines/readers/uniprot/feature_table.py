@@ -1,13 +1,15 @@
-"""The `FT` lines of a UniProt entry, in the layout before 2020 (fixed columns) and since (`start..end` and qualifiers).
+"""The `FT` lines of a UniProt entry, in the layout before 2020 (fixed columns) and since
+(`start..end` and qualifiers).
 
     FT   ACT_SITE    388    388       Proton acceptor (Potential).
     FT   BINDING         102
     FT                   /ligand="Zn(2+)"
     FT                   /ligand_label="1"
 
-A position with `<`, `>` or `?` before a number lies beyond it or near it: the number is taken, as the nearest residue the
-entry names. A feature without a number (`?`), on another sequence (`P12345-2:71`) or outside of this one (position 0 of a
-removed methionine in old entries) cannot be expressed as residues start…end; it is left out and counted.
+A position with `<`, `>` or `?` before a number lies beyond it or near it: the number is taken, as
+the nearest residue the entry names. A feature without a number (`?`), on another sequence
+(`P12345-2:71`) or outside of this one (position 0 of a removed methionine in old entries) cannot
+be expressed as residues start…end; it is left out and counted.
 """
 
 import re
@@ -25,7 +27,9 @@ _FEATURE = re.compile(r"^FT   (\S+)[^\S\n]*(\S*)[^\S\n]*(.*)((?:\nFT    .*)*)", 
 """Type, location or start, what else the key line holds, further lines."""
 _OLD_END = re.compile(r"(?s)([<>?]?[0-9]+|\?)(?: (.*))?\Z")
 _NO_FEATURE = re.compile(r"(?:FT    .*\n?)+")
-_LOCATION = re.compile(r"(?P<other>\S+:)?[<>?]?(?P<start>[0-9]{0,9})(?:\.\.[<>?]?(?P<end>[0-9]{0,9}))?")
+_LOCATION = re.compile(
+    r"(?P<other>\S+:)?[<>?]?(?P<start>[0-9]{0,9})(?:\.\.[<>?]?(?P<end>[0-9]{0,9}))?"
+)
 _MAX_DIGITS = 18
 """Of a location; more are no residues, and Python takes no number of thousands of digits."""
 _NEXT_FEATURE = re.compile(rf"; (?=(?:{'|'.join(TYPES)}) [<>?]?[0-9?])")
@@ -48,7 +52,10 @@ def parse_features(table: str, *, length: int, omitted: Counter) -> tuple[Featur
         if old:
             # The old layout: two positions, then the note.
             end, _, note = old.partition(" ")
-            location, note = f"{location}..{end}", _old_note(type_, note + lines.replace("\nFT", "\n"))
+            location, note = (
+                f"{location}..{end}",
+                _old_note(type_, note + lines.replace("\nFT", "\n")),
+            )
         else:
             note = _new_note(type_, lines) if lines else ""
         position = residues(location, length)
@@ -60,7 +67,8 @@ def parse_features(table: str, *, length: int, omitted: Counter) -> tuple[Featur
 
 
 def cell_features(type_: str, cell: str, *, length: int, omitted: Counter) -> tuple[Feature, ...]:
-    """The features of one type in a cell of a TSV export: `METAL 5; /note="Zn"; METAL 9` or `METAL 5 5 Zn.; METAL 9 9`.
+    """The features of one type in a cell of a TSV export: `METAL 5; /note="Zn"; METAL 9` or `METAL
+    5 5 Zn.; METAL 9 9`.
 
     Args:
       cell: its text, not empty.
@@ -75,7 +83,9 @@ def cell_features(type_: str, cell: str, *, length: int, omitted: Counter) -> tu
             location, note = f"{location}..{end[1]}", _old_note(type_, end[2] or "")
         else:
             qualifiers = parse_qualifiers(description)
-            note = binding_note(qualifiers) if "ligand" in qualifiers else qualifiers.get("note", "")
+            note = (
+                binding_note(qualifiers) if "ligand" in qualifiers else qualifiers.get("note", "")
+            )
         position = residues(location, length) if key == type_ else "location not understood"
         if isinstance(position, str):
             omitted[position] += 1
@@ -85,7 +95,8 @@ def cell_features(type_: str, cell: str, *, length: int, omitted: Counter) -> tu
 
 
 def mixed_features(cell: str, *, length: int, omitted: Counter) -> tuple[Feature, ...]:
-    """The features of a cell that may hold several types: `ACT_SITE 57; /note="Zn"; DOMAIN 20..130`.
+    """The features of a cell that may hold several types: `ACT_SITE 57; /note="Zn"; DOMAIN
+    20..130`.
 
     Arguments as in `cell_features`; the cell may be empty.
     """
@@ -103,7 +114,9 @@ def residues(location: str, length: int) -> tuple[int, int] | str:
     """(start, end) of a location `5`, `3..9`, `<1..?20`, or why it has none."""
     start, dots, end = location.partition("..")
     end = end if dots else start
-    if not (start.isdigit() and end.isdigit() and location.isascii() and len(location) <= _MAX_DIGITS):
+    if not (
+        start.isdigit() and end.isdigit() and location.isascii() and len(location) <= _MAX_DIGITS
+    ):
         found = _LOCATION.fullmatch(location)
         if not found:
             return "location not understood"
@@ -122,7 +135,8 @@ def _unwrap(type_: str, text: str) -> str:
 
 
 def _old_note(type_: str, text: str) -> str:
-    """The description without its final stop, which is layout, and without the feature's own identifier."""
+    """The description without its final stop, which is layout, and without the feature's own
+    identifier."""
     return _unwrap(type_, text.partition("/FTId=")[0]).removesuffix(".")
 
 
@@ -142,7 +156,8 @@ def parse_qualifiers(text: str) -> dict[str, str]:
 
 
 def binding_note(qualifiers: Mapping[str, str]) -> str:
-    """What is bound, then the feature's /note: `Zn(2+) 1; catalytic; in the dimer`. Its /evidence is left out."""
+    """What is bound, then the feature's /note: `Zn(2+) 1; catalytic; in the dimer`. Its
+    /evidence is left out."""
     get = qualifiers.get
     ligand = f"{get('ligand', '')} {get('ligand_label', '')}".rstrip()
     part = f"{get('ligand_part', '')} {get('ligand_part_label', '')}".rstrip()

@@ -1,4 +1,5 @@
-"""UniProt's statements as its flat file words them, for the formats that store their parts: XML and JSON.
+"""UniProt's statements as its flat file words them, for the formats that store their parts: XML and
+JSON.
 
 Evidence tags are texts such as `ECO:0000269|PubMed:1`; the flat file sorts them.
 """
@@ -52,8 +53,11 @@ def comment(molecule: str, texts: Iterable[Tagged]) -> str:
     return _of_molecule(molecule, " ".join(sentence(*text) for text in texts if text[0]))
 
 
-def location_comment(molecule: str, positions: Iterable[Sequence[Tagged]], notes: Iterable[Tagged]) -> str:
-    """A SUBCELLULAR LOCATION comment. A place is its location and, where stated, its topology and orientation."""
+def location_comment(
+    molecule: str, positions: Iterable[Sequence[Tagged]], notes: Iterable[Tagged]
+) -> str:
+    """A SUBCELLULAR LOCATION comment. A place is its location and, where stated, its topology
+    and orientation."""
     texts = [
         f"{'; '.join(tagged(*part) for part in position if part[0])}."
         for position in positions
@@ -65,11 +69,14 @@ def location_comment(molecule: str, positions: Iterable[Sequence[Tagged]], notes
 
 
 def sequence_note(type_: str, original: str, variations: Sequence[str], description: str) -> str:
-    """The note of a feature that tells another sequence: `K->A,R: Inactive.`, `A -> V (in dbSNP:rs1)`, `Missing`."""
+    """The note of a feature that tells another sequence: `K->A,R: Inactive.`, `A -> V (in
+    dbSNP:rs1)`, `Missing`."""
     mutated = type_ == "MUTAGEN"
     change = "Missing"
     if original and variations:
-        change = f"{original}{'->' if mutated else ' -> '}{(' or ' if type_ == 'CONFLICT' else ',').join(variations)}"
+        arrow = "->" if mutated else " -> "
+        between = " or " if type_ == "CONFLICT" else ","
+        change = f"{original}{arrow}{between.join(variations)}"
     if not description:
         return change
     return f"{change}: {description}" if mutated else f"{change} ({description})"

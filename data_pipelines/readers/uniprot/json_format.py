@@ -17,7 +17,8 @@ from data_pipelines.readers.uniprot.source_format import SourceFormat
 
 _DECODER = json.JSONDecoder()
 _AFTER = re.compile(r'\s*(?:[],]|\Z|\}\s*(?:,\s*\{\s*"from"\s*:|\]))')
-"""Behind an entry stands the next, or the end; an answer of ID mapping wraps each in `{"from": …, "to": …}`."""
+"""Behind an entry stands the next, or the end; an answer of ID mapping wraps each in `{"from":
+…, "to": …}`."""
 
 
 class JsonFormat(SourceFormat):

@@ -1,16 +1,18 @@
 """A lab's own JSON lines (or an array): one object a protein, with the fields
 
     accession, sequence                          must be there
-    name, function, location, similarity         texts; absent, null or "" = the protein lacks the property
-    other_names                                  a list of texts; needs a name
+    name, function, location, similarity         texts; absent, null or "" = the protein lacks the
+    property other_names                                  a list of texts; needs a name
     organism, taxon, genes, go                   a text, an id of NCBI's taxonomy, lists of texts
     entry_name, source, existence, features      as below
 
-`source` is "swissprot", "trembl" or "unknown" (the default), `existence` a whole number from 1 to 5 as
-UniProt's protein existence, or 0, unknown (the default). A feature is `[type, start, end, note]`, the
-type as in UniProt's `FT` lines, positions counted from 1, both ends included; the note may be absent.
+`source` is "swissprot", "trembl" or "unknown" (the default), `existence` a whole number from 1 to 5
+as UniProt's protein existence, or 0, unknown (the default). A feature is `[type, start, end,
+note]`, the type as in UniProt's `FT` lines, positions counted from 1, both ends included; the note
+may be absent.
 
-    {"accession": "LAB1", "sequence": "MKVLAAGIV", "name": "Widgetase", "features": [["ACT_SITE", 5, 5, "Nucleophile"]]}
+    {"accession": "LAB1", "sequence": "MKVLAAGIV", "name": "Widgetase", "features": [["ACT_SITE", 5,
+    5, "Nucleophile"]]}
 
 Other fields are not read: the build counts each by its name, so that a misspelt one shows.
 `--cluster_field` takes similarity clusters from one of them.
@@ -35,11 +37,14 @@ class LabJsonl(JsonFormat):
     """A lab's own objects."""
 
     name = "lab_jsonl"
-    description = "a lab's own JSON lines with the fields accession, sequence and any of the TSV's columns"
+    description = (
+        "a lab's own JSON lines with the fields accession, sequence and any of the TSV's columns"
+    )
     nameless = True
 
     def recognises(self, content: bytes) -> bool:
-        """Whether an object has an accession under that very name, and no entry type as UniProt's have."""
+        """Whether an object has an accession under that very name, and no entry type as
+        UniProt's have."""
         return b'"accession"' in content and b'"entryType"' not in content
 
     def accession(self, raw: RawEntry) -> str:

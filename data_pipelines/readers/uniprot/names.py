@@ -1,4 +1,5 @@
-"""A protein's names, in the order of UniProt's flat file: the recommended one, and all others as `Record.other_names` has them.
+"""A protein's names, in the order of UniProt's flat file: the recommended one, and all others as
+`Record.other_names` has them.
 
 The names of its parts (`Contains:`, `Includes:`) and the word `Fragment` are none of them.
 """
@@ -30,8 +31,8 @@ class Names(NamedTuple):
 def split_names(text: str) -> Names:
     """The names of `Name (Short) (EC 1.1.1.1) (Synonym) [Cleaved into: Part (Other)]`.
 
-    A name that itself ends in parentheses cannot be told from one with a synonym, unless they hold what names end in
-    (`(NADPH)`, see `_NAME_END`).
+    A name that itself ends in parentheses cannot be told from one with a synonym, unless they hold
+    what names end in (`(NADPH)`, see `_NAME_END`).
     """
     end, groups = len(text), []
     while start := last_group(text, end):

@@ -17,7 +17,8 @@ _OLD_GENES = re.compile(r" OR | AND |[()]")
 
 
 def scientific_name(text: str) -> str:
-    """`Escherichia coli (strain K12)`, without the common names behind it, the final stop and further organisms."""
+    """`Escherichia coli (strain K12)`, without the common names behind it, the final stop and
+    further organisms."""
     text = text.strip().removesuffix(".").partition(", and ")[0]
     end = len(text)
     while (start := last_group(text, end)) and not _STRAIN.match(text, start):
@@ -37,7 +38,8 @@ def taxon_id(text: str) -> int:
 
 
 def gene_names(text: str) -> tuple[str, ...]:
-    """All names of `Name=thrA; Synonyms=Hs, thrD; OrderedLocusNames=b0002;`, or of `THRA OR B0002.` as before 2004."""
+    """All names of `Name=thrA; Synonyms=Hs, thrD; OrderedLocusNames=b0002;`, or of `THRA OR
+    B0002.` as before 2004."""
     text = strip_evidence(text)
     labelled = ",".join(_GENE_NAMES.findall(text)).split(",")
     names = labelled if "=" in text else _OLD_GENES.split(text.strip().removesuffix("."))

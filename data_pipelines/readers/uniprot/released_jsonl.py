@@ -1,13 +1,17 @@
-"""The released ProtAnno: JSON lines of `seq` and `text`, the biotext, `PROTEIN NAME: …. FUNCTION: …. SIMILARITY: ….`.
+"""The released ProtAnno: JSON lines of `seq` and `text`, the biotext, `PROTEIN NAME: …. FUNCTION:
+…. SIMILARITY: ….`.
 
 What becomes of an entry:
-- accession: the release has none; `SEQ` and 16 hexadecimal digits of the sequence's SHA-256, the same wherever it stands.
-- entry_name, features: none. existence: 0, unknown. source: Swiss-Prot, the one that sampling takes whole: the release was
-  thinned by its makers already.
-- name, other_names: the first name, and what the text appends in parentheses (see `split_names`), without its final stop.
-- function, location, similarity: from their heading to the next, where the headings stand in the biotext's order, each once
-  (or again after a semicolon, which separates the comments of one topic). Else a word of a text cannot be told from a
-  heading: the name, which comes first, is taken alone, and `omitted` counts the text.
+- accession: the release has none; `SEQ` and 16 hexadecimal digits of the sequence's SHA-256, the
+  same wherever it stands.
+- entry_name, features: none. existence: 0, unknown. source: Swiss-Prot, the one that sampling takes
+  whole: the release was thinned by its makers already.
+- name, other_names: the first name, and what the text appends in parentheses (see `split_names`),
+  without its final stop.
+- function, location, similarity: from their heading to the next, where the headings stand in the
+  biotext's order, each once (or again after a semicolon, which separates the comments of one
+  topic). Else a word of a text cannot be told from a heading: the name, which comes first, is
+  taken alone, and `omitted` counts the text.
 """
 
 import hashlib
@@ -45,7 +49,9 @@ class ReleasedJsonl(JsonFormat):
         sequence = member(entry, "seq", str)
         text = " ".join(member(entry, "text", str).split())
         if not text.startswith(f"{PREFIXES['name']}: "):
-            raise Malformed(f"its text begins with {printable(text[:20])!r}, not with {PREFIXES['name']}:")
+            raise Malformed(
+                f"its text begins with {printable(text[:20])!r}, not with {PREFIXES['name']}:"
+            )
         name, *parts = _HEADING.split(text)
         names = [_HEADINGS[heading] for heading in parts[::2]]
         if names != [known for known in PROPERTIES if known in names]:
@@ -61,5 +67,8 @@ class ReleasedJsonl(JsonFormat):
             existence=0,
             name=all_names.name,
             other_names=all_names.others,
-            **{known: comments(content, PREFIXES[known]) for known, content in zip(names, parts[1::2], strict=True)},
+            **{
+                known: comments(content, PREFIXES[known])
+                for known, content in zip(names, parts[1::2], strict=True)
+            },
         )

@@ -24,7 +24,8 @@ class SourceFormat(abc.ABC):
     description: ClassVar[str]
     """What help texts and docs/data.md call it."""
     nameless: ClassVar[bool] = False
-    """Whether an entry may lack a name. UniProt names every entry, so that one without is damaged."""
+    """Whether an entry may lack a name. UniProt names every entry, so that one without is
+    damaged."""
 
     @abc.abstractmethod
     def split(self, path: Path) -> Iterator[RawEntry]:

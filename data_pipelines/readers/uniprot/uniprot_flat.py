@@ -1,20 +1,24 @@
-"""UniProtKB flat files (`ID … //`), every layout since about 2000, read one entry at a time in constant memory.
+"""UniProtKB flat files (`ID … //`), every layout since about 2000, read one entry at a time in
+constant memory.
 
 What becomes of an entry:
-- accession: the first on `AC`; source: Swiss-Prot if reviewed (`Reviewed`, formerly `STANDARD`), else TrEMBL.
+- accession: the first on `AC`; source: Swiss-Prot if reviewed (`Reviewed`, formerly `STANDARD`),
+  else TrEMBL.
 - existence: the `PE` level, 0 without one (entries before 2007).
-- name: the `Full` name of the first `RecName`, else of the first `SubName`; names of parts (`Contains:`, `Includes:`) do
-  not count. other_names: all other names and EC numbers in their order, without evidence tags. Before 2008 `DE` was free
-  text, its first name followed by others in parentheses (see `split_names`).
-- function, location, similarity: all comments of that topic in their order, joined by a blank. The molecule a comment is
-  limited to stays in front of it (`[Isoform 2]: …`), and evidence tags stay.
-- organism: the scientific name and strain of the first `OS`; taxon: of `OX`; genes: `GN`; go: `DR   GO;`.
+- name: the `Full` name of the first `RecName`, else of the first `SubName`; names of parts
+  (`Contains:`, `Includes:`) do not count. other_names: all other names and EC numbers in their
+  order, without evidence tags. Before 2008 `DE` was free text, its first name followed by others in
+  parentheses (see `split_names`).
+- function, location, similarity: all comments of that topic in their order, joined by a blank. The
+  molecule a comment is limited to stays in front of it (`[Isoform 2]: …`), and evidence tags stay.
+- organism: the scientific name and strain of the first `OS`; taxon: of `OX`; genes: `GN`; go: `DR
+  GO;`.
 - features: see `feature_table`.
 
-An entry that cannot be read is a Reject: nothing is skipped silently. Biopython's `Bio.SwissProt` was measured against this
-reader (benchmarks/readers.py, 1035 real entries): it stops at the first broken entry of a file and loses the rest, joins
-words that a line end divides with a blank ("HAMAP- Rule", in 329 of 2359 texts), tells no line numbers, and takes two to four
-times as long.
+An entry that cannot be read is a Reject: nothing is skipped silently. Biopython's `Bio.SwissProt`
+was measured against this reader (benchmarks/readers.py, 1035 real entries): it stops at the first
+broken entry of a file and loses the rest, joins words that a line end divides with a blank ("HAMAP-
+Rule", in 329 of 2359 texts), tells no line numbers, and takes two to four times as long.
 """
 
 import re
@@ -28,12 +32,24 @@ from data_pipelines.readers.streams.files import open_bytes
 from data_pipelines.readers.streams.pieces import UNFINISHED, pieces
 from data_pipelines.readers.uniprot.entry import Malformed, RawEntry, decode, printable
 from data_pipelines.readers.uniprot.feature_table import parse_features
-from data_pipelines.readers.uniprot.names import ALLERGEN, BIOTECH, CD_ANTIGEN, EC, Names, split_names
+from data_pipelines.readers.uniprot.names import (
+    ALLERGEN,
+    BIOTECH,
+    CD_ANTIGEN,
+    EC,
+    Names,
+    split_names,
+)
 from data_pipelines.readers.uniprot.organism import gene_names, scientific_name
 from data_pipelines.readers.uniprot.source_format import SourceFormat
 from data_pipelines.readers.uniprot.wrapping import unwrap
 
-STATUS = {"Reviewed": "swissprot", "STANDARD": "swissprot", "Unreviewed": "trembl", "PRELIMINARY": "trembl"}
+STATUS = {
+    "Reviewed": "swissprot",
+    "STANDARD": "swissprot",
+    "Unreviewed": "trembl",
+    "PRELIMINARY": "trembl",
+}
 TOPICS = {"FUNCTION": "function", "SUBCELLULAR LOCATION": "location", "SIMILARITY": "similarity"}
 
 _END = re.compile(rb"\n(?:(?=ID   )|//[^\n]*\n)")
@@ -53,7 +69,8 @@ _ORDERED = re.compile(
     rf"(?P<ID>ID   {_REST})(?P<AC>(?:AC   {_REST})++)(?:DT{_REST})*+(?P<DE>(?:DE   {_REST})*+)"
     rf"(?P<GN>(?:GN{_REST})*+)(?P<OS>(?:OS{_REST})*+)(?:(?:OG|OC){_REST})*+(?P<OX>(?:OX{_REST})*+)"
     rf"(?:(?:OH|RN|RP|RC|RX|RG|RA|RT|RL){_REST})*+(?P<CC>(?:CC   {_REST})*+)(?P<DR>(?:DR{_REST})*+)"
-    rf"(?P<PE>(?:PE   {_REST})?+)(?:KW{_REST})*+(?P<FT>(?:FT   {_REST})*+)SQ{_REST}(?P<SEQUENCE>(?:     {_REST})*+)//"
+    rf"(?P<PE>(?:PE   {_REST})?+)(?:KW{_REST})*+(?P<FT>(?:FT   "
+    rf"{_REST})*+)SQ{_REST}(?P<SEQUENCE>(?:     {_REST})*+)//"
 )
 """The order that UniProt writes, which is read faster."""
 _ID = re.compile(r"ID ++(\S++) ++([^;]++); *+(?:PRT; *+)?([0-9]{1,9}) AA\.?[ \t]*+")
@@ -65,10 +82,19 @@ _GO = re.compile(r"^DR   GO; (GO:[0-9]{7});", re.MULTILINE)
 _PART = re.compile(r"^DE +(?:Contains|Includes):", re.MULTILINE)
 _DE_LABEL = re.compile(r"\s*(?:RecName|SubName|AltName|Contains|Includes|Flags):")
 _NAME_END = re.compile(r"; *(?=(?:\w+: )?\w+=|Flags:|$)")
-_KINDS = {"Full": "", "Short": "", "EC": EC, "Allergen": ALLERGEN, "Biotech": BIOTECH, "CD_antigen": CD_ANTIGEN, "INN": ""}
+_KINDS = {
+    "Full": "",
+    "Short": "",
+    "EC": EC,
+    "Allergen": ALLERGEN,
+    "Biotech": BIOTECH,
+    "CD_antigen": CD_ANTIGEN,
+    "INN": "",
+}
 """What `DE` calls a kind of names → how each of them begins among the other names."""
 _COMMENT = re.compile(
-    rf"^CC   -!- ({'|'.join(TOPICS)}):(.*(?:\nCC   (?!-!- |---).*)*)",  # A rule of dashes precedes the copyright notice.
+    # A rule of dashes precedes the copyright notice.
+    rf"^CC   -!- ({'|'.join(TOPICS)}):(.*(?:\nCC   (?!-!- |---).*)*)",
     re.MULTILINE,
 )
 
@@ -81,7 +107,8 @@ class UniprotFlat(SourceFormat):
     description = "UniProt's flat file"
 
     def split(self, path: Path) -> Iterator[RawEntry]:
-        """The raw entries of a flat file. An entry ends at `//`; at the next `ID` line or the end of the file it is broken."""
+        """The raw entries of a flat file. An entry ends at `//`; at the next `ID` line or the
+        end of the file it is broken."""
         empty = True
         with open_bytes(path) as content:
             for line, text, problem in pieces(content, _find_end):
@@ -90,7 +117,10 @@ class UniprotFlat(SourceFormat):
                 if not text:
                     continue
                 if empty and not text.startswith(b"ID   "):
-                    raise UserError(f"{path} is no UniProt flat file: it begins with {text[:20]!r}, not with an ID line.")
+                    raise UserError(
+                        f"{path} is no UniProt flat file: it begins with {text[:20]!r}, not "
+                        "with an ID line."
+                    )
                 empty = False
                 yield RawEntry(self.name, path.name, line, text, _problem(text, problem, line))
         if empty:
@@ -113,10 +143,14 @@ class UniprotFlat(SourceFormat):
         lines = ordered.groupdict() if ordered else _sections(text, first_line=raw.line)
         identity = _ID.fullmatch(lines["ID"].rstrip("\n"))
         if not identity:
-            raise Malformed(f"its ID line is not understood: {printable(lines['ID'][:100].rstrip())!r}")
+            raise Malformed(
+                f"its ID line is not understood: {printable(lines['ID'][:100].rstrip())!r}"
+            )
         entry_name, status, length = identity.groups()
         if status not in STATUS:
-            raise Malformed(f"its status is {printable(status[:30])!r}, none of {', '.join(STATUS)}")
+            raise Malformed(
+                f"its status is {printable(status[:30])!r}, none of {', '.join(STATUS)}"
+            )
         sequence = "".join(lines["SEQUENCE"].split())
         if len(sequence) != int(length):
             raise Malformed(f"its sequence has {len(sequence)} residues, its ID line says {length}")
@@ -196,12 +230,17 @@ def _names(lines: str) -> Names:
     # What follows the last end is no name.
     named = [part.partition("=")[::2] for part in _NAME_END.split(text)[:-1]]
     labels = [label for label, _ in named]
-    first = next((labels.index(label) for label in ("RecName: Full", "SubName: Full") if label in labels), None)
+    first = next(
+        (labels.index(label) for label in ("RecName: Full", "SubName: Full") if label in labels),
+        None,
+    )
     if first is None:
         return Names("", ())
     _, name = named.pop(first)
     kinds = [(label.rpartition(": ")[2], other) for label, other in named]
-    return Names(name, tuple(_KINDS[kind] + strip_evidence(other) for kind, other in kinds if kind in _KINDS))
+    return Names(
+        name, tuple(_KINDS[kind] + strip_evidence(other) for kind, other in kinds if kind in _KINDS)
+    )
 
 
 def _comments(lines: str) -> Mapping[str, str]:

@@ -1,8 +1,9 @@
-"""UniProt's REST JSON (`{"results": [...]}`, an array, one entry, JSON lines), one entry at a time in bounded memory.
+"""UniProt's REST JSON (`{"results": [...]}`, an array, one entry, JSON lines), one entry at a time
+in bounded memory.
 
-Every field is what the flat file of the same entry gives, evidence tags included (`flat_style`). Most of the time goes into
-making the record, not into the standard library's parser, so that a faster one such as orjson (benchmarks/readers.py) would
-gain little.
+Every field is what the flat file of the same entry gives, evidence tags included (`flat_style`).
+Most of the time goes into making the record, not into the standard library's parser, so that a
+faster one such as orjson (benchmarks/readers.py) would gain little.
 """
 
 import re
@@ -14,7 +15,14 @@ from data_pipelines.protanno.record import Feature, Record
 from data_pipelines.readers.uniprot.entry import Malformed, RawEntry, printable
 from data_pipelines.readers.uniprot.feature_table import WITH_SEQUENCE, binding_note, residues
 from data_pipelines.readers.uniprot.feature_types import OF_JSON
-from data_pipelines.readers.uniprot.flat_style import Tagged, comment, existence_level, location_comment, sequence_note, tagged
+from data_pipelines.readers.uniprot.flat_style import (
+    Tagged,
+    comment,
+    existence_level,
+    location_comment,
+    sequence_note,
+    tagged,
+)
 from data_pipelines.readers.uniprot.json_format import JsonFormat, member
 from data_pipelines.readers.uniprot.names import ALLERGEN, BIOTECH, CD_ANTIGEN, EC, Names
 
@@ -52,9 +60,13 @@ class UniprotJson(JsonFormat):
         """
         source = _text(entry, "entryType")
         if source not in SOURCES:
-            raise Malformed(f"its entryType is {printable(source[:60])!r}, none of {', '.join(SOURCES)}")
+            raise Malformed(
+                f"its entryType is {printable(source[:60])!r}, none of {', '.join(SOURCES)}"
+            )
         sequence = _text(_object(entry, "sequence"), "value")
-        if (length := member(_object(entry, "sequence"), "length", int) or len(sequence)) != len(sequence):
+        if (length := member(_object(entry, "sequence"), "length", int) or len(sequence)) != len(
+            sequence
+        ):
             raise Malformed(f"its sequence has {len(sequence)} residues, its length says {length}")
         names = _names(entry)
         return Record(
@@ -100,7 +112,10 @@ def _tag(evidence: Any) -> str:
 
 def _names(entry: dict) -> Names:
     description = _object(entry, "proteinDescription")
-    recommended, submitted = _object(description, "recommendedName"), _list(description, "submissionNames")
+    recommended, submitted = (
+        _object(description, "recommendedName"),
+        _list(description, "submissionNames"),
+    )
     blocks = [recommended, *_list(description, "alternativeNames"), *submitted]
     named = [found for block in blocks for found in _block_names(block)]
     for key, begin in (("allergenName", ALLERGEN), ("biotechName", BIOTECH)):
@@ -126,7 +141,9 @@ def _block_names(block: Any) -> Iterator[tuple[str, dict]]:
 def _genes(entry: dict) -> Iterator[str]:
     """The names of all genes, in the order of the flat file."""
     for gene in _list(entry, "genes"):
-        named = [_object(gene, "geneName")] + [name for key in _GENE_NAMES for name in _list(gene, key)]
+        named = [_object(gene, "geneName")] + [
+            name for key in _GENE_NAMES for name in _list(gene, key)
+        ]
         yield from (_tagged(name)[0] for name in named if name)
 
 
@@ -145,7 +162,9 @@ def _comments(entry: dict) -> dict[str, str]:
         molecule = _text(part, "molecule")
         if topic == "SUBCELLULAR LOCATION":
             notes = map(_tagged, _list(_object(part, "note"), "texts"))
-            text = location_comment(molecule, map(_location, _list(part, "subcellularLocations")), notes)
+            text = location_comment(
+                molecule, map(_location, _list(part, "subcellularLocations")), notes
+            )
         else:
             text = comment(molecule, map(_tagged, _list(part, "texts")))
         comments[TOPICS[topic]].append(text)
@@ -175,7 +194,12 @@ def _residues(part: Any, length: int) -> tuple[int, int] | str:
     if _text(location, "sequence"):
         return "on another sequence"
     ends = [_object(location, end) for end in ("start", "end")]
-    known = [str(member(end, "value", int)) if end.get("modifier") != "UNKNOWN" and "value" in end else "" for end in ends]
+    known = [
+        str(member(end, "value", int))
+        if end.get("modifier") != "UNKNOWN" and "value" in end
+        else ""
+        for end in ends
+    ]
     return residues("..".join(known), length)
 
 

@@ -1,15 +1,18 @@
-"""UniProt's TSV export with any of its columns in any order, headers of the REST site or of the one before (until 2022).
+"""UniProt's TSV export with any of its columns in any order, headers of the REST site or of the one
+before (until 2022).
 
 `Entry`, `Protein names` and `Sequence` must be there. What becomes of a row:
-- entry_name: `Entry Name`. source: `Reviewed` (formerly `Status`); without it, entry names that begin with the accession are
-  TrEMBL's, others Swiss-Prot's; without either, Swiss-Prot is taken, as these exports mostly are of reviewed entries.
+- entry_name: `Entry Name`. source: `Reviewed` (formerly `Status`); without it, entry names that
+  begin with the accession are TrEMBL's, others Swiss-Prot's; without either, Swiss-Prot is taken,
+  as these exports mostly are of reviewed entries.
 - existence: `Protein existence`, 0 without it.
-- name, other_names: the recommended name, and what the column appends in parentheses (see `split_names`). It has no evidence
-  tags.
-- function, location, similarity: `Function [CC]`, `Subcellular location [CC]`, `Sequence similarities`, without the topic
-  before each comment. Without the last, `Protein families` says the same without its evidence, other sections and capitals.
-- organism, taxon: `Organism` without the common name, `Organism (ID)`; genes: `Gene Names`; go: `Gene Ontology IDs`, or the
-  ids in the other columns of GO terms.
+- name, other_names: the recommended name, and what the column appends in parentheses (see
+  `split_names`). It has no evidence tags.
+- function, location, similarity: `Function [CC]`, `Subcellular location [CC]`, `Sequence
+  similarities`, without the topic before each comment. Without the last, `Protein families` says
+  the same without its evidence, other sections and capitals.
+- organism, taxon: `Organism` without the common name, `Organism (ID)`; genes: `Gene Names`; go:
+  `Gene Ontology IDs`, or the ids in the other columns of GO terms.
 - features: those of the exported feature columns, in the order of the columns.
 
 Cells are not quoted; quotation marks are letters like any other.
@@ -40,7 +43,9 @@ class UniprotTsv(TableFormat):
     name = "uniprot_tsv"
     description = "UniProt's TSV export with at least the columns Entry, Protein names, Sequence"
     required = ("entry", "protein names", "sequence")
-    required_text = "UniProt's columns Entry, Protein names and Sequence (choose them for the export)"
+    required_text = (
+        "UniProt's columns Entry, Protein names and Sequence (choose them for the export)"
+    )
 
     def accession(self, raw: RawEntry) -> str:
         """What a reject of the row is called, '' if that cannot be told."""
@@ -55,7 +60,10 @@ class UniprotTsv(TableFormat):
         row = raw.cells()
         sequence, length = row["sequence"], row.get("length", "")
         if length and length.replace(",", "") != str(len(sequence)):
-            raise Malformed(f"its sequence has {len(sequence)} residues, its column Length says {printable(length[:20])}")
+            raise Malformed(
+                f"its sequence has {len(sequence)} residues, its column Length says "
+                f"{printable(length[:20])}"
+            )
         names = split_names(row["protein names"])
         return Record(
             accession=row["entry"],
@@ -77,7 +85,9 @@ class UniprotTsv(TableFormat):
 def _source(row: dict[str, str]) -> str:
     if status := row.get("reviewed") or row.get("status"):
         if status.lower() not in _STATUS:
-            raise Malformed(f"its status is {printable(status[:30])!r}, neither of {', '.join(_STATUS)}")
+            raise Malformed(
+                f"its status is {printable(status[:30])!r}, neither of {', '.join(_STATUS)}"
+            )
         return _STATUS[status.lower()]
     return "trembl" if row.get("entry name", "").startswith(row["entry"] + "_") else "swissprot"
 
@@ -104,7 +114,10 @@ def _properties(row: dict[str, str]) -> dict[str, str]:
         heading = PREFIXES[name]
         properties[name] = comments(row.get(column, "").removeprefix(f"{heading}: "), heading)
     if _COLUMNS["similarity"] not in row and (families := row.get("protein families")):
-        sentences = [f"Belongs to the {family.replace('family, ', 'family. ')}." for family in families.split("; ")]
+        sentences = [
+            f"Belongs to the {family.replace('family, ', 'family. ')}."
+            for family in families.split("; ")
+        ]
         properties["similarity"] = " ".join(sentences)
     return properties
 

@@ -1,15 +1,17 @@
 """UniProtKB XML, read one entry at a time in bounded memory.
 
-Every field is what the flat file of the same entry gives, evidence tags included (`flat_style`), except:
+Every field is what the flat file of the same entry gives, evidence tags included (`flat_style`),
+except:
 - an evidence tag on a name, which XML has since 2014 only;
-- the first letter of the note of a variant, conflict or alternative sequence, which XML writes large: it is made small unless
-  a large letter follows;
+- the first letter of the note of a variant, conflict or alternative sequence, which XML writes
+  large: it is made small unless a large letter follows;
 - the stop at the end of a mutagenesis note, which XML always writes.
 
-No entry can name or pull in anything outside of itself: a document type, the only place that declares entities, is refused.
-lxml parses two to three times as fast as the standard library's parser (benchmarks/readers.py), which would at most double this
-reader's speed; the flat file of the same entries is read faster still, so that is not worth a dependency.
-Biopython's `uniprot-xml` is slower than this reader, and keeps neither the evidence of a statement nor its molecule.
+No entry can name or pull in anything outside of itself: a document type, the only place that
+declares entities, is refused. lxml parses two to three times as fast as the standard library's
+parser (benchmarks/readers.py), which would at most double this reader's speed; the flat file of the
+same entries is read faster still, so that is not worth a dependency. Biopython's `uniprot-xml`
+is slower than this reader, and keeps neither the evidence of a statement nor its molecule.
 """
 
 import re
@@ -25,7 +27,14 @@ from data_pipelines.readers.streams.pieces import UNFINISHED, pieces
 from data_pipelines.readers.uniprot.entry import Malformed, RawEntry, decode, printable
 from data_pipelines.readers.uniprot.feature_table import WITH_SEQUENCE, binding_note, residues
 from data_pipelines.readers.uniprot.feature_types import OF_XML
-from data_pipelines.readers.uniprot.flat_style import Tagged, comment, existence_level, location_comment, sequence_note, tagged
+from data_pipelines.readers.uniprot.flat_style import (
+    Tagged,
+    comment,
+    existence_level,
+    location_comment,
+    sequence_note,
+    tagged,
+)
 from data_pipelines.readers.uniprot.names import ALLERGEN, BIOTECH, CD_ANTIGEN, EC, Names
 from data_pipelines.readers.uniprot.organism import taxon_id
 from data_pipelines.readers.uniprot.source_format import SourceFormat
@@ -60,7 +69,8 @@ class UniprotXml(SourceFormat):
     description = "UniProt's XML"
 
     def split(self, path: Path) -> Iterator[RawEntry]:
-        """The raw entries of an XML file. One without its `</entry>` ends before the next `<entry`, and is broken."""
+        """The raw entries of an XML file. One without its `</entry>` ends before the next
+        `<entry`, and is broken."""
         empty = True
         with open_bytes(path) as content:
             for line, text, problem in pieces(content, _find_end):
@@ -70,7 +80,9 @@ class UniprotXml(SourceFormat):
                 empty = False
                 if not start:
                     if problem == UNFINISHED and b"</uniprot" not in text:
-                        yield RawEntry(self.name, path.name, line, b"", "the file ends before its </uniprot>")
+                        yield RawEntry(
+                            self.name, path.name, line, b"", "the file ends before its </uniprot>"
+                        )
                     continue
                 line, text = line + text.count(b"\n", 0, start.start()), text[start.start() :]
                 yield RawEntry(self.name, path.name, line, text, _problem(text, problem))
@@ -94,13 +106,21 @@ class UniprotXml(SourceFormat):
             raise Malformed(f"it is no well-formed XML: {error}") from None
         source = entry.get("dataset", "")
         if source not in SOURCES:
-            raise Malformed(f"its dataset is {printable(source[:30])!r}, neither of {', '.join(SOURCES)}")
+            raise Malformed(
+                f"its dataset is {printable(source[:30])!r}, neither of {', '.join(SOURCES)}"
+            )
         evidence = _evidence(entry)
         sequence_element = entry.find("sequence")
-        sequence = "" if sequence_element is None else "".join((sequence_element.text or "").split())
-        if sequence_element is not None and sequence_element.get("length", str(len(sequence))) != str(len(sequence)):
+        sequence = (
+            "" if sequence_element is None else "".join((sequence_element.text or "").split())
+        )
+        if sequence_element is not None and sequence_element.get(
+            "length", str(len(sequence))
+        ) != str(len(sequence)):
             length = printable(sequence_element.get("length")[:20])
-            raise Malformed(f"its sequence has {len(sequence)} residues, its length attribute says {length}")
+            raise Malformed(
+                f"its sequence has {len(sequence)} residues, its length attribute says {length}"
+            )
         existence = entry.find("proteinExistence")
         names = _names(entry, evidence)
         return Record(
@@ -114,7 +134,9 @@ class UniprotXml(SourceFormat):
             organism=_text(entry.find("organism/name[@type='scientific']")),
             taxon=_taxon(entry),
             genes=tuple(_text(name) for name in entry.iterfind("gene/name")),
-            go=tuple(reference.get("id", "") for reference in entry.iterfind("dbReference[@type='GO']")),
+            go=tuple(
+                reference.get("id", "") for reference in entry.iterfind("dbReference[@type='GO']")
+            ),
             features=_features(entry, length=len(sequence), omitted=omitted),
             **_comments(entry, evidence),
         )
@@ -132,12 +154,21 @@ def _find_end(buffer: bytes, start: int, look_from: int) -> int:
 
 def _check_prolog(prolog: bytes, path: Path) -> None:
     if b"<uniprot" not in prolog:
-        raise UserError(f"{path} is no UniProt XML: it begins with {prolog[:20]!r} and has no <uniprot> before its entries.")
+        raise UserError(
+            f"{path} is no UniProt XML: it begins with {prolog[:20]!r} and has no <uniprot> "
+            "before its entries."
+        )
     if b"<!DOCTYPE" in prolog.upper():
-        raise UserError(f"{path} declares a document type, which UniProt's XML does not and which may be an attack: remove it.")
+        raise UserError(
+            f"{path} declares a document type, which UniProt's XML does not and which may be "
+            "an attack: remove it."
+        )
     encoding = _ENCODING.search(prolog)
     if encoding and encoding[1].upper() not in (b"UTF-8", b"US-ASCII"):
-        raise UserError(f"{path} is in {decode(encoding[1])[:20]!r}; UniProt's XML is in UTF-8, save it as that.")
+        raise UserError(
+            f"{path} is in {decode(encoding[1])[:20]!r}; UniProt's XML is in UTF-8, save it "
+            "as that."
+        )
 
 
 def _problem(text: bytes, problem: str) -> str:
@@ -159,7 +190,11 @@ def _evidence(entry: ElementTree.Element) -> dict[str, str]:
     """Key → tag: `ECO:0000269|PubMed:1`."""
     tags = {}
     for element in entry.iterfind("evidence"):
-        tag, reference, source = element.get("type", ""), element.find("source/dbReference"), element.find("source")
+        tag, reference, source = (
+            element.get("type", ""),
+            element.find("source/dbReference"),
+            element.find("source"),
+        )
         if reference is not None:
             tag += f"|{reference.get('type', '')}:{reference.get('id', '')}"
         elif source is not None:
@@ -169,7 +204,9 @@ def _evidence(entry: ElementTree.Element) -> dict[str, str]:
 
 
 def _tagged(element: ElementTree.Element, evidence: Mapping[str, str]) -> Tagged:
-    return _text(element), [evidence[key] for key in element.get("evidence", "").split() if key in evidence]
+    return _text(element), [
+        evidence[key] for key in element.get("evidence", "").split() if key in evidence
+    ]
 
 
 def _names(entry: ElementTree.Element, evidence: Mapping[str, str]) -> Names:
@@ -177,8 +214,15 @@ def _names(entry: ElementTree.Element, evidence: Mapping[str, str]) -> Names:
     first = next((element for path in paths if (element := entry.find(path)) is not None), None)
     if first is None:
         return Names("", ())
-    others = [element for element in _name_elements(entry) if element is not first and element.tag in _KINDS]
-    return Names(tagged(*_tagged(first, evidence)), tuple(_KINDS[element.tag] + _text(element) for element in others))
+    others = [
+        element
+        for element in _name_elements(entry)
+        if element is not first and element.tag in _KINDS
+    ]
+    return Names(
+        tagged(*_tagged(first, evidence)),
+        tuple(_KINDS[element.tag] + _text(element) for element in others),
+    )
 
 
 def _name_elements(entry: ElementTree.Element) -> Iterator[ElementTree.Element]:
@@ -198,7 +242,10 @@ def _comments(entry: ElementTree.Element, evidence: Mapping[str, str]) -> dict[s
         molecule = _text(element.find("molecule"))
         texts = [_tagged(text, evidence) for text in element.iterfind("text")]
         if topic == "subcellular location":
-            locations = [_location(location, evidence) for location in element.iterfind("subcellularLocation")]
+            locations = [
+                _location(location, evidence)
+                for location in element.iterfind("subcellularLocation")
+            ]
             text = location_comment(molecule, locations, texts)
         else:
             text = comment(molecule, texts)
@@ -214,11 +261,14 @@ def _location(element: ElementTree.Element, evidence: Mapping[str, str]) -> list
 def _joined(values: Sequence[Tagged]) -> Tagged:
     """XML stores `Plastid, amyloplast` as `Plastid` and `Amyloplast`."""
     first, *others = [text for text, _ in values]
-    return ", ".join([first, *map(_small, others)]), sorted({tag for _, tags in values for tag in tags})
+    return ", ".join([first, *map(_small, others)]), sorted(
+        {tag for _, tags in values for tag in tags}
+    )
 
 
 def _small(text: str) -> str:
-    """The text with a small first letter, unless it begins as an abbreviation does: `GPI-anchor`."""
+    """The text with a small first letter, unless it begins as an abbreviation does:
+    `GPI-anchor`."""
     return text if text[1:2].isupper() else text[:1].lower() + text[1:]
 
 
@@ -242,7 +292,9 @@ def _residues(location: ElementTree.Element, length: int) -> tuple[int, int] | s
         return "on another sequence"
     one = location.find("position")
     ends = [one, one] if one is not None else [location.find("begin"), location.find("end")]
-    return residues("..".join("" if end is None else end.get("position", "") for end in ends), length)
+    return residues(
+        "..".join("" if end is None else end.get("position", "") for end in ends), length
+    )
 
 
 def _note(type_: str, element: ElementTree.Element) -> str:
@@ -256,7 +308,10 @@ def _note(type_: str, element: ElementTree.Element) -> str:
     qualifiers = {"note": description}
     for tag, name in (("ligand", "ligand"), ("ligandPart", "ligand_part")):
         if (bound := element.find(tag)) is not None:
-            qualifiers |= {name: _text(bound.find("name")), f"{name}_label": _text(bound.find("label"))}
+            qualifiers |= {
+                name: _text(bound.find("name")),
+                f"{name}_label": _text(bound.find("label")),
+            }
             qualifiers |= {f"{name}_note": _text(bound.find("note"))}
     return binding_note(qualifiers) if "ligand" in qualifiers else description
 

@@ -10,8 +10,9 @@ _FIRST_WORD_RESIDUES = re.compile(r'[A-Z]+(?=[ ",]|$)')
 def unwrap(text: str) -> str:
     """The text that was wrapped into lines; their outer blanks are dropped.
 
-    UniProt also breaks lines after `-` and `/`. Such a line takes no blank, unless a blank stands before the mark (`A -`
-    + `B`) or a hyphen is followed by `and` or `or` (`beta-` + `and gamma-type`).
+    UniProt also breaks lines after `-` and `/`. Such a line takes no blank, unless a blank stands
+    before the mark (`A -` + `B`) or a hyphen is followed by `and` or `or` (`beta-` + `and
+    gamma-type`).
     """
     text = "\n".join([line for line in map(str.strip, text.split("\n")) if line])
     if "-\n" in text or "/\n" in text:
@@ -20,7 +21,8 @@ def unwrap(text: str) -> str:
 
 
 def unwrap_residues(text: str) -> str:
-    """The same where the text begins with residue letters, up to the first parenthesis, that break anywhere."""
+    """The same where the text begins with residue letters, up to the first parenthesis, that
+    break anywhere."""
     head, parenthesis, rest = text.partition("(")
     first, *lines = head.split("\n")
     for line in map(str.lstrip, lines):

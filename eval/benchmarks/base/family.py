@@ -132,7 +132,8 @@ class BenchmarkFamily(abc.ABC):
         return data
 
     def proteins(self, data: Data) -> Sequence[str]:
-        """The sequences that are counted as seen in pretraining or not; () where `measure` counts those of the test split."""
+        """The sequences that are counted as seen in pretraining or not; () where `measure`
+        counts those of the test split."""
         del data
         return ()
 

@@ -25,7 +25,10 @@ class SingleProteins(BenchmarkFamily):
         """
         if not any(data.splits.values()):
             fault = data.rejects[0].reason if data.rejects else "the files are empty"
-            raise UserError(f"{benchmark.name} has no row that can be used; the first of its faults is: {fault}.")
+            raise UserError(
+                f"{benchmark.name} has no row that can be used; the first of its faults is: "
+                f"{fault}."
+            )
         return dataclasses.replace(data, unit=benchmark.unit)
 
     def counts(self, data: Task) -> dict[str, int]:
@@ -52,7 +55,8 @@ def limited(task: Task, limit: int) -> Task:
 
 
 def of_setup(setup: Setup, task: Task, *, judge: Judge) -> Measured:
-    """The result of the setup's protocol on a task beside its controls, the metrics of its seeds as the headline."""
+    """The result of the setup's protocol on a task beside its controls, the metrics of its seeds
+    as the headline."""
     result = supervised.run(
         task,
         setup.protocol,
@@ -61,20 +65,28 @@ def of_setup(setup: Setup, task: Task, *, judge: Judge) -> Measured:
         controls=list(setup.controls),
         pretraining=setup.pretraining,
     )
-    return Measured(result, _headline(result["metrics"]), _headline(result.get("metrics_with_seen", {})))
+    return Measured(
+        result, _headline(result["metrics"]), _headline(result.get("metrics_with_seen", {}))
+    )
 
 
 def _headline(metrics: Mapping[str, Mapping]) -> dict[str, dict]:
-    return {metric: {key: value[key] for key in ("mean", "std", "interval")} for metric, value in metrics.items()}
+    return {
+        metric: {key: value[key] for key in ("mean", "std", "interval")}
+        for metric, value in metrics.items()
+    }
 
 
-def without_seen(task: Task, pretraining: PretrainingSet | None, *, split: str) -> tuple[Task, dict]:
+def without_seen(
+    task: Task, pretraining: PretrainingSet | None, *, split: str
+) -> tuple[Task, dict]:
     """The task without the split's proteins that were in pretraining, and facts for the result.
 
     A task none of whose proteins would be left stays as it is.
 
     Returns:
-      the task, and `pretraining`, the counts by state, with a sentence in `notes`; nothing where pretraining is not known.
+      the task, and `pretraining`, the counts by state, with a sentence in `notes`; nothing where
+      pretraining is not known.
     """
     samples = task.splits.get(split, [])
     if pretraining is None or not samples:

@@ -1,13 +1,16 @@
-"""BioBridge's bridge in Flax: from the embedding of a node to where a relation's tails of another type should lie.
+"""BioBridge's bridge in Flax: from the embedding of a node to where a relation's tails of another
+type should lie.
 
-Its definition (Wang et al., ICLR 2024; github.com/RyanWangZf/BioBridge, src/model.py and losses.py), for a head h of type a, a
-relation r and tails t of type b with frozen embeddings e:
+Its definition (Wang et al., ICLR 2024; github.com/RyanWangZf/BioBridge, src/model.py and
+losses.py), for a head h of type a, a relation r and tails t of type b with frozen embeddings e:
 
-    p = W_a e_h, W_b e_t                        one linear map without bias for each type of node, to width 768
-    q = p + encoder([p, n_a, m_r, n_b])[0]      n, m = layer norm of learnt embeddings of node and relation types
-    loss = −log softmax of cos(q, W_b e_t) / 0.1 among t and sampled tails that h is not known to have
+    p = W_a e_h, W_b e_t                        one linear map without bias for each type of node,
+    to width 768 q = p + encoder([p, n_a, m_r, n_b])[0]      n, m = layer norm of learnt embeddings
+    of node and relation types loss = −log softmax of cos(q, W_b e_t) / 0.1 among t and sampled
+    tails that h is not known to have
 
-The encoder is torch's default: six post-norm layers of 12 heads, feed-forward 2048, exact GELU, dropout 0.1.
+The encoder is torch's default: six post-norm layers of 12 heads, feed-forward 2048, exact GELU,
+dropout 0.1.
 """
 
 from collections.abc import Sequence
@@ -35,7 +38,8 @@ class Places(NamedTuple):
 
 
 class EncoderLayer(nn.Module):
-    """Self-attention, then two linear layers with GELU; dropout, residual and layer norm after each."""
+    """Self-attention, then two linear layers with GELU; dropout, residual and layer norm after
+    each."""
 
     heads: int
     feed_forward: int
@@ -46,14 +50,17 @@ class EncoderLayer(nn.Module):
         def drop(values):
             return nn.Dropout(self.dropout, deterministic=not training)(values)
 
-        attention = nn.MultiHeadDotProductAttention(self.heads, dropout_rate=self.dropout, deterministic=not training)
+        attention = nn.MultiHeadDotProductAttention(
+            self.heads, dropout_rate=self.dropout, deterministic=not training
+        )
         x = nn.LayerNorm(NORM_EPS)(x + drop(attention(x)))
         inner = drop(gelu(nn.Dense(self.feed_forward)(x)))
         return nn.LayerNorm(NORM_EPS)(x + drop(nn.Dense(x.shape[-1])(inner)))
 
 
 class Bridge(nn.Module):
-    """The bridge above; `tables` are the embeddings, [n, D] of each node type, and are not trained."""
+    """The bridge above; `tables` are the embeddings, [n, D] of each node type, and are not
+    trained."""
 
     node_types: int
     relation_types: int
@@ -69,10 +76,15 @@ class Bridge(nn.Module):
         self.node_type = nn.Embed(self.node_types, self.width, embedding_init=standard)
         self.relation_type = nn.Embed(self.relation_types, self.width, embedding_init=standard)
         self.node_norm, self.relation_norm = nn.LayerNorm(NORM_EPS), nn.LayerNorm(NORM_EPS)
-        self.encoder = [EncoderLayer(self.heads, self.feed_forward, self.dropout) for _ in range(self.layers)]
+        self.encoder = [
+            EncoderLayer(self.heads, self.feed_forward, self.dropout) for _ in range(self.layers)
+        ]
 
-    def project(self, tables: Sequence[Float[Array, "_ _"]], nodes: Places) -> Float[Array, "... H"]:
-        """W e of each node. Every type's map is applied to a row of its table, and the node's own type is kept."""
+    def project(
+        self, tables: Sequence[Float[Array, "_ _"]], nodes: Places
+    ) -> Float[Array, "... H"]:
+        """W e of each node. Every type's map is applied to a row of its table, and the node's
+        own type is kept."""
         projected = 0.0
         for position, (table, linear) in enumerate(zip(tables, self.projections, strict=True)):
             own = nodes.types == position
@@ -89,7 +101,8 @@ class Bridge(nn.Module):
         tail_types: Int[Array, " B"],
         training: bool,
     ) -> Float[Array, "B H"]:
-        """q of each head for a relation and a type of tails; in training it needs a `dropout` key."""
+        """q of each head for a relation and a type of tails; in training it needs a `dropout`
+        key."""
         projected = self.project(tables, heads)
         types = self.node_norm(self.node_type(jnp.stack([heads.types, tail_types], axis=1)))
         relation = self.relation_norm(self.relation_type(relations))
@@ -105,8 +118,11 @@ def info_nce(
     negatives: Float[Array, "B K H"],
     admitted: Bool[Array, "B K"],
 ) -> Float[Array, " B"]:
-    """−log of the positive's share of exp(cos / 0.1) among itself and the admitted negatives; 0 without any."""
-    queries, positives, negatives = (unit_norm(vectors) for vectors in (queries, positives, negatives))
+    """−log of the positive's share of exp(cos / 0.1) among itself and the admitted negatives; 0
+    without any."""
+    queries, positives, negatives = (
+        unit_norm(vectors) for vectors in (queries, positives, negatives)
+    )
     positive = jnp.sum(queries * positives, axis=-1) / TEMPERATURE
     against = jnp.einsum("bh,bkh->bk", queries, negatives) / TEMPERATURE
     against = jax.nn.logsumexp(jnp.where(admitted, against, NO_NEGATIVES), axis=-1)
@@ -114,10 +130,14 @@ def info_nce(
 
 
 def forward_flops(bridge: Bridge, *, widths: Sequence[int], negatives: int) -> float:
-    """FLOPs of one triplet forward: two for each multiplication of a linear layer and of attention over its four tokens.
+    """FLOPs of one triplet forward: two for each multiplication of a linear layer and of attention
+    over its four tokens.
 
     A node is projected by the maps of all types, `widths` their embeddings' widths.
     """
     projection = (2 + negatives) * sum(2.0 * width * bridge.width for width in widths)
-    layer = 4 * 2.0 * (4 * bridge.width**2 + 2 * bridge.width * bridge.feed_forward) + 2 * 2.0 * 4 * 4 * bridge.width
+    layer = (
+        4 * 2.0 * (4 * bridge.width**2 + 2 * bridge.width * bridge.feed_forward)
+        + 2 * 2.0 * 4 * 4 * bridge.width
+    )
     return projection + bridge.layers * layer

@@ -1,4 +1,5 @@
-"""Training of a bridge on the triplets of a knowledge graph, with tails drawn as negatives and early stopping."""
+"""Training of a bridge on the triplets of a knowledge graph, with tails drawn as negatives and
+early stopping."""
 
 import functools
 import math
@@ -54,7 +55,8 @@ class Trained(NamedTuple):
 
 
 class Negatives:
-    """Draws nodes that are no known tail of a triplet's head by any relation, among those that head training triplets."""
+    """Draws nodes that are no known tail of a triplet's head by any relation, among those that
+    head training triplets."""
 
     def __init__(self, triplets: Int[np.ndarray, "N 3"], types: Int[np.ndarray, " nodes"]):
         self._nodes = len(types)
@@ -65,9 +67,15 @@ class Negatives:
         self._known = np.unique(triplets[:, 0].astype(np.int64) * self._nodes + triplets[:, 2])
 
     def draw(
-        self, heads: Int[np.ndarray, " B"], types: Int[np.ndarray, " B"], *, count: int, rng: np.random.Generator
+        self,
+        heads: Int[np.ndarray, " B"],
+        types: Int[np.ndarray, " B"],
+        *,
+        count: int,
+        rng: np.random.Generator,
     ) -> tuple[Int[np.ndarray, "B K"], Bool[np.ndarray, "B K"]]:
-        """`count` nodes of the given type for each head, with replacement, and which of them are negatives.
+        """`count` nodes of the given type for each head, with replacement, and which of them are
+        negatives.
 
         Of a type that heads no training triplet there are none: node 0, not admitted.
         """
@@ -76,13 +84,19 @@ class Negatives:
         )
         drawn = self._pool[np.minimum(positions, len(self._pool) - 1)]
         keys = heads[:, None].astype(np.int64) * self._nodes + drawn
-        found = self._known[np.minimum(np.searchsorted(self._known, keys), len(self._known) - 1)] == keys
+        found = (
+            self._known[np.minimum(np.searchsorted(self._known, keys), len(self._known) - 1)]
+            == keys
+        )
         possible = (self._counts[types] > 0)[:, None]
         return np.where(possible, drawn, 0), ~found & possible
 
 
-def batches(graph: EmbeddedGraph, triplets: Int[np.ndarray, "N 3"], *, size: int, negatives: int, seed: int) -> Iterator[Batch]:
-    """Batches of one size without end, every epoch in a new order; one may hold an epoch's end and the next one's start."""
+def batches(
+    graph: EmbeddedGraph, triplets: Int[np.ndarray, "N 3"], *, size: int, negatives: int, seed: int
+) -> Iterator[Batch]:
+    """Batches of one size without end, every epoch in a new order; one may hold an epoch's end
+    and the next one's start."""
     rng = np.random.default_rng(seed)
     sampler = Negatives(triplets, graph.nodes.types)
     waiting = np.zeros(0, np.int64)
@@ -92,7 +106,13 @@ def batches(graph: EmbeddedGraph, triplets: Int[np.ndarray, "N 3"], *, size: int
         chosen, waiting = triplets[waiting[:size]], waiting[size:]
         heads, relations, tails = chosen.T
         others, admitted = sampler.draw(heads, graph.nodes.types[tails], count=negatives, rng=rng)
-        yield Batch(positions(graph, heads), relations, positions(graph, tails), positions(graph, others), admitted)
+        yield Batch(
+            positions(graph, heads),
+            relations,
+            positions(graph, tails),
+            positions(graph, others),
+            admitted,
+        )
 
 
 def positions(graph: EmbeddedGraph, nodes: Int[np.ndarray, "..."]) -> Places:
@@ -108,7 +128,11 @@ def learning_rate(step: int, *, steps: int, options: ConfigDict) -> float:
 
 def make_direction(*, weight_decay: float, clip_norm: float) -> optax.GradientTransformation:
     """AdamW's direction of clipped gradients, still to be multiplied by −learning rate."""
-    return optax.chain(optax.clip_by_global_norm(clip_norm), optax.scale_by_adam(), optax.add_decayed_weights(weight_decay))
+    return optax.chain(
+        optax.clip_by_global_norm(clip_norm),
+        optax.scale_by_adam(),
+        optax.add_decayed_weights(weight_decay),
+    )
 
 
 @functools.partial(jax.jit, static_argnums=0, static_argnames=("weight_decay", "clip_norm"))
@@ -127,8 +151,17 @@ def step(
 
     def loss(params):
         def of(module: Bridge):
-            queries = module(tables, batch.heads, relations=batch.relations, tail_types=batch.tails.types, training=True)
-            tails, negatives = module.project(tables, batch.tails), module.project(tables, batch.negatives)
+            queries = module(
+                tables,
+                batch.heads,
+                relations=batch.relations,
+                tail_types=batch.tails.types,
+                training=True,
+            )
+            tails, negatives = (
+                module.project(tables, batch.tails),
+                module.project(tables, batch.negatives),
+            )
             return info_nce(queries, tails, negatives, batch.admitted).mean()
 
         return bridge.apply({"params": params}, rngs={"dropout": key}, method=of)
@@ -149,7 +182,8 @@ def train_bridge(
     options: ConfigDict,
     seed: int,
 ) -> Trained:
-    """Trains for `options.epochs` passes over the triplets, or until `score` has not risen for `patience` evaluations.
+    """Trains for `options.epochs` passes over the triplets, or until `score` has not risen for
+    `patience` evaluations.
 
     Args:
       triplets: those to train on, heads and tails in `graph`.
@@ -158,7 +192,9 @@ def train_bridge(
     """
     first, dropout = jax.random.split(jax.random.key(seed))
     tables = tuple(map(jnp.asarray, graph.tables))
-    source = batches(graph, triplets, size=options.batch_triplets, negatives=options.negatives, seed=seed)
+    source = batches(
+        graph, triplets, size=options.batch_triplets, negatives=options.negatives, seed=seed
+    )
     params = _start(bridge, first, tables)
     optimizer = {"weight_decay": options.weight_decay, "clip_norm": options.clip_norm}
     state = params, make_direction(**optimizer).init(params)
@@ -180,14 +216,21 @@ def train_bridge(
         if since == options.patience:
             break
     widths = [table.shape[1] for table in graph.tables]
-    flops = 3 * made * options.batch_triplets * forward_flops(bridge, widths=widths, negatives=options.negatives)
+    flops = (
+        3
+        * made
+        * options.batch_triplets
+        * forward_flops(bridge, widths=widths, negatives=options.negatives)
+    )
     return best._replace(steps=made, loss=mean, flops=flops)
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _start(bridge: Bridge, key: Array, tables: Sequence[Float[Array, "_ _"]]) -> Mapping:
     one = jnp.zeros(1, jnp.int32)
-    return bridge.init(key, tables, Places(one, one), relations=one, tail_types=one, training=False)["params"]
+    return bridge.init(
+        key, tables, Places(one, one), relations=one, tail_types=one, training=False
+    )["params"]
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -205,21 +248,34 @@ AT_ONCE = 1024
 
 
 def query_vectors(
-    bridge: Bridge, params: Mapping, graph: EmbeddedGraph, *, heads: Int[np.ndarray, " Q"], relation: int, tail_type: int
+    bridge: Bridge,
+    params: Mapping,
+    graph: EmbeddedGraph,
+    *,
+    heads: Int[np.ndarray, " Q"],
+    relation: int,
+    tail_type: int,
 ) -> Float[np.ndarray, "Q H"]:
     """Unit-norm places where the tails of heads should lie."""
     fixed = np.full(AT_ONCE, relation), np.full(AT_ONCE, tail_type)
-    return _in_chunks(heads, lambda some: _transformed(bridge, params, graph.tables, positions(graph, some), *fixed))
+    return _in_chunks(
+        heads,
+        lambda some: _transformed(bridge, params, graph.tables, positions(graph, some), *fixed),
+    )
 
 
 def node_vectors(
     bridge: Bridge, params: Mapping, graph: EmbeddedGraph, nodes: Int[np.ndarray, " M"]
 ) -> Float[np.ndarray, "M H"]:
     """Unit-norm projections of nodes, which queries are compared with."""
-    return _in_chunks(nodes, lambda some: _projected(bridge, params, graph.tables, positions(graph, some)))
+    return _in_chunks(
+        nodes, lambda some: _projected(bridge, params, graph.tables, positions(graph, some))
+    )
 
 
-def _in_chunks(nodes: Int[np.ndarray, " n"], call: Callable[[np.ndarray], Array]) -> Float[np.ndarray, "n H"]:
+def _in_chunks(
+    nodes: Int[np.ndarray, " n"], call: Callable[[np.ndarray], Array]
+) -> Float[np.ndarray, "n H"]:
     """Calls with `AT_ONCE` nodes at a time, the last padded, so that there is one program."""
     padded = np.pad(nodes, (0, -len(nodes) % AT_ONCE)).reshape(-1, AT_ONCE)
     return np.concatenate([np.asarray(call(some)) for some in padded])[: len(nodes)]

@@ -1,15 +1,19 @@
-"""Cross-modal transformation over a knowledge graph: from the embedding of a head to its tails of another modality.
+"""Cross-modal transformation over a knowledge graph: from the embedding of a head to its tails of
+another modality.
 
-BioBridge's protocol (Wang et al., ICLR 2024) over PrimeKG: one bridge (`bridge.py`) is trained on the triplets
-between nodes of six types with frozen embeddings, one in ten heads is held out, and each of them ranks all nodes of the tails'
-type by cosine (`tail_queries.py`). Disease2Prot maps disease → protein. Where this differs: only heads of the
-benchmarks' own types are held out; another tenth chooses the step; embeddings are standardised by type.
+BioBridge's protocol (Wang et al., ICLR 2024) over PrimeKG: one bridge (`bridge.py`) is trained on
+the triplets between nodes of six types with frozen embeddings, one in ten heads is held out, and
+each of them ranks all nodes of the tails' type by cosine (`tail_queries.py`). Disease2Prot maps
+disease → protein. Where this differs: only heads of the benchmarks' own types are held out; another
+tenth chooses the step; embeddings are standardised by type.
 
-A graph holds each relation in both directions. BioBridge trains on the triplets that have a held-out head as their tail
-(`reverse_triplets` "kept"), although they are the asked ones turned round; without them ("removed") the bridge must generalise.
-A bridge is trained each way, and both are reported.
+A graph holds each relation in both directions. BioBridge trains on the triplets that have a
+held-out head as their tail (`reverse_triplets` "kept"), although they are the asked ones turned
+round; without them ("removed") the bridge must generalise. A bridge is trained each way, and both
+are reported.
 
-Beside the bridge: the same without knowledge of relations, candidates by their number of training triplets, and chance.
+Beside the bridge: the same without knowledge of relations, candidates by their number of
+training triplets, and chance.
 """
 
 from collections.abc import Container, Mapping, Sequence
@@ -21,7 +25,13 @@ from ml_collections import ConfigDict
 
 from data_pipelines.common.errors import UserError
 from eval.benchmarks.cross_modal.bridge import Bridge, Places
-from eval.benchmarks.cross_modal.bridge_training import EmbeddedGraph, Trained, node_vectors, query_vectors, train_bridge
+from eval.benchmarks.cross_modal.bridge_training import (
+    EmbeddedGraph,
+    Trained,
+    node_vectors,
+    query_vectors,
+    train_bridge,
+)
 from eval.benchmarks.cross_modal.node_embeddings import DRUG, embeddable, sources
 from eval.benchmarks.cross_modal.tail_queries import (
     TEST,
@@ -54,44 +64,59 @@ BENCHMARKS = {
 """PrimeKG's types of heads and tails; all relations between them are asked."""
 
 WANTED = {
-    DRUG: "embeddings of drugs: an .h5, .parquet or .npz file of vectors by DrugBank id, and the name of its source",
+    DRUG: "embeddings of drugs: an .h5, .parquet or .npz file of vectors by DrugBank id, and the "
+    "name of its source",
     PROTEIN: "sequences of proteins by the ids of the graph, which BioBridge's protein.csv has",
 }
 REVERSE = ("removed", "kept")
 HITS = (1, 3, 10)
 
 
-def run(graph: KnowledgeGraph, embeddings: Mapping[str, Float32[np.ndarray, "_ _"]], options: ConfigDict) -> dict:
+def run(
+    graph: KnowledgeGraph, embeddings: Mapping[str, Float32[np.ndarray, "_ _"]], options: ConfigDict
+) -> dict:
     """Trains a bridge for each seed and measures the benchmarks of `options`.
 
     Args:
-      embeddings: by node type, the rows in the order of its nodes in the graph, NaN where there is none; see
-        `eval.benchmarks.cross_modal.node_embeddings.embed_nodes`. Types without are left out, with their triplets.
+      embeddings: by node type, the rows in the order of its nodes in the graph, NaN where there is
+        none; see `eval.benchmarks.cross_modal.node_embeddings.embed_nodes`. Types without are left
+        out, with their triplets.
       options: as configs/eval/cross_modal.py has them.
 
     Returns:
-      `data` (what takes part), `protocol`, `training` of each seed by kind of reverse triplets and of bridge, `flops`, and in
-      `benchmarks` for each by kind of reverse triplets what `summarize` says, or `missing`, a sentence on what is wanted.
+      `data` (what takes part), `protocol`, `training` of each seed by kind of reverse triplets and
+      of bridge, `flops`, and in `benchmarks` for each by kind of reverse triplets what `summarize`
+      says, or `missing`, a sentence on what is wanted.
 
     Raises:
       UserError: an unknown benchmark or option, or embeddings that do not fit the graph.
       MissingData: none of the benchmarks can be asked.
     """
     if unknown := [name for name in options.benchmarks if name not in BENCHMARKS]:
-        raise UserError(f"There is no cross-modal benchmark {unknown[0]!r}; known: {', '.join(BENCHMARKS)}.")
+        raise UserError(
+            f"There is no cross-modal benchmark {unknown[0]!r}; known: {', '.join(BENCHMARKS)}."
+        )
     if unknown := [kind for kind in options.reverse_triplets if kind not in REVERSE]:
-        raise UserError(f"reverse_triplets has the unknown {unknown[0]!r}; use {' or '.join(REVERSE)}, or both.")
+        raise UserError(
+            f"reverse_triplets has the unknown {unknown[0]!r}; use {' or '.join(REVERSE)}, or both."
+        )
     embedded = embedded_graph(graph, embeddings, standardised=options.standardise)
     relations = {name: relations_of(graph, embedded.triplets, name) for name in options.benchmarks}
-    missing = {name: wanted(graph, embeddings, name) for name, asked in relations.items() if not asked}
+    missing = {
+        name: wanted(graph, embeddings, name) for name, asked in relations.items() if not asked
+    }
     if len(missing) == len(relations):
         raise MissingData(" ".join(missing.values()))
-    measured = [_seed(graph, embedded, relations, seed=seed, options=options) for seed in range(options.seeds)]
+    measured = [
+        _seed(graph, embedded, relations, seed=seed, options=options)
+        for seed in range(options.seeds)
+    ]
     known = embedded.nodes.rows >= 0
     return {
         "data": {
             "nodes": {
-                name: int((known & (embedded.nodes.types == position)).sum()) for position, name in enumerate(graph.node_types)
+                name: int((known & (embedded.nodes.types == position)).sum())
+                for position, name in enumerate(graph.node_types)
             },
             "nodes_without_embedding": int((~known).sum()),
             "triplets": len(embedded.triplets),
@@ -100,11 +125,14 @@ def run(graph: KnowledgeGraph, embeddings: Mapping[str, Float32[np.ndarray, "_ _
             "supplied_embeddings": dict(sources(graph)),
         },
         "protocol": {
-            name: options[name] for name in ("seeds", "held_out", "reverse_triplets", "min_tail_triplets", "negatives")
+            name: options[name]
+            for name in ("seeds", "held_out", "reverse_triplets", "min_tail_triplets", "negatives")
         },
         "training": [one["training"] for one in measured],
         "benchmarks": {
-            name: {"missing": missing[name]} if name in missing else _summaries(measured, name, options)
+            name: {"missing": missing[name]}
+            if name in missing
+            else _summaries(measured, name, options)
             for name in options.benchmarks
         },
         "flops": sum(map(_flops, measured)),
@@ -113,20 +141,30 @@ def run(graph: KnowledgeGraph, embeddings: Mapping[str, Float32[np.ndarray, "_ _
 
 def _summaries(measured: Sequence[Mapping], name: str, options: ConfigDict) -> dict[str, dict]:
     """A benchmark's numbers by kind of reverse triplets."""
-    return {kind: summarize([one["ranks"][kind][name] for one in measured]) for kind in options.reverse_triplets}
+    return {
+        kind: summarize([one["ranks"][kind][name] for one in measured])
+        for kind in options.reverse_triplets
+    }
 
 
 def _flops(of_seed: Mapping) -> float:
-    return sum(bridge["flops"] for of_kind in of_seed["training"].values() for bridge in of_kind.values())
+    return sum(
+        bridge["flops"] for of_kind in of_seed["training"].values() for bridge in of_kind.values()
+    )
 
 
 def embedded_graph(
-    graph: KnowledgeGraph, embeddings: Mapping[str, Float32[np.ndarray, "_ _"]], *, standardised: bool
+    graph: KnowledgeGraph,
+    embeddings: Mapping[str, Float32[np.ndarray, "_ _"]],
+    *,
+    standardised: bool,
 ) -> EmbeddedGraph:
-    """The triplets between nodes with embeddings, and the embeddings, on the device; types without have one row of zeros.
+    """The triplets between nodes with embeddings, and the embeddings, on the device; types without
+    have one row of zeros.
 
     Raises:
-      UserError: a type that the graph does not have, or another number of rows than it has nodes of that type.
+      UserError: a type that the graph does not have, or another number of rows than it has nodes
+        of that type.
     """
     types = np.array([node.type for node in graph.nodes], np.int32)
     rows = np.full(len(types), -1, np.int32)
@@ -135,50 +173,76 @@ def embedded_graph(
         position = graph.node_types.index(name) if name in graph.node_types else -1
         own = np.flatnonzero(types == position)
         if position < 0 or len(own) != len(vectors):
-            raise UserError(f"the graph has {len(own)} nodes of type {name!r}, not the {len(vectors)} that embeddings are for.")
+            raise UserError(
+                f"the graph has {len(own)} nodes of type {name!r}, not the {len(vectors)} "
+                "that embeddings are for."
+            )
         known = np.isfinite(vectors).all(1)
         rows[own[known]] = np.flatnonzero(known)
         table = np.zeros(vectors.shape, np.float32)
-        table[known] = standardise(vectors[known]) if standardised and known.any() else vectors[known]
+        table[known] = (
+            standardise(vectors[known]) if standardised and known.any() else vectors[known]
+        )
         tables[position] = jnp.asarray(table)
     head, _, tail = graph.triplets.T
-    return EmbeddedGraph(tables, Places(types, rows), graph.triplets[(rows[head] >= 0) & (rows[tail] >= 0)])
+    return EmbeddedGraph(
+        tables, Places(types, rows), graph.triplets[(rows[head] >= 0) & (rows[tail] >= 0)]
+    )
 
 
-def relations_of(graph: KnowledgeGraph, triplets: Int[np.ndarray, "N 3"], benchmark: str) -> list[int]:
-    """The relations by which triplets connect the benchmark's types; none if a type is not there."""
+def relations_of(
+    graph: KnowledgeGraph, triplets: Int[np.ndarray, "N 3"], benchmark: str
+) -> list[int]:
+    """The relations by which triplets connect the benchmark's types; none if a type is not
+    there."""
     if any(name not in graph.node_types for name in BENCHMARKS[benchmark]):
         return []
     head, tail = (graph.node_types.index(name) for name in BENCHMARKS[benchmark])
     types = np.array([node.type for node in graph.nodes], np.int32)
-    return np.unique(triplets[(types[triplets[:, 0]] == head) & (types[triplets[:, 2]] == tail), 1]).tolist()
+    return np.unique(
+        triplets[(types[triplets[:, 0]] == head) & (types[triplets[:, 2]] == tail), 1]
+    ).tolist()
 
 
 def lacking(graph: KnowledgeGraph, options: ConfigDict, benchmark: str) -> str:
-    """What a benchmark lacks, told by graph and options before anything is embedded or trained; '' if nothing."""
+    """What a benchmark lacks, told by graph and options before anything is embedded or trained;
+    '' if nothing."""
     if benchmark not in options.benchmarks:
         return f"cross_modal.benchmarks leaves {benchmark} out; add it."
     known = embeddable(graph)
     head, _, tail = graph.triplets.T
     if relations_of(graph, graph.triplets[known[head] & known[tail]], benchmark):
         return ""
-    return wanted(graph, {graph.node_types[graph.nodes[position].type] for position in np.flatnonzero(known)}, benchmark)
+    return wanted(
+        graph,
+        {graph.node_types[graph.nodes[position].type] for position in np.flatnonzero(known)},
+        benchmark,
+    )
 
 
 def wanted(graph: KnowledgeGraph, embeddings: Container[str], benchmark: str) -> str:
     """A sentence on what a benchmark that cannot be measured lacks."""
     for name in BENCHMARKS[benchmark]:
         if name not in graph.node_types:
-            return f"{benchmark} needs nodes of type {name!r}, which the graph does not have; use all of PrimeKG."
+            return (
+                f"{benchmark} needs nodes of type {name!r}, which the graph does not have; use "
+                "all of PrimeKG."
+            )
         if name not in embeddings:
             return f"{benchmark} needs {WANTED.get(name, f'texts of nodes of type {name!r}')}."
     return (
-        f"{benchmark} needs triplets from {' to '.join(BENCHMARKS[benchmark])} between nodes with embeddings; there are none."
+        f"{benchmark} needs triplets from {' to '.join(BENCHMARKS[benchmark])} between nodes "
+        "with embeddings; there are none."
     )
 
 
 def _seed(
-    graph: KnowledgeGraph, embedded: EmbeddedGraph, relations: Mapping[str, Sequence[int]], *, seed: int, options: ConfigDict
+    graph: KnowledgeGraph,
+    embedded: EmbeddedGraph,
+    relations: Mapping[str, Sequence[int]],
+    *,
+    seed: int,
+    options: ConfigDict,
 ) -> dict:
     """Trains and ranks with the heads that a seed holds out.
 
@@ -187,17 +251,29 @@ def _seed(
     """
     asked = {name: kinds for name, kinds in relations.items() if kinds}
     head_types = sorted({graph.node_types.index(BENCHMARKS[name][0]) for name in asked})
-    roles = hold_out(embedded.triplets, embedded.nodes.types, head_types=head_types, share=options.held_out, seed=seed)
+    roles = hold_out(
+        embedded.triplets,
+        embedded.nodes.types,
+        head_types=head_types,
+        share=options.held_out,
+        seed=seed,
+    )
     limits = {"min_triplets": options.min_tail_triplets}
     queries = {
-        role: {name: _queries(graph, embedded, name, kinds, asked=roles == role, **limits) for name, kinds in asked.items()}
+        role: {
+            name: _queries(graph, embedded, name, kinds, asked=roles == role, **limits)
+            for name, kinds in asked.items()
+        }
         for role in (VALID, TEST)
     }
     trained = {}
     for kind in options.reverse_triplets:
         fit = training_triplets(embedded.triplets, roles, reverse=kind)
         if not len(fit):
-            raise UserError(f"held_out={options.held_out} leaves no triplet to train the bridge on; hold out fewer heads.")
+            raise UserError(
+                f"held_out={options.held_out} leaves no triplet to train the bridge on; hold "
+                "out fewer heads."
+            )
         trained[kind] = _trained(graph, embedded, fit, queries, seed=seed, options=options)
     return {
         "training": {kind: training for kind, (training, _) in trained.items()},
@@ -214,9 +290,13 @@ def _trained(
     seed: int,
     options: ConfigDict,
 ) -> tuple[dict, dict]:
-    """Facts of the training of each kind of bridge on the triplets `fit`, and ranks by benchmark and method."""
+    """Facts of the training of each kind of bridge on the triplets `fit`, and ranks by benchmark
+    and method."""
     ranks = {
-        name: {"frequency": join([of_frequency(one, fit) for one in own]), "chance": join([of_chance(one) for one in own])}
+        name: {
+            "frequency": join([of_frequency(one, fit) for one in own]),
+            "chance": join([of_chance(one) for one in own]),
+        }
         for name, own in queries[TEST].items()
     }
     training = {}
@@ -225,7 +305,10 @@ def _trained(
         seen = np.stack([fit[:, 0], shown[fit[:, 1]], fit[:, 2]], axis=1)
 
         def score(params, bridge=bridge, shown=shown):
-            ranked = [bridge_ranks(bridge, params, embedded, own, shown) for own in queries[VALID].values()]
+            ranked = [
+                bridge_ranks(bridge, params, embedded, own, shown)
+                for own in queries[VALID].values()
+            ]
             return float(np.mean([mean_reciprocal_rank(*one.filtered) for one in ranked]))
 
         trained = train_bridge(bridge, embedded, seen, score=score, options=options, seed=seed)
@@ -238,7 +321,9 @@ def _trained(
 def _methods(graph: KnowledgeGraph, options: ConfigDict) -> dict[str, Int[np.ndarray, " R"]]:
     """What each kind of bridge sees in the place of a relation."""
     kinds = np.arange(len(graph.relation_types))
-    return {"bridge": kinds} | ({"no_relation": np.zeros_like(kinds)} if options.no_relation_control else {})
+    return {"bridge": kinds} | (
+        {"no_relation": np.zeros_like(kinds)} if options.no_relation_control else {}
+    )
 
 
 def _queries(
@@ -255,28 +340,41 @@ def _queries(
     Raises:
       UserError: no asked head has any.
     """
-    head, tail = (embedded.nodes.types == graph.node_types.index(name) for name in BENCHMARKS[benchmark])
+    head, tail = (
+        embedded.nodes.types == graph.node_types.index(name) for name in BENCHMARKS[benchmark]
+    )
     candidates = np.flatnonzero(tail & (embedded.nodes.rows >= 0))
     made = [
-        make_queries(embedded.triplets, asked & head, candidates, relation=kind, min_triplets=min_triplets)
+        make_queries(
+            embedded.triplets, asked & head, candidates, relation=kind, min_triplets=min_triplets
+        )
         for kind in relations
     ]
     if not any(own.heads.size for own in made):
         raise UserError(
-            f"{benchmark}: no held-out head has a tail; use a larger graph, more held_out or less min_tail_triplets."
+            f"{benchmark}: no held-out head has a tail; use a larger graph, more held_out or "
+            "less min_tail_triplets."
         )
     return [own for own in made if own.heads.size]
 
 
 def bridge_ranks(
-    bridge: Bridge, params: Mapping, embedded: EmbeddedGraph, queries: Sequence[Queries], shown: Int[np.ndarray, " R"]
+    bridge: Bridge,
+    params: Mapping,
+    embedded: EmbeddedGraph,
+    queries: Sequence[Queries],
+    shown: Int[np.ndarray, " R"],
 ) -> Ranks:
-    """The ranks by the cosine of each head's transformed embedding with the candidates' projections."""
+    """The ranks by the cosine of each head's transformed embedding with the candidates'
+    projections."""
     ranks = []
     for own in queries:
         tail_type = int(embedded.nodes.types[own.candidates[0]])
         asked = {"heads": own.heads, "relation": int(shown[own.relation]), "tail_type": tail_type}
-        scores = query_vectors(bridge, params, embedded, **asked) @ node_vectors(bridge, params, embedded, own.candidates).T
+        scores = (
+            query_vectors(bridge, params, embedded, **asked)
+            @ node_vectors(bridge, params, embedded, own.candidates).T
+        )
         ranks.append(rank(scores, own))
     return join(ranks)
 
@@ -290,9 +388,9 @@ def summarize(ranks: Sequence[Mapping[str, Ranks]]) -> dict:
     """A benchmark's numbers from the ranks of each seed by method.
 
     Returns:
-      of each seed the `heads` and `triplets` that were asked; by method the filtered `mrr`, mean over seeds, with `std`,
-      `by_seed` and 95 % bootstrap `intervals` over heads, `hits@k`, and the MRR by the other counts, `mrr_unfiltered` and
-      `mrr_first`.
+      of each seed the `heads` and `triplets` that were asked; by method the filtered `mrr`, mean
+      over seeds, with `std`, `by_seed` and 95 % bootstrap `intervals` over heads, `hits@k`, and the
+      MRR by the other counts, `mrr_unfiltered` and `mrr_first`.
     """
     any_method = [next(iter(of_seed.values())) for of_seed in ranks]
     summary = {
@@ -303,10 +401,19 @@ def summarize(ranks: Sequence[Mapping[str, Ranks]]) -> dict:
         own = [of_seed[method] for of_seed in ranks]
         by_seed = [mean_reciprocal_rank(*one.filtered) for one in own]
         mean, std = mean_and_std(by_seed)
-        summary[method] = {"mrr": mean, "std": std, "by_seed": by_seed, "intervals": [_interval(one) for one in own]}
-        summary[method] |= {f"hits@{k}": float(np.mean([hits_at(*one.filtered, k) for one in own])) for k in HITS}
+        summary[method] = {
+            "mrr": mean,
+            "std": std,
+            "by_seed": by_seed,
+            "intervals": [_interval(one) for one in own],
+        }
         summary[method] |= {
-            f"mrr_{count}": float(np.mean([mean_reciprocal_rank(*getattr(one, count)) for one in own]))
+            f"hits@{k}": float(np.mean([hits_at(*one.filtered, k) for one in own])) for k in HITS
+        }
+        summary[method] |= {
+            f"mrr_{count}": float(
+                np.mean([mean_reciprocal_rank(*getattr(one, count)) for one in own])
+            )
             for count in ("unfiltered", "first")
         }
     return summary
@@ -315,4 +422,6 @@ def summarize(ranks: Sequence[Mapping[str, Ranks]]) -> dict:
 def _interval(ranks: Ranks) -> tuple[float, float]:
     """Of the filtered MRR; a head's triplets are drawn together."""
     _, heads = np.unique(ranks.heads, return_inverse=True)
-    return bootstrap_interval(np.bincount(heads, reciprocal_rank(*ranks.filtered)), np.bincount(heads))
+    return bootstrap_interval(
+        np.bincount(heads, reciprocal_rank(*ranks.filtered)), np.bincount(heads)
+    )

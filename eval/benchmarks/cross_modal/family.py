@@ -49,7 +49,8 @@ def _benchmark(name: str) -> Benchmark:
     """One of the questions about the graph, which serves them all."""
     return Benchmark(
         name,
-        "kg.csv of PrimeKG, from doi.org/10.7910/DVN/IXA7BM, and protein.csv, disease.csv and the like from "
+        "kg.csv of PrimeKG, from doi.org/10.7910/DVN/IXA7BM, and protein.csv, disease.csv "
+        "and the like from "
         "github.com/RyanWangZf/BioBridge, data/Processed",
         (PRIMEKG, HETIONET, BIOBRIDGE, GRAPH_TABLES),
         _TEMPLATE,
@@ -79,7 +80,9 @@ class CrossModal(BenchmarkFamily):
         "held_out": FRACTION,
         "min_tail_triplets": FROM_0,
         **dict.fromkeys(("standardise", "no_relation_control"), FLAG),
-        **dict.fromkeys(("bridge.width", "bridge.layers", "bridge.heads", "bridge.feed_forward"), WIDTH),
+        **dict.fromkeys(
+            ("bridge.width", "bridge.layers", "bridge.heads", "bridge.feed_forward"), WIDTH
+        ),
         "bridge.dropout": DECAY,
         "epochs": ABOVE_0,
         **dict.fromkeys(("batch_triplets", "negatives"), ROWS),
@@ -135,7 +138,11 @@ def _headline(methods: Mapping[str, Mapping]) -> dict[str, dict]:
     for kind, of_kind in methods.items():
         own = of_kind["bridge"]
         interval = mean_interval(own["intervals"])
-        headline[f"mrr, reverse {kind}"] = {"mean": own["mrr"], "std": own["std"], "interval": interval}
+        headline[f"mrr, reverse {kind}"] = {
+            "mean": own["mrr"],
+            "std": own["std"],
+            "interval": interval,
+        }
     for kind, of_kind in methods.items():
         for hits in (f"hits@{k}" for k in cross_modal.HITS):
             value = of_kind["bridge"][hits]
@@ -146,5 +153,9 @@ def _headline(methods: Mapping[str, Mapping]) -> dict[str, dict]:
 def _control(method: str, methods: Mapping[str, Mapping]) -> dict:
     """A control's means of the same metrics."""
     names = ("mrr", *(f"hits@{k}" for k in cross_modal.HITS))
-    means = {f"{name}, reverse {kind}": {"mean": of_kind[method][name]} for kind, of_kind in methods.items() for name in names}
+    means = {
+        f"{name}, reverse {kind}": {"mean": of_kind[method][name]}
+        for kind, of_kind in methods.items()
+        for name in names
+    }
     return {"protocol": method.replace("_", " "), "metrics": means}

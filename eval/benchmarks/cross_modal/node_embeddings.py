@@ -1,4 +1,5 @@
-"""Embeddings of a knowledge graph's nodes, by type: proteins from their sequences, drugs from a file, the others from text."""
+"""Embeddings of a knowledge graph's nodes, by type: proteins from their sequences, drugs from a
+file, the others from text."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -15,7 +16,8 @@ Embedder = Callable[[Sequence[str]], Float[np.ndarray, "n D"]]
 
 
 def nodes_of_type(graph: KnowledgeGraph, name: str) -> list[Node]:
-    """The nodes of one type in the order of the graph, which is that of the rows of their embeddings."""
+    """The nodes of one type in the order of the graph, which is that of the rows of their
+    embeddings."""
     position = graph.node_types.index(name)
     return [node for node in graph.nodes if node.type == position]
 
@@ -31,23 +33,29 @@ def embeddable(graph: KnowledgeGraph) -> Bool[np.ndarray, " nodes"]:
     return known
 
 
-def embed_nodes(graph: KnowledgeGraph, *, proteins: Embedder, texts: Embedder) -> dict[str, Float32[np.ndarray, "_ _"]]:
-    """For each of `NODE_TYPES` that can be embedded float32 [n, D], NaN in the rows of nodes of which nothing is known.
+def embed_nodes(
+    graph: KnowledgeGraph, *, proteins: Embedder, texts: Embedder
+) -> dict[str, Float32[np.ndarray, "_ _"]]:
+    """For each of `NODE_TYPES` that can be embedded float32 [n, D], NaN in the rows of nodes of
+    which nothing is known.
 
-    Vectors that came with the graph (`graph.vectors`) go first, whatever the type; drugs have no others.
+    Vectors that came with the graph (`graph.vectors`) go first, whatever the type; drugs have no
+    others.
 
     Args:
-      proteins: sequences to their embeddings: the mean over residues, without `<cls>` and `<eos>` (as BioBridge and
-        ProtCLIP pool here), which `ProtCLIP.mean_embeddings` gives.
-      texts: what `node_text` says of nodes to their embeddings: the mean over tokens, `[CLS]` and `[SEP]` included and
-        nothing projected, which `ProtCLIP.mean_text_embeddings` gives.
+      proteins: sequences to their embeddings: the mean over residues, without `<cls>` and `<eos>`
+        (as BioBridge and ProtCLIP pool here), which `ProtCLIP.mean_embeddings` gives.
+      texts: what `node_text` says of nodes to their embeddings: the mean over tokens, `[CLS]` and
+        `[SEP]` included and nothing projected, which `ProtCLIP.mean_text_embeddings` gives.
     """
     embeddings = {}
     for name in (name for name in NODE_TYPES if name in graph.node_types):
         if name in graph.vectors:
             embeddings[name] = _supplied(graph, name)
         elif name != DRUG:
-            embeddings[name] = _embedded(_contents(graph, name), proteins if name == PROTEIN else texts)
+            embeddings[name] = _embedded(
+                _contents(graph, name), proteins if name == PROTEIN else texts
+            )
     return {name: vectors for name, vectors in embeddings.items() if np.isfinite(vectors).any()}
 
 
@@ -58,11 +66,14 @@ def _positions(graph: KnowledgeGraph, name: str) -> Int[np.ndarray, " n"]:
 
 def _contents(graph: KnowledgeGraph, name: str) -> list[str | None]:
     """What the nodes of a type are embedded from: a protein's sequence, else a text."""
-    return [node.content if name == PROTEIN else node_text(node) for node in nodes_of_type(graph, name)]
+    return [
+        node.content if name == PROTEIN else node_text(node) for node in nodes_of_type(graph, name)
+    ]
 
 
 def node_text(node: Node) -> str:
-    """BioBridge's text of a node (unimodal/Text/encode_*.py); without a definition the name alone, "" without either."""
+    """BioBridge's text of a node (unimodal/Text/encode_*.py); without a definition the name
+    alone, "" without either."""
     name = f"Name: {node.name}." if node.name else ""
     return f"{name} Definition: {node.content}".strip() if node.content else name
 

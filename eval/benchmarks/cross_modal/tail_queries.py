@@ -1,12 +1,16 @@
-"""Which heads of a knowledge graph are held out, what is asked of them, and how an answer is ranked.
+"""Which heads of a knowledge graph are held out, what is asked of them, and how an answer is
+ranked.
 
-A query is a head with a relation: all nodes of the other type are ranked as its tails. A head may have many tails, and there
-are three ways to count. `filtered`: every tail is ranked among the nodes that are no tails of the head, as knowledge-graph
-completion does (Bordes et al., NIPS 2013). `unfiltered`: every tail is ranked among all nodes, the head's other tails too.
-`first`: the best-ranked tail of each query alone, as retrieval counts. Ties are resolved at random, in expectation.
+A query is a head with a relation: all nodes of the other type are ranked as its tails. A head may
+have many tails, and there are three ways to count. `filtered`: every tail is ranked among the nodes
+that are no tails of the head, as knowledge-graph completion does (Bordes et al., NIPS 2013).
+`unfiltered`: every tail is ranked among all nodes, the head's other tails too. `first`: the
+best-ranked tail of each query alone, as retrieval counts. Ties are resolved at random, in
+expectation.
 
-BioBridge's released evaluation ranks all candidates by cosine without a filter, keeps only tails with at least 50 triplets of
-the relation, and prints precision and recall; how the paper's MRR was counted is not in it.
+BioBridge's released evaluation ranks all candidates by cosine without a filter, keeps only tails
+with at least 50 triplets of the relation, and prints precision and recall; how the paper's MRR
+was counted is not in it.
 """
 
 from typing import NamedTuple
@@ -22,9 +26,15 @@ SCORES_AT_ONCE = 2**24
 
 
 def hold_out(
-    triplets: Int[np.ndarray, "N 3"], types: Int[np.ndarray, " nodes"], *, head_types: list[int], share: float, seed: int
+    triplets: Int[np.ndarray, "N 3"],
+    types: Int[np.ndarray, " nodes"],
+    *,
+    head_types: list[int],
+    share: float,
+    seed: int,
 ) -> Int[np.ndarray, " nodes"]:
-    """FIT, VALID or TEST for every node: `share` of the heads of each of these types test, and as many validate.
+    """FIT, VALID or TEST for every node: `share` of the heads of each of these types test, and as
+    many validate.
 
     The types of heads that are asked for no benchmark are not held out: all their nodes are FIT.
     """
@@ -43,7 +53,8 @@ def training_triplets(
 ) -> Int[np.ndarray, "M 3"]:
     """The triplets of FIT heads; with `reverse="removed"` those whose tails are FIT too.
 
-    A graph holds each relation in both directions, so that "kept", BioBridge's way, trains on the reverse of what is asked.
+    A graph holds each relation in both directions, so that "kept", BioBridge's way, trains on
+    the reverse of what is asked.
     """
     fit = roles[triplets[:, 0]] == FIT
     if reverse == "removed":
@@ -74,7 +85,8 @@ def make_queries(
 
     Args:
       triplets: all that are known, of any part: a node that is a tail of a head anywhere is a hit.
-      candidates: ascending nodes; those with fewer than `min_triplets` triplets of the relation are left out.
+      candidates: ascending nodes; those with fewer than `min_triplets` triplets of the relation
+        are left out.
     """
     own = triplets[(triplets[:, 1] == relation) & np.isin(triplets[:, 2], candidates)]
     counts = np.bincount(own[:, 2], minlength=len(asked))
@@ -87,7 +99,8 @@ def make_queries(
 
 
 class Ranks(NamedTuple):
-    """How many wrong candidates stand above a hit, and how many are tied with it, in each way of counting."""
+    """How many wrong candidates stand above a hit, and how many are tied with it, in each way of
+    counting."""
 
     heads: Int[np.ndarray, " H"]
     """Of every hit."""
@@ -101,7 +114,13 @@ def rank(scores: Float[np.ndarray, "Q M"], queries: Queries) -> Ranks:
     rows = max(1, SCORES_AT_ONCE // max(1, scores.shape[1]))
     chunks = [slice(start, start + rows) for start in range(0, len(scores), rows)]
     filtered, among, first = (
-        np.concatenate([np.zeros((2, 0), int), *(count(scores[chunk], queries.hits[chunk]) for chunk in chunks)], axis=1)
+        np.concatenate(
+            [
+                np.zeros((2, 0), int),
+                *(count(scores[chunk], queries.hits[chunk]) for chunk in chunks),
+            ],
+            axis=1,
+        )
         for count in (every_hit, among_hits, best_hit)
     )
     return Ranks(queries.heads[queries.hits.nonzero()[0]], filtered, filtered + among, first)
@@ -110,7 +129,8 @@ def rank(scores: Float[np.ndarray, "Q M"], queries: Queries) -> Ranks:
 def among_hits(
     scores: Float[np.ndarray, "Q M"], hits: Bool[np.ndarray, "Q M"]
 ) -> tuple[Int[np.ndarray, " H"], Int[np.ndarray, " H"]]:
-    """For each hit, row by row, how many other hits of its row score above it, and how many are tied with it."""
+    """For each hit, row by row, how many other hits of its row score above it, and how many are
+    tied with it."""
     above, tied = [], []
     for row, hit in zip(scores, hits, strict=True):
         own = row[hit]
@@ -127,7 +147,8 @@ def join(ranks: list[Ranks]) -> Ranks:
 
 
 def of_frequency(queries: Queries, fit: Int[np.ndarray, "N 3"]) -> Ranks:
-    """Of the baseline that ranks candidates by their number of training triplets of the relation, whatever the head."""
+    """Of the baseline that ranks candidates by their number of training triplets of the
+    relation, whatever the head."""
     own = fit[fit[:, 1] == queries.relation, 2]
     counts = np.bincount(own, minlength=queries.candidates.max(initial=0) + 1)[queries.candidates]
     return rank(np.broadcast_to(counts.astype(float), queries.hits.shape), queries)

@@ -55,7 +55,11 @@ class ProteinInteraction(BenchmarkFamily):
     name = "protein_interaction"
     title = "Protein–protein interaction"
     protocol = GRAPH_NETWORK
-    benchmarks = (_shs("SHS27k", known_sources.SHS27K), _shs("SHS148k", known_sources.SHS148K), _STRING)
+    benchmarks = (
+        _shs("SHS27k", known_sources.SHS27K),
+        _shs("SHS148k", known_sources.SHS148K),
+        _STRING,
+    )
     sizes = (
         data_size("shs27k", _SIZES, proteins=1690, pairs=7624),
         data_size("shs148k", _SIZES, proteins=5189, pairs=44488),

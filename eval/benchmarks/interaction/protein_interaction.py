@@ -1,15 +1,18 @@
-"""Protein–protein interaction on SHS27k, SHS148k and STRING: which of seven types of interaction two proteins have.
+"""Protein–protein interaction on SHS27k, SHS148k and STRING: which of seven types of interaction
+two proteins have.
 
-GNN-PPI's benchmark (Lv et al., IJCAI 2021): the pairs are known to interact, one in five is held out by random choice,
-breadth-first or depth-first search (`splits.py`), and the score is the micro-F1 of all (pair, type) cells at
-probability 1/2. Embeddings of the sequences are the features of the proteins, frozen and standardised over the proteins of the
-graph; the network is GNN-PPI's (`eval.benchmarks.interaction.network`).
+GNN-PPI's benchmark (Lv et al., IJCAI 2021): the pairs are known to interact, one in five is held
+out by random choice, breadth-first or depth-first search (`splits.py`), and the score is the
+micro-F1 of all (pair, type) cells at probability 1/2. Embeddings of the sequences are the features
+of the proteins, frozen and standardised over the proteins of the graph; the network is GNN-PPI's
+(`eval.benchmarks.interaction.network`).
 
-Two graphs carry messages, and both are reported. `all` is GNN-PPI's default: the network sees that test pairs interact, not
-how. `training` holds the pairs that the loss is over and no others, in training and in prediction (GNN-PPI's own variant of
-this name trains so and predicts over all).
+Two graphs carry messages, and both are reported. `all` is GNN-PPI's default: the network sees that
+test pairs interact, not how. `training` holds the pairs that the loss is over and no others, in
+training and in prediction (GNN-PPI's own variant of this name trains so and predicts over all).
 
-Intervals draw proteins, as those of semantic similarity do: pairs share them, so that pairs are not independent.
+Intervals draw proteins, as those of semantic similarity do: pairs share them, so that pairs are not
+independent.
 
 Beside them: the same with amino-acid composition as features, and the best constant answer.
 """
@@ -45,18 +48,25 @@ def run(graph: InteractionGraph, embedder: Embedder, options: ConfigDict) -> dic
       options: as configs/eval/protein_interaction.py has them.
 
     Returns:
-      `data`, `protocol`, what `measure` says of each of `splits`, and `flops` of all trainings together.
+      `data`, `protocol`, what `measure` says of each of `splits`, and `flops` of all trainings
+      together.
 
     Raises:
-      UserError: an unknown split or kind of messages, a graph too small to have all parts, embeddings that are not finite.
+      UserError: an unknown split or kind of messages, a graph too small to have all parts,
+        embeddings that are not finite.
     """
     for known, asked in ((SPLITS, options.splits), (MESSAGES, options.messages)):
         if unknown := [name for name in asked if name not in known]:
-            raise UserError(f"{unknown[0]!r} is none of {', '.join(known)}; mend the options of protein interaction.")
+            raise UserError(
+                f"{unknown[0]!r} is none of {', '.join(known)}; mend the options of protein "
+                "interaction."
+            )
     features = {"embeddings": standardise(embedder(graph.sequences))}
     if options.composition_baseline:
         features["composition"] = standardise(composition(graph.sequences))
-    splits = {name: measure(graph, features, split=name, options=options) for name in options.splits}
+    splits = {
+        name: measure(graph, features, split=name, options=options) for name in options.splits
+    }
     counts = dict(zip(INTERACTIONS, graph.labels.sum(0).tolist(), strict=True))
     return {
         "data": {"proteins": len(graph.names), "pairs": len(graph.edges), "pairs_by_type": counts},
@@ -64,7 +74,9 @@ def run(graph: InteractionGraph, embedder: Embedder, options: ConfigDict) -> dic
             "seeds": options.seeds,
             "epochs": options.epochs,
             "width_of_features": {source: vectors.shape[1] for source, vectors in features.items()},
-            "epoch_chosen_by": f"micro-F1 on {options.valid_fraction:.0%} of the training part, not by the test part",
+            "epoch_chosen_by": f"micro-F1 on {options.valid_fraction:.0%} of the training part, "
+            "not by the test "
+            "part",
         },
         "splits": splits,
         "flops": sum(split["flops"] for split in splits.values()),
@@ -72,16 +84,27 @@ def run(graph: InteractionGraph, embedder: Embedder, options: ConfigDict) -> dic
 
 
 def measure(
-    graph: InteractionGraph, features: Mapping[str, Float[np.ndarray, "_ _"]], *, split: str, options: ConfigDict
+    graph: InteractionGraph,
+    features: Mapping[str, Float[np.ndarray, "_ _"]],
+    *,
+    split: str,
+    options: ConfigDict,
 ) -> dict:
-    """One split, its choice and the network's start and shuffles of each seed below `options.seeds`.
+    """One split, its choice and the network's start and shuffles of each seed below
+    `options.seeds`.
 
     Returns:
-      the sizes of the `parts`, the test pairs by their `seen_endpoints`, and `scores` as `summarize` gives them, by features
-      and messages (`"embeddings, all"`), and of the `constant` answer.
+      the sizes of the `parts`, the test pairs by their `seen_endpoints`, and `scores` as
+      `summarize` gives them, by features and messages (`"embeddings, all"`), and of the
+      `constant` answer.
     """
-    parts = [divide(graph, split, seed=seed, valid_fraction=options.valid_fraction) for seed in range(options.seeds)]
-    scores = {"constant": summarize(graph, parts, [constant_answer(graph.labels, own) for own in parts])}
+    parts = [
+        divide(graph, split, seed=seed, valid_fraction=options.valid_fraction)
+        for seed in range(options.seeds)
+    ]
+    scores = {
+        "constant": summarize(graph, parts, [constant_answer(graph.labels, own) for own in parts])
+    }
     flops = 0.0
     for source, vectors in features.items():
         for messages in options.messages:
@@ -99,20 +122,27 @@ def measure(
     seen = [np.bincount(seen_endpoints(graph, own), minlength=3) for own in parts]
     return {
         "parts": {part: [len(getattr(own, part)) for own in parts] for part in Parts._fields},
-        "seen_endpoints": {name: [int(counts[position]) for counts in seen] for position, name in enumerate(ENDPOINTS)},
+        "seen_endpoints": {
+            name: [int(counts[position]) for counts in seen]
+            for position, name in enumerate(ENDPOINTS)
+        },
         "scores": scores,
         "flops": flops,
     }
 
 
 def divide(graph: InteractionGraph, split: str, *, seed: int, valid_fraction: float) -> Parts:
-    """The test part of a split, and the others cut at random into those that train and those that choose the epoch."""
+    """The test part of a split, and the others cut at random into those that train and those
+    that choose the epoch."""
     training, test = split_edges(graph.edges, nodes=len(graph.names), method=split, seed=seed)
     shuffled = np.random.default_rng(seed).permutation(training)
     count = round(valid_fraction * len(shuffled))
     parts = Parts(np.sort(shuffled[count:]), np.sort(shuffled[:count]), test)
     if empty := [name for name, positions in parts._asdict().items() if not len(positions)]:
-        raise UserError(f"the {split} split of {len(graph.edges)} interactions leaves none to {empty[0]}; use a larger graph.")
+        raise UserError(
+            f"the {split} split of {len(graph.edges)} interactions leaves none to "
+            f"{empty[0]}; use a larger graph."
+        )
     return parts
 
 
@@ -145,7 +175,8 @@ def train_one(
 
 
 def constant_answer(labels: Bool[np.ndarray, "E C"], parts: Parts) -> Float[np.ndarray, "E C"]:
-    """Logits ±1 that say the same of every pair: the k commonest types of the training part, k best for its micro-F1."""
+    """Logits ±1 that say the same of every pair: the k commonest types of the training part, k
+    best for its micro-F1."""
     training = labels[np.concatenate([parts.fit, parts.valid])]
     counts = training.sum(0)
     order = np.argsort(-counts, kind="stable")
@@ -167,19 +198,26 @@ def seen_endpoints(graph: InteractionGraph, parts: Parts) -> Int[np.ndarray, " T
 def f1_counts(
     logits: Float[np.ndarray, "T C"], labels: Bool[np.ndarray, "T C"]
 ) -> tuple[Int[np.ndarray, "T C"], Int[np.ndarray, "T C"]]:
-    """2·TP and 2·TP + FP + FN of every cell at probability 1/2: F1 is the ratio of their sums over any cells."""
+    """2·TP and 2·TP + FP + FN of every cell at probability 1/2: F1 is the ratio of their sums
+    over any cells."""
     predicted = logits > 0
     return 2 * (predicted & labels), predicted.astype(int) + labels
 
 
-def summarize(graph: InteractionGraph, parts: Sequence[Parts], logits: Sequence[Float[np.ndarray, "E C"]]) -> dict:
+def summarize(
+    graph: InteractionGraph, parts: Sequence[Parts], logits: Sequence[Float[np.ndarray, "E C"]]
+) -> dict:
     """Scores on the test parts of several seeds, from the logits of all pairs.
 
     Returns:
-      `micro_f1`, the mean of the seeds', and its `std`; each seed's in `by_seed` with 95 % bootstrap `intervals` over proteins;
-      `by_type` of interaction and `by_seen_endpoints` over the pairs of all seeds, NaN where there are none.
+      `micro_f1`, the mean of the seeds', and its `std`; each seed's in `by_seed` with 95 %
+      bootstrap `intervals` over proteins; `by_type` of interaction and `by_seen_endpoints` over
+      the pairs of all seeds, NaN where there are none.
     """
-    counts = [f1_counts(own_logits[own.test], graph.labels[own.test]) for own_logits, own in zip(logits, parts, strict=True)]
+    counts = [
+        f1_counts(own_logits[own.test], graph.labels[own.test])
+        for own_logits, own in zip(logits, parts, strict=True)
+    ]
     by_seed = [ratio(hits, sizes) for hits, sizes in counts]
     mean, std = mean_and_std(by_seed)
     hits, sizes = (np.concatenate(arrays) for arrays in zip(*counts, strict=True))
@@ -194,5 +232,8 @@ def summarize(graph: InteractionGraph, parts: Sequence[Parts], logits: Sequence[
             for (own_hits, own_sizes), own in zip(counts, parts, strict=True)
         ],
         "by_type": {name: ratio(hits[:, position], sizes[:, position]) for position, name in types},
-        "by_seen_endpoints": {name: ratio(hits[seen == position], sizes[seen == position]) for position, name in endpoints},
+        "by_seen_endpoints": {
+            name: ratio(hits[seen == position], sizes[seen == position])
+            for position, name in endpoints
+        },
     }

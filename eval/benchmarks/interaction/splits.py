@@ -1,19 +1,25 @@
-"""Splits of a protein interaction graph into training and test interactions: random, BFS and DFS, as GNN-PPI makes them.
+"""Splits of a protein interaction graph into training and test interactions: random, BFS and DFS,
+as GNN-PPI makes them.
 
-A random split leaves hardly a test interaction without a protein that is also in training, so it measures little of what is
-new. GNN-PPI (Lv et al. 2021, https://arxiv.org/abs/2105.06709) therefore walks the graph from a root with at most five
-interactions and takes all interactions of each protein that it visits, until at least a fifth of all are taken:
+A random split leaves hardly a test interaction without a protein that is also in training, so it
+measures little of what is new. GNN-PPI (Lv et al. 2021, https://arxiv.org/abs/2105.06709) therefore
+walks the graph from a root with at most five interactions and takes all interactions of each
+protein that it visits, until at least a fifth of all are taken:
 
-- BFS visits proteins in the order in which they were first met: the test set is one dense neighbourhood.
-- DFS goes on from a visited protein to its first unvisited neighbour, and back where there is none: a thread through the graph.
+- BFS visits proteins in the order in which they were first met: the test set is one dense
+  neighbourhood.
+- DFS goes on from a visited protein to its first unvisited neighbour, and back where there is none:
+  a thread through the graph.
 
 So a walk's test interactions each have a protein of which training knows none.
 
-The released code (https://github.com/lvguofeng/GNN_PPI, `utils.py`) does the same, but for three things. It draws from
-Python's `random` without a seed, so its splits exist only as files. It never ends on a graph without a protein of at most five
-interactions; here a root then comes from those with the fewest. It fails where the root's component is smaller than the test
-set; here the walk goes on from another root. As there, the last protein's interactions are all taken, so a BFS or DFS test set
-can be larger than asked for; and there is no validation split: GNN-PPI chooses its epoch on the test set.
+The released code (https://github.com/lvguofeng/GNN_PPI, `utils.py`) does the same, but for three
+things. It draws from Python's `random` without a seed, so its splits exist only as files. It never
+ends on a graph without a protein of at most five interactions; here a root then comes from those
+with the fewest. It fails where the root's component is smaller than the test set; here the walk
+goes on from another root. As there, the last protein's interactions are all taken, so a BFS or
+DFS test set can be larger than asked for; and there is no validation split: GNN-PPI chooses its
+epoch on the test set.
 """
 
 from collections import deque
@@ -37,14 +43,20 @@ class InteractionSplit(NamedTuple):
 
 
 def split_edges(
-    edges: Int[np.ndarray, "E 2"], *, nodes: int, method: str, seed: int, test_fraction: float = TEST_FRACTION
+    edges: Int[np.ndarray, "E 2"],
+    *,
+    nodes: int,
+    method: str,
+    seed: int,
+    test_fraction: float = TEST_FRACTION,
 ) -> InteractionSplit:
     """A split that is the same for the same edges, method and seed.
 
     Args:
-      edges: pairs of protein numbers below `nodes`, every unordered pair once, no protein with itself. A walk goes to the
-        neighbours of a protein in the order of its edges here.
-      method: one of `SPLITS`. `random` rounds the training part down; the walks stop at or after the fraction.
+      edges: pairs of protein numbers below `nodes`, every unordered pair once, no protein with
+        itself. A walk goes to the neighbours of a protein in the order of its edges here.
+      method: one of `SPLITS`. `random` rounds the training part down; the walks stop at or after
+        the fraction.
 
     Raises:
       KeyError: no such method.
@@ -60,7 +72,8 @@ def split_edges(
 
 
 class _Graph(NamedTuple):
-    """The edges of each protein, in the order of `edges`: protein p has places starts[p] to starts[p + 1] of the others."""
+    """The edges of each protein, in the order of `edges`: protein p has places starts[p] to
+    starts[p + 1] of the others."""
 
     starts: Int[np.ndarray, " N1"]
     edges: Int[np.ndarray, " E2"]
@@ -78,7 +91,8 @@ class _Graph(NamedTuple):
 
 
 def _take(walk: Iterator[np.ndarray], taken: Bool[np.ndarray, " E"], *, wanted: int) -> None:
-    """Marks the edges of the proteins that the walk visits until at least as many as wanted are marked."""
+    """Marks the edges of the proteins that the walk visits until at least as many as wanted are
+    marked."""
     count = 0
     while count < wanted:
         edges = next(walk)

@@ -1,8 +1,10 @@
-"""Training of GNN-PPI's network on one split of a graph: all proteins in every step, the loss over batches of edges.
+"""Training of GNN-PPI's network on one split of a graph: all proteins in every step, the loss over
+batches of edges.
 
-As its gnn_train.py does: Adam with an L2 penalty in the gradient (not decoupled), binary cross-entropy, the learning rate
-halved when the training loss stops falling. It scores the test part after every epoch and reports the best; here a validation
-part chooses the epoch, and the best test epoch is only recorded beside it.
+As its gnn_train.py does: Adam with an L2 penalty in the gradient (not decoupled), binary
+cross-entropy, the learning rate halved when the training loss stops falling. It scores the test
+part after every epoch and reports the best; here a validation part chooses the epoch, and the
+best test epoch is only recorded beside it.
 """
 
 import dataclasses
@@ -24,7 +26,8 @@ from eval.protocols.heads import binary_cross_entropy
 
 
 class Parts(NamedTuple):
-    """Places of edges: those the loss is over, those that choose the epoch, and those that are scored."""
+    """Places of edges: those the loss is over, those that choose the epoch, and those that are
+    scored."""
 
     fit: Int[np.ndarray, " F"]
     valid: Int[np.ndarray, " V"]
@@ -61,7 +64,8 @@ class Trained(NamedTuple):
 
 @dataclasses.dataclass
 class Plateau:
-    """A learning rate that halves when the loss has not fallen by 0.01 % for more than `patience` epochs (torch's rule)."""
+    """A learning rate that halves when the loss has not fallen by 0.01 % for more than
+    `patience` epochs (torch's rule)."""
 
     rate: float
     patience: int
@@ -77,7 +81,11 @@ class Plateau:
 
 
 def batches_of(
-    order: Int[np.ndarray, " F"], edges: Int[np.ndarray, "E 2"], labels: Bool[np.ndarray, "E C"], *, size: int
+    order: Int[np.ndarray, " F"],
+    edges: Int[np.ndarray, "E 2"],
+    labels: Bool[np.ndarray, "E C"],
+    *,
+    size: int,
 ) -> Batches:
     """The edges at the places `order`, in that order; the last batch is padded."""
     count = max(1, math.ceil(len(order) / size))
@@ -87,11 +95,14 @@ def batches_of(
 
 
 def make_optimizer(weight_decay: float) -> optax.GradientTransformation:
-    """Adam's direction for gradient + weight_decay · parameter; still to be multiplied by −learning rate."""
+    """Adam's direction for gradient + weight_decay · parameter; still to be multiplied by
+    −learning rate."""
     return optax.chain(optax.add_decayed_weights(weight_decay), optax.scale_by_adam())
 
 
-def batch_loss(logits: Float[Array, "B C"], labels: Bool[Array, "B C"], mask: Bool[Array, " B"]) -> Float[Array, ""]:
+def batch_loss(
+    logits: Float[Array, "B C"], labels: Bool[Array, "B C"], mask: Bool[Array, " B"]
+) -> Float[Array, ""]:
     """Binary cross-entropy, averaged over types of interaction and real edges."""
     losses = jnp.where(mask, binary_cross_entropy(logits, labels), 0.0)
     return losses.sum() / jnp.maximum(mask.sum(), 1)
@@ -99,11 +110,20 @@ def batch_loss(logits: Float[Array, "B C"], labels: Bool[Array, "B C"], mask: Bo
 
 @functools.partial(jax.jit, static_argnums=0, static_argnames="weight_decay")
 def start(
-    network: InteractionNetwork, features: Float[Array, "N D"], messages: Messages, key: Array, *, weight_decay: float
+    network: InteractionNetwork,
+    features: Float[Array, "N D"],
+    messages: Messages,
+    key: Array,
+    *,
+    weight_decay: float,
 ) -> State:
     """Fresh parameters and optimiser."""
     variables = network.init(key, features, messages, jnp.zeros((1, 2), jnp.int32), training=False)
-    return State(variables["params"], variables["batch_stats"], make_optimizer(weight_decay).init(variables["params"]))
+    return State(
+        variables["params"],
+        variables["batch_stats"],
+        make_optimizer(weight_decay).init(variables["params"]),
+    )
 
 
 @functools.partial(jax.jit, static_argnums=0, static_argnames="weight_decay")
@@ -132,7 +152,9 @@ def run_epoch(
         return batch_loss(logits, batch.labels, batch.mask), changed["batch_stats"]
 
     def step(state: State, item: tuple[Batches, Array]):
-        (value, batch_stats), gradients = jax.value_and_grad(loss, has_aux=True)(state.params, state.batch_stats, *item)
+        (value, batch_stats), gradients = jax.value_and_grad(loss, has_aux=True)(
+            state.params, state.batch_stats, *item
+        )
         direction, optimizer_state = optimizer.update(gradients, state.optimizer, state.params)
         params = jax.tree.map(lambda p, d: p - learning_rate * d, state.params, direction)
         return State(params, batch_stats, optimizer_state), value
@@ -144,12 +166,21 @@ def run_epoch(
 
 @functools.partial(jax.jit, static_argnums=0)
 def predict(
-    network: InteractionNetwork, state: State, features: Float[Array, "N D"], messages: Messages, pairs: Int[Array, "S B 2"]
+    network: InteractionNetwork,
+    state: State,
+    features: Float[Array, "N D"],
+    messages: Messages,
+    pairs: Int[Array, "S B 2"],
 ) -> Float[Array, "S B C"]:
     """Logits without dropout and with the running statistics, a batch of pairs at a time."""
     variables = {"params": state.params, "batch_stats": state.batch_stats}
-    encoded = network.apply(variables, features, messages, training=False, method=InteractionNetwork.encode)
-    return jax.lax.map(lambda some: network.apply(variables, encoded, some, method=InteractionNetwork.classify), pairs)
+    encoded = network.apply(
+        variables, features, messages, training=False, method=InteractionNetwork.encode
+    )
+    return jax.lax.map(
+        lambda some: network.apply(variables, encoded, some, method=InteractionNetwork.classify),
+        pairs,
+    )
 
 
 def train(
@@ -163,7 +194,8 @@ def train(
     options,
     seed: int,
 ) -> Trained:
-    """Trains for `options.epochs` and keeps the logits of the epoch with the best micro-F1 on the validation part.
+    """Trains for `options.epochs` and keeps the logits of the epoch with the best micro-F1 on the
+    validation part.
 
     Options: epochs, batch_edges, learning_rate, weight_decay, patience (see `Plateau`).
     """
@@ -183,12 +215,20 @@ def train(
             weight_decay=options.weight_decay,
         )
         rate.update(float(loss))
-        logits = np.asarray(predict(network, state, features, messages, pairs)).reshape(-1, labels.shape[1])[: len(edges)]
+        logits = np.asarray(predict(network, state, features, messages, pairs)).reshape(
+            -1, labels.shape[1]
+        )[: len(edges)]
         valid_f1 = micro_f1(logits[parts.valid] > 0, labels[parts.valid])
         best_test = np.fmax(best_test, micro_f1(logits[parts.test] > 0, labels[parts.test]))
         if chosen is None or valid_f1 > chosen.valid_f1:
             chosen = Trained(logits, epoch + 1, valid_f1, 0.0, 0.0)
-    sizes = {"nodes": features.shape[0], "features": features.shape[1], "messages": len(messages.senders)}
+    sizes = {
+        "nodes": features.shape[0],
+        "features": features.shape[1],
+        "messages": len(messages.senders),
+    }
     step_flops = 3 * forward_flops(network, **sizes, pairs=options.batch_edges)
-    flops = options.epochs * (steps * step_flops + forward_flops(network, **sizes, pairs=pairs.shape[0] * pairs.shape[1]))
+    flops = options.epochs * (
+        steps * step_flops + forward_flops(network, **sizes, pairs=pairs.shape[0] * pairs.shape[1])
+    )
     return chosen._replace(best_test_f1=float(best_test), flops=flops)

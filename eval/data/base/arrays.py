@@ -18,7 +18,9 @@ def read_array(path: Path) -> np.ndarray:
         array = np.load(path, allow_pickle=False)
     # NumPy parses headers with Python's tokenizer: a damaged file raises nearly anything.
     except Exception as error:
-        raise UserError(f"{path} is no sound .npy file of numbers ({_message(error)}); fetch it again.") from error
+        raise UserError(
+            f"{path} is no sound .npy file of numbers ({_message(error)}); fetch it again."
+        ) from error
     if not isinstance(array, np.ndarray):
         raise UserError(f"{path} is no .npy file but one of several arrays; give one array.")
     return array
@@ -37,7 +39,8 @@ def read_arrays(path: Path, names: Sequence[str]) -> list[np.ndarray]:
     # As above, and zip archives have their own ways to be damaged.
     except Exception as error:
         raise UserError(
-            f"{path} is no sound .npz with the arrays {wanted} and no pickles ({_message(error)}); make such a file."
+            f"{path} is no sound .npz with the arrays {wanted} and no pickles "
+            f"({_message(error)}); make such a file."
         ) from error
 
 

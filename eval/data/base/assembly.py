@@ -32,7 +32,8 @@ def finite(text: str) -> float | None:
 
 
 def named_order(names: set[str]) -> tuple[str, ...]:
-    """An order of classes that their names alone decide: by number where all are numbers, else alphabetical."""
+    """An order of classes that their names alone decide: by number where all are numbers, else
+    alphabetical."""
     return tuple(sorted(names, key=int if all(map(str.isdecimal, names)) else str))
 
 
@@ -50,26 +51,45 @@ def classification(
     *,
     classes: Sequence[str] | None = None,
 ) -> Task:
-    """The task of proteins labelled by names, each of which is among `classes` (None: those that occur, in `named_order`).
+    """The task of proteins labelled by names, each of which is among `classes` (None: those that
+    occur, in `named_order`).
 
     Raises:
       UserError: a class is listed twice, so that it would have two labels.
     """
     if classes is None:
-        classes = named_order({label for rows in splits.values() for row in rows for label in row.labels})
+        classes = named_order(
+            {label for rows in splits.values() for row in rows for label in row.labels}
+        )
     position = {label: index for index, label in enumerate(classes)}
     if len(position) < len(classes):
         twice = next(label for index, label in enumerate(classes) if position[label] != index)
         raise UserError(f"{name}: the list of classes has {twice!r} twice; keep one of them.")
-    samples = {split: [_sample(row, kind, position) for row in rows] for split, rows in splits.items()}
-    return Task(name, kind, tuple(classes), samples, gathered.rejects, gathered.sources, notes=gathered.notes)
+    samples = {
+        split: [_sample(row, kind, position) for row in rows] for split, rows in splits.items()
+    }
+    return Task(
+        name,
+        kind,
+        tuple(classes),
+        samples,
+        gathered.rejects,
+        gathered.sources,
+        notes=gathered.notes,
+    )
 
 
 def _sample(row: Labelled, kind: str, position: Mapping[str, int]) -> Sample:
     labels = tuple(sorted(position[label] for label in set(row.labels)))
-    return Sample(row.name, row.sequence, labels if kind == "multilabel" else labels[0], row.identity)
+    return Sample(
+        row.name, row.sequence, labels if kind == "multilabel" else labels[0], row.identity
+    )
 
 
-def regression(name: str, splits: Mapping[str, list[Sample]], gathered: Gathered, *, unit: str = "") -> Task:
+def regression(
+    name: str, splits: Mapping[str, list[Sample]], gathered: Gathered, *, unit: str = ""
+) -> Task:
     """The task of samples with numbers as targets; without a unit it gets the benchmark's."""
-    return Task(name, "regression", (), splits, gathered.rejects, gathered.sources, unit, gathered.notes)
+    return Task(
+        name, "regression", (), splits, gathered.rejects, gathered.sources, unit, gathered.notes
+    )

@@ -1,4 +1,5 @@
-"""What is odd about a benchmark's data, counted and fit for JSON: nothing is changed or dropped by it."""
+"""What is odd about a benchmark's data, counted and fit for JSON: nothing is changed or dropped
+by it."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -21,19 +22,30 @@ from eval.data.base.task import (
 def audit_task(task: Task) -> dict:
     """Counts of a task.
 
-    `rows`, `duplicates` (rows whose sequence an earlier row of the split has), `conflicting` (distinct sequences with several
-    targets) and `unlabelled` rows by split; `overlap`: distinct sequences that two splits share; `classes_not_in_train`; and
-    what `audit_files` counts.
+    `rows`, `duplicates` (rows whose sequence an earlier row of the split has), `conflicting`
+    (distinct sequences with several targets) and `unlabelled` rows by split; `overlap`: distinct
+    sequences that two splits share; `classes_not_in_train`; and what `audit_files` counts.
     """
-    distinct = {split: {sample.sequence for sample in samples} for split, samples in task.splits.items()}
+    distinct = {
+        split: {sample.sequence for sample in samples} for split, samples in task.splits.items()
+    }
     trained = {label for sample in task.splits.get("train", []) for label in _labels(sample)}
     return {
         "rows": {split: len(samples) for split, samples in task.splits.items()},
-        "duplicates": {split: len(samples) - len(distinct[split]) for split, samples in task.splits.items()},
+        "duplicates": {
+            split: len(samples) - len(distinct[split]) for split, samples in task.splits.items()
+        },
         "conflicting": {split: _conflicting(samples) for split, samples in task.splits.items()},
-        "unlabelled": {split: sum(sample.target == () for sample in samples) for split, samples in task.splits.items()},
-        "overlap": {f"{a} and {b}": len(distinct[a] & distinct[b]) for a, b in combinations(distinct, 2)},
-        "classes_not_in_train": len(task.classes) - len(trained) if task.classes and "train" in task.splits else 0,
+        "unlabelled": {
+            split: sum(sample.target == () for sample in samples)
+            for split, samples in task.splits.items()
+        },
+        "overlap": {
+            f"{a} and {b}": len(distinct[a] & distinct[b]) for a, b in combinations(distinct, 2)
+        },
+        "classes_not_in_train": len(task.classes) - len(trained)
+        if task.classes and "train" in task.splits
+        else 0,
     } | audit_files(task)
 
 
@@ -61,7 +73,8 @@ def audit_interactions(graph: InteractionGraph) -> dict:
 
 
 def audit_graph(graph: KnowledgeGraph) -> dict:
-    """Nodes of each type, those of them without content, and relations of each type, both directions counted as one."""
+    """Nodes of each type, those of them without content, and relations of each type, both
+    directions counted as one."""
     nodes = Counter(graph.node_types[node.type] for node in graph.nodes)
     bare = Counter(graph.node_types[node.type] for node in graph.nodes if node.content is None)
     once = graph.triplets[graph.triplets[:, 0] <= graph.triplets[:, 2]]
@@ -69,8 +82,15 @@ def audit_graph(graph: KnowledgeGraph) -> dict:
     return {
         "nodes": dict(nodes),
         "without_content": dict(bare),
-        "relations": {name: int(count) for name, count in zip(graph.relation_types, relations, strict=True) if count},
-        "vectors": {name: {"nodes": len(own.nodes), "source": own.source} for name, own in graph.vectors.items()},
+        "relations": {
+            name: int(count)
+            for name, count in zip(graph.relation_types, relations, strict=True)
+            if count
+        },
+        "vectors": {
+            name: {"nodes": len(own.nodes), "source": own.source}
+            for name, own in graph.vectors.items()
+        },
     } | audit_files(graph)
 
 
@@ -85,7 +105,9 @@ def audit_similarity(table: SimilarityTable) -> dict:
 
 def audit_files(data: Data) -> dict:
     """`rejects` by reason, `files` and `notes` of data of any form."""
-    files = [{"path": s.path, "bytes": s.bytes, "sha256": s.sha256, "rows": s.rows} for s in data.sources]
+    files = [
+        {"path": s.path, "bytes": s.bytes, "sha256": s.sha256, "rows": s.rows} for s in data.sources
+    ]
     return {"rejects": by_reason(data.rejects), "files": files, "notes": list(data.notes)}
 
 

@@ -22,8 +22,8 @@ class Benchmark:
       kind: of a benchmark of single proteins, what is to be predicted of each.
       unit: of a regression's target.
       source: where the files are, under which licence, and which may be fetched.
-      region: the first and last residue that models are given, 1-based; None gives whole proteins. An entry of the manifest
-        may have another `region`.
+      region: the first and last residue that models are given, 1-based; None gives whole proteins.
+        An entry of the manifest may have another `region`.
     """
 
     name: str

@@ -8,7 +8,8 @@ from types import GenericAlias
 from typing import NamedTuple
 
 GIVEN = ("benchmark", "kind", "task")
-"""Parameters of importers that no entry gives: the benchmark's name and kind, and the task it judges."""
+"""Parameters of importers that no entry gives: the benchmark's name and kind, and the task it
+judges."""
 
 
 class NeutralFolder(NamedTuple):
@@ -56,9 +57,11 @@ class Format:
     vectors: tuple[str, ...] = ()
     """Keys with an object of names, each with a file and what its source is called."""
     options: Mapping[str, type | GenericAlias] = dataclasses.field(default_factory=dict)
-    """Keys with anything else, and its type in JSON: text, whole number, or a list of these with one at least."""
+    """Keys with anything else, and its type in JSON: text, whole number, or a list of these with
+    one at least."""
     neutral: Callable[[NeutralFolder], dict | None] = lambda folder: None
-    """What a folder of the neutral layout amounts to as an entry; None if it is of another format."""
+    """What a folder of the neutral layout amounts to as an entry; None if it is of another
+    format."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -70,7 +73,11 @@ class Format:
     def required(self) -> tuple[str, ...]:
         """The keys that must be there; of the splits, one."""
         parameters = inspect.signature(self.read).parameters
-        return tuple(key for key in self.keys if key in parameters and parameters[key].default is inspect.Parameter.empty)
+        return tuple(
+            key
+            for key in self.keys
+            if key in parameters and parameters[key].default is inspect.Parameter.empty
+        )
 
     @property
     def given(self) -> tuple[str, ...]:

@@ -1,4 +1,5 @@
-"""What an importer gathers beside its samples: rows it cannot use, files it has read, letters it has changed."""
+"""What an importer gathers beside its samples: rows it cannot use, files it has read, letters it
+has changed."""
 
 from collections import Counter
 from pathlib import Path
@@ -43,7 +44,14 @@ class Gathered:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """A sentence on every kind of letters that were changed in sequences, and on sequences that look like no proteins."""
-        changed = [f"letters changed in sequences: {count} {kind}" for kind, count in sorted(self._changes.items())]
-        doubted = [f"sequences that look like {what}: {count}" for what, count in sorted(self._doubted.items())]
+        """A sentence on every kind of letters that were changed in sequences, and on sequences
+        that look like no proteins."""
+        changed = [
+            f"letters changed in sequences: {count} {kind}"
+            for kind, count in sorted(self._changes.items())
+        ]
+        doubted = [
+            f"sequences that look like {what}: {count}"
+            for what, count in sorted(self._doubted.items())
+        ]
         return (*changed, *doubted)

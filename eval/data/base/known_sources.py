@@ -1,9 +1,12 @@
-"""The homes of the benchmarks' files; digests are of files that were at hand in their original bytes."""
+"""The homes of the benchmarks' files; digests are of files that were at hand in their original
+bytes."""
 
 from eval.data.base.source import GITHUB, PublicFile, Source, from_github
 
 _PICKLES = "LMDB databases whose rows are pickles, which are never loaded here: export them to CSV"
-_PDB = PublicFile("pdb_seqres.txt.gz", "https://files.rcsb.org/pub/pdb/derived_data/pdb_seqres.txt.gz")
+_PDB = PublicFile(
+    "pdb_seqres.txt.gz", "https://files.rcsb.org/pub/pdb/derived_data/pdb_seqres.txt.gz"
+)
 
 DEEPLOC = Source(
     "github.com/HannesStark/protein-localization",
@@ -30,7 +33,11 @@ def _deepfri(release: str, train: str, valid: str) -> Source:
         {f"{release}_{name}": digest for name, digest in digests.items()},
         "deepfri",
     )
-    return Source("github.com/flatironinstitute/DeepFRI; files.rcsb.org", "BSD-3-Clause; PDB: CC0", (*files, _PDB))
+    return Source(
+        "github.com/flatironinstitute/DeepFRI; files.rcsb.org",
+        "BSD-3-Clause; PDB: CC0",
+        (*files, _PDB),
+    )
 
 
 DEEPFRI_EC = _deepfri(
@@ -74,19 +81,29 @@ def _flip(task: str, commit: str, name: str, *, sha256: str = "", md5: str = "")
 _OF_PROTST = "d5c35cc716ca93c3c74a0b43eef5b60cbf88521f"
 """The commit that ProtST takes FLIP from, with its MD5 of the archives (protst/dataset.py)."""
 FLIP_AAV = _flip("aav", _OF_PROTST, "two_vs_many.csv", md5="cabdd41f3386f4949b32ca220db55c58")
-FLIP_MELTOME = _flip("meltome", _OF_PROTST, "human_cell.csv", md5="0f8b1e848568f7566713d53594c0ca90")
+FLIP_MELTOME = _flip(
+    "meltome", _OF_PROTST, "human_cell.csv", md5="0f8b1e848568f7566713d53594c0ca90"
+)
 FLIP_GB1 = _flip(
     "gb1",
     "62cace8735f5610e2743cf06ce0f944b37fffaa6",
     "two_vs_rest.csv",
     sha256="b368e4564e10e33735f897c9b63f1be7030082e565c6d4e1368d6f1641a310de",
 )
-TAPE_OR_PEER = Source("github.com/songlab-cal/tape; github.com/DeepGraphLearning/PEER_Benchmark", "not stated", (), _PICKLES)
+TAPE_OR_PEER = Source(
+    "github.com/songlab-cal/tape; github.com/DeepGraphLearning/PEER_Benchmark",
+    "not stated",
+    (),
+    _PICKLES,
+)
 BETA_LACTAMASE = Source(
     "github.com/DeepGraphLearning/PEER_Benchmark; github.com/facebookresearch/esm",
     "not stated; ESM: MIT",
     from_github(
-        "facebookresearch/esm@2b369911bb5b4b0dda914521b9475cad1656b2ac", "examples/data", {"P62593.fasta": ""}, "beta_lactamase"
+        "facebookresearch/esm@2b369911bb5b4b0dda914521b9475cad1656b2ac",
+        "examples/data",
+        {"P62593.fasta": ""},
+        "beta_lactamase",
     ),
     f"PEER's splits are {_PICKLES}; or name P62593.fasta in the manifest as variant_fasta",
 )
@@ -98,13 +115,21 @@ PRIMEKG = Source(
         *from_github(
             "RyanWangZf/BioBridge@f446ad2a21df6cf0b55a93b6f588bfdecf52c773",
             "data/BindData",
-            {"data_config.json": "2b037fa3e6d6c84c9854c83d40c292de72678a8e3ffddf3919b17fdbb97cd6fc"},
+            {
+                "data_config.json": "2b037fa3e6d6c84c9854c83d40c292de72678a8e3ffddf3919b17fdbb97cd6fc"
+            },
             "primekg",
         ),
     ),
-    "BioBridge's data/Processed tables (Git LFS: clone with `git lfs pull`), and drug vectors as an .npz",
+    "BioBridge's data/Processed tables (Git LFS: clone with `git lfs pull`), and drug "
+    "vectors as an .npz",
 )
-PROBE = Source("github.com/HUBioDataLab/PROBE; uniprot.org", "not stated; UniProt: CC BY 4.0", (), "all of its files")
+PROBE = Source(
+    "github.com/HUBioDataLab/PROBE; uniprot.org",
+    "not stated; UniProt: CC BY 4.0",
+    (),
+    "all of its files",
+)
 _GNN_PPI = "lvguofeng/GNN_PPI@f47dfd1f5f43b1d8c0777e53f111be99a567d0f3"
 SHS27K = Source(
     "github.com/lvguofeng/GNN_PPI",
@@ -125,7 +150,9 @@ SHS148K = Source(
     from_github(
         _GNN_PPI,
         "data",
-        {"protein.SHS148k.sequences.dictionary.tsv": "f29adec92b32a78717af69a172466525dd38d11c9b63a3a611c1ea349e6b127a"},
+        {
+            "protein.SHS148k.sequences.dictionary.tsv": "f29adec92b32a78717af69a172466525dd38d11c9b63a3a611c1ea349e6b127a"
+        },
         "ppi",
     ),
     "protein.actions.SHS148k.STRING.txt, in SHS_ppi_beta.zip that its page links to",
@@ -135,15 +162,24 @@ STRING = Source(
     "stringdb-static.org/download",
     "CC BY 4.0",
     tuple(
-        PublicFile(f"ppi/9606.{name}.gz", f"{_STRING}/{name.rpartition('.')[0].removesuffix('.fa')}/9606.{name}.gz")
+        PublicFile(
+            f"ppi/9606.{name}.gz",
+            f"{_STRING}/{name.rpartition('.')[0].removesuffix('.fa')}/9606.{name}.gz",
+        )
         for name in ("protein.actions.v11.0.txt", "protein.sequences.v11.0.fa")
     ),
 )
-_PROTST = f"{GITHUB}/DeepGraphLearning/ProtST/db53a76ed2430eb66dd9c8134ace99fd60980fb3/data/zero_shot_classification"
+_PROTST = (
+    f"{GITHUB}/DeepGraphLearning/ProtST/db53a76ed2430eb66dd9c8134ace99fd60980fb3"
+    "/data/zero_shot_classification"
+)
 
 
 def _prompts(digests: dict[str, str]) -> Source:
-    files = (PublicFile(f"protst/protst_{name}.tsv", f"{_PROTST}/{name}.tsv", digest) for name, digest in digests.items())
+    files = (
+        PublicFile(f"protst/protst_{name}.tsv", f"{_PROTST}/{name}.tsv", digest)
+        for name, digest in digests.items()
+    )
     return Source("github.com/DeepGraphLearning/ProtST", "Apache-2.0", tuple(files))
 
 
@@ -160,6 +196,16 @@ REACTION_PROMPTS = _prompts(
         "reaction_name": "",
     }
 )
-PROTEINGYM = Source("github.com/OATML-Markslab/ProteinGym", "MIT (repository)", (), "its reference file and the assays' ZIP")
+PROTEINGYM = Source(
+    "github.com/OATML-Markslab/ProteinGym",
+    "MIT (repository)",
+    (),
+    "its reference file and the assays' ZIP",
+)
 SCL2205 = Source("the Python package scldata", "not stated", (), "its tables and labels")
-KGSIM = Source("github.com/liseda-lab/kgsim-benchmark; uniprot.org", "not stated; UniProt: CC BY 4.0", (), "all of its files")
+KGSIM = Source(
+    "github.com/liseda-lab/kgsim-benchmark; uniprot.org",
+    "not stated; UniProt: CC BY 4.0",
+    (),
+    "all of its files",
+)

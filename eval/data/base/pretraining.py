@@ -1,6 +1,7 @@
 """Whether a protein was in a checkpoint's pretraining: the same sequence, a relative, or neither.
 
-Relatives are those that MinHash finds, of about 65 % identity and more (`data_pipelines.build.minhash`).
+Relatives are those that MinHash finds, of about 65 % identity and more
+(`data_pipelines.build.minhash`).
 """
 
 import dataclasses
@@ -39,10 +40,15 @@ class PretrainingSet:
         """Reads every training record once; 256 bytes of memory each."""
         keys, sketches = [], []
         names = [name for name in sorted(dataset.splits) if name not in HELD_OUT]
-        for split in progress([dataset.splits[name] for name in names], description="pretraining set", unit="splits"):
+        for split in progress(
+            [dataset.splits[name] for name in names], description="pretraining set", unit="splits"
+        ):
             quick = split.without_features()
             for start in range(0, len(quick), _AT_ONCE):
-                part = [quick[index].sequence for index in range(start, min(start + _AT_ONCE, len(quick)))]
+                part = [
+                    quick[index].sequence
+                    for index in range(start, min(start + _AT_ONCE, len(quick)))
+                ]
                 keys += map(sequence_key, part)
                 sketches.append(minhash.sketches(part))
         stacked = np.concatenate([minhash.sketches([]), *sketches])
@@ -51,7 +57,9 @@ class PretrainingSet:
     def states(self, sequences: Sequence[str]) -> Shaped[np.ndarray, " m"]:
         """Of each sequence `SEEN`, `RELATED` or `UNSEEN`."""
         keys = np.array([sequence_key(sequence) for sequence in sequences], np.uint64)
-        found = np.where(have_relatives(minhash.sketches(list(sequences)), self.sketches), RELATED, UNSEEN)
+        found = np.where(
+            have_relatives(minhash.sketches(list(sequences)), self.sketches), RELATED, UNSEEN
+        )
         found[np.isin(keys, self.keys)] = SEEN
         return found
 
@@ -70,9 +78,15 @@ def kept_rows(states: Shaped[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
 
 def sentence(counts: dict[str, int], *, left_out: bool) -> str:
     """What a report says of the counts."""
-    told = f"{counts[SEEN]} of {sum(counts.values())} test proteins were in pretraining, {counts[RELATED]} are related to some"
+    told = (
+        f"{counts[SEEN]} of {sum(counts.values())} test proteins were in pretraining, "
+        f"{counts[RELATED]} are related to some"
+    )
     if not counts[SEEN]:
         return f"{told}."
     if left_out:
-        return f"{told}; the numbers are without the first, and beside them stands the number with all."
+        return (
+            f"{told}; the numbers are without the first, and beside them stands the number with "
+            "all."
+        )
     return f"{told}; they are among those of the numbers."

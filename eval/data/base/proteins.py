@@ -10,7 +10,8 @@ Proteins = Mapping[str, frozenset[str]]
 
 
 def proteins_of(parts: Iterable[Data]) -> Proteins:
-    """The proteins of tasks, interactions and similarity tables, each sequence once, in the order of the data.
+    """The proteins of tasks, interactions and similarity tables, each sequence once, in the order
+    of the data.
 
     Other data have texts or variants beside their proteins, and no such list.
     """

@@ -1,7 +1,8 @@
 """Published numbers and sizes of published data sets, as families state them, each with its source.
 
 Only what could be read in the source named is stated. What is not stated is unknown, not zero:
-ProtCLIP's accuracies, correlations and F1 are in its paper's tables and were not at hand, and reports say so.
+ProtCLIP's accuracies, correlations and F1 are in its paper's tables and were not at hand, and
+reports say so.
 """
 
 from collections.abc import Mapping
@@ -22,15 +23,18 @@ class Published(NamedTuple):
     benchmark: str
     model: str
     metric: str
-    """As our results name it: `aupr`, `fmax`, `mrr, reverse kept`; of semantic similarity `<set>_<measure>`, a correlation."""
+    """As our results name it: `aupr`, `fmax`, `mrr, reverse kept`; of semantic similarity
+    `<set>_<measure>`, a correlation."""
     value: float
     source: str
     protocol: str
-    """By which the number was measured, in the words of our reports: numbers by another protocol are not comparable."""
+    """By which the number was measured, in the words of our reports: numbers by another protocol
+    are not comparable."""
 
 
 class DataSize(NamedTuple):
-    """What a published data set counts: rows by split; of a graph proteins and pairs; of semantic similarity pairs by set."""
+    """What a published data set counts: rows by split; of a graph proteins and pairs; of
+    semantic similarity pairs by set."""
 
     benchmark: str
     counts: Mapping[str, int]
@@ -47,7 +51,9 @@ def published_row(
 ) -> tuple[Published, ...]:
     """The numbers of a table's row; benchmarks and values are separated by blanks."""
     pairs = zip(benchmarks.split(), values.split(), strict=True)
-    return tuple(Published(name, model, metric, float(value), source, protocol) for name, value in pairs)
+    return tuple(
+        Published(name, model, metric, float(value), source, protocol) for name, value in pairs
+    )
 
 
 def data_size(benchmark: str, source: str, **counts: int) -> DataSize:

@@ -59,13 +59,15 @@ def table_header(path: Path) -> list[str]:
 
 
 def table_rows(path: Path, gathered: Gathered, *, columns: Sequence[str]) -> Iterator[Row]:
-    """The rows of a CSV or TSV with a header; one of another width is rejected, and the file becomes a source.
+    """The rows of a CSV or TSV with a header; one of another width is rejected, and the file
+    becomes a source.
 
     Args:
       columns: those that must be there; all others are in the rows as well.
 
     Raises:
-      UserError: a column is missing or named twice, quotation marks are not closed, or as `lines`.
+      UserError: a column is missing or named twice, quotation marks are not closed, or as
+        `lines`.
     """
     count = 0
     with open_table(path) as table:
@@ -89,6 +91,8 @@ def _stripped_header(path: Path, table: Table) -> list[str]:
 def _check_header(path: Path, header: Sequence[str], columns: Sequence[str]) -> None:
     named = ", ".join(header)[:300]
     if missing := [column for column in columns if column not in header]:
-        raise UserError(f"{path} has no column {' and '.join(missing)}; its header line names: {named}.")
+        raise UserError(
+            f"{path} has no column {' and '.join(missing)}; its header line names: {named}."
+        )
     if twice := [column for column in columns if header.count(column) > 1]:
         raise UserError(f"{path} names the column {twice[0]} twice; keep one of them.")

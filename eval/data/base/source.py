@@ -13,7 +13,8 @@ class PublicFile:
       path: where it goes in the data folder, as the manifest's template names it.
       url: its address.
       sha256: of the file at `path`, "" where it is not known.
-      member: the file within the ZIP archive at the address that goes to `path`; "" where the address is the file's own.
+      member: the file within the ZIP archive at the address that goes to `path`; "" where the
+        address is the file's own.
       md5: of what is at the address, "" where it is not known.
     """
 
@@ -45,8 +46,13 @@ ELSEWHERE = Source("", "not stated")
 """Of a benchmark that takes another's files, or your own."""
 
 
-def from_github(repository: str, folder: str, names: dict[str, str], into: str) -> tuple[PublicFile, ...]:
-    """Files of a folder of `OWNER/NAME@COMMIT`, by name with their SHA-256, that go to the folder `into`."""
+def from_github(
+    repository: str, folder: str, names: dict[str, str], into: str
+) -> tuple[PublicFile, ...]:
+    """Files of a folder of `OWNER/NAME@COMMIT`, by name with their SHA-256, that go to the
+    folder `into`."""
     repository, _, commit = repository.partition("@")
     address = f"{GITHUB}/{repository}/{commit}/{folder}"
-    return tuple(PublicFile(f"{into}/{name}", f"{address}/{name}", sha256) for name, sha256 in names.items())
+    return tuple(
+        PublicFile(f"{into}/{name}", f"{address}/{name}", sha256) for name, sha256 in names.items()
+    )

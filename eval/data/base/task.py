@@ -12,13 +12,23 @@ from data_pipelines.inputs.substitutions import Variant
 SPLITS = ("train", "valid", "test")
 
 IDENTITY_CUTOFFS = (0.30, 0.40, 0.50, 0.70, 0.95)
-"""DeepFRI's: the test chains of a cut-off have at most that sequence identity to the training chains."""
+"""DeepFRI's: the test chains of a cut-off have at most that sequence identity to the training
+chains."""
 
-INTERACTIONS = ("reaction", "binding", "ptmod", "activation", "inhibition", "catalysis", "expression")
+INTERACTIONS = (
+    "reaction",
+    "binding",
+    "ptmod",
+    "activation",
+    "inhibition",
+    "catalysis",
+    "expression",
+)
 """STRING's modes of interaction, in the order of GNN-PPI's labels."""
 
 Target = int | float | tuple[int, ...]
-"""A class, a number, or the ascending classes of a multi-label sample, of which there may be none."""
+"""A class, a number, or the ascending classes of a multi-label sample, of which there may be
+none."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -31,7 +41,8 @@ class Sample:
     """Residues as ESM-2 has tokens for them: upper-case letters without J."""
     target: Target
     identity: float | None = None
-    """Of EC and GO test chains, the smallest of `IDENTITY_CUTOFFS` that bounds the identity to training; 1.0 above them all."""
+    """Of EC and GO test chains, the smallest of `IDENTITY_CUTOFFS` that bounds the identity to
+    training; 1.0 above them all."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -124,7 +135,8 @@ class KnowledgeGraph:
     relation_types: tuple[str, ...]
     nodes: list[Node]
     triplets: Int[np.ndarray, "N 3"]
-    """int32 (head, relation, tail): head and tail are places in `nodes`. Every relation is there in both directions, once."""
+    """int32 (head, relation, tail): head and tail are places in `nodes`. Every relation is there
+    in both directions, once."""
     rejects: list[Rejected]
     sources: list[SourceFile]
     notes: tuple[str, ...] = ()
@@ -139,16 +151,17 @@ class SimilarityTable:
     aspect: Literal["MF", "BP", "CC", ""]
     """Of PROBE, the ontology."""
     set: str
-    """Of PROBE 500, 200 or sparse: all pairs of the 500 or 200 best annotated proteins, or 247 of the 500's spread evenly over
-    similarity. Of other sources what the manifest calls it."""
+    """Of PROBE 500, 200 or sparse: all pairs of the 500 or 200 best annotated proteins, or 247 of
+    the 500's spread evenly over similarity. Of other sources what the manifest calls it."""
     names: list[str]
     """UniProt accessions."""
     sequences: list[str]
     pairs: Int[np.ndarray, "P 2"]
-    """int32 places in `names`, every pair once; first < second, but for PROBE's sparse set of MF, where one pair is a protein
-    with itself."""
+    """int32 places in `names`, every pair once; first < second, but for PROBE's sparse set of MF,
+    where one pair is a protein with itself."""
     similarity: Float[np.ndarray, " P"]
-    """float64, 0 to 1: of PROBE Lin's, of kgsim another measure, or 1 for pairs that interact and 0 for others."""
+    """float64, 0 to 1: of PROBE Lin's, of kgsim another measure, or 1 for pairs that interact
+    and 0 for others."""
     rejects: list[Rejected]
     sources: list[SourceFile]
     notes: tuple[str, ...] = ()
@@ -156,7 +169,8 @@ class SimilarityTable:
 
 @dataclasses.dataclass(frozen=True)
 class PromptedTask:
-    """Proteins with classes, and what each class is called in words: nothing is learnt from the labels, they only judge."""
+    """Proteins with classes, and what each class is called in words: nothing is learnt from the
+    labels, they only judge."""
 
     task: Task
     prompts: Mapping[str, Mapping[str, list[str]]]
@@ -209,4 +223,5 @@ class Assays:
 
 
 Data = Task | PromptedTask | InteractionGraph | KnowledgeGraph | SimilarityTable | Assays
-"""What importers give; of semantic similarity there are several sets. All have `rejects`, `sources` and `notes`."""
+"""What importers give; of semantic similarity there are several sets. All have `rejects`,
+`sources` and `notes`."""

@@ -1,4 +1,5 @@
-"""Knowledge graphs put together node by node, with the ids of types that BioBridge's and ProtCLIP's configurations give."""
+"""Knowledge graphs put together node by node, with the ids of types that BioBridge's and
+ProtCLIP's configurations give."""
 
 from array import array
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,14 @@ from eval.data.base.gathered import Gathered
 from eval.data.base.task import KnowledgeGraph, Node, NodeVectors
 
 PROTEIN = "gene/protein"
-NODE_TYPES = ("biological_process", "cellular_component", "disease", "drug", PROTEIN, "molecular_function")
+NODE_TYPES = (
+    "biological_process",
+    "cellular_component",
+    "disease",
+    "drug",
+    PROTEIN,
+    "molecular_function",
+)
 """PrimeKG's names of the six types that BioBridge keeps."""
 
 
@@ -31,14 +39,25 @@ def read_graph_config(path: Path) -> GraphConfig:
     Raises:
       UserError: the file is no such object.
     """
-    config = read_json(path, fix="give BioBridge's data_config.json or ProtCLIP's KGdata_config.json")
-    return GraphConfig(*(_in_order(path, key, config.get(key)) for key in ("node_type", "relation_type")))
+    config = read_json(
+        path, fix="give BioBridge's data_config.json or ProtCLIP's KGdata_config.json"
+    )
+    return GraphConfig(
+        *(_in_order(path, key, config.get(key)) for key in ("node_type", "relation_type"))
+    )
 
 
 def _in_order(path: Path, key: str, ids: object) -> tuple[str, ...]:
     values = list(ids.values()) if isinstance(ids, dict) else []
-    if not values or any(type(value) is not int for value in values) or sorted(values) != list(range(len(values))):
-        raise UserError(f"{path} has no {key} with ids from 0 on; give BioBridge's data_config.json or ProtCLIP's.")
+    if (
+        not values
+        or any(type(value) is not int for value in values)
+        or sorted(values) != list(range(len(values)))
+    ):
+        raise UserError(
+            f"{path} has no {key} with ids from 0 on; give BioBridge's data_config.json or "
+            "ProtCLIP's."
+        )
     return tuple(sorted(ids, key=ids.get))
 
 
@@ -65,9 +84,14 @@ class GraphBuilder:
         return position
 
     def describe(self, position: int, text: str, *, type_: str, path: Path, line: int) -> None:
-        """Gives a node its sequence or text, unless it has one; what is no protein is rejected for one."""
+        """Gives a node its sequence or text, unless it has one; what is no protein is rejected
+        for one."""
         if text and position not in self.contents:
-            content = self.gathered.sequence(path, line, f"line {line}", text) if type_ == PROTEIN else text
+            content = (
+                self.gathered.sequence(path, line, f"line {line}", text)
+                if type_ == PROTEIN
+                else text
+            )
             if content is not None:
                 self.contents[position] = content
 
@@ -76,16 +100,24 @@ class GraphBuilder:
         self._edges.extend((head, self._relations.setdefault(relation, len(self._relations)), tail))
 
     def build(
-        self, config: GraphConfig | None, *, notes: Sequence[str] = (), vectors: Mapping[str, NodeVectors] | None = None
+        self,
+        config: GraphConfig | None,
+        *,
+        notes: Sequence[str] = (),
+        vectors: Mapping[str, NodeVectors] | None = None,
     ) -> KnowledgeGraph:
-        """The graph. Types have the ids of `config`, what it does not name follows in alphabetical order.
+        """The graph. Types have the ids of `config`, what it does not name follows in alphabetical
+        order.
 
         Raises:
           UserError: there is no relation.
         """
         if not self._edges:
             files = ", ".join(source.path for source in self.gathered.sources)
-            raise UserError(f"{files} give no relation between nodes of the types that are kept; check files and types.")
+            raise UserError(
+                f"{files} give no relation between nodes of the types that are kept; check "
+                "files and types."
+            )
         config = config or GraphConfig((), ())
         node_types = _extended(config.node_types, {type_ for type_, _ in self.positions})
         relation_types = _extended(config.relation_types, self._relations)
@@ -95,11 +127,23 @@ class GraphBuilder:
             for (type_, id_), position in self.positions.items()
         ]
         order = np.array([relation_types.index(name) for name in self._relations])
-        triplets = _both_ways(np.frombuffer(self._edges, np.int64).reshape(-1, 3), order, len(nodes), len(relation_types))
+        triplets = _both_ways(
+            np.frombuffer(self._edges, np.int64).reshape(-1, 3),
+            order,
+            len(nodes),
+            len(relation_types),
+        )
         gathered = self.gathered
         notes = (*gathered.notes, *notes)
         return KnowledgeGraph(
-            node_types, relation_types, nodes, triplets, gathered.rejects, gathered.sources, notes, dict(vectors or {})
+            node_types,
+            relation_types,
+            nodes,
+            triplets,
+            gathered.rejects,
+            gathered.sources,
+            notes,
+            dict(vectors or {}),
         )
 
 
@@ -110,7 +154,8 @@ def _extended(names: Sequence[str], more) -> tuple[str, ...]:
 def _both_ways(
     edges: Int[np.ndarray, "E 3"], order: Int[np.ndarray, " R"], nodes: int, relations: int
 ) -> Int[np.ndarray, "N 3"]:
-    """Every edge and its reverse, once each, ascending; `order` gives the relations their final ids."""
+    """Every edge and its reverse, once each, ascending; `order` gives the relations their final
+    ids."""
     head, relation, tail = edges[:, 0], order[edges[:, 1]], edges[:, 2]
     # One number a triplet: sorting rows takes many times as long.
     forth, back = ((a * relations + relation) * nodes + b for a, b in ((head, tail), (tail, head)))

@@ -1,4 +1,5 @@
-"""Hetionet: nodes, edges by the abbreviation of their metaedge, and the GO annotations that it was made from."""
+"""Hetionet: nodes, edges by the abbreviation of their metaedge, and the GO annotations that it
+was made from."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,9 +21,16 @@ KINDS = {
 
 RELATIONS = {
     **dict.fromkeys(("GpBP", "GpCC", "GpMF"), "interacts with"),
-    **{"GiG": "ppi", "DaG": "associated with", "CbG": "target", "CtD": "indication", "CcSE": "side effect"},
+    **{
+        "GiG": "ppi",
+        "DaG": "associated with",
+        "CbG": "target",
+        "CtD": "indication",
+        "CcSE": "side effect",
+    },
 }
-"""Metaedges by PrimeKG's names of relations; every other has Hetionet's verb, such as `upregulates`."""
+"""Metaedges by PrimeKG's names of relations; every other has Hetionet's verb, such as
+`upregulates`."""
 
 NO_NODE = "one of its nodes is not in the table of nodes"
 NO_METAEDGE = "its metaedge is not in the table of metaedges"
@@ -30,7 +38,12 @@ NO_DOMAIN = "its domain is none of the three of GO"
 
 
 def read_hetionet(
-    nodes: Path, edges: Path, *, metaedges: Path, node_types: Sequence[str] = NODE_TYPES, annotations: Sequence[Path] = ()
+    nodes: Path,
+    edges: Path,
+    *,
+    metaedges: Path,
+    node_types: Sequence[str] = NODE_TYPES,
+    annotations: Sequence[Path] = (),
 ) -> tuple[GraphBuilder, list[str]]:
     """The edges between nodes of the types kept, and notes on how many were left out.
 
@@ -41,7 +54,10 @@ def read_hetionet(
       UserError: a file is not of its form.
     """
     builder, left_out = GraphBuilder(Gathered()), 0
-    described = {row.cells["id"]: row.cells for row in table_rows(nodes, builder.gathered, columns=("id", "name", "kind"))}
+    described = {
+        row.cells["id"]: row.cells
+        for row in table_rows(nodes, builder.gathered, columns=("id", "name", "kind"))
+    }
     verbs = _verbs(metaedges, builder.gathered)
     for row in table_rows(edges, builder.gathered, columns=("source", "metaedge", "target")):
         ends, metaedge = (row.cells["source"], row.cells["target"]), row.cells["metaedge"]
@@ -58,18 +74,30 @@ def read_hetionet(
             builder.relate(head, RELATIONS.get(metaedge, verbs[metaedge]), tail)
         else:
             left_out += 1
-    counts = {edges.name: left_out} | {path.name: _annotate(builder, path, node_types) for path in annotations}
+    counts = {edges.name: left_out} | {
+        path.name: _annotate(builder, path, node_types) for path in annotations
+    }
     kept = ", ".join(sorted(node_types))
-    return builder, [f"{n} rows of {name} were left out: one end is none of {kept}" for name, n in counts.items() if n]
+    return builder, [
+        f"{n} rows of {name} were left out: one end is none of {kept}"
+        for name, n in counts.items()
+        if n
+    ]
 
 
 def _verbs(path: Path, gathered: Gathered) -> dict[str, str]:
-    """Abbreviation → verb, from `Gene - participates - Pathway` or, of a directed one, `Gene > regulates > Gene`."""
+    """Abbreviation → verb, from `Gene - participates - Pathway` or, of a directed one, `Gene >
+    regulates > Gene`."""
     rows = {row.cells["abbreviation"]: row.cells["metaedge"] for row in table_rows(
         path, gathered, columns=("metaedge", "abbreviation"))}  # fmt: skip
-    verbs = {abbreviation: name.replace(" > ", " - ").split(" - ") for abbreviation, name in rows.items()}
+    verbs = {
+        abbreviation: name.replace(" > ", " - ").split(" - ") for abbreviation, name in rows.items()
+    }
     if any(len(parts) != 3 for parts in verbs.values()):
-        raise UserError(f"{path} is no table of Hetionet's metaedges: one is not like 'Gene - participates - Pathway'.")
+        raise UserError(
+            f"{path} is no table of Hetionet's metaedges: one is not like 'Gene - "
+            "participates - Pathway'."
+        )
     return {abbreviation: parts[1] for abbreviation, parts in verbs.items()}
 
 

@@ -50,8 +50,11 @@ def read_hetionet_graph(
     vectors: Mapping[str, Mapping[str, str]] | None = None,
     node_types: Sequence[str] = NODE_TYPES,
 ) -> KnowledgeGraph:
-    """Hetionet with PrimeKG's names of types; see `read_hetionet`, and `read_primekg_graph` for the other arguments."""
-    builder, notes = read_hetionet(nodes, edges, metaedges=metaedges, node_types=node_types, annotations=annotations)
+    """Hetionet with PrimeKG's names of types; see `read_hetionet`, and `read_primekg_graph` for
+    the other arguments."""
+    builder, notes = read_hetionet(
+        nodes, edges, metaedges=metaedges, node_types=node_types, annotations=annotations
+    )
     return _complete(builder, config, contents, vectors, notes)
 
 
@@ -68,9 +71,14 @@ def read_biobridge_graph(
 
 
 def read_graph_tables(
-    nodes: Path, edges: Path, *, config: Path | None = None, vectors: Mapping[str, Mapping[str, str]] | None = None
+    nodes: Path,
+    edges: Path,
+    *,
+    config: Path | None = None,
+    vectors: Mapping[str, Mapping[str, str]] | None = None,
 ) -> KnowledgeGraph:
-    """The neutral layout: nodes `type, id, name` and perhaps `content`; edges `head_type, head, relation, tail_type, tail`.
+    """The neutral layout: nodes `type, id, name` and perhaps `content`; edges `head_type, head,
+    relation, tail_type, tail`.
 
     Raises:
       UserError: a file is not of its form.
@@ -78,11 +86,20 @@ def read_graph_tables(
     builder = GraphBuilder(Gathered())
     for row in table_rows(nodes, builder.gathered, columns=("type", "id", "name")):
         position = builder.node(row.cells["type"], row.cells["id"], row.cells["name"])
-        builder.describe(position, row.cells.get("content", ""), type_=row.cells["type"], path=nodes, line=row.line)
+        builder.describe(
+            position,
+            row.cells.get("content", ""),
+            type_=row.cells["type"],
+            path=nodes,
+            line=row.line,
+        )
     columns = ("head_type", "head", "relation", "tail_type", "tail")
     for row in table_rows(edges, builder.gathered, columns=columns):
         head_type, head, relation, tail_type, tail = (row.cells[column] for column in columns)
-        positions = builder.positions.get((head_type, head)), builder.positions.get((tail_type, tail))
+        positions = (
+            builder.positions.get((head_type, head)),
+            builder.positions.get((tail_type, tail)),
+        )
         if None in positions:
             builder.gathered.reject(edges, row.line, f"{head} {relation} {tail}", NO_NODE)
         else:
@@ -91,13 +108,20 @@ def read_graph_tables(
 
 
 def _complete(
-    builder: GraphBuilder, config: Path | None, contents: Mapping | None, vectors: Mapping | None, notes: Sequence[str]
+    builder: GraphBuilder,
+    config: Path | None,
+    contents: Mapping | None,
+    vectors: Mapping | None,
+    notes: Sequence[str],
 ) -> KnowledgeGraph:
     notes = [*notes, *add_contents(builder, contents or {})]
     found = {}
     for type_, given in (vectors or {}).items():
         if set(given) != {"file", "source"}:
-            raise UserError(f"vectors of {type_} need a file and a source that says who made them, not {', '.join(given)}.")
+            raise UserError(
+                f"vectors of {type_} need a file and a source that says who made them, not "
+                f"{', '.join(given)}."
+            )
         found[type_] = read_vectors(builder, type_, Path(given["file"]), source=given["source"])
     return builder.build(config and read_graph_config(config), notes=notes, vectors=found)
 

@@ -20,13 +20,15 @@ CONTENT_COLUMNS = (
 
 
 def add_contents(builder: GraphBuilder, contents: Mapping[str, Sequence[Path]]) -> list[str]:
-    """Gives the nodes of each type their sequences (of `gene/protein`) or texts; the first of a node counts.
+    """Gives the nodes of each type their sequences (of `gene/protein`) or texts; the first of a
+    node counts.
 
-    A note says of each file that lacks some of the nodes how many it has. One that has none is most likely of other ids, or
-    its type is written otherwise.
+    A note says of each file that lacks some of the nodes how many it has. One that has none is most
+    likely of other ids, or its type is written otherwise.
 
-    Tables have an id column (`node_index` where the graph knows PrimeKG's indices) and a content column; rows of nodes that
-    the graph does not have are passed over. Proteins may come as FASTA or two-column table by id as well.
+    Tables have an id column (`node_index` where the graph knows PrimeKG's indices) and a content
+    column; rows of nodes that the graph does not have are passed over. Proteins may come as FASTA
+    or two-column table by id as well.
 
     Raises:
       UserError: a file is not of its form.
@@ -40,9 +42,14 @@ def add_contents(builder: GraphBuilder, contents: Mapping[str, Sequence[Path]]) 
                 described.add(position)
             nodes = sum(kind == type_ for kind, _ in builder.positions)
             if not described:
-                notes.append(f"{path.name} has the content of none of the graph's nodes of type {type_}")
+                notes.append(
+                    f"{path.name} has the content of none of the graph's nodes of type {type_}"
+                )
             elif len(described) < nodes:
-                notes.append(f"{path.name} has the content of {len(described):,} of {nodes:,} nodes of type {type_}")
+                notes.append(
+                    f"{path.name} has the content of {len(described):,} of {nodes:,} nodes "
+                    f"of type {type_}"
+                )
     return notes
 
 
@@ -50,24 +57,38 @@ def _contents(builder: GraphBuilder, type_: str, path: Path) -> Iterator[tuple[i
     """(place, line, content) of the nodes that the graph has."""
     first = next((text.strip() for _, text in lines(path)), "")
     header = [] if first.startswith(">") else table_header(path)
-    known = [column for column in ID_COLUMNS if column in header and (column != "node_index" or builder.by_index)]
+    known = [
+        column
+        for column in ID_COLUMNS
+        if column in header and (column != "node_index" or builder.by_index)
+    ]
     content = next((column for column in CONTENT_COLUMNS if column in header), None)
     if known and content:
         for row in table_rows(path, builder.gathered, columns=(known[0], content)):
             id_ = row.cells[known[0]]
-            position = builder.by_index.get(id_) if known[0] == "node_index" else builder.positions.get((type_, id_))
+            position = (
+                builder.by_index.get(id_)
+                if known[0] == "node_index"
+                else builder.positions.get((type_, id_))
+            )
             if position is not None:
                 yield position, row.line, row.cells[content]
     elif type_ == PROTEIN:
-        wanted = {id_: position for (kind, id_), position in builder.positions.items() if kind == type_}
+        wanted = {
+            id_: position for (kind, id_), position in builder.positions.items() if kind == type_
+        }
         for id_, sequence in read_sequences([path], builder.gathered, wanted=wanted).items():
             yield wanted[id_], 0, sequence
     else:
-        raise UserError(f"{path} has no column of ids and one of texts; its header line names: {', '.join(header)[:300]}.")
+        raise UserError(
+            f"{path} has no column of ids and one of texts; its header line names: "
+            f"{', '.join(header)[:300]}."
+        )
 
 
 def read_vectors(builder: GraphBuilder, type_: str, path: Path, *, source: str) -> NodeVectors:
-    """Embeddings of nodes of one type, from a file that `eval.data.graphs.vector_files` reads; other nodes' are left out.
+    """Embeddings of nodes of one type, from a file that `eval.data.graphs.vector_files` reads;
+    other nodes' are left out.
 
     Args:
       source: who made them, for reports.
@@ -76,9 +97,18 @@ def read_vectors(builder: GraphBuilder, type_: str, path: Path, *, source: str) 
       UserError: the file is no such file, repeats an id, or has none of the graph's nodes.
     """
     names, vectors = read_vector_file(path)
-    rows = {builder.positions[type_, name]: row for row, name in enumerate(names) if (type_, name) in builder.positions}
+    rows = {
+        builder.positions[type_, name]: row
+        for row, name in enumerate(names)
+        if (type_, name) in builder.positions
+    }
     if not rows:
-        raise UserError(f"{path} has a vector for none of the graph's {type_} nodes; its ids look like {names[:2]}.")
+        raise UserError(
+            f"{path} has a vector for none of the graph's {type_} nodes; its ids look like "
+            f"{names[:2]}."
+        )
     builder.gathered.source(path, len(names))
     positions = sorted(rows)
-    return NodeVectors(source, np.array(positions, np.int32), vectors[[rows[position] for position in positions]])
+    return NodeVectors(
+        source, np.array(positions, np.int32), vectors[[rows[position] for position in positions]]
+    )

@@ -1,4 +1,5 @@
-"""PrimeKG's `kg.csv`, with both ends of an edge in every row, and BioBridge's triplets made of it."""
+"""PrimeKG's `kg.csv`, with both ends of an edge in every row, and BioBridge's triplets made of
+it."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,8 +17,11 @@ NO_RELATION = "its relation is none of the configuration's"
 _END_COLUMNS = ("x_index", "x_id", "x_type", "x_name", "y_index", "y_id", "y_type", "y_name")
 
 
-def read_primekg(edges: Path, *, node_types: Sequence[str] = NODE_TYPES) -> tuple[GraphBuilder, list[str]]:
-    """The edges between nodes of the types kept, by their display_relation; and a note on how many rows were left out.
+def read_primekg(
+    edges: Path, *, node_types: Sequence[str] = NODE_TYPES
+) -> tuple[GraphBuilder, list[str]]:
+    """The edges between nodes of the types kept, by their display_relation; and a note on how many
+    rows were left out.
 
     Raises:
       UserError: the file is no such table.
@@ -29,16 +33,25 @@ def read_primekg(edges: Path, *, node_types: Sequence[str] = NODE_TYPES) -> tupl
         if cells["x_type"] not in node_types or cells["y_type"] not in node_types:
             left_out += 1
             continue
-        ends = [builder.node(cells[f"{end}_type"], cells[f"{end}_id"], cells[f"{end}_name"]) for end in "xy"]
+        ends = [
+            builder.node(cells[f"{end}_type"], cells[f"{end}_id"], cells[f"{end}_name"])
+            for end in "xy"
+        ]
         for end, position in zip("xy", ends, strict=True):
             builder.by_index[cells[f"{end}_index"]] = position
         builder.relate(ends[0], cells["display_relation"], ends[1])
-    note = f"{left_out} rows of {edges.name} were left out: one end is none of {', '.join(sorted(node_types))}"
+    note = (
+        f"{left_out} rows of {edges.name} were left out: one end is none of "
+        f"{', '.join(sorted(node_types))}"
+    )
     return builder, [note] if left_out else []
 
 
-def read_biobridge(triplets: Path, *, nodes: Mapping[str, Sequence[Path]], config: GraphConfig) -> GraphBuilder:
-    """BioBridge's `triplet_full.csv` with its `Processed` node tables, whose contents are taken as well.
+def read_biobridge(
+    triplets: Path, *, nodes: Mapping[str, Sequence[Path]], config: GraphConfig
+) -> GraphBuilder:
+    """BioBridge's `triplet_full.csv` with its `Processed` node tables, whose contents are taken as
+    well.
 
     Args:
       nodes: by node type, tables with node_index, an id and a name.
@@ -57,9 +70,13 @@ def read_biobridge(triplets: Path, *, nodes: Mapping[str, Sequence[Path]], confi
         x, y, relation = (row.cells[column] for column in columns)
         known = relation.isdecimal() and int(relation) < len(config.relation_types)
         if x in builder.by_index and y in builder.by_index and known:
-            builder.relate(builder.by_index[x], config.relation_types[int(relation)], builder.by_index[y])
+            builder.relate(
+                builder.by_index[x], config.relation_types[int(relation)], builder.by_index[y]
+            )
         else:
-            builder.gathered.reject(triplets, row.line, f"{x} {relation} {y}", NO_NODE if known else NO_RELATION)
+            builder.gathered.reject(
+                triplets, row.line, f"{x} {relation} {y}", NO_NODE if known else NO_RELATION
+            )
     return builder
 
 
@@ -69,8 +86,13 @@ def _add_nodes(builder: GraphBuilder, type_: str, path: Path) -> None:
     name = next((column for column in ("node_name", "mondo_name") if column in header), None)
     content = next((column for column in CONTENT_COLUMNS if column in header), None)
     if id_ is None or name is None:
-        raise UserError(f"{path} is no node table: its header has no node_id and node_name but {', '.join(header)[:300]}.")
+        raise UserError(
+            f"{path} is no node table: its header has no node_id and node_name but "
+            f"{', '.join(header)[:300]}."
+        )
     for row in table_rows(path, builder.gathered, columns=("node_index", id_, name)):
         position = builder.node(type_, row.cells[id_], row.cells[name])
         builder.by_index[row.cells["node_index"]] = position
-        builder.describe(position, row.cells[content] if content else "", type_=type_, path=path, line=row.line)
+        builder.describe(
+            position, row.cells[content] if content else "", type_=type_, path=path, line=row.line
+        )

@@ -1,4 +1,5 @@
-"""Embeddings by id from files that others made: HDF5 and Parquet as `protclip_jax.embed` writes them, or NPZ."""
+"""Embeddings by id from files that others made: HDF5 and Parquet as `protclip_jax.embed` writes
+them, or NPZ."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -32,15 +33,18 @@ def read_vector_file(path: Path) -> tuple[list[str], Float32[np.ndarray, "n D"]]
 def read_named_vectors(path: Path) -> NamedVectors:
     """Ids and their embeddings, in the order of the file.
 
-    `.h5`: a dataset [D] each, its id in the attribute `original_id` or else its name. `.parquet`: columns `id` and
-    `embedding`, lists of one length, without dictionaries. `.npz`, without pickles: arrays `ids` (text [n]) and `vectors`
-    (numbers [n, D]).
+    `.h5`: a dataset [D] each, its id in the attribute `original_id` or else its name. `.parquet`:
+    columns `id` and `embedding`, lists of one length, without dictionaries. `.npz`, without
+    pickles: arrays `ids` (text [n]) and `vectors` (numbers [n, D]).
 
     Raises:
-      UserError: the file is no such file, names an id twice, has one vector for each residue, or a number is not finite.
+      UserError: the file is no such file, names an id twice, has one vector for each residue, or
+        a number is not finite.
     """
     if path.suffix not in READERS:
-        raise UserError(f"{path} is none of {', '.join(READERS)}; write the embeddings to such a file.")
+        raise UserError(
+            f"{path} is none of {', '.join(READERS)}; write the embeddings to such a file."
+        )
     try:
         vectors = READERS[path.suffix](path)
     except UserError:
@@ -48,10 +52,15 @@ def read_named_vectors(path: Path) -> NamedVectors:
     # Two libraries that read files from anybody have many ways to fail.
     except Exception as error:
         message = f"{type(error).__name__}: {error}"[:200]
-        raise UserError(f"{path} holds no embeddings as {path.suffix} files do ({message}); make such a file.") from error
+        raise UserError(
+            f"{path} holds no embeddings as {path.suffix} files do ({message}); make such a file."
+        ) from error
     ids, values = vectors.ids, vectors.values
     if values.ndim != 2 or len(set(ids)) < len(ids) or not np.isfinite(values).all():
-        raise UserError(f"{path} gives an id twice, or a vector that is not finite or of another width; mend the file.")
+        raise UserError(
+            f"{path} gives an id twice, or a vector that is not finite or of another width; "
+            "mend the file."
+        )
     return vectors
 
 
@@ -74,7 +83,10 @@ def _read_npz(path: Path) -> NamedVectors:
     ids, vectors = read_arrays(path, ["ids", "vectors"])
     numeric = vectors.ndim == 2 and vectors.dtype.kind in "iuf"
     if ids.ndim != 1 or ids.dtype.kind != "U" or not numeric or len(ids) != len(vectors):
-        raise UserError(f"{path}: ids is {ids.dtype} {ids.shape} and vectors {vectors.shape}; they need text [n] and [n, d].")
+        raise UserError(
+            f"{path}: ids is {ids.dtype} {ids.shape} and vectors {vectors.shape}; they need "
+            "text [n] and [n, d]."
+        )
     return NamedVectors(ids.tolist(), ids.tolist(), vectors.astype(np.float32))
 
 

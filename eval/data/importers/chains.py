@@ -27,7 +27,8 @@ class Chain(NamedTuple):
 
 
 def chain_id(text: str) -> str:
-    """A PDB chain as DeepFRI writes it, `4PIW-A`, from `4piw_A`, `4piw.A`, `4piw:A` or `4piw_A-P27833`; '' if it is none.
+    """A PDB chain as DeepFRI writes it, `4PIW-A`, from `4piw_A`, `4piw.A`, `4piw:A` or
+    `4piw_A-P27833`; '' if it is none.
 
     Entries have no case, chains have: `4piw.a` is another one.
     """
@@ -35,7 +36,9 @@ def chain_id(text: str) -> str:
     return f"{found[1].upper()}-{found[2]}" if found else ""
 
 
-def chains_of(path: Path, named: Iterable[tuple[int, str, float | None]], gathered: Gathered) -> list[Chain]:
+def chains_of(
+    path: Path, named: Iterable[tuple[int, str, float | None]], gathered: Gathered
+) -> list[Chain]:
     """The chains among (line, name, identity); other names are rejected.
 
     Raises:
@@ -48,12 +51,19 @@ def chains_of(path: Path, named: Iterable[tuple[int, str, float | None]], gather
         elif chains:
             gathered.reject(path, line, text[:100], NO_CHAIN)
         else:
-            raise UserError(f"{path} is no list of PDB chains: it begins with {text[:60]!r}, not with one such as 4PIW-A.")
+            raise UserError(
+                f"{path} is no list of PDB chains: it begins with {text[:60]!r}, not with "
+                "one such as 4PIW-A."
+            )
     return chains
 
 
 def chain_sequences(
-    chains: Mapping[str, Sequence[Chain]], paths: Sequence[Path], gathered: Gathered, *, benchmark: str
+    chains: Mapping[str, Sequence[Chain]],
+    paths: Sequence[Path],
+    gathered: Gathered,
+    *,
+    benchmark: str,
 ) -> dict[str, str]:
     """Chain → sequence of the chains of all splits, from anything that `read_sequences` reads.
 
@@ -64,7 +74,8 @@ def chain_sequences(
     found = read_sequences(paths, gathered, wanted=wanted, key=chain_id)
     if not found:
         raise UserError(
-            f"{benchmark}: none of its chains has a sequence in {', '.join(map(str, paths)) or 'any file'}; "
+            f"{benchmark}: none of its chains has a sequence in "
+            f"{', '.join(map(str, paths)) or 'any file'}; "
             "give sequences, such as pdb_seqres.txt of the PDB."
         )
     return found

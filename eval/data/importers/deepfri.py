@@ -1,4 +1,5 @@
-"""DeepFRI's annotation table of PDB chains (EC numbers or GO terms) with its lists of chains and its identity cut-offs."""
+"""DeepFRI's annotation table of PDB chains (EC numbers or GO terms) with its lists of chains and
+its identity cut-offs."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,7 +10,14 @@ from eval.data.base.format import Format
 from eval.data.base.gathered import Gathered
 from eval.data.base.rows import lines, listed, table_header, table_rows
 from eval.data.base.task import IDENTITY_CUTOFFS, SPLITS, Task
-from eval.data.importers.chains import NO_CHAIN, NO_SEQUENCE, Chain, chain_id, chain_sequences, chains_of
+from eval.data.importers.chains import (
+    NO_CHAIN,
+    NO_SEQUENCE,
+    Chain,
+    chain_id,
+    chain_sequences,
+    chains_of,
+)
 
 COLUMNS = {
     "ec": "EC-numbers",
@@ -24,27 +32,44 @@ UNKNOWN_LABEL = "it has a label that the table does not list"
 _CUTOFF_COLUMNS = tuple(f"<{round(100 * cutoff)}%" for cutoff in IDENTITY_CUTOFFS)
 
 
-def read_deepfri(files: Mapping[str, Sequence[Path]], *, benchmark: str, annotations: Path, sequences: Sequence[Path]) -> Task:
-    """EC or one ontology of GO. Classes are in the order of the annotation table, by EC number or GO id.
+def read_deepfri(
+    files: Mapping[str, Sequence[Path]],
+    *,
+    benchmark: str,
+    annotations: Path,
+    sequences: Sequence[Path],
+) -> Task:
+    """EC or one ontology of GO. Classes are in the order of the annotation table, by EC number or
+    GO id.
 
     A chain without a term of the ontology stays, with no class, as in DeepFRI's splits.
 
     Args:
-      files: by split, lists of chains, or tables of chains with `<30%` … `<95%` (1: at most that identity to training).
+      files: by split, lists of chains, or tables of chains with `<30%` … `<95%` (1: at most that
+        identity to training).
       sequences: anything that `read_sequences` reads with PDB chains for names; the table has none.
 
     Raises:
       UserError: a file is not of its form, or there is a sequence for none of the chains.
     """
     gathered = Gathered()
-    chains = {split: [chain for path in paths for chain in _chains(path, gathered)] for split, paths in files.items()}
+    chains = {
+        split: [chain for path in paths for chain in _chains(path, gathered)]
+        for split, paths in files.items()
+    }
     classes, annotated = _annotations(annotations, gathered, benchmark)
     found = chain_sequences(chains, sequences, gathered, benchmark=benchmark)
     splits, known = {}, set(classes)
     for split, members in chains.items():
         splits[split] = []
         for path, line, chain, identity in members:
-            fault = NO_ANNOTATION if chain not in annotated else NO_SEQUENCE if chain not in found else ""
+            fault = (
+                NO_ANNOTATION
+                if chain not in annotated
+                else NO_SEQUENCE
+                if chain not in found
+                else ""
+            )
             fault = fault or (UNKNOWN_LABEL if not known.issuperset(annotated[chain]) else "")
             if fault:
                 gathered.reject(path, line, chain, fault)
@@ -53,8 +78,11 @@ def read_deepfri(files: Mapping[str, Sequence[Path]], *, benchmark: str, annotat
     return classification(benchmark, "multilabel", splits, gathered, classes=classes)
 
 
-def _annotations(path: Path, gathered: Gathered, benchmark: str) -> tuple[list[str], dict[str, tuple[str, ...]]]:
-    """The classes, and chain → its classes. Behind each `###` line but the last is one line of what it names."""
+def _annotations(
+    path: Path, gathered: Gathered, benchmark: str
+) -> tuple[list[str], dict[str, tuple[str, ...]]]:
+    """The classes, and chain → its classes. Behind each `###` line but the last is one line of
+    what it names."""
     heads, position, annotated, count, column = {}, None, {}, 0, COLUMNS[benchmark]
     numbered = lines(path)
     for line, text in numbered:
@@ -63,10 +91,16 @@ def _annotations(path: Path, gathered: Gathered, benchmark: str) -> tuple[list[s
             position = cells.index(column) if column in cells else None
             break
         if not text.startswith("### "):
-            raise UserError(f"{path}, line {line} is no line of a DeepFRI annotation table: it lacks the ### line before it.")
+            raise UserError(
+                f"{path}, line {line} is no line of a DeepFRI annotation table: it lacks the "
+                "### line before it."
+            )
         heads[text[4:].strip()] = next(numbered, (0, ""))[1].split("\t")
     if position is None or column not in heads:
-        raise UserError(f"{path} is no DeepFRI annotation table with {column}; it has {', '.join(heads) or 'no ### lines'}.")
+        raise UserError(
+            f"{path} is no DeepFRI annotation table with {column}; it has "
+            f"{', '.join(heads) or 'no ### lines'}."
+        )
     for line, text in numbered:
         count += 1
         cells = text.split("\t")
@@ -83,7 +117,11 @@ def _chains(path: Path, gathered: Gathered) -> list[Chain]:
     """The chains that a list or a table of cut-offs names."""
     if table_header(path)[0] == "PDB-chain":
         rows = table_rows(path, gathered, columns=("PDB-chain", *_CUTOFF_COLUMNS))
-        return chains_of(path, ((row.line, row.cells["PDB-chain"], _identity(row.cells)) for row in rows), gathered)
+        return chains_of(
+            path,
+            ((row.line, row.cells["PDB-chain"], _identity(row.cells)) for row in rows),
+            gathered,
+        )
     return chains_of(path, ((line, text, None) for line, text in listed(path, gathered)), gathered)
 
 
@@ -92,4 +130,6 @@ def _identity(cells: Mapping[str, str]) -> float:
     return next((cutoff for cutoff, column in bounds if cells[column] == "1"), 1.0)
 
 
-DEEPFRI = Format("deepfri", read_deepfri, splits=SPLITS, file=("annotations",), files=("sequences",))
+DEEPFRI = Format(
+    "deepfri", read_deepfri, splits=SPLITS, file=("annotations",), files=("sequences",)
+)

@@ -13,18 +13,24 @@ MIN_CHAINS = 10
 NO_EC_NUMBER = "it has no EC number"
 
 
-def read_ec_table(files: Mapping[str, Sequence[Path]], *, benchmark: str, min_chains: int = MIN_CHAINS) -> Task:
-    """Several EC numbers each, separated by commas; a partial number such as `3.4.21.-` is a class like any other.
+def read_ec_table(
+    files: Mapping[str, Sequence[Path]], *, benchmark: str, min_chains: int = MIN_CHAINS
+) -> Task:
+    """Several EC numbers each, separated by commas; a partial number such as `3.4.21.-` is a class
+    like any other.
 
     Args:
-      min_chains: a class needs so many chains of the training split, or of the first split there is; chains that have no other
-        class are rejected.
+      min_chains: a class needs so many chains of the training split, or of the first split there
+        is; chains that have no other class are rejected.
 
     Raises:
       UserError: a file is no such table.
     """
     gathered = Gathered()
-    splits = {split: [row for path in paths for row in _rows(path, gathered)] for split, paths in files.items()}
+    splits = {
+        split: [row for path in paths for row in _rows(path, gathered)]
+        for split, paths in files.items()
+    }
     counted = splits.get("train") or next(iter(splits.values()), [])
     classes = frequent((row.labels for _, _, row in counted), min_chains)
     kept = {split: _within(rows, set(classes), gathered) for split, rows in splits.items()}
@@ -35,15 +41,21 @@ def _rows(path: Path, gathered: Gathered) -> list[tuple[Path, int, Labelled]]:
     rows = []
     for row in table_rows(path, gathered, columns=("chain", "ec_numbers", "sequence")):
         name = row.cells["chain"]
-        numbers = tuple(number.strip() for number in row.cells["ec_numbers"].split(",") if number.strip())
+        numbers = tuple(
+            number.strip() for number in row.cells["ec_numbers"].split(",") if number.strip()
+        )
         if not numbers:
             gathered.reject(path, row.line, name, NO_EC_NUMBER)
-        elif (sequence := gathered.sequence(path, row.line, name, row.cells["sequence"])) is not None:
+        elif (
+            sequence := gathered.sequence(path, row.line, name, row.cells["sequence"])
+        ) is not None:
             rows.append((path, row.line, Labelled(name, sequence, numbers)))
     return rows
 
 
-def _within(rows: Sequence[tuple[Path, int, Labelled]], classes: set[str], gathered: Gathered) -> list[Labelled]:
+def _within(
+    rows: Sequence[tuple[Path, int, Labelled]], classes: set[str], gathered: Gathered
+) -> list[Labelled]:
     """The rows with those of their labels that are classes."""
     kept = []
     for path, line, row in rows:

@@ -1,4 +1,5 @@
-"""Prompts for classes of enzyme reactions, from ExPASy's ENZYME (`enzyme.dat`) and its table of classes (`enzclass.txt`)."""
+"""Prompts for classes of enzyme reactions, from ExPASy's ENZYME (`enzyme.dat`) and its table of
+classes (`enzclass.txt`)."""
 
 import re
 from collections.abc import Mapping
@@ -19,9 +20,11 @@ _NUMBER = re.compile(r"\d+\.\d+\.\d+\.n?\d+")
 
 
 def read_enzyme_prompts(task: Task, *, file: Path, classes: Path | None = None) -> PromptedTask:
-    """A task whose classes are EC numbers, each with its accepted name as a protein's name and as its function.
+    """A task whose classes are EC numbers, each with its accepted name as a protein's name and as
+    its function.
 
-    A number that was transferred has the names of those it became, one that was deleted the name of its class.
+    A number that was transferred has the names of those it became, one that was deleted the name of
+    its class.
 
     Args:
       file: `enzyme.dat`.
@@ -39,17 +42,28 @@ def read_enzyme_prompts(task: Task, *, file: Path, classes: Path | None = None) 
     names = {number: _names(number, enzymes, of_class) for number in task.classes}
     if missing := [number for number, found in names.items() if not found]:
         raise UserError(
-            f"{file} has no name for {len(missing)} classes of {task.name}, such as {missing[0]}; use a newer enzyme.dat, "
+            f"{file} has no name for {len(missing)} classes of {task.name}, such as "
+            f"{missing[0]}; use a newer enzyme.dat, "
             "and give `classes`, its enzclass.txt, for deleted numbers."
         )
     prompts = {
-        label: {number: [with_prefix(kind, f"{name}.") for name in found] for number, found in names.items()}
+        label: {
+            number: [with_prefix(kind, f"{name}.") for name in found]
+            for number, found in names.items()
+        }
         for label, kind in PROMPT_SETS.items()
     }
-    withdrawn = [number for number in task.classes if number not in enzymes or enzymes[number].withdrawn]
-    message = f"{len(withdrawn)} withdrawn EC numbers have prompts from those they became, or from their class."
+    withdrawn = [
+        number for number in task.classes if number not in enzymes or enzymes[number].withdrawn
+    ]
+    message = (
+        f"{len(withdrawn)} withdrawn EC numbers have prompts from those they became, or from "
+        "their class."
+    )
     sources = [*task.sources, *gathered.sources]
-    return PromptedTask(task, prompts, task.rejects, sources, (*task.notes, *([message] if withdrawn else [])))
+    return PromptedTask(
+        task, prompts, task.rejects, sources, (*task.notes, *([message] if withdrawn else []))
+    )
 
 
 def _names(number: str, enzymes: Mapping[str, Enzyme], of_class: Mapping[str, str]) -> list[str]:
@@ -58,7 +72,8 @@ def _names(number: str, enzymes: Mapping[str, Enzyme], of_class: Mapping[str, st
     if enzyme and not enzyme.withdrawn:
         return [enzyme.name] if enzyme.name else []
     became = _NUMBER.findall(enzyme.name) if enzyme else []
-    # A number's successor may have been withdrawn in its turn, but a file in which that goes round names nothing.
+    # A number's successor may have been withdrawn in its turn, but a file in which that goes round
+    # names nothing.
     followed = {other: entry for other, entry in enzymes.items() if other != number}
     found = [name for other in became for name in _names(other, followed, {})]
     parent = of_class.get(f"{number.rpartition('.')[0]}.-")
@@ -73,7 +88,9 @@ def read_enzyme_classes(path: Path) -> dict[str, str]:
     """
     found = [_CLASS.fullmatch(text.strip()) for _, text in lines(path)]
     if not any(found):
-        raise UserError(f"{path} is no table of EC classes: it has no line that begins as '1. 1. -.-'.")
+        raise UserError(
+            f"{path} is no table of EC classes: it has no line that begins as '1. 1. -.-'."
+        )
     return {".".join(match.groups()[:4]): match[5].removesuffix(".") for match in found if match}
 
 

@@ -21,7 +21,8 @@ class Record(NamedTuple):
 
 
 def records(path: Path, gathered: Gathered) -> Iterator[Record]:
-    """The records of a FASTA file in its order; far too long ones are rejected, and the file becomes a source.
+    """The records of a FASTA file in its order; far too long ones are rejected, and the file
+    becomes a source.
 
     Raises:
       UserError: as `data_pipelines.readers.fasta.read_fasta`.

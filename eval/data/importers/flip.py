@@ -1,4 +1,5 @@
-"""FLIP's splits: CSV `sequence,target,set[,validation]`, or its FASTA twin `>Name TARGET=1.0 SET=train VALIDATION=False`."""
+"""FLIP's splits: CSV `sequence,target,set[,validation]`, or its FASTA twin `>Name TARGET=1.0
+SET=train VALIDATION=False`."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,14 +16,17 @@ NO_SET = "its set is neither train nor test"
 
 
 def read_flip(file: Path, *, benchmark: str) -> Task:
-    """A regression with FLIP's split; rows of the training set marked as validation are the split valid, if there are any.
+    """A regression with FLIP's split; rows of the training set marked as validation are the split
+    valid, if there are any.
 
     Raises:
       UserError: the file is neither of FLIP's forms.
     """
     gathered, splits = Gathered(), {}
     first = next((line.lstrip() for _, line in lines(file)), "")
-    for line, name, text, cells in _fasta(file, gathered) if first.startswith(">") else _csv(file, gathered):
+    for line, name, text, cells in (
+        _fasta(file, gathered) if first.startswith(">") else _csv(file, gathered)
+    ):
         split = {"train": "train", "test": "test"}.get(cells.get("set", "").lower())
         target = finite(cells.get("target", ""))
         if split is None or target is None:
@@ -44,7 +48,10 @@ def _fasta(file: Path, gathered: Gathered) -> Iterator[tuple[int, str, str, dict
         name, *words = record.header.split() or [""]
         cells = dict(word.lower().split("=", 1) for word in words if "=" in word)
         if not count and not {"target", "set"} <= cells.keys():
-            raise UserError(f"{file} is no FLIP FASTA: its first header is {record.header[:80]!r}, without TARGET= and SET=.")
+            raise UserError(
+                f"{file} is no FLIP FASTA: its first header is {record.header[:80]!r}, "
+                "without TARGET= and SET=."
+            )
         yield record.line, name, record.text, cells
 
 

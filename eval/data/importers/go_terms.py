@@ -11,7 +11,11 @@ from eval.data.base.rows import listed, table_rows
 from eval.data.base.task import Task
 from eval.data.importers.sequences import read_sequences
 
-COLUMNS = {"go_2014_mf": "molecular_function", "go_2014_bp": "biological_process", "go_2014_cc": "cellular_component"}
+COLUMNS = {
+    "go_2014_mf": "molecular_function",
+    "go_2014_bp": "biological_process",
+    "go_2014_cc": "cellular_component",
+}
 MIN_PROTEINS = 50
 """As DeepFRI's terms have."""
 NO_SEQUENCE = "none of the files has its sequence"
@@ -28,7 +32,8 @@ def read_go_terms(
 ) -> Task:
     """A protein's terms as the file gives them, without their ancestors; everything is `train`.
 
-    A protein without a term of the ontology is rejected: it has not been annotated, which is not to say that it has none.
+    A protein without a term of the ontology is rejected: it has not been annotated, which is not to
+    say that it has none.
 
     Args:
       terms: a table of `accession` and `COLUMNS`, terms separated by commas.
@@ -52,10 +57,14 @@ def read_go_terms(
             gathered.reject(terms, line, name, FEW_OF_ITS_CLASSES if name in found else NO_SEQUENCE)
         else:
             rows.append(Labelled(name, found[name], labels))
-    return classification(benchmark, "multilabel", {"train": rows}, gathered, classes=list(called.values()))
+    return classification(
+        benchmark, "multilabel", {"train": rows}, gathered, classes=list(called.values())
+    )
 
 
-def _annotated(path: Path, column: str, gathered: Gathered) -> dict[str, tuple[int, tuple[str, ...]]]:
+def _annotated(
+    path: Path, column: str, gathered: Gathered
+) -> dict[str, tuple[int, tuple[str, ...]]]:
     """Accession → line and terms, of those that have terms."""
     found = {}
     for row in table_rows(path, gathered, columns=("accession", *COLUMNS.values())):
@@ -76,7 +85,9 @@ def _called(classes: Sequence[str], path: Path | None, gathered: Gathered) -> di
         term, _, name = text.partition("\t")
         named[term] = name.strip()
     if classes and not any(named.get(term) for term in classes):
-        raise UserError(f"{path} names none of the terms; give a table of GO ids and names with a tab between.")
+        raise UserError(
+            f"{path} names none of the terms; give a table of GO ids and names with a tab between."
+        )
     return {term: f"{term} {named[term]}" if named.get(term) else term for term in classes}
 
 

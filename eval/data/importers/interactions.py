@@ -1,4 +1,5 @@
-"""STRING's action files as GNN-PPI uses them (SHS27k, SHS148k, STRING): a row a mode and direction, and sequences."""
+"""STRING's action files as GNN-PPI uses them (SHS27k, SHS148k, STRING): a row a mode and
+direction, and sequences."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,9 +23,11 @@ _ACTION_COLUMNS = ["item_id_a", "item_id_b", "mode"]
 
 
 def read_actions(actions: Path, *, sequences: Sequence[Path]) -> InteractionGraph:
-    """The proteins that act on each other, and how: a pair has every mode that any of its rows has, in either direction.
+    """The proteins that act on each other, and how: a pair has every mode that any of its rows has,
+    in either direction.
 
-    The file is read row by row; STRING's own has millions. Scores and directions are not used, as in GNN-PPI.
+    The file is read row by row; STRING's own has millions. Scores and directions are not used, as
+    in GNN-PPI.
 
     Args:
       sequences: a table of names and sequences without a header, or FASTA.
@@ -34,7 +37,10 @@ def read_actions(actions: Path, *, sequences: Sequence[Path]) -> InteractionGrap
     """
     gathered = Gathered()
     if table_header(actions)[:3] != _ACTION_COLUMNS:
-        raise UserError(f"{actions} is no STRING action file: its header does not begin with {', '.join(_ACTION_COLUMNS)}.")
+        raise UserError(
+            f"{actions} is no STRING action file: its header does not begin with "
+            f"{', '.join(_ACTION_COLUMNS)}."
+        )
     modes = _modes(actions, gathered)
     return interaction_graph(modes, sequences, gathered, path=actions)
 
@@ -49,7 +55,12 @@ def _modes(path: Path, gathered: Gathered) -> dict[tuple[str, str], int]:
         count += 1
         a, b, mode, *_ = (*text.split("\t", 3), "", "", "")
         if mode not in bits or a == b:
-            gathered.reject(path, line, f"{a} {b}", TOO_SHORT if not mode else UNKNOWN_MODE if a != b else WITH_ITSELF)
+            gathered.reject(
+                path,
+                line,
+                f"{a} {b}",
+                TOO_SHORT if not mode else UNKNOWN_MODE if a != b else WITH_ITSELF,
+            )
             continue
         pair = (a, b) if a < b else (b, a)
         pairs[pair] = pairs.get(pair, 0) | bits[mode]
@@ -58,24 +69,33 @@ def _modes(path: Path, gathered: Gathered) -> dict[tuple[str, str], int]:
 
 
 def interaction_graph(
-    modes: Mapping[tuple[str, str], int], sequences: Sequence[Path], gathered: Gathered, *, path: Path
+    modes: Mapping[tuple[str, str], int],
+    sequences: Sequence[Path],
+    gathered: Gathered,
+    *,
+    path: Path,
 ) -> InteractionGraph:
-    """The graph of pairs with their modes as bits, proteins in the order in which the pairs name them.
+    """The graph of pairs with their modes as bits, proteins in the order in which the pairs name
+    them.
 
     Raises:
-      UserError: no interaction is left, because there is none or there are no sequences for them.
+      UserError: no interaction is left, because there is none or there are no sequences for
+        them.
     """
     found = read_sequences(sequences, gathered, wanted={name for pair in modes for name in pair})
     positions, edges, bits = {}, [], []
     for (a, b), mode in modes.items():
         if a in found and b in found:
-            edges.append([positions.setdefault(a, len(positions)), positions.setdefault(b, len(positions))])
+            edges.append(
+                [positions.setdefault(a, len(positions)), positions.setdefault(b, len(positions))]
+            )
             bits.append(mode)
         else:
             gathered.reject(path, 0, f"{a} {b}", NO_SEQUENCE)
     if not edges:
         raise UserError(
-            f"{path} gives no interaction between proteins that have sequences in {', '.join(map(str, sequences))}."
+            f"{path} gives no interaction between proteins that have sequences in "
+            f"{', '.join(map(str, sequences))}."
         )
     ends = np.sort(np.array(edges, np.int32), axis=1)
     order = np.lexsort((ends[:, 1], ends[:, 0]))
@@ -88,7 +108,8 @@ def interaction_graph(
 
 
 def read_interaction_table(file: Path, *, sequences: Sequence[Path]) -> InteractionGraph:
-    """The neutral layout: a table `a, b, types` with a pair's types separated by commas, each pair once or more often.
+    """The neutral layout: a table `a, b, types` with a pair's types separated by commas, each pair
+    once or more often.
 
     Raises:
       UserError: as `read_actions`.
@@ -100,13 +121,20 @@ def read_interaction_table(file: Path, *, sequences: Sequence[Path]) -> Interact
             gathered.reject(file, line, f"{a} {b}", WITH_ITSELF if a == b else UNKNOWN_MODE)
         else:
             pair = (a, b) if a < b else (b, a)
-            modes[pair] = modes.get(pair, 0) | sum(1 << INTERACTIONS.index(kind) for kind in set(types))
+            modes[pair] = modes.get(pair, 0) | sum(
+                1 << INTERACTIONS.index(kind) for kind in set(types)
+            )
     return interaction_graph(modes, sequences, gathered, path=file)
 
 
 def _typed(file: Path, gathered: Gathered) -> Iterator[tuple[int, str, str, list[str]]]:
     for row in table_rows(file, gathered, columns=("a", "b", "types")):
-        yield row.line, row.cells["a"], row.cells["b"], [kind.strip() for kind in row.cells["types"].split(",") if kind.strip()]
+        yield (
+            row.line,
+            row.cells["a"],
+            row.cells["b"],
+            [kind.strip() for kind in row.cells["types"].split(",") if kind.strip()],
+        )
 
 
 def _neutral_entry(folder: NeutralFolder) -> dict | None:
@@ -116,5 +144,9 @@ def _neutral_entry(folder: NeutralFolder) -> dict | None:
 
 STRING_ACTIONS = Format("string_actions", read_actions, file=("actions",), files=("sequences",))
 INTERACTION_TABLE = Format(
-    "interaction_table", read_interaction_table, file=("file",), files=("sequences",), neutral=_neutral_entry
+    "interaction_table",
+    read_interaction_table,
+    file=("file",),
+    files=("sequences",),
+    neutral=_neutral_entry,
 )

@@ -1,4 +1,5 @@
-"""kgsim-benchmark: pairs of proteins with the similarity of their GO annotations, and whether they interact."""
+"""kgsim-benchmark: pairs of proteins with the similarity of their GO annotations, and whether
+they interact."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,15 +16,21 @@ from eval.data.importers.similarity import TWICE, WITH_ITSELF, similarity_table
 
 ENDS = ("Uniprot ID1", "Uniprot ID2")
 MEASURES = {"similarity_kgsim": "BMA Seco", "similarity_kgsim_ppi": "Interaction"}
-"""The column that a benchmark is about, unless its entry says another: the mean over each protein's best matches with an
-information content that the ontology alone gives, or 1 for interacting proteins and 0 for others."""
+"""The column that a benchmark is about, unless its entry says another: the mean over each protein's
+best matches with an information content that the ontology alone gives, or 1 for interacting
+proteins and 0 for others."""
 SEPARATOR = ";"
 
 
 def read_kgsim(
-    files: Mapping[str, Path], *, benchmark: str, sequences: Sequence[Path], measure: str | None = None
+    files: Mapping[str, Path],
+    *,
+    benchmark: str,
+    sequences: Sequence[Path],
+    measure: str | None = None,
 ) -> tuple[SimilarityTable, ...]:
-    """A set for each file, by the names given. Pairs of a protein with itself or without a sequence are left out.
+    """A set for each file, by the names given. Pairs of a protein with itself or without a sequence
+    are left out.
 
     Args:
       sequences: anything that `read_sequences` reads with UniProt accessions.
@@ -36,12 +43,17 @@ def read_kgsim(
     return tuple(_read(path, benchmark, name, column, sequences) for name, path in files.items())
 
 
-def _read(path: Path, benchmark: str, name: str, column: str, sequences: Sequence[Path]) -> SimilarityTable:
+def _read(
+    path: Path, benchmark: str, name: str, column: str, sequences: Sequence[Path]
+) -> SimilarityTable:
     gathered, positions, pairs = Gathered(), {}, {}
     numbered = lines(path)
     header = next(numbered, (0, ""))[1].split(SEPARATOR)
     if missing := [one for one in (*ENDS, column) if one not in header]:
-        raise UserError(f"{path} has no column {missing[0]!r}; its header line names: {', '.join(header)[:300]}.")
+        raise UserError(
+            f"{path} has no column {missing[0]!r}; its header line names: "
+            f"{', '.join(header)[:300]}."
+        )
     first, second, value = (header.index(one) for one in (*ENDS, column))
     count = 0
     for line, text in numbered:
@@ -53,14 +65,20 @@ def _read(path: Path, benchmark: str, name: str, column: str, sequences: Sequenc
         a, b = (positions.setdefault(cells[end], len(positions)) for end in (first, second))
         pair = (min(a, b), max(a, b))
         if a == b or pair in pairs:
-            gathered.reject(path, line, f"{cells[first]} {cells[second]}", WITH_ITSELF if a == b else TWICE)
+            gathered.reject(
+                path, line, f"{cells[first]} {cells[second]}", WITH_ITSELF if a == b else TWICE
+            )
         else:
             number = finite(cells[value])
             pairs[pair] = np.nan if number is None else number
     gathered.source(path, count)
     ends = np.array(list(pairs), np.int64).reshape(-1, 2)
     values = np.array(list(pairs.values()), np.float64)
-    return similarity_table(path, gathered, benchmark, name, list(positions), values, ends, sequences)
+    return similarity_table(
+        path, gathered, benchmark, name, list(positions), values, ends, sequences
+    )
 
 
-KGSIM = Format("kgsim", read_kgsim, named_file=("files",), files=("sequences",), options={"measure": str})
+KGSIM = Format(
+    "kgsim", read_kgsim, named_file=("files",), files=("sequences",), options={"measure": str}
+)

@@ -1,4 +1,5 @@
-"""The neutral layout of a task: a folder with train.tsv, valid.tsv and test.tsv of `name, sequence, target`."""
+"""The neutral layout of a task: a folder with train.tsv, valid.tsv and test.tsv of `name,
+sequence, target`."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,10 +14,13 @@ NO_CLASS = "its target is no class"
 NO_IDENTITY = "its identity is no number from 0 to 1"
 
 
-def read_neutral(files: Mapping[str, Sequence[Path]], *, benchmark: str, kind: str, classes: Path | None = None) -> Task:
+def read_neutral(
+    files: Mapping[str, Sequence[Path]], *, benchmark: str, kind: str, classes: Path | None = None
+) -> Task:
     """A task from tables (TSV or CSV) with the columns name, sequence, target and perhaps identity.
 
-    Targets are numbers or names of classes, several separated by commas where a protein may have several.
+    Targets are numbers or names of classes, several separated by commas where a protein may have
+    several.
 
     Args:
       kind: multiclass, multilabel or regression.
@@ -37,15 +41,23 @@ def read_neutral(files: Mapping[str, Sequence[Path]], *, benchmark: str, kind: s
     return classification(benchmark, kind, splits, gathered, classes=names)
 
 
-def _members(path: Path, row: Row, kind: str, names: Sequence[str] | None, gathered: Gathered) -> list[Sample | Labelled]:
+def _members(
+    path: Path, row: Row, kind: str, names: Sequence[str] | None, gathered: Gathered
+) -> list[Sample | Labelled]:
     """What the row gives: one protein or, with a reject, none."""
     name, target = row.cells["name"], row.cells["target"]
-    labels = tuple(label.strip() for label in target.split(",") if label.strip()) if kind == "multilabel" else (target,)
+    labels = (
+        tuple(label.strip() for label in target.split(",") if label.strip())
+        if kind == "multilabel"
+        else (target,)
+    )
     identity = finite(row.cells["identity"]) if row.cells.get("identity") else None
     fault = ""
     if kind == "regression":
         fault = NO_NUMBER if finite(target) is None else ""
-    elif (kind == "multiclass" and not target) or (names is not None and not set(labels) <= set(names)):
+    elif (kind == "multiclass" and not target) or (
+        names is not None and not set(labels) <= set(names)
+    ):
         fault = NO_CLASS
     if row.cells.get("identity") and (identity is None or not 0 <= identity <= 1):
         fault = fault or NO_IDENTITY
@@ -56,7 +68,9 @@ def _members(path: Path, row: Row, kind: str, names: Sequence[str] | None, gathe
     if sequence is None:
         return []
     return [
-        Sample(name, sequence, finite(target), identity) if kind == "regression" else Labelled(name, sequence, labels, identity)
+        Sample(name, sequence, finite(target), identity)
+        if kind == "regression"
+        else Labelled(name, sequence, labels, identity)
     ]
 
 

@@ -1,4 +1,5 @@
-"""IEConv's enzyme reactions: `4fae.B,247` rows, an EC number a class, and lists of chains; sequences come from elsewhere."""
+"""IEConv's enzyme reactions: `4fae.B,247` rows, an EC number a class, and lists of chains;
+sequences come from elsewhere."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -24,16 +25,25 @@ def read_functions(path: Path, gathered: Gathered) -> list[str]:
     """
     functions = [text for _, text in listed(path, gathered)]
     if not functions[0].replace("-", "0").replace(".", "").isdecimal():
-        raise UserError(f"{path} is no list of EC numbers: it begins with {functions[0][:60]!r}; give unique_functions.txt.")
+        raise UserError(
+            f"{path} is no list of EC numbers: it begins with {functions[0][:60]!r}; give "
+            "unique_functions.txt."
+        )
     if twice := [number for number, count in Counter(functions).items() if count > 1]:
         raise UserError(
-            f"{path} lists {twice[0]!r} {functions.count(twice[0])} times, so that its lines are no classes; fetch it again."
+            f"{path} lists {twice[0]!r} {functions.count(twice[0])} times, so that its lines "
+            "are no classes; fetch it again."
         )
     return functions
 
 
 def read_reaction(
-    files: Mapping[str, Sequence[Path]], *, benchmark: str, functions: Path, classes: Path, sequences: Sequence[Path]
+    files: Mapping[str, Sequence[Path]],
+    *,
+    benchmark: str,
+    functions: Path,
+    classes: Path,
+    sequences: Sequence[Path],
 ) -> Task:
     """Enzyme reaction, its classes in the order of the list of EC numbers.
 
@@ -51,7 +61,9 @@ def read_reaction(
     chains = {split: [] for split in files}
     for split, paths in files.items():
         for path in paths:
-            chains[split] += chains_of(path, ((line, text, None) for line, text in listed(path, gathered)), gathered)
+            chains[split] += chains_of(
+                path, ((line, text, None) for line, text in listed(path, gathered)), gathered
+            )
     found = chain_sequences(chains, sequences, gathered, benchmark=benchmark)
     splits = {}
     for split, members in chains.items():
@@ -60,7 +72,9 @@ def read_reaction(
             if chain in labels and chain in found:
                 splits[split].append(Labelled(chain, found[chain], (labels[chain],)))
             else:
-                gathered.reject(path, line, chain, NO_FUNCTION if chain not in labels else NO_SEQUENCE)
+                gathered.reject(
+                    path, line, chain, NO_FUNCTION if chain not in labels else NO_SEQUENCE
+                )
     return classification(benchmark, "multiclass", splits, gathered, classes=names)
 
 
@@ -70,7 +84,10 @@ def _labels(path: Path, gathered: Gathered, names: Sequence[str]) -> dict[str, s
         chain, _, label = text.partition(",")
         if not chain_id(chain) or not label.strip().isdecimal():
             if not labels:
-                raise UserError(f"{path}, line {line} is {text[:60]!r}, not a chain and its class such as 4fae.B,247.")
+                raise UserError(
+                    f"{path}, line {line} is {text[:60]!r}, not a chain and its class such "
+                    "as 4fae.B,247."
+                )
             gathered.reject(path, line, text[:100], NO_CHAIN)
         elif int(label) < len(names):
             labels[chain_id(chain)] = names[int(label)]
@@ -79,4 +96,6 @@ def _labels(path: Path, gathered: Gathered, names: Sequence[str]) -> dict[str, s
     return labels
 
 
-IECONV = Format("ieconv", read_reaction, splits=SPLITS, file=("functions", "classes"), files=("sequences",))
+IECONV = Format(
+    "ieconv", read_reaction, splits=SPLITS, file=("functions", "classes"), files=("sequences",)
+)

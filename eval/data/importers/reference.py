@@ -18,6 +18,9 @@ def read_reference(path: Path, gathered: Gathered) -> str:
     text = "".join(text for _, text in numbered if not text.startswith(">"))
     sequence = gathered.sequence(path, 1, "wild type", text)
     if sequence is None or len(headers) > 1:
-        raise UserError(f"{path} holds {len(headers)} FASTA records and no one protein; give the wild type's sequence alone.")
+        raise UserError(
+            f"{path} holds {len(headers)} FASTA records and no one protein; give the wild "
+            "type's sequence alone."
+        )
     gathered.source(path, 1)
     return sequence

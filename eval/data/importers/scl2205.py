@@ -1,4 +1,5 @@
-"""SCL2205: subcellular locations by number in CSV, `entry,seq,scl`, and their names in a JSON object."""
+"""SCL2205: subcellular locations by number in CSV, `entry,seq,scl`, and their names in a JSON
+object."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,8 @@ UNKNOWN_NUMBER = "its number is none of the labels"
 
 
 def read_scl2205(files: Mapping[str, Sequence[Path]], *, benchmark: str, labels: Path) -> Task:
-    """One location each; a combination such as `Cytoplasm;Nucleus` is a class of its own, as in the data.
+    """One location each; a combination such as `Cytoplasm;Nucleus` is a class of its own, as in the
+    data.
 
     Args:
       labels: number → name, the numbers from 0.
@@ -26,7 +28,10 @@ def read_scl2205(files: Mapping[str, Sequence[Path]], *, benchmark: str, labels:
     gathered = Gathered()
     classes = _classes(labels)
     gathered.source(labels, len(classes))
-    splits = {split: [row for path in paths for row in _rows(path, classes, gathered)] for split, paths in files.items()}
+    splits = {
+        split: [row for path in paths for row in _rows(path, classes, gathered)]
+        for split, paths in files.items()
+    }
     return classification(benchmark, "multiclass", splits, gathered, classes=classes)
 
 
@@ -34,8 +39,15 @@ def _classes(path: Path) -> list[str]:
     """The names in label order."""
     named = read_json(path)
     numbers = [str(number) for number in range(len(named))]
-    if not named or set(named) != set(numbers) or not all(isinstance(name, str) for name in named.values()):
-        raise UserError(f'{path} does not number its labels from 0, as {{"0": "Cytoplasm", …}}; fetch the file again.')
+    if (
+        not named
+        or set(named) != set(numbers)
+        or not all(isinstance(name, str) for name in named.values())
+    ):
+        raise UserError(
+            f'{path} does not number its labels from 0, as {{"0": "Cytoplasm", …}}; fetch '
+            "the file again."
+        )
     return [named[number] for number in numbers]
 
 

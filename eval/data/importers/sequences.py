@@ -1,4 +1,5 @@
-"""Sequences by name, from whatever holds them: FASTA, a two-column table, a table with a header, or JSON lines."""
+"""Sequences by name, from whatever holds them: FASTA, a two-column table, a table with a header,
+or JSON lines."""
 
 import re
 from collections.abc import Callable, Container, Iterator, Sequence
@@ -23,7 +24,11 @@ def accession(text: str) -> str:
 
 
 def read_sequences(
-    paths: Sequence[Path], gathered: Gathered, *, wanted: Container[str], key: Callable[[str], str] = accession
+    paths: Sequence[Path],
+    gathered: Gathered,
+    *,
+    wanted: Container[str],
+    key: Callable[[str], str] = accession,
 ) -> dict[str, str]:
     """Name → sequence of those `wanted`; of several with one name the first counts.
 
@@ -48,7 +53,10 @@ def read_sequences(
 def _named(path: Path, gathered: Gathered) -> Iterator[tuple[int, str, str]]:
     first = next((line.strip() for _, line in lines(path)), "")
     if first.startswith(">"):
-        return ((record.line, (record.header.split() or [""])[0], record.text) for record in records(path, gathered))
+        return (
+            (record.line, (record.header.split() or [""])[0], record.text)
+            for record in records(path, gathered)
+        )
     if first.startswith("{"):
         return ((line, row["name"], row["aa_seq"]) for line, row in objects(path, gathered))
     header = table_header(path)
@@ -59,7 +67,8 @@ def _named(path: Path, gathered: Gathered) -> Iterator[tuple[int, str, str]]:
         return ((row.line, row.cells[name], row.cells[sequence]) for row in rows)
     if len(first.split("\t")) != 2:
         raise UserError(
-            f"{path} holds no sequences: it is neither FASTA, nor JSON lines, nor a table of names and sequences, "
+            f"{path} holds no sequences: it is neither FASTA, nor JSON lines, nor a table of "
+            "names and sequences, "
             f"but begins with {first[:60]!r}."
         )
     return _pairs(path, gathered)

@@ -1,4 +1,5 @@
-"""SES-Adapter's JSON lines: one object a line with `name`, `aa_seq` and `label`, of DeepLoc also `location`."""
+"""SES-Adapter's JSON lines: one object a line with `name`, `aa_seq` and `label`, of DeepLoc also
+`location`."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,21 +28,34 @@ def objects(path: Path, gathered: Gathered) -> Iterator[tuple[int, dict]]:
             row = json.loads(text)
         except (ValueError, RecursionError):
             row = None
-        if isinstance(row, dict) and isinstance(row.get("name"), str) and isinstance(row.get("aa_seq"), str) and "label" in row:
+        if (
+            isinstance(row, dict)
+            and isinstance(row.get("name"), str)
+            and isinstance(row.get("aa_seq"), str)
+            and "label" in row
+        ):
             yield line, row
         elif not count:
-            raise UserError(f"{path}, line {line} is no JSON object with name, aa_seq and label: this is no SES-Adapter file.")
+            raise UserError(
+                f"{path}, line {line} is no JSON object with name, aa_seq and label: this is "
+                "no SES-Adapter file."
+            )
         else:
             gathered.reject(path, line, "", NO_OBJECT)
 
 
 def read_ses(
-    files: Mapping[str, Sequence[Path]], *, benchmark: str, mixed: str = "reject", class_count: int | None = None
+    files: Mapping[str, Sequence[Path]],
+    *,
+    benchmark: str,
+    mixed: str = "reject",
+    class_count: int | None = None,
 ) -> Task:
     """A benchmark from JSON lines, by the kind of its labels.
 
-    Localisation and membrane: the classes are named, and ordered, by `location` and `label` in the data. Lists of labels
-    (EC, GO): the classes have no names but their numbers. Numbers: a regression, in degrees Celsius.
+    Localisation and membrane: the classes are named, and ordered, by `location` and `label` in the
+    data. Lists of labels (EC, GO): the classes have no names but their numbers. Numbers: a
+    regression, in degrees Celsius.
 
     Args:
       mixed: of localisation, as in `read_deeploc`.
@@ -51,7 +65,10 @@ def read_ses(
       UserError: a file is no such file, or its labels and locations contradict each other.
     """
     gathered = Gathered()
-    rows = {split: [(path, *row) for path in paths for row in objects(path, gathered)] for split, paths in files.items()}
+    rows = {
+        split: [(path, *row) for path in paths for row in objects(path, gathered)]
+        for split, paths in files.items()
+    }
     if benchmark in ("localisation", "membrane"):
         return _located(rows, gathered, benchmark=benchmark, mixed=mixed)
     if benchmark == "thermostability":
@@ -71,27 +88,40 @@ def _located(rows: Mapping[str, list], gathered: Gathered, *, benchmark: str, mi
                 continue
             if len(parts) == 1 and order.setdefault(row["label"], label) != label:
                 raise UserError(
-                    f"{path}, line {line}: label {row['label']} is {label}, which was {order[row['label']]} before; "
+                    f"{path}, line {line}: label {row['label']} is {label}, which was "
+                    f"{order[row['label']]} before; "
                     "give files of one data set."
                 )
             splits[split] += _checked(path, line, row, (label,), gathered)
     names = [order[label] for label in sorted(order)]
     if len(set(names)) < len(names):
-        raise UserError(f"{benchmark}: one location has two labels in the data ({order}); give files of one data set.")
+        raise UserError(
+            f"{benchmark}: one location has two labels in the data ({order}); give files of "
+            "one data set."
+        )
     if benchmark == "localisation":
         check_mixed(mixed, names)
     return classification(benchmark, "multiclass", splits, gathered, classes=names)
 
 
 def _locations(location: object, benchmark: str) -> list[str]:
-    """The compartments of `["Cytoplasm", "Nucleus", "U"]`; of the benchmark membrane, what `"M"` or `"S"` says."""
+    """The compartments of `["Cytoplasm", "Nucleus", "U"]`; of the benchmark membrane, what `"M"`
+    or `"S"` says."""
     if benchmark == "membrane":
         return [MEMBRANE[location]] if isinstance(location, str) and location in MEMBRANE else []
-    return location[:-1] if isinstance(location, list) and all(isinstance(part, str) for part in location) else []
+    return (
+        location[:-1]
+        if isinstance(location, list) and all(isinstance(part, str) for part in location)
+        else []
+    )
 
 
-def _numbered(rows: Mapping[str, list], gathered: Gathered, *, benchmark: str, class_count: int | None) -> Task:
-    lists = [row["label"] for members in rows.values() for _, _, row in members if _is_list(row["label"])]
+def _numbered(
+    rows: Mapping[str, list], gathered: Gathered, *, benchmark: str, class_count: int | None
+) -> Task:
+    lists = [
+        row["label"] for members in rows.values() for _, _, row in members if _is_list(row["label"])
+    ]
     count = class_count or max((label for labels in lists for label in labels), default=-1) + 1
     splits = {}
     for split, members in rows.items():
@@ -101,14 +131,18 @@ def _numbered(rows: Mapping[str, list], gathered: Gathered, *, benchmark: str, c
                 splits[split] += _checked(path, line, row, tuple(map(str, row["label"])), gathered)
             else:
                 gathered.reject(path, line, row["name"], NO_CLASS)
-    return classification(benchmark, "multilabel", splits, gathered, classes=tuple(map(str, range(count))))
+    return classification(
+        benchmark, "multilabel", splits, gathered, classes=tuple(map(str, range(count)))
+    )
 
 
 def _is_list(label: object) -> bool:
     return isinstance(label, list) and all(type(entry) is int and entry >= 0 for entry in label)
 
 
-def _checked(path: Path, line: int, row: dict, labels: tuple[str, ...], gathered: Gathered) -> list[Labelled]:
+def _checked(
+    path: Path, line: int, row: dict, labels: tuple[str, ...], gathered: Gathered
+) -> list[Labelled]:
     sequence = gathered.sequence(path, line, row["name"], row["aa_seq"])
     return [] if sequence is None else [Labelled(row["name"], sequence, labels)]
 
@@ -121,7 +155,9 @@ def _measured(rows: Mapping[str, list], gathered: Gathered, *, benchmark: str) -
             target = finite(str(row["label"]))
             if target is None:
                 gathered.reject(path, line, row["name"], NO_NUMBER)
-            elif (sequence := gathered.sequence(path, line, row["name"], row["aa_seq"])) is not None:
+            elif (
+                sequence := gathered.sequence(path, line, row["name"], row["aa_seq"])
+            ) is not None:
                 splits[split].append(Sample(row["name"], sequence, target))
     return regression(benchmark, splits, gathered, unit="°C")
 

@@ -33,22 +33,34 @@ def read_tables(
     Args:
       files: by split.
       classes: names in label order; a target is then a name, or a label counted from 0.
-      sequence_column, target_column: by default the first of `SEQUENCE_COLUMNS` and `TARGET_COLUMNS` that the header has.
+      sequence_column, target_column: by default the first of `SEQUENCE_COLUMNS` and
+        `TARGET_COLUMNS` that the header has.
 
     Raises:
       UserError: a file is no such table.
     """
-    if (classes is None) != (kind == "regression") or not all(isinstance(name, str) for name in classes or ()):
-        raise UserError(f"{benchmark} is {kind}; tables need classes, names in label order, for multiclass alone.")
+    if (classes is None) != (kind == "regression") or not all(
+        isinstance(name, str) for name in classes or ()
+    ):
+        raise UserError(
+            f"{benchmark} is {kind}; tables need classes, names in label order, for "
+            "multiclass alone."
+        )
     gathered, splits = Gathered(), {}
-    position = None if classes is None else {str(label): name for label, name in enumerate(classes)} | {n: n for n in classes}
+    position = (
+        None
+        if classes is None
+        else {str(label): name for label, name in enumerate(classes)} | {n: n for n in classes}
+    )
     for split, paths in files.items():
         splits[split] = []
         for path in paths:
             for line, name, sequence, text in _rows(path, gathered, sequence_column, target_column):
                 target = finite(text) if position is None else position.get(text)
                 if target is None:
-                    gathered.reject(path, line, name, NO_NUMBER if position is None else UNKNOWN_CLASS)
+                    gathered.reject(
+                        path, line, name, NO_NUMBER if position is None else UNKNOWN_CLASS
+                    )
                 elif position is None:
                     splits[split].append(Sample(name, sequence, target))
                 else:
@@ -66,13 +78,17 @@ def chosen_column(path: Path, columns: Sequence[str], choice: str | None) -> str
     """
     if path.is_dir() or path.suffix in (".lmdb", ".mdb"):
         raise UserError(
-            f"{path} is an LMDB database, whose rows are pickles, which are never loaded; export it to a CSV with the "
+            f"{path} is an LMDB database, whose rows are pickles, which are never loaded; "
+            "export it to a CSV with the "
             "columns sequence and target."
         )
     header = table_header(path)
     wanted = columns if choice is None else [choice]
     if (found := next((column for column in wanted if column in header), None)) is None:
-        raise UserError(f"{path} has no column {' or '.join(wanted)}; its header line names: {', '.join(header)[:300]}.")
+        raise UserError(
+            f"{path} has no column {' or '.join(wanted)}; its header line names: "
+            f"{', '.join(header)[:300]}."
+        )
     return found
 
 
@@ -86,7 +102,12 @@ def _rows(path: Path, gathered: Gathered, sequence_column: str | None, target_co
         sequence = gathered.sequence(path, row.line, name, row.cells[sequence_column])
         if sequence is not None:
             # TAPE's targets are arrays of one number, which exports write as [1.5].
-            yield row.line, name, sequence, row.cells[target_column].removeprefix("[").removesuffix("]")
+            yield (
+                row.line,
+                name,
+                sequence,
+                row.cells[target_column].removeprefix("[").removesuffix("]"),
+            )
 
 
 TABLES = Format(

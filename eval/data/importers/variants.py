@@ -1,4 +1,5 @@
-"""Variants by their substitutions, such as `P20P` or `A108D,N144D`: a table with its wild type, or FASTA headers."""
+"""Variants by their substitutions, such as `P20P` or `A108D,N144D`: a table with its wild type,
+or FASTA headers."""
 
 import re
 from collections import Counter
@@ -29,21 +30,24 @@ ANOTHER_SEQUENCE = "its sequence is not the variant of the wild type that its he
 _HEADER = re.compile(r"[^|]*\|[^|]*_([A-Z])(\d{1,6})([A-Z])\|([^|]+)")
 
 
-def read_variant_table(file: Path, *, benchmark: str, wild_type: Path, first_position: int, stop: str = "reject") -> Task:
+def read_variant_table(
+    file: Path, *, benchmark: str, wild_type: Path, first_position: int, stop: str = "reject"
+) -> Task:
     """A regression from a table with a column `variant` and a score, all of it in `train`.
 
     Args:
       wild_type: a FASTA file, or one with nothing but the sequence.
       first_position: 0 or 1, the number of the first residue.
-      stop: what to do with a stop codon inside: `reject` the row, or `delete` the letter and keep what follows, which is
-        what TAPE's fluorescence data do.
+      stop: what to do with a stop codon inside: `reject` the row, or `delete` the letter and keep
+        what follows, which is what TAPE's fluorescence data do.
 
     Raises:
       UserError: a file is not of its form, or most variants do not fit the wild type.
     """
     if first_position not in (0, 1) or stop not in ("reject", "delete"):
         raise UserError(
-            f"{benchmark}: first_position is 0 or 1 and stop is reject or delete, not {first_position!r} and {stop!r}."
+            f"{benchmark}: first_position is 0 or 1 and stop is reject or delete, not "
+            f"{first_position!r} and {stop!r}."
         )
     gathered, samples, faults = Gathered(), [], Counter()
     reference = read_reference(wild_type, gathered)
@@ -60,11 +64,14 @@ def read_variant_table(file: Path, *, benchmark: str, wild_type: Path, first_pos
             reason = STOP
         if reason:
             gathered.reject(file, row.line, name, reason)
-        elif (clean := gathered.sequence(file, row.line, name, sequence.replace("*", ""))) is not None:
+        elif (
+            clean := gathered.sequence(file, row.line, name, sequence.replace("*", ""))
+        ) is not None:
             samples.append(Sample(name, clean, target))
     if 2 * faults[""] < faults.total():
         raise UserError(
-            f"{file}: {faults.total() - faults['']} of {faults.total()} variants do not fit {wild_type} with its first residue "
+            f"{file}: {faults.total() - faults['']} of {faults.total()} variants do not fit "
+            f"{wild_type} with its first residue "
             f"numbered {first_position}; check first_position and the wild type."
         )
     return regression(benchmark, {"train": samples}, gathered)
@@ -81,10 +88,12 @@ class _Variant(NamedTuple):
 def read_variant_fasta(file: Path, *, benchmark: str, synonymous: str = "reject") -> Task:
     """A regression from `>index|protein_P20A|score` headers, 1-based, all of it in `train`.
 
-    The wild type is what most records give once their substitution is undone; a record that gives another is rejected.
+    The wild type is what most records give once their substitution is undone; a record that gives
+    another is rejected.
 
     Args:
-      synonymous: `reject` or `keep` records whose substitution changes nothing: one sequence with as many targets.
+      synonymous: `reject` or `keep` records whose substitution changes nothing: one sequence with
+        as many targets.
 
     Raises:
       UserError: the file is no such FASTA.
@@ -93,7 +102,9 @@ def read_variant_fasta(file: Path, *, benchmark: str, synonymous: str = "reject"
         raise UserError(f"{benchmark}: synonymous is reject or keep, not {synonymous!r}.")
     gathered, samples = Gathered(), []
     variants = _variants(file, gathered)
-    undone = [substituted(v.sequence, [v.change._replace(residue=v.change.wild_type)]) for v in variants]
+    undone = [
+        substituted(v.sequence, [v.change._replace(residue=v.change.wild_type)]) for v in variants
+    ]
     wild_type = Counter(undone).most_common(1)[0][0] if undone else ""
     for variant, original in zip(variants, undone, strict=True):
         if original != wild_type:
@@ -110,14 +121,24 @@ def _variants(file: Path, gathered: Gathered) -> list[_Variant]:
     for count, record in enumerate(records(file, gathered)):
         header = _HEADER.fullmatch(record.header)
         if header is None and not count:
-            raise UserError(f"{file}: its first header is {record.header[:80]!r}, not like 0|beta-lactamase_P20P|1.58.")
+            raise UserError(
+                f"{file}: its first header is {record.header[:80]!r}, not like "
+                "0|beta-lactamase_P20P|1.58."
+            )
         target = finite(header[4]) if header else None
         if target is None:
-            gathered.reject(file, record.line, record.header[:100], NO_VARIANT if header is None else NO_NUMBER)
+            gathered.reject(
+                file, record.line, record.header[:100], NO_VARIANT if header is None else NO_NUMBER
+            )
             continue
         sequence = gathered.sequence(file, record.line, record.header, record.text)
-        change, name = Substitution(header[1], int(header[2]) - 1, header[3]), header[1] + header[2] + header[3]
-        if sequence is not None and not (0 <= change.index < len(sequence) and sequence[change.index] == change.residue):
+        change, name = (
+            Substitution(header[1], int(header[2]) - 1, header[3]),
+            header[1] + header[2] + header[3],
+        )
+        if sequence is not None and not (
+            0 <= change.index < len(sequence) and sequence[change.index] == change.residue
+        ):
             gathered.reject(file, record.line, name, ANOTHER_SEQUENCE)
         elif sequence is not None:
             variants.append(_Variant(record.line, name, sequence, change, target))
@@ -125,6 +146,11 @@ def _variants(file: Path, gathered: Gathered) -> list[_Variant]:
 
 
 VARIANT_TABLE = Format(
-    "variant_table", read_variant_table, file=("file", "wild_type"), options={"first_position": int, "stop": str}
+    "variant_table",
+    read_variant_table,
+    file=("file", "wild_type"),
+    options={"first_position": int, "stop": str},
 )
-VARIANT_FASTA = Format("variant_fasta", read_variant_fasta, file=("file",), options={"synonymous": str})
+VARIANT_FASTA = Format(
+    "variant_fasta", read_variant_fasta, file=("file",), options={"synonymous": str}
+)

@@ -1,4 +1,5 @@
-"""AAV capsids as mutated windows of a reference: a table `sequence,score` and the reference's FASTA."""
+"""AAV capsids as mutated windows of a reference: a table `sequence,score` and the reference's
+FASTA."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,7 +17,9 @@ from eval.data.importers.tables import SEQUENCE_COLUMNS, TARGET_COLUMNS, chosen_
 AAV_WINDOW = (561, 588)
 """First and last mutated residue of P03135, 1-based, in the data of Bryant et al. 2021."""
 
-ANOTHER_LENGTH = "its window has another length than the reference's, so its substitutions cannot be counted"
+ANOTHER_LENGTH = (
+    "its window has another length than the reference's, so its substitutions cannot be counted"
+)
 
 
 def read_windows(
@@ -31,16 +34,21 @@ def read_windows(
 
     Args:
       window: first and last residue, 1-based.
-      train_substitutions: variants with at most so many are `train`, the others `test` (2 is the rule of FLIP's
-        two_vs_many); None puts all of them into `train`.
+      train_substitutions: variants with at most so many are `train`, the others `test` (2 is the
+        rule of FLIP's two_vs_many); None puts all of them into `train`.
 
     Raises:
       UserError: a file is not of its form, or the windows are no variants of the reference's.
     """
     gathered = Gathered()
     whole = read_reference(reference, gathered)
-    if [type(position) for position in window] != [int, int] or not 1 <= window[0] <= window[1] <= len(whole):
-        raise UserError(f"{benchmark}: the window {list(window)} does not lie in {reference} of {len(whole)} residues.")
+    if [type(position) for position in window] != [int, int] or not 1 <= window[0] <= window[
+        1
+    ] <= len(whole):
+        raise UserError(
+            f"{benchmark}: the window {list(window)} does not lie in {reference} of "
+            f"{len(whole)} residues."
+        )
     first, last = window
     before, wild_type, behind = whole[: first - 1], whole[first - 1 : last], whole[last:]
     rows = _rows(file, gathered)
@@ -78,9 +86,15 @@ def _check(file: Path, reference: Path, windows: list[str], wild_type: str) -> N
     common = [Counter(column).most_common(1)[0][0] for column in zip(*same, strict=True)]
     if sum(a == b for a, b in zip(common, wild_type, strict=False)) < len(wild_type) / 2:
         raise UserError(
-            f"{file} holds no variants of {wild_type}, the window in {reference}: their commonest residues are "
+            f"{file} holds no variants of {wild_type}, the window in {reference}: their "
+            "commonest residues are "
             f"{''.join(common) or 'of another length'}; check the reference and the window."
         )
 
 
-WINDOWS = Format("windows", read_windows, file=("file", "reference"), options={"window": list[int], "train_substitutions": int})
+WINDOWS = Format(
+    "windows",
+    read_windows,
+    file=("file", "reference"),
+    options={"window": list[int], "train_substitutions": int},
+)

@@ -19,7 +19,9 @@ def small_multiples(count: int) -> tuple[Figure, Sequence[Axes]]:
     return figure, axes[:count]
 
 
-def curve(axis: Axes, positions: Sequence[float], values: Sequence[Mapping], colour: str, *, label: str) -> None:
+def curve(
+    axis: Axes, positions: Sequence[float], values: Sequence[Mapping], colour: str, *, label: str
+) -> None:
     """Means joined by a line, their intervals as strokes."""
     means = [finite(value["mean"]) for value in values]
     axis.plot(positions, means, color=colour, linewidth=1.4, marker="o", ms=3, label=label)
@@ -38,8 +40,12 @@ def finite(value: float | None) -> float:
     return np.nan if value is None else value
 
 
-def series(metrics: Sequence[Mapping], key: str) -> tuple[Float[np.ndarray, " N"], Float[np.ndarray, " N"]]:
+def series(
+    metrics: Sequence[Mapping], key: str
+) -> tuple[Float[np.ndarray, " N"], Float[np.ndarray, " N"]]:
     """Steps and values of one metric where it was logged as a finite number."""
-    points = [(line["step"], line[key]) for line in metrics if isinstance(line.get(key), int | float)]
+    points = [
+        (line["step"], line[key]) for line in metrics if isinstance(line.get(key), int | float)
+    ]
     steps, values = np.array(points, float).reshape(-1, 2).T
     return steps[np.isfinite(values)], values[np.isfinite(values)]

@@ -18,20 +18,35 @@ from data_pipelines.protanno.dataset import open_dataset
 from data_pipelines.readers import Reject, read_entries
 from data_pipelines.sample.flat_file import format_entry
 from tests.support.paths import ROOT
-from tests.support.records import contents, digests, expected, mutated, random_sequence, record, run, write_entries
+from tests.support.records import (
+    contents,
+    digests,
+    expected,
+    mutated,
+    random_sequence,
+    record,
+    run,
+    write_entries,
+)
 
 HALF = ["--validation_fraction", "0.2", "--test_fraction", "0.3"]
 
 
 def test_a_build_counts_everything(tmp_path, capsys):
     records = [record(index) for index in range(60)]
-    twins = [record(index, accession=f"Q{index:05}", existence=5, source="trembl") for index in range(7)]
+    twins = [
+        record(index, accession=f"Q{index:05}", existence=5, source="trembl") for index in range(7)
+    ]
     broken = format_entry(record(60)).replace(" 60 AA.", " 61 AA.")
-    unread = format_entry(record(61)).replace("FT   HELIX           3..9", "FT   HELIX           3..?")
+    unread = format_entry(record(61)).replace(
+        "FT   HELIX           3..9", "FT   HELIX           3..?"
+    )
     first = write_entries(tmp_path / "first.dat.gz", records)
     second = write_entries(tmp_path / "second.dat", twins, broken, unread)
     (tmp_path / "second.dat.provenance.json").write_text(
-        json.dumps({"release": "2026_03", "sha256": hashlib.sha256(second.read_bytes()).hexdigest()})
+        json.dumps(
+            {"release": "2026_03", "sha256": hashlib.sha256(second.read_bytes()).hexdigest()}
+        )
     )
     clusters = tmp_path / "clusters.tsv"
     clusters.write_text("".join(f"c{i // 3}\tP{i:05}\n" for i in range(60)) + "empty\tP99999\n")
@@ -49,7 +64,9 @@ def test_a_build_counts_everything(tmp_path, capsys):
     assert counts == [69, 60, 1, 7, 1]
     assert sum(result["clusters"].values()) == 60
     assert result["clusters"]["swissprot/C1/R1"] == 5
-    assert result["splits"] == {"validation": 0, "test": 0} | {name: len(split) for name, split in dataset.splits.items()}
+    assert result["splits"] == {"validation": 0, "test": 0} | {
+        name: len(split) for name, split in dataset.splits.items()
+    }
     assert result["omitted_features"] == {"position unknown": 1}
     assert result["rejected_by_file"] == {"second.dat": 1}
     assert result["top_rejects"] == {"its sequence has … residues, its ID line says …": 1}
@@ -86,7 +103,10 @@ def test_a_build_counts_everything(tmp_path, capsys):
             "reason": "its sequence has 60 residues, its ID line says 61",
         }
     ]
-    merged = [line.split("\t") for line in gzip.decompress((output / "merged.tsv.gz").read_bytes()).decode().splitlines()]
+    merged = [
+        line.split("\t")
+        for line in gzip.decompress((output / "merged.tsv.gz").read_bytes()).decode().splitlines()
+    ]
     assert sorted(merged) == [[f"Q{i:05}", "trembl", f"P{i:05}", "swissprot"] for i in range(7)]
     assert (output / "excluded.tsv").read_text() == "P00050\ttest.fasta\n"
     assert (output / "report" / "report.md").exists()
@@ -115,7 +135,16 @@ def test_genes_are_told_and_a_file_of_them_is_refused(tmp_path, capsys, no_repor
     assert "3 of 3 sequences look like nucleotides, not like proteins" in told
     assert "--accept_doubtful" in told
     assert not (tmp_path / "refused").exists()
-    assert run("--input", tmp_path / "genes.tsv", "--accept_doubtful", "--output", tmp_path / "accepted") == 0
+    assert (
+        run(
+            "--input",
+            tmp_path / "genes.tsv",
+            "--accept_doubtful",
+            "--output",
+            tmp_path / "accepted",
+        )
+        == 0
+    )
     capsys.readouterr()
     assert run("--input", tmp_path / "mixed.tsv", "--output", tmp_path / "mixed") == 0
     assert "3 of 7 sequences look like nucleotides" in capsys.readouterr().out
@@ -124,7 +153,8 @@ def test_genes_are_told_and_a_file_of_them_is_refused(tmp_path, capsys, no_repor
 
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory):
-    """600 entries in two files: families of similar sequences, identical ones, rejects; their cluster file; the records."""
+    """600 entries in two files: families of similar sequences, identical ones, rejects; their
+    cluster file; the records."""
     folder, rng = tmp_path_factory.mktemp("mixed"), np.random.default_rng(0)
     records = []
     for family in range(150):
@@ -134,7 +164,14 @@ def mixed(tmp_path_factory):
             sequence = ancestor if member == 3 else mutated(ancestor, 0.85, rng)
             records.append(record(family * 4 + member, sequence=sequence, source=source))
             if member == 3:
-                records.append(record(family * 4 + member, sequence=ancestor, accession=f"X{family:05}", existence=3))
+                records.append(
+                    record(
+                        family * 4 + member,
+                        sequence=ancestor,
+                        accession=f"X{family:05}",
+                        existence=3,
+                    )
+                )
     bad = [format_entry(one).replace("PE   ", "PE   x") for one in records[:40]]
     order = rng.permutation(len(records))
     half = len(records) // 2
@@ -143,8 +180,15 @@ def mixed(tmp_path_factory):
         write_entries(folder / "b.dat", [records[i] for i in order[half:]]),
     ]
     clusters = {one.accession: f"c{index % 100}" for index, one in enumerate(records) if index % 3}
-    (folder / "clusters.tsv").write_text("".join(f"{cluster}\t{accession}\n" for accession, cluster in clusters.items()))
-    return {"inputs": inputs, "clusters": folder / "clusters.tsv", "records": records, "cluster_of": clusters}
+    (folder / "clusters.tsv").write_text(
+        "".join(f"{cluster}\t{accession}\n" for accession, cluster in clusters.items())
+    )
+    return {
+        "inputs": inputs,
+        "clusters": folder / "clusters.tsv",
+        "records": records,
+        "cluster_of": clusters,
+    }
 
 
 @pytest.fixture
@@ -165,7 +209,9 @@ def small_parts(monkeypatch):
 def test_a_dataset_holds_what_it_must(mixed, small_parts, no_report, tmp_path, clustered):
     clusters = ["--clusters", mixed["clusters"]] if clustered else []
     assert run("--input", *mixed["inputs"], *clusters, "--output", tmp_path / "out") == 0
-    assert contents(tmp_path / "out") == expected(mixed["records"], clusters=mixed["cluster_of"] if clustered else {})
+    assert contents(tmp_path / "out") == expected(
+        mixed["records"], clusters=mixed["cluster_of"] if clustered else {}
+    )
     assert len(list((tmp_path / "out").glob("*-test.array_record*"))) > 1
     assert len((tmp_path / "out" / "rejects.jsonl").read_text().splitlines()) == 40
 
@@ -183,13 +229,29 @@ def test_neither_parts_nor_workers_show(mixed, no_report, monkeypatch, tmp_path)
 
 
 def test_minhash_keeps_families_together(mixed, no_report, tmp_path):
-    assert run("--input", *mixed["inputs"], "--cluster", "minhash", *HALF, "--output", tmp_path / "out") == 0
-    split_of = {one.accession: name for name, split in contents(tmp_path / "out").items() for one in split}
-    families = [{split_of.get(f"P{index:05}", "merged") for index in range(start, start + 3)} for start in range(0, 600, 4)]
+    assert (
+        run(
+            "--input", *mixed["inputs"], "--cluster", "minhash", *HALF, "--output", tmp_path / "out"
+        )
+        == 0
+    )
+    split_of = {
+        one.accession: name for name, split in contents(tmp_path / "out").items() for one in split
+    }
+    families = [
+        {split_of.get(f"P{index:05}", "merged") for index in range(start, start + 3)}
+        for start in range(0, 600, 4)
+    ]
     held_out = [family & {"validation", "test"} for family in families]
     # At 85 % identity to the ancestor, 72 % to each other, hardly one in a family is missed.
     assert sum(len(family) == 1 for family in families if family & {"validation", "test"}) >= 60
-    assert sum(bool(names) and len(family) > 1 for names, family in zip(held_out, families, strict=True)) <= 3
+    assert (
+        sum(
+            bool(names) and len(family) > 1
+            for names, family in zip(held_out, families, strict=True)
+        )
+        <= 3
+    )
     result = open_dataset(tmp_path / "out").statistics
     assert 148 <= result["similarity_clusters"]["clusters"] <= 160
     assert result["similarity_clusters"]["largest"] == 4
@@ -202,10 +264,19 @@ def test_minhash_keeps_families_together(mixed, no_report, tmp_path):
 
 
 def test_records_are_held_out_at_random_beside_whole_clusters(mixed, no_report, tmp_path):
-    command = ["--input", *mixed["inputs"], "--clusters", mixed["clusters"], "--random_test_fraction", "0.2"]
+    command = [
+        "--input",
+        *mixed["inputs"],
+        "--clusters",
+        mixed["clusters"],
+        "--random_test_fraction",
+        "0.2",
+    ]
     assert run(*command, "--output", tmp_path / "out") == 0
     found = contents(tmp_path / "out")
-    assert found == expected(mixed["records"], clusters=mixed["cluster_of"], random_test_fraction=0.2)
+    assert found == expected(
+        mixed["records"], clusters=mixed["cluster_of"], random_test_fraction=0.2
+    )
     result = open_dataset(tmp_path / "out").statistics
     assert result["splits"]["random_test"] == len(found["random_test"]) > 60
     assert result["provenance"]["random_test_fraction"] == 0.2
@@ -220,23 +291,50 @@ def open_dataset_without_clusters(mixed, tmp_path):
 
 
 def test_a_lab_s_entries_as_they_are(no_report, tmp_path, capsys):
-    """Without names, sources or any text, with a field that names the cluster, and with fields that nothing reads."""
+    """Without names, sources or any text, with a field that names the cluster, and with fields
+    that nothing reads."""
     rng = np.random.default_rng(0)
-    texts = {"name": "Widgetase", "function": "Cuts.", "location": "Nucleus.", "similarity": "Belongs."}
+    texts = {
+        "name": "Widgetase",
+        "function": "Cuts.",
+        "location": "Nucleus.",
+        "similarity": "Belongs.",
+    }
     entries = []
     for index in range(120):
         sequence = random_sequence(rng, 50)
         told = dict(list(texts.items())[index % 5 :])
-        entry = {"accession": f"L{index}", "sequence": sequence, "cluster40": f"c{index // 4}", "origin": {"name": "us"}}
-        entries.append(entry | told | {"source": ("swissprot", "trembl", "")[index % 3], "existence": index % 6})
+        entry = {
+            "accession": f"L{index}",
+            "sequence": sequence,
+            "cluster40": f"c{index // 4}",
+            "origin": {"name": "us"},
+        }
+        entries.append(
+            entry
+            | told
+            | {"source": ("swissprot", "trembl", "")[index % 3], "existence": index % 6}
+        )
     path = tmp_path / "lab.jsonl.gz"
     path.write_bytes(gzip.compress("".join(json.dumps(entry) + "\n" for entry in entries).encode()))
-    command = ["--input", path, "--cluster_field", "cluster40", "--test_fraction", "0.2", "--output", tmp_path / "out"]
+    command = [
+        "--input",
+        path,
+        "--cluster_field",
+        "cluster40",
+        "--test_fraction",
+        "0.2",
+        "--output",
+        tmp_path / "out",
+    ]
     assert run(*command) == 0
     dataset = open_dataset(tmp_path / "out")
     result = dataset.statistics
     assert (result["records"], result["rejected"]) == (120, 0)
-    counted = Counter(f"{('swissprot', 'trembl', 'unknown')[index % 3]}/C{index % 6}/R{4 - index % 5}" for index in range(120))
+    counted = Counter(
+        f"{('swissprot', 'trembl', 'unknown')[index % 3]}/C{index % 6}/R{4 - index % 5}"
+        for index in range(120)
+    )
     assert result["clusters"] == counted
     assert result["omitted_features"] == {"field origin, which is not read": 120}
     assert "left out 120 times: field origin, which is not read" in capsys.readouterr().out
@@ -253,11 +351,31 @@ def test_a_lab_s_entries_as_they_are(no_report, tmp_path, capsys):
 
 def test_entries_that_a_field_marks_are_left_out(no_report, tmp_path, capsys):
     rng = np.random.default_rng(0)
-    marks = [{"near": True}, {"near": False, "bench": ["a", "b"]}, {"bench": ["b"]}, {"bench": "a"}, {"bench": []}, {}]
-    entries = [{"accession": f"L{i}", "sequence": random_sequence(rng, 50)} | mark for i, mark in enumerate(marks * 5)]
+    marks = [
+        {"near": True},
+        {"near": False, "bench": ["a", "b"]},
+        {"bench": ["b"]},
+        {"bench": "a"},
+        {"bench": []},
+        {},
+    ]
+    entries = [
+        {"accession": f"L{i}", "sequence": random_sequence(rng, 50)} | mark
+        for i, mark in enumerate(marks * 5)
+    ]
     path = tmp_path / "lab.jsonl"
-    path.write_text("".join(json.dumps(entry) + "\n" for entry in entries) + '{"accession": "broken"\n')
-    command = ["--input", path, "--exclude_entries", "near", "bench=a", "--output", tmp_path / "out"]
+    path.write_text(
+        "".join(json.dumps(entry) + "\n" for entry in entries) + '{"accession": "broken"\n'
+    )
+    command = [
+        "--input",
+        path,
+        "--exclude_entries",
+        "near",
+        "bench=a",
+        "--output",
+        tmp_path / "out",
+    ]
     assert run(*command) == 0
     dataset = open_dataset(tmp_path / "out")
     kept = {int(r.accession[1:]) % 6 for split in dataset.splits.values() for r in split}
@@ -287,16 +405,28 @@ def test_mistakes_exit_2_with_one_sentence_and_leave_nothing(tmp_path, capsys):
         (["--input", good, str(tmp_path / "none.dat")], "none.dat cannot be read"),
         (["--input", good, str(tmp_path / "x.fasta")], "no known format"),
         (["--input", str(bad)], "1 of 1 entries were rejected"),
-        (["--input", good, str(bad), "--max_rejected_fraction", "0.2"], "1 of 3 entries were rejected"),
-        (["--input", good, "--validation_fraction", "0.6", "--test_fraction", "0.4"], "together below 1"),
+        (
+            ["--input", good, str(bad), "--max_rejected_fraction", "0.2"],
+            "1 of 3 entries were rejected",
+        ),
+        (
+            ["--input", good, "--validation_fraction", "0.6", "--test_fraction", "0.4"],
+            "together below 1",
+        ),
         (["--input", good, "--validation_fraction", "nan"], "together below 1"),
         (["--input", good, "--clusters", good], "is not `cluster id, tab, accession`"),
         (["--input", good, "--clusters", good, "--cluster", "minhash"], "choose one"),
         (["--input", good, "--clusters", str(foreign)], "names none of the 2 records"),
-        (["--input", good, "--exclude_fasta", str(tmp_path / "none.fasta")], "none.fasta cannot be read"),
+        (
+            ["--input", good, "--exclude_fasta", str(tmp_path / "none.fasta")],
+            "none.fasta cannot be read",
+        ),
         (["--input", good, "--exclude_fasta", str(fasta)], "no record is left"),
         (["--input", good, "--workers", "0"], "at least 1"),
-        (["--input", good, str(bad), "--max_rejected_fraction", "0.2", "--workers", "2"], "1 of 3 entries were rejected"),
+        (
+            ["--input", good, str(bad), "--max_rejected_fraction", "0.2", "--workers", "2"],
+            "1 of 3 entries were rejected",
+        ),
         (["--input", good, "--output", str(bad / "x")], "cannot be made"),
     ):
         assert build.main(["--output", str(output), *arguments]) == 2, arguments
@@ -306,7 +436,12 @@ def test_mistakes_exit_2_with_one_sentence_and_leave_nothing(tmp_path, capsys):
         assert not output.exists()
         assert not list(tmp_path.glob("*.partial"))
     assert (full / "mine.txt").read_text() == "keep"
-    assert build.main(["--input", good, str(bad), "--max_rejected_fraction", "0.4", "--output", str(output)]) == 0
+    assert (
+        build.main(
+            ["--input", good, str(bad), "--max_rejected_fraction", "0.4", "--output", str(output)]
+        )
+        == 0
+    )
 
 
 @pytest.mark.parametrize("room", [0, 3_000, 60_000])
@@ -319,9 +454,12 @@ def test_a_full_disk_is_one_sentence(tmp_path, room):
         "from data_pipelines.build import __main__ as build\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))\n"
-        f"sys.exit(build.main(['--input', {str(source)!r}, '--output', {str(tmp_path / 'out')!r}, '--workers', '1']))\n"
+        f"sys.exit(build.main(['--input', {str(source)!r}, '--output', "
+        f"{str(tmp_path / 'out')!r}, '--workers', '1']))\n"
     )
-    process = subprocess.run([sys.executable, "-c", code], timeout=120, capture_output=True, check=False, text=True)
+    process = subprocess.run(
+        [sys.executable, "-c", code], timeout=120, capture_output=True, check=False, text=True
+    )
     assert process.returncode == 1, process.stderr
     assert "out cannot be written (" in process.stderr.splitlines()[-1]
     assert [path.name for path in tmp_path.iterdir()] == ["good.dat.gz"]
@@ -334,7 +472,9 @@ def test_an_interrupted_build_looks_unfinished(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_second_build_with_the_same_output_leaves_the_running_one_alone(mixed, no_report, tmp_path, capsys):
+def test_a_second_build_with_the_same_output_leaves_the_running_one_alone(
+    mixed, no_report, tmp_path, capsys
+):
     command = ["--input", *mixed["inputs"], "--output", tmp_path / "out"]
     with new_folder(tmp_path / "out") as folder:
         (folder / "begun").touch()
@@ -368,13 +508,23 @@ ALL_STEPS = [
 ]
 
 
-@pytest.mark.parametrize("steps", [pytest.param(STEPS, id="few"), pytest.param(ALL_STEPS, id="all", marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    "steps",
+    [pytest.param(STEPS, id="few"), pytest.param(ALL_STEPS, id="all", marks=pytest.mark.soak)],
+)
 def test_a_killed_build_leaves_no_dataset_and_is_made_anew(mixed, no_report, tmp_path, steps):
     command = ["--input", *mixed["inputs"], "--cluster", "minhash", "--workers", "1", "--output"]
     assert run(*command, tmp_path / "whole") == 0
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "tests.support.killed_build", step, *map(str, command), str(tmp_path / step)],
+            [
+                sys.executable,
+                "-m",
+                "tests.support.killed_build",
+                step,
+                *map(str, command),
+                str(tmp_path / step),
+            ],
             cwd=ROOT,
             stderr=subprocess.DEVNULL,
         )
@@ -396,7 +546,8 @@ def test_a_build_with_workers_that_is_killed_anywhere_is_made_anew(mixed, tmp_pa
     for tenths in range(15, 60, 3):
         output = tmp_path / str(tenths)
         process = subprocess.Popen(
-            [sys.executable, "-m", "data_pipelines.build", *map(str, command), str(output)], stderr=subprocess.DEVNULL
+            [sys.executable, "-m", "data_pipelines.build", *map(str, command), str(output)],
+            stderr=subprocess.DEVNULL,
         )
         time.sleep(tenths / 10)
         process.kill()
@@ -410,7 +561,8 @@ def test_the_command_needs_no_tensorflow(tmp_path):
     code = (
         "import sys\n"
         "from data_pipelines.build import __main__ as build\n"
-        f"assert build.main(['--input', {str(source)!r}, '--output', {str(tmp_path / 'done')!r}]) == 0\n"
+        f"assert build.main(['--input', {str(source)!r}, '--output', "
+        f"{str(tmp_path / 'done')!r}]) == 0\n"
         "assert not {'tensorflow', 'jax', 'grain', 'apache_beam'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], timeout=120, check=True)
@@ -426,7 +578,12 @@ def test_real_entries(real_data, no_report, tmp_path):
     assert result["entries"] == len(entries) > 1000
     assert result["rejected"] == len(entries) - len(records)
     assert result["records"] == sum(result["clusters"].values()) == sum(result["splits"].values())
-    held = sorted((one for split in contents(tmp_path / "out").values() for one in split), key=lambda one: one.accession)
+    held = sorted(
+        (one for split in contents(tmp_path / "out").values() for one in split),
+        key=lambda one: one.accession,
+    )
     plain = expected(records, clusters={}, validation_fraction=0, test_fraction=0)
-    assert held == sorted((one for split in plain.values() for one in split), key=lambda one: one.accession)
+    assert held == sorted(
+        (one for split in plain.values() for one in split), key=lambda one: one.accession
+    )
     assert result["clusters"]["swissprot/C5/R4"] == 1

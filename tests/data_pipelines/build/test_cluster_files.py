@@ -12,8 +12,12 @@ from data_pipelines.protanno.clusters import cluster_unit
 
 def found(path, *accessions):
     """The unit of each accession, None for one in no cluster."""
-    units, known = read_clusters(path).find(np.array([hash64(accession) for accession in accessions], np.uint64))
-    return [unit if is_known else None for unit, is_known in zip(units.tolist(), known, strict=True)]
+    units, known = read_clusters(path).find(
+        np.array([hash64(accession) for accession in accessions], np.uint64)
+    )
+    return [
+        unit if is_known else None for unit, is_known in zip(units.tolist(), known, strict=True)
+    ]
 
 
 def test_clusters_of_mmseqs(tmp_path):
@@ -35,7 +39,9 @@ def test_clusters_of_cd_hit(tmp_path):
     zero, one = cluster_unit("Cluster 0"), cluster_unit("Cluster 1")
     assert found(path, "P1", "P2", "a.b", "P3") == [zero, zero, one, None]
     path.write_text(">Cluster 0\n0\t2799aa, >P1... *\n>Cluster 1\n0\t2799aa, >P1... *\n")
-    with pytest.raises(UserError, match="line 4 puts P1 into cluster Cluster 1 as well as Cluster 0"):
+    with pytest.raises(
+        UserError, match="line 4 puts P1 into cluster Cluster 1 as well as Cluster 0"
+    ):
         read_clusters(path)
 
 

@@ -15,7 +15,13 @@ def test_reasons_are_counted_by_kind(monkeypatch):
     monkeypatch.setattr(counts, "_MAX_REASONS", 3)
     reading = InputCounts(records=5)
     reasons = [f"its sequence has {n} residues" for n in range(3)] + ["it has none"] * 2
-    reasons += ["its name is 'a'", 'its name is "b c"', "its name is b'\\x00'", "another", "one more"]
+    reasons += [
+        "its name is 'a'",
+        'its name is "b c"',
+        "its name is b'\\x00'",
+        "another",
+        "one more",
+    ]
     for line, reason in enumerate(reasons):
         reading.reject(Reject("P1", "ab"[line % 2], line, reason))
     assert reading.statistics()["top_rejects"] == {
@@ -39,7 +45,10 @@ def test_the_most_frequent_come_first(monkeypatch):
 
 def test_counts_of_ranges_add_up():
     records = [record(index, sequence="MKV" * (index + 1)) for index in range(60)]
-    records += [record(index, sequence="MKV" * (index + 1), accession="Q", source="trembl") for index in range(10)]
+    records += [
+        record(index, sequence="MKV" * (index + 1), accession="Q", source="trembl")
+        for index in range(10)
+    ]
     excluded = {hash64("MKV" * 60): ("a", "b")}
     grouping = Grouping(cluster_units=NO_CLUSTERS, excluded=excluded, sketch=False)
     whole = Grouped.count(grouping.group(map(spilled, records)))
@@ -64,4 +73,7 @@ def test_cluster_sizes():
         "sizes": {"edges": [1, 2, 4, 8, 16], "counts": [3, 2, 0, 1]},
     }
     assert counts.cluster_sizes(np.zeros(1))["sizes"] == {"edges": [1, 2], "counts": [1]}
-    assert counts.cluster_sizes(np.arange(4) // 4)["sizes"] == {"edges": [1, 2, 4, 8], "counts": [0, 0, 1]}
+    assert counts.cluster_sizes(np.arange(4) // 4)["sizes"] == {
+        "edges": [1, 2, 4, 8],
+        "counts": [0, 0, 1],
+    }

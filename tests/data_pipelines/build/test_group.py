@@ -24,7 +24,11 @@ def kept_records(records):
     ],
 )
 def test_of_identical_sequences_the_better_is_kept_as_it_is(better, worse):
-    better, worse, other = record(0, **({"existence": 1} | better)), record(0, **({"existence": 1} | worse)), record(1)
+    better, worse, other = (
+        record(0, **({"existence": 1} | better)),
+        record(0, **({"existence": 1} | worse)),
+        record(1),
+    )
     both = sorted([better, other], key=lambda one: hash64(one.sequence))
     assert kept_records([better, worse, other]) == both
     assert kept_records([worse, other, better]) == both
@@ -32,7 +36,10 @@ def test_of_identical_sequences_the_better_is_kept_as_it_is(better, worse):
 
 def test_what_is_merged_depends_on_the_set_alone():
     versions = [record(0, name=name) for name in "ba"]
-    twins = [record(0, accession=name, source=source, existence=5) for name, source in (("X2", "trembl"), ("X1", "swissprot"))]
+    twins = [
+        record(0, accession=name, source=source, existence=5)
+        for name, source in (("X2", "trembl"), ("X1", "swissprot"))
+    ]
     everything = [record(1), *versions, *twins]
     kept, merges = deduplicate(map(spilled, everything))
     assert (kept, merges) == deduplicate(map(spilled, reversed(everything)))
@@ -51,10 +58,20 @@ def test_sequences_that_share_a_hash_stay_apart_and_in_order():
 
 
 def test_a_group_is_what_its_records_are():
-    records = [record(index, existence=index % 6, source=("swissprot", "trembl")[index % 2]) for index in range(40)]
-    table = sorted((hash64(one.accession), cluster_unit(f"c{index // 2}")) for index, one in enumerate(records[:20]))
+    records = [
+        record(index, existence=index % 6, source=("swissprot", "trembl")[index % 2])
+        for index in range(40)
+    ]
+    table = sorted(
+        (hash64(one.accession), cluster_unit(f"c{index // 2}"))
+        for index, one in enumerate(records[:20])
+    )
     units = ClusterUnits(*np.array(table, np.uint64).T)
-    grouping = Grouping(cluster_units=units, excluded={hash64(records[3].sequence): ("a.fasta", "b.fasta")}, sketch=True)
+    grouping = Grouping(
+        cluster_units=units,
+        excluded={hash64(records[3].sequence): ("a.fasta", "b.fasta")},
+        sketch=True,
+    )
     group = grouping.group(map(spilled, records))
     assert group.excluded == [("P00003", ("a.fasta", "b.fasta"))]
     left = sorted(records[:3] + records[4:], key=lambda one: hash64(one.sequence))
@@ -65,7 +82,10 @@ def test_a_group_is_what_its_records_are():
     ]
     clusters = {one.accession: f"c{index // 2}" for index, one in enumerate(records[:20])}
     assert group.units.tolist() == [
-        cluster_unit(clusters[one.accession]) if one.accession in clusters else sequence_unit(one.sequence) for one in left
+        cluster_unit(clusters[one.accession])
+        if one.accession in clusters
+        else sequence_unit(one.sequence)
+        for one in left
     ]
     assert group.residues.tolist() == [60] * 39
     # PROTEIN NAME: Protein 5, and FUNCTION: Cuts.

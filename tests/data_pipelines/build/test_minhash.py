@@ -24,7 +24,9 @@ def kmers(*sequences):
 
 def test_kmers_are_those_of_standard_residues():
     sequences = ("MKVLAMKVLA", "MKVXLACDEBFGHI", "MKV", "", "XXXXXX", "MKVL")
-    assert [len(set(numbers)) for numbers in kmers(*sequences)] == [len(words(sequence)) for sequence in sequences]
+    assert [len(set(numbers)) for numbers in kmers(*sequences)] == [
+        len(words(sequence)) for sequence in sequences
+    ]
     one, other, long, first, second = kmers("AAACD", "AAADC", "MKVLA", "MKVL", "KVLA")
     assert one != other
     assert long == first + second
@@ -68,14 +70,19 @@ def test_candidates_are_as_frequent_as_it_says():
     ancestors = [random_sequence(rng, 300) for _ in range(400)]
     copies = [mutated(ancestor, 0.75, rng) for ancestor in ancestors]
     truth = np.array([jaccard(*pair) for pair in zip(ancestors, copies, strict=True)])
-    keys, other_keys = (minhash.band_keys(minhash.sketches(sequences)) for sequences in (ancestors, copies))
+    keys, other_keys = (
+        minhash.band_keys(minhash.sketches(sequences)) for sequences in (ancestors, copies)
+    )
     candidates = (keys == other_keys).any(axis=1).mean()
     predicted = 1 - (1 - truth**2) ** minhash.BANDS
-    assert abs(candidates - predicted.mean()) < 5 * np.sqrt((predicted * (1 - predicted)).sum()) / 400
+    assert (
+        abs(candidates - predicted.mean()) < 5 * np.sqrt((predicted * (1 - predicted)).sum()) / 400
+    )
 
 
 def planted(shape):
-    """Sketches in which the rows of a family agree with its first row in 30 of 128 places, with others' in none."""
+    """Sketches in which the rows of a family agree with its first row in 30 of 128 places, with
+    others' in none."""
     rng = np.random.default_rng(2)
     rows = []
     for size in shape:
@@ -104,7 +111,9 @@ def test_links_join_the_relatives_of_a_bucket_and_no_others():
 def test_a_bucket_has_a_bounded_number_of_representatives(key):
     families = [2] * (minhash.MAX_REPRESENTATIVES + 3)
     links = minhash.bucket_links(np.full(sum(families), key, np.uint32), planted(families))
-    assert links.tolist() == [[2 * family, 2 * family + 1] for family in range(minhash.MAX_REPRESENTATIVES)]
+    assert links.tolist() == [
+        [2 * family, 2 * family + 1] for family in range(minhash.MAX_REPRESENTATIVES)
+    ]
 
 
 def test_many_pairs_are_compared_a_part_at_a_time(monkeypatch):

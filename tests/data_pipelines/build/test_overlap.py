@@ -10,7 +10,10 @@ TEST, VALIDATION = SPLITS.index("test"), SPLITS.index("validation")
 def test_relatives_are_found_and_strangers_are_not(monkeypatch):
     rng = np.random.default_rng(0)
     training = [random_sequence(rng, 300) for _ in range(300)]
-    queries = [mutated(training[index], 0.9, rng) if index < 60 else random_sequence(rng, 300) for index in range(100)]
+    queries = [
+        mutated(training[index], 0.9, rng) if index < 60 else random_sequence(rng, 300)
+        for index in range(100)
+    ]
     sketches = minhash.sketches(queries), minhash.sketches(training)
     found = overlap.have_relatives(*sketches)
     assert found.tolist() == [index < 60 for index in range(100)]
@@ -26,8 +29,13 @@ def test_it_agrees_with_comparing_everything():
     queries = [mutated(training[rng.integers(50)], rng.uniform(0.5, 1), rng) for _ in range(400)]
     queries, training = minhash.sketches(queries), minhash.sketches(training)
     agree = (queries[:, None] == training[None]).mean(axis=2) >= minhash.SIMILARITY
-    candidates = (minhash.band_keys(queries)[:, None] == minhash.band_keys(training)[None]).any(axis=2)
-    assert overlap.have_relatives(queries, training).tolist() == (agree & candidates).any(axis=1).tolist()
+    candidates = (minhash.band_keys(queries)[:, None] == minhash.band_keys(training)[None]).any(
+        axis=2
+    )
+    assert (
+        overlap.have_relatives(queries, training).tolist()
+        == (agree & candidates).any(axis=1).tolist()
+    )
     assert agree.any(axis=1).sum() > (agree & candidates).any(axis=1).sum() > 200
 
 

@@ -29,7 +29,13 @@ GROUPED = Grouped(
 
 
 @pytest.mark.parametrize(
-    "array", [np.zeros((0, 2), np.int64), np.arange(6).reshape(3, 2), np.array([True, False]), np.ones((2, 3), np.uint16).T]
+    "array",
+    [
+        np.zeros((0, 2), np.int64),
+        np.arange(6).reshape(3, 2),
+        np.array([True, False]),
+        np.ones((2, 3), np.uint16).T,
+    ],
 )
 def test_arrays_come_back(array):
     again = from_text(to_text(array))

@@ -9,7 +9,9 @@ from data_pipelines.build.spill import HashRange, Spill, Spilled, partition_bits
 def spilled(count):
     rng = np.random.default_rng(0)
     hashes = [*rng.integers(0, 2**64, count - 2, np.uint64).tolist(), 0, 2**64 - 1]
-    return [Spilled(hash_, bytes([index % 256]) * (index % 50)) for index, hash_ in enumerate(hashes)]
+    return [
+        Spilled(hash_, bytes([index % 256]) * (index % 50)) for index, hash_ in enumerate(hashes)
+    ]
 
 
 @pytest.mark.parametrize("partition_bits", [0, 1, 5])
@@ -45,4 +47,6 @@ def test_nothing_is_written_into_a_folder_that_was_removed(tmp_path):
 
 
 def test_partitions_follow_the_size():
-    assert [partition_bits_for(size, partition_bytes=100) for size in (0, 100, 101, 250, 1600, 10**9)] == [0, 0, 1, 2, 4, 10]
+    assert [
+        partition_bits_for(size, partition_bytes=100) for size in (0, 100, 101, 250, 1600, 10**9)
+    ] == [0, 0, 1, 2, 4, 10]

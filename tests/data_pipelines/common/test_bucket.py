@@ -17,7 +17,11 @@ def folder(gcs):
 
 
 def test_what_is_a_bucket():
-    assert [path for path in ("gs://b/run", "s3://b/run", "gs:/b/run", "runs/gs", "/a:/b", "./gs:/b") if is_bucket(path)] == [
+    assert [
+        path
+        for path in ("gs://b/run", "s3://b/run", "gs:/b/run", "runs/gs", "/a:/b", "./gs:/b")
+        if is_bucket(path)
+    ] == [
         "gs://b/run",
         "s3://b/run",
         "gs:/b/run",
@@ -25,7 +29,15 @@ def test_what_is_a_bucket():
 
 
 @pytest.mark.parametrize(
-    "url", ["gs:/bucket/run", "s3://bucket/run", "gs://", "gs://B/run", "gs://bucket/a//b", "gs://bucket/a*"]
+    "url",
+    [
+        "gs:/bucket/run",
+        "s3://bucket/run",
+        "gs://",
+        "gs://B/run",
+        "gs://bucket/a//b",
+        "gs://bucket/a*",
+    ],
 )
 def test_a_path_that_names_no_folder_is_refused(gcs, url):
     with pytest.raises(UserError, match="name one as gs://bucket/folder"):
@@ -105,7 +117,13 @@ def test_a_bucket_that_is_not_there_is_told(gcs):
 
 
 @pytest.mark.parametrize(
-    "error", [ValueError("a mistake"), OSError(28, "No space left"), OSError("a reader's own"), UserError("a sentence")]
+    "error",
+    [
+        ValueError("a mistake"),
+        OSError(28, "No space left"),
+        OSError("a reader's own"),
+        UserError("a sentence"),
+    ],
 )
 def test_errors_of_other_origin_pass(error):
     with pytest.raises(type(error)) as raised, bucket.report_errors("gs://bucket"):
@@ -114,5 +132,8 @@ def test_errors_of_other_origin_pass(error):
 
 
 def test_nothing_of_it_is_imported_without_a_bucket():
-    code = "import sys, train; sys.exit(bool({'gcsfs', 'aiohttp', 'google.cloud.storage'} & set(sys.modules)))"
+    code = (
+        "import sys, train; sys.exit(bool({'gcsfs', 'aiohttp', 'google.cloud.storage'} & "
+        "set(sys.modules)))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

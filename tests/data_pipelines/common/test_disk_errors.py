@@ -18,7 +18,10 @@ from data_pipelines.common.errors import RunError
     ],
 )
 def test_what_the_disk_refuses_names_the_folder_and_the_fix(tmp_path, error):
-    with pytest.raises(RunError) as told, report_disk_errors(f"--output={tmp_path}", kept="it goes on"):
+    with (
+        pytest.raises(RunError) as told,
+        report_disk_errors(f"--output={tmp_path}", kept="it goes on"),
+    ):
         raise error
     assert str(told.value).startswith(f"--output={tmp_path} cannot be written (")
     assert re.search("No space left|Permission denied", str(told.value))
@@ -37,7 +40,9 @@ def test_an_error_that_names_a_file_elsewhere_is_told_of_that_file(tmp_path):
             raise PermissionError(errno.EACCES, "Permission denied", str(named))
 
 
-@pytest.mark.parametrize("error", [FileNotFoundError(errno.ENOENT, "gone"), ValueError("wrong"), OSError("no number")])
+@pytest.mark.parametrize(
+    "error", [FileNotFoundError(errno.ENOENT, "gone"), ValueError("wrong"), OSError("no number")]
+)
 def test_other_errors_stay_what_they_are(tmp_path, error):
     with pytest.raises(type(error)) as raised, report_disk_errors(tmp_path):
         raise error

@@ -46,7 +46,9 @@ def test_errors_travel_between_processes():
     assert str(error) == str(UserError("x\n" * 5000))
 
 
-@pytest.mark.parametrize(("error", "code"), [(UserError("wrong\x1b[1m"), 2), (RunError("full\x1b[1m"), 1)])
+@pytest.mark.parametrize(
+    ("error", "code"), [(UserError("wrong\x1b[1m"), 2), (RunError("full\x1b[1m"), 1)]
+)
 def test_commands_print_one_line_and_end_with_their_code(capsys, error, code):
     @command
     def main():
@@ -63,7 +65,9 @@ def test_arguments_that_are_not_utf8_are_refused_before_the_command_begins(capsy
         raise AssertionError
 
     assert main(["--input", argument]) == 2
-    assert capsys.readouterr().err.startswith(f"error: '{ascii(argument)[1:-1]}' is not UTF-8; type it")
+    assert capsys.readouterr().err.startswith(
+        f"error: '{ascii(argument)[1:-1]}' is not UTF-8; type it"
+    )
 
 
 def test_so_are_those_of_the_process(capsys, monkeypatch):
@@ -75,7 +79,11 @@ def test_so_are_those_of_the_process(capsys, monkeypatch):
 def too_many(kind, *, cause):
     """An error that a limit of open files has led to, itself or as its cause."""
     known = OSError(errno.EMFILE, os.strerror(errno.EMFILE), "x")
-    error = kind("x is damaged; get it anew.") if cause else kind(f"RESOURCE_EXHAUSTED: {os.strerror(errno.EMFILE)} [24]")
+    error = (
+        kind("x is damaged; get it anew.")
+        if cause
+        else kind(f"RESOURCE_EXHAUSTED: {os.strerror(errno.EMFILE)} [24]")
+    )
     error.__cause__ = known if cause else None
     return error
 
@@ -91,7 +99,10 @@ def test_a_limit_of_open_files_is_told_whatever_it_leads_to(capsys, monkeypatch,
         raise too_many(kind, cause=cause)
 
     assert main() == 1
-    told = f"error: this needs more files open at once than the {allowed} that are allowed; run `ulimit -n 4096`"
+    told = (
+        f"error: this needs more files open at once than the {allowed} that are allowed; run "
+        "`ulimit -n 4096`"
+    )
     assert capsys.readouterr().err.startswith(told)
 
 

@@ -44,12 +44,18 @@ def test_what_is_no_object_is_named(text, told):
 
 VALUES = st.recursive(
     st.none() | st.integers() | st.text(max_size=3),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 
 
-@given(st.dictionaries(st.text(max_size=3), VALUES, max_size=4), st.binary(max_size=3), st.integers(0, 100))
+@given(
+    st.dictionaries(st.text(max_size=3), VALUES, max_size=4),
+    st.binary(max_size=3),
+    st.integers(0, 100),
+)
 def test_objects_come_back_and_other_bytes_are_refused(value, noise, position):
     text = json.dumps(value).encode()
     assert parse_object(text, name="x") == value

@@ -31,5 +31,8 @@ def test_the_limit_is_raised_where_it_may_be(monkeypatch, limits, set_to):
 
 def test_a_limit_that_may_not_be_raised_is_told(monkeypatch):
     monkeypatch.setattr(resource, "getrlimit", lambda which: (64, 64))
-    with pytest.raises(UserError, match="64 files may be open at once, and this needs 256; run `ulimit -n 4096` first"):
+    with pytest.raises(
+        UserError,
+        match="64 files may be open at once, and this needs 256; run `ulimit -n 4096` first",
+    ):
         require_open_files(256)

@@ -8,7 +8,16 @@ import sys
 import pytest
 
 from data_pipelines.common.errors import UserError
-from data_pipelines.common.outputs import MADE, MARK, claim, clear, new_file, new_files, new_folder, release
+from data_pipelines.common.outputs import (
+    MADE,
+    MARK,
+    claim,
+    clear,
+    new_file,
+    new_files,
+    new_folder,
+    release,
+)
 from tests.support.paths import ROOT
 
 
@@ -30,7 +39,9 @@ def test_an_output_appears_when_it_is_complete_and_nothing_else_is_left(tmp_path
     make(kind, tmp_path / "new" / "out")
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["out"]
     with pytest.raises(ZeroDivisionError), kind(tmp_path / "failed") as path:
-        (path / "begun" if kind is new_folder else path).write_text(str(1 / (tmp_path / "failed").exists()))
+        (path / "begun" if kind is new_folder else path).write_text(
+            str(1 / (tmp_path / "failed").exists())
+        )
     assert [path.name for path in tmp_path.iterdir()] == ["new"]
 
 
@@ -41,7 +52,10 @@ def test_a_users_own_partial_is_neither_removed_nor_written_into(tmp_path, kind)
     (own / "thesis.tex").write_text("years")
     with pytest.raises(UserError, match=r"out\.partial is in the way: out is made under that name"):
         make(kind, tmp_path / "out")
-    assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")} == {"out.partial", "out.partial/thesis.tex"}
+    assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")} == {
+        "out.partial",
+        "out.partial/thesis.tex",
+    }
     (tmp_path / "file.partial").write_text("years")
     (tmp_path / "link.partial").symlink_to(own)
     for name in ("file", "link"):
@@ -104,7 +118,9 @@ HOLD += "    (folder / 'begun').touch(); print('begun', flush=True); time.sleep(
 
 
 @KINDS
-def test_a_second_run_is_refused_while_the_first_lives_and_takes_over_when_it_was_killed(tmp_path, kind):
+def test_a_second_run_is_refused_while_the_first_lives_and_takes_over_when_it_was_killed(
+    tmp_path, kind
+):
     command = [sys.executable, "-c", HOLD, str(tmp_path / "out")]
     first = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
@@ -156,5 +172,7 @@ def test_what_a_library_writes_after_its_run_was_removed_is_ours(tmp_path):
 
 def test_a_folder_without_leave_to_write_is_one_sentence(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"out\.partial cannot be made \(Not a directory\); name another --output"):
+    with pytest.raises(
+        UserError, match=r"out\.partial cannot be made \(Not a directory\); name another --output"
+    ):
         make(new_file, tmp_path / "file" / "out")

@@ -30,15 +30,24 @@ def test_results_come_in_the_order_of_the_tasks(count):
     with worker_processes(count) as ordered_map:
         results = list(ordered_map(square, range(9)))
         assert [result for result, _ in results] == [number * number for number in range(9)]
-        assert {os.getpid()} == {process for _, process in results} if count == 1 else os.getpid() not in dict(results).values()
+        assert (
+            {os.getpid()} == {process for _, process in results}
+            if count == 1
+            else os.getpid() not in dict(results).values()
+        )
         # Tasks are taken a few ahead: an endless iterator of them does no harm.
-        assert [result for result, _ in itertools.islice(ordered_map(square, itertools.count()), 3)] == [0, 1, 4]
+        assert [
+            result for result, _ in itertools.islice(ordered_map(square, itertools.count()), 3)
+        ] == [0, 1, 4]
         with pytest.raises(UserError, match="0 is wrong"):
             list(ordered_map(fail, range(3)))
 
 
 def test_a_killed_worker_is_one_sentence():
-    with pytest.raises(UserError, match="a worker process was killed"), worker_processes(2) as ordered_map:
+    with (
+        pytest.raises(UserError, match="a worker process was killed"),
+        worker_processes(2) as ordered_map,
+    ):
         list(ordered_map(die, range(3)))
 
 
@@ -56,9 +65,20 @@ def test_workers_end_with_a_killed_parent(tmp_path):
     )
     script = tmp_path / "script.py"
     script.write_text(code)
-    process = subprocess.Popen([sys.executable, script], env=os.environ | {"PYTHONPATH": os.getcwd()})
+    process = subprocess.Popen(
+        [sys.executable, script], env=os.environ | {"PYTHONPATH": os.getcwd()}
+    )
     deadline = time.monotonic() + 60
-    while len(workers := [path for path in (tmp_path / "a", tmp_path / "b") if path.exists() and path.read_text()]) < 2:
+    while (
+        len(
+            workers := [
+                path
+                for path in (tmp_path / "a", tmp_path / "b")
+                if path.exists() and path.read_text()
+            ]
+        )
+        < 2
+    ):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     process.kill()

@@ -35,10 +35,16 @@ def test_lines_are_whole_and_nothing_moves_the_cursor(capsys):
 
 
 def test_a_display_that_fails_midway_ends_with_what_was_done(capsys):
-    with contextlib.suppress(ZeroDivisionError), progress(description="a", unit="b", total=5, initial=1) as bar:
+    with (
+        contextlib.suppress(ZeroDivisionError),
+        progress(description="a", unit="b", total=5, initial=1) as bar,
+    ):
         bar.update()
         raise ZeroDivisionError
-    assert [line.partition(" [")[0] for line in capsys.readouterr().err.splitlines()] == ["a: 1/5 b", "a: 2/5 b"]
+    assert [line.partition(" [")[0] for line in capsys.readouterr().err.splitlines()] == [
+        "a: 1/5 b",
+        "a: 2/5 b",
+    ]
 
 
 def test_bytes_are_short(capsys, every_update):

@@ -79,7 +79,13 @@ def assert_whole(folder, data=DATA, *, release="2026_03"):
 
 
 def test_command_fetches_a_file_once(server, tmp_path, capsys):
-    line = ["swissprot", "--output", str(tmp_path / "new" / "folder"), "--base_url", f"{server.url}/"]
+    line = [
+        "swissprot",
+        "--output",
+        str(tmp_path / "new" / "folder"),
+        "--base_url",
+        f"{server.url}/",
+    ]
     for _ in range(2):
         assert main(line) == 0
         assert capsys.readouterr().out == f"{tmp_path}/new/folder/{NAME}\n"
@@ -96,7 +102,9 @@ def test_any_number_of_broken_connections(server, tmp_path):
 
 @pytest.mark.parametrize("length", [True, False])
 def test_an_ended_run_goes_on(server, tmp_path, length):
-    server.faults[f"/{NAME}"] = [lambda handler, data: serve(handler, data, sent=70_000, length=length)]
+    server.faults[f"/{NAME}"] = [
+        lambda handler, data: serve(handler, data, sent=70_000, length=length)
+    ]
     refused(server, tmp_path, NAME, "run the same line again", timeout=60, tries=1)
     assert (tmp_path / f"{NAME}.partial").stat().st_size == 70_000
     fetch(server, tmp_path)
@@ -105,9 +113,22 @@ def test_an_ended_run_goes_on(server, tmp_path, length):
 
 
 def test_a_killed_run_goes_on(server, tmp_path):
-    stuck = lambda handler, data: (serve(handler, data, sent=50_000), handler.wfile.flush(), silent(handler, data))  # noqa: E731
+    def stuck(handler, data):
+        serve(handler, data, sent=50_000)
+        handler.wfile.flush()
+        silent(handler, data)
+
     server.faults[f"/{NAME}"] = [stuck]
-    line = [sys.executable, "-m", "data_pipelines.download", "swissprot", "--output", tmp_path, "--base_url", server.url]
+    line = [
+        sys.executable,
+        "-m",
+        "data_pipelines.download",
+        "swissprot",
+        "--output",
+        tmp_path,
+        "--base_url",
+        server.url,
+    ]
     process = subprocess.Popen(line, stderr=subprocess.DEVNULL)
     received = tmp_path / f"{NAME}.partial"
     while not (received.exists() and received.stat().st_size == 50_000):
@@ -188,7 +209,10 @@ def test_wrong_size(server, tmp_path):
 
 
 def test_a_foreign_page_costs_nothing_that_has_come(server, tmp_path):
-    server.faults[f"/{NAME}"] = [dropped(70_000), lambda handler, data: serve(handler, b"log in", ranges=False)]
+    server.faults[f"/{NAME}"] = [
+        dropped(70_000),
+        lambda handler, data: serve(handler, b"log in", ranges=False),
+    ]
     refused(server, tmp_path, "6 bytes")
     fetch(server, tmp_path)
     assert_whole(tmp_path)
@@ -304,7 +328,9 @@ def test_bytes_of_unknown_origin_are_not_gone_on_with(server, tmp_path):
 
 def test_a_partial_file_of_another_program_is_kept(server, tmp_path):
     (tmp_path / f"{NAME}.partial").write_bytes(b"mine")
-    with pytest.raises(UserError, match=r"\.partial is of another program, and would be overwritten"):
+    with pytest.raises(
+        UserError, match=r"\.partial is of another program, and would be overwritten"
+    ):
         fetch(server, tmp_path)
     assert (tmp_path / f"{NAME}.partial").read_bytes() == b"mine"
 
@@ -322,7 +348,9 @@ def test_a_file_of_the_same_name_is_kept(server, tmp_path):
     known = {"release": "2026_03", "md5": hashlib.md5(DATA).hexdigest(), "sha256": "0"}
     (tmp_path / NAME).write_bytes(b"mine")
     for _ in range(2):
-        with pytest.raises(UserError, match=r"exists and is not UniProt's current one, release 2026_03"):
+        with pytest.raises(
+            UserError, match=r"exists and is not UniProt's current one, release 2026_03"
+        ):
             fetch(server, tmp_path)
         (tmp_path / f"{NAME}.provenance.json").write_text(json.dumps(known))
     assert (tmp_path / NAME).read_bytes() == b"mine"

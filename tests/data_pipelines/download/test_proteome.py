@@ -29,7 +29,10 @@ class Service:
         body = gzip.compress(text) if query.get("compressed") == "true" else b"P0\n"
         headers = {"X-Total-Results": str(len(self.entries)), "X-UniProt-Release": self.release}
         if start + size < len(self.entries):
-            headers["Link"] = f'<https://elsewhere/uniprotkb/search?cursor={start + size}&size={size}>; rel="next"'
+            headers["Link"] = (
+                f"<https://elsewhere/uniprotkb/search?cursor={start + size}&size={size}>; "
+                'rel="next"'
+            )
         fault = self.faults.get(("ask" if query["format"] == "list" else start), [])
         (fault.pop(0) if fault else serve)(handler, body, headers=headers)
 
@@ -37,10 +40,14 @@ class Service:
         return proteome.download_proteome(UPID, folder, self.server.url, timeout=0.3, tries=3)
 
     def cursors(self):
-        return [path.partition("cursor=")[2] for path, _ in self.server.seen if "format=txt" in path]
+        return [
+            path.partition("cursor=")[2] for path, _ in self.server.seen if "format=txt" in path
+        ]
 
     def assert_whole(self, folder):
-        assert gzip.decompress((folder / f"{UPID}.dat.gz").read_bytes()).decode() == "".join(self.entries)
+        assert gzip.decompress((folder / f"{UPID}.dat.gz").read_bytes()).decode() == "".join(
+            self.entries
+        )
         known = json.loads((folder / f"{UPID}.dat.gz.provenance.json").read_text())
         assert (known["release"], known["entries"]) == (self.release, len(self.entries))
         assert len(list(folder.iterdir())) == 2
@@ -66,7 +73,11 @@ def cut_gzip(handler, data, headers):
 
 
 def error_page(handler, data, headers):
-    serve(handler, gzip.compress(b"Error encountered when streaming data. Please try again later."), headers=headers)
+    serve(
+        handler,
+        gzip.compress(b"Error encountered when streaming data. Please try again later."),
+        headers=headers,
+    )
 
 
 def two_entries(handler, data, headers):

@@ -12,7 +12,8 @@ def measure(text):
 
 
 def hashes(*written):
-    """By the formula of biotrainer: SHA-256 of the sequence as it is written, `_` and its length."""
+    """By the formula of biotrainer: SHA-256 of the sequence as it is written, `_` and its
+    length."""
     return [hashlib.sha256(f"{text}_{len(text)}".encode()).hexdigest() for text in written]
 
 
@@ -38,4 +39,7 @@ def test_the_digest_tells_any_change(tmp_path):
     digests |= {Chunk(["a"], ["MK", ""], 0, []).digest, Chunk(["aMK"], [""], 0, []).digest}
     digests.add(Chunk(["a"], ["MK"], 2, hashes("mK")).digest)
     assert len(digests) == 6
-    assert Chunk(["a"], ["MK"], 2, hashes("mk")).digest == cut(tmp_path, ">a desc\nm\nk\n", 1)[0].digest
+    assert (
+        Chunk(["a"], ["MK"], 2, hashes("mk")).digest
+        == cut(tmp_path, ">a desc\nm\nk\n", 1)[0].digest
+    )

@@ -1,4 +1,5 @@
-"""Libraries of labels: ontologies, EC numbers and tables become labels with prompts, and what cannot be used says why."""
+"""Libraries of labels: ontologies, EC numbers and tables become labels with prompts, and what
+cannot be used says why."""
 
 import gzip
 
@@ -73,7 +74,13 @@ def labels(tmp_path, name, content, **options):
 @pytest.mark.parametrize("name", ["go.obo", "go.obo.gz"])
 def test_terms_of_an_ontology_are_put_in_uniprots_words(tmp_path, name):
     found = labels(tmp_path, name, OBO)
-    assert [label.id for label in found] == ["GO:0000014", "GO:0005634", "GO:0000003", "GO:0008150", "X:1"]
+    assert [label.id for label in found] == [
+        "GO:0000014",
+        "GO:0005634",
+        "GO:0000003",
+        "GO:0008150",
+        "X:1",
+    ]
     nuclease = "single-stranded DNA endodeoxyribonuclease activity"
     assert found[0].prompts == (f"FUNCTION: {nuclease}.", 'FUNCTION: Cuts "inside" a strand.')
     assert found[1].prompts == ("SUBCELLULAR LOCATION: nucleus.",)
@@ -93,7 +100,9 @@ def test_ec_numbers_have_their_names_as_prompts_and_withdrawn_ones_are_told(tmp_
     name = "alcohol dehydro-genase (of many)"
     assert (first.id, first.name, first.line) == ("EC 1.1.1.1", name, 4)
     assert first.prompts == tuple(
-        f"{prefix}: {text}." for text in (name, "ADH", "Aldehyde reductase") for prefix in ("PROTEIN NAME", "FUNCTION")
+        f"{prefix}: {text}."
+        for text in (name, "ADH", "Aldehyde reductase")
+        for prefix in ("PROTEIN NAME", "FUNCTION")
     )
     assert transferred.prompts == ()
     assert "withdrawn (Transferred entry" in transferred.fault
@@ -103,16 +112,29 @@ def test_ec_numbers_have_their_names_as_prompts_and_withdrawn_ones_are_told(tmp_
 
 
 def test_a_tables_rows_of_one_id_are_prompts_of_one_label(tmp_path):
-    table = "id\tname\tdescription\nN\tNucleus\tin the nucleus\nN\tNuclear\t\nC\tCytoplasm\tCytoplasm\n \t\t\nX\t\t\n"
+    table = (
+        "id\tname\tdescription\nN\tNucleus\tin the "
+        "nucleus\nN\tNuclear\t\nC\tCytoplasm\tCytoplasm\n \t\t\nX\t\t\n"
+    )
     found = labels(tmp_path, "places.tsv", table)
     assert found[0] == Label("N", "Nucleus", ("Nucleus", "in the nucleus", "Nuclear"), 2)
     assert found[1] == Label("C", "Cytoplasm", ("Cytoplasm",), 4)
-    assert [(label.id, label.fault) for label in found[2:]] == [("row_5", "its texts are empty"), ("X", "its texts are empty")]
+    assert [(label.id, label.fault) for label in found[2:]] == [
+        ("row_5", "its texts are empty"),
+        ("X", "its texts are empty"),
+    ]
 
 
 def test_columns_ids_and_templates_of_a_table_can_be_chosen(tmp_path):
     table = "EC_number,hier1,name\n1.1,Oxido,first\n2.7,Kinase,second\n"
-    found = labels(tmp_path, "x.csv", table, columns=("hier1", "name"), id_column="EC_number", templates=("FUNCTION: {}.",))
+    found = labels(
+        tmp_path,
+        "x.csv",
+        table,
+        columns=("hier1", "name"),
+        id_column="EC_number",
+        templates=("FUNCTION: {}.",),
+    )
     assert found[1] == Label("2.7", "Kinase", ("FUNCTION: Kinase.", "FUNCTION: second."), 3)
 
 
@@ -120,8 +142,14 @@ def test_prompts_are_items_with_names_of_their_own(tmp_path):
     path = tmp_path / "go.obo"
     path.write_text(OBO)
     items = list(LabelSource(path=path).prepared())
-    assert [item.id for item in items[:3]] == ["GO:0000014 prompt 1", "GO:0000014 prompt 2", "GO:0005634 prompt 1"]
-    assert [(item.id, item.fault) for item in items if item.fault] == [("GO:0000003", "it is obsolete")]
+    assert [item.id for item in items[:3]] == [
+        "GO:0000014 prompt 1",
+        "GO:0000014 prompt 2",
+        "GO:0005634 prompt 1",
+    ]
+    assert [(item.id, item.fault) for item in items if item.fault] == [
+        ("GO:0000003", "it is obsolete")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -151,7 +179,9 @@ def test_the_real_files_are_read(real_data):
     enzymes = list(LabelSource(path=real_data / "reaction_ec" / "expasy_enzyme.dat.gz").labels())
     assert len(enzymes) == len({label.id for label in enzymes}) == 8212
     assert sum(bool(label.prompts) for label in enzymes) == 6740
-    positions = list(LabelSource(path=real_data / "deeploc" / "protst_subloc_template.tsv").labels())
+    positions = list(
+        LabelSource(path=real_data / "deeploc" / "protst_subloc_template.tsv").labels()
+    )
     assert len(positions) == 10
     assert positions[0].prompts[0] == "SUBCELLULAR LOCATION: Cell membrane."
 

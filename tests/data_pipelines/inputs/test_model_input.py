@@ -20,16 +20,28 @@ def test_proteins_are_cleaned_named_and_judged(tmp_path):
     assert prepared(tmp_path, content, format="fasta", modality="protein") == [
         Prepared("a", "MK", 1, "", Counter({"lower case letters": 2}), False, written="mk"),
         Prepared("sequence_2", "AC", 3, "", Counter(), True, written="AC"),
-        Prepared("sequence_3", "", 5, "'1' at position 2 is no amino-acid letter", Counter(), True, written="M1 "),
+        Prepared(
+            "sequence_3",
+            "",
+            5,
+            "'1' at position 2 is no amino-acid letter",
+            Counter(),
+            True,
+            written="M1 ",
+        ),
         Prepared("d", "", 7, "it is empty", Counter(), False),
     ]
 
 
 def test_texts_are_read_from_lines_and_tables(tmp_path):
-    first, blank, last = prepared(tmp_path, "Binds DNA.\n \n* café", format="lines", modality="text")
+    first, blank, last = prepared(
+        tmp_path, "Binds DNA.\n \n* café", format="lines", modality="text"
+    )
     assert (first.id, first.text, last.id, last.text) == ("1", "Binds DNA.", "3", "* café")
     assert blank.fault == "it is empty"
-    (row,) = prepared(tmp_path, "name,text\n,  b \n", format="csv", modality="text", id_column="name")
+    (row,) = prepared(
+        tmp_path, "name,text\n,  b \n", format="csv", modality="text", id_column="name"
+    )
     assert (row.id, row.text, row.nameless) == ("text_1", "b", True)
     (row,) = prepared(tmp_path, "a\tb\n1\tMK\n", format="tsv", modality="protein", column="b")
     assert row.text == "MK"

@@ -1,4 +1,5 @@
-"""What is no protein though it has the letters of one, and files that are not what their names say."""
+"""What is no protein though it has the letters of one, and files that are not what their names
+say."""
 
 import bz2
 import gzip
@@ -49,7 +50,9 @@ def test_random_proteins_are_not_doubted():
 
 def survey(tmp_path, source, **options):
     rejects = tmp_path / "rejects.tsv"
-    return take_survey(source, measure=lambda text: Measured(len(text), False), rejects=rejects, **options)
+    return take_survey(
+        source, measure=lambda text: Measured(len(text), False), rejects=rejects, **options
+    )
 
 
 def fasta(path, *sequences):
@@ -60,7 +63,9 @@ def fasta(path, *sequences):
 
 def test_a_file_of_genes_is_refused_unless_asked_for(tmp_path):
     genes = fasta(tmp_path / "genes.fasta", GENE, GENE.lower(), PROTEIN)
-    with pytest.raises(UserError, match="2 of 3 sequences look like nucleotides.*--accept_doubtful"):
+    with pytest.raises(
+        UserError, match="2 of 3 sequences look like nucleotides.*--accept_doubtful"
+    ):
         survey(tmp_path, genes)
     accepted = survey(tmp_path, genes, accept_doubtful=True)
     lines = accepted.describe("protein", long_items="", rejects=tmp_path)
@@ -79,7 +84,11 @@ def test_a_few_genes_among_proteins_are_told(tmp_path):
     [
         ("chains.txt", f">a\n{PROTEIN}\n", "FASTA .pass --format fasta.*lines of text"),
         ("chains.csv", f"\n >a\n{PROTEIN}\n", "FASTA .pass --format fasta.*CSV"),
-        ("entries.txt", "ID   AB_TEST  Reviewed;  9 AA.\n", r"UniProt's flat file .name it \*\.dat"),
+        (
+            "entries.txt",
+            "ID   AB_TEST  Reviewed;  9 AA.\n",
+            r"UniProt's flat file .name it \*\.dat",
+        ),
         ("entries.tsv", "<?xml version='1.0'?>", r"XML .name it \*\.xml"),
         ("genome.txt", "LOCUS       NC_1\n", "GenBank"),
     ],
@@ -93,7 +102,11 @@ def test_content_that_contradicts_the_name_is_refused(tmp_path, name, content, m
 
 
 def test_content_that_goes_with_the_name_passes(tmp_path):
-    for name, content in [("a.fasta", ">a\nMK\n"), ("a.txt", "a > b\n"), ("a.csv", "id,sequence\n")]:
+    for name, content in [
+        ("a.fasta", ">a\nMK\n"),
+        ("a.txt", "a > b\n"),
+        ("a.csv", "id,sequence\n"),
+    ]:
         (tmp_path / name).write_text(content)
         check_content(tmp_path / name, format_of(tmp_path / name))
 
@@ -136,7 +149,9 @@ def test_a_peptide_in_fasta_may_have_the_letters_of_a_missing_value(tmp_path):
     assert (item.text, item.fault) == ("NA", "")
 
 
-@pytest.mark.parametrize("header", ["ID,Sequence", "Accession,SEQUENCE", "protein_id,seq", "Entry,sequence"])
+@pytest.mark.parametrize(
+    "header", ["ID,Sequence", "Accession,SEQUENCE", "protein_id,seq", "Entry,sequence"]
+)
 def test_columns_are_found_whatever_their_case(tmp_path, header):
     source = table(tmp_path / "x.csv", f"{header}\nlab/1,MKV\n")
     (item,) = source.prepared()
@@ -156,7 +171,9 @@ def test_rows_are_not_numbered_in_silence(tmp_path):
 
 def test_pir_titles_are_no_residues(tmp_path):
     path = tmp_path / "x.pir.fasta"
-    path.write_text(">P1;one\nTITLE WITH LETTERS (x)\nMKV\nLLT*\n\n>F1;two\n\nMK*\n>DL;gene\ntitle\nACGT*\n")
+    path.write_text(
+        ">P1;one\nTITLE WITH LETTERS (x)\nMKV\nLLT*\n\n>F1;two\n\nMK*\n>DL;gene\ntitle\nACGT*\n"
+    )
     items = list(Source(path=path, format="fasta", modality="protein").prepared())
     assert [(item.id, item.text, item.name) for item in items[:2]] == [
         ("one", "MKVLLT", "TITLE WITH LETTERS (x)"),
@@ -169,7 +186,10 @@ def test_ids_with_a_semicolon_are_no_pir(tmp_path):
     path = tmp_path / "x.fasta"
     path.write_text(">A1;x\nMKV\n>ab;y\nMKL\n")
     items = list(Source(path=path, format="fasta", modality="protein").prepared())
-    assert [(item.id, item.text, item.fault) for item in items] == [("A1;x", "MKV", ""), ("ab;y", "MKL", "")]
+    assert [(item.id, item.text, item.fault) for item in items] == [
+        ("A1;x", "MKV", ""),
+        ("ab;y", "MKL", ""),
+    ]
 
 
 def test_quotation_marks_of_a_csv_are_undone_once(tmp_path):
@@ -200,7 +220,14 @@ COLUMNS = ["Entry", "Reviewed", "Entry Name", "Protein names", "Sequence", "Func
 
 
 def test_a_tsv_that_a_spreadsheet_saved_gives_the_same_records(tmp_path):
-    cells = ["P1", "reviewed", "A_B", 'The "A", putative (EC 1.1.1.1)', "MKV", 'FUNCTION: "A" and "B".']
+    cells = [
+        "P1",
+        "reviewed",
+        "A_B",
+        'The "A", putative (EC 1.1.1.1)',
+        "MKV",
+        'FUNCTION: "A" and "B".',
+    ]
     plain = "\t".join(COLUMNS) + "\n" + "\t".join(cells) + "\n"
     quoted = []
     for cell in cells:
@@ -209,7 +236,9 @@ def test_a_tsv_that_a_spreadsheet_saved_gives_the_same_records(tmp_path):
     saved = "\t".join(COLUMNS) + "\r\n" + "\t".join(quoted) + "\r\n"
     (tmp_path / "plain.tsv").write_text(plain)
     (tmp_path / "saved.tsv").write_text(saved)
-    (record,), (other,) = (list(read_entries(tmp_path / f"{name}.tsv")) for name in ("plain", "saved"))
+    (record,), (other,) = (
+        list(read_entries(tmp_path / f"{name}.tsv")) for name in ("plain", "saved")
+    )
     assert record == other
     assert record.function == '"A" and "B".'
 
@@ -244,7 +273,9 @@ def test_numbers_beside_blocks_of_residues_are_no_residues(tmp_path, blocks):
     assert (item.text, item.fault) == (expected, "")
 
 
-@pytest.mark.parametrize("text", ["MKTA 60\nMK", "1 MKTA\n6 MK", "MK2T", "M1K", "10 30 MKTAYIAKQR", "MK 2 3 4 TA"])
+@pytest.mark.parametrize(
+    "text", ["MKTA 60\nMK", "1 MKTA\n6 MK", "MK2T", "M1K", "10 30 MKTAYIAKQR", "MK 2 3 4 TA"]
+)
 def test_numbers_that_do_not_count_residues_are_a_fault(text):
     with pytest.raises(ValueError, match="is no amino-acid letter"):
         clean_protein(text)
@@ -259,7 +290,14 @@ def test_a_header_that_goes_on_in_the_next_line_is_told(tmp_path, words):
     assert item.fault == f"its first line is of words, as if its header was wrapped: {words!r}"
 
 
-SEQUENCES = ["mktayiakqrqi\nMKTAYI", "MKTAYIAKQR QISFVKSHFS\nMKT", "MKT\nMKTAYI\nMK", "mkt\nmktayi", "MKTAY*\n\nMKV", "MK TA"]
+SEQUENCES = [
+    "mktayiakqrqi\nMKTAYI",
+    "MKTAYIAKQR QISFVKSHFS\nMKT",
+    "MKT\nMKTAYI\nMK",
+    "mkt\nmktayi",
+    "MKTAY*\n\nMKV",
+    "MK TA",
+]
 
 
 @pytest.mark.parametrize("letters", SEQUENCES)
@@ -282,5 +320,8 @@ def test_texts_of_unknown_words_are_counted_and_refused_if_most(tmp_path):
     assert "doubtful: 1 have no word that is in the model's vocabulary." in lines
     assert "words: 3 are not in the model's vocabulary." in lines
     (tmp_path / "x.txt").write_text("zinc ion\nβ\nβ γ\n")
-    with pytest.raises(UserError, match="2 of 3 texts have no word that is in the model's vocabulary.*--accept_doubtful"):
+    with pytest.raises(
+        UserError,
+        match="2 of 3 texts have no word that is in the model's vocabulary.*--accept_doubtful",
+    ):
         take_survey(source, measure=measure, rejects=tmp_path / "rejects.tsv")

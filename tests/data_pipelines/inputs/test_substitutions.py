@@ -59,5 +59,8 @@ def test_another_numbering_is_found_only_if_it_fits_all():
     sequence = "MKTAYIAKQR"
     numbered_from_24 = [substitutions(text, first_position=1) for text in ("K25A", "Y28F:I29V")]
     assert fitting_shift(numbered_from_24, sequence) == -23
-    assert fitting_shift([*numbered_from_24, substitutions("W30A", first_position=1)], sequence) is None
+    assert (
+        fitting_shift([*numbered_from_24, substitutions("W30A", first_position=1)], sequence)
+        is None
+    )
     assert fitting_shift([], sequence) is None

@@ -49,7 +49,9 @@ def test_nothing_unusual_is_one_line(tmp_path):
 
 
 def test_an_input_without_anything_usable_is_refused(tmp_path):
-    with pytest.raises(UserError, match="no protein that can be embedded; the first: a in line 1: it is empty"):
+    with pytest.raises(
+        UserError, match="no protein that can be embedded; the first: a in line 1: it is empty"
+    ):
         survey(tmp_path, ">a\n>b\n>c\nM1\n")
     with pytest.raises(UserError, match=r"no text that can be embedded\.$"):
         survey(tmp_path, "", form="lines", modality="text")

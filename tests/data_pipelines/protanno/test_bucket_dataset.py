@@ -1,4 +1,5 @@
-"""A dataset in a bucket, against an emulator: the same records as in a folder, each file copied once."""
+"""A dataset in a bucket, against an emulator: the same records as in a folder, each file copied
+once."""
 
 import pytest
 
@@ -26,24 +27,40 @@ def uploaded(gcs, cache, sample_dataset):
 
 
 def shards(cache):
-    return sorted(path.name for path in cache.rglob("*array_record*") if not path.name.endswith(".lock"))
+    return sorted(
+        path.name for path in cache.rglob("*array_record*") if not path.name.endswith(".lock")
+    )
 
 
-def test_records_are_those_of_the_folder_and_are_copied_once(uploaded, cache, sample_dataset, capfd):
+def test_records_are_those_of_the_folder_and_are_copied_once(
+    uploaded, cache, sample_dataset, capfd
+):
     local, remote = open_dataset(sample_dataset / "protanno"), open_dataset(URL)
-    assert (remote.fingerprint, remote.statistics, remote.questions) == (local.fingerprint, local.statistics, local.questions)
+    assert (remote.fingerprint, remote.statistics, remote.questions) == (
+        local.fingerprint,
+        local.statistics,
+        local.questions,
+    )
     assert shards(cache) == []
     assert list(remote.splits["test"]) == list(local.splits["test"])
     assert {name.split("-")[1].split(".")[0] for name in shards(cache)} == {"test"}
     assert f"of {URL} to {cache}" in capfd.readouterr().err
 
-    uploaded.fault = lambda method, path: 404 if "array_record" in path and "alt=media" in path else None
+    uploaded.fault = lambda method, path: (
+        404 if "array_record" in path and "alt=media" in path else None
+    )
     assert list(open_dataset(URL).splits["test"]) == list(local.splits["test"])
     assert "copying" not in capfd.readouterr().err
 
 
-def test_training_copies_what_it_draws_from_before_its_workers_start(uploaded, cache, sample_dataset):
-    flags = [flag for flag in arguments(sample_dataset, "unused") if not flag.startswith("--config.data.dir")]
+def test_training_copies_what_it_draws_from_before_its_workers_start(
+    uploaded, cache, sample_dataset
+):
+    flags = [
+        flag
+        for flag in arguments(sample_dataset, "unused")
+        if not flag.startswith("--config.data.dir")
+    ]
     config = train.parse_flags([*flags, f"--config.data.dir={URL}"]).config
     inputs = train.open_inputs(config)
     drawn = {split_name(cluster) for cluster in inputs.source.sampler.clusters}
@@ -62,24 +79,32 @@ def test_a_copy_that_was_cut_off_is_made_anew(uploaded, cache, sample_dataset):
 
 def test_another_dataset_under_the_same_name_is_not_taken_for_the_old_one(uploaded, cache):
     open_dataset(URL)
-    uploaded.put(f"{OBJECTS}statistics.json", uploaded.objects[f"{OBJECTS}statistics.json"].content + b" ")
+    uploaded.put(
+        f"{OBJECTS}statistics.json", uploaded.objects[f"{OBJECTS}statistics.json"].content + b" "
+    )
     open_dataset(URL)
     assert len(list((cache / "datasets").iterdir())) == 2
 
 
 def test_what_is_missing_cut_or_forbidden_is_one_sentence(uploaded, cache):
-    with pytest.raises(UserError, match=r"the dataset folder gs://bucket/nothing does not exist or is empty"):
+    with pytest.raises(
+        UserError, match=r"the dataset folder gs://bucket/nothing does not exist or is empty"
+    ):
         open_dataset("gs://bucket/nothing")
     (name,) = [name for name in uploaded.names(OBJECTS) if "-test." in name]
     content = uploaded.objects[name].content
     uploaded.put(name, content[:-1])
-    with pytest.raises(UserError, match=rf"{name.rpartition('/')[2]} has {len(content) - 1} bytes and should have"):
+    with pytest.raises(
+        UserError, match=rf"{name.rpartition('/')[2]} has {len(content) - 1} bytes and should have"
+    ):
         open_dataset(URL)
     del uploaded.objects[name]
     with pytest.raises(UserError, match="is missing; copy it there again"):
         open_dataset(URL)
     uploaded.put(name, content)
-    uploaded.fault = lambda method, path: 403 if "array_record" in path and "alt=media" in path else None
+    uploaded.fault = lambda method, path: (
+        403 if "array_record" in path and "alt=media" in path else None
+    )
     with pytest.raises(RunError, match="no permission"):
         open_dataset(URL).splits["test"].fetch()
     assert shards(cache) == []

@@ -2,7 +2,14 @@ from collections import Counter
 
 import numpy as np
 
-from data_pipelines.protanno.clusters import CLUSTERS, HELD_OUT, SPLITS, cluster_unit, sequence_unit, split_codes
+from data_pipelines.protanno.clusters import (
+    CLUSTERS,
+    HELD_OUT,
+    SPLITS,
+    cluster_unit,
+    sequence_unit,
+    split_codes,
+)
 from tests.support.records import number
 
 
@@ -26,16 +33,22 @@ def test_units_are_held_out_in_the_configured_shares():
         assert name in ("validation", "test", CLUSTERS[code].replace("/", "_").lower())
     # A fraction more moves no unit that was held out before.
     more = splits(units, clusters=clusters, validation_fraction=0.1, test_fraction=0.3)
-    assert all(new == old for old, new in zip(names, more, strict=True) if old in ("validation", "test"))
+    assert all(
+        new == old for old, new in zip(names, more, strict=True) if old in ("validation", "test")
+    )
 
 
 def test_a_unit_is_held_out_by_its_hash():
     for index in range(50):
         position, _ = number(f"sequence MKV{index}")
         unit = sequence_unit(f"MKV{index}")
-        assert splits([unit], validation_fraction=position + 1e-9, test_fraction=0) == ["validation"]
+        assert splits([unit], validation_fraction=position + 1e-9, test_fraction=0) == [
+            "validation"
+        ]
         assert splits([unit], validation_fraction=position, test_fraction=1e-9) == ["test"]
-        assert splits([unit], validation_fraction=position - 1e-9, test_fraction=0) == ["swissprot_c0_r0"]
+        assert splits([unit], validation_fraction=position - 1e-9, test_fraction=0) == [
+            "swissprot_c0_r0"
+        ]
     assert splits([0], validation_fraction=0, test_fraction=0) == ["swissprot_c0_r0"]
 
 

@@ -28,7 +28,9 @@ def dataset_folder(tmp_path):
 def test_records_survive_in_order(dataset_folder):
     dataset = protanno.open_dataset(dataset_folder)
     assert dataset.statistics == {"records": 5}
-    assert {name: list(split) for name, split in dataset.splits.items()} == {k: v for k, v in SPLITS.items() if v}
+    assert {name: list(split) for name, split in dataset.splits.items()} == {
+        k: v for k, v in SPLITS.items() if v
+    }
     split = dataset.splits["trembl_c0_r3"]
     assert (len(split), split[-1], split[np.int64(1)]) == (3, record(1), record(2))
     with pytest.raises(IndexError):
@@ -49,7 +51,14 @@ def test_shards_are_one_sequence(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("records", "size", "lengths"),
-    [(1, 1, [1]), (10, 100, [10]), (11, 1, [5, 6]), (30, 1, [10, 10, 10]), (10, 101, [5, 5]), (7, 290, [2, 2, 3])],
+    [
+        (1, 1, [1]),
+        (10, 100, [10]),
+        (11, 1, [5, 6]),
+        (30, 1, [10, 10, 10]),
+        (10, 101, [5, 5]),
+        (7, 290, [2, 2, 3]),
+    ],
 )
 def test_shards_are_bounded_in_records_and_bytes(monkeypatch, records, size, lengths):
     monkeypatch.setattr(protanno, "SHARD_RECORDS", 10)
@@ -74,20 +83,30 @@ def test_tfds_reads_the_same_from_the_files(dataset_folder, by_name):
         for example, expected in zip(source, SPLITS[name], strict=True):
             features = example.pop("features")
             for field in ("other_names", "genes", "go"):
-                assert tuple(name.decode() for name in example.pop(field)) == getattr(expected, field)
+                assert tuple(name.decode() for name in example.pop(field)) == getattr(
+                    expected, field
+                )
             assert [
                 Feature(type_.decode(), start, end, note.decode())
-                for type_, start, end, note in zip(*(features[k] for k in ("type", "start", "end", "note")), strict=True)
+                for type_, start, end, note in zip(
+                    *(features[k] for k in ("type", "start", "end", "note")), strict=True
+                )
             ] == list(expected.features)
             for field, value in example.items():
-                assert (value.decode() if isinstance(value, bytes) else value) == getattr(expected, field)
-            assert set(example) | {"features", "other_names", "genes", "go"} == set(Record.__dataclass_fields__)
+                assert (value.decode() if isinstance(value, bytes) else value) == getattr(
+                    expected, field
+                )
+            assert set(example) | {"features", "other_names", "genes", "go"} == set(
+                Record.__dataclass_fields__
+            )
 
 
 def test_the_examples_are_those_that_tfds_writes():
     for expected in SPLITS["trembl_c0_r3"]:
         fields = {name: getattr(expected, name) for name in Record.__dataclass_fields__}
-        fields["features"] = [{n: getattr(f, n) for n in Feature.__dataclass_fields__} for f in expected.features]
+        fields["features"] = [
+            {n: getattr(f, n) for n in Feature.__dataclass_fields__} for f in expected.features
+        ]
         data = protanno.tfds_features().serialize_example(fields)
         assert protanno.decode_record(data) == expected
         message = protanno.tf_example_pb2.Example.FromString
@@ -125,12 +144,20 @@ def old_folder(tmp_path, monkeypatch):
 def test_a_dataset_without_other_names_opens(old_folder):
     assert "other_names" not in (old_folder / "features.json").read_text()
     split = protanno.open_dataset(old_folder).splits["trembl_c0_r3"]
-    assert list(split) == [dataclasses.replace(one, other_names=()) for one in SPLITS["trembl_c0_r3"]]
+    assert list(split) == [
+        dataclasses.replace(one, other_names=()) for one in SPLITS["trembl_c0_r3"]
+    ]
 
 
 def test_a_dataset_of_before_organisms_opens_without_them(tmp_path, monkeypatch):
     fields = ("organism", "taxon", "genes", "go")
-    known = dataclasses.replace(SPLITS["trembl_c0_r3"][0], organism="Mus musculus", taxon=10090, genes=("A", "b"), go=("GO:1",))
+    known = dataclasses.replace(
+        SPLITS["trembl_c0_r3"][0],
+        organism="Mus musculus",
+        taxon=10090,
+        genes=("A", "b"),
+        go=("GO:1",),
+    )
     assert protanno.decode_record(encoded := protanno.encode_record(known)) == known
     example = protanno.tf_example_pb2.Example.FromString(encoded)
     for name in fields:
@@ -196,7 +223,9 @@ def test_a_file_of_another_size_is_found_at_opening(dataset_folder, damage):
     written = chosen.stat().st_size
     damage(chosen)
     with pytest.raises(
-        UserError, match=rf"{chosen} has {chosen.stat().st_size} bytes and should have {written}; copy it again"
+        UserError,
+        match=rf"{chosen} has {chosen.stat().st_size} bytes and should have {written}; copy it "
+        r"again",
     ):
         protanno.open_dataset(dataset_folder)
 
@@ -204,7 +233,9 @@ def test_a_file_of_another_size_is_found_at_opening(dataset_folder, damage):
 def test_a_missing_file_is_found_at_opening(dataset_folder):
     chosen = next(dataset_folder.glob("*validation*"))
     chosen.unlink()
-    with pytest.raises(UserError, match=rf"lacks {chosen} \(No such file or directory\); copy it again"):
+    with pytest.raises(
+        UserError, match=rf"lacks {chosen} \(No such file or directory\); copy it again"
+    ):
         protanno.open_dataset(dataset_folder)
 
 
@@ -255,7 +286,10 @@ def test_the_damaged_one_of_several_files_is_named(tmp_path, monkeypatch):
     split = protanno.open_dataset(tmp_path).splits["train"]
     paths = sorted(tmp_path.glob("*array_record*"))
     paths[2].unlink()
-    files = [next((path.name for path in paths if path.name in told(split, index)), None) for index in range(10)]
+    files = [
+        next((path.name for path in paths if path.name in told(split, index)), None)
+        for index in range(10)
+    ]
     assert files == [None] * 5 + [paths[2].name] * 2 + [None] * 3
 
 

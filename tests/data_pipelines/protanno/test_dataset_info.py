@@ -1,4 +1,5 @@
-"""A dataset from a stranger: its own files neither run code nor lead out of the folder, and any damage is one sentence."""
+"""A dataset from a stranger: its own files neither run code nor lead out of the folder, and any
+damage is one sentence."""
 
 import json
 import os
@@ -37,8 +38,14 @@ def test_features_name_no_module_to_import(copied, tmp_path, monkeypatch):
     """TFDS imports the module of a feature's class; here a module that would tell."""
     (tmp_path / "payload.py").write_text("raise SystemExit('imported')")
     monkeypatch.syspath_prepend(tmp_path)
-    edit(copied / "features.json", lambda features: features.update(pythonClassName="payload.Feature"))
-    edit(copied / "dataset_info.json", lambda info: info.update(features={"pythonClassName": "payload.Feature"}))
+    edit(
+        copied / "features.json",
+        lambda features: features.update(pythonClassName="payload.Feature"),
+    )
+    edit(
+        copied / "dataset_info.json",
+        lambda info: info.update(features={"pythonClassName": "payload.Feature"}),
+    )
     assert len(protanno.open_dataset(copied).splits["trembl_c0_r3"]) == 3
     assert "payload" not in sys.modules
 
@@ -103,7 +110,9 @@ def test_files_that_are_links_are_read(copied, tmp_path):
         path.rename(tmp_path / str(index))
         path.symlink_to(tmp_path / str(index))
     dataset = protanno.open_dataset(copied)
-    assert {name: list(split) for name, split in dataset.splits.items()} == {k: v for k, v in SPLITS.items() if v}
+    assert {name: list(split) for name, split in dataset.splits.items()} == {
+        k: v for k, v in SPLITS.items() if v
+    }
 
 
 def decoded(data: bytes) -> Record | str:

@@ -7,7 +7,9 @@ from data_pipelines.sample import families, generate
 
 
 def test_planted_features_explain_the_property_they_were_planted_for():
-    features = [feature for _, record, *_ in generate.generate(300, seed=0) for feature in record.features]
+    features = [
+        feature for _, record, *_ in generate.generate(300, seed=0) for feature in record.features
+    ]
     assert {feature.type for feature in features} == set(families.FEATURE_PROPERTY)
     for feature in features:
         assert feature_property(feature) == families.FEATURE_PROPERTY[feature.type], feature
@@ -33,7 +35,12 @@ def test_uniprot_features(type_, note, expected):
 
 
 def test_positions_are_one_based_inclusive_and_united():
-    features = (Feature("ACT_SITE", 2, 2), Feature("BINDING", 4, 5), Feature("SIGNAL", 1, 3), Feature("SITE", 6, 99))
+    features = (
+        Feature("ACT_SITE", 2, 2),
+        Feature("BINDING", 4, 5),
+        Feature("SIGNAL", 1, 3),
+        Feature("SITE", 6, 99),
+    )
     record = Record("P", "", "swissprot", "MKVLWA", 1, "x", features=features)
     covered = annotated_residues(record)
     np.testing.assert_array_equal(covered["function"].nonzero()[0], [1, 3, 4, 5])

@@ -3,7 +3,15 @@
 import pytest
 
 from data_pipelines.common.errors import UserError
-from data_pipelines.protanno.questions import FILE, Answer, answers, compartments, load_questions, said_by, save_questions
+from data_pipelines.protanno.questions import (
+    FILE,
+    Answer,
+    answers,
+    compartments,
+    load_questions,
+    said_by,
+    save_questions,
+)
 from data_pipelines.protanno.record import Record
 
 
@@ -15,7 +23,8 @@ def record(accession, **texts):
     ("text", "expected"),
     [
         (
-            "Nucleus, nucleolus {ECO:0000269}. Cytoplasm {ECO:1}; Peripheral membrane protein. Note=In Golgi.",
+            "Nucleus, nucleolus {ECO:0000269}. Cytoplasm {ECO:1}; Peripheral membrane "
+            "protein. Note=In Golgi.",
             "Nucleus Cytoplasm",
         ),
         ("[Isoform 2]: Secreted {ECO:0000305}.", "Secreted"),
@@ -29,7 +38,10 @@ def test_compartments(text, expected):
 
 
 def test_families():
-    text = "In the C-terminal section; belongs to the altair superfamily. Belongs to the class-I (A) kinase family. X."
+    text = (
+        "In the C-terminal section; belongs to the altair superfamily. Belongs to the class-I "
+        "(A) kinase family. X."
+    )
     assert answers(record("P1", similarity=text)) == {
         Answer("family", "SIMILARITY: Belongs to the altair superfamily."),
         Answer("family", "SIMILARITY: Belongs to the class-I (A) kinase family."),

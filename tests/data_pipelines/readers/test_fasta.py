@@ -31,16 +31,24 @@ def test_every_line_end_gives_the_same_records(tmp_path, end):
 
 
 def test_comments_blank_lines_and_a_byte_order_mark_are_no_text(tmp_path):
-    assert read(tmp_path, "\ufeff; old style\n\n>a\n;comment\nMK\n\n;more\nV\n") == [Item("a", "MKV", 3)]
+    assert read(tmp_path, "\ufeff; old style\n\n>a\n;comment\nMK\n\n;more\nV\n") == [
+        Item("a", "MKV", 3)
+    ]
 
 
 def test_missing_ids_and_sequences_are_kept_for_the_caller_to_judge(tmp_path):
-    assert read(tmp_path, ">\nMK\n>  \n>c\n") == [Item("", "MK", 1), Item("", "", 3), Item("c", "", 4)]
+    assert read(tmp_path, ">\nMK\n>  \n>c\n") == [
+        Item("", "MK", 1),
+        Item("", "", 3),
+        Item("c", "", 4),
+    ]
 
 
 def test_the_description_may_hold_anything(tmp_path):
     # What NCBI joins behind the byte 1 is the header of another entry.
-    assert read(tmp_path, b">a caf\xe9 \x01b other\nMK\n") == [Item("a", "MK", 1, name="caf\ufffd ")]
+    assert read(tmp_path, b">a caf\xe9 \x01b other\nMK\n") == [
+        Item("a", "MK", 1, name="caf\ufffd ")
+    ]
     assert len(read(tmp_path, b">a " + b"x" * 5000 + b"\nMK\n")[0].name) == MAX_NAME
 
 
@@ -65,7 +73,9 @@ def test_what_is_no_fasta_is_one_sentence(tmp_path, content, told):
 def test_a_long_record_in_one_line_or_many(tmp_path):
     at_limit, above = "A" * MAX_LETTERS, "C" * (MAX_LETTERS + 1)
     wrapped = "\n".join(above[start : start + 60] for start in range(0, len(above), 60))
-    records = read(tmp_path, f">a\n{at_limit}\n>b\n{above}\n>c {'x' * MAX_LETTERS}\nMK\n>d\n{wrapped}\n")
+    records = read(
+        tmp_path, f">a\n{at_limit}\n>b\n{above}\n>c {'x' * MAX_LETTERS}\nMK\n>d\n{wrapped}\n"
+    )
     assert [(record.id, len(record.text), record.fault) for record in records] == [
         ("a", MAX_LETTERS, ""),
         ("b", 0, TOO_LONG),
@@ -74,12 +84,18 @@ def test_a_long_record_in_one_line_or_many(tmp_path):
     ]
 
 
-PIECES = st.sampled_from([b">", b"\n", b"\r", b";", b" ", b"a", b"MKV", b"\0", b"\xe9", b"\xc3\xa9", b"x" * 20000])
+PIECES = st.sampled_from(
+    [b">", b"\n", b"\r", b";", b" ", b"a", b"MKV", b"\0", b"\xe9", b"\xc3\xa9", b"x" * 20000]
+)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
-    content=st.lists(PIECES, max_size=40).map(b"".join) | st.binary(max_size=300), packed=st.booleans(), cut=st.integers(0, 9)
+    content=st.lists(PIECES, max_size=40).map(b"".join) | st.binary(max_size=300),
+    packed=st.booleans(),
+    cut=st.integers(0, 9),
 )
 def test_random_bytes_give_every_record_or_a_user_error(tmp_path, content, packed, cut):
     given_bytes = gzip.compress(content) if packed else content
@@ -88,6 +104,8 @@ def test_random_bytes_give_every_record_or_a_user_error(tmp_path, content, packe
     except UserError:
         return
     lines = [line.strip() for line in content.splitlines()]
-    assert [record.line for record in records] == [n for n, line in enumerate(lines, 1) if line.startswith(b">")]
+    assert [record.line for record in records] == [
+        n for n, line in enumerate(lines, 1) if line.startswith(b">")
+    ]
     letters = b"".join(line for line in lines if not line.startswith((b">", b";")))
     assert "".join(record.text for record in records).encode() == letters

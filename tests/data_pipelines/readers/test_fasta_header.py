@@ -30,14 +30,28 @@ def known(name, **fields):
         (
             "tr|A0A0A0|A0A0A0_9HIV1 Uncharacterized protein OS=Virus OX=1 PE=4 SV=1",
             known(
-                "Uncharacterized protein", entry_name="A0A0A0_9HIV1", source="trembl", organism="Virus", taxon=1, existence=4
+                "Uncharacterized protein",
+                entry_name="A0A0A0_9HIV1",
+                source="trembl",
+                organism="Virus",
+                taxon=1,
+                existence=4,
             ),
         ),
         ("P1 Name OS=Mus musculus", known("Name", organism="Mus musculus")),
         ("P1 Name OS=Mus OX=mouse PE=9", known("Name", organism="Mus")),
-        ("UniRef50_P1 Cluster x n=3 Tax=Mus TaxID=10088 RepID=A_MOUSE", known("Cluster x", organism="Mus", taxon=10088)),
-        ("NP_1.1 factor 4E [Saccharomyces cerevisiae S288C]", known("factor 4E", organism="Saccharomyces cerevisiae S288C")),
-        ("XP_1.1 hypothetical [[Candida] glabrata]", known("hypothetical", organism="[Candida] glabrata")),
+        (
+            "UniRef50_P1 Cluster x n=3 Tax=Mus TaxID=10088 RepID=A_MOUSE",
+            known("Cluster x", organism="Mus", taxon=10088),
+        ),
+        (
+            "NP_1.1 factor 4E [Saccharomyces cerevisiae S288C]",
+            known("factor 4E", organism="Saccharomyces cerevisiae S288C"),
+        ),
+        (
+            "XP_1.1 hypothetical [[Candida] glabrata]",
+            known("hypothetical", organism="[Candida] glabrata"),
+        ),
         (
             "lcl|NC_1_prot_NP_1 [gene=thrA] [locus_tag=b2] [protein=kinase 1] [location=1..9]",
             known("kinase 1", genes=("thrA",)),

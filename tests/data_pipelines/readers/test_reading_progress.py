@@ -54,7 +54,9 @@ def test_only_the_files_that_are_watched_count(files):
 
 def test_items_come_through_and_the_display_counts_them(files, capsys, monkeypatch):
     monkeypatch.setattr(shown, "LINE_SECONDS", 0)
-    pieces = reading_progress(read(files[0], 30_000), files[:1], description="read", noun="letters", size=len)
+    pieces = reading_progress(
+        read(files[0], 30_000), files[:1], description="read", noun="letters", size=len
+    )
     assert sum(map(len, pieces)) == 100_000
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith("read: 0.00/100k B")
@@ -73,7 +75,9 @@ def test_the_survey_of_a_file_knows_its_size(tmp_path, capsys):
     take_survey(source, measure=measure, rejects=tmp_path / "rejects.tsv")
     told = capsys.readouterr().err
     size = path.stat().st_size
-    assert re.search(rf"^check: {size}\.?0?/{size}\.?0? B \[.*100 proteins\]$", told, re.MULTILINE), told
+    assert re.search(
+        rf"^check: {size}\.?0?/{size}\.?0? B \[.*100 proteins\]$", told, re.MULTILINE
+    ), told
     assert "/?" not in told
 
 

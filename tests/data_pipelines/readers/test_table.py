@@ -16,8 +16,14 @@ def read(tmp_path, content, *, dialect="csv", columns=("sequence", "seq"), id_co
 
 
 def test_the_columns_are_found_by_their_usual_names(tmp_path):
-    assert read(tmp_path, "seq,Entry\nMK,P1\n\nAC, P2\n") == [Item("P1", "MK", 2), Item("P2", "AC", 4)]
-    assert read(tmp_path, "sequence,seq\nMK,no\nAC,no\n") == [Item("1", "MK", 2), Item("2", "AC", 3)]
+    assert read(tmp_path, "seq,Entry\nMK,P1\n\nAC, P2\n") == [
+        Item("P1", "MK", 2),
+        Item("P2", "AC", 4),
+    ]
+    assert read(tmp_path, "sequence,seq\nMK,no\nAC,no\n") == [
+        Item("1", "MK", 2),
+        Item("2", "AC", 3),
+    ]
     chosen = read(tmp_path, "a\tb\tid\nMK\tx\ty\n", dialect="tsv", columns=("a",), id_column="b")
     assert chosen == [Item("x", "MK", 2)]
 
@@ -29,7 +35,10 @@ def test_quoted_fields_hold_commas_and_line_ends_and_lines_are_counted(tmp_path)
 
 
 def test_quotation_marks_mean_nothing_in_a_tsv(tmp_path):
-    assert read(tmp_path, 'id\tsequence\n"a\tMK\n5"\tAC\n', dialect="tsv") == [Item('"a', "MK", 2), Item('5"', "AC", 3)]
+    assert read(tmp_path, 'id\tsequence\n"a\tMK\n5"\tAC\n', dialect="tsv") == [
+        Item('"a', "MK", 2),
+        Item('5"', "AC", 3),
+    ]
 
 
 def test_a_row_of_another_width_is_a_fault_and_the_next_is_read(tmp_path):
@@ -50,7 +59,11 @@ def test_a_long_field(tmp_path):
     [
         ("", {}, "no column sequence or seq; its header line names: nothing"),
         ("id;sequence\na;MK\n", {}, "its header line names: id;sequence"),
-        ("id,sequence\n", {"columns": ("text",)}, "no column text; its header line names: id, sequence"),
+        (
+            "id,sequence\n",
+            {"columns": ("text",)},
+            "no column text; its header line names: id, sequence",
+        ),
         ("id,sequence\n", {"id_column": "name"}, "no column name"),
         ('id,sequence\na,"MK\n', {}, "line 2 is no line of a CSV table"),
         ('id,sequence\na,"MK"V\n', {}, "line 2 is no line of a CSV table"),

@@ -33,13 +33,23 @@ def make_statistics(clusters=BOTH):
         "excluded_by_file": {"test_a.fasta": 2},
         "exclude_fasta_sequences": {"test_a.fasta": 120, "test_b.fasta": 7},
         "doubtful_records": {"nucleotides": 3},
-        "lengths": {"edges": [0, 100, 300, 1023, 3023, 1 << 24], "counts": [100, 400, 400, 99, 1], "total": 345_000},
+        "lengths": {
+            "edges": [0, 100, 300, 1023, 3023, 1 << 24],
+            "counts": [100, 400, 400, 99, 1],
+            "total": 345_000,
+        },
         "biotext_words": {"edges": [0, 10, 20, 100], "counts": [250, 250, 500], "total": 40_000},
-        "similarity_clusters": {"clusters": 900, "largest": 5, "sizes": {"edges": [1, 2, 4, 8], "counts": [850, 40, 10]}},
+        "similarity_clusters": {
+            "clusters": 900,
+            "largest": 5,
+            "sizes": {"edges": [1, 2, 4, 8], "counts": [850, 40, 10]},
+        },
         "top_rejects": {"no | name": 8, "<b>no sequence</b>": 2},
         "rejected_by_file": {"own.tsv": 10},
         "omitted_features": {"no position": 3},
-        "overlap": {"test": {"sequences": 4, "sampled": 4, "related": 1, "share": 0.25, "similarity": 0.1}},
+        "overlap": {
+            "test": {"sequences": 4, "sampled": 4, "related": 1, "share": 0.25, "similarity": 0.1}
+        },
         "provenance": {
             "inputs": [
                 {"name": "a_b.dat.gz", "bytes": 1234567, "sha256": "ab" * 32, "release": "2026_03"},
@@ -76,13 +86,30 @@ def test_everything_is_written_and_nothing_of_before_stays(tmp_path, monkeypatch
     (tmp_path / "report" / "report.md").write_text("![an old one](old.png)")
     (tmp_path / "report" / "old.png").write_text("")
     write_report(tmp_path, make_statistics())
-    figures = ["clusters.png", "confidence.png", "coverage.png", "lengths.png", "similarity_clusters.png", "words.png"]
-    assert sorted(path.name for path in tmp_path.rglob("*")) == sorted(["report", "report.md", *figures])
+    figures = [
+        "clusters.png",
+        "confidence.png",
+        "coverage.png",
+        "lengths.png",
+        "similarity_clusters.png",
+        "words.png",
+    ]
+    assert sorted(path.name for path in tmp_path.rglob("*")) == sorted(
+        ["report", "report.md", *figures]
+    )
     page = (tmp_path / "report" / "report.md").read_text()
     assert [line[3:] for line in page.splitlines() if line.startswith("## ")] == list(SECTIONS)
     for name in figures:
         assert f"]({name})" in page
-        assert len(np.unique((imread(tmp_path / "report" / name)[..., :3] * 255).astype(int).reshape(-1, 3), axis=0)) > 20
+        assert (
+            len(
+                np.unique(
+                    (imread(tmp_path / "report" / name)[..., :3] * 255).astype(int).reshape(-1, 3),
+                    axis=0,
+                )
+            )
+            > 20
+        )
     assert "Left out" not in page
     assert "CC BY 4.0" in page
     first = {path.name: path.read_bytes() for path in (tmp_path / "report").iterdir()}
@@ -106,7 +133,11 @@ def test_records_without_text_and_of_unknown_source_are_shown():
     part = section(make_statistics(clusters), "Clusters and expected mixture")
     shares = {name.strip("`"): draws for name, _, _, draws, _ in rows(part.text)[2:]}
     # Those without text are not drawn, and the others as often as there are of them.
-    assert shares == {"swissprot/C1/R4": "85.71 %", "unknown/C0/R0": "0.00 %", "unknown/C0/R1": "14.29 %"}
+    assert shares == {
+        "swissprot/C1/R4": "85.71 %",
+        "unknown/C0/R0": "0.00 %",
+        "unknown/C0/R1": "14.29 %",
+    }
     figure, _ = part.figures["clusters"]
     labels = [[label.get_text() for label in axis.get_xticklabels()] for axis in figure.axes]
     assert labels == [["0/4", "1/4", "2/4", "3/4", "4/4"]] * 4
@@ -124,10 +155,18 @@ def test_relatives_without_text_and_identities_are_told():
 
 
 def test_contents_add_up():
-    cells = {name: int(count.replace(",", "")) for name, count in rows(section(make_statistics(), "Contents").text)[2:]}
+    cells = {
+        name: int(count.replace(",", ""))
+        for name, count in rows(section(make_statistics(), "Contents").text)[2:]
+    }
     parts = ("**records**", "rejected", "merged into a record of the same sequence", "excluded")
     assert cells["entries read"] == sum(cells[name] for name in parts) == 1015
-    assert cells["**records**"] == cells["of them for training"] + cells["of them in `validation`"] + cells["of them in `test`"]
+    assert (
+        cells["**records**"]
+        == cells["of them for training"]
+        + cells["of them in `validation`"]
+        + cells["of them in `test`"]
+    )
     assert cells["of them in `test`"] == 4
     assert cells["of them trembl into swissprot"] == 3
 
@@ -140,7 +179,13 @@ def test_published_shares_are_shares(published):
 
 def test_confidence_stands_beside_the_published():
     table = rows(section(make_statistics(), "Confidence").text)
-    assert table[0] == ["confidence", "Swiss-Prot", "ProtAnno-S", "all sources", "ProtAnno-D before sampling"]
+    assert table[0] == [
+        "confidence",
+        "Swiss-Prot",
+        "ProtAnno-S",
+        "all sources",
+        "ProtAnno-D before sampling",
+    ]
     by_level = {row[0]: row[1:] for row in table[2:]}
     assert by_level["1 protein"] == ["80.00 %", "19.82 %", "8.00 %", "0.13 %"]
     assert by_level["3 homology"] == ["20.00 %", "67.77 %", "29.00 %", "32.69 %"]
@@ -211,8 +256,12 @@ def test_mixture_without_anything_to_draw_says_why():
 
 
 def test_grids_show_each_cluster_in_its_place():
-    figure = figures.cluster_grids(BOTH | {"trembl/C0/R2": 7}, {"swissprot/C1/R3": 0.25, "trembl/C3/R3": 0.75})
-    shown = {axis.get_title(loc="left"): [text.get_text() for text in axis.texts] for axis in figure.axes}
+    figure = figures.cluster_grids(
+        BOTH | {"trembl/C0/R2": 7}, {"swissprot/C1/R3": 0.25, "trembl/C3/R3": 0.75}
+    )
+    shown = {
+        axis.get_title(loc="left"): [text.get_text() for text in axis.texts] for axis in figure.axes
+    }
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["1", "3", "4", "?"]
     assert shown["swissprot: records"] == ["–", "–", "60", "20", "–", "–", "–", "20", *"––––––––"]
     assert shown["trembl: records"] == [*"––––––", "270", "–", "630", *"––––", "7", "–", "–"]
@@ -220,7 +269,15 @@ def test_grids_show_each_cluster_in_its_place():
 
 
 @pytest.mark.parametrize(
-    ("number", "shown"), [(0, "0"), (999, "999"), (1200, "1.2k"), (45_400, "45k"), (1_250_000, "1.2M"), (251_131_639, "251M")]
+    ("number", "shown"),
+    [
+        (0, "0"),
+        (999, "999"),
+        (1200, "1.2k"),
+        (45_400, "45k"),
+        (1_250_000, "1.2M"),
+        (251_131_639, "251M"),
+    ],
 )
 def test_compact_numbers(number, shown):
     assert figures.compact(number) == shown
@@ -239,7 +296,9 @@ def test_rejects_cannot_break_the_page():
     old = make_statistics()
     del old["exclude_fasta_sequences"]
     assert r"| test\_a.fasta | 2 | not told |" in section(old, "Exclusions").text
-    assert section(old | {"excluded": 0, "excluded_by_file": {}}, "Exclusions").text.startswith("None")
+    assert section(old | {"excluded": 0, "excluded_by_file": {}}, "Exclusions").text.startswith(
+        "None"
+    )
     assert "3 records look like nucleotides, not like proteins" in text
 
 
@@ -272,7 +331,11 @@ def test_a_folder_that_is_no_dataset(tmp_path, capsys, content):
 
 
 def test_old_statistics_are_enough(tmp_path):
-    old = {key: value for key, value in make_statistics().items() if key in ("entries", "records", "rejected", "deduplicated")}
+    old = {
+        key: value
+        for key, value in make_statistics().items()
+        if key in ("entries", "records", "rejected", "deduplicated")
+    }
     (tmp_path / "statistics.json").write_text(json.dumps(old))
     assert main(["--data_dir", str(tmp_path)]) == 0
     assert [path.name for path in (tmp_path / "report").iterdir()] == ["report.md"]

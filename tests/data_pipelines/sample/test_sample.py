@@ -23,7 +23,9 @@ def generated():
 
 def planted(record, name):
     """The 0-based residues that the features of a property cover."""
-    features = [feature for feature in record.features if families.FEATURE_PROPERTY[feature.type] == name]
+    features = [
+        feature for feature in record.features if families.FEATURE_PROPERTY[feature.type] == name
+    ]
     return [site for feature in features for site in range(feature.start - 1, feature.end)]
 
 
@@ -37,11 +39,19 @@ def jaccard(one, other):
 
 def test_same_seed_gives_the_same_bytes_and_another_seed_does_not(tmp_path, capsys):
     for folder, seed in (("one", 0), ("two", 0), ("other", 1)):
-        assert sample.main(["--output", str(tmp_path / folder), "--records", "40", "--seed", str(seed)]) == 0
+        assert (
+            sample.main(
+                ["--output", str(tmp_path / folder), "--records", "40", "--seed", str(seed)]
+            )
+            == 0
+        )
     assert capsys.readouterr().err.splitlines()[-1].endswith(f" into {tmp_path / 'other'}")
     for file in ("sample.dat.gz", "clusters.tsv", "questions.tsv"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
-    text = {folder: gzip.decompress((tmp_path / folder / "sample.dat.gz").read_bytes()) for folder in ("one", "other")}
+    text = {
+        folder: gzip.decompress((tmp_path / folder / "sample.dat.gz").read_bytes())
+        for folder in ("one", "other")
+    }
     assert text["one"] != text["other"]
 
 
@@ -64,24 +74,38 @@ def test_planted_residues_are_in_range_and_disjoint(generated):
 
 @pytest.mark.parametrize("name", list(families.TRAITS))
 def test_the_features_mark_the_residues_of_the_true_trait(generated, name):
-    """Read from the sequence at the features alone, every family's pattern is there, whatever was inserted and deleted."""
+    """Read from the sequence at the features alone, every family's pattern is there, whatever
+    was inserted and deleted."""
     checked = 0
     for family, record, *_ in generated:
         marked = "".join(record.sequence[site] for site in planted(record, name))
         second = family.second.get(name)
         if marked and name == "similarity":
-            blocks = [block.replace("x", "") for one in (family.traits[name], second) if one for block in one.blocks]
+            blocks = [
+                block.replace("x", "")
+                for one in (family.traits[name], second)
+                if one
+                for block in one.blocks
+            ]
             assert Counter(marked) == Counter("".join(blocks))
         elif marked and name == "location":
-            own, (head, tail) = family.traits[name], (family.traits[name].head, family.traits[name].tail)
+            own, (head, tail) = (
+                family.traits[name],
+                (family.traits[name].head, family.traits[name].tail),
+            )
             pattern = (second.head if second else "") + head + tail
-            groups = ["." if letter == "x" else f"[{biology.CLASSES.get(letter, letter)}]" for letter in pattern]
+            groups = [
+                "." if letter == "x" else f"[{biology.CLASSES.get(letter, letter)}]"
+                for letter in pattern
+            ]
             assert re.fullmatch("".join(groups), marked)
             assert own.tail or record.sequence.startswith(marked)
             assert own.head or record.sequence.endswith(marked[len(second.head) if second else 0 :])
         elif marked:
             activity, ligand = family.traits[name]
-            motif = activity.motif.replace("1", ligand.specificity[0]).replace("2", ligand.specificity[1])
+            motif = activity.motif.replace("1", ligand.specificity[0]).replace(
+                "2", ligand.specificity[1]
+            )
             residues = (motif + ligand.motif).replace("x", "")
             besides = second.motif.replace("x", "") if second else ""
             copies = (len(marked) - len(besides)) // len(residues)
@@ -92,18 +116,24 @@ def test_the_features_mark_the_residues_of_the_true_trait(generated, name):
 
 
 def test_a_wrong_text_has_no_features_and_a_true_one_has(generated):
-    """The location's words tell which compartment is stated; it is the planted one exactly if the features are there."""
+    """The location's words tell which compartment is stated; it is the planted one exactly if
+    the features are there."""
     wrong = Counter()
     for family, record, *_ in generated:
         stated = strip_evidence(record.location).split(". Note=")[0].rstrip(".")
         if stated:
-            true = stated in (*family.traits["location"].names, *(biology.MEMBRANE_WITH_SIGNAL if family.second else ()))
+            true = stated in (
+                *family.traits["location"].names,
+                *(biology.MEMBRANE_WITH_SIGNAL if family.second else ()),
+            )
             assert true == bool(planted(record, "location"))
             wrong[record.existence, true] += 1
     for existence in (1, 3, 4):
         count = wrong[existence, False] + wrong[existence, True]
         share = wrong[existence, False] / count
-        assert share == pytest.approx(DEMO.wrong[existence], abs=4 * (DEMO.wrong[existence] / count) ** 0.5)
+        assert share == pytest.approx(
+            DEMO.wrong[existence], abs=4 * (DEMO.wrong[existence] / count) ** 0.5
+        )
 
 
 @pytest.mark.parametrize("source", list(DEMO.sources))
@@ -119,11 +149,16 @@ def test_shares_of_existence_and_coverage(generated, source):
 
 
 def test_families_are_alike_inside_and_unlike_each_other(generated):
-    """Four-residue words in common: no pair of two families is nearly as close as the members of one."""
+    """Four-residue words in common: no pair of two families is nearly as close as the members of
+    one."""
     families = defaultdict(list)
     for family, record, *_ in generated:
         families[family.cluster].append(kmers(record.sequence))
-    inside = [jaccard(one, two) for members in families.values() for one, two in itertools.combinations(members, 2)]
+    inside = [
+        jaccard(one, two)
+        for members in families.values()
+        for one, two in itertools.combinations(members, 2)
+    ]
     first = [members[0] for members in families.values()]
     across = [jaccard(one, two) for one, two in itertools.combinations(first, 2)]
     assert np.quantile(inside, 0.1) > np.quantile(across, 0.99)
@@ -179,9 +214,12 @@ def test_lengths_and_background_are_as_stated():
 
 
 def test_the_longest_elements_fit_into_every_length():
-    """The tightest case: every length with the longest signal, motifs and blocks leaves a residue to insert and delete at."""
+    """The tightest case: every length with the longest signal, motifs and blocks leaves a
+    residue to insert and delete at."""
     signal = max(len(location.head + location.tail) for location in biology.LOCATIONS)
-    motifs = max(len(trait.motif) for trait in biology.ACTIVITIES) + max(len(trait.motif) for trait in biology.LIGANDS)
+    motifs = max(len(trait.motif) for trait in biology.ACTIVITIES) + max(
+        len(trait.motif) for trait in biology.LIGANDS
+    )
     blocks = max(sum(map(len, superfamily.blocks)) for superfamily in biology.SUPERFAMILIES)
     for length in range(LOW, HIGH + 1):
         inner = length - signal - 1
@@ -197,7 +235,8 @@ def test_an_impossible_number_of_records_is_one_sentence(tmp_path, capsys, recor
 
 
 def test_second_places_have_texts_that_tell_them(generated):
-    """Two ligands, two domains, or a signal peptide before a membrane helix: the text names what the second place is."""
+    """Two ligands, two domains, or a signal peptide before a membrane helix: the text names what
+    the second place is."""
     found = Counter()
     for family, record, *_ in generated:
         notes = {feature.note for feature in record.features}
@@ -220,7 +259,8 @@ def test_second_places_have_texts_that_tell_them(generated):
 
 
 def test_questions_tell_what_is_planted_and_what_texts_say(generated):
-    """Read off the words of the texts: a ligand that is said is named, an omitted one is not, an error names a foreign one."""
+    """Read off the words of the texts: a ligand that is said is named, an omitted one is not, an
+    error names a foreign one."""
     seen = Counter()
     names = {ligand.names[0]: ligand.names for ligand in biology.LIGANDS}
     for entry in generated:
@@ -247,7 +287,9 @@ def test_in_the_ordered_world_the_order_of_two_halves_tells_activities_apart():
     assert len(set(halves)) == len(halves) == len(biology.ACTIVITIES)
     assert sum((second, first) in halves for first, second in halves) >= 14
     shown = [family.elements for family, *_ in generate.generate(300, seed=1, world=ORDERED)]
-    patterns = [element.pattern for elements in shown for element in elements if element.type == "ACT_SITE"]
+    patterns = [
+        element.pattern for elements in shown for element in elements if element.type == "ACT_SITE"
+    ]
     lengths = Counter(map(len, patterns))
     assert len(lengths) > 5
     free = Counter("".join(patterns))["x"] / sum(map(len, patterns))
@@ -261,7 +303,9 @@ def test_the_world_like_uniprot_has_its_shares():
     of_four = [record for record in trembl if record.existence == 4]
     assert len(of_four) / len(trembl) == pytest.approx(0.6661, abs=0.001)
     assert np.mean([coverage(record) == 1 for record in trembl]) == pytest.approx(0.6211, abs=0.001)
-    assert np.mean([record.name == biology.UNNAMED for record in of_four]) == pytest.approx(0.8, abs=0.05)
+    assert np.mean([record.name == biology.UNNAMED for record in of_four]) == pytest.approx(
+        0.8, abs=0.05
+    )
     assert not any(record.name == biology.UNNAMED for record in records if record.existence != 4)
 
 

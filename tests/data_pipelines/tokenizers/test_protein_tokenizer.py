@@ -8,9 +8,18 @@ from hypothesis import strategies as st
 
 from data_pipelines.tokenizers import protein_tokenizer
 
-ESM2_ORDER = ["<cls>", "<pad>", "<eos>", "<unk>", *"LAGVSERTIDPKQNFYMHWCXBUZO.-", "<null_1>", "<mask>"]
+ESM2_ORDER = [
+    "<cls>",
+    "<pad>",
+    "<eos>",
+    "<unk>",
+    *"LAGVSERTIDPKQNFYMHWCXBUZO.-",
+    "<null_1>",
+    "<mask>",
+]
 RESIDUES = "LAGVSERTIDPKQNFYMHWCXBUZO.-"
-# Whole and broken names of tokens, characters that str.split and BERT treat as white space or not, and astral ones.
+# Whole and broken names of tokens, characters that str.split and BERT treat as white space or not,
+# and astral ones.
 ODD = [
     *ESM2_ORDER,
     "<mas",
@@ -29,7 +38,9 @@ ODD = [
     "\u200b",
     "\ud800",
 ]
-TEXTS = st.lists(st.sampled_from([*RESIDUES, *string.ascii_lowercase, *ODD]) | st.characters(), max_size=40).map("".join)
+TEXTS = st.lists(
+    st.sampled_from([*RESIDUES, *string.ascii_lowercase, *ODD]) | st.characters(), max_size=40
+).map("".join)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +52,10 @@ def reference(tmp_path_factory):
 
 def test_vocabulary_is_esm2s():
     assert list(protein_tokenizer.VOCABULARY) == ESM2_ORDER
-    names = [protein_tokenizer.VOCABULARY[i] for i in (protein_tokenizer.CLS, protein_tokenizer.PAD, protein_tokenizer.EOS)]
+    names = [
+        protein_tokenizer.VOCABULARY[i]
+        for i in (protein_tokenizer.CLS, protein_tokenizer.PAD, protein_tokenizer.EOS)
+    ]
     assert names == ["<cls>", "<pad>", "<eos>"]
     assert protein_tokenizer.VOCABULARY[protein_tokenizer.UNK] == "<unk>"
     assert protein_tokenizer.VOCABULARY[protein_tokenizer.MASK] == "<mask>"
@@ -75,7 +89,9 @@ def test_decode_names_what_is_no_residue():
 
 def test_is_residue_leaves_out_cls_eos_and_padding():
     tokens = np.arange(len(ESM2_ORDER)).reshape(3, 11)
-    expected = np.array([name not in ("<cls>", "<pad>", "<eos>") for name in ESM2_ORDER]).reshape(3, 11)
+    expected = np.array([name not in ("<cls>", "<pad>", "<eos>") for name in ESM2_ORDER]).reshape(
+        3, 11
+    )
     np.testing.assert_array_equal(protein_tokenizer.is_residue(tokens), expected)
 
 

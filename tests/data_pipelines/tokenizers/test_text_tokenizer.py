@@ -37,7 +37,9 @@ ODD = [
     "a" * 101,
 ]
 TEXTS = st.lists(
-    st.sampled_from([*PIECES, "Kinase", "FUNCTION:", *LETTERS, *ODD]) | st.characters(exclude_categories=["Cs"]), max_size=30
+    st.sampled_from([*PIECES, "Kinase", "FUNCTION:", *LETTERS, *ODD])
+    | st.characters(exclude_categories=["Cs"]),
+    max_size=30,
 )
 
 
@@ -92,7 +94,9 @@ def test_full_text_and_properties_equal_hugging_face_on_their_own(tokenizer, ref
     segments = tokenizer.encode_properties(texts, max_tokens=1 << 20)
     assert segments.cut == 0
     expected = [(0, reference(" ".join(texts.values()))["input_ids"])]
-    expected += [(PROPERTIES.index(name) + 1, reference(text)["input_ids"]) for name, text in texts.items()]
+    expected += [
+        (PROPERTIES.index(name) + 1, reference(text)["input_ids"]) for name, text in texts.items()
+    ]
     assert split(segments) == expected
     for array in segments[:3]:
         assert array.dtype == np.int32
@@ -101,7 +105,9 @@ def test_full_text_and_properties_equal_hugging_face_on_their_own(tokenizer, ref
 def test_positions_restart_in_every_segment(tokenizer):
     segments = tokenizer.encode_properties({"name": "NAME: a b", "location": "L: c"})
     lengths = [len(tokens) for _, tokens in split(segments)]
-    np.testing.assert_array_equal(segments.positions, np.concatenate([np.arange(length) for length in lengths]))
+    np.testing.assert_array_equal(
+        segments.positions, np.concatenate([np.arange(length) for length in lengths])
+    )
 
 
 def test_longest_properties_are_shortened_first_and_counted(tokenizer, reference):
@@ -110,8 +116,17 @@ def test_longest_properties_are_shortened_first_and_counted(tokenizer, reference
     segments = tokenizer.encode_properties(texts, max_tokens=64)
     by_property = dict(split(segments))
     # Of 64, the name keeps 5 and the location 14; the other two share the remaining 45.
-    assert {property_id: len(tokens) for property_id, tokens in by_property.items()} == {0: 64, 1: 5, 2: 23, 3: 14, 4: 22}
-    assert all(tokens[0] == reference.cls_token_id and tokens[-1] == reference.sep_token_id for tokens in by_property.values())
+    assert {property_id: len(tokens) for property_id, tokens in by_property.items()} == {
+        0: 64,
+        1: 5,
+        2: 23,
+        3: 14,
+        4: 22,
+    }
+    assert all(
+        tokens[0] == reference.cls_token_id and tokens[-1] == reference.sep_token_id
+        for tokens in by_property.values()
+    )
     assert segments.cut == (175 + 2 - 64) + (102 - 23) + (62 - 22)
 
 
@@ -135,7 +150,10 @@ def test_record_without_text_has_no_tokens(tokenizer):
 def test_survives_pickling(tokenizer):
     copy = pickle.loads(pickle.dumps(tokenizer))
     assert copy.vocabulary == tokenizer.vocabulary
-    assert copy.encode("Kinase of the cell").tolist() == tokenizer.encode("Kinase of the cell").tolist()
+    assert (
+        copy.encode("Kinase of the cell").tolist()
+        == tokenizer.encode("Kinase of the cell").tolist()
+    )
 
 
 SAMPLE = "Catalyzes Éa in 中cell the KINase [MASK] á"
@@ -143,7 +161,11 @@ SAMPLE = "Catalyzes Éa in 中cell the KINase [MASK] á"
 
 @pytest.mark.parametrize("do_lower_case", [True, False])
 def test_saved_folder_loads_in_transformers_and_back(tmp_path, do_lower_case):
-    normalization = {"do_lower_case": do_lower_case, "strip_accents": None, "tokenize_chinese_chars": True}
+    normalization = {
+        "do_lower_case": do_lower_case,
+        "strip_accents": None,
+        "tokenize_chinese_chars": True,
+    }
     tokenizer = TextTokenizer(VOCABULARY, normalization=normalization)
     tokenizer.save(tmp_path / "ours")
     reference = transformers.AutoTokenizer.from_pretrained(tmp_path / "ours")
@@ -160,13 +182,21 @@ def test_saved_folder_loads_in_transformers_and_back(tmp_path, do_lower_case):
 
 
 def test_special_ids(tokenizer):
-    ids = [tokenizer.pad_id, tokenizer.unk_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id]
+    ids = [
+        tokenizer.pad_id,
+        tokenizer.unk_id,
+        tokenizer.cls_id,
+        tokenizer.sep_id,
+        tokenizer.mask_id,
+    ]
     assert ids == [VOCABULARY.index(token) for token in SPECIAL_TOKENS]
 
 
 @pytest.mark.parametrize("missing", SPECIAL_TOKENS)
 def test_vocabulary_without_a_special_token_is_refused(tmp_path, missing):
-    (tmp_path / "vocab.txt").write_text("\n".join(token for token in VOCABULARY if token != missing), encoding="utf-8")
+    (tmp_path / "vocab.txt").write_text(
+        "\n".join(token for token in VOCABULARY if token != missing), encoding="utf-8"
+    )
     with pytest.raises(UserError, match=rf"\{missing[:-1]}\]"):
         TextTokenizer.load(tmp_path / "vocab.txt")
 
@@ -193,8 +223,15 @@ def test_a_tokenizer_with_added_tokens_is_refused(tmp_path, reference):
     [
         "not json",
         "[]",
-        json.dumps({"model": {"type": "BPE", "vocab": {}}, "normalizer": {"type": "BertNormalizer"}}),
-        json.dumps({"model": {"type": "WordPiece", "vocab": {"[PAD]": 7}}, "normalizer": {"type": "BertNormalizer"}}),
+        json.dumps(
+            {"model": {"type": "BPE", "vocab": {}}, "normalizer": {"type": "BertNormalizer"}}
+        ),
+        json.dumps(
+            {
+                "model": {"type": "WordPiece", "vocab": {"[PAD]": 7}},
+                "normalizer": {"type": "BertNormalizer"},
+            }
+        ),
     ],
 )
 def test_other_tokenizers_are_refused(tmp_path, description):

@@ -26,7 +26,15 @@ def tokenizer():
 
 def record_of(length, **texts):
     sequence = "".join(random.Random(length).choices("ACDEFGHIKLMNPQRSTVWY", k=length))
-    return Record(accession="P1", entry_name="A_B", source="swissprot", sequence=sequence, existence=1, name="Abc", **texts)
+    return Record(
+        accession="P1",
+        entry_name="A_B",
+        source="swissprot",
+        sequence=sequence,
+        existence=1,
+        name="Abc",
+        **texts,
+    )
 
 
 RECORD = record_of(120, function="Does it {ECO:0000305}.", similarity="Kin.")
@@ -40,7 +48,12 @@ def arrays(example: Example) -> dict[str, list]:
 def test_pure_function_of_record_seed_and_draw(tokenizer, masks):
     def encoded(seed, draw):
         return encode_example(
-            record_of(300), seed=seed, draw=draw, text_tokenizer=tokenizer, masks=masks, max_protein_tokens=100
+            record_of(300),
+            seed=seed,
+            draw=draw,
+            text_tokenizer=tokenizer,
+            masks=masks,
+            max_protein_tokens=100,
         )
 
     assert arrays(encoded(1, 2)) == arrays(encoded(1, 2))
@@ -50,7 +63,9 @@ def test_pure_function_of_record_seed_and_draw(tokenizer, masks):
 
 
 def test_fields_of_a_training_example(tokenizer):
-    example = encode_example(RECORD, seed=0, draw=0, text_tokenizer=tokenizer, masks=MASKS["separate"])
+    example = encode_example(
+        RECORD, seed=0, draw=0, text_tokenizer=tokenizer, masks=MASKS["separate"]
+    )
     np.testing.assert_array_equal(example.protein_tokens, protein_tokenizer.encode(RECORD.sequence))
     assert example.mlm_mask.sum() == 18
     assert example.segment_mask.sum() >= 18
@@ -58,7 +73,9 @@ def test_fields_of_a_training_example(tokenizer):
     assert not example.segment_mask[[0, -1]].any()
     texts = property_texts(RECORD)
     segments = [biotext(RECORD), *texts.values()]
-    np.testing.assert_array_equal(example.text_tokens, np.concatenate([tokenizer.encode(text) for text in segments]))
+    np.testing.assert_array_equal(
+        example.text_tokens, np.concatenate([tokenizer.encode(text) for text in segments])
+    )
     assert sorted(set(example.text_property_ids.tolist())) == [0, 1, 2, 4]
     hashes = [ids_hash(tokenizer.encode(text)) for text in segments]
     assert example.text_hashes.tolist() == [*hashes[:3], 0, hashes[3]]
@@ -77,7 +94,10 @@ def ids_hash(ids):
 def hashes_of(tokenizer, max_text_tokens=512, **texts):
     record = dataclasses.replace(RECORD, **texts)
     return plain_example(
-        record.sequence, property_texts(record), text_tokenizer=tokenizer, max_text_tokens=max_text_tokens
+        record.sequence,
+        property_texts(record),
+        text_tokenizer=tokenizer,
+        max_text_tokens=max_text_tokens,
     ).text_hashes.tolist()
 
 
@@ -95,7 +115,9 @@ def test_texts_of_the_same_tokens_have_the_same_hashes(tokenizer, texts):
 
 def test_a_difference_beyond_the_cut_is_none(tokenizer):
     limits = {"max_text_tokens": 200, "similarity": ""}
-    one, other = (hashes_of(tokenizer, function="does it " * 40 + end, **limits) for end in ("in a", "in b"))
+    one, other = (
+        hashes_of(tokenizer, function="does it " * 40 + end, **limits) for end in ("in a", "in b")
+    )
     assert one == other
     assert one != hashes_of(tokenizer, function="does no " * 40 + "in a", **limits)
 
@@ -149,27 +171,45 @@ def test_without_crop_ends_a_crop_has_an_end_only_where_its_protein_has(tokenize
         ends.add((begins, finishes))
     assert ends == {(True, False), (False, False), (False, True)}
     # A protein that fits keeps both.
-    short = encode_example(record, seed=0, draw=0, text_tokenizer=tokenizer, masks=MASKS["shared"], crop_ends=False)
+    short = encode_example(
+        record, seed=0, draw=0, text_tokenizer=tokenizer, masks=MASKS["shared"], crop_ends=False
+    )
     assert short.protein_tokens.tolist() == whole
 
 
 @pytest.mark.parametrize(("length", "cropped"), [(40, 42), (41, 42), (39, 41)])
 def test_crop_keeps_what_fits(tokenizer, length, cropped):
     record = record_of(length)
-    example = encode_example(record, seed=0, draw=0, text_tokenizer=tokenizer, masks=MASKS["shared"], max_protein_tokens=42)
+    example = encode_example(
+        record,
+        seed=0,
+        draw=0,
+        text_tokenizer=tokenizer,
+        masks=MASKS["shared"],
+        max_protein_tokens=42,
+    )
     assert example.protein_length == example.mlm_mask.size == example.segment_mask.size == cropped
     assert example.sequence_hash == hash32(record.sequence)
 
 
 def test_features_follow_their_residues_through_the_crop(tokenizer):
-    record = dataclasses.replace(record_of(60), features=(Feature("ACT_SITE", 1, 60), Feature("SIGNAL", 20, 35)))
+    record = dataclasses.replace(
+        record_of(60), features=(Feature("ACT_SITE", 1, 60), Feature("SIGNAL", 20, 35))
+    )
     whole = protein_tokenizer.encode(record.sequence)
     starts = set()
     for draw in range(20):
         example = encode_example(
-            record, seed=0, draw=draw, text_tokenizer=tokenizer, masks=MASKS["separate"], max_protein_tokens=42
+            record,
+            seed=0,
+            draw=draw,
+            text_tokenizer=tokenizer,
+            masks=MASKS["separate"],
+            max_protein_tokens=42,
         )
-        (start,) = [s for s in range(21) if (whole[1 + s : 41 + s] == example.protein_tokens[1:-1]).all()]
+        (start,) = [
+            s for s in range(21) if (whole[1 + s : 41 + s] == example.protein_tokens[1:-1]).all()
+        ]
         marked = [0, *(6 if 20 <= start + i <= 35 else 2 for i in range(1, 41)), 0]
         assert example.residue_properties.tolist() == marked
         assert example.residue_properties.dtype == np.uint8
@@ -179,8 +219,17 @@ def test_features_follow_their_residues_through_the_crop(tokenizer):
 
 def test_long_texts_are_cut_and_counted(tokenizer):
     record = record_of(10, function="abc " * 100)
-    example = encode_example(record, seed=0, draw=0, text_tokenizer=tokenizer, masks=MASKS["separate"], max_text_tokens=64)
-    whole = plain_example(record.sequence, property_texts(record), text_tokenizer=tokenizer, max_text_tokens=4096)
+    example = encode_example(
+        record,
+        seed=0,
+        draw=0,
+        text_tokenizer=tokenizer,
+        masks=MASKS["separate"],
+        max_text_tokens=64,
+    )
+    whole = plain_example(
+        record.sequence, property_texts(record), text_tokenizer=tokenizer, max_text_tokens=4096
+    )
     assert example.text_length <= 128
     assert example.text_cut == whole.text_length - example.text_length > 0
     assert whole.text_cut == 0
@@ -195,21 +244,39 @@ def shown(example):
 
 def drawn(tokenizer, record, draw, probability):
     return encode_example(
-        record, seed=3, draw=draw, text_tokenizer=tokenizer, masks=MASKS["separate"], property_subset=probability
+        record,
+        seed=3,
+        draw=draw,
+        text_tokenizer=tokenizer,
+        masks=MASKS["separate"],
+        property_subset=probability,
     )
 
 
-@pytest.mark.parametrize("record", [MANY, dataclasses.replace(MANY, function="", location="")], ids=["four", "two"])
+@pytest.mark.parametrize(
+    "record", [MANY, dataclasses.replace(MANY, function="", location="")], ids=["four", "two"]
+)
 def test_every_proper_subset_of_the_properties_is_as_likely(tokenizer, record):
     present = [
-        index for index, text in enumerate((record.name, record.function, record.location, record.similarity), 1) if text
+        index
+        for index, text in enumerate(
+            (record.name, record.function, record.location, record.similarity), 1
+        )
+        if text
     ]
-    subsets = [frozenset(part) for size in range(1, len(present)) for part in itertools.combinations(present, size)]
+    subsets = [
+        frozenset(part)
+        for size in range(1, len(present))
+        for part in itertools.combinations(present, size)
+    ]
     counts = Counter(shown(drawn(tokenizer, record, draw, 1.0)) for draw in range(1400))
     assert counts.keys() == set(subsets)
     even = 1400 / len(subsets)
     # 99.99 % quantiles of chi-squared with 13 and 1 degrees of freedom.
-    assert sum((count - even) ** 2 / even for count in counts.values()) < {14: 40.7, 2: 15.1}[len(subsets)]
+    assert (
+        sum((count - even) ** 2 / even for count in counts.values())
+        < {14: 40.7, 2: 15.1}[len(subsets)]
+    )
 
 
 def test_a_subset_is_drawn_as_often_as_the_config_says(tokenizer):
@@ -222,14 +289,19 @@ def test_a_subset_is_the_example_of_a_record_with_these_properties(tokenizer):
     """All of its text is of the subset; everything else is as without subsets."""
     for draw in range(20):
         example = drawn(tokenizer, MANY, draw, 1.0)
-        kept = {name: getattr(MANY, name) if index in shown(example) else "" for index, name in enumerate(PROPERTIES, 1)}
+        kept = {
+            name: getattr(MANY, name) if index in shown(example) else ""
+            for index, name in enumerate(PROPERTIES, 1)
+        }
         fewer = dataclasses.replace(MANY, **kept)
         assert arrays(example) == arrays(drawn(tokenizer, fewer, draw, 0.0))
 
 
 def test_a_single_property_stays(tokenizer):
     for draw in range(20):
-        assert arrays(drawn(tokenizer, record_of(9), draw, 1.0)) == arrays(drawn(tokenizer, record_of(9), draw, 0.0))
+        assert arrays(drawn(tokenizer, record_of(9), draw, 1.0)) == arrays(
+            drawn(tokenizer, record_of(9), draw, 0.0)
+        )
 
 
 @pytest.mark.parametrize("probability", [0.0, 1.0])

@@ -29,7 +29,9 @@ def test_mlm_masks_the_exact_count_of_residues(n):
 
 def test_mlm_masks_every_residue_equally_often():
     residues, draws = residues_of(40), 4000
-    counts = sum(masking.mlm_mask(residues, np.random.default_rng(seed)).astype(int) for seed in range(draws))
+    counts = sum(
+        masking.mlm_mask(residues, np.random.default_rng(seed)).astype(int) for seed in range(draws)
+    )
     expected = draws * 6 / 40
     assert np.abs(counts[1:-1] - expected).max() < 5 * np.sqrt(expected)
 
@@ -41,7 +43,8 @@ def test_segments_are_whole_disjoint_and_cover_the_rate(n):
         mask = masking.segment_mask(residues, np.random.default_rng(seed))
         assert mask.sum() >= 0.15 * n
         assert not (mask & ~residues).any()
-        # Neighbours never touch, so a run is a segment; only a protein shorter than a segment shortens it.
+        # Neighbours never touch, so a run is a segment; only a protein shorter than a segment
+        # shortens it.
         lengths = runs(mask)
         assert lengths.min() >= min(5, n)
         assert lengths.max() <= 10
@@ -51,7 +54,9 @@ def test_segments_are_whole_disjoint_and_cover_the_rate(n):
 
 def test_segment_lengths_are_uniform():
     residues = residues_of(360)
-    lengths = np.concatenate([runs(masking.segment_mask(residues, np.random.default_rng(seed))) for seed in range(1500)])
+    lengths = np.concatenate(
+        [runs(masking.segment_mask(residues, np.random.default_rng(seed))) for seed in range(1500)]
+    )
     counts = np.bincount(lengths, minlength=11)[5:]
     expected = lengths.size / 6
     assert counts.sum() == lengths.size
@@ -70,7 +75,9 @@ def test_segments_have_no_preferred_place():
     counts = np.zeros(n)
     for seed in range(draws):
         rng = np.random.default_rng(seed)
-        counts += masking.segment_mask(residues_of(n), rng, rate=10 / n, min_length=5, max_length=5)[1:-1]
+        counts += masking.segment_mask(
+            residues_of(n), rng, rate=10 / n, min_length=5, max_length=5
+        )[1:-1]
     assert np.abs(counts / draws - expected).max() < 5 * np.sqrt(0.25 / draws)
 
 
@@ -95,7 +102,9 @@ def test_higher_rates_still_fit(n, rate):
 
 @pytest.mark.parametrize("n", [1, 4, 9])
 def test_proteins_shorter_than_a_segment(n):
-    masks = [masking.segment_mask(residues_of(n), np.random.default_rng(seed)) for seed in range(50)]
+    masks = [
+        masking.segment_mask(residues_of(n), np.random.default_rng(seed)) for seed in range(50)
+    ]
     sizes = {int(mask.sum()) for mask in masks}
     assert sizes <= set(range(min(5, n), n + 1))
     assert n in sizes
@@ -121,7 +130,10 @@ def test_shared_masks_are_disjoint_and_keep_the_count(n):
 
 def test_separate_masks_are_independent():
     residues = residues_of(200)
-    overlap = [np.logical_and(*masking.MASKS["separate"](residues, np.random.default_rng(seed))).sum() for seed in range(300)]
+    overlap = [
+        np.logical_and(*masking.MASKS["separate"](residues, np.random.default_rng(seed))).sum()
+        for seed in range(300)
+    ]
     # 30 MLM residues, each in a segment with probability about 34 / 200.
     assert 3.5 < np.mean(overlap) < 6.5
 

@@ -22,7 +22,8 @@ SHAPE = {"slots": 4, "protein_tokens": 40, "text_tokens": 50}
 
 
 def make_example(rng, *, protein, segments):
-    """An example of random content: `protein` tokens, and text segments {property id: tokens} with 0 the full biotext."""
+    """An example of random content: `protein` tokens, and text segments {property id: tokens}
+    with 0 the full biotext."""
     text = sum(segments.values())
     hashes = np.zeros(5, np.uint32)
     hashes[list(segments)] = rng.integers(1, 2**32, len(segments))
@@ -49,7 +50,11 @@ def realistic_examples(rng, count):
 
 def small_examples(rng, count):
     return [
-        make_example(rng, protein=int(rng.integers(3, 25)), segments={0: int(rng.integers(4, 20)), 2: int(rng.integers(3, 8))})
+        make_example(
+            rng,
+            protein=int(rng.integers(3, 25)),
+            segments={0: int(rng.integers(4, 20)), 2: int(rng.integers(3, 8))},
+        )
         for _ in range(count)
     ]
 
@@ -62,7 +67,9 @@ def fits(row, *, slots, protein_tokens, text_tokens):
 def pack_stream(examples, **shape):
     """Closed rows, then the draws that stayed open."""
     packer = RowPacker(**shape)
-    closed = [packer.add(Drawn(draw, example, cropped=False)) for draw, example in enumerate(examples)]
+    closed = [
+        packer.add(Drawn(draw, example, cropped=False)) for draw, example in enumerate(examples)
+    ]
     return [row for row in closed if row], packer.open_draws
 
 
@@ -77,14 +84,18 @@ def test_rows_hold_every_field_of_their_examples():
     for row, slot, example in [(0, 1, first), (0, 2, second), (2, 1, second)]:
         p, t = batch.protein_slot_ids[row] == slot, batch.text_slot_ids[row] == slot
         np.testing.assert_array_equal(batch.protein_tokens[row, p], example.protein_tokens)
-        np.testing.assert_array_equal(batch.protein_positions[row, p], np.arange(example.protein_length))
+        np.testing.assert_array_equal(
+            batch.protein_positions[row, p], np.arange(example.protein_length)
+        )
         np.testing.assert_array_equal(batch.mlm_mask[row, p], example.mlm_mask)
         np.testing.assert_array_equal(batch.segment_mask[row, p], example.segment_mask)
         np.testing.assert_array_equal(batch.residue_properties[row, p], example.residue_properties)
         np.testing.assert_array_equal(batch.text_tokens[row, t], example.text_tokens)
         np.testing.assert_array_equal(batch.text_property_ids[row, t], example.text_property_ids)
         np.testing.assert_array_equal(batch.text_positions[row, t], example.text_positions)
-        np.testing.assert_array_equal(batch.text_segment_ids[row, t], (slot - 1) * 5 + example.text_property_ids + 1)
+        np.testing.assert_array_equal(
+            batch.text_segment_ids[row, t], (slot - 1) * 5 + example.text_property_ids + 1
+        )
         np.testing.assert_array_equal(batch.text_hashes[row, slot - 1], example.text_hashes)
         assert batch.sequence_hashes[row, slot - 1] == example.sequence_hash
         assert batch.noise_seeds[row, slot - 1] == example.noise_seed
@@ -102,7 +113,13 @@ def test_rows_hold_every_field_of_their_examples():
 def test_types_and_shapes_of_a_batch():
     batch = pack_rows([[]], **SHAPE)
     widths = {"protein": 40, "text": 50}
-    for name in ("protein_tokens", "protein_slot_ids", "protein_positions", "text_tokens", "text_segment_ids"):
+    for name in (
+        "protein_tokens",
+        "protein_slot_ids",
+        "protein_positions",
+        "text_tokens",
+        "text_segment_ids",
+    ):
         assert getattr(batch, name).dtype == np.int32
         assert getattr(batch, name).shape == (1, widths[name.split("_")[0]])
     for name in ("mlm_mask", "segment_mask"):
@@ -129,7 +146,10 @@ def test_a_stream_loses_and_doubles_nothing(slots):
 
 def test_first_fit_takes_the_oldest_row_with_room_and_closes_the_oldest():
     rng = np.random.default_rng(2)
-    big, small = make_example(rng, protein=30, segments={0: 5}), make_example(rng, protein=10, segments={0: 5})
+    big, small = (
+        make_example(rng, protein=30, segments={0: 5}),
+        make_example(rng, protein=10, segments={0: 5}),
+    )
     packer = RowPacker(**SHAPE)
     for draw in range(OPEN_ROWS):
         assert packer.add(Drawn(draw, big, cropped=False)) is None
@@ -155,7 +175,9 @@ def test_a_packer_continues_from_its_open_draws():
     assert packer.open_draws == still_open
 
 
-@pytest.mark.parametrize("open_draws", [(), ((5,),), ((3, 4, 2**40), (7,)), tuple((i, i + 1) for i in range(OPEN_ROWS))])
+@pytest.mark.parametrize(
+    "open_draws", [(), ((5,),), ((3, 4, 2**40), (7,)), tuple((i, i + 1) for i in range(OPEN_ROWS))]
+)
 def test_state_survives_its_array(open_draws):
     state = StreamState(next_draw=2**41 + 3, open_draws=open_draws)
     array = state_to_array(state, slots=4)
@@ -175,7 +197,9 @@ def test_padding_on_realistic_lengths(count):
     rows, still_open = pack_stream(realistic_examples(np.random.default_rng(4), count), **shape)
     assert sum(map(len, rows)) + sum(map(len, still_open)) == count
     protein, text = padding(
-        [[drawn.example for drawn in row] for row in rows], protein_tokens=shape["protein_tokens"], text_tokens=1536
+        [[drawn.example for drawn in row] for row in rows],
+        protein_tokens=shape["protein_tokens"],
+        text_tokens=1536,
     )
     assert protein <= 0.06
     assert text <= 0.30

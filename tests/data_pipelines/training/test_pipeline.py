@@ -35,7 +35,9 @@ def make_records(rng, source, count):
         sequence = "".join(rng.choice(list("ACDEFGHIKLMNPQRSTVWY"), rng.integers(5, 45)))
         text = "".join(rng.choice(list(string.ascii_lowercase), rng.integers(1, 9)))
         function = text if rng.random() < 0.5 else ""
-        yield Record(f"{source}{index}", "X", source, sequence, existence=1, name=text, function=function)
+        yield Record(
+            f"{source}{index}", "X", source, sequence, existence=1, name=text, function=function
+        )
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +51,9 @@ def source():
     letters = [*string.ascii_lowercase, *(f"##{letter}" for letter in string.ascii_lowercase), ":"]
     return StreamSource(
         records=records,
-        sampler=make_sampler({cluster: len(members) for cluster, members in records.items()}, seed=7),
+        sampler=make_sampler(
+            {cluster: len(members) for cluster, members in records.items()}, seed=7
+        ),
         text_tokenizer=TextTokenizer([*SPECIAL_TOKENS, *letters]),
         masks=separate_masks,
         streams=STREAMS,
@@ -90,10 +94,15 @@ def take(source, steps, *, hosts=1, workers=0, states=None):
     joined, after = [], {}
     for host in range(hosts):
         owned = range(host * share, (host + 1) * share)
-        with TrainPipeline(source, rows=ROWS, local_streams=owned, workers=workers, states=states) as pipeline:
+        with TrainPipeline(
+            source, rows=ROWS, local_streams=owned, workers=workers, states=states
+        ) as pipeline:
             joined.append([pipeline.next() for _ in range(steps)])
             after |= pipeline.states()
-    batches = [type(parts[0])(*map(np.concatenate, zip(*parts, strict=True))) for parts in zip(*joined, strict=True)]
+    batches = [
+        type(parts[0])(*map(np.concatenate, zip(*parts, strict=True)))
+        for parts in zip(*joined, strict=True)
+    ]
     return batches, after
 
 
@@ -105,7 +114,9 @@ def reference(source):
 
 def test_every_draw_is_in_exactly_one_slot_of_its_stream(source, reference):
     batches, states = reference
-    draw_of = {example.noise_seed: draw for draw, example in enumerate(examples_of(source, range(2_000)))}
+    draw_of = {
+        example.noise_seed: draw for draw, example in enumerate(examples_of(source, range(2_000)))
+    }
     assert len(draw_of) == 2_000
     drawn = [[] for _ in range(STREAMS)]
     for batch in batches:
@@ -135,7 +146,10 @@ def test_slots_hold_the_examples_of_their_draws(source, reference):
 @pytest.mark.parametrize(
     ("hosts", "workers"),
     [(2, 0), (4, 0), (1, 2)]
-    + [pytest.param(h, w, marks=pytest.mark.soak) for h, w in [(1, 1), (1, 4), (2, 1), (2, 2), (4, 1), (4, 2), (8, 1)]],
+    + [
+        pytest.param(h, w, marks=pytest.mark.soak)
+        for h, w in [(1, 1), (1, 4), (2, 1), (2, 2), (4, 1), (4, 2), (8, 1)]
+    ],
 )
 def test_hosts_and_workers_build_the_same_global_batches(source, reference, hosts, workers):
     batches, states = take(source, 10, hosts=hosts, workers=workers)
@@ -152,7 +166,8 @@ def test_property_subsets_are_those_of_their_draws_wherever_a_stream_runs(source
     for batch in batches:
         for row, slot in np.argwhere(batch.slot_mask):
             np.testing.assert_array_equal(
-                batch.text_hashes[row, slot], example_by_seed[int(batch.noise_seeds[row, slot])].text_hashes
+                batch.text_hashes[row, slot],
+                example_by_seed[int(batch.noise_seeds[row, slot])].text_hashes,
             )
     assert any((batch.text_hashes[batch.slot_mask][:, 1] == 0).any() for batch in batches)
     others, _ = take(halved, 2, hosts=2, states=take(halved, 1)[1])
@@ -161,7 +176,9 @@ def test_property_subsets_are_those_of_their_draws_wherever_a_stream_runs(source
 
 
 @pytest.mark.parametrize("step", [0, 1, 4])
-@pytest.mark.parametrize(("hosts", "workers"), [(1, 0), (4, 0), pytest.param(2, 2, marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    ("hosts", "workers"), [(1, 0), (4, 0), pytest.param(2, 2, marks=pytest.mark.soak)]
+)
 def test_restoring_states_continues_bit_for_bit(source, reference, step, hosts, workers):
     _, states = take(source, step)
     batches, after = take(source, 10 - step, hosts=hosts, workers=workers, states=states)
@@ -173,7 +190,10 @@ def test_restoring_states_continues_bit_for_bit(source, reference, step, hosts, 
 
 def test_states_are_those_of_the_batches_taken_not_of_those_computed_ahead(source):
     with TrainPipeline(source, rows=ROWS, local_streams=range(STREAMS), workers=0) as pipeline:
-        assert all(array_to_state(state, slots=5) == (stream, ()) for stream, state in pipeline.states().items())
+        assert all(
+            array_to_state(state, slots=5) == (stream, ())
+            for stream, state in pipeline.states().items()
+        )
         pipeline.next()
         time.sleep(0.2)
         states = pipeline.states()
@@ -191,10 +211,20 @@ def test_counts_are_sums_over_the_batches(source):
     assert counts.protein_tokens == sum((batch.protein_slot_ids > 0).sum() for batch in batches)
     assert counts.text_tokens == sum((batch.text_slot_ids > 0).sum() for batch in batches)
     example_by_seed = {example.noise_seed: example for example in examples_of(tight, range(2_000))}
-    examples = [example_by_seed[seed] for batch in batches for seed in batch.noise_seeds[batch.slot_mask].tolist()]
+    examples = [
+        example_by_seed[seed]
+        for batch in batches
+        for seed in batch.noise_seeds[batch.slot_mask].tolist()
+    ]
     assert counts.cut_text_tokens == sum(example.text_cut for example in examples) > 0
-    whole = {hash32(record.sequence): len(record.sequence) for members in source.records.values() for record in members}
-    cropped = [example for example in examples if example.protein_length < whole[example.sequence_hash] + 2]
+    whole = {
+        hash32(record.sequence): len(record.sequence)
+        for members in source.records.values()
+        for record in members
+    }
+    cropped = [
+        example for example in examples if example.protein_length < whole[example.sequence_hash] + 2
+    ]
     assert counts.cropped_proteins == len(cropped) > 0
 
 
@@ -208,13 +238,18 @@ def test_records_per_row_is_the_mean_over_rows(source):
     assert source.records_per_row(8) == sum(int(row.batch.slot_mask.sum()) for row in first) / 8
 
 
-@pytest.mark.parametrize(("shape", "key"), [({"protein_tokens": 31}, "protein_tokens"), ({"text_tokens": 79}, "text_tokens")])
+@pytest.mark.parametrize(
+    ("shape", "key"),
+    [({"protein_tokens": 31}, "protein_tokens"), ({"text_tokens": 79}, "text_tokens")],
+)
 def test_rows_shorter_than_a_record_are_refused(source, shape, key):
     with pytest.raises(UserError, match=f"batch.{key}"):
         dataclasses.replace(source, **shape)
 
 
-@pytest.mark.parametrize(("rows", "owned", "workers", "key"), [(12, 8, 0, "batch.rows"), (16, 4, 3, "data.workers")])
+@pytest.mark.parametrize(
+    ("rows", "owned", "workers", "key"), [(12, 8, 0, "batch.rows"), (16, 4, 3, "data.workers")]
+)
 def test_shares_that_do_not_divide_are_refused(source, rows, owned, workers, key):
     with pytest.raises(UserError, match=key):
         TrainPipeline(source, rows=rows, local_streams=range(owned), workers=workers)
@@ -229,10 +264,15 @@ class _Broken:
 
 
 def uses_an_accelerator(residues, rng):
-    """Masks that tell whether this process has loaded a network library or started a JAX backend."""
+    """Masks that tell whether this process has loaded a network library or started a JAX
+    backend."""
     bridge = sys.modules.get("jax._src.xla_bridge")
-    loaded = bool(bridge and bridge._backends) or "flax" in sys.modules or "protclip_jax" in sys.modules
-    return np.full(residues.size, loaded), np.full(residues.size, multiprocessing.parent_process() is not None)
+    loaded = (
+        bool(bridge and bridge._backends) or "flax" in sys.modules or "protclip_jax" in sys.modules
+    )
+    return np.full(residues.size, loaded), np.full(
+        residues.size, multiprocessing.parent_process() is not None
+    )
 
 
 def test_workers_leave_the_accelerator_alone_and_end_with_their_pipeline(source):
@@ -241,7 +281,13 @@ def test_workers_leave_the_accelerator_alone_and_end_with_their_pipeline(source)
         batch = pipeline.next()
         (worker,) = multiprocessing.active_children()
         # A signal to the whole job is for the trainer to handle; its workers go on.
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        for number in (
+            signal.SIGTERM,
+            signal.SIGINT,
+            signal.SIGHUP,
+            signal.SIGUSR1,
+            signal.SIGUSR2,
+        ):
             os.kill(worker.pid, number)
         for _ in range(5):
             pipeline.next()
@@ -284,7 +330,10 @@ def test_workers_outlive_no_killed_parent_heed_no_signal_and_say_nothing(source,
     (tmp_path / "source").write_bytes(pickle.dumps(source))
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     parent = subprocess.Popen(
-        [sys.executable, "-c", script, str(tmp_path / "source")], text=True, start_new_session=True, **pipes
+        [sys.executable, "-c", script, str(tmp_path / "source")],
+        text=True,
+        start_new_session=True,
+        **pipes,
     )
     worker = int(parent.stdout.readline())
     assert parent.wait(timeout=20) == -signal.SIGKILL
@@ -305,7 +354,10 @@ def test_a_built_dataset_gives_the_rows_of_its_records(source, reference, tmp_pa
     splits = {protanno.split_name(cluster): members for cluster, members in source.records.items()}
     protanno.write(tmp_path, splits, statistics={})
     dataset = protanno.open_dataset(tmp_path)
-    built = {cluster: dataset.splits[protanno.split_name(cluster)].without_features() for cluster in source.records}
+    built = {
+        cluster: dataset.splits[protanno.split_name(cluster)].without_features()
+        for cluster in source.records
+    }
     stored = dataclasses.replace(source, records=built)
     batches, _ = take(pickle.loads(pickle.dumps(stored)), 2)
     for batch, expected in zip(batches, reference[0][:2], strict=True):

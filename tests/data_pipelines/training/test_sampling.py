@@ -20,7 +20,8 @@ SIZES = {
 
 
 def expected_shares(sizes, *, alpha, beta, gamma, source_shares=None):
-    """Shares from the formula in float64: mass C^-alpha R^beta N^gamma for TrEMBL, N for Swiss-Prot."""
+    """Shares from the formula in float64: mass C^-alpha R^beta N^gamma for TrEMBL, N for
+    Swiss-Prot."""
     mass, thinned = {}, {}
     for cluster, size in sizes.items():
         source, c, r = cluster.split("/")
@@ -35,7 +36,11 @@ def expected_shares(sizes, *, alpha, beta, gamma, source_shares=None):
     shares = {}
     for source in ("swissprot", "trembl"):
         names = [cluster for cluster in sizes if cluster.startswith(source)]
-        share = source_shares[source] if source_shares else sum(thinned[n] for n in names) / sum(thinned.values())
+        share = (
+            source_shares[source]
+            if source_shares
+            else sum(thinned[n] for n in names) / sum(thinned.values())
+        )
         shares |= {n: share * mass[n] / sum(mass[m] for m in names) for n in names}
     return shares, sum(thinned.values())
 
@@ -51,7 +56,9 @@ def expected_shares(sizes, *, alpha, beta, gamma, source_shares=None):
 def test_probabilities_follow_the_formula(exponents, sources):
     sampler = make_sampler(SIZES, seed=0, sources=sources, **exponents)
     shares, epoch = expected_shares(SIZES, source_shares=sources, **exponents)
-    np.testing.assert_allclose(sampler.probabilities, [shares[cluster] for cluster in sampler.clusters], rtol=1e-12)
+    np.testing.assert_allclose(
+        sampler.probabilities, [shares[cluster] for cluster in sampler.clusters], rtol=1e-12
+    )
     assert sampler.epoch_draws == round(epoch)
     table = {row["cluster"]: row for row in sampler.table()}
     assert set(table) == set(SIZES)
@@ -62,13 +69,17 @@ def test_probabilities_follow_the_formula(exponents, sources):
 UNKNOWN = {"unknown/C0/R1": 900, "unknown/C4/R2": 100}
 BARE = {"unknown/C0/R0": 300, "trembl/C1/R0": 100}
 RECORDED = [7, 7, 0, 1, 0], [28161, 54115, 1517, 611, 36]
-"""Clusters and records of some draws, as the version gave them that had neither unknown sources nor records without text."""
+"""Clusters and records of some draws, as the version gave them that had neither unknown sources
+nor records without text."""
 
 
 def named_draws(sampler, count):
     """(cluster, record) of the first draws."""
     clusters, records = sampler.draws(np.arange(count))
-    return [(sampler.clusters[cluster], record) for cluster, record in zip(clusters, records.tolist(), strict=True)]
+    return [
+        (sampler.clusters[cluster], record)
+        for cluster, record in zip(clusters, records.tolist(), strict=True)
+    ]
 
 
 def test_records_that_are_not_drawn_change_no_draw():
@@ -119,10 +130,13 @@ def test_200_000_draws_follow_the_mixture(seed):
     exact = np.array([shares[cluster] for cluster in sampler.clusters])
     assert (records >= 0).all()
     assert (records < np.array(sampler.sizes)[clusters]).all()
-    # A block ends where every cluster is within one draw of its quota; one such place lies near each multiple.
+    # A block ends where every cluster is within one draw of its quota; one such place lies near
+    # each multiple.
     counts = np.cumsum(clusters[:, None] == np.arange(len(exact)), axis=0)
     for block in range(1, 200_000 // BLOCK_DRAWS + 1):
-        near = np.arange(block * BLOCK_DRAWS - len(exact) - 1, min(block * BLOCK_DRAWS + len(exact), 200_000))
+        near = np.arange(
+            block * BLOCK_DRAWS - len(exact) - 1, min(block * BLOCK_DRAWS + len(exact), 200_000)
+        )
         off = np.abs(counts[near] - exact * block * BLOCK_DRAWS).max(axis=1)
         assert off.min() < 1 + 1e-6, f"no end of block {block} with every cluster within its quota"
     # Anywhere else a cluster is off by what a permutation of a block allows.
@@ -134,8 +148,15 @@ def test_draws_are_a_pure_function_of_their_index():
     sampler = make_sampler(SIZES, seed=5)
     clusters, records = sampler.draws(np.arange(50_000))
     rng = np.random.default_rng(0)
-    for indices in (np.arange(23_456, 50_000), np.arange(3, 50_000, 64), rng.integers(0, 50_000, 500), np.array([8191])):
-        again_clusters, again_records = make_sampler(dict(reversed(SIZES.items())), seed=5).draws(indices)
+    for indices in (
+        np.arange(23_456, 50_000),
+        np.arange(3, 50_000, 64),
+        rng.integers(0, 50_000, 500),
+        np.array([8191]),
+    ):
+        again_clusters, again_records = make_sampler(dict(reversed(SIZES.items())), seed=5).draws(
+            indices
+        )
         np.testing.assert_array_equal(again_clusters, clusters[indices])
         np.testing.assert_array_equal(again_records, records[indices])
     other_clusters, other_records = make_sampler(SIZES, seed=6).draws(np.arange(50_000))
@@ -183,13 +204,17 @@ def test_no_draws_give_no_records():
 @pytest.mark.parametrize("size", [1, 2, 3, 15, 16, 17, 64, 65, 1000, 4096, 70_001])
 def test_permutation_is_a_bijection_for_every_key(size):
     for key in (0, 1, 2**63 + 12345):
-        image = permute(np.arange(size), size=np.full(size, size), key=np.full(size, key, np.uint64))
+        image = permute(
+            np.arange(size), size=np.full(size, size), key=np.full(size, key, np.uint64)
+        )
         np.testing.assert_array_equal(np.sort(image), np.arange(size))
 
 
 def test_permutations_of_three_are_equally_frequent():
     keys = np.random.default_rng(0).integers(0, 2**63, 6_000).astype(np.uint64)
-    images = permute(np.tile(np.arange(3), 6_000), size=np.full(18_000, 3), key=np.repeat(keys, 3)).reshape(-1, 3)
+    images = permute(
+        np.tile(np.arange(3), 6_000), size=np.full(18_000, 3), key=np.repeat(keys, 3)
+    ).reshape(-1, 3)
     counts = Counter(map(tuple, images.tolist()))
     assert len(counts) == 6
     # Binomial(6000, 1/6): mean 1000, deviation 29.

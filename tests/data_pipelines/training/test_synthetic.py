@@ -32,13 +32,16 @@ def test_records_are_whole(batch):
     assert 0.1 < batch.mlm_mask.sum() / inside.sum() < 0.16
     # Every present property has a segment of its own, and the name is always there.
     assert ((batch.text_hashes[:, :, 1] != 0) == batch.slot_mask).all()
-    segments = np.stack([np.isin(np.arange(1, 81), row) for row in batch.text_segment_ids]).reshape(60, 16, 5)
+    segments = np.stack([np.isin(np.arange(1, 81), row) for row in batch.text_segment_ids]).reshape(
+        60, 16, 5
+    )
     np.testing.assert_array_equal(segments, batch.text_hashes != 0)
 
 
 def test_a_seed_gives_the_same_rows_again():
     first, second, other = (
-        pack_rows(synthetic_rows(3, seed=seed, **SHAPE, **LENGTHS, passes="separate"), **SHAPE) for seed in (1, 1, 2)
+        pack_rows(synthetic_rows(3, seed=seed, **SHAPE, **LENGTHS, passes="separate"), **SHAPE)
+        for seed in (1, 1, 2)
     )
     for x, y in zip(first, second, strict=True):
         np.testing.assert_array_equal(x, y)

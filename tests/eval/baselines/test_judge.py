@@ -1,4 +1,5 @@
-"""The judge who knows what is planted: its formula, and that its probabilities are what they say."""
+"""The judge who knows what is planted: its formula, and that its probabilities are what they
+say."""
 
 import math
 from collections import defaultdict
@@ -37,9 +38,14 @@ SAID = frozen(
 def test_scores_are_the_formula():
     found = fit_judge(TRUE, SAID, TRAINING, POOL).scores(POOL, POOL)
     share = {1: 1 / 3, 3: 2 / 3}
-    # By hand, one added to each outcome: F right and wrong at existence 1: T1 right, T2 wrong; at 3: T3 right.
+    # By hand, one added to each outcome: F right and wrong at existence 1: T1 right, T2 wrong; at
+    # 3: T3 right.
     right = {("F", 1): 2 / 4, ("F", 3): 2 / 3, ("L", 1): 2 / 3, ("L", 3): 1 / 3}
-    claims = {"P1": {"F": {"F: zinc", "F: heme"}}, "P2": {"F": {"F: heme"}}, "P3": {"L": {"L: nucleus"}}}
+    claims = {
+        "P1": {"F": {"F: zinc", "F: heme"}},
+        "P2": {"F": {"F: heme"}},
+        "P3": {"L": {"L: nucleus"}},
+    }
     truth = defaultdict(set)
     for asked in TRUE.values():
         for question, accessions in asked.items():
@@ -53,7 +59,11 @@ def test_scores_are_the_formula():
                 for name, claim in claims[text.accession].items():
                     holders = sum(claim <= truth[each.accession] for each in TRAINING)
                     chance, own = (holders + 1) / 6, right[name, existence]
-                    product *= own / chance if claim <= truth[protein.accession] else (1 - own) / (1 - chance)
+                    product *= (
+                        own / chance
+                        if claim <= truth[protein.accession]
+                        else (1 - own) / (1 - chance)
+                    )
                 total += product
             assert found[row, column] == pytest.approx(math.log(total))
 
@@ -79,7 +89,8 @@ def questions_from(entries):
 
 @pytest.fixture(scope="module")
 def judged():
-    """The scores of 400 proteins of different families with their texts, by what 800 others teach."""
+    """The scores of 400 proteins of different families with their texts, by what 800 others
+    teach."""
     entries = entries_of_distinct_families(1200)
     records = [entry.record for entry in entries]
     pool, training = records[:400], records[400:]
@@ -94,7 +105,9 @@ def test_what_the_judge_thinks_likely_happens_as_often(judged):
         asked = probabilities[(probabilities > low) & (probabilities <= high)]
         found = own[(probabilities > low) & (probabilities <= high)].sum()
         assert asked.size > 20
-        assert found == pytest.approx(asked.sum(), abs=3 * math.sqrt((asked * (1 - asked)).sum()) + 1)
+        assert found == pytest.approx(
+            asked.sum(), abs=3 * math.sqrt((asked * (1 - asked)).sum()) + 1
+        )
 
 
 def test_the_pool_tells_more_than_its_pairs(judged):
@@ -103,4 +116,8 @@ def test_the_pool_tells_more_than_its_pairs(judged):
     np.testing.assert_allclose(np.exp(both).sum(0), 1, atol=0.05)
     np.testing.assert_allclose(np.exp(both).sum(1), 1, atol=1e-9)
     for alone, together in ((judged, both), (judged.T, both.T)):
-        assert mean_reciprocal_rank(*best_hit(together, own)) > mean_reciprocal_rank(*best_hit(alone, own)) > 0.7
+        assert (
+            mean_reciprocal_rank(*best_hit(together, own))
+            > mean_reciprocal_rank(*best_hit(alone, own))
+            > 0.7
+        )

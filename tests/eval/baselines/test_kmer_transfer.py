@@ -21,7 +21,10 @@ def cosine(left, right, documents):
 
     def vector(terms):
         frequency = {term: sum(term in document for document in documents) for term in terms}
-        return {t: n * (math.log((1 + len(documents)) / (1 + frequency[t])) + 1) for t, n in Counter(terms).items()}
+        return {
+            t: n * (math.log((1 + len(documents)) / (1 + frequency[t])) + 1)
+            for t, n in Counter(terms).items()
+        }
 
     a, b = vector(left), vector(right)
     norms = [math.sqrt(sum(value**2 for value in side.values())) for side in (a, b)]
@@ -33,7 +36,10 @@ def test_tf_idf_is_the_formula():
     documents = [rng.integers(12, size=size) for size in (3, 30, 11, 7)]
     queries = [rng.integers(12, size=size) for size in (5, 20)]
     table, asked = tf_idf(documents, queries, size=12)
-    expected = [[cosine(query.tolist(), d.tolist(), [x.tolist() for x in documents]) for d in documents] for query in queries]
+    expected = [
+        [cosine(query.tolist(), d.tolist(), [x.tolist() for x in documents]) for d in documents]
+        for query in queries
+    ]
     np.testing.assert_allclose((asked @ table.T).toarray(), expected, atol=1e-12)
 
 

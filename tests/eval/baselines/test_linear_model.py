@@ -1,4 +1,5 @@
-"""The linear baseline: its gradients by an independent formula, what it learns, and what it cannot."""
+"""The linear baseline: its gradients by an independent formula, what it learns, and what it
+cannot."""
 
 import numpy as np
 import pytest
@@ -75,11 +76,14 @@ def test_it_learns_nothing_where_there_is_nothing():
 def loss_by_formula(torch, protein, text, logit_scale, step):
     """Symmetric InfoNCE in float64, duplicates of text or sequence left out of the denominators."""
     rows = [
-        torch.from_numpy(table.toarray()).double() @ matrix for table, matrix in zip(step[:2], (protein, text), strict=True)
+        torch.from_numpy(table.toarray()).double() @ matrix
+        for table, matrix in zip(step[:2], (protein, text), strict=True)
     ]
     unit = [row / row.norm(dim=1, keepdim=True) for row in rows]
     logits = logit_scale.exp() * unit[0] @ unit[1].T
-    same = (step.sequence_hashes[:, None] == step.sequence_hashes) | (step.text_hashes[:, None] == step.text_hashes)
+    same = (step.sequence_hashes[:, None] == step.sequence_hashes) | (
+        step.text_hashes[:, None] == step.text_hashes
+    )
     np.fill_diagonal(same, False)
     kept = logits.masked_fill(torch.from_numpy(same), -torch.inf)
     losses = [side.logsumexp(1) - side.diagonal() for side in (kept, kept.T)]
@@ -96,7 +100,9 @@ def test_loss_and_gradients_are_those_of_the_formula(property_subset):
     sizes = bags.proteins.shape[1], len(features.vocabulary)
     matrices = [rng.normal(size=(size, 5)).astype(np.float32) for size in sizes]
     loss, gradients = loss_and_gradients(Parameters(*matrices, np.float32(1.5)), step)
-    exact = [torch.tensor(leaf, dtype=torch.float64, requires_grad=True) for leaf in (*matrices, 1.5)]
+    exact = [
+        torch.tensor(leaf, dtype=torch.float64, requires_grad=True) for leaf in (*matrices, 1.5)
+    ]
     expected = loss_by_formula(torch, *exact, step)
     expected.backward()
     assert loss == pytest.approx(expected.item(), rel=1e-5)
@@ -114,13 +120,21 @@ def test_shown_properties():
     assert (counts[1] < counts[0]).all()
     assert (counts[1] > 0).all()
 
-    hashes = {name: np.unique(step.text_hashes).size for name, step in (("whole", whole), ("some", some))}
+    hashes = {
+        name: np.unique(step.text_hashes).size for name, step in (("whole", whole), ("some", some))
+    }
     assert hashes["whole"] <= len({" ".join(property_texts(record).values()) for record in records})
     half = draw_step(bags, rows, property_subset=0.5, rng=np.random.default_rng(0))
     assert 0.4 < np.mean(np.diff(half.texts.indptr) < counts[0]) < 0.6
-    single = [Record("P1", "", "swissprot", "MKVLL", 1, "zinc thing"), Record("P2", "", "swissprot", "MKVLL", 1, "zinc thing")]
+    single = [
+        Record("P1", "", "swissprot", "MKVLL", 1, "zinc thing"),
+        Record("P2", "", "swissprot", "MKVLL", 1, "zinc thing"),
+    ]
     step = draw_step(
-        bags_of(single, fit_features(single, (2,))), np.arange(2), property_subset=1.0, rng=np.random.default_rng(0)
+        bags_of(single, fit_features(single, (2,))),
+        np.arange(2),
+        property_subset=1.0,
+        rng=np.random.default_rng(0),
     )
     assert (np.diff(step.texts.indptr) > 0).all()
     assert step.text_hashes[0] == step.text_hashes[1]
@@ -150,6 +164,10 @@ def test_words_of_a_single_record_and_unknown_words_do_not_count():
     features = fit_features(records, (2,))
     assert set(features.vocabulary) == {*words("PROTEIN NAME: zinc")}
     assert features.texts(["no word here", "zinc zinc"]).toarray()[0].sum() == 0
-    model = linear_model.LinearModel(features, np.ones((400, 4), np.float32), np.ones((3, 4), np.float32))
-    np.testing.assert_allclose(model.encode_texts(["zinc", "unheard"]), [[0.5] * 4, [0] * 4], atol=1e-6)
+    model = linear_model.LinearModel(
+        features, np.ones((400, 4), np.float32), np.ones((3, 4), np.float32)
+    )
+    np.testing.assert_allclose(
+        model.encode_texts(["zinc", "unheard"]), [[0.5] * 4, [0] * 4], atol=1e-6
+    )
     np.testing.assert_allclose(model.encode_proteins(["MKV", "M"]), [[0.5] * 4, [0] * 4], atol=1e-6)

@@ -7,12 +7,26 @@ from data_pipelines.common.errors import UserError
 from data_pipelines.protanno.dataset import open_dataset, write
 from data_pipelines.protanno.record import Record
 from eval.baselines.label_transfer import PRIOR_WEIGHT, label_scores, training_answers
-from eval.baselines.neighbours import Neighbour, by_composition, by_kmers, from_hits, transferred_texts
+from eval.baselines.neighbours import (
+    Neighbour,
+    by_composition,
+    by_kmers,
+    from_hits,
+    transferred_texts,
+)
 from tests.support.records import mutated, random_sequence
 
 
 def record(accession, sequence="MKV", **texts):
-    return Record(accession, texts.pop("entry_name", ""), "unknown", sequence, 0, texts.pop("name", ""), **texts)
+    return Record(
+        accession,
+        texts.pop("entry_name", ""),
+        "unknown",
+        sequence,
+        0,
+        texts.pop("name", ""),
+        **texts,
+    )
 
 
 def test_a_property_is_lent_by_the_first_neighbour_that_has_it():
@@ -36,19 +50,30 @@ def dataset(tmp_path):
     rng = np.random.default_rng(0)
     training = [record(f"T{i}", random_sequence(rng, 80), name=f"Name {i}") for i in range(20)]
     training.append(record("BARE", random_sequence(rng, 80)))
-    held_out = [record(f"Q{i}", mutated(training[i].sequence, 0.8, rng), name=f"Name {i}") for i in range(5)]
+    held_out = [
+        record(f"Q{i}", mutated(training[i].sequence, 0.8, rng), name=f"Name {i}") for i in range(5)
+    ]
     write(tmp_path, {"unknown_c0_r1": training, "test": held_out}, statistics={})
     return open_dataset(tmp_path)
 
 
 def test_hits_come_by_falling_bits_to_training_records_with_text(dataset, tmp_path):
-    lines = [("Q0", "T3", 50), ("Q0", "T0", 90), ("Q0", "BARE", 99), ("Q0", "Q1", 80), ("Q1", "NONE", 10), ("X", "T1", 5)]
+    lines = [
+        ("Q0", "T3", 50),
+        ("Q0", "T0", 90),
+        ("Q0", "BARE", 99),
+        ("Q0", "Q1", 80),
+        ("Q1", "NONE", 10),
+        ("X", "T1", 5),
+    ]
     path = tmp_path / "hits.m8"
-    path.write_text("".join(f"{query}\t{target}\t0.5\t1\t1\t0\t{bits}\n" for query, target, bits in lines))
+    path.write_text(
+        "".join(f"{query}\t{target}\t0.5\t1\t1\t0\t{bits}\n" for query, target, bits in lines)
+    )
     found = from_hits(path, dataset.splits, ["Q0", "Q1", "Q2"])
-    assert {name: [(one.record.accession, one.weight) for one in near] for name, near in found.items()} == {
-        "Q0": [("T0", 90.0), ("T3", 50.0)]
-    }
+    assert {
+        name: [(one.record.accession, one.weight) for one in near] for name, near in found.items()
+    } == {"Q0": [("T0", 90.0), ("T3", 50.0)]}
     with pytest.raises(UserError, match="has no hit of the 1 held-out proteins"):
         from_hits(path, dataset.splits, ["Q4"])
 
@@ -62,7 +87,10 @@ def test_kmers_and_composition_find_the_mutated_original(dataset):
 
 
 def test_a_common_organism_counts(dataset):
-    references = [dataclasses.replace(one, entry_name="X_YEAST") for one in list(dataset.splits["unknown_c0_r1"])[:20]]
+    references = [
+        dataclasses.replace(one, entry_name="X_YEAST")
+        for one in list(dataset.splits["unknown_c0_r1"])[:20]
+    ]
     references[7] = dataclasses.replace(references[7], entry_name="X_HUMAN")
     query = dataclasses.replace(dataset.splits["test"][0], entry_name="Y_HUMAN")
     assert by_composition(references, [query], organism=1e3)["Q0"][0].record.accession == "T7"
@@ -70,7 +98,11 @@ def test_a_common_organism_counts(dataset):
 
 
 def test_labels_are_the_weighted_share_of_telling_neighbours():
-    near = {"Q": [Neighbour(record(name), weight) for name, weight in (("A", 6.0), ("B", 3.0), ("C", 1.0))]}
+    near = {
+        "Q": [
+            Neighbour(record(name), weight) for name, weight in (("A", 6.0), ("B", 3.0), ("C", 1.0))
+        ]
+    }
     answered, known = [frozenset("A"), frozenset("BC"), frozenset("D")], frozenset("ABCD")
     prior = np.array([1, 2, 1]) / 4
 
@@ -80,7 +112,9 @@ def test_labels_are_the_weighted_share_of_telling_neighbours():
     accessions = ["Q", "alone"]
     scores = label_scores(near, accessions, answered, known, first=None)
     np.testing.assert_allclose(scores.T, [expected(0.6, 0.4, 0), expected(0, 0, 0)])
-    np.testing.assert_allclose(label_scores(near, ["Q"], answered, known, first=1).T, [expected(1, 0, 0)])
+    np.testing.assert_allclose(
+        label_scores(near, ["Q"], answered, known, first=1).T, [expected(1, 0, 0)]
+    )
     # A neighbour of which nothing is known of that kind is passed over.
     known, answered = frozenset("BC"), [frozenset(), frozenset("BC"), frozenset()]
     assert label_scores(near, ["Q"], answered, known, first=1)[1, 0] == pytest.approx(1.0)

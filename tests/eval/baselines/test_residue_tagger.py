@@ -28,7 +28,9 @@ def log_odds(examples, half_window, sequence, place):
                 label = bool(marked[other])
                 counts[label][1] += 1
                 counts[label][0] += dict(seen(text, other, half_window))[feature] == value
-        total += np.log(counts[True][0] / counts[True][1]) - np.log(counts[False][0] / counts[False][1])
+        total += np.log(counts[True][0] / counts[True][1]) - np.log(
+            counts[False][0] / counts[False][1]
+        )
     return total
 
 

@@ -15,7 +15,14 @@ from eval.protocols.sequence_features import composition
 from tests.support import miniature
 from tests.support.paths import ROOT
 
-SCORES = {"mrr": 0.5, "std": 0.1, "intervals": [Interval((0.4, 0.6))], "hits@1": 0.3, "hits@3": 0.4, "hits@10": 0.6}
+SCORES = {
+    "mrr": 0.5,
+    "std": 0.1,
+    "intervals": [Interval((0.4, 0.6))],
+    "hits@1": 0.3,
+    "hits@3": 0.4,
+    "hits@10": 0.6,
+}
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +61,14 @@ def trained(monkeypatch):
     return graphs
 
 
-def test_benchmarks_on_one_graph_share_a_bridge_and_another_graph_has_its_own(graph, setup, trained):
+def test_benchmarks_on_one_graph_share_a_bridge_and_another_graph_has_its_own(
+    graph, setup, trained
+):
     own = dataclasses.replace(graph, triplets=graph.triplets[::2])
-    measured = [families.measure(setup, *asked) for asked in (("prot2bp", own), ("prot2mf", graph), ("disease2prot", graph))]
+    measured = [
+        families.measure(setup, *asked)
+        for asked in (("prot2bp", own), ("prot2mf", graph), ("disease2prot", graph))
+    ]
     assert [one.headline["mrr, reverse removed"]["mean"] for one in measured] == [1.0, 2.0, 2.0]
     assert [one is graph for one in trained] == [False, True]
 
@@ -67,17 +79,25 @@ def test_what_a_graph_lacks_is_told_before_anything_is_trained(graph, setup, tra
     nodes = [dataclasses.replace(node, content=None) for node in graph.nodes]
     with pytest.raises(manifest.MissingData, match="prot2bp needs sequences of proteins"):
         families.measure(setup, "prot2bp", dataclasses.replace(graph, nodes=nodes))
-    # Nodes and contents of every type are there, yet no protein with a sequence has a molecular function.
+    # Nodes and contents of every type are there, yet no protein with a sequence has a molecular
+    # function.
     types = np.array([graph.node_types[node.type] for node in graph.nodes])
     head, _, tail = graph.triplets.T
     others = (types[head] != "gene/protein") | (types[tail] != "molecular_function")
-    with pytest.raises(manifest.MissingData, match="prot2mf needs triplets from gene/protein to molecular_function"):
-        families.measure(setup, "prot2mf", dataclasses.replace(graph, triplets=graph.triplets[others]))
+    with pytest.raises(
+        manifest.MissingData, match="prot2mf needs triplets from gene/protein to molecular_function"
+    ):
+        families.measure(
+            setup, "prot2mf", dataclasses.replace(graph, triplets=graph.triplets[others])
+        )
     asked = {int(position) for position in head[~others]}
     nodes = [
-        dataclasses.replace(node, content=None) if position in asked else node for position, node in enumerate(graph.nodes)
+        dataclasses.replace(node, content=None) if position in asked else node
+        for position, node in enumerate(graph.nodes)
     ]
-    with pytest.raises(manifest.MissingData, match="prot2mf needs triplets from gene/protein to molecular_function"):
+    with pytest.raises(
+        manifest.MissingData, match="prot2mf needs triplets from gene/protein to molecular_function"
+    ):
         families.measure(setup, "prot2mf", dataclasses.replace(graph, nodes=nodes))
     setup.configs["cross_modal"].benchmarks = ("prot2bp",)
     with pytest.raises(manifest.MissingData, match="leaves prot2mf out"):
@@ -103,7 +123,11 @@ def test_every_benchmark_has_formats_or_anothers_data_and_a_template_that_fits()
 
 
 def test_a_family_has_a_config_file_if_it_has_fields():
-    files = {path.stem for path in (ROOT / "configs/eval").glob("*.py")} - {"__init__", "probe", "fine_tuning"}
+    files = {path.stem for path in (ROOT / "configs/eval").glob("*.py")} - {
+        "__init__",
+        "probe",
+        "fine_tuning",
+    }
     assert files == {family.name for family in FAMILIES if family.fields}
 
 

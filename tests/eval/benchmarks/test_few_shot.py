@@ -1,4 +1,5 @@
-"""Few-shot classification: the draws, the classifier against a written-out reference, and a curve that rises."""
+"""Few-shot classification: the draws, the classifier against a written-out reference, and a
+curve that rises."""
 
 import numpy as np
 import pytest
@@ -12,10 +13,14 @@ LETTERS = "ACDEF"
 
 
 def task(count=30, *, kind="multiclass"):
-    """Five classes; the first letter tells the class, the second says which noise the embedding has."""
+    """Five classes; the first letter tells the class, the second says which noise the embedding
+    has."""
     rng = np.random.default_rng(0)
     samples = {
-        split: [Sample("p", LETTERS[i % 5] + "".join(rng.choice(list("KLMN"), 12)), i % 5) for i in range(5 * count)]
+        split: [
+            Sample("p", LETTERS[i % 5] + "".join(rng.choice(list("KLMN"), 12)), i % 5)
+            for i in range(5 * count)
+        ]
         for split in ("train", "valid", "test")
     }
     return Task("localisation", kind, tuple("vwxyz"), samples, [], [])
@@ -24,7 +29,9 @@ def task(count=30, *, kind="multiclass"):
 def noisy(sequences):
     """The class's axis, an offset that all share, and noise that depends on the sequence alone."""
     noise = [np.random.default_rng(list(s.encode())).normal(size=8) for s in sequences]
-    return (np.eye(8)[[LETTERS.index(s[0]) for s in sequences]] + 0.4 * np.array(noise) + 5).astype(np.float32)
+    return (np.eye(8)[[LETTERS.index(s[0]) for s in sequences]] + 0.4 * np.array(noise) + 5).astype(
+        np.float32
+    )
 
 
 def config(**changes):
@@ -53,13 +60,18 @@ def test_draws_take_so_many_of_each_class_or_all_it_has():
     assert np.bincount(labels[chosen], minlength=4).tolist() == [4, 2, 0, 4]
     assert (few_shot.drawn(labels, 4, seed=1) == chosen).all()
     assert (few_shot.drawn(labels, 4, seed=2) != chosen).any()
-    # A larger draw of a seed holds the smaller one, so that a curve differs by the added examples alone.
+    # A larger draw of a seed holds the smaller one, so that a curve differs by the added examples
+    # alone.
     assert (few_shot.drawn(labels, 5, seed=1) | ~chosen).all()
 
 
 def test_the_classifier_equals_a_written_out_reference():
     rng = np.random.default_rng(3)
-    known, asked, labels = rng.normal(size=(12, 5)) + 3, rng.normal(size=(20, 5)) + 3, np.arange(12) % 3
+    known, asked, labels = (
+        rng.normal(size=(12, 5)) + 3,
+        rng.normal(size=(20, 5)) + 3,
+        np.arange(12) % 3,
+    )
     examples = np.arange(12) < 9
     centre = sum(known[i] for i in range(9)) / 9
     expected = []
@@ -67,7 +79,9 @@ def test_the_classifier_equals_a_written_out_reference():
         cosines = []
         for label in range(3):
             mean = sum(known[i] for i in range(9) if labels[i] == label) / 3 - centre
-            cosines.append((row - centre) @ mean / np.sqrt((row - centre) @ (row - centre) * (mean @ mean)))
+            cosines.append(
+                (row - centre) @ mean / np.sqrt((row - centre) @ (row - centre) * (mean @ mean))
+            )
         expected.append(int(np.argmax(cosines)))
     assert few_shot.nearest_class(known, labels, asked, examples).tolist() == expected
 

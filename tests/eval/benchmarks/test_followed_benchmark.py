@@ -1,4 +1,5 @@
-"""Public benchmarks that training follows: which numbers they give, and how many proteins they take."""
+"""Public benchmarks that training follows: which numbers they give, and how many proteins they
+take."""
 
 import pytest
 
@@ -19,7 +20,9 @@ class Composition:
 
     @staticmethod
     def encode_texts(texts):
-        return composition(["".join(c for c in text.upper() if c in miniature.RESIDUES) or "A" for text in texts])
+        return composition(
+            ["".join(c for c in text.upper() if c in miniature.RESIDUES) or "A" for text in texts]
+        )
 
     mean_text_embeddings = encode_texts
 
@@ -50,20 +53,30 @@ def test_one_entry_of_evals_follows_a_benchmark(data_dir):
     assert all(type(value) is float for value in metrics.values())
 
 
-def test_configs_of_the_working_directory_come_before_those_of_the_package(data_dir, tmp_path, monkeypatch):
+def test_configs_of_the_working_directory_come_before_those_of_the_package(
+    data_dir, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     FollowedBenchmark("membrane", key="x", data_dir=str(data_dir))
     (tmp_path / "configs/eval").mkdir(parents=True)
-    with pytest.raises(UserError, match="^configs/eval/probe.py does not exist; name a folder that has"):
+    with pytest.raises(
+        UserError, match="^configs/eval/probe.py does not exist; name a folder that has"
+    ):
         FollowedBenchmark("membrane", key="x", data_dir=str(data_dir))
 
 
 def test_a_limit_takes_the_same_proteins_of_every_split(data_dir):
     task = manifest.load(data_dir, "localisation")
     some = limited(task, 15)
-    assert {split: len(samples) for split, samples in some.splits.items()} == {"train": 15, "valid": 15, "test": 15}
+    assert {split: len(samples) for split, samples in some.splits.items()} == {
+        "train": 15,
+        "valid": 15,
+        "test": 15,
+    }
     assert {s.sequence for s in some.splits["test"]} < {s.sequence for s in task.splits["test"]}
     assert limited(task, 15) == some
-    assert {s.sequence for s in limited(task, 10).splits["train"]} < {s.sequence for s in some.splits["train"]}
+    assert {s.sequence for s in limited(task, 10).splits["train"]} < {
+        s.sequence for s in some.splits["train"]
+    }
     with pytest.raises(UserError, match="limit means nothing for shs27k"):
         FollowedBenchmark("shs27k", key="x", data_dir=str(data_dir), limit=5)

@@ -1,4 +1,5 @@
-"""`python -m eval` on public data: every family from raw files to the report, and how it goes on after a stop."""
+"""`python -m eval` on public data: every family from raw files to the report, and how it goes on
+after a stop."""
 
 import json
 import re
@@ -23,10 +24,28 @@ ONE_OF_EACH = ["membrane", "go_mf", "stability", "similarity_mf", "shs27k", "pro
 ONE_OF_EACH += ["zero_shot_localisation", "zero_shot_reaction", "few_shot_membrane"]
 ONE_OF_EACH += ["variants_fluorescence", "proteingym"]
 SMALL = [
-    *("probe.seeds=(0, 1)", "probe.max_epochs=20", "probe.hidden=16", "probe.optimizer.learning_rate=0.02"),
-    *("protein_interaction.seeds=1", "protein_interaction.epochs=2", 'protein_interaction.splits=("random",)'),
-    *("cross_modal.seeds=1", "cross_modal.epochs=1", "cross_modal.bridge.width=16", "cross_modal.bridge.layers=1"),
-    *("cross_modal.bridge.heads=2", "cross_modal.bridge.feed_forward=16", "cross_modal.batch_triplets=64"),
+    *(
+        "probe.seeds=(0, 1)",
+        "probe.max_epochs=20",
+        "probe.hidden=16",
+        "probe.optimizer.learning_rate=0.02",
+    ),
+    *(
+        "protein_interaction.seeds=1",
+        "protein_interaction.epochs=2",
+        'protein_interaction.splits=("random",)',
+    ),
+    *(
+        "cross_modal.seeds=1",
+        "cross_modal.epochs=1",
+        "cross_modal.bridge.width=16",
+        "cross_modal.bridge.layers=1",
+    ),
+    *(
+        "cross_modal.bridge.heads=2",
+        "cross_modal.bridge.feed_forward=16",
+        "cross_modal.batch_triplets=64",
+    ),
     *("cross_modal.held_out=0.3", "cross_modal.no_relation_control=False"),
 ]
 
@@ -47,12 +66,16 @@ def run(monkeypatch, tmp_path):
     monkeypatch.setattr(cli, "read_config", lambda directory: {})
 
     def command(*arguments):
-        return cli.main([str(a) for a in ("--checkpoint", checkpoint, "--output", tmp_path / "out", *arguments)])
+        return cli.main(
+            [str(a) for a in ("--checkpoint", checkpoint, "--output", tmp_path / "out", *arguments)]
+        )
 
     return command, model, tmp_path / "out"
 
 
-def test_every_family_goes_from_raw_files_to_the_report_and_a_second_run_computes_nothing(run, data_dir, capsys):
+def test_every_family_goes_from_raw_files_to_the_report_and_a_second_run_computes_nothing(
+    run, data_dir, capsys
+):
     command, model, output = run
     arguments = ["--data_dir", data_dir, "--benchmarks", *ONE_OF_EACH, "--set", *SMALL]
     assert command(*arguments) == 0
@@ -68,10 +91,18 @@ def test_every_family_goes_from_raw_files_to_the_report_and_a_second_run_compute
     assert report["membrane"]["headline"]["accuracy"]["mean"] > 0.7
     assert report["go_mf"]["published"][0]["model"] == "ProtCLIP"
     # The probe stands beside fine-tuned numbers, and the table says so of both.
-    assert (report["go_mf"]["protocol"], report["go_mf"]["published"][0]["protocol"]) == ("frozen probe", "fine-tuning")
+    assert (report["go_mf"]["protocol"], report["go_mf"]["published"][0]["protocol"]) == (
+        "frozen probe",
+        "fine-tuning",
+    )
     page = (output / "report.md").read_text()
-    assert re.search(r"\| go_mf \| fmax \| frozen probe \|.*\| ProtCLIP 0.691 \(fine-tuning\)", page)
-    assert re.search(r"\| membrane \| accuracy \| frozen probe \|.*\| no published number could be verified \|", page)
+    assert re.search(
+        r"\| go_mf \| fmax \| frozen probe \|.*\| ProtCLIP 0.691 \(fine-tuning\)", page
+    )
+    assert re.search(
+        r"\| membrane \| accuracy \| frozen probe \|.*\| no published number could be verified \|",
+        page,
+    )
     assert report["shs27k"]["data"]["audit"]["proteins"] == 40
     page = (output / "report.md").read_text()
     assert "**other data**" in page
@@ -87,7 +118,9 @@ def test_every_family_goes_from_raw_files_to_the_report_and_a_second_run_compute
         "prot2bp: 1 rows of kg.csv were left out",
     ):
         assert told in page, told
-    assert {"benchmarks", "identity", "few_shot"} <= set(json.loads((output / "report.json").read_text())["figures"])
+    assert {"benchmarks", "identity", "few_shot"} <= set(
+        json.loads((output / "report.json").read_text())["figures"]
+    )
 
     asked = model.asked
     before = {path.name: path.stat().st_mtime_ns for path in (output / "results").iterdir()}
@@ -95,17 +128,28 @@ def test_every_family_goes_from_raw_files_to_the_report_and_a_second_run_compute
     assert model.asked == asked
     assert {path.name: path.stat().st_mtime_ns for path in (output / "results").iterdir()} == before
     # Another protocol's numbers are not taken for these, nor do they take the place of the report.
-    other = ["--data_dir", data_dir, "--benchmarks", *ONE_OF_EACH, "--set", *SMALL, "probe.max_epochs=2"]
+    other = [
+        "--data_dir",
+        data_dir,
+        "--benchmarks",
+        *ONE_OF_EACH,
+        "--set",
+        *SMALL,
+        "probe.max_epochs=2",
+    ]
     assert command(*other) == 2
     assert "report.json is of another evaluation (other set)" in capsys.readouterr().err
     moved = shutil.copytree(output / "results", output.with_name("other") / "results").parent
     one = ["--benchmarks", "membrane", "--output", moved]
     assert command(*other, *one) == 0
-    assert (moved / "results/membrane.json").read_bytes() != (output / "results/membrane.json").read_bytes()
+    assert (moved / "results/membrane.json").read_bytes() != (
+        output / "results/membrane.json"
+    ).read_bytes()
 
 
 class Stopping(Composition):
-    """Is stopped, as by Ctrl-C, once it has embedded the 170 proteins of the first benchmark and is asked for others."""
+    """Is stopped, as by Ctrl-C, once it has embedded the 170 proteins of the first benchmark and
+    is asked for others."""
 
     def represent(self, sequences, *, kinds, windows):
         if self.asked >= 170:
@@ -115,29 +159,62 @@ class Stopping(Composition):
 
 def test_an_evaluation_that_is_stopped_goes_on_where_it_was(run, data_dir, monkeypatch):
     command, model, output = run
-    arguments = ["--data_dir", data_dir, "--benchmarks", "membrane", "few_shot_membrane", "stability", "--set", *SMALL]
+    arguments = [
+        "--data_dir",
+        data_dir,
+        "--benchmarks",
+        "membrane",
+        "few_shot_membrane",
+        "stability",
+        "--set",
+        *SMALL,
+    ]
     stopping = Stopping()
     monkeypatch.setattr(cli, "load", lambda directory, step: (stopping, 3))
     assert command(*arguments) not in (0, 2)
     done = {path.name: path.read_bytes() for path in (output / "results").iterdir()}
-    assert done.keys() == {f"{name}.{kind}" for name in ("membrane", "few_shot_membrane") for kind in ("json", "npz")}
+    assert done.keys() == {
+        f"{name}.{kind}" for name in ("membrane", "few_shot_membrane") for kind in ("json", "npz")
+    }
     with np.load(output / "results" / "membrane.npz") as drawn:
         interval = json.loads(done["membrane.json"])["headline"]["accuracy"]["interval"]
-        assert np.percentile(drawn["accuracy/interval"], [2.5, 97.5]) == pytest.approx(interval, abs=0.02)
+        assert np.percentile(drawn["accuracy/interval"], [2.5, 97.5]) == pytest.approx(
+            interval, abs=0.02
+        )
     monkeypatch.setattr(cli, "load", lambda directory, step: (model, 3))
     assert command(*arguments) == 0
     assert {name: (output / "results" / name).read_bytes() for name in done} == done
-    # Only the proteins of the third are embedded: what was done is neither measured nor embedded again.
-    assert model.asked == len({s.sequence for split in manifest.load(data_dir, "stability").splits.values() for s in split})
-    assert set(json.loads((output / "report.json").read_text())["benchmarks"]) == {"membrane", "few_shot_membrane", "stability"}
+    # Only the proteins of the third are embedded: what was done is neither measured nor embedded
+    # again.
+    assert model.asked == len(
+        {
+            s.sequence
+            for split in manifest.load(data_dir, "stability").splits.values()
+            for s in split
+        }
+    )
+    assert set(json.loads((output / "report.json").read_text())["benchmarks"]) == {
+        "membrane",
+        "few_shot_membrane",
+        "stability",
+    }
 
 
 def test_two_evaluations_at_once_share_a_cache(data_dir, tmp_path):
     asked = ["--checkpoint", tmp_path, "--cache", tmp_path / "cache", "--data_dir", data_dir]
-    asked += ["--benchmarks", "few_shot_membrane", "few_shot_localisation", "similarity_mf", "zero_shot_localisation"]
+    asked += [
+        "--benchmarks",
+        "few_shot_membrane",
+        "few_shot_localisation",
+        "similarity_mf",
+        "zero_shot_localisation",
+    ]
     command = [sys.executable, "-m", "tests.support.composition_model", *map(str, asked)]
     outputs = [tmp_path / "out", tmp_path / "other"]
-    both = [subprocess.Popen([*command, "--output", str(output)], stderr=subprocess.PIPE, text=True) for output in outputs]
+    both = [
+        subprocess.Popen([*command, "--output", str(output)], stderr=subprocess.PIPE, text=True)
+        for output in outputs
+    ]
     for process in both:
         _, error = process.communicate(timeout=120)
         assert process.returncode == 0, error
@@ -167,7 +244,15 @@ def test_one_benchmark_that_fails_costs_no_other_and_is_told(run, data_dir, tmp_
     entries["membrane"] = entries["localisation"] | {"train": "nonsense.fasta"}
     (folder / "nonsense.fasta").write_text("no header\n")
     (folder / "benchmarks.json").write_text(json.dumps(entries))
-    asked = ["--data_dir", folder, "--benchmarks", "membrane", "few_shot_localisation", "--set", *SMALL]
+    asked = [
+        "--data_dir",
+        folder,
+        "--benchmarks",
+        "membrane",
+        "few_shot_localisation",
+        "--set",
+        *SMALL,
+    ]
     assert command(*asked) == 2
     told = capsys.readouterr().err.splitlines()
     assert told[-2:] == [
@@ -186,7 +271,14 @@ def test_one_benchmark_that_fails_costs_no_other_and_is_told(run, data_dir, tmp_
 
 def test_where_all_fail_no_report_is_written(run, data_dir, capsys):
     command, _, output = run
-    asked = ["--data_dir", data_dir, "--benchmarks", "shs27k", "--set", "protein_interaction.splits=('alphabet',)"]
+    asked = [
+        "--data_dir",
+        data_dir,
+        "--benchmarks",
+        "shs27k",
+        "--set",
+        "protein_interaction.splits=('alphabet',)",
+    ]
     assert command(*asked) == 2
     assert "alphabet" in capsys.readouterr().err
     assert not (output / "report.md").exists()
@@ -208,7 +300,9 @@ class Own:
         return {}
 
 
-def test_what_was_measured_on_a_built_dataset_is_kept_where_public_data_fail(run, data_dir, monkeypatch):
+def test_what_was_measured_on_a_built_dataset_is_kept_where_public_data_fail(
+    run, data_dir, monkeypatch
+):
     command, _, output = run
     dataset = types.SimpleNamespace(statistics={})
     monkeypatch.setattr(cli, "built_dataset", lambda options, trained_on: (data_dir, dataset))
@@ -230,9 +324,18 @@ def test_all_are_the_benchmarks_whose_data_are_there(data_dir):
     [
         (["--benchmarks", "ec"], "public data"),
         (["--benchmarks", "ecc"], "no evaluation 'ecc'"),
-        (["--data_dir", "{public}", "--benchmarks", "ec", "--set", "probe.speed=3"], "probe.speed=3"),
-        (["--data_dir", "{public}", "--benchmarks", "ec", "--set", "probe.max_epochs='a'"], "max_epochs"),
-        (["--data_dir", "{public}", "--benchmarks", "ec", "--configs", "nowhere"], "nowhere/probe.py does not exist"),
+        (
+            ["--data_dir", "{public}", "--benchmarks", "ec", "--set", "probe.speed=3"],
+            "probe.speed=3",
+        ),
+        (
+            ["--data_dir", "{public}", "--benchmarks", "ec", "--set", "probe.max_epochs='a'"],
+            "max_epochs",
+        ),
+        (
+            ["--data_dir", "{public}", "--benchmarks", "ec", "--configs", "nowhere"],
+            "nowhere/probe.py does not exist",
+        ),
     ],
 )
 def test_mistakes_are_one_sentence(run, data_dir, capsys, arguments, told):
@@ -247,7 +350,10 @@ def keys_of(data_dir, names, *, model=None):
     """The keys under which results of benchmarks on a data folder are kept."""
     subject = CheckpointModel(model or Composition(), data_dir, 0, data_dir)
     asked = suite.Suite(subject, "probe", configs={}, folder=data_dir)
-    return [asked._key(name, manifest.load(data_dir, name), manifest.entries_of(data_dir, name)) for name in names]
+    return [
+        asked._key(name, manifest.load(data_dir, name), manifest.entries_of(data_dir, name))
+        for name in names
+    ]
 
 
 def changed_model(**changes):
@@ -264,10 +370,14 @@ def test_a_result_of_another_model_is_measured_anew(data_dir):
         changed_model(fingerprint="1" * 64),
         # The same parameters.
         changed_model(config={"model": {}, "tokenizer": {"max_text_tokens": 9}}),
-        changed_model(config={"model": {"protein": {"num_heads": 2}}, "tokenizer": {"max_text_tokens": 8}}),
+        changed_model(
+            config={"model": {"protein": {"num_heads": 2}}, "tokenizer": {"max_text_tokens": 8}}
+        ),
         changed_model(text_tokenizer=TextTokenizer([*SPECIAL_TOKENS, "a", "b"])),
         changed_model(text_tokenizer=TextTokenizer([*SPECIAL_TOKENS, "b", "a"])),
-        changed_model(text_tokenizer=TextTokenizer([*SPECIAL_TOKENS, "a", "b"], normalization=cased)),
+        changed_model(
+            text_tokenizer=TextTokenizer([*SPECIAL_TOKENS, "a", "b"], normalization=cased)
+        ),
     ]
     keys += [key for model in others for key in keys_of(data_dir, ["membrane"], model=model)]
     assert len(set(keys)) == 9
@@ -286,7 +396,12 @@ def test_a_result_of_the_same_files_read_otherwise_is_measured_anew(data_dir, tm
 
     assert changed(comment="the same") == [False] * 4
     assert changed(mixed="Nucleus") == [True, True, True, False]
-    assert changed(valid="deeploc/test.fasta", test="deeploc/valid.fasta") == [True, True, True, False]
+    assert changed(valid="deeploc/test.fasta", test="deeploc/valid.fasta") == [
+        True,
+        True,
+        True,
+        False,
+    ]
     # The files themselves may change their places, too.
     assert changed() == [False] * 4
     valid, test = ((folder / f"deeploc/{split}.fasta") for split in ("valid", "test"))

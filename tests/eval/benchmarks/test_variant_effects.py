@@ -1,4 +1,5 @@
-"""The zero-shot family: correlations, ProteinGym's averaging, intervals, and the worth of a text."""
+"""The zero-shot family: correlations, ProteinGym's averaging, intervals, and the worth of a
+text."""
 
 import types
 
@@ -101,7 +102,9 @@ def test_intervals_of_differences_are_paired():
 
 def named(*rows):
     """Assays (protein, function) and their values, from rows of protein, function, value."""
-    assays = [Assay(f"{n}", WILD_TYPE, [], protein=p, function=f) for n, (p, f, _) in enumerate(rows)]
+    assays = [
+        Assay(f"{n}", WILD_TYPE, [], protein=p, function=f) for n, (p, f, _) in enumerate(rows)
+    ]
     return assays, [{SCORE: value} for _, _, value in rows]
 
 
@@ -130,7 +133,9 @@ def test_the_averages_spread_is_that_of_the_means_of_proteins():
     drawn = resampled_average(of_types)
     variances = [own.var() / len(own) for own in of_types.values()]
     assert drawn.std() == pytest.approx(np.sqrt(sum(variances)) / 2, rel=0.1)
-    assert drawn.mean() == pytest.approx(np.mean([own.mean() for own in of_types.values()]), abs=0.02)
+    assert drawn.mean() == pytest.approx(
+        np.mean([own.mean() for own in of_types.values()]), abs=0.02
+    )
     np.testing.assert_array_equal(resampled_average({"Activity": np.ones(4)}), 1)
     alone = {"Activity": np.ones(4), "Stability": np.ones(1)}
     assert np.isnan(resampled_average(alone)).all()
@@ -173,7 +178,9 @@ def test_the_method_is_the_configs():
         return [np.zeros(len(own), np.float32) for own in variants]
 
     own = setup("wild_type")
-    model = Setup(**{**{name: getattr(own, name) for name in own.__dataclass_fields__}, "variants": scored})
+    model = Setup(
+        **{**{name: getattr(own, name) for name in own.__dataclass_fields__}, "variants": scored}
+    )
     measured = variant_effects.measured_assay(assay(20), model)
     assert asked == ["wild_type"]
     assert np.isnan(measured.headline[SCORE]["mean"])

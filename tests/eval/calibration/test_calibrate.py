@@ -1,4 +1,5 @@
-"""`eval --calibrate`: of a model that knows families, of one that knows nothing, and what it refuses."""
+"""`eval --calibrate`: of a model that knows families, of one that knows nothing, and what it
+refuses."""
 
 import dataclasses
 import json
@@ -26,12 +27,23 @@ class KnowsFamilies(FakeModel):
 
     def encode_proteins(self, sequences):
         records = [self.by_sequence[sequence] for sequence in sequences]
-        return unit([direction(min(families(one), default=one.accession)) + noise(one.accession) for one in records])
+        return unit(
+            [
+                direction(min(families(one), default=one.accession)) + noise(one.accession)
+                for one in records
+            ]
+        )
 
     def encode_texts(self, texts):
-        own = {f"SIMILARITY: {one.similarity}": min(families(one)) for one in self.by_sequence.values() if one.similarity}
+        own = {
+            f"SIMILARITY: {one.similarity}": min(families(one))
+            for one in self.by_sequence.values()
+            if one.similarity
+        }
         known = {text.partition(" {ECO")[0]: family for text, family in own.items()}
-        return unit([direction(known.get(text.removesuffix("."), text)) + noise(text) for text in texts])
+        return unit(
+            [direction(known.get(text.removesuffix("."), text)) + noise(text) for text in texts]
+        )
 
 
 class KnowsNothing(FakeModel):
@@ -85,7 +97,11 @@ def test_a_model_that_knows_families_is_sure_of_families_and_right(monkeypatch, 
     assert held["error"] < 0.2
     assert held["brier"] < held["constant"]
     assert report["provenance"]["fitted_on"] == "validation"
-    assert (workdir / "calibration" / report["figures"]["reliability"]).read_bytes().startswith(b"\x89PNG")
+    assert (
+        (workdir / "calibration" / report["figures"]["reliability"])
+        .read_bytes()
+        .startswith(b"\x89PNG")
+    )
     page = (workdir / "calibration" / "report.md").read_text()
     assert "| protein → protein | family |" in page
 
@@ -104,25 +120,44 @@ def test_what_cannot_be_calibrated_is_one_sentence(monkeypatch, dataset, workdir
     (workdir / FILE).write_text("{}")
     monkeypatch.setattr(cli, "built_dataset", None)
     assert run(monkeypatch, KnowsNothing(dataset), workdir) == 2
-    assert f"{FILE} exists; to measure again, remove it and run `python -m eval --calibrate`." in capsys.readouterr().err
+    assert (
+        f"{FILE} exists; to measure again, remove it and run `python -m eval --calibrate`."
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--max_existence", "2", "--random_weights"], "--max_existence and --random_weights belong to evaluations, not to"),
-        (["--set", "probe.max_epochs=2"], "--set belongs to evaluations, not to --calibrate; leave it out."),
-        (["--benchmarks", "retrieval"], "--benchmarks belongs to evaluations, not to --calibrate; leave it out."),
+        (
+            ["--max_existence", "2", "--random_weights"],
+            "--max_existence and --random_weights belong to evaluations, not to",
+        ),
+        (
+            ["--set", "probe.max_epochs=2"],
+            "--set belongs to evaluations, not to --calibrate; leave it out.",
+        ),
+        (
+            ["--benchmarks", "retrieval"],
+            "--benchmarks belongs to evaluations, not to --calibrate; leave it out.",
+        ),
         (["--claims"], "--calibrate belongs to commands without --claims"),
     ],
 )
-def test_options_that_are_not_read_are_refused(monkeypatch, dataset, workdir, capsys, arguments, told):
+def test_options_that_are_not_read_are_refused(
+    monkeypatch, dataset, workdir, capsys, arguments, told
+):
     assert run(monkeypatch, KnowsNothing(dataset), workdir, *arguments) == 2
     assert told in capsys.readouterr().err
 
 
-def test_texts_tell_the_names_that_the_model_reads_and_records_keep_their_ec_numbers(monkeypatch, dataset, workdir):
-    config = {"data": json.loads((workdir / "config.json").read_text())["config"]["data"], "tokenizer": {"names": "all"}}
+def test_texts_tell_the_names_that_the_model_reads_and_records_keep_their_ec_numbers(
+    monkeypatch, dataset, workdir
+):
+    config = {
+        "data": json.loads((workdir / "config.json").read_text())["config"]["data"],
+        "tokenizer": {"names": "all"},
+    }
     (workdir / "config.json").write_text(json.dumps({"format_version": 1, "config": config}))
     asked, opened = {}, []
     monkeypatch.setattr(cli, "open_dataset", lambda folder, names: opened.append(names) or dataset)
@@ -130,7 +165,9 @@ def test_texts_tell_the_names_that_the_model_reads_and_records_keep_their_ec_num
     monkeypatch.setattr(cli, "calibrate_checkpoint", lambda *_, **options: asked.update(options))
     assert run(monkeypatch, KnowsNothing(dataset), workdir) == 0
     assert (asked["names"], opened) == ("all", ["recommended"])
-    record = dataclasses.replace(dataset.splits["test"][0], name="Lyase", other_names=("EC 4.1.2.3",))
+    record = dataclasses.replace(
+        dataset.splits["test"][0], name="Lyase", other_names=("EC 4.1.2.3",)
+    )
     ((text, *_, own), *_) = embed_texts(KnowsNothing(dataset), [record], names="all")
     assert (text, ec_numbers(own)) == ("PROTEIN NAME: Lyase (EC 4.1.2.3)", ("4.1.2.3",))
 
@@ -152,11 +189,18 @@ def test_the_hits_of_a_question_are_the_nearest_that_are_known(dataset):
 
 
 def test_neither_texts_nor_proteins_find_the_protein_that_they_are_of():
-    records = [Record(f"P{row}", "", "unknown", "MKV", 0, "", function=f"Word {row}.") for row in range(3)]
+    records = [
+        Record(f"P{row}", "", "unknown", "MKV", 0, "", function=f"Word {row}.") for row in range(3)
+    ]
     vectors = np.eye(3)
-    model = types.SimpleNamespace(encode_texts=lambda texts: [vectors[int(text[-2])] for text in texts])
+    model = types.SimpleNamespace(
+        encode_texts=lambda texts: [vectors[int(text[-2])] for text in texts]
+    )
     own = Embedded(records, vectors)
-    found = {(kind, trait.name): hits for kind, trait, hits in measured_hits(model, own, own, names="recommended")}
+    found = {
+        (kind, trait.name): hits
+        for kind, trait, hits in measured_hits(model, own, own, names="recommended")
+    }
     for kind in ("text", "sequence"):
         assert found[kind, "function"].cosines.tolist() == [0.0] * 6
     assert found["label", "function"].cosines.max() == 1
@@ -164,7 +208,10 @@ def test_neither_texts_nor_proteins_find_the_protein_that_they_are_of():
 
 def test_a_taxon_is_left_out_of_the_fit(dataset):
     def of_taxa(name):
-        return [dataclasses.replace(one, taxon=1 + row % 3) for row, one in enumerate(dataset.splits[name])]
+        return [
+            dataclasses.replace(one, taxon=1 + row % 3)
+            for row, one in enumerate(dataset.splits[name])
+        ]
 
     (first, *_), left_out = calibrate.check_tables(
         KnowsFamilies(dataset), dataset, of_taxa("validation"), of_taxa("test"), names="recommended"

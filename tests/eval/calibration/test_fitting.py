@@ -22,7 +22,9 @@ def made_hits(seed, *, questions=150, each=20, shuffle=False):
     agrees = rng.uniform(size=cosines.size) < 1 / (1 + np.exp(4 - 8 * cosines))
     if shuffle:
         agrees = rng.permutation(agrees)
-    return Hits(cosines, rng.uniform(0, 1, cosines.size), agrees, np.repeat(np.arange(questions), each), 0.1)
+    return Hits(
+        cosines, rng.uniform(0, 1, cosines.size), agrees, np.repeat(np.arange(questions), each), 0.1
+    )
 
 
 def test_shares_grow_with_the_cosine_and_hold_on_other_questions():
@@ -59,7 +61,10 @@ def test_error_and_brier_score_are_those_of_the_formulas():
     sure, agrees = confidences(table, hits), hits.agrees.astype(float)
     found = reliability(table, hits, constant=0.3)
     bins = np.digitize(sure, np.arange(0.1, 1, 0.1))
-    error = sum((bins == b).sum() * abs(sure[bins == b].mean() - agrees[bins == b].mean()) for b in set(bins.tolist()))
+    error = sum(
+        (bins == b).sum() * abs(sure[bins == b].mean() - agrees[bins == b].mean())
+        for b in set(bins.tolist())
+    )
     assert found.error == pytest.approx(error / len(sure))
     assert found.brier == pytest.approx(((sure - agrees) ** 2).mean())
     assert found.constant == pytest.approx(((0.3 - agrees) ** 2).mean())
@@ -92,7 +97,9 @@ def test_questions_with_more_hits_weigh_more():
     lopsided = hits._replace(questions=np.where(hits.questions < 20, 0, hits.questions))
     table = fit_table("text", "family", lopsided)
     assert table.questions == (21,)
-    assert table.lows[0] == pytest.approx(lower_end(table.shares[0], 800**2 / (400**2 + 20 * 20**2)))
+    assert table.lows[0] == pytest.approx(
+        lower_end(table.shares[0], 800**2 / (400**2 + 20 * 20**2))
+    )
 
 
 def test_groups_join_until_their_shares_grow():

@@ -3,7 +3,15 @@
 import numpy as np
 
 from data_pipelines.protanno.record import Record
-from eval.calibration.traits import TRAITS, agreement, enzyme_classes, families, function_words, go_terms, locations
+from eval.calibration.traits import (
+    TRAITS,
+    agreement,
+    enzyme_classes,
+    families,
+    function_words,
+    go_terms,
+    locations,
+)
 
 BY_NAME = {trait.name: trait for trait in TRAITS}
 
@@ -16,7 +24,8 @@ def test_what_a_record_says_of_each_trait():
     known = record(
         name="Putative alcohol dehydrogenase {ECO:1}",
         function="Oxidises the alcohol.",
-        location="[Isoform 1]: Plastid, chloroplast stroma {ECO:1}. Cell membrane; Lipid-anchor. Note=In the nucleus. Often.",
+        location="[Isoform 1]: Plastid, chloroplast stroma {ECO:1}. Cell membrane; Lipid-anchor. "
+        "Note=In the nucleus. Often.",
         similarity="Belongs to the peptidase S8 family. Furin subfamily. {ECO:1}. Contains 1 X domain.",
         other_names=("EC 1.1.1.1", "EC 2.7.-.-", "EC 1.1.1.n5"),
         go=("GO:0000001",),
@@ -43,6 +52,11 @@ def test_half_of_all_terms_or_a_third_of_all_words_must_be_the_same():
     records = [record(go=tuple(sorted(names))) for names in terms]
     expected = [[len(a & b) >= len(a | b) / 2 for b in terms] for a in terms]
     assert agreement(BY_NAME["go"], records, records).agrees.tolist() == expected
-    words = [record(name=name) for name in ("zinc kinase one", "zinc kinase two", "iron kinase two", "copper pump")]
-    assert agreement(BY_NAME["function"], words[:1], words).agrees.tolist() == [[True, True, False, False]]
+    words = [
+        record(name=name)
+        for name in ("zinc kinase one", "zinc kinase two", "iron kinase two", "copper pump")
+    ]
+    assert agreement(BY_NAME["function"], words[:1], words).agrees.tolist() == [
+        [True, True, False, False]
+    ]
     assert np.diag(agreement(BY_NAME["function"], words, words).agrees).all()

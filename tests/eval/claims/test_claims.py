@@ -13,22 +13,43 @@ from eval.data.published import PUBLISHED
 
 MRR = "mrr, reverse kept"
 BY_NAME = {claim.name: claim for claim in CLAIMS}
-BIOBRIDGE = {"prot2bp": 0.136, "prot2mf": 0.326, "prot2cc": 0.319, "prot2drug": 0.172, "disease2prot": 0.084}
-PAPER = {"prot2bp": 0.224, "prot2mf": 0.475, "prot2cc": 0.414, "prot2drug": 0.409, "disease2prot": 0.161}
+BIOBRIDGE = {
+    "prot2bp": 0.136,
+    "prot2mf": 0.326,
+    "prot2cc": 0.319,
+    "prot2drug": 0.172,
+    "disease2prot": 0.084,
+}
+PAPER = {
+    "prot2bp": 0.224,
+    "prot2mf": 0.475,
+    "prot2cc": 0.414,
+    "prot2drug": 0.409,
+    "disease2prot": 0.161,
+}
 
 
 def result(metric, mean, *, interval=None, whole=True, protocol=FINE_TUNING):
     value = {"mean": mean, "std": None, "interval": interval}
-    return {"headline": {metric: value}, "data": {"whole": whole, "sentence": "Half of it."}, "protocol": protocol}
+    return {
+        "headline": {metric: value},
+        "data": {"whole": whole, "sentence": "Half of it."},
+        "protocol": protocol,
+    }
 
 
 def mrr(factor, **options):
     """Our numbers, each so many times BioBridge's."""
-    return {name: result(MRR, factor * value, protocol=BRIDGE, **options) for name, value in BIOBRIDGE.items()}
+    return {
+        name: result(MRR, factor * value, protocol=BRIDGE, **options)
+        for name, value in BIOBRIDGE.items()
+    }
 
 
 def test_each_claim_is_of_known_benchmarks_and_the_last_of_22():
-    assert {quantity.benchmark for claim in CLAIMS for quantity in claim.quantities} <= BENCHMARKS.keys()
+    assert {
+        quantity.benchmark for claim in CLAIMS for quantity in claim.quantities
+    } <= BENCHMARKS.keys()
     assert len({quantity.benchmark for quantity in BY_NAME["22 benchmarks"].quantities}) == 22
     assert [claim.improvement for claim in CLAIMS] == [0.75, 0.599, 0.397, None]
     assert {row.model for row in PUBLISHED} >= set(CONTROLS)
@@ -62,7 +83,9 @@ def test_a_mean_improvement_is_judged_by_the_mean(results, verdict):
     judged = judge(BY_NAME["cross-modal"], results, {})
     assert judged.verdict == verdict
     if verdict != NOT_TESTABLE:
-        assert judged.our_improvement.mean == pytest.approx(results["prot2bp"]["headline"][MRR]["mean"] / 0.136 - 1)
+        assert judged.our_improvement.mean == pytest.approx(
+            results["prot2bp"]["headline"][MRR]["mean"] / 0.136 - 1
+        )
 
 
 def test_one_benchmark_above_and_another_below_count_by_their_mean():
@@ -75,7 +98,10 @@ def test_a_number_by_another_protocol_is_no_test():
     probed["go_cc"]["protocol"] = "frozen probe"
     judged = judge(BY_NAME["GO-CC"], probed, {})
     assert judged.verdict == NOT_TESTABLE
-    assert "by another protocol (frozen probe) than the published number (fine-tuning)" in judged.because
+    assert (
+        "by another protocol (frozen probe) than the published number (fine-tuning)"
+        in judged.because
+    )
 
 
 def go_cc(aupr, fmax):
@@ -86,7 +112,12 @@ def go_cc(aupr, fmax):
 
 @pytest.mark.parametrize(
     ("aupr", "fmax", "verdict"),
-    [(0.582, 0.541, REPRODUCED), (0.60, 0.60, REPRODUCED), (0.581, 0.60, CONTRADICTED), (0.60, None, NOT_TESTABLE)],
+    [
+        (0.582, 0.541, REPRODUCED),
+        (0.60, 0.60, REPRODUCED),
+        (0.581, 0.60, CONTRADICTED),
+        (0.60, None, NOT_TESTABLE),
+    ],
 )
 def test_without_a_verified_baseline_the_papers_own_number_is_to_be_reached(aupr, fmax, verdict):
     judged = judge(BY_NAME["GO-CC"], go_cc(aupr, fmax), {})
@@ -99,7 +130,10 @@ def test_to_be_the_best_is_to_reach_the_best_of_others():
     claim = BY_NAME["22 benchmarks"]
     assert Quantity("go_mf", "fmax").of_others.value == max(0.668, 0.662)
     judged = judge(claim, {"go_mf": result("fmax", 0.667)}, {})
-    assert (judged.verdict, judged.because) == (CONTRADICTED, "below the published number: go_mf fmax")
+    assert (judged.verdict, judged.because) == (
+        CONTRADICTED,
+        "below the published number: go_mf fmax",
+    )
     judged = judge(claim, {"go_mf": result("fmax", 0.668)}, {})
     assert judged.verdict == NOT_TESTABLE
     rows = {row.quantity: row for row in judged.rows}
@@ -139,7 +173,11 @@ def test_the_command_prints_a_table_and_keeps_both_forms(checkpoint, tmp_path, c
     assert "| +75.0 % | +73.9 % | +80.0 % | reproduced |" in page
     assert "go\\_bp: missing: nrPDB-GO" in page
     drug = kept["claims"][0]["numbers"][3]
-    assert (drug["baseline"]["model"], drug["baseline"]["value"], drug["paper"]["value"]) == ("BioBridge", 0.172, 0.409)
+    assert (drug["baseline"]["model"], drug["baseline"]["value"], drug["paper"]["value"]) == (
+        "BioBridge",
+        0.172,
+        0.409,
+    )
     assert "Table 4" in drug["paper"]["source"]
 
 
@@ -154,7 +192,12 @@ def test_without_a_checkpoint_everything_is_there_but_our_numbers(capsys):
 def test_the_data_folder_says_which_file_is_missing(checkpoint, tmp_path, capsys):
     data = tmp_path / "data"
     data.mkdir()
-    entry = {"format": "deepfri", "annotations": "annot.tsv", "train": "train.txt", "sequences": ["seq.fasta"]}
+    entry = {
+        "format": "deepfri",
+        "annotations": "annot.tsv",
+        "train": "train.txt",
+        "sequences": ["seq.fasta"],
+    }
     (data / "benchmarks.json").write_text(json.dumps({"go": entry}))
     assert run("--checkpoint", checkpoint, "--data_dir", data) == 0
     assert "annot.tsv, annotations of go\\_bp, is not there" in capsys.readouterr().out
@@ -172,7 +215,10 @@ def test_the_report_of_a_file_of_vectors_counts_too(tmp_path, capsys):
     ("arguments", "told"),
     [
         (["--checkpoint", "nowhere"], "--checkpoint=nowhere is not a local folder"),
-        (["--set", "probe.max_epochs=2"], "--set belongs to commands without --claims; leave it out"),
+        (
+            ["--set", "probe.max_epochs=2"],
+            "--set belongs to commands without --claims; leave it out",
+        ),
     ],
 )
 def test_mistakes_are_one_sentence(arguments, told, capsys):

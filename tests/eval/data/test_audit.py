@@ -11,7 +11,10 @@ def audit(folder, name):
 
 
 def task(kind, classes, **splits):
-    samples = {split: [Sample(str(i), *row) for i, row in enumerate(rows)] for split, rows in splits.items()}
+    samples = {
+        split: [Sample(str(i), *row) for i, row in enumerate(rows)]
+        for split, rows in splits.items()
+    }
     return Task("ec", kind, classes, samples, [], [])
 
 
@@ -34,15 +37,29 @@ def test_duplicates_conflicts_and_overlap_are_counted_and_kept():
 
 
 def test_classes():
-    multilabel = task("multilabel", ("a", "b", "c", "d"), train=[("MK", (0, 2)), ("MV", ())], test=[("MA", (1,)), ("MC", ())])
+    multilabel = task(
+        "multilabel",
+        ("a", "b", "c", "d"),
+        train=[("MK", (0, 2)), ("MV", ())],
+        test=[("MA", (1,)), ("MC", ())],
+    )
     assert audit_task(multilabel)["classes_not_in_train"] == 2
     assert audit_task(multilabel)["unlabelled"] == {"train": 1, "test": 1}
-    assert audit_task(task("multiclass", ("a", "b", "c"), train=[("MK", 0), ("MV", 2)]))["classes_not_in_train"] == 1
+    assert (
+        audit_task(task("multiclass", ("a", "b", "c"), train=[("MK", 0), ("MV", 2)]))[
+            "classes_not_in_train"
+        ]
+        == 1
+    )
     assert audit_task(task("multiclass", ("a", "b"), test=[("MK", 0)]))["classes_not_in_train"] == 0
 
 
 def test_rejects_by_reason():
-    rejects = [Rejected("f", 1, "a", "odd"), Rejected("f", 2, "b", "bad"), Rejected("f", 3, "c", "bad")]
+    rejects = [
+        Rejected("f", 1, "a", "odd"),
+        Rejected("f", 2, "b", "bad"),
+        Rejected("f", 3, "c", "bad"),
+    ]
     found = audit_task(Task("ec", "multilabel", (), {}, rejects, [], notes=("a note",)))
     assert list(found["rejects"].items()) == [("bad", 2), ("odd", 1)]
     assert found["notes"] == ["a note"]

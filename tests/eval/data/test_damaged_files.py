@@ -1,4 +1,5 @@
-"""Every file of every format, damaged: it is read with its rejects, or refused in one sentence that names a file."""
+"""Every file of every format, damaged: it is read with its rejects, or refused in one sentence
+that names a file."""
 
 import gzip
 import json
@@ -17,8 +18,12 @@ DAMAGE = {
     "binary": lambda content, rng: bytes(rng.randrange(256) for _ in range(300)),
     "half": lambda content, rng: content[: len(content) // 2],
     "cut gzip": lambda content, rng: gzip.compress(content)[:-20],
-    "letters": lambda content, rng: bytes(rng.randrange(33, 126) if rng.random() < 0.02 else byte for byte in content),
-    "shuffled": lambda content, rng: b"".join(rng.sample(lines := content.splitlines(keepends=True), len(lines))),
+    "letters": lambda content, rng: bytes(
+        rng.randrange(33, 126) if rng.random() < 0.02 else byte for byte in content
+    ),
+    "shuffled": lambda content, rng: b"".join(
+        rng.sample(lines := content.splitlines(keepends=True), len(lines))
+    ),
     "no header": lambda content, rng: content.partition(b"\n")[2],
     "json": lambda content, rng: b'{"name": [1], "aa_seq": null, "label": {}}\n',
     "fasta": lambda content, rng: b">\n>|||\nMK\n> x\n",
@@ -28,7 +33,9 @@ DAMAGE = {
 
 def files_of(entry):
     """The names in an entry that are files."""
-    values = entry.values() if isinstance(entry, dict) else entry if isinstance(entry, list) else [entry]
+    values = (
+        entry.values() if isinstance(entry, dict) else entry if isinstance(entry, list) else [entry]
+    )
     for value in values:
         if isinstance(value, str) and "/" in value:
             yield value

@@ -49,15 +49,26 @@ def test_a_file_is_fetched_once_and_says_where_it_is_from(server, tmp_path):
     for _ in range(2):
         assert get(server, tmp_path).read_bytes() == DATA
     known = json.loads((tmp_path / "x/x.csv.provenance.json").read_text())
-    assert (known["url"], known["licence"], known["sha256"]) == (f"{server.url}{PATH}", "CC0", FILE.sha256)
+    assert (known["url"], known["licence"], known["sha256"]) == (
+        f"{server.url}{PATH}",
+        "CC0",
+        FILE.sha256,
+    )
     assert ranges(server) == [None]
-    assert sorted(path.name for path in (tmp_path / "x").iterdir()) == ["x.csv", "x.csv.provenance.json"]
+    assert sorted(path.name for path in (tmp_path / "x").iterdir()) == [
+        "x.csv",
+        "x.csv.provenance.json",
+    ]
 
 
 @pytest.mark.parametrize("length", [True, False])
 def test_broken_connections_and_ended_runs_go_on(server, tmp_path, length):
-    server.faults[PATH] = [dropped(30_000)] * 2 + [lambda handler, data: serve(handler, data, sent=9_000, length=length)]
-    with pytest.raises(UserError, match="in 1 tries; check the connection and run the same line again"):
+    server.faults[PATH] = [dropped(30_000)] * 2 + [
+        lambda handler, data: serve(handler, data, sent=9_000, length=length)
+    ]
+    with pytest.raises(
+        UserError, match="in 1 tries; check the connection and run the same line again"
+    ):
         get(server, tmp_path, tries=1)
     assert (tmp_path / "x/x.csv.partial").stat().st_size == 30_000
     assert get(server, tmp_path).read_bytes() == DATA
@@ -98,7 +109,10 @@ def test_passing_failures_are_tried_again_and_lasting_ones_told(server, tmp_path
 
 def test_another_content_than_the_known_one_is_told(server, tmp_path):
     server.files[PATH] = OTHER
-    with pytest.raises(UserError, match=rf"x.csv has the SHA-256 {hashlib.sha256(OTHER).hexdigest()}, not {FILE.sha256}"):
+    with pytest.raises(
+        UserError,
+        match=rf"x.csv has the SHA-256 {hashlib.sha256(OTHER).hexdigest()}, not {FILE.sha256}",
+    ):
         get(server, tmp_path)
     digest = hashlib.md5(DATA).hexdigest()
     server.files["/x.zip"] = OTHER
@@ -110,7 +124,10 @@ def test_another_content_than_the_known_one_is_told(server, tmp_path):
 def test_a_file_of_the_users_is_kept(server, tmp_path):
     (tmp_path / "x").mkdir()
     (tmp_path / "x/x.csv").write_bytes(b"mine")
-    with pytest.raises(UserError, match=r"x.csv exists and is not the file at http.*; remove it or name another --output"):
+    with pytest.raises(
+        UserError,
+        match=r"x.csv exists and is not the file at http.*; remove it or name another --output",
+    ):
         get(server, tmp_path)
     assert (tmp_path / "x/x.csv").read_bytes() == b"mine"
 
@@ -123,27 +140,49 @@ def test_a_split_comes_out_of_its_archive(server, tmp_path):
         assert get(server, tmp_path, file).read_text() == "a,b\n"
     assert len(server.seen) == 1
     (tmp_path / "flip/one.csv").write_text("mine")
-    with pytest.raises(UserError, match=r"one.csv exists and is not splits/one.csv of .*splits.zip"):
+    with pytest.raises(
+        UserError, match=r"one.csv exists and is not splits/one.csv of .*splits.zip"
+    ):
         get(server, tmp_path, file)
     with pytest.raises(UserError, match=r"splits.zip is no ZIP archive with splits/three.csv"):
         get(server, tmp_path, PublicFile("flip/three.csv", file.url, "", "splits/three.csv"))
     server.files["/home.org/torn.zip"] = archive(one="a,b\n")[:-30]
     with pytest.raises(UserError, match=r"torn.zip is no ZIP archive"):
-        get(server, tmp_path, PublicFile("torn/one.csv", "https://home.org/torn.zip", "", "splits/one.csv"))
+        get(
+            server,
+            tmp_path,
+            PublicFile("torn/one.csv", "https://home.org/torn.zip", "", "splits/one.csv"),
+        )
 
 
 def test_command_fetches_what_it_may_and_says_what_is_left(server, tmp_path, monkeypatch, capsys):
     of_shs27k, of_shs148k = (sources_of([name])[name][0] for name in ("shs27k", "shs148k"))
     files = (*of_shs27k.files, *of_shs148k.files)
-    contents = {mirrored(file.url, server.url).removeprefix(server.url): file.path.encode() for file in files}
+    contents = {
+        mirrored(file.url, server.url).removeprefix(server.url): file.path.encode()
+        for file in files
+    }
     server.files |= contents
     # The contents here are not the real ones, so that their digests are not asked for.
-    monkeypatch.setattr(download, "file_sha256", lambda path: next(file.sha256 for file in files if path.match(file.path)))
-    line = ["shs27k", "shs148k", "--output", str(tmp_path / "public"), "--base_url", f"{server.url}/"]
+    monkeypatch.setattr(
+        download,
+        "file_sha256",
+        lambda path: next(file.sha256 for file in files if path.match(file.path)),
+    )
+    line = [
+        "shs27k",
+        "shs148k",
+        "--output",
+        str(tmp_path / "public"),
+        "--base_url",
+        f"{server.url}/",
+    ]
     assert main(line) == 0
     told = capsys.readouterr()
     assert told.out.splitlines() == [str(tmp_path / "public" / file.path) for file in files]
-    assert [(tmp_path / "public" / file.path).read_bytes() for file in files] == [file.path.encode() for file in files]
+    assert [(tmp_path / "public" / file.path).read_bytes() for file in files] == [
+        file.path.encode() for file in files
+    ]
     assert "shs27k: all files; licence of github.com/lvguofeng/GNN_PPI: MIT" in told.err
     assert "shs148k: by hand: protein.actions.SHS148k.STRING.txt" in told.err
 
@@ -160,5 +199,9 @@ def test_fetched_files_go_where_the_template_names_them():
         for source in sources_of([benchmark.name])[benchmark.name]:
             assert source.licence
             assert all(file.url.startswith("https://") for file in source.files)
-        paths = [file.path for file in benchmark.source.files if "setHARD" not in file.path and "P62593" not in file.path]
+        paths = [
+            file.path
+            for file in benchmark.source.files
+            if "setHARD" not in file.path and "P62593" not in file.path
+        ]
         assert [path for path in paths if f'"{path}"' not in named] == []

@@ -28,11 +28,17 @@ def table(folder, name, text="name\tsequence\ttarget\nA\tMK\t1\nB\tMV\t2\n"):
 
 
 def test_missing_data_are_named_with_their_source(tmp_path):
-    with pytest.raises(MissingData, match=r"no data for ec: .*benchmarks.json is not there, .*nrPDB-EC_2020.04.*DeepFRI"):
+    with pytest.raises(
+        MissingData,
+        match=r"no data for ec: .*benchmarks.json is not there, .*nrPDB-EC_2020.04.*DeepFRI",
+    ):
         load(tmp_path, "ec")
     with pytest.raises(MissingData, match="benchmarks.json has no entry for it"):
         load(written(tmp_path, membrane={"format": "neutral", "train": "x"}), "ec")
-    with pytest.raises(MissingData, match="x.fasta, test of membrane, is not there. Wanted: deeploc_our_train_set.fasta"):
+    with pytest.raises(
+        MissingData,
+        match="x.fasta, test of membrane, is not there. Wanted: deeploc_our_train_set.fasta",
+    ):
         load(written(tmp_path, membrane={"format": "deeploc_fasta", "test": "x.fasta"}), "membrane")
     found, wanted = available(tmp_path)
     assert found == []
@@ -49,15 +55,36 @@ def test_sentences_are_not_cut():
     ("entries", "told"),
     [
         ({"ecc": {"format": "deepfri"}}, "has an entry 'ecc', which is no benchmark"),
-        ({"ec": {"format": "fasta"}}, "the entry 'ec' names none of the formats deeploc_fasta, ses_jsonl"),
+        (
+            {"ec": {"format": "fasta"}},
+            "the entry 'ec' names none of the formats deeploc_fasta, ses_jsonl",
+        ),
         ({"ec": ["deepfri"]}, "the entry 'ec' names none of the formats"),
         ({"ec": {"format": ["deepfri"]}}, "the entry 'ec' names none of the formats"),
-        ({"ec": {"format": "flip", "file": "f"}}, "ec: the format flip cannot hold it; those that can are ses_jsonl, deepfri"),
-        ({"ec": {"format": "deepfri", "train": "f"}}, "ec lacks annotations and sequences, which deepfri needs"),
-        ({"ec": {"format": "ses_jsonl", "trian": "f"}}, "ec has 'trian', which ses_jsonl does not take; it takes train, valid"),
-        ({"ec": {"format": "ses_jsonl", "class_count": 3}}, "ec names no file; ses_jsonl takes train, valid, test"),
-        ({"ec": {"format": "ses_jsonl", "train": "f", "class_count": "3"}}, "class_count is '3', not a whole number"),
-        ({"ec": {"format": "ses_jsonl", "train": {"a": "f"}}}, "train is {'a': 'f'}, not the name of a file"),
+        (
+            {"ec": {"format": "flip", "file": "f"}},
+            "ec: the format flip cannot hold it; those that can are ses_jsonl, deepfri",
+        ),
+        (
+            {"ec": {"format": "deepfri", "train": "f"}},
+            "ec lacks annotations and sequences, which deepfri needs",
+        ),
+        (
+            {"ec": {"format": "ses_jsonl", "trian": "f"}},
+            "ec has 'trian', which ses_jsonl does not take; it takes train, valid",
+        ),
+        (
+            {"ec": {"format": "ses_jsonl", "class_count": 3}},
+            "ec names no file; ses_jsonl takes train, valid, test",
+        ),
+        (
+            {"ec": {"format": "ses_jsonl", "train": "f", "class_count": "3"}},
+            "class_count is '3', not a whole number",
+        ),
+        (
+            {"ec": {"format": "ses_jsonl", "train": {"a": "f"}}},
+            "train is {'a': 'f'}, not the name of a file",
+        ),
         ({"ec": {"format": "ses_jsonl", "train": ["f", 3]}}, "train is 3, not the name of a file"),
     ],
 )
@@ -73,7 +100,10 @@ def test_faults_of_the_manifest(tmp_path, entries, told):
         ({"contents": ["f"]}, r"contents is \['f'\], not an object of names and files"),
         ({"vectors": {"drug": "f"}}, "vectors of drug need"),
         ({"vectors": {"drug": {"file": "f", "source": 1}}}, "vectors of drug need"),
-        ({"vectors": {"drug": {"file": "gone.npz", "source": "x"}}}, "gone.npz, vectors drug of prot2bp, is not there"),
+        (
+            {"vectors": {"drug": {"file": "gone.npz", "source": "x"}}},
+            "gone.npz, vectors drug of prot2bp, is not there",
+        ),
         ({"node_types": "drug"}, "node_types is 'drug', not a list of texts"),
         ({"node_types": []}, r"node_types is \[\], not a list of texts"),
         ({"node_types": ["drug", 2]}, r"node_types is \['drug', 2\], not a list of texts"),
@@ -82,7 +112,10 @@ def test_faults_of_the_manifest(tmp_path, entries, told):
 def test_faults_of_a_graphs_entry(tmp_path, entry, told):
     table(tmp_path, "f")
     with pytest.raises(UserError, match=told):
-        load(written(tmp_path, knowledge_graph={"format": "primekg", "edges": "f"} | entry), "prot2bp")
+        load(
+            written(tmp_path, knowledge_graph={"format": "primekg", "edges": "f"} | entry),
+            "prot2bp",
+        )
 
 
 def test_other_faults(tmp_path):
@@ -97,7 +130,10 @@ def test_other_faults(tmp_path):
 
 def test_data_of_which_nothing_can_be_used(tmp_path):
     table(tmp_path, "stability/train.tsv", "name\tsequence\ttarget\nA\tMK\thigh\n")
-    with pytest.raises(UserError, match="stability has no row that can be used; the first of its faults is: its target is"):
+    with pytest.raises(
+        UserError,
+        match="stability has no row that can be used; the first of its faults is: its target is",
+    ):
         load(tmp_path, "stability")
 
 
@@ -114,7 +150,11 @@ def test_an_entry_comes_before_its_group_and_the_neutral_layout(tmp_path):
 @pytest.mark.parametrize("benchmark", KINDS)
 def test_the_neutral_layout_of_tasks(tmp_path, benchmark):
     table(tmp_path, f"{benchmark}/train.tsv")
-    table(tmp_path, f"{benchmark}/test.tsv", "name\tsequence\ttarget\tidentity\nC\tMA\t10\t0.3\nD\tMC\t1\t\n")
+    table(
+        tmp_path,
+        f"{benchmark}/test.tsv",
+        "name\tsequence\ttarget\tidentity\nC\tMA\t10\t0.3\nD\tMC\t1\t\n",
+    )
     task = load(tmp_path, benchmark)
     named = {
         "regression": [[1.0, 2.0], [10.0, 1.0]],
@@ -129,11 +169,18 @@ def test_the_neutral_layout_of_tasks(tmp_path, benchmark):
 
 def test_the_neutral_layout_with_a_list_of_classes(tmp_path):
     table(tmp_path, "go_mf/classes.txt", "z\ny\nx\n")
-    table(tmp_path, "go_mf/train.tsv", "name\tsequence\ttarget\tidentity\nA\tMK\tx, z\t\nB\tMV\t\t\nC\tMV\tw\t\nD\tMV\tx\t2\n")
+    table(
+        tmp_path,
+        "go_mf/train.tsv",
+        "name\tsequence\ttarget\tidentity\nA\tMK\tx, z\t\nB\tMV\t\t\nC\tMV\tw\t\nD\tMV\tx\t2\n",
+    )
     task = load(tmp_path, "go_mf")
     assert task.classes == ("z", "y", "x")
     assert [s.target for s in task.splits["train"]] == [(0, 2), ()]
-    assert [r.reason for r in task.rejects] == ["its target is no class", "its identity is no number from 0 to 1"]
+    assert [r.reason for r in task.rejects] == [
+        "its target is no class",
+        "its identity is no number from 0 to 1",
+    ]
 
 
 def test_the_neutral_layout_of_graphs(tmp_path):
@@ -144,7 +191,9 @@ def test_the_neutral_layout_of_graphs(tmp_path):
     table(tmp_path, "similarity_cc/proteins.tsv", proteins)
     table(tmp_path, "knowledge_graph/nodes.tsv", "type\tid\tname\ngene/protein\t1\tG\ndrug\t2\tD\n")
     table(
-        tmp_path, "knowledge_graph/edges.tsv", "head_type\thead\trelation\ttail_type\ttail\ndrug\t2\ttarget\tgene/protein\t1\n"
+        tmp_path,
+        "knowledge_graph/edges.tsv",
+        "head_type\thead\trelation\ttail_type\ttail\ndrug\t2\ttarget\tgene/protein\t1\n",
     )
     assert available(tmp_path)[0] == [*CROSS_MODAL, "similarity_cc", "shs27k"]
     assert load(tmp_path, "shs27k").names == ["A", "B"]
@@ -166,7 +215,9 @@ def test_one_graph_serves_its_benchmarks_until_a_file_changes(tmp_path):
 def test_several_files_are_one_split(tmp_path):
     for name in ("a.tsv", "b.tsv"):
         table(tmp_path, name)
-    task = load(written(tmp_path, stability={"format": "neutral", "train": ["a.tsv", "b.tsv"]}), "stability")
+    task = load(
+        written(tmp_path, stability={"format": "neutral", "train": ["a.tsv", "b.tsv"]}), "stability"
+    )
     assert [s.name for s in task.splits["train"]] == ["A", "B", "A", "B"]
 
 
@@ -182,8 +233,13 @@ def test_the_template_is_a_manifest_of_everything(tmp_path, capsys):
     assert main(["--data_dir", str(tmp_path), "--template"]) == 0
     entries = json.loads((tmp_path / "benchmarks.json").read_text())
     # Few-shot benchmarks take the files of others.
-    names = {name: BENCHMARKS[own.proteins_of] if name in FEW_SHOT else own for name, own in BENCHMARKS.items()}
-    assert {name for name, own in names.items() if set(own.entry_names) & entries.keys()} == set(BENCHMARKS)
+    names = {
+        name: BENCHMARKS[own.proteins_of] if name in FEW_SHOT else own
+        for name, own in BENCHMARKS.items()
+    }
+    assert {name for name, own in names.items() if set(own.entry_names) & entries.keys()} == set(
+        BENCHMARKS
+    )
     assert all(entry["comment"] for entry in entries.values())
     found, wanted = available(tmp_path)
     assert found == []
@@ -205,13 +261,22 @@ def test_the_command_tells_what_is_there(miniature_folder, capsys):
 
 def test_the_table_names_what_is_missing(tmp_path, capsys):
     table(tmp_path, "here.csv", "sequence,target\nMK,1\n")
-    written(tmp_path, gb1={"format": "flip", "file": "gone.csv"}, stability={"format": "tables", "test": "here.csv"})
+    written(
+        tmp_path,
+        gb1={"format": "flip", "file": "gone.csv"},
+        stability={"format": "tables", "test": "here.csv"},
+    )
     assert main(["--data_dir", str(tmp_path)]) == 0
     page = capsys.readouterr().out
     assert re.search(r"^gb1 +missing: gone.csv +AFL-3.0", page, re.MULTILINE)
     assert re.search(r"^variants_gb1 +missing: no entry", page, re.MULTILINE)
-    assert re.search(rf"^stability +have +{len('sequence,target') + len('MK,1') + 2} B ", page, re.MULTILINE)
-    assert f"1 of {len(BENCHMARKS)} are there. `python -m eval.data.download NAME… --output DIR`" in page
+    assert re.search(
+        rf"^stability +have +{len('sequence,target') + len('MK,1') + 2} B ", page, re.MULTILINE
+    )
+    assert (
+        f"1 of {len(BENCHMARKS)} are there. `python -m eval.data.download NAME… --output DIR`"
+        in page
+    )
 
 
 def test_every_format_takes_what_its_importer_takes():
@@ -219,7 +284,9 @@ def test_every_format_takes_what_its_importer_takes():
 
     for name, format_ in FORMATS.items():
         parameters = set(inspect.signature(format_.read).parameters) - set(GIVEN)
-        keys = {key for key in format_.keys if key not in format_.splits} | ({"files"} if format_.splits else set())
+        keys = {key for key in format_.keys if key not in format_.splits} | (
+            {"files"} if format_.splits else set()
+        )
         assert parameters == keys, name
     assert json.loads(template())
     tasks = ("localisation", "membrane", "reaction", "localisation_scl2205")

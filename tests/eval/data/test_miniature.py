@@ -30,7 +30,12 @@ SIZES = {
 
 
 def composition(samples):
-    return np.array([[s.sequence.count(residue) / len(s.sequence) for residue in miniature.RESIDUES] for s in samples])
+    return np.array(
+        [
+            [s.sequence.count(residue) / len(s.sequence) for residue in miniature.RESIDUES]
+            for s in samples
+        ]
+    )
 
 
 def test_every_benchmark_is_there(miniature_folder):
@@ -57,7 +62,9 @@ def encoded(task, samples):
     if task.kind == "regression":
         return np.array([[s.target] for s in samples])
     labels = [s.target if isinstance(s.target, tuple) else (s.target,) for s in samples]
-    return np.array([[float(position in own) for position in range(len(task.classes))] for own in labels])
+    return np.array(
+        [[float(position in own) for position in range(len(task.classes))] for own in labels]
+    )
 
 
 def test_ec_has_every_cut_off(miniature_folder):
@@ -67,7 +74,11 @@ def test_ec_has_every_cut_off(miniature_folder):
 
 def test_files_are_named_relative_to_the_folder(miniature_folder):
     task = manifest.load(miniature_folder, "localisation")
-    assert [source.path for source in task.sources] == ["deeploc/train.fasta", "deeploc/valid.fasta", "deeploc/test.fasta"]
+    assert [source.path for source in task.sources] == [
+        "deeploc/train.fasta",
+        "deeploc/valid.fasta",
+        "deeploc/test.fasta",
+    ]
     assert {reject.file for reject in task.rejects} == {source.path for source in task.sources}
 
 
@@ -76,7 +87,11 @@ def test_graphs(miniature_folder):
     assert isinstance(graph, KnowledgeGraph)
     assert graph is manifest.load(miniature_folder, "prot2bp")
     assert graph.vectors["drug"].values.shape == (15, 8)
-    assert all(node.content for node in graph.nodes if graph.node_types[node.type] in ("gene/protein", "disease"))
+    assert all(
+        node.content
+        for node in graph.nodes
+        if graph.node_types[node.type] in ("gene/protein", "disease")
+    )
     full, sparse, few = manifest.load(miniature_folder, "similarity_bp")
     assert [len(table.pairs) for table in (full, sparse, few)] == [190, 40, 66]
     interactions = manifest.load(miniature_folder, "string")
@@ -86,6 +101,14 @@ def test_graphs(miniature_folder):
 
 def test_a_seed_gives_the_same_files(miniature_folder, tmp_path):
     again, other = miniature.write(tmp_path / "a"), miniature.write(tmp_path / "b", seed=1)
-    files = sorted(path.relative_to(again) for path in again.rglob("*") if path.is_file() and path.suffix != ".npz")
-    assert [(again / path).read_bytes() for path in files] == [(miniature_folder / path).read_bytes() for path in files]
-    assert (other / "deeploc/train.fasta").read_bytes() != (again / "deeploc/train.fasta").read_bytes()
+    files = sorted(
+        path.relative_to(again)
+        for path in again.rglob("*")
+        if path.is_file() and path.suffix != ".npz"
+    )
+    assert [(again / path).read_bytes() for path in files] == [
+        (miniature_folder / path).read_bytes() for path in files
+    ]
+    assert (other / "deeploc/train.fasta").read_bytes() != (
+        again / "deeploc/train.fasta"
+    ).read_bytes()

@@ -14,8 +14,14 @@ def learnt(tmp_path):
     """The set of 40 training proteins, and their sequences; held-out records are no part of it."""
     rng = np.random.default_rng(0)
     sequences = [random_sequence(rng, 120) for _ in range(44)]
-    records = [Record(f"P{i}", "", "unknown", sequence, 0, "N") for i, sequence in enumerate(sequences)]
-    splits = {"unknown_c0_r1": records[:20], "unknown_c0_r0": records[20:40], "test": records[40:42]}
+    records = [
+        Record(f"P{i}", "", "unknown", sequence, 0, "N") for i, sequence in enumerate(sequences)
+    ]
+    splits = {
+        "unknown_c0_r1": records[:20],
+        "unknown_c0_r0": records[20:40],
+        "test": records[40:42],
+    }
     write(tmp_path, splits | {"random_test": records[42:]}, statistics={})
     return PretrainingSet.of(open_dataset(tmp_path)), sequences
 

@@ -10,8 +10,15 @@ BENCHMARKS = {
     *("similarity_mf", "similarity_bp", "similarity_cc", "shs27k", "shs148k", "string"),
 }
 METRICS = {"aupr", "fmax", "mrr, reverse kept", "spearman"}
-METRICS |= {f"spearman, {function}" for function in ("Activity", "Binding", "Expression", "OrganismalFitness", "Stability")}
-METRICS |= {f"{which}_{measure}" for which in ("500", "200", "sparse") for measure in ("cosine", "manhattan")}
+METRICS |= {
+    f"spearman, {function}"
+    for function in ("Activity", "Binding", "Expression", "OrganismalFitness", "Stability")
+}
+METRICS |= {
+    f"{which}_{measure}"
+    for which in ("500", "200", "sparse")
+    for measure in ("cosine", "manhattan")
+}
 
 
 def test_every_number_is_of_a_known_benchmark_once_and_has_a_source():
@@ -35,7 +42,9 @@ def test_every_number_is_of_a_known_benchmark_once_and_has_a_source():
     ],
 )
 def test_numbers_stand_with_their_benchmark(benchmark, model, metric, value):
-    assert [row.value for row in published(benchmark) if (row.model, row.metric) == (model, metric)] == [value]
+    assert [
+        row.value for row in published(benchmark) if (row.model, row.metric) == (model, metric)
+    ] == [value]
 
 
 def test_a_benchmark_of_which_nothing_is_known_has_no_numbers():
@@ -50,12 +59,17 @@ def test_whole_partial_and_unknown_data_are_told_apart():
     part = completeness("ec", {"train": 15551, "valid": 1729, "test": 1388})
     assert part.whole is False
     assert "test 1,388 instead of 1,919" in part.sentence
-    assert "valid 0 instead of 520" in completeness("beta_lactamase", {"train": 4158, "test": 520}).sentence
+    assert (
+        "valid 0 instead of 520"
+        in completeness("beta_lactamase", {"train": 4158, "test": 520}).sentence
+    )
     assert completeness("aav", {"train": 1}).whole is None
 
 
 def test_graphs_and_similarities_have_sizes_of_their_own():
     assert completeness("shs27k", {"proteins": 1690, "pairs": 7624}).whole
     assert completeness("shs27k", {"proteins": 1690, "pairs": 7000}).whole is False
-    assert completeness("similarity_mf", {"500": 497 * 496 // 2, "200": 200 * 199 // 2, "sparse": 246}).whole
+    assert completeness(
+        "similarity_mf", {"500": 497 * 496 // 2, "200": 200 * 199 // 2, "sparse": 246}
+    ).whole
     assert completeness("similarity_cc", {"sparse": 245}).whole is False

@@ -23,16 +23,23 @@ def variants():
 
 
 def folder(path, sequences, **entry):
-    rows = [f"{seq},{place},{'test' if place > 2 else 'train'},False" for place, seq in enumerate(sequences)]
+    rows = [
+        f"{seq},{place},{'test' if place > 2 else 'train'},False"
+        for place, seq in enumerate(sequences)
+    ]
     (path / "two_vs_many.csv").write_text("\n".join(["sequence,target,set,validation", *rows, ""]))
     entry = {"format": "flip", "file": "two_vs_many.csv"} | entry
-    (path / "benchmarks.json").write_text(json.dumps({"aav": entry, "variants_aav": {"format": "assay"}}))
+    (path / "benchmarks.json").write_text(
+        json.dumps({"aav": entry, "variants_aav": {"format": "assay"}})
+    )
     return path
 
 
 def given(path):
     task = load(path, "aav")
-    return [sample.sequence for split in ("train", "test") for sample in task.splits[split]], task.notes
+    return [
+        sample.sequence for split in ("train", "test") for sample in task.splits[split]
+    ], task.notes
 
 
 def test_models_are_given_the_slice_of_protst(tmp_path, variants):
@@ -46,7 +53,9 @@ def test_models_are_given_the_slice_of_protst(tmp_path, variants):
 
 def test_an_entry_may_have_another_region(tmp_path, variants):
     assert given(folder(tmp_path, variants, region=[1, 741]))[0] == variants
-    assert given(folder(tmp_path, variants, region=[571, 572]))[0] == [variant[570:572] for variant in variants]
+    assert given(folder(tmp_path, variants, region=[571, 572]))[0] == [
+        variant[570:572] for variant in variants
+    ]
 
 
 def test_variants_are_scored_in_whole_proteins(tmp_path, variants):
@@ -64,10 +73,16 @@ def test_sequences_that_were_cut_before_stay(tmp_path, variants):
 @pytest.mark.parametrize(
     ("entry", "told"),
     [
-        ({"region": [474, 300]}, r"aav: region is \[474, 300\], not the first and last residue, such as \[475, 674\]"),
+        (
+            {"region": [474, 300]},
+            r"aav: region is \[474, 300\], not the first and last residue, such as \[475, 674\]",
+        ),
         ({"region": [0, 3]}, "not the first and last residue"),
         ({"region": "all"}, "not the first and last residue"),
-        ({"region": [736, 745]}, "aav: line 2 has 735 residues and models are given residues 736–745"),
+        (
+            {"region": [736, 745]},
+            "aav: line 2 has 735 residues and models are given residues 736–745",
+        ),
     ],
 )
 def test_regions_that_cannot_be(tmp_path, variants, entry, told):

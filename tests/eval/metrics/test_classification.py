@@ -10,13 +10,22 @@ from eval.metrics import accuracy, class_f1, macro_f1, micro_f1
 
 
 @settings(deadline=None, max_examples=80)
-@given(seed=st.integers(0, 2**32), rows=st.integers(1, 30), classes=st.integers(1, 6), often=st.sampled_from([0, 0.1, 0.5, 1]))
+@given(
+    seed=st.integers(0, 2**32),
+    rows=st.integers(1, 30),
+    classes=st.integers(1, 6),
+    often=st.sampled_from([0, 0.1, 0.5, 1]),
+)
 def test_f1_is_scikit_learns(seed, rows, classes, often):
     rng = np.random.default_rng(seed)
     predicted, labels = rng.random((rows, classes)) < often, rng.random((rows, classes)) < 0.2
     labels[:, 0] = False
     kept = {"zero_division": np.nan}
-    each = sklearn.metrics.f1_score(labels, predicted, average=None, **kept) if classes > 1 else class_f1(predicted, labels)
+    each = (
+        sklearn.metrics.f1_score(labels, predicted, average=None, **kept)
+        if classes > 1
+        else class_f1(predicted, labels)
+    )
     np.testing.assert_allclose(class_f1(predicted, labels), each, atol=1e-12)
     if classes > 1:
         reference = sklearn.metrics.f1_score(labels, predicted, average="macro", **kept)

@@ -43,7 +43,9 @@ def test_holm_is_the_closure_of_bonferroni():
         expected = []
         for own in range(6):
             others = [place for place in range(6) if place != own]
-            sets = [(own, *more) for size in range(6) for more in itertools.combinations(others, size)]
+            sets = [
+                (own, *more) for size in range(6) for more in itertools.combinations(others, size)
+            ]
             expected.append(max(min(1, len(some) * min(p_values[list(some)])) for some in sets))
         assert holm(p_values) == pytest.approx(expected)
 

@@ -9,7 +9,9 @@ def test_points_hold_the_rows_at_or_below_each_cutoff():
     points = by_identity(accuracy, identities, predicted, labels)
     assert [point.cutoff for point in points] == [0.30, 0.40, 0.50, 0.70, 0.95]
     assert [point.rows for point in points] == [2, 2, 3, 3, 4]
-    np.testing.assert_allclose([point.value for point in points], [1 / 2, 1 / 2, 1 / 3, 1 / 3, 1 / 4])
+    np.testing.assert_allclose(
+        [point.value for point in points], [1 / 2, 1 / 2, 1 / 3, 1 / 3, 1 / 4]
+    )
 
 
 def test_a_cutoff_without_rows_has_no_value():

@@ -28,7 +28,8 @@ def slow_fmax(scores, labels):
 
 
 def prefix_fmax(scores, labels):
-    """TorchDrug's: after each single prediction in the order of scores; the recall is a mean over all proteins."""
+    """TorchDrug's: after each single prediction in the order of scores; the recall is a mean
+    over all proteins."""
     predicted, true = np.zeros(len(scores)), np.zeros(len(scores))
     best = 0.0
     for position in np.argsort(-scores.ravel()):
@@ -42,7 +43,8 @@ def prefix_fmax(scores, labels):
 
 
 def example(seed, rows, classes, levels, often):
-    """Scores at `levels` values, some of them infinite; labels with an empty class, and proteins without any."""
+    """Scores at `levels` values, some of them infinite; labels with an empty class, and proteins
+    without any."""
     rng = np.random.default_rng(seed)
     scores = rng.integers(levels, size=(rows, classes)) / levels - 0.5
     scores[rng.random(scores.shape) < 0.05] = rng.choice([-np.inf, np.inf])
@@ -70,7 +72,9 @@ def test_average_precision_is_scikit_learns(**options):
     finite = np.clip(scores, -9, 9)
     reference = sklearn.metrics.average_precision_score(labels, finite, average="micro")
     assert average_precision(scores, labels) == pytest.approx(reference, abs=1e-12)
-    assert average_precision(finite.astype(np.float32), labels) == pytest.approx(reference, abs=1e-6)
+    assert average_precision(finite.astype(np.float32), labels) == pytest.approx(
+        reference, abs=1e-6
+    )
 
 
 @settings(deadline=None, max_examples=150)
@@ -94,7 +98,8 @@ def test_fmax_without_ties_is_torchdrugs(seed):
 def test_fmax_by_hand():
     labels = np.array([[1, 1, 0], [1, 0, 0]], bool)
     scores = np.array([[0.9, 0.5, 0.1], [0.2, 0.3, 0.1]])
-    # At 0.5 only the first protein has predictions, both true: P = 1, R = 1/2. At 0.2: P = 3/4, R = 1.
+    # At 0.5 only the first protein has predictions, both true: P = 1, R = 1/2. At 0.2: P = 3/4, R =
+    # 1.
     assert fmax(scores, labels) == pytest.approx(2 * 0.75 / 1.75)
     assert fmax(labels.astype(float), labels) == 1.0
 
@@ -103,7 +108,9 @@ def test_scores_may_be_of_any_type():
     rng = np.random.default_rng(3)
     scores, labels = rng.integers(0, 200, (20, 6)), rng.random((20, 6)) < 0.3
     for kind in (np.uint8, np.int16, np.float16, np.float64):
-        assert fmax(scores.astype(kind), labels) == pytest.approx(slow_fmax(scores, labels), abs=1e-12)
+        assert fmax(scores.astype(kind), labels) == pytest.approx(
+            slow_fmax(scores, labels), abs=1e-12
+        )
 
 
 def test_a_protein_without_labels_counts_in_precision_only():

@@ -18,7 +18,10 @@ def test_interval_is_that_of_f1_on_pairs_written_out_as_often_as_both_proteins_w
     hits, sizes = 2 * (said & true).sum(1), (said.astype(int) + true).sum(1)
     found = pair_bootstrap_interval(pairs, hits, sizes, seed=3, resamples=300)
     # The proteins drawn, one by one, and each pair of two of them that is a pair of the data.
-    proteins, place = np.unique(pairs), {tuple(pair): row for row, pair in enumerate(pairs.tolist())}
+    proteins, place = (
+        np.unique(pairs),
+        {tuple(pair): row for row, pair in enumerate(pairs.tolist())},
+    )
     draws = np.random.default_rng(3).integers(12, size=(300, 12))
     expected = []
     for drawn in draws:
@@ -29,8 +32,11 @@ def test_interval_is_that_of_f1_on_pairs_written_out_as_often_as_both_proteins_w
 
 
 def test_what_proteins_cause_is_in_the_interval():
-    """A hit is a matter of the first protein alone: the spread is that of proteins, which pairs drawn one by one hide."""
-    pairs = np.stack(np.meshgrid(np.arange(40), np.arange(40, 80), indexing="ij"), axis=-1).reshape(-1, 2)
+    """A hit is a matter of the first protein alone: the spread is that of proteins, which pairs
+    drawn one by one hide."""
+    pairs = np.stack(np.meshgrid(np.arange(40), np.arange(40, 80), indexing="ij"), axis=-1).reshape(
+        -1, 2
+    )
     right = np.random.default_rng(1).random(40) < 0.5
     hits, ones = right[pairs[:, 0]], np.ones(len(pairs))
     low, high = pair_bootstrap_interval(pairs, hits, ones)

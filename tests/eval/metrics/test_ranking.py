@@ -16,7 +16,10 @@ def orders(scores):
     ]
 
 
-@pytest.mark.parametrize("scores", [[0.3, 0.1, 0.2, 0.0, 0.5], [0.2, 0.2, 0.2, 0.1, 0.3], [0.1] * 5, [0.4, 0.4, 0.1, 0.4, 0.2]])
+@pytest.mark.parametrize(
+    "scores",
+    [[0.3, 0.1, 0.2, 0.0, 0.5], [0.2, 0.2, 0.2, 0.1, 0.3], [0.1] * 5, [0.4, 0.4, 0.1, 0.4, 0.2]],
+)
 @pytest.mark.parametrize("hit", range(5))
 @pytest.mark.parametrize("rule", [best_hit, every_hit])
 def test_numbers_of_one_hit_are_expectations_over_the_orders_of_ties(scores, hit, rule):
@@ -30,7 +33,12 @@ def test_numbers_of_one_hit_are_expectations_over_the_orders_of_ties(scores, hit
 def filtered_ranks(scores, hits, hit):
     """The hit's rank in each order, without the other hits."""
     kept = [position for position in range(len(scores)) if position == hit or not hits[position]]
-    return np.array([1 + order.index(kept.index(hit)) for order in orders([scores[position] for position in kept])])
+    return np.array(
+        [
+            1 + order.index(kept.index(hit))
+            for order in orders([scores[position] for position in kept])
+        ]
+    )
 
 
 @pytest.mark.parametrize("seed", range(15))

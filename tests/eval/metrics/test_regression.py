@@ -7,7 +7,15 @@ import sklearn.metrics
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eval.metrics import correlation_p_value, mae, pearson, rmse, spearman, spearman_interval, spearman_of_counts
+from eval.metrics import (
+    correlation_p_value,
+    mae,
+    pearson,
+    rmse,
+    spearman,
+    spearman_interval,
+    spearman_of_counts,
+)
 from eval.metrics.statistics import bootstrap_metric
 
 
@@ -35,7 +43,9 @@ def test_correlations_are_scipys(**options):
         line = scipy.stats.pearsonr(x, y)
     np.testing.assert_allclose(spearman(x, y), ranks.statistic, atol=1e-12)
     if abs(ranks.statistic) < 1 - 1e-9:
-        np.testing.assert_allclose(correlation_p_value(ranks.statistic, len(x)), ranks.pvalue, rtol=1e-9)
+        np.testing.assert_allclose(
+            correlation_p_value(ranks.statistic, len(x)), ranks.pvalue, rtol=1e-9
+        )
     if options["scale"] == 0.1:
         np.testing.assert_allclose(pearson(x, y), line.statistic, atol=1e-10)
     else:

@@ -38,7 +38,9 @@ def test_auroc_of_one_class_is_undefined():
 def test_interval_of_a_mean_is_the_normal_one():
     values = np.random.default_rng(0).normal(3.0, 2.0, size=400)
     half = 1.96 * values.std() / 20
-    np.testing.assert_allclose(bootstrap_interval(values), (values.mean() - half, values.mean() + half), atol=0.03)
+    np.testing.assert_allclose(
+        bootstrap_interval(values), (values.mean() - half, values.mean() + half), atol=0.03
+    )
 
 
 def test_interval_is_of_the_ratio_of_sums():
@@ -76,9 +78,13 @@ def test_any_metric_has_the_interval_of_its_rows_drawn_anew():
     rng = np.random.default_rng(2)
     numerators, denominators = rng.random(60), rng.random(60) + 0.5
     expected = bootstrap_interval(numerators, denominators, seed=5)
-    assert bootstrap_metric(lambda a, b: a.sum() / b.sum(), numerators, denominators, seed=5) == pytest.approx(expected)
+    assert bootstrap_metric(
+        lambda a, b: a.sum() / b.sum(), numerators, denominators, seed=5
+    ) == pytest.approx(expected)
     sums = np.stack([numerators, denominators], axis=1)
-    assert bootstrap_of_sums(lambda sums: sums[:, 0] / sums[:, 1], sums, seed=5) == pytest.approx(expected)
+    assert bootstrap_of_sums(lambda sums: sums[:, 0] / sums[:, 1], sums, seed=5) == pytest.approx(
+        expected
+    )
     low, high = bootstrap_metric(np.median, rng.normal(size=4000), resamples=500)
     # The standard error of a normal median is √(π/2)/√n.
     assert high - low == pytest.approx(2 * 1.96 * np.sqrt(np.pi / 2 / 4000), rel=0.2)
@@ -86,7 +92,9 @@ def test_any_metric_has_the_interval_of_its_rows_drawn_anew():
 
 def test_metrics_of_rows_of_a_matrix_are_drawn_by_row():
     matrix = np.arange(12).reshape(4, 3)
-    assert bootstrap_metric(lambda rows: float((rows[:, 1] - rows[:, 0]).mean()), matrix, resamples=20) == (1.0, 1.0)
+    assert bootstrap_metric(
+        lambda rows: float((rows[:, 1] - rows[:, 0]).mean()), matrix, resamples=20
+    ) == (1.0, 1.0)
     assert np.isnan(bootstrap_metric(np.mean, np.ones(1))).all()
     assert np.isnan(bootstrap_of_sums(lambda sums: sums[:, 0], np.ones((1, 1)))).all()
 
@@ -94,7 +102,9 @@ def test_metrics_of_rows_of_a_matrix_are_drawn_by_row():
 def test_undefined_resamples_are_left_out_while_they_are_few():
     values = np.arange(1000.0)
     values[:40] = np.nan
-    assert percentile_interval(values) == pytest.approx(tuple(np.percentile(values[40:], [2.5, 97.5])))
+    assert percentile_interval(values) == pytest.approx(
+        tuple(np.percentile(values[40:], [2.5, 97.5]))
+    )
     values[:60] = np.nan
     assert np.isnan(percentile_interval(values)).all()
     assert np.isnan(percentile_interval([])).all()

@@ -39,16 +39,29 @@ def kept(dataset, tmp_path):
 
 def test_records_lie_in_the_band_of_their_nearest(kept):
     groups = by_nearness(kept({name: found for name, (found, _) in FOUND.items()}), [*FOUND, "H"])
-    of_name = {name: group.name for group in groups for name, yes in zip([*FOUND, "H"], group.members, strict=True) if yes}
+    of_name = {
+        name: group.name
+        for group in groups
+        for name, yes in zip([*FOUND, "H"], group.members, strict=True)
+        if yes
+    }
     assert of_name == {name: band for name, (_, band) in FOUND.items()} | {"H": "not looked up"}
     assert [group.name for group in groups][0] == "no relative found"
-    assert {group.name: group.related_without_text for group in groups if group.related_without_text} == {"30% to 40%": 1}
+    assert {
+        group.name: group.related_without_text for group in groups if group.related_without_text
+    } == {"30% to 40%": 1}
 
 
 def test_without_identities_minhash_tells_close_relatives(kept):
-    rows = {"A": Nearest(related=True), "B": Nearest(related=False, related_without_text=True), "C": Nearest()}
+    rows = {
+        "A": Nearest(related=True),
+        "B": Nearest(related=False, related_without_text=True),
+        "C": Nearest(),
+    }
     groups = by_nearness(kept(rows), list(rows))
-    assert [(group.name, group.members.tolist(), group.related_without_text) for group in groups] == [
+    assert [
+        (group.name, group.members.tolist(), group.related_without_text) for group in groups
+    ] == [
         ("no close relative", [False, True, False], 1),
         ("a close relative", [True, False, False], 0),
         ("not looked up", [False, False, True], 0),
@@ -61,7 +74,10 @@ def test_a_dataset_that_kept_nothing_has_no_groups(dataset):
 
 
 def test_groups_have_their_own_means(kept):
-    groups = by_nearness(kept({"A": Nearest(related=True), "B": Nearest(related=False), "C": Nearest(related=True)}), "ABC")
+    groups = by_nearness(
+        kept({"A": Nearest(related=True), "B": Nearest(related=False), "C": Nearest(related=True)}),
+        "ABC",
+    )
     rows = measured(groups, {"own": np.array([1.0, 0.0, 0.5]), "other": np.zeros(3)})
     assert [(row["name"], row["records"], row["models"]["own"]["mean"]) for row in rows] == [
         ("no close relative", 1, 0.0),
@@ -76,8 +92,14 @@ def record(accession, similarity):
 
 
 def test_families_that_training_names_are_told_apart():
-    labels = TrainingLabels(frozenset(), frozenset([Answer("family", "SIMILARITY: Belongs to the kinase family.")]))
-    records = [record("A", "Belongs to the kinase family."), record("B", "Belongs to the other family."), record("C", "")]
+    labels = TrainingLabels(
+        frozenset(), frozenset([Answer("family", "SIMILARITY: Belongs to the kinase family.")])
+    )
+    records = [
+        record("A", "Belongs to the kinase family."),
+        record("B", "Belongs to the other family."),
+        record("C", ""),
+    ]
     groups = by_family(records, labels)
     assert [(group.name, group.members.tolist()) for group in groups] == [
         ("family named in training", [True, False, False]),
@@ -88,20 +110,28 @@ def test_families_that_training_names_are_told_apart():
 
 def test_labels_are_those_of_training_records_alone(dataset):
     labels = read_training_labels(dataset)
-    training = {r.accession for name, split in dataset.splits.items() if name not in HELD_OUT for r in split}
+    training = {
+        r.accession for name, split in dataset.splits.items() if name not in HELD_OUT for r in split
+    }
     assert labels.accessions == training
     assert labels.answers
 
 
 def test_evaluations_report_both(kept):
     evaluation = Retrieval(kept({}), split="test", pool=40)
-    rows = {name: Nearest(0.1 + 0.02 * place, 0.9) for place, name in enumerate(evaluation.accessions)}
+    rows = {
+        name: Nearest(0.1 + 0.02 * place, 0.9) for place, name in enumerate(evaluation.accessions)
+    }
     shown = kept(rows)
     result = Retrieval(shown, split="test", pool=40).report(
         Oracle(shown), control=None, baselines=TrainedBaselines(shown, completed({}))
     )
     assert sum(row["records"] for row in result["by_nearness"]) == 40
-    assert [row["records"] for row in result["by_family"]][0] == sum(row["records"] for row in result["by_family"][1:]) == 40
+    assert (
+        [row["records"] for row in result["by_family"]][0]
+        == sum(row["records"] for row in result["by_family"][1:])
+        == 40
+    )
     assert all(row["models"]["ProtCLIP"]["mean"] == 1 for row in result["by_nearness"])
     means = [row["records"] * row["models"]["3-mers"]["mean"] for row in result["by_nearness"]]
     assert sum(means) / 40 == pytest.approx(result["transfers"]["3-mers"]["mrr"])

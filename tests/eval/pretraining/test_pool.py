@@ -10,7 +10,14 @@ from eval.pretraining.pool import fixed_pool
 
 
 def make_record(index, name):
-    return Record(accession=f"P{index:05d}", entry_name="", source="swissprot", sequence="MKV", existence=1, name=name)
+    return Record(
+        accession=f"P{index:05d}",
+        entry_name="",
+        source="swissprot",
+        sequence="MKV",
+        existence=1,
+        name=name,
+    )
 
 
 def make_dataset(directory, records):
@@ -22,7 +29,10 @@ def make_dataset(directory, records):
 def test_pool_is_distinct_fixed_and_independent_of_the_order(tmp_path):
     records = [make_record(index, f"protein {index % 12}") for index in range(40)]
     pools = [
-        fixed_pool(make_dataset(tmp_path / str(order), records[::order]).splits, split="test", size=8) for order in (1, -1)
+        fixed_pool(
+            make_dataset(tmp_path / str(order), records[::order]).splits, split="test", size=8
+        )
+        for order in (1, -1)
     ]
     assert pools[0] == pools[1]
     texts = [biotext(record) for record in pools[0].records]
@@ -34,7 +44,9 @@ def test_pool_is_distinct_fixed_and_independent_of_the_order(tmp_path):
 
 def test_texts_of_the_same_key_are_the_same(tmp_path):
     records = [make_record(index, name) for index, name in enumerate(["Abc", "abc", "ABC", "Abd"])]
-    pool = fixed_pool(make_dataset(tmp_path / "case", records).splits, split="test", size=8, text_key=str.lower)
+    pool = fixed_pool(
+        make_dataset(tmp_path / "case", records).splits, split="test", size=8, text_key=str.lower
+    )
     assert pool.texts == [biotext(record) for record in pool.records]
     assert sorted(text.lower() for text in pool.texts) == ["protein name: abc", "protein name: abd"]
 
@@ -53,16 +65,26 @@ def test_pool_of_too_few_takes_all(tmp_path):
 
 
 def test_a_pool_of_sure_records_only(tmp_path):
-    records = [dataclasses.replace(make_record(index, f"protein {index}"), existence=index % 6) for index in range(24)]
+    records = [
+        dataclasses.replace(make_record(index, f"protein {index}"), existence=index % 6)
+        for index in range(24)
+    ]
     splits = make_dataset(tmp_path / "sure", records).splits
     pool = fixed_pool(splits, split="test", size=24, max_existence=2)
     assert sorted(record.existence for record in pool.records) == [1] * 4 + [2] * 4
     with pytest.raises(UserError, match="existence 1 to 1"):
-        fixed_pool(make_dataset(tmp_path / "one", records[:2]).splits, split="test", size=2, max_existence=1)
+        fixed_pool(
+            make_dataset(tmp_path / "one", records[:2]).splits,
+            split="test",
+            size=2,
+            max_existence=1,
+        )
 
 
 def test_what_cannot_be_ranked_is_the_users_mistake(tmp_path):
-    splits = make_dataset(tmp_path / "same", [make_record(index, "protein") for index in range(4)]).splits
+    splits = make_dataset(
+        tmp_path / "same", [make_record(index, "protein") for index in range(4)]
+    ).splits
     with pytest.raises(UserError, match="fewer than two distinct biotexts"):
         fixed_pool(splits, split="test", size=8)
     with pytest.raises(UserError, match="validation"):

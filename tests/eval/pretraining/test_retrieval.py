@@ -11,15 +11,21 @@ ANY = np.arange(3)
 
 
 def ranks_over_orders(scores, hits):
-    """The best hit's rank in every order of the candidates that the scores allow, ties in any order."""
+    """The best hit's rank in every order of the candidates that the scores allow, ties in any
+    order."""
     ranks = []
     for order in itertools.permutations(range(len(scores))):
         if all(scores[a] >= scores[b] for a, b in itertools.pairwise(order)):
-            ranks.append(1 + min(position for position, candidate in enumerate(order) if hits[candidate]))
+            ranks.append(
+                1 + min(position for position, candidate in enumerate(order) if hits[candidate])
+            )
     return np.array(ranks)
 
 
-@pytest.mark.parametrize("scores", [[0.3, 0.1, 0.2, 0.0, 0.5], [0.2, 0.2, 0.2, 0.1, 0.3], [0.1] * 5, [0.4, 0.4, 0.1, 0.4, 0.2]])
+@pytest.mark.parametrize(
+    "scores",
+    [[0.3, 0.1, 0.2, 0.0, 0.5], [0.2, 0.2, 0.2, 0.1, 0.3], [0.1] * 5, [0.4, 0.4, 0.1, 0.4, 0.2]],
+)
 @pytest.mark.parametrize("hit", range(5))
 def test_numbers_are_expectations_over_the_orders_of_ties(scores, hit):
     scores, hits = np.array(scores), np.arange(5) == hit
@@ -49,7 +55,15 @@ def test_a_perfect_model_scores_one(dataset):
     metrics = Retrieval(dataset, split="validation", pool=40).metrics(Oracle(dataset))
     assert metrics.pop("pool") == 40
     assert set(metrics.values()) == {1.0}
-    assert {"mrr", "p2t_r1", "p2t_r5", "p2t_r10", "t2p_r1", "p2t_median_rank", "t2p_mrr"} <= metrics.keys()
+    assert {
+        "mrr",
+        "p2t_r1",
+        "p2t_r5",
+        "p2t_r10",
+        "t2p_r1",
+        "p2t_median_rank",
+        "t2p_mrr",
+    } <= metrics.keys()
 
 
 def test_equal_embeddings_score_exactly_chance(dataset):

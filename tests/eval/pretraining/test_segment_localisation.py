@@ -52,7 +52,9 @@ def test_a_difference_that_the_control_shares_is_no_finding(evaluation, dataset)
     result = evaluation.report(KindOnly(dataset), control=None)
     for name in LOCALISED:
         assert result["auroc"][name] == 1.0
-        assert result["verdict"][name].startswith("not above its controls (with another record's text)")
+        assert result["verdict"][name].startswith(
+            "not above its controls (with another record's text)"
+        )
 
 
 def test_cases_have_text_truth_and_the_text_of_another_record(dataset):
@@ -69,7 +71,9 @@ def test_cases_have_text_truth_and_the_text_of_another_record(dataset):
 
 def test_a_text_that_reads_the_same_is_no_other_text(dataset):
     (record, other) = [record for record in dataset.splits["test"] if find_cases([record])][:2]
-    twin = dataclasses.replace(record, **{name: getattr(record, name).upper() for name in LOCALISED})
+    twin = dataclasses.replace(
+        record, **{name: getattr(record, name).upper() for name in LOCALISED}
+    )
     alike, _ = find_cases([record, twin], str.lower)
     assert alike.other_texts == {}
     told, _ = find_cases([record, twin])

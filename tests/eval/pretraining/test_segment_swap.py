@@ -1,4 +1,5 @@
-"""The swap test: 1 for a model that reads the text, exactly 0 for one that does not, however well it knows the places."""
+"""The swap test: 1 for a model that reads the text, exactly 0 for one that does not, however
+well it knows the places."""
 
 import numpy as np
 import pytest
@@ -15,7 +16,9 @@ class Reader(FakeModel):
         weights = []
         for sequence, asked in zip(sequences, texts, strict=True):
             ((name, text),) = asked.items()
-            swap = next(swap for swap in find_swaps(self.by_sequence[sequence]) if swap.property == name)
+            swap = next(
+                swap for swap in find_swaps(self.by_sequence[sequence]) if swap.property == name
+            )
             weights.append(swap.places[swap.texts.index(text)][None].astype(float))
         return weights
 
@@ -27,7 +30,9 @@ class Tagger(FakeModel):
         weights = []
         for sequence, asked in zip(sequences, texts, strict=True):
             (name,) = asked
-            swap = next(swap for swap in find_swaps(self.by_sequence[sequence]) if swap.property == name)
+            swap = next(
+                swap for swap in find_swaps(self.by_sequence[sequence]) if swap.property == name
+            )
             noise = np.random.default_rng(len(sequence)).random(len(sequence))
             weights.append((3.0 * (swap.places[0] | swap.places[1]) + noise)[None])
         return weights

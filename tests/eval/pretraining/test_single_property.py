@@ -12,7 +12,10 @@ from tests.support.fakes import Ignorant
 QUESTIONS = {
     "letter": {"FUNCTION: Has an A.": frozenset("abc"), "FUNCTION: Has a B.": frozenset("cdef")},
     "rare": {"FUNCTION: Is rare.": frozenset("ab")},
-    "common": {"FUNCTION: Is common.": frozenset("abcdefg"), "FUNCTION: Is there.": frozenset("abc")},
+    "common": {
+        "FUNCTION: Is common.": frozenset("abcdefg"),
+        "FUNCTION: Is there.": frozenset("abc"),
+    },
 }
 
 
@@ -50,7 +53,8 @@ def test_chance_is_the_mean_over_all_orders(row):
 
 
 class Planted(Ignorant):
-    """Puts a protein nearer to a question the more its rank says, so that average precision is known."""
+    """Puts a protein nearer to a question the more its rank says, so that average precision is
+    known."""
 
     def encode_texts(self, texts):
         return np.tile(np.array([[1.0, 0.0]], np.float32), (len(texts), 1))
@@ -77,7 +81,12 @@ def test_average_precision_of_a_known_order(asked):
     result = evaluation.report(Planted(dataset), control=None)
     second = [accession in dataset.questions["own"]["Q2"] for accession in accessions]
     expected = (1.0 + precision_of_order(second)) / 2
-    assert result["map"] == result["map_own"] == result["kinds"]["own"]["map"] == pytest.approx(expected)
+    assert (
+        result["map"]
+        == result["map_own"]
+        == result["kinds"]["own"]["map"]
+        == pytest.approx(expected)
+    )
     assert result["kinds"]["own"]["questions"] == 2
     assert result["kinds"]["own"]["prevalence"] == pytest.approx((4 + sum(second)) / 40)
     assert evaluation.metrics(Planted(dataset)) == {"map_own": result["map"], "map": result["map"]}

@@ -17,7 +17,9 @@ from tests.support.fakes import Oracle
 
 @pytest.fixture(scope="module")
 def baselines(dataset):
-    return TrainedBaselines(dataset, completed({"sampling": {"sources": {"swissprot": 1, "trembl": 1}}}))
+    return TrainedBaselines(
+        dataset, completed({"sampling": {"sources": {"swissprot": 1, "trembl": 1}}})
+    )
 
 
 def test_a_run_and_its_baselines_draw_alike(dataset, baselines, monkeypatch):
@@ -33,12 +35,16 @@ def test_a_run_and_its_baselines_draw_alike(dataset, baselines, monkeypatch):
     monkeypatch.setattr(trained_baselines, "MAX_RECORDS", 40)
     fewer, draws = drawn_records(dataset, sampler)
     assert fewer == records[:40]
-    seen = [accession for accession in expected if accession in {record.accession for record in fewer}]
+    seen = [
+        accession for accession in expected if accession in {record.accession for record in fewer}
+    ]
     assert [fewer[row].accession for row in draws(np.arange(len(seen)))] == seen
 
 
 def test_the_linear_model_stands_beside_the_network(dataset, baselines):
-    result = Retrieval(dataset, split="test", pool=50).report(Oracle(dataset), control=None, baselines=baselines)
+    result = Retrieval(dataset, split="test", pool=50).report(
+        Oracle(dataset), control=None, baselines=baselines
+    )
     linear = result["linear"]
     assert linear["records"] == 150
     assert linear["learning_rate"] in trained_baselines.LEARNING_RATES

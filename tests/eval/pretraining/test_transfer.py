@@ -6,16 +6,26 @@ import pytest
 from eval.pretraining.retrieval import Retrieval
 from eval.pretraining.single_property import SingleProperty
 from eval.pretraining.trained_baselines import TrainedBaselines
-from eval.pretraining.transfer_retrieval import ReferenceWords, by_tower, mean_reciprocal_ranks, standardised
+from eval.pretraining.transfer_retrieval import (
+    ReferenceWords,
+    by_tower,
+    mean_reciprocal_ranks,
+    standardised,
+)
 from protclip_jax.config.schema import completed
 from tests.support.fakes import Ignorant, Oracle
 
 
 @pytest.fixture(scope="module")
 def hits(dataset, tmp_path_factory):
-    """A file in which each held-out record hits two training records, but for one that hits none."""
+    """A file in which each held-out record hits two training records, but for one that hits
+    none."""
     path = tmp_path_factory.mktemp("hits") / "hits.m8"
-    training = [record.accession for name in ("swissprot_c1_r4", "trembl_c3_r3") for record in dataset.splits[name]]
+    training = [
+        record.accession
+        for name in ("swissprot_c1_r4", "trembl_c3_r3")
+        for record in dataset.splits[name]
+    ]
     lines, rng = [], np.random.default_rng(0)
     for name in ("validation", "test"):
         for record in list(dataset.splits[name])[1:]:
@@ -35,7 +45,8 @@ def test_words_and_tower_rank_the_lent_text_first(dataset):
     # Where nothing is lent the mean of the references decides, whatever else is asked.
     rarity = np.log((1 + 3) / (1 + 1)) + 1
     new = np.log(1 + 3) + 1
-    # Mean of unit rows: (kinase, transporter, else and widgets at 1/√2 each) over 3, against "transporter of ions".
+    # Mean of unit rows: (kinase, transporter, else and widgets at 1/√2 each) over 3, against
+    # "transporter of ions".
     assert scores[1, 0] == pytest.approx(rarity / np.sqrt(rarity**2 + 2 * new**2) / 3)
     assert (scores[1] > 0).all()
     model = Oracle(dataset)
@@ -51,7 +62,13 @@ def test_transfers_stand_beside_the_model_and_are_chosen_on_validation(dataset, 
     evaluation = Retrieval(dataset, split="test", pool=40)
     result = evaluation.report(Oracle(dataset), control=None, baselines=baselines)
     found = result["transfers"]
-    assert list(found) == ["mmseqs2", "3-mers", "composition, length and organism", "label prior", "homology and model"]
+    assert list(found) == [
+        "mmseqs2",
+        "3-mers",
+        "composition, length and organism",
+        "label prior",
+        "homology and model",
+    ]
     # The perfect model wins on validation, so that homology gets no weight.
     assert found["homology and model"]["chosen"].endswith("model's share 1.0")
     assert found["homology and model"]["mrr"] == 1
@@ -73,7 +90,12 @@ def test_questions_are_answered_by_neighbours(dataset, hits):
     baselines = TrainedBaselines(dataset, completed({}), {"mmseqs2": hits})
     evaluation = SingleProperty(dataset, split="test", pool=60)
     result = evaluation.report(Oracle(dataset), control=None, baselines=baselines)
-    assert list(result["transfers"]) == ["mmseqs2", "3-mers", "composition, length and organism", "homology and model"]
+    assert list(result["transfers"]) == [
+        "mmseqs2",
+        "3-mers",
+        "composition, length and organism",
+        "homology and model",
+    ]
     for name, kind in result["kinds"].items():
         assert set(kind["transfers"]) == set(result["transfers"])
         assert sum(part["questions"] for part in kind["seen"].values()) == kind["questions"]
@@ -84,7 +106,9 @@ def test_questions_are_answered_by_neighbours(dataset, hits):
 
 
 def test_without_validation_there_is_no_transfer(dataset):
-    bare = dataset._replace(splits=type(dataset.splits)({k: v for k, v in dataset.splits.items() if k != "validation"}))
+    bare = dataset._replace(
+        splits=type(dataset.splits)({k: v for k, v in dataset.splits.items() if k != "validation"})
+    )
     result = Retrieval(bare, split="test", pool=40).report(
         Oracle(dataset), control=None, baselines=TrainedBaselines(bare, completed({}))
     )

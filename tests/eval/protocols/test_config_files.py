@@ -1,4 +1,5 @@
-"""The configs of configs/eval: they are as their fields want them, and a change that is not is told before anything runs."""
+"""The configs of configs/eval: they are as their fields want them, and a change that is not is
+told before anything runs."""
 
 import shutil
 from pathlib import Path
@@ -12,7 +13,10 @@ CONFIGS = Path("configs/eval")
 
 
 def test_changes_are_literals_or_texts():
-    configs = load_configs(CONFIGS, ["few_shot.shots=(2, 3)", "probe.hidden=7", "cross_modal.reverse_triplets=('kept',)"])
+    configs = load_configs(
+        CONFIGS,
+        ["few_shot.shots=(2, 3)", "probe.hidden=7", "cross_modal.reverse_triplets=('kept',)"],
+    )
     assert configs.keys() == FIELDS.keys()
     assert configs["few_shot"].shots == (2, 3)
     assert (configs["probe"].hidden, configs["cross_modal"].reverse_triplets) == (7, ("kept",))
@@ -41,7 +45,8 @@ def test_a_value_out_of_its_range_is_told_with_its_file(name, change, wanted):
 
 
 @pytest.mark.parametrize(
-    "change", ["probe.speed=3", "speed=3", "probe.max_epochs", "prob.max_epochs=3", "probe.max_epochs='a'"]
+    "change",
+    ["probe.speed=3", "speed=3", "probe.max_epochs", "prob.max_epochs=3", "probe.max_epochs='a'"],
 )
 def test_a_change_of_no_field_is_told(change):
     with pytest.raises(UserError, match="--set "):
@@ -52,7 +57,9 @@ def with_probe(folder, body):
     """The project's configs, of which that of the probe is changed by these lines."""
     shutil.copytree(CONFIGS, folder, ignore=shutil.ignore_patterns("__pycache__"))
     lines = "".join(f"    {line}\n" for line in body)
-    before = "from configs.eval import probe\n\n\ndef get_config():\n    config = probe.get_config()\n"
+    before = (
+        "from configs.eval import probe\n\n\ndef get_config():\n    config = probe.get_config()\n"
+    )
     (folder / "probe.py").write_text(f"{before}{lines}    return config\n")
     return folder
 
@@ -70,7 +77,12 @@ def test_files_may_hold_numpy_scalars_and_import_what_lies_beside_them(tmp_path)
     folder = with_probe(tmp_path / "eval", body)
     (folder / "sizes_of_mine.py").write_text("BATCH = 7\n")
     probe = load_configs(folder, ["probe.patience=3"])["probe"]
-    assert (probe.batch_size, probe.optimizer.learning_rate, probe.seeds, probe.patience) == (7, 0.5, (3,), 3)
+    assert (probe.batch_size, probe.optimizer.learning_rate, probe.seeds, probe.patience) == (
+        7,
+        0.5,
+        (3,),
+        3,
+    )
     assert (type(probe.optimizer.learning_rate), type(probe.seeds[0])) == (float, int)
 
 

@@ -1,4 +1,5 @@
-"""The embedding cache: right vectors in order, nothing computed twice, nothing lost or believed that is damaged."""
+"""The embedding cache: right vectors in order, nothing computed twice, nothing lost or believed
+that is damaged."""
 
 import itertools
 import multiprocessing
@@ -15,11 +16,15 @@ from protclip_jax.inference.windows import Windows
 from tests.support.fake_embedder import vectors
 
 ACIDS = "ACDEFGHIKLMNPQRSTVWY"
-SEQUENCES = ["".join(letters) for letters in itertools.islice(itertools.product(ACIDS, repeat=4), 0, 4000, 97)]
+SEQUENCES = [
+    "".join(letters)
+    for letters in itertools.islice(itertools.product(ACIDS, repeat=4), 0, 4000, 97)
+]
 
 
 class Model:
-    """Vectors that tell their sequence; remembers what it was asked, and dies when it is asked for the last time."""
+    """Vectors that tell their sequence; remembers what it was asked, and dies when it is asked
+    for the last time."""
 
     def __init__(self, *, calls_before_death=None, fingerprint="a" * 64):
         self.asked, self._left, self.fingerprint = [], calls_before_death, fingerprint
@@ -28,7 +33,9 @@ class Model:
         if self._left is not None and len(self.asked) == self._left:
             os.kill(os.getpid(), signal.SIGKILL)
         self.asked.append(list(sequences))
-        return {kind: np.stack([vectors(sequence, kind) for sequence in sequences]) for kind in kinds}
+        return {
+            kind: np.stack([vectors(sequence, kind) for sequence in sequences]) for kind in kinds
+        }
 
     @property
     def computed(self):
@@ -55,19 +62,28 @@ def test_vectors_come_in_the_order_asked_and_each_sequence_is_computed_once(tmp_
     np.testing.assert_array_equal(cached(asked), expected(asked))
     assert model.computed[20:] == [SEQUENCES[25]]
     again = Model()
-    np.testing.assert_array_equal(CachedEmbedder(again, tmp_path)(SEQUENCES[:20]), expected(SEQUENCES[:20]))
+    np.testing.assert_array_equal(
+        CachedEmbedder(again, tmp_path)(SEQUENCES[:20]), expected(SEQUENCES[:20])
+    )
     assert not again.asked
     assert cached([]).shape[0] == 0
 
 
 @pytest.mark.parametrize(
-    "other", [{"kind": "projected"}, {"windows": Windows("truncate")}, {"windows": Windows(overlap=10)}, {"dtype": "bfloat16"}]
+    "other",
+    [
+        {"kind": "projected"},
+        {"windows": Windows("truncate")},
+        {"windows": Windows(overlap=10)},
+        {"dtype": "bfloat16"},
+    ],
 )
 def test_what_changes_the_vectors_changes_the_key(tmp_path, other):
     CachedEmbedder(Model(), tmp_path)(SEQUENCES)
     model = Model()
     np.testing.assert_array_equal(
-        CachedEmbedder(model, tmp_path, **other)(SEQUENCES), expected(SEQUENCES, other.get("kind", "mean"))
+        CachedEmbedder(model, tmp_path, **other)(SEQUENCES),
+        expected(SEQUENCES, other.get("kind", "mean")),
     )
     assert model.computed == SEQUENCES
     model = Model(fingerprint="b" * 64)
@@ -92,7 +108,9 @@ def test_a_damaged_block_is_found_told_and_computed_again(tmp_path, capsys):
     for damaged in damages(whole):
         block.write_bytes(damaged)
         model = Model()
-        np.testing.assert_array_equal(CachedEmbedder(model, tmp_path)(SEQUENCES[:4]), expected(SEQUENCES[:4]))
+        np.testing.assert_array_equal(
+            CachedEmbedder(model, tmp_path)(SEQUENCES[:4]), expected(SEQUENCES[:4])
+        )
         assert model.computed == SEQUENCES[:4]
         assert "damaged" in capsys.readouterr().err
         for path in folder.glob("*.npz"):
@@ -127,15 +145,20 @@ def test_a_block_that_is_computed_again_is_known_again(tmp_path):
 
 def embed(folder, order, calls_before_death=None):
     embedding_cache.BLOCK_TOKENS = 20
-    got = CachedEmbedder(Model(calls_before_death=calls_before_death), folder)([SEQUENCES[i] for i in order])
+    got = CachedEmbedder(Model(calls_before_death=calls_before_death), folder)(
+        [SEQUENCES[i] for i in order]
+    )
     np.testing.assert_array_equal(got, expected([SEQUENCES[i] for i in order]))
 
 
 @pytest.fixture(scope="module")
 def processes():
-    """Starts functions in processes of their own, forked from one that has imported everything; gives their exit codes."""
+    """Starts functions in processes of their own, forked from one that has imported everything;
+    gives their exit codes."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["eval.protocols.embedding_cache", "tests.support.fake_embedder"])
+    context.set_forkserver_preload(
+        ["eval.protocols.embedding_cache", "tests.support.fake_embedder"]
+    )
 
     def run(*calls):
         started = [context.Process(target=embed, args=call) for call in calls]
@@ -149,7 +172,8 @@ def processes():
 
 
 def test_processes_at_once_and_one_that_is_killed(tmp_path, processes):
-    """Four processes write in orders of their own, one of them dies; all survivors are right, and so is what is left."""
+    """Four processes write in orders of their own, one of them dies; all survivors are right,
+    and so is what is left."""
     orders = [np.random.default_rng(seed).permutation(len(SEQUENCES)).tolist() for seed in range(4)]
     codes = processes(*[(tmp_path, order, 4 if i == 0 else None) for i, order in enumerate(orders)])
     assert codes[1:] == [0, 0, 0]
@@ -195,7 +219,9 @@ def test_an_abandoned_file_goes_after_a_day_and_one_being_written_stays(tmp_path
 
 def test_refusals(tmp_path):
     model = Model()
-    model.represent = lambda sequences, **_: {"mean": np.full((len(sequences), 3), np.nan, np.float32)}
+    model.represent = lambda sequences, **_: {
+        "mean": np.full((len(sequences), 3), np.nan, np.float32)
+    }
     with pytest.raises(UserError, match="not finite"):
         CachedEmbedder(model, tmp_path)(SEQUENCES)
     (tmp_path / "file").write_text("")

@@ -26,19 +26,28 @@ def test_head_is_two_layers_with_relu_between():
     head = TwoLayerHead(7, 3)
     x = jnp.asarray(np.random.default_rng(0).normal(size=(4, 5)), jnp.float32)
     params = head.init(jax.random.key(0), x)["params"]
-    first, second = (jax.tree.map(lambda p: np.asarray(p, np.float64), params[name]) for name in ("hidden", "output"))
+    first, second = (
+        jax.tree.map(lambda p: np.asarray(p, np.float64), params[name])
+        for name in ("hidden", "output")
+    )
     first["bias"] = np.linspace(-1, 1, 7)
     params["hidden"]["bias"] = first["bias"].astype(np.float32)
     hidden = np.maximum(x @ first["kernel"] + first["bias"], 0)
     assert (hidden == 0).any()
     np.testing.assert_allclose(
-        head.apply({"params": params}, x), hidden @ second["kernel"] + second["bias"], rtol=1e-5, atol=1e-6
+        head.apply({"params": params}, x),
+        hidden @ second["kernel"] + second["bias"],
+        rtol=1e-5,
+        atol=1e-6,
     )
 
 
 def test_targets_as_arrays():
     assert KINDS["multiclass"].encode([2, 0], 3).tolist() == [2, 0]
-    assert KINDS["multilabel"].encode([(0, 2), ()], 3).tolist() == [[True, False, True], [False, False, False]]
+    assert KINDS["multilabel"].encode([(0, 2), ()], 3).tolist() == [
+        [True, False, True],
+        [False, False, False],
+    ]
     encoded = KINDS["regression"].encode([1.5, -2], 0)
     assert encoded.dtype == np.float32
     assert encoded.tolist() == [1.5, -2]

@@ -1,4 +1,5 @@
-"""The frozen probe: learns what is there, against float64 NumPy, one seed at a time, and the right epoch."""
+"""The frozen probe: learns what is there, against float64 NumPy, one seed at a time, and the
+right epoch."""
 
 import jax
 import jax.numpy as jnp
@@ -53,7 +54,9 @@ def test_a_planted_signal_is_learnt_and_shuffled_labels_are_not(kind):
         for p in (planted, planted.with_shuffled_labels())
     )
     # Fmax of nothing but the classes' shares is about 0.55 here.
-    above, below = {"multiclass": (0.8, 0.55), "multilabel": (0.8, 0.7), "regression": (0.9, 0.3)}[kind]
+    above, below = {"multiclass": (0.8, 0.55), "multilabel": (0.8, 0.7), "regression": (0.9, 0.3)}[
+        kind
+    ]
     assert min(learnt) > above
     assert max(shuffled) < below
 
@@ -67,14 +70,20 @@ def test_features_are_standardised_by_the_training_split_and_constant_ones_do_no
         values = problems.features(sequences)
         return np.column_stack([values * np.float32([1e-3, 1, 10, 1, 1, 1, 1, 1]) + 5])
 
-    np.testing.assert_allclose(FrozenProbe(in_other_units, small(max_epochs=2))(planted).outputs["test"], outputs, rtol=1e-2)
+    np.testing.assert_allclose(
+        FrozenProbe(in_other_units, small(max_epochs=2))(planted).outputs["test"],
+        outputs,
+        rtol=1e-2,
+    )
 
     def with_constant(sequences):
         values = problems.features(sequences)
         values[:, 3] = 1e6 if sequences == planted.sequences("test") else 12.3
         return values
 
-    assert np.isfinite(FrozenProbe(with_constant, small(max_epochs=2))(planted).outputs["test"]).all()
+    assert np.isfinite(
+        FrozenProbe(with_constant, small(max_epochs=2))(planted).outputs["test"]
+    ).all()
 
 
 # --- Against NumPy ---
@@ -90,7 +99,9 @@ def numpy_epoch(kind, params, x, targets, order, config):
         hidden = np.maximum(before, 0)
         outputs = hidden @ params["output/kernel"] + params["output/bias"]
         if kind == "multiclass":
-            slope = np.exp(outputs) / np.exp(outputs).sum(1, keepdims=True) - np.eye(3)[targets[rows]]
+            slope = (
+                np.exp(outputs) / np.exp(outputs).sum(1, keepdims=True) - np.eye(3)[targets[rows]]
+            )
         elif kind == "multilabel":
             slope = (1 / (1 + np.exp(-outputs)) - targets[rows]) / 3
         else:
@@ -115,13 +126,17 @@ def numpy_epoch(kind, params, x, targets, order, config):
 
 @pytest.mark.parametrize("kind", problems.all_kinds())
 def test_an_epoch_equals_numpy(kind):
-    """Three steps, the last of 8 rows; a large epsilon lets Adam's update show the gradients' sizes."""
+    """Three steps, the last of 8 rows; a large epsilon lets Adam's update show the gradients'
+    sizes."""
     config = small(seeds=(5,), max_epochs=1)
     config.optimizer.update(eps=0.1, learning_rate=0.1, warmup_fraction=0.0)
     x, targets = data(kind)
     key = jax.random.key(5)
     head = probe.TwoLayerHead(HIDDEN, KINDS[kind].outputs(3))
-    start = jax.tree.map(lambda p: np.asarray(p, np.float64), probe.flatten(head.init(key, jnp.asarray(x[:1]))["params"]))
+    start = jax.tree.map(
+        lambda p: np.asarray(p, np.float64),
+        probe.flatten(head.init(key, jnp.asarray(x[:1]))["params"]),
+    )
     order = np.asarray(jax.random.permutation(jax.random.fold_in(key, 0), ROWS))
     expected = numpy_epoch(kind, dict(start), x.astype(np.float64), targets, order, config)
     got = {name: np.asarray(value[0]) for name, value in fit(kind, config=config).params.items()}
@@ -146,13 +161,15 @@ def test_seeds_in_one_program_equal_seeds_alone():
 
 
 def scripted(scores):
-    """Gives the scores of both seeds epoch by epoch, whatever the outputs; a seed that stopped is not asked."""
+    """Gives the scores of both seeds epoch by epoch, whatever the outputs; a seed that stopped
+    is not asked."""
     told = iter(scores)
     return lambda outputs: next(told)
 
 
 def test_early_stopping_keeps_each_seeds_best_epoch():
-    # Seed 0 is best after epoch 2 of 4, seed 1 after epoch 1; with patience 2 they stop after 4 and 3.
+    # Seed 0 is best after epoch 2 of 4, seed 1 after epoch 1; with patience 2 they stop after 4 and
+    # 3.
     script = [0.1, 0.8, 0.7, 0.2, 0.5, 0.3, 0.4]
     fitted = fit("multiclass", scripted(script), config=small(max_epochs=10, patience=2))
     assert fitted.history.shape == (2, 4)
@@ -163,7 +180,11 @@ def test_early_stopping_keeps_each_seeds_best_epoch():
         np.testing.assert_array_equal(value[0], after_two.params[name][0])
         np.testing.assert_array_equal(value[1], after_one.params[name][1])
     facts = fitted.facts(width=WIDTH, rows={"train": ROWS, "valid": 8, "test": 0})
-    assert (facts["epochs"], facts["best_epoch"], facts["best_valid"]) == ([4, 3], [2, 1], [0.7, 0.8])
+    assert (facts["epochs"], facts["best_epoch"], facts["best_valid"]) == (
+        [4, 3],
+        [2, 1],
+        [0.7, 0.8],
+    )
 
 
 def test_of_equal_scores_the_later_is_the_best_and_undefined_ones_are_the_lowest():
@@ -184,7 +205,11 @@ def test_flops_count_the_products():
 
 @pytest.mark.parametrize(
     ("changes", "told"),
-    [({"patients": 3}, "unknown field patients"), ({"patience": 0}, "patience=0"), ({"seeds": (1, 1)}, "different")],
+    [
+        ({"patients": 3}, "unknown field patients"),
+        ({"patience": 0}, "patience=0"),
+        ({"seeds": (1, 1)}, "different"),
+    ],
 )
 def test_a_wrong_config_is_refused(changes, told):
     with pytest.raises(UserError, match=told):
@@ -194,5 +219,8 @@ def test_a_wrong_config_is_refused(changes, told):
 def test_a_head_trained_by_the_probe_is_a_two_layer_head():
     fitted = fit("regression")
     x, _ = data("regression")
-    alone = fitted.head.apply({"params": unflatten({name: value[1] for name, value in fitted.params.items()})}, jnp.asarray(x))
+    alone = fitted.head.apply(
+        {"params": unflatten({name: value[1] for name, value in fitted.params.items()})},
+        jnp.asarray(x),
+    )
     np.testing.assert_allclose(fitted.predict(x)[1], alone, rtol=1e-5, atol=1e-6)

@@ -40,9 +40,15 @@ def test_missing_splits_are_carved_out_of_train_and_told():
 
 def test_carving_depends_on_sequences_alone_and_keeps_equal_ones_together():
     made = problems.samples("regression", 60)
-    doubled = [dataclasses.replace(s, name=f"{s.name}{copy}", target=s.target + copy) for s in made for copy in range(3)]
+    doubled = [
+        dataclasses.replace(s, name=f"{s.name}{copy}", target=s.target + copy)
+        for s in made
+        for copy in range(3)
+    ]
     task = dataclasses.replace(problems.task("regression"), splits={"train": doubled})
-    shuffled = dataclasses.replace(task, splits={"train": [doubled[i] for i in np.random.default_rng(0).permutation(180)]})
+    shuffled = dataclasses.replace(
+        task, splits={"train": [doubled[i] for i in np.random.default_rng(0).permutation(180)]}
+    )
     first, second = prepare(task), prepare(shuffled)
     for name in ("train", "valid", "test"):
         assert {s.name for s in first.splits[name]} == {s.name for s in second.splits[name]}
@@ -52,10 +58,15 @@ def test_carving_depends_on_sequences_alone_and_keeps_equal_ones_together():
 
 def test_leaks_are_counted_and_removed_on_request():
     made = problems.samples("multiclass", 40)
-    splits = {"train": made[:30] + made[:2], "valid": made[28:35], "test": [*made[33:], made[0], made[29]]}
+    splits = {
+        "train": made[:30] + made[:2],
+        "valid": made[28:35],
+        "test": [*made[33:], made[0], made[29]],
+    }
     task = dataclasses.replace(problems.task("multiclass"), splits=splits)
     kept = prepare(task)
-    # In test: P0 (two rows) and P29 of train; P29, P33 and P34 of valid. In valid: P28 and P29 of train.
+    # In test: P0 (two rows) and P29 of train; P29, P33 and P34 of valid. In valid: P28 and P29 of
+    # train.
     assert kept.facts["leaks"] == {"train in test": 3, "valid in test": 3, "train in valid": 2}
     assert kept.facts["sizes"] == {"train": 32, "valid": 7, "test": 9}
     assert all("none of them were removed" in note for note in kept.facts["notes"])
@@ -64,7 +75,9 @@ def test_leaks_are_counted_and_removed_on_request():
     # P29 has left both before train is compared with valid.
     assert removed.facts["removed"] == {"train in test": 3, "valid in test": 3, "train in valid": 1}
     assert removed.facts["sizes"] == {"train": 28, "valid": 4, "test": 9}
-    assert {s.sequence for s in removed.splits["train"]}.isdisjoint(s.sequence for s in splits["test"] + splits["valid"])
+    assert {s.sequence for s in removed.splits["train"]}.isdisjoint(
+        s.sequence for s in splits["test"] + splits["valid"]
+    )
 
 
 def test_nothing_to_train_on_is_refused():
@@ -82,7 +95,9 @@ def test_shuffling_deals_out_the_same_targets_and_leaves_test():
     shuffled = problem.with_shuffled_labels()
     for name in ("train", "valid"):
         assert shuffled.sequences(name) == problem.sequences(name)
-        assert sorted(map(tuple, shuffled.targets(name))) == sorted(map(tuple, problem.targets(name)))
+        assert sorted(map(tuple, shuffled.targets(name))) == sorted(
+            map(tuple, problem.targets(name))
+        )
         assert (shuffled.targets(name) != problem.targets(name)).any()
     assert shuffled.splits["test"] == task.splits["test"]
     assert shuffled.name != problem.name

@@ -1,4 +1,5 @@
-"""The shipped fine-tuning is the released code's: its rates, its schedule, its patience, and what it keeps an epoch by."""
+"""The shipped fine-tuning is the released code's: its rates, its schedule, its patience, and
+what it keeps an epoch by."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -14,12 +15,18 @@ from protclip_jax.training.optimizer import make_optimizer
 from tests.support import problems
 
 RATE, TOWER_RATIO, STEPS = 5e-5, 0.1, 40
-"""`--lr` and `--lr_ratio` of src/downstream.py; its trainer lets the rate fall to 0 linearly, without weight decay."""
+"""`--lr` and `--lr_ratio` of src/downstream.py; its trainer lets the rate fall to 0 linearly,
+without weight decay."""
 
 
 def adam(gradients, rate):
-    """The sum of Adam's updates (Kingma & Ba 2015) in float64, the rate falling linearly from the second step on."""
-    moment, square, total = np.zeros_like(gradients[0]), np.zeros_like(gradients[0]), np.zeros_like(gradients[0])
+    """The sum of Adam's updates (Kingma & Ba 2015) in float64, the rate falling linearly from
+    the second step on."""
+    moment, square, total = (
+        np.zeros_like(gradients[0]),
+        np.zeros_like(gradients[0]),
+        np.zeros_like(gradients[0]),
+    )
     for step, gradient in enumerate(gradients):
         moment = 0.9 * moment + 0.1 * gradient
         square = 0.999 * square + 0.001 * gradient**2
@@ -33,7 +40,11 @@ def adam(gradients, rate):
 def test_updates_are_adams_at_the_released_rates():
     rng = np.random.default_rng(0)
     config = fine_tuning.get_config()
-    names = {"protein/layers/kernel": RATE * TOWER_RATIO, "head/hidden/kernel": RATE, "head/hidden/bias": RATE}
+    names = {
+        "protein/layers/kernel": RATE * TOWER_RATIO,
+        "head/hidden/kernel": RATE,
+        "head/hidden/bias": RATE,
+    }
     gradients = {name: rng.normal(size=(12, 5)) for name in names}
     params = {name: jnp.zeros(5) for name in names}
     optimizer = make_optimizer(config.optimizer, params, STEPS)
@@ -59,7 +70,9 @@ class Listens:
 
     def __call__(self, problem):
         self.problem = problem
-        sizes = {split: (1, len(problem.splits[split]), problem.outputs) for split in ("valid", "test")}
+        sizes = {
+            split: (1, len(problem.splits[split]), problem.outputs) for split in ("valid", "test")
+        }
         return Fitted({split: np.zeros(size, np.float32) for split, size in sizes.items()}, {})
 
 
@@ -72,10 +85,14 @@ class Listens:
 )
 def test_an_epoch_is_kept_by_the_released_criterion(kind, reference):
     listens, task = Listens(), problems.task(kind)
-    judge = mutation_effect.judge_of(task) if kind == "regression" else classification.judge_of(task)
+    judge = (
+        mutation_effect.judge_of(task) if kind == "regression" else classification.judge_of(task)
+    )
     run(task, listens, judge=judge, splits=problems.SPLITS)
     rng = np.random.default_rng(1)
     true = listens.problem.targets("valid")
     for _ in range(5):
         outputs = rng.normal(size=(len(true), listens.problem.outputs)).astype(np.float32)
-        assert listens.problem.score(outputs, true) == pytest.approx(reference(outputs, true), rel=1e-5)
+        assert listens.problem.score(outputs, true) == pytest.approx(
+            reference(outputs, true), rel=1e-5
+        )

@@ -26,9 +26,13 @@ def test_kmers_are_counted_in_hashed_columns():
     vectors = kmer_frequencies(["ACDACD", "CDA", "AC", "AXCXD"])
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), [1, 1, 0, 0], rtol=1e-6)
     # ACD twice, CDA and DAC once.
-    np.testing.assert_allclose(np.sort(vectors[0])[-3:], np.array([1, 1, 2]) / np.sqrt(6), rtol=1e-6)
+    np.testing.assert_allclose(
+        np.sort(vectors[0])[-3:], np.array([1, 1, 2]) / np.sqrt(6), rtol=1e-6
+    )
     assert vectors[0, vectors[1].argmax()] == pytest.approx(1 / np.sqrt(6))
-    columns = kmer_frequencies(["".join(letters) for letters in itertools.product(AMINO_ACIDS, repeat=3)]).argmax(1)
+    columns = kmer_frequencies(
+        ["".join(letters) for letters in itertools.product(AMINO_ACIDS, repeat=3)]
+    ).argmax(1)
     shared = np.bincount(columns, minlength=KMER_COLUMNS)
     assert shared.min() >= 1
     assert shared.max() <= 3 * 8000 / KMER_COLUMNS
@@ -53,7 +57,10 @@ def test_the_penalty_is_the_best_on_valid(kind):
     score = judge.metrics[judge.main]
     problem = Problem("p", kind, problems.CLASSES, task.splits, score)
     fitted = Ridge(problems.features)(problem)
-    assert score(fitted.outputs["test"][0], problem.targets("test")) > {"multiclass": 0.7, "multilabel": 0.7}.get(kind, 0.95)
+    assert score(fitted.outputs["test"][0], problem.targets("test")) > {
+        "multiclass": 0.7,
+        "multilabel": 0.7,
+    }.get(kind, 0.95)
     judged = []
     for penalty in PENALTIES:
         alone = Problem("p", kind, problems.CLASSES, task.splits, score)

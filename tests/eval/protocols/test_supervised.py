@@ -42,7 +42,9 @@ def run(kind, protocol=None, *, task=None, controls=None):
     family = mutation_effect if kind == "regression" else classification
     task = task or problems.task(kind)
     judge = family.judge_of(task)
-    return supervised.run(task, protocol or Guess(), judge=judge, splits=problems.SPLITS, controls=controls)
+    return supervised.run(
+        task, protocol or Guess(), judge=judge, splits=problems.SPLITS, controls=controls
+    )
 
 
 def outputs_and_targets(kind):
@@ -63,7 +65,9 @@ def test_regression_is_judged_seed_by_seed():
     assert spearman["std"] == pytest.approx(np.std(expected, ddof=1))
     errors = outputs[:, :, 0] - targets
     np.testing.assert_allclose(result["metrics"]["mae"]["seeds"], np.abs(errors).mean(1), rtol=1e-6)
-    np.testing.assert_allclose(result["metrics"]["rmse"]["seeds"], np.sqrt((errors**2).mean(1)), rtol=1e-6)
+    np.testing.assert_allclose(
+        result["metrics"]["rmse"]["seeds"], np.sqrt((errors**2).mean(1)), rtol=1e-6
+    )
     assert (result["main"], result["unit"], result["protocol"]) == ("spearman", "K", "guess")
 
 
@@ -74,8 +78,13 @@ def test_classes_are_judged_seed_by_seed():
     outputs, targets = outputs_and_targets("multilabel")
     result = run("multilabel")
     assert result["main"] == "fmax"
-    np.testing.assert_allclose(result["metrics"]["fmax"]["seeds"], [fmax(of_seed, targets) for of_seed in outputs])
-    np.testing.assert_allclose(result["metrics"]["aupr"]["seeds"], [average_precision(of_seed, targets) for of_seed in outputs])
+    np.testing.assert_allclose(
+        result["metrics"]["fmax"]["seeds"], [fmax(of_seed, targets) for of_seed in outputs]
+    )
+    np.testing.assert_allclose(
+        result["metrics"]["aupr"]["seeds"],
+        [average_precision(of_seed, targets) for of_seed in outputs],
+    )
 
 
 @pytest.mark.parametrize("kind", problems.all_kinds())
@@ -89,9 +98,12 @@ def test_intervals_hold_the_value_and_are_as_wide_as_resampling_says(kind):
         low, high = result[name]["interval"]
         assert low < result[name]["mean"] < high
         resampled = [
-            np.percentile([metric(of_seed[rows], targets[rows]) for rows in draws], (2.5, 97.5)) for of_seed in outputs
+            np.percentile([metric(of_seed[rows], targets[rows]) for rows in draws], (2.5, 97.5))
+            for of_seed in outputs
         ]
-        np.testing.assert_allclose((low, high), np.mean(resampled, axis=0), atol=0.25 * (high - low))
+        np.testing.assert_allclose(
+            (low, high), np.mean(resampled, axis=0), atol=0.25 * (high - low)
+        )
 
 
 def test_constant_outputs_give_undefined_numbers_not_an_error():
@@ -107,7 +119,9 @@ def test_constant_outputs_give_undefined_numbers_not_an_error():
 def test_identity_curve_judges_the_chains_below_each_cutoff():
     task = problems.task("multilabel")
     known = [0.3, 0.3, 0.4, 0.5, 0.7, 0.95, 1.0, None]
-    test = [dataclasses.replace(s, identity=known[i % 8]) for i, s in enumerate(task.splits["test"])]
+    test = [
+        dataclasses.replace(s, identity=known[i % 8]) for i, s in enumerate(task.splits["test"])
+    ]
     result = run("multilabel", task=dataclasses.replace(task, splits={**task.splits, "test": test}))
     assert [point["rows"] for point in result["identity_curve"]] == [20, 30, 40, 50, 60]
     assert result["identity_unknown"] == 10
@@ -125,7 +139,9 @@ def test_identity_curve_judges_the_chains_below_each_cutoff():
 def test_a_family_end_to_end_beside_its_controls(kind):
     protocol = FrozenProbe(problems.features, small(max_epochs=15))
     task = problems.task(kind, valid=0)
-    result = run(kind, protocol, task=task, controls=standard_controls(protocol, small(max_epochs=15)))
+    result = run(
+        kind, protocol, task=task, controls=standard_controls(protocol, small(max_epochs=15))
+    )
     assert [control["protocol"] for control in result["controls"]] == [
         "frozen probe, shuffled labels",
         "k-mer ridge",
@@ -175,10 +191,14 @@ def test_proteins_of_the_pretraining_are_left_out(kind):
     family = mutation_effect if kind == "regression" else classification
     task = problems.task(kind)
     seen = [sample.sequence for sample in task.splits["test"][::3]]
-    known = PretrainingSet(np.sort(np.array([sequence_key(text) for text in seen], np.uint64)), minhash.sketches(seen))
+    known = PretrainingSet(
+        np.sort(np.array([sequence_key(text) for text in seen], np.uint64)), minhash.sketches(seen)
+    )
     options = {"splits": problems.SPLITS, "controls": [Guess()]}
     plain = supervised.run(task, Guess(), judge=family.judge_of(task), **options)
-    result = supervised.run(task, Guess(), judge=family.judge_of(task), **options, pretraining=known)
+    result = supervised.run(
+        task, Guess(), judge=family.judge_of(task), **options, pretraining=known
+    )
     rows = np.arange(80) % 3 != 0
     outputs, targets = outputs_and_targets(kind)
     expected = judged(outputs[:, rows], targets[rows], problems.judge(kind))
@@ -190,6 +210,8 @@ def test_proteins_of_the_pretraining_are_left_out(kind):
     assert "metrics_with_seen" not in plain
 
     strangers = PretrainingSet(np.zeros(0, np.uint64), minhash.sketches([]))
-    unknown = supervised.run(task, Guess(), judge=family.judge_of(task), **options, pretraining=strangers)
+    unknown = supervised.run(
+        task, Guess(), judge=family.judge_of(task), **options, pretraining=strangers
+    )
     assert unknown["metrics"] == plain["metrics"]
     assert "metrics_with_seen" not in unknown

@@ -49,7 +49,10 @@ def test_blosum_is_what_an_ungapped_alignment_loses():
     assert found.keys() == {BLOSUM, FEWEST}
 
     def aligned(sequence):
-        places = [(AMINO_ACIDS.index(a), AMINO_ACIDS.index(b)) for a, b in zip(WILD_TYPE, sequence, strict=True)]
+        places = [
+            (AMINO_ACIDS.index(a), AMINO_ACIDS.index(b))
+            for a, b in zip(WILD_TYPE, sequence, strict=True)
+        ]
         return sum(BLOSUM62[place] for place in places)
 
     lost = [aligned(substituted(WILD_TYPE, own)) - aligned(WILD_TYPE) for own in variants]
@@ -71,7 +74,9 @@ def test_position_based_weights_are_henikoff_and_henikoffs():
 
 def test_gaps_count_nowhere_and_the_table_is_read_by_substitution():
     variants = single_substitutions("GYV")
-    assay = Assay("a", "GYV", [MeasuredVariant(own, 0.0) for own in variants], alignment=("GYV", "GYV", "G-X"))
+    assay = Assay(
+        "a", "GYV", [MeasuredVariant(own, 0.0) for own in variants], alignment=("GYV", "GYV", "G-X")
+    )
     scores, table = baselines(assay)[SITE_INDEPENDENT], alignment_table(assay.alignment)
     np.testing.assert_allclose(np.exp(table).sum(1), 1)
     for (change,), score in zip(variants, scores, strict=True):

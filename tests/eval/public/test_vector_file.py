@@ -1,4 +1,5 @@
-"""How vectors of a file are found: by the hash of the sequence, by id, by accession, and when they are not."""
+"""How vectors of a file are found: by the hash of the sequence, by id, by accession, and when
+they are not."""
 
 import h5py
 import numpy as np
@@ -12,7 +13,11 @@ SEQUENCES = ("MKV", "MKL", "AAA")
 
 
 def npz(path, vectors):
-    np.savez(path, ids=np.array(list(vectors)), vectors=np.array([[value] for value in vectors.values()], np.float32))
+    np.savez(
+        path,
+        ids=np.array(list(vectors)),
+        vectors=np.array([[value] for value in vectors.values()], np.float32),
+    )
     return VectorFile.read(path)
 
 
@@ -60,8 +65,12 @@ def test_an_accession_that_two_ids_hold_is_neithers(tmp_path):
 def test_a_name_of_two_sequences_finds_neither(tmp_path):
     """Tables without names call the second line of each file `line 2`."""
     file = npz(tmp_path / "x.npz", {"line 2": 1.0, "A0A1": 2.0})
-    with pytest.raises(UserError, match=r"lacks vectors of 2 of 3 proteins, such as line 2, line 2; embed"):
-        file.find({"MKV": frozenset(["line 2"]), "MKL": frozenset(["line 2"]), "AAA": frozenset(["A0A1"])})
+    with pytest.raises(
+        UserError, match=r"lacks vectors of 2 of 3 proteins, such as line 2, line 2; embed"
+    ):
+        file.find(
+            {"MKV": frozenset(["line 2"]), "MKL": frozenset(["line 2"]), "AAA": frozenset(["A0A1"])}
+        )
 
 
 def test_what_is_missing_is_counted_and_the_first_are_named(tmp_path):
@@ -69,7 +78,10 @@ def test_what_is_missing_is_counted_and_the_first_are_named(tmp_path):
     asked = {"A" * (1 + i): frozenset([f"n{i}"]) for i in range(2000)}
     with pytest.raises(UserError) as error:
         file.find(asked)
-    assert "lacks vectors of 1,999 of 2,000 proteins, such as n1, n2, n3; embed the FASTA file" in str(error.value)
+    assert (
+        "lacks vectors of 1,999 of 2,000 proteins, such as n1, n2, n3; embed the FASTA file"
+        in str(error.value)
+    )
 
 
 @pytest.mark.parametrize("named", ["hash", "id"])
@@ -91,7 +103,9 @@ def test_hdf5_is_found_by_the_names_of_its_datasets_and_by_original_ids(tmp_path
 def test_vectors_of_residues_are_refused(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["P1"], file["P2"] = np.zeros((4, 2)), np.zeros((5, 2))
-    with pytest.raises(UserError, match=r"P1. has a vector for each residue; give one vector for each protein"):
+    with pytest.raises(
+        UserError, match=r"P1. has a vector for each residue; give one vector for each protein"
+    ):
         VectorFile.read(tmp_path / "x.h5")
 
 

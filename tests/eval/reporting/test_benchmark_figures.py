@@ -1,4 +1,5 @@
-"""Which figures there are for which results, and that a radar does not join what is not next to each other."""
+"""Which figures there are for which results, and that a radar does not join what is not next to
+each other."""
 
 import numpy as np
 
@@ -9,7 +10,13 @@ from eval.reporting.benchmark_figures import COLOURS, figures
 
 
 def result(name, metric, mean, *, protocol="frozen probe", **more):
-    headline = {metric: {"mean": mean, "std": 0.1, "interval": (mean - 0.1, mean + 0.1) if mean is not None else None}}
+    headline = {
+        metric: {
+            "mean": mean,
+            "std": 0.1,
+            "interval": (mean - 0.1, mean + 0.1) if mean is not None else None,
+        }
+    }
     rows = [row._asdict() for row in published(name)]
     known = {"benchmark": name, "protocol": protocol, "headline": headline, "published": rows}
     return known | {"data": {"whole": None}, "result": more}
@@ -35,8 +42,12 @@ def test_a_radar_has_an_axis_for_each_benchmark_with_a_published_number():
     ]
     drawn = lines(axis)
     np.testing.assert_array_equal(drawn["ours"], [0.5] * 5)
-    np.testing.assert_array_equal(drawn["BioBridge, published"], [np.nan, np.nan, 0.136, np.nan, np.nan])
-    tuned = {name: result(name, metric, 0.5, protocol=FINE_TUNING) for name, metric in names.items()}
+    np.testing.assert_array_equal(
+        drawn["BioBridge, published"], [np.nan, np.nan, 0.136, np.nan, np.nan]
+    )
+    tuned = {
+        name: result(name, metric, 0.5, protocol=FINE_TUNING) for name, metric in names.items()
+    }
     labels = [text.get_text() for text in figures(tuned)["radar"].axes[0].get_xticklabels()]
     assert labels[:3] == ["ec *\nfmax", "go_mf *\nfmax", "prot2bp * †\nmrr, reverse kept"]
     assert set(figures({"ec": result("ec", "fmax", 0.5)})) == {"benchmarks"}
@@ -44,7 +55,12 @@ def test_a_radar_has_an_axis_for_each_benchmark_with_a_published_number():
 
 
 def test_every_published_model_is_in_the_bars_and_in_the_radar():
-    first = {"ec": "fmax", "prot2bp": "mrr, reverse kept", "similarity_mf": "500_cosine", "proteingym": "spearman"}
+    first = {
+        "ec": "fmax",
+        "prot2bp": "mrr, reverse kept",
+        "similarity_mf": "500_cosine",
+        "proteingym": "spearman",
+    }
     made = figures({name: result(name, metric, 0.5) for name, metric in first.items()})
     models = {f"{row.model}, published" for name in first for row in published(name)}
     assert len(models) == len({row.model for row in PUBLISHED}) == len(COLOURS)
@@ -55,7 +71,9 @@ def test_every_published_model_is_in_the_bars_and_in_the_radar():
 
 def test_bars_stand_beside_their_best_control():
     measured = (("a", "fmax", 0.3), ("b", "fmax", 0.45), ("c", "aupr", 0.9))
-    controls = [{"protocol": name, "metrics": {metric: {"mean": mean}}} for name, metric, mean in measured]
+    controls = [
+        {"protocol": name, "metrics": {metric: {"mean": mean}}} for name, metric, mean in measured
+    ]
     figure = figures({"ec": result("ec", "fmax", 0.5, controls=controls)})["benchmarks"]
     heights = sorted(bar.get_height() for bar in figure.axes[0].patches)
     assert heights == [0.45, 0.5]
@@ -64,7 +82,10 @@ def test_bars_stand_beside_their_best_control():
 
 def test_undefined_numbers_leave_a_gap_in_every_figure():
     point = {"fmax": {"mean": None, "interval": (None, None)}}
-    curve = [{"cutoff": 0.3, "rows": 0, "metrics": None}, {"cutoff": 0.95, "rows": 4, "metrics": point}]
+    curve = [
+        {"cutoff": 0.3, "rows": 0, "metrics": None},
+        {"cutoff": 0.95, "rows": 4, "metrics": point},
+    ]
     of_ec = result("ec", "fmax", None, main="fmax", identity_curve=curve)
     made = figures({"ec": of_ec})
     assert np.isnan(lines(made["identity"].axes[0])["below the cut-off"]).all()
@@ -72,7 +93,14 @@ def test_undefined_numbers_leave_a_gap_in_every_figure():
 
 def test_few_shot_curves_stand_beside_composition_chance_and_prompts():
     value = {"mean": 0.4, "std": 0.1, "interval": (0.3, 0.5)}
-    few = result("few_shot_localisation", "x", 0.4, shots=[1, 8], composition={"1": value, "8": value}, chance=0.1)
+    few = result(
+        "few_shot_localisation",
+        "x",
+        0.4,
+        shots=[1, 8],
+        composition={"1": value, "8": value},
+        chance=0.1,
+    )
     few["headline"] = {few_shot.metric(k): value | {"mean": k / 10} for k in (1, 8)}
     zero = result("zero_shot_localisation", "accuracy, template", 0.25)
     drawn = lines(figures({"few": few, "zero": zero})["few_shot"].axes[0])

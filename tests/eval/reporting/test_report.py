@@ -9,7 +9,14 @@ from eval.reporting.report import write_report
 
 
 def test_numbers_that_are_not_finite_become_null():
-    value = {"a": float("nan"), "b": (1, np.float32(0.5), np.inf), "c": None, "d": {"e": np.int64(3)}, "f": "x", "g": True}
+    value = {
+        "a": float("nan"),
+        "b": (1, np.float32(0.5), np.inf),
+        "c": None,
+        "d": {"e": np.int64(3)},
+        "f": "x",
+        "g": True,
+    }
     expected = {"a": None, "b": [1, 0.5, None], "c": None, "d": {"e": 3}, "f": "x", "g": True}
     assert json.loads(json.dumps(to_json(value), allow_nan=False)) == expected
 

@@ -1,4 +1,5 @@
-"""A small proteome: what is found for each protein, where nothing is sure, and runs that are killed."""
+"""A small proteome: what is found for each protein, where nothing is sure, and runs that are
+killed."""
 
 import csv
 import hashlib
@@ -24,18 +25,31 @@ ASKED = tiny.records(12, seed=21)
 
 def table(question, trait, share):
     """Two bins of the cosine: below 0.2 a quarter of the share."""
-    return Table(question, trait, (1.0, 0.0), (0.2,), (share / 4, share), (share / 8, share / 2), (50, 40), 0.01)
+    return Table(
+        question,
+        trait,
+        (1.0, 0.0),
+        (0.2,),
+        (share / 4, share),
+        (share / 8, share / 2),
+        (50, 40),
+        0.01,
+    )
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A calibrated checkpoint `c`, an index `i` whose first four proteins have no name, labels `l.tsv`, questions `q.fasta`."""
+    """A calibrated checkpoint `c`, an index `i` whose first four proteins have no name, labels
+    `l.tsv`, questions `q.fasta`."""
     folder = tmp_path_factory.mktemp("annotate")
     searching.make_checkpoint(folder / "c")
     tables = (table("sequence", "family", 0.9), table("label", "location", 0.8))
     fingerprint = ProtCLIP.load(folder / "c").fingerprint
     (folder / "c" / FILE).write_text(to_text(Calibration(fingerprint, tables), {}))
-    entries = [f">{one.accession}{f' {one.name}' if row >= 4 else ''}\n{one.sequence}\n" for row, one in enumerate(RECORDS)]
+    entries = [
+        f">{one.accession}{f' {one.name}' if row >= 4 else ''}\n{one.sequence}\n"
+        for row, one in enumerate(RECORDS)
+    ]
     (folder / "x.fasta").write_text("".join(entries))
     assert searching.make_index(folder / "c", folder / "i", input=folder / "x.fasta") == 0
     (folder / "l.tsv").write_text(searching.LABELS)
@@ -45,7 +59,16 @@ def folder(tmp_path_factory):
 
 
 def run(folder, output, *arguments):
-    given = ["--checkpoint", folder / "c", "--index", folder / "i", "--labels", folder / "l.tsv", "--input", folder / "q.fasta"]
+    given = [
+        "--checkpoint",
+        folder / "c",
+        "--index",
+        folder / "i",
+        "--labels",
+        folder / "l.tsv",
+        "--input",
+        folder / "q.fasta",
+    ]
     return annotate.main(list(map(str, [*given, "--output", output, *arguments])))
 
 
@@ -77,7 +100,9 @@ def test_every_protein_has_its_nearest_described_ones_and_labels(folder, written
         own = by_protein[f"q{number}", "proteins"]
         if cosines.max() >= 0.2:
             reached = sorted((cosine for cosine in cosines if cosine >= 0.2), reverse=True)
-            assert [row["id"] for row in own] == [RECORDS[place].accession for place in best[: len(reached)]]
+            assert [row["id"] for row in own] == [
+                RECORDS[place].accession for place in best[: len(reached)]
+            ]
             assert {row["sure"] for row in own} == {"yes"}
         else:
             assert [(row["id"], row["sure"]) for row in own] == [("", "no")]
@@ -87,7 +112,9 @@ def test_every_protein_has_its_nearest_described_ones_and_labels(folder, written
 def test_each_hit_is_sure_by_its_own_confidence():
     def hit(rank, share):
         known = () if share is None else (Confidence("function", share, 0.1, 0.01, 40),)
-        return Hit(rank, rank, f"l{rank}", "label", "x", None, cosine=0.5, margin=0.1, confidences=known)
+        return Hit(
+            rank, rank, f"l{rank}", "label", "x", None, cosine=0.5, margin=0.1, confidences=known
+        )
 
     def written(*shares):
         hits = [hit(rank, share) for rank, share in enumerate(shares, 1)]
@@ -112,7 +139,9 @@ def test_an_aspect_without_a_sure_hit_gets_one_line_without_one(folder, tmp_path
     _, rows = rows_of(tmp_path / "out.tsv")
     of_proteins = [row for row in rows if row["aspect"] == "proteins"]
     assert len(of_proteins) == 13
-    assert {(row["sure"], row["rank"], row["id"], row["name"]) for row in of_proteins} == {("no", "", "", "")}
+    assert {(row["sure"], row["rank"], row["id"], row["name"]) for row in of_proteins} == {
+        ("no", "", "", "")
+    }
     assert all(float(row["confidence"]) <= 0.9 for row in of_proteins)
 
 
@@ -146,7 +175,10 @@ def test_a_killed_run_gives_the_same_bytes(folder, written, tmp_path, monkeypatc
     assert not (tmp_path / "out.tsv").exists()
     assert len(list((tmp_path / "out.tsv.partial").glob("*.npz"))) == 5
     assert run(folder, tmp_path / "out.tsv", "--top", 2, "--min_confidence", 0.25) == 2
-    assert "holds the parts of another run (other min_confidence, top); finish that one" in searching.told(capsys)
+    assert (
+        "holds the parts of another run (other min_confidence, top); finish that one"
+        in searching.told(capsys)
+    )
     assert run(folder, tmp_path / "out.tsv") == 0
     assert run(folder, tmp_path / "whole.tsv") == 0
     assert (tmp_path / "out.tsv").read_bytes() == (tmp_path / "whole.tsv").read_bytes()
@@ -168,13 +200,20 @@ def test_mistakes_are_one_sentence(folder, tmp_path, capsys, arguments, told):
     assert "must be named *.tsv" in searching.told(capsys)
 
 
-def test_an_index_without_descriptions_is_refused_before_anything_is_embedded(folder, tmp_path, capsys, monkeypatch):
-    (tmp_path / "x.fasta").write_text("".join(f">{one.accession}\n{one.sequence}\n" for one in RECORDS[:3]))
+def test_an_index_without_descriptions_is_refused_before_anything_is_embedded(
+    folder, tmp_path, capsys, monkeypatch
+):
+    (tmp_path / "x.fasta").write_text(
+        "".join(f">{one.accession}\n{one.sequence}\n" for one in RECORDS[:3])
+    )
     assert searching.make_index(folder / "c", tmp_path / "i", input=tmp_path / "x.fasta") == 0
     monkeypatch.setattr(annotate, "embed_parts", None)
     assert run(folder, tmp_path / "out.tsv", "--index", tmp_path / "i") == 2
     told = searching.told(capsys)
-    assert f"the index {tmp_path / 'i'} holds no protein with a name or a function; make it from UniProt entries" in told
+    assert (
+        f"the index {tmp_path / 'i'} holds no protein with a name or a function; make it "
+        "from UniProt entries" in told
+    )
 
 
 def test_an_output_that_exists_is_kept(folder, tmp_path, capsys):

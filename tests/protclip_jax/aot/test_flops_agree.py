@@ -1,4 +1,5 @@
-"""FLOPs of one step by the model's formula, by the walk over the traced step, and by XLA's own analysis."""
+"""FLOPs of one step by the model's formula, by the walk over the traced step, and by XLA's own
+analysis."""
 
 import jax
 import pytest
@@ -14,8 +15,8 @@ ROWS, PROTEIN_TOKENS, TEXT_TOKENS = 4, 1024, 512
 
 @pytest.mark.soak
 def test_three_counts_of_a_step_agree_to_one_per_cent():
-    """Rows full of one record, so that real tokens are all; one layer of the 650M widths in each tower, and dense
-    attention, so that XLA sees every product once.
+    """Rows full of one record, so that real tokens are all; one layer of the 650M widths in each
+    tower, and dense attention, so that XLA sees every product once.
 
     XLA counts what is done element by element as well.
     """

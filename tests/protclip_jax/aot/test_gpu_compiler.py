@@ -1,4 +1,5 @@
-"""What XLA's compiler makes of the kernels and the step for GPUs that are not there. Nothing is run on one."""
+"""What XLA's compiler makes of the kernels and the step for GPUs that are not there. Nothing is
+run on one."""
 
 import json
 import re
@@ -10,7 +11,11 @@ from tests.support import gpu_compiler
 
 KERNELS = {"_forward_kernel", "_query_gradient_kernel", "_key_gradient_kernel"}
 TARGETS = ("a100:bfloat16", "h100:bfloat16", "l4:float32", "t4:bfloat16")
-LEAST_SHARED = min(MULTIPROCESSORS[gpu.capability].shared_bytes_of_block for name, gpu in GPUS.items() if name != "t4")
+LEAST_SHARED = min(
+    MULTIPROCESSORS[gpu.capability].shared_bytes_of_block
+    for name, gpu in GPUS.items()
+    if name != "t4"
+)
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +101,8 @@ def test_the_step_compiles_for_gpus_of_two_hosts(small):
 
 
 def test_kernels_count_the_blocks_of_expected_rows(small):
-    """Of a pair of blocks two products forwards and, backwards, with full remat, the two again and seven;
-    of the frozen text tower the forward pass alone."""
+    """Of a pair of blocks two products forwards and, backwards, with full remat, the two again and
+    seven; of the frozen text tower the forward pass alone."""
     share = small["expected_row"]["visited_attention_blocks"][str(TOKENS)]
     product = 2 * DIM * HEADS * (ROWS // 2) * TOKENS**2 * share
     assert 0 < share < 1

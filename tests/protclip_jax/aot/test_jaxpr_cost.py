@@ -239,8 +239,8 @@ HEADS, DIM, LENGTH = 2, 64, 512
 
 @pytest.mark.parametrize("backend", ["splash", "triton", "blockwise"])
 def test_attention_counts_the_blocks_that_rows_visit(backend):
-    """Of a visited pair of blocks two products forwards and, backwards, seven of kernels, dk and dv 4, dq 3,
-    or five of one loop.
+    """Of a visited pair of blocks two products forwards and, backwards, seven of kernels, dk and dv
+    4, dq 3, or five of one loop.
 
     Beside its kernels only splash computes one: the sum of output times gradient of each query.
     """

@@ -1,4 +1,5 @@
-"""`--aot`: the step compiled for TPUs that are not there, in processes of their own, since JAX takes a platform for good."""
+"""`--aot`: the step compiled for TPUs that are not there, in processes of their own, since JAX
+takes a platform for good."""
 
 import json
 import subprocess
@@ -36,7 +37,14 @@ SMALL = [
 
 def aot(topology, *options):
     """(exit code, the report or None, stderr)"""
-    command = [sys.executable, "train.py", "--config", "configs/protclip_650m.py", f"--aot={topology}", *options]
+    command = [
+        sys.executable,
+        "train.py",
+        "--config",
+        "configs/protclip_650m.py",
+        f"--aot={topology}",
+        *options,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.returncode, json.loads(done.stdout) if done.stdout else None, done.stderr
 
@@ -84,12 +92,21 @@ def test_the_report_says_what_fits_and_at_what_rate(small):
     assert small["devices"] == 4
     assert small["mesh"] == {"data": 2, "fsdp": 2}
     assert small["fits"]
-    assert 0 < small["hbm_bytes_per_device"] == sum(small["hbm"].values()) < small["hbm_capacity_bytes"]
-    assert small["predicted_step_seconds"] >= small["flops_per_device"] / small["rates"]["peak_flops"]
+    assert (
+        0
+        < small["hbm_bytes_per_device"]
+        == sum(small["hbm"].values())
+        < small["hbm_capacity_bytes"]
+    )
+    assert (
+        small["predicted_step_seconds"] >= small["flops_per_device"] / small["rates"]["peak_flops"]
+    )
     assert small["run_steps"] == round(35 * 1_215_000 / small["pairs_per_step"])
     hours = small["run_steps"] * small["predicted_step_seconds"] * small["devices"] / 3600
     assert small["run_chip_hours"] == pytest.approx(hours)
-    assert small["pairs_per_second"] == pytest.approx(small["pairs_per_step"] / small["predicted_step_seconds"])
+    assert small["pairs_per_second"] == pytest.approx(
+        small["pairs_per_step"] / small["predicted_step_seconds"]
+    )
     # Eight rows of 256 tokens hold about one protein each.
     assert 8 <= small["pairs_per_step"] < 16
 
@@ -97,7 +114,8 @@ def test_the_report_says_what_fits_and_at_what_rate(small):
 def test_flops_are_those_of_the_layers_times_their_number(objectives, small, deeper):
     """What a protein layer's products take, from the difference of two depths."""
     tokens = objectives.passes * 2 * 256
-    # Forward, backward twice, and the forward again of everything but the last product, which nothing reads.
+    # Forward, backward twice, and the forward again of everything but the last product, which
+    # nothing reads.
     a_layer = 2 * tokens * (4 * (4 * 256**2 + 2 * 256 * 512) - 256 * 512)
     products = (deeper["flops_per_device"] - deeper["attention_kernel_flops_per_device"]) - (
         small["flops_per_device"] - small["attention_kernel_flops_per_device"]
@@ -125,12 +143,25 @@ def test_a_layer_gathers_its_weights_twice_and_scatters_their_gradients(small, d
 def test_no_gather_is_larger_than_one_weight_or_the_batch_of_embeddings(small):
     largest_weight, embeddings = 256 * 3 * 256 * 2, 8 * 16 * 128 * 4
     assert small["collectives"]["all-gather"]["largest"] <= max(largest_weight, embeddings)
-    assert small["collectives"].keys() <= {"all-gather", "all-reduce", "reduce-scatter", "collective-permute"}
+    assert small["collectives"].keys() <= {
+        "all-gather",
+        "all-reduce",
+        "reduce-scatter",
+        "collective-permute",
+    }
 
 
 def test_what_does_not_fit_ends_with_1_and_says_by_how_much():
-    wide = ["--config.batch.rows=4096", "--config.model.remat=none", "--config.model.protein.num_layers=8"]
-    code, report, errors = aot("v5e:2x2", *[x for x in SMALL if "batch.rows" not in x and "protein.num_layers" not in x], *wide)
+    wide = [
+        "--config.batch.rows=4096",
+        "--config.model.remat=none",
+        "--config.model.protein.num_layers=8",
+    ]
+    code, report, errors = aot(
+        "v5e:2x2",
+        *[x for x in SMALL if "batch.rows" not in x and "protein.num_layers" not in x],
+        *wide,
+    )
     assert code == 1, errors
     assert "GiB more than a v5e:2x2 device has" in errors
     assert not report["fits"]
@@ -140,8 +171,16 @@ def test_what_does_not_fit_ends_with_1_and_says_by_how_much():
 @pytest.mark.parametrize(
     ("message", "needed"),
     [
-        ("RESOURCE_EXHAUSTED: Ran out of memory in memory space hbm. Used 3.5G of 1.25G hbm. Exceeded by 2G.", 3.5 * 2**30),
-        ("RESOURCE_EXHAUSTED: the total memory required for HLO temporaries (2.50M) exceeds available HBM", 2.5 * 2**20 + 7),
+        (
+            "RESOURCE_EXHAUSTED: Ran out of memory in memory space hbm. Used 3.5G of 1.25G "
+            "hbm. Exceeded by 2G.",
+            3.5 * 2**30,
+        ),
+        (
+            "RESOURCE_EXHAUSTED: the total memory required for HLO temporaries (2.50M) "
+            "exceeds available HBM",
+            2.5 * 2**20 + 7,
+        ),
         ("RESOURCE_EXHAUSTED: something else", None),
         ("INTERNAL: Used 3.5G of 1.25G hbm", None),
     ],
@@ -154,7 +193,9 @@ def test_a_shortfall_counts_the_arguments_once(message, needed):
 def test_auto_takes_the_first_remat_policy_that_fits():
     changed = ("batch.rows", "model.remat", "protein.num_layers")
     options = [option for option in SMALL if not any(name in option for name in changed)]
-    code, report, errors = aot("v5e:2x2", *options, "--config.batch.rows=1024", "--config.model.protein.num_layers=16")
+    code, report, errors = aot(
+        "v5e:2x2", *options, "--config.batch.rows=1024", "--config.model.protein.num_layers=16"
+    )
     assert code == 0, errors
     assert report["remat"] == "dots"
     assert report["fits"]

@@ -10,14 +10,20 @@ from protclip_jax.aot.topology import rates_of, topology_devices
 from protclip_jax.distributed.chips import GIB, GPUS, MULTIPROCESSORS, TPUS, peak_flops
 
 
-@pytest.mark.parametrize("topology", ["h300:8", "h100", "h100:0", "h100:8x0", "h100:8x2x2", "h100:4.5", ":8"])
+@pytest.mark.parametrize(
+    "topology", ["h300:8", "h100", "h100:0", "h100:8x0", "h100:8x2x2", "h100:4.5", ":8"]
+)
 def test_an_unknown_topology_is_one_sentence(topology):
-    with pytest.raises(UserError, match=f"--aot={topology} is no topology, such as v5e:8x8") as told:
+    with pytest.raises(
+        UserError, match=f"--aot={topology} is no topology, such as v5e:8x8"
+    ) as told:
         topology_devices(topology)
     assert "h100, h200" in str(told.value)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("jax_plugins") is not None, reason="a CUDA plugin is installed")
+@pytest.mark.skipif(
+    importlib.util.find_spec("jax_plugins") is not None, reason="a CUDA plugin is installed"
+)
 def test_a_missing_compiler_is_one_sentence():
     expected = r"^--aot=h100:8 needs the GPU compiler .*; run `pip install -e '\.\[gpu-aot\]'`"
     with pytest.raises(UserError, match=expected):

@@ -1,4 +1,7 @@
-"""Every implementation of attention keeps the segments; blockwise equals dense, also sharded and inside scan and remat."""
+"""Every implementation of attention keeps the segments; blockwise equals dense, also sharded and
+inside scan and remat."""
+
+import functools
 
 import chex
 import flax.linen as nn
@@ -21,7 +24,9 @@ ROWS, LENGTH, HEADS, DIM = 3, 150, 2, 8
 
 def contiguous(*lengths, total=LENGTH):
     """Ids 1, 2, … with the given lengths, padding at the end."""
-    return np.pad(np.repeat(np.arange(1, len(lengths) + 1), lengths), (0, total - sum(lengths))).astype(np.int32)
+    return np.pad(
+        np.repeat(np.arange(1, len(lengths) + 1), lengths), (0, total - sum(lengths))
+    ).astype(np.int32)
 
 
 def random_ids(seed, *, length=LENGTH, most=3):
@@ -33,7 +38,11 @@ LAYOUTS = {
     "contiguous": [contiguous(40, 70, 30), contiguous(150), contiguous(1, 64, 64, 1)],
     "unsorted": [random_ids(0), random_ids(1, most=1), random_ids(2, most=40)],
     "descending": [contiguous(40, 70, 30)[::-1], contiguous(10, 10)[::-1], random_ids(3)],
-    "returning": [np.tile(contiguous(20, 25, total=50), 3), np.tile([1, 2, 0], 50), np.repeat([7, 0, 7], 50)],
+    "returning": [
+        np.tile(contiguous(20, 25, total=50), 3),
+        np.tile([1, 2, 0], 50),
+        np.repeat([7, 0, 7], 50),
+    ],
     "padding_rows": [contiguous(), contiguous(5), contiguous()],
     "single_tokens": [np.arange(1, LENGTH + 1), contiguous(*[1] * 100), np.arange(LENGTH)[::-1]],
 }
@@ -51,7 +60,8 @@ def value_and_gradients(implementation):
 
     @jax.jit
     def run(arrays, cotangent, q_ids, kv_ids):
-        attend = lambda *x: attention(*x, q_segment_ids=q_ids, kv_segment_ids=kv_ids, implementation=implementation)  # noqa: E731
+        ids = {"q_segment_ids": q_ids, "kv_segment_ids": kv_ids}
+        attend = functools.partial(attention, **ids, implementation=implementation)
         out, pull_back = jax.vjp(attend, *arrays)
         return out, pull_back(cotangent)
 
@@ -65,10 +75,15 @@ all_but_dense = pytest.mark.parametrize("implementation", sorted(BACKENDS.keys()
 
 @pytest.fixture(autouse=True, scope="module")
 def interpreted_kernels():
-    """The kernels of accelerators, interpreted, and with blocks small enough for several in a row."""
+    """The kernels of accelerators, interpreted, and with blocks small enough for several in a
+    row."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(splash, "LARGEST_BLOCK", 128)
-        for backend in (Splash(interpret=True), Triton(interpret=True), CuDNN(implementation="xla")):
+        for backend in (
+            Splash(interpret=True),
+            Triton(interpret=True),
+            CuDNN(implementation="xla"),
+        ):
             patch.setitem(BACKENDS, backend.name, backend)
         yield
 
@@ -100,7 +115,10 @@ def assert_equals_dense(q_ids, kv_ids, *, implementation="blockwise", tolerance=
     chex.assert_equal_shape([out, arrays[0]])
     chex.assert_trees_all_equal_dtypes(gradients, arrays)
     chex.assert_trees_all_close(
-        (out, gradients), RUN["dense"](arrays, cotangent, q_ids, kv_ids), rtol=tolerance, atol=tolerance
+        (out, gradients),
+        RUN["dense"](arrays, cotangent, q_ids, kv_ids),
+        rtol=tolerance,
+        atol=tolerance,
     )
 
 
@@ -143,7 +161,8 @@ def test_splash_is_for_self_attention():
 
 
 def test_splash_visits_the_blocks_that_share_a_segment():
-    """Three blocks of 128 tokens: the first segment lies in two, the second in one, padding in the rest."""
+    """Three blocks of 128 tokens: the first segment lies in two, the second in one, padding in
+    the rest."""
     ids = np.zeros((2, 384), np.int32)
     ids[0, :200], ids[0, 256:300] = 1, 2
     assert Splash().visited_share(ids, "bfloat16") == pytest.approx((5 + 3) / 18)
@@ -155,10 +174,18 @@ def test_splash_visits_the_blocks_that_share_a_segment():
 
 def test_kernels_for_gpus_are_lowered_for_them():
     """Nothing is run: there need be no GPU."""
-    ids, x = jax.ShapeDtypeStruct((2, 256), np.int32), jax.ShapeDtypeStruct((2, 256, 4, 64), jnp.bfloat16)
+    ids, x = (
+        jax.ShapeDtypeStruct((2, 256), np.int32),
+        jax.ShapeDtypeStruct((2, 256, 4, 64), jnp.bfloat16),
+    )
 
     def loss(x, ids):
-        return Triton().attend(x, x, x, q_segment_ids=ids, kv_segment_ids=ids).astype(jnp.float32).sum()
+        return (
+            Triton()
+            .attend(x, x, x, q_segment_ids=ids, kv_segment_ids=ids)
+            .astype(jnp.float32)
+            .sum()
+        )
 
     hopper = AbstractDevice(device_kind="NVIDIA H100 80GB HBM3", num_cores=132, platform="gpu")
     with jax.sharding.use_abstract_mesh(AbstractMesh((), (), abstract_device=hopper)):
@@ -167,11 +194,20 @@ def test_kernels_for_gpus_are_lowered_for_them():
 
 
 def test_kernels_for_gpus_take_tokens_where_the_towers_have_them():
-    """A transposed [R, L, H, D] would be written and read again, for each of q, k, v, the output and their gradients."""
-    ids, x = jax.ShapeDtypeStruct((2, 256), np.int32), jax.ShapeDtypeStruct((2, 256, 4, 64), jnp.bfloat16)
+    """A transposed [R, L, H, D] would be written and read again, for each of q, k, v, the output
+    and their gradients."""
+    ids, x = (
+        jax.ShapeDtypeStruct((2, 256), np.int32),
+        jax.ShapeDtypeStruct((2, 256, 4, 64), jnp.bfloat16),
+    )
 
     def loss(q, k, v, ids):
-        return Triton().attend(q, k, v, q_segment_ids=ids, kv_segment_ids=ids).astype(jnp.float32).sum()
+        return (
+            Triton()
+            .attend(q, k, v, q_segment_ids=ids, kv_segment_ids=ids)
+            .astype(jnp.float32)
+            .sum()
+        )
 
     jaxpr = jax.make_jaxpr(jax.grad(loss, (0, 1, 2)))(x, x, x, ids)
     found = [equation for equation in jaxpr.eqns if equation.primitive.name == "transpose"]
@@ -195,13 +231,21 @@ def test_cudnn_is_called_for_the_forward_and_the_backward_pass(monkeypatch):
 
     monkeypatch.setattr(fused_attention_stablehlo, "check_cudnn_version", lambda: 91_200)
     monkeypatch.setattr(fused_attention_stablehlo, "check_compute_capability", lambda *_: True)
-    ids, x = jax.ShapeDtypeStruct((2, 256), np.int32), jax.ShapeDtypeStruct((2, 256, 4, 64), jnp.bfloat16)
+    ids, x = (
+        jax.ShapeDtypeStruct((2, 256), np.int32),
+        jax.ShapeDtypeStruct((2, 256, 4, 64), jnp.bfloat16),
+    )
 
     def loss(x, ids):
-        return CuDNN().attend(x, x, x, q_segment_ids=ids, kv_segment_ids=ids).astype(jnp.float32).sum()
+        return (
+            CuDNN().attend(x, x, x, q_segment_ids=ids, kv_segment_ids=ids).astype(jnp.float32).sum()
+        )
 
     text = jax.jit(jax.grad(loss)).trace(x, ids).lower(lowering_platforms=("cuda",)).as_text()
-    assert [text.count(f"@__cudnn$fmhaScaleBiasSoftmax{end}(") for end in ("", "Backward")] == [1, 1]
+    assert [text.count(f"@__cudnn$fmhaScaleBiasSoftmax{end}(") for end in ("", "Backward")] == [
+        1,
+        1,
+    ]
 
 
 def test_cudnn_is_for_bfloat16():
@@ -217,7 +261,9 @@ def test_blockwise_survives_extreme_scores():
     arrays = (arrays[0] * 100, arrays[1] * 100, arrays[2])
     out, gradients = RUN["blockwise"](arrays, cotangent, ids, ids)
     chex.assert_tree_all_finite(gradients)
-    np.testing.assert_allclose(out, RUN["dense"](arrays, cotangent, ids, ids)[0], rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(
+        out, RUN["dense"](arrays, cotangent, ids, ids)[0], rtol=1e-3, atol=1e-3
+    )
 
 
 @every_implementation
@@ -240,12 +286,15 @@ def test_padding_and_queries_without_keys_give_zero_and_no_gradient(implementati
 @pytest.mark.parametrize("layout", ["contiguous", "unsorted", "returning"])
 @pytest.mark.parametrize("moved", [0, 1])
 def test_nothing_leaks(implementation, layout, moved):
-    """Changing everything in one segment (or the padding) leaves the others' outputs and gradients as they were, bit by bit."""
+    """Changing everything in one segment (or the padding) leaves the others' outputs and
+    gradients as they were, bit by bit."""
     ids = np.stack(LAYOUTS[layout]).astype(np.int32)
     arrays, cotangent = inputs(ids, ids)
     inside = (ids == moved)[:, :, None, None]
     before = RUN[implementation](arrays, cotangent, ids, ids)
-    after = RUN[implementation](tuple(jnp.where(inside, 50 * x + 3, x) for x in arrays), cotangent, ids, ids)
+    after = RUN[implementation](
+        tuple(jnp.where(inside, 50 * x + 3, x) for x in arrays), cotangent, ids, ids
+    )
     outside = lambda tree: jax.tree.map(lambda x: jnp.where(inside, 0, x), tree)  # noqa: E731
     chex.assert_trees_all_equal(outside(before), outside(after))
 
@@ -255,7 +304,8 @@ def test_nothing_leaks(implementation, layout, moved):
 
 
 def test_blockwise_skips_blocks_of_other_segments():
-    """NaN in the second segment's blocks would spread through products with weight 0, were they computed."""
+    """NaN in the second segment's blocks would spread through products with weight 0, were they
+    computed."""
     ids = np.repeat([[1, 2]], 64, axis=1).reshape(1, 128).astype(np.int32)
     arrays, cotangent = inputs(ids, ids)
     second = (ids == 2)[:, :, None, None]
@@ -281,15 +331,21 @@ class Layer(nn.Module):
     def __call__(self, x, ids):
         heads = (*x.shape[:2], 3, HEADS, DIM)
         q, k, v = jnp.moveaxis(nn.Dense(3 * HEADS * DIM)(x).reshape(heads), 2, 0)
-        context = attention(q, k, v, q_segment_ids=ids, kv_segment_ids=ids, implementation=self.implementation)
+        context = attention(
+            q, k, v, q_segment_ids=ids, kv_segment_ids=ids, implementation=self.implementation
+        )
         return x + context.reshape(x.shape), None
 
 
 def encoder_loss(params, x, ids, *, implementation):
     """A scalar of two scanned, rematerialised layers."""
-    layers = nn.scan(nn.remat(Layer), variable_axes={"params": 0}, split_rngs={"params": True}, in_axes=nn.broadcast, length=2)(
-        implementation
-    )
+    layers = nn.scan(
+        nn.remat(Layer),
+        variable_axes={"params": 0},
+        split_rngs={"params": True},
+        in_axes=nn.broadcast,
+        length=2,
+    )(implementation)
     if params is None:
         return layers.init(jax.random.key(0), x, ids)
     return jnp.sin(layers.apply(params, x, ids)[0]).sum()
@@ -301,17 +357,28 @@ def test_sharded_rows_equal_one_device_and_nothing_is_gathered():
     params = jax.jit(lambda *a: encoder_loss(None, *a, implementation="dense"))(x, ids)
 
     def value_and_grad(implementation):
-        return jax.jit(jax.value_and_grad(lambda *a: encoder_loss(*a, implementation=implementation), argnums=(0, 1)))
+        return jax.jit(
+            jax.value_and_grad(
+                lambda *a: encoder_loss(*a, implementation=implementation), argnums=(0, 1)
+            )
+        )
 
     expected = value_and_grad("dense")(params, x, ids)
 
     mesh = jax.make_mesh((4, 2), ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2)
     with jax.set_mesh(mesh):
         rows = NamedSharding(mesh, PartitionSpec(("data", "fsdp")))
-        sharded = (jax.device_put(params, NamedSharding(mesh, PartitionSpec())), *jax.device_put((x, ids), rows))
+        sharded = (
+            jax.device_put(params, NamedSharding(mesh, PartitionSpec())),
+            *jax.device_put((x, ids), rows),
+        )
         compiled = value_and_grad("blockwise").lower(*sharded).compile()
         chex.assert_trees_all_close(compiled(*sharded), expected, rtol=1e-4, atol=1e-5)
-    assert not [name for name in ("all-gather", "all-to-all", "collective-permute") if name in compiled.as_text()]
+    assert not [
+        name
+        for name in ("all-gather", "all-to-all", "collective-permute")
+        if name in compiled.as_text()
+    ]
 
 
 def test_rows_that_do_not_divide_over_the_mesh():
@@ -325,5 +392,7 @@ def test_rows_that_do_not_divide_over_the_mesh():
 def test_unknown_implementation_names_the_known_ones():
     ids = jnp.ones((1, 8), jnp.int32)
     (q, k, v), _ = inputs(ids, ids)
-    with pytest.raises(ValueError, match="'fast' is unknown; choose one of blockwise, cudnn, dense, splash, triton"):
+    with pytest.raises(
+        ValueError, match="'fast' is unknown; choose one of blockwise, cudnn, dense, splash, triton"
+    ):
         attention(q, k, v, q_segment_ids=ids, kv_segment_ids=ids, implementation="fast")

@@ -8,7 +8,13 @@ import pytest
 from data_pipelines.common.errors import UserError
 from protclip_jax.attention import triton
 from protclip_jax.attention.backend import AttentionBackend, Target
-from protclip_jax.attention.registry import AUTO, BACKENDS, backend_for, defaults, for_cross_attention
+from protclip_jax.attention.registry import (
+    AUTO,
+    BACKENDS,
+    backend_for,
+    defaults,
+    for_cross_attention,
+)
 from tests.support.paths import ROOT
 
 MODERN = "NVIDIA H100 80GB HBM3"
@@ -18,7 +24,9 @@ MODERN = "NVIDIA H100 80GB HBM3"
 def test_every_backend_of_the_folder_is_registered_by_its_name():
     """A second backend of a name would replace the first."""
     folder = ROOT / "protclip_jax/attention"
-    classes = [text for path in folder.glob("*.py") if "(AttentionBackend):" in (text := path.read_text())]
+    classes = [
+        text for path in folder.glob("*.py") if "(AttentionBackend):" in (text := path.read_text())
+    ]
     assert len(BACKENDS) == len(classes) > 1
     assert AUTO not in BACKENDS
 
@@ -53,13 +61,19 @@ def test_a_backend_says_all_that_it_could_run_on():
 
 def test_other_platforms_take_a_backend_by_its_name():
     assert backend_for("dense", Target("metal"), "float32") == "dense"
-    with pytest.raises(UserError, match="default on metal devices; set model.attention to blockwise or dense"):
+    with pytest.raises(
+        UserError, match="default on metal devices; set model.attention to blockwise or dense"
+    ):
         backend_for(AUTO, Target("metal"), "float32")
 
 
-@pytest.mark.parametrize("find", [for_cross_attention, lambda name: backend_for(name, Target("cpu"), "float32")])
+@pytest.mark.parametrize(
+    "find", [for_cross_attention, lambda name: backend_for(name, Target("cpu"), "float32")]
+)
 def test_an_unknown_name_is_met_with_the_known_ones(find):
-    with pytest.raises(ValueError, match="'fast' is unknown; choose one of blockwise, cudnn, dense, splash, triton"):
+    with pytest.raises(
+        ValueError, match="'fast' is unknown; choose one of blockwise, cudnn, dense, splash, triton"
+    ):
         find("fast")
 
 
@@ -76,7 +90,9 @@ def test_an_unknown_name_is_met_with_the_known_ones(find):
 )
 def test_kernels_for_gpus_go_by_the_capability(kind, capability, computes, monkeypatch):
     monkeypatch.setattr(triton, "LISTED_ONLY", ())
-    assert (BACKENDS["triton"].lacking(Target("gpu", kind, capability), "bfloat16") is None) == computes
+    assert (
+        BACKENDS["triton"].lacking(Target("gpu", kind, capability), "bfloat16") is None
+    ) == computes
 
 
 def test_a_jax_that_knows_gpus_by_name_has_kernels_for_those_alone(monkeypatch):

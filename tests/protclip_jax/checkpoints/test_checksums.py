@@ -16,7 +16,13 @@ from tests.support.damage import DAMAGES, files, flip_bit, remove
 @pytest.fixture
 def sealed(tmp_path):
     folder, rng = tmp_path / "sealed", random.Random(0)
-    for name, size in {"a": 5000, "params/d/array": 3000, "params/empty": 0, "params/two words": 10, "data/x": 1}.items():
+    for name, size in {
+        "a": 5000,
+        "params/d/array": 3000,
+        "params/empty": 0,
+        "params/two words": 10,
+        "data/x": 1,
+    }.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(rng.randbytes(size))
     checksums.write(folder)
@@ -44,7 +50,9 @@ def test_every_damage_to_any_file_is_found(sealed, tmp_path, rounds):
     rng = random.Random(1)
     for _ in range(rounds):
         damage = rng.choice(DAMAGES)
-        chosen = rng.choice([path for path in files(sealed) if damage is remove or path.stat().st_size])
+        chosen = rng.choice(
+            [path for path in files(sealed) if damage is remove or path.stat().st_size]
+        )
         content = chosen.read_bytes()
         damage(chosen, rng)
         assert checksums.find_damage(sealed) is not None, (damage.__name__, chosen)
@@ -96,7 +104,9 @@ def fail(monkeypatch, owner, name, code):
 def test_what_may_not_be_read_is_not_said_to_be_damaged(sealed, monkeypatch, owner, name, code):
     """A run would otherwise set it aside."""
     fail(monkeypatch, owner, name, code)
-    with pytest.raises(UserError, match=rf"some/file cannot be read \({os.strerror(code)}\); check its permissions"):
+    with pytest.raises(
+        UserError, match=rf"some/file cannot be read \({os.strerror(code)}\); check its permissions"
+    ):
         checksums.find_damage(sealed)
 
 

@@ -1,4 +1,5 @@
-"""`--checkpoint gs://…`: what is copied of a checkpoint in a bucket, and that it is the same model."""
+"""`--checkpoint gs://…`: what is copied of a checkpoint in a bucket, and that it is the same
+model."""
 
 import jax
 import numpy as np
@@ -46,7 +47,10 @@ def test_a_folder_is_used_as_it_is(tmp_path):
 
 def test_the_model_in_a_bucket_is_the_model(gcs, folder):
     for step in (None, 2, "latest"):
-        assert ProtCLIP.load("gs://bucket/run", step=step).fingerprint == ProtCLIP.load(folder, step=step).fingerprint
+        assert (
+            ProtCLIP.load("gs://bucket/run", step=step).fingerprint
+            == ProtCLIP.load(folder, step=step).fingerprint
+        )
 
 
 def test_only_the_parameters_of_the_step_are_copied(gcs, folder):
@@ -60,11 +64,15 @@ def test_only_the_parameters_of_the_step_are_copied(gcs, folder):
 
 
 def test_damage_in_the_bucket_is_told(gcs, folder):
-    name = next(name for name in gcs.names("bucket/run/checkpoints/4/params/") if gcs.objects[name].content)
+    name = next(
+        name for name in gcs.names("bucket/run/checkpoints/4/params/") if gcs.objects[name].content
+    )
     content = bytearray(gcs.objects[name].content)
     content[len(content) // 2] ^= 1
     gcs.put(name, content)
-    with pytest.raises(UserError, match=r"bucket/run/checkpoints/4 is damaged \(params/.* is not as it was saved\)"):
+    with pytest.raises(
+        UserError, match=r"bucket/run/checkpoints/4 is damaged \(params/.* is not as it was saved\)"
+    ):
         ProtCLIP.load("gs://bucket/run")
 
 
@@ -75,7 +83,9 @@ def test_an_unsealed_step_does_not_count(gcs, folder):
 
 
 def test_what_is_no_checkpoint_is_told(gcs):
-    with pytest.raises(UserError, match=r"bucket/nothing .* has no config.json and no checkpoints/"):
+    with pytest.raises(
+        UserError, match=r"bucket/nothing .* has no config.json and no checkpoints/"
+    ):
         local_checkpoint("gs://bucket/nothing")
 
 
@@ -85,7 +95,12 @@ def test_commands_read_a_bucket(gcs, folder, tmp_path):
     outputs = []
     for checkpoint, name in ((folder, "one.parquet"), ("gs://bucket/run", "two.parquet")):
         output = tmp_path / name
-        assert embed.main(["--checkpoint", str(checkpoint), "--input", str(fasta), "--output", str(output)]) == 0
+        assert (
+            embed.main(
+                ["--checkpoint", str(checkpoint), "--input", str(fasta), "--output", str(output)]
+            )
+            == 0
+        )
         outputs.append(pyarrow.parquet.read_table(output).to_pylist())
     assert len(outputs[0]) == 2
     assert outputs[0] == outputs[1]
@@ -93,4 +108,7 @@ def test_commands_read_a_bucket(gcs, folder, tmp_path):
 
 def test_an_evaluation_of_a_bucket_wants_a_folder_for_its_report(gcs, folder, capsys):
     assert evaluation.main(["--checkpoint", "gs://bucket/run"]) == 2
-    assert "--output is missing: the report on gs://bucket/run is written into a folder" in capsys.readouterr().err
+    assert (
+        "--output is missing: the report on gs://bucket/run is written into a folder"
+        in capsys.readouterr().err
+    )

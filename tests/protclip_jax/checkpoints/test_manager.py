@@ -1,4 +1,5 @@
-"""Checkpoints of a small tree: what is kept, what is damaged, what a full disk leaves; on eight devices."""
+"""Checkpoints of a small tree: what is kept, what is damaged, what a full disk leaves; on eight
+devices."""
 
 import errno
 import os
@@ -32,15 +33,23 @@ def tree(step, *, size=4096):
     split, whole = (NamedSharding(mesh, spec) for spec in (PartitionSpec("fsdp"), PartitionSpec()))
     weights = jax.random.normal(jax.random.key(step), (size,))
     return {
-        "params": {"protein": {"kernel": jax.device_put(weights, split)}, "text": {"bias": jax.device_put(weights[:8], whole)}},
-        "optimizer": {"mu": jax.device_put(2 * weights, split), "count": jax.device_put(jnp.int32(step), whole)},
+        "params": {
+            "protein": {"kernel": jax.device_put(weights, split)},
+            "text": {"bias": jax.device_put(weights[:8], whole)},
+        },
+        "optimizer": {
+            "mu": jax.device_put(2 * weights, split),
+            "count": jax.device_put(jnp.int32(step), whole),
+        },
         "data": np.arange(12).reshape(4, 3) + step,
     }
 
 
 def abstract(of):
     arrays = {name: of[name] for name in ("params", "optimizer")}
-    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), arrays)
+    shapes = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), arrays
+    )
     return shapes | {"data": np.zeros_like(of["data"])}
 
 
@@ -49,7 +58,9 @@ def save(workdir, *steps, mrr=None, keep_best=1, keep_every=0, best=RETRIEVAL):
     rules = {"keep_best": keep_best, "keep_every": keep_every, "best": best}
     with CheckpointManager(workdir, **rules) as store:
         for step in steps:
-            store.save(step, **tree(step), metrics={best.metric: mrr[step]} if step in (mrr or {}) else {})
+            store.save(
+                step, **tree(step), metrics={best.metric: mrr[step]} if step in (mrr or {}) else {}
+            )
 
 
 def assert_restores(workdir, step):
@@ -110,7 +121,8 @@ def test_the_latest_two_and_the_best_stay(saved):
 
 def test_another_rule_for_the_best_judges_by_what_was_measured_at_the_time(saved):
     loss = Best("function/loss", "min")
-    # Until a step is measured by the new metric, the old best (step 1) stays, but it is no more what `best` means.
+    # Until a step is measured by the new metric, the old best (step 1) stays, but it is no more
+    # what `best` means.
     save(saved, 4, 5, best=loss)
     assert names(saved) == ["1", "4", "5"]
     assert best.resolve_step(saved, "best") == 5
@@ -147,7 +159,10 @@ def test_damage_to_any_file_goes_back_one_step(saved, capsys, damage):
         damage(chosen, random.Random(position))
         assert newest(saved) == 2, chosen
         told = capsys.readouterr().err
-        assert re.fullmatch(r"warning: checkpoint 3 is damaged \(.+\) and now .+/3\.damaged; going on from 2\.\n", told)
+        assert re.fullmatch(
+            r"warning: checkpoint 3 is damaged \(.+\) and now .+/3\.damaged; going on from 2\.\n",
+            told,
+        )
         (saved / "checkpoints/3.damaged").rename(saved / "checkpoints/3")
         chosen.write_bytes(content)
     assert newest(saved) == 3
@@ -157,7 +172,9 @@ def test_damage_to_any_file_goes_back_one_step(saved, capsys, damage):
 def test_many_random_flips_are_all_found(saved):
     rng = random.Random(0)
     for _ in range(3000):
-        chosen = rng.choice([path for path in files(saved / "checkpoints/3") if path.stat().st_size])
+        chosen = rng.choice(
+            [path for path in files(saved / "checkpoints/3") if path.stat().st_size]
+        )
         content = chosen.read_bytes()
         flip_bit(chosen, rng)
         assert newest(saved) == 2, chosen
@@ -191,7 +208,9 @@ def test_without_an_intact_step_nothing_is_touched(saved):
         flip_bit(largest(saved / "checkpoints" / str(step)), random.Random(0))
     before = {path: path.read_bytes() for path in files(saved)}
     for _ in range(2):
-        with pytest.raises(UserError, match=r"every checkpoint in .* is damaged \(3: .*; 2: .*; 1: "):
+        with pytest.raises(
+            UserError, match=r"every checkpoint in .* is damaged \(3: .*; 2: .*; 1: "
+        ):
             newest(saved)
     assert {path: path.read_bytes() for path in files(saved)} == before
 
@@ -203,7 +222,12 @@ def test_a_step_whose_metrics_are_damaged_is_not_removed(saved):
 
 
 def test_what_was_cut_off_is_no_step_and_goes(saved):
-    for leftover in ("4.partial", "4.orbax-checkpoint-tmp", "5.partial_save.orbax-checkpoint-tmp-17", "keep.partial.thesis"):
+    for leftover in (
+        "4.partial",
+        "4.orbax-checkpoint-tmp",
+        "5.partial_save.orbax-checkpoint-tmp-17",
+        "keep.partial.thesis",
+    ):
         shutil.copytree(saved / "checkpoints/3", saved / "checkpoints" / leftover)
     assert best.resolve_step(saved, "latest") == 3
     assert newest(saved) == 3
@@ -249,7 +273,8 @@ def test_a_removal_that_is_cut_off_leaves_no_step_that_lacks_files(saved, monkey
 
 @pytest.fixture
 def small_files_only():
-    """Within the test no file can grow beyond 64 KiB: a disk that is full for large files, without any privilege."""
+    """Within the test no file can grow beyond 64 KiB: a disk that is full for large files,
+    without any privilege."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, before[1]))
     yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -262,10 +287,15 @@ def wait_for_failure(store):
         time.sleep(0.01)
 
 
-def test_a_save_that_does_not_fit_is_told_once_and_leaves_the_others(saved, small_files_only, caplog):
+def test_a_save_that_does_not_fit_is_told_once_and_leaves_the_others(
+    saved, small_files_only, caplog
+):
     store = CheckpointManager(saved, keep_best=1)
     store.save(4, **tree(4, size=1 << 20), metrics={})
-    with pytest.raises(RunError, match=r"cannot be written \(File too large\)"), report_disk_errors(saved):
+    with (
+        pytest.raises(RunError, match=r"cannot be written \(File too large\)"),
+        report_disk_errors(saved),
+    ):
         wait_for_failure(store)
     store.close()
     small_files_only()
@@ -290,9 +320,17 @@ def test_a_failed_save_is_told_at_the_next_one_and_at_the_end(saved, small_files
 
 @pytest.mark.parametrize("part", ["params", "metrics.json"])
 def test_who_reads_a_damaged_step_is_told_of_the_others(saved, part):
-    flip_bit(largest(saved / "checkpoints/1/params") if part == "params" else saved / "checkpoints/1" / part, random.Random(0))
+    flip_bit(
+        largest(saved / "checkpoints/1/params")
+        if part == "params"
+        else saved / "checkpoints/1" / part,
+        random.Random(0),
+    )
     shapes = abstract(tree(1))["params"]
-    with pytest.raises(UserError, match=r"checkpoints/1 is damaged \(.*\); put a copy .* or name another step \(it has 2, 3\)"):
+    with pytest.raises(
+        UserError,
+        match=r"checkpoints/1 is damaged \(.*\); put a copy .* or name another step \(it has 2, 3\)",
+    ):
         load_params(saved, best.resolve_step(saved), shapes)
     loaded = load_params(saved, best.resolve_step(saved, "2"), shapes)
     jax.tree.map(np.testing.assert_array_equal, loaded, tree(2)["params"])
@@ -310,7 +348,10 @@ def test_parameters_alone_are_sealed_too(tmp_path):
     assert stored_groups(tmp_path, 0) == {"protein", "text"}
     shutil.copytree(tmp_path / "checkpoints", tmp_path / "copy/checkpoints")
     flip_bit(largest(tmp_path / "copy/checkpoints/0/params"), random.Random(0))
-    with pytest.raises(UserError, match=r"is damaged \(params/.* is not as it was saved\); put a copy of it in place\.$"):
+    with pytest.raises(
+        UserError,
+        match=r"is damaged \(params/.* is not as it was saved\); put a copy of it in place\.$",
+    ):
         stored_groups(tmp_path / "copy", 0)
 
 

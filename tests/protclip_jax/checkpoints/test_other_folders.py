@@ -1,4 +1,5 @@
-"""Paths that somebody gives for a checkpoint: one sentence that says what they are and what to do."""
+"""Paths that somebody gives for a checkpoint: one sentence that says what they are and what to
+do."""
 
 import json
 import pathlib
@@ -45,11 +46,14 @@ def given(sound, tmp_path):
 
 
 TOLD = {
-    "esm": r"/esm is a Hugging Face folder; run `python -m protclip_jax\.convert hf --protein \S+/esm --output DIR`",
-    "bert": r"/bert is a Hugging Face folder; run `python -m protclip_jax\.convert hf --text \S+/bert --output DIR`",
+    "esm": r"/esm is a Hugging Face folder; run `python -m protclip_jax\.convert hf --protein "
+    r"\S+/esm --output DIR`",
+    "bert": r"/bert is a Hugging Face folder; run `python -m protclip_jax\.convert hf --text "
+    r"\S+/bert --output DIR`",
     "t5": "/t5 is a Hugging Face folder of another model than ESM-2 or BERT",
     "unnamed": "/unnamed is a Hugging Face folder of another model than ESM-2 or BERT",
-    "released": r"is a released ProtCLIP; run `python -m protclip_jax\.convert protclip --source \S+/released --output DIR`",
+    "released": r"is a released ProtCLIP; run `python -m protclip_jax\.convert protclip --source "
+    r"\S+/released --output DIR`",
     "config": "config.json is not that of a checkpoint, which has format_version and config",
     "adapter": "holds adapters alone; merge them into their model",
     "empty": "has no config.json and no checkpoints/; give the folder of",
@@ -85,7 +89,9 @@ def load(folder):
 def test_paths_that_the_storage_library_misreads_are_refused(sound, tmp_path, name):
     """It writes `back\\slash` into another folder, without an error."""
     folder = shutil.copytree(sound, tmp_path / name)
-    told = "has a backslash, which TensorStore takes for a slash" if "\\" in name else "is not UTF-8"
+    told = (
+        "has a backslash, which TensorStore takes for a slash" if "\\" in name else "is not UTF-8"
+    )
     before = sorted(tmp_path.rglob("*"))
     refused = (
         lambda: load(folder),
@@ -98,23 +104,33 @@ def test_paths_that_the_storage_library_misreads_are_refused(sound, tmp_path, na
         assert "damaged" not in str(error.value)
     assert sorted(tmp_path.rglob("*")) == before
     (tmp_path / "link").symlink_to(folder)
-    jax.tree.map(np.testing.assert_array_equal, load(tmp_path / "link"), hostile_checkpoint.params())
+    jax.tree.map(
+        np.testing.assert_array_equal, load(tmp_path / "link"), hostile_checkpoint.params()
+    )
 
 
-@pytest.mark.parametrize("name", ["a::b", "run", "two words", "per%20cent", "h#x?y", "br[a]*", "u\u0308"])
+@pytest.mark.parametrize(
+    "name", ["a::b", "run", "two words", "per%20cent", "h#x?y", "br[a]*", "u\u0308"]
+)
 def test_other_paths_are_read(sound, tmp_path, monkeypatch, name):
     shutil.copytree(sound, tmp_path / name)
     (tmp_path / "sub").mkdir()
     monkeypatch.chdir(tmp_path / "sub")
-    jax.tree.map(np.testing.assert_array_equal, load(pathlib.Path("..") / name), hostile_checkpoint.params())
+    jax.tree.map(
+        np.testing.assert_array_equal, load(pathlib.Path("..") / name), hostile_checkpoint.params()
+    )
 
 
 def test_all_parameters_that_differ_are_named_at_once(sound):
     wanted = jax.eval_shape(hostile_checkpoint.params)
-    wanted["logit_scale"] = {"log": jax.ShapeDtypeStruct((2,), np.float32), "more": jax.ShapeDtypeStruct((), np.float32)}
+    wanted["logit_scale"] = {
+        "log": jax.ShapeDtypeStruct((2,), np.float32),
+        "more": jax.ShapeDtypeStruct((), np.float32),
+    }
     del wanted["bsr_head"]["input"]["bias"]
     told = (
-        "3 parameters differ: logit_scale/log is () there and should be (2,); logit_scale/more is absent there "
+        "3 parameters differ: logit_scale/log is () there and should be (2,); "
+        "logit_scale/more is absent there "
         "and should be (); bsr_head/input/bias is there, but this model has none of that name."
     )
     with pytest.raises(UserError, match=re.escape(told)):
@@ -123,10 +139,16 @@ def test_all_parameters_that_differ_are_named_at_once(sound):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_parameters_that_are_not_finite_are_refused(tmp_path, value):
-    params = {"protein": {"a": jnp.zeros(3), "b": jnp.array([0.0, value])}, "text": {"c": jnp.ones(2)}}
+    params = {
+        "protein": {"a": jnp.zeros(3), "b": jnp.array([0.0, value])},
+        "text": {"c": jnp.ones(2)},
+    }
     save_params(tmp_path, params, step=4)
     abstract = jax.eval_shape(lambda: params)
-    with pytest.raises(UserError, match=r"/4: the parameter protein/b holds NaN or infinity, .*; use other weights\.$"):
+    with pytest.raises(
+        UserError,
+        match=r"/4: the parameter protein/b holds NaN or infinity, .*; use other weights\.$",
+    ):
         load_params(tmp_path, 4, abstract)
     load_params(tmp_path, 4, {"text": abstract["text"]})
     save_params(tmp_path, {"protein": {"a": jnp.zeros(3)}}, step=2)

@@ -14,7 +14,12 @@ SWAP = {
     "score_location": None,
     "interval": {"function": [0.54, 0.72], "similarity": [-0.05, 0.25], "location": [None, None]},
 }
-PDA = {"verdict": {"function": "not above its controls (with a tagger)", "similarity": "above its controls"}}
+PDA = {
+    "verdict": {
+        "function": "not above its controls (with a tagger)",
+        "similarity": "above its controls",
+    }
+}
 
 
 def write(path, *, step, **sections):
@@ -25,13 +30,17 @@ def write(path, *, step, **sections):
 def test_each_section_says_its_part(tmp_path):
     write(tmp_path / "report.json", step=750, swap=SWAP, pda=PDA)
     assert what_weights_mean(tmp_path, step=750) == (
-        "In this checkpoint's own tests the weights move to the place that a text names: function 0.63 [0.54, 0.72]. "
+        "In this checkpoint's own tests the weights move to the place that a text names: "
+        "function 0.63 [0.54, 0.72]. "
         "It was not shown that they follow the text: similarity 0.10 [-0.05, 0.25]. "
         f"They find annotated residues no better than controls do: function. {ADVICE}"
     )
 
 
-@pytest.mark.parametrize("sections", [{}, {"swap": {}}, {"swap": [1], "pda": {"verdict": 3}}, {"swap": {"interval": {"x": 1}}}])
+@pytest.mark.parametrize(
+    "sections",
+    [{}, {"swap": {}}, {"swap": [1], "pda": {"verdict": 3}}, {"swap": {"interval": {"x": 1}}}],
+)
 def test_a_report_without_such_tests_says_how_to_measure(tmp_path, sections):
     write(tmp_path / "report.json", step=750, **sections)
     assert what_weights_mean(tmp_path, step=750) == f"{UNMEASURED} {ADVICE}"

@@ -1,4 +1,5 @@
-"""config.json and the tokenizers of a checkpoint are sealed: what decides the numbers cannot change without a word."""
+"""config.json and the tokenizers of a checkpoint are sealed: what decides the numbers cannot
+change without a word."""
 
 import json
 import os
@@ -18,7 +19,12 @@ VOCABULARY = "tokenizers/text/vocab.txt"
 
 @pytest.fixture
 def checkpoint(tmp_path):
-    metadata.write_metadata(tmp_path, {**CONFIG, "mesh": {"rules": [(".", "fsdp")]}}, tiny.text_tokenizer(), dataset="digest")
+    metadata.write_metadata(
+        tmp_path,
+        {**CONFIG, "mesh": {"rules": [(".", "fsdp")]}},
+        tiny.text_tokenizer(),
+        dataset="digest",
+    )
     return tmp_path
 
 
@@ -33,18 +39,27 @@ def test_what_was_written_is_read(checkpoint):
 
 
 @pytest.mark.parametrize(
-    "name", ["config.json", VOCABULARY, "tokenizers/text/tokenizer_config.json", "tokenizers/protein/vocab.txt"]
+    "name",
+    [
+        "config.json",
+        VOCABULARY,
+        "tokenizers/text/tokenizer_config.json",
+        "tokenizers/protein/vocab.txt",
+    ],
 )
 def test_every_bit_that_flips_is_found(checkpoint, name):
     path, rng = checkpoint / name, random.Random(name)
     whole = path.read_bytes()
-    # Without its name there is no seal: such a file is one of older code, and nothing else in it has changed.
+    # Without its name there is no seal: such a file is one of older code, and nothing else in it
+    # has changed.
     unnamed = whole.find(b'"seal"') if name == "config.json" else len(whole)
     for _ in range(150):
         position, bit = rng.randrange(len(whole)), rng.randrange(8)
         if unnamed <= position < unnamed + len(b'"seal"'):
             continue
-        path.write_bytes(whole[:position] + bytes([whole[position] ^ 1 << bit]) + whole[position + 1 :])
+        path.write_bytes(
+            whole[:position] + bytes([whole[position] ^ 1 << bit]) + whole[position + 1 :]
+        )
         with pytest.raises(UserError):
             metadata.read_config(checkpoint)
     path.write_bytes(whole)
@@ -53,9 +68,14 @@ def test_every_bit_that_flips_is_found(checkpoint, name):
 
 @pytest.mark.parametrize("name", ["theta", "negatives"])
 def test_a_setting_that_was_changed_is_refused_unless_it_is_meant(checkpoint, name):
-    edit(checkpoint, lambda stored: stored["config"]["pda"].update({name: 0.1 if name == "theta" else "both"}))
+    edit(
+        checkpoint,
+        lambda stored: stored["config"]["pda"].update({name: 0.1 if name == "theta" else "both"}),
+    )
     with pytest.raises(
-        UserError, match=r"config\.json is not as it was written; put a copy in place or, if the change is meant"
+        UserError,
+        match=r"config\.json is not as it was written; put a copy in place or, if the change is "
+        r"meant",
     ):
         metadata.read_config(checkpoint)
     edit(checkpoint, lambda stored: stored.pop("seal"))
@@ -65,7 +85,9 @@ def test_a_setting_that_was_changed_is_refused_unless_it_is_meant(checkpoint, na
 def test_a_word_that_was_changed_is_refused(checkpoint):
     words = (checkpoint / VOCABULARY).read_text().replace("function", "functional")
     (checkpoint / VOCABULARY).write_text(words)
-    with pytest.raises(UserError, match=r"text/vocab\.txt has changed: texts would be read otherwise"):
+    with pytest.raises(
+        UserError, match=r"text/vocab\.txt has changed: texts would be read otherwise"
+    ):
         metadata.read_config(checkpoint)
 
 

@@ -1,4 +1,5 @@
-"""A stranger's checkpoint: what Orbax and TensorStore would follow, wait for or unpack is refused, in one sentence."""
+"""A stranger's checkpoint: what Orbax and TensorStore would follow, wait for or unpack is
+refused, in one sentence."""
 
 import contextlib
 import functools
@@ -15,7 +16,14 @@ from protclip_jax.checkpoints import best, checksums, parameters
 from protclip_jax.checkpoints.parameters import load_params
 from protclip_jax.checkpoints.stored_arrays import stored_arrays
 from tests.support import hostile_checkpoint
-from tests.support.hostile_checkpoint import ARRAY, changed, database, edit_array, edit_json, move_root
+from tests.support.hostile_checkpoint import (
+    ARRAY,
+    changed,
+    database,
+    edit_array,
+    edit_json,
+    move_root,
+)
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +34,9 @@ def sound(tmp_path_factory):
 @functools.cache
 def abstract():
     here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), hostile_checkpoint.params())
+    return jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), hostile_checkpoint.params()
+    )
 
 
 def load(folder):
@@ -84,7 +94,9 @@ METADATA = {
 @pytest.mark.parametrize("kind", METADATA)
 def test_names_and_layouts_that_would_lead_elsewhere(sound, tmp_path, kind):
     edit, told = METADATA[kind]
-    folder = changed(sound, tmp_path / "x", lambda step: edit_json(step / "params" / "_METADATA", edit))
+    folder = changed(
+        sound, tmp_path / "x", lambda step: edit_json(step / "params" / "_METADATA", edit)
+    )
     assert told in refusal(folder)
 
 
@@ -139,8 +151,12 @@ def handlers(name):
 @pytest.mark.parametrize("name", ["os.system", "antigravity.Handler", 5, None])
 def test_a_handler_is_never_imported_by_its_name(sound, tmp_path, name):
     """Orbax knows its own handlers only, and takes the one for arrays instead."""
-    folder = changed(sound, tmp_path / "x", lambda step: edit_json(step / "_CHECKPOINT_METADATA", handlers(name)))
-    np.testing.assert_array_equal(load(folder)["logit_scale"]["log"], hostile_checkpoint.params()["logit_scale"]["log"])
+    folder = changed(
+        sound, tmp_path / "x", lambda step: edit_json(step / "_CHECKPOINT_METADATA", handlers(name))
+    )
+    np.testing.assert_array_equal(
+        load(folder)["logit_scale"]["log"], hostile_checkpoint.params()["logit_scale"]["log"]
+    )
 
 
 OTHER_FILES = {
@@ -160,7 +176,9 @@ def test_other_files_of_a_step(sound, tmp_path, name):
     assert told in refusal(folder)
 
 
-@pytest.mark.parametrize("name", ["params/_METADATA", "params/_sharding", "params/manifest.ocdbt", "metrics.json"])
+@pytest.mark.parametrize(
+    "name", ["params/_METADATA", "params/_sharding", "params/manifest.ocdbt", "metrics.json"]
+)
 def test_metadata_of_any_size_are_not_read(sound, tmp_path, name):
     folder = changed(sound, tmp_path / "x", lambda step: os.truncate(step / name, 1 << 25))
     assert "33554432 bytes" in refusal(folder)
@@ -215,7 +233,11 @@ def test_a_folder_of_links_is_read_as_the_caches_of_model_hubs_are(sound, tmp_pa
 
 
 def test_numbers_that_cannot_be_unpacked_are_told(sound, tmp_path):
-    folder = changed(sound, tmp_path / "x", lambda step: database(step).write(f"{ARRAY}/c/0", b"junk" * 10).result())
+    folder = changed(
+        sound,
+        tmp_path / "x",
+        lambda step: database(step).write(f"{ARRAY}/c/0", b"junk" * 10).result(),
+    )
     assert "cannot be loaded" in refusal(folder)
 
 
@@ -245,7 +267,9 @@ def test_random_damage_that_is_sealed_is_loaded_or_refused(sound, tmp_path, roun
     rng = random.Random(0)
     folder = changed(sound, tmp_path / "x", lambda step: None)
     step = folder / "checkpoints" / "0"
-    files = sorted(path for path in step.rglob("*") if path.is_file() and path.name != checksums.CHECKSUMS)
+    files = sorted(
+        path for path in step.rglob("*") if path.is_file() and path.name != checksums.CHECKSUMS
+    )
     for _ in range(rounds):
         path = rng.choice(files)
         content = path.read_bytes()

@@ -23,7 +23,9 @@ def config(**changes):
     """A run's config; `changes` are by dotted names, with __ for the dots."""
     made = protclip_650m.get_config()
     made.data.dir, made.tokenizer.text = "sample/protanno", "sample/vocab.txt"
-    made.update_from_flattened_dict({name.replace("__", "."): value for name, value in changes.items()})
+    made.update_from_flattened_dict(
+        {name.replace("__", "."): value for name, value in changes.items()}
+    )
     return made.to_dict()
 
 
@@ -98,10 +100,16 @@ def other(value):
 
 def flat(tree, prefix=""):
     for name, value in tree.items():
-        yield from flat(value, f"{prefix}{name}__") if isinstance(value, dict) else [(f"{prefix}{name}", value)]
+        yield from (
+            flat(value, f"{prefix}{name}__")
+            if isinstance(value, dict)
+            else [(f"{prefix}{name}", value)]
+        )
 
 
-MUST_STAY = {name: value for name, value in flat(config()) if name not in MAY_CHANGE and value is not None}
+MUST_STAY = {
+    name: value for name, value in flat(config()) if name not in MAY_CHANGE and value is not None
+}
 MUST_STAY.pop("mesh__data")
 MUST_STAY = {name: value for name, value in MUST_STAY.items() if not name.startswith("evals__")}
 
@@ -122,13 +130,18 @@ def test_the_difference_names_old_and_new(begun):
 
 def test_a_field_whose_name_begins_like_a_changeable_one_is_refused(begun):
     with pytest.raises(UserError, match=r"\(initial_scale was None, now 2\.0\)"):
-        resume.adopt(begun, config() | {"initial_scale": 2.0}, tiny.text_tokenizer(), "digest", write=True)
+        resume.adopt(
+            begun, config() | {"initial_scale": 2.0}, tiny.text_tokenizer(), "digest", write=True
+        )
 
 
 def test_what_may_change_on_request_is_refused_with_the_flag_and_recorded_with_it(begun, capsys):
     changed = {"optimizer__learning_rate": 2e-5, "optimizer__schedule": "cosine"}
     flag = "optimizer.learning_rate,optimizer.schedule"
-    with pytest.raises(UserError, match=f"; pass --change={flag} to go on with the new values, or use another workdir"):
+    with pytest.raises(
+        UserError,
+        match=f"; pass --change={flag} to go on with the new values, or use another workdir",
+    ):
         adopt(begun, changed=changed)
     with pytest.raises(UserError, match=r"\(optimizer\.schedule was 'linear', now 'cosine'\)"):
         adopt(begun, changed=changed, changes=["optimizer.learning_rate"])
@@ -138,7 +151,9 @@ def test_what_may_change_on_request_is_refused_with_the_flag_and_recorded_with_i
     # Until it is known where the run goes on, nothing has changed.
     adopt(begun)
     resume.record_changes(begun, config(**changed), flag.split(","), step=600)
-    assert "from step 600 on optimizer.learning_rate is 2e-05; it was 1e-05" in capsys.readouterr().err
+    assert (
+        "from step 600 on optimizer.learning_rate is 2e-05; it was 1e-05" in capsys.readouterr().err
+    )
     adopt(begun, changed=changed)
     with pytest.raises(UserError, match=r"optimizer\.schedule was 'cosine', now 'linear'"):
         adopt(begun)
@@ -155,7 +170,12 @@ def test_what_may_change_on_request_is_refused_with_the_flag_and_recorded_with_i
 
 def test_the_fields_that_may_change_on_request_are_those_that_leave_the_optimisers_state_alone():
     params = {"a/kernel": jnp.ones(2), "a/scale": jnp.ones(2)}
-    others = {"learning_rate": 1.0, "schedule": "constant", "warmup_fraction": 0.5, "weight_decay": 0.1}
+    others = {
+        "learning_rate": 1.0,
+        "schedule": "constant",
+        "warmup_fraction": 0.5,
+        "weight_decay": 0.1,
+    }
     assert {f"optimizer.{name}" for name in others} == set(ON_REQUEST)
     optimizer = protclip_650m.get_config().optimizer
     optimizer.groups, optimizer.undecayed = ((".", 1.0),), ()
@@ -188,8 +208,13 @@ def test_a_workdir_older_than_a_field_is_refused_where_it_changes_something(begu
     predates(begun, "loss.features", "pda.negatives")
     with pytest.raises(UserError) as told:
         adopt(begun, changed={"loss__features": 0.5, "pda__negatives": "both"})
-    assert "(loss.features was 0.0, now 0.5; pda.negatives was 'within_record', now 'both')" in str(told.value)
-    fix = "pass --config.loss.features=0.0 --config.pda.negatives=within_record to continue it as it began"
+    assert "(loss.features was 0.0, now 0.5; pda.negatives was 'within_record', now 'both')" in str(
+        told.value
+    )
+    fix = (
+        "pass --config.loss.features=0.0 --config.pda.negatives=within_record to continue it as "
+        "it began"
+    )
     assert str(told.value).endswith(f"; {fix}, or use another workdir.")
 
 
@@ -198,16 +223,23 @@ def test_a_workdir_older_than_the_choice_of_texts_goes_on_with_the_texts_that_it
     adopt(begun, changed={"tokenizer__names": "recommended"})
     with pytest.raises(UserError) as told:
         adopt(begun, changed={"tokenizer__names": "all", "tokenizer__property_subset": 0.5})
-    fix = "pass --config.tokenizer.names=recommended --config.tokenizer.property_subset=0.0 to continue it as it began"
+    fix = (
+        "pass --config.tokenizer.names=recommended --config.tokenizer.property_subset=0.0 to "
+        "continue it as it began"
+    )
     assert fix in str(told.value)
 
 
 def test_a_workdir_keeps_what_code_had_before_a_field_not_the_default_of_today(begun, monkeypatch):
-    """A config that leaves the field alone is refused, and the option that the sentence names continues the run."""
+    """A config that leaves the field alone is refused, and the option that the sentence names
+    continues the run."""
     theta = dataclasses.replace(FIELDS["pda.theta"], before=0.0)
     monkeypatch.setitem(FIELDS, "pda.theta", theta)
     predates(begun, "pda.theta")
-    with pytest.raises(UserError, match=r"\(pda\.theta was 0\.0, now 0\.3\); pass --config\.pda\.theta=0\.0 to continue"):
+    with pytest.raises(
+        UserError,
+        match=r"\(pda\.theta was 0\.0, now 0\.3\); pass --config\.pda\.theta=0\.0 to continue",
+    ):
         adopt(begun)
     adopt(begun, changed={"pda__theta": 0.0})
 
@@ -227,21 +259,31 @@ def test_another_tokenizer_is_refused_and_a_copy_is_not(begun):
     words = tiny.text_tokenizer().vocabulary
     adopt(begun, tokenizer=TextTokenizer.load(begun / "tokenizers" / "text"))
     swapped = TextTokenizer([*words[:-2], words[-1], words[-2]])
-    cased = TextTokenizer(words, normalization={**tiny.text_tokenizer().normalization, "do_lower_case": False})
+    cased = TextTokenizer(
+        words, normalization={**tiny.text_tokenizer().normalization, "do_lower_case": False}
+    )
     for tokenizer in (swapped, cased):
-        with pytest.raises(UserError, match=r"tokenizer\.text=sample/vocab\.txt is another tokenizer than .*/tokenizers/text"):
+        with pytest.raises(
+            UserError,
+            match=r"tokenizer\.text=sample/vocab\.txt is another tokenizer than .*/tokenizers/text",
+        ):
             adopt(begun, tokenizer=tokenizer)
 
 
 def test_another_dataset_is_refused(begun):
-    with pytest.raises(UserError, match=r"data\.dir=moved is another dataset than .* begun with \(then sample/protanno\)"):
+    with pytest.raises(
+        UserError,
+        match=r"data\.dir=moved is another dataset than .* begun with \(then sample/protanno\)",
+    ):
         adopt(begun, dataset="other", changed={"data__dir": "moved"})
 
 
 def test_another_format_is_refused(begun):
     stored = json.loads((begun / "config.json").read_text())
     metadata.save_sealed(begun, {**stored, "format_version": metadata.FORMAT_VERSION + 1})
-    with pytest.raises(UserError, match=f"format version {metadata.FORMAT_VERSION + 1}, this program reads"):
+    with pytest.raises(
+        UserError, match=f"format version {metadata.FORMAT_VERSION + 1}, this program reads"
+    ):
         adopt(begun)
 
 
@@ -273,7 +315,9 @@ def test_checkpoints_whose_config_is_lost_are_not_adopted(begun):
 
 
 HOLD = "import pathlib, sys, time; from protclip_jax.checkpoints import workdir\n"
-HOLD += "held = workdir.lock(pathlib.Path(sys.argv[1])); print('locked', flush=True); time.sleep(600)"
+HOLD += (
+    "held = workdir.lock(pathlib.Path(sys.argv[1])); print('locked', flush=True); time.sleep(600)"
+)
 
 
 def test_of_two_processes_one_has_the_workdir_and_its_death_frees_it(tmp_path):
@@ -291,7 +335,10 @@ def test_of_two_processes_one_has_the_workdir_and_its_death_frees_it(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"--workdir=.*/file/run cannot be written \(Not a directory\); choose another folder"):
+    with pytest.raises(
+        UserError,
+        match=r"--workdir=.*/file/run cannot be written \(Not a directory\); choose another folder",
+    ):
         workdir.lock(tmp_path / "file" / "run")
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "lock").mkdir()
@@ -302,7 +349,10 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 @pytest.mark.parametrize("name", ["metrics.jsonl", "tokenizers", "checkpoints", "tensorboard"])
 def test_a_folder_with_files_of_somebody_else_is_no_workdir(tmp_path, name):
     (tmp_path / name).mkdir() if "." not in name else (tmp_path / name).write_text("mine")
-    with pytest.raises(UserError, match=f"holds {name}, which training would overwrite, but no config.json of a run"):
+    with pytest.raises(
+        UserError,
+        match=f"holds {name}, which training would overwrite, but no config.json of a run",
+    ):
         workdir.lock(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [name]
 

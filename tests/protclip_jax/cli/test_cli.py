@@ -1,4 +1,5 @@
-"""`protclip`: its table against the scripts of pyproject.toml, what it dispatches, and the examples of all helps."""
+"""`protclip`: its table against the scripts of pyproject.toml, what it dispatches, and the
+examples of all helps."""
 
 import argparse
 import importlib
@@ -20,7 +21,11 @@ SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scrip
 
 
 def test_every_script_is_a_command_and_every_module_has_a_main():
-    modules = {name.removeprefix("protclip-"): target.partition(":")[0] for name, target in SCRIPTS.items() if "-" in name}
+    modules = {
+        name.removeprefix("protclip-"): target.partition(":")[0]
+        for name, target in SCRIPTS.items()
+        if "-" in name
+    }
     assert modules.items() <= {name: entry.module for name, entry in COMMANDS.items()}.items()
     assert SCRIPTS["protclip"] == f"{cli.__name__}:main"
     for entry in COMMANDS.values():
@@ -52,7 +57,10 @@ def test_help_and_version(capsys):
 
 @pytest.mark.parametrize(
     ("name", "told"),
-    [("serch", "unknown command 'serch'; did you mean search?"), ("x", "unknown command 'x'; expected search, ")],
+    [
+        ("serch", "unknown command 'serch'; did you mean search?"),
+        ("x", "unknown command 'x'; expected search, "),
+    ],
 )
 def test_an_unknown_command_is_one_sentence(capsys, name, told):
     assert cli.main([name]) == 2

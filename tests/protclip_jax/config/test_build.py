@@ -55,7 +55,9 @@ def test_attention_gives_way_where_the_dtype_is_another():
 
 def test_training_with_an_attention_of_other_devices_is_refused():
     config_lib.check_platform(with_attention("auto"))
-    with pytest.raises(UserError, match="model.attention='splash' needs a tpu, not a cpu; use 'auto'"):
+    with pytest.raises(
+        UserError, match="model.attention='splash' needs a tpu, not a cpu; use 'auto'"
+    ):
         config_lib.check_platform(with_attention("splash"))
 
 

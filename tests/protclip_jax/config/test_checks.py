@@ -1,4 +1,5 @@
-"""What a config may hold: the shipped ones hold exactly the known fields, and every wrong value is one sentence."""
+"""What a config may hold: the shipped ones hold exactly the known fields, and every wrong value
+is one sentence."""
 
 import copy
 import importlib
@@ -26,10 +27,15 @@ def shipped(name="protclip_650m"):
 
 def leaves(config, prefix=""):
     for name, value in config.items():
-        yield from leaves(value, f"{prefix}{name}.") if hasattr(value, "items") else [f"{prefix}{name}"]
+        yield from (
+            leaves(value, f"{prefix}{name}.") if hasattr(value, "items") else [f"{prefix}{name}"]
+        )
 
 
-@pytest.mark.parametrize("name", ["quickstart", "quickstart_paper", "protclip_150m", "protclip_650m", "protclip_650m_plus"])
+@pytest.mark.parametrize(
+    "name",
+    ["quickstart", "quickstart_paper", "protclip_150m", "protclip_650m", "protclip_650m_plus"],
+)
 def test_the_shipped_configs_hold_exactly_the_known_fields(name):
     config = shipped(name)
     check(config)
@@ -106,9 +112,27 @@ BAD = {
     "optimizer.warmup_fraction": [1.5],
     "optimizer.b1": [1.0, -0.1],
     "optimizer.groups": [
-        *[(), (("(", "frozen"),), (("a", "b", "c"),), ("ab",), ((".", -1.0),), ((".", True),), ((5, 1.0),)],
-        *[((".", ("last", 0)),), ((".", ("last", 1.5)),), ((".", ("last", 2, "frozen")),), ((".", ("last",)),)],
-        *[((".", ("decay", 1.1)),), ((".", ["decay", 0.9, -1.0]),), ((".", ("first", 2)),), ((".", (["last"], 2)),)],
+        *[
+            (),
+            (("(", "frozen"),),
+            (("a", "b", "c"),),
+            ("ab",),
+            ((".", -1.0),),
+            ((".", True),),
+            ((5, 1.0),),
+        ],
+        *[
+            ((".", ("last", 0)),),
+            ((".", ("last", 1.5)),),
+            ((".", ("last", 2, "frozen")),),
+            ((".", ("last",)),),
+        ],
+        *[
+            ((".", ("decay", 1.1)),),
+            ((".", ["decay", 0.9, -1.0]),),
+            ((".", ("first", 2)),),
+            ((".", (["last"], 2)),),
+        ],
     ],
     "mesh.data": [0, -2],
     "mesh.rules": [((".", "shard"),), "fsdp", ((".", ["fsdp"]),)],
@@ -122,7 +146,9 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(("path", "value"), [(path, value) for path, values in BAD.items() for value in values])
+@pytest.mark.parametrize(
+    ("path", "value"), [(path, value) for path, values in BAD.items() for value in values]
+)
 def test_a_wrong_value_is_one_sentence(path, value):
     config = put(shipped().to_dict(), path, value)
     with pytest.raises(UserError) as caught:
@@ -141,7 +167,9 @@ def test_what_does_not_go_together_and_what_is_missing():
         with pytest.raises(UserError, match=path.replace(".", r"\.")):
             check(config)
     zeros = dict.fromkeys(schema.OBJECTIVES, 0.0)
-    nothing = put(shipped().to_dict(), "loss", zeros | {"mask_duplicates": True, "contrast_chunk": 0})
+    nothing = put(
+        shipped().to_dict(), "loss", zeros | {"mask_duplicates": True, "contrast_chunk": 0}
+    )
     with pytest.raises(UserError, match="nothing would be learnt"):
         check(nothing)
     bare = put(put(shipped().to_dict(), "sampling.without_text", 0.5), "loss.mlm", 0.0)
@@ -167,10 +195,17 @@ JSON = st.recursive(
     | st.floats()
     | st.text(max_size=8)
     | st.sampled_from([10**400, 1e308, "\x1b[2J"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
     max_leaves=6,
 )
-PLACES = ["", *schema.GROUPS, *FIELDS, *(f"{tower}.{field}" for tower, fields in TOWERS.items() for field in fields)]
+PLACES = [
+    "",
+    *schema.GROUPS,
+    *FIELDS,
+    *(f"{tower}.{field}" for tower, fields in TOWERS.items() for field in fields),
+]
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
@@ -209,13 +244,19 @@ FILES = {
     "no JSON": (b"{", "no JSON"),
     "no object": (b"[]", "no JSON object"),
     "not UTF-8": (b'{"format_version": "\xff"}', "no JSON"),
-    "too deep": (b'{"format_version": 1, "config": ' + b'{"a": ' * 900 + b"1" + b"}" * 901, "nested too deeply"),
+    "too deep": (
+        b'{"format_version": 1, "config": ' + b'{"a": ' * 900 + b"1" + b"}" * 901,
+        "nested too deeply",
+    ),
     "much too deep": (b"[" * 500_000, "nested too deeply"),
     "a name twice": (b'{"format_version": 1, "config": {}, "config": {}}', "'config' occurs twice"),
     "a giant number": (b'{"format_version": ' + b"9" * 5000 + b"}", "no JSON"),
     "no version": (b'{"config": {}}', "format_version and config"),
     "no config": (b'{"format_version": 1, "config": []}', "format_version and config"),
-    "another version": (b'{"format_version": "' + b"x" * 9999 + b'", "config": {}}', "format version 'xxx"),
+    "another version": (
+        b'{"format_version": "' + b"x" * 9999 + b'", "config": {}}',
+        "format version 'xxx",
+    ),
     "a large file": (b" " * (17 << 20), "17825792 bytes"),
     "code": (b'{"format_version": 1, "config": __import__("os").system("true")}', "no JSON"),
 }

@@ -9,7 +9,13 @@ from ml_collections.config_dict import placeholder
 
 from protclip_jax.config.plain_values import Config, make_plain, plain
 
-SCALARS = [(np.float32(0.5), 0.5), (np.float64(0.5), 0.5), (np.int64(8), 8), (np.uint8(8), 8), (np.bool_(True), True)]
+SCALARS = [
+    (np.float32(0.5), 0.5),
+    (np.float64(0.5), 0.5),
+    (np.int64(8), 8),
+    (np.uint8(8), 8),
+    (np.bool_(True), True),
+]
 
 
 @pytest.mark.parametrize(("scalar", "value"), SCALARS)
@@ -20,7 +26,14 @@ def test_a_scalar_becomes_pythons_own(scalar, value):
 
 
 def config():
-    return Config({"rate": 1.0, "flag": False, "rows": placeholder(int), "group": {"size": 3, "rules": ((".", 1.0),)}})
+    return Config(
+        {
+            "rate": 1.0,
+            "flag": False,
+            "rows": placeholder(int),
+            "group": {"size": 3, "rules": ((".", 1.0),)},
+        }
+    )
 
 
 def test_scalars_are_taken_for_values_of_the_field():
@@ -43,7 +56,9 @@ def test_fields_keep_their_types():
         made.group = 3
 
 
-@pytest.mark.parametrize("group", [{"size": np.int64(5)}, Config({"size": 5}), ConfigDict({"size": 5})])
+@pytest.mark.parametrize(
+    "group", [{"size": np.int64(5)}, Config({"size": 5}), ConfigDict({"size": 5})]
+)
 def test_a_group_may_be_replaced_by_another(group):
     made = config()
     made.lock()
@@ -61,9 +76,22 @@ def test_a_group_that_was_put_in_is_not_a_copy():
 
 
 def test_scalars_of_any_config_are_replaced_and_references_kept():
-    made = ConfigDict({"rate": np.float32(0.5), "group": {"sizes": [np.int64(1), 2]}, "steps": 4, "rows": placeholder(int)})
+    made = ConfigDict(
+        {
+            "rate": np.float32(0.5),
+            "group": {"sizes": [np.int64(1), 2]},
+            "steps": 4,
+            "rows": placeholder(int),
+        }
+    )
     made.twice = made.get_ref("steps") * 2
     make_plain(made)
     made.steps, made.rows = 8, 3
-    assert made.to_dict() == {"rate": 0.5, "group": {"sizes": [1, 2]}, "steps": 8, "twice": 16, "rows": 3}
+    assert made.to_dict() == {
+        "rate": 0.5,
+        "group": {"sizes": [1, 2]},
+        "steps": 8,
+        "twice": 16,
+        "rows": 3,
+    }
     assert (type(made.rate), type(made.group.sizes[0])) == (float, int)

@@ -9,7 +9,10 @@ from protclip_jax.config import reference, schema
 from protclip_jax.config.schema import EVALUATION, FIELDS, TOWERS, completed, default_config
 from tests.support.paths import ROOT
 
-EVERY = {**FIELDS, **{f"{tower}.{name}": field for tower in TOWERS for name, field in TOWERS[tower].items()}}
+EVERY = {
+    **FIELDS,
+    **{f"{tower}.{name}": field for tower in TOWERS for name, field in TOWERS[tower].items()},
+}
 
 
 @pytest.mark.parametrize("path", EVERY)
@@ -36,7 +39,11 @@ def test_a_default_config_shares_nothing_with_the_next():
     first.evals.retrieval.pool = 7
     first.batch.microbatch_rows = 3
     again = default_config()
-    assert (again.data.dir, again.evals.retrieval.pool, again.batch.microbatch_rows) == (None, 1024, None)
+    assert (again.data.dir, again.evals.retrieval.pool, again.batch.microbatch_rows) == (
+        None,
+        1024,
+        None,
+    )
 
 
 def test_a_stored_config_is_completed_with_what_code_had_before_a_field(monkeypatch):
@@ -48,7 +55,12 @@ def test_a_stored_config_is_completed_with_what_code_had_before_a_field(monkeypa
     assert (config["loss"]["gc"], config["loss"]["mlm"], config["pda"]["theta"]) == (2.0, 0.3, 0.3)
     assert config["evals"] == {"mine": {"pool": 5}}
     assert config["unknown"] == 1
-    assert stored == {"loss": {"gc": 2.0}, "pda": None, "evals": {"mine": {"pool": 5}}, "unknown": 1}
+    assert stored == {
+        "loss": {"gc": 2.0},
+        "pda": None,
+        "evals": {"mine": {"pool": 5}},
+        "unknown": 1,
+    }
 
 
 def test_fields_that_came_later_were_off_before():
@@ -71,7 +83,10 @@ def test_runs_had_steps_and_no_early_stopping_before():
 
 
 def test_what_a_resumed_run_may_change():
-    may, may_not = ("total_steps", "evals.anything.pool", "mesh.rules"), ("seed", "model.dtype", "loss.gc", "unknown")
+    may, may_not = (
+        ("total_steps", "evals.anything.pool", "mesh.rules"),
+        ("seed", "model.dtype", "loss.gc", "unknown"),
+    )
     assert [schema.is_changeable(path) for path in (*may, *may_not)] == [True] * 3 + [False] * 4
 
 

@@ -27,31 +27,47 @@ from protclip_jax.models.initialize import abstract_groups
 from tests.support import hf_weights, tiny
 
 ENCODER = {"num_layers": 2, "hidden_size": 32, "num_heads": 2, "intermediate_size": 64}
-CONFIG = converted_config(ENCODER, {**ENCODER, "max_positions": 512}, projection_dim=16, num_prototypes=8)
+CONFIG = converted_config(
+    ENCODER, {**ENCODER, "max_positions": 512}, projection_dim=16, num_prototypes=8
+)
 
 SEQUENCE, TEXT = "MKTAYIAKQRQISFVKSHFSRQXBUZO", "FUNCTION: cleaves Peptide bonds (EC 3.4.21.4)."
 BESIDE = {"README.md", "LICENSE.md", ".gitattributes", "protclip_config.json"}
 """What every export has beside towers and heads."""
-ABSENT = {"contact_head.regression.weight", "contact_head.regression.bias", "pooler.dense.weight", "pooler.dense.bias"}
+ABSENT = {
+    "contact_head.regression.weight",
+    "contact_head.regression.bias",
+    "pooler.dense.weight",
+    "pooler.dense.bias",
+}
 
 
 def torch_hidden(model, ids):
     import torch
 
     with torch.no_grad():
-        return model(torch.tensor([ids]), attention_mask=torch.ones(1, len(ids))).last_hidden_state.numpy()
+        return model(
+            torch.tensor([ids]), attention_mask=torch.ones(1, len(ids))
+        ).last_hidden_state.numpy()
 
 
 def hashes(folder):
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+    }
 
 
 @pytest.fixture(scope="module")
 def theirs():
-    """Tiny transformers models; the rotary frequencies are rounded, as in the released checkpoint."""
+    """Tiny transformers models; the rotary frequencies are rounded, as in the released
+    checkpoint."""
     torch = pytest.importorskip("torch")
-    esm, bert = hf_weights.tiny_esm(), hf_weights.tiny_bert(vocab_size=len(tiny.text_tokenizer().vocabulary))
+    esm, bert = (
+        hf_weights.tiny_esm(),
+        hf_weights.tiny_bert(vocab_size=len(tiny.text_tokenizer().vocabulary)),
+    )
     with torch.no_grad():
         esm.rotary_embeddings.inv_freq.copy_(esm.rotary_embeddings.inv_freq.half().float())
     return {"protein": esm, "text": bert}
@@ -62,10 +78,17 @@ def folders(theirs, tmp_path_factory):
     """`theirs` as saved by transformers, converted to a checkpoint, and exported from there."""
     root = tmp_path_factory.mktemp("round_trip")
     for name, model in theirs.items():
-        model.save_pretrained(root / "theirs" / name, max_shard_size="20KB" if name == "text" else "1GB")
+        model.save_pretrained(
+            root / "theirs" / name, max_shard_size="20KB" if name == "text" else "1GB"
+        )
     assert (root / "theirs" / "text" / "model.safetensors.index.json").exists()
     tiny.text_tokenizer().save(root / "theirs" / "text")
-    towers = ["--protein", str(root / "theirs" / "protein"), "--text", str(root / "theirs" / "text")]
+    towers = [
+        "--protein",
+        str(root / "theirs" / "protein"),
+        "--text",
+        str(root / "theirs" / "text"),
+    ]
     assert main(["hf", *towers, "--output", str(root / "ours")]) == 0
     assert main(["to_hf", "--checkpoint", str(root / "ours"), "--output", str(root / "back")]) == 0
     return root
@@ -73,12 +96,18 @@ def folders(theirs, tmp_path_factory):
 
 @pytest.mark.parametrize("tower", ["protein", "text"])
 def test_tensors_come_back_bit_by_bit(folders, theirs, tower):
-    expected = {name: tensor.numpy() for name, tensor in theirs[tower].state_dict().items() if name not in ABSENT}
+    expected = {
+        name: tensor.numpy()
+        for name, tensor in theirs[tower].state_dict().items()
+        if name not in ABSENT
+    }
     exported = load_file(folders / "back" / tower / "model.safetensors")
     if tower == "protein":
         inv_freq = expected.pop("rotary_embeddings.inv_freq")
         for layer in range(2):
-            stored = exported.pop(f"encoder.layer.{layer}.attention.self.rotary_embeddings.inv_freq")
+            stored = exported.pop(
+                f"encoder.layer.{layer}.attention.self.rotary_embeddings.inv_freq"
+            )
             np.testing.assert_array_equal(stored, inv_freq)
     assert exported.keys() == expected.keys()
     for name, tensor in expected.items():
@@ -89,16 +118,22 @@ def test_tensors_come_back_bit_by_bit(folders, theirs, tower):
 @pytest.mark.parametrize("tower", ["protein", "text"])
 def test_transformers_gives_the_same_hidden_states_and_our_token_ids(folders, theirs, tower):
     model_class = {"protein": transformers.EsmModel, "text": transformers.BertModel}[tower]
-    loaded, told = model_class.from_pretrained(folders / "back" / tower, add_pooling_layer=False, output_loading_info=True)
+    loaded, told = model_class.from_pretrained(
+        folders / "back" / tower, add_pooling_layer=False, output_loading_info=True
+    )
     assert set(told["missing_keys"]) <= ABSENT
     assert not told["unexpected_keys"]
     ours = {
         "protein": protein_tokenizer.encode(SEQUENCE),
         "text": metadata.load_text_tokenizer(folders / "ours").encode(TEXT),
     }[tower].tolist()
-    ids = transformers.AutoTokenizer.from_pretrained(folders / "back" / tower)({"protein": SEQUENCE, "text": TEXT}[tower])
+    ids = transformers.AutoTokenizer.from_pretrained(folders / "back" / tower)(
+        {"protein": SEQUENCE, "text": TEXT}[tower]
+    )
     assert ids["input_ids"] == ours
-    np.testing.assert_array_equal(torch_hidden(loaded.eval(), ours), torch_hidden(theirs[tower], ours))
+    np.testing.assert_array_equal(
+        torch_hidden(loaded.eval(), ours), torch_hidden(theirs[tower], ours)
+    )
 
 
 def test_the_exported_tokenizer_truncates_to_the_towers_positions(folders):
@@ -115,7 +150,18 @@ def test_a_tower_alone_goes_both_ways(folders, tmp_path):
         assert stored_groups(tmp_path / f"{tower}_ours", 0) == {tower}
         model = metadata.read_config(tmp_path / f"{tower}_ours")["model"]
         assert [name for name in ("protein", "text") if model[name] is not None] == [tower]
-        assert main(["to_hf", "--checkpoint", str(tmp_path / f"{tower}_ours"), "--output", str(tmp_path / tower)]) == 0
+        assert (
+            main(
+                [
+                    "to_hf",
+                    "--checkpoint",
+                    str(tmp_path / f"{tower}_ours"),
+                    "--output",
+                    str(tmp_path / tower),
+                ]
+            )
+            == 0
+        )
         assert {path.name for path in (tmp_path / tower).iterdir()} == {tower, *BESIDE}
         assert hashes(tmp_path / tower / tower) == hashes(folders / "back" / tower)
 
@@ -125,7 +171,9 @@ def params():
     """Random parameters of the tiny model, all groups."""
     rng = np.random.default_rng(0)
     abstract = abstract_groups(tiny.model(), HEAD_GROUPS | {"protein", "text"})
-    return jax.tree.map(lambda leaf: np.asarray(0.3 * rng.normal(size=leaf.shape), np.float32), abstract)
+    return jax.tree.map(
+        lambda leaf: np.asarray(0.3 * rng.normal(size=leaf.shape), np.float32), abstract
+    )
 
 
 @pytest.fixture(scope="module")
@@ -140,16 +188,48 @@ def whole(params, tmp_path_factory):
 
 def test_two_exports_are_the_same_files(whole, tmp_path):
     for name in ("one", "two"):
-        assert main(["to_hf", "--checkpoint", str(whole), "--step", "3", "--output", str(tmp_path / name)]) == 0
+        assert (
+            main(
+                [
+                    "to_hf",
+                    "--checkpoint",
+                    str(whole),
+                    "--step",
+                    "3",
+                    "--output",
+                    str(tmp_path / name),
+                ]
+            )
+            == 0
+        )
     assert hashes(tmp_path / "one") == hashes(tmp_path / "two")
-    assert main(["to_hf", "--checkpoint", str(whole), "--step", "latest", "--output", str(tmp_path / "later")]) == 0
-    changed = {name for name, value in hashes(tmp_path / "one").items() if hashes(tmp_path / "later")[name] != value}
+    assert (
+        main(
+            [
+                "to_hf",
+                "--checkpoint",
+                str(whole),
+                "--step",
+                "latest",
+                "--output",
+                str(tmp_path / "later"),
+            ]
+        )
+        == 0
+    )
+    changed = {
+        name
+        for name, value in hashes(tmp_path / "one").items()
+        if hashes(tmp_path / "later")[name] != value
+    }
     assert changed == {"heads.safetensors", "README.md", "protclip_config.json"}
 
 
 def test_an_export_is_read_back_whole(whole, params, tmp_path):
     exported = tmp_path / "exported"
-    assert main(["to_hf", "--checkpoint", str(whole), "--step", "3", "--output", str(exported)]) == 0
+    assert (
+        main(["to_hf", "--checkpoint", str(whole), "--step", "3", "--output", str(exported)]) == 0
+    )
     towers = ["--protein", str(exported / "protein"), "--text", str(exported / "text")]
     heads = ["--heads", str(exported / "heads.safetensors")]
     assert main(["hf", *towers, *heads, "--output", str(tmp_path / "again")]) == 0
@@ -164,7 +244,9 @@ def test_an_export_is_read_back_whole(whole, params, tmp_path):
 def test_the_sigmoid_contrasts_scale_and_bias_come_back(params, tmp_path):
     learnt = {"sigmoid_scale": {"log": np.float32(2.5)}, "sigmoid_bias": {"bias": np.float32(-7.0)}}
     config = {**CONFIG, "loss": {**CONFIG["loss"], "sigmoid": 0.5}}
-    export_checkpoint(Checkpoint(params | learnt, config, tiny.text_tokenizer(), {}), tmp_path / "out")
+    export_checkpoint(
+        Checkpoint(params | learnt, config, tiny.text_tokenizer(), {}), tmp_path / "out"
+    )
     heads = read_safetensors(tmp_path / "out" / "heads.safetensors")
     assert (heads["sigmoid_logit_scale"], heads["sigmoid_logit_bias"]) == (2.5, -7.0)
     folders = {name: tmp_path / "out" / name for name in ("protein", "text")}
@@ -174,7 +256,20 @@ def test_the_sigmoid_contrasts_scale_and_bias_come_back(params, tmp_path):
 
 
 def test_parameters_only_copy(whole, tmp_path):
-    assert main(["params", "--checkpoint", str(whole), "--step", "7", "--output", str(tmp_path / "copy")]) == 0
+    assert (
+        main(
+            [
+                "params",
+                "--checkpoint",
+                str(whole),
+                "--step",
+                "7",
+                "--output",
+                str(tmp_path / "copy"),
+            ]
+        )
+        == 0
+    )
     copied, original = read_checkpoint(tmp_path / "copy", None), read_checkpoint(whole, 7)
     chex.assert_trees_all_equal(copied.params, original.params)
     assert copied.config == original.config
@@ -185,11 +280,27 @@ def test_parameters_only_copy(whole, tmp_path):
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_narrow_exports(whole, tmp_path, dtype):
-    assert main(["to_hf", "--checkpoint", str(whole), "--dtype", dtype, "--output", str(tmp_path / "narrow")]) == 0
+    assert (
+        main(
+            [
+                "to_hf",
+                "--checkpoint",
+                str(whole),
+                "--dtype",
+                dtype,
+                "--output",
+                str(tmp_path / "narrow"),
+            ]
+        )
+        == 0
+    )
     assert main(["to_hf", "--checkpoint", str(whole), "--output", str(tmp_path / "wide")]) == 0
     kind = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16}[dtype]
     for name in ("protein/model.safetensors", "text/model.safetensors", "heads.safetensors"):
-        narrow, wide = read_safetensors(tmp_path / "narrow" / name), read_safetensors(tmp_path / "wide" / name)
+        narrow, wide = (
+            read_safetensors(tmp_path / "narrow" / name),
+            read_safetensors(tmp_path / "wide" / name),
+        )
         assert narrow.keys() == wide.keys()
         for tensor, values in wide.items():
             expected = values if tensor.endswith("inv_freq") else values.astype(kind)
@@ -204,15 +315,24 @@ def test_numbers_too_large_for_float16_are_refused(whole, tmp_path):
     prototypes = checkpoint.params["prototype_bank"]["prototypes"].copy()
     prototypes[0, 0] = 1e5
     checkpoint.params["prototype_bank"] = {"prototypes": prototypes}
-    with pytest.raises(UserError, match=r"proto_bank\.prototype\.weight has numbers too large for float16"):
+    with pytest.raises(
+        UserError, match=r"proto_bank\.prototype\.weight has numbers too large for float16"
+    ):
         export_checkpoint(checkpoint, tmp_path / "out", dtype="float16")
     assert not list(tmp_path.iterdir())
     export_checkpoint(checkpoint, tmp_path / "out", dtype="bfloat16")
 
 
-def test_the_card_says_how_to_load_and_its_code_gives_our_similarity(whole, params, tmp_path, monkeypatch):
+def test_the_card_says_how_to_load_and_its_code_gives_our_similarity(
+    whole, params, tmp_path, monkeypatch
+):
     pytest.importorskip("torch")
-    assert main(["to_hf", "--checkpoint", str(whole), "--step", "3", "--output", str(tmp_path / "out")]) == 0
+    assert (
+        main(
+            ["to_hf", "--checkpoint", str(whole), "--step", "3", "--output", str(tmp_path / "out")]
+        )
+        == 0
+    )
     card = (tmp_path / "out" / "README.md").read_text()
     assert card.startswith("---\nlibrary_name: transformers\n")
     assert "CC BY 4.0" in card

@@ -1,4 +1,5 @@
-"""Weights from strangers: damaged headers, configs and tokenizers are converted or refused, links are read through."""
+"""Weights from strangers: damaged headers, configs and tokenizers are converted or refused,
+links are read through."""
 
 import contextlib
 import copy
@@ -51,8 +52,16 @@ def test_any_config_is_converted_or_refused(folders, name, data):
     """A config may ask for terabytes; nothing is allocated before the tensors confirm it."""
     path = folders[name] / "config.json"
     sound = path.read_text()
-    fields = {**json.loads(sound), "hidden_act": 0, "token_dropout": 0, "initializer_range": 0, "is_decoder": 0}
-    changes = data.draw(st.dictionaries(st.sampled_from(sorted(fields)), VALUES, min_size=1, max_size=3))
+    fields = {
+        **json.loads(sound),
+        "hidden_act": 0,
+        "token_dropout": 0,
+        "initializer_range": 0,
+        "is_decoder": 0,
+    }
+    changes = data.draw(
+        st.dictionaries(st.sampled_from(sorted(fields)), VALUES, min_size=1, max_size=3)
+    )
     path.write_text(json.dumps(json.loads(sound) | changes))
     try:
         with contextlib.suppress(UserError):
@@ -76,10 +85,14 @@ def test_any_header_is_read_as_it_says_or_refused(tmp_path_factory, data):
     header = copy.deepcopy(HEADER)
     numbers = st.integers(-1, 40) | st.sampled_from([1 << 31, 1 << 63, 1 << 64, 10**400])
     for tensor, field in data.draw(st.lists(st.sampled_from(PLACES), max_size=3)):
-        header[tensor][field] = data.draw(st.lists(numbers, max_size=3) | st.sampled_from(["F64", "I8", "BOOL", "X"]) | VALUES)
+        header[tensor][field] = data.draw(
+            st.lists(numbers, max_size=3) | st.sampled_from(["F64", "I8", "BOOL", "X"]) | VALUES
+        )
     text = json.dumps(header).encode()
     length = len(text) + data.draw(st.sampled_from([0, 0, 0, 1, -1, 1 << 40, 1 << 63]))
-    content = length.to_bytes(8, "little") + text + bytes(data.draw(st.sampled_from([32, 32, 31, 33, 0])))
+    content = (
+        length.to_bytes(8, "little") + text + bytes(data.draw(st.sampled_from([32, 32, 31, 33, 0])))
+    )
     path = tmp_path_factory.getbasetemp() / "fuzz.safetensors"
     path.write_bytes(content[: len(content) - data.draw(st.sampled_from([0, 0, 0, 40]))])
     with contextlib.suppress(UserError):
@@ -131,7 +144,8 @@ def test_a_folder_of_links_is_read_as_hugging_faces_cache_is(folders, tmp_path, 
     found, plain = convert({name: snapshot}, name), convert(folders, name)
     assert found.config == plain.config
     np.testing.assert_array_equal(
-        found.params[name]["token_embedding"]["embedding"], plain.params[name]["token_embedding"]["embedding"]
+        found.params[name]["token_embedding"]["embedding"],
+        plain.params[name]["token_embedding"]["embedding"],
     )
 
 
@@ -152,7 +166,10 @@ def test_an_archive_that_unpacks_to_more_than_its_size_is_refused(tmp_path):
     torch = pytest.importorskip("torch")
     torch.save({"a": torch.zeros(1 << 20)}, tmp_path / "stored.bin")
     path = tmp_path / "pytorch_model.bin"
-    with zipfile.ZipFile(tmp_path / "stored.bin") as stored, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+    with (
+        zipfile.ZipFile(tmp_path / "stored.bin") as stored,
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
         for member in stored.namelist():
             packed.writestr(member, stored.read(member))
     assert path.stat().st_size < 10_000

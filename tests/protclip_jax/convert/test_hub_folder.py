@@ -20,14 +20,31 @@ from tests.support import tiny
 from tests.support.sentences import only_sentence
 
 ENCODER = {"num_layers": 2, "hidden_size": 32, "num_heads": 2, "intermediate_size": 64}
-MADE = converted_config(ENCODER, {**ENCODER, "max_positions": 512}, projection_dim=16, num_prototypes=8)
-CONFIG = {**MADE, "tokenizer": {**MADE["tokenizer"], "max_text_tokens": 64, "max_protein_tokens": 128}}
-CONFIG |= {"pda": {**MADE["pda"], "theta": 0.2}, "model": {**MADE["model"], "prototype_temperature": 0.8}}
+MADE = converted_config(
+    ENCODER, {**ENCODER, "max_positions": 512}, projection_dim=16, num_prototypes=8
+)
+CONFIG = {
+    **MADE,
+    "tokenizer": {**MADE["tokenizer"], "max_text_tokens": 64, "max_protein_tokens": 128},
+}
+CONFIG |= {
+    "pda": {**MADE["pda"], "theta": 0.2},
+    "model": {**MADE["model"], "prototype_temperature": 0.8},
+}
 REPORT = {
     "provenance": {"step": 0, "dataset": "runs/sample/protanno", "split": "test"},
-    "retrieval": {"pool": 256, "p2t_r1": 0.25, "kmer": {"mrr": 0.1}, "text": "words", "undefined": None},
+    "retrieval": {
+        "pool": 256,
+        "p2t_r1": 0.25,
+        "kmer": {"mrr": 0.1},
+        "text": "words",
+        "undefined": None,
+    },
     "pda": {"auroc": {"function": 0.75, "location": None}},
-    "benchmarks": {"ec: x": {"headline": {"f_max": {"mean": 0.5, "std": None}}}, "gone": {"missing": "no data"}},
+    "benchmarks": {
+        "ec: x": {"headline": {"f_max": {"mean": 0.5, "std": None}}},
+        "gone": {"missing": "no data"},
+    },
     "figures": {"losses": "figures/losses.png"},
 }
 
@@ -42,7 +59,20 @@ def checkpoint(tmp_path_factory):
 @pytest.fixture(scope="module")
 def exported(checkpoint, tmp_path_factory):
     folder = tmp_path_factory.mktemp("hub") / "out"
-    assert main(["to_hf", "--checkpoint", str(checkpoint), "--licence", "apache-2.0", "--output", str(folder)]) == 0
+    assert (
+        main(
+            [
+                "to_hf",
+                "--checkpoint",
+                str(checkpoint),
+                "--licence",
+                "apache-2.0",
+                "--output",
+                str(folder),
+            ]
+        )
+        == 0
+    )
     return folder
 
 
@@ -65,7 +95,9 @@ def test_the_folder_has_all_that_the_hub_wants(exported):
 def test_the_card_has_the_numbers_of_the_report_and_nothing_else(exported):
     (model,) = front_matter(exported)["model-index"]
     found = {
-        (result["task"]["name"], metric["type"]): metric["value"] for result in model["results"] for metric in result["metrics"]
+        (result["task"]["name"], metric["type"]): metric["value"]
+        for result in model["results"]
+        for metric in result["metrics"]
     }
     assert found == {
         ("retrieval", "pool"): 256,
@@ -79,7 +111,9 @@ def test_the_card_has_the_numbers_of_the_report_and_nothing_else(exported):
 
 
 def test_tokenizers_cut_where_the_model_does(exported):
-    protein, text = (transformers.AutoTokenizer.from_pretrained(exported / name) for name in ("protein", "text"))
+    protein, text = (
+        transformers.AutoTokenizer.from_pretrained(exported / name) for name in ("protein", "text")
+    )
     assert len(protein("M" * 500, truncation=True)["input_ids"]) == 128
     assert len(text("a " * 500, truncation=True)["input_ids"]) == 64
 
@@ -87,7 +121,9 @@ def test_tokenizers_cut_where_the_model_does(exported):
 def test_a_report_on_another_step_is_left_out_with_a_word(checkpoint, tmp_path, capsys):
     (checkpoint / "report.json").write_text(json.dumps(REPORT | {"provenance": {"step": 7}}))
     assert main(["to_hf", "--checkpoint", str(checkpoint), "--output", str(tmp_path / "out")]) == 0
-    assert "there is no report on step 0, so the model card has no numbers" in capsys.readouterr().err
+    assert (
+        "there is no report on step 0, so the model card has no numbers" in capsys.readouterr().err
+    )
     fields = front_matter(tmp_path / "out")
     assert "model-index" not in fields
     assert (fields["license"], fields["license_link"]) == ("other", "LICENSE.md")
@@ -123,13 +159,22 @@ def test_commands_take_the_folder(checkpoint, exported, tmp_path, capsys):
 
 def test_training_from_it_is_refused_with_what_to_do(exported):
     with pytest.raises(
-        UserError, match=r"for training run `python -m protclip_jax\.convert params --checkpoint .* --output DIR`"
+        UserError,
+        match=r"for training run `python -m protclip_jax\.convert params --checkpoint .* --output "
+        r"DIR`",
     ):
         check_init({"init": {"all": str(exported), "protein": None, "text": None}})
 
 
 @pytest.mark.parametrize(
-    "content", ["{", "[]", "{}", '{"config": {}, "source": {}}', '{"config": {"pda": {"theta": "x"}}, "source": {}}']
+    "content",
+    [
+        "{",
+        "[]",
+        "{}",
+        '{"config": {}, "source": {}}',
+        '{"config": {"pda": {"theta": "x"}}, "source": {}}',
+    ],
 )
 def test_an_export_of_a_stranger_is_one_sentence(exported, tmp_path, content):
     (tmp_path / "protclip_config.json").write_text(content)
@@ -138,11 +183,15 @@ def test_an_export_of_a_stranger_is_one_sentence(exported, tmp_path, content):
 
 
 def test_a_tower_that_is_missing_is_one_sentence(exported, tmp_path):
-    (tmp_path / "protclip_config.json").write_bytes((exported / "protclip_config.json").read_bytes())
+    (tmp_path / "protclip_config.json").write_bytes(
+        (exported / "protclip_config.json").read_bytes()
+    )
     with pytest.raises(UserError, match="nothing to convert"):
         open_checkpoint(tmp_path)
 
 
 def test_numbers_are_those_of_the_tensors(exported):
     params = read_checkpoint(open_checkpoint(exported), None).params
-    np.testing.assert_array_equal(params["prototype_bank"]["prototypes"], tiny.params()["prototype_bank"]["prototypes"])
+    np.testing.assert_array_equal(
+        params["prototype_bank"]["prototypes"], tiny.params()["prototype_bank"]["prototypes"]
+    )

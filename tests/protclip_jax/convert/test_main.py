@@ -1,4 +1,5 @@
-"""`python -m protclip_jax.convert`: folders as people have them, and one sentence with exit code 2 for mistakes."""
+"""`python -m protclip_jax.convert`: folders as people have them, and one sentence with exit code
+2 for mistakes."""
 
 import json
 import os
@@ -18,15 +19,22 @@ from tests.support.hf_weights import BERT, ESM2, VOCABULARY, make_bert, make_esm
 
 @pytest.fixture
 def esm2(tmp_path):
-    """An ESM-2 as published: a masked language model's names, a frequency in each layer, a vocabulary."""
+    """An ESM-2 as published: a masked language model's names, a frequency in each layer, a
+    vocabulary."""
     folder = tmp_path / "esm2"
     folder.mkdir()
     tensors = {f"esm.{name}": tensor for name, tensor in make_esm2().items()}
     for layer in range(2):
         name = f"esm.encoder.layer.{layer}.attention.self.rotary_embeddings.inv_freq"
         tensors[name] = np.array([1.0, 0.01], np.float32)
-    tensors |= {"lm_head.bias": np.zeros(33, np.float32), "lm_head.dense.weight": np.zeros((8, 8), np.float32)}
-    tensors |= {"esm.embeddings.position_ids": np.arange(16)[None], "esm.contact_head.regression.bias": np.zeros(1, np.float32)}
+    tensors |= {
+        "lm_head.bias": np.zeros(33, np.float32),
+        "lm_head.dense.weight": np.zeros((8, 8), np.float32),
+    }
+    tensors |= {
+        "esm.embeddings.position_ids": np.arange(16)[None],
+        "esm.contact_head.regression.bias": np.zeros(1, np.float32),
+    }
     save_file(tensors, folder / "model.safetensors")
     (folder / "config.json").write_text(json.dumps(ESM2))
     (folder / "vocab.txt").write_text("\n".join(protein_tokenizer.VOCABULARY))
@@ -54,10 +62,15 @@ def test_what_was_filled_and_left_out_is_said_and_stored(esm2, bert, tmp_path, c
     metadata = json.loads((tmp_path / "out" / "config.json").read_text())
     source = metadata["source"]
     unused = ["contact_head.regression.bias", "embeddings.position_ids"]
-    expected = [f"protein: esm.{name}" for name in unused] + ["protein: lm_head.bias", "protein: lm_head.dense.weight"]
+    expected = [f"protein: esm.{name}" for name in unused] + [
+        "protein: lm_head.bias",
+        "protein: lm_head.dense.weight",
+    ]
     assert source["unused"] == expected
     assert set(source["files"]) == {
-        f"{tower}/{name}" for tower in ("protein", "text") for name in ("config.json", "model.safetensors", "vocab.txt")
+        f"{tower}/{name}"
+        for tower in ("protein", "text")
+        for name in ("config.json", "model.safetensors", "vocab.txt")
     }
     assert source["fingerprint"] in told
     numbers = sum(leaf.size for leaf in make_bert().values())
@@ -78,52 +91,85 @@ def test_what_was_filled_and_left_out_is_said_and_stored(esm2, bert, tmp_path, c
 
 
 def test_a_folder_like_pubmedberts(tmp_path, capsys):
-    """vocab.txt, config.json and pytorch_model.bin of a masked language model, with the old names of layer norms."""
+    """vocab.txt, config.json and pytorch_model.bin of a masked language model, with the old
+    names of layer norms."""
     torch = pytest.importorskip("torch")
     tokenizer = tiny.text_tokenizer()
     model = hf_weights.tiny_bert(vocab_size=len(tokenizer.vocabulary))
     state = {f"bert.{name}": tensor for name, tensor in model.state_dict().items()}
     state = {
-        name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): tensor
+        name.replace("LayerNorm.weight", "LayerNorm.gamma").replace(
+            "LayerNorm.bias", "LayerNorm.beta"
+        ): tensor
         for name, tensor in state.items()
     }
-    state |= {"cls.predictions.bias": torch.zeros(5), "bert.embeddings.position_ids": torch.arange(48)[None]}
+    state |= {
+        "cls.predictions.bias": torch.zeros(5),
+        "bert.embeddings.position_ids": torch.arange(48)[None],
+    }
     folder = tmp_path / "pubmedbert"
     folder.mkdir()
     torch.save(state, folder / "pytorch_model.bin")
-    names = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "max_position_embeddings")
-    config = {name: getattr(model.config, name) for name in names} | {"model_type": "bert", "hidden_act": "gelu"}
-    (folder / "config.json").write_text(json.dumps(config | {"vocab_size": len(tokenizer.vocabulary)}))
+    names = (
+        "hidden_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "intermediate_size",
+        "max_position_embeddings",
+    )
+    config = {name: getattr(model.config, name) for name in names} | {
+        "model_type": "bert",
+        "hidden_act": "gelu",
+    }
+    (folder / "config.json").write_text(
+        json.dumps(config | {"vocab_size": len(tokenizer.vocabulary)})
+    )
     (folder / "vocab.txt").write_text("".join(f"{token}\n" for token in tokenizer.vocabulary))
     code, told = run(capsys, "hf", "--text", folder, "--output", tmp_path / "out")
     assert code == 0, told
     assert "bert.pooler.dense (2)" in told
     params = read_checkpoint(tmp_path / "out", None).params["text"]
     for layer in range(2):
-        expected = model.state_dict()[f"encoder.layer.{layer}.attention.output.LayerNorm.weight"].numpy()
+        expected = model.state_dict()[
+            f"encoder.layer.{layer}.attention.output.LayerNorm.weight"
+        ].numpy()
         np.testing.assert_array_equal(params["layers"]["attention_norm"]["scale"][layer], expected)
     assert metadata.load_text_tokenizer(tmp_path / "out").vocabulary == tokenizer.vocabulary
 
 
 MISTAKES = {
     "nothing": ([], "nothing to convert"),
-    "heads without text": (["--protein", "esm2", "--heads", "bert"], "--heads belongs between two towers"),
+    "heads without text": (
+        ["--protein", "esm2", "--heads", "bert"],
+        "--heads belongs between two towers",
+    ),
     "no folder": (["--protein", "esm2/absent"], "absent is no folder"),
     "a BERT as protein": (["--protein", "bert"], "model_type='bert' is not supported, only 'esm'"),
     "an ESM-2 as text": (["--text", "esm2"], "model_type='esm' is not supported, only 'bert'"),
-    "damaged weights": (["--protein", "damaged"], "model.safetensors cannot be read as safetensors"),
+    "damaged weights": (
+        ["--protein", "damaged"],
+        "model.safetensors cannot be read as safetensors",
+    ),
     "no vocabulary": (["--text", "without_vocabulary"], "no text vocabulary at"),
     "heads that are none": (
         ["--protein", "esm2", "--text", "bert", "--heads", "bert/model.safetensors"],
         "The heads have no matrix proto_bank.prototype.weight",
     ),
-    "output is a file": (["--protein", "esm2", "--output", "esm2/config.json"], "exists and is not empty"),
-    "output below a file": (["--protein", "esm2", "--output", "esm2/config.json/x"], "cannot be made"),
+    "output is a file": (
+        ["--protein", "esm2", "--output", "esm2/config.json"],
+        "exists and is not empty",
+    ),
+    "output below a file": (
+        ["--protein", "esm2", "--output", "esm2/config.json/x"],
+        "cannot be made",
+    ),
 }
 
 
 @pytest.mark.parametrize("kind", MISTAKES)
-def test_mistakes_end_with_one_sentence_and_no_folder(esm2, bert, tmp_path, monkeypatch, capsys, kind):
+def test_mistakes_end_with_one_sentence_and_no_folder(
+    esm2, bert, tmp_path, monkeypatch, capsys, kind
+):
     shutil.copytree(esm2, tmp_path / "damaged")
     os.truncate(tmp_path / "damaged" / "model.safetensors", 500)
     shutil.copytree(bert, tmp_path / "without_vocabulary")
@@ -145,6 +191,16 @@ def test_checkpoints_that_are_none(tmp_path, capsys):
         assert (code, told.count("\n")) == (2, 1)
         assert "no checkpoint folder" in told
         with pytest.raises(SystemExit) as ended:
-            main([subcommand, "--checkpoint", str(tmp_path), "--output", str(tmp_path / "out"), "--step", "first"])
+            main(
+                [
+                    subcommand,
+                    "--checkpoint",
+                    str(tmp_path),
+                    "--output",
+                    str(tmp_path / "out"),
+                    "--step",
+                    "first",
+                ]
+            )
         assert ended.value.code == 2
         assert "'first' is neither a number nor best nor latest" in capsys.readouterr().err

@@ -1,4 +1,5 @@
-"""The released checkpoint's layout: every tensor is where it belongs, and what is wrong with a copy of it is named."""
+"""The released checkpoint's layout: every tensor is where it belongs, and what is wrong with a
+copy of it is named."""
 
 import json
 import shutil
@@ -77,10 +78,17 @@ def test_heads_equal_their_tensors(imported, peer_weights):
 
 def test_every_tensor_is_used_or_listed(imported, peer_weights):
     params = imported.params
-    back = {f"protein_model.{name}": tensor for name, tensor in esm2_tensors(params["protein"]).items()}
+    back = {
+        f"protein_model.{name}": tensor for name, tensor in esm2_tensors(params["protein"]).items()
+    }
     back |= {f"text_model.{name}": tensor for name, tensor in bert_tensors(params["text"]).items()}
     back |= head_tensors(params)
-    listed = {f"{group}.{name}.{part}" for group in UNUSED for name in UNUSED[group] for part in ("weight", "bias")}
+    listed = {
+        f"{group}.{name}.{part}"
+        for group in UNUSED
+        for name in UNUSED[group]
+        for part in ("weight", "bias")
+    }
     listed.add("protein_model.embeddings.position_embeddings.weight")
     assert set(imported.source["unused"]) == listed
     assert back.keys() == peer_weights.keys() - listed
@@ -92,14 +100,22 @@ def test_every_tensor_is_used_or_listed(imported, peer_weights):
 
 def test_a_tensor_of_the_towers_is_where_the_encoder_reads_it(imported, peer_weights):
     query = imported.params["protein"]["layers"]["attention"]["qkv"]["kernel"][1][:, :32]
-    np.testing.assert_array_equal(query, peer_weights["protein_model.encoder.layer.1.attention.self.query.weight"].T)
+    np.testing.assert_array_equal(
+        query, peer_weights["protein_model.encoder.layer.1.attention.self.query.weight"].T
+    )
     wide = imported.params["text"]["layers"]["feed_forward"]["input"]["kernel"][0]
-    np.testing.assert_array_equal(wide, peer_weights["text_model.encoder.layer.0.intermediate.dense.weight"].T)
+    np.testing.assert_array_equal(
+        wide, peer_weights["text_model.encoder.layer.0.intermediate.dense.weight"].T
+    )
 
 
 def test_stored_config(imported):
     model = imported.config["model"]
-    assert (model["projection_dim"], model["num_prototypes"], model["prototype_temperature"]) == (24, 16, 0.9)
+    assert (model["projection_dim"], model["num_prototypes"], model["prototype_temperature"]) == (
+        24,
+        16,
+        0.9,
+    )
     assert (model["protein"]["layer_norm_eps"], model["protein"]["token_dropout"]) == (1e-5, True)
     assert (model["text"]["num_heads"], model["text"]["max_positions"]) == (4, 512)
     assert imported.config["tokenizer"] == {
@@ -118,7 +134,9 @@ def test_float16_is_widened_and_its_frequencies_kept(copy, imported):
     change_weights(copy, narrow)
     params = import_released(copy).params
     rounded = params["protein"]["rotary_inv_freq"]
-    np.testing.assert_array_equal(rounded, imported.params["protein"]["rotary_inv_freq"].astype(np.float16).astype(np.float32))
+    np.testing.assert_array_equal(
+        rounded, imported.params["protein"]["rotary_inv_freq"].astype(np.float16).astype(np.float32)
+    )
     chex.assert_trees_all_equal_shapes_and_dtypes(params, imported.params)
     chex.assert_trees_all_close(params, imported.params, rtol=1e-3, atol=1e-4)
 
@@ -127,12 +145,21 @@ def test_command_writes_a_checkpoint(copy, imported, tmp_path, capsys):
     assert main(["protclip", "--source", str(copy), "--output", str(tmp_path / "ours")]) == 0
     fingerprint = params_fingerprint(imported.params)
     told = capsys.readouterr().err
-    for part in (fingerprint, "protein_projection", "1,392 numbers", "predictor.0 (2)", "protein_model.pooler.dense (2)"):
+    for part in (
+        fingerprint,
+        "protein_projection",
+        "1,392 numbers",
+        "predictor.0 (2)",
+        "protein_model.pooler.dense (2)",
+    ):
         assert part in told
     stored = json.loads((tmp_path / "ours" / "config.json").read_text())
     assert stored["config"] == imported.config
     assert stored["source"]["fingerprint"] == fingerprint
-    assert stored["source"]["files"]["model.safetensors"]["bytes"] == (copy / "model.safetensors").stat().st_size
+    assert (
+        stored["source"]["files"]["model.safetensors"]["bytes"]
+        == (copy / "model.safetensors").stat().st_size
+    )
     assert stored_groups(tmp_path / "ours", 0) == HEAD_GROUPS | {"protein", "text"}
     assert len(metadata.load_text_tokenizer(tmp_path / "ours").vocabulary) == 160
     assert main(["protclip", "--source", str(copy), "--output", str(tmp_path / "ours")]) == 2
@@ -148,8 +175,14 @@ def test_unused_names_change_no_token(imported, peer_release):
 QUERY = "protein_model.encoder.layer.0.attention.self.query.weight"
 WRONG_WEIGHTS = {
     "missing": (lambda tensors: tensors.pop(QUERY), f"no tensor {QUERY}"),
-    "extra": (lambda tensors: tensors.update({"text_model.adapter": np.zeros(1)}), r"such as text_model\.adapter"),
-    "shape": (lambda tensors: tensors.update({QUERY: np.zeros((32, 33))}), rf"{QUERY} has .*\[32, 33\].*\[32, 32\]"),
+    "extra": (
+        lambda tensors: tensors.update({"text_model.adapter": np.zeros(1)}),
+        r"such as text_model\.adapter",
+    ),
+    "shape": (
+        lambda tensors: tensors.update({QUERY: np.zeros((32, 33))}),
+        rf"{QUERY} has .*\[32, 33\].*\[32, 32\]",
+    ),
 }
 
 
@@ -176,17 +209,33 @@ def test_scales_above_100_are_read_as_100(peer_weights, imported):
 
 WRONG_HEADS = {
     "missing": (lambda tensors: tensors.pop("decoder.key.bias"), "no tensor decoder.key.bias"),
-    "missing scale": (lambda tensors: tensors.pop("local_logit_scale"), "no tensor local_logit_scale"),
-    "extra": (lambda tensors: tensors.update({"fusion.weight": np.zeros(1)}), r"such as fusion\.weight"),
-    "scale": (lambda tensors: tensors.update(local_logit_scale=np.zeros(3, np.float32)), r"local_logit_scale has .*\[3\]"),
-    "integers": (lambda tensors: tensors.update(logit_scale=np.array(3)), "logit_scale is of dtype int64"),
+    "missing scale": (
+        lambda tensors: tensors.pop("local_logit_scale"),
+        "no tensor local_logit_scale",
+    ),
+    "extra": (
+        lambda tensors: tensors.update({"fusion.weight": np.zeros(1)}),
+        r"such as fusion\.weight",
+    ),
+    "scale": (
+        lambda tensors: tensors.update(local_logit_scale=np.zeros(3, np.float32)),
+        r"local_logit_scale has .*\[3\]",
+    ),
+    "integers": (
+        lambda tensors: tensors.update(logit_scale=np.array(3)),
+        "logit_scale is of dtype int64",
+    ),
 }
 
 
 @pytest.mark.parametrize("kind", WRONG_HEADS)
 def test_wrong_heads_are_named(imported, peer_weights, kind):
     change, message = WRONG_HEADS[kind]
-    heads = {name: tensor for name, tensor in peer_weights.items() if not name.startswith(("protein_model", "text_model"))}
+    heads = {
+        name: tensor
+        for name, tensor in peer_weights.items()
+        if not name.startswith(("protein_model", "text_model"))
+    }
     abstract = {group: imported.params[group] for group in HEAD_GROUPS}
     chex.assert_trees_all_equal(head_params(heads, abstract), abstract)
     change(heads)
@@ -196,10 +245,16 @@ def test_wrong_heads_are_named(imported, peer_weights, kind):
 
 WRONG_CONFIGS = {
     "no tower": (lambda config: config.pop("text_model_config"), "has no text_model_config"),
-    "other tower": (lambda config: config["protein_model_config"].update(model_type="t5"), "protein_model_config .*model_type"),
+    "other tower": (
+        lambda config: config["protein_model_config"].update(model_type="t5"),
+        "protein_model_config .*model_type",
+    ),
     "prototypes": (lambda config: config.update(proto_num=0), "proto_num=0"),
     "two widths": (lambda config: config.update(proto_dim=23), "proto_dim=23"),
-    "other prototypes": (lambda config: config.update(proto_num=15), r"proto_bank.*\[16, 24\].*\[15, 24\]"),
+    "other prototypes": (
+        lambda config: config.update(proto_num=15),
+        r"proto_bank.*\[16, 24\].*\[15, 24\]",
+    ),
 }
 
 
@@ -244,6 +299,8 @@ def test_a_foreign_protein_vocabulary_is_refused(copy):
 @pytest.mark.parametrize("prefix", ["module.", "model."])
 def test_the_prefix_of_a_wrapper_is_left_out(copy, imported, capsys, prefix):
     tensors = load_file(copy / "model.safetensors")
-    save_file({f"{prefix}{name}": tensor for name, tensor in tensors.items()}, copy / "model.safetensors")
+    save_file(
+        {f"{prefix}{name}": tensor for name, tensor in tensors.items()}, copy / "model.safetensors"
+    )
     assert params_fingerprint(import_released(copy).params) == params_fingerprint(imported.params)
     assert f"begin with '{prefix}', which is left out" in capsys.readouterr().err

@@ -75,7 +75,9 @@ DAMAGED = {
     "giant number": file_of(b'{"a": ' + b"9" * 5000 + b"}"),
     "name of two lines": file_of({"a\nb": entry([1], 0, 4)}, FOUR),
     "endless name": file_of({"a" * 1000: entry([1], 0, 4)}, FOUR),
-    "field twice": file_of(b'{"a": {"dtype": "F32", "dtype": "F16", "shape": [1], "data_offsets": [0, 4]}}', FOUR),
+    "field twice": file_of(
+        b'{"a": {"dtype": "F32", "dtype": "F16", "shape": [1], "data_offsets": [0, 4]}}', FOUR
+    ),
     "no entry": file_of({"a": 3}),
     "field missing": file_of({"a": {"dtype": "F32", "shape": [1]}}, FOUR),
     "unknown dtype": file_of({"a": entry([1], 0, 4, "F31")}, FOUR),
@@ -103,7 +105,9 @@ def test_damage_is_one_sentence_that_names_the_file(tmp_path, kind):
 
 def test_dtypes_that_numpy_lacks_are_named(tmp_path):
     save_file({"a.scale": np.ones(3, ml_dtypes.float8_e4m3fn)}, tmp_path / "model.safetensors")
-    with pytest.raises(UserError, match=r"tensor a\.scale has the dtype F8_E4M3, expected one of F64, F32"):
+    with pytest.raises(
+        UserError, match=r"tensor a\.scale has the dtype F8_E4M3, expected one of F64, F32"
+    ):
         read_weights(tmp_path)
 
 
@@ -117,11 +121,19 @@ def test_every_cut_is_noticed(tmp_path):
 
 
 def sharded(folder, weight_map=None):
-    shards = {"one.safetensors": {"a": np.arange(3.0)}, "two.safetensors": {"b": np.ones(2), "c": np.zeros(1)}}
+    shards = {
+        "one.safetensors": {"a": np.arange(3.0)},
+        "two.safetensors": {"b": np.ones(2), "c": np.zeros(1)},
+    }
     for name, tensors in shards.items():
         save_file(tensors, folder / name)
-    listed = {tensor: name for name, tensors in shards.items() for tensor in tensors} | (weight_map or {})
-    index = {"metadata": {}, "weight_map": {tensor: name for tensor, name in listed.items() if name is not None}}
+    listed = {tensor: name for name, tensors in shards.items() for tensor in tensors} | (
+        weight_map or {}
+    )
+    index = {
+        "metadata": {},
+        "weight_map": {tensor: name for tensor, name in listed.items() if name is not None},
+    }
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     return {tensor: array for tensors in shards.values() for tensor, array in tensors.items()}
 
@@ -130,13 +142,20 @@ def test_shards_are_read_together(tmp_path):
     expected = sharded(tmp_path)
     tensors, files = read_weights(tmp_path)
     assert_same(tensors, expected)
-    assert [file.name for file in files] == ["model.safetensors.index.json", "one.safetensors", "two.safetensors"]
+    assert [file.name for file in files] == [
+        "model.safetensors.index.json",
+        "one.safetensors",
+        "two.safetensors",
+    ]
 
 
 @pytest.mark.parametrize(
     ("weight_map", "message"),
     [
-        ({"a": "../outside.safetensors"}, "'../outside.safetensors', which is no file of that folder"),
+        (
+            {"a": "../outside.safetensors"},
+            "'../outside.safetensors', which is no file of that folder",
+        ),
         ({"a": "/etc/passwd"}, "no file of that folder"),
         ({"a": "sub/one.safetensors"}, "no file of that folder"),
         ({"a": ".."}, "no file of that folder"),
@@ -169,7 +188,10 @@ def test_pytorch_files(tmp_path, zipped):
     torch = pytest.importorskip("torch")
     tensors = {name: tensor for name, tensor in TENSORS.items() if name != "brain"}
     state = {name: torch.from_numpy(tensor.copy()) for name, tensor in tensors.items()}
-    state |= {"brain": torch.tensor(TENSORS["brain"].astype(np.float32)).bfloat16(), "turned": state["matrix"].T}
+    state |= {
+        "brain": torch.tensor(TENSORS["brain"].astype(np.float32)).bfloat16(),
+        "turned": state["matrix"].T,
+    }
     torch.save(state, tmp_path / "pytorch_model.bin", _use_new_zipfile_serialization=zipped)
     assert_same(read_weights(tmp_path).tensors, TENSORS | {"turned": TENSORS["matrix"].T})
 
@@ -182,7 +204,9 @@ class Payload:
         return os.mkdir, (self.marker,)
 
 
-@pytest.mark.parametrize("kind", ["pickle", "torch", "noise", "list", "numbered", "numbers", "sparse", "cut"])
+@pytest.mark.parametrize(
+    "kind", ["pickle", "torch", "noise", "list", "numbered", "numbers", "sparse", "cut"]
+)
 def test_pytorch_files_run_no_code_and_damage_is_named(tmp_path, kind):
     torch = pytest.importorskip("torch")
     path, marker = tmp_path / "pytorch_model.bin", tmp_path / "executed"
@@ -195,7 +219,13 @@ def test_pytorch_files_run_no_code_and_damage_is_named(tmp_path, kind):
     elif kind in ("list", "numbered", "numbers", "sparse"):
         zeros = torch.zeros(2)
         torch.save(
-            {"list": [zeros], "numbered": {1: zeros}, "numbers": {"a": 1}, "sparse": {"a": zeros.to_sparse()}}[kind], path
+            {
+                "list": [zeros],
+                "numbered": {1: zeros},
+                "numbers": {"a": 1},
+                "sparse": {"a": zeros.to_sparse()},
+            }[kind],
+            path,
         )
     else:
         torch.save({"a": torch.zeros(1000)}, path)
@@ -228,7 +258,11 @@ def test_json_files(tmp_path):
     path = tmp_path / "config.json"
     with pytest.raises(UserError, match="is missing"):
         read_json(path)
-    for content, message in ((b"", "no JSON"), (b"3", "no JSON object"), (b'{"a": {"b": 1, "b": 2}}', "'b' occurs twice")):
+    for content, message in (
+        (b"", "no JSON"),
+        (b"3", "no JSON object"),
+        (b'{"a": {"b": 1, "b": 2}}', "'b' occurs twice"),
+    ):
         path.write_bytes(content)
         with pytest.raises(UserError, match=message):
             read_json(path)

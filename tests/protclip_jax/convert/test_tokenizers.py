@@ -16,12 +16,30 @@ from data_pipelines.tokenizers.text_tokenizer import SPECIAL_TOKENS
 from protclip_jax.convert.tokenizers import read_text_tokenizer
 from tests.support.paths import ROOT
 
-WORDS = [*SPECIAL_TOKENS, *"abé:.,()+", "zinc", "Zinc", "kin", "##ase", "##s", "binds", "protein", "protéin"]
-TEXTS = ["", "binds Zinc: a", "Kinases (protéin) zn2+ [PROT] kinases", "[MASK]zinc [sep] b", "中 BINDS\tÉ\u0301 é"]
+WORDS = [
+    *SPECIAL_TOKENS,
+    *"abé:.,()+",
+    "zinc",
+    "Zinc",
+    "kin",
+    "##ase",
+    "##s",
+    "binds",
+    "protein",
+    "protéin",
+]
+TEXTS = [
+    "",
+    "binds Zinc: a",
+    "Kinases (protéin) zn2+ [PROT] kinases",
+    "[MASK]zinc [sep] b",
+    "中 BINDS\tÉ\u0301 é",
+]
 
 
 def folder_of(tmp_path, *, kind="BertTokenizer", change=None, **settings):
-    """A tokenizer's folder as transformers saves it, with `change` made to what is in tokenizer.json."""
+    """A tokenizer's folder as transformers saves it, with `change` made to what is in
+    tokenizer.json."""
     vocabulary = {word: index for index, word in enumerate(WORDS)}
     transformers.BertTokenizerFast(vocab=vocabulary, **settings).save_pretrained(tmp_path)
     if change is not None:
@@ -38,14 +56,22 @@ def edit(path, **changes):
 
 
 def assert_transformers_ids(folder, texts=TEXTS):
-    ours, theirs = read_text_tokenizer(folder, vocab_size=64), transformers.AutoTokenizer.from_pretrained(folder)
+    ours, theirs = (
+        read_text_tokenizer(folder, vocab_size=64),
+        transformers.AutoTokenizer.from_pretrained(folder),
+    )
     for text in texts:
         assert ours.encode(text).tolist() == theirs(text)["input_ids"], text
     return ours
 
 
-@pytest.mark.parametrize("kind", ["BertTokenizer", "BertTokenizerFast", "PreTrainedTokenizerFast", "TokenizersBackend"])
-@pytest.mark.parametrize("casing", [{}, {"do_lower_case": False}, {"strip_accents": False}, {"tokenize_chinese_chars": False}])
+@pytest.mark.parametrize(
+    "kind", ["BertTokenizer", "BertTokenizerFast", "PreTrainedTokenizerFast", "TokenizersBackend"]
+)
+@pytest.mark.parametrize(
+    "casing",
+    [{}, {"do_lower_case": False}, {"strip_accents": False}, {"tokenize_chinese_chars": False}],
+)
 def test_casing_is_that_of_transformers(tmp_path, kind, casing):
     assert_transformers_ids(folder_of(tmp_path, kind=kind, **casing))
 
@@ -53,7 +79,10 @@ def test_casing_is_that_of_transformers(tmp_path, kind, casing):
 @pytest.mark.parametrize("kind", ["BertTokenizer", "PreTrainedTokenizerFast"])
 def test_files_that_disagree_about_casing(tmp_path, kind):
     """The class decides which one counts."""
-    edit(folder_of(tmp_path, kind=kind, do_lower_case=False) / "tokenizer_config.json", do_lower_case=True)
+    edit(
+        folder_of(tmp_path, kind=kind, do_lower_case=False) / "tokenizer_config.json",
+        do_lower_case=True,
+    )
     tokenizer = assert_transformers_ids(tmp_path)
     assert tokenizer.normalization["do_lower_case"] is (kind == "BertTokenizer")
 
@@ -62,11 +91,16 @@ def test_files_that_disagree_about_casing(tmp_path, kind):
 def test_one_file_alone_is_enough(tmp_path, kept):
     folder_of(tmp_path)
     (tmp_path / "vocab.txt").write_text("".join(f"{word}\n" for word in WORDS), encoding="utf-8")
-    for path in (tmp_path / "tokenizer_config.json", tmp_path / {"vocab.txt", "tokenizer.json"}.difference([kept]).pop()):
+    for path in (
+        tmp_path / "tokenizer_config.json",
+        tmp_path / {"vocab.txt", "tokenizer.json"}.difference([kept]).pop(),
+    ):
         path.unlink()
     ours = read_text_tokenizer(tmp_path, vocab_size=len(WORDS))
     theirs = transformers.BertTokenizerFast.from_pretrained(tmp_path)
-    assert [ours.encode(text).tolist() for text in TEXTS] == [theirs(text)["input_ids"] for text in TEXTS]
+    assert [ours.encode(text).tolist() for text in TEXTS] == [
+        theirs(text)["input_ids"] for text in TEXTS
+    ]
     assert ours.vocabulary == tuple(WORDS)
 
 
@@ -83,11 +117,20 @@ ONLY_CLS = processors.TemplateProcessing(single="[CLS] $A", special_tokens=[("[C
 REFUSED = {
     "added tokens": (add("zn2+", "kinases"), "adds the token 'zn2\\+'"),
     "a known word as a token": (add("binds"), "adds the token 'binds'"),
-    "a token that eats spaces": (add(AddedToken("[MASK]", lstrip=True)), "its added_tokens is not that of a plain BERT"),
+    "a token that eats spaces": (
+        add(AddedToken("[MASK]", lstrip=True)),
+        "its added_tokens is not that of a plain BERT",
+    ),
     "normalizers": (set_part("normalizer", SEQUENCE), "under a Sequence"),
-    "word splitting": (set_part("pre_tokenizer", pre_tokenizers.Whitespace()), "its pre_tokenizer is not that of"),
+    "word splitting": (
+        set_part("pre_tokenizer", pre_tokenizers.Whitespace()),
+        "its pre_tokenizer is not that of",
+    ),
     "template": (set_part("post_processor", ONLY_CLS), r"between \[CLS\] and \[SEP\]"),
-    "long words": (lambda backend: setattr(backend.model, "max_input_chars_per_word", 7), "its model is not that of"),
+    "long words": (
+        lambda backend: setattr(backend.model, "max_input_chars_per_word", 7),
+        "its model is not that of",
+    ),
 }
 
 
@@ -125,15 +168,47 @@ def test_other_classes_are_refused_and_code_is_not_run(tmp_path):
     assert not marker.exists()
 
 
-VALUES = st.none() | st.booleans() | st.integers(-1, 9) | st.floats() | st.text(max_size=3) | st.just([]) | st.just({})
-PLACES = [("model", "vocab"), ("model", "unk_token"), ("model", "type"), ("normalizer", "lowercase"), ("normalizer", "type")]
-PLACES += [("model",), ("normalizer",), ("pre_tokenizer",), ("added_tokens",), ("post_processor",), ("truncation",)]
-PLACES += [("model", "vocab", "zinc"), ("model", "vocab", "[CLS]"), ("added_tokens", 2, "id"), ("added_tokens", 2, "content")]
+VALUES = (
+    st.none()
+    | st.booleans()
+    | st.integers(-1, 9)
+    | st.floats()
+    | st.text(max_size=3)
+    | st.just([])
+    | st.just({})
+)
+PLACES = [
+    ("model", "vocab"),
+    ("model", "unk_token"),
+    ("model", "type"),
+    ("normalizer", "lowercase"),
+    ("normalizer", "type"),
+]
+PLACES += [
+    ("model",),
+    ("normalizer",),
+    ("pre_tokenizer",),
+    ("added_tokens",),
+    ("post_processor",),
+    ("truncation",),
+]
+PLACES += [
+    ("model", "vocab", "zinc"),
+    ("model", "vocab", "[CLS]"),
+    ("added_tokens", 2, "id"),
+    ("added_tokens", 2, "content"),
+]
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
-@given(place=st.sampled_from(PLACES), value=VALUES, kind=st.sampled_from(["BertTokenizer", "PreTrainedTokenizerFast"]))
-def test_any_tokenizer_json_gives_transformers_ids_or_is_refused(tmp_path_factory, place, value, kind):
+@given(
+    place=st.sampled_from(PLACES),
+    value=VALUES,
+    kind=st.sampled_from(["BertTokenizer", "PreTrainedTokenizerFast"]),
+)
+def test_any_tokenizer_json_gives_transformers_ids_or_is_refused(
+    tmp_path_factory, place, value, kind
+):
     folder = folder_of(tmp_path_factory.mktemp("any"), kind=kind)
     description = json.loads((folder / "tokenizer.json").read_text())
     parent = description
@@ -145,14 +220,19 @@ def test_any_tokenizer_json_gives_transformers_ids_or_is_refused(tmp_path_factor
         assert_transformers_ids(folder)
 
 
-LINES = st.lists(st.sampled_from(["a", "##a", "", " ", "\t", "\r", "[unused0]", "\u2028"]) | st.text(max_size=5), max_size=8)
+LINES = st.lists(
+    st.sampled_from(["a", "##a", "", " ", "\t", "\r", "[unused0]", "\u2028"]) | st.text(max_size=5),
+    max_size=8,
+)
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(lines=LINES)
 def test_any_vocabulary_gives_transformers_ids_or_is_refused(tmp_path_factory, lines):
     folder = tmp_path_factory.mktemp("any")
-    (folder / "vocab.txt").write_text("\n".join([*SPECIAL_TOKENS, *lines]), encoding="utf-8", newline="")
+    (folder / "vocab.txt").write_text(
+        "\n".join([*SPECIAL_TOKENS, *lines]), encoding="utf-8", newline=""
+    )
     (folder / "config.json").write_text('{"model_type": "bert"}')
     with contextlib.suppress(UserError):
         assert_transformers_ids(folder, ["a", "".join(lines), " ".join(lines)])
@@ -169,5 +249,7 @@ from protclip_jax.convert.quiet_transformers import transformers
 assert not {"transformers", "torch"} & sys.modules.keys()
 assert not transformers().is_torch_available()
 """
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -1,4 +1,5 @@
-"""Weights as training programs save them: behind prefixes, with adapters, with the heads of other tasks, after divergence."""
+"""Weights as training programs save them: behind prefixes, with adapters, with the heads of
+other tasks, after divergence."""
 
 import json
 
@@ -34,13 +35,17 @@ def behind(prefix, tensors):
 
 
 @pytest.mark.parametrize("tower", TOWERS)
-@pytest.mark.parametrize("prefix", ["model.", "module.", "_orig_mod.", "module._orig_mod.", "base_model.model."])
+@pytest.mark.parametrize(
+    "prefix", ["model.", "module.", "_orig_mod.", "module._orig_mod.", "base_model.model."]
+)
 @pytest.mark.parametrize("own", [False, True])
 def test_the_prefix_of_a_wrapper_is_left_out_and_told(tmp_path, capsys, tower, prefix, own):
     make, _, _, read = TOWERS[tower]
     named = behind({"protein": "esm.", "text": "bert."}[tower], make()) if own else make()
     found = read(folder_of(tmp_path / "x", tower, behind(prefix, named)))
-    assert params_fingerprint(found.params) == params_fingerprint(read(folder_of(tmp_path / "y", tower, make())).params)
+    assert params_fingerprint(found.params) == params_fingerprint(
+        read(folder_of(tmp_path / "y", tower, make())).params
+    )
     assert f"/x begin with '{prefix}', which is left out" in capsys.readouterr().err
 
 
@@ -53,7 +58,10 @@ def test_names_without_a_shared_prefix_stay(capsys):
 @pytest.mark.parametrize("prefix", ["backbone.", "net.encoder.esm."])
 def test_another_prefix_is_named_with_what_to_do(tmp_path, prefix):
     folder = folder_of(tmp_path / "x", "protein", behind(prefix, make_esm2()))
-    told = rf"it has {prefix}encoder\.\S+; save that part of the model alone, its names without '{prefix}'"
+    told = (
+        rf"it has {prefix}encoder\.\S+; save that part of the model alone, its names without "
+        rf"'{prefix}'"
+    )
     with pytest.raises(UserError, match=told):
         read_protein_tower(folder)
 
@@ -73,7 +81,10 @@ ADAPTERS = [
 def test_adapters_that_are_not_merged_are_refused(tmp_path, tower, name):
     make, _, _, read = TOWERS[tower]
     folder = folder_of(tmp_path / "x", tower, make() | {name: np.zeros((2, 8), np.float32)})
-    with pytest.raises(UserError, match=rf"/x holds adapters that are not merged \(1 tensors, such as {name}\); merge them"):
+    with pytest.raises(
+        UserError,
+        match=rf"/x holds adapters that are not merged \(1 tensors, such as {name}\); merge them",
+    ):
         read(folder)
 
 
@@ -85,7 +96,10 @@ def test_adapters_alone_are_refused(tmp_path):
         read_protein_tower(folder)
 
 
-OTHERS = {"format_version": "is a checkpoint of this program already", "protein_model_config": "is a released ProtCLIP"}
+OTHERS = {
+    "format_version": "is a checkpoint of this program already",
+    "protein_model_config": "is a released ProtCLIP",
+}
 
 
 @pytest.mark.parametrize("field", OTHERS)
@@ -103,12 +117,17 @@ def test_weights_that_are_not_finite_are_refused(tmp_path, tower, value):
     make, _, _, read = TOWERS[tower]
     tensors = make()
     tensors["encoder.layer.1.output.dense.weight"][3, 2] = value
-    with pytest.raises(UserError, match=r"Tensor encoder\.layer\.1\.output\.dense\.weight holds NaN or infinity"):
+    with pytest.raises(
+        UserError, match=r"Tensor encoder\.layer\.1\.output\.dense\.weight holds NaN or infinity"
+    ):
         read(folder_of(tmp_path / "x", tower, tensors))
 
 
 def test_a_bert_that_answers_questions_is_a_bert(tmp_path):
-    head = {"qa_outputs.weight": np.zeros((2, 8), np.float32), "qa_outputs.bias": np.zeros(2, np.float32)}
+    head = {
+        "qa_outputs.weight": np.zeros((2, 8), np.float32),
+        "qa_outputs.bias": np.zeros(2, np.float32),
+    }
     folder = folder_of(tmp_path / "x", "text", behind("bert.", make_bert()) | head)
     source = import_hf(protein=None, text=folder, heads=None).source
     assert source["unused"] == ["text: qa_outputs.bias", "text: qa_outputs.weight"]
@@ -120,9 +139,16 @@ def test_every_model_that_transformers_makes_of_the_encoder_is_read(tmp_path, to
     pytest.importorskip("torch")
     import transformers
 
-    begin, config = {"protein": ("Esm", transformers.EsmConfig), "text": ("Bert", transformers.BertConfig)}[tower]
+    begin, config = {
+        "protein": ("Esm", transformers.EsmConfig),
+        "text": ("Bert", transformers.BertConfig),
+    }[tower]
     fields = {name: value for name, value in TOWERS[tower][1].items() if name != "model_type"}
-    kinds = [name for name in dir(transformers) if name.startswith((f"{begin}For", f"{begin}LM", f"{begin}Model"))]
+    kinds = [
+        name
+        for name in dir(transformers)
+        if name.startswith((f"{begin}For", f"{begin}LM", f"{begin}Model"))
+    ]
     assert len(kinds) >= 4
     for name in kinds:
         if name != "EsmForProteinFolding":
@@ -137,5 +163,7 @@ def test_a_training_programs_checkpoint_says_where_its_weights_are(tmp_path):
     folder = folder_of(tmp_path / "x", "protein", {})
     inner = {name: torch.from_numpy(tensor) for name, tensor in make_esm2().items()}
     torch.save({"epoch": 3, "state_dict": inner}, folder / "pytorch_model.bin")
-    with pytest.raises(UserError, match="the weights may be within state_dict: save what that holds alone"):
+    with pytest.raises(
+        UserError, match="the weights may be within state_dict: save what that holds alone"
+    ):
         read_protein_tower(folder)

@@ -1,4 +1,5 @@
-"""How processes find each other on every kind of cluster, in simulated environments; each test starts real processes."""
+"""How processes find each other on every kind of cluster, in simulated environments; each test
+starts real processes."""
 
 import contextlib
 import http.server
@@ -38,22 +39,39 @@ class client:
             pass
 '''
 
-CLUSTER_VARIABLES = ("JAX_COORD", "JAX_NUM_", "JAX_PROCESS_ID", "JAX_LOCAL", "SLURM_", "OMPI_", "KUBERNETES_", "JOB_", "TPU_")
+CLUSTER_VARIABLES = (
+    "JAX_COORD",
+    "JAX_NUM_",
+    "JAX_PROCESS_ID",
+    "JAX_LOCAL",
+    "SLURM_",
+    "OMPI_",
+    "KUBERNETES_",
+    "JOB_",
+    "TPU_",
+)
 
 
 def run_processes(*environments, program="", path=()):
     """The exit code, stdout and stderr of one process for each set of variables, all at once."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(CLUSTER_VARIABLES)}
+    clean = {
+        name: value for name, value in os.environ.items() if not name.startswith(CLUSTER_VARIABLES)
+    }
     clean |= {"JAX_PLATFORMS": "cpu", "PYTHONPATH": os.pathsep.join([*map(str, path), str(ROOT)])}
     command = [sys.executable, "-m", "tests.support.cluster_process", program]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    started = [subprocess.Popen(command, env=clean | environment, **pipes) for environment in environments]
+    started = [
+        subprocess.Popen(command, env=clean | environment, **pipes) for environment in environments
+    ]
     try:
         outputs = [process.communicate(timeout=100) for process in started]
     finally:
         for process in started:
             process.kill()
-    return [(process.returncode, out.strip(), err) for process, (out, err) in zip(started, outputs, strict=True)]
+    return [
+        (process.returncode, out.strip(), err)
+        for process, (out, err) in zip(started, outputs, strict=True)
+    ]
 
 
 def answers(*environments, **options):
@@ -96,7 +114,10 @@ def metadata_server(worker):
 def test_the_hosts_of_a_tpu_vm_slice_find_each_other_through_its_metadata_server():
     with metadata_server(0) as first, metadata_server(1) as second:
         port = {"JAX_COORDINATOR_PORT": str(free_port())}
-        assert answers(first | port, second | port, program="tpu_vm") == ["0 of 2 sees all", "1 of 2 sees all"]
+        assert answers(first | port, second | port, program="tpu_vm") == [
+            "0 of 2 sees all",
+            "1 of 2 sees all",
+        ]
 
 
 def slurm(index, *, nodes, **more):
@@ -129,16 +150,30 @@ def test_several_slurm_tasks_on_a_host_see_one_gpu_each():
 def test_a_slurm_job_that_is_not_a_step_is_one_process(kind):
     variables = slurm(0, nodes=2)
     if kind == "batch script":
-        del variables["SLURM_STEP_NODELIST"], variables["SLURM_STEP_NUM_NODES"], variables["SLURM_NTASKS"]
+        del (
+            variables["SLURM_STEP_NODELIST"],
+            variables["SLURM_STEP_NUM_NODES"],
+            variables["SLURM_NTASKS"],
+        )
     else:
         variables["SLURM_STEP_ID"] = "4294967290"
     assert run_processes(variables) == [(0, "0 of 1 sees all", "")]
 
 
 def test_open_mpi_processes_find_each_other():
-    launched = {"OMPI_MCA_orte_hnp_uri": "1531576320.0;tcp://127.0.0.1:34911", "OMPI_COMM_WORLD_SIZE": "2"}
-    launched |= {"JAX_COORDINATOR_PORT": str(free_port()), "OMPI_COMM_WORLD_LOCAL_SIZE": "1", "OMPI_COMM_WORLD_LOCAL_RANK": "0"}
-    assert answers(*(launched | {"OMPI_COMM_WORLD_RANK": str(i)} for i in range(2))) == ["0 of 2 sees all", "1 of 2 sees all"]
+    launched = {
+        "OMPI_MCA_orte_hnp_uri": "1531576320.0;tcp://127.0.0.1:34911",
+        "OMPI_COMM_WORLD_SIZE": "2",
+    }
+    launched |= {
+        "JAX_COORDINATOR_PORT": str(free_port()),
+        "OMPI_COMM_WORLD_LOCAL_SIZE": "1",
+        "OMPI_COMM_WORLD_LOCAL_RANK": "0",
+    }
+    assert answers(*(launched | {"OMPI_COMM_WORLD_RANK": str(i)} for i in range(2))) == [
+        "0 of 2 sees all",
+        "1 of 2 sees all",
+    ]
 
 
 def pod(index=None):
@@ -152,7 +187,10 @@ def test_the_pods_of_a_kubernetes_job_find_each_other(tmp_path):
     (tmp_path / "kubernetes.py").write_text(FAKE_KUBERNETES)
     address = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{free_port()}"}
     pods = [pod(i) | address for i in range(2)]
-    assert answers(*pods, program="kubernetes", path=[tmp_path]) == ["0 of 2 sees all", "1 of 2 sees all"]
+    assert answers(*pods, program="kubernetes", path=[tmp_path]) == [
+        "0 of 2 sees all",
+        "1 of 2 sees all",
+    ]
 
 
 def test_a_pod_of_a_job_without_the_package_that_finds_the_others_is_told_what_to_install(tmp_path):
@@ -171,7 +209,10 @@ def test_a_pod_that_is_not_one_of_several_runs_alone():
 def test_named_coordinates_count_wherever_the_processes_are():
     port = free_port()
     named = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}", "JAX_NUM_PROCESSES": "2"}
-    started = [slurm(0, nodes=1) | named | {"JAX_PROCESS_ID": str(i), "SLURM_NTASKS": "1"} for i in range(2)]
+    started = [
+        slurm(0, nodes=1) | named | {"JAX_PROCESS_ID": str(i), "SLURM_NTASKS": "1"}
+        for i in range(2)
+    ]
     assert answers(*started) == ["0 of 2 sees all", "1 of 2 sees all"]
 
 
@@ -187,7 +228,11 @@ def test_named_coordinates_count_wherever_the_processes_are():
     ],
 )
 def test_wrong_coordinates_are_refused(changed, sentence):
-    named = {"JAX_COORDINATOR_ADDRESS": "127.0.0.1:1", "JAX_NUM_PROCESSES": "2", "JAX_PROCESS_ID": "0"} | changed
+    named = {
+        "JAX_COORDINATOR_ADDRESS": "127.0.0.1:1",
+        "JAX_NUM_PROCESSES": "2",
+        "JAX_PROCESS_ID": "0",
+    } | changed
     with pytest.raises(UserError, match=sentence):
         multihost.coordinates({name: value for name, value in named.items() if value is not None})
 
@@ -198,7 +243,9 @@ def test_a_cluster_that_cannot_be_asked_is_one_sentence(monkeypatch):
 
     monkeypatch.setattr(multihost.jax.distributed, "initialize", refuse)
     multihost.initialize.cache_clear()
-    with pytest.raises(RunError, match="cannot find the other hosts .the metadata server does not answer at all"):
+    with pytest.raises(
+        RunError, match="cannot find the other hosts .the metadata server does not answer at all"
+    ):
         multihost.initialize()
 
 

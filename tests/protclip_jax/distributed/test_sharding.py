@@ -12,17 +12,26 @@ RULES = (("(kernel|embedding)$", "fsdp"), (".", "replicate"))
 
 def mesh_of(data, fsdp):
     devices = jax.devices()[: data * fsdp]
-    return jax.make_mesh((data, fsdp), sharding.BATCH_AXES, axis_types=(AxisType.Auto,) * 2, devices=devices)
+    return jax.make_mesh(
+        (data, fsdp), sharding.BATCH_AXES, axis_types=(AxisType.Auto,) * 2, devices=devices
+    )
 
 
 @pytest.fixture(scope="module")
 def batch():
     made = tiny.examples(tiny.records(20))
-    return tiny.pack([made[0:3], made[3:5], made[5:8], [], made[8:12], made[12:13], made[13:17], made[17:20]])
+    return tiny.pack(
+        [made[0:3], made[3:5], made[5:8], [], made[8:12], made[12:13], made[13:17], made[17:20]]
+    )
 
 
 def test_rules_shard_the_largest_divisible_dimension():
-    shapes = {"a/kernel": (2, 16, 24), "a/bias": (24,), "b/embedding": (33, 8), "c/layers/kernel": (48, 16, 8)}
+    shapes = {
+        "a/kernel": (2, 16, 24),
+        "a/bias": (24,),
+        "b/embedding": (33, 8),
+        "c/layers/kernel": (48, 16, 8),
+    }
     found = sharding.param_shardings(shapes, mesh_of(1, 8), RULES)
     assert found["a/kernel"].spec == PartitionSpec(None, None, "fsdp")
     # Never the layers of a stack, which are gathered one by one.

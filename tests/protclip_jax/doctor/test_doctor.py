@@ -30,11 +30,17 @@ def test_versions_devices_and_parts_are_told(capsys):
 
 def test_what_is_missing_is_told_with_its_fix(monkeypatch):
     find = importlib.util.find_spec
-    monkeypatch.setattr(machine.importlib.util, "find_spec", lambda name: None if name == "faiss" else find(name))
+    monkeypatch.setattr(
+        machine.importlib.util, "find_spec", lambda name: None if name == "faiss" else find(name)
+    )
     told = dict(machine.extras())["search"]
-    assert told.startswith("faiss missing, which search, index and serve needs: `pip install -e '.[search]'`")
+    assert told.startswith(
+        "faiss missing, which search, index and serve needs: `pip install -e '.[search]'`"
+    )
     monkeypatch.setattr(machine.resource, "getrlimit", lambda which: (100, 100))
-    assert dict(machine.resources())["open files"].startswith("100; training needs 256: run `ulimit")
+    assert dict(machine.resources())["open files"].startswith(
+        "100; training needs 256: run `ulimit"
+    )
 
 
 def test_what_a_checkpoint_can_do_and_lacks(checkpoint, capsys):
@@ -50,7 +56,10 @@ def test_what_a_checkpoint_can_do_and_lacks(checkpoint, capsys):
     assert "  calibrated: text/family\n" in capsys.readouterr().out
     (checkpoint / FILE).write_text(to_text(calibration, {"provenance": {"step": 10**6}}))
     assert doctor.main(["--checkpoint", str(checkpoint)]) == 0
-    assert f"  calibrated: no: {checkpoint / FILE} was measured for another step or model; remove" in capsys.readouterr().out
+    assert (
+        f"  calibrated: no: {checkpoint / FILE} was measured for another step or model; remove"
+        in capsys.readouterr().out
+    )
 
 
 def test_a_path_that_is_no_checkpoint_is_one_sentence(tmp_path, capsys):

@@ -31,7 +31,9 @@ def rows(path):
 
 @pytest.mark.parametrize("suffix", ["h5", "hdf5", "parquet"])
 @pytest.mark.parametrize("chunk_tokens", [1, 12, 1000])
-def test_every_usable_protein_once_in_order_whatever_the_chunks(tmp_path, fasta, capsys, suffix, chunk_tokens):
+def test_every_usable_protein_once_in_order_whatever_the_chunks(
+    tmp_path, fasta, capsys, suffix, chunk_tokens
+):
     output = tmp_path / f"out.{suffix}"
     assert run(FakeModel(), "--input", fasta, "--output", output, chunk_tokens=chunk_tokens) == 0
     assert capsys.readouterr().err.splitlines()[-1] == f"wrote {output}"
@@ -39,19 +41,28 @@ def test_every_usable_protein_once_in_order_whatever_the_chunks(tmp_path, fasta,
     assert [name for name, _, _ in found] == [name for name, _ in EXPECTED]
     for (_, _, vector), (_, sequence) in zip(found, EXPECTED, strict=True):
         np.testing.assert_array_equal(np.array(vector, np.float32), vectors(sequence, "projected"))
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["x.fasta", output.name, f"{output.name}.rejects.tsv"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        ["x.fasta", output.name, f"{output.name}.rejects.tsv"]
+    )
 
 
 @pytest.mark.parametrize("suffix", ["h5", "parquet"])
 def test_several_kinds_come_from_one_pass_into_a_file_each(tmp_path, fasta, suffix):
     model = FakeModel()
     asked = ["--include", "residues", "mean", "residues", "--batch_tokens", 7]
-    assert run(model, "--input", fasta, "--output", tmp_path / f"o.{suffix}", *asked, chunk_tokens=12) == 0
+    assert (
+        run(model, "--input", fasta, "--output", tmp_path / f"o.{suffix}", *asked, chunk_tokens=12)
+        == 0
+    )
     assert [call["batch_tokens"] for call in model.calls] == [7, 7]
     assert sum(len(call["sequences"]) for call in model.calls) == 4
     for kind in ("residues", "mean"):
         facts, found = content(tmp_path / f"o.{kind}.{suffix}")
-        assert (facts["kind"], facts["checkpoint"], facts["source"]) == (kind, model.fingerprint, "x.fasta")
+        assert (facts["kind"], facts["checkpoint"], facts["source"]) == (
+            kind,
+            model.fingerprint,
+            "x.fasta",
+        )
         assert (facts["long_proteins"], int(facts["max_residues"])) == ("windows", 1022)
         for (_, length, vector), (_, sequence) in zip(found, EXPECTED, strict=True):
             np.testing.assert_array_equal(np.ravel(vector), vectors(sequence, kind).ravel())
@@ -80,14 +91,27 @@ def test_the_types_of_what_is_stored(tmp_path, fasta):
 
 def test_what_float16_cannot_hold_is_refused(tmp_path, fasta, capsys):
     model = FakeModel()
-    model.represent = lambda sequences, **_: {"projected": np.full((len(sequences), 4), 1e6, np.float32)}
-    assert run(model, "--input", fasta, "--output", tmp_path / "o.h5", "--precision", "float16") == 2
+    model.represent = lambda sequences, **_: {
+        "projected": np.full((len(sequences), 4), 1e6, np.float32)
+    }
+    assert (
+        run(model, "--input", fasta, "--output", tmp_path / "o.h5", "--precision", "float16") == 2
+    )
     assert "no finite float16" in capsys.readouterr().err
 
 
 def test_what_is_unusual_is_told_and_listed(tmp_path, fasta, capsys):
     fasta.write_text(FASTA + ">long\n" + "A" * 30 + "\n")
-    options = ["--max_residues", 20, "--overlap", 5, "--long_proteins", "truncate", "--include", "residues"]
+    options = [
+        "--max_residues",
+        20,
+        "--overlap",
+        5,
+        "--long_proteins",
+        "truncate",
+        "--include",
+        "residues",
+    ]
     assert run(FakeModel(), "--input", fasta, "--output", tmp_path / "o.h5", *options) == 0
     told = capsys.readouterr().err
     for line in (
@@ -102,14 +126,28 @@ def test_what_is_unusual_is_told_and_listed(tmp_path, fasta, capsys):
     ):
         assert line in told
     assert told.index("rejected:") < told.index("embed:") < told.index("embedded: 5 proteins")
-    assert (tmp_path / "o.h5.rejects.tsv").read_text().splitlines()[1].split("\t")[:2] == ["bad", "7"]
+    assert (tmp_path / "o.h5.rejects.tsv").read_text().splitlines()[1].split("\t")[:2] == [
+        "bad",
+        "7",
+    ]
     assert len(rows(tmp_path / "o.h5")[-1][2]) == 20
 
 
-@pytest.mark.parametrize(("policy", "told"), [("windows", "share 5 or more"), ("whole", "read whole")])
+@pytest.mark.parametrize(
+    ("policy", "told"), [("windows", "share 5 or more"), ("whole", "read whole")]
+)
 def test_the_other_policies_are_told_too(tmp_path, fasta, capsys, policy, told):
     fasta.write_text(">a\n" + "L" * 30)
-    options = ["--max_residues", 20, "--overlap", 5, "--long_proteins", policy, "--include", "residues"]
+    options = [
+        "--max_residues",
+        20,
+        "--overlap",
+        5,
+        "--long_proteins",
+        policy,
+        "--include",
+        "residues",
+    ]
     assert run(FakeModel(), "--input", fasta, "--output", tmp_path / "o.h5", *options) == 0
     assert told in capsys.readouterr().err
     assert len(rows(tmp_path / "o.h5")[0][2]) == 30
@@ -125,7 +163,10 @@ def test_tables_lines_gzip_and_texts(tmp_path):
     assert [row[:2] for row in rows(tmp_path / "l.parquet")] == [("1", 2), ("2", 2)]
     (tmp_path / "c.csv").write_text("n,s\nx,MK\n")
     columns = ["--column", "s", "--id_column", "n"]
-    assert run(FakeModel(), "--input", tmp_path / "c.csv", "--output", tmp_path / "c.h5", *columns) == 0
+    assert (
+        run(FakeModel(), "--input", tmp_path / "c.csv", "--output", tmp_path / "c.h5", *columns)
+        == 0
+    )
     assert [row[0] for row in rows(tmp_path / "c.h5")] == ["x"]
 
 
@@ -160,10 +201,15 @@ def test_stdin_is_copied_and_read_twice(tmp_path, fasta):
         (["--format", "csv"], "has no column sequence"),
         (["--batch_tokens", 0], "--batch_tokens=0"),
         (["--max_residues", 100], "overlap=256"),
-        (["--format", "lines", "--include", "residues"], "there are no residues of texts, only projected and mean"),
+        (
+            ["--format", "lines", "--include", "residues"],
+            "there are no residues of texts, only projected and mean",
+        ),
     ],
 )
-def test_mistakes_are_one_sentence_and_leave_nothing(tmp_path, fasta, monkeypatch, capsys, options, told):
+def test_mistakes_are_one_sentence_and_leave_nothing(
+    tmp_path, fasta, monkeypatch, capsys, options, told
+):
     monkeypatch.chdir(tmp_path)
     assert run(FakeModel(), "--input", fasta, "--output", "o.h5", *options) == 2
     assert told in capsys.readouterr().err
@@ -178,14 +224,29 @@ def test_mistakes_are_one_sentence_and_leave_nothing(tmp_path, fasta, monkeypatc
         (("text",), [], "no protein parameters"),
     ],
 )
-def test_a_checkpoint_that_cannot_do_it_is_refused_before_the_input_is_read(tmp_path, fasta, capsys, groups, include, told):
+def test_a_checkpoint_that_cannot_do_it_is_refused_before_the_input_is_read(
+    tmp_path, fasta, capsys, groups, include, told
+):
     options = ["--include", *include] if include else []
-    assert run(FakeModel(), "--input", "none.fasta", "--output", tmp_path / "o.h5", *options, groups=groups) == 2
+    assert (
+        run(
+            FakeModel(),
+            "--input",
+            "none.fasta",
+            "--output",
+            tmp_path / "o.h5",
+            *options,
+            groups=groups,
+        )
+        == 2
+    )
     assert told in capsys.readouterr().err
 
 
 def test_a_lone_protein_tower_gives_means(tmp_path, fasta, capsys):
-    assert run(FakeModel(), "--input", fasta, "--output", tmp_path / "o.h5", groups=("protein",)) == 0
+    assert (
+        run(FakeModel(), "--input", fasta, "--output", tmp_path / "o.h5", groups=("protein",)) == 0
+    )
     assert len(rows(tmp_path / "o.h5")[0][2]) == 6
     assert "embedding: mean" in capsys.readouterr().err
 
@@ -233,12 +294,18 @@ def test_parts_of_a_changed_input_are_not_used(tmp_path, fasta):
     model = FakeModel()
     assert run(model, *arguments, chunk_tokens=1) == 0
     assert [call["sequences"] for call in model.calls] == [["ACW"], ["MKVACD"]]
-    np.testing.assert_array_equal(np.float32(rows(tmp_path / "o.h5")[1][2]), vectors("ACW", "projected"))
+    np.testing.assert_array_equal(
+        np.float32(rows(tmp_path / "o.h5")[1][2]), vectors("ACW", "projected")
+    )
 
 
 @pytest.mark.parametrize(
     ("options", "told"),
-    [(["--precision", "float16"], "precision"), (["--include", "mean"], "kinds"), (["--overlap", 9], "overlap")],
+    [
+        (["--precision", "float16"], "precision"),
+        (["--include", "mean"], "kinds"),
+        (["--overlap", 9], "overlap"),
+    ],
 )
 def test_parts_of_another_plan_are_refused(tmp_path, fasta, capsys, options, told):
     arguments = ["--input", fasta, "--output", tmp_path / "o.h5"]
@@ -292,7 +359,9 @@ def test_an_input_that_grows_between_the_passes_is_told(tmp_path, fasta, capsys)
     assert not (tmp_path / "o.h5").exists()
 
 
-@pytest.mark.parametrize(("suffix", "room"), [("h5", 100), ("h5", 3000), ("parquet", 3000), ("h5", 30000)])
+@pytest.mark.parametrize(
+    ("suffix", "room"), [("h5", 100), ("h5", 3000), ("parquet", 3000), ("h5", 30000)]
+)
 def test_a_full_disk_is_one_sentence_and_the_run_goes_on_later(tmp_path, capsys, suffix, room):
     fasta = tmp_path / "x.fasta"
     fasta.write_text("".join(f">{name}\n{'MKVL' * 20}\n" for name in range(40)))
@@ -329,7 +398,9 @@ def stored_width(monkeypatch):
 
 
 @pytest.mark.parametrize("suffix", ["h5", "parquet"])
-def test_the_first_dimensions_are_kept_with_unit_norm(tmp_path, fasta, stored_width, capsys, suffix):
+def test_the_first_dimensions_are_kept_with_unit_norm(
+    tmp_path, fasta, stored_width, capsys, suffix
+):
     output = tmp_path / f"o.{suffix}"
     assert run(FakeModel(), "--input", fasta, "--output", output, "--dimensions", 3) == 0
     assert "trained without loss.matryoshka" in capsys.readouterr().err
@@ -339,7 +410,10 @@ def test_the_first_dimensions_are_kept_with_unit_norm(tmp_path, fasta, stored_wi
         kept = vectors(sequence, "projected").astype(float)[:3]
         np.testing.assert_allclose(vector, kept / np.linalg.norm(kept), rtol=1e-6)
     stored_width["loss"]["matryoshka"] = 0.5
-    assert run(FakeModel(), "--input", fasta, "--output", tmp_path / "again.h5", "--dimensions", 4) == 0
+    assert (
+        run(FakeModel(), "--input", fasta, "--output", tmp_path / "again.h5", "--dimensions", 4)
+        == 0
+    )
     assert "matryoshka" not in capsys.readouterr().err
 
 
@@ -351,7 +425,9 @@ def test_the_first_dimensions_are_kept_with_unit_norm(tmp_path, fasta, stored_wi
         (["--dimensions", 3, "--include", "mean", "projected"], "leave --include mean out"),
     ],
 )
-def test_dimensions_that_cannot_be_kept_are_one_sentence(tmp_path, fasta, stored_width, capsys, options, sentence):
+def test_dimensions_that_cannot_be_kept_are_one_sentence(
+    tmp_path, fasta, stored_width, capsys, options, sentence
+):
     assert run(FakeModel(), "--input", fasta, "--output", tmp_path / "o.h5", *options) == 2
     assert sentence in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["x.fasta"]
@@ -372,6 +448,9 @@ def test_hash_keys_are_what_biotrainer_looks_up(tmp_path, fasta):
 
 
 def test_keys_of_a_file_that_has_none_are_refused_before_anything_is_read(tmp_path, fasta, capsys):
-    assert run(FakeModel(), "--input", fasta, "--output", tmp_path / "o.parquet", "--h5_keys", "id") == 2
+    assert (
+        run(FakeModel(), "--input", fasta, "--output", tmp_path / "o.parquet", "--h5_keys", "id")
+        == 2
+    )
     assert "--h5_keys names the datasets of HDF5 files" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["x.fasta"]

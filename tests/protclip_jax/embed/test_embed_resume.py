@@ -28,7 +28,14 @@ def checkpoint(tmp_path_factory):
 
 def start(*arguments, chunk_tokens=600, seconds=0):
     environment = {**os.environ, "XLA_FLAGS": QUICK_COMPILATION}
-    command = [sys.executable, "-m", "tests.support.embed_program", str(chunk_tokens), str(seconds), *map(str, arguments)]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.support.embed_program",
+        str(chunk_tokens),
+        str(seconds),
+        *map(str, arguments),
+    ]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **pipes)
 
@@ -48,7 +55,8 @@ def test_a_killed_run_gives_the_same_files_and_the_models_numbers(tmp_path, chec
     kinds = ("projected", "mean", "residues")
     arguments = ["--checkpoint", checkpoint, "--input", fasta, "--include", *kinds]
     arguments += ["--max_residues", 40, "--overlap", 10, "--batch_tokens", 256, "--output"]
-    # The run to be stopped dawdles after each part, so that the signal finds it among them on any machine.
+    # The run to be stopped dawdles after each part, so that the signal finds it among them on any
+    # machine.
     whole = start(*arguments, tmp_path / "whole.h5")
     stopped = start(*arguments, tmp_path / "stopped.h5", seconds=1)
     while not list(tmp_path.glob("stopped.h5.partial/*.npz")) and stopped.poll() is None:
@@ -76,11 +84,18 @@ def test_texts_get_the_models_numbers(tmp_path, checkpoint, capsys):
     texts = ["FUNCTION: binds.", "a " * 100, "b"]
     (tmp_path / "x.txt").write_text("\n".join(texts))
     output = tmp_path / "x.parquet"
-    assert embed.main([f"--checkpoint={checkpoint}", f"--input={tmp_path / 'x.txt'}", f"--output={output}"]) == 0
+    assert (
+        embed.main(
+            [f"--checkpoint={checkpoint}", f"--input={tmp_path / 'x.txt'}", f"--output={output}"]
+        )
+        == 0
+    )
     assert "long: 1 of more than 64 tokens: CUT" in capsys.readouterr().err
     with pytest.warns(UserWarning, match="1 of 3 texts"):
         expected = ProtCLIP.load(checkpoint).encode_texts([text.strip() for text in texts])
-    np.testing.assert_allclose(np.array([vector for _, _, vector in content(output)[1]]), expected, atol=1e-6)
+    np.testing.assert_allclose(
+        np.array([vector for _, _, vector in content(output)[1]]), expected, atol=1e-6
+    )
 
 
 def test_a_run_killed_at_any_file_operation_can_be_finished(tmp_path):
@@ -92,14 +107,17 @@ def test_a_run_killed_at_any_file_operation_can_be_finished(tmp_path):
 
 @pytest.mark.soak
 def test_memory_does_not_grow_with_the_input(tmp_path, checkpoint):
-    """Peak resident memory with 1,000 and with 100,000 proteins; 10 % and 64 MiB are left for allocators."""
+    """Peak resident memory with 1,000 and with 100,000 proteins; 10 % and 64 MiB are left for
+    allocators."""
     peaks = {}
     for count in (1_000, 100_000):
         fasta, output = tmp_path / f"{count}.fasta", tmp_path / f"{count}.h5"
         rng = np.random.default_rng(0)
         letters = "".join(rng.choice(list(tiny.ACIDS), 24 * count))
         starts = 24 * np.arange(count) + rng.integers(0, 16, count)
-        fasta.write_text("".join(f">p{i}\n{letters[begin : 24 * (i + 1)]}\n" for i, begin in enumerate(starts)))
+        fasta.write_text(
+            "".join(f">p{i}\n{letters[begin : 24 * (i + 1)]}\n" for i, begin in enumerate(starts))
+        )
         arguments = ["--checkpoint", checkpoint, "--input", fasta, "--output", output]
         process = start(*arguments, chunk_tokens=1 << 13)
         status, told = process.communicate()
@@ -107,5 +125,8 @@ def test_memory_does_not_grow_with_the_input(tmp_path, checkpoint):
         peaks[count] = int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
         with h5py.File(output) as file:
             assert len(file) == count
-    print(f"peak resident memory: {peaks[1_000]:.0f} MiB with 1,000, {peaks[100_000]:.0f} MiB with 100,000 proteins")
+    print(
+        f"peak resident memory: {peaks[1_000]:.0f} MiB with 1,000, {peaks[100_000]:.0f} MiB "
+        "with 100,000 proteins"
+    )
     assert peaks[100_000] < 1.1 * peaks[1_000] + 64

@@ -10,14 +10,27 @@ from tests.support.fake_embedder import FakeModel, run, vectors
 from tests.support.paths import ROOT
 
 PAGE = (ROOT / "docs/embeddings.md").read_text(encoding="utf-8")
-LINES = [line for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
+LINES = [
+    line
+    for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    for line in block.splitlines()
+]
 PROTEINS = {"a": "MKVLK", 'b,"é': "M" * 9, "c": "WWWW"}
 
 
 def test_each_line_gives_what_was_embedded(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "x.fasta").write_text("".join(f">{id}\n{text}\n" for id, text in PROTEINS.items()))
-    cut = ["--include", "residues", "--long_proteins", "truncate", "--max_residues", 6, "--overlap", 1]
+    cut = [
+        "--include",
+        "residues",
+        "--long_proteins",
+        "truncate",
+        "--max_residues",
+        6,
+        "--overlap",
+        1,
+    ]
     for output, options in [("x.parquet", []), ("x.h5", []), ("residues.parquet", cut)]:
         assert run(FakeModel(), "--input", "x.fasta", "--output", output, *options) == 0
     (tmp_path / "x.index").mkdir()
@@ -38,7 +51,9 @@ def test_each_line_gives_what_was_embedded(tmp_path, monkeypatch):
     assert [row[0] for row in rows] == list(PROTEINS)
     np.testing.assert_array_equal(np.float32([row[1:] for row in rows]), np.load("x.npy"))
     for id, text in PROTEINS.items():
-        np.testing.assert_array_equal(found["residues"][id].astype(np.float32), vectors(text[:6], "residues"))
+        np.testing.assert_array_equal(
+            found["residues"][id].astype(np.float32), vectors(text[:6], "residues")
+        )
     assert (found["indexed"].shape, found["hits"]) == ((2, 2), [{"query": "zinc", "id": "P1"}])
 
 

@@ -37,17 +37,23 @@ def room(size):
 def test_a_part_is_read_as_it_was_saved(tmp_path):
     path = tmp_path / "part.npz"
     embeddings = {"mean": POOLED, "residues": RESIDUES}
-    save_part(path, ids=IDS, lengths=[1, 5, 2, 4], embeddings=embeddings, hashes=["w", "x", "y", "z"])
+    save_part(
+        path, ids=IDS, lengths=[1, 5, 2, 4], embeddings=embeddings, hashes=["w", "x", "y", "z"]
+    )
     mean, residues = load_part(path, "mean"), load_part(path, "residues")
     assert mean.hashes == ["w", "x", "y", "z"]
     assert (mean.ids, mean.lengths.tolist(), mean.vectors.dtype) == (IDS, [1, 5, 2, 4], np.float32)
     np.testing.assert_array_equal(mean.vectors, POOLED)
-    assert [(rows.shape, rows.dtype) for rows in residues.vectors] == [(rows.shape, rows.dtype) for rows in RESIDUES]
+    assert [(rows.shape, rows.dtype) for rows in residues.vectors] == [
+        (rows.shape, rows.dtype) for rows in RESIDUES
+    ]
     np.testing.assert_array_equal(np.concatenate(residues.vectors), np.concatenate(RESIDUES))
     assert [file.name for file in tmp_path.iterdir()] == ["part.npz"]
 
 
-@pytest.mark.parametrize("change", [lambda data: data[:-30], lambda data: data.replace(b"mean", b"bean"), lambda _: b""])
+@pytest.mark.parametrize(
+    "change", [lambda data: data[:-30], lambda data: data.replace(b"mean", b"bean"), lambda _: b""]
+)
 def test_a_damaged_part_is_one_sentence(tmp_path, change):
     path = tmp_path / "part.npz"
     save_part(path, ids=["a"], lengths=[1], embeddings={"mean": POOLED[:1]})
@@ -78,11 +84,17 @@ def test_items_of_an_hdf5_file_come_back_in_their_order(tmp_path):
 def test_parquet_says_how_many_residues_were_read(tmp_path):
     path = tmp_path / "x.parquet"
     # The first protein of 9 residues was cut to 2.
-    parts = [Part(["cut"], np.array([9]), RESIDUES[2:3]), Part(["whole"], np.array([5]), RESIDUES[1:2])]
+    parts = [
+        Part(["cut"], np.array([9]), RESIDUES[2:3]),
+        Part(["whole"], np.array([5]), RESIDUES[1:2]),
+    ]
     WRITERS[".parquet"](path, parts, facts={"kind": "residues"})
     table = pyarrow.parquet.read_table(path).to_pylist()
     restored = [np.reshape(row["embedding"], (row["rows"], -1)) for row in table]
-    assert [(row["id"], row["length"], row["rows"]) for row in table] == [("cut", 9, 2), ("whole", 5, 5)]
+    assert [(row["id"], row["length"], row["rows"]) for row in table] == [
+        ("cut", 9, 2),
+        ("whole", 5, 5),
+    ]
     for rows, expected in zip(restored, (RESIDUES[2], RESIDUES[1]), strict=True):
         np.testing.assert_array_equal(rows.astype(expected.dtype), expected)
 

@@ -19,13 +19,21 @@ def test_a_protein_is_measured_by_the_tokens_that_are_read(policy, tokens):
 
 
 def test_kinds_follow_the_checkpoint_and_the_wish():
-    whole, tower = frozenset({"protein", "protein_projection", "text", "text_projection"}), frozenset({"protein"})
+    whole, tower = (
+        frozenset({"protein", "protein_projection", "text", "text_projection"}),
+        frozenset({"protein"}),
+    )
     assert choose_kinds(None, modality="protein", groups=whole) == ["projected"]
     assert choose_kinds(None, modality="protein", groups=tower) == ["mean"]
     assert choose_kinds(None, modality="text", groups=whole) == ["projected"]
-    assert choose_kinds(["residues", "mean", "residues"], modality="protein", groups=tower) == ["residues", "mean"]
+    assert choose_kinds(["residues", "mean", "residues"], modality="protein", groups=tower) == [
+        "residues",
+        "mean",
+    ]
     with pytest.raises(
-        UserError, match="no protein_projection parameters, only protein; it cannot embed proteins as projected"
+        UserError,
+        match="no protein_projection parameters, only protein; it cannot embed proteins as "
+        "projected",
     ):
         choose_kinds(["projected"], modality="protein", groups=tower)
     with pytest.raises(UserError, match="no text parameters, only protein"):

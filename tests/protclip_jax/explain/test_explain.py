@@ -1,4 +1,5 @@
-"""The explain command on a tiny model: what it writes is what the API gives, and what it refuses."""
+"""The explain command on a tiny model: what it writes is what the API gives, and what it
+refuses."""
 
 import csv
 import dataclasses
@@ -33,7 +34,16 @@ def table_of(path):
 
 def test_an_entry_is_explained(checkpoint, sample_dataset, record, tmp_path, capsys):
     file = str(sample_dataset / "sample.dat.gz")
-    told = ["--checkpoint", str(checkpoint), "--entry", file, "--accession", record.accession, "--function", "abc de"]
+    told = [
+        "--checkpoint",
+        str(checkpoint),
+        "--entry",
+        file,
+        "--accession",
+        record.accession,
+        "--function",
+        "abc de",
+    ]
     assert explain.main([*told, "--output", str(tmp_path / "p.png")]) == 0
     texts = property_texts(record) | {"function": "FUNCTION: abc de"}
     weights = ProtCLIP.load(checkpoint).segments(record.sequence, texts)
@@ -43,7 +53,11 @@ def test_an_entry_is_explained(checkpoint, sample_dataset, record, tmp_path, cap
     for name, row in zip(texts, weights, strict=True):
         np.testing.assert_allclose([float(line[name]) for line in table], row, rtol=1e-5, atol=1e-9)
     feature = record.features[0]
-    covered = [index + 1 for index, line in enumerate(table) if f"{feature.type} {feature.note}".strip() in line["features"]]
+    covered = [
+        index + 1
+        for index, line in enumerate(table)
+        if f"{feature.type} {feature.note}".strip() in line["features"]
+    ]
     assert set(range(feature.start, feature.end + 1)) <= set(covered)
     heaviest = int(np.argmax(weights[0]))
     assert f"heaviest {record.sequence[heaviest]}{heaviest + 1} " in capsys.readouterr().out
@@ -57,24 +71,47 @@ def test_a_name_is_told_as_in_training(record, tmp_path, names):
     checkpoint = tiny.save(tmp_path / "checkpoint", CONFIG | chosen)
     entry = dataclasses.replace(record, other_names=("abc", "EC 1.1.1.1"))
     (tmp_path / "a.dat").write_text(format_entry(entry))
-    told = ["--checkpoint", str(checkpoint), "--entry", str(tmp_path / "a.dat"), "--output", str(tmp_path / "p.svg")]
+    told = [
+        "--checkpoint",
+        str(checkpoint),
+        "--entry",
+        str(tmp_path / "a.dat"),
+        "--output",
+        str(tmp_path / "p.svg"),
+    ]
     assert explain.main(told) == 0
     texts = property_texts(record)
     if names == "all":
         texts["name"] += " (abc) (EC 1.1.1.1)"
     weights = ProtCLIP.load(checkpoint).segments(record.sequence, texts)
     table = table_of(tmp_path / "p.tsv")
-    np.testing.assert_allclose([float(line["name"]) for line in table], weights[0], rtol=1e-5, atol=1e-9)
+    np.testing.assert_allclose(
+        [float(line["name"]) for line in table], weights[0], rtol=1e-5, atol=1e-9
+    )
 
 
 def test_a_sequence_is_explained_as_svg(checkpoint, tmp_path, capsys):
-    told = ["--checkpoint", str(checkpoint), "--sequence", "mktayiakqr-qisf", "--location", "SUBCELLULAR LOCATION: abc."]
+    told = [
+        "--checkpoint",
+        str(checkpoint),
+        "--sequence",
+        "mktayiakqr-qisf",
+        "--location",
+        "SUBCELLULAR LOCATION: abc.",
+    ]
     assert explain.main([*told, "--output", str(tmp_path / "p.svg")]) == 0
     assert "14 lower case letters, 1 gaps" in capsys.readouterr().err
     assert (tmp_path / "p.svg").read_text().startswith("<?xml")
     assert list(table_of(tmp_path / "p.tsv")[0]) == ["position", "residue", "location", "features"]
-    weights = ProtCLIP.load(checkpoint).segments("MKTAYIAKQRQISF", {"location": "SUBCELLULAR LOCATION: abc."})
-    np.testing.assert_allclose([float(x["location"]) for x in table_of(tmp_path / "p.tsv")], weights[0], rtol=1e-5, atol=1e-9)
+    weights = ProtCLIP.load(checkpoint).segments(
+        "MKTAYIAKQRQISF", {"location": "SUBCELLULAR LOCATION: abc."}
+    )
+    np.testing.assert_allclose(
+        [float(x["location"]) for x in table_of(tmp_path / "p.tsv")],
+        weights[0],
+        rtol=1e-5,
+        atol=1e-9,
+    )
 
 
 @pytest.mark.parametrize(
@@ -82,7 +119,10 @@ def test_a_sequence_is_explained_as_svg(checkpoint, tmp_path, capsys):
     [
         (["--sequence", "MKT1", "--function", "abc"], "'1' at position 4"),
         (["--sequence", "MKT"], "no property to explain"),
-        (["--sequence", "MKT", "--function", "abc", "--accession", "P1"], "leave it out with --sequence"),
+        (
+            ["--sequence", "MKT", "--function", "abc", "--accession", "P1"],
+            "leave it out with --sequence",
+        ),
         (["--sequence", "MKT", "--function", "FUNCTION: "], "--function is empty"),
         (["--entry", "FILE"], "several entries"),
         (["--entry", "FILE", "--accession", "nobody"], "no entry nobody"),
@@ -90,14 +130,31 @@ def test_a_sequence_is_explained_as_svg(checkpoint, tmp_path, capsys):
     ],
 )
 def test_mistakes_are_one_sentence(checkpoint, sample_dataset, tmp_path, capsys, arguments, told):
-    arguments = [str(sample_dataset / "sample.dat.gz") if argument == "FILE" else argument for argument in arguments]
-    assert explain.main(["--checkpoint", str(checkpoint), *arguments, "--output", str(tmp_path / "p.png")]) == 2
+    arguments = [
+        str(sample_dataset / "sample.dat.gz") if argument == "FILE" else argument
+        for argument in arguments
+    ]
+    assert (
+        explain.main(
+            ["--checkpoint", str(checkpoint), *arguments, "--output", str(tmp_path / "p.png")]
+        )
+        == 2
+    )
     error = capsys.readouterr().err
     assert told in error
     assert error.count("\n") == 1
 
 
 def test_another_kind_of_figure_is_refused(checkpoint, tmp_path, capsys):
-    arguments = ["--checkpoint", str(checkpoint), "--sequence", "MKT", "--function", "abc", "--output", str(tmp_path / "p.gif")]
+    arguments = [
+        "--checkpoint",
+        str(checkpoint),
+        "--sequence",
+        "MKT",
+        "--function",
+        "abc",
+        "--output",
+        str(tmp_path / "p.gif"),
+    ]
     assert explain.main(arguments) == 2
     assert ".png, .svg, .pdf" in capsys.readouterr().err

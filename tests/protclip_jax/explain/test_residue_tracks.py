@@ -34,7 +34,12 @@ def test_tracks_show_weights_and_marked_residues(tmp_path, length):
 
 def test_tracks_of_undefined_weights_are_drawn(tmp_path):
     track = Track("location", np.full(5, np.nan), np.ones(5, bool))
-    assert coloured(segment_tracks({"a": ("MKVLW", [track]), "b": ("MKVLW", [track])}), tmp_path / "e.png") > 2
+    assert (
+        coloured(
+            segment_tracks({"a": ("MKVLW", [track]), "b": ("MKVLW", [track])}), tmp_path / "e.png"
+        )
+        > 2
+    )
 
 
 def test_an_explanation_shows_every_feature_in_its_lane(tmp_path):
@@ -47,17 +52,32 @@ def test_an_explanation_shows_every_feature_in_its_lane(tmp_path):
     track = Track("function", np.linspace(0, 1, 50), np.zeros(50, bool))
     figure = explanation("P1", "M" * 50, [track, track], features)
     lanes = figure.axes[-1]
-    assert [label.get_text() for label in lanes.get_yticklabels()] == ["CHAIN", "SIGNAL", "ACT_SITE"]
+    assert [label.get_text() for label in lanes.get_yticklabels()] == [
+        "CHAIN",
+        "SIGNAL",
+        "ACT_SITE",
+    ]
     bars = [(bar.get_x() + 0.5, bar.get_width(), round(bar.get_y() + 0.3)) for bar in lanes.patches]
     assert bars == [(1, 50, 0), (7, 1, 2), (30, 2, 2), (1, 9, 1)]
     assert len(figure.axes) == 3
     assert coloured(figure, tmp_path / "a.png") > 5
     assert len(lanes.texts) == 50
-    assert max(letter.get_window_extent().y1 for letter in lanes.texts) < lanes.get_window_extent().y0
-    assert len(explanation("P1", "MKV", [track._replace(weights=np.ones(3), marked=np.zeros(3, bool))], []).axes) == 1
+    assert (
+        max(letter.get_window_extent().y1 for letter in lanes.texts) < lanes.get_window_extent().y0
+    )
+    assert (
+        len(
+            explanation(
+                "P1", "MKV", [track._replace(weights=np.ones(3), marked=np.zeros(3, bool))], []
+            ).axes
+        )
+        == 1
+    )
     assert PROPERTY_COLOURS["function"] != PROPERTY_COLOURS["location"]
 
 
 def test_dollar_signs_in_a_title_are_no_formula():
-    figure = explanation("P1 · a$\\foo$b", "MKT", [Track("name", np.ones(3) / 3, np.zeros(3, bool))], [])
+    figure = explanation(
+        "P1 · a$\\foo$b", "MKT", [Track("name", np.ones(3) / 3, np.zeros(3, bool))], []
+    )
     figure.savefig(io.BytesIO(), format="png")

@@ -44,7 +44,11 @@ def test_an_index_holds_the_models_vectors_and_the_proteins(indexed, model):
     np.testing.assert_allclose(opened.vectors.take(np.arange(40)), expected, atol=1e-5)
     item = item_at(opened.items, 7)
     record = indexed.records[7]
-    assert (item["id"], item["name"], item["length"]) == (record.accession, record.name, len(record.sequence))
+    assert (item["id"], item["name"], item["length"]) == (
+        record.accession,
+        record.name,
+        len(record.sequence),
+    )
     assert (item["source"], item["sequence"]) == ("x.fasta.gz", record.sequence)
     assert opened.manifest["checkpoint"] == model.fingerprint
     assert row_of(opened.items, record.accession) == 7
@@ -73,19 +77,39 @@ def test_embedding_files_become_the_same_index(indexed, tmp_path, capsys):
     fasta = searching.write_fasta(tmp_path / "x.fasta", indexed.records)
     for suffix, precision in (("parquet", "float32"), ("h5", "float16")):
         output = tmp_path / f"e.{suffix}"
-        given = ["--checkpoint", indexed.checkpoint, "--input", fasta, "--output", output, "--precision", precision]
+        given = [
+            "--checkpoint",
+            indexed.checkpoint,
+            "--input",
+            fasta,
+            "--output",
+            output,
+            "--precision",
+            precision,
+        ]
         assert embed.main(list(map(str, given))) == 0
         assert indexing_from(output, tmp_path / suffix) == 0
         opened, whole = open_index(tmp_path / suffix), open_index(indexed.folder)
         np.testing.assert_allclose(
-            opened.vectors.take(np.arange(40)), whole.vectors.take(np.arange(40)), atol=1e-5 if suffix == "parquet" else 2e-3
+            opened.vectors.take(np.arange(40)),
+            whole.vectors.take(np.arange(40)),
+            atol=1e-5 if suffix == "parquet" else 2e-3,
         )
         norms = np.linalg.norm(opened.vectors.take(np.arange(40)).astype(float), axis=1)
         np.testing.assert_allclose(norms, 1, atol=1e-6)
         assert opened.items["id"].to_pylist() == whole.items["id"].to_pylist()
         assert opened.manifest["checkpoint"] == whole.manifest["checkpoint"]
     means = tmp_path / "m.parquet"
-    given = ["--checkpoint", indexed.checkpoint, "--input", fasta, "--output", means, "--include", "mean"]
+    given = [
+        "--checkpoint",
+        indexed.checkpoint,
+        "--input",
+        fasta,
+        "--output",
+        means,
+        "--include",
+        "mean",
+    ]
     assert embed.main(list(map(str, given))) == 0
     assert indexing_from(means, tmp_path / "m") == 2
     assert "mean embeddings of proteins" in searching.told(capsys)
@@ -95,7 +119,13 @@ def test_embedding_files_become_the_same_index(indexed, tmp_path, capsys):
 
 
 def test_an_embedding_file_of_another_form_is_one_sentence(tmp_path, capsys):
-    facts = {"checkpoint": "f", "kind": "projected", "modality": "protein", "dtype": "float32", "long_proteins": "windows"}
+    facts = {
+        "checkpoint": "f",
+        "kind": "projected",
+        "modality": "protein",
+        "dtype": "float32",
+        "long_proteins": "windows",
+    }
     for changed, vector, sentence in [
         ({"max_residues": "many"}, np.ones(4, np.float32), "no number as its max_residues"),
         ({}, np.float32(1), "no sound embedding file"),
@@ -108,17 +138,37 @@ def test_an_embedding_file_of_another_form_is_one_sentence(tmp_path, capsys):
 
 
 def test_options_that_cannot_change_an_embedding_file_are_refused(tmp_path, capsys):
-    asked = ["--input", str(tmp_path / "e.h5"), "--output", str(tmp_path / "i"), "--dtype", "bfloat16", "--overlap", "3"]
+    asked = [
+        "--input",
+        str(tmp_path / "e.h5"),
+        "--output",
+        str(tmp_path / "i"),
+        "--dtype",
+        "bfloat16",
+        "--overlap",
+        "3",
+    ]
     assert index.main(asked) == 2
-    assert "e.h5 holds embeddings already, which --overlap and --dtype cannot change" in searching.told(capsys)
+    assert (
+        "e.h5 holds embeddings already, which --overlap and --dtype cannot change"
+        in searching.told(capsys)
+    )
 
 
 def test_an_embedding_file_with_other_ids_or_widths_is_refused(tmp_path, monkeypatch, capsys):
-    facts = {"checkpoint": "f", "kind": "projected", "modality": "protein", "dtype": "float32", "long_proteins": "windows"}
+    facts = {
+        "checkpoint": "f",
+        "kind": "projected",
+        "modality": "protein",
+        "dtype": "float32",
+        "long_proteins": "windows",
+    }
     facts |= {"max_residues": "1022", "overlap": "256"}
     embedding = pyarrow.FixedSizeListArray.from_arrays(np.ones(8, np.float32), 4)
     for ids in (["a", None], [1, 2]):
-        table = pyarrow.table({"id": ids, "length": [1, 2], "embedding": embedding}, metadata=facts | {"width": "4"})
+        table = pyarrow.table(
+            {"id": ids, "length": [1, 2], "embedding": embedding}, metadata=facts | {"width": "4"}
+        )
         pyarrow.parquet.write_table(table, tmp_path / "e.parquet", use_dictionary=False)
         assert indexing_from(tmp_path / "e.parquet", tmp_path / "i") == 2
         assert "an id that is no text" in searching.told(capsys)
@@ -132,17 +182,36 @@ def test_an_embedding_file_with_other_ids_or_widths_is_refused(tmp_path, monkeyp
 
 def test_the_case_of_an_embedding_files_name_does_not_matter(indexed, tmp_path):
     fasta = searching.write_fasta(tmp_path / "x.fasta", indexed.records[:2])
-    given = ["--checkpoint", indexed.checkpoint, "--input", fasta, "--output", tmp_path / "e.parquet"]
+    given = [
+        "--checkpoint",
+        indexed.checkpoint,
+        "--input",
+        fasta,
+        "--output",
+        tmp_path / "e.parquet",
+    ]
     assert embed.main(list(map(str, given))) == 0
-    assert indexing_from((tmp_path / "e.parquet").rename(tmp_path / "E.PARQUET"), tmp_path / "i") == 0
+    assert (
+        indexing_from((tmp_path / "e.parquet").rename(tmp_path / "E.PARQUET"), tmp_path / "i") == 0
+    )
 
 
 @pytest.mark.parametrize("suffix", ["h5", "parquet"])
 def test_an_embedding_file_with_an_id_twice_is_refused(tmp_path, capsys, suffix):
-    facts = {"checkpoint": "f", "kind": "projected", "modality": "protein", "dtype": "float32", "long_proteins": "windows"}
-    part = embedding_files.Part(["a", "b", "a"], np.array([1, 2, 3]), np.eye(3, 4, dtype=np.float32))
+    facts = {
+        "checkpoint": "f",
+        "kind": "projected",
+        "modality": "protein",
+        "dtype": "float32",
+        "long_proteins": "windows",
+    }
+    part = embedding_files.Part(
+        ["a", "b", "a"], np.array([1, 2, 3]), np.eye(3, 4, dtype=np.float32)
+    )
     write = embedding_files.WRITERS[f".{suffix}"]
-    write(tmp_path / f"e.{suffix}", [part], facts=facts | {"max_residues": "1022", "overlap": "256"})
+    write(
+        tmp_path / f"e.{suffix}", [part], facts=facts | {"max_residues": "1022", "overlap": "256"}
+    )
     assert indexing_from(tmp_path / f"e.{suffix}", tmp_path / "i") == 2
     assert "holds the id a more than once" in searching.told(capsys)
     assert not (tmp_path / "i").exists()
@@ -162,7 +231,9 @@ def test_labels_are_means_of_their_prompts(indexed, model, tmp_path, capsys):
     assert prompts[2] == ["SUBCELLULAR LOCATION: bad."]
     for row, texts in enumerate(prompts):
         mean = model.encode_texts(texts).astype(float).mean(0)
-        np.testing.assert_allclose(opened.vectors.take(np.array([row]))[0], mean / np.linalg.norm(mean), atol=1e-5)
+        np.testing.assert_allclose(
+            opened.vectors.take(np.array([row]))[0], mean / np.linalg.norm(mean), atol=1e-5
+        )
     assert "its texts are empty" in (tmp_path / "i.rejects.tsv").read_text()
 
 
@@ -182,8 +253,15 @@ def approximate(tmp_path_factory):
         items = [protein_item(f"p{row}", source="x", sequence="MKVL") for row in rows]
         blocks = iter([(vectors[rows], items)])
         addition = indexing.Addition(len(rows), 16, blocks)
-        options = {"kind": "approximate", "target": 0.9, "encode_texts": None, "tell": lambda *lines: None}
-        indexing.add(folder, addition, previous=previous, facts=facts, encode_decoys=decoys, **options)
+        options = {
+            "kind": "approximate",
+            "target": 0.9,
+            "encode_texts": None,
+            "tell": lambda *lines: None,
+        }
+        indexing.add(
+            folder, addition, previous=previous, facts=facts, encode_decoys=decoys, **options
+        )
         previous = open_index(folder)
     return folder, vectors
 
@@ -198,7 +276,9 @@ def test_an_approximate_index_states_the_recall_that_it_has(approximate):
     found = opened.search(vectors[rows], 11)
     hits = 0
     for row, others in zip(rows, found.rows, strict=True):
-        truth = [other for other in searching.reference_order(vectors, vectors[row])[:12] if other != row][:10]
+        truth = [
+            other for other in searching.reference_order(vectors, vectors[row])[:12] if other != row
+        ][:10]
         hits += len(set(truth) & set(others.tolist()))
     assert abs(hits / (10 * len(rows)) - stated["recall"]["items"]) < 0.01
     # Those that were added later are found as well.
@@ -238,7 +318,9 @@ def test_text_that_is_no_unicode_is_kept_with_question_marks():
     }
     (kept,) = record_batch([item], SCHEMAS["protein"]).to_pylist()
     assert (kept["name"], kept["features"][0]["note"]) == ("?", "?b")
-    (kept,) = record_batch([label_item("a", name="b", source="x", prompts=["\ud800"])], SCHEMAS["label"]).to_pylist()
+    (kept,) = record_batch(
+        [label_item("a", name="b", source="x", prompts=["\ud800"])], SCHEMAS["label"]
+    ).to_pylist()
     assert kept["prompts"] == ["?"]
 
 
@@ -300,7 +382,9 @@ def test_an_approximate_index_of_another_width_is_refused(approximate, tmp_path)
     faiss_library.load_faiss().write_index(nearest.build_approximate(narrow), str(folder / name))
     manifest["files"][name] = index_folder._facts(folder / name)
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(UserError, match=f"{name} holds 7000 vectors of width 8, not 7000 of width 16"):
+    with pytest.raises(
+        UserError, match=f"{name} holds 7000 vectors of width 8, not 7000 of width 16"
+    ):
         open_index(folder)
 
 
@@ -314,7 +398,10 @@ def test_an_approximate_index_of_another_width_is_refused(approximate, tmp_path)
         ({"input": "x.fasta", "column": "a"}, "belong to tables"),
         ({"input": "x.h5.gz"}, "no known format"),
         ({"labels": "x.tsv", "splits": ["test"]}, "--splits belongs to --input; leave it out"),
-        ({"labels": "x.tsv", "column": "a", "format": "tsv"}, "--format and --column belong to --input; leave them out"),
+        (
+            {"labels": "x.tsv", "column": "a", "format": "tsv"},
+            "--format and --column belong to --input; leave them out",
+        ),
         ({"input": "x.fasta", "recall": "2"}, "must be above 0"),
         ({"input": "x.fasta", "kind": "approximate"}, "at least 5,000 vectors"),
     ],

@@ -102,4 +102,6 @@ def test_embedding_files_are_cut_and_cut_ones_are_known(tmp_path, facts, asked):
     manifest = json.loads((tmp_path / "i" / "manifest.json").read_text())
     assert manifest["encoding"]["dimensions"] == manifest["dimension"] == width
     kept = vectors[:, :width] / np.linalg.norm(vectors[:, :width], axis=1, keepdims=True)
-    np.testing.assert_allclose(open_index(tmp_path / "i").vectors.take(np.arange(5)), kept, atol=1e-6)
+    np.testing.assert_allclose(
+        open_index(tmp_path / "i").vectors.take(np.arange(5)), kept, atol=1e-6
+    )

@@ -16,7 +16,9 @@ from tests.support.tiny import CONFIG
 
 def make(*, config=CONFIG, tokenizer=None, params=None, **network):
     model = tiny.model(**network)
-    return ProtCLIP(model, params or tiny.params(), tokenizer or tiny.text_tokenizer(), config=config, mesh=None)
+    return ProtCLIP(
+        model, params or tiny.params(), tokenizer or tiny.text_tokenizer(), config=config, mesh=None
+    )
 
 
 def changed(group, **values):
@@ -39,7 +41,8 @@ CHANGES = {
     "a word": lambda: make(tokenizer=swapped()),
     "case": lambda: make(
         tokenizer=TextTokenizer(
-            tiny.text_tokenizer().vocabulary, normalization=tiny.text_tokenizer().normalization | {"do_lower_case": False}
+            tiny.text_tokenizer().vocabulary,
+            normalization=tiny.text_tokenizer().normalization | {"do_lower_case": False},
         )
     ),
     "theta": lambda: make(config=changed("pda", theta=0.31)),
@@ -59,7 +62,11 @@ def test_what_decides_the_numbers_changes_it(reference, what):
 
 
 def test_how_it_is_computed_and_what_a_run_logs_do_not(reference):
-    others = [make(dtype="bfloat16"), make(attention="dense"), make(config={**CONFIG, "total_steps": 7, "log_every": 3})]
+    others = [
+        make(dtype="bfloat16"),
+        make(attention="dense"),
+        make(config={**CONFIG, "total_steps": 7, "log_every": 3}),
+    ]
     assert {other.fingerprint for other in others} == {reference.fingerprint}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -67,5 +74,7 @@ def test_how_it_is_computed_and_what_a_run_logs_do_not(reference):
 
 
 def test_an_index_of_older_code_is_opened_with_a_warning(reference):
-    with pytest.warns(UserWarning, match="made by an older version, which recorded the parameters alone"):
+    with pytest.warns(
+        UserWarning, match="made by an older version, which recorded the parameters alone"
+    ):
         refuse_other_model({"checkpoint": reference.params_fingerprint}, reference, folder="i")

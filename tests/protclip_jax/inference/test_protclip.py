@@ -24,7 +24,13 @@ from tests.support.tiny import CONFIG
 
 @pytest.fixture(scope="module")
 def model():
-    return ProtCLIP(tiny.model(), tiny.params(), tiny.text_tokenizer(), config=CONFIG, mesh=sharding.make_mesh(-1, 1))
+    return ProtCLIP(
+        tiny.model(),
+        tiny.params(),
+        tiny.text_tokenizer(),
+        config=CONFIG,
+        mesh=sharding.make_mesh(-1, 1),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -46,22 +52,31 @@ def test_embeddings_are_unit_norm_and_do_not_depend_on_the_batch(model, made):
 
 def test_random_weights_are_those_that_training_begins_with(model, made):
     untrained = model.with_random_weights()
-    # Compiled and not compiled: of weights near 0, whose spread is 0.02, the last bits of that scale differ.
-    chex.assert_trees_all_close(untrained._params, init_params(tiny.model(), jax.random.key(0)), rtol=1e-5, atol=2e-9)
+    # Compiled and not compiled: of weights near 0, whose spread is 0.02, the last bits of that
+    # scale differ.
+    chex.assert_trees_all_close(
+        untrained._params, init_params(tiny.model(), jax.random.key(0)), rtol=1e-5, atol=2e-9
+    )
     assert untrained.fingerprint == model.with_random_weights().fingerprint != model.fingerprint
     chex.assert_shape(untrained.encode_proteins([made[0].sequence]), (1, 16))
 
 
 def test_a_str_counts_as_one_item(model, made):
     sequence, text = made[0].sequence, biotext(made[0])
-    for method, item in (("encode_proteins", sequence), ("mean_embeddings", sequence), ("encode_texts", text)):
+    for method, item in (
+        ("encode_proteins", sequence),
+        ("mean_embeddings", sequence),
+        ("encode_texts", text),
+    ):
         encode = getattr(model, method)
         np.testing.assert_array_equal(encode(item), encode([item]))
     (residues,) = model.residue_embeddings(sequence)
     assert len(residues) == len(sequence)
     labels = {"a": "FUNCTION: abc.", "b": "FUNCTION: fed."}
     as_lists = {name: [prompt] for name, prompt in labels.items()}
-    np.testing.assert_array_equal(model.zero_shot(sequence, labels), model.zero_shot([sequence], as_lists))
+    np.testing.assert_array_equal(
+        model.zero_shot(sequence, labels), model.zero_shot([sequence], as_lists)
+    )
 
 
 @pytest.mark.parametrize(
@@ -70,7 +85,10 @@ def test_a_str_counts_as_one_item(model, made):
         (lambda m: m.encode_proteins(None), "sequences must be a list of str, not None"),
         (lambda m: m.encode_proteins({"a": "MKV"}), "sequences must be a list of str, not a dict"),
         (lambda m: m.encode_proteins(b"MKV"), "sequences must be a list of str, not a bytes"),
-        (lambda m: m.encode_proteins(["MKV", float("nan")]), r"sequences\[1\] must be a str, not a float"),
+        (
+            lambda m: m.encode_proteins(["MKV", float("nan")]),
+            r"sequences\[1\] must be a str, not a float",
+        ),
         (lambda m: m.encode_texts(["abc", None]), r"texts\[1\] must be a str, not None"),
         (lambda m: m.encode_texts(3), "texts must be a list of str, not a int"),
         (lambda m: m.encode_texts(["abc", " "]), "text 1 is empty"),
@@ -99,7 +117,9 @@ def test_a_long_protein_is_embedded_whole(model):
 
 @jax.jit
 def tower(tokens, slot_ids, positions):
-    return tiny.model().apply({"params": tiny.params()}, tokens, slot_ids, positions, 1, method="encode_protein")
+    return tiny.model().apply(
+        {"params": tiny.params()}, tokens, slot_ids, positions, 1, method="encode_protein"
+    )
 
 
 def tower_alone(sequence):
@@ -113,7 +133,10 @@ def tower_alone(sequence):
 
 def expected_projection(pooled):
     return ref.unit(
-        ref.projection(pooled, jax.tree.map(lambda x: np.asarray(x, np.float64), tiny.params()["protein_projection"]))
+        ref.projection(
+            pooled,
+            jax.tree.map(lambda x: np.asarray(x, np.float64), tiny.params()["protein_projection"]),
+        )
     )
 
 
@@ -124,10 +147,14 @@ def test_representations_are_means_over_the_towers_tokens(model, made):
         hidden = tower_alone(sequence)
         np.testing.assert_allclose(results["residues"][index], hidden[1:-1], atol=2e-5)
         np.testing.assert_allclose(results["mean"][index], hidden[1:-1].mean(0), atol=2e-5)
-        np.testing.assert_allclose(results["projected"][index], expected_projection(hidden.mean(0)), atol=2e-5)
+        np.testing.assert_allclose(
+            results["projected"][index], expected_projection(hidden.mean(0)), atol=2e-5
+        )
     np.testing.assert_array_equal(model.mean_embeddings(sequences), results["mean"])
     np.testing.assert_array_equal(model.encode_proteins(sequences), results["projected"])
-    for alone, together in zip(model.residue_embeddings(sequences), results["residues"], strict=True):
+    for alone, together in zip(
+        model.residue_embeddings(sequences), results["residues"], strict=True
+    ):
         np.testing.assert_array_equal(alone, together)
 
 
@@ -147,8 +174,12 @@ def test_a_long_protein_is_the_mean_of_its_windows_residue_by_residue(model):
     np.testing.assert_allclose(results["mean"][0], residues.mean(0), atol=2e-5)
     pooled = (residues.sum(0) + np.mean(ends, 0).sum(0)) / (len(sequence) + 2)
     np.testing.assert_allclose(results["projected"][0], expected_projection(pooled), atol=2e-5)
-    with pytest.warns(UserWarning, match="1 of 2 proteins have more than 15 residues; policy: truncate"):
-        cut = model.residue_embeddings([sequence, "MKT"], windows=Windows("truncate", max_residues=15, overlap=5))
+    with pytest.warns(
+        UserWarning, match="1 of 2 proteins have more than 15 residues; policy: truncate"
+    ):
+        cut = model.residue_embeddings(
+            [sequence, "MKT"], windows=Windows("truncate", max_residues=15, overlap=5)
+        )
     np.testing.assert_allclose(cut[0], tower_alone(sequence[:15])[1:-1], atol=2e-5)
 
 
@@ -171,10 +202,19 @@ def test_zero_shot_is_the_softmax_over_the_labels_mean_prompts(model, made):
     probabilities = model.zero_shot(sequences, labels)
     chex.assert_shape(probabilities, (3, 3))
     proteins = model.encode_proteins(sequences).astype(np.float64)
-    classes = [ref.unit(model.encode_texts(prompts).astype(np.float64).mean(0)) for prompts in labels.values()]
-    logits = min(np.exp(float(tiny.params()["logit_scale"]["log"])), 100) * proteins @ np.stack(classes).T
+    classes = [
+        ref.unit(model.encode_texts(prompts).astype(np.float64).mean(0))
+        for prompts in labels.values()
+    ]
+    logits = (
+        min(np.exp(float(tiny.params()["logit_scale"]["log"])), 100)
+        * proteins
+        @ np.stack(classes).T
+    )
     np.testing.assert_allclose(model.logits(proteins, np.stack(classes)), logits, rtol=1e-6)
-    np.testing.assert_allclose(probabilities, np.exp(logits) / np.exp(logits).sum(1, keepdims=True), rtol=1e-4)
+    np.testing.assert_allclose(
+        probabilities, np.exp(logits) / np.exp(logits).sum(1, keepdims=True), rtol=1e-4
+    )
     with pytest.raises(UserError, match="at least one prompt"):
         model.zero_shot(sequences, {"a": []})
 
@@ -206,13 +246,19 @@ def test_the_number_of_devices_changes_nothing(model, made):
     alone = ProtCLIP(tiny.model(), tiny.params(), tiny.text_tokenizer(), config=CONFIG, mesh=one)
     sequences = [record.sequence for record in made]
     assert jax.device_count() == 8
-    np.testing.assert_allclose(alone.encode_proteins(sequences), model.encode_proteins(sequences), atol=1e-5)
+    np.testing.assert_allclose(
+        alone.encode_proteins(sequences), model.encode_proteins(sequences), atol=1e-5
+    )
 
 
 def test_a_long_example_gets_rows_of_its_own(model, made, monkeypatch):
     shapes = []
     pack_rows = batched_calls.pack_rows
-    monkeypatch.setattr(batched_calls, "pack_rows", lambda rows, **shape: shapes.append(shape) or pack_rows(rows, **shape))
+    monkeypatch.setattr(
+        batched_calls,
+        "pack_rows",
+        lambda rows, **shape: shapes.append(shape) or pack_rows(rows, **shape),
+    )
     sequences = ["MKT" * 500, *(record.sequence for record in made)]
     means = model.represent(sequences, kinds=["mean"], windows=Windows("whole"))["mean"]
     assert sorted({shape["protein_tokens"] for shape in shapes}) == [1024, 2048]
@@ -222,7 +268,9 @@ def test_a_long_example_gets_rows_of_its_own(model, made, monkeypatch):
 def test_fewer_tokens_a_call_give_the_same_numbers(model, made):
     sequences = [record.sequence for record in tiny.records(100, seed=4)]
     plain = model.represent(sequences, kinds=["mean"])["mean"]
-    np.testing.assert_allclose(model.represent(sequences, kinds=["mean"], batch_tokens=1)["mean"], plain, atol=1e-5)
+    np.testing.assert_allclose(
+        model.represent(sequences, kinds=["mean"], batch_tokens=1)["mean"], plain, atol=1e-5
+    )
 
 
 def test_similarity_is_the_cosine(model, made):
@@ -251,16 +299,28 @@ def test_segments_are_of_the_property_vectors_that_the_config_trains_with(model,
     record = made[3]
     texts = property_texts(record)
     config = CONFIG | {"pda": CONFIG["pda"] | {"prototypes": False, "mask_prefix": True}}
-    chosen = ProtCLIP(tiny.model(), tiny.params(), tiny.text_tokenizer(), config=config, mesh=sharding.make_mesh(-1, 1))
+    chosen = ProtCLIP(
+        tiny.model(),
+        tiny.params(),
+        tiny.text_tokenizer(),
+        config=config,
+        mesh=sharding.make_mesh(-1, 1),
+    )
     weights = chosen.segments(record.sequence, texts)
     heads = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), tiny.params())
-    residues = ref.projection(np.float64(model.residue_embeddings([record.sequence])[0]), heads["protein_projection"])
+    residues = ref.projection(
+        np.float64(model.residue_embeddings([record.sequence])[0]), heads["protein_projection"]
+    )
     batch = tiny.pack([tiny.examples([record])])
-    text_rows = jax.tree.map(jnp.asarray, (batch.text_tokens, batch.text_segment_ids, batch.text_positions))
+    text_rows = jax.tree.map(
+        jnp.asarray, (batch.text_tokens, batch.text_segment_ids, batch.text_positions)
+    )
     text = tiny.model().apply({"params": tiny.params()}, *text_rows, method="encode_text")
     for k, prefix in enumerate(tiny.text_tokenizer().prefix_tokens):
         tokens = np.float64(text[0])[batch.text_segment_ids[0] == k + 2]
-        t = ref.projection(np.delete(tokens, np.arange(1, 1 + prefix), axis=0).mean(0), heads["text_projection"])
+        t = ref.projection(
+            np.delete(tokens, np.arange(1, 1 + prefix), axis=0).mean(0), heads["text_projection"]
+        )
         np.testing.assert_allclose(weights[k], ref.segment_weights(residues, t, 0.3), atol=1e-5)
     assert np.abs(weights - model.segments(record.sequence, texts)).max() > 1e-3
 
@@ -270,7 +330,9 @@ def test_a_checkpoint_older_than_the_choices_has_the_segments_of_the_paper(made)
     weights = []
     for pda in ({"theta": 0.3}, {"theta": 0.3, "prototypes": True, "mask_prefix": False}):
         config, mesh = CONFIG | {"pda": pda}, sharding.make_mesh(-1, 1)
-        chosen = ProtCLIP(tiny.model(), tiny.params(), tiny.text_tokenizer(), config=config, mesh=mesh)
+        chosen = ProtCLIP(
+            tiny.model(), tiny.params(), tiny.text_tokenizer(), config=config, mesh=mesh
+        )
         weights.append(chosen.segments(made[3].sequence, property_texts(made[3])))
     np.testing.assert_array_equal(*weights)
 
@@ -284,7 +346,8 @@ def test_recovered_residues_come_from_the_masked_positions_and_the_text(model, m
     assert set("".join(recovered)) <= set("LAGVSERTIDPKQNFYMHWCXBUZO")
     # What stands under the mask is hidden: another residue there changes nothing.
     hidden = [
-        "".join("W" if hit else letter for letter, hit in zip(s, m, strict=True)) for s, m in zip(sequences, masks, strict=True)
+        "".join("W" if hit else letter for letter, hit in zip(s, m, strict=True))
+        for s, m in zip(sequences, masks, strict=True)
     ]
     assert model.recover(hidden, masks, texts) == recovered
     assert model.recover(sequences, masks, texts[1:] + texts[:1]) != recovered
@@ -300,7 +363,13 @@ def saved(tmp_path_factory):
     for step, mrr in ((1, 0.2), (2, 0.5), (3, None), (4, 0.3)):
         params = jax.tree.map(lambda leaf, step=step: leaf + (step - 2), tiny.params())
         metrics = {} if mrr is None else {"retrieval/mrr": mrr}
-        store.save(step, params=params, optimizer=optimizer, data=np.zeros((1, 3), np.int64), metrics=metrics)
+        store.save(
+            step,
+            params=params,
+            optimizer=optimizer,
+            data=np.zeros((1, 3), np.int64),
+            metrics=metrics,
+        )
     store.close()
     return folder
 
@@ -318,7 +387,9 @@ def test_the_best_and_the_latest_steps_are_kept_and_found(saved):
 def test_a_loaded_model_gives_the_same_numbers(saved, model, made):
     loaded = ProtCLIP.load(saved, step="best")
     sequences = [record.sequence for record in made]
-    np.testing.assert_allclose(loaded.encode_proteins(sequences), model.encode_proteins(sequences), atol=1e-6)
+    np.testing.assert_allclose(
+        loaded.encode_proteins(sequences), model.encode_proteins(sequences), atol=1e-6
+    )
     assert loaded.config["pda"]["theta"] == 0.3
 
 
@@ -357,7 +428,9 @@ def lone_tower(tmp_path_factory):
         folders[name] = tmp_path_factory.mktemp(name)
         absent = {"protein": "text", "text": "protein"}[name]
         config = {**CONFIG, "model": {**CONFIG["model"], absent: None}}
-        metadata.write_metadata(folders[name], config, tiny.text_tokenizer() if name == "text" else None)
+        metadata.write_metadata(
+            folders[name], config, tiny.text_tokenizer() if name == "text" else None
+        )
         save_params(folders[name], {name: tiny.params()[name]})
     return folders
 
@@ -366,7 +439,9 @@ def test_a_protein_tower_alone_gives_its_own_representations(lone_tower, model, 
     loaded = ProtCLIP.load(lone_tower["protein"])
     assert loaded.groups == {"protein"}
     sequences = [record.sequence for record in made[:4]]
-    np.testing.assert_allclose(loaded.mean_embeddings(sequences), model.mean_embeddings(sequences), atol=1e-6)
+    np.testing.assert_allclose(
+        loaded.mean_embeddings(sequences), model.mean_embeddings(sequences), atol=1e-6
+    )
     with pytest.raises(UserError, match="holds no protein_projection parameters, only protein"):
         loaded.encode_proteins(sequences)
     with pytest.raises(UserError, match="holds no text, text_projection"):

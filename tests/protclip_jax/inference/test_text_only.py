@@ -1,4 +1,5 @@
-"""A checkpoint with a text tower alone, as one converted from a BERT: it gives mean embeddings, as an ESM-2 does."""
+"""A checkpoint with a text tower alone, as one converted from a BERT: it gives mean embeddings,
+as an ESM-2 does."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -19,7 +20,9 @@ TEXTS = ["FUNCTION: cleaves a bond.", "b", "SIMILARITY: abc def " * 3]
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     folder = tmp_path_factory.mktemp("text")
-    metadata.write_metadata(folder, {**CONFIG, "model": CONFIG["model"] | {"protein": None}}, tiny.text_tokenizer())
+    metadata.write_metadata(
+        folder, {**CONFIG, "model": CONFIG["model"] | {"protein": None}}, tiny.text_tokenizer()
+    )
     save_params(folder, {"text": tiny.params()["text"]})
     return folder
 
@@ -28,7 +31,9 @@ def tower_alone(text):
     """What the text tower gives for one text in a row of its own: [tokens, T]."""
     tokens = tiny.text_tokenizer().encode(text, max_tokens=64)
     row = (jnp.array(tokens)[None], jnp.ones((1, tokens.size), int), jnp.arange(tokens.size)[None])
-    hidden = tiny.model(attention="dense").apply({"params": tiny.params()}, *row, method="encode_text")
+    hidden = tiny.model(attention="dense").apply(
+        {"params": tiny.params()}, *row, method="encode_text"
+    )
     return np.asarray(hidden[0], np.float64)
 
 
@@ -52,7 +57,14 @@ def test_what_needs_more_than_the_text_tower_is_one_sentence(checkpoint):
 
 def test_embed_gives_the_same(checkpoint, tmp_path):
     (tmp_path / "x.txt").write_text("\n".join(TEXTS))
-    arguments = ["--checkpoint", str(checkpoint), "--input", str(tmp_path / "x.txt"), "--output", str(tmp_path / "x.h5")]
+    arguments = [
+        "--checkpoint",
+        str(checkpoint),
+        "--input",
+        str(tmp_path / "x.txt"),
+        "--output",
+        str(tmp_path / "x.h5"),
+    ]
     assert embed.main(arguments) == 0
     facts, rows = content(tmp_path / "x.h5")
     assert facts["kind"] == "mean"

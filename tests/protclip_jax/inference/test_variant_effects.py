@@ -1,4 +1,5 @@
-"""Scores of variants against float64 formulas and `EsmForMaskedLM`, and what they do not depend on."""
+"""Scores of variants against float64 formulas and `EsmForMaskedLM`, and what they do not depend
+on."""
 
 import dataclasses
 import functools
@@ -40,7 +41,8 @@ def tower(tokens, slot_ids, positions):
 
 @functools.cache
 def log_probabilities(sequence, masked):
-    """float64 [residues, 33] of the MLM head over the tower's vectors of one protein, alone in a row."""
+    """float64 [residues, 33] of the MLM head over the tower's vectors of one protein, alone in a
+    row."""
     tokens = protein_tokenizer.encode(sequence)
     tokens[np.array(masked, int) + 1] = protein_tokenizer.MASK
     ids, positions = np.ones(tokens.size, np.int32), np.arange(tokens.size, dtype=np.int32)
@@ -51,7 +53,8 @@ def log_probabilities(sequence, masked):
 
 
 def expected(of_masked, sequence, changes, method):
-    """The method's formula over `of_masked`, which gives log p [residues, V] for masked positions."""
+    """The method's formula over `of_masked`, which gives log p [residues, V] for masked
+    positions."""
     positions, total = [change.index for change in changes], 0.0
     for change in changes:
         masked = {JOINTLY: tuple(positions), SINGLY: (change.index,), WILD_TYPE: ()}[method]
@@ -165,7 +168,9 @@ def test_batch_mates_and_slices_of_passes_change_nothing(model, method, monkeypa
 def test_a_masked_position_is_read_in_the_window_around_it(model):
     windows = Windows(max_residues=12, overlap=4)
     for method in (JOINTLY, SINGLY):
-        found = model.variant_effects(SEQUENCE, ["S17A", "M1L", "Q33V"], method=method, windows=windows)
+        found = model.variant_effects(
+            SEQUENCE, ["S17A", "M1L", "Q33V"], method=method, windows=windows
+        )
         cut = [("S17A", 10), ("M1L", 0), ("Q33V", 21)]
         for score, (mutation, start) in zip(found, cut, strict=True):
             piece = SEQUENCE[start : start + 12]
@@ -180,7 +185,9 @@ def test_a_masked_position_is_read_in_the_window_around_it(model):
     for mutation, start in (("S17A", 10), ("H18C", 11)):
         (change,) = parsed([mutation], SEQUENCE, first_position=1)[0]
         row = log_probabilities(SEQUENCE[start : start + 12], (16 - start, 17 - start))
-        columns = [protein_tokenizer.VOCABULARY.index(x) for x in (change.residue, change.wild_type)]
+        columns = [
+            protein_tokenizer.VOCABULARY.index(x) for x in (change.residue, change.wild_type)
+        ]
         halves.append(np.subtract(*row[change.index - start, columns]))
     assert near == pytest.approx(sum(halves), abs=2e-5)
 
@@ -203,7 +210,9 @@ def test_wild_type_logits_are_the_mean_over_windows(model):
 def test_windows_change_nothing_of_a_protein_that_fits(model, policy, method):
     windows = Windows(policy, max_residues=len(SEQUENCE), overlap=3)
     usual = model.variant_effects(SEQUENCE, MUTATIONS, method=method)
-    np.testing.assert_array_equal(model.variant_effects(SEQUENCE, MUTATIONS, method=method, windows=windows), usual)
+    np.testing.assert_array_equal(
+        model.variant_effects(SEQUENCE, MUTATIONS, method=method, windows=windows), usual
+    )
 
 
 def test_a_scan_has_every_substitution_and_nothing_at_other_letters(model):

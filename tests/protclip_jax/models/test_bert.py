@@ -13,7 +13,13 @@ from protclip_jax.models.bert import Bert, BertConfig
 from tests.support.hf_weights import pack, random_tensors, relative_error, rows_of, run_tower
 
 CONFIG = BertConfig(
-    num_layers=2, hidden_size=32, num_heads=4, intermediate_size=80, vocab_size=60, max_positions=64, attention="dense"
+    num_layers=2,
+    hidden_size=32,
+    num_heads=4,
+    intermediate_size=80,
+    vocab_size=60,
+    max_positions=64,
+    attention="dense",
 )
 
 
@@ -62,7 +68,16 @@ run = functools.partial(run_tower, forward)
     ("shape", "attention"),
     [
         ({}, "dense"),
-        ({"num_layers": 3, "hidden_size": 60, "num_heads": 5, "intermediate_size": 120, "vocab_size": 70}, "blockwise"),
+        (
+            {
+                "num_layers": 3,
+                "hidden_size": 60,
+                "num_heads": 5,
+                "intermediate_size": 120,
+                "vocab_size": 70,
+            },
+            "blockwise",
+        ),
     ],
 )
 def test_equals_huggingface(shape, attention):
@@ -72,7 +87,9 @@ def test_equals_huggingface(shape, attention):
     import torch
 
     with torch.no_grad():
-        output = model(torch.from_numpy(rows[0]).long(), attention_mask=torch.from_numpy(rows[1]).long())
+        output = model(
+            torch.from_numpy(rows[0]).long(), attention_mask=torch.from_numpy(rows[1]).long()
+        )
     hidden = run(config, bert_params(tensors, config), *rows)
     inside = rows[1] > 0
     assert relative_error(hidden[inside], output.last_hidden_state.numpy()[inside]) < 1e-5
@@ -100,7 +117,9 @@ def test_gradients():
 
     gradient = jax.jit(jax.grad(loss), static_argnums=1)
     gradients = flatten_dict(gradient(initial_params(), CONFIG), sep="/")
-    expected = flatten_dict(gradient(initial_params(), dataclasses.replace(CONFIG, remat="full")), sep="/")
+    expected = flatten_dict(
+        gradient(initial_params(), dataclasses.replace(CONFIG, remat="full")), sep="/"
+    )
     chex.assert_tree_all_finite(gradients)
     for path, leaf in gradients.items():
         assert np.abs(leaf).max() > 1e-3, path

@@ -14,7 +14,9 @@ from protclip_jax.convert.hf import esm2_params
 from protclip_jax.models.esm2 import ESM2, ESM2Config, esm2_config, token_dropout_scale
 from tests.support.hf_weights import pack, random_tensors, relative_error, rows_of, run_tower
 
-CONFIG = ESM2Config(num_layers=2, hidden_size=32, num_heads=4, intermediate_size=80, attention="dense")
+CONFIG = ESM2Config(
+    num_layers=2, hidden_size=32, num_heads=4, intermediate_size=80, attention="dense"
+)
 
 
 def hf_model(config, seed):
@@ -43,12 +45,15 @@ def hf_hidden(model, tokens, segment_ids):
     import torch
 
     with torch.no_grad():
-        output = model(torch.from_numpy(tokens).long(), attention_mask=torch.from_numpy(segment_ids).long())
+        output = model(
+            torch.from_numpy(tokens).long(), attention_mask=torch.from_numpy(segment_ids).long()
+        )
     return output.last_hidden_state.numpy()
 
 
 def random_rows(seed, lengths, width):
-    """Rows of tokens with all 33 kinds among them, <mask> and <pad> inside included, and padding behind."""
+    """Rows of tokens with all 33 kinds among them, <mask> and <pad> inside included, and padding
+    behind."""
     rng = np.random.default_rng(seed)
     segment_ids, positions = rows_of(lengths, width)
     tokens = np.full(segment_ids.shape, PAD, np.int32)
@@ -61,7 +66,9 @@ def random_rows(seed, lengths, width):
 @functools.cache
 def initial_params():
     tokens = jnp.zeros((1, 4), jnp.int32)
-    params = jax.jit(ESM2(CONFIG).init, static_argnums=4)(jax.random.key(0), tokens, tokens, tokens, 1)["params"]
+    params = jax.jit(ESM2(CONFIG).init, static_argnums=4)(
+        jax.random.key(0), tokens, tokens, tokens, 1
+    )["params"]
     # Initial kernels of 0.02 leave attention uniform: larger ones make mistakes visible.
     return jax.tree.map(lambda p: p * 8 if p.ndim == 3 else p, params)
 
@@ -79,7 +86,12 @@ run = functools.partial(run_tower, forward, num_segments=1)
     [
         CONFIG,
         ESM2Config(
-            num_layers=3, hidden_size=60, num_heads=5, intermediate_size=120, token_dropout=False, attention="blockwise"
+            num_layers=3,
+            hidden_size=60,
+            num_heads=5,
+            intermediate_size=120,
+            token_dropout=False,
+            attention="blockwise",
         ),
     ],
 )
@@ -94,7 +106,8 @@ def test_equals_huggingface(config):
 
 
 def test_rounded_inverse_frequencies_are_loaded():
-    """A float16 checkpoint with the frequencies in each layer gives the numbers of a model that computes with them."""
+    """A float16 checkpoint with the frequencies in each layer gives the numbers of a model that
+    computes with them."""
     model, tensors = hf_model(CONFIG, seed=3)
     rounded = {name: tensor.astype(np.float16) for name, tensor in tensors.items()}
     inv_freq = rounded.pop("rotary_embeddings.inv_freq")
@@ -103,7 +116,10 @@ def test_rounded_inverse_frequencies_are_loaded():
     import torch
 
     model.load_state_dict(
-        {name: torch.from_numpy(tensor.astype(np.float16).astype(np.float32)) for name, tensor in tensors.items()}
+        {
+            name: torch.from_numpy(tensor.astype(np.float16).astype(np.float32))
+            for name, tensor in tensors.items()
+        }
     )
     rows = random_rows(4, [600], 600)
     params = esm2_params(rounded, CONFIG)
@@ -140,14 +156,17 @@ def test_token_dropout_formula():
         segment = segment_ids[row, position]
         members = tokens[row][segment_ids[row] == segment]
         if segment and tokens[row, position] != MASK:
-            expected[row, position] = (1 - 0.15 * 0.8) / (1 - np.mean(members == MASK, dtype=np.float64))
+            expected[row, position] = (1 - 0.15 * 0.8) / (
+                1 - np.mean(members == MASK, dtype=np.float64)
+            )
     scale = token_dropout_scale(jnp.asarray(tokens), jnp.asarray(segment_ids), 6)
     chex.assert_shape(scale, (3, 50))
     np.testing.assert_allclose(scale, expected, rtol=1e-6)
 
 
 def test_gradients():
-    """Finite with empty rows and a segment of masks; the same under every remat policy; none for the frequencies."""
+    """Finite with empty rows and a segment of masks; the same under every remat policy; none for
+    the frequencies."""
     tokens, segment_ids, positions = random_rows(7, [20, 30, 0], 30)
     tokens[1, :30] = MASK
     rows = jax.tree.map(jnp.asarray, (tokens, segment_ids, positions))
@@ -177,11 +196,15 @@ def test_bfloat16():
     assert 1e-4 < relative_error(rough[inside], exact[inside]) < 3e-2
 
 
-@pytest.mark.parametrize(("name", "millions"), [("8m", 8), ("35m", 35), ("150m", 150), ("650m", 650), ("3b", 3000)])
+@pytest.mark.parametrize(
+    ("name", "millions"), [("8m", 8), ("35m", 35), ("150m", 150), ("650m", 650), ("3b", 3000)]
+)
 def test_published_sizes(name, millions):
     tokens = jax.ShapeDtypeStruct((1, 4), jnp.int32)
     model = ESM2(esm2_config(name))
-    params = jax.eval_shape(lambda key, *args: model.init(key, *args, 1), jax.random.key(0), tokens, tokens, tokens)
+    params = jax.eval_shape(
+        lambda key, *args: model.init(key, *args, 1), jax.random.key(0), tokens, tokens, tokens
+    )
     count = sum(leaf.size for leaf in jax.tree.leaves(params))
     assert count == pytest.approx(millions * 1e6, rel=0.1)
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(params))

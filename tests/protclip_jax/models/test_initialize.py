@@ -19,7 +19,12 @@ from protclip_jax.training.optimizer import flatten
 def model(prototype_init):
     shape = {"num_layers": 1, "hidden_size": 8, "num_heads": 2, "intermediate_size": 16}
     text = BertConfig(**shape, vocab_size=11)
-    options = {"projection_dim": 8, "num_prototypes": 4, "prototype_init": prototype_init, "sigmoid": True}
+    options = {
+        "projection_dim": 8,
+        "num_prototypes": 4,
+        "prototype_init": prototype_init,
+        "sigmoid": True,
+    }
     return ProtCLIPModel(ProtCLIPConfig(ESM2Config(**shape), text, **options))
 
 

@@ -1,4 +1,5 @@
-"""Layer norm against Flax's, and against the definition in float64; what its backward pass keeps."""
+"""Layer norm against Flax's, and against the definition in float64; what its backward pass
+keeps."""
 
 import flax.linen as nn
 import jax
@@ -33,7 +34,9 @@ def value_and_gradients(norm, x, scale, bias, cotangent):
 def test_value_and_gradients_are_those_of_the_definition():
     """Gradients by central differences in float64 along a random direction of each argument."""
     x, scale, bias, cotangent = arrays()
-    out, parameters, d_x = value_and_gradients(LayerNorm(1e-5, "float32"), jnp.float32(x), scale, bias, cotangent)
+    out, parameters, d_x = value_and_gradients(
+        LayerNorm(1e-5, "float32"), jnp.float32(x), scale, bias, cotangent
+    )
     np.testing.assert_allclose(out, definition(x, scale, bias), rtol=1e-5, atol=2e-5)
     d_scale, d_bias = (parameters["params"][name] for name in ("scale", "bias"))
     direction, step = np.random.default_rng(4).standard_normal(SHAPE), 1e-5
@@ -44,7 +47,9 @@ def test_value_and_gradients_are_those_of_the_definition():
             moved = [x, scale, bias]
             moved[index] = moved[index] + sign * step * towards
             sides.append((definition(*moved) * cotangent).sum())
-        assert float((gradient * towards).sum()) == pytest.approx((sides[0] - sides[1]) / (2 * step), rel=2e-4)
+        assert float((gradient * towards).sum()) == pytest.approx(
+            (sides[0] - sides[1]) / (2 * step), rel=2e-4
+        )
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("bfloat16", 1e-2)])
@@ -52,15 +57,25 @@ def test_equals_the_librarys(dtype, tolerance):
     x, scale, bias, cotangent = arrays()
     x = jnp.asarray(x - 30, dtype)
     ours = value_and_gradients(LayerNorm(1e-5, dtype), x, scale, bias, cotangent)
-    theirs = value_and_gradients(nn.LayerNorm(epsilon=1e-5, dtype=dtype, use_fast_variance=False), x, scale, bias, cotangent)
+    theirs = value_and_gradients(
+        nn.LayerNorm(epsilon=1e-5, dtype=dtype, use_fast_variance=False), x, scale, bias, cotangent
+    )
     for one, other in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
         assert one.dtype == other.dtype
-        np.testing.assert_allclose(np.float32(one), np.float32(other), rtol=tolerance, atol=tolerance)
+        np.testing.assert_allclose(
+            np.float32(one), np.float32(other), rtol=tolerance, atol=tolerance
+        )
 
 
-@pytest.mark.parametrize("wrapped", [lambda f: f, lambda f: jax.checkpoint(f, policy=REMAT_POLICIES["none"])])
+@pytest.mark.parametrize(
+    "wrapped", [lambda f: f, lambda f: jax.checkpoint(f, policy=REMAT_POLICIES["none"])]
+)
 def test_no_float32_array_of_its_size_is_kept(wrapped):
     norm, x = LayerNorm(1e-5, "bfloat16"), jnp.ones(SHAPE, jnp.bfloat16)
     parameters = norm.init(jax.random.key(0), x)
     pull_back = jax.eval_shape(lambda x: jax.vjp(wrapped(norm.apply), parameters, x)[1], x)
-    assert not [leaf for leaf in jax.tree.leaves(pull_back) if leaf.shape == SHAPE and leaf.dtype == jnp.float32]
+    assert not [
+        leaf
+        for leaf in jax.tree.leaves(pull_back)
+        if leaf.shape == SHAPE and leaf.dtype == jnp.float32
+    ]

@@ -84,7 +84,9 @@ def test_a_scale_at_the_bound_comes_back_when_a_smaller_one_is_better(pairs):
 
     def loss(log, protein):
         both = Pairs(jnp.float32(protein), jnp.float32(text), real, hashes, hashes)
-        return global_contrastive(both, both, first=0, logit_scale=log, mask_duplicates=False).value()
+        return global_contrastive(
+            both, both, first=0, logit_scale=log, mask_duplicates=False
+        ).value()
 
     grid = np.linspace(0, math.log(100), 400, dtype=np.float32)
     losses = jax.jit(jax.vmap(loss, in_axes=(0, None)))(jnp.array(grid), noisy)

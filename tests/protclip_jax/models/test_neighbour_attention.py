@@ -1,4 +1,5 @@
-"""Heads that start by looking at neighbours: where they look, by float64 formulas and in the tower itself."""
+"""Heads that start by looking at neighbours: where they look, by float64 formulas and in the
+tower itself."""
 
 import jax
 import jax.numpy as jnp
@@ -15,11 +16,17 @@ LENGTH = 120
 
 
 def turned(vector, position):
-    """A head's vector rotated by hand, in float64: pairs (i, i + d/2) by position · 10000^(−2i/d)."""
+    """A head's vector rotated by hand, in float64: pairs (i, i + d/2) by position ·
+    10000^(−2i/d)."""
     half = len(vector) // 2
     angles = position / 10000.0 ** (np.arange(half) * 2 / len(vector))
     first, second = vector[:half], vector[half:]
-    return np.concatenate([first * np.cos(angles) - second * np.sin(angles), second * np.cos(angles) + first * np.sin(angles)])
+    return np.concatenate(
+        [
+            first * np.cos(angles) - second * np.sin(angles),
+            second * np.cos(angles) + first * np.sin(angles),
+        ]
+    )
 
 
 def test_offsets():
@@ -43,14 +50,19 @@ def test_each_head_looks_at_its_offset(head):
 
 
 def test_a_residue_feels_its_neighbours_at_once():
-    """Of the whole tower: changing a residue moves those within reach of two layers, and hardly any other."""
+    """Of the whole tower: changing a residue moves those within reach of two layers, and hardly
+    any other."""
     protein = ESM2(CONFIG)
     tokens = jax.random.randint(jax.random.key(1), (1, LENGTH), 4, 24)
     ones, positions = jnp.ones_like(tokens), jnp.arange(LENGTH)[None]
     params = protein.init(jax.random.key(0), tokens, ones, positions, 1)["params"]
-    params["layers"]["attention"]["qkv"] = look_at_neighbours(params["layers"]["attention"]["qkv"], CONFIG)
+    params["layers"]["attention"]["qkv"] = look_at_neighbours(
+        params["layers"]["attention"]["qkv"], CONFIG
+    )
     changed = tokens.at[0, 60].set((tokens[0, 60] - 4 + 7) % 20 + 4)
-    before, after = (protein.apply({"params": params}, each, ones, positions, 1) for each in (tokens, changed))
+    before, after = (
+        protein.apply({"params": params}, each, ones, positions, 1) for each in (tokens, changed)
+    )
     moved = np.linalg.norm(np.asarray(after - before)[0], axis=-1)
     near = moved[56:65]
     far = np.concatenate([moved[1:50], moved[71:-1]])
@@ -58,5 +70,7 @@ def test_a_residue_feels_its_neighbours_at_once():
 
 
 def test_an_unknown_start_is_named():
-    with pytest.raises(UserError, match="initial_attention='x' is unknown; expected random or neighbours"):
+    with pytest.raises(
+        UserError, match="initial_attention='x' is unknown; expected random or neighbours"
+    ):
         ESM2Config(**SHAPE, initial_attention="x")

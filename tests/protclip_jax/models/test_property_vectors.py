@@ -27,7 +27,9 @@ def test_equals_numpy(prototypes, masked):
         embedded = property_embeddings(run, batch, text, prefix_tokens=prefixes)
         return text, property_vectors(run, embedded, None, prototypes=prototypes)
 
-    text, found = jax.tree.map(functools.partial(np.asarray, dtype=np.float64), vectors(params, batch))
+    text, found = jax.tree.map(
+        functools.partial(np.asarray, dtype=np.float64), vectors(params, batch)
+    )
     heads = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
     checked = 0
     for row, slot, example in [(0, 0, examples[3]), (0, 1, examples[1]), (1, 0, examples[2])]:
@@ -39,7 +41,9 @@ def test_equals_numpy(prototypes, masked):
             if masked:
                 # [CLS] stays, the prefix goes: the tokens of PREFIX with its colon.
                 prefix = tiny.text_tokenizer().encode(f"{PREFIXES[PROPERTIES[k - 1]]}:")
-                np.testing.assert_array_equal(batch.text_tokens[row, tokens][: len(prefix) - 1], prefix[:-1])
+                np.testing.assert_array_equal(
+                    batch.text_tokens[row, tokens][: len(prefix) - 1], prefix[:-1]
+                )
                 tokens = np.delete(tokens, np.arange(1, len(prefix) - 1))
             expected = ref.projection(text[row, tokens].mean(0), heads["text_projection"])
             if prototypes:

@@ -1,4 +1,5 @@
-"""The towers at their published sizes against Hugging Face's PyTorch models, on random weights; the errors are printed."""
+"""The towers at their published sizes against Hugging Face's PyTorch models, on random weights;
+the errors are printed."""
 
 import dataclasses
 import functools
@@ -15,7 +16,9 @@ from protclip_jax.models.esm2 import ESM2, esm2_config
 from tests.support.hf_weights import random_tensors, relative_error, rows_of
 
 LENGTHS = (9, 40, 64)
-BERT_BASE = BertConfig(num_layers=12, hidden_size=768, num_heads=12, intermediate_size=3072, vocab_size=30522)
+BERT_BASE = BertConfig(
+    num_layers=12, hidden_size=768, num_heads=12, intermediate_size=3072, vocab_size=30522
+)
 
 
 def esm2(name):
@@ -49,17 +52,28 @@ def bert_base():
 
 
 @pytest.mark.parametrize(
-    "name", ["esm2 8m", *(pytest.param(name, marks=pytest.mark.soak) for name in ("esm2 35m", "esm2 150m", "bert base"))]
+    "name",
+    [
+        "esm2 8m",
+        *(
+            pytest.param(name, marks=pytest.mark.soak)
+            for name in ("esm2 35m", "esm2 150m", "bert base")
+        ),
+    ],
 )
 def test_published_shapes_equal_huggingface(name):
     torch = pytest.importorskip("torch")
     config, model, params = bert_base() if name == "bert base" else esm2(name.removeprefix("esm2 "))
     rng = np.random.default_rng(3)
     segment_ids, positions = rows_of(LENGTHS, max(LENGTHS))
-    tokens = np.where(segment_ids, rng.integers(4, config.vocab_size - 9, segment_ids.shape), 1).astype(np.int32)
+    tokens = np.where(
+        segment_ids, rng.integers(4, config.vocab_size - 9, segment_ids.shape), 1
+    ).astype(np.int32)
     tokens[:, 0], tokens[np.arange(len(LENGTHS)), np.array(LENGTHS) - 1] = CLS, EOS
     with torch.no_grad():
-        output = model(torch.from_numpy(tokens).long(), attention_mask=torch.from_numpy(segment_ids).long())
+        output = model(
+            torch.from_numpy(tokens).long(), attention_mask=torch.from_numpy(segment_ids).long()
+        )
     reference, inside = output.last_hidden_state.numpy(), segment_ids > 0
 
     @functools.partial(jax.jit, static_argnums=0)

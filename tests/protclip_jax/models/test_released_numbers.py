@@ -1,7 +1,8 @@
-"""A released checkpoint through `convert protclip` and `ProtCLIP`: the numbers that the released code recorded.
+"""A released checkpoint through `convert protclip` and `ProtCLIP`: the numbers that the released
+code recorded.
 
-Where the released code averages over padding, its recorded masked mean of the same states is what has to be met, and the
-distance to the unmasked one is shown to be that padding.
+Where the released code averages over padding, its recorded masked mean of the same states is what
+has to be met, and the distance to the unmasked one is shown to be that padding.
 """
 
 import json
@@ -39,13 +40,19 @@ def test_embeddings_are_the_recorded_ones(model, pairs, peer_recording):
     for kind, embeddings in (("protein", proteins), ("text", texts)):
         for index, embedding in enumerate(embeddings):
             # One record at a time nothing is padded, and the released code is right.
-            np.testing.assert_allclose(embedding, units(peer_recording[f"single{index}_{kind}_embed"][0]), atol=1e-6)
-        np.testing.assert_allclose(embeddings, units(peer_recording[f"batch_{kind}_embed_masked"]), atol=1e-6)
+            np.testing.assert_allclose(
+                embedding, units(peer_recording[f"single{index}_{kind}_embed"][0]), atol=1e-6
+            )
+        np.testing.assert_allclose(
+            embeddings, units(peer_recording[f"batch_{kind}_embed_masked"]), atol=1e-6
+        )
         padded = np.abs(embeddings - units(peer_recording[f"batch_{kind}_embed"])).max(axis=1)
         longest = peer_recording[f"batch_{kind}_attention_mask"].sum(1).argmax()
         assert padded[longest] < 1e-6
         assert np.delete(padded, longest).min() > 1e-2
-    np.testing.assert_allclose(model.logits(proteins, texts), peer_recording["batch_logits_masked"], atol=1e-5)
+    np.testing.assert_allclose(
+        model.logits(proteins, texts), peer_recording["batch_logits_masked"], atol=1e-5
+    )
 
 
 def test_residue_embeddings_are_the_recorded_states(model, pairs, peer_recording):
@@ -55,14 +62,19 @@ def test_residue_embeddings_are_the_recorded_states(model, pairs, peer_recording
 
 
 def test_segments_follow_from_the_recorded_projections(model, pairs, peer_recording, peer_weights):
-    """Without the Gumbel noise that the released bank adds in evaluation too; absent properties are their bare prefix."""
+    """Without the Gumbel noise that the released bank adds in evaluation too; absent properties
+    are their bare prefix."""
     bank = peer_weights["proto_bank.prototype.weight"].astype(np.float64)
     for index, pair in enumerate(pairs):
         positions = [pair["text"].find(prefix) for prefix in PREFIXES]
         ends = sorted(position for position in [*positions, len(pair["text"])] if position >= 0)
         texts = {}
         for name, prefix, position in zip(PROPERTIES, PREFIXES, positions, strict=True):
-            texts[name] = prefix if position < 0 else pair["text"][position : ends[ends.index(position) + 1]].strip()
+            texts[name] = (
+                prefix
+                if position < 0
+                else pair["text"][position : ends[ends.index(position) + 1]].strip()
+            )
         weights = model.segments(pair["seq"], texts)
         protein = peer_recording["pda_protein"][index].astype(np.float64)
         residues = protein[1 : len(pair["seq"]) + 1]
@@ -73,4 +85,6 @@ def test_segments_follow_from_the_recorded_projections(model, pairs, peer_record
             normalised = (similarity - similarity.min()) / np.ptp(similarity)
             settled = np.abs(normalised - 0.3) > 1e-4
             assert settled.mean() > 0.9
-            np.testing.assert_allclose(row[settled], ref.segment_weights(residues, t, 0.3)[settled], atol=1e-4)
+            np.testing.assert_allclose(
+                row[settled], ref.segment_weights(residues, t, 0.3)[settled], atol=1e-4
+            )

@@ -26,7 +26,8 @@ pool = jax.jit(pool_slots, static_argnums=2)
 
 
 def random_params(module, *inputs, seed=0):
-    """float64 parameters of the shapes that the module initialises, so that biases and scales matter too."""
+    """float64 parameters of the shapes that the module initialises, so that biases and scales
+    matter too."""
     shapes = jax.eval_shape(module.init, jax.random.key(0), *inputs)["params"]
     rng = np.random.default_rng(seed)
     return jax.tree.map(lambda s: rng.normal(size=s.shape) / np.sqrt(DIM), shapes)
@@ -41,7 +42,9 @@ def test_token_networks_equal_their_formulas(name):
     x = np.random.default_rng(1).normal(size=(2, 5, WIDTH))
     params = random_params(MODULES[name], x)
     expected = getattr(reference, name)(x, params)
-    np.testing.assert_allclose(apply(MODULES[name], params, np.float32(x)), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        apply(MODULES[name], params, np.float32(x)), expected, rtol=1e-4, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("gumbel", [True, False])
@@ -49,7 +52,12 @@ def test_prototype_bank_equals_its_formula(gumbel):
     rng = np.random.default_rng(1)
     t, noise = rng.normal(size=(2, 3, 4, DIM)) * 3, rng.gumbel(size=(2, 3, 4, BANK)) * gumbel
     bank = rng.normal(size=(BANK, DIM))
-    got = apply(MODULES["prototype_bank"], {"prototypes": bank}, np.float32(t), np.float32(noise) if gumbel else None)
+    got = apply(
+        MODULES["prototype_bank"],
+        {"prototypes": bank},
+        np.float32(t),
+        np.float32(noise) if gumbel else None,
+    )
     chex.assert_shape(got, t.shape)
     for index in np.ndindex(2, 3, 4):
         expected = reference.prototype(t[index], bank, noise[index], 0.9)
@@ -59,12 +67,19 @@ def test_prototype_bank_equals_its_formula(gumbel):
 @pytest.mark.parametrize("implementation", ["dense", "blockwise"])
 def test_cross_attention_reads_only_the_own_record(implementation):
     rng = np.random.default_rng(1)
-    proteins, texts = ([rng.normal(size=(n, DIM)) for n in lengths] for lengths in ((7, 3, 5, 9, 4, 6), (4, 8, 6, 5, 2, 7)))
-    (protein, slot_ids), (text, text_slot_ids) = (pack_tokens(x, PLACEMENTS["permuted_with_gaps"]) for x in (proteins, texts))
+    proteins, texts = (
+        [rng.normal(size=(n, DIM)) for n in lengths]
+        for lengths in ((7, 3, 5, 9, 4, 6), (4, 8, 6, 5, 2, 7))
+    )
+    (protein, slot_ids), (text, text_slot_ids) = (
+        pack_tokens(x, PLACEMENTS["permuted_with_gaps"]) for x in (proteins, texts)
+    )
     module = BiotextCrossAttention(DIM, attention=implementation)
     params = random_params(module, protein, slot_ids, text, text_slot_ids)
     got = apply(module, params, np.float32(protein), slot_ids, np.float32(text), text_slot_ids)
-    for (row, slot), own_protein, own_text in zip(PLACEMENTS["permuted_with_gaps"], proteins, texts, strict=True):
+    for (row, slot), own_protein, own_text in zip(
+        PLACEMENTS["permuted_with_gaps"], proteins, texts, strict=True
+    ):
         expected = reference.cross_attention(own_protein, own_text, params)
         np.testing.assert_allclose(got[row, slot_ids[row] == slot], expected, rtol=1e-4, atol=1e-5)
     assert not np.any(got[slot_ids == 0])
@@ -120,7 +135,9 @@ def test_projected_means_equal_the_released_models(peer_recording, peer_weights)
         hidden = peer_recording[f"batch_{side}_last_hidden_state"]
         pooled = pool(hidden, mask.astype(np.int32), 1)[:, 0]
         embedding = unit_norm(jnp.asarray(apply(Projection(24), params, pooled)))
-        np.testing.assert_allclose(embedding, peer_recording[f"batch_{side}_embed_masked"], atol=1e-5)
+        np.testing.assert_allclose(
+            embedding, peer_recording[f"batch_{side}_embed_masked"], atol=1e-5
+        )
 
     # The four property texts of a record, as four segments of one row.
     mask = peer_recording["batch_subtext_attention_mask"]
@@ -157,11 +174,15 @@ HEADS = {
 
 
 @pytest.mark.parametrize("name", HEADS)
-def test_token_heads_equal_the_released_models_in_value_and_gradient(peer_recording, peer_weights, peer_gradients, name):
+def test_token_heads_equal_the_released_models_in_value_and_gradient(
+    peer_recording, peer_weights, peer_gradients, name
+):
     inputs, logits, labels, weight = HEADS[name]
     params = peer_params.token_head(peer_weights, name)
     head = TokenHead(hidden_size=24, vocab_size=VOCAB)
-    np.testing.assert_allclose(apply(head, params, peer_recording[inputs]), peer_recording[logits], atol=1e-5)
+    np.testing.assert_allclose(
+        apply(head, params, peer_recording[inputs]), peer_recording[logits], atol=1e-5
+    )
 
     def loss(params):
         labelled = jnp.asarray(peer_recording[labels])
@@ -169,4 +190,6 @@ def test_token_heads_equal_the_released_models_in_value_and_gradient(peer_record
         return weight * masked_cross_entropy(logits, labelled, labelled != -100).value()
 
     gradients = jax.jit(jax.grad(loss))(params)
-    chex.assert_trees_all_close(gradients, peer_params.token_head(peer_gradients, name), rtol=1e-3, atol=1e-6)
+    chex.assert_trees_all_close(
+        gradients, peer_params.token_head(peer_gradients, name), rtol=1e-3, atol=1e-6
+    )

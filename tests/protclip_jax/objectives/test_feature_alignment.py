@@ -4,11 +4,25 @@ import pytest
 
 from protclip_jax.objectives.feature_alignment import feature_alignment
 from tests.support import numpy_reference as reference
-from tests.support.alignment_inputs import HASHES, PROPERTIES, RESIDUES, packed_inputs, random_inputs
+from tests.support.alignment_inputs import (
+    HASHES,
+    PROPERTIES,
+    RESIDUES,
+    packed_inputs,
+    random_inputs,
+)
 from tests.support.packed import PLACEMENTS, pack_slots, pack_tokens
 
-# Per record the residues of each property: several, one, none; some of a property that the record does not have.
-MARKED = [{0: [0, 1, 5], 1: [2]}, {1: [3, 4, 11], 2: [0]}, {2: [1, 2]}, {0: [0], 3: [4, 5, 6]}, {0: [], 1: [2]}, {3: [0]}]
+# Per record the residues of each property: several, one, none; some of a property that the record
+# does not have.
+MARKED = [
+    {0: [0, 1, 5], 1: [2]},
+    {1: [3, 4, 11], 2: [0]},
+    {2: [1, 2]},
+    {0: [0], 3: [4, 5, 6]},
+    {0: [], 1: [2]},
+    {3: [0]},
+]
 
 
 def packed_bits(placement):
@@ -22,7 +36,13 @@ def packed_bits(placement):
 
 def packed_loss(p, slot_ids, t, logit_scale, hashes, bits):
     mean = feature_alignment(
-        p, slot_ids, t, present=hashes != 0, property_hashes=hashes, residue_properties=bits, logit_scale=logit_scale
+        p,
+        slot_ids,
+        t,
+        present=hashes != 0,
+        property_hashes=hashes,
+        residue_properties=bits,
+        logit_scale=logit_scale,
     )
     return mean.sum, mean.count
 
@@ -37,7 +57,9 @@ def expected_loss(x, placement):
     ):
         present = {k: t[k] for k in range(PROPERTIES) if hashes[k]}
         texts = dict(enumerate(hashes.tolist()))
-        rows.setdefault(row, []).append({"p": protein[1:-1], "t": present, "texts": texts, "marked": marked})
+        rows.setdefault(row, []).append(
+            {"p": protein[1:-1], "t": present, "texts": texts, "marked": marked}
+        )
     return reference.feature_alignment(list(rows.values()), x["logit_scale"])
 
 
@@ -55,11 +77,15 @@ def test_loss_and_gradient_equal_numpy(placement):
     along_p, _, along_t = packed_inputs(direction, placement)
     slope = sum(map(np.vdot, gradients, (along_p, along_t, direction["logit_scale"])))
     np.testing.assert_allclose(
-        slope, reference.directional_derivative(lambda y: expected_loss(y, placement)[0], x, direction), rtol=1e-3
+        slope,
+        reference.directional_derivative(lambda y: expected_loss(y, placement)[0], x, direction),
+        rtol=1e-3,
     )
 
 
-@pytest.mark.parametrize("case", ["nothing marked", "no residues", "empty slots", "all vectors zero"])
+@pytest.mark.parametrize(
+    "case", ["nothing marked", "no residues", "empty slots", "all vectors zero"]
+)
 def test_degenerate_batches_are_finite_in_value_and_gradient(case):
     p, slot_ids, t = packed_inputs(random_inputs(2), "packed")
     hashes, bits = pack_slots(HASHES, PLACEMENTS["packed"]), packed_bits("packed")
@@ -71,7 +97,9 @@ def test_degenerate_batches_are_finite_in_value_and_gradient(case):
         hashes = 0 * hashes
     else:
         p, t = 0 * p, 0 * t
-    (total, count), gradients = jax.device_get(jitted(np.float32(p), slot_ids, np.float32(t), np.float32(2.0), hashes, bits))
+    (total, count), gradients = jax.device_get(
+        jitted(np.float32(p), slot_ids, np.float32(t), np.float32(2.0), hashes, bits)
+    )
     assert all(np.all(np.isfinite(value)) for value in (total, *gradients))
     assert (count == 0) == (case != "all vectors zero")
     assert (total == 0) == (case != "all vectors zero")

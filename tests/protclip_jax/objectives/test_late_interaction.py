@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 
 from protclip_jax.objectives.late_interaction import POOLINGS, late_interaction
-from protclip_jax.objectives.segment_alignment import Properties, dynamic_segments, segment_alignment
+from protclip_jax.objectives.segment_alignment import (
+    Properties,
+    dynamic_segments,
+    segment_alignment,
+)
 from tests.support import numpy_reference as reference
 from tests.support.alignment_inputs import HASHES, PROPERTIES, THETA, packed_inputs, random_inputs
 from tests.support.packed import PLACEMENTS, pack_slots
@@ -17,19 +21,32 @@ SHARED = {"packed", "permuted_with_gaps"}
 
 def packed_loss(p, slot_ids, t, logit_scale, hashes, pooling):
     mean = late_interaction(
-        p, slot_ids, t, present=hashes != 0, property_hashes=hashes, theta=THETA, logit_scale=logit_scale, pooling=pooling
+        p,
+        slot_ids,
+        t,
+        present=hashes != 0,
+        property_hashes=hashes,
+        theta=THETA,
+        logit_scale=logit_scale,
+        pooling=pooling,
     )
     return mean.sum, mean.count
 
 
-jitted = jax.jit(jax.value_and_grad(packed_loss, argnums=(0, 2, 3), has_aux=True), static_argnames="pooling")
+jitted = jax.jit(
+    jax.value_and_grad(packed_loss, argnums=(0, 2, 3), has_aux=True), static_argnames="pooling"
+)
 
 
 def expected_loss(x, placement, pooling):
     rows = {}
-    for (row, _), protein, t, hashes in zip(PLACEMENTS[placement], x["proteins"], x["prototypes"], HASHES, strict=True):
+    for (row, _), protein, t, hashes in zip(
+        PLACEMENTS[placement], x["proteins"], x["prototypes"], HASHES, strict=True
+    ):
         present = {k: t[k] for k in range(PROPERTIES) if hashes[k]}
-        rows.setdefault(row, []).append({"p": protein[1:-1], "t": present, "texts": dict(enumerate(hashes.tolist()))})
+        rows.setdefault(row, []).append(
+            {"p": protein[1:-1], "t": present, "texts": dict(enumerate(hashes.tolist()))}
+        )
     return reference.late_interaction(list(rows.values()), THETA, x["logit_scale"], pooling)
 
 
@@ -49,7 +66,9 @@ def test_loss_and_gradient_equal_numpy(pooling, placement):
     along_p, _, along_t = packed_inputs(direction, placement)
     slope = sum(map(np.vdot, gradients, (along_p, along_t, direction["logit_scale"])))
     # Specials and padding take no part, whatever lies there.
-    expected_slope = reference.directional_derivative(lambda y: expected_loss(y, placement, pooling)[0], x, direction)
+    expected_slope = reference.directional_derivative(
+        lambda y: expected_loss(y, placement, pooling)[0], x, direction
+    )
     np.testing.assert_allclose(slope, expected_slope, rtol=1e-3, atol=1e-6)
 
 
@@ -84,7 +103,8 @@ def test_degenerate_batches_are_finite_in_value_and_gradient(case, pooling):
 
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_proteins_that_are_all_alike_cannot_be_told_apart(pooling):
-    """Every protein holds a residue for every text, none of them anything of its own: only a leak of the text could help."""
+    """Every protein holds a residue for every text, none of them anything of its own: only a
+    leak of the text could help."""
     records, width = 4, 8
     p = jnp.tile(10 * jnp.eye(width), (1, records, 1))
     slot_ids = jnp.repeat(jnp.arange(1, records + 1), width)[None]

@@ -79,4 +79,6 @@ def test_huge_logits_stay_finite():
 def test_equals_the_released_model(peer_recording):
     labels = peer_recording["batch_protein_masked_labels"]
     mean = jax.jit(masked_cross_entropy)(peer_recording["mlm_logits"], labels, labels != -100)
-    np.testing.assert_allclose(float(mean.sum) / float(mean.count), peer_recording["mlm_loss"], rtol=1e-5)
+    np.testing.assert_allclose(
+        float(mean.sum) / float(mean.count), peer_recording["mlm_loss"], rtol=1e-5
+    )

@@ -29,8 +29,14 @@ WIDTHS, SHARES = (2, 3, 6), (1.0, 0.5, 2.0)
 def value_and_gradients(x, slots, *, mask_duplicates, chunk):
     def loss(x):
         pairs = placed(x, slots)
-        options = {"mask_duplicates": mask_duplicates, "chunk": chunk, "logit_scale": x["logit_scale"]}
-        mean = matryoshka_contrastive(pairs, pairs, widths=WIDTHS, shares=SHARES, first=0, **options)
+        options = {
+            "mask_duplicates": mask_duplicates,
+            "chunk": chunk,
+            "logit_scale": x["logit_scale"],
+        }
+        mean = matryoshka_contrastive(
+            pairs, pairs, widths=WIDTHS, shares=SHARES, first=0, **options
+        )
         return mean.sum, mean.count
 
     return jax.value_and_grad(loss, has_aux=True)(x)

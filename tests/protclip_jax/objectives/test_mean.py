@@ -9,7 +9,9 @@ from protclip_jax.objectives.mean import Mean
 def test_means_merge_by_their_counts():
     values = np.random.default_rng(0).normal(size=7).astype(np.float32)
     whole = Mean.over(jnp.asarray(values), jnp.ones(7, bool))
-    parts = Mean.over(jnp.asarray(values[:2]), jnp.ones(2, bool)) + Mean.over(jnp.asarray(values[2:]), jnp.ones(5, bool))
+    parts = Mean.over(jnp.asarray(values[:2]), jnp.ones(2, bool)) + Mean.over(
+        jnp.asarray(values[2:]), jnp.ones(5, bool)
+    )
     np.testing.assert_allclose(parts.value(), values.mean(), rtol=1e-6)
     chex.assert_trees_all_close(parts, whole, rtol=1e-6)
 
@@ -20,7 +22,9 @@ def test_masked_values_do_not_count_even_if_nan():
 
 
 def test_nothing_counted_is_zero_with_zero_gradient():
-    value, gradient = jax.value_and_grad(lambda x: Mean.over(x, jnp.zeros(3, bool)).value())(jnp.ones(3))
+    value, gradient = jax.value_and_grad(lambda x: Mean.over(x, jnp.zeros(3, bool)).value())(
+        jnp.ones(3)
+    )
     assert float(value) == 0.0
     np.testing.assert_array_equal(gradient, np.zeros(3))
 

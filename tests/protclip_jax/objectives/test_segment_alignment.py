@@ -14,21 +14,35 @@ from protclip_jax.objectives.segment_alignment import (
     segment_alignment,
 )
 from tests.support import numpy_reference as reference
-from tests.support.alignment_inputs import HASHES, PROPERTIES, THETA, WIDTH, packed_inputs, random_inputs
+from tests.support.alignment_inputs import (
+    HASHES,
+    PROPERTIES,
+    THETA,
+    WIDTH,
+    packed_inputs,
+    random_inputs,
+)
 from tests.support.packed import LENGTH, PLACEMENTS, ROWS, SLOTS, pack_slots, pack_tokens
 
 
 def packed_loss(p, slot_ids, t, logit_scale, hashes, negatives, chunk=0):
-    has_residues = jnp.stack([(slot_ids == slot).any(1) for slot in range(1, t.shape[1] + 1)], axis=1)
+    has_residues = jnp.stack(
+        [(slot_ids == slot).any(1) for slot in range(1, t.shape[1] + 1)], axis=1
+    )
     present = (hashes != 0) & has_residues[..., None]
     segments = dynamic_segments(p, slot_ids, t, present, THETA)
     properties = Properties(*(x.reshape(-1, *x.shape[2:]) for x in (segments, t, present, hashes)))
-    mean = segment_alignment(properties, properties, logit_scale=logit_scale, negatives=negatives, chunk=chunk)
+    mean = segment_alignment(
+        properties, properties, logit_scale=logit_scale, negatives=negatives, chunk=chunk
+    )
     return mean.sum, mean.count
 
 
 weights_of = jax.jit(dynamic_segment_weights, static_argnames="theta")
-jitted = jax.jit(jax.value_and_grad(packed_loss, argnums=(0, 2, 3), has_aux=True), static_argnames=("negatives", "chunk"))
+jitted = jax.jit(
+    jax.value_and_grad(packed_loss, argnums=(0, 2, 3), has_aux=True),
+    static_argnames=("negatives", "chunk"),
+)
 
 
 def value_and_gradients(*args, negatives, chunk=0):
@@ -58,7 +72,12 @@ def test_equals_the_formula_in_value_and_gradient(negatives, placement):
     hashes = pack_slots(HASHES, PLACEMENTS[placement])
 
     (total, count), gradients = value_and_gradients(
-        np.float32(p), slot_ids, np.float32(t), np.float32(x["logit_scale"]), hashes, negatives=negatives
+        np.float32(p),
+        slot_ids,
+        np.float32(t),
+        np.float32(x["logit_scale"]),
+        hashes,
+        negatives=negatives,
     )
     expected_sum, expected_count = expected_loss(x, negatives)
     assert float(count) == expected_count
@@ -66,7 +85,9 @@ def test_equals_the_formula_in_value_and_gradient(negatives, placement):
 
     along_p, _, along_t = packed_inputs(direction, placement)
     slope = sum(map(np.vdot, gradients, (along_p, along_t, direction["logit_scale"])))
-    expected_slope = reference.directional_derivative(lambda x: expected_loss(x, negatives)[0], x, direction)
+    expected_slope = reference.directional_derivative(
+        lambda x: expected_loss(x, negatives)[0], x, direction
+    )
     np.testing.assert_allclose(slope, expected_slope, rtol=1e-4)
 
 
@@ -99,7 +120,8 @@ def test_equal_similarities_give_uniform_weights():
 ALL = np.arange(1, 25, dtype=np.uint32).reshape(6, 4)
 FIRST_RECORD, FIRST_PROPERTY = np.arange(6)[:, None] == 0, np.arange(4)[None] == 0
 DEGENERATE = {
-    # name: (property hashes [records, 4], value of every token and prototype or None for random ones, residues a record)
+    # name: (property hashes [records, 4], value of every token and prototype or None for random
+    # ones, residues a record)
     "one_record": (ALL * FIRST_RECORD, None, 5),
     "one_property_each": (ALL * FIRST_PROPERTY, None, 5),
     "one_property_of_one_record": (ALL * (FIRST_RECORD & FIRST_PROPERTY), None, 5),
@@ -118,7 +140,10 @@ def degenerate_loss(case, negatives):
     hashes, fill, residues = DEGENERATE[case]
     shapes = (ROWS, LENGTH, WIDTH), (ROWS, SLOTS, PROPERTIES, WIDTH)
     rng = np.random.default_rng(3)
-    p, t = (np.float32(rng.normal(size=shape) if fill is None else np.full(shape, fill)) for shape in shapes)
+    p, t = (
+        np.float32(rng.normal(size=shape) if fill is None else np.full(shape, fill))
+        for shape in shapes
+    )
     _, slot_ids = pack_tokens([np.zeros((residues, 1))] * 6, PLACEMENTS["packed"])
     hashes = pack_slots(hashes.astype(np.uint32), PLACEMENTS["packed"])
     return value_and_gradients(p, slot_ids, t, np.float32(2.0), hashes, negatives=negatives)
@@ -144,7 +169,9 @@ def test_one_record_counts_only_within_records():
     assert float(degenerate_loss("one_record", "across_records")[0][1]) == 0
 
 
-@pytest.mark.parametrize(("negatives", "candidates"), [("within_record", 4), ("across_records", 6), ("both", 9)])
+@pytest.mark.parametrize(
+    ("negatives", "candidates"), [("within_record", 4), ("across_records", 6), ("both", 9)]
+)
 def test_what_cannot_be_told_apart_costs_log_of_the_candidates(negatives, candidates):
     (total, count), _ = degenerate_loss("all_similarities_equal", negatives)
     np.testing.assert_allclose(total / count, math.log(candidates), rtol=1e-5)
@@ -178,12 +205,16 @@ def test_equals_the_released_model_where_it_follows_the_formula(peer_recording):
     # At the threshold a weight jumps.
     settled = np.abs((similarity - low) / (high - low) - THETA) > 1e-5
     weights = np.asarray(weights)[:, 0]
-    np.testing.assert_allclose(weights[settled], peer_recording["pda_fixed_weights"][settled], atol=1e-6)
+    np.testing.assert_allclose(
+        weights[settled], peer_recording["pda_fixed_weights"][settled], atol=1e-6
+    )
     segments = np.einsum("rkl,rld->rkd", weights, p)
     np.testing.assert_allclose(segments, peer_recording["pda_fixed_segments"], rtol=1e-4, atol=1e-5)
 
     hashes = np.arange(1, 13, dtype=np.uint32).reshape(3, 1, 4)
     logit_scale = np.log(peer_recording["pda_logit_scale"][0])
-    (total, count), _ = value_and_gradients(p, residues.astype(np.int32), t, logit_scale, hashes, negatives="within_record")
+    (total, count), _ = value_and_gradients(
+        p, residues.astype(np.int32), t, logit_scale, hashes, negatives="within_record"
+    )
     assert float(count) == 3
     np.testing.assert_allclose(total / count, peer_recording["pda_fixed_loss"], rtol=1e-5)

@@ -11,36 +11,56 @@ from tests.support import peer_params
 from tests.support.packed import LENGTH, PLACEMENTS, ROWS, pack_tokens
 
 WIDTH, HIDDEN, VOCAB = 6, 10, 33
-PROTEIN_LENGTHS, BIOTEXT_LENGTHS, PROPERTY_LENGTHS = (7, 12, 5, 9, 4, 6), (4, 3, 6, 5, 2, 7), (2, 0, 3, 4, 1, 0)
+PROTEIN_LENGTHS, BIOTEXT_LENGTHS, PROPERTY_LENGTHS = (
+    (7, 12, 5, 9, 4, 6),
+    (4, 3, 6, 5, 2, 7),
+    (2, 0, 3, 4, 1, 0),
+)
 CROSS_ATTENTION = BiotextCrossAttention(WIDTH, attention="dense")
 HEAD = TokenHead(hidden_size=HIDDEN, vocab_size=VOCAB)
 
 
 def random_linear(rng, inputs, outputs):
-    return {"kernel": rng.normal(size=(inputs, outputs)) / np.sqrt(inputs), "bias": rng.normal(size=outputs)}
+    return {
+        "kernel": rng.normal(size=(inputs, outputs)) / np.sqrt(inputs),
+        "bias": rng.normal(size=outputs),
+    }
 
 
 def random_inputs(seed):
     rng = np.random.default_rng(seed)
     cross_attention = {name: random_linear(rng, WIDTH, WIDTH) for name in ("query", "key", "value")}
     norm = {"scale": rng.normal(size=HIDDEN), "bias": rng.normal(size=HIDDEN)}
-    head = {"input": random_linear(rng, WIDTH, HIDDEN), "norm": norm, "output": random_linear(rng, HIDDEN, VOCAB)}
+    head = {
+        "input": random_linear(rng, WIDTH, HIDDEN),
+        "norm": norm,
+        "output": random_linear(rng, HIDDEN, VOCAB),
+    }
     # Each record's text tokens: first its biotext, then those of its properties.
     text_lengths = np.add(BIOTEXT_LENGTHS, PROPERTY_LENGTHS)
-    proteins, texts = ([rng.normal(size=(n, WIDTH)) for n in lengths] for lengths in (PROTEIN_LENGTHS, text_lengths))
+    proteins, texts = (
+        [rng.normal(size=(n, WIDTH)) for n in lengths]
+        for lengths in (PROTEIN_LENGTHS, text_lengths)
+    )
     return {"cross_attention": cross_attention, "head": head, "proteins": proteins, "texts": texts}
 
 
 def random_targets(seed):
     rng = np.random.default_rng(seed)
-    return [rng.integers(4, 24, n) for n in PROTEIN_LENGTHS], [rng.random(n) < 0.5 for n in PROTEIN_LENGTHS]
+    return [rng.integers(4, 24, n) for n in PROTEIN_LENGTHS], [
+        rng.random(n) < 0.5 for n in PROTEIN_LENGTHS
+    ]
 
 
 def expected_loss(x, targets, masks):
     total = 0.0
-    for protein, text, length, target, mask in zip(x["proteins"], x["texts"], BIOTEXT_LENGTHS, targets, masks, strict=True):
+    for protein, text, length, target, mask in zip(
+        x["proteins"], x["texts"], BIOTEXT_LENGTHS, targets, masks, strict=True
+    ):
         fused = protein + reference.cross_attention(protein, text[:length], x["cross_attention"])
-        total += reference.masked_cross_entropy(reference.token_head(fused, x["head"]), target, mask)
+        total += reference.masked_cross_entropy(
+            reference.token_head(fused, x["head"]), target, mask
+        )
     return total
 
 
@@ -57,9 +77,15 @@ def jitted(x, slot_ids, text_slot_ids, property_ids, targets, mask):
 
     def loss(x):
         readable = biotext_slot_ids(text_slot_ids, property_ids)
-        attended = CROSS_ATTENTION.apply({"params": x["cross_attention"]}, x["proteins"], slot_ids, x["texts"], readable)
+        attended = CROSS_ATTENTION.apply(
+            {"params": x["cross_attention"]}, x["proteins"], slot_ids, x["texts"], readable
+        )
         mean = segment_reconstruction(
-            x["proteins"], attended, head=lambda z: HEAD.apply({"params": x["head"]}, z), targets=targets, mask=mask
+            x["proteins"],
+            attended,
+            head=lambda z: HEAD.apply({"params": x["head"]}, z),
+            targets=targets,
+            mask=mask,
         )
         return mean.sum, mean.count
 
@@ -77,18 +103,27 @@ def test_equals_the_formula_in_value_and_gradient(placement):
     rng = np.random.default_rng(2)
     direction = jax.tree.map(lambda a: rng.normal(size=np.shape(a)), x)
     inputs, slot_ids, text_slot_ids = packed(x, placement)
-    properties = [np.repeat([0, 2], counts) for counts in zip(BIOTEXT_LENGTHS, PROPERTY_LENGTHS, strict=True)]
+    properties = [
+        np.repeat([0, 2], counts) for counts in zip(BIOTEXT_LENGTHS, PROPERTY_LENGTHS, strict=True)
+    ]
     property_ids, packed_targets, packed_masks = (
         pack_tokens(values, PLACEMENTS[placement])[0] for values in (properties, targets, masks)
     )
     (total, count), gradients = value_and_gradients(
-        jax.tree.map(np.float32, inputs), slot_ids, text_slot_ids, property_ids, packed_targets, packed_masks
+        jax.tree.map(np.float32, inputs),
+        slot_ids,
+        text_slot_ids,
+        property_ids,
+        packed_targets,
+        packed_masks,
     )
     assert float(count) == sum(mask.sum() for mask in masks)
     np.testing.assert_allclose(total, expected_loss(x, targets, masks), rtol=1e-5)
 
     slopes = jax.tree.map(np.vdot, gradients, packed(direction, placement)[0])
-    expected_slope = reference.directional_derivative(lambda x: expected_loss(x, targets, masks), x, direction)
+    expected_slope = reference.directional_derivative(
+        lambda x: expected_loss(x, targets, masks), x, direction
+    )
     np.testing.assert_allclose(sum(jax.tree.leaves(slopes)), expected_slope, rtol=1e-4)
     # A bias of the keys shifts all scores of a query alike, so only it gets none.
     reached = jax.tree.map(lambda g: bool(np.abs(g).max() > 1e-5), gradients)
@@ -133,7 +168,11 @@ def test_equals_the_released_model_where_it_follows_the_formula(peer_recording, 
         # It was recorded without the residual: the head reads the attention output alone.
         no_residual = jnp.zeros_like(protein)
         mean = segment_reconstruction(
-            no_residual, attended, head=lambda z: head.apply(head_params, z), targets=labels, mask=labels != -100
+            no_residual,
+            attended,
+            head=lambda z: head.apply(head_params, z),
+            targets=labels,
+            mask=labels != -100,
         )
         return attended, mean.value()
 

@@ -1,4 +1,5 @@
-"""Shapes that broadcasting would let pass are refused by the program itself, without the test suite's shape checks."""
+"""Shapes that broadcasting would let pass are refused by the program itself, without the test
+suite's shape checks."""
 
 import jax.numpy as jnp
 import jaxtyping
@@ -34,11 +35,15 @@ GOOD_PAIRS = Pairs(zeros(4, 8), zeros(4, 8), mask(4), ids(4), ids(4))
 
 
 def contrast(local=GOOD_PAIRS, global_=GOOD_PAIRS):
-    return global_contrastive(local, global_, first=0, logit_scale=jnp.float32(0), mask_duplicates=True)
+    return global_contrastive(
+        local, global_, first=0, logit_scale=jnp.float32(0), mask_duplicates=True
+    )
 
 
 def reconstruct(attended):
-    return segment_reconstruction(zeros(2, 3, 8), attended, head=lambda x: x, targets=ids(2, 3), mask=mask(2, 3))
+    return segment_reconstruction(
+        zeros(2, 3, 8), attended, head=lambda x: x, targets=ids(2, 3), mask=mask(2, 3)
+    )
 
 
 def total(sum_, count):
@@ -49,11 +54,21 @@ WRONG = {
     "one text for all proteins": lambda: contrast(local=GOOD_PAIRS._replace(text=zeros(1, 8))),
     "one slot stands for all": lambda: contrast(local=GOOD_PAIRS._replace(real=mask(1))),
     "one sequence hash for all": lambda: contrast(local=GOOD_PAIRS._replace(sequence_hash=ids(1))),
-    "one text hash for all candidates": lambda: contrast(global_=GOOD_PAIRS._replace(text_hash=ids(1))),
-    "one positive for all properties": lambda: mean_over_records(zeros(2, 1), (zeros(2, 4), zeros(2, 4)), mask(2, 4)),
-    "one log-sum for all properties": lambda: mean_over_records(zeros(2, 4), (zeros(2, 4), zeros(2, 1)), mask(2, 4)),
-    "one target for all tokens": lambda: masked_cross_entropy(zeros(2, 3, 5), ids(2, 1), mask(2, 3)),
-    "logits of one token for all": lambda: masked_cross_entropy(zeros(2, 1, 5), ids(2, 3), mask(2, 3)),
+    "one text hash for all candidates": lambda: contrast(
+        global_=GOOD_PAIRS._replace(text_hash=ids(1))
+    ),
+    "one positive for all properties": lambda: mean_over_records(
+        zeros(2, 1), (zeros(2, 4), zeros(2, 4)), mask(2, 4)
+    ),
+    "one log-sum for all properties": lambda: mean_over_records(
+        zeros(2, 4), (zeros(2, 4), zeros(2, 1)), mask(2, 4)
+    ),
+    "one target for all tokens": lambda: masked_cross_entropy(
+        zeros(2, 3, 5), ids(2, 1), mask(2, 3)
+    ),
+    "logits of one token for all": lambda: masked_cross_entropy(
+        zeros(2, 1, 5), ids(2, 3), mask(2, 3)
+    ),
     "attention of one token for all": lambda: reconstruct(zeros(2, 1, 8)),
     "one mask for all values": lambda: Mean.over(zeros(2, 3), mask(1, 3)),
     "a sum for each row": lambda: total(zeros(2), jnp.float32(1)),

@@ -50,7 +50,9 @@ def test_equals_the_formula_in_value_and_gradient(duplicates, slots, chunk):
         embedded = x["protein"], x["text"]
         return reference.sigmoid_contrast(*embedded, x["logit_scale"], x["bias"], duplicates)
 
-    (total, count), gradient = value_and_gradients(jax.tree.map(np.float32, x), np.array(SLOTS[slots]), bool(duplicates), chunk)
+    (total, count), gradient = value_and_gradients(
+        jax.tree.map(np.float32, x), np.array(SLOTS[slots]), bool(duplicates), chunk
+    )
     assert float(count) == RECORDS
     np.testing.assert_allclose(total, expected(x), rtol=1e-5)
     slope = sum(np.vdot(gradient[name], direction[name]) for name in x)
@@ -80,7 +82,12 @@ def test_without_negatives_only_the_own_pairs_count(slots):
         return loss_of(pairs, **learnt, mask_duplicates=True).value()
 
     embeddings = np.full((NUM_SLOTS, WIDTH), 0.3, np.float32)
-    x = {"protein": embeddings, "text": embeddings, "logit_scale": np.float32(2), "bias": np.float32(-1.5)}
+    x = {
+        "protein": embeddings,
+        "text": embeddings,
+        "logit_scale": np.float32(2),
+        "bias": np.float32(-1.5),
+    }
     value, gradients = jax.jit(jax.value_and_grad(loss))(x)
     own = np.log1p(np.exp(1.5 - np.exp(2.0) * WIDTH * 0.09)) if slots else 0.0
     np.testing.assert_allclose(value, own, rtol=1e-5)

@@ -17,7 +17,9 @@ from protclip_jax.retrieval.calibration import (
 )
 from protclip_jax.retrieval.scores import NOT_MEASURED, UNCALIBRATED
 
-TABLE = Table("text", "family", (1.0, 2.0), (0.5, 1.5), (0.1, 0.4, 0.9), (0.05, 0.3, 0.8), (40, 30, 20), 0.02)
+TABLE = Table(
+    "text", "family", (1.0, 2.0), (0.5, 1.5), (0.1, 0.4, 0.9), (0.05, 0.3, 0.8), (40, 30, 20), 0.02
+)
 
 
 def test_a_hit_gets_the_share_of_its_bin():
@@ -80,16 +82,24 @@ def hit(**known):
 def test_an_answer_says_whether_it_is_confident():
     sure = Answer([hit(confidences=(TABLE.confidence(0.9, 0.8),))])
     assert (is_confident(sure, 0.9), is_confident(sure, 0.95)) == (True, False)
-    assert verdict(sure, 0.5).startswith("Of hits like the best, 90% agreed in family (at least 80%")
+    assert verdict(sure, 0.5).startswith(
+        "Of hits like the best, 90% agreed in family (at least 80%"
+    )
     assert verdict(sure, 0.95).startswith("No confident answer: of hits like the best")
     of_few = Answer([hit(confidences=(Confidence("ec", 0.9, 0.8, 0.00012, 40),))])
-    assert "90% agreed in EC number (at least 80%, of 40 questions; 0.012% of random items do)" in verdict(of_few, 0.5)
+    assert (
+        "90% agreed in EC number (at least 80%, of 40 questions; 0.012% of random items do)"
+        in verdict(of_few, 0.5)
+    )
     assert "0.02" not in verdict(sure, 0.5)
     assert "; 2% of random items do)" in verdict(sure, 0.5)
     shuffled = Answer([hit(q_value=0.2)])
     assert is_confident(shuffled, 0.8) is None
     assert verdict(shuffled, 0.9).startswith("The best hit has q = 0.2")
-    assert (is_confident(Answer([hit()]), 0.5), verdict(Answer([hit()]), 0.5)) == (None, UNCALIBRATED)
+    assert (is_confident(Answer([hit()]), 0.5), verdict(Answer([hit()]), 0.5)) == (
+        None,
+        UNCALIBRATED,
+    )
     calibrated = Answer([hit()], is_calibrated=True)
     assert (is_confident(calibrated, 0.5), verdict(calibrated, 0.5)) == (None, NOT_MEASURED)
     assert (is_confident(Answer([]), 0.5), verdict(Answer([]), 0.5)) == (None, "")

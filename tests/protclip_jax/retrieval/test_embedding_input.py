@@ -1,4 +1,5 @@
-"""Embedding files of strangers: one sentence each, without reading elsewhere or taking more memory than they are large."""
+"""Embedding files of strangers: one sentence each, without reading elsewhere or taking more
+memory than they are large."""
 
 import h5py
 import numpy as np
@@ -11,7 +12,13 @@ from eval.data.graphs.vector_files import read_vector_file
 from protclip_jax.embed.embedding_files import WRITERS, Part
 from protclip_jax.retrieval.embedding_input import open_embeddings
 
-FACTS = {"checkpoint": "x", "kind": "projected", "modality": "protein", "dtype": "float32", "long_proteins": "windows"}
+FACTS = {
+    "checkpoint": "x",
+    "kind": "projected",
+    "modality": "protein",
+    "dtype": "float32",
+    "long_proteins": "windows",
+}
 FACTS |= {"max_residues": 1022, "overlap": 256}
 VECTORS = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
 HUGE = 450_000_000
@@ -33,7 +40,9 @@ def read(path):
 def test_what_embed_writes_is_read(tmp_path, suffix, dtype):
     ids, vectors = read(written(tmp_path / f"x{suffix}", VECTORS.astype(dtype)))
     assert ids == ["p0", "p1", "p2"]
-    np.testing.assert_allclose(vectors, VECTORS / np.linalg.norm(VECTORS, axis=1, keepdims=True), atol=1e-3)
+    np.testing.assert_allclose(
+        vectors, VECTORS / np.linalg.norm(VECTORS, axis=1, keepdims=True), atol=1e-3
+    )
 
 
 def of_unwritten_numbers(file, folder):
@@ -125,8 +134,14 @@ def test_an_hdf5_file_with_an_item_like_this_is_one_sentence(tmp_path, item):
 
 
 def table(*, rows=3, width=4, metadata=FACTS):
-    vectors = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(np.ones(rows * width, np.float32)), width)
-    columns = {"id": [f"p{row}" for row in range(rows)], "length": np.ones(rows, int), "embedding": vectors}
+    vectors = pyarrow.FixedSizeListArray.from_arrays(
+        pyarrow.array(np.ones(rows * width, np.float32)), width
+    )
+    columns = {
+        "id": [f"p{row}" for row in range(rows)],
+        "length": np.ones(rows, int),
+        "embedding": vectors,
+    }
     return pyarrow.table(columns, metadata={name: str(value) for name, value in metadata.items()})
 
 
@@ -139,11 +154,16 @@ PARQUET = {
         {"use_dictionary": False},
     ),
     "whole numbers": (
-        table().set_column(2, "embedding", pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(range(12)), 4)),
+        table().set_column(
+            2, "embedding", pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(range(12)), 4)
+        ),
         {"use_dictionary": False},
     ),
     "no embeddings": (table().drop_columns("embedding"), {"use_dictionary": False}),
-    "numbers as text": (table().set_column(2, "embedding", pyarrow.array(["a", "b", "c"])), {"use_dictionary": False}),
+    "numbers as text": (
+        table().set_column(2, "embedding", pyarrow.array(["a", "b", "c"])),
+        {"use_dictionary": False},
+    ),
 }
 
 

@@ -22,11 +22,15 @@ PROTEINS = (
 def items():
     """In two parts, as an index that was added to."""
     rows = [
-        item_table.protein_item(id, source="x", record=Record(id, **({"entry_name": "", "name": name} | facts), **REST))
+        item_table.protein_item(
+            id, source="x", record=Record(id, **({"entry_name": "", "name": name} | facts), **REST)
+        )
         for id, name, facts in PROTEINS
     ]
     schema = item_table.SCHEMAS["protein"]
-    return pyarrow.Table.from_batches([item_table.record_batch(some, schema) for some in (rows[:3], rows[3:])])
+    return pyarrow.Table.from_batches(
+        [item_table.record_batch(some, schema) for some in (rows[:3], rows[3:])]
+    )
 
 
 REST = {"source": "unknown", "sequence": "MKV", "existence": 0}
@@ -70,7 +74,10 @@ def test_the_number_and_the_rows_are_limited(items):
 
 def test_labels_are_found_by_id_and_name():
     names = {"GO:1": "ATP binding", "b": "c"}
-    rows = [item_table.label_item(id, name=name, source="x", prompts=["p"]) for id, name in names.items()]
+    rows = [
+        item_table.label_item(id, name=name, source="x", prompts=["p"])
+        for id, name in names.items()
+    ]
     items = pyarrow.Table.from_batches([item_table.record_batch(rows, item_table.SCHEMAS["label"])])
     assert look_up(items, "go:1", top=3) == [(0, "id")]
     assert look_up(items, "atp", top=3) == [(0, "name")]

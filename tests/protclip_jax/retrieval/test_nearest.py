@@ -1,4 +1,5 @@
-"""Nearest neighbours against float64 NumPy, and the approximate index's recall on clustered vectors."""
+"""Nearest neighbours against float64 NumPy, and the approximate index's recall on clustered
+vectors."""
 
 import numpy as np
 import pytest
@@ -58,14 +59,18 @@ def approximate(clustered):
 def test_recall_of_100_000_clustered_vectors_reaches_the_target(clustered, approximate):
     parts = split(clustered, 30_000)
     rows = nearest.sample_rows(len(parts), 100)
-    curve = nearest.recall_curve(approximate, parts, {"items": TuningQueries(clustered[rows], rows)}, target=0.95)
+    curve = nearest.recall_curve(
+        approximate, parts, {"items": TuningQueries(clustered[rows], rows)}, target=0.95
+    )
     assert curve[-1].recall["items"] >= 0.95
     assert curve[-1].probes <= approximate.nlist / 8, "a search reads a small part of the lists"
     recalls = [point.recall["items"] for point in curve]
     assert recalls == sorted(recalls)
     assert recalls[0] < 0.95
     # The stated recall is that of a count by NumPy, which knows nothing of FAISS.
-    found = nearest.approximate_neighbours(approximate, parts, clustered[rows], 11, probes=curve[-1].probes)
+    found = nearest.approximate_neighbours(
+        approximate, parts, clustered[rows], 11, probes=curve[-1].probes
+    )
     hits = []
     cosines = clustered[rows].astype(np.float64) @ clustered.astype(np.float64).T
     for row, of_row, others in zip(rows, cosines, found.rows, strict=True):
@@ -76,7 +81,9 @@ def test_recall_of_100_000_clustered_vectors_reaches_the_target(clustered, appro
 
 def test_scores_of_approximate_hits_are_exact_and_in_order(clustered, approximate):
     queries = clustered[[5, 70_000]]
-    found = nearest.approximate_neighbours(approximate, split(clustered, 30_000), queries, 10, probes=8)
+    found = nearest.approximate_neighbours(
+        approximate, split(clustered, 30_000), queries, 10, probes=8
+    )
     for query, scores, rows in zip(queries, found.scores, found.rows, strict=True):
         np.testing.assert_allclose(scores, clustered[rows].astype(float) @ query, atol=1e-6)
         assert (np.diff(scores) <= 0).all()
@@ -86,7 +93,9 @@ def test_scores_of_approximate_hits_are_exact_and_in_order(clustered, approximat
 def test_reading_every_list_finds_nearly_everything(clustered, approximate):
     parts = VectorParts([clustered])
     exact = nearest.exact_neighbours(parts, clustered[:20], 10)
-    found = nearest.approximate_neighbours(approximate, parts, clustered[:20], 10, probes=approximate.nlist)
+    found = nearest.approximate_neighbours(
+        approximate, parts, clustered[:20], 10, probes=approximate.nlist
+    )
     assert nearest.recall_at(found, exact) >= 0.99
 
 
@@ -96,7 +105,11 @@ def test_recall_does_not_count_the_query_itself():
     some = TuningQueries(vectors.take(rows), rows)
     without = nearest.others(nearest.exact_neighbours(vectors, some.vectors, 6), some, 5)
     for row, found in zip(rows, without.rows, strict=True):
-        expected = [other for other in reference_order(vectors.parts[0], vectors.parts[0][row]) if other != row][:5]
+        expected = [
+            other
+            for other in reference_order(vectors.parts[0], vectors.parts[0][row])
+            if other != row
+        ][:5]
         np.testing.assert_array_equal(found, expected)
     nothing = nearest.Neighbours(np.full((2, 5), -1, np.float32), np.full((2, 5), -1))
     assert nearest.recall_at(without, without) == 1

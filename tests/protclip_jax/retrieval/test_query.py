@@ -16,7 +16,10 @@ SEQUENCE = "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQ"
         (f"  {SEQUENCE.lower()}\n", Typed("protein", SEQUENCE.lower(), "")),
         (f"{SEQUENCE}*", Typed("protein", f"{SEQUENCE}*", "")),
         ("MKTAYIAKQR QISFVKSHFS RQLEE", Typed("protein", "MKTAYIAKQRQISFVKSHFSRQLEE", "")),
-        ("MKTAYIAKQRQISF\nVKSHFSRQLEERLG\r\nLIE", Typed("protein", "MKTAYIAKQRQISFVKSHFSRQLEERLGLIE", "")),
+        (
+            "MKTAYIAKQRQISF\nVKSHFSRQLEERLG\r\nLIE",
+            Typed("protein", "MKTAYIAKQRQISFVKSHFSRQLEERLGLIE", ""),
+        ),
         (">sp|P1|X some protein\nMKT\nAYI\n", Typed("protein", "MKTAYI", "sp|P1|X")),
         (">\nMKT", Typed("protein", "MKT", "")),
         (">only a header", Typed("protein", "", "only")),
@@ -24,8 +27,14 @@ SEQUENCE = "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQ"
         ("Phosphoribosyltransferase", Typed("text", "Phosphoribosyltransferase", "")),
         (f"{SEQUENCE}U", Typed("protein", f"{SEQUENCE}U", "")),
         ("kinase", Typed("text", "kinase", "")),
-        ("DNA GYRASE INHIBITOR PROTEIN OF BACTERIA", Typed("text", "DNA GYRASE INHIBITOR PROTEIN OF BACTERIA", "")),
-        ("phosphoenolpyruvate carboxykinase", Typed("text", "phosphoenolpyruvate carboxykinase", "")),
+        (
+            "DNA GYRASE INHIBITOR PROTEIN OF BACTERIA",
+            Typed("text", "DNA GYRASE INHIBITOR PROTEIN OF BACTERIA", ""),
+        ),
+        (
+            "phosphoenolpyruvate carboxykinase",
+            Typed("text", "phosphoenolpyruvate carboxykinase", ""),
+        ),
         ("FUNCTION: binds ATP", Typed("text", "FUNCTION: binds ATP", "")),
         ("MKT", Typed("text", "MKT", "")),
         ("MKTAYIAKQRQISFVKSHFS1RQLEERL", Typed("text", "MKTAYIAKQRQISFVKSHFS1RQLEERL", "")),

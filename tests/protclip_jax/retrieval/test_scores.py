@@ -1,4 +1,5 @@
-"""The background, decoys and q-values: against loops over the definition, and where there is nothing to find."""
+"""The background, decoys and q-values: against loops over the definition, and where there is
+nothing to find."""
 
 import numpy as np
 import pytest
@@ -41,7 +42,11 @@ def reference_q(hits, decoys, items):
     def share(t):
         if t <= start:
             return (sum(d >= t for d in decoys) + 1) / (len(decoys) + 1)
-        return (sum(d >= start for d in decoys) + 1) / (len(decoys) + 1) * np.exp(-(t - start) / excess)
+        return (
+            (sum(d >= start for d in decoys) + 1)
+            / (len(decoys) + 1)
+            * np.exp(-(t - start) / excess)
+        )
 
     rates = [items * share(hit) / rank for rank, hit in enumerate(hits, 1)]
     return [min(1.0, *rates[place:], rates[place]) for place in range(len(hits))]
@@ -63,7 +68,9 @@ def test_with_nothing_to_find_q_of_the_best_hit_is_below_a_half_at_most_half_the
     rng = np.random.default_rng(items)
     called = []
     for _ in range(100):
-        cosines, decoys = (getattr(rng, draw)(size=size) for size in (items, min(items, scores.DECOYS)))
+        cosines, decoys = (
+            getattr(rng, draw)(size=size) for size in (items, min(items, scores.DECOYS))
+        )
         hits = np.sort(np.partition(cosines, -10)[-10:])[::-1]
         called.append(scores.q_values(hits, decoys, items=items)[0] <= 0.5)
     # Three standard errors of a share of 100.

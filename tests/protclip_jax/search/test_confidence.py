@@ -1,4 +1,5 @@
-"""How sure hits are told to be: by a checkpoint's table, by decoys, or not at all; in search, index, API and Python."""
+"""How sure hits are told to be: by a checkpoint's table, by decoys, or not at all; in search,
+index, API and Python."""
 
 import csv
 import io
@@ -28,7 +29,8 @@ QUESTION = "FUNCTION: abc"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A checkpoint `c` without a table and an index `i` of it, with decoys; `bare` has neither; labels `l.tsv`."""
+    """A checkpoint `c` without a table and an index `i` of it, with decoys; `bare` has neither;
+    labels `l.tsv`."""
     folder = tmp_path_factory.mktemp("confidence")
     searching.make_checkpoint(folder / "c")
     fasta = searching.write_fasta(folder / "x.fasta", tiny.records(24, seed=8))
@@ -37,7 +39,10 @@ def folder(tmp_path_factory):
     manifest = json.loads((folder / "bare" / MANIFEST).read_text())
     (folder / "bare" / MANIFEST).write_text(json.dumps(manifest | {"decoys": None}))
     (folder / "l.tsv").write_text(searching.LABELS)
-    places = [f"p{n}\tSUBCELLULAR LOCATION: {'abcdef'[n % 6]}{'abcdef'[n // 6]}.\t\n" for n in range(FEWEST_LABELS - 3)]
+    places = [
+        f"p{n}\tSUBCELLULAR LOCATION: {'abcdef'[n % 6]}{'abcdef'[n // 6]}.\t\n"
+        for n in range(FEWEST_LABELS - 3)
+    ]
     (folder / "many.tsv").write_text(searching.LABELS + "".join(places))
     return folder
 
@@ -50,7 +55,16 @@ def model(folder):
 def table(question, trait, share):
     """Three bins of the margin."""
     edges, shares = (0.0, 0.05), (share / 4, share / 2, share)
-    return Table(question, trait, (0.0, 1.0), edges, shares, tuple(one / 2 for one in shares), (50, 40, 30), 0.01)
+    return Table(
+        question,
+        trait,
+        (0.0, 1.0),
+        edges,
+        shares,
+        tuple(one / 2 for one in shares),
+        (50, 40, 30),
+        0.01,
+    )
 
 
 TABLES = (
@@ -96,7 +110,9 @@ def test_without_a_table_decoys_give_q_values(folder, model, capsys):
     expected = q_values(best.astype(float), decoys.astype(float), items=24)
     np.testing.assert_allclose([float(row["q"]) for row in rows], expected, atol=1e-3)
     assert {row["confidence"] for row in rows} == {""}
-    strict = ask(folder / "c", capsys, "--index", folder / "i", "--text", QUESTION, "--min_confidence", 0.999)
+    strict = ask(
+        folder / "c", capsys, "--index", folder / "i", "--text", QUESTION, "--min_confidence", 0.999
+    )
     assert "confident answer" not in strict[1]
     assert UNCALIBRATED in told
 
@@ -105,7 +121,9 @@ def test_without_either_a_sentence_says_so(folder, capsys):
     rows, told = ask(folder / "c", capsys, "--index", folder / "bare", "--text", QUESTION)
     assert {(row["confidence"], row["q"]) for row in rows} == {("", "")}
     assert UNCALIBRATED in told
-    rows, told = ask(folder / "c", capsys, "--labels", folder / "l.tsv", "--sequence", "MKTAYIAKQRQISF")
+    rows, told = ask(
+        folder / "c", capsys, "--labels", folder / "l.tsv", "--sequence", "MKTAYIAKQRQISF"
+    )
     assert {(row["confidence"], row["q"]) for row in rows} == {("", "")}
     assert UNCALIBRATED in told
 
@@ -116,7 +134,9 @@ def test_an_index_keeps_the_table_of_its_checkpoint(calibrated, capsys, checkpoi
     assert open_index(calibrated / "i2").decoys is None
     rows, _ = ask(calibrated / checkpoint, capsys, "--index", calibrated / "i2", "--text", QUESTION)
     for row in rows:
-        assert float(row["confidence"]) == pytest.approx(expected_share(float(row["margin"]), 0.8), abs=1e-3)
+        assert float(row["confidence"]) == pytest.approx(
+            expected_share(float(row["margin"]), 0.8), abs=1e-3
+        )
         assert (row["trait"], row["base_rate"], row["q"]) == ("function", "0.01000", "")
         assert float(row["low"]) == pytest.approx(float(row["confidence"]) / 2, abs=1e-3)
 
@@ -125,7 +145,15 @@ def test_a_table_of_the_checkpoint_serves_an_index_without_one(calibrated, capsy
     given = ["--index", calibrated / "i", "--sequence", tiny.records(24, seed=8)[3].sequence]
     rows, _ = ask(calibrated / "c2", capsys, *given)
     assert (rows[0]["trait"], rows[0]["q"]) == ("family", "")
-    search_json = ["--checkpoint", calibrated / "c2", *given, "--output", tmp_path / "x.json", "--min_confidence", 0.95]
+    search_json = [
+        "--checkpoint",
+        calibrated / "c2",
+        *given,
+        "--output",
+        tmp_path / "x.json",
+        "--min_confidence",
+        0.95,
+    ]
     assert search.main(list(map(str, search_json))) == 0
     (answer,) = json.loads((tmp_path / "x.json").read_text())
     assert list(answer["hits"][0]["confidences"]) == ["family", "location"]
@@ -133,9 +161,16 @@ def test_a_table_of_the_checkpoint_serves_an_index_without_one(calibrated, capsy
     assert answer["verdict"].startswith("No confident answer: of hits like the best")
 
 
-def test_an_embedding_file_of_an_older_version_becomes_an_index_that_opens(calibrated, model, tmp_path):
+def test_an_embedding_file_of_an_older_version_becomes_an_index_that_opens(
+    calibrated, model, tmp_path
+):
     output, fasta = tmp_path / "e.h5", calibrated / "x.fasta"
-    assert embed.main(["--checkpoint", str(calibrated / "c2"), "--input", str(fasta), "--output", str(output)]) == 0
+    assert (
+        embed.main(
+            ["--checkpoint", str(calibrated / "c2"), "--input", str(fasta), "--output", str(output)]
+        )
+        == 0
+    )
     with h5py.File(output, "r+") as file:
         file.attrs["checkpoint"] = model.params_fingerprint
     assert searching.make_index(calibrated / "c2", tmp_path / "i", input=output) == 0
@@ -160,7 +195,9 @@ def test_shuffled_proteins_are_read_as_those_of_the_index_were():
 
 def test_a_label_has_a_confidence_where_a_protein_asks_for_one_of_many(calibrated, capsys):
     def traits(labels, *asked):
-        rows, _ = ask(calibrated / "c2", capsys, "--labels", calibrated / labels, "--top", 30, *asked)
+        rows, _ = ask(
+            calibrated / "c2", capsys, "--labels", calibrated / labels, "--top", 30, *asked
+        )
         return {row["id"]: row["trait"] for row in rows}
 
     protein = ("--sequence", "MKTAYIAKQRQISF")
@@ -175,25 +212,42 @@ def test_a_label_has_a_confidence_where_a_protein_asks_for_one_of_many(calibrate
 
 
 def test_the_api_and_the_table_tell_the_same(calibrated, capsys):
-    engine = SearchEngine.load(calibrated / "c2", index=calibrated / "i2", labels=[calibrated / "l.tsv"])
+    engine = SearchEngine.load(
+        calibrated / "c2", index=calibrated / "i2", labels=[calibrated / "l.tsv"]
+    )
     low, high = exchange(
         create_app(engine),
         post("/api/search", {"query": QUESTION, "min_confidence": 0.0}),
         post("/api/search", {"query": QUESTION, "min_confidence": 0.95}),
     )
-    assert (low.json()["proteins"]["confident"], high.json()["proteins"]["confident"]) == (True, False)
+    assert (low.json()["proteins"]["confident"], high.json()["proteins"]["confident"]) == (
+        True,
+        False,
+    )
     hit = low.json()["proteins"]["hits"][0]
     assert hit["confidence"]["share"] == pytest.approx(expected_share(hit["margin"], 0.8))
     assert list(hit["confidences"]) == ["function"]
     assert engine.ask_texts([QUESTION])[0].confidence.trait == "function"
-    given = ["--checkpoint", calibrated / "c2", "--index", calibrated / "i2", "--text", QUESTION, "--min_confidence", 0.95]
+    given = [
+        "--checkpoint",
+        calibrated / "c2",
+        "--index",
+        calibrated / "i2",
+        "--text",
+        QUESTION,
+        "--min_confidence",
+        0.95,
+    ]
     assert search.main(list(map(str, given))) == 0
     assert "No confident answer" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("changes", "told"),
-    [({"checkpoint": "0" * 64}, "its calibration is of another checkpoint"), ({"tables": 3}, "no list of tables")],
+    [
+        ({"checkpoint": "0" * 64}, "its calibration is of another checkpoint"),
+        ({"tables": 3}, "no list of tables"),
+    ],
 )
 def test_a_damaged_table_of_an_index_is_one_sentence(calibrated, tmp_path, capsys, changes, told):
     shutil.copytree(calibrated / "i2", tmp_path / "i")
@@ -210,13 +264,28 @@ def test_a_table_of_other_parameters_is_not_used(folder, capsys, tmp_path):
     (tmp_path / "c" / FILE).write_text(to_text(Calibration("0" * 64, TABLES), {}))
     rows, told = ask(tmp_path / "c", capsys, "--index", folder / "i", "--text", QUESTION)
     assert {row["confidence"] for row in rows} == {""}
-    assert f"{FILE} was measured for another step or model; remove it and run `python -m eval --calibrate`." in told
+    assert (
+        f"{FILE} was measured for another step or model; remove it and run `python -m eval "
+        "--calibrate`." in told
+    )
     assert searching.make_index(tmp_path / "c", tmp_path / "i", input=folder / "x.fasta") == 0
-    assert f"\n{tmp_path / 'c' / FILE} was measured for another step or model; remove" in capsys.readouterr().err
+    assert (
+        f"\n{tmp_path / 'c' / FILE} was measured for another step or model; remove"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("least", ["-0.1", "1.5", "nan"])
 def test_a_least_confidence_is_a_share(folder, capsys, least):
-    given = ["--checkpoint", folder / "c", "--index", folder / "i", "--text", QUESTION, "--min_confidence", least]
+    given = [
+        "--checkpoint",
+        folder / "c",
+        "--index",
+        folder / "i",
+        "--text",
+        QUESTION,
+        "--min_confidence",
+        least,
+    ]
     assert search.main(list(map(str, given))) == 2
     assert f"--min_confidence={float(least)} must be from 0 to 1" in searching.told(capsys)

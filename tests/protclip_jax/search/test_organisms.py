@@ -1,4 +1,5 @@
-"""What hits tell of their proteins, search in some organisms only, and indexes of the first version."""
+"""What hits tell of their proteins, search in some organisms only, and indexes of the first
+version."""
 
 import csv
 import io
@@ -19,22 +20,32 @@ from protclip_jax.serve.app import create_app
 from tests.support import searching, tiny
 from tests.support.api_client import exchange, post
 
-ORGANISMS = (("Mus musculus", 10090), ("Saccharomyces x (strain S2)", 559292), ("Saccharomyces y", 4932))
+ORGANISMS = (
+    ("Mus musculus", 10090),
+    ("Saccharomyces x (strain S2)", 559292),
+    ("Saccharomyces y", 4932),
+)
 QUESTION = "FUNCTION: abc"
 
 
 def header(row, record):
     organism, taxon = ORGANISMS[row % 3]
-    return f">sp|P{row:05}|A{row}_TEST {record.name} OS={organism} OX={taxon} GN=gen{row} PE=2 SV=1\n{record.sequence}\n"
+    return (
+        f">sp|P{row:05}|A{row}_TEST {record.name} OS={organism} OX={taxon} GN=gen{row} PE=2 "
+        f"SV=1\n{record.sequence}\n"
+    )
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A checkpoint `c`, an index `i` of 24 proteins of three organisms, `bare` of proteins without any, labels `l.tsv`."""
+    """A checkpoint `c`, an index `i` of 24 proteins of three organisms, `bare` of proteins
+    without any, labels `l.tsv`."""
     folder = tmp_path_factory.mktemp("organisms")
     searching.make_checkpoint(folder / "c")
     records = tiny.records(24, seed=8)
-    (folder / "x.fasta").write_text("".join(header(row, record) for row, record in enumerate(records)))
+    (folder / "x.fasta").write_text(
+        "".join(header(row, record) for row, record in enumerate(records))
+    )
     assert searching.make_index(folder / "c", folder / "i", input=folder / "x.fasta") == 0
     searching.write_fasta(folder / "bare.fasta", records)
     assert searching.make_index(folder / "c", folder / "bare", input=folder / "bare.fasta") == 0
@@ -48,7 +59,15 @@ def engine(folder):
 
 
 def ask(folder, *arguments, index="i"):
-    given = ["--checkpoint", folder / "c", "--index", folder / index, "--text", QUESTION, *arguments]
+    given = [
+        "--checkpoint",
+        folder / "c",
+        "--index",
+        folder / index,
+        "--text",
+        QUESTION,
+        *arguments,
+    ]
     return search.main(list(map(str, given)))
 
 
@@ -62,7 +81,11 @@ def test_hits_tell_entry_name_gene_and_organism_in_every_form(folder, engine, tm
     row = int(first["gene"].removeprefix("gen"))
     organism, taxon = ORGANISMS[row % 3]
     assert first["id"] == f"sp|P{row:05}|A{row}_TEST"
-    assert (first["entry_name"], first["organism"], first["taxon"]) == (f"A{row}_TEST", organism, str(taxon))
+    assert (first["entry_name"], first["organism"], first["taxon"]) == (
+        f"A{row}_TEST",
+        organism,
+        str(taxon),
+    )
     assert ask(folder, "--output", tmp_path / "x.json", "--top", 3) == 0
     (answer,) = json.loads((tmp_path / "x.json").read_text())
     assert (answer["hits"][0]["gene"], answer["hits"][0]["taxon"]) == (f"gen{row}", taxon)
@@ -72,7 +95,11 @@ def test_hits_tell_entry_name_gene_and_organism_in_every_form(folder, engine, tm
     assert organism.split()[0] in shown
     (response,) = exchange(create_app(engine), post("/api/search", {"query": QUESTION}))
     hit = response.json()["proteins"]["hits"][0]
-    assert (hit["entry_name"], hit["gene"], hit["organism"]) == (f"A{row}_TEST", f"gen{row}", organism)
+    assert (hit["entry_name"], hit["gene"], hit["organism"]) == (
+        f"A{row}_TEST",
+        f"gen{row}",
+        organism,
+    )
 
 
 @pytest.mark.parametrize(
@@ -95,20 +122,40 @@ def test_a_taxon_leaves_its_proteins_in_their_order(folder, engine, capsys, taxa
 
 
 @pytest.mark.parametrize(
-    ("text", "by", "row"), [("gen7", "gene", 7), ("p00011", "accession", 11), ("a3_test", "entry name", 3)]
+    ("text", "by", "row"),
+    [("gen7", "gene", 7), ("p00011", "accession", 11), ("a3_test", "entry name", 3)],
 )
 def test_what_a_text_names_comes_before_the_models_hits(folder, engine, capsys, text, by, row):
-    given = ["--checkpoint", folder / "c", "--index", folder / "i", "--text", text, "--output", "-", "--top", 4]
+    given = [
+        "--checkpoint",
+        folder / "c",
+        "--index",
+        folder / "i",
+        "--text",
+        text,
+        "--output",
+        "-",
+        "--top",
+        4,
+    ]
     assert search.main(list(map(str, given))) == 0
     first, *others = rows_of(capsys.readouterr().out)
-    assert (first["by"], first["rank"], first["gene"], first["cosine"]) == (by, "1", f"gen{row}", "")
-    assert [(hit["by"], hit["rank"]) for hit in others] == [("model", str(rank)) for rank in range(1, 5)]
+    assert (first["by"], first["rank"], first["gene"], first["cosine"]) == (
+        by,
+        "1",
+        f"gen{row}",
+        "",
+    )
+    assert [(hit["by"], hit["rank"]) for hit in others] == [
+        ("model", str(rank)) for rank in range(1, 5)
+    ]
     (response,) = exchange(create_app(engine), post("/api/search", {"query": text, "top": 4}))
     answer = response.json()
     assert [(hit["by"], hit["gene"]) for hit in answer["matches"]] == [(by, f"gen{row}")]
     assert [hit["id"] for hit in answer["proteins"]["hits"]] == [hit["id"] for hit in others]
     (response,) = exchange(
-        create_app(engine), post("/api/search", {"query": text, "taxon": [str(ORGANISMS[(row + 1) % 3][1])]})
+        create_app(engine),
+        post("/api/search", {"query": text, "taxon": [str(ORGANISMS[(row + 1) % 3][1])]}),
     )
     assert response.json()["matches"] == []
 
@@ -123,10 +170,14 @@ def test_a_name_of_unknown_words_is_looked_up_alone(folder, engine, monkeypatch,
     assert search.main(list(map(str, [*given, "gen7"]))) == 0
     captured = capsys.readouterr()
     assert [row["by"] for row in rows_of(captured.out)] == ["gene"]
-    assert "PROTEIN NAME: gen7 is only looked up: the model's vocabulary has no word" in captured.err
+    assert (
+        "PROTEIN NAME: gen7 is only looked up: the model's vocabulary has no word" in captured.err
+    )
     assert search.main(list(map(str, [*given, "gen77"]))) == 2
     found, nothing = exchange(
-        create_app(engine), post("/api/search", {"query": "gen7"}), post("/api/search", {"query": "gen77"})
+        create_app(engine),
+        post("/api/search", {"query": "gen7"}),
+        post("/api/search", {"query": "gen77"}),
     )
     assert (found.json()["understood"]["is_asked"], found.json()["proteins"]) == (False, None)
     assert [hit["gene"] for hit in found.json()["matches"]] == ["gen7"]
@@ -151,10 +202,21 @@ def test_mistakes_about_a_taxon_are_one_sentence(folder, engine, capsys):
     assert "holds no protein of taxon 'Homo'; it has Mus musculus (10090), " in told
     assert ask(folder, "--taxon", "Mus", index="bare") == 2
     assert "it has no organisms; rebuild it from UniProt entries" in searching.told(capsys)
-    given = ["--checkpoint", folder / "c", "--labels", folder / "l.tsv", "--text", "x", "--taxon", "9606"]
+    given = [
+        "--checkpoint",
+        folder / "c",
+        "--labels",
+        folder / "l.tsv",
+        "--text",
+        "x",
+        "--taxon",
+        "9606",
+    ]
     assert search.main(list(map(str, given))) == 2
     assert "--taxon belongs to --index; leave it out" in searching.told(capsys)
-    (response,) = exchange(create_app(engine), post("/api/search", {"query": QUESTION, "taxon": ["9606"]}))
+    (response,) = exchange(
+        create_app(engine), post("/api/search", {"query": QUESTION, "taxon": ["9606"]})
+    )
     assert response.status_code == 422
     assert "no protein of taxon '9606'" in response.json()["error"]
 
@@ -168,21 +230,39 @@ def first_version(folder, tmp_path):
         (old / name).write_bytes((folder / "i" / name).read_bytes())
     (name,) = [part["items"] for part in opened.manifest["parts"]]
     table = opened.items.drop_columns(list(item_table.ADDED))
-    with pyarrow.OSFile(str(old / name), "wb") as file, pyarrow.ipc.new_file(file, table.schema) as writer:
+    with (
+        pyarrow.OSFile(str(old / name), "wb") as file,
+        pyarrow.ipc.new_file(file, table.schema) as writer,
+    ):
         writer.write_table(table)
     facts = {"bytes": (old / name).stat().st_size, "sha256": file_sha256(old / name)}
-    manifest = opened.manifest | {"format_version": 1, "files": opened.manifest["files"] | {name: facts}}
+    manifest = opened.manifest | {
+        "format_version": 1,
+        "files": opened.manifest["files"] | {name: facts},
+    }
     (old / MANIFEST).write_text(json.dumps(manifest))
     return old
 
 
-def test_an_index_of_the_first_version_is_read_and_added_to(folder, first_version, tmp_path, capsys):
+def test_an_index_of_the_first_version_is_read_and_added_to(
+    folder, first_version, tmp_path, capsys
+):
     assert ask(folder, "--output", "-", index=first_version) == 0
     first = rows_of(capsys.readouterr().out)[0]
     assert first["id"].startswith("sp|P0")
-    assert (first["entry_name"], first["gene"], first["organism"], first["taxon"]) == ("", "", "", "0")
+    assert (first["entry_name"], first["gene"], first["organism"], first["taxon"]) == (
+        "",
+        "",
+        "",
+        "0",
+    )
     (tmp_path / "more.fasta").write_text(header(30, tiny.records(1, seed=9)[0]))
-    assert searching.make_index(folder / "c", first_version, input=tmp_path / "more.fasta", append=True) == 0
+    assert (
+        searching.make_index(
+            folder / "c", first_version, input=tmp_path / "more.fasta", append=True
+        )
+        == 0
+    )
     items = open_index(first_version).items
     assert items["taxon"].to_pylist() == [0] * 24 + [10090]
 
@@ -192,7 +272,10 @@ def test_an_index_of_an_unknown_version_is_refused(folder, first_version, capsys
     manifest = json.loads((first_version / MANIFEST).read_text())
     (first_version / MANIFEST).write_text(json.dumps(manifest | {"format_version": version}))
     assert ask(folder, index=first_version) == 2
-    assert f"has format_version {version!r}, this program reads 1 or 2; make it anew" in searching.told(capsys)
+    assert (
+        f"has format_version {version!r}, this program reads 1 or 2; make it anew"
+        in searching.told(capsys)
+    )
 
 
 @pytest.mark.parametrize(

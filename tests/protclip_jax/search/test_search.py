@@ -72,13 +72,20 @@ def check(rows, ids, answer):
 
 def test_a_text_finds_the_proteins_nearest_to_it(folder, model, proteins, records, capsys):
     ids = [record.accession for record in records]
-    assert ask(folder, "--index", folder / "i", "--text", "FUNCTION: abc", "--top", 7, "--output", "-") == 0
+    assert (
+        ask(folder, "--index", folder / "i", "--text", "FUNCTION: abc", "--top", 7, "--output", "-")
+        == 0
+    )
     found = rows_of(capsys.readouterr().out)
     check(found, ids, expected(proteins, model.encode_texts(["FUNCTION: abc"])[0], 7))
     assert found[0]["query"] == "FUNCTION: abc"
     by_id = {record.accession: record for record in records}
     best = by_id[found[0]["id"]]
-    assert (found[0]["name"], found[0]["length"], found[0]["source"]) == (best.name, str(len(best.sequence)), "x.fasta")
+    assert (found[0]["name"], found[0]["length"], found[0]["source"]) == (
+        best.name,
+        str(len(best.sequence)),
+        "x.fasta",
+    )
 
 
 def test_what_is_doubtful_of_a_question_is_told(folder, tmp_path, capsys):
@@ -97,18 +104,44 @@ def test_what_is_doubtful_of_a_question_is_told(folder, tmp_path, capsys):
     assert "line 3" not in told
 
 
-def test_a_text_is_phrased_unless_verbatim_and_prompts_are_averaged(folder, model, proteins, records, capsys):
+def test_a_text_is_phrased_unless_verbatim_and_prompts_are_averaged(
+    folder, model, proteins, records, capsys
+):
     ids = [record.accession for record in records]
     assert ask(folder, "--index", folder / "i", "--text", "abc", "--output", "-") == 0
-    check(rows_of(capsys.readouterr().out), ids, expected(proteins, model.encode_texts(["PROTEIN NAME: abc"])[0], 10))
-    assert ask(folder, "--index", folder / "i", "--text", "abc", "FUNCTION: dea", "--verbatim", "--output", "-") == 0
+    check(
+        rows_of(capsys.readouterr().out),
+        ids,
+        expected(proteins, model.encode_texts(["PROTEIN NAME: abc"])[0], 10),
+    )
+    assert (
+        ask(
+            folder,
+            "--index",
+            folder / "i",
+            "--text",
+            "abc",
+            "FUNCTION: dea",
+            "--verbatim",
+            "--output",
+            "-",
+        )
+        == 0
+    )
     mean = model.encode_texts(["abc", "FUNCTION: dea"]).astype(float).mean(0)
-    check(rows_of(capsys.readouterr().out), ids, expected(proteins, mean / np.linalg.norm(mean), 10))
+    check(
+        rows_of(capsys.readouterr().out), ids, expected(proteins, mean / np.linalg.norm(mean), 10)
+    )
 
 
-def test_a_protein_finds_itself_first_and_labels_in_the_order_of_their_cosines(folder, model, records, capsys):
+def test_a_protein_finds_itself_first_and_labels_in_the_order_of_their_cosines(
+    folder, model, records, capsys
+):
     record = records[11]
-    assert ask(folder, "--index", folder / "i", "--sequence", record.sequence.lower(), "--output", "-") == 0
+    assert (
+        ask(folder, "--index", folder / "i", "--sequence", record.sequence.lower(), "--output", "-")
+        == 0
+    )
     captured = capsys.readouterr()
     first = rows_of(captured.out)[0]
     assert (first["id"], first["cosine"]) == (record.accession, "1.000000")
@@ -125,14 +158,20 @@ def test_a_protein_finds_itself_first_and_labels_in_the_order_of_their_cosines(f
     ]
     means = np.stack([model.encode_texts(texts).astype(float).mean(0) for texts in prompts])
     means /= np.linalg.norm(means, axis=1, keepdims=True)
-    check(rows_of(answers[0]), ["cut", "bind", "out"], expected(means, model.encode_proteins([record.sequence])[0], 10))
+    check(
+        rows_of(answers[0]),
+        ["cut", "bind", "out"],
+        expected(means, model.encode_proteins([record.sequence])[0], 10),
+    )
 
 
 def test_many_questions_of_a_file_are_answered_in_its_order(folder, records, tmp_path, capsys):
     fasta = tmp_path / "q.fasta"
     fasta.write_text(f">one\n{records[3].sequence}\n>bad\nMK1\n>two\n{records[9].sequence}\n")
     output = tmp_path / "answers.json"
-    assert ask(folder, "--index", folder / "i", "--input", fasta, "--top", 2, "--output", output) == 0
+    assert (
+        ask(folder, "--index", folder / "i", "--input", fasta, "--top", 2, "--output", output) == 0
+    )
     answers = json.loads(output.read_text())
     assert [(answer["query"], answer["hits"][0]["id"]) for answer in answers] == [
         ("one", records[3].accession),
@@ -143,7 +182,9 @@ def test_many_questions_of_a_file_are_answered_in_its_order(folder, records, tmp
     lines = tmp_path / "q.txt"
     lines.write_text("FUNCTION: abc\nFUNCTION: fed\n")
     output = tmp_path / "answers.tsv"
-    assert ask(folder, "--index", folder / "i", "--input", lines, "--top", 3, "--output", output) == 0
+    assert (
+        ask(folder, "--index", folder / "i", "--input", lines, "--top", 3, "--output", output) == 0
+    )
     assert capsys.readouterr().err.splitlines()[-1] == f"wrote {output}"
     assert [row["query"] for row in rows_of(output.read_text())] == ["1"] * 3 + ["2"] * 3
 
@@ -190,12 +231,18 @@ def test_an_index_of_another_checkpoint_is_refused(folder, tmp_path, monkeypatch
         (["--index", "i", "--text", "x", "--output", "x.xlsx"], "must be named *.tsv or *.json"),
         (["--index", "i", "--text", "x\udcff"], "is not UTF-8; type it in UTF-8"),
         (["--index", "i", "--text", "\u4e2d \u03b2"], "the model's vocabulary has no word of"),
-        (["--index", "i", "--text", "x", "--column", "a"], "--column belongs to --input; leave it out"),
+        (
+            ["--index", "i", "--text", "x", "--column", "a"],
+            "--column belongs to --input; leave it out",
+        ),
         (
             ["--index", "i", "--sequence", "MK", "--format", "csv", "--modality", "text"],
             "--format and --modality belong to --input",
         ),
-        (["--index", "i", "--sequence", "MK", "--verbatim"], "--verbatim belongs to texts; leave it out"),
+        (
+            ["--index", "i", "--sequence", "MK", "--verbatim"],
+            "--verbatim belongs to texts; leave it out",
+        ),
         (["--index", "absent", "--text", "x"], "there is no index"),
         (["--index", "l", "--text", "x"], "is an index of labels; give it as --labels"),
         (["--labels", "i", "--text", "x"], "is an index of proteins; give it as --index"),
@@ -217,7 +264,9 @@ def test_a_reader_that_has_enough_ends_it_quietly(folder):
         read, write = os.pipe()
         os.close(read)
         command = [sys.executable, "-m", "protclip_jax.search", *map(str, [*arguments, *output])]
-        process = subprocess.run(command, cwd=ROOT, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+        process = subprocess.run(
+            command, cwd=ROOT, stdout=write, stderr=subprocess.PIPE, text=True, check=False
+        )
         os.close(write)
         # The library that draws tables ends the program itself, with 1.
         assert process.returncode in ((141,) if output else (1, 141))
@@ -225,14 +274,19 @@ def test_a_reader_that_has_enough_ends_it_quietly(folder):
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EIO, errno.EISDIR])
-def test_what_the_disk_refuses_elsewhere_is_not_blamed_on_the_output(folder, tmp_path, monkeypatch, capsys, code):
+def test_what_the_disk_refuses_elsewhere_is_not_blamed_on_the_output(
+    folder, tmp_path, monkeypatch, capsys, code
+):
     def fail(*arguments, **options):
         raise OSError(code, os.strerror(code), str(folder / "i" / "vectors-000000.npy"))
 
     monkeypatch.setattr(SearchEngine, "find", fail)
     assert ask(folder, "--index", folder / "i", "--text", "x", "--output", tmp_path / "x.tsv") == 1
     error = capsys.readouterr().err
-    assert f"{folder / 'i' / 'vectors-000000.npy'} cannot be read or written ({os.strerror(code)})" in error
+    assert (
+        f"{folder / 'i' / 'vectors-000000.npy'} cannot be read or written ({os.strerror(code)})"
+        in error
+    )
     assert "x.tsv" not in error
     assert list(tmp_path.iterdir()) == []
 
@@ -250,7 +304,10 @@ def test_a_file_that_vanishes_is_not_blamed_on_the_output(folder, tmp_path, monk
 def test_an_output_that_cannot_be_written_is_named(folder, tmp_path, capsys):
     (tmp_path / "x.tsv").mkdir()
     (tmp_path / "file").write_text("")
-    for output, told in ((tmp_path / "x.tsv", "exists; remove it"), (tmp_path / "file" / "x.tsv", ".partial cannot be made (")):
+    for output, told in (
+        (tmp_path / "x.tsv", "exists; remove it"),
+        (tmp_path / "file" / "x.tsv", ".partial cannot be made ("),
+    ):
         assert ask(folder, "--index", folder / "i", "--text", "x", "--output", output) == 2
         assert f"{output}" in (error := capsys.readouterr().err)
         assert told in error
@@ -276,7 +333,9 @@ def test_a_folder_given_as_a_point_is_a_library_of_that_folders_name(folder, mon
 
 def test_labels_of_one_id_are_told_apart_in_a_file_as_in_an_index(folder, tmp_path):
     term = "[Term]\nid: GO:1\nname: {}\nnamespace: molecular_function\n\n"
-    (tmp_path / "twice.obo").write_text("format-version: 1.2\n\n" + term.format("abc") + term.format("fed"))
+    (tmp_path / "twice.obo").write_text(
+        "format-version: 1.2\n\n" + term.format("abc") + term.format("fed")
+    )
     assert searching.make_index(folder / "c", tmp_path / "i", labels=tmp_path / "twice.obo") == 0
     engine = SearchEngine.load(folder / "c", labels=[tmp_path / "twice.obo", tmp_path / "i"])
     ids = [index.items["id"].to_pylist() for index in engine.libraries.values()]
@@ -286,8 +345,12 @@ def test_labels_of_one_id_are_told_apart_in_a_file_as_in_an_index(folder, tmp_pa
 def test_labels_that_cannot_be_used_are_counted_when_their_file_is_read(folder, tmp_path):
     term = "[Term]\nid: GO:{}\nname: abc\nnamespace: molecular_function\n{}\n"
     obsolete = term.format(2, "is_obsolete: true\n")
-    (tmp_path / "some.obo").write_text("format-version: 1.2\n\n" + term.format(1, "") + obsolete + term.format(3, ""))
-    with pytest.warns(UserWarning, match=r"1 of 3 labels in .*some.obo are left out: 1 × it is obsolete\."):
+    (tmp_path / "some.obo").write_text(
+        "format-version: 1.2\n\n" + term.format(1, "") + obsolete + term.format(3, "")
+    )
+    with pytest.warns(
+        UserWarning, match=r"1 of 3 labels in .*some.obo are left out: 1 × it is obsolete\."
+    ):
         engine = SearchEngine.load(folder / "c", labels=[tmp_path / "some.obo"])
     assert len(engine.libraries["some"]) == 2
 
@@ -305,4 +368,7 @@ def test_texts_of_a_file_are_looked_up_as_they_were_typed(tmp_path):
     given = ["--checkpoint", "c", "--index", "i", "--input", tmp_path / "q.txt"]
     found = list(search.read_queries(search.parse_arguments(list(map(str, given)))))
     assert [query.typed for query in found] == ["CDC33", "FUNCTION: binds zinc."]
-    assert [query.contents for query in found] == [("PROTEIN NAME: CDC33",), ("FUNCTION: binds zinc.",)]
+    assert [query.contents for query in found] == [
+        ("PROTEIN NAME: CDC33",),
+        ("FUNCTION: binds zinc.",),
+    ]

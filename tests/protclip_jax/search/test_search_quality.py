@@ -1,4 +1,5 @@
-"""What search is worth on trained models, and how a server bears load: long checks, and the small form of the first."""
+"""What search is worth on trained models, and how a server bears load: long checks, and the
+small form of the first."""
 
 import json
 import os
@@ -31,13 +32,22 @@ def demo():
 
 
 def retrieved(engine, pool, top=10) -> float:
-    """Text → protein R@10 through the engine: the pool's texts among the hits' texts, as the evaluation counts."""
-    answers = engine.find(engine.proteins, engine.embed([Query("", "text", (text,)) for text in pool.texts]), top)
+    """Text → protein R@10 through the engine: the pool's texts among the hits' texts, as the
+    evaluation counts."""
+    answers = engine.find(
+        engine.proteins, engine.embed([Query("", "text", (text,)) for text in pool.texts]), top
+    )
     ids = [record.accession for record in pool.records]
-    return float(np.mean([id in {hit.id for hit in answer.hits} for id, answer in zip(ids, answers, strict=True)]))
+    return float(
+        np.mean(
+            [id in {hit.id for hit in answer.hits} for id, answer in zip(ids, answers, strict=True)]
+        )
+    )
 
 
-def test_text_to_protein_recall_through_the_index_is_that_of_the_evaluation(search_folder, sample_dataset, tmp_path):
+def test_text_to_protein_recall_through_the_index_is_that_of_the_evaluation(
+    search_folder, sample_dataset, tmp_path
+):
     dataset = open_dataset(sample_dataset / "protanno")
     pool = fixed_pool(dataset.splits, split="test", size=256)
     fasta = searching.write_fasta(tmp_path / "pool.fasta", pool.records)
@@ -49,7 +59,8 @@ def test_text_to_protein_recall_through_the_index_is_that_of_the_evaluation(sear
 
 @pytest.mark.soak
 def test_the_demo_through_an_exact_index_and_an_approximate_one(demo, tmp_path):
-    """R@10 of the demo's report from an exact index of the pool; all records approximately within the stated recall."""
+    """R@10 of the demo's report from an exact index of the pool; all records approximately
+    within the stated recall."""
     dataset = open_dataset(demo / "sample/protanno")
     pool = fixed_pool(dataset.splits, split="test", size=256)
     fasta = searching.write_fasta(tmp_path / "pool.fasta", pool.records)
@@ -72,46 +83,70 @@ def test_the_demo_through_an_exact_index_and_an_approximate_one(demo, tmp_path):
     with_index = SearchEngine(engine.model, opened, {})
     rows = {record.accession: row for row, record in enumerate(pool.records)}
     hits = [{hit.id for hit in answer.hits} for answer in with_index.find(opened, queries)]
-    truth = np.argsort(-(queries.astype(float) @ opened.vectors.parts[0].astype(float).T), axis=1)[:, :10]
+    truth = np.argsort(-(queries.astype(float) @ opened.vectors.parts[0].astype(float).T), axis=1)[
+        :, :10
+    ]
     ids = np.array(opened.items["id"].to_pylist())
     through_index = np.mean([id in hits[row] for id, row in rows.items()])
     exactly = np.mean([id in set(ids[truth[row]]) for id, row in rows.items()])
-    print(f"text → protein R@10 among all records: {through_index:.3f} through the index, {exactly:.3f} exactly")
+    print(
+        f"text → protein R@10 among all records: {through_index:.3f} through the index, "
+        f"{exactly:.3f} exactly"
+    )
     assert abs(through_index - exactly) <= 1 - recall + 1e-9
 
 
 @pytest.mark.soak
 def test_the_servers_tracks_measure_as_the_demos_report(demo, tmp_path):
-    """AUROC of the weights that the API gives for the pool's proteins against their planted residues."""
+    """AUROC of the weights that the API gives for the pool's proteins against their planted
+    residues."""
     dataset = open_dataset(demo / "sample/protanno")
     pool = fixed_pool(dataset.splits, split="test", size=256)
     options = {"input": demo / "sample/protanno", "splits": ["test"]}
     assert searching.make_index(demo / "demo", tmp_path / "i", **options) == 0
     measured = {name: [] for name in LOCALISED}
-    with serving("--checkpoint", demo / "demo", "--index", tmp_path / "i", log=tmp_path / "log", xla_flags="") as server:
+    with serving(
+        "--checkpoint", demo / "demo", "--index", tmp_path / "i", log=tmp_path / "log", xla_flags=""
+    ) as server:
         for case in find_cases(pool.records):
-            status, answer = server.ask("/api/tracks", {"id": case.record.accession, "properties": case.texts})
+            status, answer = server.ask(
+                "/api/tracks", {"id": case.record.accession, "properties": case.texts}
+            )
             assert status == 200
             for track in answer["tracks"]:
-                measured[track["property"]].append(auroc(np.array(track["weights"]), case.truth[track["property"]]))
+                measured[track["property"]].append(
+                    auroc(np.array(track["weights"]), case.truth[track["property"]])
+                )
     report = json.loads((demo / "demo/report.json").read_text())["pda"]["auroc"]
-    print({name: (round(float(np.mean(values)), 4), report[name]) for name, values in measured.items()})
+    print(
+        {
+            name: (round(float(np.mean(values)), 4), report[name])
+            for name, values in measured.items()
+        }
+    )
     for name, values in measured.items():
         assert np.mean(values) == pytest.approx(report[name], abs=2e-3)
 
 
 @pytest.mark.soak
 def test_a_server_bears_load(search_folder, tmp_path):
-    """30 s at 1, 8 and 32 clients without an error and in bounded memory; 429 beyond the queue; SIGTERM drains."""
+    """30 s at 1, 8 and 32 clients without an error and in bounded memory; 429 beyond the queue;
+    SIGTERM drains."""
     from benchmarks.serve_load import measure
 
-    result = measure(["--checkpoint", search_folder.checkpoint, "--index", search_folder.index], tmp_path / "log", seconds=30)
+    result = measure(
+        ["--checkpoint", search_folder.checkpoint, "--index", search_folder.index],
+        tmp_path / "log",
+        seconds=30,
+    )
     print(result)
     for load in result["load"]:
         assert set(load["statuses"]) == {"200"}
         assert load["memory_mib"]["largest"] < 1.2 * result["load"][0]["memory_mib"]["start"]
     assert set(result["overload"]["statuses"]) == {"200", "429"}
-    assert result["overload"]["memory_mib"]["largest"] < 1.3 * result["load"][0]["memory_mib"]["start"]
+    assert (
+        result["overload"]["memory_mib"]["largest"] < 1.3 * result["load"][0]["memory_mib"]["start"]
+    )
     assert set(result["after_overload"]["statuses"]) == {"200"}
     assert result["drain"]["under_way"] > 0
     assert result["drain"]["statuses"] == {"200": 8}

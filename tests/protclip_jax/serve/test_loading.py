@@ -1,4 +1,5 @@
-"""The server while it loads: every request is answered, and nobody is left before a closed door afterwards."""
+"""The server while it loads: every request is answered, and nobody is left before a closed door
+afterwards."""
 
 import re
 
@@ -53,7 +54,9 @@ def test_the_socket_stays_open_for_the_server_that_follows(bound):
             assert response_of(address_of(bound)).status == 503
 
 
-@pytest.mark.parametrize(("failure", "code"), [(UserError("no such index"), 2), (KeyboardInterrupt(), 130)])
+@pytest.mark.parametrize(
+    ("failure", "code"), [(UserError("no such index"), 2), (KeyboardInterrupt(), 130)]
+)
 def test_the_command_answers_while_it_loads_and_says_where(monkeypatch, capsys, failure, code):
     seen = []
 

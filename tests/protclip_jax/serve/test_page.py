@@ -27,7 +27,17 @@ TOKEN = 'the"token<%41>`+/'
 @pytest.fixture(scope="module")
 def server(search_folder, tmp_path_factory):
     checkpoint, index, labels = search_folder
-    arguments = ["--checkpoint", checkpoint, "--index", index, "--labels", labels, "--token", TOKEN, "--skip_warm_up"]
+    arguments = [
+        "--checkpoint",
+        checkpoint,
+        "--index",
+        index,
+        "--labels",
+        labels,
+        "--token",
+        TOKEN,
+        "--skip_warm_up",
+    ]
     with serving(*arguments, log=tmp_path_factory.mktemp("server") / "log") as running:
         yield running
 
@@ -43,9 +53,15 @@ class Page:
         from selenium.webdriver.support.ui import WebDriverWait
 
         def visible(chromium):
-            return [element for element in chromium.find_elements("css selector", css) if element.is_displayed()]
+            return [
+                element
+                for element in chromium.find_elements("css selector", css)
+                if element.is_displayed()
+            ]
 
-        return WebDriverWait(self.chromium, WAIT_SECONDS, ignored_exceptions=_stale()).until(visible)
+        return WebDriverWait(self.chromium, WAIT_SECONDS, ignored_exceptions=_stale()).until(
+            visible
+        )
 
     def one(self, css):
         return self.all(css)[0]
@@ -55,7 +71,9 @@ class Page:
         from selenium.webdriver.support.ui import WebDriverWait
 
         ignored = _stale()
-        WebDriverWait(self.chromium, WAIT_SECONDS, ignored_exceptions=ignored).until(lambda _: text in self.one(css).text)
+        WebDriverWait(self.chromium, WAIT_SECONDS, ignored_exceptions=ignored).until(
+            lambda _: text in self.one(css).text
+        )
 
     def ask(self, query):
         box = self.one("#query")
@@ -126,7 +144,9 @@ def test_what_a_text_names_is_opened_and_an_organism_chosen(page, server):
     organism = page.one("#taxon")
     organism.send_keys("Homo")
     page.ask("abc fed")
-    page.wait_for("#message", "holds no protein of taxon 'Homo'; it has synthetic construct (32630)")
+    page.wait_for(
+        "#message", "holds no protein of taxon 'Homo'; it has synthetic construct (32630)"
+    )
     organism.clear()
     organism.send_keys("32630")
     page.ask("abc fed")
@@ -143,7 +163,9 @@ def test_a_text_is_asked_a_protein_opened_and_its_tracks_agree_with_the_api(page
     page.wait_for("#understood", "PROTEIN NAME: abc fed")
     _, answer = server.ask("/api/search", {"query": "abc fed"})
     hits = answer["proteins"]["hits"]
-    assert [element.text for element in page.all("#results button[data-id]")] == [hit["id"] for hit in hits]
+    assert [element.text for element in page.all("#results button[data-id]")] == [
+        hit["id"] for hit in hits
+    ]
     first_row = page.one("#results tbody tr").text
     assert f"q = {hits[0]['q_value']:.2g}" in first_row.replace("1.0", "1")
     assert page.one(".verdict").text == answer["proteins"]["verdict"]
@@ -153,22 +175,33 @@ def test_a_text_is_asked_a_protein_opened_and_its_tracks_agree_with_the_api(page
     assert "noopener" in link.get_attribute("rel")
     page.one("#results .download").click()
     saved = table(page.downloaded("results.tsv"))
-    assert [(row["id"], row["cosine"]) for row in saved] == [(hit["id"], f"{hit['cosine']:.6f}") for hit in hits]
+    assert [(row["id"], row["cosine"]) for row in saved] == [
+        (hit["id"], f"{hit['cosine']:.6f}") for hit in hits
+    ]
 
-    chosen = next(hit for hit in hits if len(server.ask(f"/api/protein?id={hit['id']}")[1]["features"]) > 1)
+    chosen = next(
+        hit for hit in hits if len(server.ask(f"/api/protein?id={hit['id']}")[1]["features"]) > 1
+    )
     page.one(f"button[data-id='{chosen['id']}']").click()
     page.wait_for("#protein-title", chosen["id"])
     svg = page.one(".figure svg")
     _, protein = server.ask(f"/api/protein?id={chosen['id']}")
-    _, weights = server.ask("/api/tracks", {"id": chosen["id"], "properties": protein["properties"]})
+    _, weights = server.ask(
+        "/api/tracks", {"id": chosen["id"], "properties": protein["properties"]}
+    )
     check_readout(page, svg, weights)
     # What its own report says of the weights: this checkpoint has none.
-    assert "No report of this checkpoint says whether the weights follow the text" in page.one(".caution").text
+    assert (
+        "No report of this checkpoint says whether the weights follow the text"
+        in page.one(".caution").text
+    )
     page.one("#save-tsv").click()
     saved = table(page.downloaded(f"{chosen['id']}.tsv"))
     assert "".join(row["residue"] for row in saved) == protein["sequence"]
     for track in weights["tracks"]:
-        np.testing.assert_allclose([float(row[track["property"]]) for row in saved], track["weights"], rtol=1e-5)
+        np.testing.assert_allclose(
+            [float(row[track["property"]]) for row in saved], track["weights"], rtol=1e-5
+        )
     feature = protein["features"][0]
     assert feature["type"] in saved[feature["start"] - 1]["features"]
     page.one("#save-svg").click()
@@ -185,7 +218,9 @@ def check_readout(page, svg, weights):
     width, length = svg.size["width"], len(weights["sequence"])
     for residue in (0, length // 2, length - 1):
         x = width * (110 + (residue + 0.5) * (1040 - 110 - 14) / length) / 1040
-        ActionChains(page.chromium).move_to_element_with_offset(svg, round(x - width / 2), -10).perform()
+        ActionChains(page.chromium).move_to_element_with_offset(
+            svg, round(x - width / 2), -10
+        ).perform()
         page.wait_for("#readout", f"{weights['sequence'][residue]}{residue + 1}")
         told = page.one("#readout").text.split()
         for track in weights["tracks"]:
@@ -195,7 +230,9 @@ def check_readout(page, svg, weights):
 
 def test_the_view_zooms_and_other_texts_give_other_tracks(page):
     letters = "return document.querySelectorAll('.figure svg text[font-family=monospace]').length"
-    whole = page.chromium.execute_script("return document.querySelector('.figure svg').getAttribute('aria-label')")
+    whole = page.chromium.execute_script(
+        "return document.querySelector('.figure svg').getAttribute('aria-label')"
+    )
     length = int(whole.split()[2])
     page.one("#whole").click()
     page.one("#zoom-in").click()
@@ -210,7 +247,9 @@ def test_the_view_zooms_and_other_texts_give_other_tracks(page):
     page.one("#update").click()
     from selenium.webdriver.support.ui import WebDriverWait
 
-    WebDriverWait(page.chromium, WAIT_SECONDS).until(lambda chromium: chromium.execute_script(path) != before)
+    WebDriverWait(page.chromium, WAIT_SECONDS).until(
+        lambda chromium: chromium.execute_script(path) != before
+    )
     assert not page.chromium.find_elements("css selector", "#cut")
     box.send_keys(" of many words" * 30)
     page.one("#update").click()
@@ -224,7 +263,10 @@ def test_a_sequence_is_known_as_one_and_described(page, server):
     page.ask(protein["sequence"])
     page.wait_for("#understood", "Read as the protein of 26 residues")
     assert page.one("#results button[data-id]").text == "nasty"
-    assert [tab.text for tab in page.all("[role=tab]")] == ["Similar proteins", "Descriptions: places"]
+    assert [tab.text for tab in page.all("[role=tab]")] == [
+        "Similar proteins",
+        "Descriptions: places",
+    ]
     page.all("[role=tab]")[1].click()
     assert len(page.all("#panel-1 tbody tr")) == 3
     page.one("#open-query").click()
@@ -243,12 +285,23 @@ def test_the_tabs_are_reached_by_arrow_keys(page, server):
     page.wait_for("#understood", "Read as the protein")
     first, second = page.all("[role=tab]")
     page.chromium.execute_script("arguments[0].focus()", first)
-    moves = [(Keys.ARROW_RIGHT, 1), (Keys.ARROW_RIGHT, 0), (Keys.ARROW_LEFT, 1), (Keys.HOME, 0), (Keys.END, 1), (Keys.END, 1)]
+    moves = [
+        (Keys.ARROW_RIGHT, 1),
+        (Keys.ARROW_RIGHT, 0),
+        (Keys.ARROW_LEFT, 1),
+        (Keys.HOME, 0),
+        (Keys.END, 1),
+        (Keys.END, 1),
+    ]
     for key, chosen in moves:
         ActionChains(page.chromium).send_keys(key).perform()
         assert page.chromium.switch_to.active_element == (first, second)[chosen]
-        assert [tab.get_attribute("aria-selected") for tab in (first, second)] == [str(i == chosen).lower() for i in range(2)]
-        assert [tab.get_attribute("tabindex") for tab in (first, second)] == ["-1" if i != chosen else "0" for i in range(2)]
+        assert [tab.get_attribute("aria-selected") for tab in (first, second)] == [
+            str(i == chosen).lower() for i in range(2)
+        ]
+        assert [tab.get_attribute("tabindex") for tab in (first, second)] == [
+            "-1" if i != chosen else "0" for i in range(2)
+        ]
         assert page.one("[role=tabpanel]").get_attribute("id") == f"panel-{chosen}"
     first.click()
 
@@ -257,7 +310,12 @@ def test_html_in_a_name_stays_text(page):
     title = page.chromium.title
     page.one("button[data-id=nasty]").click()
     page.wait_for("#protein", NASTY)
-    assert page.chromium.find_elements("css selector", "#protein img, #results img, #protein b, #results td b") == []
+    assert (
+        page.chromium.find_elements(
+            "css selector", "#protein img, #results img, #protein b, #results td b"
+        )
+        == []
+    )
     assert page.chromium.title == title
     page.one("#similar").click()
     page.wait_for("#understood", "Read as the protein nasty of 26 residues")
@@ -406,4 +464,6 @@ def test_sigterm_answers_who_waits_and_ends_with_0(server):
     assert status == 200
     assert len(answer["tracks"][0]["weights"]) == 2500
     with pytest.raises(OSError, match="refused"):
-        socket.create_connection(("127.0.0.1", int(server.address.rpartition(":")[2].strip("/"))), timeout=5)
+        socket.create_connection(
+            ("127.0.0.1", int(server.address.rpartition(":")[2].strip("/"))), timeout=5
+        )

@@ -1,4 +1,5 @@
-"""The HTTP server on a real socket: clients that are large or too many, and addresses that cannot be used."""
+"""The HTTP server on a real socket: clients that are large or too many, and addresses that
+cannot be used."""
 
 import contextlib
 import json
@@ -79,7 +80,10 @@ HEAD = b"POST /api/search HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: applicati
 
 
 def test_a_body_without_end_is_refused_before_it_is_kept(address):
-    with connected(address, HEAD + b"Transfer-Encoding: chunked\r\n\r\n") as client, contextlib.suppress(OSError):
+    with (
+        connected(address, HEAD + b"Transfer-Encoding: chunked\r\n\r\n") as client,
+        contextlib.suppress(OSError),
+    ):
         for _ in range(40):
             client.sendall(b"10000\r\n" + b" " * 65536 + b"\r\n")
         assert b" 413 " in client.recv(1000)
@@ -99,7 +103,9 @@ def test_what_is_no_http_ends_the_connection(address, sent):
 @pytest.mark.parametrize("path", [b"/", b"/app.js", b"/api/about", b"/nowhere"])
 @pytest.mark.parametrize("host", [b"127.0.0.1", b"evil.example"])
 def test_every_answer_comes_with_a_strict_policy(address, path, host):
-    with connected(address, b"GET " + path + b" HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n") as client:
+    with connected(
+        address, b"GET " + path + b" HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n"
+    ) as client:
         head = everything(client).partition(b"\r\n\r\n")[0].decode().split("\r\n")
     assert f"content-security-policy: {server.CONTENT_SECURITY_POLICY}" in head
     assert {"x-content-type-options: nosniff", "cache-control: no-store"} <= set(head)
@@ -121,7 +127,10 @@ def test_more_requests_than_the_queue_holds_get_429_and_the_others_their_answers
     held.go.clear()
     held.begun.clear()
     answers = []
-    threads = [threading.Thread(target=lambda: answers.append(served.ask("/api/search", {"query": "abc"}))) for _ in range(8)]
+    threads = [
+        threading.Thread(target=lambda: answers.append(served.ask("/api/search", {"query": "abc"})))
+        for _ in range(8)
+    ]
     threads[0].start()
     assert held.begun.wait(20)
     for thread in threads[1:]:
@@ -188,7 +197,9 @@ def test_who_may_reach_it_follows_from_the_address(monkeypatch, arguments, token
 
 @pytest.mark.parametrize("name", ["lab:8000", "http://lab", "lab/x", "::1", "*.lab", "*"])
 def test_a_host_that_no_request_would_name_is_refused(name):
-    options = serve.parse_arguments(["--checkpoint", "c", "--index", "i", "--allowed_hosts", "lab", "[::1]", name])
+    options = serve.parse_arguments(
+        ["--checkpoint", "c", "--index", "i", "--allowed_hosts", "lab", "[::1]", name]
+    )
     with pytest.raises(UserError, match="must be a name alone"):
         serve.allowed_hosts(options)
 
@@ -215,7 +226,10 @@ def test_mistakes_of_the_command_are_one_sentence(search_folder, tmp_path, capsy
         ([*given, "--max_residues", "200001"], "--max_residues=200001 must be at most 200,000"),
         ([*given, "--labels", "a/x.tsv", "b/x.labels"], "the same name 'x'"),
         ([*given, "--port", "70000"], "cannot be used"),
-        (["--checkpoint", search_folder.checkpoint, "--index", str(tmp_path), "--port", "0"], "manifest.json is missing"),
+        (
+            ["--checkpoint", search_folder.checkpoint, "--index", str(tmp_path), "--port", "0"],
+            "manifest.json is missing",
+        ),
     ]:
         assert serve.main(arguments) == 2
         assert told in capsys.readouterr().err

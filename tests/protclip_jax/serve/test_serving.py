@@ -71,7 +71,9 @@ def test_a_sequence_is_told_from_text_and_described_too(app, split):
     responses = exchange(
         app,
         post("/api/search", {"query": record.sequence}),
-        post("/api/search", {"query": f">me\n{record.sequence[:9].lower()}\n{record.sequence[9:]}"}),
+        post(
+            "/api/search", {"query": f">me\n{record.sequence[:9].lower()}\n{record.sequence[9:]}"}
+        ),
         post("/api/search", {"query": record.sequence, "kind": "text"}),
         post("/api/search", {"query": ["abc", "FUNCTION: fed"], "verbatim": True}),
         post("/api/search", {"query": "> a\n> b", "kind": "text"}),
@@ -96,11 +98,18 @@ def test_a_sequence_is_told_from_text_and_described_too(app, split):
 
 
 def test_a_protein_without_a_name_is_no_question_to_try():
-    items = [item_table.protein_item(id, name=name, source="x") for id, name in [("a", ""), ("b", "kinase")]]
+    items = [
+        item_table.protein_item(id, name=name, source="x")
+        for id, name in [("a", ""), ("b", "kinase")]
+    ]
     rows = [item | {"function": "binds"} for item in items]
-    table = pyarrow.Table.from_batches([item_table.record_batch(rows, item_table.SCHEMAS["protein"])])
+    table = pyarrow.Table.from_batches(
+        [item_table.record_batch(rows, item_table.SCHEMAS["protein"])]
+    )
     vectors = VectorParts([np.eye(2, dtype=np.float32)])
-    assert examples(Index(Path("i"), {}, vectors, table, vectors.parts[0], None)) == [{"label": "kinase", "query": "kinase"}]
+    assert examples(Index(Path("i"), {}, vectors, table, vectors.parts[0], None)) == [
+        {"label": "kinase", "query": "kinase"}
+    ]
 
 
 def test_a_protein_tells_what_the_index_knows(app, split):
@@ -119,9 +128,17 @@ def test_a_protein_tells_what_the_index_knows(app, split):
     assert unknown.json() == {"error": "The index holds no protein ../../etc."}
 
 
-def test_tracks_are_the_models_and_measure_as_the_evaluation_does(app, engine, sample_dataset, split):
+def test_tracks_are_the_models_and_measure_as_the_evaluation_does(
+    app, engine, sample_dataset, split
+):
     cases = find_cases(split)[:12]
-    responses = exchange(app, *(post("/api/tracks", {"id": case.record.accession, "properties": case.texts}) for case in cases))
+    responses = exchange(
+        app,
+        *(
+            post("/api/tracks", {"id": case.record.accession, "properties": case.texts})
+            for case in cases
+        ),
+    )
     measured = {}
     for case, response in zip(cases, responses, strict=True):
         answer = response.json()
@@ -130,8 +147,12 @@ def test_tracks_are_the_models_and_measure_as_the_evaluation_does(app, engine, s
         for track, row in zip(answer["tracks"], expected, strict=True):
             assert track["text"] == case.texts[track["property"]]
             np.testing.assert_allclose(track["weights"], row, atol=1e-6)
-            measured.setdefault(track["property"], []).append(auroc(np.array(track["weights"]), case.truth[track["property"]]))
-    evaluation = SegmentLocalisation(open_dataset(sample_dataset / "protanno"), split="test", pool=2)
+            measured.setdefault(track["property"], []).append(
+                auroc(np.array(track["weights"]), case.truth[track["property"]])
+            )
+    evaluation = SegmentLocalisation(
+        open_dataset(sample_dataset / "protanno"), split="test", pool=2
+    )
     evaluation._cases = cases
     for name, values in evaluation._aurocs(engine.model, OWN).items():
         np.testing.assert_allclose(np.mean(measured[name]), np.mean(values), atol=2e-3)
@@ -140,9 +161,16 @@ def test_tracks_are_the_models_and_measure_as_the_evaluation_does(app, engine, s
 def test_texts_that_are_longer_than_the_model_reads_are_told(app, split):
     record = next(record for record in split if record.function)
     properties = {"name": "short", "function": "many words " * 50}
-    (response,) = exchange(app, post("/api/tracks", {"id": record.accession, "properties": properties}))
-    assert {track["property"]: track["cut"] for track in response.json()["tracks"]} == {"name": False, "function": True}
-    answers = exchange(app, *(post("/api/search", {"query": query}) for query in properties.values()))
+    (response,) = exchange(
+        app, post("/api/tracks", {"id": record.accession, "properties": properties})
+    )
+    assert {track["property"]: track["cut"] for track in response.json()["tracks"]} == {
+        "name": False,
+        "function": True,
+    }
+    answers = exchange(
+        app, *(post("/api/search", {"query": query}) for query in properties.values())
+    )
     assert [answer.json()["understood"]["cut"] for answer in answers] == [0, 1]
 
 
@@ -153,9 +181,15 @@ def test_a_prefix_is_added_where_it_is_missing_and_a_pasted_sequence_serves(app,
         app,
         post(
             "/api/tracks",
-            {"sequence": record.sequence.lower(), "properties": {"function": texts["function"].partition(": ")[2]}},
+            {
+                "sequence": record.sequence.lower(),
+                "properties": {"function": texts["function"].partition(": ")[2]},
+            },
         ),
-        post("/api/tracks", {"id": record.accession, "properties": {"function": texts["function"], "name": "  "}}),
+        post(
+            "/api/tracks",
+            {"id": record.accession, "properties": {"function": texts["function"], "name": "  "}},
+        ),
     )
     assert first.json() == second.json()
     assert [track["text"] for track in first.json()["tracks"]] == [texts["function"]]
@@ -196,7 +230,10 @@ def test_a_body_has_room_for_the_longest_protein(engine):
 
 
 TRACK_MISTAKES = {
-    "nobody": ({"properties": {"name": "x"}}, "Give the id of a protein of the index, or a sequence"),
+    "nobody": (
+        {"properties": {"name": "x"}},
+        "Give the id of a protein of the index, or a sequence",
+    ),
     "both": ({"id": "a", "sequence": "MK", "properties": {"name": "x"}}, "Give the id"),
     "no text": ({"sequence": "MK", "properties": {"name": "PROTEIN NAME: "}}, "no property text"),
     "another property": ({"sequence": "MK", "properties": {"smell": "x"}}, "malformed"),
@@ -227,7 +264,12 @@ BODIES = {
 @pytest.mark.parametrize("body", BODIES)
 def test_malformed_bodies_are_refused_in_a_sentence(app, body):
     (response,) = exchange(
-        app, ("POST", "/api/search", {"content": BODIES[body], "headers": {"content-type": "application/json"}})
+        app,
+        (
+            "POST",
+            "/api/search",
+            {"content": BODIES[body], "headers": {"content-type": "application/json"}},
+        ),
     )
     assert 400 <= response.status_code < 500
     assert list(response.json()) == ["error"]
@@ -242,33 +284,68 @@ def test_requests_from_elsewhere_are_refused(app):
         (("GET", "/", {"headers": {"host": ""}}), 400),
         (("GET", "/api/health", {"headers": {"host": "evil.example"}}), 400),
         (("GET", "/api/health", {"headers": {"host": "LocalHost:8000"}}), 200),
-        (("POST", "/api/search", {"content": body, "headers": {"content-type": "text/plain"}}), 415),
+        (
+            ("POST", "/api/search", {"content": body, "headers": {"content-type": "text/plain"}}),
+            415,
+        ),
         (("POST", "/api/search", {"content": body}), 415),
-        (("POST", "/api/search", {"content": body, "headers": typed | {"origin": "http://localhost"}}), 200),
-        (("POST", "/api/search", {"content": b" " * (Limits().body_bytes + 1), "headers": typed}), 413),
+        (
+            (
+                "POST",
+                "/api/search",
+                {"content": body, "headers": typed | {"origin": "http://localhost"}},
+            ),
+            200,
+        ),
+        (
+            (
+                "POST",
+                "/api/search",
+                {"content": b" " * (Limits().body_bytes + 1), "headers": typed},
+            ),
+            413,
+        ),
         (("DELETE", "/api/search", {}), 405),
         (("GET", "/docs", {}), 404),
     ]
     responses = exchange(app, *(request for request, _ in cases))
     assert [response.status_code for response in responses] == [status for _, status in cases]
-    sentences = [response.json() for response in responses if response.status_code in (404, 405, 415)]
+    sentences = [
+        response.json() for response in responses if response.status_code in (404, 405, 415)
+    ]
     assert [list(sentence) for sentence in sentences] == [["error"]] * 4
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null"])
 def test_browsers_get_no_leave_to_ask_for_pages_of_other_sites(app, origin):
-    asking = {"origin": origin, "access-control-request-method": "POST", "access-control-request-headers": "content-type"}
+    asking = {
+        "origin": origin,
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "content-type",
+    }
     preflight, answer = exchange(
         app,
         ("OPTIONS", "/api/search", {"headers": asking}),
         post("/api/search", {"query": "a"}, headers={"origin": origin}),
     )
     assert preflight.status_code == 405
-    assert not [name for response in (preflight, answer) for name in response.headers if name.startswith("access-control-")]
+    assert not [
+        name
+        for response in (preflight, answer)
+        for name in response.headers
+        if name.startswith("access-control-")
+    ]
 
 
 @pytest.mark.parametrize(
-    "path", ["/../../etc/passwd", "/..%2f..%2fetc%2fpasswd", "/static/../app.py", "//etc/passwd", "/app.js%00.html"]
+    "path",
+    [
+        "/../../etc/passwd",
+        "/..%2f..%2fetc%2fpasswd",
+        "/static/../app.py",
+        "//etc/passwd",
+        "/app.js%00.html",
+    ],
 )
 def test_no_path_leads_to_a_file(app, path):
     (response,) = exchange(app, ("GET", f"http://localhost{path}", {}))
@@ -276,7 +353,17 @@ def test_no_path_leads_to_a_file(app, path):
 
 
 def test_pages_need_nothing_from_elsewhere(app):
-    names = ("/", "/app.js", "/style.css", "/results.js", "/tracks.js", "/protein.js", "/api.js", "/dom.js", "/icon.svg")
+    names = (
+        "/",
+        "/app.js",
+        "/style.css",
+        "/results.js",
+        "/tracks.js",
+        "/protein.js",
+        "/api.js",
+        "/dom.js",
+        "/icon.svg",
+    )
     for response in exchange(app, *(("GET", name, {}) for name in names)):
         assert response.status_code == 200
         assert "innerHTML" not in response.text
@@ -286,8 +373,16 @@ def test_pages_need_nothing_from_elsewhere(app):
 
 
 def test_the_api_describes_itself(app):
-    about, openapi, health = exchange(app, ("GET", "/api/about", {}), ("GET", "/openapi.json", {}), ("GET", "/api/health", {}))
-    assert set(openapi.json()["paths"]) == {"/api/health", "/api/about", "/api/search", "/api/protein", "/api/tracks"}
+    about, openapi, health = exchange(
+        app, ("GET", "/api/about", {}), ("GET", "/openapi.json", {}), ("GET", "/api/health", {})
+    )
+    assert set(openapi.json()["paths"]) == {
+        "/api/health",
+        "/api/about",
+        "/api/search",
+        "/api/protein",
+        "/api/tracks",
+    }
     assert about.json()["labels"] == {"places": 3}
     assert len(about.json()["examples"]) >= 2
     assert "held-out questions" in about.json()["score"]
@@ -309,7 +404,10 @@ def test_with_a_token_the_api_is_closed_and_the_page_open(engine):
         ("/", {}, 200),
         ("/api/health", {}, 200),
     ]
-    requests = [("GET", path, {"headers": {k: v.encode("latin-1") for k, v in headers.items()}}) for path, headers, _ in cases]
+    requests = [
+        ("GET", path, {"headers": {k: v.encode("latin-1") for k, v in headers.items()}})
+        for path, headers, _ in cases
+    ]
     responses = exchange(guarded, *requests)
     assert [response.status_code for response in responses] == [status for *_, status in cases]
     assert "the token is missing or wrong" in responses[0].json()["error"]
@@ -334,7 +432,9 @@ def test_a_failing_model_is_a_sentence_without_insides(engine, monkeypatch):
         (SearchEngine, "cut", "/api/search", {"query": "abc"}),
     ],
 )
-def test_a_question_that_takes_long_to_read_holds_up_nobody(engine, monkeypatch, module, name, path, body):
+def test_a_question_that_takes_long_to_read_holds_up_nobody(
+    engine, monkeypatch, module, name, path, body
+):
     begun, go, was_told = threading.Event(), threading.Event(), []
     whole = getattr(module, name)
 
@@ -389,7 +489,13 @@ def test_a_client_that_leaves_ends_its_request(engine, monkeypatch):
                 sent.append(message)
 
             headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
-            scope = {"type": "http", "method": "POST", "path": "/api/search", "headers": headers, "query_string": b""}
+            scope = {
+                "type": "http",
+                "method": "POST",
+                "path": "/api/search",
+                "headers": headers,
+                "query_string": b"",
+            }
             scope |= {
                 "http_version": "1.1",
                 "raw_path": b"/api/search",

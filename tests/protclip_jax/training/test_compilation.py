@@ -23,7 +23,8 @@ def test_other_shapes_are_refused_instead_of_compiled():
 
 
 def sums(*factors):
-    """Jitted functions of one array that give the same and take temporary memory of so many times its size."""
+    """Jitted functions of one array that give the same and take temporary memory of so many
+    times its size."""
 
     def of(factor):
         return jax.jit(lambda x: jax.lax.sort(jnp.stack([x] * factor), dimension=1).sum() / factor)
@@ -31,12 +32,17 @@ def sums(*factors):
     return {f"{factor} copies": of(factor) for factor in factors}
 
 
-@pytest.mark.parametrize(("capacity", "taken"), [(1 << 30, "64 copies"), (6_000_000, "8 copies"), (1_000, "1 copies")])
+@pytest.mark.parametrize(
+    ("capacity", "taken"), [(1 << 30, "64 copies"), (6_000_000, "8 copies"), (1_000, "1 copies")]
+)
 def test_the_first_candidate_that_fits_is_taken_and_told(monkeypatch, capsys, capacity, taken):
     monkeypatch.setattr(compilation, "device_memory", lambda: capacity)
     once = compiled_once(sums(64, 8, 1))
     assert float(once(jnp.ones(100_000, jnp.float32))) == pytest.approx(100_000)
-    assert capsys.readouterr().err == f"note: of 64 copies, 8 copies, 1 copies the step takes {taken}.\n"
+    assert (
+        capsys.readouterr().err
+        == f"note: of 64 copies, 8 copies, 1 copies the step takes {taken}.\n"
+    )
 
 
 def test_too_little_memory_is_one_sentence(monkeypatch):

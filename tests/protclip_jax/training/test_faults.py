@@ -1,4 +1,5 @@
-"""A step that is not finite: what it leaves, which of its records are to blame, and the norms of each objective."""
+"""A step that is not finite: what it leaves, which of its records are to blame, and the norms of
+each objective."""
 
 import dataclasses
 import functools
@@ -27,7 +28,9 @@ BAD = {"protein": 1, "text": 4}
 def batch():
     """Six records in two rows and two empty ones; two of them hold a token that is poisoned."""
     records = tiny.records(6)
-    records[BAD["protein"]] = dataclasses.replace(records[BAD["protein"]], sequence="MKUTAYIAKQRQISF")
+    records[BAD["protein"]] = dataclasses.replace(
+        records[BAD["protein"]], sequence="MKUTAYIAKQRQISF"
+    )
     records[BAD["text"]] = dataclasses.replace(records[BAD["text"]], name="a~b")
     a, b, c, d, e, f = tiny.examples(records)
     return tiny.pack([[a, b, c], [], [d, e, f], []])
@@ -54,7 +57,9 @@ def test_the_records_to_blame_are_found_and_no_others(batch, poisoned):
 def compiled():
     optimizer = optax.adam(1e-3)
     state = start(optimizer, flatten(tiny.params()))
-    return optimizer, make_train_step(make_loss_and_gradients(tiny.model(), ObjectiveConfig()), optimizer, state)
+    return optimizer, make_train_step(
+        make_loss_and_gradients(tiny.model(), ObjectiveConfig()), optimizer, state
+    )
 
 
 def start(optimizer, flat):
@@ -67,12 +72,18 @@ def test_a_step_that_is_not_finite_changes_nothing_but_its_count(batch, poisoned
     optimizer, step = compiled
     state, metrics = step(start(optimizer, poisoned), batch)
     assert not metrics["finite"]
-    jax.tree.map(np.testing.assert_array_equal, (state.trainable, state.optimizer), start(optimizer, poisoned)[1::2])
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        (state.trainable, state.optimizer),
+        start(optimizer, poisoned)[1::2],
+    )
     assert (int(state.step), skipped_steps(state)) == (1, 1)
     good, metrics = step(start(optimizer, flatten(tiny.params())), batch)
     assert metrics["finite"]
     assert skipped_steps(good) == 0
-    assert any((good.trainable[path] != leaf).any() for path, leaf in flatten(tiny.params()).items())
+    assert any(
+        (good.trainable[path] != leaf).any() for path, leaf in flatten(tiny.params()).items()
+    )
 
 
 def test_a_step_keeps_scales_in_bounds_and_reports_the_one_it_used(batch):
@@ -101,7 +112,10 @@ def test_the_norm_of_each_objective_is_that_of_its_weighted_loss(batch, compiled
         return jax.jit(make_loss_and_gradients(tiny.model(), objective))(trainable, {}, batch)[2]
 
     for name, norm in norms.items():
-        alone = gradient(state.trainable, ObjectiveConfig(**{other: float(other == name) for other in objective.weights}))
+        alone = gradient(
+            state.trainable,
+            ObjectiveConfig(**{other: float(other == name) for other in objective.weights}),
+        )
         squares = sum(float((np.asarray(leaf, np.float64) ** 2).sum()) for leaf in alone.values())
         # A gradient is linear in the weight.
         np.testing.assert_allclose(norm, objective.weights[name] * np.sqrt(squares), rtol=1e-4)
@@ -111,5 +125,8 @@ def test_a_run_that_has_skipped_too_many_steps_does_not_go_on(tmp_path, compiled
     """Its last step may be saved, so that nothing but the count of the state tells."""
     optimizer, step = compiled
     state, _ = step(start(optimizer, poisoned), batch)
-    with pytest.raises(RunError, match=r"has skipped 1 steps, and max_skipped_steps is 0: their records are in .*faults"):
+    with pytest.raises(
+        RunError,
+        match=r"has skipped 1 steps, and max_skipped_steps is 0: their records are in .*faults",
+    ):
         Faults(tmp_path, tiny.model(), state, None, limit=0)

@@ -19,20 +19,31 @@ def test_tokens_are_counted_by_segment():
 
 
 def test_model_flops_agree_with_the_compilers_count_of_an_unpacked_tower():
-    """A forward pass over one full row, no padding, layers unrolled by hand: 2·N·(4D² + 2DF) + 4·N·D·n a token."""
+    """A forward pass over one full row, no padding, layers unrolled by hand: 2·N·(4D² + 2DF) +
+    4·N·D·n a token."""
     model = tiny.model("dense")
     config, length = model.config.protein, 64
     tokens = jnp.full((1, length), 5, jnp.int32)
 
     def forward(params):
         return model.apply(
-            {"params": params}, tokens, jnp.ones_like(tokens), jnp.arange(length)[None], 1, method="encode_protein"
+            {"params": params},
+            tokens,
+            jnp.ones_like(tokens),
+            jnp.arange(length)[None],
+            1,
+            method="encode_protein",
         )
 
     cost = jax.jit(forward).lower(tiny.params()).compile().cost_analysis()
     # XLA counts the scanned layer once.
     per_layer = flops.step_flops(
-        {"protein_tokens": length, "protein_squares": length**2, "text_tokens": 0, "text_squares": 0},
+        {
+            "protein_tokens": length,
+            "protein_squares": length**2,
+            "text_tokens": 0,
+            "text_squares": 0,
+        },
         model.config,
         ObjectiveConfig(mlm=0, bsr=0),
         text_trained=False,
@@ -42,11 +53,18 @@ def test_model_flops_agree_with_the_compilers_count_of_an_unpacked_tower():
 
 
 def test_passes_and_frozen_text_count():
-    counts = {"protein_tokens": 100, "protein_squares": 3000, "text_tokens": 50, "text_squares": 800}
+    counts = {
+        "protein_tokens": 100,
+        "protein_squares": 3000,
+        "text_tokens": 50,
+        "text_squares": 800,
+    }
     config = tiny.model().config
 
     def total(text_trained=False, **objective):
-        return flops.step_flops(counts, config, ObjectiveConfig(**objective), text_trained=text_trained)
+        return flops.step_flops(
+            counts, config, ObjectiveConfig(**objective), text_trained=text_trained
+        )
 
     one, two, three = total(mlm=0, bsr=0), total(mlm=0), total()
     np.testing.assert_allclose(three - two, two - one)

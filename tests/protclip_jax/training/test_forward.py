@@ -1,4 +1,5 @@
-"""The objectives of a whole packed batch: packing changes nothing, slots do not leak, gradients reach what they should."""
+"""The objectives of a whole packed batch: packing changes nothing, slots do not leak, gradients
+reach what they should."""
 
 import dataclasses
 import functools
@@ -56,9 +57,12 @@ def gradients(objective):
 
 @pytest.fixture(scope="module")
 def six():
-    """Six examples; every record's features assign some of its residues to each of three properties."""
+    """Six examples; every record's features assign some of its residues to each of three
+    properties."""
     features = (Feature("ACT_SITE", 2, 4), Feature("SIGNAL", 1, 3), Feature("DOMAIN", 5, 9))
-    return tiny.examples([dataclasses.replace(record, features=features) for record in tiny.records(6)])
+    return tiny.examples(
+        [dataclasses.replace(record, features=features) for record in tiny.records(6)]
+    )
 
 
 def alone(examples):
@@ -66,7 +70,14 @@ def alone(examples):
 
 
 def packed(examples):
-    return [[examples[4], examples[1], examples[3]], [], [examples[0]], [examples[5], examples[2]], [], []]
+    return [
+        [examples[4], examples[1], examples[3]],
+        [],
+        [examples[0]],
+        [examples[5], examples[2]],
+        [],
+        [],
+    ]
 
 
 @pytest.mark.parametrize("attention", ["dense", "blockwise"])
@@ -82,25 +93,41 @@ def test_losses_do_not_depend_on_the_packing(six, attention):
 
 def test_both_attention_backends_give_the_same_losses(six):
     batch = tiny.pack(packed(six))
-    dense, blockwise = (compiled(name, ALL)(tiny.params(), batch) for name in ("dense", "blockwise"))
+    dense, blockwise = (
+        compiled(name, ALL)(tiny.params(), batch) for name in ("dense", "blockwise")
+    )
     chex.assert_trees_all_close(dense, blockwise, rtol=1e-5)
 
 
 @pytest.mark.parametrize("objective", [ALL, OURS], ids=["paper", "ours"])
 def test_all_after_the_towers_equals_numpy(six, objective):
-    """Every loss of the packed batch from the towers' outputs for each record alone, in float64 NumPy by the formulas."""
+    """Every loss of the packed batch from the towers' outputs for each record alone, in float64
+    NumPy by the formulas."""
     model, params, batch = tiny.model(), tiny.params(), tiny.pack(alone(six))
     heads = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
-    apply = jax.jit(functools.partial(model.apply, {"params": params}, method="encode_protein"), static_argnums=3)
-    text_rows = jax.tree.map(jnp.asarray, (batch.text_tokens, batch.text_segment_ids, batch.text_positions))
+    apply = jax.jit(
+        functools.partial(model.apply, {"params": params}, method="encode_protein"),
+        static_argnums=3,
+    )
+    text_rows = jax.tree.map(
+        jnp.asarray, (batch.text_tokens, batch.text_segment_ids, batch.text_positions)
+    )
     text = model.apply({"params": params}, *text_rows, method="encode_text")
-    noise = np.asarray(gumbel_noise(jnp.asarray(batch.noise_seeds), model.config.num_prototypes), np.float64)
+    noise = np.asarray(
+        gumbel_noise(jnp.asarray(batch.noise_seeds), model.config.num_prototypes), np.float64
+    )
 
     def hidden(mask):
         tokens = np.where(mask, 32, batch.protein_tokens)
-        return np.asarray(apply(tokens, batch.protein_slot_ids, batch.protein_positions, tiny.SLOTS), np.float64)
+        return np.asarray(
+            apply(tokens, batch.protein_slot_ids, batch.protein_positions, tiny.SLOTS), np.float64
+        )
 
-    clean, mlm, bsr = hidden(np.zeros_like(batch.mlm_mask)), hidden(batch.mlm_mask), hidden(batch.segment_mask)
+    clean, mlm, bsr = (
+        hidden(np.zeros_like(batch.mlm_mask)),
+        hidden(batch.mlm_mask),
+        hidden(batch.segment_mask),
+    )
     proteins, texts, records, sums = [], [], [], {"mlm": 0.0, "bsr": 0.0}
     for row, example in enumerate(six):
         n, targets = example.protein_length, example.protein_tokens
@@ -109,16 +136,23 @@ def test_all_after_the_towers_equals_numpy(six, objective):
             for k in range(5)
             if example.text_hashes[k]
         }
-        proteins.append(ref.unit(ref.projection(clean[row, :n].mean(0), heads["protein_projection"])))
+        proteins.append(
+            ref.unit(ref.projection(clean[row, :n].mean(0), heads["protein_projection"]))
+        )
         texts.append(ref.unit(ref.projection(of_property[0].mean(0), heads["text_projection"])))
         vectors = {}
         for k in of_property.keys() - {0}:
             # After [CLS] comes the prefix.
-            skipped = np.arange(1, 1 + objective.prefix_tokens[k - 1]) if objective.prefix_tokens else []
+            skipped = (
+                np.arange(1, 1 + objective.prefix_tokens[k - 1]) if objective.prefix_tokens else []
+            )
             tokens = np.delete(of_property[k], skipped, axis=0)
             vectors[k] = ref.projection(tokens.mean(0), heads["text_projection"])
             if objective.prototypes:
-                bank, temperature = heads["prototype_bank"]["prototypes"], model.config.prototype_temperature
+                bank, temperature = (
+                    heads["prototype_bank"]["prototypes"],
+                    model.config.prototype_temperature,
+                )
                 vectors[k] = ref.prototype(vectors[k], bank, noise[row, 0, k - 1], temperature)
         # Residues alone: neither <cls> nor <eos>.
         residues = ref.projection(clean[row, 1 : n - 1], heads["protein_projection"])
@@ -128,7 +162,11 @@ def test_all_after_the_towers_equals_numpy(six, objective):
         logits = ref.token_head(mlm[row, :n], heads["mlm_head"])
         sums["mlm"] += ref.masked_cross_entropy(logits, targets, example.mlm_mask)
         tokens = ref.projection(bsr[row, :n], heads["protein_projection"])
-        read = ref.cross_attention(tokens, ref.projection(of_property[0], heads["text_projection"]), heads["cross_attention"])
+        read = ref.cross_attention(
+            tokens,
+            ref.projection(of_property[0], heads["text_projection"]),
+            heads["cross_attention"],
+        )
         logits = ref.token_head(tokens + read, heads["bsr_head"])
         sums["bsr"] += ref.masked_cross_entropy(logits, targets, example.segment_mask)
     sums["gc"] = ref.global_contrastive(proteins, texts, float(heads["logit_scale"]["log"]))
@@ -156,8 +194,12 @@ SINGLE = dataclasses.replace(OURS, masked_passes="single")
 def test_embeddings_and_counts_are_the_same_without_the_masked_passes(six, objective):
     model, batch = tiny.model(), jax.tree.map(jnp.asarray, tiny.pack(packed(six)))
     noise = gumbel_noise(batch.noise_seeds, model.config.num_prototypes)
-    found, counts = jax.jit(lambda params: embed_records(model, params, batch, objective, noise))(tiny.params())
-    embeddings, losses = jax.jit(lambda params: forward_pass(model, params, batch, objective, noise))(tiny.params())
+    found, counts = jax.jit(lambda params: embed_records(model, params, batch, objective, noise))(
+        tiny.params()
+    )
+    embeddings, losses = jax.jit(
+        lambda params: forward_pass(model, params, batch, objective, noise)
+    )(tiny.params())
     chex.assert_trees_all_close(found, embeddings, rtol=1e-5, atol=1e-6)
     assert counts == {name: loss.count for name, loss in losses.items()}
 
@@ -179,12 +221,18 @@ def test_nothing_leaks_between_slots(six, attention):
     @jax.jit
     def embed(params, batch):
         def run(m):
-            hidden = m.encode_protein(batch.protein_tokens, batch.protein_slot_ids, batch.protein_positions, tiny.SLOTS)
+            hidden = m.encode_protein(
+                batch.protein_tokens, batch.protein_slot_ids, batch.protein_positions, tiny.SLOTS
+            )
             text = m.encode_text(batch.text_tokens, batch.text_segment_ids, batch.text_positions)
             p, t = m.project_protein_tokens(hidden), m.project_text_tokens(text)
             attended = m.attend_to_biotext(p, batch.protein_slot_ids, t, batch.text_slot_ids)
             embedded = m.embed_proteins(hidden, batch.protein_slot_ids, tiny.SLOTS)
-            return embedded, m.project_text_segments(text, batch.text_segment_ids, tiny.SLOTS), attended
+            return (
+                embedded,
+                m.project_text_segments(text, batch.text_segment_ids, tiny.SLOTS),
+                attended,
+            )
 
         return model.apply({"params": params}, method=run)
 
@@ -194,7 +242,9 @@ def test_nothing_leaks_between_slots(six, attention):
     changed_protein[0, hit_p] = np.roll(changed_protein[0, hit_p], 3)
     changed_text[0, hit_t] = np.roll(changed_text[0, hit_t], 3)
     before = embed(tiny.params(), batch)
-    after = embed(tiny.params(), batch._replace(protein_tokens=changed_protein, text_tokens=changed_text))
+    after = embed(
+        tiny.params(), batch._replace(protein_tokens=changed_protein, text_tokens=changed_text)
+    )
 
     others = np.ones((6, tiny.SLOTS), bool)
     others[0, 1] = False
@@ -202,16 +252,39 @@ def test_nothing_leaks_between_slots(six, attention):
         np.testing.assert_array_equal(np.asarray(x)[others], np.asarray(y)[others])
         assert np.abs(np.asarray(x)[0, 1] - np.asarray(y)[0, 1]).max() > 1e-3
     other_tokens = ~((np.arange(6)[:, None] == 0) & (batch.protein_slot_ids == 2))
-    np.testing.assert_array_equal(np.asarray(before[2])[other_tokens], np.asarray(after[2])[other_tokens])
+    np.testing.assert_array_equal(
+        np.asarray(before[2])[other_tokens], np.asarray(after[2])[other_tokens]
+    )
 
 
 REACHED = {
     "gc": {"protein", "text", "protein_projection", "text_projection", "logit_scale"},
     "mlm": {"protein", "mlm_head"},
-    "bsr": {"protein", "text", "protein_projection", "text_projection", "cross_attention", "bsr_head"},
+    "bsr": {
+        "protein",
+        "text",
+        "protein_projection",
+        "text_projection",
+        "cross_attention",
+        "bsr_head",
+    },
     "pda": {"protein", "protein_projection", "prototype_bank", "segment_logit_scale"},
-    "features": {"protein", "text", "protein_projection", "text_projection", "prototype_bank", "segment_logit_scale"},
-    "sigmoid": {"protein", "text", "protein_projection", "text_projection", "sigmoid_scale", "sigmoid_bias"},
+    "features": {
+        "protein",
+        "text",
+        "protein_projection",
+        "text_projection",
+        "prototype_bank",
+        "segment_logit_scale",
+    },
+    "sigmoid": {
+        "protein",
+        "text",
+        "protein_projection",
+        "text_projection",
+        "sigmoid_scale",
+        "sigmoid_bias",
+    },
     "matryoshka": {"protein", "text", "protein_projection", "text_projection", "logit_scale"},
 }
 """The parameter groups that each objective trains; every other group gets exactly zero."""
@@ -229,7 +302,8 @@ def check_reached(six, objective, reached):
     assert {path.partition("/")[0] for path, norm in norms.items() if norm} == reached
     of_reached = [path for path in norms if path.partition("/")[0] in reached]
     still = {path for path in of_reached if norms[path] < 1e-12}
-    # Inside a trained group everything moves but the rotary frequencies, and a bias that shifts all scores of a softmax.
+    # Inside a trained group everything moves but the rotary frequencies, and a bias that shifts all
+    # scores of a softmax.
     assert still <= {"protein/rotary_inv_freq", "cross_attention/key/bias"}
     assert ("protein/rotary_inv_freq" in still) == ("protein" in reached)
 
@@ -261,11 +335,14 @@ def test_a_shared_pass_hides_both_masks_and_reads_each_loss_at_its_own(six):
     batch = tiny.pack(packed(shared))
     assert not (batch.mlm_mask & batch.segment_mask).any()
     together = compiled("blockwise", ObjectiveConfig(masked_passes="shared"))(tiny.params(), batch)
-    # With separate passes, the same union of masks in either pass gives the shared pass's hidden states.
+    # With separate passes, the same union of masks in either pass gives the shared pass's hidden
+    # states.
     union = batch.mlm_mask | batch.segment_mask
     by_mlm = compiled("blockwise", ALL)(tiny.params(), batch._replace(mlm_mask=union))["mlm"]
     assert together["mlm"].count + together["bsr"].count == by_mlm.count
-    both_masks = compiled("blockwise", ALL)(tiny.params(), batch._replace(mlm_mask=union, segment_mask=union))
+    both_masks = compiled("blockwise", ALL)(
+        tiny.params(), batch._replace(mlm_mask=union, segment_mask=union)
+    )
     at_segments = compiled("blockwise", ObjectiveConfig(masked_passes="shared"))(
         tiny.params(), batch._replace(mlm_mask=np.zeros_like(union), segment_mask=union)
     )
@@ -276,16 +353,23 @@ def test_an_objective_alone_reads_the_same_shared_pass(six):
     batch = tiny.pack(packed(tiny.examples(tiny.records(6), passes="shared")))
     together = compiled("blockwise", ObjectiveConfig(masked_passes="shared"))(tiny.params(), batch)
     alone = ObjectiveConfig(gc=0.0, mlm=0.0, pda=0.0, masked_passes="shared")
-    np.testing.assert_allclose(compiled("blockwise", alone)(tiny.params(), batch)["bsr"].sum, together["bsr"].sum, rtol=1e-6)
+    np.testing.assert_allclose(
+        compiled("blockwise", alone)(tiny.params(), batch)["bsr"].sum,
+        together["bsr"].sum,
+        rtol=1e-6,
+    )
 
 
 def test_in_a_single_pass_contrasts_read_the_masked_proteins(six):
-    """As if the proteins had been written with those masks; masked objectives read what a shared pass gives them."""
+    """As if the proteins had been written with those masks; masked objectives read what a shared
+    pass gives them."""
     made = tiny.examples(tiny.records(6), passes="single")
     batch = tiny.pack(packed(made))
     single = compiled("blockwise", ObjectiveConfig(masked_passes="single"))(tiny.params(), batch)
     hidden = np.where(batch.mlm_mask | batch.segment_mask, MASK, batch.protein_tokens)
-    written = compiled("blockwise", ObjectiveConfig(mlm=0.0, bsr=0.0))(tiny.params(), batch._replace(protein_tokens=hidden))
+    written = compiled("blockwise", ObjectiveConfig(mlm=0.0, bsr=0.0))(
+        tiny.params(), batch._replace(protein_tokens=hidden)
+    )
     unmasked = compiled("blockwise", ObjectiveConfig(mlm=0.0, bsr=0.0))(tiny.params(), batch)
     shared = compiled("blockwise", ObjectiveConfig(masked_passes="shared"))(tiny.params(), batch)
     np.testing.assert_allclose(single["gc"].sum, written["gc"].sum, rtol=1e-5)
@@ -301,8 +385,12 @@ def degenerate():
     return {
         "one record": tiny.pack([[made[3]]] + [[]] * 5),
         "one property": tiny.pack([[made[0]], [made[4]]] + [[]] * 4),
-        "nothing masked": batch._replace(mlm_mask=np.zeros_like(batch.mlm_mask), segment_mask=np.zeros_like(batch.mlm_mask)),
-        "all residues alike": batch._replace(protein_tokens=np.where(batch.protein_tokens > 2, 5, batch.protein_tokens)),
+        "nothing masked": batch._replace(
+            mlm_mask=np.zeros_like(batch.mlm_mask), segment_mask=np.zeros_like(batch.mlm_mask)
+        ),
+        "all residues alike": batch._replace(
+            protein_tokens=np.where(batch.protein_tokens > 2, 5, batch.protein_tokens)
+        ),
         "every record the same": tiny.pack([[made[3]] * 3] * 2 + [[]] * 4),
         "no record": empty,
     }

@@ -1,4 +1,5 @@
-"""One loss and one gradient, however they are computed: on any mesh, in micro-batches, in chunks, with every remat policy."""
+"""One loss and one gradient, however they are computed: on any mesh, in micro-batches, in
+chunks, with every remat policy."""
 
 import dataclasses
 import functools
@@ -20,7 +21,13 @@ from tests.support import tiny
 ROWS, SLOTS = 8, 5
 RULES = (("kernel$", "fsdp"), (".", "replicate"))
 PAPER = ObjectiveConfig()
-OURS = ObjectiveConfig(features=0.3, negatives="late_interaction", pooling="residue", prototypes=False, masked_passes="single")
+OURS = ObjectiveConfig(
+    features=0.3,
+    negatives="late_interaction",
+    pooling="residue",
+    prototypes=False,
+    masked_passes="single",
+)
 CONTRASTS = ObjectiveConfig(
     bsr=0.0,
     mlm=0.0,
@@ -31,20 +38,30 @@ CONTRASTS = ObjectiveConfig(
     width_weights=(1.0, 3.0),
     contrast_chunk=7,
 )
-ACROSS = ObjectiveConfig(negatives="both", contrast_chunk=5, masked_passes="shared", text_gradient=True)
+ACROSS = ObjectiveConfig(
+    negatives="both", contrast_chunk=5, masked_passes="shared", text_gradient=True
+)
 
 
 @functools.cache
 def batch():
     """Twenty records in seven of eight rows; their features assign some residues to a property."""
     features = (Feature("ACT_SITE", 2, 4), Feature("DOMAIN", 5, 9))
-    made = tiny.examples([dataclasses.replace(record, features=features) for record in tiny.records(20)])
-    return tiny.pack([made[0:3], made[3:5], made[5:8], [], made[8:12], made[12:13], made[13:17], made[17:20]], slots=SLOTS)
+    made = tiny.examples(
+        [dataclasses.replace(record, features=features) for record in tiny.records(20)]
+    )
+    return tiny.pack(
+        [made[0:3], made[3:5], made[5:8], [], made[8:12], made[12:13], made[13:17], made[17:20]],
+        slots=SLOTS,
+    )
 
 
 def remat_model(policy):
     config = tiny.model().config
-    towers = {name: dataclasses.replace(getattr(config, name), remat=policy) for name in ("protein", "text")}
+    towers = {
+        name: dataclasses.replace(getattr(config, name), remat=policy)
+        for name in ("protein", "text")
+    }
     return ProtCLIPModel(dataclasses.replace(config, **towers))
 
 
@@ -57,9 +74,18 @@ def compiled(objective, data_fsdp=None, *, microbatch_rows=None, remat="none", f
     shardings, rows = None, batch()
     if data_fsdp is not None:
         mesh = mesh_of(*data_fsdp)
-        shardings = sharding.param_shardings({path: leaf.shape for path, leaf in flat.items()}, mesh, RULES)
-        position = lambda params: {path: jax.device_put(leaf, shardings[path]) for path, leaf in params.items()}  # noqa: E731
-        trainable, frozen, rows = position(trainable), position(frozen), sharding.global_batch(rows, mesh, ROWS)
+        shardings = sharding.param_shardings(
+            {path: leaf.shape for path, leaf in flat.items()}, mesh, RULES
+        )
+
+        def position(params):
+            return {path: jax.device_put(leaf, shardings[path]) for path, leaf in params.items()}
+
+        trainable, frozen, rows = (
+            position(trainable),
+            position(frozen),
+            sharding.global_batch(rows, mesh, ROWS),
+        )
     function = make_loss_and_gradients(remat_model(remat), objective, shardings, microbatch_rows)
     return jax.jit(function).lower(trainable, frozen, rows).compile(), (trainable, frozen, rows)
 
@@ -71,7 +97,9 @@ def run(*args, **options):
 
 def mesh_of(data, fsdp):
     devices = jax.devices()[: data * fsdp]
-    return jax.make_mesh((data, fsdp), sharding.BATCH_AXES, axis_types=(AxisType.Auto,) * 2, devices=devices)
+    return jax.make_mesh(
+        (data, fsdp), sharding.BATCH_AXES, axis_types=(AxisType.Auto,) * 2, devices=devices
+    )
 
 
 @functools.cache
@@ -154,9 +182,13 @@ def test_frozen_towers_change_no_other_gradient_and_keep_nothing_for_the_backwar
     function, arguments = compiled(PAPER, frozen="^text/|inv_freq")
     total, losses, gradients = jax.tree.map(np.asarray, function(*arguments))
     wanted = expected(PAPER)
-    assert_same((total, losses, gradients), (*wanted[:2], {path: x for path, x in wanted[2].items() if path in gradients}))
+    assert_same(
+        (total, losses, gradients),
+        (*wanted[:2], {path: x for path, x in wanted[2].items() if path in gradients}),
+    )
     assert not any(path.startswith("text/") for path in gradients)
-    # Of each layer the trained tower keeps at least its input, [layers, R, L, D]; the frozen one keeps nothing.
+    # Of each layer the trained tower keeps at least its input, [layers, R, L, D]; the frozen one
+    # keeps nothing.
     kept = f"f32[2,{ROWS},{tiny.TEXT_TOKENS},32]"
     assert kept not in function.as_text()
     assert kept in compiled(PAPER)[0].as_text()
@@ -175,5 +207,7 @@ def test_on_a_device_no_weights_are_whole_but_one_layers_and_no_logits_but_its_o
 
 @pytest.mark.parametrize("microbatch_rows", [3, 4])
 def test_micro_batches_that_do_not_divide_the_rows_or_the_devices_are_refused(microbatch_rows):
-    with pytest.raises(UserError, match="must divide batch.rows=8 and be a multiple of the 8 devices"):
+    with pytest.raises(
+        UserError, match="must divide batch.rows=8 and be a multiple of the 8 devices"
+    ):
         compiled(PAPER, (8, 1), microbatch_rows=microbatch_rows)

@@ -48,7 +48,8 @@ def test_a_run_with_the_sigmoid_contrast_begins_from_a_checkpoint_without_it(tmp
 
 @pytest.fixture
 def config(tmp_path):
-    """Of the tiny model, with its checkpoint in `tmp_path`/run and other words in `tmp_path`/words."""
+    """Of the tiny model, with its checkpoint in `tmp_path`/run and other words in
+    `tmp_path`/words."""
     tiny.save(tmp_path / "run", tiny.CONFIG)
     tokenizer = tiny.text_tokenizer()
     type(tokenizer)([*tokenizer.vocabulary, "more"]).save(tmp_path / "words")
@@ -63,17 +64,23 @@ def test_all_that_does_not_fit_is_told_at_once(config, tmp_path):
     config["model"]["num_prototypes"] = 9
     config["tokenizer"]["text"] = str(tmp_path / "words")
     of_protein = "--config.model.protein.num_layers=2 --config.model.protein.layer_norm_eps=1e-05"
-    of_text = f"--config.model.text.hidden_size=32 --config.tokenizer.text={tmp_path}/run/tokenizers/text"
+    of_text = (
+        f"--config.model.text.hidden_size=32 --config.tokenizer.text={tmp_path}/run/tokenizers/text"
+    )
     run = str(tmp_path / "run")
     with pytest.raises(UserError) as refused:
         check_init(config | {"init": {"all": run, "protein": None, "text": None}})
-    assert f"init.all={run} does not fit the config; pass --config.model.num_prototypes=8 {of_protein} {of_text}, or" in str(
-        refused.value
+    assert (
+        f"init.all={run} does not fit the config; pass --config.model.num_prototypes=8 "
+        f"{of_protein} {of_text}, or" in str(refused.value)
     )
     with pytest.raises(UserError) as refused:
         check_init(config | {"init": {"all": None, "protein": run, "text": run}})
     told = str(refused.value)
-    assert f"init.protein={run} does not fit the config; pass {of_protein}, or start from other weights; init.text=" in told
+    assert (
+        f"init.protein={run} does not fit the config; pass {of_protein}, or start from other "
+        "weights; init.text=" in told
+    )
     assert f"pass {of_text}, or start from other weights." in told
     with pytest.raises(UserError, match=r"/nowhere does not exist; .*; init\.text=.* does not fit"):
         check_init(config | {"init": {"all": None, "protein": f"{tmp_path}/nowhere", "text": run}})
@@ -81,7 +88,10 @@ def test_all_that_does_not_fit_is_told_at_once(config, tmp_path):
 
 def test_what_fits_is_not_refused(config, tmp_path):
     run = str(tmp_path / "run")
-    for init in ({"all": run, "protein": None, "text": None}, {"all": None, "protein": run, "text": run}):
+    for init in (
+        {"all": run, "protein": None, "text": None},
+        {"all": None, "protein": run, "text": run},
+    ):
         check_init(config | {"init": init})
 
 
@@ -90,9 +100,14 @@ def test_weights_of_towers_alone_are_not_all(config, tmp_path):
     metadata.write_metadata(tmp_path / "towers", tiny.CONFIG, tiny.text_tokenizer())
     save_params(tmp_path / "towers", towers)
     flat = flatten(tiny.params())
-    told = r"init\.all=.*/towers holds no bsr_head, .*, only protein, text; name it in init\.protein or init\.text, or other"
+    told = (
+        r"init\.all=.*/towers holds no bsr_head, .*, only protein, text; name it in "
+        r"init\.protein or init\.text, or other"
+    )
     with pytest.raises(UserError, match=told):
-        replace_from_checkpoints(flat, config | {"init": {"all": f"{tmp_path}/towers", "protein": None, "text": None}})
+        replace_from_checkpoints(
+            flat, config | {"init": {"all": f"{tmp_path}/towers", "protein": None, "text": None}}
+        )
 
 
 def test_a_run_does_not_begin_with_nan(config, tmp_path):
@@ -101,6 +116,10 @@ def test_a_run_does_not_begin_with_nan(config, tmp_path):
     metadata.write_metadata(tmp_path / "broken", tiny.CONFIG, tiny.text_tokenizer())
     save_params(tmp_path / "broken", unflatten(broken))
     inits = {"all": None, "protein": None, "text": f"{tmp_path}/broken"}
-    with pytest.raises(UserError, match="the parameter text/embedding_norm/bias holds NaN or infinity"):
+    with pytest.raises(
+        UserError, match="the parameter text/embedding_norm/bias holds NaN or infinity"
+    ):
         replace_from_checkpoints(flatten(tiny.params()), config | {"init": inits})
-    replace_from_checkpoints(flatten(tiny.params()), config | {"init": inits | {"protein": inits["text"], "text": None}})
+    replace_from_checkpoints(
+        flatten(tiny.params()), config | {"init": inits | {"protein": inits["text"], "text": None}}
+    )

@@ -1,4 +1,5 @@
-"""Low-rank adapters: where they begin, what they learn against float64, what readers get, and the kernels they may name."""
+"""Low-rank adapters: where they begin, what they learn against float64, what readers get, and
+the kernels they may name."""
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +22,13 @@ from tests.protclip_jax.training.test_train_state import GivenBatch
 
 KERNEL, OTHER = "protein/layers/qkv/kernel", "protein/layers/output/kernel"
 A, B = f"lora/{KERNEL}/a", f"lora/{KERNEL}/b"
-SHAPES = {KERNEL: (2, 4, 8), OTHER: (2, 8, 4), "head/kernel": (3,), "logit_scale/log": (), "segment_logit_scale/log": ()}
+SHAPES = {
+    KERNEL: (2, 4, 8),
+    OTHER: (2, 8, 4),
+    "head/kernel": (3,),
+    "logit_scale/log": (),
+    "segment_logit_scale/log": (),
+}
 RANK, ALPHA, RATE, DECAY = 2, 6.0, 0.1, 0.5
 GROUPS = (("^protein/", "frozen"), (".", 1.0))
 RULES = (("/layers/.*kernel$", "fsdp"), (".", "replicate"))
@@ -40,18 +47,23 @@ def mesh():
 @pytest.fixture(scope="module")
 def params(mesh):
     rng = np.random.default_rng(0)
-    values = {path: np.asarray(rng.normal(size=shape), np.float32) for path, shape in SHAPES.items()}
+    values = {
+        path: np.asarray(rng.normal(size=shape), np.float32) for path, shape in SHAPES.items()
+    }
     return jax.device_put(values, sharding.param_shardings(SHAPES, mesh, RULES))
 
 
 def make(params, mesh):
-    """The step and the first state; the loss is that of the kernels times the numbers of the batch, and its square."""
+    """The step and the first state; the loss is that of the kernels times the numbers of the
+    batch, and its square."""
 
     def loss_and_gradients(trainable, frozen, batch):
         assert trainable.keys() | frozen.keys() == SHAPES.keys()
 
         def loss(trainable):
-            return sum(jnp.sum((x * batch.gradients[path]) ** 2) for path, x in trainable.items()) / 2
+            return (
+                sum(jnp.sum((x * batch.gradients[path]) ** 2) for path, x in trainable.items()) / 2
+            )
 
         total, gradients = jax.value_and_grad(loss)(trainable)
         return total, {}, gradients
@@ -68,7 +80,10 @@ def make(params, mesh):
 def batches(count):
     rng = np.random.default_rng(1)
     shapes = {path: shape for path, shape in SHAPES.items() if path != OTHER}
-    return [GivenBatch({path: np.asarray(rng.normal(size=s), np.float32) for path, s in shapes.items()}) for _ in range(count)]
+    return [
+        GivenBatch({path: np.asarray(rng.normal(size=s), np.float32) for path, s in shapes.items()})
+        for _ in range(count)
+    ]
 
 
 def run(step, state, some):
@@ -98,9 +113,14 @@ def test_adapters_learn_as_in_float64_and_kernels_stay(params, mesh):
     average_a, average_b = a, b
     for batch in batches(4):
         gradient = (kernel + ALPHA / RANK * a @ b) * np.float64(batch.gradients[KERNEL]) ** 2
-        down, up = ALPHA / RANK * gradient @ b.swapaxes(1, 2), ALPHA / RANK * a.swapaxes(1, 2) @ gradient
+        down, up = (
+            ALPHA / RANK * gradient @ b.swapaxes(1, 2),
+            ALPHA / RANK * a.swapaxes(1, 2) @ gradient,
+        )
         a, b = a - RATE * down, b - RATE * up
-        average_a, average_b = (DECAY * old + (1 - DECAY) * new for old, new in ((average_a, a), (average_b, b)))
+        average_a, average_b = (
+            DECAY * old + (1 - DECAY) * new for old, new in ((average_a, a), (average_b, b))
+        )
     state = run(step, state, batches(4))
     for path, wanted in {A: a, B: b}.items():
         np.testing.assert_allclose(state.trainable[path], wanted, rtol=1e-4, atol=1e-5)
@@ -114,7 +134,13 @@ def test_training_goes_on_exactly_from_a_checkpoint(params, mesh, tmp_path):
     step, state = make(params, mesh)
     state = run(step, state, batches(4)[:2])
     with CheckpointManager(tmp_path, keep_best=1, best=RETRIEVAL) as saved:
-        saved.save(2, params=state.published, optimizer=state.unpublished, data={"at": np.arange(3)}, metrics={})
+        saved.save(
+            2,
+            params=state.published,
+            optimizer=state.unpublished,
+            data={"at": np.arange(3)},
+            metrics={},
+        )
     straight = run(step, state, batches(4)[2:])
     again, fresh = make(params, mesh)
     with CheckpointManager(tmp_path, keep_best=1, best=RETRIEVAL) as saved:

@@ -36,16 +36,30 @@ def test_cutting_a_missing_record_back_is_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-TOKENS = {"protein_tokens": 60, "text_tokens": 20, "slots": 100, "cropped_proteins": 1, "cut_text_tokens": 7}
+TOKENS = {
+    "protein_tokens": 60,
+    "text_tokens": 20,
+    "slots": 100,
+    "cropped_proteins": 1,
+    "cut_text_tokens": 7,
+}
 WEIGHTS = {"gc": 2.0, "pda": 1.0}
 
 
 def collect(interval, *losses):
     """Adds a step for each (sum, count) of the loss `gc`."""
     for total, count in losses:
-        means = {"gc": Mean(jnp.float32(total), jnp.float32(count)), "pda": Mean(jnp.float32(0), jnp.float32(0))}
+        means = {
+            "gc": Mean(jnp.float32(total), jnp.float32(count)),
+            "pda": Mean(jnp.float32(0), jnp.float32(0)),
+        }
         scalars = {"gradient_norm": jnp.float32(total)}
-        step = {"losses": means, "pairs": jnp.int32(count), "scalars": scalars, "finite": jnp.bool_(np.isfinite(total))}
+        step = {
+            "losses": means,
+            "pairs": jnp.int32(count),
+            "scalars": scalars,
+            "finite": jnp.bool_(np.isfinite(total)),
+        }
         interval.add(step, TOKENS, 1e9)
     with interval.timed("step"):
         time.sleep(0.01)
@@ -101,7 +115,8 @@ def test_time_is_shared_out_once(monkeypatch):
 
 
 def events(folder):
-    """The events of all files, as TensorBoard's format has them: length, its checksum, the event, its checksum."""
+    """The events of all files, as TensorBoard's format has them: length, its checksum, the
+    event, its checksum."""
     read = []
     for path in sorted((folder / "tensorboard").iterdir()):
         content = path.read_bytes()
@@ -119,9 +134,14 @@ def test_tensorboard_gets_the_same_numbers_and_forgets_what_is_written_again(tmp
             writer.write(step, {"loss": step / 4, "mfu": None, "bad": float("inf")})
         # Without being closed, as a killed run.
     told = [event for event in events(tmp_path) if event.HasField("summary")]
-    scalars = [(event.step, [(value.tag, value.simple_value) for value in event.summary.value]) for event in told]
+    scalars = [
+        (event.step, [(value.tag, value.simple_value) for value in event.summary.value])
+        for event in told
+    ]
     assert scalars == [(10, [("loss", 2.5)]), (20, [("loss", 5.0)]), (20, [("loss", 5.0)])]
-    begun = [event.step for event in events(tmp_path) if event.session_log.status == SessionLog.START]
+    begun = [
+        event.step for event in events(tmp_path) if event.session_log.status == SessionLog.START
+    ]
     assert begun == [1, 11]
 
 
@@ -135,12 +155,18 @@ def test_a_full_disk_is_an_error_at_once_and_nothing_whole_is_lost(small_disk):
     (folder / "other").write_bytes(bytes(64 << 10))
     with pytest.raises(OSError, match="No space left"):
         write_until_it_fails(MetricsWriter(folder, step=0))
-    whole = [line for line in (folder / "metrics.jsonl").read_text().splitlines(keepends=True) if line.endswith("\n")]
+    whole = [
+        line
+        for line in (folder / "metrics.jsonl").read_text().splitlines(keepends=True)
+        if line.endswith("\n")
+    ]
     assert len(whole) > 20
     (folder / "other").unlink()
     resumed = MetricsWriter(folder, step=len(whole) - 1)
     resumed.write(len(whole), {"loss": 1.0})
-    assert [record["step"] for record in read_metrics(folder / "metrics.jsonl")] == list(range(len(whole) + 1))
+    assert [record["step"] for record in read_metrics(folder / "metrics.jsonl")] == list(
+        range(len(whole) + 1)
+    )
 
 
 def test_a_disk_that_has_no_room_for_tensorboard_alone_is_an_error_too(small_disk, tmp_path):

@@ -7,7 +7,13 @@ from ml_collections import ConfigDict
 
 from configs import protclip_650m
 from data_pipelines.common.errors import UserError
-from protclip_jax.training.optimizer import flatten, learning_rate_schedule, make_optimizer, partition, unflatten
+from protclip_jax.training.optimizer import (
+    flatten,
+    learning_rate_schedule,
+    make_optimizer,
+    partition,
+    unflatten,
+)
 from tests.support import tiny
 
 FLAT = {"text/a/kernel": jnp.ones(3), "protein/b/kernel": jnp.ones(2), "head/kernel": jnp.ones(4)}
@@ -36,7 +42,9 @@ def test_frozen_parameters_have_neither_gradient_nor_state():
 def test_multipliers_scale_each_groups_update():
     groups = (("^text/", "frozen"), ("^protein/", 0.5), (".", 1.0))
     trainable, _ = partition(FLAT, groups)
-    optimizer = make_optimizer(config(groups=groups, schedule="constant", warmup_fraction=0.0), trainable, 10)
+    optimizer = make_optimizer(
+        config(groups=groups, schedule="constant", warmup_fraction=0.0), trainable, 10
+    )
     state = optimizer.init(trainable)
     grads = jax.tree.map(lambda x: 0.3 * x, trainable)
     for _ in range(2):
@@ -46,7 +54,10 @@ def test_multipliers_scale_each_groups_update():
     np.testing.assert_allclose(updates["protein/b/kernel"], -0.05, rtol=1e-5)
 
 
-@pytest.mark.parametrize("groups", [(("^text/", 1.0),), ((".", 1.0), ("^protein/", 0.5)), (("nothing", "frozen"), (".", 1.0))])
+@pytest.mark.parametrize(
+    "groups",
+    [(("^text/", 1.0),), ((".", 1.0), ("^protein/", 0.5)), (("nothing", "frozen"), (".", 1.0))],
+)
 def test_unmatched_parameters_and_unused_patterns_are_refused(groups):
     with pytest.raises(UserError, match=r"optimizer\.groups"):
         partition(FLAT, groups)
@@ -80,16 +91,21 @@ def rates_of(path):
 
 
 def adamw(params, all_gradients, *, rate, decay, clip):
-    """The parameters after these gradients in float64: Adam, decoupled decay, clipping by what is trained."""
+    """The parameters after these gradients in float64: Adam, decoupled decay, clipping by what
+    is trained."""
     first, second = ({path: np.zeros(shape) for path, shape in STACKS.items()} for _ in "mv")
     for step, gradients in enumerate(all_gradients, 1):
-        trained = {path: (rates_of(path) > 0) * g.astype(np.float64) for path, g in gradients.items()}
+        trained = {
+            path: (rates_of(path) > 0) * g.astype(np.float64) for path, g in gradients.items()
+        }
         norm = np.sqrt(sum((g**2).sum() for g in trained.values()))
         for path, g in trained.items():
             g = g * min(1, clip / norm)
             first[path] = 0.9 * first[path] + 0.1 * g
             second[path] = 0.999 * second[path] + 0.001 * g**2
-            update = first[path] / (1 - 0.9**step) / (np.sqrt(second[path] / (1 - 0.999**step)) + 1e-8)
+            update = (
+                first[path] / (1 - 0.9**step) / (np.sqrt(second[path] / (1 - 0.999**step)) + 1e-8)
+            )
             if not path.endswith("scale"):
                 update += decay * params[path]
             params[path] = params[path] - rate(step - 1) * rates_of(path) * update
@@ -99,7 +115,10 @@ def adamw(params, all_gradients, *, rate, decay, clip):
 def test_layers_learn_at_rates_of_their_own_and_frozen_ones_count_for_nothing():
     rng = np.random.default_rng(0)
     params = {path: rng.normal(size=shape).astype(np.float32) for path, shape in STACKS.items()}
-    steps = [{path: rng.normal(size=shape).astype(np.float32) for path, shape in STACKS.items()} for _ in range(4)]
+    steps = [
+        {path: rng.normal(size=shape).astype(np.float32) for path, shape in STACKS.items()}
+        for _ in range(4)
+    ]
     changes = {"groups": BY_LAYER, "schedule": "constant", "clip_norm": 1.0, "weight_decay": 0.1}
     optimizer = make_optimizer(config(**changes, warmup_fraction=0.5), params, 4)
     rate = learning_rate_schedule(config(schedule="constant", warmup_fraction=0.5), 4)
@@ -121,8 +140,14 @@ def test_layers_learn_at_rates_of_their_own_and_frozen_ones_count_for_nothing():
 @pytest.mark.parametrize(
     ("groups", "told"),
     [
-        ((("kernel", ("last", 1)), (".", 1.0)), r"gives head/kernel the rule .* is no stack of layers"),
-        ((("^protein/layers/", ("last", 5)), (".", 1.0)), r"that stack has 4 layers; name at most so many"),
+        (
+            (("kernel", ("last", 1)), (".", 1.0)),
+            r"gives head/kernel the rule .* is no stack of layers",
+        ),
+        (
+            (("^protein/layers/", ("last", 5)), (".", 1.0)),
+            r"that stack has 4 layers; name at most so many",
+        ),
     ],
 )
 def test_a_rule_for_layers_that_does_not_fit_is_refused(groups, told):
@@ -149,10 +174,14 @@ def test_weight_decay_spares_gains_biases_and_scales():
 
 def test_decay_patterns_that_match_nothing_are_refused():
     with pytest.raises(UserError, match=r"optimizer\.undecayed names 'gamma\$'"):
-        make_optimizer(config(weight_decay=0.1, undecayed=("gamma$",), groups=((".", 1.0),)), FLAT, 10)
+        make_optimizer(
+            config(weight_decay=0.1, undecayed=("gamma$",), groups=((".", 1.0),)), FLAT, 10
+        )
 
 
-@pytest.mark.parametrize(("schedule", "middle"), [("linear", 0.05), ("cosine", 0.05), ("constant", 0.1)])
+@pytest.mark.parametrize(
+    ("schedule", "middle"), [("linear", 0.05), ("cosine", 0.05), ("constant", 0.1)]
+)
 def test_schedules_warm_up_then_decay(schedule, middle):
     rate = learning_rate_schedule(config(schedule=schedule), 100)
     assert rate(0) == 0

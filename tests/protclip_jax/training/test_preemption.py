@@ -11,7 +11,8 @@ import pytest
 
 from protclip_jax.training.preemption import SAME_SECONDS, PreemptionHandler
 
-# Neither returns to Python for a minute, nor does a signal interrupt it; other threads go on. So does a compilation.
+# Neither returns to Python for a minute, nor does a signal interrupt it; other threads go on. So
+# does a compilation.
 DEAF = "hashlib.pbkdf2_hmac('sha256', b'', b'', 10**8)"
 
 
@@ -81,9 +82,14 @@ def test_signals_within_a_second_are_one():
 
 
 def test_a_terminal_that_is_lost_stops_the_run_whose_last_words_then_go_nowhere(tmp_path):
-    body = f"{SAVING}time.sleep(0.3)\nprint('saved', file=sys.stderr, flush=True)\nprint('saved', flush=True)"
+    body = (
+        f"{SAVING}time.sleep(0.3)\nprint('saved', file=sys.stderr, flush=True)\nprint('saved', "
+        "flush=True)"
+    )
     code = "import sys, time\nfrom protclip_jax.training.preemption import PreemptionHandler\n"
-    code += "with PreemptionHandler() as stop:\n    print('begun', flush=True)\n" + textwrap.indent(body, "    ")
+    code += "with PreemptionHandler() as stop:\n    print('begun', flush=True)\n" + textwrap.indent(
+        body, "    "
+    )
     code += f"\nopen({str(tmp_path / 'ended')!r}, 'w').close()"
     process, terminal = pty.fork()
     if process == 0:
@@ -95,7 +101,8 @@ def test_a_terminal_that_is_lost_stops_the_run_whose_last_words_then_go_nowhere(
         assert b"begun" in os.read(terminal, 100)
         time.sleep(0.3)
         os.close(terminal)
-        # Not every sandbox sends what Linux sends when a terminal is lost; a second one soon after counts as the first.
+        # Not every sandbox sends what Linux sends when a terminal is lost; a second one soon after
+        # counts as the first.
         os.kill(process, signal.SIGHUP)
         assert os.waitpid(process, 0)[1] == 0
     finally:

@@ -18,7 +18,9 @@ FEATURES = (Feature("ACT_SITE", 2, 4), Feature("SIGNAL", 1, 3), Feature("DOMAIN"
 OURS = {"features": 0.3, "negatives": "late_interaction", "pooling": "residue", "prototypes": False}
 OBJECTIVES = {
     "paper": ObjectiveConfig(masked_passes="shared"),
-    "ours": ObjectiveConfig(**OURS, sigmoid=1.0, matryoshka=1.0, widths=(4,), masked_passes="shared"),
+    "ours": ObjectiveConfig(
+        **OURS, sigmoid=1.0, matryoshka=1.0, widths=(4,), masked_passes="shared"
+    ),
 }
 
 

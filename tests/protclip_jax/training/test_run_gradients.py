@@ -22,7 +22,10 @@ CONFIG = {
 
 def test_layers_that_are_frozen_have_no_part_in_gradients_and_norms(monkeypatch):
     params = {STACK: jnp.ones((3, 2, 2)), HEAD: jnp.ones(2)}
-    of_network = {STACK: jnp.array([np.nan, 3.0, -4.0])[:, None, None] * params[STACK], HEAD: params[HEAD]}
+    of_network = {
+        STACK: jnp.array([np.nan, 3.0, -4.0])[:, None, None] * params[STACK],
+        HEAD: params[HEAD],
+    }
     monkeypatch.setattr(
         run_gradients,
         "make_loss_and_gradients",

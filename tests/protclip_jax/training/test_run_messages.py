@@ -27,9 +27,11 @@ def test_the_beginning_says_what_is_trained_on_what_and_where():
     sampler = SimpleNamespace(sizes=(1500, 20, 3), weights=(1, 0, 2), epoch_draws=1600)
     lines = run_messages.beginning(config, state, SimpleNamespace(sampler=sampler), make_mesh(4, 2))
     assert lines == [
-        "model: protein 2 layers × 32, text 1 layer × 32; 12 of 1,012 parameters are trained; the text tower is frozen.",
+        "model: protein 2 layers × 32, text 1 layer × 32; 12 of 1,012 parameters are "
+        "trained; the text tower is frozen.",
         "objectives: gc 1, bsr 0.7.",
-        "data: 1,503 training records in 2 clusters of made/protanno, 20 are left out by config.sampling; "
+        "data: 1,503 training records in 2 clusters of made/protanno, 20 are left out by "
+        "config.sampling; "
         "one epoch is 1,600 draws.",
         "devices: 8 × cpu of 1 host, as data 4 × fsdp 2; 8 rows a step.",
     ]
@@ -48,7 +50,12 @@ def test_a_run_says_from_which_step_it_goes(step, told):
 
 
 def test_an_evaluation_is_one_line():
-    metrics = {"retrieval/r1": 0.125, "retrieval/mrr": 0.21053, "ec/f1/macro": math.nan, "losses/gc": 3}
+    metrics = {
+        "retrieval/r1": 0.125,
+        "retrieval/mrr": 0.21053,
+        "ec/f1/macro": math.nan,
+        "losses/gc": 3,
+    }
     told = "step 1,500: retrieval r1 0.125, mrr 0.2105; ec f1/macro none; losses gc 3."
     assert run_messages.evaluation(1500, metrics) == told
 
@@ -64,7 +71,13 @@ def test_a_source_that_is_rarely_drawn_is_named():
     # Of 400 records that are drawn TrEMBL has three quarters, and 300 / 27 : 100 of the draws.
     told = run_messages.rarely_drawn(make_sampler(sizes, seed=0))
     assert told == [
-        "data: trembl has 75% of these records and gets 10.0% of the draws; set both sampling.sources to draw it more often."
+        "data: trembl has 75% of these records and gets 10.0% of the draws; set both "
+        "sampling.sources to draw it more often."
     ]
-    assert run_messages.rarely_drawn(make_sampler(sizes, seed=0, sources={"swissprot": 1, "trembl": 1})) == []
+    assert (
+        run_messages.rarely_drawn(
+            make_sampler(sizes, seed=0, sources={"swissprot": 1, "trembl": 1})
+        )
+        == []
+    )
     assert run_messages.rarely_drawn(make_sampler({"swissprot/C1/R4": 100}, seed=0)) == []

@@ -1,4 +1,5 @@
-"""Averages of the parameters: their recursion, where they lie, who sees them, and that training goes on exactly."""
+"""Averages of the parameters: their recursion, where they lie, who sees them, and that training
+goes on exactly."""
 
 from typing import NamedTuple
 
@@ -42,14 +43,18 @@ def make(mesh, *, averaged):
     """The step and the first state, whose kernel is divided over four devices."""
     rng = np.random.default_rng(0)
     shapes = {KERNEL: (2, 3, 8), FIXED: (4,), "logit_scale/log": (), "segment_logit_scale/log": ()}
-    values = {path: np.asarray(rng.normal(size=shape), np.float32) for path, shape in shapes.items()}
+    values = {
+        path: np.asarray(rng.normal(size=shape), np.float32) for path, shape in shapes.items()
+    }
     rules = (("qkv/kernel$", "fsdp"), (".", "replicate"))
     trainable = jax.device_put(values, sharding.param_shardings(shapes, mesh, rules))
     frozen = {FIXED: trainable.pop(FIXED)}
     optimizer = optax.sgd(RATE, momentum=0.5)
     step = jax.device_put(jnp.int32(0), sharding.replicated(mesh))
     moments = init_optimizer(optimizer, trainable, mesh)
-    state = TrainState(step, trainable, frozen, moments, jax.tree.map(jnp.copy, trainable) if averaged else None)
+    state = TrainState(
+        step, trainable, frozen, moments, jax.tree.map(jnp.copy, trainable) if averaged else None
+    )
     return make_train_step(given, optimizer, state, DECAY), state
 
 
@@ -57,7 +62,10 @@ def batches(count):
     rng = np.random.default_rng(1)
     made = []
     for _ in range(count):
-        scales = {f"{name}/log": np.float32(rng.normal()) for name in ("logit_scale", "segment_logit_scale")}
+        scales = {
+            f"{name}/log": np.float32(rng.normal())
+            for name in ("logit_scale", "segment_logit_scale")
+        }
         made.append(GivenBatch({KERNEL: rng.normal(size=(2, 3, 8)).astype(np.float32), **scales}))
     return made
 
@@ -85,7 +93,9 @@ def test_averages_follow_the_recursion_and_skip_what_is_not_finite(mesh):
     state, metrics = run(step, state, some)
     np.testing.assert_allclose(state.trainable[KERNEL], value, rtol=1e-5)
     np.testing.assert_allclose(state.averaged[KERNEL], average, rtol=1e-5)
-    apart = {path: np.float64(state.trainable[path]) - state.averaged[path] for path in state.averaged}
+    apart = {
+        path: np.float64(state.trainable[path]) - state.averaged[path] for path in state.averaged
+    }
     wanted = np.sqrt(sum((difference**2).sum() for difference in apart.values()))
     np.testing.assert_allclose(metrics["scalars"]["ema_distance"], wanted, rtol=1e-5)
     # Divided as the parameter is.
@@ -108,8 +118,16 @@ def test_readers_get_the_averages_and_training_goes_on_exactly(mesh, tmp_path, a
     state, _ = run(step, state, some[:2])
     seen = flatten(on_host(state.published))
     with CheckpointManager(tmp_path, keep_best=1, best=RETRIEVAL) as saved:
-        saved.save(2, params=state.published, optimizer=state.unpublished, data={"at": np.arange(3)}, metrics={})
-    abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state.published)
+        saved.save(
+            2,
+            params=state.published,
+            optimizer=state.unpublished,
+            data={"at": np.arange(3)},
+            metrics={},
+        )
+    abstract = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state.published
+    )
     loaded = flatten(on_host(load_params(tmp_path, 2, abstract)))
     np.testing.assert_array_equal(loaded[FIXED], state.frozen[FIXED])
     of_readers = state.averaged if averaged else state.trainable

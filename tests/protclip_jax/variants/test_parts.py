@@ -25,7 +25,10 @@ def job(*mutations):
 def test_parts_hold_every_variant_once_and_no_pass_twice(method, windows):
     scan = Job("scan", SEQUENCE, tuple(single_substitutions(SEQUENCE)), None)
     rng = np.random.default_rng(0)
-    pairs = [":".join(f"{SEQUENCE[i]}{i + 1}G" for i in sorted(rng.choice(22, 2, False))) for _ in range(30)]
+    pairs = [
+        ":".join(f"{SEQUENCE[i]}{i + 1}G" for i in sorted(rng.choice(22, 2, False)))
+        for _ in range(30)
+    ]
     jobs = [scan, job(*pairs), job("K2A")]
     made = cut(jobs, method, windows=windows)
     rows = [(p.job, row) for part in made for p in part.pieces for row in range(p.start, p.stop)]
@@ -34,7 +37,11 @@ def test_parts_hold_every_variant_once_and_no_pass_twice(method, windows):
     for number, own in enumerate(jobs):
         pieces = [p for part in made for p in part.pieces if p.job == number]
         read = [
-            {one for v in own.variants[p.start : p.stop] for one in passes_of(SEQUENCE, v, method=method, windows=windows)}
+            {
+                one
+                for v in own.variants[p.start : p.stop]
+                for one in passes_of(SEQUENCE, v, method=method, windows=windows)
+            }
             for p in pieces
         ]
         assert len(set().union(*read)) == sum(map(len, read))

@@ -1,4 +1,5 @@
-"""The variants command on a tiny model: what it writes is what the API gives, and what it refuses."""
+"""The variants command on a tiny model: what it writes is what the API gives, and what it
+refuses."""
 
 import csv
 import os
@@ -87,7 +88,11 @@ def test_a_list_with_several_proteins(run, model, tmp_path):
     shown = [(row["id"], row["mutation"]) for row in rows]
     assert shown == wanted
     for record in made[1:4]:
-        own = [(name, s) for (id, name), s in zip(wanted, column(rows), strict=True) if id == record.accession]
+        own = [
+            (name, s)
+            for (id, name), s in zip(wanted, column(rows), strict=True)
+            if id == record.accession
+        ]
         scores = model.variant_effects(record.sequence, [name for name, _ in own], first_position=0)
         np.testing.assert_allclose([score for _, score in own], scores, rtol=1e-4, atol=2e-5)
     rejects = (tmp_path / "o.tsv.mutations.rejects.tsv").read_text().splitlines()[1:]
@@ -116,7 +121,9 @@ def test_windows_and_texts_are_the_apis(run, model, tmp_path):
 
 def test_entries_have_texts_of_their_own(run, model, tmp_path, sample_dataset):
     entries = list(read_entries(sample_dataset / "sample.dat.gz"))[:2]
-    lines = [(e.accession, f"{e.sequence[4]}5{'W' if e.sequence[4] != 'W' else 'A'}") for e in entries]
+    lines = [
+        (e.accession, f"{e.sequence[4]}5{'W' if e.sequence[4] != 'W' else 'A'}") for e in entries
+    ]
     (tmp_path / "m.tsv").write_text("id\tvariant\n" + "".join("\t".join(x) + "\n" for x in lines))
     options = ["--input", sample_dataset / "sample.dat.gz", "--mutations", tmp_path / "m.tsv"]
     code, rows, _ = run(*options, "--own_text")
@@ -154,8 +161,12 @@ def test_a_stopped_run_goes_on(run, tmp_path, monkeypatch):
     monkeypatch.setattr(scoring, "score_part", stopping)
     code, rows, _ = run(*options, output="again.tsv")
     assert (code, rows) == (130, None)
-    monkeypatch.setattr(scoring, "score_part", lambda *arguments: (computed.append(1), score(*arguments))[1])
-    assert run("--sequence", SEQUENCE, "--scan", "--method", "wild_type", output="again.tsv")[0] == 2
+    monkeypatch.setattr(
+        scoring, "score_part", lambda *arguments: (computed.append(1), score(*arguments))[1]
+    )
+    assert (
+        run("--sequence", SEQUENCE, "--scan", "--method", "wild_type", output="again.tsv")[0] == 2
+    )
     code, rows, told = run(*options, output="again.tsv")
     assert code == 0
     assert "resuming: 3 finished parts" in told

@@ -25,7 +25,10 @@ class Trickle(io.RawIOBase):
 
 
 @given(
-    st.lists(st.sampled_from([b"a", b"\r", b"\n", b"\r\n", b"", "é".encode(), b"\xef\xbb\xbf"]), max_size=30).map(b"".join),
+    st.lists(
+        st.sampled_from([b"a", b"\r", b"\n", b"\r\n", b"", "é".encode(), b"\xef\xbb\xbf"]),
+        max_size=30,
+    ).map(b"".join),
     st.lists(st.integers(1, 4), max_size=30),
 )
 def test_lines_do_not_depend_on_how_the_content_arrives(content, sizes):

@@ -14,7 +14,12 @@ def find_end(buffer: bytes, start: int, look_from: int) -> int:
 def test_pieces_are_the_stream(monkeypatch, chunk):
     monkeypatch.setattr(module, "_CHUNK_BYTES", chunk)
     cut = list(pieces(io.BytesIO(b"a\nb;;c\n\nd;e"), find_end))
-    assert cut == [Piece(1, b"a\nb;"), Piece(2, b";"), Piece(2, b"c\n\nd;"), Piece(4, b"e", UNFINISHED)]
+    assert cut == [
+        Piece(1, b"a\nb;"),
+        Piece(2, b";"),
+        Piece(2, b"c\n\nd;"),
+        Piece(4, b"e", UNFINISHED),
+    ]
     assert list(pieces(io.BytesIO(b"a;"), find_end)) == [Piece(1, b"a;")]
     assert list(pieces(io.BytesIO(b""), find_end)) == []
 
@@ -27,4 +32,9 @@ def test_a_piece_too_long_is_cut_and_what_follows_is_found(monkeypatch, chunk):
     monkeypatch.setattr(module, "_MARK_BYTES", 4)
     stream = b"a\n;" + b"b\n" * 2000 + b";c;" + b"d" * 150
     cut = list(pieces(io.BytesIO(stream), find_end))
-    assert cut == [Piece(1, b"a\n;"), Piece(2, b"b\n" * 5, TOO_LONG), Piece(2002, b"c;"), Piece(2002, b"d" * 10, TOO_LONG)]
+    assert cut == [
+        Piece(1, b"a\n;"),
+        Piece(2, b"b\n" * 5, TOO_LONG),
+        Piece(2002, b"c;"),
+        Piece(2002, b"d" * 10, TOO_LONG),
+    ]

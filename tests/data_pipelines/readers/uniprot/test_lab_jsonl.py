@@ -52,7 +52,10 @@ def test_every_field_is_read(tmp_path):
         (BARE, "unknown/C0/R0"),
         (BARE | {"source": "", "name": "", "existence": None}, "unknown/C0/R0"),
         (BARE | {"location": "Nucleus."}, "unknown/C0/R1"),
-        (BARE | {"similarity": "Belongs.", "source": "swissprot", "existence": 2}, "swissprot/C2/R1"),
+        (
+            BARE | {"similarity": "Belongs.", "source": "swissprot", "existence": 2},
+            "swissprot/C2/R1",
+        ),
     ],
 )
 def test_entries_without_name_or_text_are_records(tmp_path, entry, cluster):
@@ -64,7 +67,10 @@ def test_entries_without_name_or_text_are_records(tmp_path, entry, cluster):
 def test_fields_that_are_not_read_are_counted_by_name(tmp_path):
     omitted = Counter()
     entries = [BARE | {"fucntion": "Cuts.", "cluster40": "x"}, BARE | {"cluster40": "y"}]
-    assert all(isinstance(record, Record) for record in read(tmp_path / "a.jsonl", *entries, omitted=omitted))
+    assert all(
+        isinstance(record, Record)
+        for record in read(tmp_path / "a.jsonl", *entries, omitted=omitted)
+    )
     assert omitted == {
         "field fucntion, which is not read": 1,
         "field cluster40, which is not read": 2,
@@ -84,7 +90,10 @@ def test_fields_that_are_not_read_are_counted_by_name(tmp_path):
         ({"existence": True}, "its existence is a JSON bool, not a int"),
         ({"other_names": ["A"]}, "it has other names but no name"),
         ({"name": "N", "other_names": [1]}, "its other_names are not all texts"),
-        ({"features": [["DOMAIN", 1]]}, "its feature ['DOMAIN', 1] is not [type, start, end, note]"),
+        (
+            {"features": [["DOMAIN", 1]]},
+            "its feature ['DOMAIN', 1] is not [type, start, end, note]",
+        ),
         ({"features": [["DOMAIN", 1, 2, 3]]}, "its feature ['DOMAIN', 1, 2, 3] is not"),
         ({"function": "a\x01b"}, "its function holds control characters"),
     ],
@@ -99,7 +108,12 @@ def test_a_broken_entry_is_a_reject(tmp_path, fields, reason):
 
 def test_features_that_cannot_be_expressed_are_counted(tmp_path):
     omitted = Counter()
-    features = [["ACT_SITE", 1, 3, "Good"], ["WIDGET", 1, 2, ""], ["DOMAIN", 2, 4, ""], ["DOMAIN", 0, 1, None]]
+    features = [
+        ["ACT_SITE", 1, 3, "Good"],
+        ["WIDGET", 1, 2, ""],
+        ["DOMAIN", 2, 4, ""],
+        ["DOMAIN", 0, 1, None],
+    ]
     (record,) = read(tmp_path / "a.jsonl", BARE | {"features": features}, omitted=omitted)
     assert record.features == (Feature("ACT_SITE", 1, 3, "Good"),)
     assert omitted == {"type not known": 1, "outside of the sequence": 2}

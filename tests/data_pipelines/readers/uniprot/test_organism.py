@@ -12,7 +12,10 @@ from data_pipelines.readers.uniprot.organism import gene_names, scientific_name,
         ("Homo sapiens (Human).", "Homo sapiens"),
         ("Escherichia coli (strain K12).", "Escherichia coli (strain K12)"),
         ("Candida x (strain A / b) (Yeast) (Old name).", "Candida x (strain A / b)"),
-        ("Virus z type 1 (isolate HXB2 (group M)) (ABC-1).", "Virus z type 1 (isolate HXB2 (group M))"),
+        (
+            "Virus z type 1 (isolate HXB2 (group M)) (ABC-1).",
+            "Virus z type 1 (isolate HXB2 (group M))",
+        ),
         ("Homo sapiens (Human), and Mus musculus (Mouse).", "Homo sapiens"),
         ("", ""),
     ],
@@ -24,7 +27,10 @@ def test_a_scientific_name_keeps_its_strain_only(written, name):
 @pytest.mark.parametrize(
     ("written", "names"),
     [
-        ("Name=thrA {ECO:1, ECO:2|PubMed:3}; Synonyms=Hs, thrD; OrderedLocusNames=b0002;", ("thrA", "Hs", "thrD", "b0002")),
+        (
+            "Name=thrA {ECO:1, ECO:2|PubMed:3}; Synonyms=Hs, thrD; OrderedLocusNames=b0002;",
+            ("thrA", "Hs", "thrD", "b0002"),
+        ),
         ("Name=A; Synonyms=B; and Name=C; ORFNames=D, E;", ("A", "B", "C", "D", "E")),
         ("(CALM1 OR CALM) AND (CALM2).", ("CALM1", "CALM", "CALM2")),
         ("THRA.", ("THRA",)),

@@ -1,4 +1,5 @@
-"""The same entry out of different formats is the same record: entries made up here, and real ones."""
+"""The same entry out of different formats is the same record: entries made up here, and real
+ones."""
 
 import dataclasses
 import gzip
@@ -9,7 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_pipelines.protanno.record import NAMES, Feature, Record, property_texts, strip_evidence, with_names
+from data_pipelines.protanno.record import (
+    NAMES,
+    Feature,
+    Record,
+    property_texts,
+    strip_evidence,
+    with_names,
+)
 from data_pipelines.readers import Reject, parse_entry, raw_entries, read_entries
 from tests.support import uniprot_writers as writers
 from tests.support.uniprot_writers import ONE, PROTEIN, REF, TWO, Name, Part, Place, Protein
@@ -22,13 +30,15 @@ RECORD = Record(
     existence=2,
     name="Alpha-amylase <beta> & co (NADPH) {ECO:0000255|HAMAP-Rule:MF_1, ECO:0000303|Ref.3}",
     function=(
-        'Cleaves 1,4-alpha-glucosidic bonds (PubMed:1). {ECO:0000269|PubMed:1}. Binds "heme" & Zn(2+). '
+        'Cleaves 1,4-alpha-glucosidic bonds (PubMed:1). {ECO:0000269|PubMed:1}. Binds "heme" '
+        "& Zn(2+). "
         "[Isoform 2]: Inactive. {ECO:0000255|HAMAP-Rule:MF_1, ECO:0000269|PubMed:1}."
     ),
     location=(
         "Plastid, amyloplast {ECO:0000269|PubMed:1}. Cell membrane {ECO:0000255|HAMAP-Rule:MF_1}; "
         "Lipid-anchor, GPI-anchor {ECO:0000255|HAMAP-Rule:MF_1}. "
-        "[Isoform 2]: Nucleus; Single-pass membrane protein; Cytoplasmic side {ECO:0000269|PubMed:1}. "
+        "[Isoform 2]: Nucleus; Single-pass membrane protein; Cytoplasmic side "
+        "{ECO:0000269|PubMed:1}. "
         "Note=Moves: fast. {ECO:0000303|Ref.3}. Also here."
     ),
     similarity="Belongs to the peptidase S8 family. Furin subfamily. {ECO:0000305}. Contains 1 X domain.",
@@ -85,7 +95,8 @@ def write(folder, name: str, proteins):
 
 
 def expected(record: Record, name: str) -> Record:
-    """What a format gives: the columns of a TSV file have no evidence on names, and the features follow the columns."""
+    """What a format gives: the columns of a TSV file have no evidence on names, and the features
+    follow the columns."""
     if ".tsv" not in name:
         return record
     types = list(writers.TYPES)
@@ -96,7 +107,9 @@ def expected(record: Record, name: str) -> Record:
 @pytest.mark.parametrize("name", FORMS)
 def test_one_entry_in_every_format(tmp_path, name):
     omitted = Counter()
-    assert list(read_entries(write(tmp_path, name, [PROTEIN]), omitted=omitted)) == [expected(RECORD, name)]
+    assert list(read_entries(write(tmp_path, name, [PROTEIN]), omitted=omitted)) == [
+        expected(RECORD, name)
+    ]
     assert omitted == {"position unknown": 1}
 
 
@@ -105,7 +118,8 @@ def test_one_entry_gives_one_text_in_every_format(tmp_path, name):
     (record,) = read_entries(write(tmp_path, name, [PROTEIN]))
     told = "PROTEIN NAME: Alpha-amylase <beta> & co (NADPH)"
     rest = (
-        "(1,4-alpha-glucanase (old)) (Glucanase){} (Other <name>; or so) (allergen Asp o 21) (CD antigen CD1) (CD antigen CD2)"
+        "(1,4-alpha-glucanase (old)) (Glucanase){} (Other <name>; or so) (allergen Asp o 21) (CD "
+        "antigen CD1) (CD antigen CD2)"
     )
     texts = {names: property_texts(with_names(record, names))["name"] for names in NAMES}
     assert texts == {
@@ -114,20 +128,42 @@ def test_one_entry_gives_one_text_in_every_format(tmp_path, name):
         "all_but_ec": f"{told} (AMY) {rest.format('')} (Amylasum)",
     }
     # What UniProt itself exports, but for the part and the fragment.
-    assert writers.row(PROTEIN)["Protein names"].startswith(texts["all"].removeprefix("PROTEIN NAME: "))
+    assert writers.row(PROTEIN)["Protein names"].startswith(
+        texts["all"].removeprefix("PROTEIN NAME: ")
+    )
 
 
 WORDS = st.lists(
-    st.sampled_from(["binds", "Zn(2+)", "beta-amylase", "A/B", "é", "1,4-alpha", "of", '"x"', "&", "<y>", "family,"]),
+    st.sampled_from(
+        [
+            "binds",
+            "Zn(2+)",
+            "beta-amylase",
+            "A/B",
+            "é",
+            "1,4-alpha",
+            "of",
+            '"x"',
+            "&",
+            "<y>",
+            "family,",
+        ]
+    ),
     min_size=1,
 )
 TEXTS = WORDS.map(lambda words: "T" + " ".join(words) + "d")
-TAGS = st.lists(st.sampled_from([ONE, TWO, REF, "ECO:0000305"]), unique=True).map(lambda tags: tuple(sorted(tags)))
+TAGS = st.lists(st.sampled_from([ONE, TWO, REF, "ECO:0000305"]), unique=True).map(
+    lambda tags: tuple(sorted(tags))
+)
 TAGGED = st.tuples(TEXTS, TAGS)
 MOLECULES = st.sampled_from(["", "Isoform 2", "Peptide pr"])
 LOCATIONS = st.tuples(st.sampled_from(["Nucleus", "Plastid, amyloplast", "Cell membrane"]), TAGS)
-PLACES = st.builds(Place, LOCATIONS, st.just(("", ())) | st.tuples(st.just("Lipid-anchor, GPI-anchor"), TAGS))
-POSITIONS = st.tuples(st.integers(1, 20), st.integers(0, 20)).map(lambda ends: (str(ends[0]), str(sum(ends))))
+PLACES = st.builds(
+    Place, LOCATIONS, st.just(("", ())) | st.tuples(st.just("Lipid-anchor, GPI-anchor"), TAGS)
+)
+POSITIONS = st.tuples(st.integers(1, 20), st.integers(0, 20)).map(
+    lambda ends: (str(ends[0]), str(sum(ends)))
+)
 NOTES = st.sampled_from(["", "in isoform 2", "loss of an activity", "in Ref. 1; CAA1"])
 PARTS = st.builds(
     lambda type_, ends, note, other: (
@@ -140,7 +176,9 @@ PARTS = st.builds(
     NOTES,
     st.sampled_from([("", ()), ("A", ("V",)), ("MK", ("L", "LLP"))]),
 )
-SYNONYM = st.sampled_from(["Amylase A", "Synthase (NADPH)", "Old (X) one", "a; b", "beta-(1,4)-lyase", "Zn(2+)-binding"])
+SYNONYM = st.sampled_from(
+    ["Amylase A", "Synthase (NADPH)", "Old (X) one", "a; b", "beta-(1,4)-lyase", "Zn(2+)-binding"]
+)
 SYNONYMS = st.lists(SYNONYM, max_size=2).map(tuple)
 NUMBERS = st.lists(st.sampled_from(["1.1.1.1", "2.7.-.-", "3.1.1.n2"]), max_size=2).map(tuple)
 PROTEINS = st.builds(
@@ -151,9 +189,15 @@ PROTEINS = st.builds(
     existence=st.integers(1, 5),
     name=TAGGED,
     sequence=st.text("ACDEFGHIKLMNPQRSTVWYX", min_size=1, max_size=130),
-    functions=st.lists(st.tuples(MOLECULES, st.lists(TAGGED, min_size=1, max_size=2).map(tuple)), max_size=3).map(tuple),
+    functions=st.lists(
+        st.tuples(MOLECULES, st.lists(TAGGED, min_size=1, max_size=2).map(tuple)), max_size=3
+    ).map(tuple),
     locations=st.lists(
-        st.tuples(MOLECULES, st.lists(PLACES, min_size=1, max_size=2).map(tuple), st.lists(TAGGED, max_size=1).map(tuple)),
+        st.tuples(
+            MOLECULES,
+            st.lists(PLACES, min_size=1, max_size=2).map(tuple),
+            st.lists(TAGGED, max_size=1).map(tuple),
+        ),
         max_size=2,
     ).map(tuple),
     similarities=st.lists(TAGGED, max_size=2).map(tuple),
@@ -188,7 +232,10 @@ def test_many_made_up_entries_agree_in_every_format(folder, proteins):
 
 
 def _agree(folder, proteins):
-    read = {name: list(read_entries(write(folder, name, proteins))) for name in ("a.json", "b.json", "a.xml", "a.tsv", "a.dat")}
+    read = {
+        name: list(read_entries(write(folder, name, proteins)))
+        for name in ("a.json", "b.json", "a.xml", "a.tsv", "a.dat")
+    }
     reference = read.pop("a.json")
     assert all(isinstance(record, Record) for record in reference)
     assert [record.sequence for record in reference] == [protein.sequence for protein in proteins]
@@ -239,13 +286,25 @@ def test_real_counts(real_entries):
     assert levels == {1: 63, 2: 39, 3: 130, 4: 18}
     levels = count("xml/yeast_condensed_100entries.xml.gz", lambda record: record.existence)
     assert levels == {1: 87, 2: 2, 3: 8, 4: 1, 5: 2}
-    assert count("xml/uniprot_rs_250entries.xml.gz", lambda record: bool(record.function))[True] == 175
+    assert (
+        count("xml/uniprot_rs_250entries.xml.gz", lambda record: bool(record.function))[True] == 175
+    )
     assert count("json/rest_search_allergens.json.gz", lambda record: record.existence) == {1: 33}
-    assert count("json/rest_search_allergens.json.gz", lambda record: bool(record.similarity)) == {True: 33}
+    assert count("json/rest_search_allergens.json.gz", lambda record: bool(record.similarity)) == {
+        True: 33
+    }
     assert count("json/rest_search_predicted_8.json.gz", lambda record: record.existence) == {4: 8}
-    assert count("tsv/bsubtilis_legacy_export_2018.tsv.gz", lambda record: bool(record.function))[True] == 1514
-    assert count("tsv/bsubtilis_legacy_export_2018.tsv.gz", lambda record: bool(record.location))[True] == 1344
-    assert count("tsv/human_rest_export_500.tsv.gz", lambda record: bool(record.function))[True] == 374
+    assert (
+        count("tsv/bsubtilis_legacy_export_2018.tsv.gz", lambda record: bool(record.function))[True]
+        == 1514
+    )
+    assert (
+        count("tsv/bsubtilis_legacy_export_2018.tsv.gz", lambda record: bool(record.location))[True]
+        == 1344
+    )
+    assert (
+        count("tsv/human_rest_export_500.tsv.gz", lambda record: bool(record.function))[True] == 374
+    )
 
 
 RENAMED = {"P25953", "C0H412", "P94400"}
@@ -260,7 +319,10 @@ def test_real_entries_of_two_formats_agree(real_entries):
             if isinstance(entry, Record):
                 by_accession[entry.accession][name.partition("/")[0]] = entry
     pairs = [
-        (both["flat"], both[kind]) for both in by_accession.values() for kind in ("xml", "tsv") if {"flat", kind} <= set(both)
+        (both["flat"], both[kind])
+        for both in by_accession.values()
+        for kind in ("xml", "tsv")
+        if {"flat", kind} <= set(both)
     ]
     assert len(pairs) == 49
     same = Counter()
@@ -269,7 +331,9 @@ def test_real_entries_of_two_formats_agree(real_entries):
         assert flat.existence == other.existence or not other.existence
         assert strip_evidence(flat.name) == strip_evidence(other.name) or other.accession in RENAMED
         for field in ("function", "location"):
-            same[field, getattr(flat, field) == getattr(other, field)] += bool(getattr(other, field))
+            same[field, getattr(flat, field) == getattr(other, field)] += bool(
+                getattr(other, field)
+            )
     assert sum(flat.other_names == other.other_names for flat, other in pairs) >= 44
     for field in ("function", "location"):
         assert same[field, True] > same[field, False], field

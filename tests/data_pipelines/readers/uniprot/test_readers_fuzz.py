@@ -1,4 +1,5 @@
-"""Damaged files: whatever is done to them, no reader crashes, hangs or loses an entry that was left whole."""
+"""Damaged files: whatever is done to them, no reader crashes, hangs or loses an entry that was
+left whole."""
 
 import gzip
 import json
@@ -17,11 +18,16 @@ from data_pipelines.readers.streams.pieces import MAX_BYTES
 from tests.support import uniprot_writers as writers
 from tests.support.uniprot_writers import PROTEIN, Protein
 
-LAB = "accession\tsequence\tname\tfunction\tlocation\tsimilarity\n" + "LAB{}\tMKV\tWidgetase\tCuts.\tNucleus.\tBelongs.\n" * 3
-RELEASED = '{"seq": "MKV", "text": "PROTEIN NAME: Widgetase. FUNCTION: Cuts. SIMILARITY: Belongs."}\n' * 3
+LAB = (
+    "accession\tsequence\tname\tfunction\tlocation\tsimilarity\n"
+    + "LAB{}\tMKV\tWidgetase\tCuts.\tNucleus.\tBelongs.\n" * 3
+)
+RELEASED = (
+    '{"seq": "MKV", "text": "PROTEIN NAME: Widgetase. FUNCTION: Cuts. SIMILARITY: Belongs."}\n' * 3
+)
 LAB_OBJECTS = (
-    '{"accession": "LAB1", "sequence": "MKV", "name": "Widgetase", "location": "Nucleus.", "features": [["SITE", 1, 2, ""]]}\n'
-    * 3
+    '{"accession": "LAB1", "sequence": "MKV", "name": "Widgetase", "location": "Nucleus.", '
+    '"features": [["SITE", 1, 2, ""]]}\n' * 3
 )
 
 
@@ -79,7 +85,9 @@ def damages(draw, content: bytes):
     """The content with a few lines or bytes cut, repeated, moved, overwritten or put in."""
     for _ in range(draw(st.integers(1, 4))):
         unit = draw(st.sampled_from([b"\n", b" ", b'"', b""]))
-        parts = content.split(unit) if unit else [content[at : at + 1] for at in range(len(content))]
+        parts = (
+            content.split(unit) if unit else [content[at : at + 1] for at in range(len(content))]
+        )
         position = draw(st.integers(0, len(parts) - 1))
         other = draw(st.integers(0, len(parts) - 1))
         match draw(st.sampled_from(["cut", "repeat", "move", "swap", "bytes", "end"])):
@@ -93,7 +101,20 @@ def damages(draw, content: bytes):
                 parts[position], parts[other] = parts[other], parts[position]
             case "bytes":
                 noise = st.sampled_from(
-                    [b"\0", b"\xff\xfe", b"\xe9", b"\r", b"\t", b"//\n", b"<", b"{", b"}", b'"', b"\\", b"]]>"]
+                    [
+                        b"\0",
+                        b"\xff\xfe",
+                        b"\xe9",
+                        b"\r",
+                        b"\t",
+                        b"//\n",
+                        b"<",
+                        b"{",
+                        b"}",
+                        b'"',
+                        b"\\",
+                        b"]]>",
+                    ]
                 )
                 parts.insert(position, draw(noise | st.binary(max_size=20)))
             case "end":
@@ -124,7 +145,10 @@ def test_files_damaged_in_many_ways_never_crash_a_reader(folder, name, data):
 
 @pytest.mark.parametrize("suffix", [".dat", ".xml", ".json", ".jsonl", ".tsv"])
 @settings(max_examples=40, **FUZZ)
-@given(content=st.binary(max_size=300) | st.text('{}[]",:\\ \nabc<>/=!-&;\t\0é', max_size=300).map(str.encode))
+@given(
+    content=st.binary(max_size=300)
+    | st.text('{}[]",:\\ \nabc<>/=!-&;\t\0é', max_size=300).map(str.encode)
+)
 def test_anything_at_all_is_read_or_refused(folder, suffix, content):
     read(folder / f"noise{suffix}", content)
 
@@ -133,7 +157,8 @@ def test_anything_at_all_is_read_or_refused(folder, suffix, content):
 @settings(max_examples=40, **FUZZ)
 @given(data=st.data())
 def test_a_damaged_entry_does_not_touch_its_neighbours(folder, name, data):
-    """The middle one of three; damage that begins another entry or closes the file is left to the tests above."""
+    """The middle one of three; damage that begins another entry or closes the file is left to
+    the tests above."""
     content = SOUND[name].encode()
     whole = read(folder / name, content)
     assert len(whole) == 3
@@ -141,7 +166,9 @@ def test_a_damaged_entry_does_not_touch_its_neighbours(folder, name, data):
     start, end = _middle(name, content)
     position = data.draw(st.integers(start + 1, end - 1))
     cut = data.draw(st.integers(position, min(position + 200, end - 1)))
-    noise = data.draw(st.sampled_from([b"", b"\0", b"\xff", b'"', b"{", b"}", b"<", b"&", b"x" * 99]))
+    noise = data.draw(
+        st.sampled_from([b"", b"\0", b"\xff", b'"', b"{", b"}", b"<", b"&", b"x" * 99])
+    )
     entries = read(folder / name, content[:position] + noise + content[cut:])
     assert entries[0] == whole[0]
     assert entries[-1].accession == whole[2].accession
@@ -149,8 +176,14 @@ def test_a_damaged_entry_does_not_touch_its_neighbours(folder, name, data):
 
 
 def _middle(name: str, content: bytes) -> tuple[int, int]:
-    """Where the inside of the second entry lies: behind what marks its start, before what marks its end."""
-    marks = {"a.dat": b"ID  ", "a.xml": b"<entry ", "a.json": b'{"entryType"', "pretty.json": b'{\n   "entryType"'}
+    """Where the inside of the second entry lies: behind what marks its start, before what marks
+    its end."""
+    marks = {
+        "a.dat": b"ID  ",
+        "a.xml": b"<entry ",
+        "a.json": b'{"entryType"',
+        "pretty.json": b'{\n   "entryType"',
+    }
     if mark := marks.get(name):
         start = content.index(mark, content.index(mark) + 1)
         end = content.index(mark, start + 1)
@@ -167,7 +200,22 @@ LONG = 1 << 20
 
 @pytest.mark.parametrize("name", SOUND)
 @pytest.mark.parametrize(
-    "junk", [b"A", b" ", b"\0", b'"', b"(", b"RecName: Full=", b'/note="', b"a; ", b"{", b"[", b"<a>", b"\\", b"- "]
+    "junk",
+    [
+        b"A",
+        b" ",
+        b"\0",
+        b'"',
+        b"(",
+        b"RecName: Full=",
+        b'/note="',
+        b"a; ",
+        b"{",
+        b"[",
+        b"<a>",
+        b"\\",
+        b"- ",
+    ],
 )
 def test_a_line_of_a_megabyte_takes_no_time(tmp_path, name, junk):
     """Of whatever letters; in the first place where the sound file names its protein."""
@@ -180,7 +228,8 @@ def test_a_line_of_a_megabyte_takes_no_time(tmp_path, name, junk):
 
 @pytest.mark.parametrize("name", SOUND)
 def test_no_entry_grows_without_bound(tmp_path, name):
-    """A gzip bomb: 80 MB in an entry, 80 kB in the file. Memory stays within a few entries of the largest size."""
+    """A gzip bomb: 80 MB in an entry, 80 kB in the file. Memory stays within a few entries of
+    the largest size."""
     content = SOUND[name].encode()
     position = content.index(b"amylase" if b"amylase" in content else b"Widgetase")
     packer = zlib.compressobj(1, wbits=31)
@@ -194,7 +243,9 @@ def test_no_entry_grows_without_bound(tmp_path, name):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 4 * MAX_BYTES
-    assert any("longer than 16 MiB" in entry.reason for entry in entries if isinstance(entry, Reject))
+    assert any(
+        "longer than 16 MiB" in entry.reason for entry in entries if isinstance(entry, Reject)
+    )
     if name != "sorted.json":
         assert sum(isinstance(entry, Record) for entry in entries) == 2
 
@@ -215,7 +266,9 @@ def test_deep_nesting_is_a_reject(tmp_path, depth):
     assert isinstance(entry, Reject)
     assert entry.accession == "P11111"
     sound = writers.xml_file([PROTEIN])
-    (entry,) = read(tmp_path / "a.xml", sound.replace("<reference", "<a>" * depth + "<reference", 1).encode())
+    (entry,) = read(
+        tmp_path / "a.xml", sound.replace("<reference", "<a>" * depth + "<reference", 1).encode()
+    )
     assert isinstance(entry, Reject)
 
 
@@ -223,12 +276,18 @@ BOMB = '<!DOCTYPE uniprot [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a
 OUTSIDE = '<!DOCTYPE uniprot [<!ENTITY a SYSTEM "file:///etc/hostname">]>'
 
 
-@pytest.mark.parametrize("declaration", [BOMB, OUTSIDE, '<!doctype uniprot SYSTEM "http://localhost/x.dtd">'])
+@pytest.mark.parametrize(
+    "declaration", [BOMB, OUTSIDE, '<!doctype uniprot SYSTEM "http://localhost/x.dtd">']
+)
 def test_xml_cannot_declare_entities(tmp_path, declaration):
     sound = writers.xml_file([PROTEIN])
     for position in ("<uniprot", "<entry"):
-        assert "document type" in read(tmp_path / "a.xml", sound.replace(position, declaration + position, 1).encode())
-    entries = read(tmp_path / "a.xml", sound.replace("<accession", declaration + "<accession", 1).encode())
+        assert "document type" in read(
+            tmp_path / "a.xml", sound.replace(position, declaration + position, 1).encode()
+        )
+    entries = read(
+        tmp_path / "a.xml", sound.replace("<accession", declaration + "<accession", 1).encode()
+    )
     assert [type(entry) for entry in entries] == [Reject]
     (entry,) = read(tmp_path / "a.xml", sound.replace("Alpha", "&a;", 1).encode())
     assert "undefined entity" in entry.reason

@@ -9,7 +9,9 @@ from data_pipelines.readers import Reject, read_entries
 
 
 def read(path, *texts: str, **options) -> list:
-    path.write_text("".join(json.dumps({"seq": "MKV", "text": text}) + "\n" for text in texts), encoding="utf-8")
+    path.write_text(
+        "".join(json.dumps({"seq": "MKV", "text": text}) + "\n" for text in texts), encoding="utf-8"
+    )
     return list(read_entries(path, **options))
 
 
@@ -24,7 +26,8 @@ NAME, FUNCTION, LOCATION, SIMILARITY = (
 @pytest.mark.parametrize("suffix", [".json", ".jsonl"])
 def test_properties(tmp_path, suffix):
     texts = [
-        f"PROTEIN NAME: {NAME}. FUNCTION: {FUNCTION} SUBCELLULAR LOCATION: {LOCATION} SIMILARITY: {SIMILARITY}",
+        f"PROTEIN NAME: {NAME}. FUNCTION: {FUNCTION} SUBCELLULAR LOCATION: {LOCATION} "
+        f"SIMILARITY: {SIMILARITY}",
         f"PROTEIN NAME: {NAME}. SIMILARITY: {SIMILARITY}",
         f"PROTEIN NAME: {NAME}.",
     ]
@@ -35,12 +38,19 @@ def test_properties(tmp_path, suffix):
         ("Widgetase", "", "", ""),
     ]
     assert {record.other_names for record in records} == {("EC 1.1.1.1", "Widget (old) lyase")}
-    assert [cluster_name(record) for record in records] == ["swissprot/C0/R4", "swissprot/C0/R2", "swissprot/C0/R1"]
+    assert [cluster_name(record) for record in records] == [
+        "swissprot/C0/R4",
+        "swissprot/C0/R2",
+        "swissprot/C0/R1",
+    ]
     assert len({record.accession for record in records}) == 1
 
 
 def test_comments_of_one_topic_are_joined(tmp_path):
-    (record,) = read(tmp_path / "a.jsonl", "PROTEIN NAME: N. FUNCTION: [A]: One.; FUNCTION: [B]: Two. SIMILARITY: S.")
+    (record,) = read(
+        tmp_path / "a.jsonl",
+        "PROTEIN NAME: N. FUNCTION: [A]: One.; FUNCTION: [B]: Two. SIMILARITY: S.",
+    )
     assert (record.function, record.similarity) == ("[A]: One. [B]: Two.", "S.")
 
 
@@ -60,7 +70,8 @@ def test_of_ambiguous_texts_the_name_is_taken_alone(tmp_path, rest):
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"), [("", "its text begins with ''"), ("FUNCTION: F.", "its text begins with 'FUNCTION: F.'")]
+    ("text", "reason"),
+    [("", "its text begins with ''"), ("FUNCTION: F.", "its text begins with 'FUNCTION: F.'")],
 )
 def test_other_texts_are_rejects(tmp_path, text, reason):
     (reject,) = read(tmp_path / "a.jsonl", text)
@@ -82,7 +93,8 @@ def test_real_lines(real_data):
         assert record.sequence == line["seq"]
         record = with_names(record, "all")
         told = {name: getattr(record, name) for name in PREFIXES if getattr(record, name)}
-        # Put together again it is the text, but for what separates comments of one topic, and for the protein's parts.
+        # Put together again it is the text, but for what separates comments of one topic, and for
+        # the protein's parts.
         text = re.sub(r" \[Cleaved into: [^\]]*\]", "", line["text"])
         for heading in PREFIXES.values():
             text = text.replace(f"; {heading}: ", " ")

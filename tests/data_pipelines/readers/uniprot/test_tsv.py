@@ -28,7 +28,12 @@ ROW = {"Entry": "P1", "Protein names": "Amylase", "Sequence": "MKVLAAGIVG"}
 
 def test_columns_in_any_order_and_number(tmp_path):
     order = random.Random(0)
-    fields = {"Entry Name": "entry_name", "Reviewed": "source", "Protein existence": "existence", "Function [CC]": "function"}
+    fields = {
+        "Entry Name": "entry_name",
+        "Reviewed": "source",
+        "Protein existence": "existence",
+        "Function [CC]": "function",
+    }
     fields |= {"Subcellular location [CC]": "location", "Sequence similarities": "similarity"}
     needed = ["Entry", "Protein names", "Sequence"]
     (whole,) = read(tmp_path / "a.tsv", writers.tsv_file([PROTEIN]))
@@ -39,7 +44,9 @@ def test_columns_in_any_order_and_number(tmp_path):
             (record,) = read(tmp_path / "a.tsv", writers.tsv_file([PROTEIN], columns))
             for column, field in fields.items():
                 absent = {"source": "swissprot", "existence": 0}.get(field, "")
-                assert getattr(record, field) == (getattr(whole, field) if column in chosen else absent)
+                assert getattr(record, field) == (
+                    getattr(whole, field) if column in chosen else absent
+                )
 
 
 @pytest.mark.parametrize(
@@ -61,17 +68,37 @@ def test_source(tmp_path, cells, source):
     ("text", "name", "others"),
     [
         ("Amylase", "Amylase", ()),
-        ("Amylase (AMY) (EC 3.2.1.1) (Glycogenase (old))", "Amylase", ("AMY", "EC 3.2.1.1", "Glycogenase (old)")),
+        (
+            "Amylase (AMY) (EC 3.2.1.1) (Glycogenase (old))",
+            "Amylase",
+            ("AMY", "EC 3.2.1.1", "Glycogenase (old)"),
+        ),
         ("Amylase [Cleaved into: Small (S); Large [x] (L)]", "Amylase", ()),
         ("Amylase (AMY) [Includes: One (EC 1.1.1.1)]", "Amylase", ("AMY",)),
         ("Amylase (A) (Fragment) [Cleaved into: B (C)] [Includes: D (E)]", "Amylase", ("A",)),
         ("Amylase [Contains: B (C)] (Fragments)", "Amylase", ()),
-        ("Superoxide dismutase [Cu-Zn] (EC 1.15.1.1)", "Superoxide dismutase [Cu-Zn]", ("EC 1.15.1.1",)),
+        (
+            "Superoxide dismutase [Cu-Zn] (EC 1.15.1.1)",
+            "Superoxide dismutase [Cu-Zn]",
+            ("EC 1.15.1.1",),
+        ),
         ("1-(5-phospho)-synthase (EC 1.1.1.1)", "1-(5-phospho)-synthase", ("EC 1.1.1.1",)),
-        ("tRNA (guanine-N(1)-)-methyltransferase (M1G)", "tRNA (guanine-N(1)-)-methyltransferase", ("M1G",)),
+        (
+            "tRNA (guanine-N(1)-)-methyltransferase (M1G)",
+            "tRNA (guanine-N(1)-)-methyltransferase",
+            ("M1G",),
+        ),
         ("HMG-CoA reductase (NADPH) (HMGR)", "HMG-CoA reductase (NADPH)", ("HMGR",)),
-        ("Glutamate dehydrogenase (NAD(P)(+)) (GDH)", "Glutamate dehydrogenase (NAD(P)(+))", ("GDH",)),
-        ("Asparagine synthetase (glutamine-hydrolyzing)", "Asparagine synthetase (glutamine-hydrolyzing)", ()),
+        (
+            "Glutamate dehydrogenase (NAD(P)(+)) (GDH)",
+            "Glutamate dehydrogenase (NAD(P)(+))",
+            ("GDH",),
+        ),
+        (
+            "Asparagine synthetase (glutamine-hydrolyzing)",
+            "Asparagine synthetase (glutamine-hydrolyzing)",
+            (),
+        ),
         ("Odd) one", "Odd) one", ()),
         ("Odd one)", "Odd one)", ()),
         ("(all) (of it)", "(all)", ("of it",)),
@@ -83,13 +110,20 @@ def test_split_names(text, name, others):
 
 
 def test_names_of_a_row(tmp_path):
-    (record,) = read(tmp_path / "a.tsv", *table(ROW | {"Protein names": "Amylase (AMY) (EC 3.2.1.1) (Fragment)"}))
+    (record,) = read(
+        tmp_path / "a.tsv", *table(ROW | {"Protein names": "Amylase (AMY) (EC 3.2.1.1) (Fragment)"})
+    )
     assert (record.name, record.other_names) == ("Amylase", ("AMY", "EC 3.2.1.1"))
 
 
 def test_comments_lose_their_topic(tmp_path):
-    cells = {"Function [CC]": "FUNCTION: A; FUNCTION wins. {ECO:1}.; FUNCTION: [Isoform 2]: B.", "Protein families": "X family"}
-    cells |= {"Sequence similarities": "SIMILARITY: Belongs to the X family. {ECO:2}.; SIMILARITY: Contains Y."}
+    cells = {
+        "Function [CC]": "FUNCTION: A; FUNCTION wins. {ECO:1}.; FUNCTION: [Isoform 2]: B.",
+        "Protein families": "X family",
+    }
+    cells |= {
+        "Sequence similarities": "SIMILARITY: Belongs to the X family. {ECO:2}.; SIMILARITY: Contains Y."
+    }
     (record,) = read(tmp_path / "a.tsv", *table(ROW | cells))
     assert record.function == "A; FUNCTION wins. {ECO:1}. [Isoform 2]: B."
     assert record.similarity == "Belongs to the X family. {ECO:2}. Contains Y."
@@ -97,10 +131,14 @@ def test_comments_lose_their_topic(tmp_path):
 
 def test_families_stand_in_for_similarities(tmp_path):
     cells = {
-        "Protein families": "Protein kinase superfamily, CMGC Ser/Thr protein kinase family, CDC2/CDKX subfamily; Y family"
+        "Protein families": "Protein kinase superfamily, CMGC Ser/Thr protein kinase family, CDC2/CDKX "
+        "subfamily; Y family"
     }
     (record,) = read(tmp_path / "a.tsv", *table(ROW | cells))
-    one = "Belongs to the Protein kinase superfamily. CMGC Ser/Thr protein kinase family. CDC2/CDKX subfamily."
+    one = (
+        "Belongs to the Protein kinase superfamily. CMGC Ser/Thr protein kinase family. "
+        "CDC2/CDKX subfamily."
+    )
     assert record.similarity == f"{one} Belongs to the Y family."
     (record,) = read(tmp_path / "a.tsv", *table(ROW | {"Protein families": ""}))
     assert record.similarity == ""
@@ -108,8 +146,14 @@ def test_families_stand_in_for_similarities(tmp_path):
 
 def test_features_of_both_layouts(tmp_path):
     omitted = Counter()
-    cells = {"Metal binding": "METAL 3 3 Zinc 1; catalytic. {ECO:1}.; METAL 5 5 Zinc. {ECO:1}.; METAL 7 7; METAL ? 9 x"}
-    cells |= {"Chain": 'CHAIN 1..9; /note="Amylase; CHAIN of it"; /id="PRO_1"; CHAIN ?..4', "Helix": "HELIX 2..4; HELIX 6"}
+    cells = {
+        "Metal binding": "METAL 3 3 Zinc 1; catalytic. {ECO:1}.; METAL 5 5 Zinc. {ECO:1}.; METAL 7 7; METAL ? "
+        "9 x"
+    }
+    cells |= {
+        "Chain": 'CHAIN 1..9; /note="Amylase; CHAIN of it"; /id="PRO_1"; CHAIN ?..4',
+        "Helix": "HELIX 2..4; HELIX 6",
+    }
     cells |= {"Features": "Chain (1); Helix (2)", "Strand": "STRAND 1..2", "Beta strand": "what 5"}
     (record,) = read(tmp_path / "a.tsv", *table(ROW | cells), omitted=omitted)
     assert record.features == (
@@ -140,7 +184,11 @@ def test_features_of_both_layouts(tmp_path):
 def test_a_broken_row_is_a_reject(tmp_path, cells, reason):
     row = ROW | cells
     header, broken = table(row)
-    sound = "\t".join((ROW | dict.fromkeys(cells, "")).values()) if not set(cells) & set(ROW) else "\t".join(ROW.values())
+    sound = (
+        "\t".join((ROW | dict.fromkeys(cells, "")).values())
+        if not set(cells) & set(ROW)
+        else "\t".join(ROW.values())
+    )
     before, reject, after = read(tmp_path / "a.tsv", header, sound, broken, sound)
     assert before == after
     assert isinstance(before, Record)
@@ -164,11 +212,15 @@ LAB = {
 
 
 def test_a_lab_s_table(tmp_path):
-    expected = Record("LAB1", "", "unknown", "MKV", 0, "Widgetase", 'Cuts "widgets" in 2".', "", "X.")
+    expected = Record(
+        "LAB1", "", "unknown", "MKV", 0, "Widgetase", 'Cuts "widgets" in 2".', "", "X."
+    )
     header, row = table(LAB)
     assert read(tmp_path / "a.tsv", header, row, "", row) == [expected] * 2
     assert read(tmp_path / "a.tsv", "\ufeff" + header + "\r", row + "\r") == [expected]
-    (record,) = read(tmp_path / "a.tsv", *table({"name": "N", "sequence": "MKV", "accession": "L2"}))
+    (record,) = read(
+        tmp_path / "a.tsv", *table({"name": "N", "sequence": "MKV", "accession": "L2"})
+    )
     assert record == Record("L2", "", "unknown", "MKV", 0, "N")
     more = {"entry_name": "W_LAB", "source": "trembl", "existence": "4"}
     (record,) = read(tmp_path / "a.tsv", *table(LAB | more))
@@ -193,7 +245,10 @@ def test_a_row_may_lack_source_name_and_any_text(tmp_path, source):
 
 def test_features_of_a_row(tmp_path):
     omitted = Counter()
-    cell = 'ACT_SITE 2; /note="Cuts; then holds"; DOMAIN 1..3; /note="C2H2-type"; SIGNAL 1 2; DOMAIN 2..9'
+    cell = (
+        'ACT_SITE 2; /note="Cuts; then holds"; DOMAIN 1..3; /note="C2H2-type"; SIGNAL 1 2; '
+        "DOMAIN 2..9"
+    )
     (record,) = read(tmp_path / "a.tsv", *table(LAB | {"features": cell}), omitted=omitted)
     assert record.features == (
         Feature("ACT_SITE", 2, 2, "Cuts; then holds"),
@@ -226,7 +281,10 @@ def test_a_broken_row_of_a_lab_is_a_reject(tmp_path, cells, reason):
         ("", "holds no entry"),
         ("Entry\tSequence", "neither UniProt's columns Entry, Protein names and Sequence"),
         ("accession\tname", "nor accession and sequence, but accession, name"),
-        ("accession\tsequence\tname\tfucntion", "has the column fucntion, which is none of accession"),
+        (
+            "accession\tsequence\tname\tfucntion",
+            "has the column fucntion, which is none of accession",
+        ),
         ("accession\tsequence\tname\tname", "names the column name twice"),
         ("<html>", "is a web page"),
     ],

@@ -115,7 +115,8 @@ def test_modern_entry(tmp_path):
             existence=2,
             name="Alpha-amylase; beta-like {ECO:0000255|HAMAP-Rule:MF_1}",
             function=(
-                "Cleaves 1,4-alpha-glucosidic bonds in beta- and gamma-type sugars with E-cadherin/catenin, A - B. "
+                "Cleaves 1,4-alpha-glucosidic bonds in beta- and gamma-type sugars with "
+                "E-cadherin/catenin, A - B. "
                 "{ECO:0000255|HAMAP-Rule:MF_1}. [Isoform 2]: Inactive (PubMed:1, PubMed:2)."
             ),
             location="[Isoform 1]: Nucleus {ECO:0000305}. Note=Moves: fast.",
@@ -152,7 +153,10 @@ def test_old_entry(tmp_path):
             existence=0,
             name="Probable aconitate hydratase, mitochondrial precursor",
             location="MITOCHONDRIAL (BY SIMILARITY).",
-            features=(Feature("CHAIN", 2, 10, "Phosphothreonine (by CaMK4) (By similarity)"), Feature("HELIX", 6, 8)),
+            features=(
+                Feature("CHAIN", 2, 10, "Phosphothreonine (by CaMK4) (By similarity)"),
+                Feature("HELIX", 6, 8),
+            ),
             other_names=("EC 4.2.1.3", "Citrate hydro-lyase"),
         )
     ]
@@ -162,7 +166,11 @@ def test_old_entry(tmp_path):
 def test_numbers_of_thousands_of_digits_are_no_residues(tmp_path):
     omitted = Counter()
     number = "1" * 5000
-    (record,) = read(tmp_path / "a.dat", MODERN.replace("<1..20", number).replace("61..70", f"1..{number}"), omitted=omitted)
+    (record,) = read(
+        tmp_path / "a.dat",
+        MODERN.replace("<1..20", number).replace("61..70", f"1..{number}"),
+        omitted=omitted,
+    )
     assert [feature.type for feature in record.features][0] == "CHAIN"
     assert omitted["location not understood"] == 3
     (reject,) = read(tmp_path / "a.dat", MODERN.replace("70 AA", f"{number} AA"))
@@ -175,7 +183,14 @@ def test_the_order_of_lines_does_not_matter(tmp_path):
     (record,) = read(tmp_path / "a.dat", OLD)
     mixed = sorted(lines, key=lambda line: (line[:2] != "FT", line[:2] != "CC"))
     assert mixed != lines
-    content = head + "XX\n\n" + "".join(mixed) + "AC   P00000;\n**   internal\n" + sequence.replace("SEQ", "   ") + end
+    content = (
+        head
+        + "XX\n\n"
+        + "".join(mixed)
+        + "AC   P00000;\n**   internal\n"
+        + sequence.replace("SEQ", "   ")
+        + end
+    )
     assert read(tmp_path / "a.dat", content) == [record]
 
 
@@ -194,7 +209,9 @@ def test_the_order_of_lines_does_not_matter(tmp_path):
 )  # fmt: skip
 def test_names(tmp_path, lines, name, others):
     entry = OLD.replace(OLD[OLD.index("DE ") : OLD.index("\nCC ")], lines)
-    assert [(record.name, record.other_names) for record in read(tmp_path / "a.dat", entry)] == [(name, others)]
+    assert [(record.name, record.other_names) for record in read(tmp_path / "a.dat", entry)] == [
+        (name, others)
+    ]
 
 
 def test_line_ends_and_compression_do_not_matter(tmp_path):
@@ -202,7 +219,9 @@ def test_line_ends_and_compression_do_not_matter(tmp_path):
     assert len(plain) == 2
     crlf = (MODERN + OLD).replace("\n", "\r\n").encode()
     assert read(tmp_path / "b.dat", crlf) == plain
-    assert read(tmp_path / "c.dat.gz", gzip.compress(crlf[:999]) + gzip.compress(crlf[999:])) == plain
+    assert (
+        read(tmp_path / "c.dat.gz", gzip.compress(crlf[:999]) + gzip.compress(crlf[999:])) == plain
+    )
     assert read(tmp_path / "d.txt", gzip.compress(crlf)) == plain
     assert read(tmp_path / "e.dat", "\n" + MODERN + "\n\n" + OLD.removesuffix("\n")) == plain
 
@@ -227,8 +246,14 @@ def replaced(old: str, new: str) -> str:
         (replaced("DE   Probable", "DE   AltName: Full=Probable"), "it has no protein name"),
         (replaced("PRT;    10 AA.", "PRT;"), "its ID line is not understood"),
         (replaced("AC   Q99999;\n", ""), "it has no accession"),
-        (replaced("FT   INIT_MET", "PE   7: Unheard of;\nFT   INIT_MET"), "its PE line is not understood"),
-        (replaced("AC   Q99999;\n", "AC   Q99999;\n<html>\n"), f"line {FIRST_LINE + 2} is no line of a flat file: '<html>'"),
+        (
+            replaced("FT   INIT_MET", "PE   7: Unheard of;\nFT   INIT_MET"),
+            "its PE line is not understood",
+        ),
+        (
+            replaced("AC   Q99999;\n", "AC   Q99999;\n<html>\n"),
+            f"line {FIRST_LINE + 2} is no line of a flat file: '<html>'",
+        ),
         (replaced("MITOCHONDRIAL", "MITO\x07CHONDRIAL"), "its location holds control characters"),
         (replaced(OLD[: OLD.index("AC ")], ""), "it does not begin with an ID line"),
         (replaced("//\n", ""), f"it has no // before the ID line {FIRST_LINE + 17}"),
@@ -246,12 +271,16 @@ def test_a_broken_entry_is_a_reject_and_its_neighbours_are_read(tmp_path, entry,
 
 
 def test_other_bytes_and_an_unfinished_entry_are_rejects(tmp_path):
-    garbage = MODERN.encode().replace(b"Monomer", b"Mono\xffmer").replace(b"X family", b"\xff\xfe family")
+    garbage = (
+        MODERN.encode().replace(b"Monomer", b"Mono\xffmer").replace(b"X family", b"\xff\xfe family")
+    )
     reject, cut = read(tmp_path / "a.dat", garbage + OLD[:-3].encode())
     assert "no UTF-8 text" in reject.reason
     assert cut == Reject("Q99999", "a.dat", MODERN.count("\n") + 1, "the file ends before its //")
     bytes_between = bytes(range(256)) * 40
-    first, middle, last = read(tmp_path / "b.dat", MODERN.encode() + bytes_between + b"\n" + OLD.encode())
+    first, middle, last = read(
+        tmp_path / "b.dat", MODERN.encode() + bytes_between + b"\n" + OLD.encode()
+    )
     assert isinstance(middle, Reject)
     assert "does not begin with an ID line" in middle.reason
     assert (first.accession, last.accession) == ("P11111", "Q99999")
@@ -298,7 +327,11 @@ def test_real_entries_agree_with_the_answer_key(real_data):
     folder = real_data / "uniprot" / "flat"
     with open(folder / "index.tsv", encoding="utf-8") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
-    properties = {"function": "n_function", "location": "n_subcellular_location", "similarity": "n_similarity"}
+    properties = {
+        "function": "n_function",
+        "location": "n_subcellular_location",
+        "similarity": "n_similarity",
+    }
     for file in sorted({row["file"] for row in rows}):
         keys = [row for row in rows if row["file"] == file]
         entries = list(read_entries(folder.parent / file))
@@ -309,7 +342,9 @@ def test_real_entries_agree_with_the_answer_key(real_data):
                 assert key["status"] == "IPI"
                 continue
             assert entry.entry_name == key["entry_name"]
-            assert entry.source == ("swissprot" if key["status"] in {"Reviewed", "STANDARD"} else "trembl")
+            assert entry.source == (
+                "swissprot" if key["status"] in {"Reviewed", "STANDARD"} else "trembl"
+            )
             assert entry.existence == int(key["pe"] or 0)
             assert len(entry.sequence) == int(key["length_aa"])
             for name, count in properties.items():
@@ -320,14 +355,20 @@ def no_blanks(text: str) -> str:
     return "".join(text.split())
 
 
-@pytest.mark.parametrize("name", ["uniprot_core", "uniprot_store", "biopython", "bioruby", "estpipe", "pe5"])
+@pytest.mark.parametrize(
+    "name", ["uniprot_core", "uniprot_store", "biopython", "bioruby", "estpipe", "pe5"]
+)
 def test_real_entries_agree_with_biopython_up_to_blanks(real_data, name):
     path = real_data / "uniprot" / "flat" / f"{name}.dat.gz"
     with gzip.open(path, "rt") as file:
         others = list(SwissProt.parse(file))
     omitted = Counter()
     records = list(read_entries(path, omitted=omitted))
-    topics = {"function": "FUNCTION: ", "location": "SUBCELLULAR LOCATION: ", "similarity": "SIMILARITY: "}
+    topics = {
+        "function": "FUNCTION: ",
+        "location": "SUBCELLULAR LOCATION: ",
+        "similarity": "SIMILARITY: ",
+    }
     for record, other in zip(records, others, strict=True):
         assert record.sequence == other.sequence
         assert record.existence == (other.protein_existence or 0)
@@ -335,4 +376,6 @@ def test_real_entries_agree_with_biopython_up_to_blanks(real_data, name):
         for prop, topic in topics.items():
             texts = [text.removeprefix(topic) for text in other.comments if text.startswith(topic)]
             assert no_blanks(getattr(record, prop)) == no_blanks("".join(texts))
-    assert sum(len(record.features) for record in records) + omitted.total() == sum(len(other.features) for other in others)
+    assert sum(len(record.features) for record in records) + omitted.total() == sum(
+        len(other.features) for other in others
+    )

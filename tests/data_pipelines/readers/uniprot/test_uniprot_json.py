@@ -7,7 +7,15 @@ from data_pipelines.readers import Reject, read_entries
 from tests.support import uniprot_writers as writers
 from tests.support.uniprot_writers import Part, Protein
 
-PROTEIN = Protein("P11111", "AMY_TEST", "trembl", 4, ("Amylase", ()), "ACDEFGHIKL", parts=(Part("CHAIN", "2", "9", "Amylase"),))
+PROTEIN = Protein(
+    "P11111",
+    "AMY_TEST",
+    "trembl",
+    4,
+    ("Amylase", ()),
+    "ACDEFGHIKL",
+    parts=(Part("CHAIN", "2", "9", "Amylase"),),
+)
 ENTRY = writers.as_json(PROTEIN)
 
 
@@ -80,14 +88,26 @@ def test_a_cut_answer_is_told(tmp_path, record, sort_keys, cut):
         ({"proteinExistence": "6: Imagined"}, "its protein existence is '6: Imagined'"),
         ({"proteinDescription": {}}, "it has no protein name"),
         ({"proteinDescription": []}, "its proteinDescription is a JSON list, not a dict"),
-        ({"proteinDescription": {"submissionNames": [7]}}, "what should have its fullName is a JSON int, not an object"),
+        (
+            {"proteinDescription": {"submissionNames": [7]}},
+            "what should have its fullName is a JSON int, not an object",
+        ),
         ({"sequence": "MKV"}, "its sequence is a JSON str, not a dict"),
         ({"sequence": {"value": ["MKV"]}}, "its value is a JSON list, not a str"),
-        ({"sequence": {"value": "MKV", "length": 4}}, "its sequence has 3 residues, its length says 4"),
+        (
+            {"sequence": {"value": "MKV", "length": 4}},
+            "its sequence has 3 residues, its length says 4",
+        ),
         ({"sequence": {}}, "its sequence is empty"),
         ({"comments": {}}, "its comments is a JSON dict, not a list"),
-        ({"comments": [{"commentType": "FUNCTION", "texts": [{"value": 1}]}]}, "its value is a JSON int, not a str"),
-        ({"features": [{"type": "Chain", "location": {"start": {"value": "1"}}}]}, "its value is a JSON str, not a int"),
+        (
+            {"comments": [{"commentType": "FUNCTION", "texts": [{"value": 1}]}]},
+            "its value is a JSON int, not a str",
+        ),
+        (
+            {"features": [{"type": "Chain", "location": {"start": {"value": "1"}}}]},
+            "its value is a JSON str, not a int",
+        ),
         ({"uniProtkbId": "A\ud800B"}, "its entry_name holds bytes that are no UTF-8 text"),
         ({"primaryAccession": "A\ud800B"}, "its accession holds bytes that are no UTF-8 text"),
         ({"uniProtkbId": "A\x00B"}, "its entry_name holds control characters"),
@@ -102,11 +122,17 @@ def test_a_broken_entry_is_a_reject(tmp_path, change, reason):
 
 def test_positions(tmp_path):
     def position(start: dict, end: dict, **more) -> list:
-        feature = {"type": "Chain", "location": {"start": start, "end": end} | more, "description": ""}
+        feature = {
+            "type": "Chain",
+            "location": {"start": start, "end": end} | more,
+            "description": "",
+        }
         (record,) = read(tmp_path / "a.jsonl", json.dumps(ENTRY | {"features": [feature]}))
         return [(feature.start, feature.end) for feature in record.features]
 
-    assert position({"value": 1, "modifier": "OUTSIDE"}, {"value": 9, "modifier": "UNSURE"}) == [(1, 9)]
+    assert position({"value": 1, "modifier": "OUTSIDE"}, {"value": 9, "modifier": "UNSURE"}) == [
+        (1, 9)
+    ]
     assert position({"value": 3}, {"value": 3}) == [(3, 3)]
     assert position({"modifier": "UNKNOWN"}, {"value": 9}) == []
     assert position({"value": -1, "modifier": "UNKNOWN"}, {"value": 9}) == []

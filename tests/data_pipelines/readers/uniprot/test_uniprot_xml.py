@@ -7,7 +7,13 @@ from tests.support import uniprot_writers as writers
 from tests.support.uniprot_writers import Part, Protein
 
 PROTEIN = Protein(
-    "P11111", "AMY_TEST", "swissprot", 2, ("Amylase", ()), "ACDEFGHIKL", parts=(Part("CHAIN", "2", "9", "Amylase"),)
+    "P11111",
+    "AMY_TEST",
+    "swissprot",
+    2,
+    ("Amylase", ()),
+    "ACDEFGHIKL",
+    parts=(Part("CHAIN", "2", "9", "Amylase"),),
 )
 SOUND = writers.xml_file([PROTEIN])
 
@@ -34,7 +40,10 @@ def test_where_the_namespace_stands_does_not_matter(tmp_path):
 @pytest.mark.parametrize(
     ("location", "position"),
     [
-        ('<begin position="2" status="less than"/><end position="9" status="greater than"/>', (2, 9)),
+        (
+            '<begin position="2" status="less than"/><end position="9" status="greater than"/>',
+            (2, 9),
+        ),
         ('<begin position="2" status="uncertain"/><end position="9"/>', (2, 9)),
         ('<position position="5"/>', (5, 5)),
         ('<begin status="unknown"/><end position="9"/>', None),
@@ -52,7 +61,9 @@ def test_locations(tmp_path, location, position):
 
 
 def test_features_on_other_sequences_are_left_out(tmp_path):
-    (record,) = read(tmp_path / "a.xml", replaced("<location><begin", '<location sequence="P11111-2"><begin'))
+    (record,) = read(
+        tmp_path / "a.xml", replaced("<location><begin", '<location sequence="P11111-2"><begin')
+    )
     assert record.features == ()
 
 
@@ -60,21 +71,37 @@ def test_notes_without_capitals_and_stops(tmp_path):
     """XML writes the note of a variant as a sentence; abbreviations keep their letters."""
     written = {"in HCC": "In HCC.", "DNA-bound": "DNA-bound.", "": ""}
     for note, description in written.items():
-        new = f'<feature type="sequence variant" description="{description}"><original>A</original><variation>V</variation>'
-        (record,) = read(tmp_path / "a.xml", replaced('<feature type="chain" description="Amylase">', new))
-        assert record.features == (Feature("VARIANT", 2, 9, f"A -> V ({note})" if note else "A -> V"),)
+        new = (
+            '<feature type="sequence variant" '
+            f'description="{description}"><original>A</original><variation>V</variation>'
+        )
+        (record,) = read(
+            tmp_path / "a.xml", replaced('<feature type="chain" description="Amylase">', new)
+        )
+        assert record.features == (
+            Feature("VARIANT", 2, 9, f"A -> V ({note})" if note else "A -> V"),
+        )
 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
         (replaced('dataset="Swiss-Prot"', 'dataset="Other"'), "its dataset is 'Other'"),
-        (replaced("<accession>P11111</accession><accession>Q00000</accession>", ""), "it has no accession"),
+        (
+            replaced("<accession>P11111</accession><accession>Q00000</accession>", ""),
+            "it has no accession",
+        ),
         (replaced("fullName>", "shortName>"), "it has no protein name"),
-        (replaced('length="10"', 'length="11"'), "its sequence has 10 residues, its length attribute says 11"),
+        (
+            replaced('length="10"', 'length="11"'),
+            "its sequence has 10 residues, its length attribute says 11",
+        ),
         (replaced("ACDEFGHIKL", "ACDEFG-IKL"), "its sequence holds '-'"),
         (replaced("<sequence", "<other").replace("</sequence", "</other"), "its sequence is empty"),
-        (replaced("evidence at transcript level", "heard of"), "its protein existence is 'heard of'"),
+        (
+            replaced("evidence at transcript level", "heard of"),
+            "its protein existence is 'heard of'",
+        ),
         (replaced("<name>", "<nam>"), "it is no well-formed XML: mismatched tag"),
         (replaced(">Amylase<", ">Amy&lase<"), "it is no well-formed XML"),
         (replaced(">Amylase<", ">Amy\x07lase<"), "it is no well-formed XML"),
@@ -90,7 +117,11 @@ def test_a_broken_entry_is_a_reject(tmp_path, content, reason):
         return
     assert isinstance(entry, Reject)
     assert entry.reason.startswith(reason)
-    assert (entry.file, entry.line, entry.accession in ("P11111", "Q00000", "")) == ("a.xml", 3, True)
+    assert (entry.file, entry.line, entry.accession in ("P11111", "Q00000", "")) == (
+        "a.xml",
+        3,
+        True,
+    )
 
 
 def test_bytes_of_another_encoding_are_a_reject(tmp_path):

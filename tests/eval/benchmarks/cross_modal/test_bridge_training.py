@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from eval.benchmarks.cross_modal.bridge_training import EmbeddedGraph, Negatives, Places, batches, learning_rate
+from eval.benchmarks.cross_modal.bridge_training import (
+    EmbeddedGraph,
+    Negatives,
+    Places,
+    batches,
+    learning_rate,
+)
 
 TYPES = np.array([0] * 10 + [1] * 20 + [2] * 5)
 
@@ -12,13 +18,20 @@ TYPES = np.array([0] * 10 + [1] * 20 + [2] * 5)
 @pytest.fixture(scope="module")
 def triplets():
     rng = np.random.default_rng(0)
-    one = np.unique(np.stack([rng.integers(10, size=60), rng.integers(2, size=60), rng.integers(10, 26, 60)], 1), axis=0)
+    one = np.unique(
+        np.stack(
+            [rng.integers(10, size=60), rng.integers(2, size=60), rng.integers(10, 26, 60)], 1
+        ),
+        axis=0,
+    )
     return np.concatenate([one, one[:, ::-1]])
 
 
 def test_negatives_are_no_known_tails_of_the_right_type_and_all_come_up(triplets):
     heads, types = triplets[:, 0], TYPES[triplets[:, 2]]
-    drawn, admitted = Negatives(triplets, TYPES).draw(heads, types, count=40, rng=np.random.default_rng(0))
+    drawn, admitted = Negatives(triplets, TYPES).draw(
+        heads, types, count=40, rng=np.random.default_rng(0)
+    )
     known = {(head, tail) for head, _, tail in triplets.tolist()}
     for head, row, allowed in zip(heads.tolist(), drawn, admitted, strict=True):
         assert {(head, node) in known for node in row[allowed].tolist()} <= {False}
@@ -29,7 +42,9 @@ def test_negatives_are_no_known_tails_of_the_right_type_and_all_come_up(triplets
 
 
 def test_a_type_without_training_heads_has_no_negatives(triplets):
-    drawn, admitted = Negatives(triplets, TYPES).draw(np.array([0, 1]), np.array([2, 1]), count=3, rng=np.random.default_rng(0))
+    drawn, admitted = Negatives(triplets, TYPES).draw(
+        np.array([0, 1]), np.array([2, 1]), count=3, rng=np.random.default_rng(0)
+    )
     assert not admitted[0].any()
     assert (TYPES[drawn[1]] == 1).all()
 
@@ -43,9 +58,14 @@ def test_batches_have_one_shape_and_an_epoch_holds_every_triplet_once(triplets):
     offsets = np.array([0, 10, 30])
 
     def nodes(field):
-        return np.concatenate([offsets[getattr(b, field).types] + getattr(b, field).rows for b in made])
+        return np.concatenate(
+            [offsets[getattr(b, field).types] + getattr(b, field).rows for b in made]
+        )
 
-    seen = np.stack([nodes("heads"), np.concatenate([batch.relations for batch in made]), nodes("tails")], axis=1)
+    seen = np.stack(
+        [nodes("heads"), np.concatenate([batch.relations for batch in made]), nodes("tails")],
+        axis=1,
+    )
     epochs = seen[: len(seen) // len(triplets) * len(triplets)].reshape(-1, len(triplets), 3)
     expected = sorted(map(tuple, triplets.tolist()))
     assert all(sorted(map(tuple, epoch.tolist())) == expected for epoch in epochs)

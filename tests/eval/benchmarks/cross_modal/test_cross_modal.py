@@ -23,7 +23,9 @@ PROTEINS, WIDTH = 200, 6
 
 def small_options(**changes):
     options = config.get_config()
-    options.update(seeds=1, batch_triplets=128, negatives=20, learning_rate=1e-2, eval_every=60, epochs=24.0)
+    options.update(
+        seeds=1, batch_triplets=128, negatives=20, learning_rate=1e-2, eval_every=60, epochs=24.0
+    )
     options.bridge.update(width=16, layers=1, heads=2, feed_forward=16, dropout=0.0)
     options.update(changes)
     return options
@@ -36,23 +38,36 @@ def letters(texts):
 
 @pytest.fixture(scope="module")
 def planted():
-    """A graph in which every protein has a drug by each of two relations, the relation's own linear map of it, with noise."""
+    """A graph in which every protein has a drug by each of two relations, the relation's own
+    linear map of it, with noise."""
     rng = np.random.default_rng(0)
     proteins = rng.normal(size=(PROTEINS, WIDTH))
-    drugs = [proteins @ rng.normal(size=(WIDTH, WIDTH + 1)) + 0.1 * rng.normal(size=(PROTEINS, WIDTH + 1)) for _ in range(2)]
+    drugs = [
+        proteins @ rng.normal(size=(WIDTH, WIDTH + 1))
+        + 0.1 * rng.normal(size=(PROTEINS, WIDTH + 1))
+        for _ in range(2)
+    ]
     nodes = [Node(f"{position}", 0, f"p{position}") for position in range(PROTEINS)]
     nodes += [Node(f"{position}", 1, f"d{position}") for position in range(2 * PROTEINS)]
     own = np.arange(PROTEINS)
-    forth = [np.stack([own, np.full(PROTEINS, kind), PROTEINS * (1 + kind) + own], 1) for kind in range(2)]
+    forth = [
+        np.stack([own, np.full(PROTEINS, kind), PROTEINS * (1 + kind) + own], 1)
+        for kind in range(2)
+    ]
     triplets = np.concatenate([*forth, *(one[:, ::-1] for one in forth)]).astype(np.int32)
     graph = KnowledgeGraph(("gene/protein", "drug"), ("target", "enzyme"), nodes, triplets, [], [])
-    vectors = {"gene/protein": proteins.astype(np.float32), "drug": np.concatenate(drugs).astype(np.float32)}
+    vectors = {
+        "gene/protein": proteins.astype(np.float32),
+        "drug": np.concatenate(drugs).astype(np.float32),
+    }
     return graph, vectors
 
 
 @pytest.fixture(scope="module")
 def result(planted):
-    return run(*planted, small_options(benchmarks=("prot2drug", "prot2bp"), reverse_triplets=("removed",)))
+    return run(
+        *planted, small_options(benchmarks=("prot2drug", "prot2bp"), reverse_triplets=("removed",))
+    )
 
 
 def test_a_planted_bridge_is_found_and_needs_its_relations(result):
@@ -74,9 +89,14 @@ def test_a_run_says_what_took_part(result):
     assert "does not have" in result["benchmarks"]["prot2bp"]["missing"]
     assert result["data"]["nodes"] == {"gene/protein": PROTEINS, "drug": 2 * PROTEINS}
     assert result["data"]["triplets"] == 4 * PROTEINS
-    # Of 200 proteins 20 test and 20 validate; each takes its two triplets and their reverses out of training.
+    # Of 200 proteins 20 test and 20 validate; each takes its two triplets and their reverses out of
+    # training.
     assert result["training"][0]["removed"]["bridge"]["triplets"] == 4 * 160
-    assert result["flops"] == sum(one["flops"] for one in result["training"][0]["removed"].values()) > 0
+    assert (
+        result["flops"]
+        == sum(one["flops"] for one in result["training"][0]["removed"].values())
+        > 0
+    )
 
 
 def test_a_bridge_is_trained_with_and_without_what_is_asked_turned_round(planted):
@@ -104,7 +124,9 @@ def test_nodes_without_embedding_are_left_out_with_their_triplets(planted):
     assert len(embedded.triplets) == 4 * (PROTEINS - 2)
     assert (embedded.nodes.rows[[3, 8]] == -1).all()
     kept = np.delete(np.asarray(embedded.tables[0]), [3, 8], axis=0)
-    np.testing.assert_allclose((kept.mean(0), kept.std(0)), (np.zeros(WIDTH), np.ones(WIDTH)), atol=1e-5)
+    np.testing.assert_allclose(
+        (kept.mean(0), kept.std(0)), (np.zeros(WIDTH), np.ones(WIDTH)), atol=1e-5
+    )
 
 
 @pytest.mark.parametrize(
@@ -131,15 +153,27 @@ def test_embeddings_of_another_number_of_nodes_are_told(planted):
 def test_missing_drug_embeddings_are_asked_for(planted):
     graph, vectors = planted
     with pytest.raises(UserError, match="embeddings of drugs"):
-        run(graph, {"gene/protein": vectors["gene/protein"]}, small_options(benchmarks=("prot2drug",)))
+        run(
+            graph,
+            {"gene/protein": vectors["gene/protein"]},
+            small_options(benchmarks=("prot2drug",)),
+        )
 
 
 def test_a_summary_is_over_triplets_and_seeds():
     ranks = [
         Ranks(
-            np.array([5, 5, 7]), np.array([[0, 1, 3], [0, 0, 0]]), np.array([[0, 1, 3], [1, 1, 0]]), np.array([[0, 3], [0, 0]])
+            np.array([5, 5, 7]),
+            np.array([[0, 1, 3], [0, 0, 0]]),
+            np.array([[0, 1, 3], [1, 1, 0]]),
+            np.array([[0, 3], [0, 0]]),
         ),
-        Ranks(np.array([5, 7]), np.array([[0, 0], [0, 0]]), np.array([[0, 0], [0, 0]]), np.array([[0, 0], [0, 0]])),
+        Ranks(
+            np.array([5, 7]),
+            np.array([[0, 0], [0, 0]]),
+            np.array([[0, 0], [0, 0]]),
+            np.array([[0, 0], [0, 0]]),
+        ),
     ]
     summary = summarize([{"bridge": one} for one in ranks])
     first = (1 + 1 / 2 + 1 / 4) / 3
@@ -155,10 +189,17 @@ def test_a_summary_is_over_triplets_and_seeds():
 
 
 def test_nodes_are_embedded_by_their_modality():
-    nodes = [Node("1", 0, "A", "ACD"), Node("2", 0, "B"), Node("3", 1, "asthma", "a disease"), Node("4", 1, "rickets")]
+    nodes = [
+        Node("1", 0, "A", "ACD"),
+        Node("2", 0, "B"),
+        Node("3", 1, "asthma", "a disease"),
+        Node("4", 1, "rickets"),
+    ]
     nodes += [Node("DB1", 2, "aspirin", "CC"), Node("DB2", 2, "water"), Node("5", 3, "liver")]
     types = ("gene/protein", "disease", "drug", "anatomy")
-    supplied = {"drug": NodeVectors("Uni-Mol", np.array([5], np.int32), np.ones((1, 4), np.float32))}
+    supplied = {
+        "drug": NodeVectors("Uni-Mol", np.array([5], np.int32), np.ones((1, 4), np.float32))
+    }
     asked = []
 
     def texts(given):
@@ -166,8 +207,13 @@ def test_nodes_are_embedded_by_their_modality():
         return np.full((len(given), 2), 2.0)
 
     bare = KnowledgeGraph(types, ("x",), nodes, np.zeros((0, 3), np.int32), [], [])
-    assert embed_nodes(bare, proteins=composition, texts=texts).keys() == {"gene/protein", "disease"}
-    graph = KnowledgeGraph(types, ("x",), nodes, np.zeros((0, 3), np.int32), [], [], vectors=supplied)
+    assert embed_nodes(bare, proteins=composition, texts=texts).keys() == {
+        "gene/protein",
+        "disease",
+    }
+    graph = KnowledgeGraph(
+        types, ("x",), nodes, np.zeros((0, 3), np.int32), [], [], vectors=supplied
+    )
     embeddings = embed_nodes(graph, proteins=composition, texts=texts)
     assert embeddings.keys() == {"gene/protein", "disease", "drug"}
     assert asked[:2] == ["Name: asthma. Definition: a disease", "Name: rickets."]
@@ -177,11 +223,18 @@ def test_nodes_are_embedded_by_their_modality():
 
 
 def test_text_nodes_are_bert_means_of_name_and_definition(tmp_path):
-    """In float64, from the tower's tokens of each text alone: no projection, `[CLS]` and `[SEP]` included, as BioBridge's."""
+    """In float64, from the tower's tokens of each text alone: no projection, `[CLS]` and `[SEP]`
+    included, as BioBridge's."""
     folder = tmp_path / "text"
-    metadata.write_metadata(folder, {**tiny.CONFIG, "model": tiny.CONFIG["model"] | {"protein": None}}, tiny.text_tokenizer())
+    metadata.write_metadata(
+        folder,
+        {**tiny.CONFIG, "model": tiny.CONFIG["model"] | {"protein": None}},
+        tiny.text_tokenizer(),
+    )
     save_params(folder, {"text": tiny.params()["text"]})
-    view = CheckpointModel(ProtCLIP.load(folder), folder, 0, tmp_path / "cache").view(CrossModal(), None)
+    view = CheckpointModel(ProtCLIP.load(folder), folder, 0, tmp_path / "cache").view(
+        CrossModal(), None
+    )
     nodes = [Node("3", 0, "asthma", "a disease of the airways"), Node("4", 0, "rickets")]
     graph = KnowledgeGraph(("disease",), ("x",), nodes, np.zeros((0, 3), np.int32), [], [])
     found = embed_nodes(graph, proteins=view.embed, texts=view.text_means)["disease"]
@@ -192,7 +245,8 @@ def test_text_nodes_are_bert_means_of_name_and_definition(tmp_path):
 
 
 def plumbing(graph):
-    """A short run with the letters of names in the place of all embeddings: what comes out says little of biology."""
+    """A short run with the letters of names in the place of all embeddings: what comes out says
+    little of biology."""
     embeddings = {
         name: letters([node.name for node in graph.nodes if node.type == position])
         for position, name in enumerate(graph.node_types)
@@ -207,7 +261,9 @@ def plumbing(graph):
 def test_real_hetionet_runs_end_to_end(real_data):
     folder = real_data / "hetionet"
     given = {"metaedges": folder / "metaedges.tsv"}
-    result = plumbing(read_hetionet_graph(folder / "nodes.tsv.gz", folder / "edges-5k.sif.gz", **given))
+    result = plumbing(
+        read_hetionet_graph(folder / "nodes.tsv.gz", folder / "edges-5k.sif.gz", **given)
+    )
     assert result["benchmarks"].keys() == BENCHMARKS.keys()
     for name, of_name in result["benchmarks"].items():
         scores = of_name["removed"]
@@ -221,8 +277,12 @@ def test_real_hetionet_runs_end_to_end(real_data):
 @pytest.mark.soak
 def test_real_primekg_edges_run_end_to_end(real_data):
     folder = real_data / "primekg"
-    graph = read_primekg_graph(folder / "val_edges.csv.gz", config=folder / "biobridge_data_config.json")
+    graph = read_primekg_graph(
+        folder / "val_edges.csv.gz", config=folder / "biobridge_data_config.json"
+    )
     benchmarks = plumbing(graph)["benchmarks"]
     scores = benchmarks["prot2drug"]["removed"]
     assert scores["bridge"]["mrr"] > scores["chance"]["mrr"]
-    assert all("missing" in benchmarks[name] for name in ("prot2bp", "prot2mf", "prot2cc", "disease2prot"))
+    assert all(
+        "missing" in benchmarks[name] for name in ("prot2bp", "prot2mf", "prot2cc", "disease2prot")
+    )

@@ -26,16 +26,30 @@ TYPES = np.array([0] * 40 + [1] * 30)
 def triplets():
     """Both directions of two relations between types 0 and 1, without repetition."""
     rng = np.random.default_rng(0)
-    one = np.unique(np.stack([rng.integers(40, size=150), rng.integers(2, size=150), rng.integers(40, 70, 150)], 1), axis=0)
+    one = np.unique(
+        np.stack(
+            [rng.integers(40, size=150), rng.integers(2, size=150), rng.integers(40, 70, 150)], 1
+        ),
+        axis=0,
+    )
     return np.concatenate([one, one[:, ::-1]])
 
 
 def expected_reciprocal_ranks(scores, hits, *, count):
-    """Of every hit (of the best alone for `first`) the mean of 1/rank over all orders that the scores allow, by enumeration."""
+    """Of every hit (of the best alone for `first`) the mean of 1/rank over all orders that the
+    scores allow, by enumeration."""
     means = []
     for hit in np.flatnonzero(hits):
-        rivals = [position for position in range(len(scores)) if position == hit or count == "unfiltered" or not hits[position]]
-        orders = [o for o in itertools.permutations(rivals) if all(scores[a] >= scores[b] for a, b in itertools.pairwise(o))]
+        rivals = [
+            position
+            for position in range(len(scores))
+            if position == hit or count == "unfiltered" or not hits[position]
+        ]
+        orders = [
+            o
+            for o in itertools.permutations(rivals)
+            if all(scores[a] >= scores[b] for a, b in itertools.pairwise(o))
+        ]
         means.append(np.mean([1 / (1 + order.index(hit)) for order in orders]))
     return [max(means)] if count == "first" else means
 
@@ -48,7 +62,9 @@ def test_ranks_are_expectations_over_the_orders_of_ties(count):
     hits[:, 0] |= ~hits.any(1)
     ranks = rank(scores, Queries(0, np.arange(12), np.arange(6), hits))
     expected = [
-        value for row, own in zip(scores, hits, strict=True) for value in expected_reciprocal_ranks(row, own, count=count)
+        value
+        for row, own in zip(scores, hits, strict=True)
+        for value in expected_reciprocal_ranks(row, own, count=count)
     ]
     np.testing.assert_allclose(reciprocal_rank(*getattr(ranks, count)), expected)
     np.testing.assert_array_equal(ranks.heads, np.repeat(np.arange(12), hits.sum(1)))
@@ -71,12 +87,16 @@ def test_a_share_of_the_heads_of_each_asked_type_is_held_out(triplets):
         assert (roles == role).sum() == int(0.2 * len(heads))
         assert set(np.flatnonzero(roles == role)) <= set(heads)
     assert not np.array_equal(roles, hold_out(triplets, TYPES, head_types=[0], share=0.2, seed=1))
-    np.testing.assert_array_equal(roles, hold_out(triplets, TYPES, head_types=[0], share=0.2, seed=0))
+    np.testing.assert_array_equal(
+        roles, hold_out(triplets, TYPES, head_types=[0], share=0.2, seed=0)
+    )
 
 
 def test_training_sees_held_out_heads_only_in_reverse_and_only_if_kept(triplets):
     roles = hold_out(triplets, TYPES, head_types=[0], share=0.2, seed=0)
-    removed, kept = (training_triplets(triplets, roles, reverse=reverse) for reverse in ("removed", "kept"))
+    removed, kept = (
+        training_triplets(triplets, roles, reverse=reverse) for reverse in ("removed", "kept")
+    )
     assert (roles[removed[:, [0, 2]]] == FIT).all()
     assert (roles[kept[:, 0]] == FIT).all()
     assert (roles[kept[:, 2]] != FIT).any()
@@ -88,7 +108,10 @@ def test_queries_hold_every_known_tail(triplets):
     asked, candidates = np.arange(70) % 3 == 0, np.arange(40, 70)
     queries = make_queries(triplets, asked, candidates, relation=1)
     known = {(h, t) for h, r, t in triplets.tolist() if r == 1 and h in range(0, 40, 3)}
-    found = {(queries.heads[row], queries.candidates[column]) for row, column in zip(*queries.hits.nonzero(), strict=True)}
+    found = {
+        (queries.heads[row], queries.candidates[column])
+        for row, column in zip(*queries.hits.nonzero(), strict=True)
+    }
     assert found == known
     assert queries.hits.any(1).all()
 
@@ -105,9 +128,13 @@ def test_rare_tails_are_no_candidates(triplets):
 def test_chance_and_frequency(triplets):
     queries = make_queries(triplets, np.arange(70) < 10, np.arange(40, 70), relation=0)
     wrong = 30 - queries.hits.sum(1)
-    harmonic = [np.mean(1 / np.arange(1, count + 2)) for count in np.repeat(wrong, queries.hits.sum(1))]
+    harmonic = [
+        np.mean(1 / np.arange(1, count + 2)) for count in np.repeat(wrong, queries.hits.sum(1))
+    ]
     assert mean_reciprocal_rank(*of_chance(queries).filtered) == pytest.approx(np.mean(harmonic))
     fit = triplets[triplets[:, 0] >= 10]
     counts = [np.sum((fit[:, 1] == 0) & (fit[:, 2] == node)) for node in queries.candidates]
     scores = np.tile(np.array(counts, float), (len(queries.heads), 1))
-    np.testing.assert_array_equal(of_frequency(queries, fit).filtered, rank(scores, queries).filtered)
+    np.testing.assert_array_equal(
+        of_frequency(queries, fit).filtered, rank(scores, queries).filtered
+    )

@@ -25,7 +25,9 @@ from tests.support.problems import seen
 
 def small_options(**changes):
     options = config.get_config()
-    options.update(epochs=45, seeds=2, batch_edges=64, learning_rate=1e-2, composition_baseline=False)
+    options.update(
+        epochs=45, seeds=2, batch_edges=64, learning_rate=1e-2, composition_baseline=False
+    )
     options.network.update(projected=8, width=16, dropout=0.2)
     options.update(changes)
     return options
@@ -33,15 +35,23 @@ def small_options(**changes):
 
 @pytest.fixture(scope="module")
 def graph():
-    """250 proteins rich in A or in K; two of a kind bind, unequal ones inhibit each other, and all else is by chance."""
+    """250 proteins rich in A or in K; two of a kind bind, unequal ones inhibit each other, and
+    all else is by chance."""
     rng = np.random.default_rng(0)
     kinds = rng.integers(2, size=250)
-    sequences = ["".join(rng.choice(list("AK"), 40, p=[0.9, 0.1] if kind else [0.1, 0.9])) for kind in kinds]
+    sequences = [
+        "".join(rng.choice(list("AK"), 40, p=[0.9, 0.1] if kind else [0.1, 0.9])) for kind in kinds
+    ]
     edges = np.stack(np.triu_indices(250, 1), axis=1)[rng.random(31125) < 0.02].astype(np.int32)
     labels = rng.random((len(edges), 7)) < 0.1
     equal = kinds[edges[:, 0]] == kinds[edges[:, 1]]
-    labels[:, INTERACTIONS.index("binding")], labels[:, INTERACTIONS.index("inhibition")] = equal, ~equal
-    return InteractionGraph([f"p{position}" for position in range(250)], sequences, edges, labels, [], [])
+    labels[:, INTERACTIONS.index("binding")], labels[:, INTERACTIONS.index("inhibition")] = (
+        equal,
+        ~equal,
+    )
+    return InteractionGraph(
+        [f"p{position}" for position in range(250)], sequences, edges, labels, [], []
+    )
 
 
 def rewired(graph, parts):
@@ -58,26 +68,42 @@ def test_only_messages_over_training_pairs_are_blind_to_test_pairs(graph, messag
     parts = divide(graph, "random", seed=0, valid_fraction=0.1)
     features, options = composition(graph.sequences), small_options(epochs=3)
     given = {"messages": messages, "parts": parts, "options": options, "seed": 0}
-    before, after = (train_one(one, features, **given).logits for one in (graph, rewired(graph, parts)))
+    before, after = (
+        train_one(one, features, **given).logits for one in (graph, rewired(graph, parts))
+    )
     others = np.concatenate([parts.fit, parts.valid])
     assert np.array_equal(before[others], after[others]) == blind
     assert not np.array_equal(before[parts.test], after[parts.test])
 
 
 def test_a_run_beats_the_constant_answer_on_what_is_planted(graph):
-    result = run(graph, composition, small_options(splits=("random",), messages=("training",), composition_baseline=True))
-    assert result["data"] == {"proteins": 250, "pairs": len(graph.edges), "pairs_by_type": result["data"]["pairs_by_type"]}
+    result = run(
+        graph,
+        composition,
+        small_options(splits=("random",), messages=("training",), composition_baseline=True),
+    )
+    assert result["data"] == {
+        "proteins": 250,
+        "pairs": len(graph.edges),
+        "pairs_by_type": result["data"]["pairs_by_type"],
+    }
     assert result["splits"].keys() == {"random"}
     for split in result["splits"].values():
         assert sum(sizes[0] for sizes in split["parts"].values()) == len(graph.edges)
         scores = split["scores"]
         # Both are the same features, standardised alike: the same numbers must come out.
-        assert scores["embeddings, training"]["intervals"] == scores["composition, training"]["intervals"]
+        assert (
+            scores["embeddings, training"]["intervals"]
+            == scores["composition, training"]["intervals"]
+        )
         assert scores["embeddings, training"]["by_type"]["binding"] > 0.75
         assert scores["embeddings, training"]["micro_f1"] > scores["constant"]["micro_f1"] + 0.1
         low, high = scores["embeddings, training"]["intervals"][0]
         assert low < scores["embeddings, training"]["by_seed"][0] < high
-        assert sum(counts[1] for counts in split["seen_endpoints"].values()) == split["parts"]["test"][1]
+        assert (
+            sum(counts[1] for counts in split["seen_endpoints"].values())
+            == split["parts"]["test"][1]
+        )
     assert result["flops"] == sum(split["flops"] for split in result["splits"].values()) > 0
 
 
@@ -86,7 +112,10 @@ def test_constant_answer_is_the_best_of_all_constant_answers(graph):
     training = graph.labels[np.concatenate([parts.fit, parts.valid])]
     answer = constant_answer(graph.labels, parts)
     assert (answer == answer[0]).all()
-    every = (np.broadcast_to(np.array(said), training.shape) for said in itertools.product([False, True], repeat=7))
+    every = (
+        np.broadcast_to(np.array(said), training.shape)
+        for said in itertools.product([False, True], repeat=7)
+    )
     best = max(micro_f1(said, training) for said in every if said.any())
     assert micro_f1(np.broadcast_to(answer[0] > 0, training.shape), training) == best
 
@@ -105,15 +134,27 @@ def test_summary_counts_each_cell_once(graph):
     parts = [divide(graph, "bfs", seed=seed, valid_fraction=0.1) for seed in (0, 1)]
     logits = [rng.normal(size=graph.labels.shape) for _ in parts]
     summary = summarize(graph, parts, logits)
-    expected = [micro_f1(own[part.test] > 0, graph.labels[part.test]) for own, part in zip(logits, parts, strict=True)]
+    expected = [
+        micro_f1(own[part.test] > 0, graph.labels[part.test])
+        for own, part in zip(logits, parts, strict=True)
+    ]
     assert summary["by_seed"] == pytest.approx(expected)
-    assert (summary["micro_f1"], summary["std"]) == pytest.approx((np.mean(expected), np.std(expected, ddof=1)))
-    binding = [(own[part.test, 1] > 0, graph.labels[part.test, 1]) for own, part in zip(logits, parts, strict=True)]
+    assert (summary["micro_f1"], summary["std"]) == pytest.approx(
+        (np.mean(expected), np.std(expected, ddof=1))
+    )
+    binding = [
+        (own[part.test, 1] > 0, graph.labels[part.test, 1])
+        for own, part in zip(logits, parts, strict=True)
+    ]
     said, true = (np.concatenate(arrays) for arrays in zip(*binding, strict=True))
-    assert summary["by_type"]["binding"] == pytest.approx(2 * (said & true).sum() / (said.sum() + true.sum()))
+    assert summary["by_type"]["binding"] == pytest.approx(
+        2 * (said & true).sum() / (said.sum() + true.sum())
+    )
     chosen = [seen_endpoints(graph, part) == 1 for part in parts]
     said, true = (
-        np.concatenate([array[part.test][own] for array, part, own in zip(arrays, parts, chosen, strict=True)])
+        np.concatenate(
+            [array[part.test][own] for array, part, own in zip(arrays, parts, chosen, strict=True)]
+        )
         for arrays in ([own > 0 for own in logits], [graph.labels] * 2)
     )
     assert summary["by_seen_endpoints"]["one"] == pytest.approx(micro_f1(said, true))
@@ -126,7 +167,10 @@ def test_a_logit_of_zero_is_no_prediction():
 
 @pytest.mark.parametrize(
     ("changes", "told"),
-    [({"splits": ("size",)}, "'size' is none of random"), ({"messages": ("none",)}, "'none' is none of all")],
+    [
+        ({"splits": ("size",)}, "'size' is none of random"),
+        ({"messages": ("none",)}, "'none' is none of all"),
+    ],
 )
 def test_unknown_options_are_told(graph, changes, told):
     with pytest.raises(UserError, match=told):
@@ -135,7 +179,12 @@ def test_unknown_options_are_told(graph, changes, told):
 
 def test_what_cannot_be_measured_is_told(graph):
     tiny = InteractionGraph(
-        graph.names[:3], graph.sequences[:3], np.array([[0, 1], [1, 2]], np.int32), graph.labels[:2], [], []
+        graph.names[:3],
+        graph.sequences[:3],
+        np.array([[0, 1], [1, 2]], np.int32),
+        graph.labels[:2],
+        [],
+        [],
     )
     with pytest.raises(UserError, match="leaves none to"):
         run(tiny, composition, small_options())
@@ -170,7 +219,11 @@ def test_complete_shs27k_with_composition(real_data):
         found = {name: scores[f"embeddings, {messages}"] for name, scores in splits.items()}
         assert 0.8 < found["random"]["micro_f1"] < 0.95
         assert found["random"]["micro_f1"] > splits["random"]["constant"]["micro_f1"] + 0.2
-        assert found["random"]["micro_f1"] > max(found["dfs"]["micro_f1"], found["bfs"]["micro_f1"]) + 0.1
-        # Which of the walks is harder differs by seed: the difference of their means stays within two standard errors of 0.
+        assert (
+            found["random"]["micro_f1"]
+            > max(found["dfs"]["micro_f1"], found["bfs"]["micro_f1"]) + 0.1
+        )
+        # Which of the walks is harder differs by seed: the difference of their means stays within
+        # two standard errors of 0.
         noise = 2 * np.hypot(found["dfs"]["std"], found["bfs"]["std"]) / np.sqrt(options.seeds)
         assert found["dfs"]["micro_f1"] > found["bfs"]["micro_f1"] - noise

@@ -67,7 +67,11 @@ def test_every_edge_is_in_one_split(method):
     result = split(edges, method, 1)
     check_all(edges, result)
     most = np.bincount(edges.ravel()).max()
-    assert 0 <= len(result.test) - int(TEST_FRACTION * len(edges)) <= (1 if method == "random" else most)
+    assert (
+        0
+        <= len(result.test) - int(TEST_FRACTION * len(edges))
+        <= (1 if method == "random" else most)
+    )
     for part in result:
         assert (np.diff(part) > 0).all()
 
@@ -116,7 +120,9 @@ def read_shs27k(real_data):
     numbers, pairs = {}, {}
     with gzip.open(real_data / "ppi" / "protein.actions.SHS27k.STRING.txt.gz", "rt") as file:
         for row in csv.DictReader(file, delimiter="\t"):
-            pair = sorted(numbers.setdefault(row[name], len(numbers)) for name in ("item_id_a", "item_id_b"))
+            pair = sorted(
+                numbers.setdefault(row[name], len(numbers)) for name in ("item_id_a", "item_id_b")
+            )
             pairs.setdefault(tuple(pair), None)
     return np.array(list(pairs)), len(numbers)
 
@@ -128,11 +134,14 @@ def test_walks_of_shs27k_test_on_proteins_less_seen(real_data):
     for method in SPLITS:
         results = [split(edges, method, seed) for seed in range(5)]
         counts = [seen(edges, train=result.train, test=result.test) for result in results]
-        assert all(sum(count) == len(result.test) for count, result in zip(counts, results, strict=True))
+        assert all(
+            sum(count) == len(result.test) for count, result in zip(counts, results, strict=True)
+        )
         assert all(1524 <= len(result.test) <= 1524 + 200 for result in results)
         shares[method] = np.mean([np.array(count) / sum(count) for count in counts], axis=0)
     both, one, none = zip(*(shares[method] for method in SPLITS), strict=True)
-    # In a random split nearly every test protein was seen; a walk takes every interaction of one of the two.
+    # In a random split nearly every test protein was seen; a walk takes every interaction of one of
+    # the two.
     assert both[0] > 0.8
     assert both[1:] == (0, 0)
     assert none[0] < 0.05 < min(none[1:])

@@ -5,15 +5,25 @@ import pytest
 from ml_collections import ConfigDict
 
 from eval.benchmarks.interaction.network import InteractionNetwork, messages_over
-from eval.benchmarks.interaction.training import Parts, Plateau, batch_loss, batches_of, make_optimizer, train
+from eval.benchmarks.interaction.training import (
+    Parts,
+    Plateau,
+    batch_loss,
+    batches_of,
+    make_optimizer,
+    train,
+)
 from eval.metrics import micro_f1
 
-OPTIONS = ConfigDict({"epochs": 60, "batch_edges": 64, "learning_rate": 1e-2, "weight_decay": 5e-4, "patience": 20})
+OPTIONS = ConfigDict(
+    {"epochs": 60, "batch_edges": 64, "learning_rate": 1e-2, "weight_decay": 5e-4, "patience": 20}
+)
 
 
 @pytest.fixture(scope="module")
 def planted():
-    """Proteins of two kinds; a pair of equal kinds has type 0, of unequal ones type 1, and type 2 is by chance."""
+    """Proteins of two kinds; a pair of equal kinds has type 0, of unequal ones type 1, and type
+    2 is by chance."""
     rng = np.random.default_rng(0)
     kinds = rng.integers(2, size=120)
     edges = np.stack(np.triu_indices(120, 1), axis=1)[rng.random(7140) < 0.045].astype(np.int32)
@@ -69,10 +79,16 @@ def test_batches_hold_every_edge_once():
 
 def test_loss_equals_its_formula_in_float64_and_ignores_padding():
     rng = np.random.default_rng(0)
-    logits, labels, mask = rng.normal(size=(6, 7)) * 3, rng.random((6, 7)) < 0.5, np.array([1, 1, 0, 1, 0, 1], bool)
+    logits, labels, mask = (
+        rng.normal(size=(6, 7)) * 3,
+        rng.random((6, 7)) < 0.5,
+        np.array([1, 1, 0, 1, 0, 1], bool),
+    )
     probabilities = 1 / (1 + np.exp(-logits))
     expected = -np.log(np.where(labels, probabilities, 1 - probabilities))[mask].mean()
-    loss, gradient = jax.jit(jax.value_and_grad(batch_loss))(jnp.asarray(logits), jnp.asarray(labels), jnp.asarray(mask))
+    loss, gradient = jax.jit(jax.value_and_grad(batch_loss))(
+        jnp.asarray(logits), jnp.asarray(labels), jnp.asarray(mask)
+    )
     assert loss == pytest.approx(expected, rel=1e-5)
     assert not np.asarray(gradient)[~mask].any()
 
@@ -80,7 +96,10 @@ def test_loss_equals_its_formula_in_float64_and_ignores_padding():
 def test_optimiser_is_torchs_adam_with_weight_decay():
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(0)
-    start, gradients = rng.normal(size=4).astype(np.float32), rng.normal(size=(5, 4)).astype(np.float32)
+    start, gradients = (
+        rng.normal(size=4).astype(np.float32),
+        rng.normal(size=(5, 4)).astype(np.float32),
+    )
     theirs = torch.nn.Parameter(torch.tensor(start))
     adam = torch.optim.Adam([theirs], lr=0.01, weight_decay=0.3)
     optimizer = make_optimizer(0.3)

@@ -14,7 +14,10 @@ def written(path):
     if path.suffix == ".npz":
         np.savez(path, ids=np.array(IDS), vectors=VECTORS)
     else:
-        parts = [Part(IDS[:1], np.ones(1, int), VECTORS[:1]), Part(IDS[1:], np.ones(2, int), VECTORS[1:])]
+        parts = [
+            Part(IDS[:1], np.ones(1, int), VECTORS[:1]),
+            Part(IDS[1:], np.ones(2, int), VECTORS[1:]),
+        ]
         WRITERS[path.suffix](path, parts, facts={"checkpoint": "x"})
     return path
 

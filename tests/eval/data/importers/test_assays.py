@@ -107,13 +107,16 @@ def test_alignments(file, text, told):
 
 def task(kind="regression", **splits):
     samples = {
-        split: [Sample(f"{split}{n}", sequence, float(n)) for n, sequence in enumerate(own)] for split, own in splits.items()
+        split: [Sample(f"{split}{n}", sequence, float(n)) for n, sequence in enumerate(own)]
+        for split, own in splits.items()
     }
     return Task("gb1", kind, (), samples, [], [], notes=("a note",))
 
 
 def test_a_test_split_is_judged_beside_training_rows(file):
-    own = task(train=["MKVL", "MKVA", "MKVW"], valid=["MKAL"], test=["MAAL", "MKVLL", "MXVL", "MKVL"])
+    own = task(
+        train=["MKVL", "MKVA", "MKVW"], valid=["MKAL"], test=["MAAL", "MKVLL", "MXVL", "MKVL"]
+    )
     data = read_assay(own)
     (found,) = data.assays
     assert (found.wild_type, found.name, data.rows) == (

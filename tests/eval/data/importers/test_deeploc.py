@@ -20,7 +20,11 @@ MCC
 
 
 def by_name(task):
-    return {s.name: (split, task.classes[s.target]) for split, samples in task.splits.items() for s in samples}
+    return {
+        s.name: (split, task.classes[s.target])
+        for split, samples in task.splits.items()
+        for s in samples
+    }
 
 
 def test_locations_are_split_from_the_right(file):
@@ -44,7 +48,10 @@ def test_a_protein_in_two_compartments_may_count_as_one_of_them(file):
     task = read_deeploc({"train": [file(FASTA)]}, benchmark="localisation", mixed="Nucleus")
     assert by_name(task)["Q2"] == ("train", "Nucleus")
     assert not task.rejects
-    with pytest.raises(UserError, match="mixed is 'nucleus', which is no location in the data; take reject or one of Cell"):
+    with pytest.raises(
+        UserError,
+        match="mixed is 'nucleus', which is no location in the data; take reject or one of Cell",
+    ):
         read_deeploc({"train": [file(FASTA)]}, benchmark="localisation", mixed="nucleus")
 
 
@@ -61,7 +68,10 @@ def test_one_file_is_split_by_its_third_word(file):
 
 
 def test_classes_are_those_of_all_splits(file):
-    files = {"train": [file(">A Nucleus-U\nMK\n")], "test": [file(">B Cytoplasm-S\nMV\n", "test.fa")]}
+    files = {
+        "train": [file(">A Nucleus-U\nMK\n")],
+        "test": [file(">B Cytoplasm-S\nMV\n", "test.fa")],
+    }
     task = read_deeploc(files, benchmark="localisation")
     assert by_name(task) == {"A": ("train", "Nucleus"), "B": ("test", "Cytoplasm")}
 
@@ -83,7 +93,10 @@ def test_rows_that_cannot_be_used(file):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        (">sp|P1|X_HUMAN A protein\nMK\n", "is no DeepLoc FASTA: its first header is 'sp|P1|X_HUMAN A protein'"),
+        (
+            ">sp|P1|X_HUMAN A protein\nMK\n",
+            "is no DeepLoc FASTA: its first header is 'sp|P1|X_HUMAN A protein'",
+        ),
         ("name,label\nA,1\n", "is no FASTA file: line 1"),
         ("", "holds no FASTA record"),
         (b"\xff\xfe\x00\x00", "is text in UTF-16"),

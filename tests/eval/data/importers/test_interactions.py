@@ -69,8 +69,16 @@ def test_sequences_may_be_fasta(file):
 @pytest.mark.parametrize(
     ("actions", "sequences", "told"),
     [
-        ("protein1 protein2 score\n", SEQUENCES, "is no STRING action file: its header does not begin with item_id_a"),
-        (rows(("a", "b", "binding")), SEQUENCES, "gives no interaction between proteins that have sequences in .*file.txt"),
+        (
+            "protein1 protein2 score\n",
+            SEQUENCES,
+            "is no STRING action file: its header does not begin with item_id_a",
+        ),
+        (
+            rows(("a", "b", "binding")),
+            SEQUENCES,
+            "gives no interaction between proteins that have sequences in .*file.txt",
+        ),
         (HEADER, SEQUENCES, "gives no interaction"),
         (rows(("a", "b", "binding")), "A C -0.17\n", "holds no sequences"),
     ],
@@ -82,6 +90,8 @@ def test_other_files_are_refused(file, actions, sequences, told):
 
 def test_the_neutral_table(file):
     text = "a\tb\ttypes\nY\tX\tbinding, reaction\nX\tY\tptmod\nX\tZ\tlove\nX\tX\tbinding\nX\tZ\t\n"
-    graph = read_interaction_table(file(text, "i.tsv"), sequences=[file("name\tsequence\nX\tMK\nY\tMV\n")])
+    graph = read_interaction_table(
+        file(text, "i.tsv"), sequences=[file("name\tsequence\nX\tMK\nY\tMV\n")]
+    )
     assert types(graph) == {("X", "Y"): {"binding", "reaction", "ptmod"}}
     assert by_reason(graph.rejects) == {interactions.UNKNOWN_MODE: 2, interactions.WITH_ITSELF: 1}

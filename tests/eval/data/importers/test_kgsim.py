@@ -15,17 +15,26 @@ SEQUENCES = ">P1\nMA\n>P2\nMB\n>P3\nMC\n"
 
 def read(file, rows=ROWS, benchmark="similarity_kgsim", **options):
     path = file("\n".join([HEAD, *rows]) + "\n", "pairs.csv")
-    (table,) = read_kgsim({"DM3": path}, benchmark=benchmark, sequences=[file(SEQUENCES, "s.fasta")], **options)
+    (table,) = read_kgsim(
+        {"DM3": path}, benchmark=benchmark, sequences=[file(SEQUENCES, "s.fasta")], **options
+    )
     return table
 
 
 def pairs(table):
-    return {(table.names[a], table.names[b]): value for (a, b), value in zip(table.pairs, table.similarity, strict=True)}
+    return {
+        (table.names[a], table.names[b]): value
+        for (a, b), value in zip(table.pairs, table.similarity, strict=True)
+    }
 
 
 def test_the_column_is_the_benchmarks_or_the_entrys(file):
     assert pairs(read(file)) == {("P1", "P2"): 0.9, ("P2", "P3"): 0.3, ("P1", "P3"): 0.4}
-    assert pairs(read(file, benchmark="similarity_kgsim_ppi")) == {("P1", "P2"): 1, ("P2", "P3"): 0, ("P1", "P3"): 0}
+    assert pairs(read(file, benchmark="similarity_kgsim_ppi")) == {
+        ("P1", "P2"): 1,
+        ("P2", "P3"): 0,
+        ("P1", "P3"): 0,
+    }
     assert pairs(read(file, measure="BMA Resnik"))["P1", "P2"] == 0.1
     table = read(file)
     assert (table.set, table.sequences, table.pairs.dtype) == ("DM3", ["MA", "MB", "MC"], np.int32)
@@ -35,11 +44,18 @@ def test_what_cannot_be_used_is_a_reject(file):
     more = ("P2;P1;1;0.5;0.5;0", "P3;P3;1;1;1;1", "P1;P9;0;0;0;0", "P1", "P9;P2;0;0;x;0")
     table = read(file, (*ROWS, *more))
     assert len(table.pairs) == 3
-    assert by_reason(table.rejects) == {TWICE: 1, WITH_ITSELF: 1, NO_SEQUENCE: 1, ANOTHER_WIDTH: 1, NO_SIMILARITY: 1}
+    assert by_reason(table.rejects) == {
+        TWICE: 1,
+        WITH_ITSELF: 1,
+        NO_SEQUENCE: 1,
+        ANOTHER_WIDTH: 1,
+        NO_SIMILARITY: 1,
+    }
 
 
 def test_interactions_rank_the_pairs_that_interact_above_the_others(file):
-    """Spearman's correlation with 0 and 1: 1 where all interacting pairs are closer than all others, as here with one."""
+    """Spearman's correlation with 0 and 1: 1 where all interacting pairs are closer than all
+    others, as here with one."""
     table = read(file, benchmark="similarity_kgsim_ppi")
     vectors = dict(zip(table.names, np.array([[1.0, 0.0], [0.9, 0.1], [-1.0, 0.4]]), strict=True))
     found = agreements(vectors, [table])["DM3_cosine"]
@@ -49,5 +65,7 @@ def test_interactions_rank_the_pairs_that_interact_above_the_others(file):
 
 @pytest.mark.parametrize("measure", ["GIC Resnik", "Sim"])
 def test_a_column_that_is_not_there_is_told(file, measure):
-    with pytest.raises(UserError, match=f"no column '{measure}'; its header line names: Uniprot ID1"):
+    with pytest.raises(
+        UserError, match=f"no column '{measure}'; its header line names: Uniprot ID1"
+    ):
         read(file, measure=measure)

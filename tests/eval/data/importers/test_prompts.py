@@ -5,11 +5,17 @@ import pytest
 from data_pipelines.common.errors import UserError
 from eval.data.base.task import Task
 from eval.data.importers.enzyme import read_enzyme_classes, read_enzyme_prompts
-from eval.data.importers.prompts import NO_PROMPT, read_location_prompts, read_prompt_table, read_reaction_prompts
+from eval.data.importers.prompts import (
+    NO_PROMPT,
+    read_location_prompts,
+    read_prompt_table,
+    read_reaction_prompts,
+)
 
 LOCATIONS = (
     "id\tname\tdescription\r\n0\tA protein locating at Cell membrane\tApical\r\n"
-    "1\tA protein locating at Endoplasmic reticulum (ER)\tRough ER, cell membrane\r\n2\tA protein locating at Nucleus \tx\r\n"
+    "1\tA protein locating at Endoplasmic reticulum (ER)\tRough ER, cell membrane\r\n2\tA "
+    "protein locating at Nucleus \tx\r\n"
 )
 
 
@@ -20,7 +26,9 @@ def test_location_prompts_are_joined_by_name(file):
         "Cell membrane": ["A protein locating at Cell membrane"],
         "Endoplasmic reticulum": ["A protein locating at Endoplasmic reticulum (ER)"],
     }
-    both = read_location_prompts(file(LOCATIONS), ["Cell membrane"], columns=("description", "name"))
+    both = read_location_prompts(
+        file(LOCATIONS), ["Cell membrane"], columns=("description", "name")
+    )
     assert both == {"Cell membrane": ["Apical", "A protein locating at Cell membrane"]}
 
 
@@ -40,13 +48,21 @@ def test_location_prompts_that_do_not_fit(file, classes, text, told):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("class\tprompt\nnucleus\tx\n", "line 2: 'nucleus' is no class of localisation; take one of Nucleus, Plastid."),
-        ("class\tprompt\nNucleus\tx\nPlastid\t\n", "has no prompt for the class 'Plastid' of localisation; add one."),
+        (
+            "class\tprompt\nnucleus\tx\n",
+            "line 2: 'nucleus' is no class of localisation; take one of Nucleus, Plastid.",
+        ),
+        (
+            "class\tprompt\nNucleus\tx\nPlastid\t\n",
+            "has no prompt for the class 'Plastid' of localisation; add one.",
+        ),
     ],
 )
 def test_tables_of_prompts_that_do_not_fit(file, text, told):
     with pytest.raises(UserError, match=told):
-        read_prompt_table(Task("localisation", "multiclass", ("Nucleus", "Plastid"), {}, [], []), file=file(text))
+        read_prompt_table(
+            Task("localisation", "multiclass", ("Nucleus", "Plastid"), {}, [], []), file=file(text)
+        )
 
 
 def test_an_empty_prompt_is_rejected(file):
@@ -56,12 +72,16 @@ def test_an_empty_prompt_is_rejected(file):
     assert [(r.line, r.reason) for r in read.rejects] == [(3, NO_PROMPT)]
 
 
-REACTIONS = "id\tEC_number\tname\tcomment\n1\t6.5.1.1\tDNA ligase\tIt seals.\n0\t4.2.1.10\tdehydratase\t\n"
+REACTIONS = (
+    "id\tEC_number\tname\tcomment\n1\t6.5.1.1\tDNA ligase\tIt seals.\n0\t4.2.1.10\tdehydratase\t\n"
+)
 
 
 def test_reaction_prompts_go_through_the_list_of_numbers(file):
     functions = file("4.2.1.10\n6.5.1.1\n", "f.txt")
-    both = read_reaction_prompts(file(REACTIONS), functions, ("6.5.1.1", "4.2.1.10"), columns=("name", "comment"))
+    both = read_reaction_prompts(
+        file(REACTIONS), functions, ("6.5.1.1", "4.2.1.10"), columns=("name", "comment")
+    )
     assert both == {"6.5.1.1": ["DNA ligase", "It seals."], "4.2.1.10": ["dehydratase"]}
     bare = file("id\tname\n0\ta\n1\tb\n", "bare.tsv")
     assert read_reaction_prompts(bare, functions, ("6.5.1.1",)) == {"6.5.1.1": ["b"]}
@@ -70,9 +90,21 @@ def test_reaction_prompts_go_through_the_list_of_numbers(file):
 @pytest.mark.parametrize(
     ("functions", "classes", "told"),
     [
-        ("6.5.1.1\n4.2.1.10\n", ("6.5.1.1",), "line 2: the id '1' stands for another class in .*f.txt"),
-        ("4.2.1.10\n", ("4.2.1.10",), "line 2: the id '1' stands for another class in .*, or for none"),
-        ("4.2.1.10\n6.5.1.1\n7.7.7.7\n", ("7.7.7.7",), "has no prompt for 1 classes, such as 7.7.7.7; add rows for them"),
+        (
+            "6.5.1.1\n4.2.1.10\n",
+            ("6.5.1.1",),
+            "line 2: the id '1' stands for another class in .*f.txt",
+        ),
+        (
+            "4.2.1.10\n",
+            ("4.2.1.10",),
+            "line 2: the id '1' stands for another class in .*, or for none",
+        ),
+        (
+            "4.2.1.10\n6.5.1.1\n7.7.7.7\n",
+            ("7.7.7.7",),
+            "has no prompt for 1 classes, such as 7.7.7.7; add rows for them",
+        ),
     ],
 )
 def test_reaction_prompts_that_do_not_fit(file, functions, classes, told):
@@ -83,11 +115,16 @@ def test_reaction_prompts_that_do_not_fit(file, functions, classes, told):
 ENZYME = (
     "CC   ENZYME nomenclature database\n//\nID   1.1.1.1\nDE   alcohol dehydrogenase.\n//\n"
     "ID   1.1.1.2\nDE   ferredoxin (long-\nDE   named) of\nDE   kind.\nDR   P1, X//\n"
-    "ID   1.1.1.5\nDE   Transferred entry: 1.1.1.1, 1.1.1.6 and 1.1.1.n2.\n//\nID   1.1.1.n2\nDE   newcomer.\n//\n"
-    "ID   1.1.1.6\nDE   Transferred entry: 1.1.1.2.\n//\nID   1.1.1.7\nDE   Transferred entry: 1.1.1.8.\n//\n"
-    "ID   1.1.1.8\nDE   Transferred entry: 1.1.1.7.\n//\nID   1.1.1.9\nDE   Deleted entry.\n//\nID   1.1.1.10\n//\n"
+    "ID   1.1.1.5\nDE   Transferred entry: 1.1.1.1, 1.1.1.6 and 1.1.1.n2.\n//\nID   "
+    "1.1.1.n2\nDE   newcomer.\n//\n"
+    "ID   1.1.1.6\nDE   Transferred entry: 1.1.1.2.\n//\nID   1.1.1.7\nDE   Transferred "
+    "entry: 1.1.1.8.\n//\n"
+    "ID   1.1.1.8\nDE   Transferred entry: 1.1.1.7.\n//\nID   1.1.1.9\nDE   Deleted "
+    "entry.\n//\nID   1.1.1.10\n//\n"
 )
-CLASSES = "Release: 03-May-2023\n\n1. -. -.-  Oxidoreductases.\n1. 1. 1.-    With NAD as acceptor.\n"
+CLASSES = (
+    "Release: 03-May-2023\n\n1. -. -.-  Oxidoreductases.\n1. 1. 1.-    With NAD as acceptor.\n"
+)
 
 
 def reaction(*classes):
@@ -106,22 +143,36 @@ def test_enzymes_are_prompted_by_their_names(file, tmp_path):
         "1.1.1.9": ["With NAD as acceptor"],
         "1.1.1.7": ["With NAD as acceptor"],
     }
-    for label, prefix in {"ENZYME as name": "PROTEIN NAME", "ENZYME as function": "FUNCTION"}.items():
-        assert read.prompts[label] == {number: [f"{prefix}: {name}." for name in names] for number, names in named.items()}
+    for label, prefix in {
+        "ENZYME as name": "PROTEIN NAME",
+        "ENZYME as function": "FUNCTION",
+    }.items():
+        assert read.prompts[label] == {
+            number: [f"{prefix}: {name}." for name in names] for number, names in named.items()
+        }
     assert list(read.prompts["ENZYME as name"]) == list(numbers)
-    assert read.notes == ("3 withdrawn EC numbers have prompts from those they became, or from their class.",)
-    assert [(Path(source.path).name, source.rows) for source in read.sources][1:] == [("enzclass.txt", 2)]
+    assert read.notes == (
+        "3 withdrawn EC numbers have prompts from those they became, or from their class.",
+    )
+    assert [(Path(source.path).name, source.rows) for source in read.sources][1:] == [
+        ("enzclass.txt", 2)
+    ]
     assert read.sources[0].rows == 9
     assert read_enzyme_prompts(reaction("1.1.1.1"), file=file(ENZYME)).notes == ()
 
 
 @pytest.mark.parametrize("number", ["1.1.1.7", "1.1.1.9", "1.1.1.10", "9.9.9.9"])
 def test_enzymes_without_a_name_are_told(file, number):
-    with pytest.raises(UserError, match=f"no name for 1 classes of zero_shot_reaction, such as {number}"):
+    with pytest.raises(
+        UserError, match=f"no name for 1 classes of zero_shot_reaction, such as {number}"
+    ):
         read_enzyme_prompts(reaction("1.1.1.1", number), file=file(ENZYME))
 
 
 def test_enzyme_classes(file):
-    assert read_enzyme_classes(file(CLASSES)) == {"1.-.-.-": "Oxidoreductases", "1.1.1.-": "With NAD as acceptor"}
+    assert read_enzyme_classes(file(CLASSES)) == {
+        "1.-.-.-": "Oxidoreductases",
+        "1.1.1.-": "With NAD as acceptor",
+    }
     with pytest.raises(UserError, match="is no table of EC classes"):
         read_enzyme_classes(file(ENZYME))

@@ -13,7 +13,10 @@ from eval.data.importers.sequences import NO_PAIR, accession, read_sequences
         "P1\tMKV\nP2\tmaa\nP3\tMC\n",
         "accession,organism,sequence\nP1,x,MKV\nP2,y,maa\nP3,z,MC\n",
         "Entry\tSequence\r\nP1\tMKV\r\nP2\tmaa\r\nP3\tMC\r\n",
-        "".join(f'{{"name": "P{i}", "aa_seq": "{text}", "label": 1}}\n' for i, text in enumerate(("MKV", "maa", ""), 1)),
+        "".join(
+            f'{{"name": "P{i}", "aa_seq": "{text}", "label": 1}}\n'
+            for i, text in enumerate(("MKV", "maa", ""), 1)
+        ),
     ],
 )
 def test_whatever_holds_sequences(file, text):
@@ -26,7 +29,11 @@ def test_whatever_holds_sequences(file, text):
 
 def test_the_first_of_a_name_counts_and_broken_ones_are_rejected(file):
     gathered = Gathered()
-    found = read_sequences([file("A\tM1\nA\tMK\nA\tMV\n"), file("A\tMC\nB\tMD\n", "2.tsv")], gathered, wanted={"A", "B"})
+    found = read_sequences(
+        [file("A\tM1\nA\tMK\nA\tMV\n"), file("A\tMC\nB\tMD\n", "2.tsv")],
+        gathered,
+        wanted={"A", "B"},
+    )
     assert found == {"A": "MK", "B": "MD"}
     assert [(r.line, r.name) for r in gathered.rejects] == [(1, "A")]
 
@@ -45,7 +52,9 @@ def test_ids_of_uniprot():
     assert accession("9606.ENSP1") == "9606.ENSP1"
 
 
-@pytest.mark.parametrize("text", ["", "one word\n", "a,b,c\n1,2,3\n", '{"seq": "MK"}\n', '"name,sequence\nA,MK\n'])
+@pytest.mark.parametrize(
+    "text", ["", "one word\n", "a,b,c\n1,2,3\n", '{"seq": "MK"}\n', '"name,sequence\nA,MK\n']
+)
 def test_other_files_are_refused(file, text):
     with pytest.raises(UserError, match=r"file\.txt"):
         read_sequences([file(text)], Gathered(), wanted={"A"})
@@ -53,5 +62,7 @@ def test_other_files_are_refused(file, text):
 
 def test_sequences_of_nucleotides_are_told(file):
     gathered = Gathered()
-    read_sequences([file(">a\nATGGCTGACGAAAAACGTTGGCTGAACGCT\n>b\nMKV\n")], gathered, wanted={"a", "b"})
+    read_sequences(
+        [file(">a\nATGGCTGACGAAAAACGTTGGCTGAACGCT\n>b\nMKV\n")], gathered, wanted={"a", "b"}
+    )
     assert gathered.notes == ("sequences that look like nucleotides: 1",)

@@ -27,21 +27,38 @@ def test_the_order_of_classes_is_that_of_the_data(file):
     )
     task = read_ses({"valid": [file(text)]}, benchmark="localisation")
     assert task.classes == ("Cell membrane", "Cytoplasm", "Nucleus")
-    assert [(s.name, s.target) for s in task.splits["valid"]] == [("A", 2), ("B", 0), ("C", 1), ("E", 2)]
+    assert [(s.name, s.target) for s in task.splits["valid"]] == [
+        ("A", 2),
+        ("B", 0),
+        ("C", 1),
+        ("E", 2),
+    ]
     assert [(r.line, r.name, r.reason) for r in task.rejects] == [(4, "D", MIXED)]
     mixed = read_ses({"valid": [file(text)]}, benchmark="localisation", mixed="Nucleus")
-    assert [(s.name, s.target) for s in mixed.splits["valid"]] == [("A", 2), ("B", 0), ("C", 1), ("D", 2), ("E", 2)]
+    assert [(s.name, s.target) for s in mixed.splits["valid"]] == [
+        ("A", 2),
+        ("B", 0),
+        ("C", 1),
+        ("D", 2),
+        ("E", 2),
+    ]
 
 
 def test_membrane_names_come_from_the_letters(file):
-    task = read_ses({"train": [file(rows(row("A", 1, location="M"), row("B", 0, location="S")))]}, benchmark="membrane")
+    task = read_ses(
+        {"train": [file(rows(row("A", 1, location="M"), row("B", 0, location="S")))]},
+        benchmark="membrane",
+    )
     assert task.classes == ("soluble", "membrane")
     assert [s.target for s in task.splits["train"]] == [1, 0]
 
 
 def test_labels_that_contradict_locations_are_refused(file):
     text = rows(row("A", 0, location=["Nucleus", "U"]), row("B", 0, location=["Plastid", "U"]))
-    with pytest.raises(UserError, match="line 2: label 0 is Plastid, which was Nucleus before; give files of one data set"):
+    with pytest.raises(
+        UserError,
+        match="line 2: label 0 is Plastid, which was Nucleus before; give files of one data set",
+    ):
         read_ses({"train": [file(text)]}, benchmark="localisation")
     text = rows(row("A", 0, location=["Nucleus", "U"]), row("B", 1, location=["Nucleus", "U"]))
     with pytest.raises(UserError, match="one location has two labels"):
@@ -49,7 +66,12 @@ def test_labels_that_contradict_locations_are_refused(file):
 
 
 def test_lists_of_labels(file):
-    text = rows(row("1abc_A-P1", [3, 1]), row("2abc_A-P2", []), row("3abc_A-P3", [-1]), row("4abc_A-P4", [True]))
+    text = rows(
+        row("1abc_A-P1", [3, 1]),
+        row("2abc_A-P2", []),
+        row("3abc_A-P3", [-1]),
+        row("4abc_A-P4", [True]),
+    )
     task = read_ses({"train": [file(text)]}, benchmark="ec")
     assert (task.kind, task.classes) == ("multilabel", ("0", "1", "2", "3"))
     assert [s.target for s in task.splits["train"]] == [(1, 3), ()]
@@ -61,7 +83,9 @@ def test_lists_of_labels(file):
 
 
 def test_numbers(file):
-    text = rows(row("A", 53.5), row("B", "high"), row("C", float("nan")), row("D", "high") | {"aa_seq": ""})
+    text = rows(
+        row("A", 53.5), row("B", "high"), row("C", float("nan")), row("D", "high") | {"aa_seq": ""}
+    )
     task = read_ses({"train": [file(text)]}, benchmark="thermostability")
     assert (task.kind, task.unit) == ("regression", "°C")
     assert [s.target for s in task.splits["train"]] == [53.5]

@@ -11,7 +11,10 @@ SEQUENCES = ">sp|P1|A_HUMAN x\nMA\n>sp|P2|B_HUMAN\nMB\n>P3\nMC\n"
 
 
 def pairs(table):
-    return {(table.names[a], table.names[b]): value for (a, b), value in zip(table.pairs, table.similarity, strict=True)}
+    return {
+        (table.names[a], table.names[b]): value
+        for (a, b), value in zip(table.pairs, table.similarity, strict=True)
+    }
 
 
 def coordinates(tmp_path, values):
@@ -34,11 +37,21 @@ def test_a_full_and_a_sparse_set(file, tmp_path):
 
 def test_proteins_without_a_sequence_leave_with_their_pairs(file):
     matrix = file("P1,P2,P3\n1,0.5,\n0.5,1,1.75\n,1.75,1\n")
-    (table,) = read_similarity({"200": matrix}, benchmark="similarity_cc", sequences=[file(SEQUENCES, "s.fa")])
+    (table,) = read_similarity(
+        {"200": matrix}, benchmark="similarity_cc", sequences=[file(SEQUENCES, "s.fa")]
+    )
     assert pairs(table) == {("P1", "P2"): 0.5}
     assert by_reason(table.rejects) == {similarity.NO_SIMILARITY: 2}
-    (table,) = read_similarity({"200": file(MATRIX)}, benchmark="similarity_cc", sequences=[file(">P3\nMA\n>P1\nMC\n", "s.fa")])
-    assert (table.names, table.sequences, pairs(table)) == (["P1", "P3"], ["MC", "MA"], {("P1", "P3"): 0.25})
+    (table,) = read_similarity(
+        {"200": file(MATRIX)},
+        benchmark="similarity_cc",
+        sequences=[file(">P3\nMA\n>P1\nMC\n", "s.fa")],
+    )
+    assert (table.names, table.sequences, pairs(table)) == (
+        ["P1", "P3"],
+        ["MC", "MA"],
+        {("P1", "P3"): 0.25},
+    )
     assert [(r.name, r.reason) for r in table.rejects] == [("P2", similarity.NO_SEQUENCE)]
 
 
@@ -51,19 +64,27 @@ def test_proteins_without_a_sequence_leave_with_their_pairs(file):
         ("P1,P2\n1,0\n", "has 1 rows for 2 proteins; it is no square matrix"),
         ("P1,P2\n1,0,0\n0,1,0\n", "line 2 has 3 fields for 2 proteins"),
         ("P1,P2\n1,0.5\n0.25,1\n", "is not symmetric"),
-        ("P7,P8\n1,0.5\n0.5,1\n", "similarity_bp: no pair of .* has sequences in .*; give their FASTA"),
+        (
+            "P7,P8\n1,0.5\n0.5,1\n",
+            "similarity_bp: no pair of .* has sequences in .*; give their FASTA",
+        ),
         ("", "its first line is no list"),
     ],
 )
 def test_other_matrices_are_refused(file, text, told):
     with pytest.raises(UserError, match=told):
-        read_similarity({"500": file(text)}, benchmark="similarity_bp", sequences=[file(SEQUENCES, "s.fa")])
+        read_similarity(
+            {"500": file(text)}, benchmark="similarity_bp", sequences=[file(SEQUENCES, "s.fa")]
+        )
 
 
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        (np.array([[0, 3]]), "has the place 3 among 3 proteins; take the coordinates of its aspect"),
+        (
+            np.array([[0, 3]]),
+            "has the place 3 among 3 proteins; take the coordinates of its aspect",
+        ),
         (np.array([0.5, 0.25]), "holds no pairs of places"),
         (np.array([[0.5, 0.25]]), "holds no pairs of places"),
         (np.array([[0, None]], object), "is no sound .npy file of numbers"),
@@ -76,16 +97,24 @@ def test_other_coordinates_are_refused(file, tmp_path, values, told):
 
 
 def test_coordinates_need_the_matrix_of_500(file, tmp_path):
-    given = {"sequences": [file(SEQUENCES, "s.fa")], "coordinates": coordinates(tmp_path, np.array([[0, 1]]))}
+    given = {
+        "sequences": [file(SEQUENCES, "s.fa")],
+        "coordinates": coordinates(tmp_path, np.array([[0, 1]])),
+    }
     for matrices in ({"200": file(MATRIX)}, {}, {"all": file(MATRIX)}):
-        with pytest.raises(UserError, match="matrices are those of the sets 500 and 200, and coordinates need the 500's"):
+        with pytest.raises(
+            UserError,
+            match="matrices are those of the sets 500 and 200, and coordinates need the 500's",
+        ):
             read_similarity(matrices, benchmark="similarity_bp", **given)
 
 
 def test_the_neutral_tables(file):
     text = "a\tb\tsimilarity\nP2\tP1\t0.5\nP1\tP2\t0.5\nP1\tP1\t1\nP1\tP3\tx\nP3\tP9\t0.5\n"
     (table,) = read_similarity_tables(
-        {"200": file(text)}, benchmark="similarity_mf", sequences=[file("name\tsequence\nP1\tMA\nP2\tMB\nP3\tMC\n", "p.tsv")]
+        {"200": file(text)},
+        benchmark="similarity_mf",
+        sequences=[file("name\tsequence\nP1\tMA\nP2\tMB\nP3\tMC\n", "p.tsv")],
     )
     assert pairs(table) == {("P2", "P1"): 0.5}
     assert by_reason(table.rejects) == {

@@ -27,7 +27,9 @@ def test_tape_and_peer_tables(file, text):
 
 def test_columns_may_be_chosen(file):
     path = file("name,protein,seq,y,label\nA,MK,XX,3,9\n")
-    task = read_tables({"test": [path]}, benchmark="stability", sequence_column="protein", target_column="y")
+    task = read_tables(
+        {"test": [path]}, benchmark="stability", sequence_column="protein", target_column="y"
+    )
     assert [(s.name, s.sequence, s.target) for s in task.splits["test"]] == [("A", "MK", 3.0)]
 
 
@@ -39,14 +41,18 @@ def test_classes_by_name_or_label(file):
     assert by_reason(task.rejects) == {UNKNOWN_CLASS: 1}
     with pytest.raises(UserError, match="localisation is multiclass; tables need classes"):
         read_tables({"train": [path]}, **localisation)
-    with pytest.raises(UserError, match="localisation: the list of classes has 'Nucleus' twice; keep one"):
+    with pytest.raises(
+        UserError, match="localisation: the list of classes has 'Nucleus' twice; keep one"
+    ):
         read_tables({"train": [path]}, **localisation, classes=["Nucleus", "Plastid", "Nucleus"])
     with pytest.raises(UserError, match="stability is regression"):
         read_tables({"train": [path]}, benchmark="stability", classes=["a"])
 
 
 def test_rows_that_cannot_be_used(file):
-    task = read_tables({"train": [file("seq,label\nMK,nan\nMK\n,1\nM3,1\nMK,x\nMK,1\n")]}, benchmark="stability")
+    task = read_tables(
+        {"train": [file("seq,label\nMK,nan\nMK\n,1\nM3,1\nMK,x\nMK,1\n")]}, benchmark="stability"
+    )
     assert by_reason(task.rejects) == {NO_NUMBER: 2, ANOTHER_WIDTH: 1, EMPTY: 1, NO_PROTEIN: 1}
     assert [r.line for r in task.rejects] == [2, 3, 4, 5, 6]
     assert task.sources[0].rows == 6
@@ -55,19 +61,33 @@ def test_rows_that_cannot_be_used(file):
 def test_lines_are_counted_through_quoted_line_ends(file):
     path = file('\n\nseq,note\nMK,"a\nb"\nMV,c\nMA\n')
     gathered = Gathered()
-    assert [(row.line, row.cells["seq"]) for row in table_rows(path, gathered, columns=["seq"])] == [(4, "MK"), (6, "MV")]
+    assert [
+        (row.line, row.cells["seq"]) for row in table_rows(path, gathered, columns=["seq"])
+    ] == [(4, "MK"), (6, "MV")]
     assert [r.line for r in gathered.rejects] == [7]
 
 
 @pytest.mark.parametrize(
     ("text", "name", "told"),
     [
-        ("a,b\n1,2\n", "x.csv", "has no column sequence or seq or primary .*; its header line names: a, b"),
+        (
+            "a,b\n1,2\n",
+            "x.csv",
+            "has no column sequence or seq or primary .*; its header line names: a, b",
+        ),
         ("", "x.csv", "is empty"),
-        ('seq,label\n"MK,1\n', "x.csv", "line 2 is no line of a CSV table: .*; close its quotation marks"),
+        (
+            'seq,label\n"MK,1\n',
+            "x.csv",
+            "line 2 is no line of a CSV table: .*; close its quotation marks",
+        ),
         ('\n"seq,label\nMK,1\n', "x.csv", "line 2 is no line of a CSV table"),
         ("seq,seq,label\nMK,MK,1\n", "x.csv", "names the column seq twice"),
-        (b"\x89PNG\x00\x00", "data.lmdb", "is an LMDB database, whose rows are pickles, which are never loaded; export it"),
+        (
+            b"\x89PNG\x00\x00",
+            "data.lmdb",
+            "is an LMDB database, whose rows are pickles, which are never loaded; export it",
+        ),
         (b"\x80\x04\x95\x00\x00", "x.pkl", "NUL byte"),
         (b"seq,label\n\xff\xfe,1\n", "x.csv", "line 2 holds bytes that are no UTF-8"),
     ],
@@ -84,21 +104,35 @@ def test_a_folder_of_lmdb_is_refused(tmp_path):
 
 FLIP = "sequence,target,set,validation\nMK,1.0,train,True\nMV,2.0,train,\nMA,3.0,test,\nMC,4,train,False\n"
 FLIP_FASTA = (
-    ">Sequence0 TARGET=1.0 SET=train VALIDATION=True\nMK\n>Sequence1 TARGET=2.0 SET=train VALIDATION=False\nMV\n"
-    ">Sequence2 TARGET=3.0 SET=test VALIDATION=False\nMA\n>Sequence3 TARGET=4 SET=train VALIDATION=False\nMC\n"
+    ">Sequence0 TARGET=1.0 SET=train VALIDATION=True\nMK\n>Sequence1 TARGET=2.0 SET=train "
+    "VALIDATION=False\nMV\n"
+    ">Sequence2 TARGET=3.0 SET=test VALIDATION=False\nMA\n>Sequence3 TARGET=4 SET=train "
+    "VALIDATION=False\nMC\n"
 )
 
 
 @pytest.mark.parametrize("text", [FLIP, FLIP_FASTA])
 def test_flip_in_both_forms(file, text):
     task = read_flip(file(text), benchmark="aav")
-    found = {split: [(s.sequence, s.target) for s in samples] for split, samples in task.splits.items()}
-    assert found == {"train": [("MV", 2.0), ("MC", 4.0)], "valid": [("MK", 1.0)], "test": [("MA", 3.0)]}
+    found = {
+        split: [(s.sequence, s.target) for s in samples] for split, samples in task.splits.items()
+    }
+    assert found == {
+        "train": [("MV", 2.0), ("MC", 4.0)],
+        "valid": [("MK", 1.0)],
+        "test": [("MA", 3.0)],
+    }
 
 
 def test_flip_without_validation(file):
-    task = read_flip(file("sequence,target,set\nMK,1,train\nMV,2,test\nMA,3,dev\nMC,,test\n"), benchmark="thermostability")
-    assert {split: len(samples) for split, samples in task.splits.items()} == {"train": 1, "test": 1}
+    task = read_flip(
+        file("sequence,target,set\nMK,1,train\nMV,2,test\nMA,3,dev\nMC,,test\n"),
+        benchmark="thermostability",
+    )
+    assert {split: len(samples) for split, samples in task.splits.items()} == {
+        "train": 1,
+        "test": 1,
+    }
     assert by_reason(task.rejects) == {NO_SET: 1, NO_NUMBER: 1}
 
 

@@ -18,13 +18,18 @@ from eval.data.importers.windows import ANOTHER_LENGTH, read_windows
 
 def test_positions_count_from_where_they_are_said_to():
     assert substitutions("P20P", first_position=1) == [Substitution("P", 19, "P")]
-    assert substitutions("A0D, K2*", first_position=0) == [Substitution("A", 0, "D"), Substitution("K", 2, "*")]
+    assert substitutions("A0D, K2*", first_position=0) == [
+        Substitution("A", 0, "D"),
+        Substitution("K", 2, "*"),
+    ]
     assert substitutions("A0D;K2L", first_position=0) is None
     assert substitutions("", first_position=0) is None
 
 
 def table(rows):
-    return "variant\tnum_mutations\tscore\tscore_wt_norm\n" + "".join(f"{v}\t1\t{s}\t0\n" for v, s in rows)
+    return "variant\tnum_mutations\tscore\tscore_wt_norm\n" + "".join(
+        f"{v}\t1\t{s}\t0\n" for v, s in rows
+    )
 
 
 def test_zero_based_variants(file):
@@ -53,7 +58,9 @@ def test_zero_based_variants(file):
 
 def test_a_stop_may_be_deleted_as_tape_does(file):
     path, wild_type = file(table([("K1*", 7), ("V2A,K1*", 8)])), file(">wt\nMK\nVL\n", "wt.fa")
-    task = read_variant_table(path, benchmark="fluorescence", wild_type=wild_type, first_position=0, stop="delete")
+    task = read_variant_table(
+        path, benchmark="fluorescence", wild_type=wild_type, first_position=0, stop="delete"
+    )
     assert [s.sequence for s in task.splits["train"]] == ["MVL", "MAL"]
 
 
@@ -66,8 +73,17 @@ def test_a_residue_without_a_token_is_read_as_everywhere(file):
 
 def test_the_wrong_first_position_is_noticed(file):
     path, wild_type = file(table([("K2V", 1), ("V3A", 2), ("L4C", 3)])), file("MKVL\n", "wt.txt")
-    assert len(read_variant_table(path, benchmark="aav", wild_type=wild_type, first_position=1).splits["train"]) == 3
-    with pytest.raises(UserError, match="3 of 3 variants do not fit .*wt.txt with its first residue numbered 0"):
+    assert (
+        len(
+            read_variant_table(path, benchmark="aav", wild_type=wild_type, first_position=1).splits[
+                "train"
+            ]
+        )
+        == 3
+    )
+    with pytest.raises(
+        UserError, match="3 of 3 variants do not fit .*wt.txt with its first residue numbered 0"
+    ):
         read_variant_table(path, benchmark="aav", wild_type=wild_type, first_position=0)
 
 
@@ -97,7 +113,10 @@ VARIANTS = (
 
 def test_fasta_headers_are_checked_against_their_sequences(file):
     task = read_variant_fasta(file(VARIANTS), benchmark="beta_lactamase")
-    assert [(s.name, s.sequence, s.target) for s in task.splits["train"]] == [("K2A", "MAVL", 0.5), ("V3A", "MKAL", 0.4)]
+    assert [(s.name, s.sequence, s.target) for s in task.splits["train"]] == [
+        ("K2A", "MAVL", 0.5),
+        ("V3A", "MKAL", 0.4),
+    ]
     assert by_reason(task.rejects) == {
         variants.ANOTHER_SEQUENCE: 2,
         variants.SYNONYMOUS: 1,
@@ -109,7 +128,9 @@ def test_fasta_headers_are_checked_against_their_sequences(file):
 
 
 def test_other_fasta_is_refused(file):
-    with pytest.raises(UserError, match="its first header is 'P62593', not like 0|beta-lactamase_P20P|1.58"):
+    with pytest.raises(
+        UserError, match="its first header is 'P62593', not like 0|beta-lactamase_P20P|1.58"
+    ):
         read_variant_fasta(file(">P62593\nMK\n"), benchmark="beta_lactamase")
     with pytest.raises(UserError, match="synonymous is reject or keep"):
         read_variant_fasta(file(VARIANTS), benchmark="beta_lactamase", synonymous="no")
@@ -119,9 +140,18 @@ WINDOWS = "sequence,score\nKVLA,1\nKCLC,2\nRRRA,3\nKVLAA,4\nKVLA,x\n"
 
 
 def test_windows_take_the_place_of_the_references(file):
-    given = {"reference": file(">sp|P1|X\nMMKVLAMM\n", "ref.fa"), "window": [3, 6], "benchmark": "aav"}
+    given = {
+        "reference": file(">sp|P1|X\nMMKVLAMM\n", "ref.fa"),
+        "window": [3, 6],
+        "benchmark": "aav",
+    }
     task = read_windows(file(WINDOWS), **given)
-    assert [s.sequence for s in task.splits["train"]] == ["MMKVLAMM", "MMKCLCMM", "MMRRRAMM", "MMKVLAAMM"]
+    assert [s.sequence for s in task.splits["train"]] == [
+        "MMKVLAMM",
+        "MMKCLCMM",
+        "MMRRRAMM",
+        "MMKVLAAMM",
+    ]
     assert by_reason(task.rejects) == {NO_NUMBER: 1}
     task = read_windows(file(WINDOWS), train_substitutions=2, **given)
     assert {split: [s.target for s in samples] for split, samples in task.splits.items()} == {
@@ -134,7 +164,12 @@ def test_windows_take_the_place_of_the_references(file):
 @pytest.mark.parametrize(
     ("text", "reference", "window", "told"),
     [
-        (WINDOWS, "MMKVLAMM", [1, 4], "holds no variants of MMKV, the window in .*commonest residues are KVLA"),
+        (
+            WINDOWS,
+            "MMKVLAMM",
+            [1, 4],
+            "holds no variants of MMKV, the window in .*commonest residues are KVLA",
+        ),
         (WINDOWS, "MMKVLAMM", [6, 12], r"the window \[6, 12\] does not lie in"),
         (WINDOWS, "MMKVLAMM", [3], r"the window \[3\] does not lie in"),
         (WINDOWS, "MMKVLAMM", ["3", 6], r"the window \['3', 6\] does not lie in"),
@@ -144,4 +179,6 @@ def test_windows_take_the_place_of_the_references(file):
 )
 def test_other_windows_are_refused(file, text, reference, window, told):
     with pytest.raises(UserError, match=told):
-        read_windows(file(text), benchmark="aav", reference=file(reference, "ref.fa"), window=window)
+        read_windows(
+            file(text), benchmark="aav", reference=file(reference, "ref.fa"), window=window
+        )
