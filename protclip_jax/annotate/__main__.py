@@ -21,6 +21,7 @@ from data_pipelines.common.atomic_write import atomic_path
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.hashing import file_sha256
 from data_pipelines.common.progress import progress, tell
+from data_pipelines.common.tables import TableWriter, cell
 from data_pipelines.common.warned import warnings_as_sentences
 from data_pipelines.inputs.input_formats import BY_NAME
 from data_pipelines.inputs.source_options import choose_source, is_piped, spool
@@ -45,7 +46,7 @@ from protclip_jax.embed.resume import (
 )
 from protclip_jax.inference.batched_calls import default_batch_tokens
 from protclip_jax.inference.cpu_devices import MAX_CPU_DEVICES, split_cpu
-from protclip_jax.retrieval.answer import check_least, tsv_cell
+from protclip_jax.retrieval.answer import check_least
 from protclip_jax.retrieval.calibration import LEAST, Calibration, to_text
 from protclip_jax.retrieval.engine import SearchEngine
 from protclip_jax.retrieval.index_folder import MANIFEST
@@ -159,7 +160,7 @@ def provenance(options: argparse.Namespace, engine: SearchEngine) -> str:
         "min_confidence": f"{options.min_confidence:g}",
     }
     told = "; ".join(f"{name} {fact}" for name, fact in facts.items())
-    return f"# protclip_jax.annotate of {tsv_cell(Path(options.input).name)}: {told}"
+    return f"# protclip_jax.annotate of {cell(Path(options.input).name)}: {told}"
 
 
 def _digest_of(calibration: Calibration | None) -> str:
@@ -190,9 +191,10 @@ def write_table(
     `annotated`."""
     with open(path, "w", encoding="utf-8", newline="") as file:
         print(provenance(options, engine), file=file)
-        print(*COLUMNS, sep="\t", file=file)
+        table = TableWriter(file)
+        table.writerow(COLUMNS)
         for line in _lines(engine, parts, options, described):
-            print(*line, sep="\t", file=file)
+            table.writerow(line)
 
 
 def _lines(

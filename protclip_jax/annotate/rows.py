@@ -16,7 +16,6 @@ from protclip_jax.retrieval.answer import (
     is_confident,
     is_sure,
     sureness_cells,
-    tsv_cell,
 )
 from protclip_jax.retrieval.engine import SearchEngine
 from protclip_jax.retrieval.query import Query
@@ -70,9 +69,7 @@ def annotated(
     found = found_aspects(engine, vectors, top=top, described=described)
     for row, (id, length) in enumerate(zip(part.ids, part.lengths.tolist(), strict=True)):
         for aspect, answers in found.items():
-            yield from lines(
-                (tsv_cell(id), str(length), aspect), answers[row], engine=engine, least=least
-            )
+            yield from lines((id, str(length), aspect), answers[row], engine=engine, least=least)
 
 
 def found_aspects(
@@ -109,4 +106,4 @@ def _cells(hit: Hit, engine: SearchEngine) -> tuple[str, ...]:
     is_protein = hit.length is not None
     existence = engine.proteins.items["existence"][hit.row].as_py() if is_protein else ""
     named = (hit.rank, hit.id, hit.name, hit.gene, hit.organism, existence)
-    return (*map(tsv_cell, named), f"{hit.cosine:.6f}", *sureness_cells(hit))
+    return (*named, f"{hit.cosine:.6f}", *sureness_cells(hit))

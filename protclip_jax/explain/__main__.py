@@ -2,7 +2,6 @@
 its properties."""
 
 import argparse
-import csv
 import pathlib
 import sys
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from jaxtyping import Float
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.figure_style import DPI
 from data_pipelines.common.outputs import new_files, refuse_existing
+from data_pipelines.common.tables import TableWriter
 from data_pipelines.inputs.plausibility import doubt
 from data_pipelines.inputs.protein_input import clean_protein
 from data_pipelines.protanno.features import annotated_residues
@@ -161,7 +161,7 @@ def write_table(
     """One line a residue: position (1-based), residue, the weight for each property, the
     features that cover it."""
     with open(path, "x", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, delimiter="\t", lineterminator="\n")
+        table = TableWriter(file)
         table.writerow(["position", "residue", *weights, "features"])
         for index, residue in enumerate(record.sequence):
             covering = [f for f in record.features if f.start <= index + 1 <= f.end]

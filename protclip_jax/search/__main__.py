@@ -3,7 +3,6 @@ protein, from an index."""
 
 import argparse
 import contextlib
-import csv
 import dataclasses
 import functools
 import itertools
@@ -22,6 +21,7 @@ from data_pipelines.common.errors import UserError, command, one_line
 from data_pipelines.common.extras import missing_extra
 from data_pipelines.common.outputs import new_file, refuse_existing
 from data_pipelines.common.progress import tell
+from data_pipelines.common.tables import TableWriter
 from data_pipelines.common.warned import warnings_as_sentences
 from data_pipelines.inputs.input_formats import BY_NAME, DESCRIPTION, TEXT_FORMATS, listed
 from data_pipelines.inputs.model_input import Source
@@ -38,7 +38,6 @@ from protclip_jax.retrieval.answer import (
     is_confident,
     not_known,
     sureness_cells,
-    tsv_cell,
     verdict,
 )
 from protclip_jax.retrieval.calibration import LEAST
@@ -272,7 +271,7 @@ def is_readable(engine: SearchEngine, query: Query, matches: Sequence[Hit]) -> b
 def write_tsv(file: TextIO, answers: Iterator[tuple[Query, Answer]], least: float) -> None:
     """A line a hit, under a header; what a hit does not have stays empty. How many answers are
     not sure is told on stderr."""
-    table = csv.writer(file, delimiter="\t", lineterminator="\n")
+    table = TableWriter(file)
     table.writerow(COLUMNS)
     unsure, unknown = Counter(), {}
     for query, answer in answers:
@@ -282,7 +281,7 @@ def write_tsv(file: TextIO, answers: Iterator[tuple[Query, Answer]], least: floa
             unknown[not_known(answer)] = True
         for hit in [*answer.matches, *answer.hits]:
             named = [query.name, hit.by, hit.rank, *(getattr(hit, name) for name in FACTS)]
-            table.writerow((*map(tsv_cell, named), *numbers_of(hit)))
+            table.writerow((*named, *numbers_of(hit)))
 
     if unsure[False]:
         tell(

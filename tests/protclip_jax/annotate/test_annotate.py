@@ -4,11 +4,13 @@ killed."""
 import csv
 import hashlib
 import importlib.metadata
+import io
 import shutil
 
 import numpy as np
 import pytest
 
+from data_pipelines.common.tables import TableWriter
 from protclip_jax import ProtCLIP
 from protclip_jax.annotate import __main__ as annotate
 from protclip_jax.annotate import rows as annotate_rows
@@ -131,7 +133,10 @@ def test_an_id_with_a_tab_leaves_its_line_whole(monkeypatch):
     monkeypatch.setattr(annotate_rows, "found_aspects", lambda *_, **options: {"labels": [answer]})
     part = Part(["a\tb"], np.array([9]), np.zeros((1, 2)))
     (line,) = annotated(None, part, top=1, least=0.5, described=None)
-    assert (line[0], len(line)) == ("a b", len(COLUMNS))
+    file = io.StringIO()
+    TableWriter(file).writerow(line)
+    (cells,) = csv.reader(io.StringIO(file.getvalue()), delimiter="\t")
+    assert (cells[0], len(cells)) == ("a b", len(COLUMNS))
 
 
 def test_an_aspect_without_a_sure_hit_gets_one_line_without_one(folder, tmp_path):
