@@ -15,6 +15,14 @@ _FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 """How a formula begins; some spreadsheets take the wide forms too."""
 
 
+def line(text: str) -> str:
+    """A text on one line without control characters: each run of these and of white space becomes
+    a blank."""
+    if not text.isprintable():
+        text = "".join(letter if letter.isprintable() else " " for letter in text)
+    return " ".join(text.split())
+
+
 def cell(value: object) -> str:
     """A value as a cell: on one line, without control characters, and never a formula.
 
@@ -23,10 +31,7 @@ def cell(value: object) -> str:
     """
     if value is None:
         return ""
-    text = str(value)
-    if not text.isprintable():
-        text = "".join(letter if letter.isprintable() else " " for letter in text)
-    text = " ".join(text.split())
+    text = line(str(value))
     return f"'{text}" if text.startswith(_FORMULA) and not _is_number(text) else text
 
 

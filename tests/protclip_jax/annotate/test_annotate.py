@@ -15,6 +15,7 @@ from protclip_jax import ProtCLIP
 from protclip_jax.annotate import __main__ as annotate
 from protclip_jax.annotate import rows as annotate_rows
 from protclip_jax.annotate.rows import COLUMNS, annotated, described_rows, lines
+from protclip_jax.embed import parts
 from protclip_jax.embed.embedding_files import Part
 from protclip_jax.retrieval import SearchEngine
 from protclip_jax.retrieval.answer import Answer, Hit
@@ -162,11 +163,9 @@ def test_the_first_line_says_what_the_file_was_made_with(folder, written):
 
 
 def test_a_killed_run_gives_the_same_bytes(folder, written, tmp_path, monkeypatch, capsys):
-    from protclip_jax.embed import __main__ as embed
-
-    monkeypatch.setattr(annotate, "MIN_CHUNK_TOKENS", 1)
-    monkeypatch.setattr(annotate, "MIN_CHUNK_BATCHES", 0)
-    save, saved = embed.save_part, []
+    monkeypatch.setattr(parts, "MIN_CHUNK_TOKENS", 1)
+    monkeypatch.setattr(parts, "MIN_CHUNK_BATCHES", 0)
+    save, saved = parts.save_part, []
 
     def killed(*arguments, **options):
         if len(saved) == 5:
@@ -175,7 +174,7 @@ def test_a_killed_run_gives_the_same_bytes(folder, written, tmp_path, monkeypatc
         save(*arguments, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(embed, "save_part", killed)
+        patch.setattr(parts, "save_part", killed)
         assert run(folder, tmp_path / "out.tsv") == 130
     assert not (tmp_path / "out.tsv").exists()
     assert len(list((tmp_path / "out.tsv.partial").glob("*.npz"))) == 5
@@ -201,8 +200,8 @@ def test_a_killed_run_gives_the_same_bytes(folder, written, tmp_path, monkeypatc
 def test_mistakes_are_one_sentence(folder, tmp_path, capsys, arguments, told):
     assert run(folder, tmp_path / "out.tsv", *arguments) == 2
     assert told in searching.told(capsys)
-    assert run(folder, tmp_path / "out.html") == 2
-    assert "must be named *.tsv" in searching.told(capsys)
+    assert run(folder, tmp_path / "out.csv") == 2
+    assert "must be named *.tsv or *.html" in searching.told(capsys)
 
 
 def test_an_index_without_descriptions_is_refused_before_anything_is_embedded(
