@@ -18,8 +18,9 @@ from data_pipelines.common import project
 from data_pipelines.common.atomic_write import atomic_path, atomic_write
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.hashing import file_sha256
+from data_pipelines.common.plain_text import tsv_cell
 from data_pipelines.common.progress import progress, tell
-from data_pipelines.common.tables import TableWriter, cell
+from data_pipelines.common.tables import TableWriter
 from data_pipelines.common.warned import warnings_as_sentences
 from data_pipelines.inputs.input_formats import BY_NAME
 from data_pipelines.inputs.source_options import choose_source
@@ -171,7 +172,7 @@ def provenance(options: argparse.Namespace, engine: SearchEngine) -> str:
         "min_confidence": f"{options.min_confidence:g}",
     }
     told = "; ".join(f"{name} {fact}" for name, fact in facts.items())
-    return f"# protclip_jax.annotate of {cell(Path(options.input).name)}: {told}"
+    return f"# protclip_jax.annotate of {tsv_cell(Path(options.input).name)}: {told}"
 
 
 def _digest_of(calibration: Calibration | None) -> str:

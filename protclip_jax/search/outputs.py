@@ -9,7 +9,8 @@ from typing import TextIO
 
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.outputs import new_file
-from data_pipelines.common.tables import DELIMITERS, TableWriter, line
+from data_pipelines.common.plain_text import plain, without_controls
+from data_pipelines.common.tables import DELIMITERS, TableWriter
 from protclip_jax.retrieval import item_table
 from protclip_jax.retrieval.answer import (
     Hit,
@@ -111,7 +112,7 @@ def write_json(file: TextIO, found: Iterator[Reply], least: float) -> None:
             "matches": as_dicts(answer.matches),
             "hits": as_dicts(answer.hits),
         }
-        file.write((",\n" if position else "\n") + json.dumps(entry, ensure_ascii=False))
+        file.write((",\n" if position else "\n") + json.dumps(plain(entry), ensure_ascii=False))
     file.write("\n]\n")
 
 
@@ -140,7 +141,7 @@ def fasta_record(item: dict, proteins: Index) -> str:
     gene = item["genes"][0] if item["genes"] else ""
     known = {"OS": item["organism"], "OX": item["taxon"], "GN": gene, "PE": item["existence"]}
     fields = [f"{key}={value}" for key, value in known.items() if value]
-    header = line(" ".join([item["id"], item["name"], *fields]))
+    header = " ".join(without_controls(" ".join([item["id"], item["name"], *fields])).split())
     residues = item["sequence"]
     lines = [residues[start : start + LINE] for start in range(0, len(residues), LINE)]
     return "\n".join([f">{header}", *lines]) + "\n"

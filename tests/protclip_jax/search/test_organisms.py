@@ -229,7 +229,9 @@ def first_version(folder, tmp_path):
     for name in opened.manifest["files"]:
         (old / name).write_bytes((folder / "i" / name).read_bytes())
     (name,) = [part["items"] for part in opened.manifest["parts"]]
-    table = opened.items.drop_columns([name for names in item_table.ADDED.values() for name in names])
+    table = opened.items.drop_columns(
+        [name for names in item_table.ADDED.values() for name in names]
+    )
     with (
         pyarrow.OSFile(str(old / name), "wb") as file,
         pyarrow.ipc.new_file(file, table.schema) as writer,
