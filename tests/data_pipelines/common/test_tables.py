@@ -16,5 +16,5 @@ def test_a_table_reads_back_as_its_cells(delimiter):
     for row in rows:
         table.writerow(row)
     read = list(csv.reader(io.StringIO(file.getvalue()), delimiter=delimiter))
-    expected = [["id", "na,me"], ["'=1+1", 'a "b", c'], ["", "-0.5"], ["-0.25", "－１"]]
+    expected = [["id", "na,me"], ["'=1+1", 'a "b", c'], ["", "-0.5"], ["-0.25", "'－１"]]
     assert read == expected
