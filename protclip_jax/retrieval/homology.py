@@ -5,9 +5,9 @@ a search finds none, only the model answers. So the two are not added up but put
 
 - **Proteins.** What the search found with an E-value of at most `MAX_EVALUE` leads, by falling
   bits. The model's hits that the search did not find follow in their own order.
-- **Labels**, where their ids are GO ids or EC numbers. Each of the proteins found by the search,
-  at most `MAX_HOMOLOGS` of those that carry a label of the library, votes for its labels with its
-  bits. Labels with at least `LEAST_SHARE` of the bits lead, by falling share, then the model's. GO
+- **Labels**, where their ids are GO ids or EC numbers. Of the `MAX_HOMOLOGS` best proteins that
+  the search found, each that carries a label of the library votes for its labels with its bits.
+  Labels with at least `LEAST_SHARE` of all such bits lead, by falling share; the model's follow. GO
   terms and EC numbers count as they are written, not with what lies above them.
 
 `Hit.by` says which spoke: `HOMOLOGY`, the model, or `BOTH` where the model has the item among its
