@@ -161,7 +161,9 @@ def test_a_disk_that_fills_up_ends_the_run_and_with_more_room_it_goes_on(run, fi
     code, log = run(disk / "run")
     assert code == 1
     told = only_sentence(log)
-    assert f"--workdir={disk}/run cannot be written (No space left on device); make room" in told
+    assert (
+        f"--workdir={disk}/run cannot be written (No space left on device); free some space" in told
+    )
     assert checksums.find_damage(disk / "run/checkpoints/2") is None
     assert runs.saved_steps(disk / "run") == [2]
 

@@ -43,7 +43,7 @@ from data_pipelines.protanno import dataset as protanno
 from data_pipelines.protanno.clusters import HELD_OUT, split_name
 from data_pipelines.protanno.questions import SAID_FILE, save_questions
 from data_pipelines.readers.source_formats import DESCRIPTION
-from data_pipelines.readers.uniprot.lab_jsonl import unread
+from data_pipelines.readers.uniprot.lab_jsonl import ignored_field
 from data_pipelines.report.page import write_report
 
 SMALL_BYTES = 16 << 20
@@ -206,7 +206,7 @@ def build(options: Options, directory: Path, *, runner: Runner) -> dict:
     rejects = directory / "rejects.jsonl"
     reading, grouped, ranges = runner.read(options.inputs, folder, rejects=rejects)
     for field in options.fields:
-        del reading.omitted[unread(field)]
+        del reading.omitted[ignored_field(field)]
     check_rejects(reading, rejects=rejects, limit=options.max_rejected_fraction)
     if not options.accept_doubtful:
         refuse_doubtful(reading)

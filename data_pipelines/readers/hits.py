@@ -1,10 +1,10 @@
-"""Hits of a sequence search, as MMseqs2 writes them with these columns (`COLUMNS`):
+"""Reader for hits of a sequence search, as MMseqs2 writes them with these columns (`COLUMNS`):
 
     mmseqs easy-search held_out.fasta training.fasta hits.m8 tmp -s 7.5 \\
         --format-output query,target,fident,qcov,tcov,evalue,bits
 
-Tab-separated, plain or gzip. With a header line (`--format-mode 4`) further columns and any
-order will do.
+The file is tab-separated, plain or gzip. With a header line (`--format-mode 4`) it may have further
+columns and any column order.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,27 +16,27 @@ from data_pipelines.readers.streams.files import open_bytes
 from data_pipelines.readers.streams.numbered_lines import decoded, numbered_lines
 
 COLUMNS = ("query", "target", "fident", "qcov", "tcov", "evalue", "bits")
-_FIX = f"make it with --format-output {','.join(COLUMNS)}"
+_FIX = f"rerun the search with --format-output {','.join(COLUMNS)}"
 
 
 class Hit(NamedTuple):
-    """One line: ids without a database's prefix; `fident` and `qcov` are fractions from 0 to 1."""
+    """One hit. Ids have no database prefix; `identity` and `coverage` are fractions from 0 to 1."""
 
     query: str
     target: str
     identity: float
-    """Of the aligned positions, those with the same residue."""
+    """Fraction of aligned positions with the same residue."""
     coverage: float
-    """Of the query's residues, those that are aligned."""
+    """Fraction of the query's residues that are aligned."""
     evalue: float
     bits: float
 
 
 def read_hits(path: Path) -> Iterator[Hit]:
-    """The hits of a file in its order.
+    """Yields the hits of a file, in file order.
 
     Raises:
-      UserError: the file cannot be read, or a line is not of this form.
+      UserError: the file cannot be read, or a line does not have the expected form.
     """
     places: Sequence[int] = range(len(COLUMNS))
     width = len(COLUMNS)
@@ -63,13 +63,13 @@ def _hit(cells: Sequence[str], number: int, path: Path) -> Hit:
         raise UserError(f"{path}, line {number}: {error}; {_FIX}.") from error
     if not (0 <= identity <= 1 and 0 <= coverage <= 1):
         raise UserError(
-            f"{path}, line {number}: fident {identity:g} and qcov {coverage:g} must be from "
-            f"0 to 1, not percent; {_FIX}."
+            f"{path}, line {number}: fident {identity:g} and qcov {coverage:g} must be fractions "
+            f"from 0 to 1, not percentages; {_FIX}."
         )
     return Hit(plain_accession(query), plain_accession(target), identity, coverage, evalue, bits)
 
 
 def plain_accession(name: str) -> str:
-    """`P12345` of `sp|P12345|NAME_SPECIES` or `tr|P12345`; any other name as it is."""
+    """Extracts `P12345` from `sp|P12345|NAME_SPECIES` or `tr|P12345`; keeps any other name."""
     database, _, rest = name.partition("|")
     return rest.partition("|")[0] if database in ("sp", "tr") and rest else name

@@ -356,7 +356,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_part_of_a_file(run, workdir, 
     )
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("error: ")
-    assert "cannot be written (No space left on device); make room" in last
+    assert "cannot be written (No space left on device); free some space" in last
     for path in filter(lambda path: path.is_file(), disk.rglob("*")):
         assert (
             path.read_bytes()

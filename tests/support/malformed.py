@@ -68,7 +68,7 @@ PROTEIN_FAULTS = {
 }
 
 CELL_FAULTS = {
-    word: Fault(word, "rejected", "there is no value")
+    word: Fault(word, "rejected", "missing value")
     for word in ("nan", "NA", "None", "null", "N/A", "#N/A", "NaN", "NULL")
 }
 
@@ -78,16 +78,14 @@ TEXT_FAULTS = {
     "one unknown word": Fault("abc ∆∆", "words", "vocabulary"),
 }
 
-FOREIGN = (
-    "UTF-8|begins with|before any '>' line|no column|no table of proteins|line 1 is not|no OBO term"
-)
+FOREIGN = "UTF-8|begins with|starts with '>'|no column|a table of proteins|line 1 is not|OBO term"
 NOT_TEXT = {
     "bzip2": (bz2.compress(b">a\nMKV\n"), "compressed with bzip2"),
     "xz": (lzma.compress(b">a\nMKV\n"), "compressed with xz"),
     "zstd": (b"\x28\xb5\x2f\xfd\x04\x00", "compressed with zstd"),
-    "a spreadsheet": (b"PK\x03\x04\x14\x00", "ZIP archive or a spreadsheet"),
+    "a spreadsheet": (b"PK\x03\x04\x14\x00", "ZIP archive or spreadsheet"),
     "UTF-16": (">a\nMKV\n".encode("utf-16"), "UTF-16"),
-    "half a gzip": (gzip.compress(b">Cluster 0\n" * 50)[:-12], "cut off"),
+    "half a gzip": (gzip.compress(b">Cluster 0\n" * 50)[:-12], "gzip data end early"),
     "bytes of no encoding": (b"name,text,sequence\n\xff\xfe\xfa,\xff\xff,\xff\n", FOREIGN),
     "a web page": (b"<!DOCTYPE html>\n<html><body>503 Service Unavailable</body></html>\n", "HTML"),
     "nothing": (b"", "empty|no FASTA record|holds no|has no|lists no cluster"),
@@ -188,7 +186,7 @@ def of_structures():
             good + b">w a long\nname of a protein\nMKVLLA\n",
             "rejected: 1 of 4",
         ),
-        "no header line": ("fasta", b"MKVLLA\n" + good, "before any '>' line"),
+        "no header line": ("fasta", b"MKVLLA\n" + good, "starts with '>'"),
         "an empty record": ("fasta", good + b">e\n", "rejected: 1 of 4"),
         "an id twice": ("fasta", good + b">r0\nMKVLLA\n", "1 occur again"),
         "no id": ("fasta", good + b">\nMKVLLA\n", "1 are empty and named"),
@@ -200,7 +198,7 @@ def of_structures():
         "no column of ids": ("csv", table.replace(b"id,", b"gene,"), "rows are numbered"),
         "a header alone": ("csv", b"id,sequence\n", "holds no protein"),
         "FASTA in a table": ("csv", good, "FASTA"),
-        "a table in FASTA": ("fasta", table, "before any '>' line"),
+        "a table in FASTA": ("fasta", table, "starts with '>'"),
         "a flat file in FASTA": ("fasta", b"ID   AB_TEST  Reviewed;  9 AA.\n", "flat file"),
         "GenBank": ("fasta", b"LOCUS       NC_1\n", "GenBank"),
         "XML": ("tsv", b"<?xml version='1.0'?>\n<uniprot/>\n", "XML"),

@@ -155,12 +155,12 @@ def test_prompts_are_items_with_names_of_their_own(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
-        ("x.obo", "format-version: 1.2\n", "holds no OBO term"),
-        ("x.dat", "ID   ABC_HUMAN\n//\n", "no enzyme.dat"),
+        ("x.obo", "format-version: 1.2\n", "x.obo .*OBO"),
+        ("x.dat", "ID   ABC_HUMAN\n//\n", "x.dat .*enzyme.dat"),
         ("x.xyz", "", "no library of labels that is known"),
         ("x.tsv", "a\tb\n1\t2\n", "no column name"),
         ("x.tsv", "", "no column name"),
-        ("x.obo.gz", None, "no sound gzip file"),
+        ("x.obo.gz", None, "x.obo.gz .*gzip"),
     ],
 )
 def test_other_files_are_one_sentence(tmp_path, name, content, told):

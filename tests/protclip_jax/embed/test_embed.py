@@ -375,8 +375,8 @@ def test_a_full_disk_is_one_sentence_and_the_run_goes_on_later(tmp_path, capsys,
     assert code == 1
     assert run(FakeModel(), *arguments, chunk_tokens=80) == 0
     told = capsys.readouterr().err
-    assert "cannot be written (File too large); make room" in told
-    assert "run the same line again: finished parts are kept." in told
+    assert "cannot be written (File too large); free some space" in told
+    assert "finished parts are kept" in told
     assert "Traceback" not in told
     assert len(rows(tmp_path / f"o.{suffix}")) == 40
 
