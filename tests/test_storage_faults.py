@@ -77,7 +77,7 @@ def test_a_file_damaged_after_opening_ends_the_run_in_one_sentence(
     (chosen,) = folder.glob("*trembl_c2_r2*")
     vocabulary = sample_dataset / "vocab.txt"
     assert read_for_ever(folder, vocabulary, workers, meanwhile=lambda: damage(chosen)) == 2
-    assert f"the dataset's file {chosen} is damaged or gone (" in only_sentence(
+    assert f"the dataset's file {chosen} is damaged or missing (" in only_sentence(
         capfd.readouterr().err
     )
 

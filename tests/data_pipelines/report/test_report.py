@@ -249,7 +249,7 @@ def test_mixture_follows_the_default_exponents():
 
 def test_mixture_without_anything_to_draw_says_why():
     part = section(make_statistics({"trembl/C4/R1": 100}), "Clusters and expected mixture")
-    assert "left out: no cluster is left to draw from" in part.text
+    assert "no training records are left" in part.text
     assert ["`trembl/C4/R1`", "100", "90", "–", "–"] in rows(part.text)
     figure, _ = part.figures["clusters"]
     assert len(figure.axes) == 1

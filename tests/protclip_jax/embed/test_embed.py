@@ -120,7 +120,7 @@ def test_what_is_unusual_is_told_and_listed(tmp_path, fasta, capsys):
         "cleaned: 1 with lower case letters.",
         "cleaned: 1 with gaps.",
         "long: 1 of more than 20 residues: CUT, only the first 20 residues are read.",
-        "ids: 1 occur again",
+        "ids: 1 are duplicates",
         "ids: 1 are empty",
         f"rejected: 1 of 6, listed with line and reason in {tmp_path / 'o.h5.rejects.tsv'}.",
     ):
@@ -195,7 +195,7 @@ def test_stdin_is_copied_and_read_twice(tmp_path, fasta):
     [
         (["--output", "o.txt"], "must be named *.h5, *.hdf5, *.parquet"),
         (["--input", "none.fasta"], "none.fasta cannot be read"),
-        (["--input", "x.xlsx"], "no known format"),
+        (["--input", "x.xlsx"], "unknown format"),
         (["--modality", "text"], "FASTA holds proteins"),
         (["--column", "a"], "belong to tables"),
         (["--format", "csv"], "has no column sequence"),

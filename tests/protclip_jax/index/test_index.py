@@ -397,10 +397,10 @@ def test_an_approximate_index_of_another_width_is_refused(approximate, tmp_path)
         ({"input": "x.fasta", "columns": ["a"]}, "--columns belongs to --labels"),
         ({"input": "x.fasta", "column": "a"}, "belong to tables"),
         ({"input": "x.h5.gz"}, "no known format"),
-        ({"labels": "x.tsv", "splits": ["test"]}, "--splits belongs to --input; leave it out"),
+        ({"labels": "x.tsv", "splits": ["test"]}, "--splits only applies to --input"),
         (
             {"labels": "x.tsv", "column": "a", "format": "tsv"},
-            "--format and --column belong to --input; leave them out",
+            "--format and --column only apply to --input",
         ),
         ({"input": "x.fasta", "recall": "2"}, "must be above 0"),
         ({"input": "x.fasta", "kind": "approximate"}, "at least 5,000 vectors"),

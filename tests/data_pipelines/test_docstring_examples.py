@@ -1,0 +1,29 @@
+"""The examples in docstrings of the public functions run and give what they show."""
+
+import doctest
+import importlib
+
+import pytest
+
+MODULES = (
+    "inputs.labels",
+    "inputs.protein_input",
+    "inputs.substitutions",
+    "protanno.accession",
+    "protanno.dataset",
+    "protanno.record",
+    "readers",
+    "readers.fasta",
+    "readers.fasta_header",
+    "readers.streams.files",
+    "readers.table",
+    "tokenizers.protein_tokenizer",
+    "tokenizers.text_tokenizer",
+)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_give_what_they_show(name):
+    failed, tried = doctest.testmod(importlib.import_module(f"data_pipelines.{name}"))
+    assert tried > 0
+    assert failed == 0
