@@ -9,7 +9,6 @@ MODULES = (
     "inputs.labels",
     "inputs.protein_input",
     "inputs.substitutions",
-    "protanno.accession",
     "protanno.dataset",
     "protanno.record",
     "readers",

@@ -374,8 +374,11 @@ def test_metadata_that_say_nothing(server, tmp_path, document, told):
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        (["uniref", "--output", "x"], "is not swissprot, trembl or proteome:UP"),
-        (["proteome:9606", "--output", "x"], "is not swissprot"),
+        (
+            ["uniref", "--output", "x"],
+            "expected swissprot, trembl, or a proteome such as proteome:UP",
+        ),
+        (["proteome:9606", "--output", "x"], "expected swissprot"),
         (["swissprot", "--output", "x", "--tries", "0"], "above 0"),
         (["swissprot", "--output", "x", "--base_url", "ftp://ftp.uniprot.org"], "not an http"),
         (["swissprot", "--output", "x", "--base_url", "http://a b"], "not an http"),
