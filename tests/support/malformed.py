@@ -296,11 +296,11 @@ def of_joins():
     yield "excluded: no protein", Malformed("exclude", "x.fasta", b">a\nMK7\n", "is no protein")
     yield (
         "excluded: a gene",
-        Malformed("exclude", "x.fasta", f">a\n{GENE}\n".encode(), "keep no protein out"),
+        Malformed("exclude", "x.fasta", f">a\n{GENE}\n".encode(), "match no proteins"),
     )
     yield (
         "excluded: all",
-        Malformed("exclude", "x.fasta", written("fasta", rows(GOOD)), "no record is left"),
+        Malformed("exclude", "x.fasta", written("fasta", rows(GOOD)), "no records remain"),
     )
 
 

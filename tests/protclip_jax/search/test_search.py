@@ -306,7 +306,7 @@ def test_an_output_that_cannot_be_written_is_named(folder, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     for output, told in (
         (tmp_path / "x.tsv", "exists; remove it"),
-        (tmp_path / "file" / "x.tsv", ".partial cannot be made ("),
+        (tmp_path / "file" / "x.tsv", ".partial cannot be created ("),
     ):
         assert ask(folder, "--index", folder / "i", "--text", "x", "--output", output) == 2
         assert f"{output}" in (error := capsys.readouterr().err)
