@@ -25,6 +25,7 @@ from data_pipelines.protanno.record import (
     with_names,
     with_prefix,
 )
+from data_pipelines.common.plain_text import tsv_cell
 from data_pipelines.readers import SUFFIXES, read_entries
 from protclip_jax.checkpoints.best import resolve_step
 from protclip_jax.checkpoints.own_report import what_weights_mean
@@ -165,7 +166,7 @@ def write_table(
         table.writerow(["position", "residue", *weights, "features"])
         for index, residue in enumerate(record.sequence):
             covering = [f for f in record.features if f.start <= index + 1 <= f.end]
-            notes = "; ".join(f"{f.type} {f.note}".strip() for f in covering)
+            notes = tsv_cell("; ".join(f"{f.type} {f.note}".strip() for f in covering))
             table.writerow(
                 [index + 1, residue, *(f"{row[index]:.6g}" for row in weights.values()), notes]
             )
