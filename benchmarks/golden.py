@@ -61,8 +61,7 @@ L2\tkinase\tPhosphorylates proteins.
 VARYING = re.compile(
     r"(\.tfevents\.|/lock$|/serve\.log$|/_CHECKPOINT_METADATA$|/d/[0-9a-f]{32}$|manifest\.ocdbt$|SHA256SUMS$|/commit_success\.txt$)"
 )
-"""Files that differ between two recordings of one checkout: they have times, random names, or
-hashes of such files."""
+"""Files that differ between any two recordings: they have times, random names, or such hashes."""
 TIMED = re.compile(
     r'"(seconds/\w+|goodput|mfu|pairs_per_second|tokens_per_second|time|written|seconds)": [\d.e-]+'
 )

@@ -61,8 +61,7 @@ class Proteins(NamedTuple):
     assumed: int | None = None
     """Number of rows if the published size is unknown."""
     heads: tuple[int, ...] = (1,)
-    """Number of outputs of each head trained on them; for graphs and similarities, only embeddings
-    are counted."""
+    """Outputs of each head trained on them; without heads, only embeddings are counted."""
 
 
 DATA = (

@@ -56,8 +56,7 @@ class Variant:
     """How records are arranged in rows, and what is computed."""
 
     shape: str = "packed"
-    """`packed`; `longest`: one record per row, padded to the longest, rounded up to 128;
-    `static`: one record per row of 1,024 and 1,024 tokens."""
+    """`packed`, `longest` (one record per row, padded to a multiple of 128) or `static` (1,024)."""
     passes: str = "separate"
     objective: ObjectiveConfig = ALL
     remat: str = "none"

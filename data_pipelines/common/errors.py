@@ -73,10 +73,10 @@ def command(main: Callable[..., int | None]) -> Callable[..., int]:
             print("interrupted", file=sys.stderr)
             return 128 + signal.SIGINT
         except Exception as error:
-            told, code = _sentence(error)
-            if told is None:
+            sentence, code = _sentence(error)
+            if sentence is None:
                 raise
-            print(f"error: {told}", file=sys.stderr)
+            print(f"error: {sentence}", file=sys.stderr)
             return code
 
     return wrapped

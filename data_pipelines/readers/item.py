@@ -3,8 +3,7 @@
 from typing import NamedTuple
 
 MAX_LETTERS = 1 << 20
-"""Limit per item: over twenty times the longest known protein. Longer texts, such as chromosomes,
-are dropped."""
+"""Limit per item, over twenty times the longest known protein; longer texts are dropped."""
 
 TOO_LONG = f"it has more than {MAX_LETTERS:,} letters"
 

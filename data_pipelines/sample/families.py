@@ -37,8 +37,7 @@ TRAITS = {
     "location": biology.LOCATIONS,
     "similarity": biology.SUPERFAMILIES,
 }
-"""What can be planted, by property. All combinations are equally likely, so no property predicts
-another."""
+"""What can be planted, by property; combinations are equally likely, so none predicts another."""
 
 
 class Element(NamedTuple):

@@ -90,8 +90,7 @@ ORDERED = dataclasses.replace(
     length=(100, 0.35, (90, 260)),
     grammar=Grammar(substitution=0.15, gap=0.15, halves=True, between=6),
 )
-"""Like the demo's, but motifs have gaps and substitutions, and activities differ by the order of
-their motif's halves."""
+"""Like DEMO, but with gaps and substitutions; activities differ by the order of motif halves."""
 
 UNIPROT = dataclasses.replace(
     DEMO,
