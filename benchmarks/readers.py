@@ -35,7 +35,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from data_pipelines.protanno.record import Record
 from data_pipelines.readers import Reject, read_entries
 from tests.support import uniprot_writers as writers
-from tests.support.uniprot_writers import Part, Place, Protein
+from tests.support.uniprot_writers import Name, Part, Place, Protein
 
 TOPICS = {
     "function": "FUNCTION: ",
@@ -161,7 +161,7 @@ def protein(number: int) -> Protein:
             ),
         ),
         parts=tuple(parts),
-        synonyms=("Kinase of the test", "KT"),
+        synonyms=(Name("Kinase of the test", ("KT",)),),
     )
 
 
