@@ -1,7 +1,7 @@
-"""`python -m data_pipelines.fasta --data_dir DIR --output FOLDER` exports a dataset as FASTA.
+"""Exports the proteins of a dataset as FASTA, for a sequence search.
 
-Use the files for a sequence search. `held_out.fasta` has the records of all held-out splits;
-`training.fasta` has all others, including records without text. The headers are accessions.
+`held_out.fasta` has the records of all held-out splits; `training.fasta` has all others, including
+records without text. The headers are accessions.
 """
 
 import argparse

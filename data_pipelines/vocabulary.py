@@ -1,7 +1,4 @@
-"""`python -m data_pipelines.vocabulary --data_dir DIR --output vocab.txt` learns a WordPiece vocab.
-
-The texts come from a built dataset.
-"""
+"""Learns a WordPiece vocabulary from the texts of a built dataset."""
 
 import argparse
 import string
