@@ -51,7 +51,7 @@ def read_cluster_field(paths: Iterable[Path], field: str) -> ClusterUnits:
             accessions.append(hash64(accession.strip()))
             units.append(cluster_unit(str(cluster)))
     if not accessions:
-        raise UserError(f"no entry of the input has the --cluster_field {field}; {ONLY}.")
+        raise UserError(f"no entry of the input has the field {field} of --cluster_field; {ONLY}.")
 
     def refuse() -> None:
         raise UserError(

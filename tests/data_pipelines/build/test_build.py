@@ -417,9 +417,9 @@ def test_mistakes_exit_2_with_one_sentence_and_leave_nothing(tmp_path, capsys):
             "together below 1",
         ),
         (["--input", good, "--validation_fraction", "nan"], "together below 1"),
-        (["--input", good, "--clusters", good], "is not `cluster id, tab, accession`"),
+        (["--input", good, "--clusters", good], "expected `cluster id, tab, accession`"),
         (["--input", good, "--clusters", good, "--cluster", "minhash"], "choose one"),
-        (["--input", good, "--clusters", str(foreign)], "names none of the 2 records"),
+        (["--input", good, "--clusters", str(foreign)], "none of the 2 records"),
         (
             ["--input", good, "--exclude_fasta", str(tmp_path / "none.fasta")],
             "none.fasta cannot be read",

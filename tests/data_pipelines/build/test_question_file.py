@@ -91,4 +91,4 @@ def test_a_build_keeps_questions_and_tells_how_many_records_answer(tmp_path, cap
         )
         == 2
     )
-    assert "names none of the 6 records" in capsys.readouterr().err
+    assert "none of the 6 records" in capsys.readouterr().err
