@@ -197,7 +197,7 @@ def test_stdin_is_copied_and_read_twice(tmp_path, fasta):
         (["--input", "none.fasta"], "none.fasta cannot be read"),
         (["--input", "x.xlsx"], "unknown format"),
         (["--modality", "text"], "FASTA holds proteins"),
-        (["--column", "a"], "belong to tables"),
+        (["--column", "a"], "apply to tables"),
         (["--format", "csv"], "has no column sequence"),
         (["--batch_tokens", 0], "--batch_tokens=0"),
         (["--max_residues", 100], "overlap=256"),
