@@ -34,6 +34,13 @@ def read_mutations(path: Path) -> Iterator[Mutation]:
 
     Raises:
       UserError: the file is unreadable, empty, or a table without a mutation column.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "mutations.txt"
+        >>> _ = path.write_text("A24G\\nC30D\\n")
+        >>> [mutation.text for mutation in read_mutations(path)]
+        ['A24G', 'C30D']
     """
     first = next((item for item in read_text_lines(path) if item.text), None)
     if first is None:

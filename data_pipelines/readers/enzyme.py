@@ -34,6 +34,13 @@ def read_enzymes(path: Path) -> Iterator[Enzyme]:
 
     Raises:
       UserError: the file is unreadable, not UTF-8, or has no entry with an EC number.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "enzyme.dat"
+        >>> _ = path.write_text("ID   1.1.1.1\\nDE   Alcohol dehydrogenase.\\n//\\n")
+        >>> [(enzyme.number, enzyme.name) for enzyme in read_enzymes(path)]
+        [('1.1.1.1', 'Alcohol dehydrogenase')]
     """
     lines: dict[str, list[str]] = {}
     start, found = 0, False

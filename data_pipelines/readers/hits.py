@@ -37,6 +37,13 @@ def read_hits(path: Path) -> Iterator[Hit]:
 
     Raises:
       UserError: the file cannot be read, or a line does not have the expected form.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "hits.m8"
+        >>> _ = path.write_text("P1\\tP2\\t0.5\\t0.9\\t0.8\\t1e-9\\t60\\n")
+        >>> [(hit.query, hit.target, hit.identity) for hit in read_hits(path)]
+        [('P1', 'P2', 0.5)]
     """
     places: Sequence[int] = range(len(COLUMNS))
     width = len(COLUMNS)

@@ -37,6 +37,13 @@ def read_obo(path: Path) -> Iterator[Term]:
 
     Raises:
       UserError: the file is unreadable, not UTF-8, or has no terms.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "go.obo"
+        >>> _ = path.write_text("[Term]\\nid: GO:0005634\\nname: nucleus\\n")
+        >>> [(term.id, term.name) for term in read_obo(path)]
+        [('GO:0005634', 'nucleus')]
     """
     default_namespace, tags, start, found = "", None, 0, False
     with open_bytes(path) as content:

@@ -15,6 +15,13 @@ def read_text_lines(path: Path) -> Iterator[Item]:
 
     Raises:
       UserError: the file is unreadable, truncated, or not UTF-8.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "texts.txt"
+        >>> _ = path.write_text("Binds zinc.\\nCuts DNA.\\n")
+        >>> [(item.id, item.text) for item in read_text_lines(path)]
+        [('1', 'Binds zinc.'), ('2', 'Cuts DNA.')]
     """
     with open_bytes(path) as content:
         for number, line in numbered_lines(content, path):

@@ -199,6 +199,14 @@ def make_sampler(
     Raises:
       UserError: no cluster is left to draw from, a share is invalid, or a cluster of unknown
         existence is not dropped.
+
+    Example:
+        >>> sampler = make_sampler({"swissprot/C1/R4": 3, "trembl/C4/R4": 9}, seed=0)
+        >>> dict(zip(sampler.clusters, sampler.probabilities.tolist()))
+        {'swissprot/C1/R4': 1.0, 'trembl/C4/R4': 0.0}
+        >>> clusters, records = sampler.draws(np.arange(3))
+        >>> sorted(records.tolist())
+        [0, 1, 2]
     """
     clusters = tuple(sorted(cluster for cluster, size in sizes.items() if size > 0))
     masses, epoch, bare = {}, {}, {}

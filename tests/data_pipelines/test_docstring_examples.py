@@ -7,17 +7,23 @@ import pytest
 
 MODULES = (
     "inputs.labels",
+    "inputs.mutation_file",
     "inputs.protein_input",
     "inputs.substitutions",
     "protanno.dataset",
     "protanno.record",
     "readers",
+    "readers.enzyme",
     "readers.fasta",
     "readers.fasta_header",
+    "readers.hits",
+    "readers.obo",
     "readers.streams.files",
     "readers.table",
+    "readers.text_lines",
     "tokenizers.protein_tokenizer",
     "tokenizers.text_tokenizer",
+    "training.sampling",
 )
 
 
