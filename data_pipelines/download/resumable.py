@@ -195,10 +195,10 @@ def _provenance(file: BinaryIO, facts: dict) -> dict:
         md5 = hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
     if facts.get("md5", md5) != md5:
         file.truncate(0)
-        expected = f"release {facts['release']} lists" if "release" in facts else "expected is"
+        source = f" (from release {facts['release']})" if "release" in facts else ""
         raise UserError(
-            f"{facts['url']} has the MD5 {md5}, but {expected} {facts['md5']}: the download was "
-            "damaged, or the server is updating to a new release; it was removed, "
+            f"{facts['url']} has the MD5 {md5}; expected {facts['md5']}{source}. The download was "
+            "damaged, or the server is updating to a new release; the file was removed, "
             "so rerun the command."
         )
     os.fsync(file.fileno())

@@ -117,7 +117,7 @@ def test_another_content_than_the_known_one_is_told(server, tmp_path):
     digest = hashlib.md5(DATA).hexdigest()
     server.files["/x.zip"] = OTHER
     known = {"md5": digest, "licence": "CC0", "timeout": 5, "tries": 1}
-    with pytest.raises(UserError, match=f"x.zip has the MD5 .*, not {digest}: it was damaged"):
+    with pytest.raises(UserError, match=f"x.zip has the MD5 .*{digest}.*damaged"):
         download_plain(f"{server.url}/x.zip", tmp_path / "x.zip", **known)
 
 

@@ -121,7 +121,7 @@ REFUSED = {
         add(AddedToken("[MASK]", lstrip=True)),
         "its added_tokens differs from a plain BERT",
     ),
-    "normalizers": (set_part("normalizer", SEQUENCE), "under a Sequence"),
+    "normalizers": (set_part("normalizer", SEQUENCE), "Sequence"),
     "word splitting": (
         set_part("pre_tokenizer", pre_tokenizers.Whitespace()),
         "its pre_tokenizer differs",
