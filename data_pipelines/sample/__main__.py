@@ -41,7 +41,8 @@ def main(arguments: list[str] | None = None) -> None:
         choices=WORLDS,
         default="demo",
         help="demo: planted motifs; ordered: motifs with gaps and substitutions, where the order "
-        "matters; uniprot: few Swiss-Prot and many TrEMBL entries, with its errors "
+        "matters; uniprot: few Swiss-Prot and many TrEMBL entries, with its errors; misleading: "
+        "the same, but all properties at existence levels 4 and 5 are wrong "
         "(default: %(default)s)",
     )
     options = parser.parse_args(arguments)

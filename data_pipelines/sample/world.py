@@ -110,4 +110,9 @@ UNIPROT = dataclasses.replace(
 UniProt itself has 0.2 % Swiss-Prot, which would be 80 of 40,000 entries.
 """
 
-WORLDS = {"demo": DEMO, "ordered": ORDERED, "uniprot": UNIPROT}
+MISLEADING = dataclasses.replace(UNIPROT, wrong=UNIPROT.wrong | {4: 1.0, 5: 1.0})
+"""Like `UNIPROT`, but every property at existence level 4 or 5 is wrong: a positive control.
+
+Sampling by confidence has to help here."""
+
+WORLDS = {"demo": DEMO, "ordered": ORDERED, "uniprot": UNIPROT, "misleading": MISLEADING}
