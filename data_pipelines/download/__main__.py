@@ -1,9 +1,9 @@
-"""Downloads UniProt files, resumed where they stopped and checked. Only this command and
-`eval.data.download` use the network.
+"""Downloads UniProt files; resumes interrupted downloads and verifies the result.
 
-`swissprot` and `trembl` are the flat files of UniProt's current release, checked against its size
-and MD5; `proteome:UPID` is one proteome, whose entries are counted. A file that has its name is
-whole, and FILE.provenance.json beside it says what it is.
+Only this command and `eval.data.download` use the network. `swissprot` and `trembl` are the flat
+files of UniProt's current release, checked against their published size and MD5. `proteome:UPID` is
+one proteome, whose entries are counted. A file with its final name is complete, and
+FILE.provenance.json beside it describes its origin.
 """
 
 import argparse
@@ -42,14 +42,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "what",
         metavar="swissprot|trembl|proteome:UPID",
-        help="what to download, e.g. proteome:UP000005640",
+        help="what to download, such as proteome:UP000005640",
     )
     parser.add_argument(
         "--output",
         type=Path,
         required=True,
         metavar="DIR",
-        help="the folder for the file; made if missing",
+        help="folder for the file; created if missing",
     )
     parser.add_argument(
         "--base_url",
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     else:
         raise UserError(
-            f"{args.what!r} is not swissprot, trembl or proteome:UP and nine digits, e.g. "
+            f"unknown download {args.what!r}; expected swissprot, trembl, or a proteome such as "
             "proteome:UP000005640."
         )
     print(path)

@@ -1,11 +1,11 @@
-"""Hits of a sequence search, as MMseqs2 writes them with these columns (`COLUMNS`):
+"""Reader for hits of a sequence search, as MMseqs2 writes them with these columns (`COLUMNS`):
 
     mmseqs easy-search held_out.fasta training.fasta hits.m8 tmp -s 7.5 \\
         --format-output query,target,fident,qcov,tcov,evalue,bits
 
-Tab-separated, plain or gzip. With a header line (`--format-mode 4`) further columns and any
-order will do. So do the twelve columns of BLAST (`-outfmt 6`, or 7 with comments), DIAMOND, and
-MMseqs2 by default (`M8`), which do not tell how much of the query is aligned.
+Tab-separated, plain or gzip. With a header line (`--format-mode 4`) the file may have further
+columns and any column order. The twelve columns of BLAST (`-outfmt 6`, or 7 with comments), DIAMOND
+and MMseqs2's default output (`M8`) work too; they lack the share of the query that is aligned.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,33 +21,39 @@ M8 = (
     *("query", "target", "fident", "alnlen", "mismatch", "gapopen"),
     *("qstart", "qend", "tstart", "tend", "evalue", "bits"),
 )
-"""BLAST tells the identity in percent, MMseqs2 as a fraction."""
+"""BLAST writes the identity in percent, MMseqs2 as a fraction."""
 _BY_WIDTH = {len(COLUMNS): COLUMNS, len(M8): M8}
 _READ = ("query", "target", "fident", "qcov", "evalue", "bits")
 _OPTIONAL = ("qcov",)
-FIX = f"make it with --format-output {','.join(COLUMNS)}"
+FIX = f"rerun the search with --format-output {','.join(COLUMNS)}"
 _EITHER = f"{FIX}, or with the {len(M8)} columns of BLAST's -outfmt 6"
 
 
 class Hit(NamedTuple):
-    """One line: ids without a database's prefix; `identity` and `coverage` are fractions from 0
-    to 1."""
+    """One hit. Ids have no database prefix; `identity` and `coverage` are fractions from 0 to 1."""
 
     query: str
     target: str
     identity: float
-    """Of the aligned positions, those with the same residue."""
+    """Fraction of aligned positions with the same residue."""
     coverage: float | None
-    """Of the query's residues, those that are aligned; None where the file does not tell."""
+    """Fraction of the query's residues that are aligned; None if the file does not give it."""
     evalue: float
     bits: float
 
 
 def read_hits(path: Path) -> Iterator[Hit]:
-    """The hits of a file in its order.
+    """Yields the hits of a file, in file order.
 
     Raises:
-      UserError: the file cannot be read, or a line is not of this form.
+      UserError: the file cannot be read, or a line does not have the expected form.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "hits.m8"
+        >>> _ = path.write_text("P1\\tP2\\t0.5\\t0.9\\t0.8\\t1e-9\\t60\\n")
+        >>> [(hit.query, hit.target, hit.identity) for hit in read_hits(path)]
+        [('P1', 'P2', 0.5)]
     """
     names: Sequence[str] = ()
     with open_bytes(path) as content:
@@ -89,16 +95,16 @@ def _hit(cells: dict[str, str], number: int, path: Path, may_be_percent: bool) -
     if may_be_percent and 1 < identity <= 100:
         identity /= 100
     if not (0 <= identity <= 1 and (coverage is None or 0 <= coverage <= 1)):
-        told = "" if coverage is None else f" and qcov {coverage:g}"
+        also = "" if coverage is None else f" and qcov {coverage:g}"
         raise UserError(
-            f"{path}, line {number}: fident {identity:g}{told} must be from 0 to 1, not percent; "
-            f"{FIX}."
+            f"{path}, line {number}: fident {identity:g}{also} must be fractions from 0 to 1, not "
+            f"percentages; {FIX}."
         )
     query, target = plain_accession(cells["query"]), plain_accession(cells["target"])
     return Hit(query, target, identity, coverage, evalue, bits)
 
 
 def plain_accession(name: str) -> str:
-    """`P12345` of `sp|P12345|NAME_SPECIES` or `tr|P12345`; any other name as it is."""
+    """Extracts `P12345` from `sp|P12345|NAME_SPECIES` or `tr|P12345`; keeps any other name."""
     database, _, rest = name.partition("|")
     return rest.partition("|")[0] if database in ("sp", "tr") and rest else name

@@ -41,10 +41,10 @@ def test_blast_tells_percent_and_no_coverage(tmp_path):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("q1\tP1\t0.5\n", "line 1 has 3 columns, not 7; make it with --format-output query,target"),
+        ("q1\tP1\t0.5\n", "line 1 has 3 columns, not 7; rerun the search with --format-output query,target"),
         (MMSEQS + BLAST, "line 2 has 12 columns, not 7"),
-        (MMSEQS.replace("0.5", "50"), "fident 50 and qcov 0.75 must be from 0 to 1, not percent"),
-        (BLAST.replace("50.000", "150"), "fident 150 must be from 0 to 1"),
+        (MMSEQS.replace("0.5", "50"), "fident 50 and qcov 0.75 must be fractions from 0 to 1"),
+        (BLAST.replace("50.000", "150"), "fident 150 must be fractions from 0 to 1"),
         (BLAST.replace("1e-20", "low"), "line 1: could not convert string to float: 'low'"),
         ("query\ttarget\n", "has no column fident"),
     ],
@@ -60,5 +60,5 @@ def test_a_build_needs_the_coverage(tmp_path):
     class Layout:
         held_out = 1
 
-    with pytest.raises(UserError, match="has no column qcov; make it with --format-output"):
+    with pytest.raises(UserError, match="has no column qcov; .*--format-output"):
         nearest_in(tmp_path / "hits.m8", Layout())

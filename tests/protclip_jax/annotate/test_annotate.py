@@ -308,4 +308,4 @@ def test_an_index_without_descriptions_is_refused_before_anything_is_embedded(
 def test_an_output_that_exists_is_kept(folder, tmp_path, capsys):
     shutil.copy(folder / "x.fasta", tmp_path / "out.tsv")
     assert run(folder, tmp_path / "out.tsv") == 2
-    assert "exists; remove it or name another --output" in searching.told(capsys)
+    assert "exists; remove it or choose another --output" in searching.told(capsys)

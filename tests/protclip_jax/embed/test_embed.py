@@ -121,7 +121,7 @@ def test_what_is_unusual_is_told_and_listed(tmp_path, fasta, capsys):
         "cleaned: 1 with lower case letters.",
         "cleaned: 1 with gaps.",
         "long: 1 of more than 20 residues: CUT, only the first 20 residues are read.",
-        "ids: 1 occur again",
+        "ids: 1 are duplicates",
         "ids: 1 are empty",
         f"rejected: 1 of 6, listed with line and reason in {tmp_path / 'o.h5.rejects.tsv'}.",
     ):
@@ -196,9 +196,9 @@ def test_stdin_is_copied_and_read_twice(tmp_path, fasta):
     [
         (["--output", "o.txt"], "must be named *.h5, *.hdf5, *.parquet"),
         (["--input", "none.fasta"], "none.fasta cannot be read"),
-        (["--input", "x.xlsx"], "no known format"),
+        (["--input", "x.xlsx"], "unknown format"),
         (["--modality", "text"], "FASTA holds proteins"),
-        (["--column", "a"], "belong to tables"),
+        (["--column", "a"], "apply to tables"),
         (["--format", "csv"], "has no column sequence"),
         (["--batch_tokens", 0], "--batch_tokens=0"),
         (["--max_residues", 100], "overlap=256"),
@@ -376,8 +376,8 @@ def test_a_full_disk_is_one_sentence_and_the_run_goes_on_later(tmp_path, capsys,
     assert code == 1
     assert run(FakeModel(), *arguments, chunk_tokens=80) == 0
     told = capsys.readouterr().err
-    assert "cannot be written (File too large); make room" in told
-    assert "run the same line again: finished parts are kept." in told
+    assert "cannot be written (File too large); free some space" in told
+    assert "finished parts are kept" in told
     assert "Traceback" not in told
     assert len(rows(tmp_path / f"o.{suffix}")) == 40
 

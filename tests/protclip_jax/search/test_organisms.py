@@ -213,7 +213,7 @@ def test_mistakes_about_a_taxon_are_one_sentence(folder, engine, capsys):
         "9606",
     ]
     assert search.main(list(map(str, given))) == 2
-    assert "--taxon belongs to --index; leave it out" in searching.told(capsys)
+    assert "--taxon only applies to --index" in searching.told(capsys)
     (response,) = exchange(
         create_app(engine), post("/api/search", {"query": QUESTION, "taxon": ["9606"]})
     )

@@ -176,7 +176,7 @@ def test_a_stopped_run_goes_on(run, tmp_path, monkeypatch):
 
 
 REFUSED = [
-    (["--sequence", "MK1", "--scan"], "holds no protein"),
+    (["--sequence", "MK1", "--scan"], "no usable proteins"),
     (["--sequence", "MKT", "--scan", "--format", "fasta"], "--format belongs to --input"),
     (["--sequence", "ACGT" * 20, "--scan"], "look like nucleotides"),
     (["--sequence", "XXX", "--scan"], "nothing to score"),
