@@ -403,10 +403,18 @@ def calibrate(options: argparse.Namespace) -> None:
     # Names that a text tells are no longer `other_names`, by which EC numbers are known.
     data_dir, dataset = built_dataset(options, checkpoint, names=RECOMMENDED)
     dataset = as_read_by(checkpoint, config, dataset)
+    held_out = is_own(checkpoint, data_dir, dataset)
+    if not held_out:
+        tell(
+            f"note: {options.checkpoint} was not trained on {data_dir}, so whether it has learnt "
+            "from these records is not known; confidences may be too high for proteins that are "
+            "new to it."
+        )
     provenance = {
         "checkpoint": str(options.checkpoint),
         "dataset": str(data_dir),
         "dataset_fingerprint": dataset.fingerprint,
+        "held_out_of_training": held_out,
     }
     with claimed(output := options.output or checkpoint / "calibration"):
         model, provenance["step"] = load(checkpoint, options.step)

@@ -36,6 +36,10 @@ ITEMS = 10_000
 """Training records at most that questions are asked among, beside the held-out ones."""
 
 
+class TooFewQuestions(UserError):
+    """No table can be fitted: the dataset is too small."""
+
+
 def calibrate_checkpoint(
     model: Model,
     dataset: ProtAnno,
@@ -56,7 +60,8 @@ def calibrate_checkpoint(
       pool: questions of each split at most.
 
     Raises:
-      UserError: the report is of another question, or there are too few held-out records.
+      UserError: the report is of another question.
+      TooFewQuestions: there are too few held-out records.
     """
     provenance = dict(provenance) | {"fitted_on": VALIDATION, "checked_on": split, "pool": pool}
     refuse_other_report(output, provenance)
@@ -66,7 +71,7 @@ def calibrate_checkpoint(
     )
     checked_tables, left_out = check_tables(model, dataset, fitted, checked, names=names)
     if not checked_tables:
-        raise UserError(
+        raise TooFewQuestions(
             f"no table can be fitted: it takes {FEWEST_QUESTIONS} held-out questions of a "
             "trait; build a larger dataset."
         )

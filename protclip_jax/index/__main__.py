@@ -382,8 +382,17 @@ def encoding_of(options: argparse.Namespace, computation: Mapping) -> dict:
 
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Surveys and embeds the input, then writes the index."""
-    options = parse_arguments(arguments)
+    """Makes an index as the command line says."""
+    make(parse_arguments(arguments))
+
+
+def make(options: argparse.Namespace) -> None:
+    """Surveys and embeds the input, then writes the index.
+
+    Raises:
+      UserError: an option, the input or the checkpoint cannot be used.
+      RunError: the disk does not take what is written.
+    """
     windows = Windows(options.long_proteins, options.max_residues, options.overlap)
     if not 0 < options.recall <= 1:
         raise UserError(f"--recall={options.recall} must be above 0 and at most 1.")
