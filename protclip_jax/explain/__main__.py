@@ -2,13 +2,11 @@
 its properties."""
 
 import argparse
-import csv
 import pathlib
 import sys
 from collections.abc import Mapping
 
 import numpy as np
-from jaxtyping import Float
 
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.figure_style import DPI
@@ -30,12 +28,17 @@ from protclip_jax.checkpoints.best import resolve_step
 from protclip_jax.checkpoints.own_report import what_weights_mean
 from protclip_jax.config.schema import completed
 from protclip_jax.convert.hub_folder import open_checkpoint
+from protclip_jax.explain.comparison import compare
 from protclip_jax.explain.residue_tracks import Track, explanation
+from protclip_jax.explain.weights_table import write_table
 from protclip_jax.inference.protclip import ProtCLIP
+from protclip_jax.inference.segment_contrast import described
 
 FIGURES = (".png", ".svg", ".pdf")
 TOP = 5
 """Residues named for each property in the summary."""
+OTHERS = 64
+"""Other texts that each property is compared with."""
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
@@ -47,9 +50,9 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         "--function 'Binds zinc.' --output weights.png",
         description="Draws and tabulates the weight that PDA gives each residue of a protein for "
         "each of "
-        "its properties. "
-        "A weight says what the model attends to; compare it with controls before reading "
-        "biology into it.",
+        "its properties, beside the weights for other records' texts of the same property: what a "
+        "text itself says shows in the difference. "
+        "A weight says what the model attends to, and need not be biology.",
     )
     parser.add_argument(
         "--checkpoint", required=True, metavar="DIR", help="a ProtCLIP checkpoint, also gs://"
@@ -72,6 +75,22 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
             metavar="TEXT",
             help=f"what to say after {PREFIXES[name]}; replaces the entry's",
         )
+    parser.add_argument(
+        "--other_texts",
+        type=pathlib.Path,
+        metavar="PATH",
+        help="where the other texts are: an index, a built dataset, or labels (.obo, enzyme.dat, "
+        ".tsv, .csv, an index of them); default: the dataset that the checkpoint was trained on, "
+        "if it is there",
+    )
+    parser.add_argument(
+        "--others",
+        type=int,
+        default=OTHERS,
+        metavar="N",
+        help="other texts of each property at most; 0 leaves the comparison out (default "
+        "%(default)s)",
+    )
     parser.add_argument(
         "--output",
         type=pathlib.Path,
@@ -155,22 +174,6 @@ def texts_of(record: Record, given: Mapping[str, str], *, names: str) -> dict[st
     return {name: texts[name] for name in PROPERTIES if name in texts}
 
 
-def write_table(
-    path: pathlib.Path, record: Record, weights: Mapping[str, Float[np.ndarray, " L"]]
-) -> None:
-    """One line a residue: position (1-based), residue, the weight for each property, the
-    features that cover it."""
-    with open(path, "x", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, delimiter="\t", lineterminator="\n")
-        table.writerow(["position", "residue", *weights, "features"])
-        for index, residue in enumerate(record.sequence):
-            covering = [f for f in record.features if f.start <= index + 1 <= f.end]
-            notes = "; ".join(f"{f.type} {f.note}".strip() for f in covering)
-            table.writerow(
-                [index + 1, residue, *(f"{row[index]:.6g}" for row in weights.values()), notes]
-            )
-
-
 @command
 def main(arguments: list[str] | None = None) -> None:
     """Computes the weights, writes the figure and the table, and names the heaviest residues on
@@ -182,6 +185,8 @@ def main(arguments: list[str] | None = None) -> None:
         raise UserError(
             f"--output={options.output}: there is no folder {options.output.parent}; make it first."
         )
+    if options.others < 0:
+        raise UserError(f"--others={options.others} must be 0 or more.")
     outputs = [options.output, options.output.with_suffix(".tsv")]
     refuse_existing(outputs)
     record, given = asked_for(options)
@@ -191,21 +196,31 @@ def main(arguments: list[str] | None = None) -> None:
     texts = texts_of(record, given, names=completed(model.config)["tokenizer"]["names"])
     weights = dict(zip(texts, model.segments(record.sequence, texts), strict=True))
 
+    contrasts, origin = compare(
+        model, record.sequence, texts, source=options.other_texts, count=options.others
+    )
+
     marked = annotated_residues(record)
     nowhere = np.zeros(len(record.sequence), bool)
-    tracks = [Track(name, row, marked.get(name, nowhere)) for name, row in weights.items()]
+    tracks = [
+        Track(name, row, marked.get(name, nowhere), contrasts.get(name))
+        for name, row in weights.items()
+    ]
     title = f"{record.accession} · {' '.join(texts.values())}"
-    figure = explanation(title, record.sequence, tracks, record.features)
+    notes = [note for note in (origin, meaning) if note]
+    figure = explanation(title, record.sequence, tracks, record.features, note=" ".join(notes))
     with new_files(outputs) as (drawn, table):
         figure.savefig(drawn, dpi=DPI, format=options.output.suffix[1:])
-        write_table(table, record, weights)
+        write_table(table, record, weights, contrasts, notes)
     for name, row in weights.items():
         heaviest = np.argsort(-row, kind="stable")[:TOP]
         named = ", ".join(
             f"{record.sequence[index]}{index + 1} {row[index]:.3f}" for index in heaviest
         )
         print(f"{name}: {(row > 0).mean():.0%} of the residues carry weight; heaviest {named}")
-    print(meaning, file=sys.stderr)
+        if name in contrasts:
+            print(described(name, record.sequence, contrasts[name]))
+    print(*notes, sep="\n", file=sys.stderr)
     print(f"wrote {' and '.join(map(str, outputs))}", file=sys.stderr)
 
 
