@@ -13,9 +13,9 @@ from jaxtyping import Float
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.json_object import is_number, read_json
 from data_pipelines.protanno.record import PREFIXES
+from protclip_jax.checkpoints.calibration_file import FILE as FILE
 
-FILE, FORMAT_VERSION = "calibration.json", 1
-"""In the folder of a checkpoint."""
+FORMAT_VERSION = 1
 TEXT, SEQUENCE, LABEL = "text", "sequence", "label"
 QUESTIONS = (TEXT, SEQUENCE, LABEL)
 """Kinds: a text or a protein asks for proteins, a protein asks for labels."""
