@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from data_pipelines.common.plain_text import tsv_cell
 from data_pipelines.protanno.record import Record
 from protclip_jax.inference.segment_contrast import Contrast
 
@@ -41,5 +42,5 @@ def write_table(
 def _rows(record: Record, columns: Sequence[np.ndarray]) -> Iterator[list]:
     for index, residue in enumerate(record.sequence):
         covering = [f for f in record.features if f.start <= index + 1 <= f.end]
-        notes = "; ".join(f"{f.type} {f.note}".strip() for f in covering)
+        notes = tsv_cell("; ".join(f"{f.type} {f.note}".strip() for f in covering))
         yield [index + 1, residue, *(f"{column[index]:.6g}" for column in columns), notes]
