@@ -125,6 +125,15 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         "docs/data.md",
     )
     built.add_argument(
+        "--labels",
+        nargs="+",
+        type=pathlib.Path,
+        default=[],
+        metavar="FILE",
+        help="with --calibrate: libraries whose ids records state, such as go.obo and enzyme.dat, "
+        "for confidences of their labels",
+    )
+    built.add_argument(
         "--random_weights",
         action="store_true",
         help="also measure the same network with random weights, as a baseline",
@@ -365,7 +374,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
     of_models = ("step", "max_existence", "cache", *controls())
     if options.claims:
-        refuse_unread(options, (*of_models, "set", "calibrate"), owner="commands without --claims")
+        unread = (*of_models, "set", "calibrate", "labels")
+        refuse_unread(options, unread, owner="commands without --claims")
         check_claims(options)
     elif options.calibrate:
         of_evaluations = (
@@ -383,6 +393,8 @@ def main(arguments: list[str] | None = None) -> None:
                 "--benchmarks belongs to evaluations, not to --calibrate; leave it out."
             )
         calibrate(options)
+    elif options.labels:
+        refuse_unread(options, ("labels",), owner="--calibrate")
     elif options.embeddings:
         refuse_unread(options, of_models, owner="--checkpoint")
         evaluate_vectors(options)
@@ -426,6 +438,7 @@ def calibrate(options: argparse.Namespace) -> None:
             names=config["tokenizer"]["names"],
             split=options.split,
             pool=options.pool,
+            label_files=options.labels,
             provenance=provenance,
         )
 

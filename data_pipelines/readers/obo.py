@@ -31,6 +31,8 @@ class Term(NamedTuple):
     """1-based, where it begins."""
     replaced_by: str = ""
     """Of an obsolete term: the id of the one to use."""
+    parents: tuple[str, ...] = ()
+    """Ids of the terms that it is a kind of (`is_a`)."""
 
 
 def read_obo(path: Path) -> Iterator[Term]:
@@ -52,7 +54,9 @@ def read_obo(path: Path) -> Iterator[Term]:
                 tag, _, value = text.partition(":")
                 if tag == "default-namespace" and not found:
                     default_namespace = value.strip()
-                if tags is not None:
+                if tags is not None and tag == "is_a":
+                    tags[tag] = f"{tags.get(tag, '')} {_value(value)}"
+                elif tags is not None:
                     tags.setdefault(tag, value.strip())
     if not found:
         raise UserError(f"{path} holds no OBO term: no line is [Term].")
@@ -70,6 +74,7 @@ def _term(tags: dict[str, str], default_namespace: str, line: int) -> Term:
         obsolete=tags.get("is_obsolete", "").startswith("true"),
         line=line,
         replaced_by=_value(tags.get("replaced_by", "")),
+        parents=tuple(tags.get("is_a", "").split()),
     )
 
 

@@ -57,7 +57,7 @@ def _confident(hit: Hit, query: Query, *, index: Index, calibration: Calibration
         if query.kind == "text" or len(index) < FEWEST_LABELS:
             return hit
         prompts = item_table.item_at(index.items, hit.row)["prompts"]
-        tables = calibration.of(LABEL, traits_of_label(prompts[0]))
+        tables = calibration.of(LABEL, traits_of_label(hit.id, prompts[0]))
     elif query.kind == "text":
         tables = calibration.of(TEXT, traits_of_text(query.contents[0]))
     else:
