@@ -11,28 +11,26 @@ import numpy as np
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.figure_style import DPI
 from data_pipelines.common.outputs import new_files, refuse_existing
-from data_pipelines.inputs.plausibility import doubt
-from data_pipelines.inputs.protein_input import clean_protein
 from data_pipelines.protanno.features import annotated_residues
 from data_pipelines.protanno.record import (
     PREFIXES,
     PROPERTIES,
-    UNKNOWN_SOURCE,
     Record,
     property_texts,
     with_names,
     with_prefix,
 )
-from data_pipelines.readers import SUFFIXES, read_entries
+from data_pipelines.readers import SUFFIXES
 from protclip_jax.checkpoints.best import resolve_step
 from protclip_jax.checkpoints.own_report import what_weights_mean
 from protclip_jax.config.schema import completed
 from protclip_jax.convert.hub_folder import open_checkpoint
 from protclip_jax.explain.comparison import compare
+from protclip_jax.explain.protein import chosen_protein
 from protclip_jax.explain.residue_tracks import Track, explanation
 from protclip_jax.explain.weights_table import write_table
 from protclip_jax.inference.protclip import ProtCLIP
-from protclip_jax.inference.segment_contrast import described
+from protclip_jax.inference.segment_contrast import Contrast, described
 
 FIGURES = (".png", ".svg", ".pdf")
 TOP = 5
@@ -68,7 +66,24 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         metavar="FILE",
         help=f"UniProt entries ({', '.join(SUFFIXES)}); takes properties and FT sites too",
     )
-    parser.add_argument("--accession", help="which entry of FILE (default: its only one)")
+    protein.add_argument(
+        "--fasta",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="proteins as FASTA, plain or gzip; takes the name in the header",
+    )
+    protein.add_argument(
+        "--index",
+        type=pathlib.Path,
+        metavar="DIR",
+        help="an index of proteins; takes the properties and FT sites that it keeps",
+    )
+    parser.add_argument(
+        "--accession",
+        metavar="ID",
+        help="which protein of FILE or DIR: an id or accession, in an index also an entry name "
+        "(default: a file's only one)",
+    )
     for name in PROPERTIES:
         parser.add_argument(
             f"--{name}",
@@ -80,8 +95,8 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         type=pathlib.Path,
         metavar="PATH",
         help="where the other texts are: an index, a built dataset, or labels (.obo, enzyme.dat, "
-        ".tsv, .csv, an index of them); default: the dataset that the checkpoint was trained on, "
-        "if it is there",
+        ".tsv, .csv, an index of them); default: --index, else the dataset that the checkpoint was "
+        "trained on, if it is there",
     )
     parser.add_argument(
         "--others",
@@ -101,28 +116,6 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def read_entry(path: pathlib.Path, accession: str | None) -> Record:
-    """The entry of a file that `accession` names, or its only one."""
-    found = []
-    for entry in read_entries(path):
-        if accession in (None, entry.accession):
-            found.append(entry)
-        if len(found) > 1:
-            raise UserError(
-                f"{path} holds several entries ({found[0].accession}, {found[1].accession}, "
-                "…); pass --accession."
-            )
-        if accession is not None and found:
-            break
-    if not found:
-        raise UserError(
-            f"{path} holds no entry {accession or ''}".rstrip() + "; check --entry and --accession."
-        )
-    if not isinstance(found[0], Record):
-        raise UserError(f"entry {found[0].accession} of {path} cannot be used: {found[0].reason}.")
-    return found[0]
-
-
 def given_texts(options: argparse.Namespace) -> dict[str, str]:
     """The properties of the command line as `PREFIX: content`, whether their prefix was typed or
     not."""
@@ -140,25 +133,7 @@ def asked_for(options: argparse.Namespace) -> tuple[Record, dict[str, str]]:
     """The protein, with whatever is known of it, and the texts that are given in place of its
     own; there is one at least."""
     given = given_texts(options)
-    if options.entry:
-        record = read_entry(options.entry, options.accession)
-    else:
-        if options.accession:
-            raise UserError(
-                "--accession chooses an entry of --entry=FILE; leave it out with --sequence."
-            )
-        try:
-            cleaned = clean_protein(options.sequence)
-        except ValueError as error:
-            raise UserError(f"--sequence is no protein: {error}.") from error
-        if looks := doubt(cleaned.sequence):
-            print(f"sequence: it looks like {looks}, not like a protein.", file=sys.stderr)
-        if cleaned.changes:
-            print(
-                f"sequence: {', '.join(f'{n} {what}' for what, n in cleaned.changes.items())}",
-                file=sys.stderr,
-            )
-        record = Record("sequence", "", UNKNOWN_SOURCE, cleaned.sequence, 0, "")
+    record = chosen_protein(options)
     if not (given or property_texts(record)):
         raise UserError(
             "there is no property to explain; give one of "
@@ -174,11 +149,8 @@ def texts_of(record: Record, given: Mapping[str, str], *, names: str) -> dict[st
     return {name: texts[name] for name in PROPERTIES if name in texts}
 
 
-@command
-def main(arguments: list[str] | None = None) -> None:
-    """Computes the weights, writes the figure and the table, and names the heaviest residues on
-    stdout."""
-    options = parse_arguments(arguments)
+def check(options: argparse.Namespace) -> None:
+    """Raises UserError for an output or a number that cannot be."""
     if options.output.suffix not in FIGURES:
         raise UserError(f"--output={options.output} must end in {', '.join(FIGURES)}.")
     if not options.output.parent.is_dir():
@@ -187,6 +159,40 @@ def main(arguments: list[str] | None = None) -> None:
         )
     if options.others < 0:
         raise UserError(f"--others={options.others} must be 0 or more.")
+
+
+def tracks_of(
+    record: Record, weights: Mapping[str, np.ndarray], contrasts: Mapping[str, Contrast]
+) -> list[Track]:
+    """What is drawn of each property."""
+    marked, nowhere = annotated_residues(record), np.zeros(len(record.sequence), bool)
+    return [
+        Track(name, row, marked.get(name, nowhere), contrasts.get(name))
+        for name, row in weights.items()
+    ]
+
+
+def summary(
+    sequence: str, weights: Mapping[str, np.ndarray], contrasts: Mapping[str, Contrast]
+) -> list[str]:
+    """Lines on the residues of most weight, and on those that stand out from other texts."""
+    lines = []
+    for name, row in weights.items():
+        heaviest = np.argsort(-row, kind="stable")[:TOP]
+        named = ", ".join(f"{sequence[index]}{index + 1} {row[index]:.3f}" for index in heaviest)
+        share = f"{(row > 0).mean():.0%} of the residues carry weight"
+        lines.append(f"{name}: {share}; heaviest {named}")
+        if name in contrasts:
+            lines.append(described(name, sequence, contrasts[name]))
+    return lines
+
+
+@command
+def main(arguments: list[str] | None = None) -> None:
+    """Computes the weights, writes the figure and the table, and names the heaviest residues on
+    stdout."""
+    options = parse_arguments(arguments)
+    check(options)
     outputs = [options.output, options.output.with_suffix(".tsv")]
     refuse_existing(outputs)
     record, given = asked_for(options)
@@ -195,31 +201,21 @@ def main(arguments: list[str] | None = None) -> None:
     model = ProtCLIP.load(checkpoint, step=options.step)
     texts = texts_of(record, given, names=completed(model.config)["tokenizer"]["names"])
     weights = dict(zip(texts, model.segments(record.sequence, texts), strict=True))
+    source = options.other_texts or options.index
+    contrasts, origin = compare(model, record.sequence, texts, source=source, count=options.others)
 
-    contrasts, origin = compare(
-        model, record.sequence, texts, source=options.other_texts, count=options.others
-    )
-
-    marked = annotated_residues(record)
-    nowhere = np.zeros(len(record.sequence), bool)
-    tracks = [
-        Track(name, row, marked.get(name, nowhere), contrasts.get(name))
-        for name, row in weights.items()
-    ]
-    title = f"{record.accession} · {' '.join(texts.values())}"
     notes = [note for note in (origin, meaning) if note]
-    figure = explanation(title, record.sequence, tracks, record.features, note=" ".join(notes))
+    figure = explanation(
+        f"{record.accession} · {' '.join(texts.values())}",
+        record.sequence,
+        tracks_of(record, weights, contrasts),
+        record.features,
+        note=" ".join(notes),
+    )
     with new_files(outputs) as (drawn, table):
         figure.savefig(drawn, dpi=DPI, format=options.output.suffix[1:])
         write_table(table, record, weights, contrasts, notes)
-    for name, row in weights.items():
-        heaviest = np.argsort(-row, kind="stable")[:TOP]
-        named = ", ".join(
-            f"{record.sequence[index]}{index + 1} {row[index]:.3f}" for index in heaviest
-        )
-        print(f"{name}: {(row > 0).mean():.0%} of the residues carry weight; heaviest {named}")
-        if name in contrasts:
-            print(described(name, record.sequence, contrasts[name]))
+    print(*summary(record.sequence, weights, contrasts), sep="\n")
     print(*notes, sep="\n", file=sys.stderr)
     print(f"wrote {' and '.join(map(str, outputs))}", file=sys.stderr)
 

@@ -1,13 +1,12 @@
 """The weights of a protein's residues as TSV."""
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
-from data_pipelines.common.plain_text import tsv_cell
+from data_pipelines.common.tables import TableWriter
 from data_pipelines.protanno.record import Record
 from protclip_jax.inference.segment_contrast import Contrast
 
@@ -34,13 +33,14 @@ def write_table(
     }
     with open(path, "x", newline="", encoding="utf-8") as file:
         file.writelines(f"# {' '.join(note.split())}\n" for note in notes)
-        table = csv.writer(file, delimiter="\t", lineterminator="\n")
+        table = TableWriter(file)
         table.writerow(["position", "residue", *columns, "features"])
-        table.writerows(_rows(record, list(columns.values())))
+        for row in _rows(record, list(columns.values())):
+            table.writerow(row)
 
 
 def _rows(record: Record, columns: Sequence[np.ndarray]) -> Iterator[list]:
     for index, residue in enumerate(record.sequence):
         covering = [f for f in record.features if f.start <= index + 1 <= f.end]
-        notes = tsv_cell("; ".join(f"{f.type} {f.note}".strip() for f in covering))
+        notes = "; ".join(f"{f.type} {f.note}".strip() for f in covering)
         yield [index + 1, residue, *(f"{column[index]:.6g}" for column in columns), notes]
