@@ -9,7 +9,6 @@ import pyarrow.compute
 from jaxtyping import Float32, Int64
 
 from data_pipelines.common.errors import UserError
-from data_pipelines.common.plain_text import tsv_cell
 from protclip_jax.embed.embedding_files import Part
 from protclip_jax.retrieval.answer import (
     Answer,
