@@ -86,7 +86,11 @@ def _draw_contrast(axis, track: Track) -> None:
     axis.set_ylabel(
         f"less {found.others} others", fontsize=8, rotation=0, ha="right", va="center", color=colour
     )
-    axis.set_xlim(0.5, found.difference.size + 0.5)
+    # The ends of a protein may have bands that would hide all others.
+    lowest = min(found.difference.min(), np.quantile(found.low, 0.02))
+    highest = max(found.difference.max(), np.quantile(found.high, 0.98))
+    room = 0.1 * max(highest - lowest, 1e-9)
+    axis.set(xlim=(0.5, found.difference.size + 0.5), ylim=(lowest - room, highest + room))
     axis.yaxis.set_major_locator(MaxNLocator(2))
     tidy(axis)
     axis.grid(visible=False)
@@ -151,7 +155,7 @@ def _legend(tracks: Sequence[Track], note: str) -> str:
     legend = "residue; shaded: annotated for the property"
     if any(track.contrast is not None for track in tracks):
         legend += "; grey: where 90 % of other texts lie, filled: above it"
-    return "\n".join([legend, *textwrap.wrap(note, LINE_LETTERS + 40)])
+    return "\n".join([legend, *textwrap.wrap(note, LINE_LETTERS + 15)])
 
 
 def _draw_features(axis, types: Sequence[str], features: Sequence[Feature]) -> None:
