@@ -14,13 +14,15 @@ from tests.support.shell_lines import FENCE
 SHORT_DEMO = """
 python -m data_pipelines.sample --records 400 --output runs/sample
 python -m data_pipelines.build --input runs/sample/sample.dat.gz --clusters runs/sample/clusters.tsv \\
-    --questions runs/sample/questions.tsv --random_test_fraction 0 --output runs/sample/protanno
+    --questions runs/sample/questions.tsv --random_test_fraction 0 --validation_fraction 0.2 --test_fraction 0.2 \\
+    --output runs/sample/protanno
 python -m data_pipelines.vocabulary --data_dir runs/sample/protanno --output runs/sample/vocab.txt
 python train.py --config configs/quickstart.py --workdir runs/demo --config.total_steps=1 \\
     --config.data.dir=runs/sample/protanno --config.tokenizer.text=runs/sample/vocab.txt
 python -m protclip_jax.index --checkpoint runs/demo --input runs/sample/protanno --output runs/demo/index
 """
-"""In place of `make demo`: as many files, from fewer records and steps."""
+"""In place of `make demo`: as many files, from fewer records and steps. Calibration takes 20 held-out
+records of each split."""
 LEFT_OUT = ("protclip_jax.serve", "curl ", "runs/650m", "mmseqs", "hits.m8")
 """What the lines name that do not end by themselves, ask a server, or need weights, data and
 programs that are not there."""
