@@ -2,6 +2,7 @@
 proteins residue by residue."""
 
 import argparse
+import dataclasses
 import ipaddress
 import math
 import os
@@ -21,6 +22,7 @@ from data_pipelines.common.warned import warnings_as_sentences
 from protclip_jax.checkpoints.best import resolve_step
 from protclip_jax.checkpoints.own_report import what_weights_mean
 from protclip_jax.convert.hub_folder import open_checkpoint
+from protclip_jax.inference.batched_calls import default_batch_tokens
 from protclip_jax.inference.cpu_devices import split_cpu
 from protclip_jax.inference.user_inputs import UNKNOWN_WORDS
 from protclip_jax.retrieval.engine import SearchEngine
@@ -146,6 +148,17 @@ def choose_token(options: argparse.Namespace) -> str | None:
     return token or (None if is_local(options.host) else secrets.token_urlsafe(24))
 
 
+def fragment_told(token: str | None) -> str:
+    """What the printed address ends in, so that it can be opened; a token of the environment is a
+    secret, which logs must not have."""
+    if not token:
+        return ""
+    if token == os.environ.get(TOKEN_VARIABLE):
+        return f"#token=… with the token of ${TOKEN_VARIABLE}"
+    # Browsers escape some characters behind '#' by themselves, and not all the same ones.
+    return f"#token={urllib.parse.quote(token, safe='')}"
+
+
 def allowed_hosts(options: argparse.Namespace) -> tuple[str, ...] | None:
     """The names that requests may address; None, any, on an address that others can reach, where
     the token guards.
@@ -219,6 +232,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             title = options.title or Path(options.checkpoint).resolve().name
             options.checkpoint = open_checkpoint(options.checkpoint, options.step)
             engine = load_engine(options)
+            limits = dataclasses.replace(limits, batch_tokens=default_batch_tokens())
             app = create_app(
                 engine,
                 limits=limits,
@@ -230,9 +244,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     options.checkpoint, step=resolve_step(options.checkpoint, options.step)
                 ),
             )
-        # Browsers escape some characters behind '#' by themselves, and not all the same ones.
-        fragment = f"#token={urllib.parse.quote(token, safe='')}" if token else ""
-        tell(f"serving on {address}{fragment} — Ctrl-C ends it.")
+        tell(f"serving on {address}{fragment_told(token)} — Ctrl-C ends it.")
         server.run(app, bound, limits)
     tell("ended.")
 
