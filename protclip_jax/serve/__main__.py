@@ -14,6 +14,7 @@ import urllib.parse
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.extras import missing_extra
@@ -27,6 +28,9 @@ from protclip_jax.inference.cpu_devices import split_cpu
 from protclip_jax.inference.user_inputs import UNKNOWN_WORDS
 from protclip_jax.retrieval.engine import SearchEngine
 from protclip_jax.serve.limits import MOST_RESIDUES, Limits
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 PORT, TOKEN_VARIABLE = 8000, "PROTCLIP_TOKEN"
 HOST_NAME = re.compile(r"[^*:/\[\]]+|\[[0-9a-fA-F:.]+\]")
@@ -198,6 +202,31 @@ def load_engine(options: argparse.Namespace) -> SearchEngine:
     return engine
 
 
+def application(
+    options: argparse.Namespace,
+    limits: Limits,
+    *,
+    hosts: tuple[str, ...] | None,
+    token: str | None,
+) -> "FastAPI":
+    """The ASGI application that the options name, its model and index loaded."""
+    from protclip_jax.serve.app import UNIPROT, create_app
+
+    title = options.title or Path(options.checkpoint).resolve().name
+    options.checkpoint = open_checkpoint(options.checkpoint, options.step)
+    engine = load_engine(options)
+    step = resolve_step(options.checkpoint, options.step)
+    return create_app(
+        engine,
+        limits=dataclasses.replace(limits, batch_tokens=default_batch_tokens()),
+        hosts=hosts,
+        token=token,
+        links=UNIPROT if options.links == "uniprot" else None,
+        title=title,
+        weights=what_weights_mean(options.checkpoint, step=step),
+    )
+
+
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Listens, opens everything and warms up while it says so to visitors, and serves until a
@@ -212,7 +241,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     try:
         from protclip_jax.serve import server
-        from protclip_jax.serve.app import UNIPROT, create_app
         from protclip_jax.serve.loading import answering_loading
     except ImportError as error:
         raise missing_extra("the server needs more packages", "serve", error) from error
@@ -229,21 +257,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         address = f"http://{name}:{bound.getsockname()[1]}/"
         tell(f"listening on {address}; it answers that it is loading until it serves.")
         with answering_loading(bound, limits, hosts):
-            title = options.title or Path(options.checkpoint).resolve().name
-            options.checkpoint = open_checkpoint(options.checkpoint, options.step)
-            engine = load_engine(options)
-            limits = dataclasses.replace(limits, batch_tokens=default_batch_tokens())
-            app = create_app(
-                engine,
-                limits=limits,
-                hosts=hosts,
-                token=token,
-                links=UNIPROT if options.links == "uniprot" else None,
-                title=title,
-                weights=what_weights_mean(
-                    options.checkpoint, step=resolve_step(options.checkpoint, options.step)
-                ),
-            )
+            app = application(options, limits, hosts=hosts, token=token)
         tell(f"serving on {address}{fragment_told(token)} — Ctrl-C ends it.")
         server.run(app, bound, limits)
     tell("ended.")
