@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from typing import BinaryIO
 from data_pipelines.common.errors import RunError
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-WAIT_SECONDS = 120.0
+WAIT_SECONDS = 300.0
 _ARGUMENTS = (
     "--headless",
     "--remote-debugging-pipe",
@@ -27,6 +28,14 @@ _ARGUMENTS = (
     "--disable-sync",
     "--disable-dev-shm-usage",
 )
+_WITH_PIPES = """
+import fcntl, os, sys
+above = [fcntl.fcntl(int(pipe), fcntl.F_DUPFD, 10) for pipe in sys.argv[1:3]]
+for number, pipe in zip((3, 4), above):
+    os.dup2(pipe, number)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+"""Runs a browser with the protocol's pipes where it looks for them: descriptors 3 and 4."""
 
 
 def find_chromium() -> str | None:
@@ -106,12 +115,12 @@ class Chromium:
 def opened(path: str) -> Iterator[Chromium]:
     """A browser with an empty profile, which ends with the context."""
     (read_commands, commands), (answers, write_answers) = os.pipe(), os.pipe()
-    # The protocol's pipes are descriptors 3 and 4.
-    shell = ["sh", "-c", f'exec "$0" "$@" 3<&{read_commands} 4>&{write_answers}', path]
+    pipes = (str(read_commands), str(write_answers))
     root = ["--no-sandbox"] if os.geteuid() == 0 else []
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        options = [*_ARGUMENTS, *root, f"--user-data-dir={profile}"]
         process = subprocess.Popen(
-            [*shell, *_ARGUMENTS, *root, f"--user-data-dir={profile}"],
+            [sys.executable, "-c", _WITH_PIPES, *pipes, path, *options],
             pass_fds=(read_commands, write_answers),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -42,7 +42,6 @@ class Picture(NamedTuple):
 PICTURES = (
     Picture("search_text.png", "answer", DESK, "light"),
     Picture("search_protein.png", "protein", DESK, "light"),
-    Picture("search_dark.png", "protein", DESK, "dark"),
     Picture("search_phone.png", "answer", PHONE, "light"),
     Picture("search_phone_protein.png", "protein", PHONE, "light"),
     Picture("search_phone_dark.png", "protein", PHONE, "dark"),
@@ -74,9 +73,11 @@ def serving(options: argparse.Namespace) -> Iterator[str]:
         raise missing_extra("the server needs more packages", "serve", error) from error
     given = ["--checkpoint", options.checkpoint, "--index", options.index, "--links", "none"]
     served = serve.parse_arguments([*given, "--skip_warm_up"])
-    app = serve.application(served, Limits(), hosts=serve.LOCAL_NAMES, token=None)
+    # Nothing is warmed up: the first answer waits until its programs are compiled.
+    limits = Limits(seconds=chromium.WAIT_SECONDS)
+    app = serve.application(served, limits, hosts=serve.LOCAL_NAMES, token=None)
     with server.listening_socket("127.0.0.1", 0) as bound:
-        running = server.configured(app, Limits())
+        running = server.configured(app, limits)
         thread = threading.Thread(target=running.run, kwargs={"sockets": [bound]}, daemon=True)
         thread.start()
         try:
