@@ -79,8 +79,12 @@ class Chromium:
             time.sleep(0.1)
         return value
 
-    def picture(self) -> bytes:
-        """The whole page as PNG, also what one had to scroll to."""
+    def screen_shot(self) -> bytes:
+        """What the screen shows, as PNG."""
+        return base64.b64decode(self._call("Page.captureScreenshot")["data"])
+
+    def whole_page(self) -> bytes:
+        """The page as PNG, also what one had to scroll to."""
         size = self._call("Page.getLayoutMetrics")["cssContentSize"]
         clip = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
         shot = self._call("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)

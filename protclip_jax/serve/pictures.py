@@ -22,6 +22,8 @@ from protclip_jax.serve.limits import Limits
 DESK, PHONE = (1200, 900), (390, 844)
 HITS = "document.querySelector('#results [data-id]')?.dataset.id"
 TRACKS = "Boolean(document.querySelector('.figure:not([hidden]) svg'))"
+TOPS = {"answer": "#results", "protein": ".figure"}
+"""What a phone is scrolled to."""
 PIN_HEAVIEST = "document.querySelector('#heaviest button')?.click()"
 
 
@@ -99,7 +101,10 @@ def take(browser: chromium.Chromium, address: str, text: str, picture: Picture) 
         browser.wait_for(TRACKS)
         browser.evaluate(PIN_HEAVIEST)
     browser.evaluate("document.activeElement.blur()")
-    return browser.picture()
+    if not is_phone:
+        return browser.whole_page()
+    browser.evaluate(f"document.querySelector('{TOPS[picture.view]}').scrollIntoView()")
+    return browser.screen_shot()
 
 
 @command

@@ -2,7 +2,7 @@
 
 import { ask, Refusal, takeToken } from "./api.js";
 import { MOST_QUESTIONS, questionsOf, showBatch, titleOf } from "./batch.js";
-import { h } from "./dom.js";
+import { h, sentence } from "./dom.js";
 import { keepFocus, restoreFocus } from "./focus.js";
 import { PROPERTIES, showProtein } from "./protein.js";
 import { showResults } from "./results.js";
@@ -215,7 +215,7 @@ function about(told) {
   for (const [name, items] of Object.entries(told.labels)) parts.push(`${items.toLocaleString("en")} labels of ${name}`);
   byId("about").textContent = parts.filter(Boolean).join(" · ");
   byId("score").textContent = `Exactly: ${told.score}.`;
-  byId("weights").textContent = told.weights;
+  byId("weights").replaceChildren(...sentence(told.weights));
   taxon.parentElement.hidden = !told.proteins;
   byId("organisms").append(...told.organisms.map(({ organism, taxon: number, proteins }) =>
     h("option", { value: number || organism }, `${organism} (${proteins.toLocaleString("en")} proteins)`)));

@@ -15,6 +15,9 @@ function fill(element, attributes, children) {
 export const h = (tag, attributes = {}, ...children) => fill(document.createElement(tag), attributes, children);
 export const s = (tag, attributes = {}, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
 
+// A sentence in which what stands between backticks is to be typed.
+export const sentence = (text) => text.split("`").map((part, i) => (i % 2 ? h("code", {}, part) : part));
+
 export const plainButton = (attributes, label, action) =>
   h("button", { type: "button", class: "plain", ...attributes, on: { click: action } }, label);
 

@@ -56,8 +56,9 @@ export function showProtein(section, protein, texts, { back, tell, signal, searc
       tools(tracks, fileName(protein.id, "protein")), readout, tracks.svg,
       ...(cut.length ? [h("p", { class: "note", id: "cut" }, `Longer than the model reads, cut off behind: ${cut.join(", ")}.`)] : []),
       heaviest(answer, tracks),
-      h("p", { class: "caution" }, `The weights say what the model attends to for each text. ${document.getElementById("weights").textContent} ` +
-        "Shaded: residues that UniProt's features mark for the property."));
+      h("p", { class: "caution" }, "The weights say what the model attends to for each text. ",
+        ...document.getElementById("weights").cloneNode(true).childNodes,
+        " Shaded: residues that UniProt's features mark for the property."));
     figure.hidden = false;
     tracks.follow(figure, signal);
   }

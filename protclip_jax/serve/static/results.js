@@ -118,7 +118,7 @@ function proteinTable(title, hits, { openProtein }) {
     cell("number rank", "#", String(hit.rank)),
     rowHead(h("button", { type: "button", class: "link", "data-id": hit.id, title: "Show its residues",
       on: { click: () => openProtein(hit.id) } }, hit.id), entryName(hit), hit.name ? h("small", {}, hit.name) : null, line(hit)),
-    cell("organism", "Of", hit.gene ? h("strong", {}, hit.gene) : null,
+    cell("organism", "Organism", hit.gene ? h("strong", {}, hit.gene) : null,
       hit.organism ? h("small", { title: hit.taxon ? `NCBI taxon ${hit.taxon}` : null }, hit.organism) : null),
     cell("number", "Residues", hit.length ? hit.length.toLocaleString("en") : "?"),
     cell("match", sure, ...sureness(hit)),
