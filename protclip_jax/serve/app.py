@@ -143,7 +143,7 @@ def create_app(
         )
 
     @api.get("/protein", summary="What the index knows of a protein", responses=told(404, 422))
-    def protein(id: Annotated[str, Query(max_length=1000)]) -> dict:
+    def protein(id: Annotated[str, Query(max_length=1000, description="as hits have it")]) -> dict:
         return protein_answer(find_protein(engine, id), links)
 
     @api.post(

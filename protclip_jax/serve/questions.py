@@ -45,8 +45,8 @@ class TracksRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    id: str | None = None
-    sequence: str | None = None
+    id: str | None = Field(None, description="of a protein of the index")
+    sequence: str | None = Field(None, description="in the place of an id")
     properties: dict[Literal[PROPERTIES], str] = Field(
         description="content, with or without its prefix (`FUNCTION: …`)"
     )
@@ -57,7 +57,9 @@ class FastaRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    ids: list[Annotated[str, Field(max_length=1000)]] = Field(min_length=1, max_length=MOST_IDS)
+    ids: list[Annotated[str, Field(max_length=1000)]] = Field(
+        min_length=1, max_length=MOST_IDS, description="as hits have them"
+    )
 
 
 class Mistake(Exception):

@@ -117,7 +117,7 @@ function filledRow(entry, i, { openQuestion, openProtein }) {
   const shown = proteins?.hits[0] || label;
   return row(...start, cell("what", "Best protein", ...(best ? protein(best, openProtein) : ["none"])),
     cell("match", "How sure", ...(matches.length ? [`by ${matches[0].by}`] : shown ? sureness(shown) : ["–"]), unsure(proteins)),
-    cell("number", "Cosine", matches.length || !shown ? "–" : shown.cosine.toFixed(3)),
+    cell("number cosine", "Cosine", matches.length || !shown ? "–" : shown.cosine.toFixed(3)),
     cell("label", "Best description", label ? h("strong", {}, label.id) : "–", label?.name ? h("small", {}, label.name) : null));
 }
 

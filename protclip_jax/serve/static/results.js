@@ -52,7 +52,7 @@ function named(matches, { openProtein }) {
   if (!matches.length) return null;
   const open = (hit) => plainButton({ "data-match": hit.id }, `Open ${hit.id} →`, () => openProtein(hit.id));
   const about = (hit) => [hit.by === "name" ? null : `by ${hit.by}`, hit.gene, hit.name, hit.organism].filter(Boolean).join(" · ");
-  return h("div", {}, h("h3", { id: "matches-title" }, "Named so"),
+  return h("div", {}, h("h3", { id: "matches-title" }, "Found by name"),
     h("ul", { id: "matches", "aria-labelledby": "matches-title" }, ...matches.map((hit) => h("li", {}, open(hit), h("span", {}, about(hit))))));
 }
 
@@ -120,9 +120,9 @@ function proteinTable(title, hits, { openProtein }) {
       on: { click: () => openProtein(hit.id) } }, hit.id), entryName(hit), hit.name ? h("small", {}, hit.name) : null, line(hit)),
     cell("organism", "Organism", hit.gene ? h("strong", {}, hit.gene) : null,
       hit.organism ? h("small", { title: hit.taxon ? `NCBI taxon ${hit.taxon}` : null }, hit.organism) : null),
-    cell("number", "Residues", hit.length ? hit.length.toLocaleString("en") : "?"),
+    cell("number residues", "Residues", hit.length ? hit.length.toLocaleString("en") : "?"),
     cell("match", sure, ...sureness(hit)),
-    cell("number", "Cosine", hit.cosine.toFixed(3)),
+    cell("number cosine", "Cosine", hit.cosine.toFixed(3)),
     cell("source", "Source", hit.source),
     cell("out", null, hit.link ? h("a", { href: hit.link, target: "_blank", rel: "noopener noreferrer",
       "aria-label": `${hit.id} at UniProt` }, "UniProt ↗") : null)));
@@ -134,7 +134,7 @@ function labelTable(title, hits) {
   const head = [{ label: "#", kind: "number" }, { label: "Description" }, { label: sure }, { label: "Cosine", kind: "number" }];
   const rows = hits.map((hit) => row(
     cell("number rank", "#", String(hit.rank)), rowHead(h("strong", {}, hit.id), hit.name ? h("small", {}, hit.name) : null),
-    cell("match", sure, ...sureness(hit)), cell("number", "Cosine", hit.cosine.toFixed(3))));
+    cell("match", sure, ...sureness(hit)), cell("number cosine", "Cosine", hit.cosine.toFixed(3))));
   return table(title, head, rows, { class: "cards" });
 }
 

@@ -35,15 +35,15 @@ function explain(hit) {
 
 function measured({ confidence, confidences }) {
   const rows = Object.values(confidences).map((one) => row(
-    rowHead(WORDS[one.trait] || one.trait), cell("number", "agreed", percent(one.share)), cell("number", "at least", percent(one.low)),
-    cell("number", "random items", percent(one.base_rate)), cell("number", "questions", one.questions.toLocaleString("en"))));
+    rowHead(WORDS[one.trait] || one.trait), cell("number", "Share", percent(one.share)), cell("number", "At least", percent(one.low)),
+    cell("number", "Random", percent(one.base_rate)), cell("number", "Questions", one.questions.toLocaleString("en"))));
   const head = [{ label: "Agreed in" }, { label: "Share", kind: "number" }, { label: "At least", kind: "number" },
     { label: "Random items", kind: "number" }, { label: "Questions", kind: "number" }];
   return [
     h("p", {}, `The model was asked about proteins that it had not learnt from. Of the hits with such a cosine and margin, ` +
       `${percent(confidence.share)} agreed with their question in the ${WORDS[confidence.trait] || confidence.trait}. ` +
       `“At least” is the lower end of the 95 % interval, “random items” how often an item drawn at random agrees.`),
-    table("Shares that agreed, by trait", head, rows, { class: "shares" }),
+    table("Shares that agreed, by trait", head, rows, { class: "cards shares" }),
     h("p", {}, "It holds for questions and indexes like those that were measured."),
   ];
 }
