@@ -40,6 +40,23 @@ class TracksJob(NamedTuple):
     properties: Mapping[str, str]
 
 
+def tokens_of(engine: SearchEngine, job: SearchJob | TracksJob) -> int:
+    """What a job costs the model: the tokens of its protein and its texts."""
+    if isinstance(job, TracksJob):
+        return len(job.sequence) + _text_tokens(engine, list(job.properties.values()))
+    if job.query.kind == "protein":
+        return len(job.query.contents[0])
+    return _text_tokens(engine, job.query.contents)
+
+
+def _text_tokens(engine: SearchEngine, texts: Sequence[str]) -> int:
+    tokenizer = engine.model.text_tokenizer
+    if tokenizer is None:
+        return 0
+    limit = engine.model.config["tokenizer"]["max_text_tokens"]
+    return sum(tokenizer.encode(text, max_tokens=limit).size for text in texts)
+
+
 def work(
     engine: SearchEngine, jobs: Sequence[SearchJob | TracksJob]
 ) -> list[dict[str, Answer] | Float32[np.ndarray, "_ _"]]:
