@@ -49,6 +49,11 @@ class Contrast(NamedTuple):
     others: int
     half_window: int
 
+    def as_json(self) -> dict:
+        """For JSON: lists of L numbers, how many others, and the window's residues."""
+        columns = {name: getattr(self, name).tolist() for name in ("difference", "low", "high")}
+        return columns | {"others": self.others, "window": 2 * self.half_window + 1}
+
     def stands_out(self) -> np.ndarray:
         """Which residues lie above the band, bool [L]."""
         return self.difference > self.high

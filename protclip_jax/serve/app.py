@@ -26,6 +26,7 @@ from protclip_jax.serve.guard import require_token
 from protclip_jax.serve.index_watch import IndexWatch
 from protclip_jax.serve.jobs import PROTEINS, SearchJob, TracksJob, tokens_of, work
 from protclip_jax.serve.limits import Limits
+from protclip_jax.serve.other_texts import OtherTexts, track_answers
 from protclip_jax.serve.questions import (
     FastaRequest,
     Mistake,
@@ -92,6 +93,7 @@ def create_app(
     app.frontend("/", directory=Path(__file__).parent / "static", fallback=None)
     about = describe_engine(engine, limits, title, weights)
     linked = functools.partial(hit_answer, links=links)
+    other_texts = OtherTexts(engine)
 
     @app.get("/health", include_in_schema=False)
     @app.get(
@@ -168,12 +170,13 @@ def create_app(
         weights = await _answered(batcher, job, tokens, request)
         if weights is None:
             return Response(status_code=LEFT)
+        comparing = await run_in_threadpool(other_texts.job, sequence, texts, asked.others)
+        tokens = await run_in_threadpool(tokens_of, engine, comparing) if comparing else 0
+        contrasts = await _answered(batcher, comparing, tokens, request) if comparing else {}
+        if contrasts is None:
+            return Response(status_code=LEFT)
         cut = await run_in_threadpool(engine.cut, list(texts.values()))
-        rows = zip(texts.items(), cut, weights, strict=True)
-        tracks = [
-            {"property": name, "text": text, "cut": cut, "weights": row.tolist()}
-            for (name, text), cut, row in rows
-        ]
+        tracks = track_answers(texts, cut, weights, contrasts)
         return PlainJSON({"sequence": sequence, "tracks": tracks})
 
     app.include_router(api)

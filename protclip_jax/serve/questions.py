@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from data_pipelines.inputs.plausibility import doubt
 from data_pipelines.inputs.protein_input import clean_protein
 from data_pipelines.protanno.record import PROPERTIES, with_prefix
+from protclip_jax.inference.segment_contrast import FEWEST_OTHERS
 from protclip_jax.retrieval import item_table
 from protclip_jax.retrieval.calibration import LEAST
 from protclip_jax.retrieval.engine import TOP, SearchEngine
@@ -14,6 +15,8 @@ from protclip_jax.retrieval.query import Query, phrased, protein_query, understa
 from protclip_jax.serve.limits import Limits
 
 KINDS = ("auto", "text", "protein", *PROPERTIES)
+MOST_OTHERS = 64
+"""Texts of the index that a property's text is compared with."""
 MOST_IDS = 1000
 """Proteins of one FASTA file."""
 
@@ -49,6 +52,13 @@ class TracksRequest(BaseModel):
     sequence: str | None = Field(None, description="in the place of an id")
     properties: dict[Literal[PROPERTIES], str] = Field(
         description="content, with or without its prefix (`FUNCTION: …`)"
+    )
+    others: int = Field(
+        0,
+        ge=0,
+        le=MOST_OTHERS,
+        description="also compare each text with so many of the index's other texts; a property "
+        f"with fewer than {FEWEST_OTHERS} has no contrast",
     )
 
 

@@ -16,6 +16,7 @@ from data_pipelines.protanno.dataset import open_dataset
 from data_pipelines.protanno.record import property_texts
 from eval.metrics.statistics import auroc
 from eval.pretraining.segment_localisation import OWN, SegmentLocalisation, find_cases
+from protclip_jax.explain.other_texts import index_texts, others_of
 from protclip_jax.retrieval import SearchEngine, item_table
 from protclip_jax.retrieval.index_folder import Index
 from protclip_jax.retrieval.query import Query
@@ -130,6 +131,27 @@ def test_a_protein_tells_what_the_index_knows(app, split):
     assert protein["link"] == f"https://www.uniprot.org/uniprotkb/{record.accession}/entry"
     assert unknown.status_code == 404
     assert unknown.json() == {"error": "The index holds no protein ../../etc."}
+
+
+def test_tracks_stand_beside_those_for_other_texts_of_the_index(app, engine):
+    properties = {"function": "abc def.", "location": "fed."}
+    body = {"sequence": "MKTAYIAKQRQISF", "properties": properties, "others": 20}
+    alone = {name: value for name, value in body.items() if name != "others"}
+    answer, without = (
+        response.json()["tracks"]
+        for response in exchange(app, post("/api/tracks", body), post("/api/tracks", alone))
+    )
+    own = {name: track["text"] for name, track in zip(properties, answer, strict=True)}
+    others = others_of(own, index_texts(engine.proteins.items), 20)
+    found = engine.model.segment_contrasts("MKTAYIAKQRQISF", own, others)
+    for track in answer:
+        contrast = track.pop("contrast")
+        assert (contrast["others"], contrast["window"]) == (20, 1)
+        for part in ("difference", "low", "high"):
+            np.testing.assert_allclose(
+                contrast[part], getattr(found[track["property"]], part), atol=1e-6
+            )
+    assert answer == without
 
 
 def test_tracks_are_the_models_and_measure_as_the_evaluation_does(
