@@ -13,7 +13,6 @@ from jaxtyping import UInt64
 
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.hashing import hash64
-from data_pipelines.common.plain_text import tsv_cell
 from data_pipelines.common.progress import progress
 from data_pipelines.common.tables import TableWriter
 from data_pipelines.common.unique_ids import UniqueIds
@@ -137,7 +136,7 @@ def take_survey(
             if item.fault:
                 first = first or item
                 rejected += 1
-                table.writerow((tsv_cell(item.id[:MAX_REJECT_ID]), item.line, tsv_cell(item.fault)))
+                table.writerow((item.id[:MAX_REJECT_ID], item.line, item.fault))
             else:
                 measured = measure(item.text)
                 tokens += measured.tokens

@@ -172,7 +172,7 @@ def provenance(options: argparse.Namespace, engine: SearchEngine) -> str:
         "min_confidence": f"{options.min_confidence:g}",
     }
     told = "; ".join(f"{name} {fact}" for name, fact in facts.items())
-    return f"# protclip_jax.annotate of {tsv_cell(Path(options.input).name)}: {told}"
+    return tsv_cell(f"# protclip_jax.annotate of {Path(options.input).name}: {told}")
 
 
 def _digest_of(calibration: Calibration | None) -> str:
@@ -244,7 +244,7 @@ def load_engine(options: argparse.Namespace) -> SearchEngine:
         )
     described_of(engine)
     if engine.homology is not None:
-        tell(f"{options.hits}: relatives of {len(engine.homology):,} proteins in the index.")
+        tell(f"{options.hits}: {len(engine.homology):,} proteins have relatives in the index.")
     return engine
 
 

@@ -11,6 +11,10 @@ from protclip_jax.annotate.summary import Summary
 
 COMMONEST = 12
 LONGEST_NAME = 48
+MARGIN = 0.02
+"""Beside the cosines of a histogram, which may all be alike."""
+FEWEST_BARS = 4
+"""That a panel has room for: a single bar is no wall."""
 _COLOURS = {SURE[True]: GREEN, SURE[None]: BLUE, SURE[False]: GREY}
 _WORDS = {SURE[True]: "sure", SURE[None]: "not known", SURE[False]: "not sure enough"}
 
@@ -26,7 +30,7 @@ def outcomes(summary: Summary) -> Figure:
         counts = np.array([summary.outcomes[aspect][sure] for aspect in aspects])
         axis.barh(places, counts, left=start, color=colour, label=_WORDS[sure], height=0.6)
         start += counts
-    axis.set_xlabel("proteins")
+    axis.set_xlabel("proteins", fontsize=8)
     axis.set_yticks(places, list(map(_short, aspects)))
     figure.legend(loc="outside upper right", ncols=3, frameon=False, fontsize=8)
     tidy(axis)
@@ -45,7 +49,9 @@ def sureness(summary: Summary) -> Figure:
             axis.axvline(summary.least, color=VERMILION, linewidth=1.2)
             axis.set_xlabel("confidence of the best hit", fontsize=8)
         else:
-            axis.hist(summary.cosines[aspect], bins=20, color=GREY)
+            cosines = np.array(summary.cosines[aspect])
+            span = (max(-1, cosines.min() - MARGIN), min(1, cosines.max() + MARGIN))
+            axis.hist(cosines, bins=20, range=span, color=GREY)
             axis.set_xlabel("cosine of the best hit (confidence not measured)", fontsize=8)
         axis.set_ylabel("proteins", fontsize=8)
         _title(axis, aspect)
@@ -55,13 +61,14 @@ def sureness(summary: Summary) -> Figure:
 def commonest(summary: Summary) -> Figure:
     """Bars for each aspect: the organisms and labels that are found for most proteins."""
     aspects = [aspect for aspect, named in summary.named.items() if _listed(named)]
-    figure, axes = _panels(len(aspects), height=3.2)
+    figure, axes = _panels(len(aspects), height=2.6)
     for aspect, axis in zip(aspects, axes, strict=True):
         named = _listed(summary.named[aspect])[::-1]
         places = np.arange(len(named))
         axis.barh(places, [count for _, count in named], color=BLUE, height=0.7)
         axis.set_yticks(places, [_short(name) for name, _ in named])
         axis.set_xlabel("proteins", fontsize=8)
+        axis.set_ylim(len(named) - 0.4 - max(len(named), FEWEST_BARS), len(named) - 0.4)
         _title(axis, aspect)
         axis.tick_params(axis="y", labelsize=7)
     return figure

@@ -22,7 +22,8 @@ body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 70rem; marg
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
 table { border-collapse: collapse; font-size: 0.85rem; }
 th, td { border-bottom: 1px solid #ddd; padding: 0.25rem 0.6rem; text-align: left;
-  vertical-align: top; overflow-wrap: anywhere; }
+  vertical-align: top; }
+td { overflow-wrap: anywhere; min-width: 4rem; }
 td.number { text-align: right; }
 img { max-width: 100%; height: auto; }
 figure { margin: 1rem 0; } figcaption, footer { color: #555; font-size: 0.85rem; }

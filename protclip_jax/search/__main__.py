@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
             hits=options.hits,
         )
         if engine.homology is not None:
-            tell(f"{options.hits}: relatives of {len(engine.homology):,} proteins in the index.")
+            tell(f"{options.hits}: {len(engine.homology):,} proteins have relatives in the index.")
         try:
             found = replies(engine, queries, top=options.top, taxa=options.taxon)
             write(found, engine, options)

@@ -106,7 +106,7 @@ def with_summary(found: Iterable[Reply], least: float) -> Iterator[Reply]:
         yield reply
     if unsure[False]:
         tell(
-            f"{unsure[False]:,} of {unsure.total():,} questions have no confident answer "
-            f"(--min_confidence {least:g})."
+            f"no confident answer: {unsure[False]:,} of {unsure.total():,} (--min_confidence "
+            f"{least:g})."
         )
     tell(*unknown)

@@ -219,6 +219,9 @@ class Page(HTMLParser):
     def handle_data(self, data):
         self.text += data
 
+    def handle_endtag(self, tag):
+        self.text += " " if tag in ("td", "th") else ""
+
 
 def test_the_page_stands_alone_and_counts_the_lines_of_the_table(folder, tmp_path):
     assert run(folder, tmp_path / "out.html", "--min_confidence", 0.5) == 0
