@@ -3,12 +3,14 @@
 import csv
 import io
 import json
+import struct
 import threading
 import urllib.parse
 
 import pytest
 
 from protclip_jax.retrieval import item_table
+from protclip_jax.serve import chromium, pictures
 from protclip_jax.serve import server as http
 from protclip_jax.serve.app import create_app
 from protclip_jax.serve.limits import Limits
@@ -370,6 +372,30 @@ def test_organisms_of_the_hits_are_offered_and_confidence_explains_itself(page):
     go(page, "#/search?q=abc+fed&of=32630", ".facet", "Only of 32630")
     page.one("#any-organism").click()
     page.wait_until("return !location.hash.includes('of=')")
+
+
+def test_pictures_are_taken_of_the_whole_page_and_of_a_phones_screen(page, address):
+    path = chromium.find_chromium()
+    with chromium.opened(path) as taking:
+        sizes = {}
+        for picture in pictures.PICTURES:
+            png = pictures.take(taking, address, "abc fed", picture)
+            assert png.startswith(b"\x89PNG")
+            sizes[picture.file] = struct.unpack(">II", png[16:24])
+    assert {sizes[picture.file][0] for picture in pictures.PICTURES} == {1200, 390}
+    assert sizes["search_text.png"][1] > 900
+    assert sizes["search_phone.png"] == (390, 844)
+
+
+def test_without_chromium_a_line_says_so(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(chromium, "find_chromium", lambda: None)
+    given = ["--checkpoint", "c", "--index", "i", "--text", "x", "--output", str(tmp_path)]
+    assert pictures.main(given) == 0
+    assert (
+        capsys.readouterr().err
+        == "no pictures of the page: there is no Chromium on this machine.\n"
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
