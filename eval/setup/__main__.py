@@ -164,8 +164,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     if setup.source.name.startswith("uniprot_trembl"):
         raise UserError("TrEMBL is too large to set up; give swissprot or proteome:UPID.")
-    check_model(setup.model, setup.step)
+    # Before a checkpoint is looked into, which starts JAX.
     split_cpu(None)
+    check_model(setup.model, setup.step)
     with warnings_as_sentences(), report_disk_errors(setup.output):
         run(setup, estimate_only=options.estimate_only)
 
