@@ -27,7 +27,27 @@ def download_proteome(upid: str, output: Path, base_url: str, timeout: float, tr
       UserError: UniProt has no entries of the proteome, or as in `resumable.complete`.
       RunError: a disk error occurs while writing.
     """
-    target, url = output / f"{upid}.dat.gz", f"{base_url}/uniprotkb/search?query=proteome:{upid}"
+    target, url = output / f"{upid}.dat.gz", _search_url(upid, base_url)
+    wanted = _stated(upid, url, timeout, tries)
+
+    def append_rest(file: BinaryIO) -> None:
+        _append_rest(file, url, wanted, timeout)
+
+    resumable.complete(target, url, wanted, append_rest, tries)
+    return target
+
+
+def count_entries(upid: str, base_url: str, timeout: float, tries: int) -> int:
+    """How many entries UniProt says that a proteome has; raises `UserError` where it has none."""
+    return _stated(upid, _search_url(upid, base_url), timeout, tries)["entries"]
+
+
+def _search_url(upid: str, base_url: str) -> str:
+    return f"{base_url}/uniprotkb/search?query=proteome:{upid}"
+
+
+def _stated(upid: str, url: str, timeout: float, tries: int) -> dict:
+    """What the service says of a proteome: `release` and `entries`, of which there is one."""
     first = f"{url}&format=list&size=1"
     wanted, _, _ = resumable.persist(lambda: _read(first, timeout), first, tries)
     if not wanted["entries"]:
@@ -35,12 +55,7 @@ def download_proteome(upid: str, output: Path, base_url: str, timeout: float, tr
             f"UniProtKB has no entries of proteome {upid}; check the id, and whether UniProt "
             f"excludes it as redundant, at https://www.uniprot.org/proteomes/{upid}."
         )
-
-    def append_rest(file: BinaryIO) -> None:
-        _append_rest(file, url, wanted, timeout)
-
-    resumable.complete(target, url, wanted, append_rest, tries)
-    return target
+    return wanted
 
 
 def _append_rest(file: BinaryIO, url: str, wanted: dict, timeout: float) -> None:

@@ -30,6 +30,8 @@ class Term(NamedTuple):
     """1-based line of its start."""
     replaced_by: str = ""
     """For an obsolete term, the id of its replacement."""
+    parents: tuple[str, ...] = ()
+    """Ids of its `is_a` parents."""
 
 
 def read_obo(path: Path) -> Iterator[Term]:
@@ -58,7 +60,9 @@ def read_obo(path: Path) -> Iterator[Term]:
                 tag, _, value = text.partition(":")
                 if tag == "default-namespace" and not found:
                     default_namespace = value.strip()
-                if tags is not None:
+                if tags is not None and tag == "is_a":
+                    tags[tag] = f"{tags.get(tag, '')} {_value(value)}"
+                elif tags is not None:
                     tags.setdefault(tag, value.strip())
     if not found:
         raise UserError(f"{path} has no OBO terms; expected [Term] lines.")
@@ -76,6 +80,7 @@ def _term(tags: dict[str, str], default_namespace: str, line: int) -> Term:
         obsolete=tags.get("is_obsolete", "").startswith("true"),
         line=line,
         replaced_by=_value(tags.get("replaced_by", "")),
+        parents=tuple(tags.get("is_a", "").split()),
     )
 
 

@@ -178,6 +178,14 @@ def text_example(
     )
 
 
+def properties_example(
+    texts: Mapping[str, str], *, text_tokenizer: TextTokenizer, max_text_tokens: int = 512
+) -> Example:
+    """The texts of properties without a protein; `texts` as for `plain_example`."""
+    fields = _text_fields(texts, text_tokenizer, max_text_tokens)
+    return dataclasses.replace(_EMPTY_EXAMPLE, **fields)
+
+
 def random_crop(
     tokens: Shaped[np.ndarray, " L"], rng: np.random.Generator, *, max_tokens: int
 ) -> Shaped[np.ndarray, " N"]:

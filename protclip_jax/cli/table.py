@@ -34,6 +34,9 @@ COMMANDS = {
     "eval": Command("eval.__main__", "evaluate or calibrate a checkpoint"),
     "train": Command("protclip_train", "pretrain a model", ("protclip train",)),
     "convert": Command("protclip_jax.convert.__main__", "checkpoints from and to other formats"),
+    "setup": Command(
+        "eval.setup.__main__", "from UniProt to an index that answers, in one command"
+    ),
     "download": Command("data_pipelines.download.__main__", "fetch UniProt files"),
     "build": Command("data_pipelines.build.__main__", "a dataset from UniProt entries"),
     "vocabulary": Command("data_pipelines.vocabulary", "a vocabulary from a dataset's texts"),

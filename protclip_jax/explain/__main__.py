@@ -7,12 +7,10 @@ import sys
 from collections.abc import Mapping
 
 import numpy as np
-from jaxtyping import Float
 
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.figure_style import DPI
 from data_pipelines.common.outputs import new_files, refuse_existing
-from data_pipelines.common.tables import TableWriter
 from data_pipelines.protanno.features import annotated_residues
 from data_pipelines.protanno.record import (
     PREFIXES,
@@ -27,13 +25,18 @@ from protclip_jax.checkpoints.best import resolve_step
 from protclip_jax.checkpoints.own_report import what_weights_mean
 from protclip_jax.config.schema import completed
 from protclip_jax.convert.hub_folder import open_checkpoint
+from protclip_jax.explain.comparison import compare
 from protclip_jax.explain.protein import chosen_protein
 from protclip_jax.explain.residue_tracks import Track, explanation
+from protclip_jax.explain.weights_table import write_table
 from protclip_jax.inference.protclip import ProtCLIP
+from protclip_jax.inference.segment_contrast import Contrast, described
 
 FIGURES = (".png", ".svg", ".pdf")
 TOP = 5
 """Residues named for each property in the summary."""
+OTHERS = 64
+"""Other texts that each property is compared with."""
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
@@ -45,9 +48,9 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         "--function 'Binds zinc.' --output weights.png",
         description="Draws and tabulates the weight that PDA gives each residue of a protein for "
         "each of "
-        "its properties. "
-        "A weight says what the model attends to; compare it with controls before reading "
-        "biology into it.",
+        "its properties, beside the weights for other records' texts of the same property: what a "
+        "text itself says shows in the difference. "
+        "A weight says what the model attends to, and need not be biology.",
     )
     parser.add_argument(
         "--checkpoint", required=True, metavar="DIR", help="a ProtCLIP checkpoint, also gs://"
@@ -87,6 +90,22 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
             metavar="TEXT",
             help=f"what to say after {PREFIXES[name]}; replaces the entry's",
         )
+    parser.add_argument(
+        "--other_texts",
+        type=pathlib.Path,
+        metavar="PATH",
+        help="where the other texts are: an index, a built dataset, or labels (.obo, enzyme.dat, "
+        ".tsv, .csv, an index of them); default: --index, else the dataset that the checkpoint was "
+        "trained on, if it is there",
+    )
+    parser.add_argument(
+        "--others",
+        type=int,
+        default=OTHERS,
+        metavar="N",
+        help="other texts of each property at most; 0 leaves the comparison out (default "
+        "%(default)s)",
+    )
     parser.add_argument(
         "--output",
         type=pathlib.Path,
@@ -130,20 +149,42 @@ def texts_of(record: Record, given: Mapping[str, str], *, names: str) -> dict[st
     return {name: texts[name] for name in PROPERTIES if name in texts}
 
 
-def write_table(
-    path: pathlib.Path, record: Record, weights: Mapping[str, Float[np.ndarray, " L"]]
-) -> None:
-    """One line a residue: position (1-based), residue, the weight for each property, the
-    features that cover it."""
-    with open(path, "x", newline="", encoding="utf-8") as file:
-        table = TableWriter(file)
-        table.writerow(["position", "residue", *weights, "features"])
-        for index, residue in enumerate(record.sequence):
-            covering = [f for f in record.features if f.start <= index + 1 <= f.end]
-            notes = "; ".join(f"{f.type} {f.note}".strip() for f in covering)
-            table.writerow(
-                [index + 1, residue, *(f"{row[index]:.6g}" for row in weights.values()), notes]
-            )
+def check(options: argparse.Namespace) -> None:
+    """Raises UserError for an output or a number that cannot be."""
+    if options.output.suffix not in FIGURES:
+        raise UserError(f"--output={options.output} must end in {', '.join(FIGURES)}.")
+    if not options.output.parent.is_dir():
+        raise UserError(
+            f"--output={options.output}: there is no folder {options.output.parent}; make it first."
+        )
+    if options.others < 0:
+        raise UserError(f"--others={options.others} must be 0 or more.")
+
+
+def tracks_of(
+    record: Record, weights: Mapping[str, np.ndarray], contrasts: Mapping[str, Contrast]
+) -> list[Track]:
+    """What is drawn of each property."""
+    marked, nowhere = annotated_residues(record), np.zeros(len(record.sequence), bool)
+    return [
+        Track(name, row, marked.get(name, nowhere), contrasts.get(name))
+        for name, row in weights.items()
+    ]
+
+
+def summary(
+    sequence: str, weights: Mapping[str, np.ndarray], contrasts: Mapping[str, Contrast]
+) -> list[str]:
+    """Lines on the residues of most weight, and on those that stand out from other texts."""
+    lines = []
+    for name, row in weights.items():
+        heaviest = np.argsort(-row, kind="stable")[:TOP]
+        named = ", ".join(f"{sequence[index]}{index + 1} {row[index]:.3f}" for index in heaviest)
+        share = f"{(row > 0).mean():.0%} of the residues carry weight"
+        lines.append(f"{name}: {share}; heaviest {named}")
+        if name in contrasts:
+            lines.append(described(name, sequence, contrasts[name]))
+    return lines
 
 
 @command
@@ -151,12 +192,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Computes the weights, writes the figure and the table, and names the heaviest residues on
     stdout."""
     options = parse_arguments(arguments)
-    if options.output.suffix not in FIGURES:
-        raise UserError(f"--output={options.output} must end in {', '.join(FIGURES)}.")
-    if not options.output.parent.is_dir():
-        raise UserError(
-            f"--output={options.output}: there is no folder {options.output.parent}; make it first."
-        )
+    check(options)
     outputs = [options.output, options.output.with_suffix(".tsv")]
     refuse_existing(outputs)
     record, given = asked_for(options)
@@ -165,22 +201,22 @@ def main(arguments: list[str] | None = None) -> None:
     model = ProtCLIP.load(checkpoint, step=options.step)
     texts = texts_of(record, given, names=completed(model.config)["tokenizer"]["names"])
     weights = dict(zip(texts, model.segments(record.sequence, texts), strict=True))
+    source = options.other_texts or options.index
+    contrasts, origin = compare(model, record.sequence, texts, source=source, count=options.others)
 
-    marked = annotated_residues(record)
-    nowhere = np.zeros(len(record.sequence), bool)
-    tracks = [Track(name, row, marked.get(name, nowhere)) for name, row in weights.items()]
-    title = f"{record.accession} · {' '.join(texts.values())}"
-    figure = explanation(title, record.sequence, tracks, record.features)
+    notes = [note for note in (origin, meaning) if note]
+    figure = explanation(
+        f"{record.accession} · {' '.join(texts.values())}",
+        record.sequence,
+        tracks_of(record, weights, contrasts),
+        record.features,
+        note=" ".join(notes),
+    )
     with new_files(outputs) as (drawn, table):
         figure.savefig(drawn, dpi=DPI, format=options.output.suffix[1:])
-        write_table(table, record, weights)
-    for name, row in weights.items():
-        heaviest = np.argsort(-row, kind="stable")[:TOP]
-        named = ", ".join(
-            f"{record.sequence[index]}{index + 1} {row[index]:.3f}" for index in heaviest
-        )
-        print(f"{name}: {(row > 0).mean():.0%} of the residues carry weight; heaviest {named}")
-    print(meaning, file=sys.stderr)
+        write_table(table, record, weights, contrasts, notes)
+    print(*summary(record.sequence, weights, contrasts), sep="\n")
+    print(*notes, sep="\n", file=sys.stderr)
     print(f"wrote {' and '.join(map(str, outputs))}", file=sys.stderr)
 
 

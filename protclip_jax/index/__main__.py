@@ -32,6 +32,7 @@ from protclip_jax.embed.resume import (
     remove_parts,
 )
 from protclip_jax.index.command_line import Input, choose_input, parse_arguments
+from protclip_jax.index.decoy_file import check_decoys, read_decoys
 from protclip_jax.index.previous import (
     generation_of,
     open_previous,
@@ -71,8 +72,17 @@ def encoding_of(options: argparse.Namespace, computation: Mapping) -> dict:
 
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Surveys and embeds the input, then writes the index."""
-    options = parse_arguments(arguments)
+    """Makes an index as the command line says."""
+    make(parse_arguments(arguments))
+
+
+def make(options: argparse.Namespace) -> None:
+    """Surveys and embeds the input, then writes the index.
+
+    Raises:
+      UserError: an option, the input or the checkpoint cannot be used.
+      RunError: the disk does not take what is written.
+    """
     windows = Windows(options.long_proteins, options.max_residues, options.overlap)
     if not 0 < options.recall <= 1:
         raise UserError(f"--recall={options.recall} must be above 0 and at most 1.")
@@ -81,6 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     load_faiss()
     split_cpu(options.cpu_devices)
     source = choose_input(options)
+    check_decoys(options)
     if options.checkpoint is not None:
         options.checkpoint = open_checkpoint(options.checkpoint, options.step)
     with partial_folder(options.output) as folder, warnings_as_sentences():
@@ -222,8 +233,10 @@ def write(
         if model and options.dimensions is None
         else None
     )
+    unrelated = read_decoys(options.decoys) if options.decoys else []
     encode_decoys = None
-    if facts["modality"] == "protein" and model is not None and calibration is None:
+    is_judged = calibration is None or bool(unrelated)
+    if facts["modality"] == "protein" and model is not None and is_judged:
         encode_decoys = protein_encoder(
             model, facts["encoding"], batch_tokens=options.batch_tokens, width=addition.width
         )
@@ -238,6 +251,7 @@ def write(
             kind=options.kind,
             target=options.recall,
             encode_decoys=encode_decoys,
+            unrelated=unrelated,
             calibration=calibration,
             encode_texts=functools.partial(model.encode_texts, dimensions=addition.width)
             if can_read
@@ -272,7 +286,8 @@ def describe_sureness(manifest: Mapping) -> str:
     """What the hits of an index will tell of how sure they are."""
     if manifest["calibration"]:
         return "confidence: from the checkpoint's calibration, of which the index keeps a copy."
-    how = "as q-values, by shuffled proteins" if manifest["decoys"] else "not told"
+    unrelated = " and unrelated ones" if manifest["entrapment"] else ""
+    how = f"as q-values, by shuffled proteins{unrelated}" if manifest["decoys"] else "not told"
     return f"confidence: {how}; `python -m eval --calibrate` measures it for a checkpoint."
 
 

@@ -127,6 +127,13 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         default=0.95,
         help="recall@10 that an approximate index is tuned to (default %(default)s)",
     )
+    add(
+        "--decoys",
+        type=Path,
+        metavar="FASTA",
+        help="proteins unrelated to those of the index, which no question should find: hits "
+        "without a measured confidence get the larger q-value of these and of shuffled ones",
+    )
     add("--long_proteins", choices=POLICIES, help="as for embed (default %(default)s)")
     add("--max_residues", type=int, help="as for embed (default %(default)s)")
     add("--overlap", type=int, help="as for embed (default %(default)s)")

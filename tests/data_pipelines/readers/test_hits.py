@@ -41,7 +41,10 @@ def test_blast_tells_percent_and_no_coverage(tmp_path):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("q1\tP1\t0.5\n", "line 1 has 3 columns, not 7; rerun the search with --format-output query,target"),
+        (
+            "q1\tP1\t0.5\n",
+            "line 1 has 3 columns, not 7; rerun the search with --format-output query,target",
+        ),
         (MMSEQS + BLAST, "line 2 has 12 columns, not 7"),
         (MMSEQS.replace("0.5", "50"), "fident 50 and qcov 0.75 must be fractions from 0 to 1"),
         (BLAST.replace("50.000", "150"), "fident 150 must be fractions from 0 to 1"),
