@@ -1,5 +1,4 @@
-"""What is odd about a benchmark's data, counted and fit for JSON: nothing is changed or dropped
-by it."""
+"""Counts what is odd about a benchmark's data, as JSON values; changes and drops nothing."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -63,7 +62,7 @@ def _conflicting(samples: Sequence[Sample]) -> int:
 
 
 def audit_interactions(graph: InteractionGraph) -> dict:
-    """Proteins, pairs, pairs of each type, and proteins that share their sequence with another."""
+    """Counts proteins, pairs, pairs of each type, and proteins that share a sequence."""
     return {
         "proteins": len(graph.names),
         "pairs": len(graph.edges),
@@ -73,8 +72,10 @@ def audit_interactions(graph: InteractionGraph) -> dict:
 
 
 def audit_graph(graph: KnowledgeGraph) -> dict:
-    """Nodes of each type, those of them without content, and relations of each type, both
-    directions counted as one."""
+    """Counts nodes by type, nodes without content, and relations by type.
+
+    A relation and its reverse count as one.
+    """
     nodes = Counter(graph.node_types[node.type] for node in graph.nodes)
     bare = Counter(graph.node_types[node.type] for node in graph.nodes if node.content is None)
     once = graph.triplets[graph.triplets[:, 0] <= graph.triplets[:, 2]]
@@ -95,7 +96,7 @@ def audit_graph(graph: KnowledgeGraph) -> dict:
 
 
 def audit_similarity(table: SimilarityTable) -> dict:
-    """Proteins and pairs of a set, and proteins that share their sequence with another."""
+    """Counts the proteins and pairs of a set, and proteins that share a sequence."""
     return {
         "proteins": len(table.names),
         "pairs": len(table.pairs),
@@ -104,7 +105,7 @@ def audit_similarity(table: SimilarityTable) -> dict:
 
 
 def audit_files(data: Data) -> dict:
-    """`rejects` by reason, `files` and `notes` of data of any form."""
+    """`rejects` by reason, `files` and `notes`, for data of any form."""
     files = [
         {"path": s.path, "bytes": s.bytes, "sha256": s.sha256, "rows": s.rows} for s in data.sources
     ]
@@ -112,5 +113,5 @@ def audit_files(data: Data) -> dict:
 
 
 def by_reason(rejects: Iterable[Rejected]) -> dict[str, int]:
-    """How many rows were rejected for each reason, the commonest first."""
+    """Counts rejected rows by reason, the commonest first."""
     return dict(Counter(reject.reason for reject in rejects).most_common())
