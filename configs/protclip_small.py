@@ -3,8 +3,8 @@ objectives beside MiniLM.
 
 `python train.py --config configs/protclip_small.py:STAGE` or `…:STAGE-FORM`. The stages are
 `masked`, whose checkpoint is the `init.protein` of the second, and `contrast`. The forms are
-`workstation` (the default), `thirty_minutes`, which is the same network with fewer steps, and
-`gpu`, a larger one. docs/real.md has the commands.
+`workstation` (the default), `ninety_minutes` and `thirty_minutes`, which are the same network with
+fewer steps, and `gpu`, a larger one. docs/real.md has the commands and the cost of each.
 """
 
 from ml_collections import ConfigDict
@@ -14,6 +14,7 @@ from configs import protclip_650m_plus
 SIZE = dict(layers=5, width=192, heads=6, rows=16, dtype="float32")
 FORMS = {
     "workstation": ConfigDict(SIZE | dict(masked_steps=1000, contrast_steps=1200)),
+    "ninety_minutes": ConfigDict(SIZE | dict(masked_steps=300, contrast_steps=480)),
     "thirty_minutes": ConfigDict(SIZE | dict(masked_steps=200, contrast_steps=240)),
     "gpu": ConfigDict(
         dict(

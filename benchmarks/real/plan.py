@@ -53,7 +53,7 @@ ARMS = {
     "curve_4k": Arm(share=SHORT, records=4_000),
     "curve_16k": Arm(share=SHORT, records=16_000),
     "curve_all": Arm(share=SHORT),
-    PLANTED: Arm(share=SHORT, planted=True),
+    PLANTED: Arm(share=ABLATED, planted=True),
 }
 
 
@@ -122,6 +122,7 @@ FORMS = {
         own_text_tower=True,
     ),
     "thirty_minutes": Form("-thirty_minutes", (MAIN,), 512, 4096, 2000),
+    "ninety_minutes": Form("-ninety_minutes", (MAIN, PLANTED), 512, 4096, None),
     "full": Form("", tuple(ARMS), 512, 4096, None),
 }
 

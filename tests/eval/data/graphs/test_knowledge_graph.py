@@ -104,9 +104,7 @@ def test_contents_by_id_index_fasta_and_pairs(file):
         graph = read_primekg_graph(file(PRIMEKG), contents={"gene/protein": [file(text, "p.txt")]})
         assert nodes(graph)["gene/protein", "77"] == ("GENE", "MCC")
         assert len(graph.notes) == 1
-    with pytest.raises(
-        UserError, match="d.csv has no column of ids and one of texts; its header line names: a, b"
-    ):
+    with pytest.raises(UserError, match="d.csv .*column of ids .*a, b"):
         read_primekg_graph(file(PRIMEKG), contents={"disease": [file("a,b\n1,2\n", "d.csv")]})
 
 
@@ -128,12 +126,12 @@ def test_vectors_of_others(file, tmp_path):
     [
         (
             {"ids": np.array(["DB1"], object), "vectors": np.ones((1, 2))},
-            "is no sound .npz with the arrays ids and vectors",
+            "ids and vectors",
         ),
-        ({"names": np.array(["DB1"])}, "is no sound .npz with the arrays ids and vectors"),
-        ({"ids": np.array([1]), "vectors": np.ones((1, 2))}, "ids is int64"),
-        ({"ids": np.array(["DB1"]), "vectors": np.ones((2, 2))}, "they need text"),
-        ({"ids": np.array(["DB1", "DB1"]), "vectors": np.ones((2, 2))}, "an id twice"),
+        ({"names": np.array(["DB1"])}, "ids and vectors"),
+        ({"ids": np.array([1]), "vectors": np.ones((1, 2))}, "int64"),
+        ({"ids": np.array(["DB1"]), "vectors": np.ones((2, 2))}, r"\[n, d\]"),
+        ({"ids": np.array(["DB1", "DB1"]), "vectors": np.ones((2, 2))}, "repeats an id"),
         ({"ids": np.array(["DB1"]), "vectors": np.full((1, 2), np.nan)}, "not finite"),
         (
             {"ids": np.array(["X1"]), "vectors": np.ones((1, 2))},
@@ -148,11 +146,9 @@ def test_other_vectors_are_refused(file, tmp_path, arrays, told):
 
 
 def test_other_files_than_primekgs_are_refused(file):
-    with pytest.raises(UserError, match="has no column display_relation and x_index"):
+    with pytest.raises(UserError, match="display_relation and x_index"):
         read_primekg_graph(file("source,metaedge,target\n"))
-    with pytest.raises(
-        UserError, match="file.txt give no relation between nodes of the types that are kept"
-    ):
+    with pytest.raises(UserError, match="file.txt .*node_types"):
         read_primekg_graph(file(PRIMEKG), node_types=["pathway"])
 
 
@@ -228,7 +224,8 @@ def test_annotations_add_no_nodes_of_types_that_are_left_out(file):
     )
     assert {kind for kind, _ in nodes(graph)} == set(types)
     assert (
-        graph.notes[1] == "1 rows of go.tsv were left out: one end is none of disease, gene/protein"
+        graph.notes[1]
+        == "1 rows of go.tsv were left out: they have an end outside disease, gene/protein"
     )
 
 
@@ -240,7 +237,7 @@ def test_annotations_add_no_nodes_of_types_that_are_left_out(file):
         (
             "m.tsv",
             "metaedge\tabbreviation\nGene to Gene\tGG\n",
-            "m.tsv is no table of Hetionet's metaedges",
+            "m.tsv .*metaedge",
         ),
     ],
 )
@@ -276,9 +273,7 @@ def test_biobridges_own_files(file):
         ("disease", "77"): ("pain", "It hurts"),
     }
     assert by_reason(graph.rejects) == {primekg.NO_NODE: 1, primekg.NO_RELATION: 1}
-    with pytest.raises(
-        UserError, match="d.csv is no node table: its header has no node_id and node_name but a, b"
-    ):
+    with pytest.raises(UserError, match="d.csv .*node_id and node_name .*a, b"):
         read_biobridge_graph(
             file(text),
             config=file(json.dumps(CONFIG), "c.json"),

@@ -77,7 +77,7 @@ def test_proteingym(folder):
 
 
 def test_a_folder_without_assays_is_one_sentence(folder):
-    with pytest.raises(UserError, match="has no assay of .*DMS_substitutions.csv; unpack"):
+    with pytest.raises(UserError, match="DMS_substitutions.csv"):
         read_proteingym(
             reference=folder / "DMS_substitutions.csv",
             folder=folder / "alignments",
@@ -90,10 +90,10 @@ def test_a_folder_without_assays_is_one_sentence(folder):
     [
         (">a\nKVL\n>b\nRIL\n", None),
         (">a\nkv.L\n>b\nrixL\n", None),
-        (">a\nWWW\n", "no stretch of the wild type"),
-        ("", "no stretch of the wild type"),
-        (">a\n---\n", "no stretch of the wild type"),
-        ("KVL\n>b\nRIL\n", "line 1 stands before any header"),
+        (">a\nWWW\n", "a.fasta.*wild type"),
+        ("", "a.fasta.*wild type"),
+        (">a\n---\n", "a.fasta.*wild type"),
+        ("KVL\n>b\nRIL\n", "a.fasta.*line 1"),
     ],
 )
 def test_alignments(file, text, told):
@@ -146,7 +146,7 @@ def test_without_a_test_split_all_rows_are_judged():
 
 
 def test_what_is_no_assay_is_one_sentence(file):
-    with pytest.raises(UserError, match="gb1 is multiclass; effects of variants are numbers"):
+    with pytest.raises(UserError, match="gb1 is multiclass"):
         read_assay(task(kind="multiclass", test=["MKVL"]))
-    with pytest.raises(UserError, match="no row is a variant of the wild type"):
+    with pytest.raises(UserError, match="wild_type"):
         read_assay(task(test=["MKVL"]), wild_type=file("MKVLL\n", "wt.txt"))

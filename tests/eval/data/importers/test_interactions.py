@@ -72,12 +72,12 @@ def test_sequences_may_be_fasta(file):
         (
             "protein1 protein2 score\n",
             SEQUENCES,
-            "is no STRING action file: its header does not begin with item_id_a",
+            "a.txt .*STRING action file.*item_id_a",
         ),
         (
             rows(("a", "b", "binding")),
             SEQUENCES,
-            "gives no interaction between proteins that have sequences in .*file.txt",
+            "a.txt gives no interaction .*file.txt",
         ),
         (HEADER, SEQUENCES, "gives no interaction"),
         (rows(("a", "b", "binding")), "A C -0.17\n", "holds no sequences"),

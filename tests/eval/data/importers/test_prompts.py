@@ -50,11 +50,11 @@ def test_location_prompts_that_do_not_fit(file, classes, text, told):
     [
         (
             "class\tprompt\nnucleus\tx\n",
-            "line 2: 'nucleus' is no class of localisation; take one of Nucleus, Plastid.",
+            "line 2: .*'nucleus'.*localisation.*Nucleus, Plastid",
         ),
         (
             "class\tprompt\nNucleus\tx\nPlastid\t\n",
-            "has no prompt for the class 'Plastid' of localisation; add one.",
+            "'Plastid' of localisation",
         ),
     ],
 )
@@ -93,17 +93,17 @@ def test_reaction_prompts_go_through_the_list_of_numbers(file):
         (
             "6.5.1.1\n4.2.1.10\n",
             ("6.5.1.1",),
-            "line 2: the id '1' stands for another class in .*f.txt",
+            "line 2: the id '1'.*f.txt",
         ),
         (
             "4.2.1.10\n",
             ("4.2.1.10",),
-            "line 2: the id '1' stands for another class in .*, or for none",
+            "line 2: the id '1'",
         ),
         (
             "4.2.1.10\n6.5.1.1\n7.7.7.7\n",
             ("7.7.7.7",),
-            "has no prompt for 1 classes, such as 7.7.7.7; add rows for them",
+            "1 classes, such as 7.7.7.7",
         ),
     ],
 )
@@ -152,7 +152,7 @@ def test_enzymes_are_prompted_by_their_names(file, tmp_path):
         }
     assert list(read.prompts["ENZYME as name"]) == list(numbers)
     assert read.notes == (
-        "3 withdrawn EC numbers have prompts from those they became, or from their class.",
+        "3 withdrawn EC numbers use the prompts of their successors or of their class.",
     )
     assert [(Path(source.path).name, source.rows) for source in read.sources][1:] == [
         ("enzclass.txt", 2)
@@ -163,9 +163,7 @@ def test_enzymes_are_prompted_by_their_names(file, tmp_path):
 
 @pytest.mark.parametrize("number", ["1.1.1.7", "1.1.1.9", "1.1.1.10", "9.9.9.9"])
 def test_enzymes_without_a_name_are_told(file, number):
-    with pytest.raises(
-        UserError, match=f"no name for 1 classes of zero_shot_reaction, such as {number}"
-    ):
+    with pytest.raises(UserError, match=f"zero_shot_reaction, such as {number}"):
         read_enzyme_prompts(reaction("1.1.1.1", number), file=file(ENZYME))
 
 
@@ -174,5 +172,5 @@ def test_enzyme_classes(file):
         "1.-.-.-": "Oxidoreductases",
         "1.1.1.-": "With NAD as acceptor",
     }
-    with pytest.raises(UserError, match="is no table of EC classes"):
+    with pytest.raises(UserError, match="table of EC classes"):
         read_enzyme_classes(file(ENZYME))

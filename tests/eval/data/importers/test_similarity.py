@@ -30,7 +30,7 @@ def test_a_full_and_a_sparse_set(file, tmp_path):
     assert pairs(full) == {("P1", "P2"): 0.5, ("P1", "P3"): 0.25, ("P2", "P3"): 0.75}
     assert pairs(few) == {("P1", "P3"): 0.25, ("P2", "P3"): 0.75, ("P2", "P2"): 1.0}
     assert by_reason(few.rejects) == {similarity.TWICE: 1}
-    assert few.notes == ("1 pair is of a protein with itself, as PROBE has it",)
+    assert few.notes == ("1 pair is of a protein with itself, as in PROBE",)
     assert full.sequences == ["MA", "MB", "MC"]
     assert (full.pairs.dtype, full.similarity.dtype) == (np.int32, np.float64)
 
@@ -58,17 +58,17 @@ def test_proteins_without_a_sequence_leave_with_their_pairs(file):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("0.1,0.2\n0.2,0.1\n", "its first line is no list of distinct accessions"),
-        ("P1,P1\n1,0\n0,1\n", "its first line is no list of distinct accessions"),
-        (",P1,P2\nP1,1,0\nP2,0,1\n", "its first line is no list of distinct accessions"),
-        ("P1,P2\n1,0\n", "has 1 rows for 2 proteins; it is no square matrix"),
+        ("0.1,0.2\n0.2,0.1\n", "distinct accessions"),
+        ("P1,P1\n1,0\n0,1\n", "distinct accessions"),
+        (",P1,P2\nP1,1,0\nP2,0,1\n", "distinct accessions"),
+        ("P1,P2\n1,0\n", "has 1 rows for 2 proteins"),
         ("P1,P2\n1,0,0\n0,1,0\n", "line 2 has 3 fields for 2 proteins"),
         ("P1,P2\n1,0.5\n0.25,1\n", "is not symmetric"),
         (
             "P7,P8\n1,0.5\n0.5,1\n",
-            "similarity_bp: no pair of .* has sequences in .*; give their FASTA",
+            "similarity_bp: no pair of .*s.fa",
         ),
-        ("", "its first line is no list"),
+        ("", "distinct accessions"),
     ],
 )
 def test_other_matrices_are_refused(file, text, told):
@@ -83,11 +83,11 @@ def test_other_matrices_are_refused(file, text, told):
     [
         (
             np.array([[0, 3]]),
-            "has the place 3 among 3 proteins; take the coordinates of its aspect",
+            "the index 3, .* 3 proteins",
         ),
-        (np.array([0.5, 0.25]), "holds no pairs of places"),
-        (np.array([[0.5, 0.25]]), "holds no pairs of places"),
-        (np.array([[0, None]], object), "is no sound .npy file of numbers"),
+        (np.array([0.5, 0.25]), "SparsifiedSimilarityCoordinates"),
+        (np.array([[0.5, 0.25]]), "SparsifiedSimilarityCoordinates"),
+        (np.array([[0, None]], object), ".npy file of numbers"),
     ],
 )
 def test_other_coordinates_are_refused(file, tmp_path, values, told):
@@ -104,7 +104,7 @@ def test_coordinates_need_the_matrix_of_500(file, tmp_path):
     for matrices in ({"200": file(MATRIX)}, {}, {"all": file(MATRIX)}):
         with pytest.raises(
             UserError,
-            match="matrices are those of the sets 500 and 200, and coordinates need the 500's",
+            match="similarity_bp: .*500 and 200",
         ):
             read_similarity(matrices, benchmark="similarity_bp", **given)
 

@@ -39,11 +39,9 @@ def test_classes_by_name_or_label(file):
     task = read_tables({"train": [path]}, **localisation, classes=["Nucleus", "Cytoplasm"])
     assert (task.kind, [s.target for s in task.splits["train"]]) == ("multiclass", [1, 0])
     assert by_reason(task.rejects) == {UNKNOWN_CLASS: 1}
-    with pytest.raises(UserError, match="localisation is multiclass; tables need classes"):
+    with pytest.raises(UserError, match="localisation is multiclass.*classes"):
         read_tables({"train": [path]}, **localisation)
-    with pytest.raises(
-        UserError, match="localisation: the list of classes has 'Nucleus' twice; keep one"
-    ):
+    with pytest.raises(UserError, match="localisation.*'Nucleus' twice"):
         read_tables({"train": [path]}, **localisation, classes=["Nucleus", "Plastid", "Nucleus"])
     with pytest.raises(UserError, match="stability is regression"):
         read_tables({"train": [path]}, benchmark="stability", classes=["a"])
@@ -73,23 +71,23 @@ def test_lines_are_counted_through_quoted_line_ends(file):
         (
             "a,b\n1,2\n",
             "x.csv",
-            "has no column sequence or seq or primary .*; its header line names: a, b",
+            "has no column sequence or seq or primary .*a, b",
         ),
         ("", "x.csv", "is empty"),
         (
             'seq,label\n"MK,1\n',
             "x.csv",
-            "line 2 is no line of a CSV table: .*; close its quotation marks",
+            "line 2.* CSV table",
         ),
-        ('\n"seq,label\nMK,1\n', "x.csv", "line 2 is no line of a CSV table"),
+        ('\n"seq,label\nMK,1\n', "x.csv", "line 2.* CSV table"),
         ("seq,seq,label\nMK,MK,1\n", "x.csv", "names the column seq twice"),
         (
             b"\x89PNG\x00\x00",
             "data.lmdb",
-            "is an LMDB database, whose rows are pickles, which are never loaded; export it",
+            "LMDB database",
         ),
         (b"\x80\x04\x95\x00\x00", "x.pkl", "NUL byte"),
-        (b"seq,label\n\xff\xfe,1\n", "x.csv", "line 2 holds bytes that are no UTF-8"),
+        (b"seq,label\n\xff\xfe,1\n", "x.csv", "line 2.*UTF-8"),
     ],
 )
 def test_other_files_are_refused(file, text, name, told):
@@ -140,7 +138,7 @@ def test_flip_without_validation(file):
     ("text", "told"),
     [
         ("sequence,score\nMK,1\n", "has no column target and set"),
-        (">P1 protein\nMK\n", "is no FLIP FASTA: its first header is 'P1 protein'"),
+        (">P1 protein\nMK\n", "FLIP FASTA.*'P1 protein'"),
         ("", "is empty"),
     ],
 )

@@ -81,9 +81,7 @@ def test_the_wrong_first_position_is_noticed(file):
         )
         == 3
     )
-    with pytest.raises(
-        UserError, match="3 of 3 variants do not fit .*wt.txt with its first residue numbered 0"
-    ):
+    with pytest.raises(UserError, match="3 of 3 variants .*wt.txt .*first_position"):
         read_variant_table(path, benchmark="aav", wild_type=wild_type, first_position=0)
 
 
@@ -92,11 +90,11 @@ def test_the_wrong_first_position_is_noticed(file):
     [
         ("mutation,score\nA1C,1\n", "MK", {}, "has no column variant"),
         ("variant,effect\nA1C,1\n", "MK", {}, "has no column target or label or score"),
-        (table([("M0A", 1)]), "", {}, "wt.txt holds 0 FASTA records and no one protein"),
+        (table([("M0A", 1)]), "", {}, "wt.txt holds 0 FASTA records"),
         (table([("M0A", 1)]), ">a\nMK\n>b\nMK\n", {}, "wt.txt holds 2 FASTA records"),
-        (table([("M0A", 1)]), "M7", {}, "wt.txt holds 0 FASTA records and no one protein"),
-        (table([("M0A", 1)]), "MK", {"first_position": 2}, "first_position is 0 or 1"),
-        (table([("M0A", 1)]), "MK", {"stop": "keep"}, "stop is reject or delete, not 0 and 'keep'"),
+        (table([("M0A", 1)]), "M7", {}, "wt.txt holds 0 FASTA records"),
+        (table([("M0A", 1)]), "MK", {"first_position": 2}, "first_position 0 or 1"),
+        (table([("M0A", 1)]), "MK", {"stop": "keep"}, "stop reject or delete, not 0 and 'keep'"),
     ],
 )
 def test_other_variant_tables_are_refused(file, text, wild_type, options, told):
@@ -128,11 +126,9 @@ def test_fasta_headers_are_checked_against_their_sequences(file):
 
 
 def test_other_fasta_is_refused(file):
-    with pytest.raises(
-        UserError, match="its first header is 'P62593', not like 0|beta-lactamase_P20P|1.58"
-    ):
+    with pytest.raises(UserError, match="'P62593'.* 0\\|beta-lactamase_P20P\\|1.58"):
         read_variant_fasta(file(">P62593\nMK\n"), benchmark="beta_lactamase")
-    with pytest.raises(UserError, match="synonymous is reject or keep"):
+    with pytest.raises(UserError, match="synonymous='no'"):
         read_variant_fasta(file(VARIANTS), benchmark="beta_lactamase", synonymous="no")
 
 
@@ -170,9 +166,9 @@ def test_windows_take_the_place_of_the_references(file):
             [1, 4],
             "holds no variants of MMKV, the window in .*commonest residues are KVLA",
         ),
-        (WINDOWS, "MMKVLAMM", [6, 12], r"the window \[6, 12\] does not lie in"),
-        (WINDOWS, "MMKVLAMM", [3], r"the window \[3\] does not lie in"),
-        (WINDOWS, "MMKVLAMM", ["3", 6], r"the window \['3', 6\] does not lie in"),
+        (WINDOWS, "MMKVLAMM", [6, 12], r"aav: the window \[6, 12\].*ref.fa"),
+        (WINDOWS, "MMKVLAMM", [3], r"aav: the window \[3\].*ref.fa"),
+        (WINDOWS, "MMKVLAMM", ["3", 6], r"aav: the window \['3', 6\].*ref.fa"),
         ("sequence,score\n", "MMKVLAMM", [3, 6], "are of another length"),
         ("seq\nMK\n", "MMKVLAMM", [3, 6], "has no column target or label"),
     ],
