@@ -195,7 +195,7 @@ def _entry(data_dir: Path, benchmark: Benchmark) -> dict:
             return entry
     raise MissingData(
         f"no data for {benchmark.name}: {data_dir / MANIFEST} "
-        f"{'has no entry for it' if entries else 'does not exist'}, nor does "
+        f"{'has no entry for it' if entries else 'does not exist'}, and there is no folder "
         f"{data_dir / benchmark.name} in the neutral layout. Wanted: {benchmark.wanted}; see "
         "docs/benchmarks.md.",
         lacking="no entry",
