@@ -67,9 +67,9 @@ MRR over all proteins, and by whether training names a family of the protein:
 {table}"""
 JUDGE = """*Judge*: knows what is planted in every protein, what every text says and how often texts
 err, but not which belong together: the ceiling. """
-LINEAR = """a matrix for bags of 3-mers and one for bags of words, trained on {records} training
-records with the network's contrast, draws and texts; learning rate {learning_rate} and stopping
-point chosen by MRR on validation ({validation_mrr})"""
+LINEAR = """a matrix for bags of 3-mers and one for bags of words,
+trained on {records} training records with the network's contrast, draws and texts; learning rate
+{learning_rate} and stopping point chosen by MRR on validation ({validation_mrr})"""
 
 
 def competition(
@@ -106,8 +106,8 @@ class Retrieval(Evaluation):
 
     name = "retrieval"
     captions = {
-        "retrieval": "Retrieval on the training run's own pool over steps, beside baselines on that pool. "
-        "The linear model was chosen on validation records. The judge knows what is planted: "
+        "retrieval": "Retrieval on the training run's own pool over steps, beside baselines on that "
+        "pool. The linear model was chosen on validation records. The judge knows what is planted: "
         "the ceiling."
     }
 

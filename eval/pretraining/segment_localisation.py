@@ -121,8 +121,8 @@ class SegmentLocalisation(Evaluation):
         shared=("pda",),
     )
     captions = {
-        "segments": "PDA weights of the residues of two proteins for each property text; shaded residues "
-        "are annotated for it."
+        "segments": "PDA weights of the residues of two proteins for each property text; shaded "
+        "residues are annotated for it."
     }
 
     def __init__(

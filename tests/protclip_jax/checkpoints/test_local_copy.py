@@ -109,6 +109,6 @@ def test_commands_read_a_bucket(gcs, folder, tmp_path):
 def test_an_evaluation_of_a_bucket_wants_a_folder_for_its_report(gcs, folder, capsys):
     assert evaluation.main(["--checkpoint", "gs://bucket/run"]) == 2
     assert (
-        "--output is missing: the report on gs://bucket/run is written into a folder"
+        "--output is missing; name a folder for the report on gs://bucket/run"
         in capsys.readouterr().err
     )
