@@ -76,7 +76,7 @@ def test_fields_to_change_on_resume_are_listed_and_those_that_cannot_are_refused
     both = ("optimizer.learning_rate", "optimizer.schedule")
     assert train.parse_flags([*command, f"--change={','.join(both)}"]).changes == both
     assert refusal("--change=optimizer.b1").startswith(
-        "--change=optimizer.b1: a run that goes on can take new values of"
+        "--change=optimizer.b1 is not possible; a resumed run can take new values of"
     )
 
 

@@ -286,7 +286,7 @@ def test_a_run_that_no_longer_improves_ends_early_and_stays_ended(sample_dataset
     more = ["--config.best.patience=2", "--config.optimizer.learning_rate=0.0"]
     command = arguments(sample_dataset, workdir, *more, "--config.total_steps=20")
     assert train.main(command) == 0
-    reason = "retrieval/mrr was no better than"
+    reason = "retrieval/mrr has not exceeded"
     told = capsys.readouterr().err
     assert f"stopped early after step 4: {reason}" in told
     assert "devices: 8 × cpu of 1 host, as data 8 × fsdp 1; 8 rows a step.\n" in told
@@ -304,7 +304,7 @@ def test_a_run_that_no_longer_improves_ends_early_and_stays_ended(sample_dataset
     assert train.main(command) == 0
     told = capsys.readouterr().err
     assert f"stopped early after step 4: {reason}" in told
-    assert f"steps: {workdir} goes on after step 4 of 20.\n" in told
+    assert f"steps: {workdir} resumes after step 4 of 20.\n" in told
     assert (workdir / "metrics.jsonl").read_bytes() == before
     # With more patience it goes on.
     assert train.main([*command, "--config.best.patience=3"]) == 0
@@ -500,7 +500,7 @@ def test_a_step_under_another_name_ends_a_run_and_is_left_alone(
     workdir = shutil.copytree(finished, tmp_path / "run")
     (workdir / "checkpoints/4").rename(workdir / "checkpoints/004")
     told = refused(capsys, arguments(sample_dataset, workdir))
-    assert "checkpoints/004 is not named as a step is; rename it to 4." in told
+    assert "checkpoints/004 does not have a step's name; rename it to 4." in told
     assert (workdir / "checkpoints/004/SHA256SUMS").exists()
 
 

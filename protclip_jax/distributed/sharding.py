@@ -23,8 +23,7 @@ STACK = "/layers/"
 
 
 def make_mesh(data: int, fsdp: int, devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """A (`data`, `fsdp`) mesh over all devices, or over those given; one of the two may be -1: what
-    the other leaves.
+    """A (`data`, `fsdp`) mesh over all or the given devices; one axis may be -1, the remainder.
 
     Raises:
       UserError: the axes do not multiply to the number of devices.
@@ -62,10 +61,10 @@ def fsdp_axes(shardings: Mapping[str, NamedSharding]) -> dict[str, int]:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
 def gather_weight(shard: jax.Array, axis: int, dtype: str) -> jax.Array:
-    """A whole weight in the dtype it is computed in, from this device's part; inside
-    `jax.shard_map`.
+    """Gathers a whole weight from the devices' parts, in the dtype it is computed in.
 
-    Its gradient is added up over the `fsdp` axis in float32, and each device gets its part.
+    Runs inside `jax.shard_map`. Its gradient is summed over the `fsdp` axis in float32, and each
+    device gets its part.
     """
     return jax.lax.all_gather(shard.astype(dtype), "fsdp", axis=axis, tiled=True)
 
@@ -86,8 +85,7 @@ gather_weight.defvjp(_gather_weight_forward, _gather_weight_backward)
 
 
 def gather_heads(params: Mapping[str, jax.Array], axes: Mapping[str, int]) -> dict[str, jax.Array]:
-    """Flattened parameters, those outside the stacks of layers made whole (float32); inside
-    `jax.shard_map`."""
+    """Gathers parameters outside the layer stacks (float32); runs inside `jax.shard_map`."""
     alone = {path: axis for path, axis in axes.items() if STACK not in path}
     return {
         path: gather_weight(x, alone[path], "float32") if path in alone else x
@@ -97,8 +95,10 @@ def gather_heads(params: Mapping[str, jax.Array], axes: Mapping[str, int]) -> di
 
 @dataclasses.dataclass(frozen=True)
 class GatherLayers:
-    """Makes the parameters of one layer of a stack whole, given the `fsdp_axes` of the stacks
-    and their compute dtype."""
+    """Gathers the parameters of one layer of a stack, by the stacks' `fsdp_axes`.
+
+    They get the stacks' compute dtype.
+    """
 
     axes: tuple[tuple[str, int], ...]
     dtype: str
@@ -126,10 +126,9 @@ def shard_rows(x: jax.Array) -> jax.Array:
 def param_shardings(
     shapes: Mapping[str, tuple[int, ...]], mesh: Mesh, rules: Iterable[tuple[str, str]]
 ) -> dict[str, NamedSharding]:
-    """The sharding of each parameter path by the first rule (regex, `fsdp` | `replicate`) that
-    matches it.
+    """The sharding of each parameter path by its first matching rule (regex, `fsdp` | `replicate`).
 
-    `fsdp` divides the largest dimension that the axis size divides. Raises `UserError` for a
+    `fsdp` shards the largest dimension that the axis size divides. Raises `UserError` for a
     parameter that no rule matches, a rule that matches nothing, or an `fsdp` parameter without a
     divisible dimension.
     """
@@ -145,7 +144,9 @@ def _spec(path: str, shape: tuple[int, ...], kind: str, size: int) -> PartitionS
     if kind == "replicate" or size == 1:
         return PartitionSpec()
     if kind != "fsdp":
-        raise UserError(f"mesh.rules: '{kind}' is no way to shard; use 'fsdp' or 'replicate'.")
+        raise UserError(
+            f"mesh.rules: unknown sharding rule '{kind}'; expected 'fsdp' or 'replicate'."
+        )
     # The layers of a stack are gathered one by one, so they stay together.
     divisible = [
         axis
@@ -154,8 +155,8 @@ def _spec(path: str, shape: tuple[int, ...], kind: str, size: int) -> PartitionS
     ]
     if not divisible:
         raise UserError(
-            f"mesh.rules: no dimension of {path} {shape} is divisible by fsdp={size}; let a "
-            "rule replicate it."
+            f"mesh.rules: no dimension of {path} {shape} is divisible by fsdp={size}; add a rule "
+            "that replicates it."
         )
     largest = max(divisible, key=lambda axis: shape[axis])
     return PartitionSpec(
@@ -166,8 +167,11 @@ def _spec(path: str, shape: tuple[int, ...], kind: str, size: int) -> PartitionS
 def first_match(
     paths: Iterable[str], rules: list[tuple[str, object]], *, what: str
 ) -> dict[str, object]:
-    """The value of the first rule whose regex is found in each path; unmatched paths and unused
-    rules raise `UserError`."""
+    """The value of the first rule whose regex is found in each path.
+
+    Raises:
+      UserError: a path is unmatched, or a rule unused.
+    """
     assigned, used = {}, set()
     for path in paths:
         index = next((i for i, (pattern, _) in enumerate(rules) if re.search(pattern, path)), None)
@@ -178,7 +182,8 @@ def first_match(
     unused = [pattern for i, (pattern, _) in enumerate(rules) if i not in used]
     if unused:
         raise UserError(
-            f"{what}: the pattern '{unused[0]}' decides no parameter; correct or remove it."
+            f"{what}: the pattern '{unused[0]}' matches no parameter that earlier patterns leave; "
+            "correct or remove it."
         )
     return assigned
 
@@ -196,12 +201,11 @@ def local_rows(mesh: Mesh, rows: int) -> list[int]:
 
 
 def local_streams(mesh: Mesh, rows: int, streams: int) -> list[int]:
-    """The logical streams this process feeds: batch position p belongs to stream p // (rows /
-    streams).
+    """The logical streams this process feeds: batch position p is in stream p // (rows / streams).
 
     Raises:
-      UserError: the rows do not divide among the streams, or a stream's rows would be split
-        between processes.
+      UserError: the rows do not divide among the streams, or a stream's rows would be split between
+      processes.
     """
     if rows % streams:
         raise UserError(f"batch.rows={rows} must be a multiple of data.streams={streams}.")
@@ -210,8 +214,8 @@ def local_streams(mesh: Mesh, rows: int, streams: int) -> list[int]:
     of_host = sorted({row // per_stream for row in owned})
     if len(of_host) * per_stream != len(owned):
         raise UserError(
-            f"data.streams={streams} cannot be divided over {jax.process_count()} processes; "
-            "use a multiple of their number."
+            f"data.streams={streams} cannot be divided among {jax.process_count()} processes; use "
+            "a multiple of their number."
         )
     return of_host
 
@@ -233,8 +237,10 @@ def global_batch(local: Batch, mesh: Mesh, rows: int) -> Batch:
 
 
 def sum_over_hosts(counts: Mapping[str, int]) -> dict[str, int]:
-    """Each count added up over all hosts, which call this at the same step with the same names;
-    counts below 2³¹."""
+    """Sums each count over all hosts; counts must be below 2³¹.
+
+    All hosts call this at the same step with the same names.
+    """
     if jax.process_count() == 1:
         return dict(counts)
     table = multihost_utils.process_allgather(np.array(list(counts.values()), np.int32))
@@ -242,8 +248,7 @@ def sum_over_hosts(counts: Mapping[str, int]) -> dict[str, int]:
 
 
 def any_host(flag: bool, mesh: Mesh) -> jax.Array:
-    """Whether `flag` is set on any host, as a scalar that all hosts have once it is computed;
-    returns without waiting."""
+    """Whether `flag` is set on any host, as a scalar on all hosts; returns without waiting."""
     everywhere = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
     flags = jax.make_array_from_callback((mesh.size,), everywhere, lambda _: np.array([flag]))
     return _any(flags)

@@ -129,9 +129,10 @@ def test_all_parameters_that_differ_are_named_at_once(sound):
     }
     del wanted["bsr_head"]["input"]["bias"]
     told = (
-        "3 parameters differ: logit_scale/log is () there and should be (2,); "
-        "logit_scale/more is absent there "
-        "and should be (); bsr_head/input/bias is there, but this model has none of that name."
+        "3 parameters differ: logit_scale/log is () in the checkpoint, but should be (2,); "
+        "logit_scale/more is missing in the checkpoint, "
+        "but should be (); bsr_head/input/bias is in the checkpoint, but this model has no such "
+        "parameter."
     )
     with pytest.raises(UserError, match=re.escape(told)):
         load_params(sound, 0, wanted)

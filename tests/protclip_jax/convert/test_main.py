@@ -203,4 +203,4 @@ def test_checkpoints_that_are_none(tmp_path, capsys):
                 ]
             )
         assert ended.value.code == 2
-        assert "'first' is neither a number nor best nor latest" in capsys.readouterr().err
+        assert "--step='first'" in capsys.readouterr().err
