@@ -178,7 +178,7 @@ def test_a_config_file_with_an_argument(tmp_path):
     )
     assert "sweep.py:6: KeyError: 'huge'." in refusal(file=f"{sweep}:huge")
     assert refusal(file=f"{tmp_path}/other.py:high").startswith(
-        f"--config={tmp_path}/other.py: there is no such file"
+        f"--config={tmp_path}/other.py does not exist"
     )
 
 

@@ -286,7 +286,7 @@ def test_a_run_that_no_longer_improves_ends_early_and_stays_ended(sample_dataset
     more = ["--config.best.patience=2", "--config.optimizer.learning_rate=0.0"]
     command = arguments(sample_dataset, workdir, *more, "--config.total_steps=20")
     assert train.main(command) == 0
-    reason = "retrieval/mrr has not exceeded"
+    reason = "retrieval/mrr was no better than"
     told = capsys.readouterr().err
     assert f"stopped early after step 4: {reason}" in told
     assert "devices: 8 × cpu of 1 host, as data 8 × fsdp 1; 8 rows a step.\n" in told
@@ -304,7 +304,7 @@ def test_a_run_that_no_longer_improves_ends_early_and_stays_ended(sample_dataset
     assert train.main(command) == 0
     told = capsys.readouterr().err
     assert f"stopped early after step 4: {reason}" in told
-    assert f"steps: {workdir} resumes after step 4 of 20.\n" in told
+    assert f"steps: {workdir} goes on after step 4 of 20.\n" in told
     assert (workdir / "metrics.jsonl").read_bytes() == before
     # With more patience it goes on.
     assert train.main([*command, "--config.best.patience=3"]) == 0

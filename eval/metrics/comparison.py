@@ -43,6 +43,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
     In ascending order the i-th of m is multiplied by m − i + 1, and none is below the one before
     (Holm 1979). NaN, where there was no comparison, stays NaN and does not count.
+
+    >>> holm([0.01, 0.04, 0.02])
+    [0.03, 0.04, 0.04]
     """
     adjusted = np.array(p_values, np.float64)
     compared = np.flatnonzero(~np.isnan(adjusted))

@@ -27,6 +27,9 @@ def average_precision(
     Equal to scikit-learn's `average_precision_score(average="micro")`. TorchDrug's `auprc`, which
     the papers report, breaks ties in the order of its sort instead; without ties it is the same.
     NaN with no true label (scikit-learn says 0) and where a score is no number.
+
+    >>> average_precision(np.array([[0.9, 0.1]]), np.array([[True, False]]))
+    1.0
     """
     scores, labels = np.ravel(scores), np.ravel(np.asarray(labels, bool))
     if not labels.any() or np.isnan(scores).any():
@@ -53,6 +56,9 @@ def fmax(scores: Real[np.ndarray, "N C"], labels: Bool[np.ndarray, "N C"]) -> fl
     here only in P, 0 wherever it has a prediction.
 
     NaN with no true label and where a score is no number.
+
+    >>> fmax(np.array([[0.9, 0.1]]), np.array([[True, False]]))
+    1.0
     """
     scores, labels = np.asarray(scores), np.asarray(labels, bool)
     labelled = labels.sum(1)

@@ -56,6 +56,9 @@ def recall(
     """The probability that the hit is among the first k.
 
     (k − above) / (tied + 1), clipped to [0, 1].
+
+    >>> recall(np.array([0, 3]), np.array([1, 0]), k=1).tolist()
+    [0.5, 0.0]
     """
     return np.clip((k - above) / (tied + 1), 0, 1)
 
@@ -66,6 +69,9 @@ def reciprocal_rank(
     """The mean of 1/rank over the ranks above + 1 … above + tied + 1.
 
     A difference of harmonic numbers divided by their count.
+
+    >>> reciprocal_rank(np.array([0, 3]), np.array([0, 0])).tolist()
+    [1.0, 0.25]
     """
     harmonic = np.concatenate(
         [[0.0], np.cumsum(1 / np.arange(1, (above + tied).max(initial=0) + 2))]
@@ -74,12 +80,20 @@ def reciprocal_rank(
 
 
 def hits_at(above: Int[np.ndarray, " N"], tied: Int[np.ndarray, " N"], k: int) -> float:
-    """Hits@k: the mean of `recall`; NaN without hits."""
+    """Hits@k: the mean of `recall`; NaN without hits.
+
+    >>> hits_at(np.array([0, 3]), np.array([0, 0]), k=1)
+    0.5
+    """
     return float(np.mean(recall(above, tied, k))) if len(above) else float("nan")
 
 
 def mean_reciprocal_rank(above: Int[np.ndarray, " N"], tied: Int[np.ndarray, " N"]) -> float:
-    """MRR: the mean of `reciprocal_rank`; NaN without hits."""
+    """MRR: the mean of `reciprocal_rank`; NaN without hits.
+
+    >>> mean_reciprocal_rank(np.array([0, 3]), np.array([0, 0]))
+    0.625
+    """
     return float(np.mean(reciprocal_rank(above, tied))) if len(above) else float("nan")
 
 

@@ -20,6 +20,9 @@ def spearman(predictions: Real[np.ndarray, " N"], targets: Real[np.ndarray, " N"
     """Pearson correlation of the ranks, ties sharing their mean rank.
 
     NaN if either is constant or not finite.
+
+    >>> round(spearman(np.array([1.0, 2.0, 9.0]), np.array([10.0, 20.0, 30.0])), 6)
+    1.0
     """
     return spearman_of_counts(predictions, targets)(np.ones(len(targets), int))
 
@@ -88,7 +91,11 @@ def correlation_p_value(correlation: float, rows: int) -> float:
 
 
 def pearson(predictions: Real[np.ndarray, " N"], targets: Real[np.ndarray, " N"]) -> float:
-    """Cov(x, y) / √(Var(x)·Var(y)); NaN if either is constant or not finite."""
+    """Cov(x, y) / √(Var(x)·Var(y)); NaN if either is constant or not finite.
+
+    >>> round(pearson(np.array([1.0, 2.0, 3.0]), np.array([6.0, 4.0, 2.0])), 6)
+    -1.0
+    """
     centred = []
     for values in (np.asarray(predictions, np.float64), np.asarray(targets, np.float64)):
         if not np.isfinite(values).all() or not values.size or values.min() == values.max():
@@ -101,14 +108,22 @@ def pearson(predictions: Real[np.ndarray, " N"], targets: Real[np.ndarray, " N"]
 
 
 def mae(predictions: Real[np.ndarray, " N"], targets: Real[np.ndarray, " N"]) -> float:
-    """The mean absolute difference, in the targets' unit; NaN without rows."""
+    """The mean absolute difference, in the targets' unit; NaN without rows.
+
+    >>> mae(np.array([1.0, 2.0]), np.array([2.0, 4.0]))
+    1.5
+    """
     return (
         float(np.mean(np.abs(_differences(predictions, targets)))) if len(targets) else float("nan")
     )
 
 
 def rmse(predictions: Real[np.ndarray, " N"], targets: Real[np.ndarray, " N"]) -> float:
-    """The root of the mean squared difference, in the targets' unit; NaN without rows."""
+    """The root of the mean squared difference, in the targets' unit; NaN without rows.
+
+    >>> rmse(np.array([1.0, 2.0]), np.array([2.0, 3.0]))
+    1.0
+    """
     return (
         math.sqrt(np.mean(_differences(predictions, targets) ** 2))
         if len(targets)

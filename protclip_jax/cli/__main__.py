@@ -30,10 +30,10 @@ def usage() -> str:
 
 @command
 def main(arguments: Sequence[str] | None = None) -> int | None:
-    """Runs the command that the first argument names with the remaining arguments.
+    """Runs the command that the first argument names with the others.
 
     Raises:
-      UserError: unknown command.
+      UserError: there is no such command.
     """
     name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if name in ("-h", "--help", "help"):

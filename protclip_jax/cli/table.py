@@ -9,7 +9,7 @@ class Command(NamedTuple):
     Attributes:
       module: its module, imported only when it runs.
       about: what it does, in a few words.
-      leading: arguments that its `main` takes before the user's.
+      leading: what its `main` takes in front of the arguments.
     """
 
     module: str
@@ -37,7 +37,7 @@ COMMANDS = {
     "download": Command("data_pipelines.download.__main__", "fetch UniProt files"),
     "build": Command("data_pipelines.build.__main__", "a dataset from UniProt entries"),
     "vocabulary": Command("data_pipelines.vocabulary", "a vocabulary from a dataset's texts"),
-    "report": Command("data_pipelines.report.__main__", "a page on what a dataset contains"),
+    "report": Command("data_pipelines.report.__main__", "a page on what a dataset holds"),
     "fasta": Command("data_pipelines.fasta", "a dataset's proteins as FASTA"),
     "sample": Command("data_pipelines.sample.__main__", "invented entries to try everything with"),
     "doctor": Command(

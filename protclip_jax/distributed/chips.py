@@ -14,16 +14,15 @@ class Tpu(NamedTuple):
     peak_flops: float
     """Dense bfloat16."""
     hbm_bytes: int
-    """The memory that programs may use: the capacity minus a quarter GiB for the system."""
+    """What the compiler lets a program use: the capacity less a quarter GiB that the system
+    keeps."""
     link_bytes: float
     """A second, all links of the chip in one direction."""
 
 
 class Multiprocessor(NamedTuple):
-    """Shared memory and registers of a multiprocessor, by compute capability.
-
-    From the CUDA programming guide, technical specifications.
-    """
+    """A multiprocessor by its compute capability (CUDA programming guide, technical
+    specifications)."""
 
     threads: int
     fp32_units: int
@@ -48,7 +47,7 @@ class Gpu(NamedTuple):
     peak_flops: float
     """Dense bfloat16, summed in float32."""
     link_bytes: float
-    """Bytes per second in one direction: NVLink's, or PCIe's for cards without NVLink."""
+    """A second in one direction: NVLink's, or PCIe's where a card has none."""
 
 
 TPUS = {
@@ -71,7 +70,7 @@ MULTIPROCESSORS = {
 PCIE_3, PCIE_4, PCIE_5 = 16e9, 32e9, 64e9
 
 GPUS = {
-    # Turing has no bfloat16 products: they are computed in float32, outside the tensor cores.
+    # Turing has no products of bfloat16: they are computed in float32, outside its tensor cores.
     "t4": Gpu("Tesla T4", (7, 5), 40, 1.59, 4, 14.7, 0.32e12, 8.1e12, PCIE_3),
     "a100": Gpu("NVIDIA A100", (8, 0), 108, 1.41, 40, 79.2, 2.039e12, 312e12, 300e9),
     "a100-40gb": Gpu("NVIDIA A100", (8, 0), 108, 1.41, 40, 39.4, 1.555e12, 312e12, 300e9),
@@ -99,7 +98,8 @@ PEAK_FLOPS |= {gpu.name: gpu.peak_flops for gpu in GPUS.values()}
 
 
 def peak_flops(kind: str) -> float | None:
-    """Dense bfloat16 peak FLOP/s of a device by JAX's `device_kind`; None if unknown."""
+    """The dense bfloat16 peak of one device in FLOP/s by JAX's `device_kind`; None where it is
+    not known."""
     names = [name for name in PEAK_FLOPS if re.match(rf"{re.escape(name)}\b", kind)]
     # "TPU v5 lite" before "TPU v5".
     return PEAK_FLOPS[max(names, key=len)] if names else None

@@ -34,10 +34,8 @@ HEARTBEAT_SECONDS = 60
 """JAX ends the other hosts of one that it has not heard of for so long."""
 
 FAREWELL_SECONDS = 2
-"""Seconds that process 0 stays alive after it has failed.
-
-As soon as it is gone, JAX aborts the others, some of which may be about to report their own error.
-"""
+"""Process 0 stays for so long when it has failed: as soon as it is gone, JAX aborts the others,
+of which some may be about to end with a sentence of their own."""
 
 COORDINATES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 """Environment variables that name the cluster where JAX cannot detect it."""
@@ -89,7 +87,7 @@ def joined() -> Iterator[None]:
 
 
 def _end_failed(index: int | None, error: Exception) -> NoReturn:
-    """Ends this process, one of several, after an error; its number is None if unknown."""
+    """Ends this process, one of several, for an error; its number is None if it is not known."""
     told = str(error)
     if not isinstance(error, UserError | RunError):
         traceback.print_exception(error)
@@ -115,20 +113,20 @@ def _name(index: int | None) -> str:
 
 @functools.cache
 def initialize() -> None:
-    """Joins the other hosts, once per process; does nothing outside a cluster.
+    """Joins the other hosts, once in a process; does nothing where there is no cluster.
 
     Raises: as `joined`.
     """
     environment = dict(os.environ)
     address, count, index = coordinates(environment)
-    # JAX's own SIGTERM handler would replace the run's.
+    # JAX's own handler of SIGTERM would take the place of the run's.
     jax.config.update("jax_enable_preemption_service", False)
     arrived, waiting = threading.Event(), _waiting(address, count, index)
     threading.Thread(target=_wait, args=(arrived, waiting), name="joining", daemon=True).start()
     try:
         with _hidden(_misleading(environment)), warnings.catch_warnings():
-            # JAX warns in every pod without the `kubernetes` package; pods that need it get the
-            # error below.
+            # JAX warns in every pod without the `kubernetes` package; in those that need it, the
+            # error below says so.
             warnings.filterwarnings("ignore", message="(?s).*Kubernetes environment detected")
             jax.distributed.initialize(
                 coordinator_address=address,
@@ -145,7 +143,7 @@ def initialize() -> None:
             print(f"note: {told}", file=sys.stderr)
         elif _NO_CLUSTER not in str(error):
             raise RunError(
-                f"this process cannot find the other hosts ({error}). To run it alone, set "
+                f"this process cannot find the other hosts ({error}). If it is to run alone, set "
                 "JAX_COORDINATOR_ADDRESS=localhost:9876, JAX_NUM_PROCESSES=1 and JAX_PROCESS_ID=0."
             ) from error
         elif {"JOB_COMPLETION_INDEX", "KUBERNETES_SERVICE_HOST"} <= environment.keys():
@@ -169,7 +167,7 @@ def coordinates(environment: Mapping[str, str]) -> tuple[str | None, int | None,
     for name, value in zip(COORDINATES, (address, count, index), strict=True):
         if value is None:
             together = ", ".join(COORDINATES)
-            raise UserError(f"{name} is not set; set all of {together}, or none of them.")
+            raise UserError(f"{name} is not set; set {together} together, or none of them.")
     for name, value in zip(COORDINATES[1:], (count, index), strict=True):
         if not value.isdecimal():
             raise UserError(f"{name}={value} is not a whole number; correct it, or unset it.")
@@ -183,9 +181,9 @@ def coordinates(environment: Mapping[str, str]) -> tuple[str | None, int | None,
 
 
 def _local_device_ids(environment: Mapping[str, str]) -> list[int] | None:
-    """The local device ids for `jax.distributed.initialize`; [] means all GPUs of this host.
+    """What `jax.distributed.initialize` is told: [] takes all GPUs of this host.
 
-    None if the launcher started several processes on it, each of which JAX gives one GPU.
+    None where the launcher started several processes on it, each of which JAX gives one GPU.
     """
     on_host = 1
     if "SLURM_STEP_NODELIST" in environment:
@@ -196,7 +194,7 @@ def _local_device_ids(environment: Mapping[str, str]) -> list[int] | None:
 
 
 def _misleading(environment: Mapping[str, str]) -> set[str]:
-    """Variables that make JAX treat a process started alone as one of several."""
+    """Variables by which JAX would take a process that was started alone for one of several."""
     step = environment.get("SLURM_STEP_ID", "0")
     special = step.isdecimal() and int(step) >= _FIRST_SPECIAL_STEP
     names = {"SLURM_STEP_NODELIST"} if special else set()
@@ -220,13 +218,11 @@ def _wait(arrived: threading.Event, waiting: str) -> None:
         return
     print(f"note: {waiting}.", file=sys.stderr, flush=True)
     if not arrived.wait(JOIN_SECONDS - NOTE_SECONDS):
-        _end(
-            f"gave up after {JOIN_SECONDS} s: {waiting}. Start every host with the same command.", 1
-        )
+        _end(f"gave up after {JOIN_SECONDS} s: {waiting}. Start every host with the same line.", 1)
 
 
 def _waiting(address: str | None, count: int | None, index: int | None) -> str:
-    """Describes who waits, from the `coordinates`."""
+    """Who waits, as far as its `coordinates` tell."""
     own = _name(index) if count is None else f"{_name(index)} of {count}"
     return f"{own} waits for the others" + (f" at {address}" if address else "")
 
@@ -263,8 +259,8 @@ def _difference(hosts: list[Mapping]) -> str:
     differing = [name for name in names if len({_shown(host, name) for host in hosts}) > 1]
     told = "; ".join(_values(hosts, name) for name in differing[:3])
     more = f"; {len(differing) - 3} more differ" if len(differing) > 3 else ""
-    advice = "Start every host with the same command and files."
-    return f"the hosts were started differently: {told}{more}. {advice}"
+    advice = "Start every host with the same line and files."
+    return f"the hosts were not started alike: {told}{more}. {advice}"
 
 
 def _values(hosts: list[Mapping], name: str) -> str:

@@ -23,7 +23,8 @@ STACK = "/layers/"
 
 
 def make_mesh(data: int, fsdp: int, devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """A (`data`, `fsdp`) mesh over all or the given devices; one axis may be -1, the remainder.
+    """A (`data`, `fsdp`) mesh over all devices, or over those given; one of the two may be -1: what
+    the other leaves.
 
     Raises:
       UserError: the axes do not multiply to the number of devices.
@@ -61,10 +62,10 @@ def fsdp_axes(shardings: Mapping[str, NamedSharding]) -> dict[str, int]:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
 def gather_weight(shard: jax.Array, axis: int, dtype: str) -> jax.Array:
-    """Gathers a whole weight from the devices' parts, in the dtype it is computed in.
+    """A whole weight in the dtype it is computed in, from this device's part; inside
+    `jax.shard_map`.
 
-    Runs inside `jax.shard_map`. Its gradient is summed over the `fsdp` axis in float32, and each
-    device gets its part.
+    Its gradient is added up over the `fsdp` axis in float32, and each device gets its part.
     """
     return jax.lax.all_gather(shard.astype(dtype), "fsdp", axis=axis, tiled=True)
 
@@ -85,7 +86,8 @@ gather_weight.defvjp(_gather_weight_forward, _gather_weight_backward)
 
 
 def gather_heads(params: Mapping[str, jax.Array], axes: Mapping[str, int]) -> dict[str, jax.Array]:
-    """Gathers parameters outside the layer stacks (float32); runs inside `jax.shard_map`."""
+    """Flattened parameters, those outside the stacks of layers made whole (float32); inside
+    `jax.shard_map`."""
     alone = {path: axis for path, axis in axes.items() if STACK not in path}
     return {
         path: gather_weight(x, alone[path], "float32") if path in alone else x
@@ -95,10 +97,8 @@ def gather_heads(params: Mapping[str, jax.Array], axes: Mapping[str, int]) -> di
 
 @dataclasses.dataclass(frozen=True)
 class GatherLayers:
-    """Gathers the parameters of one layer of a stack, by the stacks' `fsdp_axes`.
-
-    They get the stacks' compute dtype.
-    """
+    """Makes the parameters of one layer of a stack whole, given the `fsdp_axes` of the stacks
+    and their compute dtype."""
 
     axes: tuple[tuple[str, int], ...]
     dtype: str
@@ -126,9 +126,10 @@ def shard_rows(x: jax.Array) -> jax.Array:
 def param_shardings(
     shapes: Mapping[str, tuple[int, ...]], mesh: Mesh, rules: Iterable[tuple[str, str]]
 ) -> dict[str, NamedSharding]:
-    """The sharding of each parameter path by its first matching rule (regex, `fsdp` | `replicate`).
+    """The sharding of each parameter path by the first rule (regex, `fsdp` | `replicate`) that
+    matches it.
 
-    `fsdp` shards the largest dimension that the axis size divides. Raises `UserError` for a
+    `fsdp` divides the largest dimension that the axis size divides. Raises `UserError` for a
     parameter that no rule matches, a rule that matches nothing, or an `fsdp` parameter without a
     divisible dimension.
     """
@@ -144,9 +145,7 @@ def _spec(path: str, shape: tuple[int, ...], kind: str, size: int) -> PartitionS
     if kind == "replicate" or size == 1:
         return PartitionSpec()
     if kind != "fsdp":
-        raise UserError(
-            f"mesh.rules: unknown sharding rule '{kind}'; expected 'fsdp' or 'replicate'."
-        )
+        raise UserError(f"mesh.rules: '{kind}' is no way to shard; use 'fsdp' or 'replicate'.")
     # The layers of a stack are gathered one by one, so they stay together.
     divisible = [
         axis
@@ -155,8 +154,8 @@ def _spec(path: str, shape: tuple[int, ...], kind: str, size: int) -> PartitionS
     ]
     if not divisible:
         raise UserError(
-            f"mesh.rules: no dimension of {path} {shape} is divisible by fsdp={size}; add a rule "
-            "that replicates it."
+            f"mesh.rules: no dimension of {path} {shape} is divisible by fsdp={size}; let a "
+            "rule replicate it."
         )
     largest = max(divisible, key=lambda axis: shape[axis])
     return PartitionSpec(
@@ -167,11 +166,8 @@ def _spec(path: str, shape: tuple[int, ...], kind: str, size: int) -> PartitionS
 def first_match(
     paths: Iterable[str], rules: list[tuple[str, object]], *, what: str
 ) -> dict[str, object]:
-    """The value of the first rule whose regex is found in each path.
-
-    Raises:
-      UserError: a path is unmatched, or a rule unused.
-    """
+    """The value of the first rule whose regex is found in each path; unmatched paths and unused
+    rules raise `UserError`."""
     assigned, used = {}, set()
     for path in paths:
         index = next((i for i, (pattern, _) in enumerate(rules) if re.search(pattern, path)), None)
@@ -182,8 +178,7 @@ def first_match(
     unused = [pattern for i, (pattern, _) in enumerate(rules) if i not in used]
     if unused:
         raise UserError(
-            f"{what}: the pattern '{unused[0]}' matches no parameter that earlier patterns leave; "
-            "correct or remove it."
+            f"{what}: the pattern '{unused[0]}' decides no parameter; correct or remove it."
         )
     return assigned
 
@@ -201,11 +196,12 @@ def local_rows(mesh: Mesh, rows: int) -> list[int]:
 
 
 def local_streams(mesh: Mesh, rows: int, streams: int) -> list[int]:
-    """The logical streams this process feeds: batch position p is in stream p // (rows / streams).
+    """The logical streams this process feeds: batch position p belongs to stream p // (rows /
+    streams).
 
     Raises:
-      UserError: the rows do not divide among the streams, or a stream's rows would be split between
-      processes.
+      UserError: the rows do not divide among the streams, or a stream's rows would be split
+        between processes.
     """
     if rows % streams:
         raise UserError(f"batch.rows={rows} must be a multiple of data.streams={streams}.")
@@ -214,8 +210,8 @@ def local_streams(mesh: Mesh, rows: int, streams: int) -> list[int]:
     of_host = sorted({row // per_stream for row in owned})
     if len(of_host) * per_stream != len(owned):
         raise UserError(
-            f"data.streams={streams} cannot be divided among {jax.process_count()} processes; use "
-            "a multiple of their number."
+            f"data.streams={streams} cannot be divided over {jax.process_count()} processes; "
+            "use a multiple of their number."
         )
     return of_host
 
@@ -237,10 +233,8 @@ def global_batch(local: Batch, mesh: Mesh, rows: int) -> Batch:
 
 
 def sum_over_hosts(counts: Mapping[str, int]) -> dict[str, int]:
-    """Sums each count over all hosts; counts must be below 2³¹.
-
-    All hosts call this at the same step with the same names.
-    """
+    """Each count added up over all hosts, which call this at the same step with the same names;
+    counts below 2³¹."""
     if jax.process_count() == 1:
         return dict(counts)
     table = multihost_utils.process_allgather(np.array(list(counts.values()), np.int32))
@@ -248,7 +242,8 @@ def sum_over_hosts(counts: Mapping[str, int]) -> dict[str, int]:
 
 
 def any_host(flag: bool, mesh: Mesh) -> jax.Array:
-    """Whether `flag` is set on any host, as a scalar on all hosts; returns without waiting."""
+    """Whether `flag` is set on any host, as a scalar that all hosts have once it is computed;
+    returns without waiting."""
     everywhere = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
     flags = jax.make_array_from_callback((mesh.size,), everywhere, lambda _: np.array([flag]))
     return _any(flags)

@@ -1,4 +1,5 @@
-"""`python -m protclip_jax.doctor`: reports on the machine and on what a checkpoint can do."""
+"""`python -m protclip_jax.doctor`: devices, versions, disk and memory, and what a checkpoint can
+do."""
 
 import argparse
 import sys
@@ -9,10 +10,12 @@ from protclip_jax.doctor import checkpoint, machine
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The command line; argparse exits with code 2 on arguments it does not understand."""
+    """The command line; argparse itself ends with code 2 on what it does not understand."""
     parser = argparse.ArgumentParser(
         prog="python -m protclip_jax.doctor",
-        description="Lists devices, versions, disk and memory, and what a checkpoint can do.",
+        description="Says which devices, versions, disk and memory there are, and what a "
+        "checkpoint can "
+        "do.",
         epilog="Example: protclip doctor --checkpoint runs/demo",
     )
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""What a checkpoint can do, by its parameters and the files beside them."""
+"""What a checkpoint can do, by the parameters that it holds and the files beside them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,15 +28,12 @@ NEEDS = {
     },
     "score variants": {"protein", "mlm_head"},
 }
-"""Ability → the groups of parameters that it needs."""
+"""What can be done → the groups of parameters that it takes."""
 
 
 def calibrated(path: Path, step: int) -> str:
-    """What a checkpoint's tables are about, or why they are not used.
-
-    Raises:
-      UserError: they are damaged.
-    """
+    """What the tables of a checkpoint are of, or why they are not used; raises UserError where
+    they are damaged."""
     calibration = read_calibration(path)
     if calibration is None:
         return "no: hits have no confidence; run `python -m eval --calibrate`"
@@ -46,10 +43,11 @@ def calibrated(path: Path, step: int) -> str:
 
 
 def abilities(directory: str, step: str | None) -> Iterator[Line]:
-    """Which of `NEEDS` a checkpoint meets, its input lengths, evaluation and calibration.
+    """Which of `NEEDS` a checkpoint meets, how long its inputs may be, and whether it was evaluated
+    and calibrated.
 
     Raises:
-      UserError: it is not a checkpoint, or has no such step.
+      UserError: it is no checkpoint, or has no such step.
     """
     folder = Path(open_checkpoint(directory, step))
     number = best.resolve_step(folder, step)
@@ -57,7 +55,7 @@ def abilities(directory: str, step: str | None) -> Iterator[Line]:
     yield "step", f"{number:,}"
     for name, needed in NEEDS.items():
         missing = sorted(needed - groups)
-        yield name, f"no: it lacks {', '.join(missing)}" if missing else "yes"
+        yield name, f"no: it has no {', '.join(missing)}" if missing else "yes"
     if "text" in groups:
         limit = metadata.read_model_config(folder)["tokenizer"]["max_text_tokens"]
         yield "longest text", f"{limit} tokens"

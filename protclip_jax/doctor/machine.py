@@ -28,7 +28,7 @@ _GIB = 1 << 30
 
 
 def versions() -> list[Line]:
-    """Versions of Python, this project and the libraries that results depend on."""
+    """Of Python, this project and the libraries that numbers depend on."""
     return [
         (project.DISTRIBUTION, project.version()),
         ("Python", platform.python_version()),
@@ -73,7 +73,7 @@ def resources() -> Iterator[Line]:
 
 
 def extras() -> Iterator[Line]:
-    """Each optional part: installed, or its purpose and how to install it."""
+    """Each optional part: installed, or what it is for and how to install it."""
     for extra, (packages, purpose) in EXTRAS.items():
         missing = [package for package in packages if importlib.util.find_spec(package) is None]
         fix = (

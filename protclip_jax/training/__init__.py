@@ -1,1 +1,2 @@
-"""The training step, and its state, optimiser, metrics, faults, preemption and profiler."""
+"""The training step and what surrounds it: state, optimiser, metrics, faults, preemption,
+profiler."""

@@ -1,4 +1,5 @@
-"""Compiles once: caches programs between runs, and refuses to recompile a step within a run."""
+"""Compiling once: programs are kept from run to run, and a step that would be compiled a second
+time in a run is an error."""
 
 import functools
 import os
@@ -20,7 +21,8 @@ MORE_MEMORY = (
 
 
 def keep_compiled_programs() -> None:
-    """Caches compiled programs in the user's folder, unless JAX_COMPILATION_CACHE_DIR is set."""
+    """Keeps compiled programs in the user's cache folder, unless JAX_COMPILATION_CACHE_DIR
+    already says where, or is empty."""
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
         jax.config.update(
@@ -29,14 +31,16 @@ def keep_compiled_programs() -> None:
 
 
 def compiled_once(candidates: Mapping[str, Callable]) -> Callable:
-    """The first of some equivalent jitted functions that fits the devices, compiled only once.
+    """The first of some jitted functions that fits the devices, compiled for its first arguments
+    and never again.
 
-    A note on stderr says which of several was chosen. A jitted function would silently recompile
-    for other shapes or shardings: minutes in each of which a pod waits.
+    All compute the same; which of several was taken is told on stderr. A jitted function is
+    compiled anew, without a word, for other shapes or shardings: minutes in each of which a pod
+    waits.
 
     Raises:
-      RunError: called with arguments of another kind, or even the last function needs too much
-      memory.
+      RunError: when called with arguments of another kind, or where even the last has too little
+        memory.
     """
     compiled = None
 
@@ -46,7 +50,7 @@ def compiled_once(candidates: Mapping[str, Callable]) -> Callable:
         }
         name, found = first_that_fits(lowered, device_memory())
         if len(candidates) > 1 and jax.process_index() == 0:
-            print(f"note: of {', '.join(candidates)} the step uses {name}.", file=sys.stderr)
+            print(f"note: of {', '.join(candidates)} the step takes {name}.", file=sys.stderr)
         return found
 
     def run(arguments):
@@ -54,7 +58,7 @@ def compiled_once(candidates: Mapping[str, Callable]) -> Callable:
             return compiled(*arguments)
         except (TypeError, ValueError) as error:
             raise RunError(
-                "the training step would have to be recompiled, because its inputs have changed "
+                "the training step would have to be compiled again: its inputs have changed "
                 f"({error})."
             ) from error
 
@@ -76,9 +80,10 @@ def compiled_once(candidates: Mapping[str, Callable]) -> Callable:
 def first_that_fits(
     candidates: Mapping[str, Callable[[], jax.stages.Lowered]], capacity: int
 ) -> tuple[str, jax.stages.Compiled]:
-    """The first program that needs at most `capacity` bytes per device, or the last; and its name.
+    """The first program that takes at most `capacity` bytes of each device, and its name; the last
+    whatever it takes.
 
-    All hosts choose alike. A program is lowered only when its turn comes.
+    All hosts choose alike. Lowered only when its turn comes.
 
     Raises:
       JaxRuntimeError: the compiler has no program for the last.
@@ -99,7 +104,7 @@ def first_that_fits(
 
 
 def hbm_bytes(compiled: jax.stages.Compiled) -> dict[str, int]:
-    """A program's memory needs per device, by kind."""
+    """What a program takes of each device's memory, by kind."""
     memory = compiled.memory_analysis()
     return {
         "arguments": memory.argument_size_in_bytes,
@@ -110,10 +115,8 @@ def hbm_bytes(compiled: jax.stages.Compiled) -> dict[str, int]:
 
 
 def device_memory() -> int:
-    """Bytes that programs may use on one of this process's devices.
-
-    On a CPU, a virtual device's share of the machine's memory.
-    """
+    """Bytes that programs may use of one of this process's devices; on a CPU, a virtual device's
+    share of the machine's."""
     statistics = jax.local_devices()[0].memory_stats() or {}
     of_host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // jax.local_device_count()
     return statistics.get("bytes_limit", of_host)

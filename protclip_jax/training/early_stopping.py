@@ -15,14 +15,15 @@ class EarlyStopping:
     """
 
     def __init__(self, best: Best, patience: int, earlier: Iterable[Mapping[str, float]] = ()):
-        """`patience` is in evaluations, 0 = never stop; `earlier` are those before a resume."""
+        """`patience` is in evaluations, 0 = never stop; `earlier` are those before a resumption."""
         self._best, self._patience = best, patience
         self._top, self._since = None, 0
         for metrics in earlier:
             self.judge(metrics)
 
     def judge(self, metrics: Mapping[str, float]) -> None:
-        """Records an evaluation's metrics; one without `best.metric` is not counted."""
+        """Takes an evaluation's metrics in; one that does not measure `best.metric` is not
+        counted."""
         score = Judged(metrics, self._best).score(self._best)
         if score is None:
             return
@@ -40,7 +41,7 @@ class EarlyStopping:
     def reason(self) -> str:
         """Why the run stops, for the log."""
         value = self._top if self._best.mode == "max" else -self._top
-        return f"{self._best.metric} has not exceeded {value:.4g} for {self._since} evaluations"
+        return f"{self._best.metric} was no better than {value:.4g} in {self._since} evaluations"
 
 
 def earlier_evaluations(workdir: pathlib.Path, step: int) -> Iterator[dict[str, float]]:

@@ -1,4 +1,5 @@
-"""Steps with a non-finite loss or gradient: skipped, reported, recorded, and limited in number.
+"""Steps whose loss or gradient is not finite: skipped, told, written out, and the end of the run
+when there are too many.
 
 The train step itself leaves the state as it was (see `train_step`); here the host learns of it one
 step later, so that it never waits for the device, finds the records to blame and keeps the
@@ -38,9 +39,8 @@ class Pending(NamedTuple):
 
 
 class Faults:
-    """Follows the steps of a run; at most `limit` may be skipped in all, restarts included.
-
-    `keep` is called with every file that is written, and returns where to find it.
+    """Follows the steps of a run; `limit` is how many of them may be skipped in all, restarts
+    included.
 
     `keep` is called with every file that is written, and says where it is to be found.
 
@@ -64,9 +64,10 @@ class Faults:
         self._skipped = skipped_steps(state)
         if self._skipped > limit:
             raise RunError(
-                f"this run has skipped {self._skipped} steps, and max_skipped_steps is {limit}: "
-                f"their records are in {self._folder}. Inspect them, then raise "
-                "config.max_skipped_steps, or start again with a lower learning rate."
+                f"this run has skipped {self._skipped} steps, and max_skipped_steps is "
+                f"{limit}: their records are in "
+                f"{self._folder}. Look at them, then raise config.max_skipped_steps, or "
+                "begin anew with a lower learning rate."
             )
         self._pending: Pending | None = None
         self._mesh = mesh
@@ -99,13 +100,14 @@ class Faults:
         )
         if self._skipped > self._limit:
             raise RunError(
-                f"{sentence}; this makes {self._skipped}, and max_skipped_steps is {self._limit}. "
-                "Inspect them, then lower the learning rate or raise config.max_skipped_steps."
+                f"{sentence}; that makes {self._skipped}, and max_skipped_steps is {self._limit}. "
+                "Look at them, then lower the learning rate or raise config.max_skipped_steps."
             )
         print(f"warning: {sentence} ({self._skipped} of at most {self._limit}).", file=sys.stderr)
 
     def _write(self, pending: Pending, state: TrainState, records) -> pathlib.Path:
-        """A step's losses and this host's records of it, those with non-finite embeddings first."""
+        """The losses of a step and this host's records of it, those first that give no finite
+        embedding by themselves."""
         finite = np.asarray(self._finite_slots(state.params, pending.batch))
         finite = finite[sharding.local_rows(self._mesh, len(finite))]
         losses = {name: loss.value() for name, loss in pending.metrics["losses"].items()}
@@ -134,9 +136,11 @@ class Faults:
 
 
 def finite_slots(model: ProtCLIPModel, params: Mapping, batch: Batch) -> Bool[Array, "R S"]:
-    """Whether each record's protein and texts have finite embeddings, alone in its row.
+    """Whether each record's protein and texts have finite embeddings when the record is alone in
+    its row.
 
-    Alone, because a NaN that attention weighs with 0 is still a NaN, and spreads through the row.
+    Alone, because a NaN that attention weighs with 0 is a NaN still, and reaches whatever lies
+    in the same row.
     """
     bound = model.bind({"params": params})
     num_slots = batch.slot_mask.shape[1]

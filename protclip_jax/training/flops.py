@@ -1,4 +1,5 @@
-"""Model FLOPs of a training step and MFU: real tokens only, no padding or recomputation.
+"""Model FLOPs of a training step and MFU: real tokens only, never padding, recomputation or skipped
+blocks.
 
 A tower of N layers, width D, feed-forward F costs 2·N·(4·D² + 2·D·F) FLOPs a token and 4·N·D·n² for
 the attention of a segment of n tokens, forward; three times that where gradients reach it. Heads,
@@ -59,6 +60,7 @@ def step_flops(
 
 
 def mfu(flops_per_second: float) -> float | None:
-    """Model FLOPs utilisation over all devices; None if the peak is unknown (a CPU)."""
+    """Model FLOPs utilisation over all devices; None where the device's peak is not known (a
+    CPU)."""
     peak = peak_flops(jax.devices()[0].device_kind)
     return flops_per_second / (jax.device_count() * peak) if peak else None

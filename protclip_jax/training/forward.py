@@ -1,4 +1,5 @@
-"""One forward pass over packed rows and its objectives as mergeable means (paper section 3).
+"""One forward pass over packed rows, and the objectives from it as mergeable means (paper section
+3).
 
 Every objective says in its own file what it reads, see `objectives.objective`. What meets over
 devices and micro-batches is embeddings of records only.
@@ -22,10 +23,8 @@ RecordEmbeddings = dict[str, tuple[Float[Array, "R S ..."], ...]]
 
 
 def gumbel_noise(seeds: UInt[Array, "R S"], num_prototypes: int) -> Float[Array, "R S 4 M"]:
-    """Gumbel noise per record and property, from the record's own seed.
-
-    It does not depend on the record's row or slot.
-    """
+    """Gumbel noise of each record and property from the record's own seed, whatever row or slot
+    it lies in."""
 
     def record_noise(seed):
         return jax.random.gumbel(
@@ -42,7 +41,8 @@ def forward_pass(
     config: ObjectiveConfig,
     noise: Float[Array, "R S 4 M"],
 ) -> tuple[RecordEmbeddings, dict[str, Mean]]:
-    """Each record's embeddings, and the in-row losses, each a (sum, count) over these rows.
+    """Each record's embeddings, and the losses that stay within a row, each a (sum, count) over
+    these rows.
 
     `noise` is added inside the prototype bank (zeros outside training). With separate masked passes
     (paper) MLM and BSR each run the protein tower on their own masked tokens; with a shared pass
@@ -60,7 +60,8 @@ def embed_records(
     config: ObjectiveConfig,
     noise: Float[Array, "R S 4 M"],
 ) -> tuple[RecordEmbeddings, dict[str, Float[Array, ""]]]:
-    """The embeddings, and the losses' counts, of `forward_pass`, without the masked passes."""
+    """The embeddings, and the count of each loss, as `forward_pass` gives them, without the
+    masked passes."""
     masked = {name: objective for name, objective in config.objectives.items() if objective.masked}
     unmasked = {
         name: objective for name, objective in config.objectives.items() if not objective.masked
@@ -90,7 +91,8 @@ def contrast(
     config: ObjectiveConfig,
     axes: tuple[str, ...] = (),
 ) -> dict[str, Mean]:
-    """The contrasts of these records with the global batch, each a (sum, count).
+    """The contrasts of these records against those of the global batch, each a (sum, count) over
+    these records.
 
     `axes` are the mesh axes that divide the global batch, inside `jax.shard_map`. Of the other
     devices' records only embeddings and hashes are fetched; gradients flow to all of them.
@@ -107,9 +109,8 @@ def contrast(
 def total_loss(
     losses: dict[str, Mean], counts: dict[str, Float[Array, ""]], config: ObjectiveConfig
 ) -> Float[Array, ""]:
-    """Σ weight · sum / count of some records' losses, by the global batch's counts.
-
-    0 where nothing counts.
+    """Σ weight · sum / count of some records' losses, by the counts of the global batch; 0 where
+    nothing counts.
 
     Added up over all records it is the paper's L = L_GC + 0.7·L_BSR + 0.3·L_MLM + L_PDA.
 

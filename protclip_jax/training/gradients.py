@@ -1,4 +1,5 @@
-"""Loss and gradients of a global batch over a mesh, at once or in micro-batches."""
+"""The loss of a global batch and its gradients: over the devices of a mesh, and at once or
+micro-batch by micro-batch."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -35,10 +36,8 @@ ZERO = Mean(np.float32(0), np.float32(0))
 LossAndGradients = Callable[
     [Parameters, Parameters, Batch], tuple[jax.Array, dict[str, Mean], Parameters]
 ]
-"""(trainable, frozen, batch) → (total loss, losses, gradients of trainable parameters).
-
-Each objective's loss is a (sum, count).
-"""
+"""(trainable, frozen, batch) → (total loss, each objective's (sum, count), gradients of the
+trainable parameters)."""
 
 
 def make_loss_and_gradients(
@@ -107,7 +106,8 @@ def make_loss_and_gradients(
 
 
 class Device(NamedTuple):
-    """One device's inputs: its rows, its parameter shards, and its place in the mesh."""
+    """What one device computes with: its rows, its parts of the parameters, and its place in the
+    mesh."""
 
     model: ProtCLIPModel
     objective: ObjectiveConfig
@@ -123,7 +123,8 @@ class Device(NamedTuple):
         return jax.lax.psum(tree, self.axes) if self.axes else tree
 
     def params(self, trainable: Parameters) -> dict:
-        """The tree that the model applies; of sharded weights, only the heads are gathered here."""
+        """The tree that the model applies; of divided weights, only the heads are made whole
+        here."""
         return unflatten(gather_heads({**trainable, **self.frozen}, self.fsdp))
 
     def embed(
@@ -143,7 +144,8 @@ class Device(NamedTuple):
     def contrast_loss(
         self, trainable: Parameters, embeddings: RecordEmbeddings
     ) -> tuple[Float[Array, ""], dict[str, Mean]]:
-        """This device's part of the weighted contrasts, and each of them, from its embeddings."""
+        """This device's part of the weighted contrasts, and each of them, from the embeddings of
+        all its rows."""
         params = self.params(trainable)
         losses = contrast(self.model, params, embeddings, self.batch, self.objective, self.axes)
         return total_loss(losses, self.counts(losses), self.objective), losses
@@ -197,7 +199,7 @@ def gradients_in_microbatches(
     """
     divided = jax.tree.map(lambda x: x.reshape(microbatches, -1, *x.shape[1:]), device.batch)
     embeddings, counts = jax.lax.map(lambda rows: device.embed(trainable, rows), divided)
-    # Every count is known before the backward pass, and belongs to the global batch.
+    # Every count is known before the backward pass, and is that of the global batch.
     counts = device.add_up(jax.tree.map(jnp.sum, counts))
     embeddings = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), embeddings)
     with_embeddings = jax.value_and_grad(device.contrast_loss, argnums=(0, 1), has_aux=True)

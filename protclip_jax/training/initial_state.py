@@ -1,7 +1,8 @@
-"""The first training state: sharded parameters, from checkpoints or random, and optimiser state.
+"""The first training state: parameters sharded from the start, optionally from other checkpoints,
+and optimiser state.
 
-Parameters come from the first of these that exists: the run's own checkpoint (restored by the
-caller), `init.all`, `init.protein` and `init.text` for one tower each, random values.
+One order decides where parameters come from: the run's own checkpoint (restored by the caller),
+else `init.all`, else `init.protein` and `init.text` for one tower each, else random.
 """
 
 import dataclasses
@@ -40,7 +41,8 @@ _HEADS = {"projection_dim": None, "num_prototypes": None}
 def abstract_state(
     model: ProtCLIPModel, config, mesh: Mesh, *, total_steps: int
 ) -> tuple[TrainState, optax.GradientTransformation]:
-    """Shapes, dtypes and shardings of the first state, and its optimiser; allocates nothing.
+    """Shapes, dtypes and shardings of the state before the first step, and its optimiser; nothing
+    allocated.
 
     The learning rate follows the schedule of `total_steps`.
     """
@@ -74,12 +76,13 @@ def sharded_params(model: ProtCLIPModel, mesh: Mesh, rules, seed: int) -> dict[s
 def replace_from_checkpoints(
     params: Mapping[str, jax.Array], config: Mapping
 ) -> dict[str, jax.Array]:
-    """Fills `params` from the checkpoint folders of `init.all`, `init.protein` or `init.text`.
+    """Flattened `params` with `init.all`, or the towers of `init.protein` and `init.text`, read
+    from checkpoint folders.
 
-    The sigmoid contrast's scale and bias stay as given if the checkpoint has none.
+    The sigmoid contrast's scale and bias stay as given where the checkpoint has none.
 
     Raises:
-      UserError: a folder's weights do not fit the config, or wanted ones are missing.
+      UserError: a folder's weights do not fit the config, or some that are wanted are not there.
     """
     init = config["init"]
     replaced = dict(params)
@@ -104,7 +107,8 @@ def replace_from_checkpoints(
 
 
 def _read_from(groups: Set[str], name: str, stored: Set[str], *, folder: str) -> Set[str]:
-    """The parameter groups that `init.<name>` provides, among those that `folder` has `stored`."""
+    """The groups of a model's parameters that `init.<name>` is to give, of which `folder` has
+    the `stored` ones."""
     wanted = groups - (SIGMOID_GROUPS - stored) if name == "all" else groups & {name}
     if absent := wanted - stored:
         held = (
@@ -118,12 +122,11 @@ def _read_from(groups: Set[str], name: str, stored: Set[str], *, folder: str) ->
 
 
 def check_init(config: Mapping) -> None:
-    """Checks the folders of `config.init` without reading parameters.
-
-    Those in a bucket are checked when they are copied.
+    """Checks the folders of `config.init` without reading parameters; those in a bucket are checked
+    when they are copied.
 
     Raises:
-      UserError: they contradict each other, or do not fit the config; lists all problems.
+      UserError: they contradict each other, or do not fit the config; says all that is wrong.
     """
     init = config["init"]
     if init["all"] and (init["protein"] or init["text"]):
@@ -187,7 +190,8 @@ def check_fit(folder: pathlib.Path, name: str, config: Mapping) -> None:
 def _other_values(
     group: str, fields: Mapping, stored: Mapping, config: Mapping
 ) -> dict[str, object]:
-    """Stored values of those `fields` (with defaults) that differ from the config, by path."""
+    """The stored values, by their paths, of those `fields` (with their defaults) that the config
+    has another value of."""
     values = {
         field: (stored.get(field, default), config.get(field, default))
         for field, default in fields.items()
@@ -217,7 +221,8 @@ def initial_state(
 def restored_state(
     saved: CheckpointManager, step: int, state: TrainState, data: Mapping[str, Any]
 ) -> tuple[TrainState, Mapping[str, Any]]:
-    """A checkpoint's state and data, in the shapes and shardings of fresh `state` and `data`."""
+    """The state and the data of a checkpoint, in the shapes and shardings of a fresh `state` and
+    of `data`."""
 
     def abstract(tree):
         return jax.tree.map(
@@ -235,7 +240,8 @@ def restored_state(
 def abstract_optimizer(
     optimizer: optax.GradientTransformation, trainable: Mapping[str, Any], mesh: Mesh
 ) -> optax.OptState:
-    """Shapes, dtypes and shardings of the optimiser's state; moments lie as their parameters do."""
+    """Shapes, dtypes and shardings of the optimiser's state, where every moment lies as its
+    parameter does."""
     everywhere = sharding.replicated(mesh)
 
     def of_parameter(path, leaf):

@@ -38,9 +38,9 @@ def _stacked_shape(path: str, shape: tuple[int, ...], rule: Rule) -> tuple[int, 
     said = f"optimizer.groups gives {path} the rule {tuple(rule)}"
     if STACK not in path:
         fix = f"use a pattern such as '^protein{STACK}'"
-        raise UserError(f"{said}, but it is not a stack of layers; {fix}.")
+        raise UserError(f"{said}, but it is no stack of layers; {fix}.")
     if rule[0] == "last" and rule[1] > shape[0]:
-        raise UserError(f"{said}, but that stack has {shape[0]} layers; name at most {shape[0]}.")
+        raise UserError(f"{said}, but that stack has {shape[0]} layers; name at most so many.")
     return shape
 
 

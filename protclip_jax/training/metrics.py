@@ -1,7 +1,5 @@
-"""Training metrics: metrics.jsonl (one object per logged step) and TensorBoard events.
-
-Both without TensorFlow.
-"""
+"""Training metrics: metrics.jsonl (one object a logged step) and TensorBoard events, both
+without TensorFlow."""
 
 import collections
 import contextlib
@@ -32,10 +30,8 @@ MAX_BYTES = 1 << 28
 
 
 def cut_back(path: pathlib.Path, step: int) -> None:
-    """Drops what a run wrote after `step`, so a resumed run's record has no gap or overlap.
-
-    Needs no free disk space.
-    """
+    """Drops what a run wrote after `step`, so that a resumed run continues an unbroken record;
+    needs no room on the disk."""
     if not path.exists():
         return
     with path.open("r+b") as file:
@@ -59,7 +55,8 @@ COMPILING = (
 
 
 class IntervalMetrics:
-    """Merges the steps between two logged ones; fetches device values once.
+    """Collects the steps between two logged ones: sums and counts merge, device values are fetched
+    once.
 
     A context manager, within which compilation is timed; `heartbeat` is told the name of each
     phase that begins.
@@ -87,10 +84,8 @@ class IntervalMetrics:
 
     @contextlib.contextmanager
     def timed(self, name: str):
-        """Adds the block's wall time to `seconds/<name>`, without compilation.
-
-        Compilation is in `seconds/compile`.
-        """
+        """Adds the block's wall time to `seconds/<name>`, less what was spent compiling, which
+        is in `seconds/compile`."""
         self._heartbeat(name)
         start, compiled = time.perf_counter(), self._seconds["compile"]
         try:
@@ -111,7 +106,8 @@ class IntervalMetrics:
         self._flops += model_flops
 
     def _merge(self) -> Mapping[str, np.ndarray]:
-        """Adds the steps since the last call to the sums; returns the last step's scalars."""
+        """Adds the steps since the last call, in their order, to the sums; returns the latest
+        step's scalars."""
         steps, self._steps = jax.device_get(self._steps), []
         for step in steps:
             for name, loss in step["losses"].items():
@@ -121,7 +117,8 @@ class IntervalMetrics:
         return steps[-1]["scalars"] if steps else {}
 
     def unfinished(self, weights: Mapping[str, float]) -> dict[str, np.ndarray]:
-        """What all hosts collected since the last summary, for a checkpoint; without times.
+        """What was collected since the last summary, of all hosts, for a checkpoint; times are left
+        out.
 
         `losses` float32 [objectives, 2], the sum and count of each in the order of `weights`;
         `counts` int64 [6]: `TOKEN_COUNTS`, `SHORTENED`, and the skipped steps.
@@ -147,7 +144,8 @@ class IntervalMetrics:
             self._counts.update(dict(zip((*TOKEN_COUNTS, *SHORTENED), counts, strict=True)))
 
     def summary(self, weights: Mapping[str, float]) -> dict[str, float | None]:
-        """The interval's metrics for metrics.jsonl; all hosts call it together.
+        """The interval's metrics, as written to metrics.jsonl; begins a new interval. All hosts
+        call it at the same step.
 
         Rates count all hosts' work over the time spent on input and steps (the interval's
         evaluation and saving are in `seconds/eval` and `seconds/checkpoint`). `goodput` is the
@@ -181,7 +179,8 @@ class IntervalMetrics:
 
 
 class MetricsWriter:
-    """Appends to metrics.jsonl and TensorBoard of one workdir, flushed before `write` returns.
+    """Appends to metrics.jsonl and writes TensorBoard scalars of one workdir, both before `write`
+    returns.
 
     `further` writers get what TensorBoard gets.
     """

@@ -1,4 +1,4 @@
-"""`metrics_hook`: the user's own writer of every metric, as for W&B or MLflow."""
+"""`metrics_hook`: a writer of the user's own that gets every metric, as for W&B or MLflow."""
 
 import importlib
 import pathlib
@@ -50,12 +50,12 @@ def start(name: str, config: dict[str, Any], workdir: pathlib.Path, step: int) -
     except Exception as error:  # whatever a stranger's library raises
         reason = f"{type(error).__name__}: {error}"
         raise RunError(
-            f"metrics_hook={name} cannot start ({reason}); correct it, or leave it out."
+            f"metrics_hook={name} cannot start ({reason}); mend it, or leave it out."
         ) from error
 
 
 class Guarded:
-    """A hook's writer that is dropped with a warning when it fails: training continues."""
+    """A hook's writer that is given up with a warning when it fails: training goes on."""
 
     def __init__(self, name: str, writer: Writer):
         self._name, self._writer = name, writer

@@ -1,4 +1,4 @@
-"""The cluster mixture of a run: the configured shares and the actual draws."""
+"""The cluster mixture of a run: what was configured, and what the draws so far really took."""
 
 import json
 import pathlib
@@ -47,7 +47,8 @@ def training_sampler(config: Mapping, dataset: ProtAnno) -> Sampler:
 
 
 def write(path: pathlib.Path, sampler: Sampler, states: Mapping[int, np.ndarray]) -> None:
-    """Writes each cluster's configured share and its count among the streams' draws."""
+    """Writes each cluster's configured share and its count among the draws that the streams have
+    read."""
     end = int(max(state[0] for state in states.values()))
     clusters, _ = sampler.draws(np.arange(max(0, end - MAX_COUNTED), end))
     drawn = np.bincount(clusters, minlength=len(sampler.clusters))
@@ -72,7 +73,7 @@ def read(path: pathlib.Path) -> dict:
         or not all(map(_is_row, clusters.items()))
     ):
         raise UserError(
-            f"{path} is damaged: it is not a table of clusters and their draws; remove it."
+            f"{path} is damaged: it is no table of clusters and their draws; remove it."
         )
     return table
 

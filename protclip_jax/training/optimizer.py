@@ -1,7 +1,5 @@
-"""Optimiser from config: a schedule and a learning-rate multiplier per parameter group.
-
-Frozen groups are left out.
-"""
+"""Optimiser from config: one schedule, a learning-rate multiplier per parameter group, frozen
+groups left out."""
 
 import re
 from collections.abc import Mapping
@@ -40,10 +38,8 @@ def group_rules(trainable: Mapping, groups) -> dict[str, Rule]:
 
 
 def learning_rate_schedule(config, total_steps: int) -> optax.Schedule:
-    """Linear warm-up over `warmup_fraction` of the steps, then a decay to 0 or constant.
-
-    The decay is linear or cosine.
-    """
+    """Linear warm-up over `warmup_fraction` of the steps, then linear or cosine decay to 0, or
+    constant."""
     warmup = max(1, round(config.warmup_fraction * total_steps))
     decay = max(1, total_steps - warmup)
     after = {
@@ -53,7 +49,7 @@ def learning_rate_schedule(config, total_steps: int) -> optax.Schedule:
     }
     if config.schedule not in after:
         raise UserError(
-            f"unknown optimizer.schedule='{config.schedule}'; expected one of {', '.join(after)}."
+            f"optimizer.schedule='{config.schedule}' is unknown; use one of {', '.join(after)}."
         )
     return optax.join_schedules(
         [optax.linear_schedule(0.0, config.learning_rate, warmup), after[config.schedule]()],
@@ -80,14 +76,14 @@ def _weight_decay(config, trainable: Mapping) -> optax.GradientTransformation:
             **{path: updates[path] + config.weight_decay * params[path] for path in decayed},
         }
 
-    # Without optax' mask, whose state is not compatible with that of a run without decay.
+    # Without a mask of optax', whose state could not go on from one without decay, or the other way
+    # round.
     return optax.stateless(add)
 
 
 def make_optimizer(config, trainable: Mapping, total_steps: int) -> optax.GradientTransformation:
-    """Adam(W) over the flattened trainable parameters, by default the paper's.
-
-    The paper: Adam, lr 1e-5, no decay, 3 % warm-up, linear decay.
+    """Adam(W) over the flattened trainable parameters (paper: Adam, lr 1e-5, no decay, 3 % warm-up,
+    linear decay).
 
     Each parameter's update is scaled by the rule of the first group pattern that matches its path,
     layer by layer where the rule says so. The gradients of layers that it freezes are left out from

@@ -1,4 +1,4 @@
-"""Signals: a run that is stopped saves first, unless there is nothing to save."""
+"""Signals: a training run that is to stop saves first, unless there is nothing to save."""
 
 import os
 import select
@@ -8,17 +8,17 @@ import time
 from typing import Self
 
 EXIT_STOPPED = 75
-"""Exit code of a run that a signal stopped; it resumes when it is run again."""
+"""Exit code of a run that a signal stopped; run again, it goes on."""
 
 
 SAME_SECONDS = 1.0
-"""Repeated signals within this time count as one: a scheduler may send it more than once."""
+"""Signals this soon after the first are that one: a scheduler may send it to a process more than
+once."""
 
 
 class PreemptionHandler:
-    """A context in which a first signal sets `received`, and a second one ends the process.
-
-    The loop then saves and ends.
+    """Within it, a first signal sets `received`, so that the loop saves and ends; a second one ends
+    the process at once.
 
     Until `something_to_save` is set, the first one already ends it at once, with `EXIT_STOPPED`. A
     thread sees to that, as Python's own handlers wait for whatever runs outside of Python: a
@@ -70,8 +70,8 @@ class PreemptionHandler:
                 name = signal.Signals(number[0]).name
                 if first is not None and time.monotonic() - first >= SAME_SECONDS:
                     _end(
-                        f"a second signal ({name}) ends the run at once; it can be resumed from "
-                        "its last checkpoint.",
+                        f"a second signal ({name}) ends the run at once; it goes on from its "
+                        "last checkpoint.",
                         128 + number[0],
                     )
                 first = first or time.monotonic()
@@ -83,7 +83,8 @@ class PreemptionHandler:
 
 
 def _silence_lost_terminal() -> None:
-    """Discards output if the terminal, or a pipe's reader, is gone: each write would fail."""
+    """Sends what is still to be printed nowhere if the terminal, or the reader of a pipe, is
+    gone: each write would fail."""
     for stream in (1, 2):
         poll = select.poll()
         poll.register(stream, 0)

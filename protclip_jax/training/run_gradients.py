@@ -1,4 +1,4 @@
-"""A run's loss and gradients, on its mesh and in its micro-batches."""
+"""A run's loss and gradients: on its mesh, in its micro-batches, of what it trains."""
 
 from ml_collections import ConfigDict
 

@@ -1,4 +1,4 @@
-"""A run's messages on stderr: model, data, each evaluation, and how it ended."""
+"""What a run tells on stderr: what it trains on what, each evaluation, and how it ended."""
 
 import itertools
 import math
@@ -52,10 +52,11 @@ RARE = 0.25
 
 
 def rarely_drawn(sampler: Sampler) -> list[str]:
-    """A line for each source whose records are drawn far less often than others.
+    """A line for each source whose records are drawn far less often than others, as TrEMBL's are
+    from a small dataset.
 
-    As TrEMBL's are from a small dataset: the exponents that weigh its clusters make the sum of its
-    weights, its default share, small: for records of existence 3 about a thirtieth of their number.
+    The exponents that weigh TrEMBL's clusters make the sum of its weights, its share by default,
+    small: of records of existence 3 about a thirtieth of their number.
     """
     drawn, records = Counter(), Counter()
     for cluster, size, share in zip(
@@ -88,17 +89,15 @@ def _counted(count: int, noun: str) -> str:
 def steps(step: int, total_steps: int, workdir: Path | str) -> str:
     """A line on the steps that a run begins with, which are after `step`."""
     if step >= total_steps:
-        return f"steps: all {total_steps:,} are done already; {workdir} is unchanged."
+        return f"steps: all {total_steps:,} are done already; {workdir} stays as it is."
     if step:
-        return f"steps: {workdir} resumes after step {step:,} of {total_steps:,}."
+        return f"steps: {workdir} goes on after step {step:,} of {total_steps:,}."
     return f"steps: from 0 to {total_steps:,}, into {workdir}."
 
 
 def evaluation(step: int, metrics: Mapping[str, float]) -> str:
-    """One line: `step 150: retrieval p2t_r1 0.125, mrr 0.211; losses gc 3.2.`
-
-    In the order in which they were measured.
-    """
+    """One line: `step 150: retrieval p2t_r1 0.125, mrr 0.211; losses gc 3.2.`, in the order that
+    they were measured in."""
     parts = []
     for key, group in itertools.groupby(
         metrics.items(), key=lambda item: item[0].partition("/")[0]
@@ -116,4 +115,4 @@ def ending(step: int, *, workdir: Path | str, done: bool) -> str:
     """The last line of a run that is done after `step`, or that a signal has stopped there."""
     if done:
         return f"done: trained to step {step:,}; pass --checkpoint {workdir} to the other commands."
-    return f"stopped: step {step:,} is saved in {workdir}; rerun the command to resume."
+    return f"stopped: step {step:,} is saved in {workdir}; run the same command again to go on."

@@ -1,7 +1,5 @@
-"""Writes TensorBoard scalars. Importing it takes seconds if PyTorch is installed.
-
-tensorboardX then imports PyTorch.
-"""
+"""Scalars for TensorBoard. Importing this takes seconds where PyTorch is installed, as
+tensorboardX imports that."""
 
 import pathlib
 import time
@@ -13,10 +11,11 @@ from tensorboardX.proto.summary_pb2 import Summary
 
 
 class EventFile:
-    """A new event file for the steps after `step`, on the disk when `write` returns.
+    """A new event file in a folder, for the steps after `step`; what is written is on the disk when
+    `write` returns.
 
-    Does not use tensorboardX' own thread: when the disk is full that thread ends, and later writers
-    wait forever.
+    Not through tensorboardX' own thread: when the disk is full that ends, and whoever gives it
+    more waits for ever.
     """
 
     def __init__(self, folder: pathlib.Path, *, step: int):

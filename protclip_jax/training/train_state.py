@@ -1,4 +1,4 @@
-"""The training state: what a step changes, what is published, and what checkpoints store."""
+"""The training state: what a step changes, what others see of it, and how checkpoints keep both."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
@@ -23,7 +23,7 @@ class TrainState(NamedTuple):
     frozen: dict[str, jax.Array]
     optimizer: optax.OptState
     averaged: dict[str, jax.Array] | None = None
-    """Of the trainable parameters over the steps so far; None if the config averages none."""
+    """Of the trainable parameters over the steps so far; None where the config averages none."""
 
     @property
     def params(self) -> dict:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data_pipelines.common.errors import UserError
+from data_pipelines.common.plain_text import tsv_cell
 from data_pipelines.common.unique_ids import UniqueIds
 from data_pipelines.inputs.model_input import Prepared
 from data_pipelines.inputs.mutation_file import Mutation
@@ -144,7 +145,7 @@ def write_rejects(path: Path, rejects: Sequence[RejectedMutation]) -> None:
         table.writerow(REJECTS_HEADER)
         for mutation, reason in rejects:
             name = f"{mutation.id} {mutation.text}".strip()
-            table.writerow((name[:200], mutation.line, reason))
+            table.writerow((tsv_cell(name[:200]), mutation.line, tsv_cell(reason)))
 
 
 def describe(rejects: Sequence[RejectedMutation], path: Path) -> list[str]:

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from data_pipelines.common.figure_style import DPI
+from data_pipelines.common.plain_text import tsv_cell
 from data_pipelines.inputs.substitutions import AMINO_ACIDS, written
 from protclip_jax.variants.heat_map import heat_map
 from protclip_jax.variants.jobs import Job
@@ -29,7 +30,7 @@ def write_table(
         table.writerow(["id", "mutation", *columns])
         rows = zip(named(jobs, first_position), *columns.values(), strict=True)
         for (id, mutation), *values in rows:
-            table.writerow([id, mutation, *(f"{value:.6g}" for value in values)])
+            table.writerow([tsv_cell(id), mutation, *(f"{value:.6g}" for value in values)])
 
 
 def named(jobs: Sequence[Job], first_position: int) -> Iterator[tuple[str, str]]:

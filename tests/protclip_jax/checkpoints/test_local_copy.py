@@ -83,9 +83,7 @@ def test_an_unsealed_step_does_not_count(gcs, folder):
 
 
 def test_what_is_no_checkpoint_is_told(gcs):
-    with pytest.raises(
-        UserError, match=r"bucket/nothing .* has no config.json and no checkpoints/"
-    ):
+    with pytest.raises(UserError, match=r"bucket/nothing .*config.json and checkpoints/"):
         local_checkpoint("gs://bucket/nothing")
 
 

@@ -56,7 +56,7 @@ TOLD = {
     r"\S+/released --output DIR`",
     "config": "config.json is not that of a checkpoint, which has format_version and config",
     "adapter": "holds adapters alone; merge them into their model",
-    "empty": "has no config.json and no checkpoints/; give the folder of",
+    "empty": "lacks config.json and checkpoints/; give the folder of",
     "file": "/file is a file; give the folder of",
     "nowhere": "/nowhere does not exist; give the folder of",
     "run/checkpoints": r"is a part of the checkpoint \S+/run; give that folder\.$",

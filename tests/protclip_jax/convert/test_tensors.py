@@ -154,7 +154,7 @@ def test_shards_are_read_together(tmp_path):
     [
         (
             {"a": "../outside.safetensors"},
-            "'../outside.safetensors', which is no file of that folder",
+            "'../outside.safetensors'",
         ),
         ({"a": "/etc/passwd"}, "no file of that folder"),
         ({"a": "sub/one.safetensors"}, "no file of that folder"),
@@ -177,7 +177,7 @@ def test_wrong_indices_are_named(tmp_path, weight_map, message):
 
 
 def test_folders_without_weights_are_named(tmp_path):
-    with pytest.raises(UserError, match="is no folder"):
+    with pytest.raises(UserError, match="is not a folder"):
         read_weights(tmp_path / "absent")
     with pytest.raises(UserError, match=r"neither model.safetensors nor pytorch_model.bin"):
         read_weights(tmp_path)

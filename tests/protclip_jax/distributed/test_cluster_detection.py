@@ -259,7 +259,7 @@ def test_a_process_whose_others_stay_away_says_who_waits_and_where():
     results = run_processes(*(run | one for one in named), program="impatient")
     for (index, at), (code, _, error) in zip(present, results, strict=True):
         waits = f"process {index} ({name}) of 3 waits for the others at {at}."
-        gave_up = f"error: gave up after 3 s: {waits} Start every host with the same command."
+        gave_up = f"error: gave up after 3 s: {waits} Start every host with the same line."
         assert code == 1
         assert error.splitlines() == [f"note: {waits}", "", gave_up]
 

@@ -47,7 +47,7 @@ def test_rules_shard_the_largest_divisible_dimension():
         ((("kernel", "fsdp"),), "no pattern matches the parameter a/bias"),
         (((".", "replicate"), ("kernel", "fsdp")), "'kernel' decides no parameter"),
         (((".", "fsdp"),), "a/bias \\(3,\\) is divisible"),
-        (((".", "split"),), "unknown sharding rule 'split'"),
+        (((".", "split"),), "'split' is no way to shard"),
     ],
 )
 def test_rules_that_do_not_fit_are_refused(rules, told):

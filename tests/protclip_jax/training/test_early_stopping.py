@@ -41,7 +41,7 @@ def test_evaluations_without_the_metric_do_not_count():
     assert not early.exhausted
     early.judge({"retrieval/mrr": 0.5})
     assert early.exhausted
-    assert early.reason == "retrieval/mrr has not exceeded 0.5 for 1 evaluations"
+    assert early.reason == "retrieval/mrr was no better than 0.5 in 1 evaluations"
 
 
 def test_a_run_that_goes_on_remembers_its_evaluations_up_to_that_step(tmp_path):

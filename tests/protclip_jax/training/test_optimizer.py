@@ -146,7 +146,7 @@ def test_layers_learn_at_rates_of_their_own_and_frozen_ones_count_for_nothing():
         ),
         (
             (("^protein/layers/", ("last", 5)), (".", 1.0)),
-            r"that stack has 4 layers",
+            r"that stack has 4 layers; name at most so many",
         ),
     ],
 )

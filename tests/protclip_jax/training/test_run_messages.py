@@ -41,7 +41,7 @@ def test_the_beginning_says_what_is_trained_on_what_and_where():
     ("step", "told"),
     [
         (0, "steps: from 0 to 1,000, into run."),
-        (250, "steps: run resumes after step 250 of 1,000."),
+        (250, "steps: run goes on after step 250 of 1,000."),
         (1000, "steps: all 1,000 are done already; run stays as it is."),
     ],
 )
@@ -63,7 +63,7 @@ def test_an_evaluation_is_one_line():
 def test_the_end_says_what_can_be_done_next():
     assert "--checkpoint run" in run_messages.ending(1500, workdir="run", done=True)
     stopped = run_messages.ending(1500, workdir="run", done=False)
-    assert stopped == "stopped: step 1,500 is saved in run; rerun the command to resume."
+    assert stopped == "stopped: step 1,500 is saved in run; run the same command again to go on."
 
 
 def test_a_source_that_is_rarely_drawn_is_named():
