@@ -13,7 +13,7 @@ from configs import protclip_650m_plus
 SIZE = dict(layers=5, width=192, heads=6, rows=16, dtype="float32")
 FORMS = {
     "workstation": ConfigDict(SIZE | dict(masked_steps=1000, contrast_steps=1200)),
-    "ninety_minutes": ConfigDict(SIZE | dict(masked_steps=300, contrast_steps=480)),
+    "ninety_minutes": ConfigDict(SIZE | dict(masked_steps=300, contrast_steps=360)),
     "thirty_minutes": ConfigDict(SIZE | dict(masked_steps=200, contrast_steps=240)),
     "gpu": ConfigDict(
         dict(

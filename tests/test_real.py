@@ -10,7 +10,8 @@ import pytest
 from benchmarks.evidence.measure import Measured
 from benchmarks.real import __main__ as command
 from benchmarks.real import plan, planted, results
-from benchmarks.real.datasets import outside_set, records, smaller, training
+from benchmarks.real.datasets import outside_set, read_functions, records, smaller, training
+from benchmarks.real.intervals import over_clusters
 from benchmarks.real.kept import PROBE, Run, outside_name
 from benchmarks.real.measure import remote
 from benchmarks.real.residue_entropy import cross_entropies
@@ -49,6 +50,7 @@ def test_two_minutes_from_data_to_verdicts(real, tmp_path, monkeypatch, capsys):
     line += ["--test", str(data / "outside.jsonl.gz")]
     assert command.main(line) == 0
     told = capsys.readouterr().err
+    assert (folder / f"real_{TEST}.png").exists()
     verdicts = json.loads((folder / "real.json").read_text())
     assert verdicts[TEST].keys() == plan.PRIMARY.keys()
     # Five of the outside proteins are the dataset's own; those that it learns from are left out.
@@ -58,6 +60,7 @@ def test_two_minutes_from_data_to_verdicts(real, tmp_path, monkeypatch, capsys):
     for split in (VALIDATION, TEST, name):
         assert {"linear model", "3-mers", "label prior"} < set(run.baselines(split))
         assert {"p2t_mrr", "map_location", "map_enzyme"} <= run.found(split, "main").keys()
+    assert "map_go" in run.found(TEST, "main")
     assert "map_planted_over_chance" in run.found(TEST, "planted")
     assert run.models(PROBE) == ["main", "masked_only", "random_weights"]
 
@@ -109,6 +112,14 @@ def test_bands_of_an_outside_set_are_those_of_its_hits(real, tmp_path):
     assert remote(found, names).tolist() == [False, True, True]
 
 
+def test_go_asks_for_functions_by_name(real):
+    data, _ = real
+    found = read_functions(data / "bench")
+    assert {f"FUNCTION: digit {digit} binding." for digit in range(10)} == found.keys()
+    assert found["FUNCTION: digit 3 binding."] < found["FUNCTION: digit 0 binding."]
+    assert read_functions(data) == {}
+
+
 def test_every_stage_and_form_is_a_config():
     for stage in protclip_small.STAGES:
         for form in protclip_small.FORMS:
@@ -152,10 +163,10 @@ def test_the_best_baseline_is_chosen_on_validation(tmp_path):
 
 
 def test_p_is_no_smaller_than_the_replicates_can_tell():
-    found = results.over_clusters(0.1, np.linspace(-0.01, 0.19, 21))
+    found = over_clusters(0.1, np.linspace(-0.01, 0.19, 21))
     # By hand: 2 of 21 are at most zero.
     assert found.p == pytest.approx(2 * (2 + 1) / 22)
-    assert results.over_clusters(0.1, np.full(99, 0.1)).p == pytest.approx(2 / 100)
+    assert over_clusters(0.1, np.full(99, 0.1)).p == pytest.approx(2 / 100)
 
 
 def test_signals_are_planted_by_accession_alone():

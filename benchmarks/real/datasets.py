@@ -32,7 +32,11 @@ from eval.data.base.pretraining import RELATED, SEEN, PretrainingSet
 
 ENTRIES, SEQUENCES, WORDED = "entries.jsonl.gz", "sequences_50k.fasta.gz", "comments_only.tsv.gz"
 """The files of a data folder; the second and third may be absent."""
+PUBLIC, GO_TERMS, GO_NAMES = "bench", "go_terms_2014.dev.tsv.gz", "go_names_2014.tsv.gz"
+"""The folder of public benchmarks, and in it GO's terms of accessions and their names."""
 CLUSTER_FIELD = "cluster40"
+GO = "go"
+"""The kind of questions about molecular functions that GO knows."""
 ENZYME = "enzyme"
 """The kind of questions about enzymes, and where an entry's name says that it is an accepted
 enzyme name."""
@@ -45,11 +49,13 @@ class Known(NamedTuple):
       clusters: accession → cluster of similar sequences.
       enzymes: the accepted names of enzymes.
       worded: accessions whose texts somebody wrote; retrieval is measured on these.
+      functions: a question about a molecular function → the accessions that GO annotates with it.
     """
 
     clusters: Mapping[str, str]
     enzymes: frozenset[str]
     worded: frozenset[str]
+    functions: Mapping[str, frozenset[str]]
 
 
 def run(command, arguments: Sequence[object]) -> None:
@@ -75,7 +81,30 @@ def read_known(data_dir: Path) -> Known:
             enzymes.add(entry["name"])
     path = data_dir / WORDED
     worded = _accessions(path) if path.exists() else clusters.keys()
-    return Known(clusters, frozenset(enzymes), frozenset(worded))
+    functions = read_functions(data_dir / PUBLIC)
+    return Known(clusters, frozenset(enzymes), frozenset(worded), functions)
+
+
+def read_functions(bench: Path) -> dict[str, frozenset[str]]:
+    """Questions such as `FUNCTION: ATP binding.`, as annotated, without ancestors; none without the
+    files.
+
+    Raises:
+      UserError: a file cannot be read.
+    """
+    if not (bench / GO_TERMS).exists():
+        return {}
+    with open_table(bench / GO_NAMES, "tsv") as table:
+        # The file has no header: its first line is a term too.
+        names = dict([table.header, *(cells for _, cells in table.rows())])
+    found: dict[str, set[str]] = {}
+    with open_table(bench / GO_TERMS, "tsv") as table:
+        accession, terms = map(table.header.index, ("accession", "molecular_function"))
+        for _, cells in table.rows():
+            for term in filter(None, cells[terms].split(",")):
+                question = f"{PREFIXES['function']}: {names.get(term, term)}."
+                found.setdefault(question, set()).add(cells[accession])
+    return {question: frozenset(answering) for question, answering in found.items()}
 
 
 def _accessions(path: Path) -> set[str]:
@@ -144,10 +173,11 @@ def training(dataset: ProtAnno) -> list[Split]:
     return [split for name, split in sorted(dataset.splits.items()) if name not in HELD_OUT]
 
 
-def with_questions(dataset: ProtAnno, enzymes: Collection[str]) -> ProtAnno:
+def with_questions(dataset: ProtAnno, known: Known) -> ProtAnno:
     """The dataset with the questions that its records answer: locations and families that they
-    name, and enzymes by name."""
-    return dataset._replace(questions=questions_of(records(dataset.splits.values()), enzymes))
+    name, enzymes by name, and molecular functions by GO."""
+    asked = questions_of(records(dataset.splits.values()), known.enzymes)
+    return dataset._replace(questions=asked | ({GO: known.functions} if known.functions else {}))
 
 
 def questions_of(own: Iterable[Record], enzymes: Collection[str]) -> Questions:

@@ -6,32 +6,24 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.evidence.intervals import LEVEL, Estimate, verdict
+from benchmarks.evidence.intervals import Estimate, verdict
 from benchmarks.evidence.measure import Measured
 from benchmarks.evidence.verdict_table import verdict_table
+from benchmarks.real.figures import models_by_band
+from benchmarks.real.intervals import over_clusters
 from benchmarks.real.kept import LOSSES, PROBE, Run
 from benchmarks.real.plan import ARMS, BEST, MAIN, MASKED, PLANTED, PRIMARY, RANDOM, Endpoint
 from data_pipelines.common.atomic_write import atomic_write
+from data_pipelines.common.figure_style import DPI
 from data_pipelines.common.markdown import interval, number, table
 from data_pipelines.protanno.clusters import TEST, VALIDATION
 from eval.metrics.comparison import holm
 
 CLAIMS = {name: endpoint.claim for name, endpoint in PRIMARY.items()}
-QUANTITIES = ("p2t_mrr", "t2p_mrr", "map_location", "map_family", "map_enzyme")
+QUANTITIES = ("p2t_mrr", "t2p_mrr", "map_location", "map_family", "map_enzyme", "map_go")
 PROBED = "scl2205_"
 """How the quantities of the probe begin."""
 ENDINGS = {"": "all proteins", "_remote": "proteins without relatives in training"}
-
-
-def over_clusters(value: float, replicates: np.ndarray) -> Estimate:
-    """One seed's number with its interval over clusters; p is two-sided, and no smaller than the
-    replicates can tell."""
-    known = replicates[np.isfinite(replicates)]
-    tail = (1 - LEVEL) / 2
-    low, high = np.quantile(known, [tail, 1 - tail])
-    fewer = min(np.count_nonzero(known <= 0), np.count_nonzero(known >= 0))
-    p = min(1.0, 2 * (fewer + 1) / (len(known) + 1))
-    return Estimate(value, (float(low), float(high)), p, (value,))
 
 
 def best_baseline(run: Run, quantity: str) -> str | None:
@@ -125,11 +117,14 @@ def _cell(measured: Measured | None) -> str:
 
 
 def write(run: Run, output: Path, splits: Sequence[str]) -> str:
-    """Writes `real.json` and `real.md` into a folder; returns the page."""
+    """Writes `real.json`, `real.md` and `real_SPLIT.png` into a folder; returns the page."""
     measured = [split for split in splits if run.models(split)]
     rows = {split: verdicts(run, split) for split in measured if split != VALIDATION}
     parts = []
+    output.mkdir(parents=True, exist_ok=True)
     for split in measured:
+        if figure := models_by_band(run, split, ENDINGS):
+            figure.savefig(output / f"real_{split}.png", dpi=DPI)
         if split in rows:
             parts += [
                 f"## Primary endpoints, {split}",
@@ -139,7 +134,6 @@ def write(run: Run, output: Path, splits: Sequence[str]) -> str:
             parts += [f"## {split}, {named}", model_table(run, split, ending)]
     parts += ["## Elsewhere", other_table(run, TEST if TEST in splits else VALIDATION)]
     page = "\n\n".join(parts) + "\n"
-    output.mkdir(parents=True, exist_ok=True)
     atomic_write(output / "real.json", json.dumps(rows, indent=1) + "\n")
     atomic_write(output / "real.md", page)
     return page

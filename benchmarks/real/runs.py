@@ -52,13 +52,13 @@ def measure_all(setting: Setting, run: Run, inputs: Inputs, splits: Sequence[str
     """Trains and measures what is missing, in the order of its worth: what primary endpoints
     need comes first."""
     run.results.mkdir(parents=True, exist_ok=True)
-    dataset = with_questions(open_dataset(setting.dataset), inputs.known.enzymes)
+    dataset = with_questions(open_dataset(setting.dataset), inputs.known)
     named = dict.fromkeys(splits, dataset)
     if inputs.outside:
         own = next(iter(inputs.hits.values()), None)
         name = outside_name(inputs.outside)
         outside = outside_set(inputs.outside, setting.folder / name, dataset, own)
-        named[name] = with_questions(outside, inputs.known.enzymes)
+        named[name] = with_questions(outside, inputs.known)
     bench_of = functools.cache(lambda split: _bench(setting, inputs, named[split], split))
     measure_baselines(run, _baselines(setting, inputs, dataset), list(named), bench_of)
     models = Models(setting)

@@ -14,6 +14,7 @@ from jaxtyping import UInt64
 
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.hashing import hash64
+from data_pipelines.common.plain_text import tsv_cell
 from data_pipelines.common.progress import progress
 from data_pipelines.common.unique_ids import UniqueIds
 from data_pipelines.inputs.model_input import Prepared, Source
@@ -136,7 +137,7 @@ def take_survey(
             if item.fault:
                 first = first or item
                 rejected += 1
-                table.writerow((item.id[:MAX_REJECT_ID], item.line, item.fault))
+                table.writerow((tsv_cell(item.id[:MAX_REJECT_ID]), item.line, tsv_cell(item.fault)))
             else:
                 measured = measure(item.text)
                 tokens += measured.tokens

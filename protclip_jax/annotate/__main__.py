@@ -20,6 +20,7 @@ from data_pipelines.common import project
 from data_pipelines.common.atomic_write import atomic_path
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.hashing import file_sha256
+from data_pipelines.common.plain_text import tsv_cell
 from data_pipelines.common.progress import progress, tell
 from data_pipelines.common.warned import warnings_as_sentences
 from data_pipelines.inputs.input_formats import BY_NAME
@@ -45,7 +46,7 @@ from protclip_jax.embed.resume import (
 )
 from protclip_jax.inference.batched_calls import default_batch_tokens
 from protclip_jax.inference.cpu_devices import MAX_CPU_DEVICES, split_cpu
-from protclip_jax.retrieval.answer import check_least, tsv_cell
+from protclip_jax.retrieval.answer import check_least
 from protclip_jax.retrieval.calibration import LEAST, Calibration, to_text
 from protclip_jax.retrieval.engine import SearchEngine
 from protclip_jax.retrieval.index_folder import MANIFEST

@@ -9,6 +9,7 @@ import pyarrow.compute
 from jaxtyping import Float32, Int64
 
 from data_pipelines.common.errors import UserError
+from data_pipelines.common.plain_text import tsv_cell
 from protclip_jax.embed.embedding_files import Part
 from protclip_jax.retrieval.answer import (
     Answer,
@@ -16,7 +17,6 @@ from protclip_jax.retrieval.answer import (
     is_confident,
     is_sure,
     sureness_cells,
-    tsv_cell,
 )
 from protclip_jax.retrieval.engine import SearchEngine
 from protclip_jax.retrieval.query import Query

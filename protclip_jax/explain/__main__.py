@@ -13,6 +13,7 @@ from jaxtyping import Float
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.figure_style import DPI
 from data_pipelines.common.outputs import new_files, refuse_existing
+from data_pipelines.common.plain_text import tsv_cell
 from data_pipelines.inputs.plausibility import doubt
 from data_pipelines.inputs.protein_input import clean_protein
 from data_pipelines.protanno.features import annotated_residues
@@ -165,7 +166,7 @@ def write_table(
         table.writerow(["position", "residue", *weights, "features"])
         for index, residue in enumerate(record.sequence):
             covering = [f for f in record.features if f.start <= index + 1 <= f.end]
-            notes = "; ".join(f"{f.type} {f.note}".strip() for f in covering)
+            notes = tsv_cell("; ".join(f"{f.type} {f.note}".strip() for f in covering))
             table.writerow(
                 [index + 1, residue, *(f"{row[index]:.6g}" for row in weights.values()), notes]
             )

@@ -100,11 +100,6 @@ def sureness_cells(hit: Hit) -> tuple[str, ...]:
     return (*shares, "" if hit.q_value is None else f"{hit.q_value:.4g}")
 
 
-def tsv_cell(value: object) -> str:
-    """A value as a cell of TSV: on one line, without tabs; '' for None."""
-    return "" if value is None else " ".join(str(value).split())
-
-
 def check_least(least: float, name: str) -> None:
     """Raises UserError for a least confidence that is no share; `name` is what the user calls
     it."""

@@ -21,6 +21,7 @@ from typing import TextIO
 from data_pipelines.common.errors import UserError, command, one_line
 from data_pipelines.common.extras import missing_extra
 from data_pipelines.common.outputs import new_file, refuse_existing
+from data_pipelines.common.plain_text import plain, tsv_cell
 from data_pipelines.common.progress import tell
 from data_pipelines.common.warned import warnings_as_sentences
 from data_pipelines.inputs.input_formats import BY_NAME, DESCRIPTION, TEXT_FORMATS, listed
@@ -38,7 +39,6 @@ from protclip_jax.retrieval.answer import (
     is_confident,
     not_known,
     sureness_cells,
-    tsv_cell,
     verdict,
 )
 from protclip_jax.retrieval.calibration import LEAST
@@ -312,7 +312,9 @@ def write_json(file: TextIO, answers: Iterator[tuple[Query, Answer]], least: flo
             "background": background,
         } | sure
         found = {"matches": as_dicts(answer.matches), "hits": as_dicts(answer.hits)}
-        file.write((",\n" if position else "\n") + json.dumps(entry | found, ensure_ascii=False))
+        file.write(
+            (",\n" if position else "\n") + json.dumps(plain(entry | found), ensure_ascii=False)
+        )
     file.write("\n]\n")
 
 

@@ -1,0 +1,17 @@
+"""The interval and the p of a number that one seed gave, over draws of clusters."""
+
+import numpy as np
+from jaxtyping import Float
+
+from benchmarks.evidence.intervals import LEVEL, Estimate
+
+
+def over_clusters(value: float, replicates: Float[np.ndarray, " D"]) -> Estimate:
+    """The number with its percentile interval over clusters. Draws without a value (NaN) are left
+    out; p is two-sided, and no smaller than the number of draws can show."""
+    known = replicates[np.isfinite(replicates)]
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(known, [tail, 1 - tail])
+    fewer = min(np.count_nonzero(known <= 0), np.count_nonzero(known >= 0))
+    p = min(1.0, 2 * (fewer + 1) / (len(known) + 1))
+    return Estimate(value, (float(low), float(high)), p, (value,))
