@@ -194,11 +194,12 @@ def load_control(control: Control, directory: pathlib.Path, checkpoint: pathlib.
 
 def asked_controls(options: argparse.Namespace, checkpoint: pathlib.Path) -> dict[str, ProtCLIP]:
     """The models of the controls that the command line names, by their options."""
-    given = {
-        option: open_checkpoint(folder)
-        for option in controls()
-        if (folder := getattr(options, option))
-    }
+    given = {}
+    # All are opened before the first is loaded, so that a mistake in any shows at once.
+    for option in controls():
+        folder = getattr(options, option)
+        if folder:
+            given[option] = open_checkpoint(folder)
     return {
         option: load_control(controls()[option], folder, checkpoint)
         for option, folder in given.items()

@@ -108,7 +108,8 @@ def asking_for(trait: Trait, texts: Sequence[tuple[str, int, np.ndarray, Record]
 def labels(model: Model, records: Sequence[Record], trait: Trait) -> Embedded:
     """The distinct texts of a trait's property as records that say nothing else."""
     name = PROPERTY[trait.name]
-    texts = dict.fromkeys(text for record in records if (text := property_texts(record).get(name)))
+    found = (property_texts(record).get(name) for record in records)
+    texts = dict.fromkeys(filter(None, found))
     prefix = f"{PREFIXES[name]}: "
     bare = Record("", "", "unknown", "", 0, "")
     said = [dataclasses.replace(bare, **{name: text.removeprefix(prefix)}) for text in texts]

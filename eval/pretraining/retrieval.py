@@ -106,8 +106,8 @@ class Retrieval(Evaluation):
 
     name = "retrieval"
     captions = {
-        "retrieval": "Retrieval on the training run's own pool over steps, beside baselines on that "
-        "pool. The linear model was chosen on validation records. The judge knows what is "
+        "retrieval": "Retrieval on the training run's own pool over steps, beside baselines on "
+        "that pool. The linear model was chosen on validation records. The judge knows what is "
         "planted: the ceiling."
     }
 

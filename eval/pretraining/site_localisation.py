@@ -46,8 +46,8 @@ SECTION = """## Active and binding sites (PDA)
 AUROC of the PDA weights of a protein's function text against the residues that UniProt annotates as
 sites, averaged over the annotated proteins of a pool of {pool} records of the split `{split}`. It
 is compared with the same mean when each protein's sites are moved, {permutations} times: *shifted*
-all together around the sequence, or to random places with the *same residues*; p is the share of moves
-that do at least as well. Δ is the paired difference to the same model with another record's
+all together around the sequence, or to random places with the *same residues*; p is the share of
+moves that do at least as well. Δ is the paired difference to the same model with another record's
 function. *Top 5 %*: the share of the sites among the residues with the largest weights; a random
 choice has 5 %. In brackets: 95 % intervals: for moved sites their own spread, else by bootstrap
 over proteins."""

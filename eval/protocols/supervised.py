@@ -106,10 +106,8 @@ def run(
             "notes": [*result["notes"], sentence(counts, left_out=not rows.all())],
         }
         result |= {} if rows.all() else {"metrics_with_seen": judged(outputs, targets, judge)}
-    identities = np.array(
-        [np.nan if (s := sample.identity) is None else s for sample in prepared.splits["test"]],
-        np.float64,
-    )
+    # NumPy reads None as NaN.
+    identities = np.array([sample.identity for sample in prepared.splits["test"]], np.float64)
     if not np.isnan(identities[rows]).all():
         result["identity_curve"] = _identity_curve(
             outputs[:, rows], targets[rows], judge, identities[rows]

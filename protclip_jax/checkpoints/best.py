@@ -71,11 +71,8 @@ def _judged(checkpoints: epath.Path, step: int) -> Judged:
 
 def _ranked(judged: Mapping[int, Judged], best: Best) -> list[int]:
     """The steps that were measured by it, the best first, the later of equals first."""
-    scores = {
-        step: score
-        for step, of_step in judged.items()
-        if (score := of_step.score(best)) is not None
-    }
+    scores = {step: of_step.score(best) for step, of_step in judged.items()}
+    scores = {step: score for step, score in scores.items() if score is not None}
     return sorted(scores, key=lambda step: (scores[step], step), reverse=True)
 
 

@@ -46,7 +46,8 @@ def unwrapped(tensors: Tensors, *, source: object) -> Tensors:
 
 def _shared_prefix(names: Iterable[str]) -> str:
     """The longest wrapper prefix that all names have, or ''."""
-    wrapped = {found[0] if (found := _WRAPPERS.match(name)) else "" for name in names}
+    matches = (_WRAPPERS.match(name) for name in names)
+    wrapped = {match[0] if match else "" for match in matches}
     return wrapped.pop() if len(wrapped) == 1 else ""
 
 

@@ -68,6 +68,8 @@ WANTED = {
 }
 REVERSE = ("removed", "kept")
 HITS = (1, 3, 10)
+PROTOCOL_FIELDS = ("seeds", "held_out", "reverse_triplets", "min_tail_triplets", "negatives")
+"""The options that a result repeats."""
 
 
 def run(
@@ -109,31 +111,34 @@ def run(
         _seed(graph, embedded, relations, seed=seed, options=options)
         for seed in range(options.seeds)
     ]
-    known = embedded.nodes.rows >= 0
+    benchmarks = {}
+    for name in options.benchmarks:
+        benchmarks[name] = (
+            {"missing": missing[name]} if name in missing else _summaries(measured, name, options)
+        )
     return {
-        "data": {
-            "nodes": {
-                name: int((known & (embedded.nodes.types == position)).sum())
-                for position, name in enumerate(graph.node_types)
-            },
-            "nodes_without_embedding": int((~known).sum()),
-            "triplets": len(embedded.triplets),
-            "triplets_left_out": len(graph.triplets) - len(embedded.triplets),
-            "widths": {name: vectors.shape[1] for name, vectors in embeddings.items()},
-            "supplied_embeddings": dict(sources(graph)),
-        },
-        "protocol": {
-            name: options[name]
-            for name in ("seeds", "held_out", "reverse_triplets", "min_tail_triplets", "negatives")
-        },
+        "data": _facts(graph, embedded, embeddings),
+        "protocol": {name: options[name] for name in PROTOCOL_FIELDS},
         "training": [one["training"] for one in measured],
-        "benchmarks": {
-            name: {"missing": missing[name]}
-            if name in missing
-            else _summaries(measured, name, options)
-            for name in options.benchmarks
-        },
+        "benchmarks": benchmarks,
         "flops": sum(map(_flops, measured)),
+    }
+
+
+def _facts(graph: KnowledgeGraph, embedded: EmbeddedGraph, embeddings: Mapping) -> dict:
+    """What takes part in the measurement."""
+    known = embedded.nodes.rows >= 0
+    nodes = {
+        name: int((known & (embedded.nodes.types == position)).sum())
+        for position, name in enumerate(graph.node_types)
+    }
+    return {
+        "nodes": nodes,
+        "nodes_without_embedding": int((~known).sum()),
+        "triplets": len(embedded.triplets),
+        "triplets_left_out": len(graph.triplets) - len(embedded.triplets),
+        "widths": {name: vectors.shape[1] for name, vectors in embeddings.items()},
+        "supplied_embeddings": dict(sources(graph)),
     }
 
 

@@ -25,27 +25,25 @@ def audit_task(task: Task) -> dict:
     (distinct sequences with several targets) and `unlabelled` rows by split; `overlap`: distinct
     sequences that two splits share; `classes_not_in_train`; and what `audit_files` counts.
     """
-    distinct = {
-        split: {sample.sequence for sample in samples} for split, samples in task.splits.items()
-    }
-    trained = {label for sample in task.splits.get("train", []) for label in _labels(sample)}
-    return {
-        "rows": {split: len(samples) for split, samples in task.splits.items()},
-        "duplicates": {
-            split: len(samples) - len(distinct[split]) for split, samples in task.splits.items()
-        },
-        "conflicting": {split: _conflicting(samples) for split, samples in task.splits.items()},
-        "unlabelled": {
-            split: sum(sample.target == () for sample in samples)
-            for split, samples in task.splits.items()
-        },
-        "overlap": {
-            f"{a} and {b}": len(distinct[a] & distinct[b]) for a, b in combinations(distinct, 2)
-        },
-        "classes_not_in_train": len(task.classes) - len(trained)
-        if task.classes and "train" in task.splits
-        else 0,
-    } | audit_files(task)
+    found = {"rows": {}, "duplicates": {}, "conflicting": {}, "unlabelled": {}, "overlap": {}}
+    distinct = {}
+    for split, samples in task.splits.items():
+        distinct[split] = {sample.sequence for sample in samples}
+        found["rows"][split] = len(samples)
+        found["duplicates"][split] = len(samples) - len(distinct[split])
+        found["conflicting"][split] = _conflicting(samples)
+        found["unlabelled"][split] = sum(sample.target == () for sample in samples)
+    for a, b in combinations(distinct, 2):
+        found["overlap"][f"{a} and {b}"] = len(distinct[a] & distinct[b])
+    found["classes_not_in_train"] = _classes_not_in_train(task)
+    return found | audit_files(task)
+
+
+def _classes_not_in_train(task: Task) -> int:
+    if not task.classes or "train" not in task.splits:
+        return 0
+    trained = {label for sample in task.splits["train"] for label in _labels(sample)}
+    return len(task.classes) - len(trained)
 
 
 def _labels(sample: Sample) -> Iterable[int]:
