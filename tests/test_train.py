@@ -431,7 +431,7 @@ def refused(capsys, argv):
         (["--config.data.dir=/nowhere"], "/nowhere does not exist"),
         (["--config.tokenizer.text=/nowhere/vocab.txt"], "/nowhere/vocab.txt"),
         (["--config.evals.retrieval.split=holdout"], "holdout"),
-        (["--config.best.metric=membrane/accuracy"], "measured by none of evals"),
+        (["--config.best.metric=membrane/accuracy"], "not measured by any of evals"),
         (["--config.batch.rows=6"], "batch.rows"),
         (["--config.checkpoint_every=3"], "checkpoint_every"),
         (["--config.optimizer.schedule=step"], "schedule"),

@@ -225,7 +225,7 @@ def test_a_workdir_older_than_the_choice_of_texts_goes_on_with_the_texts_that_it
         adopt(begun, changed={"tokenizer__names": "all", "tokenizer__property_subset": 0.5})
     fix = (
         "pass --config.tokenizer.names=recommended --config.tokenizer.property_subset=0.0 to "
-        "continue it as it began"
+        "continue as it was started"
     )
     assert fix in str(told.value)
 

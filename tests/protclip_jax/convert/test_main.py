@@ -189,7 +189,7 @@ def test_checkpoints_that_are_none(tmp_path, capsys):
     for subcommand in ("to_hf", "params"):
         code, told = run(capsys, subcommand, "--checkpoint", tmp_path, "--output", tmp_path / "out")
         assert (code, told.count("\n")) == (2, 1)
-        assert "no checkpoint folder" in told
+        assert "not a checkpoint folder" in told
         with pytest.raises(SystemExit) as ended:
             main(
                 [
