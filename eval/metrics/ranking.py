@@ -70,7 +70,7 @@ def reciprocal_rank(
 
     A difference of harmonic numbers divided by their count.
 
-    >>> reciprocal_rank(np.array([0, 3]), np.array([0, 0])).tolist()
+    >>> reciprocal_rank(np.array([0, 3]), np.array([0, 0])).round(6).tolist()
     [1.0, 0.25]
     """
     harmonic = np.concatenate(
@@ -91,7 +91,7 @@ def hits_at(above: Int[np.ndarray, " N"], tied: Int[np.ndarray, " N"], k: int) -
 def mean_reciprocal_rank(above: Int[np.ndarray, " N"], tied: Int[np.ndarray, " N"]) -> float:
     """MRR: the mean of `reciprocal_rank`; NaN without hits.
 
-    >>> mean_reciprocal_rank(np.array([0, 3]), np.array([0, 0]))
+    >>> round(mean_reciprocal_rank(np.array([0, 3]), np.array([0, 0])), 6)
     0.625
     """
     return float(np.mean(reciprocal_rank(above, tied))) if len(above) else float("nan")
