@@ -37,7 +37,7 @@ def test_no_evaluations_no_hooks(dataset):
     ("evals", "told"),
     [
         ({"retreival": {}}, "'retreival' is neither an evaluation .retrieval"),
-        ({"retrieval": {"pol": 3}}, "no option 'pol'; it has split, pool"),
+        ({"retrieval": {"pol": 3}}, "no option 'pol'; expected split, pool"),
         ({"retrieval": {"dataset": 3}}, "no option 'dataset'"),
         ({"retrieval": {"split": "tset"}}, "tset"),
         ({"membrane": {}}, "evals.membrane needs data_dir"),

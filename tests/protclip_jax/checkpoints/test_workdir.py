@@ -294,7 +294,7 @@ def test_other_libraries_are_told_and_not_refused(begun, capsys):
     metadata.save_sealed(begun, stored)
     adopt(begun)
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"note: {begun} was started with other versions (jax 0.1.2 →  ")
+    assert line.startswith(f"note: {begun} was started with other versions (jax 0.1.2 → ")
     assert "grain" not in line
 
 

@@ -184,7 +184,7 @@ def test_a_lone_tower_is_a_model_and_none_is_not():
         require_model(alone, name="x")
         with pytest.raises(UserError, match="neither a protein nor a text tower"):
             require_model(put(put(CONFIG, "model.protein", None), "model.text", None), name="x")
-        with pytest.raises(UserError, match=rf"has no field model\.{tower}\.num_layers"):
+        with pytest.raises(UserError, match=rf"lacks the field model\.{tower}\.num_layers"):
             require_model(alone, *TOWERS, name="x")
 
 
