@@ -14,7 +14,7 @@ from data_pipelines.common.hashing import hash64
 from data_pipelines.protanno import nearest
 from data_pipelines.protanno.clusters import CLUSTERS, SPLITS, TEST
 from data_pipelines.protanno.nearest import Nearest, read_nearest
-from data_pipelines.readers.hits import Hit, read_hits
+from data_pipelines.readers.hits import FIX, Hit, read_hits
 from data_pipelines.readers.streams.files import open_bytes
 
 WITH_TEXT, WITHOUT_TEXT = 0, 1
@@ -94,6 +94,8 @@ def nearest_in(path: Path, layout: Layout) -> Found:
     hits = read_hits(path)
     while part := list(itertools.islice(hits, _ROWS_AT_ONCE)):
         rows += len(part)
+        if any(hit.coverage is None for hit in part):
+            raise UserError(f"{path} has no column qcov; {FIX}.")
         for kind, place, own in _useful(part, layout):
             used += len(place)
             named[place] = True

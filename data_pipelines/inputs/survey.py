@@ -2,7 +2,6 @@
 computed."""
 
 import array
-import csv
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -14,8 +13,8 @@ from jaxtyping import UInt64
 
 from data_pipelines.common.errors import UserError
 from data_pipelines.common.hashing import hash64
-from data_pipelines.common.plain_text import tsv_cell
 from data_pipelines.common.progress import progress
+from data_pipelines.common.tables import TableWriter
 from data_pipelines.common.unique_ids import UniqueIds
 from data_pipelines.inputs.model_input import Prepared, Source
 from data_pipelines.inputs.plausibility import commonest_of_most
@@ -127,7 +126,7 @@ def take_survey(
     changed, doubted, hashes = Counter(), Counter(), array.array("Q")
     first = None
     with open(rejects, "w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file, delimiter="\t", lineterminator="\n")
+        table = TableWriter(file)
         table.writerow(REJECTS_HEADER)
         for item in _shown(source):
             hashes.append(hash64(item.id))
@@ -137,7 +136,7 @@ def take_survey(
             if item.fault:
                 first = first or item
                 rejected += 1
-                table.writerow((tsv_cell(item.id[:MAX_REJECT_ID]), item.line, tsv_cell(item.fault)))
+                table.writerow((item.id[:MAX_REJECT_ID], item.line, item.fault))
             else:
                 measured = measure(item.text)
                 tokens += measured.tokens

@@ -116,6 +116,19 @@ def strip_evidence(text: str) -> str:
     return " ".join((kept + text[position:]).split())
 
 
+_CODE = re.compile(r"ECO:\d{7}")
+
+
+def evidence_codes(record: Record) -> dict[str, tuple[str, ...]]:
+    """By property, the codes of the Evidence and Conclusion Ontology in its text's tags, each
+    once, in their order; properties without any are left out.
+
+    `ECO:0000269` is an experiment, `ECO:0000250` similarity, `ECO:0000305` a curator's inference.
+    """
+    codes = {name: dict.fromkeys(_CODE.findall(getattr(record, name))) for name in PROPERTIES}
+    return {name: tuple(found) for name, found in codes.items() if found}
+
+
 def with_prefix(name: str, typed: str) -> str:
     """`PREFIX: content` of a property, whether its prefix was typed or not; empty where there is
     no content."""

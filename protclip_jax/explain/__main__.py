@@ -2,7 +2,6 @@
 its properties."""
 
 import argparse
-import csv
 import pathlib
 import sys
 from collections.abc import Mapping
@@ -13,24 +12,22 @@ from jaxtyping import Float
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.figure_style import DPI
 from data_pipelines.common.outputs import new_files, refuse_existing
-from data_pipelines.common.plain_text import tsv_cell
-from data_pipelines.inputs.plausibility import doubt
-from data_pipelines.inputs.protein_input import clean_protein
+from data_pipelines.common.tables import TableWriter
 from data_pipelines.protanno.features import annotated_residues
 from data_pipelines.protanno.record import (
     PREFIXES,
     PROPERTIES,
-    UNKNOWN_SOURCE,
     Record,
     property_texts,
     with_names,
     with_prefix,
 )
-from data_pipelines.readers import SUFFIXES, read_entries
+from data_pipelines.readers import SUFFIXES
 from protclip_jax.checkpoints.best import resolve_step
 from protclip_jax.checkpoints.own_report import what_weights_mean
 from protclip_jax.config.schema import completed
 from protclip_jax.convert.hub_folder import open_checkpoint
+from protclip_jax.explain.protein import chosen_protein
 from protclip_jax.explain.residue_tracks import Track, explanation
 from protclip_jax.inference.protclip import ProtCLIP
 
@@ -66,7 +63,24 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         metavar="FILE",
         help=f"UniProt entries ({', '.join(SUFFIXES)}); takes properties and FT sites too",
     )
-    parser.add_argument("--accession", help="which entry of FILE (default: its only one)")
+    protein.add_argument(
+        "--fasta",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="proteins as FASTA, plain or gzip; takes the name in the header",
+    )
+    protein.add_argument(
+        "--index",
+        type=pathlib.Path,
+        metavar="DIR",
+        help="an index of proteins; takes the properties and FT sites that it keeps",
+    )
+    parser.add_argument(
+        "--accession",
+        metavar="ID",
+        help="which protein of FILE or DIR: an id or accession, in an index also an entry name "
+        "(default: a file's only one)",
+    )
     for name in PROPERTIES:
         parser.add_argument(
             f"--{name}",
@@ -81,28 +95,6 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         help=f"a new {', '.join(FIGURES)}; a .tsv is put beside it",
     )
     return parser.parse_args(arguments)
-
-
-def read_entry(path: pathlib.Path, accession: str | None) -> Record:
-    """The entry of a file that `accession` names, or its only one."""
-    found = []
-    for entry in read_entries(path):
-        if accession in (None, entry.accession):
-            found.append(entry)
-        if len(found) > 1:
-            raise UserError(
-                f"{path} holds several entries ({found[0].accession}, {found[1].accession}, "
-                "…); pass --accession."
-            )
-        if accession is not None and found:
-            break
-    if not found:
-        raise UserError(
-            f"{path} holds no entry {accession or ''}".rstrip() + "; check --entry and --accession."
-        )
-    if not isinstance(found[0], Record):
-        raise UserError(f"entry {found[0].accession} of {path} cannot be used: {found[0].reason}.")
-    return found[0]
 
 
 def given_texts(options: argparse.Namespace) -> dict[str, str]:
@@ -122,25 +114,7 @@ def asked_for(options: argparse.Namespace) -> tuple[Record, dict[str, str]]:
     """The protein, with whatever is known of it, and the texts that are given in place of its
     own; there is one at least."""
     given = given_texts(options)
-    if options.entry:
-        record = read_entry(options.entry, options.accession)
-    else:
-        if options.accession:
-            raise UserError(
-                "--accession chooses an entry of --entry=FILE; leave it out with --sequence."
-            )
-        try:
-            cleaned = clean_protein(options.sequence)
-        except ValueError as error:
-            raise UserError(f"--sequence is no protein: {error}.") from error
-        if looks := doubt(cleaned.sequence):
-            print(f"sequence: it looks like {looks}, not like a protein.", file=sys.stderr)
-        if cleaned.changes:
-            print(
-                f"sequence: {', '.join(f'{n} {what}' for what, n in cleaned.changes.items())}",
-                file=sys.stderr,
-            )
-        record = Record("sequence", "", UNKNOWN_SOURCE, cleaned.sequence, 0, "")
+    record = chosen_protein(options)
     if not (given or property_texts(record)):
         raise UserError(
             "there is no property to explain; give one of "
@@ -162,11 +136,11 @@ def write_table(
     """One line a residue: position (1-based), residue, the weight for each property, the
     features that cover it."""
     with open(path, "x", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, delimiter="\t", lineterminator="\n")
+        table = TableWriter(file)
         table.writerow(["position", "residue", *weights, "features"])
         for index, residue in enumerate(record.sequence):
             covering = [f for f in record.features if f.start <= index + 1 <= f.end]
-            notes = tsv_cell("; ".join(f"{f.type} {f.note}".strip() for f in covering))
+            notes = "; ".join(f"{f.type} {f.note}".strip() for f in covering)
             table.writerow(
                 [index + 1, residue, *(f"{row[index]:.6g}" for row in weights.values()), notes]
             )

@@ -40,10 +40,10 @@ from protclip_jax.retrieval.nearest import (
 )
 from protclip_jax.retrieval.vector_parts import VectorParts
 
-MANIFEST, FORMAT_VERSION = "manifest.json", 2
-READABLE = (1, 2)
+MANIFEST, FORMAT_VERSION = "manifest.json", 3
+READABLE = (1, 2, 3)
 """Versions of the format. In version 1 proteins had no entry name, organism, taxon, existence,
-genes, EC numbers and GO ids."""
+genes, EC numbers and GO ids; in version 2 no evidence codes."""
 MODALITIES = tuple(item_table.SCHEMAS)
 _FIX = "make it anew with `python -m protclip_jax.index`"
 _FIELDS = {
@@ -213,7 +213,7 @@ def read_manifest(folder: Path) -> dict:
         raise UserError(f"there is no index {folder}; {_FIX}.")
     manifest = read_json(folder / MANIFEST, fix=_FIX)
     if manifest.get("format_version") not in READABLE:
-        known = " or ".join(map(str, READABLE))
+        known = f"{', '.join(map(str, READABLE[:-1]))} or {READABLE[-1]}"
         raise UserError(
             f"{folder / MANIFEST} has format_version {manifest.get('format_version')!r}, "
             f"this program reads {known}; {_FIX}."

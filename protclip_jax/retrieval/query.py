@@ -25,12 +25,15 @@ class Query(NamedTuple):
       contents: the prompts of a text, whose embeddings are averaged; a protein's one sequence.
       typed: a text as it was typed, which is looked up among the names of an index; '' where
         nothing is to be looked up.
+      text: what the question says, for those who read the answers: a text as it was typed, or what
+        a FASTA header says behind the id.
     """
 
     name: str
     kind: str
     contents: tuple[str, ...]
     typed: str = ""
+    text: str = ""
 
 
 class Typed(NamedTuple):

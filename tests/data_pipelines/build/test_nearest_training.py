@@ -145,7 +145,7 @@ def test_without_a_file_only_close_relatives_are_known(lab, tmp_path):
         ("L1\tL2\t50\t0.9\t1\t1\t1\n", "fident 50 and qcov 0.9 must be from 0 to 1, not percent"),
         ("L1\tL2\tx\t0.9\t1\t1\t1\n", "line 1: could not convert"),
         ("L1\tL2\tnan\t0.9\t1\t1\t1\n", "must be from 0 to 1"),
-        ("query\ttarget\tfident\n", "has no column qcov"),
+        ("query\ttarget\tfident\n", "has no column evalue"),
         (
             "X\tY\t0.5\t0.9\t1\t1\t1\n",
             "none of its 1 hits is of a held-out record to a training record",

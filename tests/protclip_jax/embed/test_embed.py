@@ -12,6 +12,7 @@ import pytest
 
 from data_pipelines.readers.streams import numbered_lines
 from protclip_jax.embed import __main__ as embed
+from protclip_jax.embed import parts
 from tests.support.fake_embedder import FakeModel, content, run, vectors
 
 FASTA = ">a first\nMKVLK*\n>a\nacd\n>\nWWWW\n>bad\nMK1\n>b\nMKV\nAC-D\n"
@@ -345,7 +346,7 @@ def test_two_runs_on_one_output_do_not_meet(tmp_path, fasta, capsys):
 
 def test_an_input_that_grows_between_the_passes_is_told(tmp_path, fasta, capsys):
     model = FakeModel()
-    survey = embed.take_survey
+    survey = parts.take_survey
 
     def grown(*args, **kwargs):
         taken = survey(*args, **kwargs)
@@ -353,7 +354,7 @@ def test_an_input_that_grows_between_the_passes_is_told(tmp_path, fasta, capsys)
         return taken
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(embed, "take_survey", grown)
+        patch.setattr(parts, "take_survey", grown)
         assert run(model, "--input", fasta, "--output", tmp_path / "o.h5") == 2
     assert "was changed while it was read" in capsys.readouterr().err
     assert not (tmp_path / "o.h5").exists()
