@@ -1,10 +1,9 @@
-"""Pretrains ProtCLIP: `python train.py --config configs/quickstart.py --workdir DIR
-[--config.key=value …]`.
+"""Pretrains ProtCLIP: `python train.py --config FILE --workdir DIR [--config.key=value …]`.
 
-The installed command is `protclip-train`, with the same arguments.
-Every host of a pod runs the same line. A run that was stopped continues by itself from its last
-checkpoint. Exit codes: 0 done, also when stopped early; 1 failure; 2 a mistake in the command or
-its inputs; 75 stopped by a signal and saved: run it again.
+The installed command is `protclip-train`, with the same arguments. Every host of a pod runs the
+same command. A stopped run resumes by itself from its last checkpoint. Exit codes: 0 done, also
+when stopped early; 1 failure; 2 a mistake in the command or its inputs; 75 stopped by a signal and
+saved: rerun the command.
 """
 
 import contextlib
@@ -54,7 +53,7 @@ from protclip_jax.training.train_step import make_gradient_norms, make_train_ste
 from protclip_jax.training.watchdog import Watchdog
 
 _OPEN_FILES = 256
-"""What a small run needs at least: Orbax opens several files for each array that it writes."""
+"""Open files that even a small run needs: Orbax opens several for each array it writes."""
 
 Workdir = LocalWorkdir | BucketWorkdir
 
@@ -62,12 +61,11 @@ Workdir = LocalWorkdir | BucketWorkdir
 def training_rows(
     config: ml_collections.ConfigDict, dataset: ProtAnno, tokenizer: TextTokenizer
 ) -> StreamSource:
-    """What every logical stream is computed from: the clusters' records, the sampler, the
-    tokenizer, the row's shape."""
+    """The source of every logical stream: records by cluster, sampler, tokenizer, row shape."""
     sampler = mixture.training_sampler(config, dataset)
     splits = {cluster: dataset.splits[split_name(cluster)] for cluster in sampler.clusters}
     for split in splits.values():
-        # Here and not in the worker processes, which read from then on.
+        # Fetched here, not in the worker processes, which only read.
         split.fetch()
     objectives = config_lib.objective_config(config).objectives.values()
     if not any(objective.reads_features for objective in objectives):
@@ -90,7 +88,7 @@ def training_rows(
 
 
 class Inputs(NamedTuple):
-    """What a run reads, opened and checked."""
+    """A run's inputs, opened and checked."""
 
     dataset: ProtAnno
     tokenizer: TextTokenizer
@@ -100,8 +98,7 @@ class Inputs(NamedTuple):
 
 
 def open_inputs(config: ml_collections.ConfigDict) -> Inputs:
-    """Opens all that a run reads; needs neither devices nor other hosts, so that a mistake ends
-    a host before it joins."""
+    """Opens a run's inputs; needs no devices or other hosts, so a mistake ends a host early."""
     check_sources(config)
     dataset = open_dataset(config.data.dir, names=config.tokenizer.names)
     tokenizer = TextTokenizer.load(config.tokenizer.text)
@@ -115,7 +112,7 @@ def open_inputs(config: ml_collections.ConfigDict) -> Inputs:
 
 
 def run_length(config: ml_collections.ConfigDict, source: StreamSource) -> int:
-    """The steps of a run, from `total_epochs` by the number of records that a step's rows hold."""
+    """The number of steps; `total_epochs` is converted by the records per step."""
     if config.total_steps is not None:
         return config.total_steps
     pairs = config.batch.rows * source.records_per_row()
@@ -126,7 +123,7 @@ def run_length(config: ml_collections.ConfigDict, source: StreamSource) -> int:
 
 
 def shared_facts(values: CommandLine, inputs: Inputs) -> dict[str, object]:
-    """What has to be the same on all hosts of a run."""
+    """What must be the same on all hosts of a run."""
     config = {
         f"config.{name}": value for name, value in resume.flat(values.config.to_dict()).items()
     }
@@ -143,8 +140,7 @@ def shared_facts(values: CommandLine, inputs: Inputs) -> dict[str, object]:
 
 @command
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line `[program, *arguments]`, by default that of this process; returns the
-    exit code."""
+    """Runs the command line `[program, *arguments]`, by default sys.argv; returns the exit code."""
     values = parse_flags(sys.argv if argv is None else argv, about=__doc__)
     check(values.config)
     require_open_files(_OPEN_FILES)
@@ -155,8 +151,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     keep_compiled_programs()
     with PreemptionHandler() as stop, multihost.joined():
         multihost.check_same(shared_facts(values, inputs))
-        # Orbax asks JAX for devices when it reads what a checkpoint holds; after that no host could
-        # join.
+        # Orbax asks JAX for devices when it reads a checkpoint; after that no host can join.
         check_init(values.config)
         with open_workdir(values.workdir) as workdir, contextlib.ExitStack() as opened:
             options = {"changes": values.changes, "profiled_steps": values.profile_steps}
@@ -164,7 +159,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def open_workdir(name: str) -> Workdir:
-    """The workdir that a path names, not yet begun."""
+    """The workdir at a path, not yet created."""
     return BucketWorkdir(name) if is_bucket(name) else LocalWorkdir(name)
 
 
@@ -178,7 +173,7 @@ def pretrain(
     changes: Sequence[str] = (),
     profiled_steps: int = 0,
 ) -> int:
-    """One run, from its last checkpoint on if it has one; returns the exit code.
+    """Trains, resuming from the last checkpoint if there is one; returns the exit code.
 
     The fields of `changes` may have other values than the run was begun with; the workdir then says
     so. What has to be closed again, however the run ends, is entered into `opened`.
@@ -197,7 +192,7 @@ def pretrain(
     state, optimizer = initial_state(model, config, mesh, total_steps=total_steps)
     learning_rate = learning_rate_schedule(config.optimizer, total_steps)
 
-    # ======== Workdir: begun only now that the config is known to work ========
+    # ======== Workdir: created only now that the config is known to work ========
     workdir.begin()
     opened.enter_context(workdir.report_errors())
     resume.adopt(folder, config.to_dict(), tokenizer, dataset.fingerprint, changes, write=primary)
@@ -272,8 +267,7 @@ def pretrain(
     opened.callback(writer.close)
     faults = Faults(folder, model, state, mesh, limit=config.max_skipped_steps, keep=workdir.keep)
 
-    # ======== The loop. Its order makes resuming exact: evaluate, save, fetch the next batch, step
-    # ========
+    # ======== The loop. This order makes resuming exact: evaluate, save, fetch, step ========
     stopping = sharding.any_host(stop.received, mesh)
     exhausted = bool(sharding.any_host(early.exhausted, mesh))
     while True:
@@ -299,10 +293,9 @@ def pretrain(
                 tell(run_messages.evaluation(step, evaluated))
 
         # -------- Save --------
-        # Asked for one step ago, so that no host waits for the others: all of them stop after the
-        # same step.
+        # Requested one step ago, so no host waits for the others and all stop after the same step.
         with interval.timed("step"):
-            # Of several devices this waits for the step before.
+            # With several devices this waits for the previous step.
             stopped = bool(stopping)
         stopping = sharding.any_host(stop.received, mesh)
         if step not in (0, restored_step) and (

@@ -1,5 +1,4 @@
-"""Pretrains ProtCLIP: `python train.py --config FILE --workdir DIR`. The program is
-protclip_train.py."""
+"""Pretrains ProtCLIP: `python train.py --config FILE --workdir DIR`; see protclip_train.py."""
 
 import sys
 

@@ -1,5 +1,7 @@
-"""The quickstart in the paper's form, shortened for comparisons: 300 steps, measured once, on the
-test records of the surest texts."""
+"""The quickstart in the paper's form, shortened to 300 steps for comparisons.
+
+It is measured once, on the test records with the most certain texts.
+"""
 
 from ml_collections import ConfigDict
 
@@ -7,8 +9,7 @@ from configs import quickstart_paper
 
 
 def get_config() -> ConfigDict:
-    """What `benchmarks/ablation.py` trains; every variant is this but for the fields that it
-    names."""
+    """The base config of `benchmarks/ablation.py`; a variant changes only the fields it names."""
     config = quickstart_paper.get_config()
     config.total_steps = 300
     config.log_every = 20

@@ -1,5 +1,4 @@
-"""The paper's recipe: ESM-2 650M with a frozen PubMedBERT, about 2048 pairs a step, on a TPU pod
-slice."""
+"""The paper's recipe on a TPU pod slice: ESM-2 650M, frozen PubMedBERT, about 2048 pairs a step."""
 
 from ml_collections import ConfigDict
 
@@ -7,8 +6,7 @@ from protclip_jax.config.schema import default_config
 
 
 def get_config() -> ConfigDict:
-    """The recipe's values; docs/config.md lists every field. The other configs start from this
-    one."""
+    """The recipe's values; docs/config.md lists every field. Other configs start from this one."""
     config = default_config()
     config.seed = 0
     # Up to 35 epochs, about 20 to 43 thousand steps by the published shares of ProtAnno.
@@ -18,22 +16,22 @@ def get_config() -> ConfigDict:
     config.eval_every = 600
     config.checkpoint_every = 600
     config.keep_best = 1
-    # What the best checkpoint is chosen by: a metric of `evals` as metrics.jsonl names it (without
-    # `eval/`), and its direction. After four evaluations that are no better, the run ends.
+    # The metric of `evals` that chooses the best checkpoint, as in metrics.jsonl without `eval/`,
+    # and its direction. The run ends after four evaluations without improvement.
     config.best.update(metric="retrieval/mrr", mode="max", patience=4)
-    # Steps with a loss or gradient that is not finite are skipped, up to so many in a run; 0 ends
-    # it at the first.
+    # Steps with a non-finite loss or gradient are skipped, up to this number per run; 0 ends the
+    # run at the first.
     config.max_skipped_steps = 10
-    # The gradient norm of each objective alone, which takes a backward pass for each; 0 leaves it
-    # out.
+    # The gradient norm of each objective alone, at the cost of one backward pass each; 0 turns it
+    # off.
     config.gradient_norms_every = 1_000
-    # A phase of the loop that takes longer is reported with the stacks of all threads; 0 reports
-    # nothing.
+    # A phase of the loop that takes longer is reported with the stacks of all threads; 0 turns it
+    # off.
     config.stall_seconds = 900.0
 
     config.data.update(streams=64, workers=1)
-    # The released texts tell synonyms and EC numbers, too. `all_but_ec` keeps the labels of EC
-    # benchmarks from them.
+    # The released texts also contain synonyms and EC numbers. `all_but_ec` hides the labels of the
+    # EC benchmarks.
     config.tokenizer.update(
         max_protein_tokens=1024, max_text_tokens=512, names="all", property_subset=0.0
     )
@@ -51,7 +49,7 @@ def get_config() -> ConfigDict:
     # docs/segments.md compares the choices.
     config.pda.update(theta=0.3, negatives="within_record", pooling="segment")
     config.pda.update(prototypes=True, mask_prefix=False)
-    # As released: the texts of properties get no gradient, and the bank starts as N(0, 1).
+    # As released: property texts get no gradient, and the bank starts as N(0, 1).
     config.pda.update(text_gradient=False, prototype_init="normal")
     config.evals.retrieval.update(split="validation", pool=1024)
     config.evals.losses.update(split="validation", pool=1024)
@@ -66,7 +64,7 @@ def get_config() -> ConfigDict:
     config.model.dtype = "bfloat16"
     # By the devices: splash on a TPU, blockwise on a CPU.
     config.model.attention = "auto"
-    # What the backward pass finds saved: the first of none, dots and full (which costs a forward
+    # What is saved for the backward pass: the first of none, dots and full (which costs a forward
     # pass) that fits.
     config.model.remat = "auto"
     config.optimizer.update(

@@ -1,5 +1,7 @@
-"""The paper's recipe on the GPUs of one host: the same 2,100 pairs a step, computed eight rows
-at a time on each GPU."""
+"""The paper's recipe on the GPUs of one host, eight rows at a time on each GPU.
+
+A step has the same 2,100 pairs.
+"""
 
 from ml_collections import ConfigDict
 

@@ -1,5 +1,4 @@
-"""The paper's recipe with segments that mean something: what docs/segments.md found best, beyond
-the paper."""
+"""The paper's recipe with the best segments of docs/segments.md, beyond the paper."""
 
 from ml_collections import ConfigDict
 
@@ -7,8 +6,10 @@ from configs import protclip_650m
 
 
 def beyond_the_paper(config: ConfigDict) -> ConfigDict:
-    """Property texts are told from those of other records, without prototypes, and learn from
-    UniProt's features."""
+    """Property texts are contrasted with those of other records, without prototypes.
+
+    Segments also learn from UniProt's features.
+    """
     config.loss.features = 1.0
     # As it was when docs/segments.md was measured, the loss moves the texts too.
     config.pda.update(negatives="across_records", prototypes=False, text_gradient=True)

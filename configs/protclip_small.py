@@ -1,5 +1,4 @@
-"""A small ProtCLIP that a lab trains from UniProt: masked language modelling first, then all
-objectives beside MiniLM.
+"""A small ProtCLIP to train from UniProt: masked language modelling, then all objectives.
 
 `python train.py --config configs/protclip_small.py:STAGE` or `…:STAGE-FORM`. The stages are
 `masked`, whose checkpoint is the `init.protein` of the second, and `contrast`. The forms are
@@ -28,30 +27,35 @@ FORMS = {
         )
     ),
 }
-"""Of each form the protein tower's `layers`, `width` and `heads` (its feed-forward blocks are four
-times as wide), the packed `rows` of a step, of which one holds about five proteins, what towers
-compute in, and the steps of both stages."""
+"""The settings of each form.
+
+The protein tower's `layers`, `width` and `heads` (feed-forward blocks are four times as wide), the
+packed `rows` of a step, each with about five proteins, the towers' compute dtype, and the steps of
+both stages.
+"""
 EVALUATIONS = 6
-"""Of a stage, besides the first."""
+"""Of a stage other than the first."""
 
 
 def get_config(stage_and_form: str = "contrast") -> ConfigDict:
-    """A stage's config.
+    """Builds a stage's config.
 
     Raises:
-      ValueError: there is no such stage or form.
+      ValueError: unknown stage or form.
     """
     stage, _, name = stage_and_form.partition("-")
     form = FORMS.get(name or "workstation")
     if stage not in STAGES or form is None:
-        known = f"{' or '.join(STAGES)}, perhaps with a form behind a hyphen: {', '.join(FORMS)}"
-        raise ValueError(f"there is no {stage_and_form!r}; give {known}")
+        known = f"{' or '.join(STAGES)}, optionally with a form after a hyphen: {', '.join(FORMS)}"
+        raise ValueError(f"unknown stage or form {stage_and_form!r}; expected {known}")
     return STAGES[stage](form)
 
 
 def masked(form: ConfigDict) -> ConfigDict:
-    """Masked language modelling alone, on proteins with and without text; the text tower is a
-    stub that nothing computes."""
+    """Masked language modelling alone, on proteins with and without text.
+
+    The text tower is a stub that nothing computes.
+    """
     config = _shared(form, steps=form.masked_steps)
     config.loss.update(gc=0.0, bsr=0.0, mlm=1.0, pda=0.0, features=0.0)
     config.sampling.without_text = 0.5
@@ -65,7 +69,7 @@ def masked(form: ConfigDict) -> ConfigDict:
 
 
 def contrast(form: ConfigDict) -> ConfigDict:
-    """All objectives; the protein tower goes on from the first stage, MiniLM stays as it is.
+    """All objectives; the protein tower continues from the first stage, MiniLM is frozen.
 
     The last two layers of MiniLM learn too with `("^text/layers/", ("last", 2, 0.1))` before
     `("^text/", "frozen")`.
@@ -101,7 +105,7 @@ def _shared(form: ConfigDict, *, steps: int) -> ConfigDict:
 
     # As many streams as rows would be no faster on one machine.
     config.data.update(streams=min(16, form.rows), workers=0)
-    # EC numbers in names would tell the labels of the EC benchmarks.
+    # EC numbers in names would reveal the labels of the EC benchmarks.
     config.tokenizer.update(max_protein_tokens=256, names="all_but_ec")
     config.batch.update(rows=form.rows, slots=6, protein_tokens=1024)
     config.masking.passes = "single"

@@ -1,5 +1,4 @@
-"""What `make demo` trains: a tiny ProtCLIP for two CPU cores, by our recipe rather than the
-paper's.
+"""The config of `make demo`: a tiny ProtCLIP for two CPU cores, by our recipe, not the paper's.
 
 `quickstart_paper.py` is the paper's form of the same network; docs/results.md compares them.
 """
@@ -11,10 +10,10 @@ from configs.protclip_650m_plus import beyond_the_paper
 
 
 def get_config() -> ConfigDict:
-    """Segments that learn from other records and from features, texts of some properties, heads
-    that start at neighbours.
+    """Segments learn from other records and from features; texts show some properties.
 
-    One masked pass serves all objectives, so that a step takes little more than half the time.
+    Heads start at neighbours. One masked pass serves all objectives, so a step takes little more
+    than half the time.
     """
     config = beyond_the_paper(quickstart_paper.get_config())
     config.total_steps, config.eval_every, config.checkpoint_every = 900, 180, 180

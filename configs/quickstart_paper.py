@@ -1,5 +1,4 @@
-"""A tiny ProtCLIP in the paper's form for two CPU cores: learns the embedded sample from random
-weights in minutes."""
+"""A tiny ProtCLIP in the paper's form, which learns the sample in minutes on two CPU cores."""
 
 from ml_collections import ConfigDict
 

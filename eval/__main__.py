@@ -1,5 +1,4 @@
-"""`python -m eval`: evaluates a checkpoint on a built dataset or public benchmarks, or any
-vectors on the latter."""
+"""`python -m eval`: evaluates a checkpoint on a dataset or benchmarks, or vectors on benchmarks."""
 
 import argparse
 import functools
@@ -36,11 +35,11 @@ from protclip_jax.convert.hub_folder import is_exported, open_checkpoint
 from protclip_jax.inference.protclip import ProtCLIP
 
 ALL = ["all"]
-"""Benchmarks that are measured where none is named."""
+"""Benchmarks that are measured if none is named."""
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
-    """The command line; argparse itself ends with code 2 on what it does not understand."""
+    """The command line; argparse exits with code 2 on arguments it does not understand."""
     parser = argparse.ArgumentParser(
         prog="python -m eval",
         epilog="Example: python -m eval --checkpoint runs/demo --benchmarks retrieval --pool 256",
@@ -193,8 +192,7 @@ def controls() -> dict[str, Control]:
 
 
 def load_control(control: Control, directory: pathlib.Path, checkpoint: pathlib.Path) -> ProtCLIP:
-    """The model of a control; the sections of its config that it shares are those of
-    `checkpoint`."""
+    """The model of a control, with the config sections it shares taken from `checkpoint`."""
     control.check(str(directory), completed(read_config(directory)))
     model, _ = load(directory, None)
     config = completed(read_config(checkpoint))
@@ -205,11 +203,12 @@ def load_control(control: Control, directory: pathlib.Path, checkpoint: pathlib.
 
 def asked_controls(options: argparse.Namespace, checkpoint: pathlib.Path) -> dict[str, ProtCLIP]:
     """The models of the controls that the command line names, by their options."""
-    given = {
-        option: open_checkpoint(folder)
-        for option in controls()
-        if (folder := getattr(options, option))
-    }
+    given = {}
+    # All are opened before the first is loaded, so that a mistake in any shows at once.
+    for option in controls():
+        folder = getattr(options, option)
+        if folder:
+            given[option] = open_checkpoint(folder)
     return {
         option: load_control(controls()[option], folder, checkpoint)
         for option, folder in given.items()
@@ -217,11 +216,11 @@ def asked_controls(options: argparse.Namespace, checkpoint: pathlib.Path) -> dic
 
 
 def choose(options: argparse.Namespace) -> tuple[list[str], list[str]]:
-    """The evaluations on a built dataset and those on public data that `--benchmarks` asks for.
+    """The evaluations on a built dataset and those on public data that `--benchmarks` names.
 
     Raises:
       UserError: an unknown name, a folder that does not exist, or a public benchmark without a
-        folder of public data.
+      folder of public data.
     """
     if options.data_dir is not None and not options.data_dir.is_dir():
         raise UserError(
@@ -234,8 +233,7 @@ def choose(options: argparse.Namespace) -> tuple[list[str], list[str]]:
         return ([], suite.choose(options.data_dir)) if public_data else (list(EVALUATIONS), [])
     if unknown := [name for name in asked if name not in (*EVALUATIONS, *BENCHMARKS)]:
         raise UserError(
-            f"There is no evaluation {unknown[0]!r}; known: "
-            f"{', '.join((*EVALUATIONS, *BENCHMARKS))}."
+            f"unknown evaluation {unknown[0]!r}; expected {', '.join((*EVALUATIONS, *BENCHMARKS))}."
         )
     public = [name for name in asked if name in BENCHMARKS]
     if public and not public_data:
@@ -274,21 +272,21 @@ def built_dataset(
         fix += ", or start this command where training was started"
     if not folder.is_dir():
         raise UserError(
-            f"{options.checkpoint} was trained on {folder.absolute()}, which is not there; {fix}."
+            f"{options.checkpoint} was trained on {folder.absolute()}, which does not exist; {fix}."
         )
     dataset = open_dataset(folder, names=names)
     if not is_own(checkpoint, folder, dataset):
         raise UserError(
-            f"{folder.absolute()} is another dataset than {options.checkpoint} was trained "
-            f"on; {fix}."
+            f"{folder.absolute()} is not the dataset that {options.checkpoint} was trained on; "
+            f"{fix}."
         )
     return folder, dataset
 
 
 def pretraining_data(options: argparse.Namespace, checkpoint: pathlib.Path) -> ProtAnno | None:
-    """The dataset that the checkpoint has learnt from, to tell which test proteins it has seen.
+    """The dataset of the checkpoint's training, to find test proteins that it has seen.
 
-    None, which is told, where the checkpoint does not say or the dataset is not at hand.
+    None, with a note, if the checkpoint does not name it or it is not available.
 
     Raises:
       UserError: `--pretrained_on` names another dataset.
@@ -303,8 +301,8 @@ def pretraining_data(options: argparse.Namespace, checkpoint: pathlib.Path) -> P
         return None
     if options.pretrained_on is None and not folder.is_dir():
         tell(
-            f"note: {options.checkpoint} was trained on {folder.absolute()}, which is not "
-            f"there; {fix}."
+            f"note: {options.checkpoint} was trained on {folder.absolute()}, which does not "
+            f"exist; {fix}."
         )
         return None
     dataset = open_dataset(folder)
@@ -312,18 +310,20 @@ def pretraining_data(options: argparse.Namespace, checkpoint: pathlib.Path) -> P
         return dataset
     if options.pretrained_on is not None:
         raise UserError(
-            f"--pretrained_on={folder} is another dataset than {options.checkpoint} was trained on."
+            f"--pretrained_on={folder} is not the dataset that {options.checkpoint} was trained on."
         )
     tell(
-        f"note: {folder.absolute()} is another dataset than {options.checkpoint} was trained "
-        f"on; {fix}."
+        f"note: {folder.absolute()} is not the dataset that {options.checkpoint} was trained on; "
+        f"{fix}."
     )
     return None
 
 
 def is_own(checkpoint: pathlib.Path, folder: pathlib.Path, dataset: ProtAnno) -> bool:
-    """Whether the checkpoint was trained on the dataset in that folder, by its fingerprint; by
-    its place where none is kept."""
+    """Whether the checkpoint was trained on the dataset in that folder.
+
+    Compares fingerprints, or paths if the checkpoint has no fingerprint.
+    """
     trained_on = completed(read_config(checkpoint))["data"]["dir"]
     if known := read_json(checkpoint / "config.json").get("dataset"):
         return dataset.fingerprint == known
@@ -331,8 +331,7 @@ def is_own(checkpoint: pathlib.Path, folder: pathlib.Path, dataset: ProtAnno) ->
 
 
 def as_read_by(checkpoint: pathlib.Path, config: Mapping, dataset: ProtAnno) -> ProtAnno:
-    """The dataset with texts compared by the tokens that the checkpoint's text tower reads, if
-    it has one."""
+    """The dataset, with texts compared by the tokens of the checkpoint's text tower, if any."""
     if not (checkpoint / "tokenizers" / "text").is_dir():
         return dataset
     limit = config["tokenizer"]["max_text_tokens"]
@@ -362,7 +361,7 @@ def followed(
 
 
 def make_asked(name: str, dataset: ProtAnno, measured_on: Mapping) -> Evaluation:
-    """The evaluation of that name with those of the command line's options that it takes."""
+    """The named evaluation, with the command line's options that it takes."""
     known = options_of(name)
     taken = {option: value for option, value in measured_on.items() if option in known}
     return make_evaluation(name, dataset, taken)
@@ -412,7 +411,7 @@ def calibrate(options: argparse.Namespace) -> None:
     checkpoint = open_checkpoint(options.checkpoint, options.step)
     refuse_calibrated(checkpoint, split=options.split)
     config = completed(read_config(checkpoint))
-    # Names that a text tells are no longer `other_names`, by which EC numbers are known.
+    # Names that a text mentions leave `other_names`, where EC numbers are looked up.
     data_dir, dataset = built_dataset(options, checkpoint, names=RECOMMENDED)
     dataset = as_read_by(checkpoint, config, dataset)
     held_out = is_own(checkpoint, data_dir, dataset)
@@ -448,8 +447,7 @@ def evaluate_checkpoint(options: argparse.Namespace) -> None:
     copied = is_bucket(options.checkpoint) or is_exported(options.checkpoint)
     if copied and options.output is None:
         raise UserError(
-            f"--output is missing: the report on {options.checkpoint} is written into a "
-            "folder of your choice."
+            f"--output is missing; name a folder for the report on {options.checkpoint}."
         )
     checkpoint = open_checkpoint(options.checkpoint, options.step)
     config = read_config(checkpoint)
@@ -475,8 +473,7 @@ def evaluate(
     cache: pathlib.Path,
     asked: tuple[list[str], list[str]],
 ) -> None:
-    """Runs the evaluations `asked` for, on a built dataset and on public data, and writes the
-    report.
+    """Runs the evaluations `asked` for and writes the report.
 
     Raises:
       UserError: the folder holds another evaluation's report, or a benchmark could not be

@@ -28,12 +28,12 @@ def make_evaluation(name: str, dataset: ProtAnno, options: Mapping) -> Evaluatio
       UserError: an unknown name or option, or data it cannot be measured on.
     """
     if name not in EVALUATIONS:
-        raise UserError(f"There is no evaluation {name!r}; known: {', '.join(EVALUATIONS)}.")
+        raise UserError(f"unknown evaluation {name!r}; expected {', '.join(EVALUATIONS)}.")
     known = options_of(name)
     for option in options:
         if option not in known:
             raise UserError(
-                f"The evaluation {name!r} has no option {option!r}; it has {', '.join(known)}."
+                f"the evaluation {name!r} has no option {option!r}; expected {', '.join(known)}."
             )
     return EVALUATIONS[name](dataset, **options)
 
@@ -49,8 +49,7 @@ class Followed(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Hook:
-    """An evaluation for the training loop: called with the live model, it returns metrics by their
-    logged names.
+    """An evaluation for the training loop: maps the live model to metrics by logged names.
 
     `every` is a number of steps, None for whenever evaluations run.
     """
@@ -64,8 +63,10 @@ class Hook:
         return last or self.every is None or step % self.every == 0
 
     def __call__(self, model: Model) -> dict[str, float]:
-        """Metrics as `key/name`; a failure is raised again with the evaluation's name, what is a
-        sentence as a sentence."""
+        """Names metrics `key/name`; re-raises failures with the evaluation's name.
+
+        A UserError stays a UserError.
+        """
         try:
             metrics = self.evaluation.metrics(model)
         except (UserError, RunError) as error:
@@ -114,7 +115,7 @@ def _make_hook(name: str, options: dict, dataset: ProtAnno) -> Hook:
 
 
 def check_best(metric: str | None, hooks: Sequence[Hook]) -> None:
-    """Refuses a `best.metric` that no hook measures; which metrics a hook has, its first run tells.
+    """Refuses a `best.metric` that no hook measures; a hook's metrics are known after a run.
 
     Raises:
       UserError: none of the hooks has that key.
@@ -122,7 +123,7 @@ def check_best(metric: str | None, hooks: Sequence[Hook]) -> None:
     keys = [hook.evaluation.key for hook in hooks]
     if metric is not None and hooks and metric.partition("/")[0] not in keys:
         raise UserError(
-            f"best.metric={metric} is measured by none of evals; it begins with "
+            f"best.metric={metric} is not measured by any of evals; it must begin with "
             f"{' or '.join(f'{k}/' for k in keys)}."
         )
 
@@ -133,7 +134,7 @@ def run_hooks(
     """All metrics of the hooks that are due.
 
     Raises:
-      UserError: the hook that `best` names has run and has no such metric.
+      UserError: the hook of `best` has run and has no such metric.
     """
     due = [hook for hook in hooks if hook.due(step, last=last)]
     metrics: dict[str, float] = {}
@@ -145,5 +146,5 @@ def run_hooks(
         if best is not None and name.partition("/")[0] == best.partition("/")[0]
     ]
     if same and best not in metrics:
-        raise UserError(f"best.metric={best} is not measured; there are {', '.join(same)}.")
+        raise UserError(f"best.metric={best} is not measured; expected one of {', '.join(same)}.")
     return metrics

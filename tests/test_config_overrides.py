@@ -76,7 +76,7 @@ def test_fields_to_change_on_resume_are_listed_and_those_that_cannot_are_refused
     both = ("optimizer.learning_rate", "optimizer.schedule")
     assert train.parse_flags([*command, f"--change={','.join(both)}"]).changes == both
     assert refusal("--change=optimizer.b1").startswith(
-        "--change=optimizer.b1: a run that goes on can take new values of"
+        "--change=optimizer.b1 is not possible; a resumed run can take new values of"
     )
 
 
@@ -178,7 +178,7 @@ def test_a_config_file_with_an_argument(tmp_path):
     )
     assert "sweep.py:6: KeyError: 'huge'." in refusal(file=f"{sweep}:huge")
     assert refusal(file=f"{tmp_path}/other.py:high").startswith(
-        f"--config={tmp_path}/other.py: there is no such file"
+        f"--config={tmp_path}/other.py does not exist"
     )
 
 

@@ -122,7 +122,7 @@ def test_a_run_with_a_damaged_checkpoint_goes_back_one_and_ends_the_same(run, fi
     assert code == 0, log
     (warning,) = warnings(log)
     assert re.match(
-        r"warning: checkpoint 4 is damaged \(params/.* is not as it was saved\).*going on "
+        r"warning: checkpoint 4 is damaged \(params/.* is not as it was saved\).*resuming "
         r"from 2\.$",
         warning,
     )
@@ -138,7 +138,7 @@ def test_a_run_without_an_intact_checkpoint_ends_and_touches_nothing(run, copied
     code, log = run(copied)
     assert code == 2
     assert re.search(
-        r"every checkpoint in .* is damaged \(4: .*; 2: .*\); put a copy", only_sentence(log)
+        r"every checkpoint in .* is damaged \(4: .*; 2: .*\); replace one", only_sentence(log)
     )
     assert {path: path.read_bytes() for path in files(copied)} == before
 
@@ -183,7 +183,7 @@ def test_evaluating_and_embedding_a_damaged_checkpoint_name_the_others(
     data = ["--data_dir", str(sample_dataset / "protanno"), "--benchmarks", "retrieval"]
     assert evaluate.main(["--checkpoint", str(copied), "--step", "4", *data]) == 2
     told = (
-        r"checkpoints/4 is damaged \(params/.*\); put a copy of it in place, or name another "
+        r"checkpoints/4 is damaged \(params/.*\); replace it with an intact copy, or name another "
         r"step \(it has 2\)\.$"
     )
     assert re.search(told, only_sentence(capsys.readouterr().err))

@@ -432,7 +432,7 @@ def refused(capsys, argv):
         (["--config.data.dir=/nowhere"], "/nowhere does not exist"),
         (["--config.tokenizer.text=/nowhere/vocab.txt"], "/nowhere/vocab.txt"),
         (["--config.evals.retrieval.split=holdout"], "holdout"),
-        (["--config.best.metric=membrane/accuracy"], "measured by none of evals"),
+        (["--config.best.metric=membrane/accuracy"], "not measured by any of evals"),
         (["--config.batch.rows=6"], "batch.rows"),
         (["--config.checkpoint_every=3"], "checkpoint_every"),
         (["--config.optimizer.schedule=step"], "schedule"),
@@ -501,7 +501,7 @@ def test_a_step_under_another_name_ends_a_run_and_is_left_alone(
     workdir = shutil.copytree(finished, tmp_path / "run")
     (workdir / "checkpoints/4").rename(workdir / "checkpoints/004")
     told = refused(capsys, arguments(sample_dataset, workdir))
-    assert "checkpoints/004 is not named as a step is; rename it to 4." in told
+    assert "checkpoints/004 does not have a step's name; rename it to 4." in told
     assert (workdir / "checkpoints/004/SHA256SUMS").exists()
 
 

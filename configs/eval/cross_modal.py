@@ -1,12 +1,13 @@
-"""Cross-modal transformation over PrimeKG, as BioBridge trains its bridge (train_bind.py and
-train.sh of its repository)."""
+"""Cross-modal transformation over PrimeKG, with BioBridge's training of its bridge.
+
+See train_bind.py and train.sh of its repository.
+"""
 
 from protclip_jax.config.plain_values import Config
 
 
 def get_config() -> Config:
-    """All five benchmarks from one bridge, three seeds, and the control that does not see
-    relations."""
+    """All five benchmarks from one bridge, three seeds, and the control without relations."""
     return Config(
         dict(
             benchmarks=("prot2bp", "prot2mf", "prot2cc", "prot2drug", "disease2prot"),
@@ -17,8 +18,8 @@ def get_config() -> Config:
             # What training may see of held-out heads as tails: "kept" is all, as in BioBridge's
             # code, "removed" is nothing. A bridge is trained for each.
             reverse_triplets=("kept", "removed"),
-            # Candidates have at least so many triplets of the relation; BioBridge's evaluation
-            # script takes 50.
+            # Candidates have at least this number of triplets of the relation; BioBridge's
+            # evaluation script uses 50.
             min_tail_triplets=0,
             standardise=True,
             no_relation_control=True,
@@ -33,8 +34,8 @@ def get_config() -> Config:
             warmup_fraction=0.1,
             weight_decay=1e-4,
             clip_norm=1.0,
-            # Steps between evaluations on the validation heads, and evaluations without a better
-            # one until training stops.
+            # Steps between evaluations on the validation heads, and evaluations without improvement
+            # before training stops.
             eval_every=1000,
             patience=5,
         )

@@ -1,4 +1,4 @@
-"""Few-shot classification: nothing is trained, so there is little to choose."""
+"""Few-shot classification: nothing is trained, so there are few settings."""
 
 from protclip_jax.config.plain_values import Config
 

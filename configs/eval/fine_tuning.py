@@ -1,5 +1,7 @@
-"""Full fine-tuning as the released code has it (src/downstream.py, src/task/downstream_task.py):
-rates, patience, epochs."""
+"""Full fine-tuning with the released code's rates, patience and epochs.
+
+See src/downstream.py and src/task/downstream_task.py.
+"""
 
 from ml_collections.config_dict import placeholder
 
@@ -17,14 +19,14 @@ def get_config() -> Config:
     config.patience = 10
     # Longer proteins are cut behind.
     config.max_protein_tokens = 1024
-    # Whether the head reads the tower's means less their average at the start and in units of their
-    # spread, as the frozen probe's does. The paper's does not; means that hardly differ, as those
-    # of single substitutions, are lost without.
+    # Whether the head reads standardised means of the tower, as the frozen probe's head does. The
+    # paper's does not; without it, small differences, such as those of single substitutions, are
+    # lost.
     config.standardise = False
     config.dtype = "bfloat16"
     config.remat = "full"
-    # Records of one update: the paper's 512, which are the released 64 on each of 8 devices. Packed
-    # rows, with so many slots and tokens each, of one backward pass on all devices together.
+    # Records per update: the paper's 512, the released 64 on each of 8 devices. Then the packed
+    # rows, slots and tokens of one backward pass on all devices together.
     config.batch = Config(dict(records=512, rows=16, slots=48, protein_tokens=2048))
     config.optimizer = Config(
         dict(

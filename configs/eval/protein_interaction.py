@@ -11,7 +11,7 @@ def get_config() -> Config:
             messages=("all", "training"),
             seeds=3,
             composition_baseline=True,
-            # Share of the training pairs that choose the epoch; GNN-PPI takes the best on the test
+            # Share of the training pairs that choose the epoch; GNN-PPI uses the best on the test
             # part.
             valid_fraction=0.1,
             network=dict(projected=256, width=512, layers=1, dropout=0.5),

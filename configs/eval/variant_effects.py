@@ -1,4 +1,4 @@
-"""Zero-shot effects of variants: nothing is trained, so there is little to choose."""
+"""Zero-shot variant effects: nothing is trained, so there are few settings."""
 
 from protclip_jax.config.plain_values import Config
 

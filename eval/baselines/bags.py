@@ -1,5 +1,4 @@
-"""Proteins as bags of k-mers and texts as bags of words: what a baseline without a network sees
-of them."""
+"""Proteins as bags of k-mers and texts as bags of words, for baselines without a network."""
 
 import re
 from collections.abc import Sequence
@@ -15,8 +14,10 @@ _CODES[np.frombuffer(AMINO_ACIDS.encode(), np.uint8)] = np.arange(len(AMINO_ACID
 
 
 def kmer_ids(sequence: str, k: int = 3) -> Int[np.ndarray, " T"]:
-    """The k-mers of a sequence as integers in base 20; those with a letter beyond the 20
-    residues are left out."""
+    """The k-mers of a sequence as integers in base 20.
+
+    Those with a letter beyond the 20 residues are left out.
+    """
     codes = _CODES[np.frombuffer(sequence.encode("latin-1", "replace"), np.uint8)]
     windows = (
         np.lib.stride_tricks.sliding_window_view(codes, k)
@@ -47,8 +48,7 @@ def inverse_document_frequency(counts: csr_array) -> Float[np.ndarray, " T"]:
 
 
 def unit_rows(counts: csr_array, weights: Float[np.ndarray, " T"]) -> csr_array:
-    """Counts times the weight of their term, each row scaled to norm 1; an empty row stays
-    empty."""
+    """Weights counts by term and scales each row to norm 1; an empty row stays empty."""
     weighted = counts.multiply(weights).tocsr()
     norms = np.sqrt(weighted.multiply(weighted).sum(1))
     return weighted.multiply(1 / np.maximum(norms, 1e-12)[:, None]).tocsr()

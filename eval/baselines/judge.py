@@ -1,5 +1,4 @@
-"""The ceiling of a sample: how well a judge finds a protein's text who knows what is planted in
-every protein.
+"""The ceiling of a sample: a judge who knows what is planted finds each protein's text.
 
 The judge knows the true answers of each protein, what each text says, and how often texts err; it
 does not know which text belongs to which protein. No model that reads sequences can know more
@@ -18,11 +17,10 @@ from data_pipelines.protanno.questions import Questions
 from data_pipelines.protanno.record import EXISTENCE, Record
 
 ROUNDS = 50
-"""Of normalising columns and rows; later ones change no rank."""
+"""Rounds of normalising columns and rows; more of them change no rank."""
 
 Facts = Mapping[str, Mapping[str, frozenset[str]]]
-"""Accession → property (the prefix of a question) → the questions that it answers, or says that
-it answers."""
+"""Accession → property (the prefix of a question) → the true, or stated, answers."""
 
 
 class Judge(NamedTuple):
@@ -72,11 +70,10 @@ class Judge(NamedTuple):
 
 
 def matched(scores: Float[np.ndarray, "N N"]) -> Float[np.ndarray, "N N"]:
-    """Log scores made doubly stochastic: each protein has one text and each text one protein
-    (Sinkhorn's iteration).
+    """Makes log scores doubly stochastic by Sinkhorn's iteration.
 
-    What fits many proteins then counts less for each. A judge may use that, since it knows the
-    whole pool.
+    Each protein has one text and each text one protein, so what fits many proteins counts less for
+    each. A judge may use that, since it knows the whole pool.
     """
     for _ in range(ROUNDS):
         scores = scores - logsumexp(scores, axis=0, keepdims=True)
@@ -100,8 +97,7 @@ def facts_of(questions: Questions) -> Facts:
 def fit_judge(
     true: Questions, said: Questions, training: Sequence[Record], pool: Sequence[Record]
 ) -> Judge:
-    """Learns from training records how often texts err, and how common is what the texts of a pool
-    say.
+    """Learns how often texts err from training records, and base rates from a pool's texts.
 
     One is added to the count of each outcome, so that nothing is certain.
     """

@@ -1,5 +1,4 @@
-"""A baseline without learning: give a protein the biotext of the training protein with the most
-similar k-mers.
+"""k-mer transfer: lends each protein the biotext of the nearest training protein by k-mers.
 
 Reference proteins and pool proteins are vectors of 3-mer counts weighted by inverse document
 frequency; the nearest reference by cosine lends its biotext, and that is compared with each
@@ -45,8 +44,7 @@ def read_references(splits: Splits) -> References:
 
 
 def reference_records(splits: Splits) -> list[Record]:
-    """The training records with text; of more than `MAX_REFERENCES` training records an evenly
-    spaced choice of so many."""
+    """The training records with text, evenly thinned to `MAX_REFERENCES`."""
     training = [
         source.without_features() for name, source in sorted(splits.items()) if name not in HELD_OUT
     ]
@@ -65,8 +63,10 @@ def reference_records(splits: Splits) -> list[Record]:
 def tf_idf(
     references: Sequence[np.ndarray], queries: Sequence[np.ndarray], *, size: int
 ) -> tuple[csr_array, csr_array]:
-    """Documents, given as term ids below `size`, to unit rows of count · inverse document
-    frequency in the references."""
+    """Turns documents of term ids into unit tf-idf rows.
+
+    Term ids are below `size`; frequencies are the references'.
+    """
     counts, asked = counted(references, size), counted(queries, size)
     weights = inverse_document_frequency(counts)
     return unit_rows(counts, weights), unit_rows(asked, weights)
@@ -91,8 +91,10 @@ def nearest_references(references: References, sequences: Sequence[str]) -> Int[
 def annotation_transfer(
     references: References, records: Sequence[Record], texts: Sequence[str]
 ) -> Float[np.ndarray, "N M"]:
-    """Scores of N proteins against M biotexts: cosine of words between the nearest reference's
-    biotext and each text."""
+    """Scores N proteins against M biotexts by the words of the nearest reference's biotext.
+
+    The similarity is a cosine.
+    """
     vocabulary: dict[str, int] = {}
     said, candidates = (
         [

@@ -1,5 +1,4 @@
-"""Answers to questions about single properties, from the training proteins that are near to a
-protein."""
+"""Answers single-property questions from the training proteins near a protein."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -10,8 +9,10 @@ from data_pipelines.protanno.record import Record
 from eval.baselines.neighbours import Neighbour, Neighbours
 
 PRIOR_WEIGHT = 0.01
-"""Of the share of training that answers, beside the neighbours' weights, which add up to 1: it
-decides where they tell nothing, and breaks ties."""
+"""The weight of the base rate in training, beside the neighbours' weights, which sum to 1.
+
+It decides where neighbours say nothing, and breaks ties.
+"""
 
 
 def label_scores(
@@ -22,8 +23,7 @@ def label_scores(
     *,
     first: int | None,
 ) -> Float[np.ndarray, "Q N"]:
-    """Of Q questions and N proteins, the weighted share of a protein's neighbours that answer the
-    question.
+    """For Q questions and N proteins, the weighted share of neighbours that answer.
 
     Only neighbours of which the kind of question is known count, and of these the `first` ones
     (None = all).
@@ -58,8 +58,7 @@ def _of_protein(
 def training_answers(
     texts: Sequence[str], records: Sequence[Record], said: Mapping[str, Collection[str]]
 ) -> tuple[list[frozenset[str]], frozenset[str]]:
-    """By question, the accessions of the records that answer it, and all of which the kind is
-    known.
+    """By question, the accessions that answer it, and all for which the kind is known.
 
     `said` are a kind's questions by their text, with the accessions that answer each.
     """

@@ -1,5 +1,4 @@
-"""The trained linear baseline: bags of k-mers and bags of words, each mapped into one space by a
-matrix.
+"""The trained linear baseline: maps bags of k-mers and of words into one space by matrices.
 
 It is trained with the network's own global contrast on the network's own draws and texts, so that
 what the network has over it is what depth, order and pretraining add. Its choices are made on
@@ -35,7 +34,7 @@ from protclip_jax.models.logit_scale import MAX_SCALE
 from protclip_jax.objectives.global_contrastive import Pairs, global_contrastive
 
 MAX_KMERS = 1 << 15
-"""Columns for the k-mers of one length; longer k-mers than that are hashed into so many."""
+"""Columns for the k-mers of one length; longer k-mers are hashed into this many."""
 MIN_WORD_RECORDS = 2
 """Words of fewer training records are left out."""
 LOG_SCALE = float(np.log(1 / 0.07))
@@ -43,7 +42,7 @@ LOG_SCALE = float(np.log(1 / 0.07))
 TINY = 1e-12
 
 Draws = Callable[[Int[np.ndarray, " n"]], Int[np.ndarray, " n"]]
-"""Draws 0, 1, 2, … → the places of their records among those trained on."""
+"""Draws 0, 1, 2, … → the indices of their records among the training records."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -134,8 +133,10 @@ class Bags(NamedTuple):
 
 
 def kmer_counts(sequences: Sequence[str], lengths: Iterable[int]) -> csr_array:
-    """Counts of the k-mers of each length side by side, [N, F]; those of more than `MAX_KMERS`
-    kinds are hashed."""
+    """Counts the k-mers of each length side by side, [N, F].
+
+    Lengths with more than `MAX_KMERS` kinds are hashed.
+    """
     parts = []
     for length in lengths:
         kinds = len(AMINO_ACIDS) ** length
@@ -175,7 +176,7 @@ def bags_of(records: Sequence[Record], features: Featurizer) -> Bags:
 
 
 class Step(NamedTuple):
-    """What one step contrasts: rows of features, and what tells duplicates."""
+    """The contents of one step's contrast: rows of features, and hashes that mark duplicates."""
 
     proteins: csr_array
     texts: csr_array
@@ -186,12 +187,13 @@ class Step(NamedTuple):
 def draw_step(
     bags: Bags, rows: Int[np.ndarray, " B"], *, property_subset: float, rng: np.random.Generator
 ) -> Step:
-    """The records at `rows`, with that probability each shown some of its properties only, but
-    at least one."""
+    """The records at `rows`, each with that probability reduced to some of its properties.
+
+    At least one property stays.
+    """
     present = bags.text_hashes[rows] != 0
     shown = np.where(rng.random((len(rows), 1)) < property_subset, _some(present, rng), present)
-    # Of property-wise hashes a sum tells equal texts from others; which properties are shown is
-    # part of it.
+    # The sum of per-property hashes identifies a text, including which properties are shown.
     hashes = (bags.text_hashes[rows].astype(np.uint64) * _ODD * shown).sum(1).astype(np.uint32)
     parts = [
         table[rows].multiply(shown[:, column, None]) for column, table in enumerate(bags.texts)
@@ -205,8 +207,7 @@ _ODD = np.array([1, 3, 5, 7], np.uint64)
 
 
 def _some(present: Bool[np.ndarray, "B 4"], rng: np.random.Generator) -> Bool[np.ndarray, "B 4"]:
-    """Of each row's present properties neither none nor all, each such choice as likely; a
-    single one stays."""
+    """Picks some but not all of each row's present properties, uniformly; a single one stays."""
     chosen = present & (rng.random(present.shape) < 0.5)
     count = present.sum(1)
     while (wrong := (count > 1) & ((chosen.sum(1) == 0) | (chosen.sum(1) == count))).any():
@@ -247,8 +248,10 @@ def _contrast(
 
 
 def loss_and_gradients(parameters: Parameters, step: Step) -> tuple[float, Parameters]:
-    """The contrast of a step and its gradients; the sparse products are SciPy's, the loss is the
-    network's."""
+    """The contrast of a step and its gradients, with SciPy's sparse products.
+
+    The loss is the network's.
+    """
     projected = (
         step.proteins @ np.asarray(parameters.protein),
         step.texts @ np.asarray(parameters.text),
@@ -275,12 +278,11 @@ def train(
     measured: Callable[[LinearModel], float],
     evaluations: int = 6,
 ) -> tuple[LinearModel, float]:
-    """Trains with Adam and a cosine schedule; returns the best of so many evaluated models, and its
-    measure.
+    """Trains with Adam and a cosine schedule; returns the best evaluated model and its score.
 
     Args:
       draws: of the records of `bags`.
-      measured: on validation; the higher the better.
+      measured: on validation; higher is better.
     """
     rng = np.random.default_rng(config.seed)
     sizes = bags.proteins.shape[1], len(features.vocabulary)

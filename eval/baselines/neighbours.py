@@ -1,9 +1,9 @@
 """Training proteins near a protein, in order, from which annotations are transferred.
 
-What a protein has most in common with is told by a file of hits (MMseqs2, or its profile search),
-by 3-mers, or by its amino-acid composition with length and organism. Transfer always answers: where
-the first neighbour lacks a property, the next one that has it lends it, and what no neighbour tells
-is answered by how frequent it is in training.
+Nearness comes from a file of hits (MMseqs2, or its profile search), from 3-mers, or from amino-acid
+composition with length and organism. Transfer always answers: where the first neighbour lacks a
+property, the next one that has it lends it; if no neighbour has it, the training frequencies
+answer.
 """
 
 from collections import defaultdict
@@ -24,21 +24,20 @@ from eval.baselines.bags import AMINO_ACIDS, kmer_ids
 from eval.baselines.kmer_transfer import tf_idf
 
 MAX_NEIGHBOURS = 50
-"""Of a protein, the first ones."""
+"""The number of nearest neighbours kept per protein."""
 KMER_NEIGHBOURS = 10
 QUERIES_AT_ONCE = 256
 
 
 class Neighbour(NamedTuple):
-    """A training record with text, and how much it weighs beside the others: bits, or a
-    similarity."""
+    """A training record with text and its weight: bits, or a similarity."""
 
     record: Record
     weight: float
 
 
 Neighbours = Mapping[str, Sequence[Neighbour]]
-"""By accession of a held-out protein, the nearest first; a protein without any may be left out."""
+"""By accession of a held-out protein, nearest first; proteins without neighbours may be missing."""
 
 
 def training_records(splits: Splits, wanted: Collection[str] | None = None) -> Iterator[Record]:
@@ -101,11 +100,10 @@ def by_kmers(references: Sequence[Record], queries: Sequence[Record]) -> Neighbo
 def by_composition(
     references: Sequence[Record], queries: Sequence[Record], *, organism: float
 ) -> Neighbours:
-    """The references of the most similar amino-acid composition and length, a common organism
-    adding `organism`.
+    """The references most similar in composition and length; a shared organism adds `organism`.
 
-    The similarity is −½ of the squared distance of standardised shares and of the logarithm of
-    the length.
+    The similarity is −½ of the squared distance of standardised shares and of the logarithm of the
+    length.
     """
     known, asked = _features(references), _features(queries)
     mean, spread = known.mean(0), known.std(0) + 1e-9
@@ -142,14 +140,16 @@ def _features(records: Sequence[Record]) -> Float[np.ndarray, "n 21"]:
 
 
 def _species(record: Record) -> str:
-    """`HUMAN` of `INS_HUMAN`; '' where the entry name tells none."""
+    """`HUMAN` of `INS_HUMAN`; '' if the entry name has no such part."""
     _, mark, species = record.entry_name.rpartition("_")
     return species if mark else ""
 
 
 def transferred_texts(neighbours: Sequence[Neighbour]) -> dict[str, str]:
-    """Of each property the text of the first neighbour that has one, as in
-    `record.property_texts`."""
+    """For each property the text of the first neighbour that has one.
+
+    As in `record.property_texts`.
+    """
     found: dict[str, str] = {}
     for neighbour in neighbours:
         found = property_texts(neighbour.record) | found

@@ -1,5 +1,7 @@
-"""A guess at masked residues that sees neither the protein nor a text: the most frequent residue
-at that distance to an end."""
+"""Guesses masked residues by position alone: the most frequent residue at that distance.
+
+The distance is to the nearer end.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
 NEAR = 40
-"""Residues from either end that have a guess of their own; all between them share one."""
+"""Residues from either end with their own guess; all between them share one."""
 
 
 class PositionGuess(NamedTuple):
@@ -22,8 +24,10 @@ class PositionGuess(NamedTuple):
 
 
 def places(length: int) -> Int[np.ndarray, " L"]:
-    """0 … NEAR − 1 from the start, NEAR in the middle, NEAR + 1 … 2 · NEAR towards the end; the
-    nearer end counts."""
+    """Position classes by the nearer end.
+
+    0 … NEAR − 1 from the start, NEAR in the middle, NEAR + 1 … 2 · NEAR towards the end.
+    """
     start = np.arange(length)
     end = length - 1 - start
     near_start, near_end = (start < NEAR) & (start <= end), (end < NEAR) & (end < start)
@@ -31,8 +35,7 @@ def places(length: int) -> Int[np.ndarray, " L"]:
 
 
 def fit_positions(sequences: Sequence[str]) -> PositionGuess:
-    """Counts residues by place; a place that no sequence has takes the most frequent residue of
-    all."""
+    """Counts residues by class; a class without residues takes the most frequent of all."""
     counts = np.zeros((2 * NEAR + 1, 256), np.int64)
     for sequence in sequences:
         letters = np.frombuffer(sequence.encode("latin-1", "replace"), np.uint8)

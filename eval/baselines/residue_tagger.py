@@ -1,5 +1,4 @@
-"""Where a property's residues lie, guessed without a text: from the sequence around each residue
-and its distance to the ends.
+"""Locates a property's residues without text: from neighbouring residues and the ends.
 
 A model that finds a property's place only as well as these has not read what the text says about
 this protein.
@@ -101,8 +100,7 @@ def _seen(
 
 
 def hydropathy(sequence: str) -> Float[np.ndarray, " L"]:
-    """The mean Kyte–Doolittle hydropathy of the window around each residue, which is cut at the
-    ends."""
+    """The mean Kyte–Doolittle hydropathy of each residue's window, cut at the ends."""
     values = np.array([KYTE_DOOLITTLE.get(letter, 0.0) for letter in sequence])
     weights = np.ones(HYDROPATHY_WINDOW)
     return _centred(values, weights) / _centred(np.ones(len(values)), weights)

@@ -1,1 +1,1 @@
-"""The families of public benchmarks: one file or folder each."""
+"""The families of public benchmarks, one file or folder each."""

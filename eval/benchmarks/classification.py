@@ -1,8 +1,7 @@
-"""Protein classification: localisation, membrane or soluble, EC numbers, GO terms, enzyme
-reactions.
+"""Protein classification: localisation, membrane or soluble, EC numbers, GO terms, reactions.
 
-One class each: accuracy. Several: protein-centric Fmax, which training is stopped by, and micro
-AUPR.
+Single-label tasks are measured by accuracy. Multi-label tasks are measured by protein-centric Fmax,
+on which training is stopped, and by micro AUPR.
 """
 
 import numpy as np
@@ -49,7 +48,7 @@ def _multiclass_intervals(outputs: Outputs, classes: np.ndarray) -> dict[str, In
 
 
 MACRO_F1_RESAMPLES = 400
-"""It has no sums over proteins to draw, so it costs a pass over all classes each time."""
+"""Resamples cannot reuse sums over proteins, so each costs a pass over all classes."""
 
 JUDGES = {
     "multiclass": Judge(
@@ -65,22 +64,21 @@ JUDGES = {
 
 
 def judge_of(task: Task) -> Judge:
-    """The metrics of a task of classes.
+    """Picks the metrics of a classification task.
 
     Raises:
-      UserError: the task is none of classes, not of the kind that its name stands for, or none
-        of its proteins has a class.
+      UserError: the task is not a classification, is of another kind than the benchmark, or none of
+      its proteins has a class.
     """
     wanted = _KINDS.get(task.name, task.kind)
     if task.kind != wanted or task.kind not in JUDGES:
         raise UserError(
-            f"{task.name} should be {wanted} and its data are {task.kind}; correct its "
-            "format in the manifest."
+            f"{task.name} should be {wanted}, but its data are {task.kind}; correct its format in "
+            "the manifest."
         )
     if not task.classes:
         raise UserError(
-            f"{task.name}: none of its proteins has a class; give rows with targets, or the "
-            "list of classes."
+            f"{task.name}: no protein has a class; give rows with targets, or the list of classes."
         )
     return JUDGES[task.kind]
 
@@ -112,7 +110,7 @@ def _deepfri_entry(release: str, sequences: str) -> dict:
 
 
 def _go(name: str) -> Benchmark:
-    """One of the three ontologies, which are in the same files."""
+    """One of the three ontologies, which share their files."""
     return Benchmark(
         name,
         "nrPDB-GO_2019.06.18_annot.tsv, _train.txt, _valid.txt and _test.csv of DeepFRI, from "
@@ -216,14 +214,16 @@ _PROTCLIP = "Zhou et al. 2025, AAAI (arXiv:2412.20014), Table 3"
 _PROTGO = "as listed by Hu et al. 2024, NeurIPS (ProtGO), Table 5"
 _TORCHDRUG = "TorchDrug, torchdrug/datasets/{}.py"
 _BY_PROTST = FINE_TUNING
-"""ProtST tunes the whole network for function annotation
-(config/downstream_task/PretrainESM2/annotation_tune.yaml)."""
+"""ProtST tunes the whole network for function annotation.
+
+See config/downstream_task/PretrainESM2/annotation_tune.yaml.
+"""
 _DEEPFRI = "DeepFRI, github.com/flatironinstitute/DeepFRI, preprocessing/data"
 _PROTST = "ProtST, protst/dataset.py"
 
 
 class Classification(SingleProteins):
-    """Accuracy of single classes, Fmax of several, by the setup's protocol."""
+    """Accuracy for single labels, Fmax for several, by the setup's protocol."""
 
     name = "classification"
     title = "Classification"

@@ -1,5 +1,4 @@
-"""The families of public benchmarks. A new one is a file with its class and a line in
-`FAMILIES`."""
+"""The registry of benchmark families. A new one is a file and a line in `FAMILIES`."""
 
 from eval.benchmarks.base.family import BenchmarkFamily, Measured, Setup
 from eval.benchmarks.classification import Classification
@@ -34,7 +33,7 @@ BENCHMARKS: dict[str, Benchmark] = {
 FORMATS: dict[str, Format] = {
     format_.name: format_ for benchmark in BENCHMARKS.values() for format_ in benchmark.formats
 }  # fmt: skip
-"""All formats that an entry of a manifest may name."""
+"""All formats that a manifest's entry may name."""
 
 _FAMILY_OF = {benchmark.name: family for family in FAMILIES for benchmark in family.benchmarks}
 
@@ -45,5 +44,5 @@ def family_of(name: str) -> BenchmarkFamily:
 
 
 def measure(setup: Setup, name: str, data: Data) -> Measured:
-    """The result of a benchmark on its data; see `BenchmarkFamily.measure`."""
+    """Measures a benchmark on its data; see `BenchmarkFamily.measure`."""
     return family_of(name).measure(setup, name, data)

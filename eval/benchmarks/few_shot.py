@@ -1,11 +1,10 @@
-"""Few-shot classification: how much do a few examples of each class tell, beside prompts, which
-need none?
+"""Few-shot classification: how much a few examples per class help, compared with prompts.
 
-k proteins of each class are drawn from the training split, and each test protein gets the class
-whose examples' mean is nearest by cosine, after the mean over all examples is taken off (nearest
-class mean; prototypical networks without their training, Snell et al. 2017). Nothing is tuned, so
-that the smallest k is as honest as the largest. Draws are repeated, and the same draws serve the
-control, which knows the amino-acid composition alone.
+k proteins of each class are drawn from the training split. Each test protein gets the class whose
+examples' mean is nearest by cosine, after subtracting the mean over all examples (nearest class
+mean; prototypical networks without their training, Snell et al. 2017). Nothing is tuned, so the
+smallest k is as honest as the largest. Draws are repeated; the control, which knows only the
+amino-acid composition, uses the same draws.
 """
 
 import dataclasses
@@ -37,22 +36,22 @@ def run(task: Task, features: Features, config: ConfigDict) -> dict:
     """Accuracy on the test split for each number of examples.
 
     Args:
-      features: sequences to a model's embeddings.
-      config: that of configs/eval/few_shot.py.
+      features: embeds sequences.
+      config: configs/eval/few_shot.py.
 
     Returns:
-      the facts of `prepare_splits`, `classes`, `shots` as asked for; `accuracy` and `composition`,
+      the facts of `prepare_splits`; `classes`; `shots` as configured; `accuracy` and `composition`:
       for each number of examples (as text, for JSON) the mean over draws, their std, and the mean
-      of their 95 % bootstrap intervals over proteins; `chance`, and `smallest_class`, the training
-      rows of the rarest class: of more examples, it gives what it has.
+      of their 95 % bootstrap intervals over proteins; `chance`; and `smallest_class`, the training
+      rows of the rarest class, which gives all it has if more are asked for.
 
     Raises:
-      UserError: the task is no single-label classification, or fewer than two classes have
-        training rows.
+      UserError: the task is not a single-label classification, or fewer than two classes have
+      training rows.
     """
     if task.kind != "multiclass":
         raise UserError(
-            f"few-shot classification needs one class for each protein; {task.name} is {task.kind}."
+            f"few-shot classification needs one class per protein, but {task.name} is {task.kind}."
         )
     prepared = prepare_splits(task, **config.splits.to_dict())
     train, test = prepared.splits["train"], prepared.splits["test"]
@@ -60,8 +59,7 @@ def run(task: Task, features: Features, config: ConfigDict) -> dict:
     counts = np.bincount(labels, minlength=len(task.classes))
     if (counts > 0).sum() < 2:
         raise UserError(
-            f"{task.name} has training rows of fewer than two classes, so nothing can be "
-            "told apart; give rows of others, too."
+            f"{task.name} has training rows of fewer than two classes; give rows of at least two."
         )
     result = {
         "classes": len(task.classes),
@@ -94,7 +92,7 @@ def _scores(known, labels, asked, truth, *, shots: int, draws: int) -> dict:
 
 
 def drawn(labels: Int[np.ndarray, " n"], shots: int, seed: int) -> Bool[np.ndarray, " n"]:
-    """Which rows are examples: `shots` of each class, all of a class that has fewer."""
+    """Draws `shots` examples of each class, or all of a class that has fewer."""
     order = np.random.default_rng(seed).permutation(len(labels))
     chosen = np.zeros(len(labels), bool)
     for label in np.unique(labels):
@@ -108,15 +106,17 @@ def nearest_class(
     asked: Float[np.ndarray, "m D"],
     examples: Bool[np.ndarray, " n"],
 ) -> Int[np.ndarray, " m"]:
-    """For each asked row the class of the largest cosine with the mean of its examples, all
-    centred by the examples' mean."""
+    """Predicts the class with the largest cosine to the mean of its examples.
+
+    All vectors are centred by the mean over the examples.
+    """
     vectors, own = known[examples].astype(np.float64), labels[examples]
     centre = vectors.mean(0)
     classes = np.unique(own)
     means = np.stack([vectors[own == label].mean(0) - centre for label in classes])
     norms = np.linalg.norm(means, axis=1)
-    # The length of an asked row changes nothing of its order. A class whose mean is the centre has
-    # no direction: cosine 0.
+    # Scaling an asked row does not change its ranking. A class whose mean is the centre has no
+    # direction, so its cosine is 0.
     cosines = (asked - centre) @ np.divide(
         means, norms[:, None], out=np.zeros_like(means), where=norms[:, None] > 0
     ).T
@@ -124,7 +124,7 @@ def nearest_class(
 
 
 def controls(result: dict) -> Sequence[dict]:
-    """The controls in the form that reports show: by protocol, the mean of each metric."""
+    """The controls as reports show them: by protocol, the mean of each metric."""
     of_composition = {
         metric(int(k)): {"mean": value["mean"]} for k, value in result["composition"].items()
     }
@@ -136,7 +136,7 @@ def controls(result: dict) -> Sequence[dict]:
 
 
 def metric(shots: int) -> str:
-    """How reports name the accuracy with so many examples."""
+    """The name in reports of the accuracy with `shots` examples."""
     return f"accuracy, {shots} of each class"
 
 
@@ -145,9 +145,9 @@ _TASKS = [one for one in Classification.benchmarks if one.kind == "multiclass"]
 
 
 class FewShot(SingleProteins):
-    """Classes of single proteins from a few examples of each.
+    """Classifies single proteins from a few examples of each class.
 
-    Its data are those of the benchmarks that have one class for each protein.
+    Its data are those of the benchmarks with one class per protein.
     """
 
     name = "few_shot"
@@ -180,8 +180,7 @@ class FewShot(SingleProteins):
         return Measured(result, _headline(result), _headline(whole) if left_out else {})
 
     def figures(self, measured: Sequence[Mapping]) -> dict[str, Figure]:
-        """Accuracy over examples of each class, beside the same task by the first set of
-        prompts."""
+        """Plots accuracy over examples per class, with the accuracy of the first set of prompts."""
         tasks = {own.name: own.proteins_of for own in self.benchmarks}
         shown = [result for result in measured if result["benchmark"] in tasks]
         if not shown:
@@ -199,14 +198,14 @@ def _headline(result: Mapping) -> dict[str, dict]:
 
 
 def _by_prompts(measured: Sequence[Mapping]) -> dict[str, float | None]:
-    """Task → accuracy by the first set of prompts, where it was measured."""
+    """Task → accuracy with the first set of prompts, if it was measured."""
     tasks = {own.name: own.proteins_of for own in ZeroShot.benchmarks}
     asked = [result for result in measured if result["benchmark"] in tasks]
     return {tasks[result["benchmark"]]: first_metric(result)[1]["mean"] for result in asked}
 
 
 def _draw(axis: Axes, task: str, result: Mapping, by_prompts: float | None) -> None:
-    """One task's accuracy beside composition, chance, and prompts if they were measured."""
+    """Plots one task's accuracy beside composition, chance, and prompts if they were measured."""
     own = result["result"]
     shots = [int(k) for k in own["shots"]]
     curve(axis, shots, [result["headline"][metric(k)] for k in shots], BLUE, label="embeddings")

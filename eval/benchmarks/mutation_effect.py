@@ -1,5 +1,4 @@
-"""Effects of mutations and other numbers of a protein: Spearman correlation, with the errors in
-the data's unit beside it."""
+"""Mutation effects and other numbers of a protein: Spearman correlation, and errors in the unit."""
 
 import numpy as np
 
@@ -25,7 +24,7 @@ from eval.protocols.supervised import Judge, Outputs
 def _intervals(outputs: Outputs, targets: np.ndarray) -> dict[str, Interval]:
     predicted, true = outputs[:, 0].astype(np.float64), targets.astype(np.float64)
     errors, ones = predicted - true, np.ones(len(true))
-    # The correlation is that of the centred numbers, whose squares cancel less.
+    # Correlates centred numbers, which lose fewer digits when squares are subtracted.
     x, y = predicted - predicted.mean(), true - true.mean()
     return {
         "spearman": spearman_interval(predicted, true),
@@ -46,8 +45,7 @@ def _pearson_of_sums(sums: np.ndarray) -> np.ndarray:
 
 
 def _less_error(outputs: Outputs, targets: np.ndarray) -> float:
-    """The epoch of the smallest mean absolute error is kept, as the released code does for
-    regressions."""
+    """Keeps the epoch with the smallest mean absolute error, as the released code does."""
     return -mae(outputs[:, 0], targets)
 
 
@@ -68,11 +66,11 @@ def judge_of(task: Task) -> Judge:
     """The metrics of a regression.
 
     Raises:
-      UserError: the task's targets are no numbers.
+      UserError: the task's targets are not numbers.
     """
     if task.kind != "regression":
         raise UserError(
-            f"{task.name} should be a regression and its data are {task.kind}; correct its "
+            f"{task.name} should be a regression, but its data are {task.kind}; correct its "
             "format in the manifest."
         )
     return JUDGE
@@ -99,7 +97,7 @@ def _regression(
     source: Source,
     region: tuple[int, int] | None = None,
 ) -> Benchmark:
-    """A benchmark in one of `formats`, or in one that can hold any numbers of proteins."""
+    """A benchmark in one of `formats`, or in any format that can hold numbers of proteins."""
     general = (FLIP, TABLES, VARIANT_TABLE, VARIANT_FASTA, NEUTRAL)
     return Benchmark(
         name,
@@ -114,12 +112,14 @@ def _regression(
 
 
 AAV_REGION = (475, 674)
-"""`region = slice(474, 674)` of ProtST's AAV (protst/dataset.py), which is its default and feeds
-nothing else to a model."""
+"""ProtST's AAV slice `region = slice(474, 674)` (protst/dataset.py), the default there.
+
+The model sees nothing else.
+"""
 
 
 class MutationEffect(SingleProteins):
-    """Spearman's correlation of predicted numbers with the data's, by the setup's protocol."""
+    """Spearman correlation of predicted and measured numbers, by the setup's protocol."""
 
     name = "mutation_effect"
     title = "Mutation effects and other numbers of a protein"

@@ -1,16 +1,14 @@
-"""Semantic similarity: does the similarity of embeddings follow the similarity of what proteins do?
-PROBE's protocol.
+"""Semantic similarity: do embeddings agree with functional similarity? PROBE's protocol.
 
 For pairs of human proteins PROBE (Unsal et al. 2022, https://doi.org/10.1038/s42256-022-00457-9)
-gives the Lin similarity of their GO annotations, by aspect (MF, BP, CC), for all pairs of the 500
-or of the 200 best annotated proteins and for a sparse set of pairs spread evenly over similarity.
-The result is the Spearman correlation of that with the similarity of the embeddings, with SciPy's
-p-value. Every unordered pair counts once and no protein is paired with itself: PROBE takes the
-pairs (i, j) with j > i, which is why one of the 247 sparse pairs of MF, a protein with itself, is
-in none of its results.
+gives the Lin similarity of their GO annotations by aspect (MF, BP, CC): for all pairs of the 500 or
+the 200 best annotated proteins, and for a sparse set of pairs spread evenly over similarity. The
+result is its Spearman correlation with the embeddings' similarity, with SciPy's p-value. Every
+unordered pair counts once, without self-pairs: PROBE takes the pairs (i, j) with j > i, which drops
+one of MF's 247 sparse pairs, a protein with itself.
 
-The p-value takes pairs for independent. They are not: a protein is in hundreds of them. The
-interval draws proteins, not pairs.
+The p-value assumes independent pairs. They are not: a protein is in hundreds of them. The interval
+therefore draws proteins, not pairs.
 """
 
 import dataclasses
@@ -43,7 +41,7 @@ def cosine(a: Float[np.ndarray, "P D"], b: Float[np.ndarray, "P D"]) -> Float[np
 
 
 def manhattan(a: Float[np.ndarray, "P D"], b: Float[np.ndarray, "P D"]) -> Float[np.ndarray, " P"]:
-    """1 − ‖a − b‖₁ / (‖a‖₁ + ‖b‖₁) by row; 1 of two zero vectors."""
+    """1 − ‖a − b‖₁ / (‖a‖₁ + ‖b‖₁) by row; 1 for two zero vectors."""
     norms = np.abs(a).sum(1) + np.abs(b).sum(1)
     return 1 - np.divide(np.abs(a - b).sum(1), norms, out=np.zeros_like(norms), where=norms > 0)
 
@@ -53,12 +51,12 @@ MEASURES: dict[str, Callable[..., np.ndarray]] = {"cosine": cosine, "manhattan":
 
 @dataclasses.dataclass(frozen=True)
 class Agreement:
-    """How the embeddings' similarity agrees with Lin's."""
+    """The agreement of the embeddings' similarity with Lin's."""
 
     correlation: float
     """Spearman's."""
     p_value: float
-    """Two-sided, of independent pairs."""
+    """Two-sided, assuming independent pairs."""
     interval: Interval
     """95 %, by a bootstrap over proteins."""
     pairs: int
@@ -66,7 +64,7 @@ class Agreement:
     proteins: int
     """Proteins in them."""
     self_pairs: int
-    """Pairs of a protein with itself, left out as PROBE does."""
+    """Self-pairs, left out as in PROBE."""
     without_embedding: int
     """Pairs left out because a protein has no embedding."""
 
@@ -79,11 +77,10 @@ def agreement(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Agreement:
-    """PROBE's result for one table and one of `MEASURES`; NaN where either similarity is constant.
+    """Computes PROBE's result for one table and measure; NaN if either similarity is constant.
 
     Args:
-      embeddings: row i belongs to `table.names[i]`; a row with NaN is a protein without an
-        embedding.
+      embeddings: row i belongs to `table.names[i]`; a row with NaN means no embedding.
     """
     embeddings = np.asarray(embeddings, np.float64)
     itself = table.pairs[:, 0] == table.pairs[:, 1]
@@ -112,7 +109,7 @@ def agreements(
     """`agreement` by each measure on each table, under `<set>_<measure>`, e.g. `sparse_manhattan`.
 
     Args:
-      embeddings: by accession; those that are absent are counted in `without_embedding`.
+      embeddings: by accession; missing ones are counted in `without_embedding`.
     """
     width = len(next(iter(embeddings.values()), np.zeros(1)))
     absent = np.full(width, np.nan)
@@ -143,7 +140,7 @@ def pair_similarity(
 def _interval_over_proteins(
     correlation, pairs: Int[np.ndarray, "P 2"], *, seed: int, resamples: int
 ) -> Interval:
-    """The interval when proteins are drawn anew."""
+    """The bootstrap interval over proteins."""
     drawn = resampled_pair_counts(pairs, seed=seed, resamples=resamples)
     values = [correlation(counts) for part in drawn for counts in part]
     return percentile_interval(values) if values else UNKNOWN
@@ -168,7 +165,7 @@ def _benchmark(name: str, aspect: str) -> Benchmark:
 
 
 def _kgsim(name: str, kind: str, species: str) -> Benchmark:
-    """Pairs of kgsim-benchmark, a set for each species."""
+    """Pairs of kgsim-benchmark, one set per species."""
     return Benchmark(
         name,
         f"{kind}_*.csv of kgsim-benchmark, from github.com/liseda-lab/kgsim-benchmark, and "
@@ -189,8 +186,10 @@ _PROBE = "PROBE, github.com/HUBioDataLab/PROBE@9ff8219, results/Semantic_sim_inf
 
 
 class SemanticSimilarity(BenchmarkFamily):
-    """Agreement of the similarity of embeddings with that of annotations; its data are the
-    tables of an aspect's sets."""
+    """Agreement of the embeddings' similarity with that of annotations.
+
+    The data are the tables of an aspect's sets.
+    """
 
     name = "semantic_similarity"
     title = "Semantic similarity"
@@ -246,7 +245,7 @@ class SemanticSimilarity(BenchmarkFamily):
         ),
     )
     sizes = (
-        # All pairs of 497, 497 and 495 proteins, and of 200; PROBE's p-values are of these numbers.
+        # All pairs of 497, 497 and 495 proteins, and of 200; PROBE's p-values match these counts.
         data_size(
             "similarity_mf", _PROBE.format("*"), **{"500": 123256, "200": 19900, "sparse": 246}
         ),
@@ -259,7 +258,7 @@ class SemanticSimilarity(BenchmarkFamily):
     )
 
     def proteins(self, data: tuple[SimilarityTable, ...]) -> list[str]:
-        """Of all sets, each once."""
+        """The proteins of all sets, each once."""
         return list(dict.fromkeys(sequence for table in data for sequence in table.sequences))
 
     def measure(self, setup: Setup, name: str, data: tuple[SimilarityTable, ...]) -> Measured:

@@ -1,4 +1,10 @@
-"""Zero-shot effects of variants: scores of the masked language model against experiments.
+"""Zero-shot variant effects: scores of the masked language model against experiments.
+
+An assay's number is the Spearman correlation of scores and measurements. ProteinGym is averaged as
+in its own program (`performance_DMS_benchmarks.py`): over the assays of a protein within a function
+type, then over the type's proteins, then over types. Reported beside the scores: the baselines of
+`eval.protocols.variant_baselines`; if a text of the protein is given, the change of its cosine
+similarity, and the mean of both ranks.
 
 An assay's number is Spearman's correlation of the scores with the measurements. ProteinGym is
 averaged as its own program does (`performance_DMS_benchmarks.py`): the mean over the assays of a
@@ -31,7 +37,7 @@ from eval.protocols.variant_baselines import baselines
 from protclip_jax.inference.variant_effects import METHODS
 
 SCORE, TEXT, BOTH = "spearman", "spearman, text", "spearman, score and text"
-"""Metrics: of the scores, of the change of the text's cosine, and of the mean of their ranks."""
+"""Metrics: the scores, the change of the text's cosine, and the mean of their ranks."""
 
 Columns = Mapping[str, Float[np.ndarray, " n"]]
 """Predictions for the variants of an assay, by metric or by the name of a baseline."""
@@ -40,7 +46,7 @@ Values = Mapping[str, float]
 
 
 def predictions(assay: Assay, setup: Setup) -> dict[str, Float[np.ndarray, " n"]]:
-    """What the model says of the assay's variants, by metric."""
+    """The model's predictions for the assay's variants, by metric."""
     variants = [measured.changes for measured in assay.variants]
     method = setup.configs["variant_effects"].method
     (scores,) = setup.variants([assay.wild_type], [variants], method=method)
@@ -59,7 +65,7 @@ def text_changes(assay: Assay, setup: Setup) -> Float[np.ndarray, " n"]:
 
 
 def correlations(columns: Columns, targets: Float[np.ndarray, " n"]) -> dict[str, float]:
-    """Spearman's correlation of each column with the measurements."""
+    """Spearman correlation of each column with the measurements."""
     return {name: spearman(column, targets) for name, column in columns.items()}
 
 
@@ -69,7 +75,7 @@ def resampled(
     *,
     seed: int = 0,
 ) -> dict[str, Float[np.ndarray, " R"]]:
-    """The correlations when variants are drawn anew, the same ones for all columns."""
+    """The correlations when variants are resampled, the same ones for all columns."""
     correlation = {name: spearman_of_counts(x, targets) for name, x in columns.items()}
     values = {name: [] for name in columns}
     for part in resampled_counts(len(targets), seed=seed):
@@ -80,9 +86,9 @@ def resampled(
 
 
 def proteingym_average(assays: Sequence[Assay], values: Sequence[Values], name: str) -> float:
-    """The mean over function types of the mean over their proteins of the mean over its assays.
+    """Averages over assays of each protein, then over proteins of each type, then over types.
 
-    Undefined correlations are left out, as by pandas; NaN where none is defined. The published
+    Undefined correlations are left out, as pandas does; NaN if none is defined. The published
     averages are of correlations rounded to three digits.
     """
     types = protein_means(assays, values, name)
@@ -110,11 +116,11 @@ def resampled_average(
     *,
     seed: int = 0,
 ) -> Float[np.ndarray, " R"]:
-    """The average when the proteins of each type are drawn anew with replacement.
+    """The average when the proteins of each type are resampled.
 
-    ProteinGym's standard error is of such resamples too, though of differences.
+    ProteinGym's standard error uses such resamples too, though of differences.
 
-    NaN where a type has one protein alone, from which nothing can be said about the spread.
+    NaN if a type has only one protein, which says nothing about the spread.
     """
     if not types or min(map(len, types.values())) < 2:
         return np.full(RESAMPLES, np.nan)
@@ -176,19 +182,19 @@ def measured_proteingym(assays: Sequence[Assay], setup: Setup) -> Measured:
 
 
 def summary(value: float, of_value: tuple[float, float]) -> dict:
-    """An entry of `Measured.headline`: there are no seeds to spread over."""
+    """An entry of `Measured.headline`: without seeds there is no spread."""
     return {"mean": value, "std": None, "interval": of_value}
 
 
 def differences(name: str, others: Sequence[str], drawn: Mapping[str, np.ndarray]) -> list[str]:
-    """A sentence for each of the others on how much better `name` is, over paired resamples."""
+    """One sentence per other prediction: how much better `name` is, over paired resamples."""
     notes = []
     for other in others:
         gains = drawn[name] - drawn[other]
         if np.isfinite(gains).any():
             own = interval(percentile_interval(gains))
             middle = number(float(np.nanmedian(gains)))
-            notes.append(f"{name} less {other}: {middle} {own}, paired.")
+            notes.append(f"{name} minus {other}: {middle} {own}, paired.")
     return notes
 
 
@@ -197,7 +203,7 @@ def average_differences(
     values: Sequence[Values],
     others: Sequence[str],
 ) -> list[str]:
-    """As `differences`, of the averages over ProteinGym, over proteins that have both."""
+    """Like `differences`, for the averages over ProteinGym, over proteins that have both."""
     notes = []
     for other in others:
         gains = [{"gain": own[SCORE] - own.get(other, np.nan)} for own in values]
@@ -206,7 +212,7 @@ def average_differences(
             continue
         average = proteingym_average(assays, gains, "gain")
         own = percentile_interval(resampled_average(types))
-        notes.append(f"{SCORE} less {other}: {number(average)} {interval(own)}, paired.")
+        notes.append(f"{SCORE} minus {other}: {number(average)} {interval(own)}, paired.")
     return notes
 
 
@@ -220,7 +226,7 @@ _FUNCTIONS = ("Activity", "Binding", "Expression", "OrganismalFitness", "Stabili
 
 
 def _published(model: str, values: str, protocol: str) -> tuple:
-    """A row of ProteinGym's summary: the average, and that of each function type."""
+    """A row of ProteinGym's summary: the average, then each function type."""
     metrics = (SCORE, *(f"{SCORE}, {function}" for function in _FUNCTIONS))
     rows = []
     for metric, value in zip(metrics, values.split(), strict=True):
@@ -229,7 +235,7 @@ def _published(model: str, values: str, protocol: str) -> tuple:
 
 
 class VariantEffects(BenchmarkFamily):
-    """Effects of variants by the model's scores, without a training."""
+    """Variant effects from the model's scores, without training."""
 
     name = "variant_effects"
     title = "Zero-shot effects of variants"
@@ -239,7 +245,7 @@ class VariantEffects(BenchmarkFamily):
         *(
             Benchmark(
                 f"{_PREFIX}{task}",
-                f"the files of {task}; its wild type, and an alignment of homologues, if at hand",
+                f"the files of {task}; optionally its wild type and an alignment of homologues",
                 (ASSAY,),
                 {"format": "assay", "wild_type": f"{task}/wild_type.fasta"},
                 proteins_of=task,
@@ -286,11 +292,11 @@ class VariantEffects(BenchmarkFamily):
         return measured_assay(data.assays[0], setup)
 
     def counts(self, data: Assays) -> dict[str, int]:
-        """Rows by split of a benchmark of single proteins; assays and variants of ProteinGym."""
+        """Rows by split for a benchmark of single proteins; assays and variants for ProteinGym."""
         return dict(data.rows)
 
     def audit(self, data: Assays) -> dict:
-        """Variants by the number of their substitutions, and what `audit_files` counts."""
+        """Variants by the number of their substitutions, and the counts of `audit_files`."""
         depths: dict[str, int] = {}
         for assay in data.assays:
             for measured in assay.variants:

@@ -1,11 +1,10 @@
-"""Zero-shot classification by prompts, as ProtST defines it: a protein gets the class whose prompts
-it is most similar to.
+"""Zero-shot classification by prompts, as in ProtST: the class with the most similar prompts.
 
-No label is seen: a class's embedding is the normalised mean of its prompts' embeddings, the
-prediction the class of the largest cosine. What prompts to use is the protocol: ProtST's tables
-hold a name, a longer description, or a sentence in the words of UniProt for each class. Beside it
-stand chance (one class drawn at random), the commonest class, and the same prompts given to the
-classes in another order, which keeps everything but their meaning.
+No label is seen: a class's embedding is the normalised mean of its prompts' embeddings, and the
+prediction is the class with the largest cosine. The choice of prompts is the protocol: for each
+class ProtST's tables hold a name, a longer description, or a sentence in UniProt's words. Controls:
+chance (a class drawn at random), the commonest class, and the same prompts assigned to the classes
+in another order, which keeps everything but their meaning.
 """
 
 import dataclasses
@@ -32,34 +31,34 @@ CONTROLS = {
     "shuffled_prompts": "prompts in another order",
 }
 SHUFFLES = 200
-"""Other orders of the classes that the control averages over."""
+"""The number of other orders of the classes that the control averages over."""
 
 
 def run(data: PromptedTask, *, proteins: Features, texts: Features) -> dict:
-    """Accuracy with each set of prompts. The test split is judged; without one, all proteins are,
-    since none is trained on.
+    """Accuracy with each set of prompts, on the test split or, without one, on all proteins.
+
+    Nothing is trained, so all proteins may be judged.
 
     Args:
-      proteins, texts: to unit-norm embeddings in one space.
+      proteins, texts: embed to unit norm in one space.
 
     Returns:
-      `classes`, `split`, `proteins`; `prompts`, by set what `accuracies` says; `controls`, as
+      `classes`, `split`, `proteins`; `prompts`, by set the result of `accuracies`; `controls`, as
       reports show them; `notes`.
 
     Raises:
-      UserError: the task is no single-label classification, or a class has no prompt.
+      UserError: the task is not a single-label classification, or a class has no prompt.
     """
     task = data.task
     if task.kind != "multiclass":
         raise UserError(
-            f"zero-shot classification needs one class for each protein; {task.name} is "
-            f"{task.kind}."
+            f"zero-shot classification needs one class per protein, but {task.name} is {task.kind}."
         )
     for name, prompts in data.prompts.items():
         if missing := [of_class for of_class in task.classes if not prompts.get(of_class)]:
             raise UserError(
-                f"{name}: there is no prompt for the class {missing[0]!r} of {task.name}; "
-                "add one to the table."
+                f"{name} has no prompt for the class {missing[0]!r} of {task.name}; add one to "
+                "the table."
             )
     tested = task.splits.get("test")
     samples = tested or [sample for split in task.splits.values() for sample in split]
@@ -67,8 +66,8 @@ def run(data: PromptedTask, *, proteins: Features, texts: Features) -> dict:
         []
         if tested
         else [
-            f"The data have no test split: all {len(samples)} proteins were judged, as none "
-            "is trained on."
+            f"The data have no test split: all {len(samples)} proteins were judged, since none is "
+            "trained on."
         ]
     )
     labels = np.array([sample.target for sample in samples])
@@ -97,7 +96,7 @@ def run(data: PromptedTask, *, proteins: Features, texts: Features) -> dict:
 def class_embeddings(
     prompts: Mapping[str, Sequence[str]], classes: Sequence[str], texts: Features
 ) -> Float[np.ndarray, "C D"]:
-    """Of each class the normalised mean of its prompts' embeddings."""
+    """For each class the normalised mean of its prompts' embeddings."""
     counts = [len(prompts[name]) for name in classes]
     embedded = texts([prompt for name in classes for prompt in prompts[name]])
     means = np.stack([of_class.mean(0) for of_class in np.split(embedded, np.cumsum(counts)[:-1])])
@@ -105,10 +104,9 @@ def class_embeddings(
 
 
 def accuracies(scores: Float[np.ndarray, "N C"], labels: Int[np.ndarray, " N"]) -> dict:
-    """Accuracy of the largest score, 95 % bootstrap interval over proteins, mean over classes, and
-    the controls.
+    """Accuracy, its 95 % bootstrap interval over proteins, mean over classes, and the controls.
 
-    Classes that tie for the largest share the hit, so that a model that tells nothing apart
+    Classes that tie for the largest score share the hit, so a model that cannot tell them apart
     scores chance.
     """
     best = scores >= scores.max(1, keepdims=True)
@@ -154,7 +152,7 @@ def _tables(task: str, *names: str) -> dict:
 
 
 class ZeroShot(BenchmarkFamily):
-    """Classes of single proteins from their names alone, without a training."""
+    """Classifies single proteins from the classes' names alone, without training."""
 
     name = "zero_shot"
     title = "Zero-shot classification by prompts"
@@ -202,10 +200,10 @@ class ZeroShot(BenchmarkFamily):
         return {split: len(samples) for split, samples in data.task.splits.items()}
 
     def audit(self, data: PromptedTask) -> dict:
-        """The task's, with the files of prompts among the others."""
+        """The task's, including the files of prompts."""
         return audit_task(data.task) | audit_files(data)
 
     def limited(self, name: str, data: PromptedTask, limit: int) -> PromptedTask:
-        """Fewer proteins and the same prompts."""
+        """Fewer proteins, the same prompts."""
         del name
         return dataclasses.replace(data, task=limited(data.task, limit))

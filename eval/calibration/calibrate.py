@@ -1,5 +1,4 @@
-"""`python -m eval --calibrate`: fits the tables of a checkpoint on one held-out split and checks
-them on another."""
+"""`python -m eval --calibrate`: fits tables on one held-out split and checks on another."""
 
 import os
 import pathlib
@@ -35,7 +34,7 @@ from eval.reporting.report import refuse_other_report, write_report
 from protclip_jax.retrieval.calibration import FILE, FIX, Calibration, to_text
 
 ITEMS = 10_000
-"""Training records at most that questions are asked among, beside the held-out ones."""
+"""The most training records among which questions are asked, beside the held-out ones."""
 
 
 class TooFewQuestions(UserError):
@@ -81,8 +80,8 @@ def calibrate_checkpoint(
     )
     if not checked_tables:
         raise TooFewQuestions(
-            f"no table can be fitted: it takes {FEWEST_QUESTIONS} held-out questions of a "
-            "trait; build a larger dataset."
+            f"no table can be fitted: at least {FEWEST_QUESTIONS} held-out questions of a trait "
+            "are needed; build a larger dataset."
         )
     calibration = Calibration(model.fingerprint, tuple(one.table for one in checked_tables))
     result = as_json(checked_tables)
@@ -101,11 +100,15 @@ def calibrate_checkpoint(
 
 
 def refuse_calibrated(checkpoint: pathlib.Path, *, split: str) -> None:
-    """Raises UserError where the checkpoint has a table, whatever it is of, or the split is the
-    one that is fitted on."""
+    """Refuses a checkpoint that has any table, or the split that tables are fitted on.
+
+    Raises:
+      UserError: either is the case.
+    """
     if split == VALIDATION:
         raise UserError(
-            f"--split={VALIDATION} is what the table is fitted on; name another held-out split."
+            f"--split={VALIDATION} is the split that the table is fitted on; name another "
+            "held-out split."
         )
     if os.path.lexists(checkpoint / FILE):
         raise UserError(f"{checkpoint / FILE} exists; to measure again, {FIX}.")
@@ -120,8 +123,7 @@ def check_tables(
     names: str,
     libraries: Sequence[Library] = (),
 ) -> tuple[list[Checked], dict[str, str]]:
-    """The tables that the first records are enough for, checked on the others, and why there is no
-    table, by its name.
+    """The tables that the first records suffice for, checked on the others, and what is missing.
 
     The others must not be related to the first; `names` as for `calibrate_checkpoint`.
     """
@@ -185,8 +187,10 @@ def left_out_taxon(
     asked: Sequence[Record],
     is_fitted: Bool[np.ndarray, " r"],
 ) -> dict[str, Reliability]:
-    """The checked questions of the commonest taxon, with a table that was fitted without it;
-    empty where there is one taxon."""
+    """The checked questions of the commonest taxon, with a table fitted without it.
+
+    Empty if there is only one taxon.
+    """
     taxa = np.array([record.taxon for record in asked])
     known = Counter(taxa[(taxa > 0) & ~is_fitted].tolist())
     if len(known) < 2:
@@ -203,7 +207,7 @@ def left_out_taxon(
 
 
 def as_json(checked: Sequence[Checked]) -> dict:
-    """By question and trait, the table and what was found on checking it."""
+    """By question and trait, the table and the results of checking it."""
     return {
         f"{one.table.question}/{one.table.trait}": {
             "table": one.table._asdict(),

@@ -9,28 +9,27 @@ from eval.calibration.questions import Hits
 from protclip_jax.retrieval.calibration import Table
 
 BINS = 10
-"""Of confidence, for the calibration error."""
+"""The number of bins of confidence, for the calibration error."""
 QUANTILES = (0.2, 0.4, 0.6, 0.7, 0.8, 0.87, 0.92, 0.96, 0.98)
-"""Of the scores of all hits, which part the bins of a table: finer where the best hits of
-questions lie."""
+"""Quantiles of all hits' scores that bound a table's bins: finer at the high end."""
 FEWEST_QUESTIONS = 20
 """That a table is fitted on, and that a bin is of."""
 STEPS, RIDGE = 50, 1e-3
 NORMAL = 1.96
-"""Of a 95 % interval."""
+"""The normal quantile of a 95 % interval."""
 
 
 class Reliability(NamedTuple):
     """How well confidences hold on hits that they were not fitted on.
 
     Attributes:
-      hits, questions: how many.
+      hits, questions: their numbers.
       error: the expected calibration error: the mean distance of confidence and share over bins of
-        confidence.
-      brier: the mean squared distance of confidence and agreement; `constant` has it for the share
-        of the hits that the table was fitted on, in the place of every confidence.
-      curve: of each bin of confidence that has hits: the mean confidence, the share that agrees,
-        the number of hits.
+      confidence.
+      brier: the mean squared distance of confidence and agreement.
+      constant: the same for a constant confidence, the share of hits that the table was fitted on.
+      curve: for each bin of confidence with hits: the mean confidence, the share that agrees, the
+      number of hits.
     """
 
     hits: int
@@ -56,8 +55,7 @@ class Checked(NamedTuple):
 
 
 def fit_table(question: str, trait: str, hits: Hits) -> Table | None:
-    """The table of a kind of question and a trait; None where there are too few questions, or all
-    hits are alike.
+    """The table of a kind of question and a trait; None with too few questions or equal hits.
 
     A logistic regression on cosine and margin orders the hits; bins between `QUANTILES` get their
     shares; neighbouring bins are joined until the shares grow by more than chance (`joined`), as
@@ -88,15 +86,17 @@ def fit_table(question: str, trait: str, hits: Hits) -> Table | None:
 def why_no_table(hits: Hits) -> str:
     """Why no table can be fitted on hits; '' where one can."""
     if (questions := len(np.unique(hits.questions))) < FEWEST_QUESTIONS:
-        return f"{questions} questions of the {FEWEST_QUESTIONS} that it takes"
+        return f"{questions} questions, but at least {FEWEST_QUESTIONS} are needed"
     return "all hits agree, or none does" if hits.agrees.min() == hits.agrees.max() else ""
 
 
 def logistic_weights(
     features: Float[np.ndarray, "n 2"], agrees: Bool[np.ndarray, " n"]
 ) -> Float[np.ndarray, " 2"]:
-    """The weights of a logistic regression with an intercept, by Newton's method; a small ridge
-    keeps them finite."""
+    """Fits a logistic regression with an intercept by Newton's method.
+
+    A small ridge keeps the weights finite.
+    """
     spread = features.std(axis=0)
     scale = np.where(spread > 0, spread, 1.0)
     design = np.concatenate(
@@ -115,8 +115,9 @@ def logistic_weights(
 
 
 def joined(groups: list[Int[np.ndarray, " _"]], hits: Hits) -> list[Int[np.ndarray, " _"]]:
-    """Neighbouring groups of hits joined until each is of enough questions and its lower end above
-    the share of the one before.
+    """Joins neighbouring groups of hits until their shares rise by more than chance.
+
+    Each group has enough questions, and its lower bound is above the share of the group before.
 
     So chance alone hardly makes two groups.
     """
@@ -137,15 +138,16 @@ def _differ(first: np.ndarray, second: np.ndarray, hits: Hits) -> bool:
 
 
 def effective_questions(questions: Int[np.ndarray, " n"]) -> float:
-    """Questions that say as much as those of some hits, which weigh by their hits (Kish 1965):
-    (Σ n)² / Σ n²."""
+    """The effective number of questions (Kish 1965): (Σ n)² / Σ n², weighted by their hits."""
     sizes = np.unique(questions, return_counts=True)[1]
     return float(sizes.sum() ** 2 / (sizes**2).sum())
 
 
 def lower_end(share: float, count: float) -> float:
-    """Of the 95 % interval of a share (Wilson 1927), with the effective number of questions:
-    hits of one stand together."""
+    """The 95 % interval of a share (Wilson 1927), with the effective number of questions.
+
+    Hits of one question are not independent.
+    """
     centre = share + NORMAL**2 / (2 * count)
     spread = NORMAL * np.sqrt(share * (1 - share) / count + NORMAL**2 / (4 * count**2))
     return float(max(0.0, (centre - spread) / (1 + NORMAL**2 / count)))

@@ -10,12 +10,9 @@ from eval.calibration.fitting import Checked, Reliability
 from eval.reporting.base.curves import small_multiples
 
 CAPTIONS = {
-    "reliability": "Confidence of hits against the share that agrees, on questions that the "
-    "tables were not "
-    "fitted on. Points "
-    "are bins of confidence, their size tells the hits; the line is perfect calibration, the "
-    "dashes the base rate of random "
-    "items."
+    "reliability": "Confidence of hits against the share that agrees, on questions that the tables "
+    "were not fitted on. Points are bins of confidence, sized by their hits; the line is perfect "
+    "calibration, the dashes the base rate of random items."
 }
 QUESTIONS = {"text": "text → protein", "sequence": "protein → protein", "label": "protein → label"}
 SECTION = """## Calibration

@@ -1,4 +1,4 @@
-"""Held-out questions, what a model finds for them, and whether it agrees."""
+"""Held-out questions, the hits a model finds for them, and whether they agree."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from eval.pretraining.evaluation import Model
 from protclip_jax.retrieval.calibration import LABEL, SEQUENCE, TEXT, traits_of_text
 
 HITS = 20
-"""Of a question, the nearest items whose agreement is known."""
+"""The number of nearest items with known agreement kept per question."""
 PROPERTY = {"family": "similarity", "function": "function", "location": "location"}
 """The property whose texts are labels for a trait."""
 
@@ -48,8 +48,7 @@ class Hits(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """Questions as a model sees them: their embeddings, the records that they are of, and these
-    records' rows among all."""
+    """Questions as a model sees them: embeddings, their records, and the records' rows."""
 
     vectors: Float[np.ndarray, "q d"]
     records: list[Record]
@@ -81,12 +80,11 @@ def measured_hits(
     names: str,
     libraries: Sequence[Library] = (),
 ) -> Iterator[tuple[str, Trait, Hits]]:
-    """For each kind of question and trait, the hits of the held-out records among the items; `rows`
-    count held-out records.
+    """For each kind of question and trait, the hits of held-out records among the items.
 
-    Texts tell the records' `names`, as in `with_names`; traits are read from the records as they
-    are. Neither a text nor a protein finds the protein that it is of, so that an answer need not
-    be among the items.
+    `rows` count held-out records. Texts mention the records' `names`, as in `with_names`; traits
+    are read from the records as they are. Neither a text nor a protein may find the protein it
+    comes from, so an answer need not be among the items.
     """
     own = {record.accession: row for row, record in enumerate(items.records)}
     itself = np.array([own.get(record.accession, -1) for record in held_out.records])
@@ -107,8 +105,7 @@ def measured_hits(
 def embed_texts(
     model: Model, records: Sequence[Record], *, names: str
 ) -> list[tuple[str, int, np.ndarray, Record]]:
-    """Every text of a property with its prefix: the text, the record's row, the embedding, the
-    record."""
+    """Each text of a property, with its prefix: the text, its record's row, embedding, record."""
     told = [property_texts(with_names(record, names)).values() for record in records]
     asked = [(text, row, record) for row, record in enumerate(records) for text in told[row]]
     distinct = list(dict.fromkeys(text for text, *_ in asked))
@@ -129,7 +126,8 @@ def asking_for(trait: Trait, texts: Sequence[tuple[str, int, np.ndarray, Record]
 def labels(model: Model, records: Sequence[Record], trait: Trait) -> Embedded:
     """The distinct texts of a trait's property as records that say nothing else."""
     name = PROPERTY[trait.name]
-    texts = dict.fromkeys(text for record in records if (text := property_texts(record).get(name)))
+    found = (property_texts(record).get(name) for record in records)
+    texts = dict.fromkeys(filter(None, found))
     prefix = f"{PREFIXES[name]}: "
     bare = Record("", "", "unknown", "", 0, "")
     said = [dataclasses.replace(bare, **{name: text.removeprefix(prefix)}) for text in texts]
@@ -140,10 +138,10 @@ def labels(model: Model, records: Sequence[Record], trait: Trait) -> Embedded:
 def nearest(
     asked: Asked, items: Embedded, trait: Trait, *, left_out: Int[np.ndarray, " q"] | None = None
 ) -> Hits:
-    """The nearest `HITS` items of each question of those whose agreement with it is known.
+    """The nearest `HITS` items of each question, among those whose agreement is known.
 
     Args:
-      left_out: of each question, the item that is itself; −1 for none.
+      left_out: for each question, the item that is the question itself; −1 for none.
     """
     if not len(asked.records) or not len(items.records):
         nothing = np.zeros(0)

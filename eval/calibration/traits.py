@@ -1,7 +1,6 @@
-"""What two proteins may agree in, by what their records say: sets of names, and which overlap
-counts.
+"""What two proteins may agree in, according to their records: sets of names and overlaps.
 
-A record that says nothing of a trait is no disagreement: pairs with it are not counted.
+A record that says nothing about a trait does not disagree: its pairs are not counted.
 """
 
 import re
@@ -18,7 +17,7 @@ from eval.baselines.bags import counted, words
 _FAMILY = re.compile(r"[Bb]elongs to the ([^.;]*?family)")
 _MOLECULE = re.compile(r"\[[^\]]*\]: ")
 EC_LEVELS = 3
-"""Of an EC number that must be the same: what is done to which bond, not to which substrate."""
+"""The levels of an EC number that must be equal: the reaction, not the substrate."""
 COMMON_WORDS = frozenset(
     words(
         "a an and are as at be by for from in into is it its of on or that the this to with "
@@ -29,8 +28,7 @@ COMMON_WORDS = frozenset(
 
 
 class Trait(NamedTuple):
-    """A trait: what a record says of it, and the share of both sets' names that two records must
-    have in common.
+    """A trait: what a record says about it, and the share of both sets that must be common.
 
     A share of 0 asks for one common name.
     """
@@ -42,8 +40,7 @@ class Trait(NamedTuple):
 
 
 def families(record: Record) -> frozenset[str]:
-    """The families that the similarity names; all of the text where it names none in the usual
-    words."""
+    """The families that the similarity text names, or the whole text if it names none."""
     text = strip_evidence(record.similarity)
     named = _FAMILY.findall(text) or ([text] if text else [])
     return frozenset(name.lower() for name in named)
@@ -62,7 +59,7 @@ def function_words(record: Record) -> frozenset[str]:
 
 
 def enzyme_classes(record: Record) -> frozenset[str]:
-    """The EC numbers to their first three levels; those that are less exact are left out."""
+    """The EC numbers to their first three levels; less exact ones are left out."""
     levels = [number.split(".")[:EC_LEVELS] for number in ec_numbers(record)]
     return frozenset(
         ".".join(parts) for parts in levels if len(parts) == EC_LEVELS and "-" not in parts
@@ -84,7 +81,7 @@ TRAITS = (
 
 
 class Agreement(NamedTuple):
-    """Which questions agree with which items, and of which pairs that is known."""
+    """Which questions agree with which items, and for which pairs that is known."""
 
     agrees: Bool[np.ndarray, "q c"]
     known: Bool[np.ndarray, "q c"]

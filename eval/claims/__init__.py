@@ -1,1 +1,1 @@
-"""What the paper's abstract claims, and whether it can be checked with what is at hand."""
+"""The claims of the paper's abstract, and whether they can be checked."""

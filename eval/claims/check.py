@@ -1,4 +1,4 @@
-"""`python -m eval --claims`: the claims of the paper beside what a checkpoint's reports say."""
+"""`python -m eval --claims`: the paper's claims beside a checkpoint's reports."""
 
 import argparse
 import json
@@ -65,13 +65,13 @@ def _folders(options: argparse.Namespace) -> list[pathlib.Path]:
 
 
 def _results(folder: pathlib.Path) -> Mapping[str, Mapping]:
-    """The public benchmarks of a folder's report; none where there is no report."""
+    """The public benchmarks in a folder's report; none without a report."""
     path = folder / "report.json"
     return read_json(path).get("benchmarks", {}) if path.is_file() else {}
 
 
 def _lacking(options: argparse.Namespace, folders: list[pathlib.Path]) -> dict[str, str]:
-    """Why a benchmark that no report has was not measured, as far as it is known."""
+    """Why a benchmark without a result was not measured, as far as is known."""
     if not folders:
         return dict.fromkeys(BENCHMARKS, NO_SUBJECT)
     if options.data_dir is None:

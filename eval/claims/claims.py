@@ -15,7 +15,7 @@ PAPER = "ProtCLIP"
 """The paper's model in `PUBLISHED`."""
 SOURCE = "Zhou et al. 2025, AAAI (arXiv:2412.20014), abstract"
 CONTROLS = ("amino-acid composition (PROBE)",)
-"""Published rows that stand for no model that anyone competes with."""
+"""Published rows that are not competing models."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,12 +27,12 @@ class Quantity:
 
     @property
     def of_paper(self) -> Published | None:
-        """The number of the paper's model, None where none could be verified."""
+        """The number of the paper's model, None if it could not be verified."""
         return next((row for row in self._known if row.model == PAPER), None)
 
     @property
     def of_others(self) -> Published | None:
-        """The largest number of another model, None where none could be verified."""
+        """The largest number of another model, None if none could be verified."""
         others = [row for row in self._known if row.model not in (PAPER, *CONTROLS)]
         return max(others, key=lambda row: row.value, default=None)
 

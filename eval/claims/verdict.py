@@ -1,4 +1,4 @@
-"""Whether a checkpoint's reports reproduce or contradict a claim, or why they cannot tell.
+"""Whether a checkpoint's reports reproduce or contradict a claim, or why they cannot.
 
 A number is reached where the upper end of our 95 % interval is not below it. A claim of a mean
 improvement is judged by the mean over its quantities where every baseline is known. Every other
@@ -25,12 +25,12 @@ class Ours(NamedTuple):
 
     mean: float
     upper: float
-    """Of the 95 % interval; the mean where there is none."""
+    """The upper end of the 95 % interval, or the mean without an interval."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """What is known of one quantity of a claim; of `ours` None where `because` says why not."""
+    """The numbers for one quantity of a claim; `ours` is None if `because` says why not."""
 
     quantity: Quantity
     paper: Published | None
@@ -117,7 +117,7 @@ def _row(
 def _ours(
     quantity: Quantity, results: Mapping[str, Mapping], lacking: Mapping[str, str]
 ) -> tuple[Ours | None, str]:
-    """Our number, or why there is none that can be compared."""
+    """Our number, or why there is no comparable one."""
     result = results.get(quantity.benchmark)
     if result is None or "headline" not in result:
         told = {"missing", "failed"} & (result or {}).keys()
@@ -154,7 +154,7 @@ def _of_rows(rows: Sequence[Row]) -> tuple[str, str]:
 
 
 def _first_reason(rows: Sequence[Row]) -> str:
-    """Why the first row that cannot be tested cannot, and how many others there are."""
+    """Why the first untestable row cannot be tested, and the number of others."""
     untested = [row for row in rows if row.verdict == NOT_TESTABLE]
     others = f" (and {len(untested) - 1} more)" if len(untested) > 1 else ""
     return f"{untested[0].quantity.benchmark}: {untested[0].because}{others}"

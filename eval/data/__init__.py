@@ -1,2 +1,1 @@
-"""Benchmarks' data: one importer per source format, one form for all of them, and the manifest
-of a data folder."""
+"""Benchmark data: importers for each source format, one common form, and the folder's manifest."""

@@ -1,9 +1,8 @@
-"""Downloads the files of public benchmarks that a program may fetch, resumed where it stopped and
-checked where it can be.
+"""Downloads public benchmark files, resuming where it stopped and checking what can be checked.
 
-Files go where the manifest's template names them, each with FILE.provenance.json beside it. What
-must be got by hand is told. `--base_url` names a mirror that has every file under the name of
-its host: URL/HOST/PATH.
+Files are saved where the manifest's template names them, each with FILE.provenance.json beside it.
+Files that must be fetched by hand are listed. `--base_url` names a mirror that has every file under
+the name of its host: URL/HOST/PATH.
 """
 
 import argparse
@@ -31,18 +30,15 @@ from eval.data.overview import source_of
 
 
 def sources_of(names: Iterable[str]) -> dict[str, list[Source]]:
-    """By benchmark where its files are: its own, and those of the benchmark whose proteins it
-    takes.
+    """The sources by benchmark: its own, and those of the benchmark whose proteins it uses.
 
     Raises:
-      UserError: there is no benchmark of a name.
+      UserError: a name is not a benchmark.
     """
     found = {}
     for name in names:
         if name not in BENCHMARKS:
-            raise UserError(
-                f"unknown benchmark {name!r}; expected some of {', '.join(BENCHMARKS)}."
-            )
+            raise UserError(f"unknown benchmark {name!r}; expected {', '.join(BENCHMARKS)}.")
         benchmark = BENCHMARKS[name]
         own = [source_of(benchmark)]
         if benchmark.proteins_of:
@@ -54,11 +50,11 @@ def sources_of(names: Iterable[str]) -> dict[str, list[Source]]:
 def fetch(
     file: PublicFile, output: Path, *, licence: str, base_url: str, timeout: float, tries: int
 ) -> Path:
-    """Makes the file in the folder; one that is there, whole and as it should be, is kept.
+    """Saves the file in the folder; keeps an existing file that is complete and correct.
 
     Raises:
-      UserError: it cannot be fetched, is not the one known, or another file has its name.
-      RunError: the disk does not take it.
+      UserError: the file cannot be fetched, has another digest, or another file has its name.
+      RunError: it cannot be written to disk.
     """
     target = output / file.path
     got = target.with_name(Path(urlsplit(file.url).path).name) if file.member else target
@@ -68,24 +64,23 @@ def fetch(
         extract(got, file.member, target)
     if file.sha256 and (found := file_sha256(target)) != file.sha256:
         raise UserError(
-            f"{target} has the SHA-256 {found}, not {file.sha256}: it was damaged on the way "
-            "or its home has changed it; "
-            "remove it and its provenance, and run the same line again."
+            f"{target} has the SHA-256 {found}, not {file.sha256}: the download was damaged or "
+            "the file changed at its source; remove it and its provenance, then rerun the command."
         )
     return target
 
 
 def mirrored(url: str, base_url: str) -> str:
-    """The address on the mirror, the address itself without one."""
+    """The address on the mirror, or the address itself without a mirror."""
     parts = urlsplit(url)
     return f"{base_url}/{parts.netloc}{parts.path}" if base_url else url
 
 
 def extract(archive: Path, member: str, target: Path) -> None:
-    """Makes the target of a file in a ZIP archive, unless it is there with the same content.
+    """Extracts a file from a ZIP archive, unless it already exists with the same content.
 
     Raises:
-      UserError: the archive is none or lacks the file, or another file has the target's name.
+      UserError: the archive is damaged or lacks the file, or another file has the target's name.
     """
     try:
         with zipfile.ZipFile(archive) as files, files.open(member) as content:
@@ -104,15 +99,15 @@ def extract(archive: Path, member: str, target: Path) -> None:
                 shutil.copyfileobj(content, file)
     except (zipfile.BadZipFile, KeyError, EOFError) as error:
         told = (
-            f"{archive} is no ZIP archive with {member} ({error}); remove it and run the same "
-            "line again."
+            f"{archive} is not a ZIP archive with {member} ({error}); remove it, then rerun the "
+            "command."
         )
         raise UserError(told) from error
 
 
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Fetches what may be fetched and prints its paths; says what else is needed."""
+    """Fetches what may be fetched, prints the paths, and says what else is needed."""
     parser = argparse.ArgumentParser(
         prog="python -m eval.data.download", description=__doc__.partition("\n\n")[0]
     )
@@ -123,7 +118,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="benchmarks, as `python -m eval.data.manifest` lists them",
     )
     parser.add_argument(
-        "--output", type=Path, required=True, metavar="DIR", help="the data folder; made if missing"
+        "--output",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="the data folder; created if missing",
     )
     parser.add_argument(
         "--base_url", default="", metavar="URL", help="a mirror that has the files as URL/HOST/PATH"
@@ -142,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _told(name: str, source: Source) -> str:
-    """What is there of a source, and what is left to do."""
+    """Which files of a source were fetched, and what remains to do."""
     if not source.where:
         return f"{name}: your own files; docs/benchmarks.md describes them."
     licence = f"licence of {source.where}: {source.licence}"

@@ -2,7 +2,7 @@
 
 An entry maps a benchmark, or a group of them (`go`, `knowledge_graph`), to `{"format": NAME, …}`;
 files are relative to the data folder. A benchmark without an entry is looked for in the neutral
-layout, a folder of its name. `python -m eval.data.manifest` tells what a folder has and writes a
+layout, a folder with its name. `python -m eval.data.manifest` lists what a folder has and writes a
 first manifest.
 """
 
@@ -38,14 +38,14 @@ _KINDS = {
 
 
 def load(data_dir: Path, benchmark: str) -> Data:
-    """The data of a benchmark. Files are named relative to the data folder where they lie in it.
+    """Reads the data of a benchmark, cut to the benchmark's region if it has one.
 
-    Proteins are cut to the benchmark's region, if it has one.
+    Files inside the data folder are named relative to it.
 
     Raises:
-      MissingData: there is no entry and no folder of the neutral layout, or a file that is named is
-        not there.
-      UserError: the manifest or a file is not of its form.
+      MissingData: no entry and no folder of the neutral layout exists, or a named file does not
+      exist.
+      UserError: the manifest or a file has another form.
     """
     data_dir = Path(data_dir)
     data, known = _whole(data_dir, benchmark), _known(benchmark)
@@ -55,13 +55,13 @@ def load(data_dir: Path, benchmark: str) -> Data:
 
 
 def _whole(data_dir: Path, benchmark: str) -> Data:
-    """As `load`, with whole proteins."""
+    """Like `load`, but with whole proteins."""
     known = _known(benchmark)
     if not known.formats:
         return _whole(data_dir, known.proteins_of)
     entry = _entry(data_dir, known)
     arguments = _arguments(data_dir, known, entry)
-    # What does not depend on the benchmark is one for the whole group.
+    # Data that do not depend on the benchmark are shared by the whole group.
     if known.group and not FORMATS[entry["format"]].given:
         return _of_group(data_dir, known.group, json.dumps(entry), _stamps(arguments))
     return _read(data_dir, known, entry, arguments)
@@ -69,7 +69,7 @@ def _whole(data_dir: Path, benchmark: str) -> Data:
 
 def _known(name: str) -> Benchmark:
     if name not in BENCHMARKS:
-        raise UserError(f"There is no benchmark {name!r}; known: {', '.join(BENCHMARKS)}.")
+        raise UserError(f"unknown benchmark {name!r}; expected {', '.join(BENCHMARKS)}.")
     return BENCHMARKS[name]
 
 
@@ -84,11 +84,12 @@ def _read(data_dir: Path, benchmark: Benchmark, entry: Mapping, arguments: Mappi
 
 
 def available(data_dir: Path) -> tuple[list[str], dict[str, str]]:
-    """The benchmarks whose files are all there, and of the others what is wanted. The files are not
-    read.
+    """Lists the benchmarks whose files all exist, and for the others what is missing.
+
+    The files are not read.
 
     Raises:
-      UserError: the manifest is not of its form.
+      UserError: the manifest has another form.
     """
     known = survey(data_dir)
     wanted = {name: str(found) for name, found in known.items() if isinstance(found, MissingData)}
@@ -96,10 +97,10 @@ def available(data_dir: Path) -> tuple[list[str], dict[str, str]]:
 
 
 def survey(data_dir: Path) -> dict[str, list[Path] | MissingData]:
-    """Of every benchmark its files, or what is missing.
+    """The files of every benchmark, or what is missing.
 
     Raises:
-      UserError: the manifest is not of its form.
+      UserError: the manifest has another form.
     """
     known = {}
     for benchmark in BENCHMARKS:
@@ -111,12 +112,11 @@ def survey(data_dir: Path) -> dict[str, list[Path] | MissingData]:
 
 
 def files_of(data_dir: Path, benchmark: str) -> list[Path]:
-    """The files and folders that a benchmark is read from, all of which are there. They are not
-    read.
+    """The files and folders of a benchmark, all of which exist. They are not read.
 
     Raises:
-      MissingData: one is not there, or no entry.
-      UserError: the manifest is not of its form.
+      MissingData: a file or the entry is missing.
+      UserError: the manifest has another form.
     """
     entries = entries_of(data_dir, benchmark)
     arguments = [
@@ -126,14 +126,13 @@ def files_of(data_dir: Path, benchmark: str) -> list[Path]:
 
 
 def entries_of(data_dir: Path, benchmark: str) -> dict[str, dict]:
-    """The entries that a benchmark is read by, without comments: its own, if it has one, and that
-    of its proteins.
+    """The entries that define a benchmark, without comments: its own and that of its proteins.
 
-    Together with the contents of the files they decide what `load` gives.
+    Together with the contents of the files they determine what `load` returns.
 
     Raises:
-      MissingData: one is not there.
-      UserError: the manifest is not of its form.
+      MissingData: an entry is missing.
+      UserError: the manifest has another form.
     """
     known = _known(benchmark)
     entries = {}
@@ -147,8 +146,7 @@ def entries_of(data_dir: Path, benchmark: str) -> dict[str, dict]:
 
 @functools.lru_cache(maxsize=1)
 def _of_group(data_dir: Path, group: str, entry: str, stamps: tuple) -> Data:
-    """What an entry names for a whole group; the last is kept while its files stay, since
-    several benchmarks share it."""
+    """Reads what an entry names for a whole group; caches the last one while its files stay."""
     del stamps
     member = next(benchmark for benchmark in BENCHMARKS.values() if benchmark.group == group)
     values = json.loads(entry)
@@ -156,7 +154,7 @@ def _of_group(data_dir: Path, group: str, entry: str, stamps: tuple) -> Data:
 
 
 def _stamps(value: object) -> tuple:
-    """Path, size and time of each file among an importer's arguments."""
+    """Path, size and modification time of each file among an importer's arguments."""
     found = [(path, path.stat()) for path in _paths(value)]
     return tuple((str(path), stat.st_size, stat.st_mtime_ns) for path, stat in found)
 
@@ -171,7 +169,7 @@ def _paths(value: object) -> Iterator[Path]:
 
 
 def _relative(loaded: Data, data_dir: Path) -> Data:
-    """With the paths of sources and rejects shortened to those inside the data folder."""
+    """Shortens paths inside the data folder in sources and rejects."""
 
     def shortened(path: str) -> str:
         return (
@@ -196,16 +194,16 @@ def _entry(data_dir: Path, benchmark: Benchmark) -> dict:
         if entry := _neutral_entry(NeutralFolder(data_dir, name), benchmark):
             return entry
     raise MissingData(
-        f"There are no data for {benchmark.name}: {data_dir / MANIFEST} "
-        f"{'has no entry for it' if entries else 'is not there'}, nor is "
-        f"{data_dir / benchmark.name} in the neutral layout. "
-        f"Wanted: {benchmark.wanted}; see docs/benchmarks.md.",
+        f"no data for {benchmark.name}: {data_dir / MANIFEST} "
+        f"{'has no entry for it' if entries else 'does not exist'}, and there is no folder "
+        f"{data_dir / benchmark.name} in the neutral layout. Wanted: {benchmark.wanted}; see "
+        "docs/benchmarks.md.",
         lacking="no entry",
     )
 
 
 def _neutral_entry(folder: NeutralFolder, benchmark: Benchmark) -> dict | None:
-    """The entry that a folder of the neutral layout amounts to, if there is one."""
+    """The entry for a folder of the neutral layout, if the folder exists."""
     for format_ in benchmark.formats:
         if entry := format_.neutral(folder):
             return {"format": format_.name} | entry
@@ -217,7 +215,7 @@ def _entries(data_dir: Path) -> dict[str, dict]:
     if not path.exists():
         if not data_dir.is_dir():
             raise UserError(
-                f"{data_dir} is no folder; give the data folder, with {MANIFEST} or the "
+                f"{data_dir} is not a folder; give the data folder, with {MANIFEST} or the "
                 "neutral layout in it."
             )
         return {}
@@ -226,29 +224,30 @@ def _entries(data_dir: Path) -> dict[str, dict]:
     for name, entry in entries.items():
         if name in BENCHMARKS and not BENCHMARKS[name].formats:
             raise UserError(
-                f"{path} has an entry {name!r}, which takes the files of "
+                f"{path} has an entry {name!r}, which uses the files of "
                 f"{BENCHMARKS[name].proteins_of}; remove it."
             )
         if name not in may_stand and name != "comment":
             raise UserError(
-                f"{path} has an entry {name!r}, which is no benchmark; known: "
+                f"{path} has an entry for an unknown benchmark {name!r}; expected "
                 f"{', '.join(BENCHMARKS)}."
             )
         if name != "comment" and (
             not isinstance(entry, dict) or entry.get("format") not in tuple(FORMATS)
         ):
             raise UserError(
-                f"{path}: the entry {name!r} names none of the formats {', '.join(FORMATS)}."
+                f"{path}: unknown format in the entry {name!r}; expected one of "
+                f"{', '.join(FORMATS)}."
             )
     return entries
 
 
 def _arguments(data_dir: Path, benchmark: Benchmark, entry: Mapping) -> dict:
-    """What the entry says as the importer's arguments, every file of which is there.
+    """Turns the entry into the importer's arguments; every file in it exists.
 
     Raises:
-      MissingData: one is not.
-      UserError: the entry is not of its format.
+      MissingData: a file does not exist.
+      UserError: the entry does not fit its format.
     """
     format_, at = FORMATS[entry["format"]], f"{data_dir / MANIFEST}, {benchmark.name}"
     _check(entry, format_, benchmark, at)
@@ -256,10 +255,10 @@ def _arguments(data_dir: Path, benchmark: Benchmark, entry: Mapping) -> dict:
 
     def one(value: object, key: str) -> Path:
         if not isinstance(value, str) or not value:
-            raise UserError(f"{at}: {key} is {value!r}, not the name of a file.")
+            raise UserError(f"{at}: {key} is {value!r}; expected the name of a file.")
         if not (data_dir / value).exists():
             raise MissingData(
-                f"{data_dir / value}, {key} of {benchmark.name}, is not there. Wanted: "
+                f"{data_dir / value}, {key} of {benchmark.name}, does not exist. Wanted: "
                 f"{benchmark.wanted}.",
                 lacking=value,
             )
@@ -270,7 +269,7 @@ def _arguments(data_dir: Path, benchmark: Benchmark, entry: Mapping) -> dict:
 
     def named(value: object, key: str) -> dict:
         if not isinstance(value, dict) or not value:
-            raise UserError(f"{at}: {key} is {value!r}, not an object of names and files.")
+            raise UserError(f"{at}: {key} is {value!r}; expected an object of names and files.")
         return value
 
     arguments = {}
@@ -305,7 +304,7 @@ def _vectors(given: object, name: str, at: str, one) -> dict:
         or not isinstance(given["source"], str)
     ):
         raise UserError(
-            f'{at}: vectors of {name} need {{"file": …, "source": …}}, the source being who '
+            f'{at}: vectors of {name} need {{"file": …, "source": …}}, where source says who '
             "made them."
         )
     return {"file": one(given["file"], f"vectors {name}"), "source": given["source"]}
@@ -315,18 +314,18 @@ def _check(entry: Mapping, format_: Format, benchmark: Benchmark, at: str) -> No
     if benchmark.format(format_.name) is None:
         fitting = [other.name for other in benchmark.formats]
         raise UserError(
-            f"{at}: the format {entry['format']} cannot hold it; those that can are "
+            f"{at}: the format {entry['format']} cannot hold this benchmark; expected "
             f"{', '.join(fitting)}."
         )
     _check_region(entry, benchmark, at)
     for key, value in entry.items():
         if key not in (*format_.keys, *_ALWAYS):
             raise UserError(
-                f"{at} has {key!r}, which {entry['format']} does not take; it takes "
+                f"{at}: unknown key {key!r} for the format {entry['format']}; expected "
                 f"{', '.join(format_.keys)}."
             )
         if key in format_.options and not _is(value, format_.options[key]):
-            raise UserError(f"{at}: {key} is {value!r}, not {_KINDS[format_.options[key]]}.")
+            raise UserError(f"{at}: {key} is {value!r}; expected {_KINDS[format_.options[key]]}.")
     if missing := [key for key in format_.required if key not in entry]:
         raise UserError(f"{at} lacks {' and '.join(missing)}, which {entry['format']} needs.")
     if format_.splits and not any(split in entry for split in format_.splits):
@@ -334,7 +333,7 @@ def _check(entry: Mapping, format_: Format, benchmark: Benchmark, at: str) -> No
 
 
 def _check_region(entry: Mapping, benchmark: Benchmark, at: str) -> None:
-    """Refuses a region of a benchmark that has none, and what is no first and last residue."""
+    """Refuses a malformed region, or a region where the benchmark takes none."""
     if REGION not in entry:
         return
     if benchmark.region is None:
@@ -344,13 +343,13 @@ def _check_region(entry: Mapping, benchmark: Benchmark, at: str) -> None:
     region = entry[REGION]
     if not _is(region, list[int]) or len(region) != 2 or not 1 <= region[0] <= region[1]:
         raise UserError(
-            f"{at}: region is {region!r}, not the first and last residue, such as "
+            f"{at}: region is {region!r}; expected the first and last residue, such as "
             f"{list(benchmark.region)}."
         )
 
 
 def _is(value: object, kind: type | GenericAlias) -> bool:
-    """Whether a value of JSON is of a kind of `_KINDS`; a list has one of its kind at least."""
+    """Whether a JSON value is of one of `_KINDS`; lists must not be empty."""
     if kind in (str, int):
         return type(value) is kind
     (each,) = kind.__args__
@@ -359,14 +358,18 @@ def _is(value: object, kind: type | GenericAlias) -> bool:
 
 @command
 def main(arguments: list[str] | None = None) -> None:
-    """Tells which benchmarks a data folder has, or writes a manifest to start from."""
+    """Lists the benchmarks in a data folder, or writes a manifest to start from."""
     parser = argparse.ArgumentParser(
         prog="python -m eval.data.manifest",
         epilog="Example: python -m eval.data.manifest --data_dir public --template",
         description=main.__doc__,
     )
     parser.add_argument(
-        "--data_dir", type=Path, required=True, metavar="DIR", help="the folder of benchmarks' data"
+        "--data_dir",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="the folder with the benchmarks' data",
     )
     parser.add_argument(
         "--template",
@@ -381,11 +384,11 @@ def main(arguments: list[str] | None = None) -> None:
                 file.write(template())
         except OSError as error:
             raise UserError(
-                f"{path} cannot be made ({error.strerror}); move an old one away, or check "
-                "the folder."
+                f"{path} cannot be created ({error.strerror}); move an existing one away, or "
+                "check the folder."
             ) from error
         print(
-            f"wrote {path}: name your files there, and take out what you do not have",
+            f"wrote {path}: name your files in it, and remove what you do not have",
             file=sys.stderr,
         )
         return

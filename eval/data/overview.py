@@ -1,5 +1,4 @@
-"""What a data folder has of each benchmark, as a table: have or missing, size, licence, and
-where it comes from."""
+"""A table of a data folder's benchmarks: have or missing, size, licence, and source."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 def source_of(benchmark: Benchmark) -> Source:
-    """Its own source, else that of the benchmark whose proteins it takes."""
+    """Its own source, or that of the benchmark whose proteins it uses."""
     return (
         benchmark.source
         if benchmark.source.where or not benchmark.proteins_of
@@ -23,16 +22,15 @@ def source_of(benchmark: Benchmark) -> Source:
 
 
 def overview(surveyed: Mapping[str, Sequence[Path] | MissingData]) -> str:
-    """The table of what `manifest.survey` found, and how to get what is missing."""
+    """The table of `manifest.survey`'s findings, and how to get what is missing."""
     rows = [_row(BENCHMARKS[name], found) for name, found in surveyed.items()]
     have = sum(row[1] == "have" for row in rows)
-    return "\n".join([*aligned([HEADER, *rows]), "", f"{have} of {len(rows)} are there. {ADVICE}"])
+    return "\n".join([*aligned([HEADER, *rows]), "", f"{have} of {len(rows)} are here. {ADVICE}"])
 
 
 ADVICE = (
-    "`python -m eval.data.download NAME… --output DIR` fetches files of the others and says "
-    "what is left to do by hand; "
-    "docs/benchmarks.md describes them all."
+    "`python -m eval.data.download NAME… --output DIR` fetches files of the others and lists what "
+    "to get by hand; docs/benchmarks.md describes them all."
 )
 
 
@@ -46,7 +44,7 @@ def _row(benchmark: Benchmark, found: Sequence[Path] | MissingData) -> tuple[str
 
 
 def _bytes(paths: Iterable[Path]) -> int:
-    """Of files, and of all files below folders."""
+    """The size of files, and of all files below folders."""
     return sum(file.stat().st_size for path in paths for file in _files(path))
 
 
@@ -55,7 +53,7 @@ def _files(path: Path) -> Iterator[Path]:
 
 
 def told_size(count: int) -> str:
-    """Bytes with two or three digits: `22 B`, `936 kB`, `1.2 GB`."""
+    """Formats bytes with two or three digits: `22 B`, `936 kB`, `1.2 GB`."""
     power = min(len(UNITS) - 1, (len(str(count)) - 1) // 3)
     size = count / 1000**power
     return (
@@ -64,7 +62,7 @@ def told_size(count: int) -> str:
 
 
 def aligned(rows: Iterable[tuple[str, ...]]) -> list[str]:
-    """Lines with columns of one width each."""
+    """Pads lines so that columns have equal widths."""
     rows = list(rows)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [

@@ -1,7 +1,7 @@
-"""`python -m eval.data.proteins`: the proteins of benchmarks as FASTA, for `python -m eval
---embeddings`.
+"""`python -m eval.data.proteins`: writes the benchmarks' proteins as FASTA.
 
-Each distinct sequence is there once, under the hash that `eval.public.vector_file` finds it by.
+For `python -m eval --embeddings`. Each distinct sequence is written once, under the hash by which
+`eval.public.vector_file` finds it.
 """
 
 import argparse
@@ -22,7 +22,7 @@ LINE = 60
 
 
 def sequences_of(data_dir: Path, names: Sequence[str]) -> Iterator[str]:
-    """The sequences that vectors are needed of, benchmark by benchmark; some come again."""
+    """Yields the sequences that need vectors, benchmark by benchmark; some repeat."""
     for name in names:
         family = family_of(name)
         if family.beyond_vectors:
@@ -32,7 +32,7 @@ def sequences_of(data_dir: Path, names: Sequence[str]) -> Iterator[str]:
 
 
 def _chosen(data_dir: Path, asked: Sequence[str]) -> list[str]:
-    """The benchmarks named, all whose data are there by default."""
+    """The named benchmarks; by default all whose data are in the folder."""
     if unknown := [name for name in asked if name not in (*BENCHMARKS, "all")]:
         raise UserError(
             f"unknown benchmark {unknown[0]!r}; expected all or {', '.join(BENCHMARKS)}."
@@ -49,7 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         description=__doc__,
     )
     parser.add_argument(
-        "--data_dir", type=Path, required=True, metavar="DIR", help="the folder of benchmarks' data"
+        "--data_dir",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="the folder with the benchmarks' data",
     )
     parser.add_argument(
         "--benchmarks", nargs="+", default=["all"], metavar="NAME", help="default: all that DIR has"
@@ -62,7 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     distinct = dict.fromkeys(sequences_of(options.data_dir, names))
     if not distinct:
         raise UserError(
-            f"{options.data_dir} holds no benchmark that vectors of proteins are enough for."
+            f"{options.data_dir} holds no benchmark that needs only vectors of proteins; run "
+            f"`python -m eval.data.manifest --data_dir {options.data_dir}` to list what it holds."
         )
     with new_file(options.output) as path, open(path, "w", encoding="ascii") as file:
         for sequence in distinct:

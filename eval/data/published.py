@@ -1,5 +1,4 @@
-"""Published numbers beside ours, and whether data at hand are the published ones, as the
-families state it."""
+"""Published numbers beside ours, and whether the data at hand are the published ones."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -12,23 +11,23 @@ SIZES: tuple[DataSize, ...] = tuple(size for family in FAMILIES for size in fami
 
 
 class Completeness(NamedTuple):
-    """Whether data at hand are the published ones."""
+    """Whether the data at hand are the published ones."""
 
     whole: bool | None
-    """None where the published size is not known."""
+    """None if the published size is unknown."""
     sentence: str
 
 
 def published(benchmark: str) -> list[Published]:
-    """What is known of a benchmark, in the order of `PUBLISHED`."""
+    """What is known about a benchmark, in the order of `PUBLISHED`."""
     return [row for row in PUBLISHED if row.benchmark == benchmark]
 
 
 def completeness(benchmark: str, counts: Mapping[str, int]) -> Completeness:
-    """Whether the counts are those of a published data set, with a sentence for the report.
+    """Compares counts with the published data sets; returns the verdict and a sentence for reports.
 
     Args:
-      counts: as in `DataSize`; of a name that is absent nothing is at hand.
+      counts: as in `DataSize`; a missing name counts 0.
     """
     sizes = [size for size in SIZES if size.benchmark == benchmark]
     if not sizes:
@@ -37,7 +36,7 @@ def completeness(benchmark: str, counts: Mapping[str, int]) -> Completeness:
         )
     for size in sizes:
         if all(counts.get(name) == count for name, count in size.counts.items()):
-            return Completeness(True, f"The data count what was published ({size.source}).")
+            return Completeness(True, f"The data have the published size ({size.source}).")
     nearest = min(
         sizes,
         key=lambda size: sum(

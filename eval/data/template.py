@@ -1,5 +1,4 @@
-"""A manifest to start from: every benchmark by the files of the paper's protocols, under their
-usual names."""
+"""A manifest to start from: every benchmark with the paper's files under their usual names."""
 
 import json
 
@@ -7,8 +6,7 @@ from eval.benchmarks.families import BENCHMARKS
 
 
 def template() -> str:
-    """The text of a `benchmarks.json` with an entry for each benchmark or group; comments say
-    where its files come from."""
+    """The text of a `benchmarks.json` with an entry per benchmark or group and with comments."""
     entries = {}
     for benchmark in BENCHMARKS.values():
         if benchmark.formats:

@@ -1,5 +1,4 @@
-"""Two models on the same items: the p-value of their difference from paired resamples, and the
-correction for many of them."""
+"""Compares two models on the same items: paired p-values and Holm's correction."""
 
 import math
 from collections.abc import Sequence
@@ -11,22 +10,21 @@ from jaxtyping import Float
 def paired_p_value(
     difference: float, first: Float[np.ndarray, " _"], second: Float[np.ndarray, " _"]
 ) -> float:
-    """The two-sided p-value of a difference of two models' numbers, were there none.
+    """The two-sided p-value of two models' difference under the hypothesis of no difference.
 
-    The difference over its standard error is taken for normal, the standard error being the
-    standard deviation of the resamples' differences. Percentiles of R resamples could not tell
-    p-values below 2 / (R + 1), which a correction for many comparisons asks for.
+    The difference over its standard error is taken as normal; the standard error is the standard
+    deviation of the resamples' differences. Percentiles of R resamples cannot resolve p-values
+    below 2 / (R + 1), which corrections for many comparisons need.
 
     Args:
-      difference: the first model's number less the second's.
-      first, second: `Interval.resamples` of the two, which have drawn the same items.
+      difference: the first model's number minus the second's.
+      first, second: `Interval.resamples` of the two, drawn from the same items.
 
     Returns:
-      1 where the resamples never differ and neither do the numbers; NaN where there are fewer than
-      two resamples.
+      1 if the resamples never differ and neither do the numbers; NaN with fewer than two resamples.
 
     Raises:
-      ValueError: the resamples are not of the same draws, as their number differs.
+      ValueError: the numbers of resamples differ, so they are not of the same draws.
     """
     if len(first) != len(second):
         raise ValueError(f"{len(first)} and {len(second)} resamples are not of the same draws")
@@ -41,11 +39,13 @@ def paired_p_value(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjusted p-values: those below α are wrong in none of the comparisons with probability
-    at least 1 − α.
+    """Holm's adjusted p-values, which control the family-wise error rate.
 
     In ascending order the i-th of m is multiplied by m − i + 1, and none is below the one before
     (Holm 1979). NaN, where there was no comparison, stays NaN and does not count.
+
+    >>> holm([0.01, 0.04, 0.02])
+    [0.03, 0.04, 0.04]
     """
     adjusted = np.array(p_values, np.float64)
     compared = np.flatnonzero(~np.isnan(adjusted))

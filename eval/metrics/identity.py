@@ -25,11 +25,11 @@ def by_identity(
     """`metric(*arrays)` on the rows at or below each of `IDENTITY_CUTOFFS`, ascending.
 
     Args:
-      identities: the smallest cut-off that bounds a row's identity (`Sample.identity`); NaN for a
-        row of which that is not known, which is in no point.
+      identities: the smallest cut-off that bounds a row's identity (`Sample.identity`); NaN if
+      unknown, which excludes the row.
 
     Returns:
-      a point per cut-off, NaN for one with no rows.
+      one point per cut-off, NaN without rows.
     """
     points = []
     for cutoff in IDENTITY_CUTOFFS:

@@ -1,5 +1,4 @@
-"""Metrics of many labels a protein, from scores: micro AUPR and protein-centric Fmax, and their
-intervals.
+"""Multi-label metrics from scores: micro AUPR and protein-centric Fmax, with intervals.
 
 Both look at a threshold t at all predictions with score ≥ t, so tied scores are predicted together
 or not at all. A threshold that lets in no further true label lowers the precision and leaves the
@@ -21,12 +20,16 @@ GRID = 256
 def average_precision(
     scores: Real[np.ndarray, "*shape"], labels: Bool[np.ndarray, "*shape"]
 ) -> float:
-    """Micro AUPR, as average precision over all scores together: Σ (R_n − R_{n−1})·P_n over the
-    distinct thresholds.
+    """Micro AUPR as average precision over all scores: Σ (R_n − R_{n−1})·P_n.
+
+    The sum is over the distinct thresholds.
 
     Equal to scikit-learn's `average_precision_score(average="micro")`. TorchDrug's `auprc`, which
     the papers report, breaks ties in the order of its sort instead; without ties it is the same.
     NaN with no true label (scikit-learn says 0) and where a score is no number.
+
+    >>> average_precision(np.array([[0.9, 0.1]]), np.array([[True, False]]))
+    1.0
     """
     scores, labels = np.ravel(scores), np.ravel(np.asarray(labels, bool))
     if not labels.any() or np.isnan(scores).any():
@@ -53,6 +56,9 @@ def fmax(scores: Real[np.ndarray, "N C"], labels: Bool[np.ndarray, "N C"]) -> fl
     here only in P, 0 wherever it has a prediction.
 
     NaN with no true label and where a score is no number.
+
+    >>> fmax(np.array([[0.9, 0.1]]), np.array([[True, False]]))
+    1.0
     """
     scores, labels = np.asarray(scores), np.asarray(labels, bool)
     labelled = labels.sum(1)
@@ -68,8 +74,8 @@ def fmax(scores: Real[np.ndarray, "N C"], labels: Bool[np.ndarray, "N C"]) -> fl
         bins = np.searchsorted(
             thresholds, np.take_along_axis(scores[rows], order, axis=1), side="right"
         )
-        # What each further prediction changes in its protein's precision: summed over a bin it is
-        # what the threshold changes.
+        # The change of a protein's precision at each further prediction; summed over a bin it gives
+        # the change at the threshold.
         changes = np.diff(np.cumsum(true, axis=1) / ranks, axis=1, prepend=0)
         precision += np.bincount(bins.ravel(), changes.ravel(), minlength=precision.size)
         recall += np.bincount(
@@ -88,8 +94,7 @@ def multilabel_intervals(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> dict[str, Interval]:
-    """95 % percentile intervals of `aupr` and `fmax` when the proteins are drawn anew with
-    replacement.
+    """95 % percentile intervals of `aupr` and `fmax`, resampling proteins.
 
     Drawing anew the exact metrics would take minutes, so what is drawn is their value on `GRID`
     thresholds, at quantiles of the true labels' scores; the interval is moved by what that differs
@@ -130,8 +135,7 @@ def multilabel_intervals(
 
 
 def _f(precision, covered, recall, proteins):
-    """F from a threshold's sums over proteins of precision, of whether there is a prediction,
-    and of recall."""
+    """F from a threshold's sums over proteins: precision, any prediction, and recall."""
     p, r = precision / np.maximum(covered, 1), recall / proteins
     return 2 * p * r / np.where(p + r > 0, p + r, 1)
 

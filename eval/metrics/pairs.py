@@ -1,5 +1,4 @@
-"""Resamples of pairs of proteins: proteins are drawn, not pairs, because a protein is in many
-pairs."""
+"""Resamples of pairs of proteins: proteins are drawn, not pairs, since pairs share proteins."""
 
 from collections.abc import Iterator
 
@@ -18,8 +17,7 @@ from eval.metrics.statistics import (
 def resampled_pair_counts(
     pairs: Int[np.ndarray, "P 2"], *, seed: int, resamples: int = RESAMPLES
 ) -> Iterator[Int[np.ndarray, "R P"]]:
-    """How often each pair counts when the proteins of all pairs are drawn anew with replacement, a
-    few resamples at a time.
+    """How often each pair counts when proteins are resampled, a few resamples at a time.
 
     A pair counts the product of how often its two proteins come up; a protein drawn twice is not
     paired with itself. This is Owen's pigeonhole bootstrap (2007, doi:10.1214/07-AOAS122): it
@@ -42,8 +40,7 @@ def pair_bootstrap_interval(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Interval:
-    """The 95 % percentile interval of Σ numerators / Σ denominators over pairs when their proteins
-    are drawn anew.
+    """The 95 % percentile interval of Σ numerators / Σ denominators, resampling proteins.
 
     NaN with fewer than two proteins.
     """

@@ -1,5 +1,4 @@
-"""Metrics of ranked candidates: mean reciprocal rank and hits at k, with ties resolved at random
-and in expectation.
+"""Ranking metrics: mean reciprocal rank and hits at k, in expectation over ties.
 
 With b wrong candidates above a hit and t tied with it (scores within `TIE`), the hit's rank is b +
 1 … b + t + 1, each as likely: a model that scores everything alike scores exactly chance.
@@ -9,14 +8,13 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Real
 
 TIE = 1e-6
-"""Scores of the order of 1, such as cosines, are taken to be tied within this."""
+"""Scores of order 1, such as cosines, count as tied within this distance."""
 
 
 def best_hit(
     scores: Real[np.ndarray, "N M"], hits: Bool[np.ndarray, "N M"]
 ) -> tuple[Int[np.ndarray, " N"], Int[np.ndarray, " N"]]:
-    """How many wrong candidates score above the best hit of each query, and how many are tied with
-    it.
+    """How many wrong candidates score above each query's best hit, and how many tie with it.
 
     A score that is not a number ranks below all others, so it wins nothing.
 
@@ -34,8 +32,7 @@ def best_hit(
 def every_hit(
     scores: Real[np.ndarray, "N M"], hits: Bool[np.ndarray, "N M"]
 ) -> tuple[Int[np.ndarray, " H"], Int[np.ndarray, " H"]]:
-    """`best_hit` for each hit on its own, row by row: a query's other hits are neither above it nor
-    tied with it.
+    """`best_hit` for each hit separately: a query's other hits are not competitors.
 
     Knowledge-graph completion calls this the filtered setting.
 
@@ -56,16 +53,26 @@ def every_hit(
 def recall(
     above: Int[np.ndarray, " N"], tied: Int[np.ndarray, " N"], k: int
 ) -> Float[np.ndarray, " N"]:
-    """The probability that the hit is among the first k: (k − above) / (tied + 1), within [0,
-    1]."""
+    """The probability that the hit is among the first k.
+
+    (k − above) / (tied + 1), clipped to [0, 1].
+
+    >>> recall(np.array([0, 3]), np.array([1, 0]), k=1).tolist()
+    [0.5, 0.0]
+    """
     return np.clip((k - above) / (tied + 1), 0, 1)
 
 
 def reciprocal_rank(
     above: Int[np.ndarray, " N"], tied: Int[np.ndarray, " N"]
 ) -> Float[np.ndarray, " N"]:
-    """The mean of 1/rank over the ranks above + 1 … above + tied + 1: a difference of harmonic
-    numbers over their count."""
+    """The mean of 1/rank over the ranks above + 1 … above + tied + 1.
+
+    A difference of harmonic numbers divided by their count.
+
+    >>> reciprocal_rank(np.array([0, 3]), np.array([0, 0])).round(6).tolist()
+    [1.0, 0.25]
+    """
     harmonic = np.concatenate(
         [[0.0], np.cumsum(1 / np.arange(1, (above + tied).max(initial=0) + 2))]
     )
@@ -73,12 +80,20 @@ def reciprocal_rank(
 
 
 def hits_at(above: Int[np.ndarray, " N"], tied: Int[np.ndarray, " N"], k: int) -> float:
-    """Hits@k: the mean of `recall`; NaN of no hits."""
+    """Hits@k: the mean of `recall`; NaN without hits.
+
+    >>> hits_at(np.array([0, 3]), np.array([0, 0]), k=1)
+    0.5
+    """
     return float(np.mean(recall(above, tied, k))) if len(above) else float("nan")
 
 
 def mean_reciprocal_rank(above: Int[np.ndarray, " N"], tied: Int[np.ndarray, " N"]) -> float:
-    """MRR: the mean of `reciprocal_rank`; NaN of no hits."""
+    """MRR: the mean of `reciprocal_rank`; NaN without hits.
+
+    >>> round(mean_reciprocal_rank(np.array([0, 3]), np.array([0, 0])), 6)
+    0.625
+    """
     return float(np.mean(reciprocal_rank(above, tied))) if len(above) else float("nan")
 
 

@@ -1,5 +1,4 @@
-"""Metrics of predicted numbers: Spearman and Pearson correlation, mean absolute error, root mean
-square error."""
+"""Regression metrics: Spearman, Pearson, mean absolute error, root mean square error."""
 
 import math
 from collections.abc import Callable
@@ -18,16 +17,20 @@ from eval.metrics.statistics import (
 
 
 def spearman(predictions: Real[np.ndarray, " N"], targets: Real[np.ndarray, " N"]) -> float:
-    """Pearson's correlation of the ranks, tied values taking their mean rank; NaN where either
-    is constant or no number."""
+    """Pearson correlation of the ranks, ties sharing their mean rank.
+
+    NaN if either is constant or not finite.
+
+    >>> round(spearman(np.array([1.0, 2.0, 9.0]), np.array([10.0, 20.0, 30.0])), 6)
+    1.0
+    """
     return spearman_of_counts(predictions, targets)(np.ones(len(targets), int))
 
 
 def spearman_of_counts(
     predictions: Real[np.ndarray, " N"], targets: Real[np.ndarray, " N"]
 ) -> Callable[[Int[np.ndarray, " N"]], float]:
-    """A function of how often each row counts: the Spearman correlation of the rows repeated that
-    often.
+    """Builds a function from row counts to the Spearman correlation of the repeated rows.
 
     It sorts once, here, so that many resamples are cheap.
     """
@@ -64,8 +67,7 @@ def spearman_interval(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Interval:
-    """The 95 % percentile interval of `spearman` when the rows are drawn anew with replacement;
-    NaN with fewer than two."""
+    """The 95 % percentile interval of `spearman`, resampling rows; NaN with fewer than two."""
     if len(targets) < 2:
         return UNKNOWN
     correlation = spearman_of_counts(predictions, targets)
@@ -74,8 +76,9 @@ def spearman_interval(
 
 
 def correlation_p_value(correlation: float, rows: int) -> float:
-    """The two-sided p-value of a Pearson or Spearman correlation of N independent rows, were there
-    none: t with N − 2 degrees.
+    """The two-sided p-value of a correlation of N independent rows: t with N − 2 degrees.
+
+    For Pearson or Spearman.
 
     t = r·√((N − 2) / (1 − r²)), as SciPy's `spearmanr` has it; NaN with fewer than three rows.
     """
@@ -88,8 +91,11 @@ def correlation_p_value(correlation: float, rows: int) -> float:
 
 
 def pearson(predictions: Real[np.ndarray, " N"], targets: Real[np.ndarray, " N"]) -> float:
-    """Cov(x, y) / √(Var(x)·Var(y)); NaN where either is constant, or holds an infinity or what
-    is no number."""
+    """Cov(x, y) / √(Var(x)·Var(y)); NaN if either is constant or not finite.
+
+    >>> round(pearson(np.array([1.0, 2.0, 3.0]), np.array([6.0, 4.0, 2.0])), 6)
+    -1.0
+    """
     centred = []
     for values in (np.asarray(predictions, np.float64), np.asarray(targets, np.float64)):
         if not np.isfinite(values).all() or not values.size or values.min() == values.max():
@@ -102,14 +108,22 @@ def pearson(predictions: Real[np.ndarray, " N"], targets: Real[np.ndarray, " N"]
 
 
 def mae(predictions: Real[np.ndarray, " N"], targets: Real[np.ndarray, " N"]) -> float:
-    """The mean absolute difference, in the targets' unit; NaN of no rows."""
+    """The mean absolute difference, in the targets' unit; NaN without rows.
+
+    >>> mae(np.array([1.0, 2.0]), np.array([2.0, 4.0]))
+    1.5
+    """
     return (
         float(np.mean(np.abs(_differences(predictions, targets)))) if len(targets) else float("nan")
     )
 
 
 def rmse(predictions: Real[np.ndarray, " N"], targets: Real[np.ndarray, " N"]) -> float:
-    """The root of the mean squared difference, in the targets' unit; NaN of no rows."""
+    """The root of the mean squared difference, in the targets' unit; NaN without rows.
+
+    >>> rmse(np.array([1.0, 2.0]), np.array([2.0, 3.0]))
+    1.0
+    """
     return (
         math.sqrt(np.mean(_differences(predictions, targets) ** 2))
         if len(targets)

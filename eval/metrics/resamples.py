@@ -1,5 +1,7 @@
-"""The resamples of a result's intervals on disk, so that two models measured on the same items
-can be compared in pairs."""
+"""Stores the resamples of a result's intervals, to compare two models in pairs.
+
+Both must be measured on the same items.
+"""
 
 import io
 import zipfile
@@ -16,8 +18,7 @@ Resamples = dict[str, Float32[np.ndarray, " _"]]
 
 
 def resamples_of(result: Mapping) -> Resamples:
-    """Of each `Interval` anywhere in a result its resamples, by the names that lead to it joined
-    by `/`."""
+    """The resamples of every `Interval` in a result, by the path of names joined by `/`."""
     return {
         "/".join(names): interval.resamples.astype(np.float32)
         for names, interval in _intervals(result)
@@ -34,8 +35,10 @@ def _intervals(value: object) -> Iterator[tuple[tuple[str, ...], Interval]]:
 
 
 def write_resamples(path: Path, resamples: Resamples) -> None:
-    """Writes an NPZ with an array for each, the same bytes for the same numbers; nothing where
-    there are none."""
+    """Writes one array each to an NPZ, byte-identical for the same numbers.
+
+    Writes nothing without resamples.
+    """
     if not resamples:
         return
     with atomic_path(path) as partial, zipfile.ZipFile(partial, "w") as archive:

@@ -1,5 +1,4 @@
-"""Statistics shared by the evaluations: area under the ROC curve, bootstrap intervals, means
-over seeds."""
+"""Statistics shared by the evaluations: AUROC, bootstrap intervals, means over seeds."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -13,11 +12,15 @@ DRAWS_AT_ONCE = 2**20
 
 
 def auroc(scores: Float[np.ndarray, " N"], labels: Bool[np.ndarray, " N"]) -> float:
-    """The probability that a positive scores above a negative, ties counting half; NaN if either
-    class is empty.
+    """AUROC: the probability that a positive scores above a negative, ties counting half.
+
+    NaN if either class is empty.
 
     Computed from the rank sum of the positives (Mann–Whitney U), tied scores taking their mean
     rank.
+
+    >>> auroc(np.array([0.1, 0.4, 0.8]), np.array([False, False, True]))
+    1.0
     """
     positives = int(np.count_nonzero(labels))
     negatives = labels.size - positives
@@ -36,10 +39,12 @@ def ratio(numerators: Real[np.ndarray, "*N"], denominators: Real[np.ndarray, "*N
 
 
 def mean_and_std(values: Sequence[float]) -> tuple[float, float]:
-    """The mean over runs that differ in their seed, and their standard deviation (n − 1 in its
-    denominator).
+    """The mean over seeds and the standard deviation (with denominator n − 1).
 
     NaN where there are too few: none for the mean, one for the deviation.
+
+    >>> mean_and_std([1.0, 3.0])
+    (2.0, 1.4142135623730951)
     """
     count = len(values)
     mean = float(np.mean(values)) if count else float("nan")
@@ -49,8 +54,7 @@ def mean_and_std(values: Sequence[float]) -> tuple[float, float]:
 def resampled_counts(
     items: int, *, seed: int, resamples: int = RESAMPLES
 ) -> Iterator[Int[np.ndarray, "R N"]]:
-    """How often each of N items comes up when N are drawn with replacement, for `resamples` such
-    draws.
+    """Bootstrap counts: how often each of N items is drawn, for `resamples` draws of N.
 
     They come a few resamples at a time: all at once would be gigabytes for a large pool.
     """
@@ -82,8 +86,7 @@ UNKNOWN = Interval((math.nan, math.nan))
 
 
 def mean_interval(intervals: Sequence[Interval]) -> Interval:
-    """The mean of the bounds, and that of the resamples; none of them where one seed had too few
-    items."""
+    """The mean of the bounds and of the resamples; neither if a seed had too few items."""
     bounds = np.mean(intervals, axis=0).tolist()
     if len({len(own.resamples) for own in intervals}) > 1:
         return Interval(bounds)
@@ -110,8 +113,7 @@ def bootstrap_metric(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Interval:
-    """The 95 % percentile interval of `metric(*arrays)` when the rows of all arrays are drawn anew
-    together.
+    """The 95 % percentile interval of `metric(*arrays)`, resampling the rows together.
 
     It calls the metric once a resample. A metric that is made of sums over rows is cheaper with
     `bootstrap_of_sums`. NaN with fewer than two rows, from which nothing can be said about the
@@ -138,8 +140,7 @@ def bootstrap_of_sums(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Interval:
-    """The 95 % percentile interval of a statistic of K sums over rows, when the N rows are drawn
-    anew with replacement.
+    """The 95 % percentile interval of a statistic of K sums over rows, resampling the N rows.
 
     The statistic is called with the sums of many resamples at once. NaN with fewer than two
     rows.
@@ -159,8 +160,7 @@ def bootstrap_interval(
     *,
     seed: int = 0,
 ) -> Interval:
-    """The 95 % percentile interval of Σ numerators / Σ denominators when the N items are drawn anew
-    with replacement.
+    """The 95 % percentile interval of Σ numerators / Σ denominators, resampling the N items.
 
     Without denominators it is the interval of the mean. For a paired comparison give the paired
     differences. NaN with fewer than two items, from which nothing can be said about the spread.

@@ -1,2 +1,1 @@
-"""What is measured on a built dataset: retrieval, recovery of masked segments, where property
-weights lie."""
+"""Measures on a built dataset: retrieval, recovery of masked segments, places of PDA weights."""

@@ -1,4 +1,4 @@
-"""What an evaluation is, and what it may ask of a model."""
+"""The interface of an evaluation, and of the model that it measures."""
 
 import abc
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,7 @@ from eval.pretraining.trained_baselines import TrainedBaselines
 
 
 class Encoder(Protocol):
-    """What embeds proteins and texts in one space."""
+    """Embeds proteins and texts in a shared space."""
 
     def encode_proteins(self, sequences: Sequence[str]) -> Float[np.ndarray, "N D"]:
         """Unit-norm float32 embeddings of sequences."""
@@ -37,17 +37,18 @@ class Model(Encoder, Protocol):
     def variant_scores(
         self, sequences: Sequence[str], variants: Sequence[Sequence[Variant]], *, method: str
     ) -> list[Float[np.ndarray, " _"]]:
-        """Per protein, a score of the masked language model for each of its variants."""
+        """Per protein, a masked language model score for each of its variants."""
 
     def segments_batch(
         self, sequences: Sequence[str], texts: Sequence[Mapping[str, str]]
     ) -> list[Float[np.ndarray, "_ _"]]:
-        """Per protein, the PDA weights of its K property texts (in dict order) over its L
-        residues; rows sum to 1."""
+        """Per protein, the PDA weights of its K property texts over its L residues.
+
+        Texts are in dict order; rows sum to 1.
+        """
 
     def losses(self, records: Sequence[Record]) -> dict[str, float]:
-        """The training objectives on the records as one global batch, and `total`, their
-        weighted sum."""
+        """The training objectives on one global batch, and `total`, their weighted sum."""
 
     def recover(
         self,
@@ -55,17 +56,16 @@ class Model(Encoder, Protocol):
         masks: Sequence[Bool[np.ndarray, " _"]],
         texts: Sequence[str],
     ) -> list[str]:
-        """Per protein, the residues that the BSR head predicts at the masked positions beside
-        the biotext, in order."""
+        """Per protein, the BSR head's residues at the masked positions, given the biotext."""
 
 
 class Control(NamedTuple):
-    """A second checkpoint that an evaluation compares with, if one is given on the command line.
+    """A second checkpoint to compare with, given on the command line.
 
     Attributes:
       option: of `python -m eval`, without dashes.
-      help: one line on it.
-      check: of its name and config; raises a UserError on a checkpoint that is no such control.
+      help: one line about it.
+      check: takes its name and config; raises a UserError if the checkpoint is not such a control.
       shared: sections of the checkpoint's config that replace its own.
     """
 
@@ -76,17 +76,15 @@ class Control(NamedTuple):
 
 
 class Evaluation(abc.ABC):
-    """One evaluation with its data read and its random choices made, ready for any number of
-    models.
+    """An evaluation whose data are read and random choices made, ready for any number of models.
 
-    The constructor takes a `ProtAnno` and keyword options, which are what `config.evals` may set.
-    The command line gives `split`, `pool` and `max_existence` to the evaluations that take them.
+    The constructor takes a `ProtAnno` and keyword options, which `config.evals` may set. The
+    command line passes `split`, `pool` and `max_existence` to the evaluations that take them.
 
     Attributes:
       name: on the command line and in `config.evals`.
-      key: the object in report.json, and what stands before the slash of metric names; by default
-        the name.
-      control: a second checkpoint that `report` compares with, None if there is no such thing.
+      key: its object in report.json and the prefix of its metric names; by default the name.
+      control: a second checkpoint that `report` compares with, None if it takes none.
       captions: of all its figures, by name.
     """
 
@@ -108,19 +106,19 @@ class Evaluation(abc.ABC):
     def report(
         self, model: Model, *, control: Model | None, baselines: TrainedBaselines | None = None
     ) -> dict:
-        """Everything for report.json: numbers, intervals, baselines and controls; what is undefined
-        is NaN or None.
+        """The contents for report.json: numbers, intervals, baselines and controls.
+
+        Undefined values are NaN or None.
 
         Args:
-          control: the model of the checkpoint that the class attribute asks for, None without one.
-          baselines: those that are trained on the dataset; None leaves them out.
+          control: the model of the checkpoint that the class attribute `control` asks for, or None.
+          baselines: those trained on the dataset; None leaves them out.
         """
 
     @staticmethod
     @abc.abstractmethod
     def markdown(result: dict) -> str:
-        """The section of report.md on what `report` returned: a heading, tables, and
-        definitions."""
+        """The section of report.md about `report`'s result: a heading, tables, definitions."""
 
     def figures(self, model: Model) -> dict[str, Figure]:
         """Figures of this evaluation by file name without suffix."""
@@ -133,12 +131,12 @@ class Evaluation(abc.ABC):
         followed: Callable[[], Self | None],
         baselines: TrainedBaselines | None = None,
     ) -> dict[str, Figure | None]:
-        """Figures on what a training run logged of this evaluation; None where numbers are lacking.
+        """Figures of what a training run logged for this evaluation; None if numbers are missing.
 
         Args:
           logged: the lines of metrics.jsonl; this evaluation's numbers are `eval/KEY/…`.
-          followed: makes the evaluation as the run followed it; None if its data are not at hand.
-          baselines: those that are trained on the dataset; None leaves them out.
+          followed: makes the evaluation as the run followed it; None if its data are not available.
+          baselines: those trained on the dataset; None leaves them out.
         """
         del logged, followed, baselines
         return {}

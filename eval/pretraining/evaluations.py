@@ -1,5 +1,4 @@
-"""The evaluations on a built dataset. A new one is a file with its class and a line in
-`EVALUATIONS`."""
+"""The registry of evaluations. A new one is a file with its class and a line in `EVALUATIONS`."""
 
 from eval.pretraining.evaluation import Evaluation
 from eval.pretraining.held_out_losses import HeldOutLosses

@@ -1,5 +1,9 @@
-"""Held-out records in groups: by how near they are to training, and by whether training names what
-they have.
+"""Groups held-out records by nearness to training and by what training names.
+
+A number over a whole split mixes proteins with a close relative in training and those without.
+Nearness is what the build stored (`data_pipelines.protanno.nearest`): identity and coverage from a
+search if it was given one, so that the groups are the same for every model of the dataset;
+otherwise MinHash separates close relatives from the rest.
 
 A number over a whole split mixes proteins that have a close relative in training with those that
 have none. Nearness is what the build kept (`data_pipelines.protanno.nearest`): identity and
@@ -20,7 +24,7 @@ from eval.data.base.task import IDENTITY_CUTOFFS
 from eval.metrics.statistics import bootstrap_interval
 
 MIN_COVERAGE = 0.5
-"""Of the held-out protein that a hit must align for the two to be relatives."""
+"""The share of the held-out protein that a hit must align for the two to be relatives."""
 REMOTE = 0.3
 """Identity from which a training record without text counts as a relative."""
 
@@ -29,8 +33,7 @@ CLOSE, NOT_CLOSE = "a close relative", "no close relative"
 
 
 class Group(NamedTuple):
-    """Some of N records, and how many of these have a relative among training records without
-    text."""
+    """Some of N records; counts those with a relative among training records without text."""
 
     name: str
     members: Bool[np.ndarray, " N"]
@@ -38,13 +41,15 @@ class Group(NamedTuple):
 
 
 def everything(size: int) -> Group:
-    """All of so many records."""
+    """A group of all records."""
     return Group("all", np.ones(size, bool))
 
 
 def by_nearness(dataset: ProtAnno, accessions: Sequence[str]) -> list[Group]:
-    """Records by their nearest training record with text, the remotest first; none without what
-    the build kept."""
+    """Groups records by their nearest training record with text, the most distant first.
+
+    Empty if the build stored nothing about nearness.
+    """
     known = dataset.nearest()
     if not known:
         return []
@@ -87,16 +92,17 @@ def _relative(found: Nearest) -> str:
 
 
 def related_without_text(found: Nearest) -> bool:
-    """Whether a record has a relative among the training records without text, as far as is
-    known."""
+    """Whether each record has a known relative among the training records without text."""
     if found.identity_without_text is None:
         return bool(found.related_without_text)
     return found.identity_without_text >= REMOTE and found.coverage_without_text >= MIN_COVERAGE
 
 
 def measured(groups: Sequence[Group], values: Mapping[str, Float[np.ndarray, " N"]]) -> list[dict]:
-    """Of each group its `name`, `records`, `related_without_text`, and by model the `mean` and
-    its 95 % `interval`."""
+    """Each group's `name`, `records` and `related_without_text`, and `mean` and `interval`.
+
+    `mean` and its 95 % `interval` are by model.
+    """
     rows = []
     for group in groups:
         of_models = {}
@@ -111,7 +117,7 @@ def measured(groups: Sequence[Group], values: Mapping[str, Float[np.ndarray, " N
 
 
 def group_table(rows: Sequence[Mapping], what: str) -> str:
-    """A table of what `measured` gave; `what` heads the groups. Empty without rows."""
+    """A table of `measured`'s results; `what` heads the groups. Empty without rows."""
     if not rows:
         return ""
     models = list(rows[0]["models"])

@@ -1,5 +1,4 @@
-"""The objectives of training on held-out records, beside those of a model that knows frequencies
-alone."""
+"""The training objectives on held-out records, beside a model that knows only frequencies."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -19,13 +18,13 @@ SECTION = """## Losses on held-out records
 {table}
 
 The objectives of training on {pool} records with distinct biotexts from the split `{split}`, as one
-batch, without noise and with masks that are the same for every model. *Uninformed*: the loss of a
-model that tells no text from another, and predicts each residue by its frequency among these
-records. `total` is the sum by the run's weights."""
+batch, without noise and with the same masks for every model. *Uninformed*: the loss of a model that
+cannot distinguish texts and predicts each residue by its frequency among these records. `total` is
+the sum weighted as in the run."""
 
 
 def uninformed_losses(records: Sequence[Record]) -> dict[str, float]:
-    """What the paper's objectives are without any knowledge but of the residues' frequencies.
+    """The objectives' values for a model that knows only the frequencies of residues.
 
     `gc`: ln N among N records. `mlm` and `bsr`: the entropy of the residues' distribution. `pda`:
     the mean of ln K over the records with K ≥ 2 properties.
@@ -40,7 +39,7 @@ def uninformed_losses(records: Sequence[Record]) -> dict[str, float]:
 
 
 class HeldOutLosses(Evaluation):
-    """The losses of the `pool` first records of distinct biotexts of a split."""
+    """The losses of a split's first `pool` records with distinct biotexts."""
 
     name = "losses"
     key = "loss"
@@ -58,7 +57,7 @@ class HeldOutLosses(Evaluation):
     def report(
         self, model: Model, *, control: Model | None, baselines: TrainedBaselines | None = None
     ) -> dict:
-        """Adds the losses of a model without knowledge, where they are known."""
+        """Adds the losses of a model without knowledge, where they are defined."""
         losses = model.losses(self._records)
         uninformed = uninformed_losses(self._records)
         if completed(model.config)["pda"]["negatives"] != "within_record":

@@ -1,4 +1,4 @@
-"""The fixed pool of records that an evaluation measures on, and the seeds of its random choices."""
+"""The fixed pool of records of an evaluation, and the seeds of its random choices."""
 
 from collections.abc import Callable, Hashable
 from typing import NamedTuple
@@ -13,8 +13,10 @@ from data_pipelines.protanno.record import Record, biotext
 
 
 class Pool(NamedTuple):
-    """Records with distinct biotexts. `requested` may be more than there are; `split_records` is
-    the size of the split."""
+    """Records with distinct biotexts.
+
+    `requested` may exceed their number; `split_records` is the size of the split.
+    """
 
     records: list[Record]
     texts: list[str]
@@ -31,23 +33,21 @@ def fixed_pool(
     max_existence: int | None = None,
     text_key: Callable[[str], Hashable] = str,
 ) -> Pool:
-    """The first `size` records of distinct biotexts in the order of their accessions' hashes.
+    """Picks the first `size` records with distinct biotexts, by their accessions' hashes.
 
-    Records without text take no part.
-
-    The choice does not depend on the order of the records in the dataset; if fewer biotexts are
-    distinct, all are used.
+    Records without text are skipped. The choice does not depend on the order of records in the
+    dataset; if fewer biotexts are distinct, all are used.
 
     Args:
-      max_existence: only records whose existence is known and at most this are taken: the lower,
-        the surer the text.
-      text_key: that of the `ProtAnno`; biotexts of the same key are the same.
+      max_existence: only records whose existence is known and at most this are used: the lower, the
+      more certain the protein.
+      text_key: of the `ProtAnno`; biotexts with the same key count as equal.
 
     Raises:
-      UserError: no records in that split, or fewer than two distinct biotexts.
+      UserError: no records in the split, or fewer than two distinct biotexts.
     """
     if size < 2:
-        raise UserError(f"pool={size} is too small to rank anything; ask for at least 2.")
+        raise UserError(f"pool={size} is too small for a ranking; use at least 2.")
     source = splits[split]
     quick = source.without_features()
     indices = progress(range(len(source)), description=f"reading {split}", unit="records")
@@ -72,6 +72,5 @@ def fixed_pool(
 
 
 def record_rng(record: Record, purpose: str) -> np.random.Generator:
-    """A generator that depends on the accession and the purpose only, whatever else is in the
-    pool."""
+    """A generator that depends only on accession and purpose, whatever else is in the pool."""
     return np.random.default_rng(hash64(f"{purpose}/{record.accession}"))

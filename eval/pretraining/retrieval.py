@@ -1,9 +1,8 @@
-"""Cross-modal retrieval on a fixed pool: protein → biotext and biotext → protein, beside baselines
-without a network.
+"""Cross-modal retrieval on a fixed pool, in both directions, beside baselines without a network.
 
-For each query the candidates of the other modality are ranked by cosine. A candidate with the
-query's own biotext is a hit, and the best-ranked hit counts. Ties are resolved at random and every
-number is the expectation over that (`eval.metrics.ranking`): a model that embeds everything
+For each query, protein or biotext, the candidates of the other modality are ranked by cosine. A
+candidate with the query's own biotext is a hit, and the best-ranked hit counts. Every number is the
+expectation over random orders of ties (`eval.metrics.ranking`): a model that embeds everything
 alike scores exactly chance.
 """
 
@@ -32,29 +31,29 @@ from eval.pretraining.transfer_retrieval import transfer_results
 RECALLS = (1, 5, 10)
 SCORES_AT_ONCE = 2**24
 MAX_POOL = 1 << 22
-"""Far above any pool that similarities of all pairs can be ranked in."""
+"""Far above any pool for which all pairs of similarities fit in memory."""
 DIRECTIONS = {"p2t": "protein → text", "t2p": "text → protein"}
 COLUMNS = ("r1", "r5", "r10", "mrr", "median_rank")
 SECTION = """## Retrieval
 
 A pool of {pool} records{fewer} with distinct biotexts from the split `{split}` of {split_records}
-records: the first in the order of their accessions' hashes. Biotexts that are the same tokens to
-the model, cut as it cuts them, are not distinct.
+records: the first in the order of their accessions' hashes. Biotexts count as equal if the model
+sees the same tokens after truncation.
 
 {table}
 
 95 % interval of R@1: {intervals} (bootstrap over queries).
 
 Candidates are ranked by cosine. A candidate whose biotext equals the query's is a hit, the
-best-ranked hit counts, and ties are resolved at random in expectation. *k-mer baseline*: the
+best-ranked hit counts, and ties count as the expectation of a random order. *k-mer baseline*: the
 training protein with the most similar 3-mers (tf-idf cosine, {references} training records) lends
 its biotext, which is compared with the candidates by the tf-idf cosine of their words. *Linear
 model*: {linear}. {judge}*Chance*: a random order.{transfers}{groups}"""
 TRANSFERS = """
 
-Annotation transfer: of each property the text of the nearest training protein that has one, or
-where there is none the mean of training. All are chosen on validation, by the mean of both
-directions' MRR: {chosen}."""
+Annotation transfer: for each property the text of the nearest training protein that has one, or
+else the mean of training. All are chosen on validation, by the mean of both directions' MRR:
+{chosen}."""
 NEARNESS = """
 
 MRR (mean of both directions, all candidates of the pool) by the nearest training record with text;
@@ -63,14 +62,14 @@ a relative covers half of the held-out protein:
 {table}"""
 FAMILIES = """
 
-MRR of all, and by whether training names a family of the protein:
+MRR over all proteins, and by whether training names a family of the protein:
 
 {table}"""
 JUDGE = """*Judge*: knows what is planted in every protein, what every text says and how often texts
 err, but not which belong together: the ceiling. """
-LINEAR = """a matrix for bags of 3-mers and one for bags of words, trained on {records} training
-records with the network's contrast, draws and texts; learning rate {learning_rate} and stopping
-point chosen by MRR on validation ({validation_mrr})"""
+LINEAR = """a matrix for bags of 3-mers and one for bags of words,
+trained on {records} training records with the network's contrast, draws and texts; learning rate
+{learning_rate} and stopping point chosen by MRR on validation ({validation_mrr})"""
 
 
 def competition(
@@ -78,16 +77,15 @@ def competition(
     query_labels: Int[np.ndarray, " N"],
     candidate_labels: Int[np.ndarray, " M"],
 ) -> tuple[Int[np.ndarray, " N"], Int[np.ndarray, " N"]]:
-    """How many wrong candidates score above the best hit of each query, and how many are tied with
-    it.
+    """How many wrong candidates score above each query's best hit, and how many tie with it.
 
-    Labels are equal where texts are.
+    Equal labels mean equal texts.
     """
     return best_hit(scores, query_labels[:, None] == candidate_labels[None])
 
 
 def summarize(competitions: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
-    """R@1/5/10, MRR and median rank of each direction, and `mrr`, the mean of both directions'."""
+    """R@1/5/10, MRR and median rank of each direction, and `mrr`, the mean of both directions."""
     summary = {}
     for name, (above, tied) in competitions.items():
         summary |= {f"{name}_r{k}": float(recall(above, tied, k).mean()) for k in RECALLS}
@@ -99,19 +97,18 @@ def summarize(competitions: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[st
 def mean_of_directions(
     competitions: dict[str, tuple[np.ndarray, np.ndarray]],
 ) -> Float[np.ndarray, " N"]:
-    """Of each record, the mean of both directions' reciprocal ranks."""
+    """For each record, the mean of both directions' reciprocal ranks."""
     return np.mean([reciprocal_rank(above, tied) for above, tied in competitions.values()], axis=0)
 
 
 class Retrieval(Evaluation):
-    """Retrieval among the `pool` first records of distinct biotexts of a split."""
+    """Retrieval among a split's first `pool` records with distinct biotexts."""
 
     name = "retrieval"
     captions = {
         "retrieval": "Retrieval on the training run's own pool over steps, beside baselines on "
-        "that pool. "
-        "The linear model was "
-        "chosen on validation records. The judge knows what is planted: the ceiling."
+        "that pool. The linear model was chosen on validation records. The judge knows what is "
+        "planted: the ceiling."
     }
 
     def __init__(
@@ -125,7 +122,7 @@ class Retrieval(Evaluation):
             text_key=dataset.text_key,
         )
         self._dataset, self._splits = dataset, dataset.splits
-        # A pool's biotexts are distinct, so that each text has a label of its own.
+        # A pool's biotexts are distinct, so each text gets its own label.
         self._labels = np.arange(len(self._pool.texts))
 
     @property
@@ -134,7 +131,7 @@ class Retrieval(Evaluation):
         return [record.accession for record in self._pool.records]
 
     def reciprocal_ranks(self, model: Encoder) -> Float[np.ndarray, " N"]:
-        """Of each record, the mean of both directions."""
+        """For each record, the mean of both directions."""
         return mean_of_directions(self._competitions(model))
 
     def metrics(self, model: Model) -> dict[str, float]:
@@ -144,8 +141,7 @@ class Retrieval(Evaluation):
     def report(
         self, model: Model, *, control: Model | None, baselines: TrainedBaselines | None = None
     ) -> dict:
-        """Adds to `metrics` the intervals of R@1, chance, baselines, and MRR by nearness to
-        training and by family."""
+        """Adds intervals of R@1, chance, baselines, and MRR by nearness and by family."""
         competitions = self._competitions(model)
         linear = baselines and baselines.linear
         transfers = transfer_results(model, baselines, self._pool.records) if baselines else {}
@@ -182,8 +178,7 @@ class Retrieval(Evaluation):
         return described | summarize(competitions) | intervals | beside
 
     def baseline(self) -> dict[str, float]:
-        """The k-mer baseline's numbers on this pool, and how many training records it draws on;
-        empty without any."""
+        """The k-mer baseline's numbers on this pool; empty without training records."""
         references = kmer_transfer.read_references(self._splits)
         if not references.texts:
             return {}
@@ -191,8 +186,10 @@ class Retrieval(Evaluation):
         return summarize(self._ranked(scores)) | {"reference_records": len(references.texts)}
 
     def judge(self) -> dict[str, float]:
-        """The numbers of a judge who knows what is planted; empty for a dataset that does not
-        say what its texts state."""
+        """The numbers of a judge who knows what is planted.
+
+        Empty for a dataset that does not say what its texts state.
+        """
         scores = self._judged()
         return {} if scores is None else summarize(self._ranked(scores))
 
@@ -209,7 +206,7 @@ class Retrieval(Evaluation):
         return matched(judge.scores(self._pool.records, self._pool.records))
 
     def _ranked(self, scores: Float[np.ndarray, "N N"]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Both directions' competitions, from the scores of the proteins with the texts."""
+        """Both directions' competitions, from the scores of proteins against texts."""
         both = {"p2t": scores, "t2p": scores.T}
         return {
             name: competition(matrix, self._labels, self._labels) for name, matrix in both.items()
@@ -248,18 +245,18 @@ class Retrieval(Evaluation):
         followed: Callable[[], Self | None],
         baselines: TrainedBaselines | None = None,
     ) -> dict[str, Figure | None]:
-        """R@1 and MRR over steps.
+        """Plots R@1 and MRR over steps.
 
         Raises:
-          UserError: the run logged a pool that cannot be.
+          UserError: the run logged an impossible pool size.
         """
         pools = [line[f"{RETRIEVAL}pool"] for line in logged if line.get(f"{RETRIEVAL}pool")]
         if not pools:
             return {"retrieval": None}
         if not 2 <= pools[-1] <= MAX_POOL:
             raise UserError(
-                f"metrics.jsonl tells of a retrieval pool of {pools[-1]}; remove it to "
-                "evaluate without its figures."
+                f"metrics.jsonl has a retrieval pool of {pools[-1]}; remove it to evaluate "
+                "without its figures."
             )
         evaluation = followed()
         beside = {}
@@ -303,7 +300,7 @@ class Retrieval(Evaluation):
         linear = (
             LINEAR.format(**told)
             if told
-            else "not trained, as there is no validation split to choose it on"
+            else "not trained, because there is no validation split to choose it on"
         )
         return SECTION.format(
             **{name: result[name] for name in ("pool", "split", "split_records")},

@@ -1,4 +1,4 @@
-"""The figure of retrieval over the steps of a training run."""
+"""Plots retrieval over the steps of a training run."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,7 +10,7 @@ from eval.reporting.base.curves import series
 
 DIRECTIONS = {"p2t": ("protein → text", BLUE), "t2p": ("text → protein", VERMILION)}
 RETRIEVAL = "eval/retrieval/"
-"""What stands before the retrieval metrics in metrics.jsonl."""
+"""The prefix of the retrieval metrics in metrics.jsonl."""
 
 
 STYLES = {
@@ -19,14 +19,13 @@ STYLES = {
     "k-mer baseline": (GREY, ":"),
     "chance": (GREY, "--"),
 }
-"""Colour and line of what stands beside the network."""
+"""Colour and line style of each baseline."""
 
 
 def retrieval_over_steps(
     metrics: Sequence[Mapping], beside: Mapping[str, Mapping]
 ) -> Figure | None:
-    """R@1 and MRR, the means of both directions, over steps; beside it the same of others, by
-    the names of `STYLES`."""
+    """Plots R@1 and MRR, the means of both directions, over steps, with baselines by `STYLES`."""
     steps, mrr = series(metrics, f"{RETRIEVAL}mrr")
     if not steps.size:
         return None

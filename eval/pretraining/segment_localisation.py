@@ -1,10 +1,9 @@
-"""Segment localisation: do the PDA weights of a property's text lie on the residues that its
-features mark?
+"""Segment localisation: do a property's PDA weights cover the residues that its features mark?
 
 Measured as the AUROC of a protein's weights against those residues, averaged over proteins. A low
-PDA loss proves nothing (the kind of the property alone can meet it), so it stands beside two
-controls: the same model with the same property's text of another record, and a model trained
-without PDA. Only above both do segments mean what the text says.
+PDA loss proves nothing, since the kind of the property alone can meet it. So the AUROC is compared
+with two controls: the same model with another record's text of the same property, and a model
+trained without PDA. Only above both do segments follow what the text says.
 """
 
 import operator
@@ -41,20 +40,19 @@ SECTION = """## Segment localisation (PDA)
 
 {table}
 
-AUROC of a protein's PDA weights for its own property text against the residues that the features of
-that property cover (0.5 = no relation), averaged over the annotated proteins of a pool of {pool}
-records of the split `{split}`. Controls: the same model with the same property's text of a random
-other record whose text differs; a model trained with loss.pda = 0, with the true text; a tagger
-that reads no text, naive Bayes over the residues around and the distances to the ends, trained on
-the features of the training split; and for locations Kyte–Doolittle hydropathy, window 19. Δ is the
-paired difference to the control. In brackets: 95 % bootstrap intervals over proteins.{absent}"""
+AUROC of a protein's PDA weights for its own property text against the residues covered by that
+property's features (0.5 = no relation), averaged over the annotated proteins of a pool of {pool}
+records of the split `{split}`. Controls: the same model with a random other record's differing text
+of the same property; a model trained with loss.pda = 0, with the true text; a text-free tagger,
+naive Bayes over neighbouring residues and the distances to the ends, trained on the features of the
+training split; and for locations Kyte–Doolittle hydropathy, window 19. Δ is the paired difference
+to the control. In brackets: 95 % bootstrap intervals over proteins.{absent}"""
 SHOWN = 2
 SHOWN_RESIDUES = 120
 
 
 class Case(NamedTuple):
-    """A protein with, per property present and annotated, its text, another record's text, and
-    the residues [L] marked."""
+    """A protein with its text, another's text, and marked residues [L] per annotated property."""
 
     record: Record
     texts: dict[str, str]
@@ -63,10 +61,10 @@ class Case(NamedTuple):
 
 
 def find_cases(records: Sequence[Record], text_key: Callable[[str], Hashable] = str) -> list[Case]:
-    """The records that have a property with text, marked and unmarked residues; other texts are
-    drawn among `records`.
+    """The records with a property that has text, marked and unmarked residues.
 
-    Texts of the same `text_key` are the same, and none stands for another.
+    The other texts are drawn among `records`. Texts with the same `text_key` count as equal, so
+    none replaces another.
     """
     texts = [property_texts(record) for record in records]
     said = {name: sorted({text[name] for text in texts if name in text}) for name in LOCALISED}
@@ -97,7 +95,7 @@ def check_without_pda(name: str, config: Mapping) -> None:
 
     Args:
       name: of the checkpoint.
-      config: that it was trained with, completed.
+      config: its training config, completed.
 
     Raises:
       UserError: `loss.pda` or `loss.features` was not 0.
@@ -105,18 +103,17 @@ def check_without_pda(name: str, config: Mapping) -> None:
     for loss in ("pda", "features"):
         if (weight := config["loss"][loss]) != 0:
             raise UserError(
-                f"--control={name} was trained with loss.{loss}={weight}; "
-                "give one trained with --config.loss.pda=0 and without loss.features."
+                f"--control={name} was trained with loss.{loss}={weight}; give one trained with "
+                "--config.loss.pda=0 and without loss.features."
             )
 
 
 class SegmentLocalisation(Evaluation):
-    """AUROC per property on the `pool` first records of distinct biotexts of a split, as far as
-    they are annotated."""
+    """AUROC per property on a split's first `pool` annotated records of distinct biotexts."""
 
     name = "segment_localisation"
     key = "pda"
-    # Prototypes or not, and so on: choices that a model without PDA has not been trained for.
+    # Settings such as prototypes, for which a model without PDA has not been trained.
     control = Control(
         "control",
         "a checkpoint trained with loss.pda = 0, for segment_localisation",
@@ -125,8 +122,7 @@ class SegmentLocalisation(Evaluation):
     )
     captions = {
         "segments": "PDA weights of the residues of two proteins for each property text; shaded "
-        "residues "
-        "are annotated for it."
+        "residues are annotated for it."
     }
 
     def __init__(
@@ -189,11 +185,10 @@ class SegmentLocalisation(Evaluation):
         control: Model | None = None,
         baselines: TrainedBaselines | None = None,
     ) -> dict[str, dict[str, Float[np.ndarray, " N"]]]:
-        """The AUROC of each annotated protein by property: with its `own` text, and with each of
-        `CONTROLS` by its key.
+        """Each annotated protein's AUROC by property: with its `own` text, and with each control's.
 
-        The proteins of a property are those of `accessions`. Controls that are not given are left
-        out. A protein for which there is no other text has a NaN there.
+        The proteins of a property are those of `accessions`. Controls that were not given are left
+        out. A protein without another text has NaN there.
         """
         found = {"own": self._aurocs(model, OWN), "other_record_text": self._aurocs(model, OTHER)}
         if control:
@@ -203,11 +198,11 @@ class SegmentLocalisation(Evaluation):
         return found | {"hydropathy": {"location": self._guessed("location", hydropathy)}}
 
     def accessions(self, name: str) -> list[str]:
-        """The proteins that are annotated for a property."""
+        """The proteins annotated for a property."""
         return [case.record.accession for case in self._cases if name in case.truth]
 
     def figures(self, model: Model) -> dict[str, Figure]:
-        """The weights over two proteins: those with most annotated properties, short ones first."""
+        """Plots the weights over two proteins with most annotated properties, short ones first."""
         order = sorted(
             self._cases,
             key=lambda case: (len(case.record.sequence) > SHOWN_RESIDUES, -len(case.truth)),
@@ -233,8 +228,7 @@ class SegmentLocalisation(Evaluation):
     def _aurocs(
         self, model: Model, texts_of: Callable[[Case], dict[str, str]]
     ) -> dict[str, Float[np.ndarray, " N"]]:
-        """Per property the AUROC of each protein annotated for it; NaN where `texts_of` gives
-        its case no text."""
+        """Per property the AUROC of its annotated proteins; NaN if `texts_of` gives no text."""
         texts = [texts_of(case) for case in self._cases]
         asked = [(case, own) for case, own in zip(self._cases, texts, strict=True) if own]
         weights = model.segments_batch(
@@ -264,8 +258,7 @@ class SegmentLocalisation(Evaluation):
     def _guessed(
         self, name: str, scores: Callable[[str], Float[np.ndarray, " L"]]
     ) -> Float[np.ndarray, " N"]:
-        """The AUROC of scores that see the sequence alone, for each protein annotated for a
-        property."""
+        """The AUROC of scores from the sequence alone, for a property's annotated proteins."""
         annotated = [case for case in self._cases if name in case.truth]
         return np.array(
             [auroc(scores(case.record.sequence), case.truth[name]) for case in annotated]
@@ -310,8 +303,10 @@ class SegmentLocalisation(Evaluation):
 
 
 def verdict(result: Mapping, name: str) -> str:
-    """Whether a property's AUROC is above its controls: every measured paired difference has an
-    interval above zero."""
+    """Whether a property's AUROC exceeds its controls: all measured differences are above zero.
+
+    The intervals of the paired differences count.
+    """
     if not result["proteins"][name]:
         return "not measured: no annotated protein in the pool"
     intervals = {key: result[f"difference_{key}_interval"] for key in CONTROLS}

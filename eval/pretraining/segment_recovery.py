@@ -1,10 +1,9 @@
-"""Masked-segment recovery: does the true biotext help to read masked residues, against the biotext
-of another family?
+"""Masked-segment recovery: does the true biotext help to predict masked residues?
 
 Static segments of every protein of a fixed pool are masked as in training (`masking.segment_mask`)
-and predicted twice: with the record's own biotext, and with that of a partner. The partner is drawn
-from the pool's records that have the same properties present and are of another family: the
-similarity texts (the names, where there is none) have no content word in common.
+and predicted twice: with the record's own biotext, and with a partner's. The partner is drawn from
+the pool's records that have the same properties present and belong to another family: their
+similarity texts (or names, if absent) share no content word.
 """
 
 import re
@@ -41,7 +40,7 @@ SECTION = """## Masked-segment recovery (BSR)
 {table}
 
 Fraction of masked residues that the BSR head recovers, over {proteins} proteins of the split
-`{split}`; {without_partner} more have no partner and are left out. Two answers without a text:
+`{split}`; {without_partner} more have no partner and are left out. Two predictors without text:
 always the most frequent residue, {most_frequent_residue}; and the most frequent residue at that
 distance to the nearer end, counted in training proteins. Segments of 5–10 residues covering at
 least 15 % of each protein are masked. *Another family's biotext*: of a random record of the pool
@@ -57,8 +56,10 @@ PHRASE_WORDS = frozenset(PHRASES.split())
 
 
 def family_words(record: Record) -> frozenset[str]:
-    """The words that tell the family: those of the similarity text (else of the name) longer than
-    one letter that are no number and none of `PHRASE_WORDS`."""
+    """The words that identify the family in the similarity text, or else in the name.
+
+    Words longer than one letter that are not numbers and not in `PHRASE_WORDS`.
+    """
     texts = property_texts(record)
     text = texts.get("similarity") or texts.get("name", "")
     content = re.findall(r"[a-z0-9]+", text.partition(":")[2].lower())
@@ -68,8 +69,10 @@ def family_words(record: Record) -> frozenset[str]:
 
 
 def partners(records: Sequence[Record]) -> list[int | None]:
-    """For each record the index of a random record of another family with the same properties
-    present, or None."""
+    """For each record the index of a random partner of another family, or None.
+
+    A partner has the same properties present.
+    """
     present = [tuple(property_texts(record)) for record in records]
     families = [family_words(record) for record in records]
     chosen: list[int | None] = []
@@ -86,8 +89,7 @@ def partners(records: Sequence[Record]) -> list[int | None]:
 
 
 class SegmentRecovery(Evaluation):
-    """Recovery on the `pool` first records of distinct biotexts of a split, as far as they have
-    a partner."""
+    """Recovery on a split's first `pool` records with distinct biotexts, if they have a partner."""
 
     name = "segment_recovery"
     key = "bsr"
@@ -122,8 +124,7 @@ class SegmentRecovery(Evaluation):
         ]
 
     def metrics(self, model: Model) -> dict[str, float]:
-        """The fraction of masked residues recovered with the true, and with another family's
-        biotext."""
+        """The fractions of masked residues recovered with the true and another family's text."""
         texts = {"true": self._texts, "shuffled": self._other_texts}
         correct = {name: _per_protein(self._correct(model, texts[name])) for name in texts}
         return {f"recovery_{name}_text": ratio(correct[name], self._masked) for name in texts}
@@ -131,8 +132,10 @@ class SegmentRecovery(Evaluation):
     def report(
         self, model: Model, *, control: Model | None, baselines: TrainedBaselines | None = None
     ) -> dict:
-        """Adds intervals, the paired difference, the most frequent residue, and the same over
-        annotated residues alone."""
+        """Adds intervals, the paired difference, and the same over annotated residues alone.
+
+        Also the most frequent residue.
+        """
         true, shuffled = self._correct(model, self._texts), self._correct(model, self._other_texts)
         letter, guess = self._most_frequent_residue(), baselines and baselines.position_guess
         whole = [np.ones(count, bool) for count in self._masked]
@@ -165,7 +168,7 @@ class SegmentRecovery(Evaluation):
         ]
 
     def _most_frequent_residue(self) -> str:
-        """The most frequent of the residues left unmasked."""
+        """The most frequent unmasked residue."""
         pairs = [
             (_letters(r.sequence), mask) for r, mask in zip(self._records, self._masks, strict=True)
         ]
@@ -175,7 +178,7 @@ class SegmentRecovery(Evaluation):
     def _without_text(
         self, letter: str, guess: PositionGuess | None, parts: Sequence[Bool[np.ndarray, " _"]]
     ) -> dict[str, float]:
-        """What two answers without a text recover of the masked residues in `parts`."""
+        """What two predictors without text recover of the masked residues in `parts`."""
         truths = [
             _letters(r.sequence)[mask] for r, mask in zip(self._records, self._masks, strict=True)
         ]
@@ -217,7 +220,7 @@ class SegmentRecovery(Evaluation):
 
 
 def verdict(result: dict) -> str:
-    """One sentence: whether the true biotext helps, by the interval of the paired difference."""
+    """States whether the true biotext helps, by the interval of the paired difference."""
     low, high = result["difference_interval"]
     if low > 0:
         return "Recovery is **better with the true biotext** than with another family's."

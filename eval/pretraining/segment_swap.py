@@ -1,9 +1,8 @@
-"""The swap test: two texts of one property point to two places of the same protein; do the PDA
-weights move with the text?
+"""The swap test: do PDA weights follow the text when two texts point to two places of a protein?
 
-Two ligands, two domains, a signal peptide and a membrane helix. Nothing but the text tells which of
-the two places is meant: a model that ignores it gives both texts the same weights and scores
-exactly 0, however well it knows where such places lie.
+The places are two ligands' sites, two domains, or a signal peptide and a membrane helix. Only the
+text says which of the two is meant: a model that ignores it gives both texts the same weights and
+scores exactly 0, however well it knows where such places lie.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -35,8 +34,10 @@ model that ignores the text has exactly 0. In brackets: 95 % bootstrap intervals
 
 
 class Swap(NamedTuple):
-    """A protein with two places of a property: the texts that point to each, and their residues
-    [L], which do not overlap."""
+    """A protein with two places of a property: the text for each, and their residues [L].
+
+    The places do not overlap.
+    """
 
     record: Record
     property: str
@@ -45,15 +46,13 @@ class Swap(NamedTuple):
 
 
 def ligand(feature: Feature) -> str:
-    """The text that points to a binding site, '' for another feature: its note begins with the
-    ligand."""
+    """The text for a binding site, '' for another feature: its note begins with the ligand."""
     name = feature.note.partition(";")[0].strip()
     return f"{PREFIXES['function']}: Binds {name}." if feature.type == "BINDING" and name else ""
 
 
 def domain(feature: Feature) -> str:
-    """The text that points to a domain or to the blocks of a superfamily, '' for another
-    feature."""
+    """The text for a domain or the blocks of a superfamily, '' for another feature."""
     if feature.type == "DOMAIN" and feature.note:
         return f"{PREFIXES['similarity']}: Contains 1 {feature.note.partition(';')[0]} domain."
     if feature.type == "SITE" and feature.note.endswith("family"):
@@ -62,7 +61,7 @@ def domain(feature: Feature) -> str:
 
 
 def membrane(feature: Feature) -> str:
-    """The text that points to a signal peptide or a membrane helix, '' for another feature."""
+    """The text for a signal peptide or a membrane helix, '' for another feature."""
     texts = {"SIGNAL": "Secreted.", "TRANSMEM": "Cell membrane; Single-pass membrane protein."}
     return f"{PREFIXES['location']}: {texts[feature.type]}" if feature.type in texts else ""
 
@@ -75,8 +74,7 @@ POINTING: Mapping[str, Callable[[Feature], str]] = {
 
 
 def find_swaps(record: Record) -> list[Swap]:
-    """For each property with two or more places, the two that cover most residues apart from
-    each other."""
+    """For each property with two or more places, the two that cover most residues on their own."""
     swaps = []
     for name, text_of in POINTING.items():
         covered: dict[str, np.ndarray] = {}
@@ -96,8 +94,7 @@ def find_swaps(record: Record) -> list[Swap]:
 def swap_score(
     weights: Sequence[Float[np.ndarray, " _"]], places: Sequence[Bool[np.ndarray, " _"]]
 ) -> float:
-    """AUROC of each text's weights for its own place among the residues of both, summed, minus
-    1."""
+    """AUROC of each text's weights for its own place among both places, summed, minus 1."""
     first, second = places
     either = first | second
     own = zip(weights, places, strict=True)
@@ -105,8 +102,10 @@ def swap_score(
 
 
 class SegmentSwap(Evaluation):
-    """The swap score by property, over the proteins with two places among the `pool` first
-    records of a split."""
+    """The swap score by property, on a split's first `pool` records with distinct biotexts.
+
+    Only proteins with two places count.
+    """
 
     name = "segment_swap"
     key = "swap"
@@ -148,7 +147,7 @@ class SegmentSwap(Evaluation):
         return np.array([swap.property == name for swap in self.swaps], bool)
 
     def scores(self, model: Model) -> Float[np.ndarray, " S"]:
-        """Of each swap."""
+        """The score of each swap."""
         if not self.swaps:
             return np.zeros(0)
         sequences = [swap.record.sequence for swap in self.swaps]
@@ -178,7 +177,7 @@ class SegmentSwap(Evaluation):
 
 
 def verdict(result: Mapping, name: str) -> str:
-    """Whether the weights move with the text: whether the score's interval lies above zero."""
+    """Whether the weights follow the text: whether the score's interval lies above zero."""
     if not result["proteins"][name]:
         return "not measured: no protein of the pool has two annotated places"
     low, high = result["interval"][name]

@@ -1,9 +1,8 @@
-"""Single-property questions: which proteins are in the nucleus, which bind zinc? One phrase asks,
-proteins are ranked.
+"""Single-property questions: one phrase, such as "binds zinc", ranks the proteins of a pool.
 
-Questions come with the dataset (`data_pipelines.build --questions`), else they are what its records
-say of themselves. A kind's questions rank the proteins of which that kind is known; the number
-is the mean over questions of average precision (MAP).
+Questions come with the dataset (`data_pipelines.build --questions`), or else from its records. The
+questions of a kind rank the proteins for which that kind is known; the number is the mean over
+questions of average precision (MAP).
 """
 
 from collections.abc import Mapping
@@ -33,7 +32,7 @@ from eval.pretraining.transfer_questions import (
 from eval.pretraining.transfer_retrieval import RANDOM, UNTUNED
 
 MIN_POSITIVES = 3
-"""Proteins of the pool that must answer a question."""
+"""The number of proteins of the pool that must answer a question."""
 SEEN = ("seen in training", "not seen in training")
 """Questions by whether some training record answers them."""
 SECTION = """## Questions about a single property
@@ -42,29 +41,31 @@ SECTION = """## Questions about a single property
 
 Mean average precision over the questions of a kind, each a phrase such as “{example}” that ranks
 the proteins of the pool by cosine: {pool} records of the split `{split}`. Questions are {source};
-those that fewer than {minimum} proteins of the pool answer, or more than half, are left out, and so
-are proteins of which the kind is unknown. *Prevalence*: the mean share of proteins that answer.
+questions that fewer than {minimum} proteins of the pool answer, or more than half, are left out, as
+are proteins for which the kind is unknown. *Prevalence*: the mean share of proteins that answer.
 *Chance*: the mean average precision of a random order. *Right of ten*: how many of the ten proteins
 that ProtCLIP ranks highest answer, on average. In brackets: 95 % bootstrap intervals over
 questions.{transfers}{nearness}"""
 TRANSFERS = """
 
-Annotation transfer, whose neighbours in training answer for a protein, and the share of training
-that answers where they tell nothing; how many of them, and how much they weigh beside the model, is
-chosen by MAP on validation: {chosen}.
+Annotation transfer: a protein's neighbours in training answer for it or, if they say nothing, the
+share of training proteins that answer. The number of neighbours and their weight beside the model
+are chosen by MAP on validation: {chosen}.
 
 {table}"""
 NEARNESS = """
 
-MAP among the proteins that are so near to training, and their number; questions that fewer than
-{minimum} of them answer are left out:
+MAP by nearness to training, and the number of proteins; questions that fewer than {minimum} of them
+answer are left out:
 
 {table}"""
 
 
 class Kind(NamedTuple):
-    """The questions of one kind: Q texts, the places in the pool of the N proteins of which it
-    is known, and who answers."""
+    """The questions of one kind, the pool indices of the N proteins it is known for, and answers.
+
+    Q texts; `answers` says which protein answers which question.
+    """
 
     texts: list[str]
     known: np.ndarray
@@ -72,7 +73,7 @@ class Kind(NamedTuple):
 
 
 def kinds_of(questions: Questions, accessions: list[str]) -> dict[str, Kind]:
-    """The questions that enough of the proteins answer, and not too many, by kind."""
+    """The questions, by kind, that enough but not too many of the proteins answer."""
     place = {accession: index for index, accession in enumerate(accessions)}
     kinds = {}
     for name, asked in sorted(questions.items()):
@@ -93,7 +94,7 @@ def kinds_of(questions: Questions, accessions: list[str]) -> dict[str, Kind]:
 def chance(answered: Bool[np.ndarray, "Q N"]) -> Float[np.ndarray, " Q"]:
     """The expected average precision of a random order of N proteins of which p answer.
 
-    (p − 1) / (N − 1) · (1 − H_N / N) + H_N / N, H_N the N-th harmonic number.
+    (p − 1) / (N − 1) · (1 − H_N / N) + H_N / N, with H_N the N-th harmonic number.
     """
     count = answered.shape[1]
     harmonic = np.sum(1 / np.arange(1, count + 1)) / count
@@ -101,7 +102,7 @@ def chance(answered: Bool[np.ndarray, "Q N"]) -> Float[np.ndarray, " Q"]:
 
 
 class SingleProperty(Evaluation):
-    """MAP by kind on the `pool` first records of distinct biotexts of a split."""
+    """MAP by kind on a split's first `pool` records with distinct biotexts."""
 
     name = "single_property"
 
@@ -143,8 +144,10 @@ class SingleProperty(Evaluation):
     def report(
         self, model: Model, *, control: Model | None, baselines: TrainedBaselines | None = None
     ) -> dict:
-        """Adds by kind the number of questions, prevalence, chance, intervals, baselines, and
-        MAP by nearness to training."""
+        """Adds number of questions, prevalence, chance, intervals, baselines, and MAP by nearness.
+
+        All by kind; nearness is to training.
+        """
         found = self._precisions(model)
         trained = baselines and baselines.linear
         linear = self._precisions(trained.model) if trained else {}
@@ -194,8 +197,10 @@ class SingleProperty(Evaluation):
         ]
 
     def transfers(self, model: Encoder, baselines: TrainedBaselines) -> dict[str, TransferAnswers]:
-        """By name; empty where there is no validation split that answers questions, on which
-        transfer is chosen."""
+        """Annotation transfers by name.
+
+        Empty without a validation split that answers questions, on which transfer is chosen.
+        """
         try:
             tuning = SingleProperty(self._dataset, split=VALIDATION, pool=VALIDATION_POOL)
         except UserError:
@@ -230,7 +235,7 @@ class SingleProperty(Evaluation):
     def _by_nearness(
         self, scores: Mapping[str, Mapping[str, Float[np.ndarray, "_ _"]]]
     ) -> list[dict]:
-        """By group of proteins and kind, the MAP of each model among these proteins."""
+        """MAP of each model among each group's proteins, by group and kind."""
         rows = []
         for group in by_nearness(self._dataset, self.accessions):
             for name, kind in self.kinds.items():
@@ -271,7 +276,7 @@ class SingleProperty(Evaluation):
         return result
 
     def scores(self, model: Encoder) -> dict[str, Float[np.ndarray, "_ _"]]:
-        """By kind, the cosine of each question with each protein of which the kind is known."""
+        """By kind, the cosine of each question with each protein for which the kind is known."""
         proteins = model.encode_proteins(self._sequences)
         texts = model.encode_texts([text for kind in self.kinds.values() for text in kind.texts])
         ends = np.cumsum([len(kind.texts) for kind in self.kinds.values()])
@@ -310,8 +315,10 @@ class SingleProperty(Evaluation):
 
 
 def first_ten(scores: Float[np.ndarray, "Q N"], answered: Bool[np.ndarray, "Q N"]) -> float:
-    """The mean over questions of the share of the ten highest-ranked proteins (of fewer, all)
-    that answer."""
+    """The share of the ten highest-ranked proteins that answer, averaged over questions.
+
+    Of fewer than ten proteins, all count.
+    """
     order = np.argsort(-scores, axis=1, kind="stable")[:, :10]
     return float(np.take_along_axis(answered, order, axis=1).mean())
 

@@ -1,5 +1,10 @@
-"""Site localisation: do the PDA weights of a protein's function lie on its active and binding
-sites, as UniProt annotates them?
+"""Site localisation: do the PDA weights of a function text cover the protein's annotated sites?
+
+Sites are active and binding sites as annotated by UniProt. `segment_localisation` asks this of
+every kind of feature of the three properties; here it is the few residues behind a function,
+compared with random placements. Measured for each protein and kind of site: the AUROC of the
+weights against the residues, and the share of the sites among the 5 % of residues with the largest
+weights.
 
 `segment_localisation` asks this of every kind of feature of the three properties; here it is the
 few residues that a function rests on, and the chance that a random placement does as well. Measured
@@ -28,7 +33,7 @@ from eval.pretraining.pool import fixed_pool, record_rng
 from eval.pretraining.trained_baselines import TrainedBaselines
 
 KINDS = {"active_site": ("ACT_SITE",), "binding_site": ("BINDING", "CA_BIND", "METAL", "NP_BIND")}
-"""UniProt's `FT` types; those of before 2022 included."""
+"""UniProt's `FT` types, including those from before 2022."""
 NULLS = {"shifted": "shifted", "same_residues": "same residues"}
 TOP = 0.05
 PERMUTATIONS = 1000
@@ -39,18 +44,17 @@ SECTION = """## Active and binding sites (PDA)
 {table}
 
 AUROC of the PDA weights of a protein's function text against the residues that UniProt annotates as
-sites, averaged over the annotated proteins of a pool of {pool} records of the split `{split}`,
-beside the same mean when each protein's sites are moved, {permutations} times: *shifted* all
-together round the sequence, or to random places with the *same residues*; p is the share of these
-that do at least as well. Δ is the paired difference to the same model with another record's
-function. *Top 5 %*: the share of the sites among the residues of largest weight; a random choice
-has 5 %. In brackets: 95 % intervals, of moved sites their own spread, else by bootstrap over
-proteins."""
+sites, averaged over the annotated proteins of a pool of {pool} records of the split `{split}`. It
+is compared with the same mean when each protein's sites are moved, {permutations} times: *shifted*
+all together around the sequence, or to random places with the *same residues*; p is the share of
+moves that do at least as well. Δ is the paired difference to the same model with another record's
+function. *Top 5 %*: the share of the sites among the residues with the largest weights; a random
+choice has 5 %. In brackets: 95 % intervals: for moved sites their own spread, else by bootstrap
+over proteins."""
 
 
 class Case(NamedTuple):
-    """A protein, the text of its function, another record's, and where its sites of each kind
-    are."""
+    """A protein, its function text, another record's function text, and its sites by kind."""
 
     record: Record
     text: str
@@ -59,10 +63,10 @@ class Case(NamedTuple):
 
 
 def find_cases(records: Sequence[Record], text_key: Callable[[str], Hashable] = str) -> list[Case]:
-    """The records with a function and sites, which do not cover the whole protein; other texts are
-    drawn among `records`.
+    """The records with a function and sites that do not cover the whole protein.
 
-    Texts of the same `text_key` are the same, and none stands for another.
+    The other texts are drawn among `records`. Texts with the same `text_key` count as equal, so
+    none replaces another.
     """
     texts = [property_texts(record).get("function") for record in records]
     said = sorted({text for text in texts if text})
@@ -97,13 +101,13 @@ class Scores(NamedTuple):
 
     auroc: float
     top: float
-    """Share of the sites among the 5 % of residues (at least one) of largest weight."""
+    """Share of the sites among the 5 % of residues (at least one) with the largest weights."""
     shifted: Float[np.ndarray, " S"]
     """AUROCs of the sites shifted by 1 to L − 1 residues."""
 
 
 def mean_ranks(values: Float[np.ndarray, " L"]) -> Float[np.ndarray, " L"]:
-    """Ranks from 1, ascending; ties have their mean."""
+    """Ranks from 1, ascending; ties get their mean rank."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
 
@@ -111,14 +115,15 @@ def mean_ranks(values: Float[np.ndarray, " L"]) -> Float[np.ndarray, " L"]:
 def auroc_of_rank_sums(
     sums: Float[np.ndarray, " N"], *, positives: int, length: int
 ) -> Float[np.ndarray, " N"]:
-    """Mann and Whitney's statistic from the sums of the ranks of the positives, as a
-    probability."""
+    """Mann and Whitney's statistic from the positives' rank sums, as a probability."""
     return (sums - positives * (positives + 1) / 2) / (positives * (length - positives))
 
 
 def score(weights: Float[np.ndarray, " L"], sites: Bool[np.ndarray, " L"]) -> Scores:
-    """AUROC, ties counting half, with the sites where they are and at every shift; ties in the
-    top 5 % count in part."""
+    """AUROC of the sites at their places and at every shift; ties count half.
+
+    Ties at the edge of the top 5 % count in part.
+    """
     length, positions = len(weights), np.flatnonzero(sites)
     at = (positions[:, None] + np.arange(length)) % length
     aurocs = auroc_of_rank_sums(
@@ -137,8 +142,7 @@ def same_residues(
     sequence: str,
     rng: np.random.Generator,
 ) -> Float[np.ndarray, " P"]:
-    """AUROCs of as many sites at random places that hold the same amino acids as the true ones,
-    `PERMUTATIONS` times."""
+    """AUROCs of `PERMUTATIONS` random placements of the sites on the same amino acids."""
     ranks, letters = mean_ranks(weights), np.array(list(sequence))
     sums = np.zeros(PERMUTATIONS)
     for letter in np.unique(letters[sites]):
@@ -149,8 +153,7 @@ def same_residues(
 
 
 class SiteLocalisation(Evaluation):
-    """The sites of the `pool` first records of distinct biotexts of a split, as far as they are
-    annotated."""
+    """The sites of a split's first `pool` records with distinct biotexts and annotation."""
 
     name = "site_localisation"
     key = "sites"
@@ -179,8 +182,10 @@ class SiteLocalisation(Evaluation):
     def report(
         self, model: Model, *, control: Model | None, baselines: TrainedBaselines | None = None
     ) -> dict:
-        """By kind of site: proteins, residues, AUROC, controls, p-values and enrichment;
-        `control` is not used."""
+        """By kind of site: proteins, residues, AUROC, controls, p-values and enrichment.
+
+        `control` is not used.
+        """
         del control
         own = self._weights(model, [case.text for case in self._cases])
         other = self._weights(model, [case.other_text for case in self._cases])
@@ -195,7 +200,7 @@ class SiteLocalisation(Evaluation):
     def _weights(
         self, model: Model, texts: Sequence[str | None]
     ) -> dict[int, Float[np.ndarray, " _"]]:
-        """The weights of each case (by its place) that has a text."""
+        """The weights of each case (by its index) that has a text."""
         asked = [position for position, text in enumerate(texts) if text]
         sequences = [self._cases[position].record.sequence for position in asked]
         weights = model.segments_batch(
@@ -287,8 +292,7 @@ class SiteLocalisation(Evaluation):
 
 
 def verdict(own: Mapping) -> str:
-    """Whether sites of a kind are found better than moved sites, and better than with another
-    record's function."""
+    """Whether sites are found better than moved sites, and better than with another's function."""
     if not own["proteins"]:
         return "not measured: no annotated protein in the pool"
     if failed := [message for name, message in NULLS.items() if not own[name]["p_value"] < 0.05]:
@@ -300,10 +304,12 @@ def verdict(own: Mapping) -> str:
 
 
 def _against(observed: float, of_proteins: Sequence[Float[np.ndarray, " _"]]) -> dict:
-    """The mean over proteins of moved sites, its 95 % range, and the share of the moves that do
-    as well as the true sites."""
+    """The mean over proteins of moved sites, its 95 % range, and the p-value.
+
+    The p-value is the share of moves that do as well as the true sites.
+    """
     means = np.mean(of_proteins, axis=0) if of_proteins else np.full(PERMUTATIONS, np.nan)
-    # The true placement is one of those that could have been drawn.
+    # The true placement is one of those that could have been drawn, hence the + 1.
     p_value = (
         (1 + np.count_nonzero(means >= observed)) / (1 + len(means)) if of_proteins else np.nan
     )

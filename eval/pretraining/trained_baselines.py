@@ -1,5 +1,4 @@
-"""The baselines that are trained on a dataset as a checkpoint was, each when it is first asked
-for."""
+"""Baselines trained on the same dataset as a checkpoint, each when it is first needed."""
 
 import dataclasses
 import functools
@@ -39,30 +38,30 @@ from eval.pretraining.training_labels import TrainingLabels, read_training_label
 from protclip_jax.training.mixture import training_sampler
 
 MAX_RECORDS = 50_000
-"""That a baseline is trained on: the first ones that are drawn."""
+"""The number of records that a baseline is trained on: the first ones drawn."""
 PASSES, MIN_STEPS, MAX_STEPS = 10, 100, 1000
-"""Over the records, unless these are fewer or more steps."""
+"""Passes over the records, unless the step limits apply."""
 MIN_BATCH, MAX_BATCH, MIN_BATCHES = 16, 512, 8
 """A batch is an eighth of the records within these bounds."""
 LEARNING_RATES = (0.003, 0.01, 0.03)
 VALIDATION_POOL = 512
 MAX_ANNOTATED = 5_000
-"""Records of a split whose features a tagger reads."""
+"""Annotated records per split that a tagger reads."""
 
 
 class Budget(NamedTuple):
-    """How long a linear model trains, whatever it learns from."""
+    """How long a linear model trains, whatever its data."""
 
     steps: int
     batch: int
 
 
 class Linear(NamedTuple):
-    """A trained linear model, and what a report says of it."""
+    """A trained linear model and the facts that reports give about it."""
 
     model: LinearModel
     records: int
-    """That it was trained on."""
+    """The number of training records."""
     learning_rate: float
     validation_mrr: float
 
@@ -72,14 +71,13 @@ class TrainedBaselines:
     """Baselines for a checkpoint.
 
     Attributes:
-      dataset: whose training splits they learn, and whose validation split their choices are made
-        on.
+      dataset: its training splits are learnt from, its validation split is used for choices.
       config: of the checkpoint, completed: the same draws, the same subsets of properties.
       untrained: the checkpoint's network with random weights, as an `Encoder`; None leaves it out.
-      budget: of the linear model; None lets it grow with the number of distinct records that are
-        drawn, which would favour the larger of two sets.
-      hits: files of hits of held-out to training proteins (`data_pipelines.readers.hits`), by
-        how reports call the search.
+      budget: of the linear model; None lets it grow with the number of distinct records drawn,
+      which would favour the larger of two sets.
+      hits: files of hits of held-out to training proteins (`data_pipelines.readers.hits`), by the
+      searches' names in reports.
     """
 
     dataset: ProtAnno
@@ -90,8 +88,10 @@ class TrainedBaselines:
 
     @functools.cached_property
     def linear(self) -> Linear | None:
-        """The best of `LEARNING_RATES` and of their evaluations on validation; None where there
-        is nothing to learn from."""
+        """The linear model with the best learning rate and stopping point on validation.
+
+        Tries `LEARNING_RATES`; None if there is nothing to learn from.
+        """
         try:
             sampler = training_sampler(_with_text(self.config), self.dataset)
             pool = fixed_pool(
@@ -112,7 +112,7 @@ class TrainedBaselines:
 
     @functools.cached_property
     def references(self) -> list[Record]:
-        """The training records that transfer draws on where there is no file of hits."""
+        """The training records that transfer draws on without a file of hits."""
         return reference_records(self.dataset.splits)
 
     @functools.cached_property
@@ -135,17 +135,15 @@ class TrainedBaselines:
 
     @functools.cached_property
     def position_guess(self) -> PositionGuess:
-        """The most frequent residue by its distance to an end, in the training records that the
-        k-mer baseline reads."""
+        """The most frequent residue by distance to an end, in the k-mer baseline's records."""
         return fit_positions(read_references(self.dataset.splits).sequences)
 
     @functools.cached_property
     def taggers(self) -> dict[str, Tagger]:
-        """By property a tagger of its residues that reads no text, for those with annotated
-        training and validation records.
+        """A text-free residue tagger for each property with annotated records in both splits.
 
-        Trained on the features of the training split; the window is that of the best mean AUROC
-        on validation.
+        Trained on the features of the training split; the window with the best mean AUROC on
+        validation is used.
         """
         training = read_annotated(
             self.dataset, [name for name in self.dataset.splits if name not in HELD_OUT]
@@ -176,18 +174,20 @@ class TrainedBaselines:
 
 
 def budget_of(records: int) -> Budget:
-    """`PASSES` over so many records, within bounds."""
+    """`PASSES` over the records, within bounds."""
     batch = int(np.clip(records // MIN_BATCHES, MIN_BATCH, MAX_BATCH))
     return Budget(int(np.clip(PASSES * records // batch, MIN_STEPS, MAX_STEPS)), batch)
 
 
 Annotated = list[tuple[str, Bool[np.ndarray, " _"]]]
-"""Sequences with the residues that a property's features mark: some of each, not all."""
+"""Sequences and the residues marked by a property's features: some of each, not all."""
 
 
 def read_annotated(dataset: ProtAnno, names: Iterable[str]) -> dict[str, Annotated]:
-    """By property the annotated records of these splits, evenly spaced `MAX_ANNOTATED` of each
-    split at most."""
+    """By property the annotated records of these splits, at most `MAX_ANNOTATED` of each.
+
+    They are evenly spaced.
+    """
     found: dict[str, Annotated] = defaultdict(list)
     for split in [dataset.splits[name] for name in names]:
         for place in (
@@ -201,7 +201,7 @@ def read_annotated(dataset: ProtAnno, names: Iterable[str]) -> dict[str, Annotat
 
 
 def _best_tagger(training: Annotated, validation: Annotated) -> Tagger:
-    """The tagger of the window that serves the validation proteins best."""
+    """The tagger with the window that works best on the validation proteins."""
     taggers = [fit_tagger(training, half_window) for half_window in HALF_WINDOWS]
     means = [
         np.mean([auroc(tagger.scores(text), marked) for text, marked in validation])
@@ -216,8 +216,10 @@ def _with_text(config: Mapping) -> Mapping:
 
 
 def drawn_records(dataset: ProtAnno, sampler: Sampler) -> tuple[list[Record], Draws]:
-    """The first `MAX_RECORDS` records that a run draws, in that order, and the run's draws among
-    them, again and again."""
+    """The first `MAX_RECORDS` records that a run draws, and endless draws among them.
+
+    Records and draws are in the run's order.
+    """
     count = min(MAX_STEPS * MAX_BATCH, 2 * PASSES * sum(sampler.sizes))
     clusters, places = sampler.draws(np.arange(count))
     pairs, first, inverse = np.unique(

@@ -1,5 +1,4 @@
-"""What a dataset's training records name: families and compartments that a model has seen, and
-those that it has not."""
+"""What training records name: families and compartments that a model has or has not seen."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -41,7 +40,7 @@ def read_training_labels(dataset: ProtAnno) -> TrainingLabels:
 
 
 def by_family(records: Sequence[Record], labels: TrainingLabels) -> list[Group]:
-    """Records by whether training names a family of theirs."""
+    """Groups records by whether training names a family of theirs."""
     names = np.array([_family_seen(record, labels) for record in records])
     groups = [Group(name, names == name) for name in (SEEN, UNSEEN, UNNAMED)]
     return [group for group in groups if group.members.any()]

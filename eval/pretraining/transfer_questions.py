@@ -1,9 +1,8 @@
-"""Annotation transfer as a baseline of questions about single properties, chosen on validation as a
-model would be.
+"""Annotation transfer as a baseline of single-property questions, chosen on validation.
 
-The neighbours of a protein answer for it (`eval.baselines.label_transfer`): how many of them, and
-how much homology weighs beside the model, is chosen by the mean average precision over the kinds
-of questions.
+A protein's neighbours answer for it (`eval.baselines.label_transfer`). The number of neighbours,
+and the weight of homology against the model, are chosen by the mean average precision over the
+kinds of questions.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -26,11 +25,11 @@ from eval.pretraining.transfer_retrieval import (
 )
 
 FIRST = (1, 5, None)
-"""How many telling neighbours may count; None = all."""
+"""How many informative neighbours may count; None = all."""
 
 
 class Asked(NamedTuple):
-    """The questions of one kind to the proteins of which it is known: Q texts, N records."""
+    """The questions of one kind to the N records for which it is known: Q texts."""
 
     kind: str
     texts: Sequence[str]
@@ -49,7 +48,7 @@ Scored = list[np.ndarray]
 
 
 class TransferAnswers(NamedTuple):
-    """Scores on the measured split by kind, and what was chosen on validation."""
+    """Scores on the measured split by kind, and the setting chosen on validation."""
 
     scores: Mapping[str, Float[np.ndarray, "_ _"]]
     chosen: str
@@ -126,7 +125,7 @@ def _combinations(
 
 
 def by_question(scores: Float[np.ndarray, "Q N"]) -> Float[np.ndarray, "Q N"]:
-    """Each question's scores with mean 0 and deviation 1; zeros where all are alike."""
+    """Standardises each question's scores to mean 0 and deviation 1; zeros where all are equal."""
     spread = scores.std(axis=1, keepdims=True)
     return (scores - scores.mean(axis=1, keepdims=True)) / np.where(spread > 0, spread, 1)
 
@@ -134,8 +133,10 @@ def by_question(scores: Float[np.ndarray, "Q N"]) -> Float[np.ndarray, "Q N"]:
 def _chosen(
     candidates: Mapping[str, Sequence[Scored]], validation: Sequence[Asked], test: Sequence[Asked]
 ) -> tuple[TransferAnswers, Sequence[Scored]]:
-    """The candidate of the best validation MAP, the first of equals, and its scores on both
-    splits."""
+    """The candidate with the best validation MAP (the first of equals), and its scores.
+
+    Scores are for both splits.
+    """
     measured = {name: mean_over_kinds(validation, scores[0]) for name, scores in candidates.items()}
     best = max(measured, key=measured.get)
     own = {asked.kind: scores for asked, scores in zip(test, candidates[best][1], strict=True)}
@@ -143,8 +144,10 @@ def _chosen(
 
 
 def mean_over_kinds(split: Sequence[Asked], scores: Scored | None = None) -> float:
-    """The mean over kinds of the mean over questions of average precision; of the model's own
-    scores by default."""
+    """The mean over kinds of the mean over questions of average precision.
+
+    By default of the model's own scores.
+    """
     scores = [asked.model for asked in split] if scores is None else scores
     return float(
         np.mean(

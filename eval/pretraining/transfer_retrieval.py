@@ -1,9 +1,8 @@
-"""Annotation transfer as a baseline of retrieval: what is near to a protein lends its texts, and
-these rank the candidates.
+"""Annotation transfer as a baseline of retrieval: near proteins lend texts that rank candidates.
 
-Whatever could be chosen is chosen on the validation split, by the mean reciprocal rank of both
-directions: whether words (tf-idf) or the model's text tower compare texts, how much a common
-organism counts, and how much homology weighs beside the model.
+All choices are made on the validation split, by the mean reciprocal rank of both directions:
+whether words (tf-idf) or the model's text tower compare texts, how much a shared organism counts,
+and how much homology weighs against the model.
 """
 
 import functools
@@ -35,7 +34,7 @@ KMERS, COMPOSITION, PRIOR, COMBINED = (
 )
 RANDOM, UNTUNED = "random weights", "nothing to choose"
 ORGANISM = (0.0, 1.0, 3.0, 10.0)
-"""What a common organism may add to the similarity of compositions."""
+"""What a shared organism may add to the similarity of compositions."""
 MODEL_SHARES = tuple(np.linspace(1, 0, 11).tolist())
 """Of equals the first is chosen: the model alone, if homology adds nothing."""
 PRIOR_TEXTS = 256
@@ -43,11 +42,11 @@ PRIOR_TEXTS = 256
 
 Scores = Float[np.ndarray, "N N"]
 Compare = Callable[[Sequence[str], Sequence[str]], Float[np.ndarray, "N M"]]
-"""Transferred texts ('' = none) and candidates → how alike they are."""
+"""Maps transferred texts ('' = none) and candidates to their similarities."""
 
 
 class TransferResult(NamedTuple):
-    """Scores of the pool's proteins (rows) with its texts, and what was chosen on validation."""
+    """Scores of the pool's proteins (rows) with its texts, and the setting chosen on validation."""
 
     scores: Scores
     chosen: str
@@ -55,8 +54,7 @@ class TransferResult(NamedTuple):
 
 
 class Pools(NamedTuple):
-    """The records that choices are made on, and those that are measured, each with distinct
-    biotexts."""
+    """The records for choices and those to measure on, each with distinct biotexts."""
 
     validation: Sequence[Record]
     test: Sequence[Record]
@@ -67,7 +65,7 @@ class Pools(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """One way to score, on both pools."""
+    """A way to score, applied to both pools."""
 
     name: str
     validation: Scores
@@ -77,10 +75,10 @@ class Candidate(NamedTuple):
 def transfer_results(
     model: Encoder, baselines: TrainedBaselines, test: Sequence[Record]
 ) -> dict[str, TransferResult]:
-    """By name, the transfers that the dataset and the files of hits allow, and the best of them
-    combined with the model.
+    """Builds the transfers that the dataset and hit files allow, and the best with the model.
 
-    Empty without a validation split, on which they are chosen, or without training records.
+    By name. Empty without a validation split, on which they are chosen, or without training
+    records.
     """
     pools = Pools(baselines.validation, test)
     if not pools.validation or not baselines.references:
@@ -106,7 +104,7 @@ def transfer_results(
 
 
 def cosines(model: Encoder, records: Sequence[Record]) -> Scores:
-    """Of the records' proteins (rows) with their texts."""
+    """Scores of the records' proteins (rows) with their texts."""
     return (
         model.encode_proteins([record.sequence for record in records])
         @ model.encode_texts(list(map(biotext, records))).T
@@ -116,7 +114,7 @@ def cosines(model: Encoder, records: Sequence[Record]) -> Scores:
 def neighbour_sources(
     baselines: TrainedBaselines, pools: Pools
 ) -> dict[str, list[tuple[str, Neighbours]]]:
-    """By name, the neighbours of both pools by each setting of a source."""
+    """By name, the neighbours of both pools for each setting of a source."""
     splits, queries = baselines.dataset.splits, [record.accession for record in pools.both]
     sources = {
         name: [("", from_hits(path, splits, queries))] for name, path in baselines.hits.items()
@@ -143,19 +141,18 @@ def text_comparisons(model: Encoder, references: Sequence[Record]) -> dict[str, 
 
 
 class ReferenceWords:
-    """The words of training texts: how rare each is, and the mean of the texts' tf-idf rows."""
+    """The words of training texts: their rarity, and the mean of the texts' tf-idf rows."""
 
     def __init__(self, texts: Sequence[str]):
         self._vocabulary: dict[str, int] = {}
         counts = self._counts(texts, self._vocabulary)
         self._weights = inverse_document_frequency(counts)
         self._prior = np.asarray(unit_rows(counts, self._weights).mean(axis=0)).ravel()
-        # Of a word that no training text has.
+        # The rarity of a word that no training text has.
         self._rarest = np.log(1 + len(texts)) + 1
 
     def compare(self, lent: Sequence[str], candidates: Sequence[str]) -> Float[np.ndarray, "N M"]:
-        """The tf-idf cosine of words; where nothing is lent, with the mean of the training
-        texts."""
+        """The tf-idf cosine of words; for '' the training texts' mean is compared."""
         vocabulary = dict(self._vocabulary)
         counts = self._counts([*lent, *candidates], vocabulary)
         added = len(vocabulary) - len(self._vocabulary)
@@ -167,7 +164,7 @@ class ReferenceWords:
 
     @staticmethod
     def _counts(texts: Sequence[str], vocabulary: dict[str, int]) -> csr_array:
-        """Counts of the words of each text; words that are new are added to the vocabulary."""
+        """Counts the words of each text; new words are added to the vocabulary."""
         ids = [
             np.array(
                 [vocabulary.setdefault(word, len(vocabulary)) for word in words(text)], np.int64
@@ -180,7 +177,7 @@ class ReferenceWords:
 def by_tower(
     model: Encoder, references: Sequence[str], lent: Sequence[str], candidates: Sequence[str]
 ) -> np.ndarray:
-    """The cosine of text embeddings; where nothing is lent, with the mean of the references."""
+    """The cosine of text embeddings; for '' the references' mean is compared."""
     distinct = sorted(set(filter(None, lent)))
     embedded = model.encode_texts([*distinct, *references, *candidates])
     own, known, said = np.split(embedded, [len(distinct), len(distinct) + len(references)])
@@ -216,7 +213,7 @@ def _scored(
 def _combinations(
     model: Encoder, homology: Candidate, pools: Pools, name: str
 ) -> Iterable[Candidate]:
-    """Standardised scores of both, by the share of the model's."""
+    """Mixes the standardised scores of both by the model's share."""
     own = [standardised(cosines(model, records)) for records in pools]
     lent = [standardised(homology.validation), standardised(homology.test)]
     for share in MODEL_SHARES:
@@ -225,13 +222,13 @@ def _combinations(
 
 
 def standardised(scores: Scores) -> Scores:
-    """Of mean 0 and deviation 1 over all pairs; zeros where all are alike."""
+    """Standardises to mean 0 and deviation 1 over all pairs; zeros where all are equal."""
     spread = scores.std()
     return (scores - scores.mean()) / spread if spread > 0 else np.zeros_like(scores)
 
 
 class Best(NamedTuple):
-    """The candidate of the best validation MRR, and that."""
+    """The candidate with the best validation MRR, and that MRR."""
 
     candidate: Candidate
     validation_mrr: float
@@ -246,7 +243,7 @@ def _best(candidates: Iterable[Candidate]) -> Best:
 
 
 def mean_reciprocal_ranks(scores: Scores) -> Float[np.ndarray, " N"]:
-    """Of each record, the mean of both directions; its own text is the hit."""
+    """For each record, the mean of both directions; its own text is the hit."""
     hits = np.eye(len(scores), dtype=bool)
     return np.mean(
         [reciprocal_rank(*best_hit(matrix, hits)) for matrix in (scores, scores.T)], axis=0

@@ -1,2 +1,1 @@
-"""How a protein-level task is learnt on a model: frozen probe, fine-tuning, ridge; and what a
-task is to them."""
+"""Protocols that learn a protein-level task on a model: frozen probe, fine-tuning, ridge."""

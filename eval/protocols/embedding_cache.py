@@ -1,8 +1,8 @@
-"""Embeddings on disk, computed once and shared by all benchmarks, runs and processes.
+"""Caches embeddings on disk, computed once and shared by all benchmarks, runs and processes.
 
-A folder of immutable blocks, each named by the SHA-256 of its own bytes: a block that is not what
-its name says is damaged, is removed, and what it held is computed again. Any file may be deleted
-at any time; that only costs its computation.
+A folder of immutable blocks, each named by the SHA-256 of its own bytes: a block whose bytes do not
+match its name is damaged; it is removed and its contents are computed again. Any file may be
+deleted at any time; this only costs its computation.
 """
 
 import contextlib
@@ -25,29 +25,30 @@ from data_pipelines.common.progress import progress
 from protclip_jax.inference.windows import DEFAULT_WINDOWS, Windows
 
 BLOCK_TOKENS = 1 << 17
-"""Residues of one block, which a kill may lose: minutes of a large model on a CPU. 100,000
-proteins make some 250 files."""
+"""Residues per block, which a kill may lose: minutes of a large model on a CPU.
+
+100,000 proteins make about 250 files.
+"""
 ABANDONED_SECONDS = 24 * 3600.0
-"""After so long a file that is still being written belongs to a process that was killed."""
+"""A file still being written after this time belongs to a process that was killed."""
 _DIGEST = hashlib.sha256().digest_size
 
 
 class Representer(Protocol):
-    """The part of `protclip_jax.inference.ProtCLIP` that is asked here."""
+    """The part of `protclip_jax.inference.ProtCLIP` that is used here."""
 
     fingerprint: str
 
     def represent(
         self, sequences: Sequence[str], *, kinds: Sequence[str], windows: Windows
     ) -> Mapping[str, np.ndarray]:
-        """Each of `kinds` as float32 [n, D], of clean sequences in their order."""
+        """Each of `kinds` as float32 [n, D], for clean sequences in their order."""
 
 
 class CachedEmbedder:
-    """Calls with sequences and returns their embeddings, from the folder or from the model.
+    """Embeds sequences, from the folder or with the model.
 
-    `dtype` is what the model was loaded to compute in; the fingerprint of its parameters does
-    not tell.
+    `dtype` is the model's compute type; the fingerprint of its parameters does not include it.
     """
 
     def __init__(
@@ -70,8 +71,7 @@ class CachedEmbedder:
                     path.unlink()
 
     def __call__(self, sequences: Sequence[str]) -> Float32[np.ndarray, "n D"]:
-        """The embeddings of clean sequences in their order; each distinct one is computed once in
-        the folder's life.
+        """Embeds clean sequences in their order; each distinct one is computed once per folder.
 
         Raises:
           UserError: an embedding is not finite.
@@ -85,8 +85,7 @@ class CachedEmbedder:
         return np.stack([found[key] for key in keys]) if keys else np.zeros((0, 0), np.float32)
 
     def _computed(self, missing: Mapping[bytes, str]) -> dict[bytes, np.ndarray]:
-        """Computes block by block, each on the disk before the next; leaves out what another
-        process is ahead with."""
+        """Computes and writes block by block; skips what another process does first."""
         found = {}
         with progress(description="embed", unit="proteins", total=len(missing)) as bar:
             for block in _blocks(missing):
@@ -104,8 +103,8 @@ class CachedEmbedder:
     def _save(self, keys: Sequence[bytes], vectors: Float32[np.ndarray, "n D"]) -> None:
         if not np.isfinite(vectors).all():
             raise UserError(
-                f"the model gives a {self._kind} embedding that is not finite; load it with "
-                "dtype float32."
+                f"the model gives a {self._kind} embedding that is not finite; load it with dtype "
+                "float32."
             )
         buffer = io.BytesIO()
         np.savez(
@@ -115,12 +114,12 @@ class CachedEmbedder:
         )
         content = buffer.getvalue()
         path = self.folder / f"{hashlib.sha256(content).hexdigest()}.npz"
-        with report_disk_errors(path, kept="embeddings that are done are kept"):
+        with report_disk_errors(path, kept="finished embeddings are kept"):
             path.parent.mkdir(parents=True, exist_ok=True)
             atomic_write(path, content)
 
     def _stored(self, wanted: Set[bytes]) -> dict[bytes, np.ndarray]:
-        """The vectors of those of the wanted sequences that intact blocks of the folder hold."""
+        """The vectors of wanted sequences in the folder's intact blocks."""
         for path in sorted(set(self.folder.glob("*.npz")) - self._seen):
             self._seen.add(path)
             self._positions |= dict.fromkeys(_load(path), path)
@@ -129,7 +128,7 @@ class CachedEmbedder:
             block = _load(path)
             if (
                 not block
-            ):  # damaged or deleted since it was seen first; it may come back under its name
+            ):  # damaged, or deleted since it was first seen; it may reappear under its name
                 self._seen.discard(path)
                 self._positions = {
                     key: position for key, position in self._positions.items() if position != path
@@ -139,7 +138,7 @@ class CachedEmbedder:
 
 
 def _blocks(sequences: Mapping[bytes, str]) -> Iterator[dict[bytes, str]]:
-    """Consecutive sequences, about `BLOCK_TOKENS` residues together."""
+    """Groups consecutive sequences with about `BLOCK_TOKENS` residues together."""
     ends = itertools.accumulate(map(len, sequences.values()))
     for _, group in itertools.groupby(
         zip(sequences.items(), ends, strict=True), key=lambda item: item[1] // BLOCK_TOKENS
@@ -148,7 +147,7 @@ def _blocks(sequences: Mapping[bytes, str]) -> Iterator[dict[bytes, str]]:
 
 
 def _load(path: Path) -> dict[bytes, Float32[np.ndarray, " D"]]:
-    """The vectors of a block by key; empty if it is gone, or damaged and thereby removed."""
+    """The vectors of a block by key; empty if it is gone, or damaged and thus removed."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:

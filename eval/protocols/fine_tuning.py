@@ -1,4 +1,8 @@
-"""Full fine-tuning: the protein tower and a two-layer head trained together, as the paper does it.
+"""Full fine-tuning: trains the protein tower and a two-layer head together, as in the paper.
+
+Mean over residues, global batches of 512 records, a smaller learning rate for the tower than for
+the head, early stopping on the validation split. All state is saved after every epoch; a killed run
+resumes from there and ends as it would have without the kill.
 
 Mean over residues, global batches of 512 records, a smaller learning rate for the tower than for
 the head, early stopping on the validation split. After every epoch all is saved; a run that was
@@ -49,8 +53,10 @@ SPECIAL_TOKENS = 2
 
 
 class FineTuning:
-    """The protocol. `config` is that of configs/eval/fine_tuning.py; states and results lie
-    under `folder`/PROBLEM/seed-N."""
+    """The fine-tuning protocol, configured by configs/eval/fine_tuning.py.
+
+    States and results are saved in `folder`/PROBLEM/seed-N.
+    """
 
     name = "fine-tuning"
 
@@ -69,12 +75,11 @@ class FineTuning:
         self._step = best.resolve_step(checkpoint, step)
 
     def __call__(self, problem: Problem) -> Fitted:
-        """Fine-tunes once for each seed; what earlier runs of the same have done is taken from the
-        folder.
+        """Fine-tunes once per seed; reuses what earlier runs of the same setup left in the folder.
 
         Raises:
           UserError: the folder holds a run with another config, checkpoint or data, or another
-            process has it.
+          process has locked it.
           RunError: the loss is not finite.
         """
         mesh = sharding.make_mesh(self._config.mesh.data, self._config.mesh.fsdp)
@@ -111,14 +116,14 @@ class FineTuning:
             ).hexdigest(),
             "data": data.digest,
             "seed": seed,
-            # The mesh and the number of seeds change nothing of one seed's run.
+            # The mesh and the number of seeds do not affect a seed's run.
             "config": {
                 name: value for name, value in config.items() if name not in ("mesh", "seeds")
             },
         }
         with (
             workdir.lock(folder),
-            report_disk_errors(folder, kept="it goes on from the last epoch"),
+            report_disk_errors(folder, kept="it resumes from the last epoch"),
         ):
             adopt_plan(folder, plan)
             if not (folder / RESULT).exists():
@@ -194,7 +199,7 @@ class FineTuning:
 
 
 class Tuned(NamedTuple):
-    """What one seed's run leaves."""
+    """The results of one seed's run."""
 
     history: Float[np.ndarray, " epochs"]
     """The validation split's score after each epoch."""
@@ -204,7 +209,7 @@ class Tuned(NamedTuple):
 
 
 class _Data:
-    """The problem as the network reads it: proteins are cut after `max_residues`."""
+    """The problem as the network reads it: proteins are cut to `max_residues`."""
 
     def __init__(self, problem: Problem, max_residues: int):
         sequences = {split: problem.sequences(split) for split in ("train", "valid", "test")}
@@ -241,7 +246,7 @@ def _check_finite(losses: list[Mean], name: str) -> None:
 
 
 def _best_params(folder: pathlib.Path, state: TrainState) -> dict:
-    """The parameters of the best epoch, as those of `state` lie."""
+    """The parameters of the best epoch, laid out as those of `state`."""
     abstract = {
         path: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
         for path, leaf in {**state.trainable, **state.frozen}.items()

@@ -1,9 +1,9 @@
 """The head that a protein-level task trains, and its losses.
 
-The head is a multilayer perceptron of two layers with ReLU between, the hidden one as wide as its
-input: TorchDrug's `PropertyPrediction` and `MultipleBinaryClassification` with num_mlp_layer=2,
-which PEER, ProtST and ProtCLIP use. There is no dropout. Flax's initialisation (LeCun normal,
-zero biases) stands in for PyTorch's.
+The head is a two-layer perceptron with ReLU, its hidden layer as wide as its input: TorchDrug's
+`PropertyPrediction` and `MultipleBinaryClassification` with num_mlp_layer=2, as used by PEER,
+ProtST and ProtCLIP. There is no dropout. Flax's initialisation (LeCun normal, zero biases) replaces
+PyTorch's.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,8 +19,10 @@ from eval.data.base.task import Target
 
 
 class TwoLayerHead(nn.Module):
-    """Linear to `hidden` → ReLU → Linear to `outputs`; the first product in `dtype`, the result
-    float32."""
+    """Linear to `hidden` → ReLU → Linear to `outputs`.
+
+    The first product is in `dtype`, the result float32.
+    """
 
     hidden: int
     outputs: int
@@ -40,7 +42,7 @@ def cross_entropy(outputs: Float[Array, "*N C"], classes: Int[Array, "*N"]) -> F
 def binary_cross_entropy(
     outputs: Float[Array, "*N C"], present: Bool[Array, "*N C"]
 ) -> Float[Array, "*N"]:
-    """Mean over the classes of −log sigmoid(±output), plus where the class is present."""
+    """Mean over classes of −log sigmoid(±output), plus where the class is present."""
     return jnp.mean(
         optax.sigmoid_binary_cross_entropy(outputs, present.astype(jnp.float32)), axis=-1
     )
@@ -57,10 +59,12 @@ class Kind(NamedTuple):
     loss: Callable[[Array, Array], Array]
     """(outputs [..., C], targets) -> the loss of each protein."""
     outputs: Callable[[int], int]
-    """How many numbers C the head gives, from the number of classes."""
+    """The number of outputs C, from the number of classes."""
     encode: Callable[[Sequence[Target], int], np.ndarray]
-    """(targets, number of classes) -> int32 [n] classes, bool [n, C] presence, or float32 [n]
-    values."""
+    """(targets, number of classes) -> encoded targets.
+
+    int32 [n] classes, bool [n, C] presence, or float32 [n] values.
+    """
 
 
 def _presence(targets: Sequence[tuple[int, ...]], classes: int) -> Bool[np.ndarray, "n C"]:
@@ -83,16 +87,17 @@ KINDS = {
 
 
 class Scale(NamedTuple):
-    """Mean and spread of a regression's training targets, which the head predicts in units of; 0
-    and 1 of other kinds."""
+    """Mean and spread of a regression's training targets, the unit of the head's outputs.
+
+    0 and 1 for other kinds.
+    """
 
     mean: float = 0.0
     spread: float = 1.0
 
     @classmethod
     def of(cls, targets: np.ndarray) -> "Scale":
-        """Of training targets as `Kind.encode` gives them; the spread of constant values counts
-        as 1."""
+        """Computes the scale of encoded training targets; the spread of constant values is 1."""
         if not np.issubdtype(targets.dtype, np.floating):
             return cls()
         return cls(
@@ -100,12 +105,11 @@ class Scale(NamedTuple):
         )
 
     def standardise(self, targets: np.ndarray) -> np.ndarray:
-        """Targets as the loss wants them."""
+        """Targets as the loss expects them."""
         return (
             ((targets - self.mean) / self.spread).astype(np.float32) if self != Scale() else targets
         )
 
     def restore(self, outputs: Float32[np.ndarray, "*N C"]) -> Float32[np.ndarray, "*N C"]:
-        """The head's outputs in the units of the data; those of other kinds than regression are
-        unchanged."""
+        """The head's outputs in the units of the data; only a regression's change."""
         return (outputs * self.spread + self.mean).astype(np.float32)

@@ -1,5 +1,4 @@
-"""Frozen probe: the two-layer head on embeddings that stay as they are, trained for several
-seeds in one program."""
+"""Frozen probe: a two-layer head on fixed embeddings, trained for several seeds in one program."""
 
 import functools
 from collections.abc import Callable
@@ -20,11 +19,11 @@ from eval.protocols.standardise import mean_and_spread
 from protclip_jax.training.optimizer import flatten, make_optimizer, unflatten
 
 ROWS_AT_ONCE = 4096
-"""Of a prediction."""
+"""The number of rows per prediction."""
 
 
 class FrozenProbe:
-    """The protocol: features computed once, standardised by the training split's mean and spread.
+    """The protocol: features are computed once and standardised by the training split.
 
     `config` is that of configs/eval/probe.py.
     """
@@ -34,8 +33,7 @@ class FrozenProbe:
         self._features, self._config, self.name = features, config, name
 
     def __call__(self, problem: Problem) -> Fitted:
-        """Trains on train, stops each seed by valid, predicts valid and test with each seed's
-        best epoch."""
+        """Trains on train, stops by valid, predicts valid and test with each seed's best epoch."""
         x = {
             split: self._features(problem.sequences(split)) for split in ("train", "valid", "test")
         }
@@ -58,11 +56,11 @@ class FrozenProbe:
 
 
 class Probe(NamedTuple):
-    """Trained heads, one for each seed."""
+    """Trained heads, one per seed."""
 
     head: TwoLayerHead
     params: dict[str, Float[Array, "seeds ..."]]
-    """Flattened, of each seed's best epoch."""
+    """Flattened parameters of each seed's best epoch."""
     history: Float[np.ndarray, "seeds epochs"]
     """Scores on the validation split; NaN after a seed has stopped."""
 
@@ -71,7 +69,7 @@ class Probe(NamedTuple):
         return _predict(self.head, self.params, x)
 
     def facts(self, *, width: int, rows: dict[str, int]) -> dict:
-        """What the report tells of the training."""
+        """The facts about training for reports."""
         epochs = (~np.isnan(self.history)).sum(1)
         return {
             "hidden": self.head.hidden,
@@ -89,8 +87,7 @@ class Probe(NamedTuple):
 
 
 def flops(head: TwoLayerHead, *, width: int, rows: dict[str, int], epochs: int, seeds: int) -> int:
-    """Of the products with weights: training, the validation of every epoch, and the final
-    predictions.
+    """FLOPs of matrix products: training, validation after each epoch, and final predictions.
 
     A row costs 2·(D·H + H·C) forward, 2·D·H + 4·H·C backward (no gradient reaches the features).
     """
@@ -103,7 +100,7 @@ def flops(head: TwoLayerHead, *, width: int, rows: dict[str, int], epochs: int, 
 
 
 class _State(NamedTuple):
-    """Of one seed; every leaf has the seeds in front."""
+    """State of one seed; in training every leaf has a leading seeds axis."""
 
     params: dict[str, Array]
     optimizer: optax.OptState
@@ -121,10 +118,9 @@ def fit(
 ) -> Probe:
     """Trains a head for each of `config.seeds`, all in one vectorised program.
 
-    A seed alone decides the first parameters and the order of the rows. After every epoch `score`
-    judges the outputs for the validation features; a seed whose best epoch lies `config.patience`
-    epochs back has stopped, and the training ends with the last seed. `targets` are
-    standardised.
+    A seed alone determines the initial parameters and the order of the rows. After every epoch
+    `score` judges the outputs for the validation features. A seed stops once its best epoch lies
+    `config.patience` epochs back, and training ends with the last seed. `targets` are standardised.
     """
     head = TwoLayerHead(config.hidden or x.shape[1], outputs)
     keys = jax.vmap(jax.random.key)(np.array(config.seeds, np.uint32))
@@ -160,11 +156,10 @@ def make_train_epoch(
     optimizer: optax.GradientTransformation,
     batch: int,
 ) -> Callable[[_State, Array, Int[Array, ""], Array, Array], _State]:
-    """A jitted `(state, keys, epoch, x, targets) -> state`: one pass in random order, for all seeds
-    at once.
+    """Builds a jitted `(state, keys, epoch, x, targets) -> state`: one epoch for all seeds at once.
 
-    The last batch may be smaller than the others; every step's loss is the mean over its own
-    rows.
+    Rows are in random order. The last batch may be smaller than the others; every step's loss is
+    the mean over its own rows.
     """
 
     def train_epoch(
@@ -210,12 +205,12 @@ def _apply(
 
 @jax.jit
 def _select(chosen: Array, new: dict[str, Array], old: dict[str, Array]) -> dict[str, Array]:
-    """Of each seed the new parameters where it is chosen."""
+    """For each seed the new parameters where it is chosen."""
     return jax.tree.map(
         lambda a, b: jnp.where(chosen.reshape(-1, *[1] * (a.ndim - 1)), a, b), new, old
     )
 
 
 def _defined(score: float) -> float:
-    """NaN marks epochs that were not judged, so that an undefined score is the lowest instead."""
+    """NaN marks epochs that were not judged, so an undefined score becomes the lowest instead."""
     return -np.inf if np.isnan(score) else float(score)

@@ -1,5 +1,7 @@
-"""A benchmark of single proteins as a protocol gets it: three splits, targets as arrays, and the
-metric to stop by."""
+"""A benchmark of single proteins as protocols see it: splits, targets as arrays, and a metric.
+
+The metric decides when training stops.
+"""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -14,27 +16,25 @@ from eval.data.base.task import SPLITS, Sample, Task
 from eval.protocols.heads import KINDS
 
 Score = Callable[[Float32[np.ndarray, "n C"], np.ndarray], float]
-"""(outputs, targets as `heads.Kind.encode` gives them) -> a number, the larger the better; NaN
-where it is undefined."""
+"""(outputs, encoded targets) -> a number, the larger the better; NaN if undefined."""
 
 Features = Callable[[Sequence[str]], Float32[np.ndarray, "n D"]]
-"""A model's embeddings, as `embedding_cache.CachedEmbedder` gives them, or one of
-`sequence_features`."""
+"""A model's embeddings, as `embedding_cache.CachedEmbedder` gives them, or `sequence_features`."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """What is to be learnt from which proteins."""
+    """A task to learn: proteins, targets, and a validation score."""
 
     name: str
-    """Also of the folder where a long run keeps its states."""
+    """Also the name of the folder where a long run keeps its states."""
     kind: str
     """One of `heads.KINDS`."""
     classes: int
     splits: Mapping[str, list[Sample]]
     """train, valid and test, none of them empty."""
     score: Score
-    """What early stopping and the choice of hyper-parameters look at, on the validation split."""
+    """The score on the validation split for early stopping and hyper-parameters."""
 
     def sequences(self, split: str) -> list[str]:
         """The sequences of a split."""
@@ -48,12 +48,11 @@ class Problem:
 
     @property
     def outputs(self) -> int:
-        """How many numbers a head gives for each protein."""
+        """The number of a head's outputs per protein."""
         return KINDS[self.kind].outputs(self.classes)
 
     def with_shuffled_labels(self, seed: int = 0) -> "Problem":
-        """The same problem with the targets of training and validation dealt out at random
-        within each split."""
+        """The same problem with training and validation targets shuffled within each split."""
         rng = np.random.default_rng(seed)
 
         def shuffled(samples: list[Sample]) -> list[Sample]:
@@ -70,12 +69,12 @@ class Problem:
 
 
 class Fitted(NamedTuple):
-    """What a protocol predicts, by as many models as it has seeds."""
+    """A protocol's predictions, one model per seed."""
 
     outputs: dict[str, Float32[np.ndarray, "seeds n C"]]
-    """Of valid and test: logits, or numbers in the unit of a regression."""
+    """For valid and test: logits, or numbers in the unit of a regression."""
     facts: dict
-    """For the report: epochs, steps, FLOPs, …; fit for JSON."""
+    """For the report: epochs, steps, FLOPs, …; JSON values."""
 
 
 class FittingProtocol(Protocol):
@@ -88,29 +87,31 @@ class FittingProtocol(Protocol):
 
 
 def best_epoch(history: Float[np.ndarray, " epochs"]) -> int:
-    """The epoch of the highest score, the later of equals; undefined scores count as the lowest."""
+    """The epoch with the highest score, the later of equals; undefined scores are the lowest."""
     scores = np.where(np.isnan(history), -np.inf, history)
     return int(len(scores) - 1 - np.argmax(scores[::-1]))
 
 
 class Prepared(NamedTuple):
-    """The three splits of a task, and what was done to get them."""
+    """The three splits of a task, and how they were made."""
 
     splits: dict[str, list[Sample]]
     facts: dict
-    """`sizes`, `carved` (split → what it was made from), `leaks` and `removed` (counts of rows),
-    `notes` in sentences."""
+    """Facts: `sizes`, `carved`, `leaks`, `removed` and `notes`.
+
+    `carved` maps a split to what it was made from, `leaks` and `removed` count rows, `notes` are
+    sentences.
+    """
 
 
 def prepare_splits(
     task: Task, *, valid_fraction: float, test_fraction: float, remove_leaks: bool
 ) -> Prepared:
-    """Train, valid and test of a task. A split that the data lack is carved out of train by the
-    hash of the sequence.
+    """Makes train, valid and test of a task; carves a missing split out of train.
 
-    So all rows of a sequence come to one side, and the same ones on every machine. Rows of train
-    and valid whose sequence is in test, and those of train whose sequence is in valid, are counted,
-    and removed if `remove_leaks` says so; test stays.
+    Carving goes by the hash of the sequence, so all rows of a sequence fall on one side, the same
+    on every machine. Rows of train and valid whose sequence is in test, and rows of train whose
+    sequence is in valid, are counted, and removed if `remove_leaks` says so; test is unchanged.
 
     Raises:
       UserError: there is nothing to train on, or a split is left empty.
@@ -123,8 +124,8 @@ def prepare_splits(
             carved[name] = {"from": "train", "fraction": fraction, "rows": len(splits[name])}
             notes.append(
                 f"The data have no {name} split; {fraction:.0%} of the distinct training "
-                "sequences, chosen by their hash, "
-                f"were set aside as such ({len(splits[name])} rows)."
+                f"sequences, chosen by their hash, were set aside for it ({len(splits[name])} "
+                "rows)."
             )
     held = {name: {sample.sequence for sample in splits[name]} for name in ("valid", "test")}
     leaks = {f"{name} in {other}": _count(splits[name], held[other]) for name, other in _LEAKS}
@@ -135,8 +136,8 @@ def prepare_splits(
     for pair, count in leaks.items():
         if count:
             notes.append(
-                f"{count} rows of {pair} by their sequence; {removed[pair] or 'none'} of "
-                "them were removed."
+                f"{count} rows of {pair} share a sequence; {removed[pair] or 'none'} of them were "
+                "removed."
             )
     if empty := [name for name, samples in splits.items() if not samples]:
         raise UserError(
@@ -160,8 +161,10 @@ def _count(samples: list[Sample], sequences: set[str]) -> int:
 def _carve(
     samples: list[Sample], fraction: float, *, salt: str
 ) -> tuple[list[Sample], list[Sample]]:
-    """(set aside, kept) rows: the given share of the distinct sequences is set aside, at least
-    one, those of lowest hash."""
+    """(set aside, kept) rows: the share of distinct sequences with the lowest hashes is set aside.
+
+    At least one sequence is.
+    """
     distinct = sorted(
         {sample.sequence for sample in samples}, key=lambda sequence: hash64(f"{salt} {sequence}")
     )

@@ -1,5 +1,4 @@
-"""Every field of the configs of the protocols in configs/eval and what it may be, and the check
-of any such config."""
+"""The fields of the protocols' configs in configs/eval, their allowed values, and the check."""
 
 import reprlib
 from collections.abc import Mapping
@@ -29,11 +28,11 @@ SPLITS = {
     **dict.fromkeys(("splits.valid_fraction", "splits.test_fraction"), FRACTION),
     "splits.remove_leaks": FLAG,
 }
-"""Of the shares of the training sequences that become a split which the data lack."""
+"""Shares of the training sequences that become a missing split."""
 
 
 def some(each: Kind) -> Kind:
-    """Tuples of such values, at least one."""
+    """Tuples of such values, not empty."""
     return Kind(
         f"a tuple with one or more of {each.wanted}",
         lambda value: (
@@ -76,16 +75,17 @@ FINE_TUNING = _SHARED | {
 
 
 def check(config: Mapping, fields: Mapping[str, Kind], *, name: str) -> None:
-    """Checks a config against the fields of a protocol or family; `name` is the file that shows
-    every field.
+    """Checks a config against the fields of a protocol or family.
+
+    `name` is the file that shows every field.
 
     Raises:
-      UserError: a field is missing, unknown, of the wrong type or out of its range.
+      UserError: a field is missing, unknown, of the wrong type or out of range.
     """
     flat = dict(_flat(config))
     for path in fields.keys() ^ flat.keys():
         raise UserError(
-            f"the config has {'no' if path in fields else 'the unknown'} field {path}; "
+            f"the config {'lacks the' if path in fields else 'has the unknown'} field {path}; "
             f"{name} shows every field."
         )
     for path, field in fields.items():

@@ -14,10 +14,9 @@ ROWS_AT_ONCE = 4096
 
 
 class Ridge:
-    """The protocol: one linear map from features to targets, the penalty chosen by the validation
-    split's score.
+    """The protocol: a linear map from features to targets, its penalty chosen on validation.
 
-    A class is a target of 0 and 1, so that the outputs rank classes and proteins as logits do.
+    A class is a target of 0 and 1, so the outputs rank classes and proteins as logits do.
     """
 
     name = "k-mer ridge"
@@ -61,11 +60,10 @@ def ridge_maps(
     y: Float[np.ndarray, "n C"] | Bool[np.ndarray, "n C"],
     penalties: Sequence[float],
 ) -> list[tuple[Float[np.ndarray, "D C"], Float[np.ndarray, " C"]]]:
-    """For each penalty λ the weights B and offset b that minimise ‖x·B + b − y‖² + λ‖B‖², b not
-    penalised.
+    """For each penalty λ, the weights B and offset b that minimise ‖x·B + b − y‖² + λ‖B‖².
 
-    With centred x and y, B = (xᵀx + λ)⁻¹ xᵀy = xᵀ (xxᵀ + λ)⁻¹ y; one eigendecomposition of the
-    smaller of the two products serves all penalties. float64 throughout.
+    b is not penalised. With centred x and y, B = (xᵀx + λ)⁻¹ xᵀy = xᵀ (xxᵀ + λ)⁻¹ y; one
+    eigendecomposition of the smaller of the two products serves all penalties. float64 throughout.
     """
     x_mean, y_mean = x.mean(0, dtype=np.float64), y.mean(0, dtype=np.float64)
     if len(x) < x.shape[1]:

@@ -1,5 +1,4 @@
-"""Features as a head or a graph network wants them: on one scale, whichever encoder they come
-from."""
+"""Standardises features for a head or a graph network, so that encoders' scales do not matter."""
 
 import numpy as np
 from jaxtyping import Float, Float32
@@ -10,8 +9,9 @@ from data_pipelines.common.errors import UserError
 def mean_and_spread(
     vectors: Float[np.ndarray, "n D"],
 ) -> tuple[Float[np.ndarray, " D"], Float[np.ndarray, " D"]]:
-    """Mean and standard deviation of each column over the rows, float64; the spread of a constant
-    column is infinite.
+    """Mean and standard deviation of each column over the rows, float64.
+
+    The spread of a constant column is infinite.
 
     Raises:
       UserError: a number is not finite.
@@ -23,7 +23,7 @@ def mean_and_spread(
 
 
 def standardise(vectors: Float[np.ndarray, "n D"]) -> Float32[np.ndarray, "n D"]:
-    """Columns of mean 0 and standard deviation 1 over the rows; constant columns become 0.
+    """Scales columns to mean 0 and standard deviation 1 over the rows; constant columns become 0.
 
     Raises:
       UserError: a number is not finite.

@@ -1,5 +1,7 @@
-"""What the families of supervised benchmarks share: a protocol runs on a task, each seed is
-judged on test, beside controls."""
+"""Runs a protocol on a task, judges each seed on test, and runs the controls.
+
+Shared by all families of supervised benchmarks.
+"""
 
 import time
 from collections.abc import Callable, Mapping
@@ -23,21 +25,19 @@ COMPOSITION_HIDDEN = 512
 
 
 class Judge(NamedTuple):
-    """How the outputs of a kind of task are judged."""
+    """How to judge the outputs for a kind of task."""
 
     main: str
     """The metric that reports name first; the larger the better."""
     metrics: Mapping[str, Score]
     intervals: Callable[[Outputs, np.ndarray], dict[str, Interval]]
-    """Of each metric the 95 % bootstrap interval over proteins."""
+    """For each metric the 95 % bootstrap interval over proteins."""
     selection: Score
-    """What early stopping and the choice of hyper-parameters look at, on the validation split;
-    the larger the better."""
+    """The score on validation for early stopping and hyper-parameters; the larger the better."""
 
 
 class ShuffledLabels:
-    """A control: the same protocol, trained and stopped on labels dealt out at random. What it
-    scores is chance."""
+    """A control: the same protocol trained and stopped on shuffled labels. Its score is chance."""
 
     def __init__(self, protocol: FittingProtocol):
         self._protocol, self.name = protocol, f"{protocol.name}, shuffled labels"
@@ -53,8 +53,10 @@ def standard_controls(protocol: FittingProtocol, probe_config: ConfigDict) -> li
 
 
 def composition_probe(config: ConfigDict) -> FrozenProbe:
-    """A frozen probe of the amino-acid composition; a hidden layer as wide as these 20 features
-    would be too narrow."""
+    """A frozen probe of the amino-acid composition.
+
+    Its hidden layer is wider than these 20 features, for which the default would be too narrow.
+    """
     config = config.copy_and_resolve_references()
     config.hidden = config.hidden or COMPOSITION_HIDDEN
     return FrozenProbe(composition, config, name="composition probe")
@@ -69,21 +71,19 @@ def run(
     controls: list[FittingProtocol] | None = None,
     pretraining: PretrainingSet | None = None,
 ) -> dict:
-    """The result of a protocol on a task, fit for `report.to_json`.
+    """Runs a protocol on a task; the result suits `report.to_json`.
 
     Args:
       splits: `valid_fraction`, `test_fraction` and `remove_leaks`, as in the configs' `splits`.
       controls: protocols to compare with, on the same splits.
-      pretraining: what the model has learnt from; test proteins among it are left out of all
-        metrics.
+      pretraining: the model's training data; test proteins in it are left out of all metrics.
 
     Returns:
       `task`, `kind`, `classes`, `unit`, `main`, the facts of `prepare_splits`; `protocol`,
-      `seconds`, `metrics` on test (as `judged` has them), `facts` of the training; `controls`, a
-      list of the same four of each. Where identities to training are known also `identity_curve`,
-      the metrics below each cut-off, and `identity_unknown`, the rows without. With
-      `pretraining` also the counts of test proteins by state, and where some were left out
-      `metrics_with_seen`.
+      `seconds`, `metrics` on test (from `judged`), `facts` of the training; `controls`, a list of
+      the same four of each. If identities to training are known also `identity_curve`, the metrics
+      below each cut-off, and `identity_unknown`, the rows without. With `pretraining` also the
+      counts of test proteins by state and, if some were left out, `metrics_with_seen`.
     """
     prepared = prepare_splits(task, **splits)
     problem = Problem(task.name, task.kind, len(task.classes), prepared.splits, judge.selection)
@@ -106,10 +106,8 @@ def run(
             "notes": [*result["notes"], sentence(counts, left_out=not rows.all())],
         }
         result |= {} if rows.all() else {"metrics_with_seen": judged(outputs, targets, judge)}
-    identities = np.array(
-        [np.nan if (s := sample.identity) is None else s for sample in prepared.splits["test"]],
-        np.float64,
-    )
+    # NumPy reads None as NaN.
+    identities = np.array([sample.identity for sample in prepared.splits["test"]], np.float64)
     if not np.isnan(identities[rows]).all():
         result["identity_curve"] = _identity_curve(
             outputs[:, rows], targets[rows], judge, identities[rows]
@@ -123,7 +121,7 @@ def run(
 def _fitted(
     problem: Problem, protocol: FittingProtocol, judge: Judge, rows: Bool[np.ndarray, " n"]
 ) -> tuple[Fitted, dict]:
-    """What a protocol predicts, and how these rows of the test split are judged."""
+    """A protocol's predictions, and how to judge these rows of the test split."""
     start = time.perf_counter()
     fitted = protocol(problem)
     seconds = time.perf_counter() - start
@@ -142,7 +140,7 @@ def _identity_curve(
     judge: Judge,
     identities: Float[np.ndarray, " n"],
 ) -> list[dict]:
-    """`cutoff`, `rows`, and `metrics` as `judged` has them, None where there are no rows."""
+    """`cutoff`, `rows`, and `metrics` from `judged`, None without rows."""
     by_row = outputs.swapaxes(0, 1)
     points = by_identity(
         lambda some, labels: judged(some.swapaxes(0, 1), labels, judge), identities, by_row, targets
@@ -157,8 +155,8 @@ def judged(
 ) -> dict[str, dict]:
     """Per metric: `seeds` (each one's value), their `mean` and `std`, and `interval`.
 
-    The interval is the mean of the seeds' bootstrap intervals: the spread that the choice of test
-    proteins causes, to which the seeds' own, `std`, comes on top.
+    The interval is the mean of the seeds' bootstrap intervals: the spread due to the choice of test
+    proteins. The seeds' own spread, `std`, comes on top.
     """
     intervals = [judge.intervals(of_seed, targets) for of_seed in outputs]
     result = {}

@@ -1,9 +1,8 @@
-"""The network that fine-tuning trains: protein tower, mean over residues, two-layer head; on packed
-rows, over a mesh.
+"""The network of fine-tuning on packed rows over a mesh: protein tower, mean, two-layer head.
 
-A batch of many records is packed into as many rows as it takes and worked off a few rows at a time,
-so that one program of fixed shape serves all batches: every part adds its gradient, and the loss
-is the mean over the records of the whole batch.
+A batch of many records is packed into as many rows as it needs and processed a few rows at a time,
+so that one program of fixed shape serves all batches: every part adds its gradient, and the loss is
+the mean over the records of the whole batch.
 """
 
 import dataclasses
@@ -40,7 +39,7 @@ from protclip_jax.training.train_state import TrainState
 
 
 class Rows(NamedTuple):
-    """Some packed rows with the target of each slot; those of empty slots are zeros."""
+    """Some packed rows with the target of each slot; empty slots have zeros."""
 
     batch: Batch
     targets: np.ndarray
@@ -48,7 +47,7 @@ class Rows(NamedTuple):
 
 
 class Part(NamedTuple):
-    """What some rows add to a batch."""
+    """What some rows contribute to a batch."""
 
     gradients: dict[str, Array]
     loss: Mean
@@ -56,8 +55,11 @@ class Part(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class TunedNetwork:
-    """The network, the loss and the mesh; parameters are passed in, flat as in `TrainState`:
-    `protein/…`, `head/…`, and `features/mean` and `features/spread`, which are never trained."""
+    """The network, the loss and the mesh.
+
+    Parameters are passed in, flat as in `TrainState`: `protein/…`, `head/…`, and `features/mean`
+    and `features/spread`, which are never trained.
+    """
 
     model: ProtCLIPModel
     head: TwoLayerHead
@@ -65,7 +67,7 @@ class TunedNetwork:
     mesh: Mesh
 
     def features(self, params: dict, batch: Batch, num_slots: int) -> Float[Array, "R S D"]:
-        """The tower's mean over each slot's residues (`<cls>` and `<eos>` left out)."""
+        """The tower's mean over each slot's residues (without `<cls>` and `<eos>`)."""
         inputs = batch.protein_tokens, batch.protein_slot_ids, batch.protein_positions
         hidden = self.model.apply(
             {"params": {"protein": params["protein"]}},
@@ -77,8 +79,7 @@ class TunedNetwork:
         return pool_slots(sharding.shard_rows(hidden), residues, num_slots)
 
     def outputs(self, params: dict, batch: Batch, num_slots: int) -> Float[Array, "R S C"]:
-        """The head's outputs for the features, less `features/mean` and in units of
-        `features/spread`."""
+        """The head's outputs for features, standardised by the state's mean and spread."""
         features = (self.features(params, batch, num_slots) - params["features"]["mean"]) / params[
             "features"
         ]["spread"]
@@ -86,7 +87,7 @@ class TunedNetwork:
 
     @functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
     def add(self, part: Part, state: TrainState, rows: Rows, records: Float[Array, ""]) -> Part:
-        """`part` and what these rows add, of a batch with so many records in all."""
+        """Adds these rows' contribution to `part`, for a batch of `records` records."""
 
         def loss(trainable):
             outputs = self.outputs(
@@ -121,7 +122,7 @@ class TunedNetwork:
         parts: Sequence[Rows],
         records: int,
     ) -> tuple[TrainState, Mean]:
-        """One update from a batch in parts; the batch's loss as (sum, count)."""
+        """Updates from a batch in parts; returns the batch's loss as (sum, count)."""
         with jax.set_mesh(self.mesh):
             part = Part(
                 jax.tree.map(jnp.zeros_like, state.trainable), Mean(jnp.float32(0), jnp.float32(0))
@@ -158,7 +159,7 @@ class TunedNetwork:
         return jax.lax.with_sharding_constraint(method(self, params, batch, SLOTS), PartitionSpec())
 
     def _on_devices(self, rows: Rows) -> Rows:
-        """Every process has packed all rows; each device gets its own."""
+        """Every process has packed all rows; each device gets its own share."""
         count = len(rows.targets)
         owned = sharding.local_rows(self.mesh, count)
         return sharding.global_batch(jax.tree.map(lambda x: x[owned], rows), self.mesh, count)
@@ -170,11 +171,10 @@ def packed_batches(
     order: Int[np.ndarray, " n"],
     config: ConfigDict,
 ) -> Iterator[tuple[int, list[Rows]]]:
-    """Batches of `config.records` examples in the given order, the last perhaps smaller: (records,
-    parts).
+    """Batches of `config.records` examples in the given order, the last maybe smaller.
 
-    A batch is packed into rows of `config.slots` slots and `config.protein_tokens` tokens,
-    `config.rows` of them a part, the last part filled up with empty ones.
+    Each is (records, parts): packed into rows of `config.slots` slots and `config.protein_tokens`
+    tokens, with `config.rows` rows per part, the last part filled up with empty rows.
     """
     shape = {"slots": config.slots, "protein_tokens": config.protein_tokens, "text_tokens": 0}
     for start in range(0, len(order), config.records):
@@ -195,8 +195,10 @@ def make_network(
     loss: Callable[[Array, Array], Array],
     mesh: Mesh,
 ) -> TunedNetwork:
-    """The protein tower of a checkpoint, without its weights, under a new head; dtype and remat
-    from the config."""
+    """A checkpoint's protein tower, without its weights, under a new head.
+
+    The config sets dtype and remat.
+    """
     stored = read_model_config(checkpoint)["model"]
     fields = {**stored, "text": None, "dtype": config.dtype, "remat": config.remat}
     model = ProtCLIPModel(model_config({"model": fields}, text_vocab_size=0))
@@ -213,8 +215,7 @@ def initial_state(
     seed: int,
     total_steps: int,
 ) -> tuple[TrainState, optax.GradientTransformation]:
-    """The checkpoint's tower and a random head, divided over the mesh by `config.mesh.rules`, and
-    the optimiser.
+    """The checkpoint's tower, a random head and the optimiser, sharded by `config.mesh.rules`.
 
     The head reads the features as they are; see `standardised`.
     """
@@ -247,8 +248,10 @@ def initial_state(
 def standardised(
     network: TunedNetwork, state: TrainState, examples: Sequence[Example]
 ) -> TrainState:
-    """The state in which the features of these examples have mean 0 and spread 1 before the head
-    reads them."""
+    """Sets the state's features mean and spread so that the head reads standardised features.
+
+    The statistics are those of these examples.
+    """
     mean, spread = mean_and_spread(network.predict_features(state.params, examples))
     return state._replace(frozen={**state.frozen, **_scale(network, mean, spread)})
 

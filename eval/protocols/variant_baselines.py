@@ -1,4 +1,4 @@
-"""Effects of variants without a protein language model: the baselines beside its scores."""
+"""Baselines of variant effects without a protein language model."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,16 +15,16 @@ BLOSUM, FEWEST = "BLOSUM62", "fewest substitutions"
 SITE_INDEPENDENT = "site-independent, from the alignment"
 ADDITIVE = "additive, learnt from the training split"
 PSEUDOCOUNT = 1.0
-"""Of a position's residues all together, spread evenly, beside the alignment's own weight."""
+"""Pseudo-count of a position's residues, spread evenly, added to the alignment's weight."""
 HELD_OUT = 10
-"""One in so many training variants chooses the penalty of the additive model."""
+"""Every `HELD_OUT`-th training variant is used to choose the additive model's penalty."""
 
 _COLUMN = {letter: column for column, letter in enumerate(AMINO_ACIDS)}
 _NO_COLUMN = len(AMINO_ACIDS)
 
 
 def baselines(assay: Assay) -> dict[str, Float[np.ndarray, " n"]]:
-    """Predictions for the assay's variants, the larger the better; those that its data allow."""
+    """Baseline predictions for the assay's variants, as its data allow; larger is better."""
     variants = [measured.changes for measured in assay.variants]
     found = {BLOSUM: blosum_scores(variants), FEWEST: -np.array([len(v) for v in variants], float)}
     if assay.alignment:
@@ -36,7 +36,7 @@ def baselines(assay: Assay) -> dict[str, Float[np.ndarray, " n"]]:
 
 
 def blosum_scores(variants: Sequence[Variant]) -> Float[np.ndarray, " n"]:
-    """Σ B(w, v) − B(w, w): what the alignment of variant and wild type loses."""
+    """Σ B(w, v) − B(w, w): the loss in alignment score from wild type to variant."""
     scores = np.zeros(len(variants))
     for row, changes in enumerate(variants):
         for change in changes:
@@ -49,7 +49,8 @@ def alignment_table(alignment: Sequence[str]) -> Float[np.ndarray, "L 20"]:
     """log frequencies of residues in an alignment's columns (Hopf et al. 2017, site-independent).
 
     Sequences have Henikoff and Henikoff's (1994) position-based weights: in a column of k distinct
-    residues, n of them this sequence's, it gains 1 / (k·n). Gaps and odd letters count nowhere.
+    residues, n of them equal to this sequence's, it gains 1 / (k·n). Gaps and non-standard letters
+    are not counted.
     """
     letters = np.array([list(sequence) for sequence in alignment])
     codes = np.full(letters.shape, _NO_COLUMN)
@@ -61,7 +62,7 @@ def alignment_table(alignment: Sequence[str]) -> Float[np.ndarray, "L 20"]:
         counts = np.bincount(column[present], minlength=_NO_COLUMN)
         distinct = np.count_nonzero(counts)
         weights[present] += 1 / (distinct * counts[column[present]])
-    # So that their sum is the number of sequences, whatever the length.
+    # Normalised so that weights sum to the number of sequences, whatever the length.
     weights *= len(weights) / max(weights.sum(), np.finfo(float).tiny)
     table = np.zeros((codes.shape[1], _NO_COLUMN))
     for row, (column, present) in enumerate(zip(codes.T, known.T, strict=True)):
@@ -86,8 +87,8 @@ def additive(
 ) -> Float[np.ndarray, " n"]:
     """An effect for each substitution by ridge regression on measured variants; not zero-shot.
 
-    A substitution that training has not seen has no effect. The penalty is the one of `PENALTIES`
-    with the best Spearman correlation on every `HELD_OUT`-th training variant.
+    A substitution unseen in training has no effect. The penalty is the one of `PENALTIES` with the
+    best Spearman correlation on every `HELD_OUT`-th training variant.
     """
     seen = {change for own in train for change in own.changes}
     place = {change: column for column, change in enumerate(sorted(seen))}

@@ -1,5 +1,4 @@
-"""The hyper-parameters of the benchmarks: Python files of `ml_collections`, and changes to them
-from the command line."""
+"""Reads benchmark hyper-parameters from config files, with changes from the command line."""
 
 import ast
 from collections.abc import Mapping, Sequence
@@ -18,12 +17,13 @@ FIELDS: dict[str, Mapping[str, Kind]] = {
     **{name: protocol.fields for name, protocol in PROTOCOLS.items()},
     **{family.name: family.fields for family in FAMILIES if family.fields},
 }
-"""The files of the folder, without suffix, and what each of them has."""
+"""The config files, without suffix, and the fields of each."""
 
 
 def load_configs(folder: Path, changes: Sequence[str]) -> dict[str, ConfigDict]:
-    """The config of each of `FIELDS`, from FOLDER/NAME.py, with changes such as
-    `probe.max_epochs=20` made.
+    """Reads the config of each of `FIELDS` from FOLDER/NAME.py and applies changes.
+
+    A change is written like `probe.max_epochs=20`.
 
     `configs/eval` is the one that came with the package unless the working directory has its own.
     A config file is a Python program, and runs; values of changes are Python literals, or else
@@ -57,8 +57,8 @@ def load_configs(folder: Path, changes: Sequence[str]) -> dict[str, ConfigDict]:
 def _load(path: Path) -> ConfigDict:
     if not path.is_file():
         raise UserError(
-            f"{path} does not exist; name a folder that has {', '.join(FIELDS)} by --configs "
-            "of python -m eval."
+            f"{path} does not exist; name a folder with {', '.join(FIELDS)} by --configs of "
+            "python -m eval."
         )
     # Locked: a change of a field that does not exist is a mistake.
     return load_config(path).lock()

@@ -1,5 +1,4 @@
-"""A public benchmark that is followed during pretraining: the head's numbers with one seed, without
-controls or report.
+"""Follows a public benchmark during pretraining: one seed, without controls or report.
 
 One entry of `config.evals` asks for it: `membrane=dict(data_dir="public", every=10_000,
 limit=2_000)`. The hyper-parameters are those of `configs/eval`, found as the command's are: in
@@ -56,8 +55,7 @@ class FollowedBenchmark:
         self._configs = load_configs(CONFIGS, list(changes()))
 
     def metrics(self, model: Model) -> dict[str, float]:
-        """The mean of each of the numbers that the report of the benchmark begins with; NaN
-        where it is undefined."""
+        """The mean of each headline number of the benchmark; NaN if undefined."""
         config = self._configs["probe"]
         setup = Setup(
             embed=model.mean_embeddings,

@@ -18,7 +18,7 @@ Configs = Mapping[str, ConfigDict]
 
 
 class Made(NamedTuple):
-    """A protocol and those that stand beside it."""
+    """A protocol and its controls."""
 
     protocol: FittingProtocol
     controls: Sequence[FittingProtocol]

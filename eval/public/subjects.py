@@ -1,5 +1,4 @@
-"""What benchmarks are measured on: the model of a checkpoint, or a file with one vector a
-protein."""
+"""What benchmarks measure: a checkpoint's model, or a file with one vector per protein."""
 
 import functools
 import pathlib
@@ -108,7 +107,7 @@ class ProteinVectors:
         self._file = file
 
     def lacks(self, family: BenchmarkFamily) -> str:
-        """What the family wants beside one vector a protein."""
+        """What the family needs beyond one vector per protein."""
         return family.beyond_vectors
 
     def view(self, family: BenchmarkFamily, data: Data) -> View:
@@ -117,8 +116,7 @@ class ProteinVectors:
         return View(embed, embed, _absent, _absent, _absent)
 
     def notes(self, family: BenchmarkFamily, data: Data) -> list[str]:
-        """How many vectors were found by name: their sequences may be others than the
-        benchmark's."""
+        """States how many vectors were found by name, so their sequences may differ."""
         proteins = proteins_of(family.parts(data))
         by_name = self._file.find(proteins).by_name
         if not by_name:

@@ -1,11 +1,10 @@
-"""A checkpoint, or a file of vectors, on public benchmarks: the results on disk make a second run
-cheap.
+"""Runs public benchmarks on a checkpoint or vectors; stored results make reruns cheap.
 
 Every benchmark leaves `results/NAME.json`, keyed by what it depends on: parameters, data files and
 how the manifest reads them, protocol. `results/NAME.npz` beside it holds the resamples of its
-headline's intervals, for paired comparisons with another model's. An evaluation that was stopped
-takes what is there and goes on; another checkpoint or other data are measured anew (by
-fine-tuning in a folder of their own: it refuses the states of another run).
+headline's intervals, for paired comparisons with another model. A stopped evaluation reuses
+finished results and continues; another checkpoint or other data are measured anew (fine-tuning uses
+a new folder, since it refuses the states of another run).
 """
 
 import dataclasses
@@ -36,8 +35,7 @@ from eval.public.protocols import PROTOCOLS, Source
 from eval.public.subjects import Subject
 
 RESULT_FORMAT = 2
-"""Raised when the same parameters, data and protocol give other numbers than an earlier version
-stored."""
+"""Raised if the same parameters, data and protocol give other numbers than those stored."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,8 +47,8 @@ class Suite:
       protocol: one of `PROTOCOLS`, for the benchmarks of single proteins.
       configs: hyper-parameters, by the names of the files in configs/eval.
       folder: for results and for states of fine-tuning.
-      pretraining: the dataset that the checkpoint has learnt from, None where it is not at hand.
-      shared: as `Setup` has it.
+      pretraining: the dataset of the checkpoint's training, None if unavailable.
+      shared: as in `Setup`.
     """
 
     subject: Subject
@@ -129,8 +127,7 @@ class Suite:
         return measured
 
     def _seen(self, setup: Setup, name: str, data: Data) -> dict:
-        """Counts of proteins that were in pretraining, for families that do not leave them out
-        themselves."""
+        """Counts proteins seen in pretraining, for families that do not exclude them themselves."""
         known, proteins = setup.pretraining, family_of(name).proteins(data)
         if known is None or not proteins:
             return {}
@@ -142,8 +139,7 @@ class Suite:
         return self.pretraining and PretrainingSet.of(self.pretraining)
 
     def _setup(self, name: str, data: Data) -> Setup:
-        """What families measure with: the subject's view, the protocol, and the controls it
-        stands beside."""
+        """The setup for families: the subject's view, the protocol, and its controls."""
         view = self.subject.view(family_of(name), data)
         source = Source(
             view.embed, self.subject.origin, self.subject.step, self.folder / "fine_tuning"
@@ -158,8 +154,7 @@ class Suite:
         return self.folder / "results" / f"{name}.json"
 
     def _key(self, name: str, data: Data, entries: Mapping[str, Mapping]) -> str:
-        """A digest of all that a result depends on; `entries` of the manifest say which file is
-        what, and how it is read."""
+        """A digest of everything a result depends on, including the manifest's `entries`."""
         others = PROTOCOLS.keys() - PROTOCOLS[self.protocol].configs
         configs = {
             kind: config.to_dict() for kind, config in self.configs.items() if kind not in others
@@ -201,7 +196,7 @@ def refuse_failures(results: Mapping[str, Mapping]) -> None:
     """Raises UserError where a benchmark of `Suite.results` could not be measured."""
     if failed := [name for name, result in results.items() if "failed" in result]:
         raise UserError(
-            f"{len(failed)} of {len(results)} benchmarks could not be measured, as told "
+            f"{len(failed)} of {len(results)} benchmarks could not be measured, as reported "
             f"above: {', '.join(failed)}."
         )
 
@@ -210,11 +205,11 @@ def choose(data_dir: pathlib.Path) -> list[str]:
     """The benchmarks whose data are in a folder.
 
     Raises:
-      UserError: there are none.
+      UserError: no benchmark has data.
     """
     present, wanted = manifest.available(data_dir)
     if not present:
         raise UserError(
-            f"{data_dir} holds data of no benchmark; for example {next(iter(wanted.values()))}"
+            f"{data_dir} holds data of no benchmark; for example: {next(iter(wanted.values()))}"
         )
     return list(present)

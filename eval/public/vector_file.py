@@ -1,5 +1,4 @@
-"""One vector a protein from any model's file, found by the hash of the sequence, by id or by
-accession."""
+"""One vector per protein from any model's file, found by sequence hash, id or accession."""
 
 import dataclasses
 import re
@@ -29,8 +28,7 @@ class Found(NamedTuple):
     rows: Mapping[str, int]
     """Sequence → row of the file."""
     by_name: int
-    """How many were found by id or accession, so that their sequence is not known to be the
-    same."""
+    """How many were found by id or accession, so their sequence may differ."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +58,7 @@ class VectorFile:
             raise UserError(f"{path} does not exist; give a file of embeddings.")
         vectors = read_named_vectors(path)
         if not vectors.ids:
-            raise UserError(f"{path} holds no vector; embed the proteins of the benchmarks.")
+            raise UserError(f"{path} holds no vectors; embed the proteins of the benchmarks.")
         keys = [
             {*_keys(id), *filter(_HASH.fullmatch, [key])}
             for id, key in zip(vectors.ids, vectors.keys, strict=True)
@@ -74,8 +72,7 @@ class VectorFile:
         return cls(path, file_sha256(path), vectors.values, positions)
 
     def find(self, proteins: Proteins) -> Found:
-        """The vector of every protein: by its sequence's hash, else by a name or accession that no
-        other sequence has.
+        """The vector of every protein, by sequence hash or by an unambiguous name or accession.
 
         Raises:
           UserError: some have none; the sentence counts them and names the first.
@@ -116,7 +113,7 @@ def _keys(id: str) -> Iterator[str]:
 
 
 def _unambiguous(proteins: Proteins) -> dict[str, list[str]]:
-    """Of each sequence the names and accessions that stand for no other, in a fixed order."""
+    """For each sequence its unambiguous names and accessions, in a fixed order."""
     stands_for = defaultdict(set)
     for sequence, names in proteins.items():
         for key in (key for name in names for key in _keys(name)):

@@ -1,5 +1,4 @@
-"""`python -m eval --embeddings`: any program's vectors through the same benchmarks as a
-checkpoint."""
+"""`python -m eval --embeddings`: any program's vectors on the same benchmarks."""
 
 import argparse
 
@@ -17,8 +16,7 @@ from eval.reporting.report import claimed, refuse_other_report, write_report
 
 
 def evaluate_vectors(options: argparse.Namespace) -> None:
-    """Measures the vectors of `--embeddings` on the public benchmarks asked for, and writes the
-    report.
+    """Measures the vectors of `--embeddings` on the selected benchmarks and writes the report.
 
     Raises:
       UserError: options that ask for a model, a file that holds no vectors, or benchmarks that

@@ -1,1 +1,1 @@
-"""What a reader gets: report.md and report.json, figures, and the published numbers beside ours."""
+"""The report: report.md, report.json, figures, and published numbers beside ours."""

@@ -1,5 +1,7 @@
-"""Figures of the report on public benchmarks: bars, a radar, curves over identity, and those of
-the families."""
+"""Report figures of public benchmarks: bars, a radar, and curves over identity.
+
+Families add their own.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -25,14 +27,13 @@ from eval.reporting.base.curves import curve, finite, first_metric, small_multip
 COLOURS = (VERMILION, GREEN, INK, GREY, PURPLE, ORANGE, SKY, YELLOW, BLACK)
 """Of published models, in the order in which they are met; as many as `PUBLISHED` has."""
 LEAST_AXES = 3
-"""A radar of fewer is no figure."""
+"""A radar needs at least this number of axes."""
 CAPTIONS = {
     "benchmarks": "The first metric of each public benchmark beside its best control; pale: not "
-    "the "
-    "published data set. Line: "
-    "95 % interval. Published numbers may be by another protocol than ours; report.md names both.",
-    "radar": "Benchmarks with published numbers; *: ours is not on the published data set; †: "
-    "ours is "
+    "the published data set. Line: 95 % interval. Published numbers may come from another "
+    "protocol than ours; report.md names both.",
+    "radar": "Benchmarks with published numbers; *: ours is not on the published data set; "
+    "†: ours is "
     "by another protocol. A "
     "negative number is at the centre.",
     "identity": "Test proteins of at most an identity to the training proteins; lines: 95 % "
@@ -55,8 +56,7 @@ def figures(results: Mapping[str, Mapping]) -> dict[str, Figure]:
 
 
 def bars(measured: Sequence[Mapping]) -> Figure | None:
-    """The first metric of each benchmark with its interval, its best control's, and published
-    numbers as strokes."""
+    """Plots each benchmark's first metric with interval, best control, and published numbers."""
     if not measured:
         return None
     figure = Figure(figsize=(max(4.0, 0.6 * len(measured) + 2), 3.4), layout="constrained")
@@ -92,7 +92,7 @@ def bars(measured: Sequence[Mapping]) -> Figure | None:
 
 
 def best_control(result: Mapping, metric: str) -> float | None:
-    """The highest that a control of a benchmark has in a metric, None where none has it."""
+    """A benchmark's best control in a metric, None if no control has it."""
     found = [control["metrics"] for control in result["result"].get("controls", ())]
     return max(
         (finite(metrics[metric]["mean"]) for metrics in found if metric in metrics), default=None
@@ -100,8 +100,9 @@ def best_control(result: Mapping, metric: str) -> float | None:
 
 
 def radar(measured: Sequence[Mapping]) -> Figure | None:
-    """An axis from 0 to 1 for each benchmark whose first metric somebody published; negative
-    numbers lie at the centre.
+    """Plots a radar with an axis for each benchmark with a published first metric.
+
+    Axes go from 0 to 1; negative numbers lie at the centre.
 
     A star marks those that were not measured on the published data set, a dagger those that were
     measured by another protocol.
@@ -152,8 +153,7 @@ def _marks(result: Mapping, metric: str) -> str:
 
 
 def identity_curves(measured: Sequence[Mapping]) -> Figure | None:
-    """The main metric on test proteins below each cut-off of identity to the training proteins,
-    with its interval."""
+    """Plots the main metric below each cut-off of identity to training, with its interval."""
     shown = [result for result in measured if result["result"].get("identity_curve")]
     if not shown:
         return None

@@ -1,5 +1,4 @@
-"""The report on public benchmarks: our numbers with intervals, the published ones beside them,
-and what the data were."""
+"""The report's section on public benchmarks: our numbers, published ones, and the data."""
 
 from collections.abc import Mapping, Sequence
 
@@ -91,7 +90,7 @@ def _identity_curve(result: Mapping) -> str:
         for point in result["result"]["identity_curve"]
     ]
     unknown = result["result"]["identity_unknown"]
-    message = f"\n\nOf {unknown} test proteins the identity is not known." if unknown else ""
+    message = f"\n\nFor {unknown} test proteins the identity is unknown." if unknown else ""
     return (
         f"`{result['benchmark']}` by identity to "
         f"training:\n\n{table(['identity', 'proteins', *metrics], rows)}{message}"
@@ -144,7 +143,7 @@ def _published(result: Mapping, metric: str) -> str:
 
 
 def _with_seen(result: Mapping, metric: str) -> str:
-    """The metric with the test proteins that were in pretraining; empty where there are none."""
+    """The metric including test proteins seen in pretraining; empty if there are none."""
     value = result.get("headline_with_seen", {}).get(metric)
     return f"{number(value['mean'])} {interval(value['interval'])}" if value else ""
 

@@ -14,8 +14,7 @@ LOSSES = {"loss": "total"} | {f"loss/{name}": kind.title for name, kind in OBJEC
 
 
 def losses_over_steps(metrics: Sequence[Mapping]) -> Figure | None:
-    """Small multiples: the total loss and each objective's, in nats, that was ever logged; None
-    if there is none."""
+    """Plots the total loss and each logged objective in nats; None if nothing was logged."""
     curves = {title: series(metrics, key) for key, title in LOSSES.items()}
     curves = {title: curve for title, curve in curves.items() if curve[0].size}
     if not curves:
@@ -39,8 +38,10 @@ def losses_over_steps(metrics: Sequence[Mapping]) -> Figure | None:
 
 
 def cluster_mixture(mixture: Mapping) -> Figure | None:
-    """Shares of the (source, confidence, coverage) clusters among the draws (bars) beside the
-    configured ones (strokes)."""
+    """Plots clusters' shares of the draws (bars) beside the configured shares (strokes).
+
+    Clusters are by source, confidence and coverage.
+    """
     clusters, total = mixture["clusters"], mixture["total"]
     names = sorted(
         name for name, cluster in clusters.items() if cluster["configured"] or cluster["drawn"]

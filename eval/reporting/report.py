@@ -39,8 +39,9 @@ def write_report(
     left_out: Mapping[str, str],
     captions: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Writes report.json, report.md and figures/*.png into `output`, which may be a link; nothing
-    below it is followed.
+    """Writes report.json, report.md and figures/*.png into `output`.
+
+    `output` may be a link; links below it are not followed.
 
     Where a section has intervals, resamples.npz holds what they were taken from.
 
@@ -57,7 +58,7 @@ def write_report(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
-            f"{folder} cannot be made ({error.strerror}); name another --output."
+            f"{folder} cannot be created ({error.strerror}); name another --output."
         ) from error
     if folder.is_symlink():
         raise UserError(
@@ -85,8 +86,7 @@ def write_report(
 
 
 def refuse_other_report(output: pathlib.Path, provenance: Mapping[str, Any]) -> None:
-    """Raises UserError where `output` holds a report, unless that is of the same question, or
-    holds files under its names."""
+    """Refuses an `output` with another evaluation's report, or with files under its names."""
     there = [
         output / name
         for name in (REPORT, "report.md", RESAMPLES_FILE, "figures")
@@ -104,7 +104,7 @@ def refuse_other_report(output: pathlib.Path, provenance: Mapping[str, Any]) -> 
     # Where the dataset lies does not matter: its statistics are compared.
     names = (stored.keys() | asked.keys()) - {"dataset"}
     if different := sorted(name for name in names if stored.get(name) != asked.get(name)):
-        message = f"{output / REPORT} is of another evaluation (other {', '.join(different)})"
+        message = f"{output / REPORT} is from another evaluation (different {', '.join(different)})"
         raise UserError(f"{message}; remove that report or name another --output.")
 
 

@@ -1,4 +1,4 @@
-"""What a checkpoint's folder tells about its training run, as figures."""
+"""Figures about a checkpoint's training run, from its folder."""
 
 import functools
 import pathlib
@@ -30,7 +30,7 @@ def training_figures(
     followed: Callable[[str], Evaluation | None] = _not_at_hand,
     baselines: TrainedBaselines | None = None,
 ) -> tuple[dict[str, Figure], dict[str, str]]:
-    """The figures on the training run of a workdir, and of those that cannot be drawn the reason.
+    """Draws the figures of a workdir's training run, and gives reasons for missing ones.
 
     `followed` makes the evaluation of a name as the run followed it, or gives None; without it,
     figures lack its baselines, and without `baselines` those that are trained.
@@ -61,5 +61,5 @@ def training_figures(
 
 
 def _read(reader: Callable, path: pathlib.Path):
-    """What `reader` makes of a file, None where there is none."""
+    """The result of `reader` on a file, None if it does not exist."""
     return reader(path) if path.is_file() else None

@@ -16,7 +16,7 @@ from protclip_jax.checkpoints.step_folders import CHECKPOINTS, METRICS, complete
 
 
 class Best(NamedTuple):
-    """By what the best checkpoint is chosen."""
+    """How the best checkpoint is chosen."""
 
     metric: str | None
     """A metric of the evaluations in training, such as `retrieval/mrr`; None chooses no best."""
@@ -25,7 +25,7 @@ class Best(NamedTuple):
 
 
 RETRIEVAL = Best("retrieval/mrr", "max")
-"""What checkpoints without a record of it were chosen by."""
+"""The metric of checkpoints that do not record how the best was chosen."""
 
 _MAX_DIGITS = 18
 """Of a step's number."""
@@ -71,16 +71,13 @@ def _judged(checkpoints: epath.Path, step: int) -> Judged:
 
 def _ranked(judged: Mapping[int, Judged], best: Best) -> list[int]:
     """The steps that were measured by it, the best first, the later of equals first."""
-    scores = {
-        step: score
-        for step, of_step in judged.items()
-        if (score := of_step.score(best)) is not None
-    }
+    scores = {step: of_step.score(best) for step, of_step in judged.items()}
+    scores = {step: score for step, score in scores.items() if score is not None}
     return sorted(scores, key=lambda step: (scores[step], step), reverse=True)
 
 
 def worth_keeping(judged: Mapping[int, Judged | None], best: Best, count: int) -> set[int]:
-    """The `count` best steps, and those that nobody can judge, as their metrics are damaged.
+    """The `count` best steps, and those that cannot be judged, since their metrics are damaged.
 
     Where no step was measured by `best`, the last of the rules that steps were saved under and
     some were measured by decides.
@@ -92,19 +89,21 @@ def worth_keeping(judged: Mapping[int, Judged | None], best: Best, count: int) -
 
 
 def check_intact(checkpoints: epath.Path, step: int, *, under: str) -> None:
-    """Raises UserError, with the steps that could be used instead, where a part of a checkpoint
-    is damaged."""
+    """Refuses a damaged part of a checkpoint and names the steps that could be used instead.
+
+    Raises:
+      UserError: the part is damaged.
+    """
     path = checkpoints / str(step)
     if reason := checksums.find_damage(path, under=under):
         others = ", ".join(str(other) for other in complete_steps(checkpoints) if other != step)
         fix = f", or name another step (it has {others})" if others else ""
         damaged = f"the checkpoint {path} is damaged ({reason})"
-        raise UserError(f"{damaged}; put a copy of it in place{fix}.")
+        raise UserError(f"{damaged}; replace it with an intact copy{fix}.")
 
 
 def resolve_step(workdir: pathlib.Path, step: str | int | None = None) -> int:
-    """The step that `--step N|best|latest` names; by default the best if one is recorded, else the
-    latest.
+    """The step of `--step N|best|latest`; by default the best if recorded, else the latest.
 
     What is best follows the rule that the newest step was saved under.
 
@@ -114,7 +113,7 @@ def resolve_step(workdir: pathlib.Path, step: str | int | None = None) -> int:
     if step not in (None, "best", "latest") and not (
         str(step).isdecimal() and len(str(step)) <= _MAX_DIGITS
     ):
-        raise UserError(f"--step={step} is neither a number nor best nor latest.")
+        raise UserError(f"unknown --step={step}; expected a number, best or latest.")
     folder = epath.Path((workdir / CHECKPOINTS).absolute())
     if not folder.is_dir():
         raise not_a_checkpoint(workdir)

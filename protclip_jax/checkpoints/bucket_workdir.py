@@ -1,5 +1,4 @@
-"""A workdir in a bucket, `train.py --workdir gs://bucket/run`: its small files are kept in a local
-folder and copied.
+"""A workdir in a bucket (`train.py --workdir gs://bucket/run`), mirrored in a local folder.
 
 `checkpoints/` is written there by Orbax itself, by every host its own shards. All else is written
 as in any workdir, into a temporary folder, since an object can neither be appended to nor locked;
@@ -35,7 +34,7 @@ from protclip_jax.checkpoints.workdir import KEPT, refuse_foreign
 
 OWNER = "owner"
 _NEEDED = ("config.json", "metrics.jsonl", "tokenizers/")
-"""What a run that goes on reads."""
+"""What a resumed run reads."""
 
 
 class BucketWorkdir:
@@ -57,7 +56,7 @@ class BucketWorkdir:
         self._begun = False
 
     def begin(self) -> None:
-        """Takes the workdir for this run, and copies from it what a run that goes on reads.
+        """Takes the workdir for this run, and copies from it what a resumed run reads.
 
         Raises:
           UserError: the bucket cannot be used, or as `workdir.refuse_foreign`.
@@ -77,17 +76,16 @@ class BucketWorkdir:
     def _copy_what_is_needed(self) -> None:
         names = [name for name in checksums.list_files(self._bucket) if name.startswith(_NEEDED)]
         bucket.download(self._bucket, names, self.folder)
-        # Empty folders say what the checkpoints hold.
+        # Empty folders represent the checkpoints.
         for step in complete_steps(self.checkpoints):
             for item in (self.checkpoints / str(step)).iterdir():
                 (self.folder / CHECKPOINTS / str(step) / item.name).mkdir(parents=True)
 
     def _check_owner(self) -> None:
-        """Raises RunError, on the first host, where another process has begun to use the
-        workdir."""
+        """Raises RunError, on the first host, if another process has begun to use the workdir."""
         if jax.process_index() == 0 and (owner := (self._bucket / OWNER).read_text()) != self._id:
             taken = f"--workdir={self.name} was taken over by {owner}"
-            raise RunError(f"{taken}; this run ends and leaves it to that one.")
+            raise RunError(f"{taken}; this run ends and leaves the workdir to that process.")
 
     def share(self) -> None:
         """Copies what has changed to the bucket.
@@ -98,8 +96,8 @@ class BucketWorkdir:
         self._check_owner()
         if not self.folder.is_dir():
             raise RunError(
-                f"this run's folder in {tempfile.gettempdir()} was removed; "
-                f"set TMPDIR to a place that nobody tidies, then run the same line again: {KEPT}."
+                f"this run's folder in {tempfile.gettempdir()} was removed; set TMPDIR to a "
+                f"folder that is not cleaned up, then rerun the command: {KEPT}."
             )
         with self._copying:
             for file in self._files() - self._copied:
@@ -107,13 +105,13 @@ class BucketWorkdir:
                 self._copied.add(file)
 
     def keep(self, path: pathlib.Path) -> str:
-        """Copies a new file to the bucket, with whatever else has changed; where it is there."""
+        """Copies a new file to the bucket, with everything else that has changed."""
         self.share()
         return f"{self.name}/{path.relative_to(self.folder).as_posix()}"
 
     @contextlib.contextmanager
     def report_errors(self) -> Iterator[None]:
-        """Within it, what the bucket or the disk of the local folder refuses is a RunError."""
+        """A context in which errors of the bucket or the local disk become RunErrors."""
         try:
             with (
                 report_disk_errors(f"the temporary folder {tempfile.gettempdir()}", kept=KEPT),
@@ -130,7 +128,7 @@ class BucketWorkdir:
         """Every local file: its name, its size and the time of its last change."""
         files = set()
         for path in self.folder.rglob("*"):
-            # The run goes on meanwhile: what it has not finished is renamed, and may be gone.
+            # The run continues meanwhile: unfinished files are renamed and may disappear.
             with contextlib.suppress(FileNotFoundError):
                 state = path.stat()
                 if stat.S_ISREG(state.st_mode) and path.suffix != ".partial":
@@ -144,7 +142,7 @@ class BucketWorkdir:
     def __exit__(self, kind, error, traceback) -> None:
         try:
             if self._begun:
-                # A run that failed has said why, and what it is that fails may be the bucket.
+                # A failed run has reported its reason, which may be the bucket itself.
                 ignored = (RunError,) if error else ()
                 with contextlib.suppress(*ignored), self.report_errors():
                     self.share()
@@ -155,8 +153,10 @@ class BucketWorkdir:
 
 
 def new_copy_folder(folder: epath.Path) -> tuple[pathlib.Path, Callable[[], None]]:
-    """A new temporary folder, whose path ends with the bucket's, for messages to name it; and
-    what removes it."""
+    """A new temporary folder whose path ends with the bucket's, and what removes it.
+
+    Messages then name the bucket's path.
+    """
     temporary = tempfile.TemporaryDirectory(prefix="protclip-", ignore_cleanup_errors=True)
     path = pathlib.Path(temporary.name) / str(folder).removeprefix(bucket.SCHEME)
     path.mkdir(parents=True)

@@ -1,7 +1,7 @@
-"""A seal on a folder: the SHA-256 of each of its files, by which later damage is found.
+"""Seals a folder with the SHA-256 of each of its files, to detect later damage.
 
-The list is written as `sha256sum` writes it, so that `sha256sum --check SHA256SUMS` in the folder
-finds the same. The folder may be in a bucket.
+The list has the format of `sha256sum`, so that `sha256sum --check SHA256SUMS` in the folder finds
+the same. The folder may be in a bucket.
 """
 
 import errno
@@ -118,8 +118,10 @@ def _difference(path: epath.Path, sealed: str) -> str | None:
 
 
 def _refuse_unreadable(error: OSError) -> None:
-    """Raises UserError for what the system does not let this process read; not for what is gone
-    or broken on the disk."""
+    """Raises UserError for files that this process may not read.
+
+    Not for files that are gone or broken on the disk.
+    """
     if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EIO):
         raise UserError(
             f"{error.filename} cannot be read ({error.strerror}); check its permissions and disk."

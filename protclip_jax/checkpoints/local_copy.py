@@ -1,4 +1,4 @@
-"""`--checkpoint gs://bucket/run`: a local copy of what a checkpoint in a bucket is read from."""
+"""`--checkpoint gs://bucket/run`: a local copy of the files needed from a bucket."""
 
 import atexit
 import os
@@ -15,13 +15,13 @@ _OF_STEP = (f"/{CHECKSUMS}", f"/{METRICS}")
 
 
 def local_checkpoint(checkpoint: str | os.PathLike, step: str | int | None = None) -> pathlib.Path:
-    """The folder of a checkpoint: of one in a bucket a copy, with the parameters of one step, until
-    the process ends.
+    """The folder of a checkpoint; for one in a bucket a copy, kept until the process ends.
 
-    Its parameters are checked against the seal when they are loaded, as those of any folder.
+    The copy has the parameters of one step. They are checked against the seal when they are loaded,
+    as those of any folder.
 
     Raises:
-      UserError: the path is no `gs://` path, gcsfs is not installed, or there is no such step.
+      UserError: the path is not a `gs://` path, gcsfs is not installed, or the step does not exist.
       RunError: the bucket cannot be read.
     """
     if not is_bucket(checkpoint):

@@ -41,8 +41,7 @@ logging.getLogger("absl").addFilter(_is_not_orbax_error)
 
 
 class CheckpointManager:
-    """Saves and restores the training state of a workdir; keeps the latest, the best and those of
-    `keep_every`.
+    """Saves and restores training state; keeps the latest, the best and `keep_every` steps.
 
     A resumed run may choose by another metric: steps are judged by what was measured of them at the
     time, and while none has been measured by the new metric, those that were best by the old one
@@ -78,13 +77,13 @@ class CheckpointManager:
             step_folders.remove_unfinished(self._checkpoints)
 
     def newest_intact(self) -> int | None:
-        """The newest step whose files are all as they were saved, None in a new workdir.
+        """The newest step whose files are all as saved, None in a new workdir.
 
         The first host looks, for all. It sets newer steps that are damaged or lack their seal
         aside, with a warning on stderr.
 
         Raises:
-          UserError: there are sealed steps, and all are damaged; they are left as they are.
+          UserError: sealed steps exist and all are damaged; they are left as they are.
         """
         found = self._find_intact() if jax.process_index() == 0 else None
         known = np.int32(_NO_STEP if found is None else found)
@@ -103,20 +102,19 @@ class CheckpointManager:
             if complete_steps(self._checkpoints):
                 reasons = "; ".join(f"{step}: {reason}" for step, reason in damaged.items())
                 raise UserError(
-                    f"every checkpoint in {self._checkpoints} is damaged ({reasons}); "
-                    "put a copy of one in place, or remove the folder to begin again."
+                    f"every checkpoint in {self._checkpoints} is damaged ({reasons}); replace one "
+                    "with an intact copy, or remove the folder to start again."
                 )
         for bad, reason in damaged.items():
             aside = step_folders.set_aside(self._checkpoints, bad)
             message = f"checkpoint {bad} is damaged ({reason}) and now {aside}"
-            print(f"warning: {message}; going on from {step or 0}.", file=sys.stderr)
+            print(f"warning: {message}; resuming from {step or 0}.", file=sys.stderr)
         return step
 
     def save(
         self, step: int, *, params: Any, optimizer: Any, data: Any, metrics: Mapping[str, float]
     ) -> None:
-        """Starts saving one step in the background; waits for an earlier save that is still
-        running.
+        """Starts saving one step in the background; first waits for an earlier save.
 
         `data` is a tree of arrays that all hosts hold alike: where the input stands, and whatever
         else a run continues from. `metrics` are the evaluations', among them the one by which the
@@ -147,8 +145,7 @@ class CheckpointManager:
                 step_folders.remove(self._checkpoints / str(step))
 
     def raise_failure(self) -> None:
-        """Raises what the running save could not do, if it has failed already; does not wait for
-        it."""
+        """Raises the running save's error, if it has failed already; does not wait for it."""
         if self._saving is not None and self._saving.done():
             self._wait()
 
@@ -158,14 +155,13 @@ class CheckpointManager:
             saving.result()
 
     def restore(self, step: int, *, params: Any, optimizer: Any, data: Any) -> tuple[Any, Any, Any]:
-        """Restores (params, optimizer, data) into the shapes and shardings of the given abstract
-        trees."""
+        """Restores (params, optimizer, data) with the shapes and shardings of abstract trees."""
         abstract = {"params": params, "optimizer": optimizer, "data": data}
         restored = ocp.load_checkpointables(self._checkpoints / str(step), abstract)
         return restored["params"], restored["optimizer"], restored["data"]
 
     def close(self) -> None:
-        """Waits for the running save and ends the thread; raises what the save could not do."""
+        """Waits for the running save and ends the thread; raises the save's error."""
         with self._thread:
             self._wait()
 

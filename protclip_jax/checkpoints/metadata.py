@@ -1,4 +1,4 @@
-"""config.json and tokenizers/ of a checkpoint: what it is, and how it was made."""
+"""config.json and tokenizers/ of a checkpoint: its model, and how it was made."""
 
 import contextlib
 import hashlib
@@ -52,23 +52,28 @@ def write_metadata(
 
 
 def save_sealed(workdir: pathlib.Path, metadata: Mapping) -> None:
-    """Writes config.json with a seal: the SHA-256 of all else in it, the hashes of the
-    tokenizers' files among it."""
+    """Writes config.json with a seal: the SHA-256 of its other content.
+
+    That includes the hashes of the tokenizers' files.
+    """
     sealed = {**metadata, SEAL: _seal_of(metadata)}
     atomic_write(workdir / "config.json", json.dumps(sealed, indent=2) + "\n")
 
 
 def check_sealed(workdir: pathlib.Path, metadata: Mapping) -> None:
-    """Raises UserError where config.json or a tokenizer is not as it was written. Older
-    checkpoints have no seal."""
+    """Raises UserError if config.json or a tokenizer was changed.
+
+    Older checkpoints have no seal.
+    """
     if SEAL not in metadata:
         return
     path, fix = (
         workdir / "config.json",
-        f"put a copy in place or, if the change is meant, remove the field {SEAL} of config.json",
+        f"replace it with an intact copy or, if the change is intended, remove the field {SEAL} "
+        "of config.json",
     )
     if metadata[SEAL] != _seal_of(metadata):
-        raise UserError(f"{path} is not as it was written; {fix}.")
+        raise UserError(f"{path} was changed after it was written; {fix}.")
     sealed, present = metadata.get(TOKENIZERS), tokenizer_files(workdir)
     if not isinstance(sealed, dict):
         raise UserError(f"{path} is damaged: it does not list the tokenizers' files; {fix}.")
@@ -82,13 +87,16 @@ def check_sealed(workdir: pathlib.Path, metadata: Mapping) -> None:
                 else "has changed"
             )
             raise UserError(
-                f"{workdir / TOKENIZERS / name} {what}: texts would be read otherwise; {fix}."
+                f"{workdir / TOKENIZERS / name} {what}, which would change how texts are read; "
+                f"{fix}."
             )
 
 
 def tokenizer_files(workdir: pathlib.Path) -> dict[str, str]:
-    """SHA-256 of every file of the tokenizers, by its name there; those that begin with a dot
-    are file managers'."""
+    """SHA-256 of every file of the tokenizers, by name.
+
+    Files whose names begin with a dot belong to file managers and are skipped.
+    """
     folder = workdir / TOKENIZERS
     files = (
         path
@@ -113,7 +121,7 @@ def _seal_of(metadata: Mapping) -> str:
 
 
 def versions() -> dict[str, str]:
-    """The installed versions of `LIBRARIES`; converting and embedding do without grain."""
+    """The installed versions of `LIBRARIES`; converting and embedding work without grain."""
     installed = {}
     for name in LIBRARIES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -122,12 +130,11 @@ def versions() -> dict[str, str]:
 
 
 def read_config(workdir: pathlib.Path) -> dict:
-    """The config stored in a workdir. It may be a stranger's: whatever known field it has is of the
-    right type and size.
+    """Reads a workdir's config, which may be untrusted: known fields have valid types and sizes.
 
     Raises:
-      UserError: no checkpoint folder, metadata or tokenizers that are damaged, or another format
-        version.
+      UserError: the folder is not a checkpoint, its metadata or tokenizers are damaged, or the
+      format version is another.
     """
     path = workdir / "config.json"
     if not path.is_file():
@@ -138,7 +145,7 @@ def read_config(workdir: pathlib.Path) -> dict:
         raise not_a_checkpoint(workdir)
     if version != FORMAT_VERSION:
         raise UserError(
-            f"{path} has format version {reprlib.repr(version)}, this program reads "
+            f"{path} has format version {reprlib.repr(version)}, but this program reads "
             f"{FORMAT_VERSION}; convert it first."
         )
     checks.check_present(config, name=str(path))
@@ -158,6 +165,5 @@ def read_model_config(workdir: pathlib.Path) -> dict:
 
 
 def load_text_tokenizer(workdir: pathlib.Path) -> TextTokenizer:
-    """The text tokenizer kept beside a checkpoint; `read_config` says whether it is as it was
-    written."""
+    """The text tokenizer of a checkpoint; `read_config` checks that it is unchanged."""
     return TextTokenizer.load(workdir / TOKENIZERS / "text")

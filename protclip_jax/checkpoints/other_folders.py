@@ -1,5 +1,4 @@
-"""What somebody has given for a checkpoint that is none, and what to do about it, in one
-sentence."""
+"""Recognises folders that were given as a checkpoint but are not one, and suggests a fix."""
 
 import os
 import pathlib
@@ -27,8 +26,7 @@ def not_a_checkpoint(folder: pathlib.Path) -> UserError:
 
 
 def require_storable(folder: str | os.PathLike) -> None:
-    """Raises UserError for a path that Orbax' storage library, TensorStore, would take for
-    another one, or refuse."""
+    """Raises UserError for a path that TensorStore, Orbax' storage library, would misread."""
     path = os.path.abspath(folder)
     require_utf8(path)
     if "\\" in path:
@@ -59,7 +57,7 @@ def _sentences(folder: pathlib.Path) -> Iterator[str]:
                 f"and config; {_GIVE}."
             )
     missing = [name for name in ("config.json", f"{CHECKPOINTS}/") if not (folder / name).exists()]
-    yield f"{folder} is no checkpoint folder: it has no {' and no '.join(missing)}; {_GIVE}."
+    yield f"{folder} is not a checkpoint folder: it lacks {' and '.join(missing)}; {_GIVE}."
 
 
 def _of_part(path: pathlib.Path) -> Iterator[str]:

@@ -1,5 +1,4 @@
-"""What a checkpoint's own report, if `python -m eval` wrote one beside it, says of its property
-weights."""
+"""What a checkpoint's own report from `python -m eval` says about its property weights."""
 
 import pathlib
 from collections.abc import Mapping
@@ -16,8 +15,7 @@ ADVICE = "Compare with another text before you read biology into a peak."
 
 
 def own_report(directory: pathlib.Path, *, step: int) -> dict | None:
-    """The report.json on a step of a workdir; None where there is none, or it is of another step or
-    of something else.
+    """The report.json on a step of a workdir; None if it is missing or about something else.
 
     Raises:
       UserError: it is damaged.
@@ -62,8 +60,10 @@ def _swapped(section: object) -> str:
 
 
 def _located(section: object) -> str:
-    """By the localisation test: for which properties the weights find annotated residues better
-    than every control."""
+    """For which properties the weights find annotated residues better than every control.
+
+    According to the localisation test.
+    """
     verdicts = section.get("verdict") if isinstance(section, Mapping) else None
     if not isinstance(verdicts, Mapping):
         return ""

@@ -1,5 +1,4 @@
-"""The parameters of a checkpoint: written alone, checked, and read into any shapes, dtypes and
-shardings."""
+"""A checkpoint's parameters: written alone, checked, and read in any dtype and sharding."""
 
 import functools
 import hashlib
@@ -25,8 +24,7 @@ _SHOWN = 4
 
 
 def save_params(workdir: pathlib.Path, params: Any, *, step: int = 0) -> None:
-    """Writes a checkpoint that holds parameters only: for evaluation, conversion, or `init` of
-    another run."""
+    """Writes a checkpoint with parameters only, for evaluation, conversion, or `init`."""
     folder = epath.Path((workdir / CHECKPOINTS / str(step)).absolute())
     require_storable(folder)
     ocp.save_checkpointables(folder, {"params": params}, overwrite=True)
@@ -34,8 +32,7 @@ def save_params(workdir: pathlib.Path, params: Any, *, step: int = 0) -> None:
 
 
 def stored_groups(workdir: pathlib.Path, step: int) -> frozenset[str]:
-    """The parameter groups (`protein`, `text`, `protein_projection`, …) that a checkpoint holds; a
-    lone tower is one.
+    """The parameter groups (`protein`, `text`, …) of a checkpoint; a lone tower is one group.
 
     Raises:
       UserError: the checkpoint is damaged.
@@ -44,8 +41,10 @@ def stored_groups(workdir: pathlib.Path, step: int) -> frozenset[str]:
 
 
 def params_fingerprint(params: Any) -> str:
-    """SHA-256 (hex) of every parameter's path, dtype, shape and bytes: equal for equal
-    parameters, however they are stored."""
+    """SHA-256 (hex) of every parameter's path, dtype, shape and bytes.
+
+    Equal for equal parameters, however they are stored.
+    """
     digest = hashlib.sha256()
     for name, leaf in sorted(_named(params)):
         array = np.ascontiguousarray(leaf)
@@ -55,14 +54,14 @@ def params_fingerprint(params: Any) -> str:
 
 
 def load_params(workdir: pathlib.Path, step: int, abstract: Any) -> Any:
-    """The parameters of one checkpoint in the shapes, dtypes and shardings of `abstract`, on any
-    device count.
+    """Reads a checkpoint's parameters with `abstract`'s shapes, dtypes and shardings.
 
-    `abstract` may name some groups (`protein`, `text`, …) only; the others are not read.
+    The number of devices may differ from the one at saving. `abstract` may name some groups
+    (`protein`, `text`, …) only; the others are not read.
 
     Raises:
-      UserError: the checkpoint is damaged, or a parameter is absent there, has another shape, is
-        left over in a group that is read, or holds numbers that are not finite.
+      UserError: the checkpoint is damaged, or a parameter is missing, has another shape, is left
+      over in a group that is read, or is not finite.
     """
     path = (workdir / CHECKPOINTS / str(step)).absolute()
     stored = _stored(workdir, step)
@@ -80,7 +79,9 @@ def load_params(workdir: pathlib.Path, step: int, abstract: Any) -> Any:
             raise ValueError("it holds something else than it says")
     except Exception as error:  # whatever a hostile file leads to, which may well be sealed
         reason = root_cause(error)
-        raise UserError(f"{path} cannot be loaded ({reason}); get the checkpoint anew.") from error
+        raise UserError(
+            f"{path} cannot be loaded ({reason}); get a fresh copy of the checkpoint."
+        ) from error
     _check_finite(path, {name: loaded[name] for name in wanted})
     return jax.tree.map_with_path(lambda key, _: loaded[_name(key)], abstract)
 
@@ -88,16 +89,18 @@ def load_params(workdir: pathlib.Path, step: int, abstract: Any) -> Any:
 def _check_fit(
     path: pathlib.Path, stored: Any, wanted: Mapping[str, Any], *, groups: Collection[str]
 ) -> None:
-    """Raises UserError, with all that differs, where what is stored of `groups` is not what is
-    wanted."""
+    """Raises UserError, listing all differences, if the stored `groups` are not as wanted."""
     shapes = {name: tuple(leaf.shape) for name, leaf in _named(stored)}
     different = [name for name, leaf in wanted.items() if shapes.get(name) != tuple(leaf.shape)]
     told = [
-        f"{name} is {shapes.get(name, 'absent')} there and should be {tuple(wanted[name].shape)}"
+        f"{name} is {shapes.get(name, 'missing')} in the checkpoint, but should be "
+        f"{tuple(wanted[name].shape)}"
         for name in different
     ]
     unused = [name for name in shapes if name not in wanted and name.partition("/")[0] in groups]
-    told += [f"{name} is there, but this model has none of that name" for name in unused]
+    told += [
+        f"{name} is in the checkpoint, but this model has no such parameter" for name in unused
+    ]
     if told:
         more = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
         parameters = "the parameter" if len(told) == 1 else f"{len(told)} parameters differ:"
@@ -105,8 +108,7 @@ def _check_fit(
 
 
 def _check_finite(path: pathlib.Path, params: Mapping[str, jax.Array]) -> None:
-    """Raises UserError where a parameter holds NaN or infinity: nothing that is computed from it
-    would mean anything."""
+    """Raises UserError if a parameter holds NaN or infinity: no result would mean anything."""
     finite = jax.device_get(jax.jit(_are_finite)(params))
     if broken := [name for name in params if not finite[name]]:
         others = [
@@ -135,7 +137,7 @@ def _stored(workdir: pathlib.Path, step: int) -> Any:
 
 @functools.lru_cache(maxsize=8)
 def _checked(path: pathlib.Path, state: tuple) -> Any:
-    """Remembered while `state` is the same, as the hashes of large parameters take seconds."""
+    """Cached while `state` is the same, since hashing large parameters takes seconds."""
     del state
     check_intact(epath.Path(path.parent), int(path.name), under="params/")
     return stored_arrays(path)

@@ -30,29 +30,27 @@ def adopt(
     *,
     write: bool,
 ) -> None:
-    """Begins a workdir (in the process that may `write`), or checks that an existing one belongs to
-    this run.
+    """Creates a workdir (in the process that may `write`), or checks that it belongs to this run.
 
-    `dataset` is the dataset's fingerprint. The fields of `changes` may have other values than in
-    the workdir. A run that goes on with other versions of libraries says so on stderr.
+    `dataset` is the dataset's fingerprint. The fields of `changes` may differ from the workdir's. A
+    run resumed with other library versions says so on stderr.
 
     Raises:
-      UserError: it belongs to another config, dataset or tokenizer, lacks its config.json, or holds
-        parameters without the state of their training.
+      UserError: the workdir belongs to another config, dataset or tokenizer, lacks its config.json,
+      or holds parameters without the state of their training.
       OSError: it cannot be written.
     """
     # A save that was cut off has another name than a number.
     steps = [path for path in workdir.glob("checkpoints/*") if path.name.isdecimal()]
     if steps and not any((step / "optimizer").exists() for step in steps):
         raise UserError(
-            f"--workdir={workdir} holds parameters only and cannot be trained further; "
-            "start a new workdir and name this one in --config.init.all."
+            f"--workdir={workdir} holds parameters only and cannot be trained further; start a "
+            "new workdir and name this one in --config.init.all."
         )
     if not (workdir / "config.json").exists():
         if steps:
             raise UserError(
-                f"--workdir={workdir} holds checkpoints but no config.json; put a copy of it "
-                "in place."
+                f"--workdir={workdir} holds checkpoints but no config.json; restore it from a copy."
             )
         if write:
             write_metadata(workdir, config, text_tokenizer, dataset=dataset)
@@ -66,8 +64,8 @@ def adopt(
             if stored.get(name) != ours.get(name)
         )
         print(
-            f"note: {workdir} was begun with other versions ({message}); its numbers may "
-            "differ in their last bits.",
+            f"note: {workdir} was started with other versions ({message}); results may differ in "
+            "the last bits.",
             file=sys.stderr,
         )
 
@@ -79,14 +77,14 @@ def check_same_run(
     dataset: str,
     changes: Sequence[str] = (),
 ) -> None:
-    """Checks that a workdir's run trains as `config` says but for the fields `changes`, with the
-    same data and words.
+    """Checks that a workdir's run trains as `config` says, except for the fields `changes`.
 
-    A field that is newer than the workdir has the value there that code had before the field. With
-    another `total_steps` the learning rate follows the schedule of that number from then on.
+    Data and tokenizers must be the same. A field newer than the workdir has the value that the code
+    used before it. With another `total_steps` the learning rate follows the new schedule from then
+    on.
 
     Raises:
-      UserError: it trains differently, or with other data or words; names the differences.
+      UserError: training, data or tokenizers differ; names the differences.
     """
     began = read_config(workdir)
     stored, wanted = _decisive(completed(began)), _decisive(config)
@@ -105,24 +103,22 @@ def check_same_run(
         text_tokenizer.normalization,
     ):
         raise UserError(
-            f"tokenizer.text={config['tokenizer']['text']} is another tokenizer than "
-            f"{workdir / 'tokenizers' / 'text'}, "
-            f"with which --workdir={workdir} was begun; name that one, or use another workdir."
+            f"tokenizer.text={config['tokenizer']['text']} is not the tokenizer "
+            f"{workdir / 'tokenizers' / 'text'} with which --workdir={workdir} was started; name "
+            "that one, or use another workdir."
         )
     if read_json(workdir / "config.json").get("dataset") != dataset:
         raise UserError(
-            f"data.dir={config['data']['dir']} is another dataset than the one that "
-            f"--workdir={workdir} was begun with "
-            f"(then {began.get('data', {}).get('dir')}); name that one or a copy of it, or "
-            "use another workdir."
+            f"data.dir={config['data']['dir']} is not the dataset with which --workdir={workdir} "
+            f"was started (then {began.get('data', {}).get('dir')}); name that one or a copy of "
+            "it, or use another workdir."
         )
 
 
 def record_changes(
     workdir: pathlib.Path, config: Mapping, changes: Sequence[str], *, step: int
 ) -> None:
-    """Puts the new values of the fields `changes` into config.json, where they are new, and says so
-    in its `history`.
+    """Writes the new values of the fields `changes` to config.json and to its `history`.
 
     The history is a list of `{"step", "field", "was", "now"}`: from that step on the run has the
     value `now`.
@@ -143,20 +139,20 @@ def record_changes(
 
 
 def _fix(different: Sequence[str], *, newer: Set[str]) -> str:
-    """What to do about fields that differ, of which some may be `newer` than the workdir."""
+    """How to handle differing fields, some of which may be `newer` than the workdir."""
     if set(ON_REQUEST).issuperset(different):
         return (
-            f"pass --change={','.join(different)} to go on with the new values, or use another "
+            f"pass --change={','.join(different)} to continue with the new values, or use another "
             "workdir"
         )
     if not newer.issuperset(different):
         return "use another workdir"
     options = [shlex.quote(f"--config.{key}={FIELDS[key].began_with}") for key in different]
-    return f"pass {' '.join(options)} to continue it as it began, or use another workdir"
+    return f"pass {' '.join(options)} to continue as it was started, or use another workdir"
 
 
 def _decisive(config: Mapping) -> dict:
-    """The fields, by their dotted names, that decide what a run learns, as JSON keeps them."""
+    """The fields, by dotted names, that decide what a run learns, as JSON stores them."""
     fields = flat(json.loads(json.dumps(config)))
     return {name: value for name, value in fields.items() if not is_changeable(name)}
 

@@ -29,13 +29,13 @@ def written_steps(checkpoints: epath.Path) -> list[int]:
     for name in sorted(names):
         if str(int(name)) not in names:
             raise UserError(
-                f"{checkpoints / name} is not named as a step is; rename it to {int(name)}."
+                f"{checkpoints / name} does not have a step's name; rename it to {int(name)}."
             )
     return sorted(set(map(int, names)))
 
 
 def complete_steps(checkpoints: epath.Path) -> list[int]:
-    """The steps that are sealed, ascending: those that count."""
+    """The sealed steps, ascending; only these count."""
     steps = written_steps(checkpoints)
     return [step for step in steps if (checkpoints / str(step) / checksums.CHECKSUMS).exists()]
 
@@ -49,7 +49,7 @@ def remove(step: epath.Path) -> None:
 
 
 def remove_unfinished(checkpoints: epath.Path) -> None:
-    """Removes what was cut off while Orbax wrote it."""
+    """Removes what Orbax left unfinished when it was interrupted."""
     if not checkpoints.is_dir():
         return
     for path in checkpoints.iterdir():

@@ -20,7 +20,7 @@ from data_pipelines.common.json_object import read_json
 
 _DICT_KEY = 2
 _NAME = re.compile(r"\w{1,100}", re.ASCII)
-_FIX = "get the checkpoint anew"
+_FIX = "get a fresh copy of the checkpoint"
 
 
 def stored_arrays(step: pathlib.Path) -> dict:
@@ -46,8 +46,10 @@ def stored_arrays(step: pathlib.Path) -> dict:
 
 @contextlib.contextmanager
 def _logged_reasons() -> Iterator[list[str]]:
-    """Why Orbax finds nothing: it does not raise that, but logs it, with much else; nothing is
-    logged within this."""
+    """Captures why Orbax finds nothing, which it only logs among much else.
+
+    Nothing is logged in this context.
+    """
     reasons = []
 
     def keep(record: logging.LogRecord) -> bool:
@@ -73,7 +75,7 @@ def _check_pieces(piece: tuple[int, ...], shape: tuple[int, ...]) -> None:
 def _check_names(metadata: dict, *, name: str) -> None:
     if metadata.get("use_ocdbt") is not True or metadata.get("use_zarr3") is not True:
         raise UserError(
-            f"{name} describes another layout than zarr3 arrays in an ocdbt database; {_FIX}."
+            f"{name} describes a layout other than zarr3 arrays in an ocdbt database; {_FIX}."
         )
     try:
         paths = [entry["key_metadata"] for entry in metadata["tree_metadata"].values()]

@@ -1,5 +1,4 @@
-"""A workdir, which is also what `--checkpoint DIR` means: config.json, tokenizers/,
-checkpoints/, and its lock."""
+"""A workdir, which `--checkpoint DIR` also names: config.json, tokenizers/, checkpoints/, lock."""
 
 import contextlib
 import fcntl
@@ -24,14 +23,15 @@ WRITTEN = frozenset(
         "profile",
     }
 )
-"""What a run writes beside config.json."""
-KEPT = "it goes on from the last checkpoint"
+"""The files that a run writes besides config.json."""
+KEPT = "it resumes from the last checkpoint"
 """What another run of the same command does after one that failed."""
 
 
 class LocalWorkdir:
-    """Where a run keeps its files, in a file system that all hosts see.
-    `bucket_workdir.BucketWorkdir` is its like.
+    """Where a run keeps its files, on a file system that all hosts see.
+
+    `bucket_workdir.BucketWorkdir` has the same interface.
 
     Attributes:
       name: the path as the user gave it.
@@ -49,14 +49,14 @@ class LocalWorkdir:
         self._lock = lock(self.folder) if jax.process_index() == 0 else None
 
     def share(self) -> None:
-        """Nothing: what is written is there."""
+        """Does nothing: written files are already in place."""
 
     def keep(self, path: pathlib.Path) -> str:
         """Where a new file is kept."""
         return str(path)
 
     def report_errors(self) -> contextlib.AbstractContextManager:
-        """Within it, what the disk refuses is a RunError."""
+        """A context in which errors of the disk become RunErrors."""
         return report_disk_errors(f"--workdir={self.name}", kept=KEPT)
 
     def __enter__(self) -> Self:
@@ -67,8 +67,7 @@ class LocalWorkdir:
 
 
 def lock(workdir: pathlib.Path):
-    """Takes the workdir for this process; the lock is the operating system's and ends with the
-    process.
+    """Takes the workdir for this process with an operating-system lock that ends with it.
 
     The workdir may be a link; one in it is refused, as a workdir from somebody else may have it
     lead anywhere.
@@ -86,11 +85,11 @@ def lock(workdir: pathlib.Path):
             if path.is_symlink() or not (path.is_file() or path.is_dir())
         ]:
             raise UserError(
-                f"{foreign[0]} is a link or no plain file, which training does not write "
+                f"{foreign[0]} is a link or not a regular file, which training does not write "
                 "through; copy it."
             )
         refuse_foreign(str(workdir), {path.name for path in workdir.iterdir()}, mark="lock")
-        handle = open(workdir / "lock", "a+")  # noqa: SIM115 - held open for the life of the process
+        handle = open(workdir / "lock", "a+")  # noqa: SIM115 - open for the life of the process
     except OSError as error:
         raise UserError(
             f"--workdir={workdir} cannot be written ({error.strerror}); choose another folder."
@@ -111,8 +110,11 @@ def lock(workdir: pathlib.Path):
 
 
 def refuse_foreign(workdir: str, names: Set[str], *, mark: str) -> None:
-    """Raises UserError for a folder with files of a run's names that no run has begun:
-    config.json and the mark are absent."""
+    """Refuses a folder with files named like a run's, but without config.json and the mark.
+
+    Raises:
+      UserError: the folder is such a folder.
+    """
     if not names & {"config.json", mark} and (foreign := sorted(names & WRITTEN)):
         raise UserError(
             f"--workdir={workdir} holds {foreign[0]}, which training would overwrite, but no "

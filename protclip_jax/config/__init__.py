@@ -1,2 +1,1 @@
-"""The training config: its schema and checks, config files, the command line, and what a config
-describes."""
+"""The training config: schema, checks, config files, and the command line."""

@@ -1,5 +1,4 @@
-"""From a config to the parts that run: the network's shape and the objectives, for the devices
-at hand."""
+"""Builds the network's shape and the objectives from a config, for the available devices."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -46,23 +45,24 @@ def model_config(
         projection_dim=model["projection_dim"],
         num_prototypes=model["num_prototypes"],
         prototype_temperature=model["prototype_temperature"],
-        # What a checkpoint began with does not matter to those that only read it.
+        # Reading a checkpoint does not depend on how its training began.
         prototype_init=(config.get("pda") or {}).get("prototype_init", UNIT),
-        # A checkpoint of older code or of another model has no such objective.
+        # Checkpoints of older code or of other models lack this objective.
         sigmoid=bool((config.get("loss") or {}).get("sigmoid")),
     )
 
 
 def remat_policies(config: Mapping) -> tuple[str, ...]:
-    """Those that `config.model.remat` allows, from the most memory and the least arithmetic on;
-    several where it is 'auto'."""
+    """The remat policies that `config.model.remat` allows, those with the most memory first.
+
+    Several if it is 'auto'.
+    """
     chosen = config["model"]["remat"]
     return tuple(REMAT_POLICIES) if chosen == AUTO_REMAT else (chosen,)
 
 
 def objective_config(config: Mapping, *, prefix_tokens: Sequence[int] = ()) -> ObjectiveConfig:
-    """The objectives' weights and options, from `config.loss`, `config.masking` and the objectives'
-    own groups.
+    """The objectives' weights and options.
 
     `prefix_tokens` are the text tokenizer's, for a config that masks the properties' prefixes.
     """
@@ -88,16 +88,15 @@ def own_target() -> Target:
 
 
 def check_platform(config: Mapping) -> None:
-    """Raises `UserError` where the config asks for an attention that this machine's devices
-    cannot compute."""
+    """Raises `UserError` if this machine's devices cannot compute the config's attention."""
     check_attention(config, own_target())
 
 
 def check_attention(config: Mapping, target: Target) -> None:
-    """Says on stderr where 'auto' does not get the best attention of the devices' platform.
+    """Notes on stderr if 'auto' does not get the platform's best attention.
 
     Raises:
-      UserError: the config asks for an attention that they cannot compute.
+      UserError: the devices cannot compute the config's attention.
     """
     model = config["model"]
     asked = model["attention"]

@@ -45,10 +45,10 @@ def check_sources(config: Mapping) -> None:
 
 
 def check_present(config: Mapping, *, name: str) -> None:
-    """Checks every known field that is there; `name` says in errors where the config comes from.
+    """Checks all known fields that are present; `name` says in errors where the config is from.
 
     Raises:
-      UserError: a value is of the wrong type or out of its range.
+      UserError: a value has the wrong type or is out of range.
     """
     for path, setting in FIELDS.items():
         parent, _, last = path.rpartition(".")
@@ -61,22 +61,22 @@ def check_present(config: Mapping, *, name: str) -> None:
                 _check(f"{path}.{last}", value, fields[last], name=name)
             elif path in TOWERS:
                 known = ", ".join(fields)
-                raise UserError(f"{name} has the unknown field {path}.{last}; known are {known}.")
+                raise UserError(f"{name} has the unknown field {path}.{last}; expected {known}.")
 
 
 def require(config: Mapping, *paths: str, name: str) -> None:
-    """Raises UserError for a field or group that is not there."""
+    """Raises UserError for a missing field or group."""
     for path in paths:
         parent, _, last = path.rpartition(".")
         if last not in _group(config, parent, name=name):
-            raise UserError(f"{name} has no field {path}; {_SEE}.")
+            raise UserError(f"{name} lacks the field {path}; {_SEE}.")
 
 
 def require_model(config: Mapping, *towers: str, name: str) -> None:
-    """Refuses a config that does not describe a model with these `TOWERS`; with either, if none.
+    """Refuses a config that does not describe a model with these `TOWERS`; by default with either.
 
     Raises:
-      UserError: a shape is missing, or texts are longer than the text tower's table of positions.
+      UserError: a shape is missing, or texts are longer than the text tower's position table.
     """
     of_model = [path for path in FIELDS if path.startswith("model.")]
     needed = (*of_model, *TOWERS, "tokenizer.max_text_tokens", "pda.theta")
@@ -102,9 +102,9 @@ def refuse_unknown(config: Mapping, *, name: str) -> None:
 
 
 def did_you_mean(group: str, wrong: str, known: Iterable[str]) -> str:
-    """The end of a sentence about an unknown field of a group: the known one that is most like it.
+    """The end of an error about an unknown field: the most similar known field of the group.
 
-    Where none of the group's `known` names is like `wrong`, it says where all are listed.
+    If no name in `known` resembles `wrong`, it says where all are listed.
     """
     near = difflib.get_close_matches(wrong, known, 1)
     return f"did you mean '{joined(group, near[0])}'?" if near else f"{_SEE}."
@@ -125,7 +125,9 @@ def _members(group: str) -> list[str]:
 def _check_objectives(config: Mapping) -> None:
     if not any(config["loss"][name] for name in OBJECTIVES):
         fields = ", ".join(f"loss.{name}" for name in OBJECTIVES)
-        raise UserError(f"{fields} are all 0, so nothing would be learnt; give one a weight.")
+        raise UserError(
+            f"{fields} are all 0, so nothing would be learnt; give one a positive weight."
+        )
     for kind in OBJECTIVES.values():
         kind.check(config)
 
@@ -134,9 +136,8 @@ def _check_sampling(config: Mapping) -> None:
     share = config["sampling"]["without_text"]
     if share and not config["loss"]["mlm"]:
         raise UserError(
-            f"sampling.without_text={share} draws records that loss.mlm alone learns from, "
-            "and loss.mlm=0; "
-            "give it a weight, or set sampling.without_text=0."
+            f"sampling.without_text={share} draws records that only loss.mlm learns from, but "
+            "loss.mlm=0; give it a weight, or set sampling.without_text=0."
         )
 
 

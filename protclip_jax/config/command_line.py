@@ -17,7 +17,7 @@ from protclip_jax.config.checks import did_you_mean, joined
 from protclip_jax.config.config_file import find_config, load_config
 from protclip_jax.config.schema import FIELDS, ON_REQUEST
 
-# The options belong to the program that calls `parse_flags`, and --help lists them as its own.
+# The options belong to the program that calls `parse_flags`; --help lists them as its own.
 flags.disclaim_key_flags()
 
 OVERRIDE = re.compile(r"--config\.([a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)*)=.*", re.DOTALL)
@@ -27,7 +27,7 @@ _EXAMPLE = "python train.py --config configs/quickstart.py --workdir runs/first"
 
 
 class CommandLine(NamedTuple):
-    """What was asked for. `workdir` is None only where `aot` names devices that are not there."""
+    """The parsed command line. `workdir` is None only if `aot` names absent devices."""
 
     config: ConfigDict
     workdir: str | None
@@ -70,8 +70,10 @@ def parse_flags(argv: Sequence[str], *, about: str = "") -> CommandLine:
 
 
 def _fields() -> str:
-    """Every field of a config with its default and meaning; those of towers and evaluations are
-    in docs/config.md."""
+    """Lists every field of a config with its default and meaning.
+
+    docs/config.md lists those of towers and evaluations.
+    """
     lines = [
         f"  --config.{path}={_default(setting)}\n    {setting.doc}"
         for path, setting in FIELDS.items()
@@ -102,19 +104,19 @@ def _define_options() -> flags.FlagValues:
     flags.DEFINE_string(
         "aot",
         None,
-        "Compile the step for devices such as v5e:8x8 or h100:8, print what it takes, and end.",
+        "Compile the step for devices such as v5e:8x8 or h100:8, print its needs, and exit.",
         flag_values=options,
     )
     flags.DEFINE_list(
         "change",
         [],
-        f"Fields whose new values a run that goes on is to take: {', '.join(ON_REQUEST)}.",
+        f"Fields whose new values a resumed run takes: {', '.join(ON_REQUEST)}.",
         flag_values=options,
     )
     flags.DEFINE_integer(
         "profile_steps",
         0,
-        "Trace so many steps, after the first ten, into WORKDIR/profile.",
+        "Trace this number of steps, after the first ten, into WORKDIR/profile.",
         lower_bound=0,
         flag_values=options,
     )
@@ -126,7 +128,7 @@ def _check_changes(fields: Sequence[str]) -> tuple[str, ...]:
     for field in fields:
         if field not in ON_REQUEST:
             raise UserError(
-                f"--change={field}: a run that goes on can take new values of "
+                f"--change={field} is not possible; a resumed run can take new values of "
                 f"{', '.join(ON_REQUEST)}."
             )
     return tuple(fields)
@@ -134,7 +136,7 @@ def _check_changes(fields: Sequence[str]) -> tuple[str, ...]:
 
 def _check_overrides(arguments: Sequence[str]) -> None:
     for argument in arguments:
-        # The library also takes the next argument for a value, and would look up methods.
+        # The library also takes the next argument as a value, and would look up methods.
         if re.match(r"--?(no)?config\.", argument) and not OVERRIDE.fullmatch(argument):
             raise UserError(f"{argument}: {_SET}, such as --config.batch.rows=64.")
 
@@ -144,7 +146,7 @@ def _load(named: str) -> ConfigDict:
     path = find_config(pathlib.Path(file))
     if not path.is_file():
         fix = "the project's own are in configs/"
-        raise UserError(f"--config={file}: there is no such file; {fix}.")
+        raise UserError(f"--config={file} does not exist; {fix}.")
     return load_config(path, *argument)
 
 
@@ -185,7 +187,7 @@ def _value(config: ConfigDict, path: str) -> object:
 
 
 def _check_field(config: ConfigDict, path: str) -> None:
-    """Raises `UserError`, with the field most like it, where the config has no such field."""
+    """Raises `UserError`, with the most similar field, if the config has no such field."""
     group, parents = config, ""
     for name in path.split("."):
         known = list(group) if isinstance(group, ConfigDict) else []

@@ -19,8 +19,7 @@ _INSTALLED = pathlib.Path(__file__).parents[2]
 
 
 def find_config(path: pathlib.Path) -> pathlib.Path:
-    """The path itself; if it does not exist and begins with `configs/`, the one that came with
-    the package."""
+    """The path itself, or the packaged file if it does not exist and begins with `configs/`."""
     installed = _INSTALLED / path
     ours = path.parts[:1] == ("configs",)
     return installed if ours and not path.exists() and installed.exists() else path
@@ -39,7 +38,7 @@ def load_config(path: pathlib.Path, *arguments: str) -> ConfigDict:
         _check_call(path, get_config, arguments)
         config = get_config(*arguments)
     if not isinstance(config, ConfigDict):
-        raise UserError(f"{path}: its get_config() returns no ConfigDict; see configs/.")
+        raise UserError(f"{path}: get_config() does not return a ConfigDict; see configs/.")
     make_plain(config)
     return config
 
@@ -77,7 +76,7 @@ def _check_call(path: pathlib.Path, get_config: Callable, arguments: tuple[str, 
 
 @contextlib.contextmanager
 def _beside(path: pathlib.Path) -> Iterator[None]:
-    """Makes the modules beside the file importable meanwhile, as they are beside a script."""
+    """Makes the modules beside the file importable meanwhile, as for a script."""
     folder = path.absolute().parent
     search_path, modules = list(sys.path), set(sys.modules)
     sys.path.insert(0, str(folder))

@@ -33,7 +33,7 @@ class ByLayer(NamedTuple):
     number: Kind
     """What its number may be."""
     shares: Callable[[float, int], Float[np.ndarray, " layers"]]
-    """From that number and that of the layers to the share of the multiplier of each layer."""
+    """Maps that number and the number of layers to the multiplier's share for each layer."""
 
 
 BY_LAYER = {"last": ByLayer(WIDTH, last), "decay": ByLayer(FRACTION, decay)}
@@ -65,6 +65,6 @@ def is_by_layer(rule: Rule) -> bool:
 
 
 def shares(rule: Sequence, layers: int) -> Float[np.ndarray, " layers"]:
-    """The share of the multiplier that each layer of a stack gets by such a rule."""
+    """The share of the multiplier for each layer of a stack, by such a rule."""
     name, number, *_ = rule
     return BY_LAYER[name].shares(number, layers)

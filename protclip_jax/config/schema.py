@@ -45,7 +45,7 @@ from protclip_jax.models.layers import REMAT_POLICIES, EncoderConfig
 from protclip_jax.objectives.registry import OBJECTIVES
 
 AUTO_REMAT = "auto"
-"""As `model.remat`: the policy that saves the most of those that fit the devices' memory."""
+"""As `model.remat`: the policy that saves the most and still fits the devices' memory."""
 
 COUNT = integer(0, MAX_STEPS)
 AXIS = Kind(
@@ -67,7 +67,7 @@ def _options() -> dict[str, Setting]:
 
 
 _free = functools.partial(Setting, changeable=True)
-"""A field that alters neither the network, nor what it learns from, nor how."""
+"""A field that affects neither the network nor the data nor the training."""
 
 FIELDS: dict[str, Setting] = {
     "seed": Setting(
@@ -93,11 +93,12 @@ FIELDS: dict[str, Setting] = {
         STEPS,
         "Steps between checkpoints, a multiple of `eval_every`.",
     ),
-    "keep_best": _free(1, COUNT, "Best checkpoints that are kept besides the latest."),
+    "keep_best": _free(1, COUNT, "Best checkpoints to keep besides the latest."),
     "keep_every": _free(
         0,
         COUNT,
-        "Steps between checkpoints that stay, a multiple of `checkpoint_every`; 0 = none.",
+        "Steps between checkpoints that are kept for good, a multiple of `checkpoint_every`; 0 = "
+        "none.",
     ),
     "best.metric": _free(
         "retrieval/mrr",
@@ -108,8 +109,7 @@ FIELDS: dict[str, Setting] = {
     "best.patience": _free(
         4,
         COUNT,
-        "Evaluations in a row that are no better than the best, after which the run ends; 0 "
-        "= never.",
+        "Consecutive evaluations without improvement after which the run ends; 0 = never.",
         before=0,
     ),
     "metrics_hook": _free(
@@ -146,7 +146,7 @@ FIELDS: dict[str, Setting] = {
     "data.workers": _free(
         1,
         integer(0, 1 << 10),
-        "Processes of a host that prepare its rows; 0 = none.",
+        "Processes per host that prepare its rows; 0 = none.",
     ),
     "tokenizer.text": _free(
         None,
@@ -167,13 +167,13 @@ FIELDS: dict[str, Setting] = {
     "tokenizer.crop_ends": Setting(
         True,
         FLAG,
-        "Whether a crop has `<cls>` and `<eos>` also where the protein goes on.",
+        "Whether a crop keeps `<cls>` and `<eos>` even where the protein continues.",
     ),
     "tokenizer.names": Setting(
         RECOMMENDED,
         one_of(NAMES),
-        "Names that a text tells: the recommended one, or synonyms, short names and EC "
-        "numbers too.",
+        "Names in the texts: only the recommended one, or also synonyms, short names and EC "
+        "numbers.",
     ),
     "tokenizer.property_subset": Setting(
         0.0,
@@ -213,7 +213,7 @@ FIELDS: dict[str, Setting] = {
     "sampling.without_text": Setting(
         0.0,
         SHARE,
-        "Share of the draws that take records without text, which `loss.mlm` alone learns from.",
+        "Share of the draws from records without text, which only `loss.mlm` learns from.",
     ),
     "sampling.sources.swissprot": Setting(
         None,
@@ -265,7 +265,7 @@ FIELDS: dict[str, Setting] = {
     "model.remat": _free(
         AUTO_REMAT,
         one_of((AUTO_REMAT, *REMAT_POLICIES)),
-        "What the backward pass finds saved; `auto` = the first of none, dots and full that fits.",
+        "What is saved for the backward pass; `auto` = the first of none, dots and full that fits.",
     ),
     "optimizer.learning_rate": Setting(1e-5, WEIGHT, "Learning rate after the warm-up."),
     "optimizer.schedule": Setting(
@@ -284,7 +284,7 @@ FIELDS: dict[str, Setting] = {
         "Parameter paths that weight decay spares: by default gains, biases and log scales.",
         before=(),
     ),
-    "optimizer.clip_norm": Setting(0.0, WEIGHT, "Norm that gradients are clipped to; 0 = none."),
+    "optimizer.clip_norm": Setting(0.0, WEIGHT, "Norm to which gradients are clipped; 0 = none."),
     "optimizer.groups": Setting(
         (("rotary_inv_freq", "frozen"), ("^text/", "frozen"), ("^protein/", 1.0), (".", 1.0)),
         rules(group_rules.WANTED, group_rules.is_rule),
@@ -293,13 +293,13 @@ FIELDS: dict[str, Setting] = {
     "ema.decay": Setting(
         0.0,
         DECAY,
-        "Decay a step of the averages that are evaluated and published in place of weights; "
+        "Decay per step of the averages that are evaluated and published instead of the weights; "
         "0 = none.",
     ),
     "lora.rank": Setting(
         0,
         integer(0, MAX_WIDTH),
-        "Rank of the adapters that learn in place of the kernels of `lora.targets`; 0 = none.",
+        "Rank of the adapters trained instead of the kernels of `lora.targets`; 0 = none.",
     ),
     "lora.alpha": Setting(
         16.0,
@@ -342,8 +342,7 @@ ON_REQUEST = (
     "optimizer.warmup_fraction",
     "optimizer.weight_decay",
 )
-"""What a run that goes on may change where `--change` names it: the optimiser's state stays as
-it is."""
+"""The fields that `--change` may change on resume: the optimiser's state stays valid."""
 
 SIZES = ("num_layers", "hidden_size", "num_heads", "intermediate_size")
 """The fields that a tower must have; the others are optional."""
@@ -405,7 +404,7 @@ EVALUATION: dict[str, Setting] = {
     "data_dir": _free(None, TEXT, "Folder of a public benchmark's data."),
     "limit": _free(None, unset_or(ROWS), "The most records of a public benchmark; unset = all."),
 }
-"""Fields of the groups in `evals`, all optional; an evaluation refuses those that it lacks."""
+"""Fields of the groups in `evals`, all optional; an evaluation refuses unknown ones."""
 
 _EVALS = {
     "retrieval": {"split": "validation", "pool": 1024},
@@ -430,9 +429,10 @@ def default_config() -> Config:
 
 
 def completed(stored: Mapping) -> dict:
-    """A stored config with every field of `FIELDS`.
+    """Adds missing fields of `FIELDS` to a stored config.
 
-    A field that it lacks did not exist when it was written, and gets the value that code had then.
+    A missing field did not exist when the config was written; it gets the value that the code used
+    then.
     """
     config = _copied(stored)
     for path, setting in FIELDS.items():

@@ -1,2 +1,1 @@
-"""Conversion of weights: published ones into checkpoints, checkpoints into folders for other
-programs."""
+"""Converts published weights to checkpoints, and checkpoints to other programs' folders."""

@@ -1,5 +1,4 @@
-"""`python -m protclip_jax.convert`: weights of other programs in, weights for other programs
-out."""
+"""`python -m protclip_jax.convert`: imports weights of other programs, and exports weights."""
 
 import argparse
 import itertools
@@ -22,7 +21,7 @@ from protclip_jax.convert.tensors import FLOATS
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The command line; argparse itself ends with code 2 on what it does not understand."""
+    """The command line; argparse exits with code 2 on arguments it does not understand."""
     parser = argparse.ArgumentParser(
         prog="python -m protclip_jax.convert",
         epilog="Example: python -m protclip_jax.convert hf --protein ESM2 --text PUBMEDBERT "
@@ -80,7 +79,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--licence",
         default=OTHER,
         metavar="ID",
-        help="as the hub names licences, such as apache-2.0 (default %(default)s)",
+        help="the hub's name of the licence, such as apache-2.0 (default %(default)s)",
     )
     to_hf.add_argument(
         "--dtype",
@@ -116,12 +115,14 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _step(text: str) -> str:
     if text not in ("best", "latest") and not (text.isascii() and text.isdecimal()):
-        raise argparse.ArgumentTypeError(f"'{text}' is neither a number nor best nor latest")
+        raise argparse.ArgumentTypeError(
+            f"unknown step '{text}'; expected a number, best or latest"
+        )
     return text
 
 
 def summary(checkpoint: Checkpoint, fingerprint: str) -> str:
-    """What was converted, a line for each parameter group, and what was left out."""
+    """Summarises the conversion: one line per parameter group, and unused tensors."""
     counted = count(checkpoint.params)
     lines = [
         f"{group:<20}{arrays:>5} parameters{numbers:>16,} numbers"
@@ -133,7 +134,7 @@ def summary(checkpoint: Checkpoint, fingerprint: str) -> str:
 
 
 def _grouped(names: Sequence[str]) -> list[str]:
-    """Tensors by module, with their number where there are several."""
+    """Groups tensors by module, with their number if there are several."""
     modules = itertools.groupby(
         sorted(names), key=lambda name: re.sub(r"\.(weight|bias)$", "", name)
     )
@@ -150,7 +151,7 @@ def _read(options: argparse.Namespace) -> Checkpoint:
 
 
 def _report(options: argparse.Namespace, step: int) -> Report | None:
-    """The report for the model card; says where it is from, or that there is none."""
+    """The report for the model card; notes on stderr where it is from, or that it is missing."""
     if options.report:
         return read_report(options.report)
     report = (
@@ -160,7 +161,7 @@ def _report(options: argparse.Namespace, step: int) -> Report | None:
     )
     if report is None:
         print(
-            f"note: there is no report on step {step}, so the model card has no numbers; see "
+            f"note: no report on step {step} was found, so the model card has no numbers; see "
             "--report.",
             file=sys.stderr,
         )
@@ -169,7 +170,7 @@ def _report(options: argparse.Namespace, step: int) -> Report | None:
 
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Reads, writes, and says on stderr what was converted."""
+    """Reads, writes, and reports on stderr what was converted."""
     options = parse_arguments(arguments)
     checkpoint = _read(options)
     if options.command == "to_hf":

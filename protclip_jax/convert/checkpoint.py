@@ -28,11 +28,11 @@ from protclip_jax.objectives.registry import OBJECTIVES
 
 _TRAINED = [name for name, kind in OBJECTIVES.items() if kind.weight.default]
 _GROUPS = ("model", "tokenizer", "masking", "loss", *_TRAINED)
-"""The groups of the config that say what weights are, and what they can be asked."""
+"""The config groups that describe what weights are and what they can be used for."""
 
 
 class Checkpoint(NamedTuple):
-    """A model outside of a run: parameters by group as NumPy arrays, and what belongs to them.
+    """A model outside a run: parameters by group as NumPy arrays, config and tokenizers.
 
     `source` says what it was made from, `calibration` what of it goes along.
     """
@@ -45,8 +45,7 @@ class Checkpoint(NamedTuple):
 
 
 def converted_config(protein: Mapping | None, text: Mapping | None, **heads: int) -> dict:
-    """The stored config of converted weights: shapes as given, objectives and limits as the
-    paper has them."""
+    """The config of converted weights: shapes as given, objectives and limits as in the paper."""
     config = {"model": {"protein": protein, "text": text}}
     for path, setting in FIELDS.items():
         group, _, name = path.rpartition(".")
@@ -75,8 +74,7 @@ def source_files(files: Mapping[str, pathlib.Path]) -> dict[str, dict]:
 
 
 def write_checkpoint(checkpoint: Checkpoint, output: pathlib.Path) -> str:
-    """Writes a folder with step 0 and parameters only, under its name when complete; returns their
-    fingerprint.
+    """Writes a folder with step 0 and parameters only, atomically; returns their fingerprint.
 
     Raises:
       UserError: `output` is there already and not empty.
@@ -92,11 +90,10 @@ def write_checkpoint(checkpoint: Checkpoint, output: pathlib.Path) -> str:
 
 
 def read_checkpoint(directory: pathlib.Path, step: str | int | None) -> Checkpoint:
-    """A workdir's or converted folder's parameters in host memory; `step` is a number, `best` or
-    `latest`.
+    """A checkpoint's parameters in host memory; `step` is a number, `best` or `latest`.
 
     Raises:
-      UserError: there is no such checkpoint, or it does not fit its config.
+      UserError: the checkpoint does not exist, or does not fit its config.
     """
     config = metadata.read_model_config(directory)
     number = best.resolve_step(directory, step)

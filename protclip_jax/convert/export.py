@@ -1,5 +1,4 @@
-"""A checkpoint → a folder for the Hugging Face hub: towers that plain transformers loads, heads,
-licence and model card."""
+"""Exports a checkpoint for the Hugging Face hub: towers, heads, licence and model card."""
 
 import json
 import pathlib
@@ -23,7 +22,7 @@ from protclip_jax.convert.report_metrics import Report
 from protclip_jax.convert.tensors import FLOATS, Tensors, write_safetensors
 
 _LARGE_FILES = "*.safetensors filter=lfs diff=lfs merge=lfs -text\n"
-"""As .gitattributes: the hub takes large files through Git LFS only."""
+""".gitattributes: the hub accepts large files only through Git LFS."""
 
 
 def export_checkpoint(
@@ -34,8 +33,9 @@ def export_checkpoint(
     report: Report | None = None,
     licence: str = OTHER,
 ) -> str:
-    """Writes protein/, text/, heads.safetensors, the config, README.md and LICENSE.md; returns the
-    parameters' fingerprint.
+    """Writes the export's files and returns the parameters' fingerprint.
+
+    They are protein/, text/, heads.safetensors, the config, README.md and LICENSE.md.
 
     The model card has the numbers of `report`, and `licence` as the hub names licences. Tokenizers
     cut inputs where the model does. Only what the checkpoint has is written. Equal checkpoints give

@@ -1,5 +1,4 @@
-"""The heads between the towers, under the names of the released checkpoint ↔ our parameter
-groups."""
+"""Maps the heads between the released checkpoint's names and our parameter groups."""
 
 import math
 import re
@@ -51,8 +50,7 @@ _PAIR = "local_logit_scale"
 
 
 def head_groups(tensors: Tensors) -> frozenset[str]:
-    """The groups that the tensors of heads fill: `HEAD_GROUPS`, and the sigmoid contrast's where
-    one of them is its."""
+    """`HEAD_GROUPS`, and the sigmoid contrast's groups if the tensors include them."""
     of_sigmoid = [name for names in _SIGMOID_TENSORS.values() for name in names if name in tensors]
     return HEAD_GROUPS | SIGMOID_GROUPS if of_sigmoid else HEAD_GROUPS
 
@@ -102,8 +100,8 @@ def head_dims(tensors: Tensors) -> dict[str, int]:
     (name,) = HEAD_TENSORS["prototype_bank/prototypes"]
     if name not in tensors or tensors[name].ndim != 2 or 0 in tensors[name].shape:
         raise UserError(
-            f"The heads have no matrix {name}; give heads.safetensors of an exported or "
-            "released ProtCLIP."
+            f"The heads lack the matrix {name}; give heads.safetensors of an exported or released "
+            "ProtCLIP."
         )
     num_prototypes, projection_dim = tensors[name].shape
     return {"projection_dim": projection_dim, "num_prototypes": num_prototypes}

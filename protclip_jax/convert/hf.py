@@ -68,8 +68,9 @@ _STORED_INV_FREQ = re.compile(
 
 
 def esm2_params(tensors: Tensors, config: ESM2Config, *, prefix: str = "esm.") -> dict:
-    """Parameters of `ESM2(config)` (float32) from an `EsmModel` state dict, whose names may begin
-    with `prefix`.
+    """Converts an `EsmModel` state dict to parameters of `ESM2(config)` (float32).
+
+    Names may begin with `prefix`.
 
     Rotary inverse frequencies are taken as stored (once, or equal in every layer) and computed
     where there are none.
@@ -100,8 +101,9 @@ def esm2_params(tensors: Tensors, config: ESM2Config, *, prefix: str = "esm.") -
 
 
 def bert_params(tensors: Tensors, config: BertConfig, *, prefix: str = "bert.") -> dict:
-    """Parameters of `Bert(config)` (float32) from a `BertModel` state dict, whose names may begin
-    with `prefix`.
+    """Converts a `BertModel` state dict to parameters of `Bert(config)` (float32).
+
+    Names may begin with `prefix`.
 
     Raises:
       UserError: a tensor is missing, left over, or of another shape than the config asks for.
@@ -115,7 +117,7 @@ def bert_params(tensors: Tensors, config: BertConfig, *, prefix: str = "bert.") 
 
 
 def known_unused(names: Iterable[str], unused: re.Pattern, *, prefix: str) -> list[str]:
-    """Those of a file's tensor names that the encoder has no use for."""
+    """The tensors in a file that the encoder does not use."""
     return sorted(
         original
         for name, original in _modern_names(names, prefix).items()
@@ -124,8 +126,7 @@ def known_unused(names: Iterable[str], unused: re.Pattern, *, prefix: str) -> li
 
 
 def esm2_tensors(params: Mapping) -> dict[str, np.ndarray]:
-    """The `EsmModel` state dict of ESM-2 parameters (NumPy arrays), as views; no pooler, no contact
-    head.
+    """The `EsmModel` state dict of ESM-2 parameters, as NumPy views, without pooler.
 
     Every layer has the inverse frequencies, as the published checkpoints have: old and new
     transformers read them there.
@@ -144,8 +145,10 @@ def bert_tensors(params: Mapping) -> dict[str, np.ndarray]:
 
 
 def _modern_names(names: Iterable[str], prefix: str) -> dict[str, str]:
-    """Today's name of each tensor → its name in the file: without prefix, no gamma and beta in
-    layer norms."""
+    """Each tensor's current name → its name in the file.
+
+    Current names have no prefix, and no gamma and beta in layer norms.
+    """
     modern = {}
     for name in names:
         today = re.sub(
@@ -160,7 +163,7 @@ def _modern_names(names: Iterable[str], prefix: str) -> dict[str, str]:
 
 
 def _original(originals: Mapping[str, str], prefix: str) -> Callable[[str], str]:
-    """From today's names to those in the file, absent ones as the file would write them."""
+    """Maps current names to those in the file, missing ones as the file would write them."""
     used = prefix if any(name.startswith(prefix) for name in originals.values()) else ""
     return lambda name: originals.get(name, used + name)
 

@@ -47,8 +47,9 @@ _OURS_ALONE = ("initial_attention",)
 
 
 def esm2_fields(config: Mapping, *, name: str) -> dict:
-    """The fields of `config.model.protein` from an `EsmConfig` as JSON; `name` says in errors where
-    it comes from.
+    """Converts an `EsmConfig` in JSON to the fields of `config.model.protein`.
+
+    `name` says in errors where it is from.
 
     Raises:
       UserError: transformers refuses a value, a size is out of range, or it asks for something
@@ -96,7 +97,7 @@ def _written(
         if ours not in _OURS_ALONE
     }
     fields |= {field: values[0] for field, values in implemented.items()}
-    # There is no dropout in our training.
+    # Dropout is not used in our training.
     fields |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     return transformers().CONFIG_MAPPING[fields["model_type"]].from_dict(fields | fixed)
 
@@ -104,7 +105,7 @@ def _written(
 def _read(config: Mapping, implemented: Mapping[str, tuple], *, name: str):
     """The config as transformers reads it, with nothing in it that is not implemented."""
     (kind,) = implemented["model_type"]
-    # transformers takes a config of any type for one of the class.
+    # transformers accepts a config of any type for a class.
     _check_implemented("model_type", config.get("model_type", kind), (kind,), name=name)
     try:
         theirs = transformers().CONFIG_MAPPING[kind].from_dict(dict(config))

@@ -1,5 +1,4 @@
-"""Hugging Face folders of an ESM-2 and a BERT, each alone or both, with or without heads → a
-checkpoint."""
+"""Converts Hugging Face folders of ESM-2, BERT or both, with or without heads."""
 
 import pathlib
 from typing import NamedTuple
@@ -31,8 +30,10 @@ from protclip_jax.models.initialize import abstract_groups
 
 
 class Tower(NamedTuple):
-    """An encoder of a folder: its config's fields, parameters, text tokenizer, files and tensors
-    without use."""
+    """An encoder read from a folder: config fields, parameters, tokenizer, files.
+
+    Also the tensors that were not used.
+    """
 
     fields: dict
     params: dict
@@ -42,25 +43,29 @@ class Tower(NamedTuple):
 
 
 def _read_config(folder: pathlib.Path) -> dict:
-    """The config.json of a folder; raises `UserError` where the folder is of another kind than
-    Hugging Face's models."""
+    """The config.json of a Hugging Face folder; raises `UserError` for other folders."""
     if not folder.is_dir():
-        raise UserError(f"{folder} is no folder; give one with config.json and model.safetensors.")
+        raise UserError(
+            f"{folder} is not a folder; give one with config.json and model.safetensors."
+        )
     if (folder / "adapter_config.json").is_file() and not has_weights(folder):
         raise UserError(f"{folder} holds adapters alone; {MERGE_ADAPTERS}.")
     config = read_json(folder / "config.json")
     if "format_version" in config:
-        raise UserError(f"{folder} is a checkpoint of this program already; use it as it is.")
+        raise UserError(f"{folder} is already a checkpoint of this program; use it as it is.")
     if "protein_model_config" in config:
         raise UserError(
-            f"{folder} is a released ProtCLIP; convert it with `protclip --source` in place "
-            "of `hf`."
+            f"{folder} is a released ProtCLIP; convert it with `protclip --source` instead of `hf`."
         )
     return config
 
 
 def read_protein_tower(folder: pathlib.Path) -> Tower:
-    """The ESM-2 of a folder; raises `UserError` where it is none."""
+    """Reads the ESM-2 of a folder.
+
+    Raises:
+      UserError: the folder has none.
+    """
     fields = esm2_fields(_read_config(folder), name=str(folder / "config.json"))
     check_protein_vocabulary(folder)
     tensors, files = read_weights(folder)
@@ -71,7 +76,11 @@ def read_protein_tower(folder: pathlib.Path) -> Tower:
 
 
 def read_text_tower(folder: pathlib.Path) -> Tower:
-    """The BERT of a folder, with its tokenizer; raises `UserError` where it is none."""
+    """Reads the BERT of a folder, with its tokenizer.
+
+    Raises:
+      UserError: the folder has none.
+    """
     fields, vocab_size = bert_fields(_read_config(folder), name=str(folder / "config.json"))
     tensors, files = read_weights(folder)
     tensors = unwrapped(tensors, source=folder)
@@ -86,8 +95,7 @@ def read_text_tower(folder: pathlib.Path) -> Tower:
 def import_hf(
     *, protein: pathlib.Path | None, text: pathlib.Path | None, heads: pathlib.Path | None
 ) -> Checkpoint:
-    """A checkpoint of one tower, of both, or of both and the heads of a safetensors file as `to_hf`
-    writes it.
+    """Builds a checkpoint of one tower, of both, or of both with heads from `to_hf`.
 
     Raises:
       UserError: neither tower is given, heads without both, or a folder or file is not what it
@@ -96,7 +104,7 @@ def import_hf(
     if protein is None and text is None:
         raise UserError("nothing to convert: give --protein DIR, --text DIR or both.")
     if heads is not None and None in (protein, text):
-        raise UserError("--heads belongs between two towers; give --protein and --text too.")
+        raise UserError("--heads needs both towers; give --protein and --text too.")
     towers = {"protein": read_protein_tower(protein)} if protein else {}
     towers |= {"text": read_text_tower(text)} if text else {}
     files = {f"{name}/{path.name}": path for name, tower in towers.items() for path in tower.files}
@@ -109,7 +117,7 @@ def import_hf(
         tensors = unwrapped(read_safetensors(heads), source=heads)
         groups = head_groups(tensors)
         config = converted_config(**fields, **head_dims(tensors))
-        # So that the network has the scale and bias of the sigmoid contrast where they are there.
+        # So that the network has the sigmoid contrast's scale and bias if they were exported.
         config["loss"]["sigmoid"] = float(groups > HEAD_GROUPS)
         params |= head_params(tensors, abstract_groups(network(config, text_tokenizer), groups))
         files["heads.safetensors"] = heads

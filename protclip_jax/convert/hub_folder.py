@@ -1,4 +1,4 @@
-"""What `convert to_hf` writes, taken as a checkpoint by whatever takes one."""
+"""Lets every command take the output of `convert to_hf` as a checkpoint."""
 
 import atexit
 import os
@@ -23,8 +23,7 @@ def is_exported(checkpoint: str | os.PathLike) -> bool:
 
 
 def open_checkpoint(checkpoint: str | os.PathLike, step: str | int | None = None) -> pathlib.Path:
-    """The folder of a checkpoint: of one in a bucket a copy, of an exported one a checkpoint made
-    of it, until the end.
+    """The folder of a checkpoint, as a temporary copy from a bucket or from an export.
 
     Raises:
       UserError: the exported folder is incomplete or damaged, or as `local_checkpoint`.
@@ -41,8 +40,7 @@ def open_checkpoint(checkpoint: str | os.PathLike, step: str | int | None = None
 
 
 def read_exported(folder: pathlib.Path) -> Checkpoint:
-    """The checkpoint that an export was made of, with the config of its training; it may be a
-    stranger's.
+    """The checkpoint behind an export, with its training config; it may be untrusted.
 
     Raises:
       UserError: the folder is incomplete or damaged.
@@ -51,7 +49,9 @@ def read_exported(folder: pathlib.Path) -> Checkpoint:
     made_from = read_json(path)
     stored, source = made_from.get("config"), made_from.get("source")
     if not isinstance(stored, dict) or not isinstance(source, dict):
-        raise UserError(f"{path} is damaged: it holds no config and source; get the folder anew.")
+        raise UserError(
+            f"{path} is damaged: it has no config and source; get a fresh copy of the folder."
+        )
     checks.check_present(stored, name=str(path))
     checks.require_model(stored, name=str(path))
     towers = {

@@ -32,8 +32,7 @@ def norm(path: str, module: str) -> Table:
 
 
 def parts(path: str, array: np.ndarray, names: tuple[str, ...]) -> Iterator[tuple[str, np.ndarray]]:
-    """The tensors that a parameter consists of: their names, and views of `array` shaped like
-    them."""
+    """The tensors of a parameter: their names, and views of `array` shaped like them."""
     for layer, of_layer in enumerate(array if "{layer}" in names[0] else (array,)):
         joined = np.split(of_layer, len(names), axis=-1) if len(names) > 1 else [of_layer]
         for name, part in zip(names, joined, strict=True):
@@ -66,7 +65,7 @@ def fill(
             if name not in tensors:
                 fix = suggestion(name, map(original, tensors))
                 raise UserError(
-                    f"The checkpoint has no tensor {original(name)}, needed for {path}; {fix}."
+                    f"The checkpoint lacks the tensor {original(name)}, needed for {path}; {fix}."
                 )
             _check(tensors[name], part.shape, name=original(name), path=path)
     if left := sorted(
@@ -81,8 +80,8 @@ def fill(
             part[...] = tensors[name]
             if not np.isfinite(part).all():
                 broken = (
-                    f"Tensor {original(name)} holds NaN or infinity, as a training run that "
-                    "diverged leaves them"
+                    f"Tensor {original(name)} holds NaN or infinity, as left by a training run "
+                    "that diverged"
                 )
                 raise UserError(f"{broken}; give other weights.")
     return unflatten_dict(params, sep="/")
@@ -102,8 +101,7 @@ def _check(tensor: np.ndarray, shape: tuple[int, ...], *, name: str, path: str) 
 
 
 def unfill(params: Mapping, table: Table) -> dict[str, np.ndarray]:
-    """The tensors that a parameter tree (of NumPy arrays) is made of, as views; `fill`
-    backwards."""
+    """The tensors behind a parameter tree of NumPy arrays, as views; the reverse of `fill`."""
     tensors = {}
     for path, array in flatten_dict(params, sep="/").items():
         tensors |= dict(parts(path, array, table[path]))

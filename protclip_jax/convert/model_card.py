@@ -1,5 +1,7 @@
-"""The model card of an export: what is in the folder, how to load it, what was measured; the
-rest is left to its author."""
+"""The model card of an export: contents, loading, and measurements.
+
+The rest is left to its author.
+"""
 
 import json
 
@@ -121,8 +123,7 @@ def model_card(
     report: Report | None = None,
     licence: str = OTHER,
 ) -> str:
-    """Markdown with YAML front matter, as the Hugging Face hub reads it; the code in it runs in
-    the exported folder."""
+    """Markdown with YAML front matter for the Hugging Face hub; its code runs in the folder."""
     towers = [name for name in _TOWER_CODE if name in checkpoint.params]
     has_heads = checkpoint.params.keys() >= HEAD_GROUPS
     return _CARD.format(
@@ -149,7 +150,7 @@ def _others(checkpoint: Checkpoint) -> list[str]:
 
 
 def licence_file(licence: str) -> str:
-    """LICENSE.md: what is known of the terms, and what its author has to add."""
+    """LICENSE.md: what is known about the terms, and what the author must add."""
     name = licence if licence != OTHER else "to be named by the author"
     return _LICENCE.format(name=name)
 

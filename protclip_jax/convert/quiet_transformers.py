@@ -7,8 +7,7 @@ from types import ModuleType
 
 @functools.cache
 def transformers() -> ModuleType:
-    """The library, which takes seconds to import; without its notice that PyTorch is missing,
-    and without its warnings."""
+    """Imports the library (seconds) without its warnings and its notice about PyTorch."""
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     import transformers as library
 

@@ -24,14 +24,15 @@ from protclip_jax.models.esm2 import ESM2Config
 from protclip_jax.models.initialize import abstract_groups
 
 PROTEIN, TEXT = "protein_model.", "text_model."
-"""Prefixes of the towers' tensors; what has neither belongs to the heads."""
+"""Prefixes of the towers' tensors; all others belong to the heads."""
 
 
 def import_released(
     source: pathlib.Path, *, text_tokenizer: pathlib.Path | None = None
 ) -> Checkpoint:
-    """All parameters of a released checkpoint; tokenizers lie in SOURCE, its folders,
-    SOURCE/backbones/* or are given.
+    """Reads a released checkpoint; tokenizers are in SOURCE, its folders, or are given.
+
+    Among the folders are SOURCE/backbones/*.
 
     The config does not say the prototypes' temperature, which is 0.9 in the paper.
 
@@ -57,7 +58,7 @@ def import_released(
         [text_tokenizer] if text_tokenizer else _text_folders(source), vocab_size=vocab_size
     )
     stored = converted_config(protein, text, **heads)
-    # The released texts tell synonyms, short names and EC numbers.
+    # The released texts contain synonyms, short names and EC numbers.
     stored["tokenizer"]["names"] = "all"
     params |= head_params(of_heads, abstract_groups(network(stored, tokenizer), HEAD_GROUPS))
 
@@ -74,8 +75,8 @@ def import_released(
 def _part(config: Mapping, name: str, path: pathlib.Path) -> dict:
     if not isinstance(config.get(name), dict):
         raise UserError(
-            f"{path} has no {name}; give the folder of a released ProtCLIP, or convert ESM-2 "
-            "and BERT with `hf`."
+            f"{path} lacks {name}; give the folder of a released ProtCLIP, or convert ESM-2 and "
+            "BERT with `hf`."
         )
     return config[name]
 
@@ -85,7 +86,7 @@ def _head_dims(config: Mapping, path: pathlib.Path) -> dict[str, int]:
     for name, value in dims.items():
         if type(value) is not int or not 1 <= value <= 1 << 20:
             raise UserError(
-                f"{path}: {name}={reprlib.repr(value)} is no sensible width; give a released "
+                f"{path}: {name}={reprlib.repr(value)} is not a valid width; give a released "
                 "ProtCLIP."
             )
     if dims["proto_dim"] != dims["projection_dim"]:
@@ -104,8 +105,10 @@ def _by_part(tensors: Tensors) -> tuple[Tensors, Tensors, Tensors]:
 
 
 def _text_folders(source: pathlib.Path) -> list[pathlib.Path]:
-    """SOURCE and the folders in it that hold a vocabulary other than the protein tower's, which
-    is checked."""
+    """SOURCE and its folders with a vocabulary other than the protein tower's.
+
+    The protein tower's vocabulary is checked.
+    """
     folders = dict.fromkeys(
         [source, *sorted(source.glob("backbones/*")), *sorted(source.glob("*"))]
     )
@@ -120,8 +123,7 @@ def _text_folders(source: pathlib.Path) -> list[pathlib.Path]:
     found = [folder for folder in tokenizers if folder not in of_proteins]
     if not found:
         raise UserError(
-            f"{source} holds no text tokenizer, nor do its folders; name one with "
-            "--text_tokenizer DIR."
+            f"{source} and its folders hold no text tokenizer; name one with --text_tokenizer DIR."
         )
     return found
 

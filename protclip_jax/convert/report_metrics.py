@@ -30,7 +30,7 @@ class Report(NamedTuple):
 
 
 def find_report(directory: pathlib.Path, *, step: int) -> Report | None:
-    """The report on a step of a workdir; None where there is none, or it is of another step."""
+    """The report on a step of a workdir; None if it is missing or on another step."""
     report = own_report(directory, step=step)
     return None if report is None else _described(report)
 
@@ -60,8 +60,7 @@ def _described(report: Mapping) -> Report:
 
 
 def _numbers(section: str, result: object) -> Iterator[Reported]:
-    """The numbers of a section, two levels deep; of public benchmarks the means of their
-    headlines."""
+    """The numbers of a section, two levels deep; for public benchmarks the headline means."""
     if section == "benchmarks" and isinstance(result, dict):
         for benchmark, of_benchmark in result.items():
             headline = of_benchmark.get("headline") if isinstance(of_benchmark, dict) else None

@@ -1,5 +1,4 @@
-"""Tensors of weight files: safetensors through its library, PyTorch's format through its
-weights-only loader."""
+"""Reads tensors of weight files: safetensors, and PyTorch's with its weights-only loader."""
 
 import pathlib
 import reprlib
@@ -58,15 +57,16 @@ class Weights(NamedTuple):
 
 
 def read_weights(folder: pathlib.Path) -> Weights:
-    """The tensors of a folder as Hugging Face lays it out: safetensors if there are, else PyTorch
-    files; whole or sharded.
+    """Reads a Hugging Face folder's tensors: safetensors if present, else PyTorch; sharded or not.
 
     Raises:
-      UserError: there is no such folder or no weights in it, or a file is damaged or not what
-        its name says.
+      UserError: the folder does not exist or has no weights, or a file is damaged or has another
+      format than its name says.
     """
     if not folder.is_dir():
-        raise UserError(f"{folder} is no folder; give one with config.json and model.safetensors.")
+        raise UserError(
+            f"{folder} is not a folder; give one with config.json and model.safetensors."
+        )
     for name, reader in _readers().items():
         if (folder / name).is_file():
             return Weights(reader(folder / name), [folder / name])
@@ -79,13 +79,12 @@ def read_weights(folder: pathlib.Path) -> Weights:
 
 
 def has_weights(folder: pathlib.Path) -> bool:
-    """Whether a folder holds a file of weights, or an index of shards, under a name that
-    `read_weights` knows."""
+    """Whether a folder has a weight file, or an index of shards, that `read_weights` knows."""
     return any((folder / f"{name}{end}").is_file() for name in _readers() for end in ("", _INDEX))
 
 
 def _readers() -> dict[str, Callable[[pathlib.Path], dict[str, np.ndarray]]]:
-    """The files of weights that are read, the first that is there, and how."""
+    """The weight files to read, the first kind that exists, and their reader."""
     return {"model.safetensors": read_safetensors, "pytorch_model.bin": _read_pytorch}
 
 
@@ -95,7 +94,8 @@ def _read_shards(
     listed = read_json(index).get("weight_map")
     if not isinstance(listed, dict) or not all(isinstance(name, str) for name in listed.values()):
         raise UserError(
-            f"{index} is damaged: its weight_map does not name a file for each tensor; get it anew."
+            f"{index} is damaged: its weight_map does not name a file for each tensor; get a "
+            "fresh copy."
         )
     tensors: dict[str, np.ndarray] = {}
     files = [index]
@@ -106,20 +106,21 @@ def _read_shards(
             or not (index.parent / name).is_file()
         ):
             raise UserError(
-                f"{index} names the shard {reprlib.repr(name)}, which is no file of that "
-                "folder; get it anew."
+                f"{index} names the shard {reprlib.repr(name)}, which is not a file of that "
+                "folder; get a fresh copy."
             )
         files.append(index.parent / name)
         for tensor, array in reader(files[-1]).items():
             if listed.get(tensor) != name:
                 raise UserError(
-                    f"{index} does not list the tensor {tensor} of {name}; get the folder anew."
+                    f"{index} does not list the tensor {tensor} of {name}; get a fresh copy of "
+                    "the folder."
                 )
             tensors[tensor] = array
     if missing := sorted(listed.keys() - tensors.keys()):
         raise UserError(
-            f"{index} lists the tensor {missing[0]}, which its shard does not hold; get the "
-            "folder anew."
+            f"{index} lists the tensor {missing[0]}, which its shard lacks; get a fresh copy of "
+            "the folder."
         )
     return Weights(tensors, files)
 
@@ -189,9 +190,13 @@ def _is_compressed(path: pathlib.Path) -> bool:
 
 
 def _checked_name(name: object) -> str:
-    """A tensor's name, fit for a message; raises ValueError where it is none."""
+    """Checks that a tensor's name is fit for messages.
+
+    Raises:
+      ValueError: it is not a valid name.
+    """
     if not isinstance(name, str) or len(name) > _MAX_NAME or not name.isprintable():
-        raise ValueError(f"{reprlib.repr(name)} is no tensor's name")
+        raise ValueError(f"{reprlib.repr(name)} is not a valid tensor name")
     return name
 
 

@@ -1,5 +1,4 @@
-"""Tokenizers beside weights: the text tower's is read by transformers, the protein tower's must
-be ESM-2's."""
+"""Reads tokenizers beside weights: the text tower's, and a check that the protein's is ESM-2's."""
 
 import itertools
 import json
@@ -20,8 +19,7 @@ TOKENIZER_FILES = (
     "added_tokens.json",
 )
 
-# The class that a folder names → the one that `AutoTokenizer` takes for it; others may run code or
-# read pickles.
+# Class named in a folder → the class for `AutoTokenizer`; others may run code or read pickles.
 _CLASSES = {
     "BertTokenizer": "BertTokenizerFast",
     "BertTokenizerFast": "BertTokenizerFast",
@@ -36,8 +34,9 @@ def tokenizer_files(folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 def read_text_tokenizer(folder: pathlib.Path, *, vocab_size: int) -> TextTokenizer:
-    """The WordPiece tokenizer of a folder, for a model that embeds `vocab_size` tokens; its ids are
-    transformers'.
+    """The WordPiece tokenizer of a folder, for a model with `vocab_size` embeddings.
+
+    Its ids are those of transformers.
 
     A model may embed more tokens than its tokenizer has (tables are often rounded up): the
     vocabulary is then filled up with names `[unusedN]`, which no text contains as a token.
@@ -102,8 +101,8 @@ def check_protein_vocabulary(folder: pathlib.Path) -> None:
     path = folder / "vocab.txt"
     if path.is_file() and _tokens(path) != list(protein_tokenizer.VOCABULARY):
         raise UserError(
-            f"{path} is not ESM-2's vocabulary of {len(protein_tokenizer.VOCABULARY)} "
-            "tokens; give an ESM-2 model."
+            f"{path} is not ESM-2's vocabulary of {len(protein_tokenizer.VOCABULARY)} tokens; "
+            "give an ESM-2 model."
         )
 
 

@@ -1,5 +1,4 @@
-"""What training programs put around a model: prefixes of its tensors' names, and adapters beside
-its weights."""
+"""Handles wrappers of training programs: prefixes of tensor names, and adapters."""
 
 import re
 import sys
@@ -10,8 +9,10 @@ from protclip_jax.checkpoints.other_folders import MERGE_ADAPTERS
 from protclip_jax.convert.tensors import Tensors
 
 _WRAPPERS = re.compile(r"((module|_orig_mod|model|base_model\.model)\.)+")
-"""What DataParallel, torch.compile, Lightning and peft put before every name; none of our
-models' own names begins so."""
+"""Prefixes that DataParallel, torch.compile, Lightning and peft add to every name.
+
+No name of our own models begins with one.
+"""
 
 _LAYERS = (
     r"lora_\w+|base_layer|original_module|modules_to_save|ia3_l|hada_\w+|lokr_\w+|oft_\w+|adapters?"
@@ -21,8 +22,7 @@ _ADAPTER = re.compile(rf"(.*\.)?({_LAYERS})(\..*)?")
 
 
 def unwrapped(tensors: Tensors, *, source: object) -> Tensors:
-    """The tensors without the prefix of a wrapper, where all names have it, which is said on
-    stderr.
+    """Strips a wrapper's prefix if all names have it, with a note on stderr.
 
     `source` says in messages where they come from.
 
@@ -45,13 +45,14 @@ def unwrapped(tensors: Tensors, *, source: object) -> Tensors:
 
 
 def _shared_prefix(names: Iterable[str]) -> str:
-    """The longest prefix of wrappers that all names have; '' where there is none."""
-    wrapped = {found[0] if (found := _WRAPPERS.match(name)) else "" for name in names}
+    """The longest wrapper prefix that all names have, or ''."""
+    matches = (_WRAPPERS.match(name) for name in names)
+    wrapped = {match[0] if match else "" for match in matches}
     return wrapped.pop() if len(wrapped) == 1 else ""
 
 
 def suggestion(name: str, present: Iterable[str]) -> str:
-    """What to do where no tensor is called `name`: another fix if it is there behind a prefix."""
+    """The fix for a missing tensor `name`: another one if it exists behind a prefix."""
     longer = next((other for other in present if other.endswith(f".{name}")), None)
     if longer is None:
         return "give the complete checkpoint"

@@ -94,7 +94,7 @@ def test_a_report_is_replaced_by_the_same_line_only(run, workdir, capsys):
     assert run(*line, 20) == 0
     assert run(*line, 30) == 2
     assert (
-        "report.json is of another evaluation (other pool); remove that report or name"
+        "report.json is from another evaluation (different pool); remove that report or name"
         in capsys.readouterr().err
     )
     assert run(*line, 20, "--step", 8) == 2
@@ -286,7 +286,7 @@ def test_the_data_of_a_run_are_looked_for_where_it_was_started(
     fix = "pass --data_dir=DIR, where it is now, or start this command where training was started."
     assert run(*asked) == 2
     assert (
-        f"was trained on {elsewhere}/{data_dir.name}, which is not there; {fix}"
+        f"was trained on {elsewhere}/{data_dir.name}, which does not exist; {fix}"
         in capsys.readouterr().err
     )
     records = list(dataset.splits["test"])
@@ -294,7 +294,7 @@ def test_the_data_of_a_run_are_looked_for_where_it_was_started(
     write(elsewhere / data_dir.name, {"test": records}, statistics={"records": len(records)})
     assert run(*asked) == 2
     assert (
-        f"{elsewhere}/{data_dir.name} is another dataset than {workdir} was trained on; {fix}"
+        f"{elsewhere}/{data_dir.name} is not the dataset that {workdir} was trained on; {fix}"
         in capsys.readouterr().err
     )
     # What training followed is known by the data themselves, wherever they are.
@@ -394,10 +394,10 @@ def test_the_pretraining_set_is_the_checkpoint_s_own(workdir, data_dir, dataset,
     metadata = json.loads((workdir / "config.json").read_text())
     (workdir / "config.json").write_text(json.dumps(metadata | {"dataset": dataset.fingerprint}))
     assert found() is None
-    assert "is another dataset than" in capsys.readouterr().err
+    assert "is not the dataset that" in capsys.readouterr().err
     moved = argparse.Namespace(checkpoint=workdir, pretrained_on=data_dir)
     assert cli.pretraining_data(moved, workdir).fingerprint == dataset.fingerprint
-    with pytest.raises(UserError, match="is another dataset than"):
+    with pytest.raises(UserError, match="is not the dataset that"):
         cli.pretraining_data(argparse.Namespace(checkpoint=workdir, pretrained_on=other), workdir)
     for folder, told in (
         (tmp_path / "gone", "which is not there"),

@@ -37,12 +37,12 @@ def test_no_evaluations_no_hooks(dataset):
     ("evals", "told"),
     [
         ({"retreival": {}}, "'retreival' is neither an evaluation .retrieval"),
-        ({"retrieval": {"pol": 3}}, "no option 'pol'; it has split, pool"),
+        ({"retrieval": {"pol": 3}}, "no option 'pol'; expected split, pool"),
         ({"retrieval": {"dataset": 3}}, "no option 'dataset'"),
         ({"retrieval": {"split": "tset"}}, "tset"),
         ({"membrane": {}}, "evals.membrane needs data_dir"),
         ({"membrane": {"data_dir": ".", "pool": 3}}, "has no option 'pool'"),
-        ({"membrane": {"data_dir": "."}}, "There are no data for membrane"),
+        ({"membrane": {"data_dir": "."}}, "no data for membrane"),
         ({"prot2bp": {"data_dir": "."}}, "trains a bridge for hours"),
     ],
 )
@@ -77,14 +77,12 @@ def test_a_best_metric_that_nothing_measures_is_told():
     check_best("counted/times", hooks)
     check_best(None, hooks)
     check_best("retrieval/mrr", [])
-    with pytest.raises(
-        UserError, match="retrieval/mrr is measured by none of evals; it begins with counted/"
-    ):
+    with pytest.raises(UserError, match="best.metric=retrieval/mrr .*counted/"):
         check_best("retrieval/mrr", hooks)
     assert run_hooks(hooks, None, step=0, last=False, best="counted/times") == {
         "counted/times": 1.0
     }
-    with pytest.raises(UserError, match="counted/time is not measured; there are counted/times"):
+    with pytest.raises(UserError, match="counted/time .*counted/times"):
         run_hooks(hooks, None, step=0, last=False, best="counted/time")
 
 

@@ -1,1 +1,1 @@
-"""What families of public benchmarks share."""
+"""Base classes of the benchmark families."""

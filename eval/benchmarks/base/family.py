@@ -1,4 +1,4 @@
-"""What a family of public benchmarks is: all its facts, and how it measures a model."""
+"""The interface of a family of public benchmarks: its facts, and how it measures a model."""
 
 import abc
 import dataclasses
@@ -27,11 +27,11 @@ class VariantScorer(Protocol):
     def __call__(
         self, sequences: Sequence[str], variants: Sequence[Sequence[Variant]], *, method: str
     ) -> list[Float32[np.ndarray, " _"]]:
-        """For each clean sequence a score for each of its variants."""
+        """For each clean sequence, one score per variant."""
 
 
 class Measured(NamedTuple):
-    """What a family says of a benchmark.
+    """A family's result on one benchmark.
 
     Attributes:
       result: everything for report.json; `controls` and `notes` in it are shown in report.md.
@@ -47,7 +47,7 @@ class Measured(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Setup:
-    """A model as families see it, and how it is to be measured.
+    """A model as families see it, and how to measure it.
 
     Attributes:
       embed: sequences to the mean of the protein tower's residue vectors.
@@ -77,19 +77,19 @@ class Setup:
 
 
 class BenchmarkFamily(abc.ABC):
-    """A family of public benchmarks, measured in one way.
+    """A family of public benchmarks that are measured in the same way.
 
     Attributes:
-      name: in results and of its file in configs/eval, if it has one.
+      name: its name in results and of its file in configs/eval, if it has one.
       title: its heading in report.md.
-      benchmarks: those that belong to it.
-      protocol: how it measures, in words; "" where that is the setup's protocol.
-      published: numbers that others reported of them, each with its protocol.
-      sizes: of the published data sets; of a benchmark that is not here the size is not known.
-      fields: every field of configs/eval/NAME.py and what it may be; empty if it has no such file.
+      benchmarks: its benchmarks.
+      protocol: how it measures, in words; "" if that is the setup's protocol.
+      published: numbers reported by others, each with its protocol.
+      sizes: of the published data sets; a missing benchmark's size is unknown.
+      fields: every field of configs/eval/NAME.py and its allowed values; empty without such a file.
       following: changes of that config that make it cheap in training, such as `draws=3`.
       too_long: why it cannot be followed in training, as a verb; "" if it can.
-      beyond_vectors: what it needs beside one vector for each protein; "" if that is enough.
+      beyond_vectors: what it needs besides one vector per protein; "" if nothing.
       captions: of its own figures, by name.
     """
 
@@ -107,7 +107,7 @@ class BenchmarkFamily(abc.ABC):
 
     @abc.abstractmethod
     def measure(self, setup: Setup, name: str, data: Data) -> Measured:
-        """The result of a benchmark on its data.
+        """Measures a benchmark on its data.
 
         Raises:
           MissingData: the data lack what the benchmark asks for.
@@ -116,24 +116,23 @@ class BenchmarkFamily(abc.ABC):
 
     @abc.abstractmethod
     def counts(self, data: Data) -> dict[str, int]:
-        """The size of the data in the terms of `sizes`."""
+        """The sizes of the data, in the terms of `sizes`."""
 
     @abc.abstractmethod
     def audit(self, data: Data) -> dict:
-        """What is odd about the data, counted and fit for JSON."""
+        """Counts what is odd about the data, as JSON values."""
 
     def accepted(self, benchmark: Benchmark, data: Data) -> Data:
-        """What an importer gave, completed by what is known of the benchmark.
+        """Completes what an importer read with the facts about the benchmark.
 
         Raises:
-          UserError: there is nothing in it to measure on.
+          UserError: nothing is left to measure on.
         """
         del benchmark
         return data
 
     def proteins(self, data: Data) -> Sequence[str]:
-        """The sequences that are counted as seen in pretraining or not; () where `measure`
-        counts those of the test split."""
+        """The sequences to look up in pretraining; () if `measure` checks the test split."""
         del data
         return ()
 
@@ -142,19 +141,21 @@ class BenchmarkFamily(abc.ABC):
         return (data,)
 
     def joined(self, parts: Sequence[Data]) -> Data:
-        """The reverse of `parts`."""
+        """Puts `parts` back together."""
         (data,) = parts
         return data
 
     def limited(self, name: str, data: Data, limit: int) -> Data:
-        """The data of a benchmark with at most so many proteins in each split.
+        """Keeps at most `limit` proteins in each split.
 
         Raises:
           UserError: the data have no splits of proteins.
         """
-        raise UserError(f"limit means nothing for {name}; it is for benchmarks of single proteins.")
+        raise UserError(
+            f"{name} does not support limit, which is for benchmarks of single proteins; remove it."
+        )
 
     def figures(self, measured: Sequence[Mapping]) -> dict[str, Figure]:
-        """Figures of its own, by name, from the results of all benchmarks that were measured."""
+        """The family's own figures, by name, from the results of all measured benchmarks."""
         del measured
         return {}

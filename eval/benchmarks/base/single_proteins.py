@@ -1,4 +1,4 @@
-"""What families of benchmarks of single proteins share: data are counted, checked and limited."""
+"""Shared code for benchmarks of single proteins: counts, checks and limits their data."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -15,19 +15,18 @@ from eval.protocols.supervised import Judge
 
 
 class SingleProteins(BenchmarkFamily):
-    """A family whose data are a `Task`: proteins, and what is to be predicted of each."""
+    """A family whose data are a `Task`: proteins, each with a target."""
 
     def accepted(self, benchmark: Benchmark, data: Task) -> Task:
-        """The task, in the benchmark's unit.
+        """Adds the benchmark's unit to the task.
 
         Raises:
-          UserError: it has no row that can be used.
+          UserError: the task has no usable row.
         """
         if not any(data.splits.values()):
             fault = data.rejects[0].reason if data.rejects else "the files are empty"
             raise UserError(
-                f"{benchmark.name} has no row that can be used; the first of its faults is: "
-                f"{fault}."
+                f"{benchmark.name} has no usable row; the first row was rejected because: {fault}."
             )
         return dataclasses.replace(data, unit=benchmark.unit)
 
@@ -46,7 +45,7 @@ class SingleProteins(BenchmarkFamily):
 
 
 def limited(task: Task, limit: int) -> Task:
-    """The same task with at most `limit` proteins in each split, those of the lowest hashes."""
+    """Keeps at most `limit` proteins in each split, those with the lowest hashes."""
     splits = {
         name: sorted(samples, key=lambda sample: hash64(f"limit {sample.sequence}"))[:limit]
         for name, samples in task.splits.items()
@@ -55,8 +54,7 @@ def limited(task: Task, limit: int) -> Task:
 
 
 def of_setup(setup: Setup, task: Task, *, judge: Judge) -> Measured:
-    """The result of the setup's protocol on a task beside its controls, the metrics of its seeds
-    as the headline."""
+    """Fits the setup's protocol and its controls; the headline is the metrics over seeds."""
     result = supervised.run(
         task,
         setup.protocol,
@@ -80,13 +78,13 @@ def _headline(metrics: Mapping[str, Mapping]) -> dict[str, dict]:
 def without_seen(
     task: Task, pretraining: PretrainingSet | None, *, split: str
 ) -> tuple[Task, dict]:
-    """The task without the split's proteins that were in pretraining, and facts for the result.
+    """Removes proteins seen in pretraining from a split, and reports facts for the result.
 
-    A task none of whose proteins would be left stays as it is.
+    A task that would lose all its proteins stays as it is.
 
     Returns:
-      the task, and `pretraining`, the counts by state, with a sentence in `notes`; nothing where
-      pretraining is not known.
+      the task, and `pretraining` (the counts by state) with a sentence in `notes`; nothing if
+      pretraining is unknown.
     """
     samples = task.splits.get(split, [])
     if pretraining is None or not samples:

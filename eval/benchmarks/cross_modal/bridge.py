@@ -1,13 +1,15 @@
-"""BioBridge's bridge in Flax: from the embedding of a node to where a relation's tails of another
-type should lie.
+"""BioBridge's bridge in Flax: maps a node's embedding to where a relation's tails should lie.
+
+The tails have another node type.
 
 Its definition (Wang et al., ICLR 2024; github.com/RyanWangZf/BioBridge, src/model.py and
 losses.py), for a head h of type a, a relation r and tails t of type b with frozen embeddings e:
 
-    p = W_a e_h, W_b e_t                        one linear map without bias for each type of node,
-    to width 768 q = p + encoder([p, n_a, m_r, n_b])[0]      n, m = layer norm of learnt embeddings
-    of node and relation types loss = −log softmax of cos(q, W_b e_t) / 0.1 among t and sampled
-    tails that h is not known to have
+    p = W_a e_h, W_b e_t                  one bias-free linear map per node type, to width 768
+    q = p + encoder([p, n_a, m_r, n_b])[0]
+                                          n, m = layer norm of learnt node and relation type vectors
+    loss = −log softmax of cos(q, W_b e_t) / 0.1
+                                          over t and sampled nodes that are not known tails of h
 
 The encoder is torch's default: six post-norm layers of 12 heads, feed-forward 2048, exact GELU,
 dropout 0.1.
@@ -38,8 +40,10 @@ class Places(NamedTuple):
 
 
 class EncoderLayer(nn.Module):
-    """Self-attention, then two linear layers with GELU; dropout, residual and layer norm after
-    each."""
+    """A post-norm encoder layer: self-attention, then two linear layers with GELU.
+
+    Each part has dropout, a residual and layer norm.
+    """
 
     heads: int
     feed_forward: int
@@ -59,8 +63,7 @@ class EncoderLayer(nn.Module):
 
 
 class Bridge(nn.Module):
-    """The bridge above; `tables` are the embeddings, [n, D] of each node type, and are not
-    trained."""
+    """The bridge above; `tables` holds the frozen embeddings [n, D] of each node type."""
 
     node_types: int
     relation_types: int
@@ -83,8 +86,7 @@ class Bridge(nn.Module):
     def project(
         self, tables: Sequence[Float[Array, "_ _"]], nodes: Places
     ) -> Float[Array, "... H"]:
-        """W e of each node. Every type's map is applied to a row of its table, and the node's
-        own type is kept."""
+        """W e of each node: applies every type's map to a table row, then selects by type."""
         projected = 0.0
         for position, (table, linear) in enumerate(zip(tables, self.projections, strict=True)):
             own = nodes.types == position
@@ -101,8 +103,7 @@ class Bridge(nn.Module):
         tail_types: Int[Array, " B"],
         training: bool,
     ) -> Float[Array, "B H"]:
-        """q of each head for a relation and a type of tails; in training it needs a `dropout`
-        key."""
+        """q of each head for a relation and a tail type; training needs a `dropout` key."""
         projected = self.project(tables, heads)
         types = self.node_norm(self.node_type(jnp.stack([heads.types, tail_types], axis=1)))
         relation = self.relation_norm(self.relation_type(relations))
@@ -118,8 +119,10 @@ def info_nce(
     negatives: Float[Array, "B K H"],
     admitted: Bool[Array, "B K"],
 ) -> Float[Array, " B"]:
-    """−log of the positive's share of exp(cos / 0.1) among itself and the admitted negatives; 0
-    without any."""
+    """−log of the positive's share of exp(cos / 0.1) among itself and the admitted negatives.
+
+    0 if no negative is admitted.
+    """
     queries, positives, negatives = (
         unit_norm(vectors) for vectors in (queries, positives, negatives)
     )
@@ -130,10 +133,10 @@ def info_nce(
 
 
 def forward_flops(bridge: Bridge, *, widths: Sequence[int], negatives: int) -> float:
-    """FLOPs of one triplet forward: two for each multiplication of a linear layer and of attention
-    over its four tokens.
+    """FLOPs of one triplet's forward pass, at two per multiplication.
 
-    A node is projected by the maps of all types, `widths` their embeddings' widths.
+    Counts linear layers and attention over the four tokens. A node is projected by the maps of all
+    types; `widths` are the widths of their embeddings.
     """
     projection = (2 + negatives) * sum(2.0 * width * bridge.width for width in widths)
     layer = (

@@ -1,5 +1,4 @@
-"""Training of a bridge on the triplets of a knowledge graph, with tails drawn as negatives and
-early stopping."""
+"""Trains a bridge on a graph's triplets, with sampled negative tails and early stopping."""
 
 import functools
 import math
@@ -24,39 +23,41 @@ class EmbeddedGraph(NamedTuple):
     tables: Sequence[Float[np.ndarray, "_ _"]]
     """For each node type the float32 embeddings of its nodes."""
     nodes: Places
-    """Where each node of the graph has its embedding; row −1 without one."""
+    """The row of each node's embedding in its table; −1 without an embedding."""
     triplets: Int[np.ndarray, "N 3"]
     """(head, relation, tail)."""
 
 
 class Batch(NamedTuple):
-    """B triplets and K negative tails of each."""
+    """B triplets, each with K negative tails."""
 
     heads: Places
     relations: Int[np.ndarray | Array, " B"]
     tails: Places
     negatives: Places
     admitted: Bool[np.ndarray | Array, "B K"]
-    """False for a negative that is no negative: a known tail of the head."""
+    """False for a sampled node that is a known tail of the head."""
 
 
 class Trained(NamedTuple):
-    """A bridge at the step that was best on the validation heads."""
+    """The bridge at its best step on the validation heads."""
 
     params: Mapping
     step: int
     valid_score: float
     steps: int
-    """All that were made."""
+    """The number of steps made."""
     loss: float
     """Mean since the last evaluation."""
     flops: float
-    """Of the training steps."""
+    """Seconds spent in training steps."""
 
 
 class Negatives:
-    """Draws nodes that are no known tail of a triplet's head by any relation, among those that
-    head training triplets."""
+    """Draws negatives: heads of training triplets that are not known tails of the triplet's head.
+
+    Tails by any relation count as known.
+    """
 
     def __init__(self, triplets: Int[np.ndarray, "N 3"], types: Int[np.ndarray, " nodes"]):
         self._nodes = len(types)
@@ -74,10 +75,11 @@ class Negatives:
         count: int,
         rng: np.random.Generator,
     ) -> tuple[Int[np.ndarray, "B K"], Bool[np.ndarray, "B K"]]:
-        """`count` nodes of the given type for each head, with replacement, and which of them are
-        negatives.
+        """Draws `count` nodes of the given type per head, and says which are negatives.
 
-        Of a type that heads no training triplet there are none: node 0, not admitted.
+        Nodes are drawn with replacement.
+
+        A type that heads no training triplet has no negatives: node 0, not admitted.
         """
         positions = self._starts[types][:, None] + rng.integers(
             np.maximum(self._counts[types], 1)[:, None], size=(len(types), count)
@@ -95,8 +97,10 @@ class Negatives:
 def batches(
     graph: EmbeddedGraph, triplets: Int[np.ndarray, "N 3"], *, size: int, negatives: int, seed: int
 ) -> Iterator[Batch]:
-    """Batches of one size without end, every epoch in a new order; one may hold an epoch's end
-    and the next one's start."""
+    """Endless batches of equal size, every epoch in a new order.
+
+    A batch may hold the end of one epoch and the start of the next.
+    """
     rng = np.random.default_rng(seed)
     sampler = Negatives(triplets, graph.nodes.types)
     waiting = np.zeros(0, np.int64)
@@ -116,7 +120,7 @@ def batches(
 
 
 def positions(graph: EmbeddedGraph, nodes: Int[np.ndarray, "..."]) -> Places:
-    """Where nodes of the graph have their embeddings."""
+    """The table rows of the graph's nodes."""
     return Places(graph.nodes.types[nodes], graph.nodes.rows[nodes])
 
 
@@ -127,7 +131,7 @@ def learning_rate(step: int, *, steps: int, options: ConfigDict) -> float:
 
 
 def make_direction(*, weight_decay: float, clip_norm: float) -> optax.GradientTransformation:
-    """AdamW's direction of clipped gradients, still to be multiplied by −learning rate."""
+    """AdamW's update direction from clipped gradients, before multiplication by −learning rate."""
     return optax.chain(
         optax.clip_by_global_norm(clip_norm),
         optax.scale_by_adam(),
@@ -147,7 +151,7 @@ def step(
     weight_decay: float,
     clip_norm: float,
 ) -> tuple[tuple[Mapping, optax.OptState], Float[Array, ""]]:
-    """One update, and the loss before it."""
+    """One update; also returns the loss before it."""
 
     def loss(params):
         def of(module: Bridge):
@@ -182,13 +186,14 @@ def train_bridge(
     options: ConfigDict,
     seed: int,
 ) -> Trained:
-    """Trains for `options.epochs` passes over the triplets, or until `score` has not risen for
-    `patience` evaluations.
+    """Trains for `options.epochs` passes, stopping early when `score` stops rising.
+
+    The limit is `options.patience` evaluations.
 
     Args:
-      triplets: those to train on, heads and tails in `graph`.
-      score: of the parameters; the higher the better.
-      options: as configs/eval/cross_modal.py has them; `eval_every` counts steps.
+      triplets: the training triplets; heads and tails index into `graph`.
+      score: of the parameters; higher is better.
+      options: as in configs/eval/cross_modal.py; `eval_every` counts steps.
     """
     first, dropout = jax.random.split(jax.random.key(seed))
     tables = tuple(map(jnp.asarray, graph.tables))
@@ -256,7 +261,7 @@ def query_vectors(
     relation: int,
     tail_type: int,
 ) -> Float[np.ndarray, "Q H"]:
-    """Unit-norm places where the tails of heads should lie."""
+    """Unit-norm predictions of where the tails of heads should lie."""
     fixed = np.full(AT_ONCE, relation), np.full(AT_ONCE, tail_type)
     return _in_chunks(
         heads,
@@ -267,7 +272,7 @@ def query_vectors(
 def node_vectors(
     bridge: Bridge, params: Mapping, graph: EmbeddedGraph, nodes: Int[np.ndarray, " M"]
 ) -> Float[np.ndarray, "M H"]:
-    """Unit-norm projections of nodes, which queries are compared with."""
+    """Unit-norm projections of nodes, to compare with queries."""
     return _in_chunks(
         nodes, lambda some: _projected(bridge, params, graph.tables, positions(graph, some))
     )
@@ -276,6 +281,6 @@ def node_vectors(
 def _in_chunks(
     nodes: Int[np.ndarray, " n"], call: Callable[[np.ndarray], Array]
 ) -> Float[np.ndarray, "n H"]:
-    """Calls with `AT_ONCE` nodes at a time, the last padded, so that there is one program."""
+    """Calls with `AT_ONCE` nodes at a time, the last call padded, so one program suffices."""
     padded = np.pad(nodes, (0, -len(nodes) % AT_ONCE)).reshape(-1, AT_ONCE)
     return np.concatenate([np.asarray(call(some)) for some in padded])[: len(nodes)]

@@ -1,19 +1,17 @@
-"""Cross-modal transformation over a knowledge graph: from the embedding of a head to its tails of
-another modality.
+"""Cross-modal transformation over a knowledge graph: from a head's embedding to its tails.
 
-BioBridge's protocol (Wang et al., ICLR 2024) over PrimeKG: one bridge (`bridge.py`) is trained on
-the triplets between nodes of six types with frozen embeddings, one in ten heads is held out, and
-each of them ranks all nodes of the tails' type by cosine (`tail_queries.py`). Disease2Prot maps
-disease → protein. Where this differs: only heads of the benchmarks' own types are held out; another
-tenth chooses the step; embeddings are standardised by type.
+The protocol is BioBridge's (Wang et al., ICLR 2024) on PrimeKG. One bridge (`bridge.py`) is trained
+on triplets between nodes of six types with frozen embeddings. One in ten heads is held out and
+ranks all nodes of the tails' type by cosine (`tail_queries.py`). Disease2Prot maps disease →
+protein. Three things differ: only heads of the benchmarks' own types are held out, another tenth
+chooses the step, and embeddings are standardised by type.
 
-A graph holds each relation in both directions. BioBridge trains on the triplets that have a
-held-out head as their tail (`reverse_triplets` "kept"), although they are the asked ones turned
-round; without them ("removed") the bridge must generalise. A bridge is trained each way, and both
-are reported.
+A graph holds each relation in both directions. BioBridge trains on triplets whose tail is a
+held-out head (`reverse_triplets` "kept"), although they are the reverse of those asked; without
+them ("removed") the bridge must generalise. One bridge is trained each way, and both are reported.
 
-Beside the bridge: the same without knowledge of relations, candidates by their number of
-training triplets, and chance.
+Controls: a bridge that is not given the relation, candidates ranked by their number of training
+triplets, and chance.
 """
 
 from collections.abc import Container, Mapping, Sequence
@@ -66,10 +64,12 @@ BENCHMARKS = {
 WANTED = {
     DRUG: "embeddings of drugs: an .h5, .parquet or .npz file of vectors by DrugBank id, and the "
     "name of its source",
-    PROTEIN: "sequences of proteins by the ids of the graph, which BioBridge's protein.csv has",
+    PROTEIN: "sequences of proteins by the ids of the graph, as in BioBridge's protein.csv",
 }
 REVERSE = ("removed", "kept")
 HITS = (1, 3, 10)
+PROTOCOL_FIELDS = ("seeds", "held_out", "reverse_triplets", "min_tail_triplets", "negatives")
+"""The options that a result repeats."""
 
 
 def run(
@@ -78,15 +78,15 @@ def run(
     """Trains a bridge for each seed and measures the benchmarks of `options`.
 
     Args:
-      embeddings: by node type, the rows in the order of its nodes in the graph, NaN where there is
-        none; see `eval.benchmarks.cross_modal.node_embeddings.embed_nodes`. Types without are left
-        out, with their triplets.
-      options: as configs/eval/cross_modal.py has them.
+      embeddings: by node type, rows in the order of its nodes in the graph, NaN for nodes without
+      an embedding; see `eval.benchmarks.cross_modal.node_embeddings.embed_nodes`. Missing types are
+      left out, with their triplets.
+      options: as in configs/eval/cross_modal.py.
 
     Returns:
       `data` (what takes part), `protocol`, `training` of each seed by kind of reverse triplets and
-      of bridge, `flops`, and in `benchmarks` for each by kind of reverse triplets what `summarize`
-      says, or `missing`, a sentence on what is wanted.
+      of bridge, `flops`, and `benchmarks`: for each, by kind of reverse triplets, the result of
+      `summarize`, or `missing`, a sentence on what is wanted.
 
     Raises:
       UserError: an unknown benchmark or option, or embeddings that do not fit the graph.
@@ -94,11 +94,11 @@ def run(
     """
     if unknown := [name for name in options.benchmarks if name not in BENCHMARKS]:
         raise UserError(
-            f"There is no cross-modal benchmark {unknown[0]!r}; known: {', '.join(BENCHMARKS)}."
+            f"unknown cross-modal benchmark {unknown[0]!r}; expected {', '.join(BENCHMARKS)}."
         )
     if unknown := [kind for kind in options.reverse_triplets if kind not in REVERSE]:
         raise UserError(
-            f"reverse_triplets has the unknown {unknown[0]!r}; use {' or '.join(REVERSE)}, or both."
+            f"unknown reverse_triplets {unknown[0]!r}; expected {' or '.join(REVERSE)}, or both."
         )
     embedded = embedded_graph(graph, embeddings, standardised=options.standardise)
     relations = {name: relations_of(graph, embedded.triplets, name) for name in options.benchmarks}
@@ -111,31 +111,34 @@ def run(
         _seed(graph, embedded, relations, seed=seed, options=options)
         for seed in range(options.seeds)
     ]
-    known = embedded.nodes.rows >= 0
+    benchmarks = {}
+    for name in options.benchmarks:
+        benchmarks[name] = (
+            {"missing": missing[name]} if name in missing else _summaries(measured, name, options)
+        )
     return {
-        "data": {
-            "nodes": {
-                name: int((known & (embedded.nodes.types == position)).sum())
-                for position, name in enumerate(graph.node_types)
-            },
-            "nodes_without_embedding": int((~known).sum()),
-            "triplets": len(embedded.triplets),
-            "triplets_left_out": len(graph.triplets) - len(embedded.triplets),
-            "widths": {name: vectors.shape[1] for name, vectors in embeddings.items()},
-            "supplied_embeddings": dict(sources(graph)),
-        },
-        "protocol": {
-            name: options[name]
-            for name in ("seeds", "held_out", "reverse_triplets", "min_tail_triplets", "negatives")
-        },
+        "data": _facts(graph, embedded, embeddings),
+        "protocol": {name: options[name] for name in PROTOCOL_FIELDS},
         "training": [one["training"] for one in measured],
-        "benchmarks": {
-            name: {"missing": missing[name]}
-            if name in missing
-            else _summaries(measured, name, options)
-            for name in options.benchmarks
-        },
+        "benchmarks": benchmarks,
         "flops": sum(map(_flops, measured)),
+    }
+
+
+def _facts(graph: KnowledgeGraph, embedded: EmbeddedGraph, embeddings: Mapping) -> dict:
+    """What takes part in the measurement."""
+    known = embedded.nodes.rows >= 0
+    nodes = {
+        name: int((known & (embedded.nodes.types == position)).sum())
+        for position, name in enumerate(graph.node_types)
+    }
+    return {
+        "nodes": nodes,
+        "nodes_without_embedding": int((~known).sum()),
+        "triplets": len(embedded.triplets),
+        "triplets_left_out": len(graph.triplets) - len(embedded.triplets),
+        "widths": {name: vectors.shape[1] for name, vectors in embeddings.items()},
+        "supplied_embeddings": dict(sources(graph)),
     }
 
 
@@ -159,12 +162,12 @@ def embedded_graph(
     *,
     standardised: bool,
 ) -> EmbeddedGraph:
-    """The triplets between nodes with embeddings, and the embeddings, on the device; types without
-    have one row of zeros.
+    """Moves embeddings to the device and keeps the triplets between nodes that have one.
+
+    A type without embeddings gets a single row of zeros.
 
     Raises:
-      UserError: a type that the graph does not have, or another number of rows than it has nodes
-        of that type.
+      UserError: the graph lacks a type, or has another number of its nodes than there are rows.
     """
     types = np.array([node.type for node in graph.nodes], np.int32)
     rows = np.full(len(types), -1, np.int32)
@@ -174,8 +177,8 @@ def embedded_graph(
         own = np.flatnonzero(types == position)
         if position < 0 or len(own) != len(vectors):
             raise UserError(
-                f"the graph has {len(own)} nodes of type {name!r}, not the {len(vectors)} "
-                "that embeddings are for."
+                f"the graph has {len(own)} nodes of type {name!r}, but {len(vectors)} embeddings "
+                "were given for them."
             )
         known = np.isfinite(vectors).all(1)
         rows[own[known]] = np.flatnonzero(known)
@@ -193,8 +196,7 @@ def embedded_graph(
 def relations_of(
     graph: KnowledgeGraph, triplets: Int[np.ndarray, "N 3"], benchmark: str
 ) -> list[int]:
-    """The relations by which triplets connect the benchmark's types; none if a type is not
-    there."""
+    """The relations that connect the benchmark's types; none if a type is missing."""
     if any(name not in graph.node_types for name in BENCHMARKS[benchmark]):
         return []
     head, tail = (graph.node_types.index(name) for name in BENCHMARKS[benchmark])
@@ -205,10 +207,9 @@ def relations_of(
 
 
 def lacking(graph: KnowledgeGraph, options: ConfigDict, benchmark: str) -> str:
-    """What a benchmark lacks, told by graph and options before anything is embedded or trained;
-    '' if nothing."""
+    """What a benchmark lacks, decided before anything is embedded or trained; '' if nothing."""
     if benchmark not in options.benchmarks:
-        return f"cross_modal.benchmarks leaves {benchmark} out; add it."
+        return f"cross_modal.benchmarks leaves out {benchmark}; add it."
     known = embeddable(graph)
     head, _, tail = graph.triplets.T
     if relations_of(graph, graph.triplets[known[head] & known[tail]], benchmark):
@@ -221,18 +222,18 @@ def lacking(graph: KnowledgeGraph, options: ConfigDict, benchmark: str) -> str:
 
 
 def wanted(graph: KnowledgeGraph, embeddings: Container[str], benchmark: str) -> str:
-    """A sentence on what a benchmark that cannot be measured lacks."""
+    """A sentence on what an unmeasurable benchmark lacks."""
     for name in BENCHMARKS[benchmark]:
         if name not in graph.node_types:
             return (
-                f"{benchmark} needs nodes of type {name!r}, which the graph does not have; use "
-                "all of PrimeKG."
+                f"{benchmark} needs nodes of type {name!r}, which the graph lacks; use all of "
+                "PrimeKG."
             )
         if name not in embeddings:
             return f"{benchmark} needs {WANTED.get(name, f'texts of nodes of type {name!r}')}."
     return (
-        f"{benchmark} needs triplets from {' to '.join(BENCHMARKS[benchmark])} between nodes "
-        "with embeddings; there are none."
+        f"{benchmark} needs triplets from {' to '.join(BENCHMARKS[benchmark])} between nodes with "
+        "embeddings, but has none; use a larger graph or embed more nodes."
     )
 
 
@@ -247,7 +248,8 @@ def _seed(
     """Trains and ranks with the heads that a seed holds out.
 
     Returns:
-      by kind of reverse triplets `training`, facts by method, and `ranks` by benchmark and method.
+      by kind of reverse triplets `training` (facts by method) and `ranks` (by benchmark and
+      method).
     """
     asked = {name: kinds for name, kinds in relations.items() if kinds}
     head_types = sorted({graph.node_types.index(BENCHMARKS[name][0]) for name in asked})
@@ -290,8 +292,7 @@ def _trained(
     seed: int,
     options: ConfigDict,
 ) -> tuple[dict, dict]:
-    """Facts of the training of each kind of bridge on the triplets `fit`, and ranks by benchmark
-    and method."""
+    """Trains each kind of bridge on the triplets `fit`; returns facts and ranks."""
     ranks = {
         name: {
             "frequency": join([of_frequency(one, fit) for one in own]),
@@ -319,7 +320,7 @@ def _trained(
 
 
 def _methods(graph: KnowledgeGraph, options: ConfigDict) -> dict[str, Int[np.ndarray, " R"]]:
-    """What each kind of bridge sees in the place of a relation."""
+    """What each kind of bridge gets as the relation."""
     kinds = np.arange(len(graph.relation_types))
     return {"bridge": kinds} | (
         {"no_relation": np.zeros_like(kinds)} if options.no_relation_control else {}
@@ -335,7 +336,7 @@ def _queries(
     asked: Bool[np.ndarray, " nodes"],
     min_triplets: int,
 ) -> list[Queries]:
-    """Of each relation that asked heads have.
+    """The queries of each relation that asked heads have.
 
     Raises:
       UserError: no asked head has any.
@@ -352,8 +353,8 @@ def _queries(
     ]
     if not any(own.heads.size for own in made):
         raise UserError(
-            f"{benchmark}: no held-out head has a tail; use a larger graph, more held_out or "
-            "less min_tail_triplets."
+            f"{benchmark}: no held-out head has a tail; use a larger graph, a larger held_out or "
+            "a smaller min_tail_triplets."
         )
     return [own for own in made if own.heads.size]
 
@@ -365,8 +366,7 @@ def bridge_ranks(
     queries: Sequence[Queries],
     shown: Int[np.ndarray, " R"],
 ) -> Ranks:
-    """The ranks by the cosine of each head's transformed embedding with the candidates'
-    projections."""
+    """Ranks by the cosine of each head's transformed embedding with the candidates' projections."""
     ranks = []
     for own in queries:
         tail_type = int(embedded.nodes.types[own.candidates[0]])
@@ -385,7 +385,7 @@ def _facts(trained: Trained) -> dict:
 
 
 def summarize(ranks: Sequence[Mapping[str, Ranks]]) -> dict:
-    """A benchmark's numbers from the ranks of each seed by method.
+    """Summarises a benchmark's ranks of each seed by method.
 
     Returns:
       of each seed the `heads` and `triplets` that were asked; by method the filtered `mrr`, mean

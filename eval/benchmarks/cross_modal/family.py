@@ -1,4 +1,4 @@
-"""The family of cross-modal transformation: its benchmarks, their data, and its headline."""
+"""The cross-modal family: its benchmarks, their data, and its headline."""
 
 from collections.abc import Mapping
 
@@ -41,12 +41,12 @@ _TEMPLATE = {
 }
 _NAMES = "prot2bp prot2mf prot2cc prot2drug disease2prot"
 METRIC = "mrr, reverse kept"
-"""As BioBridge and ProtCLIP measure it."""
+"""As measured by BioBridge and ProtCLIP."""
 _PROTCLIP = "Zhou et al. 2025, AAAI (arXiv:2412.20014), Table 4"
 
 
 def _benchmark(name: str) -> Benchmark:
-    """One of the questions about the graph, which serves them all."""
+    """A question about the graph that all questions share."""
     return Benchmark(
         name,
         "kg.csv of PrimeKG, from doi.org/10.7910/DVN/IXA7BM, and protein.csv, disease.csv "
@@ -62,7 +62,7 @@ def _benchmark(name: str) -> Benchmark:
 class CrossModal(BenchmarkFamily):
     """From one modality to another over a knowledge graph.
 
-    One bridge serves all the benchmarks of the config on one graph.
+    A single bridge serves all the config's benchmarks on one graph.
     """
 
     name = "cross_modal"
@@ -73,7 +73,7 @@ class CrossModal(BenchmarkFamily):
         *published_row(_NAMES, "ProtCLIP", METRIC, ".224 .475 .414 .409 .161", _PROTCLIP, BRIDGE),
         *published_row(_NAMES, "BioBridge", METRIC, ".136 .326 .319 .172 .084", _PROTCLIP, BRIDGE),
     )
-    # Which benchmarks and ways with reverse triplets there are, `cross_modal.run` checks.
+    # `cross_modal.run` checks the names of benchmarks and of reverse triplets.
     fields = {
         **dict.fromkeys(("benchmarks", "reverse_triplets"), some(TEXT)),
         "seeds": ROWS,
@@ -98,7 +98,8 @@ class CrossModal(BenchmarkFamily):
         """MRR and Hits@k of the bridge, beside its controls.
 
         Raises:
-          MissingData: the graph lacks what this benchmark asks for; as a rule before any training.
+          MissingData: the graph lacks what this benchmark needs; usually raised before any
+          training.
         """
         options = setup.configs[self.name]
         if message := cross_modal.lacking(data, options, name):
@@ -114,9 +115,9 @@ class CrossModal(BenchmarkFamily):
         return Measured(result | {"controls": controls}, headline)
 
     def _result(self, setup: Setup, graph: KnowledgeGraph) -> dict:
-        """The result of all benchmarks of the config on a graph; that of the last graph is kept."""
+        """The result of all the config's benchmarks on a graph; the last graph's is cached."""
         measured_on, result = setup.shared.get(self.name, (None, {}))
-        # The manifest may give one of the benchmarks a graph of its own.
+        # The manifest may give one benchmark a graph of its own, so the cache is checked.
         if measured_on is not graph:
             vectors = embed_nodes(graph, proteins=setup.embed, texts=setup.text_means)
             result = cross_modal.run(graph, vectors, setup.configs[self.name])

@@ -1,5 +1,4 @@
-"""Embeddings of a knowledge graph's nodes, by type: proteins from their sequences, drugs from a
-file, the others from text."""
+"""Embeds a graph's nodes by type: proteins from sequences, drugs from a file, others from text."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -10,20 +9,19 @@ from eval.data.base.task import KnowledgeGraph, Node
 from eval.data.graphs.graph import NODE_TYPES, PROTEIN
 
 DRUG = "drug"
-"""PrimeKG's name of what has no embedding of ours."""
+"""PrimeKG's name of the type that our models cannot embed."""
 
 Embedder = Callable[[Sequence[str]], Float[np.ndarray, "n D"]]
 
 
 def nodes_of_type(graph: KnowledgeGraph, name: str) -> list[Node]:
-    """The nodes of one type in the order of the graph, which is that of the rows of their
-    embeddings."""
+    """The nodes of one type, in the order of the graph and of their embeddings' rows."""
     position = graph.node_types.index(name)
     return [node for node in graph.nodes if node.type == position]
 
 
 def embeddable(graph: KnowledgeGraph) -> Bool[np.ndarray, " nodes"]:
-    """Which nodes `embed_nodes` can embed, told without embedding any."""
+    """Which nodes `embed_nodes` can embed; embeds nothing itself."""
     known = np.zeros(len(graph.nodes), bool)
     for name in (name for name in NODE_TYPES if name in graph.node_types):
         if name in graph.vectors:
@@ -36,17 +34,16 @@ def embeddable(graph: KnowledgeGraph) -> Bool[np.ndarray, " nodes"]:
 def embed_nodes(
     graph: KnowledgeGraph, *, proteins: Embedder, texts: Embedder
 ) -> dict[str, Float32[np.ndarray, "_ _"]]:
-    """For each of `NODE_TYPES` that can be embedded float32 [n, D], NaN in the rows of nodes of
-    which nothing is known.
+    """Embeds each of `NODE_TYPES`: float32 [n, D], NaN for nodes without sequence or text.
 
-    Vectors that came with the graph (`graph.vectors`) go first, whatever the type; drugs have no
+    Vectors that came with the graph (`graph.vectors`) take precedence for any type; drugs have no
     others.
 
     Args:
-      proteins: sequences to their embeddings: the mean over residues, without `<cls>` and `<eos>`
-        (as BioBridge and ProtCLIP pool here), which `ProtCLIP.mean_embeddings` gives.
-      texts: what `node_text` says of nodes to their embeddings: the mean over tokens, `[CLS]` and
-        `[SEP]` included and nothing projected, which `ProtCLIP.mean_text_embeddings` gives.
+      proteins: embeds sequences: the mean over residues, without `<cls>` and `<eos>` (as BioBridge
+      and ProtCLIP pool here), as `ProtCLIP.mean_embeddings` gives.
+      texts: embeds the texts of `node_text`: the mean over tokens, `[CLS]` and `[SEP]` included,
+      without a projection, as `ProtCLIP.mean_text_embeddings` gives.
     """
     embeddings = {}
     for name in (name for name in NODE_TYPES if name in graph.node_types):
@@ -60,7 +57,7 @@ def embed_nodes(
 
 
 def _positions(graph: KnowledgeGraph, name: str) -> Int[np.ndarray, " n"]:
-    """The places in the graph of the nodes of one type."""
+    """Indices into the graph's nodes of one type."""
     return np.flatnonzero([node.type == graph.node_types.index(name) for node in graph.nodes])
 
 
@@ -72,8 +69,10 @@ def _contents(graph: KnowledgeGraph, name: str) -> list[str | None]:
 
 
 def node_text(node: Node) -> str:
-    """BioBridge's text of a node (unimodal/Text/encode_*.py); without a definition the name
-    alone, "" without either."""
+    """BioBridge's text of a node (unimodal/Text/encode_*.py).
+
+    Only the name if there is no definition, "" without either.
+    """
     name = f"Name: {node.name}." if node.name else ""
     return f"{name} Definition: {node.content}".strip() if node.content else name
 
@@ -97,5 +96,5 @@ def _embedded(contents: Sequence[str | None], embedder: Embedder) -> Float32[np.
 
 
 def sources(graph: KnowledgeGraph) -> Mapping[str, str]:
-    """Where embeddings that came with the graph are from, by type."""
+    """The sources of embeddings that came with the graph, by type."""
     return {name: vectors.source for name, vectors in graph.vectors.items()}

@@ -1,5 +1,15 @@
-"""Which heads of a knowledge graph are held out, what is asked of them, and how an answer is
-ranked.
+"""Holds out heads of a knowledge graph, builds queries for them, and ranks the answers.
+
+A query is a head with a relation; it ranks all nodes of the other type as its tails. A head may
+have many tails, so ranks are counted in three ways. `filtered`: each tail is ranked among the nodes
+that are not tails of the head, as in knowledge-graph completion (Bordes et al., NIPS 2013).
+`unfiltered`: each tail is ranked among all nodes, including the head's other tails. `first`: only
+the best-ranked tail of each query counts, as in retrieval. Ties count as their expectation under
+random order.
+
+BioBridge's released evaluation ranks all candidates by cosine without a filter, keeps only tails
+with at least 50 triplets of the relation, and prints precision and recall; it does not show how the
+paper's MRR was counted.
 
 A query is a head with a relation: all nodes of the other type are ranked as its tails. A head may
 have many tails, and there are three ways to count. `filtered`: every tail is ranked among the nodes
@@ -33,10 +43,9 @@ def hold_out(
     share: float,
     seed: int,
 ) -> Int[np.ndarray, " nodes"]:
-    """FIT, VALID or TEST for every node: `share` of the heads of each of these types test, and as
-    many validate.
+    """Assigns FIT, VALID or TEST: `share` of the heads of these types test, as many validate.
 
-    The types of heads that are asked for no benchmark are not held out: all their nodes are FIT.
+    Heads of other types are not held out: all their nodes are FIT.
     """
     rng = np.random.default_rng(seed)
     roles = np.full(len(types), FIT)
@@ -53,8 +62,8 @@ def training_triplets(
 ) -> Int[np.ndarray, "M 3"]:
     """The triplets of FIT heads; with `reverse="removed"` those whose tails are FIT too.
 
-    A graph holds each relation in both directions, so that "kept", BioBridge's way, trains on
-    the reverse of what is asked.
+    A graph holds each relation in both directions, so "kept", BioBridge's way, trains on the
+    reverse of the queries.
     """
     fit = roles[triplets[:, 0]] == FIT
     if reverse == "removed":
@@ -63,14 +72,14 @@ def training_triplets(
 
 
 class Queries(NamedTuple):
-    """Q heads that one relation is asked of."""
+    """Q heads that are asked for the tails of one relation."""
 
     relation: int
     heads: Int[np.ndarray, " Q"]
     candidates: Int[np.ndarray, " M"]
     """Nodes of the tails' type, ascending."""
     hits: Bool[np.ndarray, "Q M"]
-    """Every row has one."""
+    """Every row has at least one."""
 
 
 def make_queries(
@@ -81,12 +90,12 @@ def make_queries(
     relation: int,
     min_triplets: int = 0,
 ) -> Queries:
-    """The queries of the asked heads that have a tail among the candidates by the relation.
+    """The queries of asked heads that have a tail among the candidates by the relation.
 
     Args:
-      triplets: all that are known, of any part: a node that is a tail of a head anywhere is a hit.
-      candidates: ascending nodes; those with fewer than `min_triplets` triplets of the relation
-        are left out.
+      triplets: all known triplets of any part: a tail of a head in any part is a hit.
+      candidates: ascending nodes; those with fewer than `min_triplets` triplets of the relation are
+      left out.
     """
     own = triplets[(triplets[:, 1] == relation) & np.isin(triplets[:, 2], candidates)]
     counts = np.bincount(own[:, 2], minlength=len(asked))
@@ -99,8 +108,7 @@ def make_queries(
 
 
 class Ranks(NamedTuple):
-    """How many wrong candidates stand above a hit, and how many are tied with it, in each way of
-    counting."""
+    """How many wrong candidates rank above a hit or tie with it, for each way of counting."""
 
     heads: Int[np.ndarray, " H"]
     """Of every hit."""
@@ -110,7 +118,7 @@ class Ranks(NamedTuple):
 
 
 def rank(scores: Float[np.ndarray, "Q M"], queries: Queries) -> Ranks:
-    """The ranks that scores give to the tails."""
+    """Ranks the tails by their scores."""
     rows = max(1, SCORES_AT_ONCE // max(1, scores.shape[1]))
     chunks = [slice(start, start + rows) for start in range(0, len(scores), rows)]
     filtered, among, first = (
@@ -129,8 +137,7 @@ def rank(scores: Float[np.ndarray, "Q M"], queries: Queries) -> Ranks:
 def among_hits(
     scores: Float[np.ndarray, "Q M"], hits: Bool[np.ndarray, "Q M"]
 ) -> tuple[Int[np.ndarray, " H"], Int[np.ndarray, " H"]]:
-    """For each hit, row by row, how many other hits of its row score above it, and how many are
-    tied with it."""
+    """For each hit, row by row, how many other hits of its row score above it or tie with it."""
     above, tied = [], []
     for row, hit in zip(scores, hits, strict=True):
         own = row[hit]
@@ -142,18 +149,17 @@ def among_hits(
 
 
 def join(ranks: list[Ranks]) -> Ranks:
-    """The ranks of several relations together."""
+    """Joins the ranks of several relations."""
     return Ranks(*(np.concatenate(arrays, axis=-1) for arrays in zip(*ranks, strict=True)))
 
 
 def of_frequency(queries: Queries, fit: Int[np.ndarray, "N 3"]) -> Ranks:
-    """Of the baseline that ranks candidates by their number of training triplets of the
-    relation, whatever the head."""
+    """The ranks of a baseline that scores candidates by their number of training triplets."""
     own = fit[fit[:, 1] == queries.relation, 2]
     counts = np.bincount(own, minlength=queries.candidates.max(initial=0) + 1)[queries.candidates]
     return rank(np.broadcast_to(counts.astype(float), queries.hits.shape), queries)
 
 
 def of_chance(queries: Queries) -> Ranks:
-    """Of a random order."""
+    """The ranks of a random order."""
     return rank(np.zeros(queries.hits.shape), queries)

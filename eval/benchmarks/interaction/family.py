@@ -1,4 +1,4 @@
-"""The family of protein–protein interaction: its benchmarks, their data, and its headline."""
+"""The protein–protein interaction family: its benchmarks, their data, and its headline."""
 
 from ml_collections import ConfigDict
 
@@ -20,7 +20,7 @@ _SIZES = "Zrimšek 2022, ReScience C (doi:10.5281/zenodo.6574721), on GNN-PPI's 
 
 
 def _shs(graph: str, source: Source) -> Benchmark:
-    """One of GNN-PPI's two parts of STRING."""
+    """One of GNN-PPI's two subsets of STRING."""
     return Benchmark(
         graph.lower(),
         f"protein.actions.{graph}.STRING.txt and protein.{graph}.sequences.dictionary.tsv, from "
@@ -65,7 +65,7 @@ class ProteinInteraction(BenchmarkFamily):
         data_size("shs148k", _SIZES, proteins=5189, pairs=44488),
         data_size("string", _SIZES, proteins=15335, pairs=593397),
     )
-    # Which names there are of splits and messages, `protein_interaction.run` checks.
+    # `protein_interaction.run` checks the names of splits and messages.
     fields = {
         **dict.fromkeys(("splits", "messages"), some(TEXT)),
         "seeds": ROWS,
@@ -81,7 +81,7 @@ class ProteinInteraction(BenchmarkFamily):
     following = ("seeds=1", "composition_baseline=False")
 
     def proteins(self, data: InteractionGraph) -> list[str]:
-        """All that interact: training and test pairs share them."""
+        """All proteins with interactions: training and test pairs share proteins."""
         return list(dict.fromkeys(data.sequences))
 
     def measure(self, setup: Setup, name: str, data: InteractionGraph) -> Measured:
@@ -101,7 +101,7 @@ class ProteinInteraction(BenchmarkFamily):
         return Measured(result | {"controls": controls}, headline)
 
     def counts(self, data: InteractionGraph) -> dict[str, int]:
-        """Proteins, and the pairs that interact."""
+        """Proteins, and pairs that interact."""
         return {"proteins": len(data.names), "pairs": len(data.edges)}
 
     def audit(self, data: InteractionGraph) -> dict:
@@ -110,7 +110,7 @@ class ProteinInteraction(BenchmarkFamily):
 
 
 def _scores(result: dict, config: ConfigDict, source: str) -> dict[str, dict]:
-    """Metric → scores, of features and messages by their name, where they were measured."""
+    """Metric → scores, by features and messages, where they were measured."""
     scores = {}
     for split, measured in result["splits"].items():
         for messages in config.messages:

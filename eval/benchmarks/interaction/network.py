@@ -1,16 +1,16 @@
-"""GNN-PPI's graph network in Flax: in which ways two proteins interact, from a vector of every
-protein and the graph.
+"""GNN-PPI's graph network in Flax: predicts how two proteins interact.
+
+Its inputs are a vector of every protein and the graph.
 
 Its definition (Lv et al., IJCAI 2021; github.com/lvguofeng/GNN_PPI, gnn_model.py), for features
 f_i:
 
-    x_i = W f_i + b                                                          width 256
-    h_i = MLP((1 + ε) x_i + Σ_{j interacts with i} x_j), ε learnt from 0      one GIN layer (Xu et
-    al., ICLR 2019), width 512
-          MLP = linear, ReLU, linear, ReLU, batch norm over the proteins
-    z_i = linear(dropout(ReLU(linear(h_i))))                                 width 512, dropout 0.5
-    logits of a pair (i, j) = linear(z_i ∘ z_j)                              one for each type of
-    interaction
+    x_i = W f_i + b                                         width 256
+    h_i = MLP((1 + ε) x_i + Σ_{j interacts with i} x_j)     one GIN layer (Xu et al., ICLR 2019),
+                                                            width 512, ε learnt from 0
+    MLP = linear, ReLU, linear, ReLU, batch norm over the proteins
+    z_i = linear(dropout(ReLU(linear(h_i))))                width 512, dropout 0.5
+    logits of a pair (i, j) = linear(z_i ∘ z_j)             one for each type of interaction
 
 There f_i comes from a convolution and a GRU over a table of residue properties, trained with the
 rest; here it is an embedding.
@@ -25,11 +25,10 @@ from jaxtyping import Array, Float, Int
 
 
 class Messages(NamedTuple):
-    """Who hears whom: slot m carries the vector of `senders[m]` to `receivers[m]`, in ascending
-    order of receivers.
+    """Directed messages: slot m carries the vector of `senders[m]` to `receivers[m]`.
 
-    Empty slots are at the end and go to a receiver beyond the last node, so that graphs of
-    several sizes share a program.
+    Receivers are ascending. Empty slots come last and go to a receiver beyond the last node, so
+    graphs of several sizes share a program.
     """
 
     senders: Int[np.ndarray | Array, " M"]
@@ -47,7 +46,7 @@ def messages_over(edges: Int[np.ndarray, "E 2"], *, nodes: int, slots: int) -> M
 
 
 def neighbour_sum(vectors: Float[Array, "N D"], messages: Messages) -> Float[Array, "N D"]:
-    """For each node the sum of what it hears."""
+    """For each node the sum of its incoming messages."""
     sent = vectors[messages.senders]
     sums = jax.ops.segment_sum(
         sent, messages.receivers, num_segments=len(vectors) + 1, indices_are_sorted=True
@@ -56,7 +55,7 @@ def neighbour_sum(vectors: Float[Array, "N D"], messages: Messages) -> Float[Arr
 
 
 class Linear(nn.Module):
-    """W x + b, with PyTorch's start: both uniform within ±1/√(numbers of x)."""
+    """W x + b with PyTorch's initialisation: both uniform within ±1/√(input width)."""
 
     width: int
 
@@ -72,8 +71,10 @@ class Linear(nn.Module):
 
 
 class GINLayer(nn.Module):
-    """h_i = MLP((1 + ε) x_i + Σ_j x_j). In training the batch norm uses the statistics of all
-    nodes, else running ones."""
+    """h_i = MLP((1 + ε) x_i + Σ_j x_j).
+
+    In training, batch norm uses the statistics of all nodes, otherwise the running ones.
+    """
 
     width: int
 
@@ -85,14 +86,14 @@ class GINLayer(nn.Module):
         hidden = (1 + epsilon) * vectors + neighbour_sum(vectors, messages)
         hidden = nn.relu(Linear(self.width, name="input")(hidden))
         hidden = nn.relu(Linear(self.width, name="output")(hidden))
-        # Torch's momentum of 0.1 weighs the new statistics, Flax's 0.9 the old ones.
+        # PyTorch's momentum 0.1 weighs the new statistics, Flax's 0.9 the old ones.
         return nn.BatchNorm(
             use_running_average=not training, momentum=0.9, epsilon=1e-5, name="norm"
         )(hidden)
 
 
 class InteractionNetwork(nn.Module):
-    """The network above. `layers` GIN layers follow each other (GNN-PPI trains one)."""
+    """The network above, with `layers` GIN layers in sequence (GNN-PPI trains one)."""
 
     types: int
     projected: int = 256
@@ -138,8 +139,7 @@ class InteractionNetwork(nn.Module):
 def forward_flops(
     network: InteractionNetwork, *, nodes: int, features: int, messages: int, pairs: int
 ) -> float:
-    """FLOPs of one forward pass: two for each multiplication of a linear layer, one for each
-    number of a message."""
+    """FLOPs of one forward pass: two per multiplication, one per number in a message."""
     width, flops = network.width, 2.0 * nodes * features * network.projected
     entering = network.projected
     for _ in range(network.layers):

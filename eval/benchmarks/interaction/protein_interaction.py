@@ -1,20 +1,19 @@
-"""Protein–protein interaction on SHS27k, SHS148k and STRING: which of seven types of interaction
-two proteins have.
+"""Protein–protein interaction on SHS27k, SHS148k and STRING: seven types of interaction.
 
-GNN-PPI's benchmark (Lv et al., IJCAI 2021): the pairs are known to interact, one in five is held
+GNN-PPI's benchmark (Lv et al., IJCAI 2021): the pairs are known to interact. One in five is held
 out by random choice, breadth-first or depth-first search (`splits.py`), and the score is the
 micro-F1 of all (pair, type) cells at probability 1/2. Embeddings of the sequences are the features
-of the proteins, frozen and standardised over the proteins of the graph; the network is GNN-PPI's
+of the proteins, frozen and standardised over the graph's proteins; the network is GNN-PPI's
 (`eval.benchmarks.interaction.network`).
 
-Two graphs carry messages, and both are reported. `all` is GNN-PPI's default: the network sees that
-test pairs interact, not how. `training` holds the pairs that the loss is over and no others, in
-training and in prediction (GNN-PPI's own variant of this name trains so and predicts over all).
+Messages travel over one of two graphs, and both are reported. `all` is GNN-PPI's default: the
+network sees that test pairs interact, but not how. `training` holds only the pairs in the loss,
+both in training and in prediction (GNN-PPI's variant of this name trains so and predicts over all).
 
-Intervals draw proteins, as those of semantic similarity do: pairs share them, so that pairs are not
+Intervals draw proteins, as for semantic similarity: pairs share proteins, so they are not
 independent.
 
-Beside them: the same with amino-acid composition as features, and the best constant answer.
+Baselines: amino-acid composition as features, and the best constant answer.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -37,29 +36,29 @@ Embedder = Callable[[Sequence[str]], Float[np.ndarray, "n D"]]
 
 MESSAGES = ("all", "training")
 ENDPOINTS = ("none", "one", "both")
-"""How many of a test pair's proteins have a pair in the training part: GNN-PPI's NS, ES and BS."""
+"""How many proteins of a test pair have a training pair: GNN-PPI's NS, ES and BS."""
 
 
 def run(graph: InteractionGraph, embedder: Embedder, options: ConfigDict) -> dict:
     """Micro-F1 on each split, with messages over either graph, and of the baselines.
 
     Args:
-      embedder: sequences to float [n, D], in their order.
-      options: as configs/eval/protein_interaction.py has them.
+      embedder: embeds sequences as float [n, D], in their order.
+      options: as in configs/eval/protein_interaction.py.
 
     Returns:
-      `data`, `protocol`, what `measure` says of each of `splits`, and `flops` of all trainings
+      `data`, `protocol`, the result of `measure` for each split, and `flops` of all trainings
       together.
 
     Raises:
-      UserError: an unknown split or kind of messages, a graph too small to have all parts,
-        embeddings that are not finite.
+      UserError: an unknown split or kind of messages, a graph too small for all parts, or
+      embeddings that are not finite.
     """
     for known, asked in ((SPLITS, options.splits), (MESSAGES, options.messages)):
         if unknown := [name for name in asked if name not in known]:
             raise UserError(
-                f"{unknown[0]!r} is none of {', '.join(known)}; mend the options of protein "
-                "interaction."
+                f"unknown {unknown[0]!r} in the options of protein interaction; expected "
+                f"{', '.join(known)}."
             )
     features = {"embeddings": standardise(embedder(graph.sequences))}
     if options.composition_baseline:
@@ -75,8 +74,7 @@ def run(graph: InteractionGraph, embedder: Embedder, options: ConfigDict) -> dic
             "epochs": options.epochs,
             "width_of_features": {source: vectors.shape[1] for source, vectors in features.items()},
             "epoch_chosen_by": f"micro-F1 on {options.valid_fraction:.0%} of the training part, "
-            "not by the test "
-            "part",
+            "not on the test part",
         },
         "splits": splits,
         "flops": sum(split["flops"] for split in splits.values()),
@@ -90,13 +88,11 @@ def measure(
     split: str,
     options: ConfigDict,
 ) -> dict:
-    """One split, its choice and the network's start and shuffles of each seed below
-    `options.seeds`.
+    """Measures one split with `options.seeds` seeds of its choice, network start and shuffles.
 
     Returns:
-      the sizes of the `parts`, the test pairs by their `seen_endpoints`, and `scores` as
-      `summarize` gives them, by features and messages (`"embeddings, all"`), and of the
-      `constant` answer.
+      the sizes of the `parts`, the test pairs by their `seen_endpoints`, and `scores` from
+      `summarize`, by features and messages (`"embeddings, all"`), and of the `constant` answer.
     """
     parts = [
         divide(graph, split, seed=seed, valid_fraction=options.valid_fraction)
@@ -132,16 +128,15 @@ def measure(
 
 
 def divide(graph: InteractionGraph, split: str, *, seed: int, valid_fraction: float) -> Parts:
-    """The test part of a split, and the others cut at random into those that train and those
-    that choose the epoch."""
+    """Splits off the test part and cuts the rest at random into training and validation."""
     training, test = split_edges(graph.edges, nodes=len(graph.names), method=split, seed=seed)
     shuffled = np.random.default_rng(seed).permutation(training)
     count = round(valid_fraction * len(shuffled))
     parts = Parts(np.sort(shuffled[count:]), np.sort(shuffled[:count]), test)
     if empty := [name for name, positions in parts._asdict().items() if not len(positions)]:
         raise UserError(
-            f"the {split} split of {len(graph.edges)} interactions leaves none to "
-            f"{empty[0]}; use a larger graph."
+            f"the {split} split of {len(graph.edges)} interactions leaves none for {empty[0]}; "
+            "use a larger graph."
         )
     return parts
 
@@ -161,7 +156,7 @@ def train_one(
     options: ConfigDict,
     seed: int,
 ) -> Trained:
-    """The network trained on one split."""
+    """Trains the network on one split."""
     return train(
         InteractionNetwork(len(INTERACTIONS), **options.network),
         vectors,
@@ -175,12 +170,11 @@ def train_one(
 
 
 def constant_answer(labels: Bool[np.ndarray, "E C"], parts: Parts) -> Float[np.ndarray, "E C"]:
-    """Logits ±1 that say the same of every pair: the k commonest types of the training part, k
-    best for its micro-F1."""
+    """Constant ±1 logits: the k commonest types in training, k chosen by its micro-F1."""
     training = labels[np.concatenate([parts.fit, parts.valid])]
     counts = training.sum(0)
     order = np.argsort(-counts, kind="stable")
-    # F1 = 2·TP / (predicted + true) with the k commonest types predicted of every pair.
+    # F1 = 2·TP / (predicted + true) when every pair is given the k commonest types.
     predicted = np.arange(1, len(order) + 1)
     scores = 2 * np.cumsum(counts[order]) / (predicted * len(training) + counts.sum())
     answer = np.full(labels.shape[1], -1.0)
@@ -198,8 +192,7 @@ def seen_endpoints(graph: InteractionGraph, parts: Parts) -> Int[np.ndarray, " T
 def f1_counts(
     logits: Float[np.ndarray, "T C"], labels: Bool[np.ndarray, "T C"]
 ) -> tuple[Int[np.ndarray, "T C"], Int[np.ndarray, "T C"]]:
-    """2·TP and 2·TP + FP + FN of every cell at probability 1/2: F1 is the ratio of their sums
-    over any cells."""
+    """2·TP and 2·TP + FP + FN per cell at probability 1/2; F1 is the ratio of their sums."""
     predicted = logits > 0
     return 2 * (predicted & labels), predicted.astype(int) + labels
 
@@ -207,7 +200,7 @@ def f1_counts(
 def summarize(
     graph: InteractionGraph, parts: Sequence[Parts], logits: Sequence[Float[np.ndarray, "E C"]]
 ) -> dict:
-    """Scores on the test parts of several seeds, from the logits of all pairs.
+    """Scores several seeds on their test parts, from the logits of all pairs.
 
     Returns:
       `micro_f1`, the mean of the seeds', and its `std`; each seed's in `by_seed` with 95 %

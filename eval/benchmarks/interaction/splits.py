@@ -1,24 +1,23 @@
-"""Splits of a protein interaction graph into training and test interactions: random, BFS and DFS,
-as GNN-PPI makes them.
+"""Splits an interaction graph into training and test pairs as GNN-PPI does: random, BFS, DFS.
 
-A random split leaves hardly a test interaction without a protein that is also in training, so it
-measures little of what is new. GNN-PPI (Lv et al. 2021, https://arxiv.org/abs/2105.06709) therefore
+In a random split almost every test interaction shares a protein with training, so it measures
+little about new proteins. GNN-PPI (Lv et al. 2021, https://arxiv.org/abs/2105.06709) therefore
 walks the graph from a root with at most five interactions and takes all interactions of each
-protein that it visits, until at least a fifth of all are taken:
+protein it visits, until at least a fifth of all are taken:
 
 - BFS visits proteins in the order in which they were first met: the test set is one dense
   neighbourhood.
-- DFS goes on from a visited protein to its first unvisited neighbour, and back where there is none:
-  a thread through the graph.
+- DFS moves from a visited protein to its first unvisited neighbour and backtracks when none is
+  left: a thread through the graph.
 
-So a walk's test interactions each have a protein of which training knows none.
+So each test interaction of a walk has a protein that training does not know.
 
-The released code (https://github.com/lvguofeng/GNN_PPI, `utils.py`) does the same, but for three
-things. It draws from Python's `random` without a seed, so its splits exist only as files. It never
-ends on a graph without a protein of at most five interactions; here a root then comes from those
-with the fewest. It fails where the root's component is smaller than the test set; here the walk
-goes on from another root. As there, the last protein's interactions are all taken, so a BFS or
-DFS test set can be larger than asked for; and there is no validation split: GNN-PPI chooses its
+The released code (https://github.com/lvguofeng/GNN_PPI, `utils.py`) does the same, with three
+differences. It draws from Python's `random` without a seed, so its splits exist only as files. It
+never ends on a graph without a protein of at most five interactions; here the root is then chosen
+among those with the fewest. It fails if the root's component is smaller than the test set; here the
+walk continues from another root. As there, all interactions of the last protein are taken, so a BFS
+or DFS test set can be larger than asked for; and there is no validation split: GNN-PPI chooses its
 epoch on the test set.
 """
 
@@ -32,11 +31,11 @@ from jaxtyping import Bool, Int
 SPLITS = ("random", "bfs", "dfs")
 TEST_FRACTION = 0.2
 MOST_OF_A_ROOT = 5
-"""Interactions that a root has at most."""
+"""The most interactions that a root may have."""
 
 
 class InteractionSplit(NamedTuple):
-    """Places in `edges`, ascending, every one in one part."""
+    """Indices into `edges`, ascending; every edge is in one part."""
 
     train: Int[np.ndarray, " T"]
     test: Int[np.ndarray, " S"]
@@ -50,16 +49,16 @@ def split_edges(
     seed: int,
     test_fraction: float = TEST_FRACTION,
 ) -> InteractionSplit:
-    """A split that is the same for the same edges, method and seed.
+    """Splits edges; the same edges, method and seed give the same split.
 
     Args:
-      edges: pairs of protein numbers below `nodes`, every unordered pair once, no protein with
-        itself. A walk goes to the neighbours of a protein in the order of its edges here.
+      edges: pairs of protein numbers below `nodes`, every unordered pair once, no self-pairs. A
+      walk visits a protein's neighbours in the order of its edges here.
       method: one of `SPLITS`. `random` rounds the training part down; the walks stop at or after
-        the fraction.
+      the fraction.
 
     Raises:
-      KeyError: no such method.
+      KeyError: unknown method.
     """
     rng = np.random.default_rng(seed)
     walk = {"random": None, "bfs": _breadth_first, "dfs": _depth_first}[method]
@@ -72,8 +71,10 @@ def split_edges(
 
 
 class _Graph(NamedTuple):
-    """The edges of each protein, in the order of `edges`: protein p has places starts[p] to
-    starts[p + 1] of the others."""
+    """The edges of each protein, in the order of `edges`.
+
+    Protein p has places starts[p] to starts[p + 1] of the others.
+    """
 
     starts: Int[np.ndarray, " N1"]
     edges: Int[np.ndarray, " E2"]
@@ -91,8 +92,7 @@ class _Graph(NamedTuple):
 
 
 def _take(walk: Iterator[np.ndarray], taken: Bool[np.ndarray, " E"], *, wanted: int) -> None:
-    """Marks the edges of the proteins that the walk visits until at least as many as wanted are
-    marked."""
+    """Marks the edges of visited proteins until at least `wanted` edges are marked."""
     count = 0
     while count < wanted:
         edges = next(walk)
@@ -101,7 +101,7 @@ def _take(walk: Iterator[np.ndarray], taken: Bool[np.ndarray, " E"], *, wanted: 
 
 
 def _roots(graph: _Graph, met: Bool[np.ndarray, " N"], rng: np.random.Generator) -> Iterator[int]:
-    """Proteins not met yet, at random among those with few interactions, while there are any."""
+    """Yields unvisited proteins at random, those with few interactions first."""
     degrees = np.diff(graph.starts)
     while (candidates := np.flatnonzero(~met & (degrees > 0))).size:
         few = candidates[degrees[candidates] <= max(MOST_OF_A_ROOT, degrees[candidates].min())]
@@ -109,7 +109,7 @@ def _roots(graph: _Graph, met: Bool[np.ndarray, " N"], rng: np.random.Generator)
 
 
 def _breadth_first(graph: _Graph, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """The edges of each protein, in the order of a breadth-first search."""
+    """The edges of each protein, in breadth-first order."""
     met = np.zeros(len(graph.starts) - 1, bool)
     for root in _roots(graph, met, rng):
         met[root] = True
@@ -123,7 +123,7 @@ def _breadth_first(graph: _Graph, rng: np.random.Generator) -> Iterator[np.ndarr
 
 
 def _depth_first(graph: _Graph, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """The edges of each protein, in the order of a depth-first search."""
+    """The edges of each protein, in depth-first order."""
     visited = np.zeros(len(graph.starts) - 1, bool)
     for root in _roots(graph, visited, rng):
         visited[root] = True

@@ -1,10 +1,9 @@
-"""Training of GNN-PPI's network on one split of a graph: all proteins in every step, the loss over
-batches of edges.
+"""Trains GNN-PPI's network on one split: all proteins in every step, loss over batches of edges.
 
-As its gnn_train.py does: Adam with an L2 penalty in the gradient (not decoupled), binary
-cross-entropy, the learning rate halved when the training loss stops falling. It scores the test
-part after every epoch and reports the best; here a validation part chooses the epoch, and the
-best test epoch is only recorded beside it.
+Follows gnn_train.py: Adam with an L2 penalty in the gradient (not decoupled), binary cross-entropy,
+and the learning rate halved when the training loss stops falling. GNN-PPI scores the test part
+after every epoch and reports the best; here a validation part chooses the epoch, and the best test
+epoch is only recorded.
 """
 
 import dataclasses
@@ -26,8 +25,7 @@ from eval.protocols.heads import binary_cross_entropy
 
 
 class Parts(NamedTuple):
-    """Places of edges: those the loss is over, those that choose the epoch, and those that are
-    scored."""
+    """Indices of edges for the loss, for choosing the epoch, and for scoring."""
 
     fit: Int[np.ndarray, " F"]
     valid: Int[np.ndarray, " V"]
@@ -35,7 +33,7 @@ class Parts(NamedTuple):
 
 
 class State(NamedTuple):
-    """What an epoch changes."""
+    """What changes in an epoch."""
 
     params: Mapping
     batch_stats: Mapping
@@ -43,7 +41,7 @@ class State(NamedTuple):
 
 
 class Batches(NamedTuple):
-    """Edges in batches of one size; what the mask leaves out is padding."""
+    """Edges in batches of one size; masked-out entries are padding."""
 
     pairs: Int[np.ndarray | Array, "S B 2"]
     labels: Bool[np.ndarray | Array, "S B C"]
@@ -55,17 +53,19 @@ class Trained(NamedTuple):
 
     logits: Float[np.ndarray, "E C"]
     epoch: int
-    """The first of the best on the validation part, counted from 1."""
+    """The first of the best epochs on the validation part, counted from 1."""
     valid_f1: float
     best_test_f1: float
-    """Micro-F1 of the epoch that is best on the test part: GNN-PPI's own figure, optimistic."""
+    """Micro-F1 of the best epoch on the test part: GNN-PPI's own figure, optimistic."""
     flops: float
 
 
 @dataclasses.dataclass
 class Plateau:
-    """A learning rate that halves when the loss has not fallen by 0.01 % for more than
-    `patience` epochs (torch's rule)."""
+    """Halves the rate when the loss has not fallen by 0.01 % for more than `patience` epochs.
+
+    This is PyTorch's ReduceLROnPlateau.
+    """
 
     rate: float
     patience: int
@@ -73,7 +73,7 @@ class Plateau:
     waited: int = 0
 
     def update(self, loss: float) -> None:
-        """Takes note of an epoch's loss."""
+        """Records an epoch's loss."""
         fell = loss < self.best * (1 - 1e-4)
         self.best, self.waited = (loss, 0) if fell else (self.best, self.waited + 1)
         if self.waited > self.patience:
@@ -87,7 +87,7 @@ def batches_of(
     *,
     size: int,
 ) -> Batches:
-    """The edges at the places `order`, in that order; the last batch is padded."""
+    """The edges at the indices `order`, in that order; the last batch is padded."""
     count = max(1, math.ceil(len(order) / size))
     positions = np.pad(order, (0, count * size - len(order))).reshape(count, size)
     mask = (np.arange(count * size) < len(order)).reshape(count, size)
@@ -95,8 +95,7 @@ def batches_of(
 
 
 def make_optimizer(weight_decay: float) -> optax.GradientTransformation:
-    """Adam's direction for gradient + weight_decay · parameter; still to be multiplied by
-    −learning rate."""
+    """Adam's direction for gradient + weight_decay · parameter, before −learning rate."""
     return optax.chain(optax.add_decayed_weights(weight_decay), optax.scale_by_adam())
 
 
@@ -117,7 +116,7 @@ def start(
     *,
     weight_decay: float,
 ) -> State:
-    """Fresh parameters and optimiser."""
+    """Fresh parameters and optimiser state."""
     variables = network.init(key, features, messages, jnp.zeros((1, 2), jnp.int32), training=False)
     return State(
         variables["params"],
@@ -138,7 +137,7 @@ def run_epoch(
     learning_rate: Float[Array, ""],
     weight_decay: float,
 ) -> tuple[State, Float[Array, ""]]:
-    """One step for each batch; also the mean of their losses."""
+    """One step per batch; also returns the mean loss."""
     optimizer = make_optimizer(weight_decay)
 
     def loss(params, batch_stats, batch: Batches, dropout: Array):
@@ -172,7 +171,7 @@ def predict(
     messages: Messages,
     pairs: Int[Array, "S B 2"],
 ) -> Float[Array, "S B C"]:
-    """Logits without dropout and with the running statistics, a batch of pairs at a time."""
+    """Logits without dropout and with running statistics, one batch of pairs at a time."""
     variables = {"params": state.params, "batch_stats": state.batch_stats}
     encoded = network.apply(
         variables, features, messages, training=False, method=InteractionNetwork.encode
@@ -194,8 +193,7 @@ def train(
     options,
     seed: int,
 ) -> Trained:
-    """Trains for `options.epochs` and keeps the logits of the epoch with the best micro-F1 on the
-    validation part.
+    """Trains for `options.epochs`; keeps the logits of the epoch with the best validation micro-F1.
 
     Options: epochs, batch_edges, learning_rate, weight_decay, patience (see `Plateau`).
     """

@@ -1,1 +1,1 @@
-"""The one form that every benchmark is read into."""
+"""The common form into which every benchmark is read."""

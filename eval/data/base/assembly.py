@@ -1,4 +1,4 @@
-"""Tasks put together from what importers have read."""
+"""Builds tasks from what importers have read."""
 
 import math
 from collections import Counter
@@ -9,7 +9,7 @@ from data_pipelines.common.errors import UserError
 from eval.data.base.gathered import Gathered
 from eval.data.base.task import Sample, Task
 
-NO_NUMBER = "its target is no finite number"
+NO_NUMBER = "its target is not a finite number"
 FEW_OF_ITS_CLASSES = "none of its classes has enough proteins"
 
 
@@ -23,7 +23,7 @@ class Labelled(NamedTuple):
 
 
 def finite(text: str) -> float | None:
-    """The number that a text is; None for everything else, NaN and the infinities too."""
+    """Parses a number; None for any other text, and for NaN and infinities."""
     try:
         value = float(text)
     except ValueError:
@@ -32,13 +32,12 @@ def finite(text: str) -> float | None:
 
 
 def named_order(names: set[str]) -> tuple[str, ...]:
-    """An order of classes that their names alone decide: by number where all are numbers, else
-    alphabetical."""
+    """Sorts class names: by number where all of them are numbers, else alphabetically."""
     return tuple(sorted(names, key=int if all(map(str.isdecimal, names)) else str))
 
 
 def frequent(labels: Iterable[Iterable[str]], minimum: int) -> list[str]:
-    """The labels that at least so many proteins have, in alphabetical order."""
+    """The labels that at least `min_count` proteins have, in alphabetical order."""
     counts = Counter(label for of_protein in labels for label in set(of_protein))
     return sorted(label for label, count in counts.items() if count >= minimum)
 
@@ -51,8 +50,9 @@ def classification(
     *,
     classes: Sequence[str] | None = None,
 ) -> Task:
-    """The task of proteins labelled by names, each of which is among `classes` (None: those that
-    occur, in `named_order`).
+    """Builds a task from proteins labelled by class name.
+
+    Labels must be among `classes`; without them the classes are those that occur, in `named_order`.
 
     Raises:
       UserError: a class is listed twice, so that it would have two labels.
@@ -89,7 +89,7 @@ def _sample(row: Labelled, kind: str, position: Mapping[str, int]) -> Sample:
 def regression(
     name: str, splits: Mapping[str, list[Sample]], gathered: Gathered, *, unit: str = ""
 ) -> Task:
-    """The task of samples with numbers as targets; without a unit it gets the benchmark's."""
+    """Builds a regression task; without a unit it gets the benchmark's."""
     return Task(
         name, "regression", (), splits, gathered.rejects, gathered.sources, unit, gathered.notes
     )

@@ -1,5 +1,4 @@
-"""What is odd about a benchmark's data, counted and fit for JSON: nothing is changed or dropped
-by it."""
+"""Counts what is odd about a benchmark's data, as JSON values; changes and drops nothing."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -26,27 +25,25 @@ def audit_task(task: Task) -> dict:
     (distinct sequences with several targets) and `unlabelled` rows by split; `overlap`: distinct
     sequences that two splits share; `classes_not_in_train`; and what `audit_files` counts.
     """
-    distinct = {
-        split: {sample.sequence for sample in samples} for split, samples in task.splits.items()
-    }
-    trained = {label for sample in task.splits.get("train", []) for label in _labels(sample)}
-    return {
-        "rows": {split: len(samples) for split, samples in task.splits.items()},
-        "duplicates": {
-            split: len(samples) - len(distinct[split]) for split, samples in task.splits.items()
-        },
-        "conflicting": {split: _conflicting(samples) for split, samples in task.splits.items()},
-        "unlabelled": {
-            split: sum(sample.target == () for sample in samples)
-            for split, samples in task.splits.items()
-        },
-        "overlap": {
-            f"{a} and {b}": len(distinct[a] & distinct[b]) for a, b in combinations(distinct, 2)
-        },
-        "classes_not_in_train": len(task.classes) - len(trained)
-        if task.classes and "train" in task.splits
-        else 0,
-    } | audit_files(task)
+    found = {"rows": {}, "duplicates": {}, "conflicting": {}, "unlabelled": {}, "overlap": {}}
+    distinct = {}
+    for split, samples in task.splits.items():
+        distinct[split] = {sample.sequence for sample in samples}
+        found["rows"][split] = len(samples)
+        found["duplicates"][split] = len(samples) - len(distinct[split])
+        found["conflicting"][split] = _conflicting(samples)
+        found["unlabelled"][split] = sum(sample.target == () for sample in samples)
+    for a, b in combinations(distinct, 2):
+        found["overlap"][f"{a} and {b}"] = len(distinct[a] & distinct[b])
+    found["classes_not_in_train"] = _classes_not_in_train(task)
+    return found | audit_files(task)
+
+
+def _classes_not_in_train(task: Task) -> int:
+    if not task.classes or "train" not in task.splits:
+        return 0
+    trained = {label for sample in task.splits["train"] for label in _labels(sample)}
+    return len(task.classes) - len(trained)
 
 
 def _labels(sample: Sample) -> Iterable[int]:
@@ -63,7 +60,7 @@ def _conflicting(samples: Sequence[Sample]) -> int:
 
 
 def audit_interactions(graph: InteractionGraph) -> dict:
-    """Proteins, pairs, pairs of each type, and proteins that share their sequence with another."""
+    """Counts proteins, pairs, pairs of each type, and proteins that share a sequence."""
     return {
         "proteins": len(graph.names),
         "pairs": len(graph.edges),
@@ -73,8 +70,10 @@ def audit_interactions(graph: InteractionGraph) -> dict:
 
 
 def audit_graph(graph: KnowledgeGraph) -> dict:
-    """Nodes of each type, those of them without content, and relations of each type, both
-    directions counted as one."""
+    """Counts nodes by type, nodes without content, and relations by type.
+
+    A relation and its reverse count as one.
+    """
     nodes = Counter(graph.node_types[node.type] for node in graph.nodes)
     bare = Counter(graph.node_types[node.type] for node in graph.nodes if node.content is None)
     once = graph.triplets[graph.triplets[:, 0] <= graph.triplets[:, 2]]
@@ -95,7 +94,7 @@ def audit_graph(graph: KnowledgeGraph) -> dict:
 
 
 def audit_similarity(table: SimilarityTable) -> dict:
-    """Proteins and pairs of a set, and proteins that share their sequence with another."""
+    """Counts the proteins and pairs of a set, and proteins that share a sequence."""
     return {
         "proteins": len(table.names),
         "pairs": len(table.pairs),
@@ -104,7 +103,7 @@ def audit_similarity(table: SimilarityTable) -> dict:
 
 
 def audit_files(data: Data) -> dict:
-    """`rejects` by reason, `files` and `notes` of data of any form."""
+    """`rejects` by reason, `files` and `notes`, for data of any form."""
     files = [
         {"path": s.path, "bytes": s.bytes, "sha256": s.sha256, "rows": s.rows} for s in data.sources
     ]
@@ -112,5 +111,5 @@ def audit_files(data: Data) -> dict:
 
 
 def by_reason(rejects: Iterable[Rejected]) -> dict[str, int]:
-    """How many rows were rejected for each reason, the commonest first."""
+    """Counts rejected rows by reason, the commonest first."""
     return dict(Counter(reject.reason for reject in rejects).most_common())

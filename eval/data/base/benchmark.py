@@ -1,4 +1,4 @@
-"""What is known of a public benchmark before its data are read."""
+"""Facts about a public benchmark that are known before its data are read."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -39,9 +39,9 @@ class Benchmark:
 
     @property
     def entry_names(self) -> tuple[str, ...]:
-        """The names of its entry or folder; the first that is there counts."""
+        """The names of its entry or folder; the first one found counts."""
         return (self.name, self.group) if self.group else (self.name,)
 
     def format(self, name: str) -> Format | None:
-        """The format of that name, None if it cannot hold the benchmark."""
+        """The format with this name, or None if it cannot hold the benchmark."""
         return next((format_ for format_ in self.formats if format_.name == name), None)

@@ -1,4 +1,4 @@
-"""What a format of benchmarks' files is: its importer, and the keys of an entry of the manifest."""
+"""A format of benchmark files: its importer and the keys of its manifest entry."""
 
 import dataclasses
 import inspect
@@ -8,8 +8,7 @@ from types import GenericAlias
 from typing import NamedTuple
 
 GIVEN = ("benchmark", "kind", "task")
-"""Parameters of importers that no entry gives: the benchmark's name and kind, and the task it
-judges."""
+"""Importer parameters that no entry sets: the benchmark's name and kind, and its task."""
 
 
 class NeutralFolder(NamedTuple):
@@ -19,16 +18,16 @@ class NeutralFolder(NamedTuple):
     name: str
 
     def table(self, stem: str) -> str | None:
-        """The table of that name, relative to the data folder; None if there is none."""
+        """The path of a table, relative to the data folder; None if the file does not exist."""
         return self._first(f"{stem}.tsv.gz", f"{stem}.tsv")
 
     def tables(self, *stems: str) -> dict[str, str]:
-        """Those of the tables that are there, by their names."""
+        """The tables that exist, by name."""
         found = {stem: self.table(stem) for stem in stems}
         return {stem: path for stem, path in found.items() if path}
 
     def listing(self, stem: str) -> str | None:
-        """The plain list of that name; None if there is none."""
+        """The path of a plain list; None if the file does not exist."""
         return self._first(f"{stem}.txt")
 
     def _first(self, *files: str) -> str | None:
@@ -38,40 +37,38 @@ class NeutralFolder(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Format:
-    """A way in which benchmarks' files come. Benchmarks list the formats that can hold them."""
+    """A format of benchmark files. Each benchmark lists the formats that can hold it."""
 
     name: str
-    """What an entry of the manifest calls it."""
+    """The name that manifest entries use."""
     read: Callable
-    """The importer; the keys of an entry are its arguments, beside those of `GIVEN` that it has."""
+    """The importer. Its arguments are the entry's keys and those of `GIVEN` that it declares."""
     splits: tuple[str, ...] = ()
-    """Keys with a file or several, which the importer gets together as `files`."""
+    """Keys that take one or several files, passed to the importer together as `files`."""
     file: tuple[str, ...] = ()
-    """Keys with one file."""
+    """Keys that take one file."""
     files: tuple[str, ...] = ()
-    """Keys with a file or several."""
+    """Keys that take one or several files."""
     named_file: tuple[str, ...] = ()
-    """Keys with an object of names and a file each."""
+    """Keys that take an object of names, each with one file."""
     named_files: tuple[str, ...] = ()
-    """Keys with an object of names and a file or several each."""
+    """Keys that take an object of names, each with one or several files."""
     vectors: tuple[str, ...] = ()
-    """Keys with an object of names, each with a file and what its source is called."""
+    """Keys that take an object of names, each with a file and the name of its source."""
     options: Mapping[str, type | GenericAlias] = dataclasses.field(default_factory=dict)
-    """Keys with anything else, and its type in JSON: text, whole number, or a list of these with
-    one at least."""
+    """Other keys and their JSON types: text, whole number, or a non-empty list of these."""
     neutral: Callable[[NeutralFolder], dict | None] = lambda folder: None
-    """What a folder of the neutral layout amounts to as an entry; None if it is of another
-    format."""
+    """Turns a folder of the neutral layout into an entry; None for a folder of another format."""
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """All that may stand in an entry beside `format` and `comment`."""
+        """All keys that an entry may have besides `format` and `comment`."""
         files = (*self.splits, *self.file, *self.files, *self.named_file, *self.named_files)
         return (*files, *self.vectors, *self.options)
 
     @property
     def required(self) -> tuple[str, ...]:
-        """The keys that must be there; of the splits, one."""
+        """Required keys; of the splits, one is enough."""
         parameters = inspect.signature(self.read).parameters
         return tuple(
             key
@@ -81,6 +78,6 @@ class Format:
 
     @property
     def given(self) -> tuple[str, ...]:
-        """The parameters of `GIVEN` that the importer has."""
+        """The parameters in `GIVEN` that the importer declares."""
         parameters = inspect.signature(self.read).parameters
         return tuple(name for name in GIVEN if name in parameters)

@@ -1,5 +1,4 @@
-"""What an importer gathers beside its samples: rows it cannot use, files it has read, letters it
-has changed."""
+"""What an importer collects besides samples: unusable rows, files read, and letters changed."""
 
 from collections import Counter
 from pathlib import Path
@@ -10,11 +9,14 @@ from data_pipelines.inputs.protein_input import clean_protein
 from eval.data.base.task import Rejected, SourceFile
 
 EMPTY = "its sequence is empty"
-NO_PROTEIN = "its sequence has a character that is no amino-acid letter"
+NO_PROTEIN = "its sequence has a character that is not an amino-acid letter"
 
 
 class Gathered:
-    """Grows while files are read; a `Task` or graph takes its three lists over."""
+    """Collects rejects, sources and notes while files are read.
+
+    A `Task` or graph takes over the three lists.
+    """
 
     def __init__(self):
         self.rejects: list[Rejected] = []
@@ -23,11 +25,11 @@ class Gathered:
         self._doubted = Counter()
 
     def reject(self, path: Path, line: int, name: str, reason: str) -> None:
-        """Notes a row that cannot be used; `reason` in the same words for the same fault."""
+        """Records a row that cannot be used; word the `reason` of the same fault alike."""
         self.rejects.append(Rejected(str(path), line, name, reason))
 
     def sequence(self, path: Path, line: int, name: str, text: str) -> str | None:
-        """The sequence as ESM-2 has tokens for it; None, and a reject, for what is no protein."""
+        """Normalises a sequence to ESM-2's letters; None, and a reject, if it is not a protein."""
         try:
             sequence, changes = clean_protein(text)
         except ValueError:
@@ -39,13 +41,12 @@ class Gathered:
         return sequence
 
     def source(self, path: Path, rows: int) -> None:
-        """Notes a file that was read to its end."""
+        """Records a file that was read to its end."""
         self.sources.append(SourceFile(str(path), path.stat().st_size, file_sha256(path), rows))
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """A sentence on every kind of letters that were changed in sequences, and on sequences
-        that look like no proteins."""
+        """Notes on letters that were changed, and on sequences that do not look like proteins."""
         changed = [
             f"letters changed in sequences: {count} {kind}"
             for kind, count in sorted(self._changes.items())

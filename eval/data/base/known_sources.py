@@ -1,5 +1,4 @@
-"""The homes of the benchmarks' files; digests are of files that were at hand in their original
-bytes."""
+"""Where the benchmarks' files are, with digests of the original files."""
 
 from eval.data.base.source import GITHUB, PublicFile, Source, from_github
 
@@ -72,14 +71,14 @@ IECONV = Source(
 
 
 def _flip(task: str, commit: str, name: str, *, sha256: str = "", md5: str = "") -> Source:
-    """A split of FLIP, which is in an archive."""
+    """A split of FLIP, which comes in an archive."""
     address = f"{GITHUB}/J-SNACKKB/FLIP/{commit}/splits/{task}/splits.zip"
     file = PublicFile(f"flip/{task}/{name}", address, sha256, f"splits/{name}", md5)
     return Source("github.com/J-SNACKKB/FLIP", "AFL-3.0", (file,))
 
 
 _OF_PROTST = "d5c35cc716ca93c3c74a0b43eef5b60cbf88521f"
-"""The commit that ProtST takes FLIP from, with its MD5 of the archives (protst/dataset.py)."""
+"""The commit from which ProtST takes FLIP, with its archives' MD5 sums (protst/dataset.py)."""
 FLIP_AAV = _flip("aav", _OF_PROTST, "two_vs_many.csv", md5="cabdd41f3386f4949b32ca220db55c58")
 FLIP_MELTOME = _flip(
     "meltome", _OF_PROTST, "human_cell.csv", md5="0f8b1e848568f7566713d53594c0ca90"

@@ -1,12 +1,12 @@
-"""The error on data that are not there."""
+"""The error raised when benchmark data are missing."""
 
 from data_pipelines.common.errors import UserError
 
 
 class MissingData(UserError):
-    """The data folder lacks files of a benchmark; the sentence names them and their source.
+    """The data folder lacks files of a benchmark; the message names them and their source.
 
-    `lacking` names them alone, for tables.
+    `lacking` holds their names alone, for tables.
     """
 
     def __init__(self, message: str, *, lacking: str = "data"):

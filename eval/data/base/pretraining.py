@@ -1,6 +1,6 @@
-"""Whether a protein was in a checkpoint's pretraining: the same sequence, a relative, or neither.
+"""Whether a protein was in a checkpoint's pretraining data: itself, a relative, or neither.
 
-Relatives are those that MinHash finds, of about 65 % identity and more
+Relatives are proteins that MinHash finds, at about 65 % identity and above
 (`data_pipelines.build.minhash`).
 """
 
@@ -37,7 +37,7 @@ class PretrainingSet:
 
     @classmethod
     def of(cls, dataset: ProtAnno) -> Self:
-        """Reads every training record once; 256 bytes of memory each."""
+        """Reads every training record once; needs 256 bytes of memory for each."""
         keys, sketches = [], []
         names = [name for name in sorted(dataset.splits) if name not in HELD_OUT]
         for split in progress(
@@ -55,7 +55,7 @@ class PretrainingSet:
         return cls(np.sort(np.array(keys, np.uint64)), stacked)
 
     def states(self, sequences: Sequence[str]) -> Shaped[np.ndarray, " m"]:
-        """Of each sequence `SEEN`, `RELATED` or `UNSEEN`."""
+        """Classifies each sequence as `SEEN`, `RELATED` or `UNSEEN`."""
         keys = np.array([sequence_key(sequence) for sequence in sequences], np.uint64)
         found = np.where(
             have_relatives(minhash.sketches(list(sequences)), self.sketches), RELATED, UNSEEN
@@ -65,19 +65,19 @@ class PretrainingSet:
 
 
 def counted(states: Shaped[np.ndarray, " m"]) -> dict[str, int]:
-    """How many proteins are in each state."""
+    """Counts proteins by state."""
     counts = Counter(states.tolist())
     return {state: counts[state] for state in (SEEN, RELATED, UNSEEN)}
 
 
 def kept_rows(states: Shaped[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
-    """The rows that a headline counts: those that were not seen, or all if none is left."""
+    """The rows that a headline counts: the unseen ones, or all rows if none is unseen."""
     unseen = states != SEEN
     return unseen if unseen.any() else np.ones(len(states), bool)
 
 
 def sentence(counts: dict[str, int], *, left_out: bool) -> str:
-    """What a report says of the counts."""
+    """The sentence about the counts in reports."""
     told = (
         f"{counts[SEEN]} of {sum(counts.values())} test proteins were in pretraining, "
         f"{counts[RELATED]} are related to some"
@@ -86,7 +86,7 @@ def sentence(counts: dict[str, int], *, left_out: bool) -> str:
         return f"{told}."
     if left_out:
         return (
-            f"{told}; the numbers are without the first, and beside them stands the number with "
-            "all."
+            f"{told}; the numbers exclude those that were in pretraining and are followed by the "
+            "number over all proteins."
         )
-    return f"{told}; they are among those of the numbers."
+    return f"{told}; the numbers include them."

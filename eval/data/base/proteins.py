@@ -1,4 +1,4 @@
-"""The proteins of a benchmark: distinct sequences, and what the data call them."""
+"""The proteins of a benchmark: distinct sequences and their names in the data."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,10 +10,10 @@ Proteins = Mapping[str, frozenset[str]]
 
 
 def proteins_of(parts: Iterable[Data]) -> Proteins:
-    """The proteins of tasks, interactions and similarity tables, each sequence once, in the order
-    of the data.
+    """Collects the proteins of tasks, interactions and similarity tables, each sequence once.
 
-    Other data have texts or variants beside their proteins, and no such list.
+    The order is that of the data. Other data have texts or variants beside their proteins, and no
+    such list.
     """
     found = defaultdict(set)
     for part in parts:

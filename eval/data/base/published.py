@@ -1,8 +1,8 @@
-"""Published numbers and sizes of published data sets, as families state them, each with its source.
+"""Published numbers and sizes of published data sets, each with its source.
 
-Only what could be read in the source named is stated. What is not stated is unknown, not zero:
-ProtCLIP's accuracies, correlations and F1 are in its paper's tables and were not at hand, and
-reports say so.
+Families state only what could be read in the source named; a missing number is unknown, not zero.
+ProtCLIP's accuracies, correlations and F1 scores are in its paper's tables, which were not
+available; reports say so.
 """
 
 from collections.abc import Mapping
@@ -14,27 +14,30 @@ FROZEN = "frozen embeddings, nothing trained"
 MASKED_LANGUAGE_MODEL = "masked language model, nothing trained"
 BRIDGE = "bridge on frozen embeddings"
 GRAPH_NETWORK = "graph network on frozen embeddings"
-"""Protocols in the words of reports; a protocol of heads has its own name."""
+"""Protocols as reports name them; a protocol of heads has its own name."""
 
 
 class Published(NamedTuple):
-    """A number that somebody reported."""
+    """A published number."""
 
     benchmark: str
     model: str
     metric: str
-    """As our results name it: `aupr`, `fmax`, `mrr, reverse kept`; of semantic similarity
-    `<set>_<measure>`, a correlation."""
+    """The metric as our results name it: `aupr`, `fmax`, `mrr, reverse kept`.
+
+    For semantic similarity `<set>_<measure>`, a correlation.
+    """
     value: float
     source: str
     protocol: str
-    """By which the number was measured, in the words of our reports: numbers by another protocol
-    are not comparable."""
+    """How the number was measured, in our reports' words; protocols are not comparable."""
 
 
 class DataSize(NamedTuple):
-    """What a published data set counts: rows by split; of a graph proteins and pairs; of
-    semantic similarity pairs by set."""
+    """The counts of a published data set.
+
+    Rows by split; proteins and pairs of a graph; pairs by set for semantic similarity.
+    """
 
     benchmark: str
     counts: Mapping[str, int]
@@ -49,7 +52,7 @@ def published_row(
     source: str,
     protocol: str,
 ) -> tuple[Published, ...]:
-    """The numbers of a table's row; benchmarks and values are separated by blanks."""
+    """Parses the numbers of a table row; benchmarks and values are separated by blanks."""
     pairs = zip(benchmarks.split(), values.split(), strict=True)
     return tuple(
         Published(name, model, metric, float(value), source, protocol) for name, value in pairs

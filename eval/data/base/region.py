@@ -1,5 +1,7 @@
-"""The region of a protein that models are given: ProtST reads of each AAV capsid the 200
-residues around its mutations."""
+"""Cuts proteins to the region that models are given.
+
+ProtST reads from each AAV capsid the 200 residues around its mutations.
+"""
 
 import dataclasses
 
@@ -8,12 +10,10 @@ from eval.data.base.task import Sample, Task
 
 
 def cut_to_region(task: Task, region: tuple[int, int]) -> Task:
-    """The task with each sequence cut to the residues `region`, 1-based and inclusive, and a note
-    that says so.
+    """Cuts each sequence to the residues `region` (1-based, inclusive) and adds a note about it.
 
-    Sequences none of which is longer than the region are taken as cut already. An insertion moves
-    what comes behind it, so that a variant loses as many residues at the end as it has gained, as
-    ProtST's slice does.
+    If no sequence is longer than the region, all are taken as already cut. An insertion shifts what
+    follows it, so a variant loses as many residues at the end as it gained, as in ProtST's slice.
 
     Raises:
       UserError: a sequence ends before the region begins.
@@ -28,9 +28,9 @@ def cut_to_region(task: Task, region: tuple[int, int]) -> Task:
         return dataclasses.replace(task, notes=(*task.notes, note))
     if short := [sample for sample in everything if len(sample.sequence) < first]:
         raise UserError(
-            f"{task.name}: {short[0].name} has {len(short[0].sequence)} residues and models "
-            f"are given residues {first}–{last}; "
-            f'give whole proteins, or another "region" in the manifest\'s entry.'
+            f"{task.name}: {short[0].name} has {len(short[0].sequence)} residues, but models are "
+            f'given residues {first}–{last}; give whole proteins, or set "region" in the '
+            "manifest's entry."
         )
     splits = {
         name: [_cut(sample, first, last) for sample in samples]

@@ -1,4 +1,4 @@
-"""The rows of tables and lists, with their lines; what is no such file is one clear sentence."""
+"""Reads rows of tables and lists with their line numbers; one clear error for any other file."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from data_pipelines.readers.streams.numbered_lines import decoded, numbered_line
 from data_pipelines.readers.table import Table, open_table
 from eval.data.base.gathered import Gathered
 
-ANOTHER_WIDTH = "its row has another number of fields than the header"
+ANOTHER_WIDTH = "its row has a different number of fields than the header"
 
 
 class Row(NamedTuple):
@@ -18,14 +18,14 @@ class Row(NamedTuple):
 
     line: int
     cells: dict[str, str]
-    """Column → cell, without outer blanks."""
+    """Column → cell, without leading and trailing blanks."""
 
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines that are not blank, with their 1-based numbers, without their line ends.
+    """Yields the lines that are not blank, with 1-based numbers and without line ends.
 
     Raises:
-      UserError: the file cannot be read, is cut off, or is no UTF-8 text.
+      UserError: the file cannot be read, is cut off, or is not UTF-8 text.
     """
     with open_bytes(path) as content:
         for number, line in numbered_lines(content, path):
@@ -34,10 +34,10 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def listed(path: Path, gathered: Gathered) -> Iterator[tuple[int, str]]:
-    """The entries of a plain list, one a line, without outer blanks; the file becomes a source.
+    """Reads a plain list, one entry per line, stripped of blanks; records the file as a source.
 
     Raises:
-      UserError: there is none, or as `lines`.
+      UserError: the list is empty, or as `lines`.
     """
     count = 0
     for number, line in lines(path):
@@ -49,25 +49,25 @@ def listed(path: Path, gathered: Gathered) -> Iterator[tuple[int, str]]:
 
 
 def table_header(path: Path) -> list[str]:
-    """The columns that the first line names; a table is TSV where that line has a tab, else CSV.
+    """Reads the column names of the header; a table is TSV if that line has a tab, else CSV.
 
     Raises:
-      UserError: the file is empty, the line's quotation marks are not closed, or as `lines`.
+      UserError: the file is empty, a quotation mark in the line is not closed, or as `lines`.
     """
     with open_table(path) as table:
         return _stripped_header(path, table)
 
 
 def table_rows(path: Path, gathered: Gathered, *, columns: Sequence[str]) -> Iterator[Row]:
-    """The rows of a CSV or TSV with a header; one of another width is rejected, and the file
-    becomes a source.
+    """Yields the rows of a CSV or TSV table with a header; records the file as a source.
+
+    Rows with another number of fields are rejected.
 
     Args:
-      columns: those that must be there; all others are in the rows as well.
+      columns: required columns; the rows hold all other columns as well.
 
     Raises:
-      UserError: a column is missing or named twice, quotation marks are not closed, or as
-        `lines`.
+      UserError: a column is missing or named twice, a quotation mark is not closed, or as `lines`.
     """
     count = 0
     with open_table(path) as table:
@@ -91,8 +91,6 @@ def _stripped_header(path: Path, table: Table) -> list[str]:
 def _check_header(path: Path, header: Sequence[str], columns: Sequence[str]) -> None:
     named = ", ".join(header)[:300]
     if missing := [column for column in columns if column not in header]:
-        raise UserError(
-            f"{path} has no column {' and '.join(missing)}; its header line names: {named}."
-        )
+        raise UserError(f"{path} has no column {' and '.join(missing)}; its header has: {named}.")
     if twice := [column for column in columns if header.count(column) > 1]:
         raise UserError(f"{path} names the column {twice[0]} twice; keep one of them.")

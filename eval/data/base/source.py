@@ -1,4 +1,4 @@
-"""Where a benchmark's files are, under which licence, and which of them a program may fetch."""
+"""Where a benchmark's files are, their licence, and which of them a program may fetch."""
 
 import dataclasses
 
@@ -7,15 +7,15 @@ GITHUB = "https://raw.githubusercontent.com"
 
 @dataclasses.dataclass(frozen=True)
 class PublicFile:
-    """A file that anybody may fetch.
+    """A file that a program may fetch.
 
     Attributes:
-      path: where it goes in the data folder, as the manifest's template names it.
+      path: its place in the data folder, as the manifest's template names it.
       url: its address.
-      sha256: of the file at `path`, "" where it is not known.
-      member: the file within the ZIP archive at the address that goes to `path`; "" where the
-        address is the file's own.
-      md5: of what is at the address, "" where it is not known.
+      sha256: digest of the file at `path`, "" if unknown.
+      member: the file inside the ZIP archive at the address that is extracted to `path`; "" if the
+      address is the file itself.
+      md5: digest of the download, "" if unknown.
     """
 
     path: str
@@ -30,10 +30,10 @@ class Source:
     """Where a benchmark's files come from.
 
     Attributes:
-      where: their home.
-      licence: what the home says, in a few words.
-      files: those that `eval.data.download` fetches.
-      by_hand: what else is needed, and how one gets it; "" if nothing is.
+      where: the site.
+      licence: what the site says about it, in a few words.
+      files: the files that `eval.data.download` fetches.
+      by_hand: what else is needed and how to get it; "" if nothing.
     """
 
     where: str
@@ -43,14 +43,13 @@ class Source:
 
 
 ELSEWHERE = Source("", "not stated")
-"""Of a benchmark that takes another's files, or your own."""
+"""The source of a benchmark that uses another's files, or of your own files."""
 
 
 def from_github(
     repository: str, folder: str, names: dict[str, str], into: str
 ) -> tuple[PublicFile, ...]:
-    """Files of a folder of `OWNER/NAME@COMMIT`, by name with their SHA-256, that go to the
-    folder `into`."""
+    """Files in a folder of `OWNER/NAME@COMMIT`, by name with SHA-256, to be saved in `into`."""
     repository, _, commit = repository.partition("@")
     address = f"{GITHUB}/{repository}/{commit}/{folder}"
     return tuple(

@@ -1,4 +1,4 @@
-"""The forms that benchmarks take once they are read, whatever format they came in."""
+"""The forms of a benchmark once it is read, whatever its source format."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -12,8 +12,7 @@ from data_pipelines.inputs.substitutions import Variant
 SPLITS = ("train", "valid", "test")
 
 IDENTITY_CUTOFFS = (0.30, 0.40, 0.50, 0.70, 0.95)
-"""DeepFRI's: the test chains of a cut-off have at most that sequence identity to the training
-chains."""
+"""DeepFRI's cut-offs: the highest sequence identity of a test chain to the training chains."""
 
 INTERACTIONS = (
     "reaction",
@@ -27,22 +26,23 @@ INTERACTIONS = (
 """STRING's modes of interaction, in the order of GNN-PPI's labels."""
 
 Target = int | float | tuple[int, ...]
-"""A class, a number, or the ascending classes of a multi-label sample, of which there may be
-none."""
+"""A class, a number, or the ascending classes of a multi-label sample (possibly none)."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Sample:
-    """A protein and what is to be predicted of it."""
+    """A protein and its target."""
 
     name: str
-    """What its file calls it; not always unique."""
+    """Its name in the file; not always unique."""
     sequence: str
-    """Residues as ESM-2 has tokens for them: upper-case letters without J."""
+    """Residues that ESM-2 has tokens for: upper-case letters without J."""
     target: Target
     identity: float | None = None
-    """Of EC and GO test chains, the smallest of `IDENTITY_CUTOFFS` that bounds the identity to
-    training; 1.0 above them all."""
+    """For EC and GO test chains the smallest of `IDENTITY_CUTOFFS` that bounds the identity.
+
+    1.0 above all of them.
+    """
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -51,22 +51,22 @@ class Rejected:
 
     file: str
     line: int
-    """1-based, where the row begins; 0 for what concerns no line of it."""
+    """The line where the row begins, 1-based; 0 if no line is at fault."""
     name: str
     reason: str
-    """The same words for the same fault, so that they can be counted."""
+    """The same words for the same fault, so that faults can be counted."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A file that was read, so that a report can say on which data its numbers are."""
+    """A file that was read, so that reports can name the data behind a number."""
 
     path: str
-    """Relative to the data folder where it lies in it."""
+    """Relative to the data folder if it lies inside it."""
     bytes: int
     sha256: str
     rows: int
-    """Rows, records or entries, the rejected ones too."""
+    """Rows, records or entries, including rejected ones."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,15 +76,15 @@ class Task:
     name: str
     kind: Literal["multiclass", "multilabel", "regression"]
     classes: tuple[str, ...]
-    """Names in label order, as the data have it; empty for a regression."""
+    """Class names in label order, as in the data; empty for a regression."""
     splits: Mapping[str, list[Sample]]
-    """Those of `SPLITS` that the data have."""
+    """The splits in `SPLITS` that the data have."""
     rejects: list[Rejected]
     sources: list[SourceFile]
     unit: str = ""
-    """Of a regression's target."""
+    """The unit of a regression's target."""
     notes: tuple[str, ...] = ()
-    """What else a report must say of these data, such as splits that are not the published ones."""
+    """What else reports must say about these data, such as splits other than the published."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,9 +94,9 @@ class InteractionGraph:
     names: list[str]
     sequences: list[str]
     edges: Int[np.ndarray, "E 2"]
-    """int32 places in `names`, first < second, every pair once, in ascending order."""
+    """int32 indices into `names`, first < second, every pair once, in ascending order."""
     labels: Bool[np.ndarray, "E 7"]
-    """One column for each of `INTERACTIONS`; every row has one."""
+    """One column for each of `INTERACTIONS`; every row has at least one."""
     rejects: list[Rejected]
     sources: list[SourceFile]
     notes: tuple[str, ...] = ()
@@ -104,25 +104,25 @@ class InteractionGraph:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Node:
-    """Something that a knowledge graph knows of."""
+    """A node of a knowledge graph."""
 
     id: str
-    """In its source's own terms (Entrez gene, GO, MONDO, DrugBank …); unique within its type."""
+    """The id in its source's terms (Entrez gene, GO, MONDO, DrugBank …); unique within its type."""
     type: int
-    """Place in `KnowledgeGraph.node_types`."""
+    """Index into `KnowledgeGraph.node_types`."""
     name: str
     content: str | None = None
-    """A protein's sequence, else a text; None where none is known."""
+    """A protein's sequence, for other nodes a text; None if unknown."""
 
 
 @dataclasses.dataclass(frozen=True)
 class NodeVectors:
-    """Embeddings of nodes that come from elsewhere, such as drugs'."""
+    """Embeddings of nodes made by another model, such as a drug encoder."""
 
     source: str
-    """Whose they are, in the words of whoever supplied them."""
+    """Who made them, as the manifest says."""
     nodes: Int[np.ndarray, " M"]
-    """int32 places in `KnowledgeGraph.nodes`, ascending."""
+    """int32 indices into `KnowledgeGraph.nodes`, ascending."""
     values: Float[np.ndarray, "M D"]
     """float32."""
 
@@ -135,8 +135,10 @@ class KnowledgeGraph:
     relation_types: tuple[str, ...]
     nodes: list[Node]
     triplets: Int[np.ndarray, "N 3"]
-    """int32 (head, relation, tail): head and tail are places in `nodes`. Every relation is there
-    in both directions, once."""
+    """int32 (head, relation, tail); head and tail are indices into `nodes`.
+
+    Every relation is listed in both directions, once.
+    """
     rejects: list[Rejected]
     sources: list[SourceFile]
     notes: tuple[str, ...] = ()
@@ -146,22 +148,29 @@ class KnowledgeGraph:
 
 @dataclasses.dataclass(frozen=True)
 class SimilarityTable:
-    """How similar pairs of proteins are in what they do."""
+    """The functional similarity of pairs of proteins."""
 
     aspect: Literal["MF", "BP", "CC", ""]
-    """Of PROBE, the ontology."""
+    """For PROBE, the ontology."""
     set: str
-    """Of PROBE 500, 200 or sparse: all pairs of the 500 or 200 best annotated proteins, or 247 of
-    the 500's spread evenly over similarity. Of other sources what the manifest calls it."""
+    """The name of the set: for PROBE 500, 200 or sparse, for other sources as in the manifest.
+
+    PROBE's are all pairs of the 500 or 200 best annotated proteins, and 247 pairs of the 500 spread
+    evenly over similarity.
+    """
     names: list[str]
     """UniProt accessions."""
     sequences: list[str]
     pairs: Int[np.ndarray, "P 2"]
-    """int32 places in `names`, every pair once; first < second, but for PROBE's sparse set of MF,
-    where one pair is a protein with itself."""
+    """int32 indices into `names`, every pair once, first < second.
+
+    Exception: PROBE's sparse MF set has one pair of a protein with itself.
+    """
     similarity: Float[np.ndarray, " P"]
-    """float64, 0 to 1: of PROBE Lin's, of kgsim another measure, or 1 for pairs that interact
-    and 0 for others."""
+    """float64 in [0, 1]: PROBE uses Lin's measure, kgsim another.
+
+    Of interactions, 1 for pairs that interact and 0 for others.
+    """
     rejects: list[Rejected]
     sources: list[SourceFile]
     notes: tuple[str, ...] = ()
@@ -169,44 +178,43 @@ class SimilarityTable:
 
 @dataclasses.dataclass(frozen=True)
 class PromptedTask:
-    """Proteins with classes, and what each class is called in words: nothing is learnt from the
-    labels, they only judge."""
+    """Proteins with classes, and texts for each class; labels are used only to judge."""
 
     task: Task
     prompts: Mapping[str, Mapping[str, list[str]]]
-    """By the name of a set of prompts, each class's texts."""
+    """For each set of prompts, the texts of each class."""
     rejects: list[Rejected]
-    """The task's among them, and its sources and notes likewise."""
+    """Includes the task's rejects; likewise its sources and notes."""
     sources: list[SourceFile]
     notes: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class MeasuredVariant:
-    """A variant and what an experiment found."""
+    """A variant and its measured effect."""
 
     changes: Variant
-    """Its substitutions; none for the wild type itself."""
+    """Its substitutions; none for the wild type."""
     target: float
 
 
 @dataclasses.dataclass(frozen=True)
 class Assay:
-    """An experiment on the variants of a protein, which are judged without learning from them."""
+    """An experiment on variants of one protein, to be predicted without training on it."""
 
     name: str
     wild_type: str
     variants: list[MeasuredVariant]
     protein: str = ""
-    """Of ProteinGym, the UniProt ID; several assays may be of one protein."""
+    """For ProteinGym the UniProt ID; several assays may share one."""
     function: str = ""
-    """Of ProteinGym, what was selected for, such as Activity or Binding."""
+    """For ProteinGym what was selected for, such as Activity or Binding."""
     train: tuple[MeasuredVariant, ...] = ()
-    """Labelled variants beside the judged ones, for a supervised baseline."""
+    """Labelled variants besides those judged, for a supervised baseline."""
     alignment: tuple[str, ...] = ()
-    """Homologues in the wild type's columns, `-` where they have no residue."""
+    """Homologues aligned to the wild type's columns, `-` where they have no residue."""
     text: str = ""
-    """What is known of the protein."""
+    """What is known about the protein."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -216,12 +224,14 @@ class Assays:
     name: str
     assays: list[Assay]
     rows: Mapping[str, int]
-    """Sizes in the terms of published ones."""
+    """Sizes in the terms of the published ones."""
     rejects: list[Rejected]
     sources: list[SourceFile]
     notes: tuple[str, ...] = ()
 
 
 Data = Task | PromptedTask | InteractionGraph | KnowledgeGraph | SimilarityTable | Assays
-"""What importers give; of semantic similarity there are several sets. All have `rejects`,
-`sources` and `notes`."""
+"""What importers return; all forms have `rejects`, `sources` and `notes`.
+
+Semantic similarity has several sets.
+"""

@@ -1,1 +1,1 @@
-"""Knowledge graphs and networks of proteins."""
+"""Knowledge graphs and protein interaction networks."""

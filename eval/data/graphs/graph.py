@@ -1,5 +1,4 @@
-"""Knowledge graphs put together node by node, with the ids of types that BioBridge's and
-ProtCLIP's configurations give."""
+"""Builds knowledge graphs node by node, with the type ids of BioBridge's or ProtCLIP's config."""
 
 from array import array
 from collections.abc import Mapping, Sequence
@@ -27,17 +26,17 @@ NODE_TYPES = (
 
 
 class GraphConfig(NamedTuple):
-    """Names of types in the order of their ids."""
+    """Type names in the order of their ids."""
 
     node_types: tuple[str, ...]
     relation_types: tuple[str, ...]
 
 
 def read_graph_config(path: Path) -> GraphConfig:
-    """The types of a JSON object with `node_type` and `relation_type`, each a name → id from 0 on.
+    """Reads the types from a JSON object with `node_type` and `relation_type`, each a name → id.
 
     Raises:
-      UserError: the file is no such object.
+      UserError: the file is not such an object, or its ids do not count from 0.
     """
     config = read_json(
         path, fix="give BioBridge's data_config.json or ProtCLIP's KGdata_config.json"
@@ -62,30 +61,29 @@ def _in_order(path: Path, key: str, ids: object) -> tuple[str, ...]:
 
 
 class GraphBuilder:
-    """A graph that grows; `build` makes a `KnowledgeGraph` of it."""
+    """A graph under construction; `build` turns it into a `KnowledgeGraph`."""
 
     def __init__(self, gathered: Gathered):
         self.gathered = gathered
         self.positions: dict[tuple[str, str], int] = {}
-        """(type, id) → place."""
+        """(type, id) → index."""
         self.by_index: dict[str, int] = {}
-        """PrimeKG's node_index → place, where the source has such an index."""
+        """PrimeKG's node_index → index, if the source has one."""
         self.contents: dict[int, str] = {}
-        """Place → sequence or text."""
+        """Index → sequence or text."""
         self._names: list[str] = []
         self._relations: dict[str, int] = {}
         self._edges = array("q")
 
     def node(self, type_: str, id_: str, name: str) -> int:
-        """The place of a node, which is new with a new type and id; the first name counts."""
+        """Returns the node's index, adding it if type and id are new; the first name counts."""
         position = self.positions.setdefault((type_, id_), len(self._names))
         if position == len(self._names):
             self._names.append(name)
         return position
 
     def describe(self, position: int, text: str, *, type_: str, path: Path, line: int) -> None:
-        """Gives a node its sequence or text, unless it has one; what is no protein is rejected
-        for one."""
+        """Sets a node's sequence or text unless it has one; rejects what is not a protein."""
         if text and position not in self.contents:
             content = (
                 self.gathered.sequence(path, line, f"line {line}", text)
@@ -106,17 +104,18 @@ class GraphBuilder:
         notes: Sequence[str] = (),
         vectors: Mapping[str, NodeVectors] | None = None,
     ) -> KnowledgeGraph:
-        """The graph. Types have the ids of `config`, what it does not name follows in alphabetical
-        order.
+        """Builds the graph.
+
+        Types get the ids of `config`; types that it does not name follow in alphabetical order.
 
         Raises:
-          UserError: there is no relation.
+          UserError: there are no relations.
         """
         if not self._edges:
             files = ", ".join(source.path for source in self.gathered.sources)
             raise UserError(
-                f"{files} give no relation between nodes of the types that are kept; check "
-                "files and types."
+                f"{files} give no relation between nodes of the selected types; check the files "
+                "and node_types."
             )
         config = config or GraphConfig((), ())
         node_types = _extended(config.node_types, {type_ for type_, _ in self.positions})
@@ -154,10 +153,9 @@ def _extended(names: Sequence[str], more) -> tuple[str, ...]:
 def _both_ways(
     edges: Int[np.ndarray, "E 3"], order: Int[np.ndarray, " R"], nodes: int, relations: int
 ) -> Int[np.ndarray, "N 3"]:
-    """Every edge and its reverse, once each, ascending; `order` gives the relations their final
-    ids."""
+    """Every edge and its reverse, once each, ascending; `order` sets the final relation ids."""
     head, relation, tail = edges[:, 0], order[edges[:, 1]], edges[:, 2]
-    # One number a triplet: sorting rows takes many times as long.
+    # One number per triplet: sorting rows takes many times as long.
     forth, back = ((a * relations + relation) * nodes + b for a, b in ((head, tail), (tail, head)))
     keys = np.unique(np.concatenate([forth, back]))
     rest, tail = np.divmod(keys, nodes)

@@ -1,5 +1,4 @@
-"""Hetionet: nodes, edges by the abbreviation of their metaedge, and the GO annotations that it
-was made from."""
+"""Reads Hetionet: nodes, edges by metaedge abbreviation, and the GO annotations behind it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ KINDS = {
     "Gene": PROTEIN,
     "Molecular Function": "molecular_function",
 }
-"""Hetionet's kinds of nodes by PrimeKG's names; a kind that is not here keeps its own."""
+"""Hetionet's node kinds → PrimeKG's names; kinds not listed keep their own name."""
 
 RELATIONS = {
     **dict.fromkeys(("GpBP", "GpCC", "GpMF"), "interacts with"),
@@ -29,12 +28,11 @@ RELATIONS = {
         "CcSE": "side effect",
     },
 }
-"""Metaedges by PrimeKG's names of relations; every other has Hetionet's verb, such as
-`upregulates`."""
+"""Metaedges → PrimeKG's relation names; all others keep Hetionet's verb, such as `upregulates`."""
 
 NO_NODE = "one of its nodes is not in the table of nodes"
 NO_METAEDGE = "its metaedge is not in the table of metaedges"
-NO_DOMAIN = "its domain is none of the three of GO"
+NO_DOMAIN = "its domain is not one of the three of GO"
 
 
 def read_hetionet(
@@ -45,13 +43,13 @@ def read_hetionet(
     node_types: Sequence[str] = NODE_TYPES,
     annotations: Sequence[Path] = (),
 ) -> tuple[GraphBuilder, list[str]]:
-    """The edges between nodes of the types kept, and notes on how many were left out.
+    """Reads the edges between nodes of the selected types, and notes how many were left out.
 
     Args:
-      annotations: tables of GO terms with their genes; each adds the terms, and genes by Entrez id.
+      annotations: tables of GO terms with their genes; they add the terms, and genes by Entrez id.
 
     Raises:
-      UserError: a file is not of its form.
+      UserError: a file has another form.
     """
     builder, left_out = GraphBuilder(Gathered()), 0
     described = {
@@ -79,15 +77,17 @@ def read_hetionet(
     }
     kept = ", ".join(sorted(node_types))
     return builder, [
-        f"{n} rows of {name} were left out: one end is none of {kept}"
+        f"{n} rows of {name} were left out: they have an end outside {kept}"
         for name, n in counts.items()
         if n
     ]
 
 
 def _verbs(path: Path, gathered: Gathered) -> dict[str, str]:
-    """Abbreviation → verb, from `Gene - participates - Pathway` or, of a directed one, `Gene >
-    regulates > Gene`."""
+    """Abbreviation → verb of each metaedge.
+
+    Metaedges are written `Gene - participates - Pathway`, or directed `Gene > regulates > Gene`.
+    """
     rows = {row.cells["abbreviation"]: row.cells["metaedge"] for row in table_rows(
         path, gathered, columns=("metaedge", "abbreviation"))}  # fmt: skip
     verbs = {
@@ -95,14 +95,14 @@ def _verbs(path: Path, gathered: Gathered) -> dict[str, str]:
     }
     if any(len(parts) != 3 for parts in verbs.values()):
         raise UserError(
-            f"{path} is no table of Hetionet's metaedges: one is not like 'Gene - "
-            "participates - Pathway'."
+            f"{path} is not a table of Hetionet's metaedges: a row is not like 'Gene - "
+            "participates - Pathway'; fetch metaedges.tsv again."
         )
     return {abbreviation: parts[1] for abbreviation, parts in verbs.items()}
 
 
 def _annotate(builder: GraphBuilder, path: Path, node_types: Sequence[str]) -> int:
-    """Adds a table's terms and genes; says how many of its rows are of types that are not kept."""
+    """Adds a table's terms and genes; notes how many rows are of types that were not selected."""
     left_out = 0
     columns = ("go_id", "go_name", "go_domain", "gene_ids", "gene_symbols")
     for row in table_rows(path, builder.gathered, columns=columns):

@@ -1,4 +1,4 @@
-"""The knowledge graphs of the cross-modal benchmarks, complete with what their nodes hold."""
+"""The knowledge graphs of the cross-modal benchmarks, with the contents of their nodes."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,16 +24,16 @@ def read_primekg_graph(
     vectors: Mapping[str, Mapping[str, str]] | None = None,
     node_types: Sequence[str] = NODE_TYPES,
 ) -> KnowledgeGraph:
-    """PrimeKG's `kg.csv`.
+    """Reads PrimeKG's `kg.csv`.
 
     Args:
-      config: BioBridge's or ProtCLIP's configuration, for the ids of types.
-      contents: by node type, files that `add_contents` reads.
-      vectors: by node type, `{"file": …, "source": …}` that `read_vectors` reads.
-      node_types: other nodes and their edges are left out.
+      config: BioBridge's or ProtCLIP's configuration, for the type ids.
+      contents: by node type, files for `add_contents`.
+      vectors: by node type, `{"file": …, "source": …}` for `read_vectors`.
+      node_types: the types to keep; other nodes and their edges are left out.
 
     Raises:
-      UserError: a file is not of its form.
+      UserError: a file has another form.
     """
     builder, notes = read_primekg(edges, node_types=node_types)
     return _complete(builder, config, contents, vectors, notes)
@@ -50,8 +50,10 @@ def read_hetionet_graph(
     vectors: Mapping[str, Mapping[str, str]] | None = None,
     node_types: Sequence[str] = NODE_TYPES,
 ) -> KnowledgeGraph:
-    """Hetionet with PrimeKG's names of types; see `read_hetionet`, and `read_primekg_graph` for
-    the other arguments."""
+    """Reads Hetionet with PrimeKG's type names; see `read_hetionet`.
+
+    The other arguments are those of `read_primekg_graph`.
+    """
     builder, notes = read_hetionet(
         nodes, edges, metaedges=metaedges, node_types=node_types, annotations=annotations
     )
@@ -65,7 +67,7 @@ def read_biobridge_graph(
     nodes: Mapping[str, Sequence[Path]],
     vectors: Mapping[str, Mapping[str, str]] | None = None,
 ) -> KnowledgeGraph:
-    """BioBridge's own files; see `read_biobridge`."""
+    """Reads BioBridge's own files; see `read_biobridge`."""
     builder = read_biobridge(triplets, nodes=nodes, config=read_graph_config(config))
     return _complete(builder, config, None, vectors, [])
 
@@ -77,11 +79,13 @@ def read_graph_tables(
     config: Path | None = None,
     vectors: Mapping[str, Mapping[str, str]] | None = None,
 ) -> KnowledgeGraph:
-    """The neutral layout: nodes `type, id, name` and perhaps `content`; edges `head_type, head,
-    relation, tail_type, tail`.
+    """Reads the neutral layout.
+
+    The nodes have the columns `type, id, name` and optionally `content`, the edges `head_type,
+    head, relation, tail_type, tail`.
 
     Raises:
-      UserError: a file is not of its form.
+      UserError: a file has another form.
     """
     builder = GraphBuilder(Gathered())
     for row in table_rows(nodes, builder.gathered, columns=("type", "id", "name")):
@@ -119,8 +123,8 @@ def _complete(
     for type_, given in (vectors or {}).items():
         if set(given) != {"file", "source"}:
             raise UserError(
-                f"vectors of {type_} need a file and a source that says who made them, not "
-                f"{', '.join(given)}."
+                f'vectors of {type_} need "file" and "source" (who made them), but have '
+                f"{', '.join(given)}; add what is missing."
             )
         found[type_] = read_vectors(builder, type_, Path(given["file"]), source=given["source"])
     return builder.build(config and read_graph_config(config), notes=notes, vectors=found)

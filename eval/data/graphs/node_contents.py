@@ -1,4 +1,4 @@
-"""What a knowledge graph's nodes hold: sequences, texts, and embeddings that others have made."""
+"""The contents of a graph's nodes: sequences, texts, and embeddings made by others."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,18 +20,17 @@ CONTENT_COLUMNS = (
 
 
 def add_contents(builder: GraphBuilder, contents: Mapping[str, Sequence[Path]]) -> list[str]:
-    """Gives the nodes of each type their sequences (of `gene/protein`) or texts; the first of a
-    node counts.
+    """Sets the sequences (of `gene/protein`) or texts of nodes by type; the first of a node counts.
 
-    A note says of each file that lacks some of the nodes how many it has. One that has none is most
-    likely of other ids, or its type is written otherwise.
+    Notes name each file that lacks some of the nodes, and how many it has. A file that has none
+    most likely uses other ids or another spelling of its type.
 
-    Tables have an id column (`node_index` where the graph knows PrimeKG's indices) and a content
-    column; rows of nodes that the graph does not have are passed over. Proteins may come as FASTA
-    or two-column table by id as well.
+    Tables have an id column (`node_index` if the graph knows PrimeKG's indices) and a content
+    column; rows of nodes outside the graph are skipped. Proteins may also come as FASTA or as a
+    two-column table by id.
 
     Raises:
-      UserError: a file is not of its form.
+      UserError: a file has another form.
     """
     notes = []
     for type_, paths in contents.items():
@@ -54,7 +53,7 @@ def add_contents(builder: GraphBuilder, contents: Mapping[str, Sequence[Path]]) 
 
 
 def _contents(builder: GraphBuilder, type_: str, path: Path) -> Iterator[tuple[int, int, str]]:
-    """(place, line, content) of the nodes that the graph has."""
+    """Yields (index, line, content) for the nodes of the graph."""
     first = next((text.strip() for _, text in lines(path)), "")
     header = [] if first.startswith(">") else table_header(path)
     known = [
@@ -81,20 +80,19 @@ def _contents(builder: GraphBuilder, type_: str, path: Path) -> Iterator[tuple[i
             yield wanted[id_], 0, sequence
     else:
         raise UserError(
-            f"{path} has no column of ids and one of texts; its header line names: "
+            f"{path} needs a column of ids and one of texts; its header has: "
             f"{', '.join(header)[:300]}."
         )
 
 
 def read_vectors(builder: GraphBuilder, type_: str, path: Path, *, source: str) -> NodeVectors:
-    """Embeddings of nodes of one type, from a file that `eval.data.graphs.vector_files` reads;
-    other nodes' are left out.
+    """Reads embeddings of one type's nodes with `read_named_vectors`; skips other nodes.
 
     Args:
       source: who made them, for reports.
 
     Raises:
-      UserError: the file is no such file, repeats an id, or has none of the graph's nodes.
+      UserError: the file has another form, repeats an id, or has none of the graph's nodes.
     """
     names, vectors = read_vector_file(path)
     rows = {
@@ -104,8 +102,8 @@ def read_vectors(builder: GraphBuilder, type_: str, path: Path, *, source: str) 
     }
     if not rows:
         raise UserError(
-            f"{path} has a vector for none of the graph's {type_} nodes; its ids look like "
-            f"{names[:2]}."
+            f"{path} has no vector for any {type_} node of the graph; check the ids, which look "
+            f"like {names[:2]}."
         )
     builder.gathered.source(path, len(names))
     positions = sorted(rows)

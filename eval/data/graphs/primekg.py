@@ -1,5 +1,7 @@
-"""PrimeKG's `kg.csv`, with both ends of an edge in every row, and BioBridge's triplets made of
-it."""
+"""Reads PrimeKG's `kg.csv` and the triplets that BioBridge made from it.
+
+Each row of `kg.csv` describes both ends of an edge.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,8 +13,8 @@ from eval.data.base.rows import table_header, table_rows
 from eval.data.graphs.graph import NODE_TYPES, GraphBuilder, GraphConfig
 from eval.data.graphs.node_contents import CONTENT_COLUMNS
 
-NO_NODE = "one of its nodes is in none of the node tables"
-NO_RELATION = "its relation is none of the configuration's"
+NO_NODE = "one of its nodes is not in any node table"
+NO_RELATION = "its relation is not in the configuration"
 
 _END_COLUMNS = ("x_index", "x_id", "x_type", "x_name", "y_index", "y_id", "y_type", "y_name")
 
@@ -20,11 +22,12 @@ _END_COLUMNS = ("x_index", "x_id", "x_type", "x_name", "y_index", "y_id", "y_typ
 def read_primekg(
     edges: Path, *, node_types: Sequence[str] = NODE_TYPES
 ) -> tuple[GraphBuilder, list[str]]:
-    """The edges between nodes of the types kept, by their display_relation; and a note on how many
-    rows were left out.
+    """Reads the edges between nodes of the selected types by display_relation.
+
+    A note says how many rows were left out.
 
     Raises:
-      UserError: the file is no such table.
+      UserError: the file is not such a table.
     """
     builder, left_out = GraphBuilder(Gathered()), 0
     rows = table_rows(edges, builder.gathered, columns=("display_relation", *_END_COLUMNS))
@@ -41,7 +44,7 @@ def read_primekg(
             builder.by_index[cells[f"{end}_index"]] = position
         builder.relate(ends[0], cells["display_relation"], ends[1])
     note = (
-        f"{left_out} rows of {edges.name} were left out: one end is none of "
+        f"{left_out} rows of {edges.name} were left out: they have an end outside "
         f"{', '.join(sorted(node_types))}"
     )
     return builder, [note] if left_out else []
@@ -50,15 +53,14 @@ def read_primekg(
 def read_biobridge(
     triplets: Path, *, nodes: Mapping[str, Sequence[Path]], config: GraphConfig
 ) -> GraphBuilder:
-    """BioBridge's `triplet_full.csv` with its `Processed` node tables, whose contents are taken as
-    well.
+    """Reads BioBridge's `triplet_full.csv` with its `Processed` node tables and their contents.
 
     Args:
       nodes: by node type, tables with node_index, an id and a name.
-      config: what its numbers of relations stand for.
+      config: the names of the relation numbers.
 
     Raises:
-      UserError: a file is not of its form.
+      UserError: a file has another form.
     """
     builder = GraphBuilder(Gathered())
     for type_, paths in nodes.items():
@@ -87,8 +89,8 @@ def _add_nodes(builder: GraphBuilder, type_: str, path: Path) -> None:
     content = next((column for column in CONTENT_COLUMNS if column in header), None)
     if id_ is None or name is None:
         raise UserError(
-            f"{path} is no node table: its header has no node_id and node_name but "
-            f"{', '.join(header)[:300]}."
+            f"{path} is not a node table: its header lacks node_id and node_name and has "
+            f"{', '.join(header)[:300]}; give a file of BioBridge's data/Processed."
         )
     for row in table_rows(path, builder.gathered, columns=("node_index", id_, name)):
         position = builder.node(type_, row.cells[id_], row.cells[name])

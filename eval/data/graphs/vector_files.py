@@ -1,5 +1,4 @@
-"""Embeddings by id from files that others made: HDF5 and Parquet as `protclip_jax.embed` writes
-them, or NPZ."""
+"""Reads embeddings by id: HDF5 and Parquet as `protclip_jax.embed` writes them, or NPZ."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,46 +19,47 @@ class NamedVectors(NamedTuple):
 
     ids: list[str]
     keys: list[str]
-    """Of HDF5 the names of the datasets; elsewhere the ids again."""
+    """For HDF5 the names of the datasets; elsewhere the ids again."""
     values: Float32[np.ndarray, "n D"]
 
 
 def read_vector_file(path: Path) -> tuple[list[str], Float32[np.ndarray, "n D"]]:
-    """Ids and their embeddings, in the order of the file; see `read_named_vectors`."""
+    """Reads ids and embeddings in the order of the file; see `read_named_vectors`."""
     vectors = read_named_vectors(path)
     return vectors.ids, vectors.values
 
 
 def read_named_vectors(path: Path) -> NamedVectors:
-    """Ids and their embeddings, in the order of the file.
+    """Reads ids and embeddings in the order of the file.
 
-    `.h5`: a dataset [D] each, its id in the attribute `original_id` or else its name. `.parquet`:
-    columns `id` and `embedding`, lists of one length, without dictionaries. `.npz`, without
-    pickles: arrays `ids` (text [n]) and `vectors` (numbers [n, D]).
+    `.h5`: one dataset [D] per vector; the id is its attribute `original_id`, or else its name.
+    `.parquet`: columns `id` and `embedding`, lists of equal length, without dictionaries. `.npz`,
+    without pickles: arrays `ids` (text [n]) and `vectors` (numbers [n, D]).
 
     Raises:
-      UserError: the file is no such file, names an id twice, has one vector for each residue, or
-        a number is not finite.
+      UserError: the file has another form, repeats an id, has per-residue vectors, or a number is
+      not finite.
     """
     if path.suffix not in READERS:
         raise UserError(
-            f"{path} is none of {', '.join(READERS)}; write the embeddings to such a file."
+            f"{path} must be one of {', '.join(READERS)}; write the embeddings to such a file."
         )
     try:
         vectors = READERS[path.suffix](path)
     except UserError:
         raise
-    # Two libraries that read files from anybody have many ways to fail.
+    # HDF5 and Arrow fail in many ways on files from untrusted sources.
     except Exception as error:
         message = f"{type(error).__name__}: {error}"[:200]
         raise UserError(
-            f"{path} holds no embeddings as {path.suffix} files do ({message}); make such a file."
+            f"{path} does not hold embeddings as {path.suffix} files should ({message}); see "
+            "docs/benchmarks.md for the layout."
         ) from error
     ids, values = vectors.ids, vectors.values
     if values.ndim != 2 or len(set(ids)) < len(ids) or not np.isfinite(values).all():
         raise UserError(
-            f"{path} gives an id twice, or a vector that is not finite or of another width; "
-            "mend the file."
+            f"{path} repeats an id, or has a vector that is not finite or of another width; "
+            "correct the file."
         )
     return vectors
 
@@ -84,8 +84,8 @@ def _read_npz(path: Path) -> NamedVectors:
     numeric = vectors.ndim == 2 and vectors.dtype.kind in "iuf"
     if ids.ndim != 1 or ids.dtype.kind != "U" or not numeric or len(ids) != len(vectors):
         raise UserError(
-            f"{path}: ids is {ids.dtype} {ids.shape} and vectors {vectors.shape}; they need "
-            "text [n] and [n, d]."
+            f"{path}: expected ids as text [n] and vectors as numbers [n, d], got {ids.dtype} "
+            f"{ids.shape} and {vectors.dtype} {vectors.shape}."
         )
     return NamedVectors(ids.tolist(), ids.tolist(), vectors.astype(np.float32))
 
@@ -96,4 +96,4 @@ READERS: dict[str, Callable[[Path], NamedVectors]] = {
     ".parquet": _read_parquet,
     ".npz": _read_npz,
 }
-"""By the suffix of the file."""
+"""Readers by file suffix."""

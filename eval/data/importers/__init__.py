@@ -1,1 +1,1 @@
-"""One file a source format."""
+"""Importers, one file per source format."""

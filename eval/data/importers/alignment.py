@@ -1,4 +1,4 @@
-"""Alignments of a protein's homologues: aligned FASTA, or A2M with insertions in lower case."""
+"""Reads alignments of homologues: aligned FASTA, or A2M with insertions in lower case."""
 
 from pathlib import Path
 
@@ -6,24 +6,24 @@ from data_pipelines.common.errors import UserError
 from eval.data.base.gathered import Gathered
 from eval.data.base.rows import lines
 
-ANOTHER_LENGTH = "it has another length than the alignment's first sequence"
+ANOTHER_LENGTH = "its length differs from that of the alignment's first sequence"
 
 
 def read_alignment(path: Path, wild_type: str, gathered: Gathered) -> tuple[str, ...]:
-    """Every sequence of the file in the wild type's columns, `-` where it has none.
+    """Reads every sequence in the wild type's columns, `-` where it has no residue.
 
-    The first sequence is the wild type or a stretch of it; its letters, of either case, are the
+    The first sequence is the wild type or a part of it; its letters, of either case, mark the
     columns that are kept.
 
     Raises:
-      UserError: the file is no FASTA, or its first sequence is no part of the wild type.
+      UserError: the file is not FASTA, or its first sequence is not part of the wild type.
     """
     found = _records(path)
     first = found[0][1] if found else ""
     own = "".join(letter for letter in first if letter.isalpha()).upper()
     start = wild_type.find(own) if own else -1
     if start < 0:
-        raise UserError(f"{path}: its first sequence is no stretch of the wild type; check both.")
+        raise UserError(f"{path}: its first sequence is not part of the wild type; check both.")
     columns = [place for place, letter in enumerate(first) if letter.isalpha()]
     before, behind = "-" * start, "-" * (len(wild_type) - start - len(own))
     aligned = []
@@ -37,13 +37,13 @@ def read_alignment(path: Path, wild_type: str, gathered: Gathered) -> tuple[str,
 
 
 def _records(path: Path) -> list[tuple[int, str]]:
-    """The line that each record begins on, and its letters."""
+    """Yields the line where each record begins, and its letters."""
     found: list[tuple[int, list[str]]] = []
     for number, line in lines(path):
         if line.startswith(">"):
             found.append((number, []))
         elif not found:
-            raise UserError(f"{path} is no FASTA: its line {number} stands before any header.")
+            raise UserError(f"{path} is not FASTA: line {number} comes before the first header.")
         else:
             found[-1][1].append("".join(line.split()))
     return [(number, "".join(parts)) for number, parts in found]

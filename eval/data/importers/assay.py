@@ -1,4 +1,4 @@
-"""A benchmark's rows as an assay: measured substitutions of one wild type, to be judged."""
+"""Turns a benchmark into an assay: measured substitutions of one wild type, to be judged."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from eval.data.importers.alignment import read_alignment
 from eval.data.importers.reference import read_reference
 
 ANOTHER_LENGTH = "it has insertions or deletions, which are not scored"
-CONSENSUS = "No wild type was given: the commonest residues of {rows} rows stand for it."
+CONSENSUS = "No wild type was given: it was derived from the commonest residues of {rows} rows."
 
 
 def read_assay(
@@ -23,19 +23,21 @@ def read_assay(
     alignment: Path | None = None,
     text: str = "",
 ) -> Assays:
-    """The task's test split as an assay beside its training rows; all rows where it has none.
+    """Builds an assay from the task's test split, with its training rows beside it.
+
+    Without a test split, all rows are judged.
 
     Args:
-      wild_type: a FASTA file, or one with nothing but the sequence; by default the commonest
-        residue of each position among the training rows, right for variants of few substitutions.
+      wild_type: a FASTA file or a file with only the sequence; by default the commonest residue of
+      each position among the training rows, which is right for variants with few substitutions.
       alignment: of its homologues, for the site-independent baseline.
-      text: what is known of the protein, for the change of its cosine.
+      text: what is known about the protein, to score variants by the change in cosine similarity.
 
     Raises:
-      UserError: the task has no numbers, or no row of it is a variant of the wild type.
+      UserError: the targets are not numbers, or no row is a variant of the wild type.
     """
     if task.kind != "regression":
-        raise UserError(f"{task.name} is {task.kind}; effects of variants are numbers.")
+        raise UserError(f"{task.name} is {task.kind}; variant effects need a regression.")
     gathered, notes = Gathered(), list(task.notes)
     known = [sample for split in ("train", "valid") for sample in task.splits.get(split, [])]
     judged = task.splits.get("test") or known
@@ -66,7 +68,7 @@ def read_assay(
 
 
 def consensus(samples: Sequence[Sample]) -> str:
-    """The commonest residue of each position among the sequences of the commonest length."""
+    """The commonest residue of each position among sequences of the commonest length."""
     sequences = [sample.sequence for sample in samples]
     length = Counter(map(len, sequences)).most_common(1)[0][0]
     columns = zip(*(own for own in sequences if len(own) == length), strict=True)

@@ -1,4 +1,4 @@
-"""PDB chains: how they are written, lists of them, and their sequences."""
+"""Reads lists of PDB chains and their sequences, and normalises chain ids."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,28 +9,28 @@ from data_pipelines.common.errors import UserError
 from eval.data.base.gathered import Gathered
 from eval.data.importers.sequences import read_sequences
 
-NO_CHAIN = "it is no PDB chain"
+NO_CHAIN = "it is not a PDB chain"
 NO_SEQUENCE = "none of the files has its sequence"
 
 _CHAIN = re.compile(r"([0-9][A-Za-z0-9]{3})[-_.:]([A-Za-z0-9]+)(?:[-|].*)?")
 
 
 class Chain(NamedTuple):
-    """A chain that a list names."""
+    """A chain named in a list."""
 
     path: Path
     line: int
     id: str
-    """As `chain_id` writes it."""
+    """As written by `chain_id`."""
     identity: float | None = None
     """As in `Sample`."""
 
 
 def chain_id(text: str) -> str:
-    """A PDB chain as DeepFRI writes it, `4PIW-A`, from `4piw_A`, `4piw.A`, `4piw:A` or
-    `4piw_A-P27833`; '' if it is none.
+    """Normalises a PDB chain to DeepFRI's form `4PIW-A`; '' for what is not a chain.
 
-    Entries have no case, chains have: `4piw.a` is another one.
+    Accepts `4piw_A`, `4piw.A`, `4piw:A` and `4piw_A-P27833`. Entries are case-insensitive, chains
+    are not: `4piw.a` is another chain.
     """
     found = _CHAIN.fullmatch(text.strip())
     return f"{found[1].upper()}-{found[2]}" if found else ""
@@ -42,7 +42,7 @@ def chains_of(
     """The chains among (line, name, identity); other names are rejected.
 
     Raises:
-      UserError: the first one is no chain, so that the file is something else.
+      UserError: the first name is not a chain, so the file is something else.
     """
     chains = []
     for line, text, identity in named:
@@ -52,8 +52,8 @@ def chains_of(
             gathered.reject(path, line, text[:100], NO_CHAIN)
         else:
             raise UserError(
-                f"{path} is no list of PDB chains: it begins with {text[:60]!r}, not with "
-                "one such as 4PIW-A."
+                f"{path} is not a list of PDB chains: it begins with {text[:60]!r}; expected "
+                "names such as 4PIW-A."
             )
     return chains
 
@@ -65,17 +65,16 @@ def chain_sequences(
     *,
     benchmark: str,
 ) -> dict[str, str]:
-    """Chain → sequence of the chains of all splits, from anything that `read_sequences` reads.
+    """Chain → sequence for the chains of all splits, from any file that `read_sequences` reads.
 
     Raises:
-      UserError: none has one.
+      UserError: none of the chains has a sequence.
     """
     wanted = {chain.id for split in chains.values() for chain in split}
     found = read_sequences(paths, gathered, wanted=wanted, key=chain_id)
     if not found:
         raise UserError(
-            f"{benchmark}: none of its chains has a sequence in "
-            f"{', '.join(map(str, paths)) or 'any file'}; "
-            "give sequences, such as pdb_seqres.txt of the PDB."
+            f"{benchmark}: no chain has a sequence in {', '.join(map(str, paths)) or 'any file'}; "
+            "give sequences, such as the PDB's pdb_seqres.txt."
         )
     return found

@@ -1,5 +1,4 @@
-"""DeepFRI's annotation table of PDB chains (EC numbers or GO terms) with its lists of chains and
-its identity cut-offs."""
+"""Reads DeepFRI's annotation table of PDB chains (EC or GO) and its lists of chains."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,7 +24,7 @@ COLUMNS = {
     "go_bp": "GO-terms (biological_process)",
     "go_cc": "GO-terms (cellular_component)",
 }
-"""What each benchmark is called in the table."""
+"""The name of each benchmark in the table."""
 
 NO_ANNOTATION = "it has no row in the annotation table"
 UNKNOWN_LABEL = "it has a label that the table does not list"
@@ -39,18 +38,18 @@ def read_deepfri(
     annotations: Path,
     sequences: Sequence[Path],
 ) -> Task:
-    """EC or one ontology of GO. Classes are in the order of the annotation table, by EC number or
-    GO id.
+    """Reads EC or one ontology of GO; classes are in the annotation table's order.
 
-    A chain without a term of the ontology stays, with no class, as in DeepFRI's splits.
+    Chains without a term of the ontology stay, with no class, as in DeepFRI's splits.
 
     Args:
       files: by split, lists of chains, or tables of chains with `<30%` … `<95%` (1: at most that
-        identity to training).
-      sequences: anything that `read_sequences` reads with PDB chains for names; the table has none.
+      identity to training).
+      sequences: any file that `read_sequences` reads with PDB chains as names; the table has no
+      sequences.
 
     Raises:
-      UserError: a file is not of its form, or there is a sequence for none of the chains.
+      UserError: a file has another form, or no chain has a sequence.
     """
     gathered = Gathered()
     chains = {
@@ -81,8 +80,10 @@ def read_deepfri(
 def _annotations(
     path: Path, gathered: Gathered, benchmark: str
 ) -> tuple[list[str], dict[str, tuple[str, ...]]]:
-    """The classes, and chain → its classes. Behind each `###` line but the last is one line of
-    what it names."""
+    """Reads the classes, and chain → its classes.
+
+    Every `###` line but the last is followed by one line of the values it names.
+    """
     heads, position, annotated, count, column = {}, None, {}, 0, COLUMNS[benchmark]
     numbered = lines(path)
     for line, text in numbered:
@@ -92,13 +93,13 @@ def _annotations(
             break
         if not text.startswith("### "):
             raise UserError(
-                f"{path}, line {line} is no line of a DeepFRI annotation table: it lacks the "
-                "### line before it."
+                f"{path}, line {line} is not part of a DeepFRI annotation table: no ### line "
+                "comes before it."
             )
         heads[text[4:].strip()] = next(numbered, (0, ""))[1].split("\t")
     if position is None or column not in heads:
         raise UserError(
-            f"{path} is no DeepFRI annotation table with {column}; it has "
+            f"{path} is not a DeepFRI annotation table with {column}; it has "
             f"{', '.join(heads) or 'no ### lines'}."
         )
     for line, text in numbered:
@@ -114,7 +115,7 @@ def _annotations(
 
 
 def _chains(path: Path, gathered: Gathered) -> list[Chain]:
-    """The chains that a list or a table of cut-offs names."""
+    """Yields the chains in a list or in a table of cut-offs."""
     if table_header(path)[0] == "PDB-chain":
         rows = table_rows(path, gathered, columns=("PDB-chain", *_CUTOFF_COLUMNS))
         return chains_of(

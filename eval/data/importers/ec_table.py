@@ -1,4 +1,4 @@
-"""EC numbers of protein chains in a table with the sequences: `chain`, `ec_numbers`, `sequence`."""
+"""Reads EC numbers of chains from a table with the columns `chain`, `ec_numbers`, `sequence`."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,15 +16,16 @@ NO_EC_NUMBER = "it has no EC number"
 def read_ec_table(
     files: Mapping[str, Sequence[Path]], *, benchmark: str, min_chains: int = MIN_CHAINS
 ) -> Task:
-    """Several EC numbers each, separated by commas; a partial number such as `3.4.21.-` is a class
-    like any other.
+    """Reads chains with one or several EC numbers, separated by commas.
+
+    A partial number such as `3.4.21.-` is a class like any other.
 
     Args:
-      min_chains: a class needs so many chains of the training split, or of the first split there
-        is; chains that have no other class are rejected.
+      min_chains: chains that a class needs in the training split, or in the first split if there is
+      no training split; chains without any other class are rejected.
 
     Raises:
-      UserError: a file is no such table.
+      UserError: a file is not such a table.
     """
     gathered = Gathered()
     splits = {
@@ -56,7 +57,7 @@ def _rows(path: Path, gathered: Gathered) -> list[tuple[Path, int, Labelled]]:
 def _within(
     rows: Sequence[tuple[Path, int, Labelled]], classes: set[str], gathered: Gathered
 ) -> list[Labelled]:
-    """The rows with those of their labels that are classes."""
+    """Keeps the rows with at least one class, and drops labels that are not classes."""
     kept = []
     for path, line, row in rows:
         if labels := tuple(label for label in row.labels if label in classes):

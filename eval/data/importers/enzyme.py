@@ -1,5 +1,4 @@
-"""Prompts for classes of enzyme reactions, from ExPASy's ENZYME (`enzyme.dat`) and its table of
-classes (`enzclass.txt`)."""
+"""Builds prompts for enzyme classes from ENZYME (`enzyme.dat`) and its classes (`enzclass.txt`)."""
 
 import re
 from collections.abc import Mapping
@@ -14,24 +13,22 @@ from eval.data.base.rows import lines
 from eval.data.base.task import PromptedTask, Task
 
 PROMPT_SETS = {"ENZYME as name": "name", "ENZYME as function": "function"}
-"""Sets of prompts, and the property of a protein as whose text each gives an enzyme's name."""
+"""Sets of prompts, and the protein property in which each puts an enzyme's name."""
 _CLASS = re.compile(r"(\d+)\.\s*(-|\d+)\.\s*(-|\d+)\.\s*(-)\s+(\S.*)")
 _NUMBER = re.compile(r"\d+\.\d+\.\d+\.n?\d+")
 
 
 def read_enzyme_prompts(task: Task, *, file: Path, classes: Path | None = None) -> PromptedTask:
-    """A task whose classes are EC numbers, each with its accepted name as a protein's name and as
-    its function.
+    """Adds prompts to a task of EC numbers: the accepted name as protein name and as function.
 
-    A number that was transferred has the names of those it became, one that was deleted the name of
-    its class.
+    A transferred number has the names of its successors, a deleted number the name of its class.
 
     Args:
       file: `enzyme.dat`.
-      classes: `enzclass.txt`, wanted for deleted numbers.
+      classes: `enzclass.txt`, needed for deleted numbers.
 
     Raises:
-      UserError: a file is of another form, or has no name for a class of the task.
+      UserError: a file has another form, or lacks a name for a class of the task.
     """
     gathered, enzymes = Gathered(), {enzyme.number: enzyme for enzyme in read_enzymes(file)}
     gathered.source(file, len(enzymes))
@@ -57,8 +54,8 @@ def read_enzyme_prompts(task: Task, *, file: Path, classes: Path | None = None) 
         number for number in task.classes if number not in enzymes or enzymes[number].withdrawn
     ]
     message = (
-        f"{len(withdrawn)} withdrawn EC numbers have prompts from those they became, or from "
-        "their class."
+        f"{len(withdrawn)} withdrawn EC numbers use the prompts of their successors or of their "
+        "class."
     )
     sources = [*task.sources, *gathered.sources]
     return PromptedTask(
@@ -67,13 +64,13 @@ def read_enzyme_prompts(task: Task, *, file: Path, classes: Path | None = None) 
 
 
 def _names(number: str, enzymes: Mapping[str, Enzyme], of_class: Mapping[str, str]) -> list[str]:
-    """The names that stand for an EC number; none if neither the number nor its class is known."""
+    """The names for an EC number; none if neither the number nor its class is known."""
     enzyme = enzymes.get(number)
     if enzyme and not enzyme.withdrawn:
         return [enzyme.name] if enzyme.name else []
     became = _NUMBER.findall(enzyme.name) if enzyme else []
-    # A number's successor may have been withdrawn in its turn, but a file in which that goes round
-    # names nothing.
+    # A successor may itself have been withdrawn; if a file's successors form a cycle, it names
+    # nothing.
     followed = {other: entry for other, entry in enzymes.items() if other != number}
     found = [name for other in became for name in _names(other, followed, {})]
     parent = of_class.get(f"{number.rpartition('.')[0]}.-")
@@ -81,7 +78,7 @@ def _names(number: str, enzymes: Mapping[str, Enzyme], of_class: Mapping[str, st
 
 
 def read_enzyme_classes(path: Path) -> dict[str, str]:
-    """EC class (`1.1.-.-`) → name, from `enzclass.txt`.
+    """Reads EC class (`1.1.-.-`) → name from `enzclass.txt`.
 
     Raises:
       UserError: the file has no line such as `1. 1. -.-   Acting on the CH-OH group of donors.`
@@ -89,7 +86,8 @@ def read_enzyme_classes(path: Path) -> dict[str, str]:
     found = [_CLASS.fullmatch(text.strip()) for _, text in lines(path)]
     if not any(found):
         raise UserError(
-            f"{path} is no table of EC classes: it has no line that begins as '1. 1. -.-'."
+            f"{path} is not a table of EC classes: no line begins like '1. 1. -.-'; give "
+            "enzclass.txt."
         )
     return {".".join(match.groups()[:4]): match[5].removesuffix(".") for match in found if match}
 

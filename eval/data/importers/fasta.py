@@ -1,4 +1,4 @@
-"""FASTA records with their whole headers."""
+"""Reads FASTA records with their whole headers."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,14 +15,13 @@ class Record(NamedTuple):
 
     line: int
     header: str
-    """Without `>` and outer blanks."""
+    """Without `>` and surrounding blanks."""
     text: str
     """The letters as written."""
 
 
 def records(path: Path, gathered: Gathered) -> Iterator[Record]:
-    """The records of a FASTA file in its order; far too long ones are rejected, and the file
-    becomes a source.
+    """Yields the records in the file's order, without overlong ones; records the file as a source.
 
     Raises:
       UserError: as `data_pipelines.readers.fasta.read_fasta`.

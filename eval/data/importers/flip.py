@@ -1,5 +1,7 @@
-"""FLIP's splits: CSV `sequence,target,set[,validation]`, or its FASTA twin `>Name TARGET=1.0
-SET=train VALIDATION=False`."""
+"""Reads FLIP's splits, as CSV or as FASTA.
+
+CSV: `sequence,target,set[,validation]`. FASTA: `>Name TARGET=1.0 SET=train VALIDATION=False`.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,11 +18,10 @@ NO_SET = "its set is neither train nor test"
 
 
 def read_flip(file: Path, *, benchmark: str) -> Task:
-    """A regression with FLIP's split; rows of the training set marked as validation are the split
-    valid, if there are any.
+    """Reads a regression with FLIP's split; training rows marked as validation become `valid`.
 
     Raises:
-      UserError: the file is neither of FLIP's forms.
+      UserError: the file has neither of FLIP's forms.
     """
     gathered, splits = Gathered(), {}
     first = next((line.lstrip() for _, line in lines(file)), "")
@@ -49,8 +50,8 @@ def _fasta(file: Path, gathered: Gathered) -> Iterator[tuple[int, str, str, dict
         cells = dict(word.lower().split("=", 1) for word in words if "=" in word)
         if not count and not {"target", "set"} <= cells.keys():
             raise UserError(
-                f"{file} is no FLIP FASTA: its first header is {record.header[:80]!r}, "
-                "without TARGET= and SET=."
+                f"{file} is not a FLIP FASTA: its first header is {record.header[:80]!r}, without "
+                "TARGET= and SET=."
             )
         yield record.line, name, record.text, cells
 

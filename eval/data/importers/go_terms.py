@@ -1,4 +1,4 @@
-"""GO terms by accession, a column for each ontology, with sequences from other files."""
+"""Reads GO terms by accession, one column per ontology, with sequences from other files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ COLUMNS = {
     "go_2014_cc": "cellular_component",
 }
 MIN_PROTEINS = 50
-"""As DeepFRI's terms have."""
+"""The smallest number of proteins per class among DeepFRI's terms."""
 NO_SEQUENCE = "none of the files has its sequence"
 NO_TERM = "it has no term of this ontology"
 
@@ -30,19 +30,19 @@ def read_go_terms(
     names: Path | None = None,
     min_proteins: int = MIN_PROTEINS,
 ) -> Task:
-    """A protein's terms as the file gives them, without their ancestors; everything is `train`.
+    """Reads a protein's terms as the file gives them, without ancestors; every protein is `train`.
 
-    A protein without a term of the ontology is rejected: it has not been annotated, which is not to
-    say that it has none.
+    Proteins without a term of the ontology are rejected: they have not been annotated, which does
+    not mean that they have no function.
 
     Args:
       terms: a table of `accession` and `COLUMNS`, terms separated by commas.
-      sequences: anything that `read_sequences` reads with UniProt accessions.
-      names: a table without a header of GO ids and names, which classes are then called by, too.
-      min_proteins: a term needs so many proteins with a sequence to be a class.
+      sequences: any file that `read_sequences` reads with UniProt accessions.
+      names: a table of GO ids and names without a header; class names then include the term's name.
+      min_proteins: proteins with a sequence that a term needs to be a class.
 
     Raises:
-      UserError: a file is not of its form.
+      UserError: a file has another form.
     """
     gathered = Gathered()
     annotated = _annotated(terms, COLUMNS[benchmark], gathered)
@@ -65,7 +65,7 @@ def read_go_terms(
 def _annotated(
     path: Path, column: str, gathered: Gathered
 ) -> dict[str, tuple[int, tuple[str, ...]]]:
-    """Accession → line and terms, of those that have terms."""
+    """Accession → line and terms, for accessions that have terms."""
     found = {}
     for row in table_rows(path, gathered, columns=("accession", *COLUMNS.values())):
         terms = tuple(term.strip() for term in row.cells[column].split(",") if term.strip())
@@ -77,7 +77,7 @@ def _annotated(
 
 
 def _called(classes: Sequence[str], path: Path | None, gathered: Gathered) -> dict[str, str]:
-    """Term → what the class is called: its id, and its name where there is one."""
+    """Term → class name: its id, followed by its name if known."""
     if path is None:
         return {term: term for term in classes}
     named = {}
@@ -86,7 +86,7 @@ def _called(classes: Sequence[str], path: Path | None, gathered: Gathered) -> di
         named[term] = name.strip()
     if classes and not any(named.get(term) for term in classes):
         raise UserError(
-            f"{path} names none of the terms; give a table of GO ids and names with a tab between."
+            f"{path} names none of the terms; give a table of GO ids and names separated by a tab."
         )
     return {term: f"{term} {named[term]}" if named.get(term) else term for term in classes}
 

@@ -1,5 +1,7 @@
-"""STRING's action files as GNN-PPI uses them (SHS27k, SHS148k, STRING): a row a mode and
-direction, and sequences."""
+"""Reads STRING's action files as GNN-PPI uses them (SHS27k, SHS148k, STRING), and sequences.
+
+An action file has one row per mode and direction.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,31 +16,30 @@ from eval.data.base.rows import lines, table_header, table_rows
 from eval.data.base.task import INTERACTIONS, InteractionGraph
 from eval.data.importers.sequences import read_sequences
 
-UNKNOWN_MODE = "its mode is none of the seven interactions"
+UNKNOWN_MODE = "its mode is not one of the seven interactions"
 WITH_ITSELF = "it is an interaction of a protein with itself"
-NO_SEQUENCE = "a protein of it has no sequence"
+NO_SEQUENCE = "one of its proteins has no sequence"
 TOO_SHORT = "its row is too short"
 
 _ACTION_COLUMNS = ["item_id_a", "item_id_b", "mode"]
 
 
 def read_actions(actions: Path, *, sequences: Sequence[Path]) -> InteractionGraph:
-    """The proteins that act on each other, and how: a pair has every mode that any of its rows has,
-    in either direction.
+    """Reads which proteins interact, and how.
 
-    The file is read row by row; STRING's own has millions. Scores and directions are not used, as
-    in GNN-PPI.
+    A pair has every mode that any of its rows has, in either direction. The file is read row by
+    row; STRING's own has millions. Scores and directions are not used, as in GNN-PPI.
 
     Args:
       sequences: a table of names and sequences without a header, or FASTA.
 
     Raises:
-      UserError: a file is not of its form, or no interaction is left.
+      UserError: a file has another form, or no interaction is left.
     """
     gathered = Gathered()
     if table_header(actions)[:3] != _ACTION_COLUMNS:
         raise UserError(
-            f"{actions} is no STRING action file: its header does not begin with "
+            f"{actions} is not a STRING action file: its header does not begin with "
             f"{', '.join(_ACTION_COLUMNS)}."
         )
     modes = _modes(actions, gathered)
@@ -75,12 +76,10 @@ def interaction_graph(
     *,
     path: Path,
 ) -> InteractionGraph:
-    """The graph of pairs with their modes as bits, proteins in the order in which the pairs name
-    them.
+    """Builds the graph of pairs with their modes as bits; proteins follow the order of the pairs.
 
     Raises:
-      UserError: no interaction is left, because there is none or there are no sequences for
-        them.
+      UserError: no interaction is left, because there are none or their proteins have no sequences.
     """
     found = read_sequences(sequences, gathered, wanted={name for pair in modes for name in pair})
     positions, edges, bits = {}, [], []
@@ -94,8 +93,8 @@ def interaction_graph(
             gathered.reject(path, 0, f"{a} {b}", NO_SEQUENCE)
     if not edges:
         raise UserError(
-            f"{path} gives no interaction between proteins that have sequences in "
-            f"{', '.join(map(str, sequences))}."
+            f"{path} gives no interaction between proteins that have a sequence in "
+            f"{', '.join(map(str, sequences))}; check both files."
         )
     ends = np.sort(np.array(edges, np.int32), axis=1)
     order = np.lexsort((ends[:, 1], ends[:, 0]))
@@ -108,8 +107,9 @@ def interaction_graph(
 
 
 def read_interaction_table(file: Path, *, sequences: Sequence[Path]) -> InteractionGraph:
-    """The neutral layout: a table `a, b, types` with a pair's types separated by commas, each pair
-    once or more often.
+    """Reads the neutral layout: a table `a, b, types`, types separated by commas.
+
+    A pair may have several rows.
 
     Raises:
       UserError: as `read_actions`.

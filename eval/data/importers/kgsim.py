@@ -1,5 +1,4 @@
-"""kgsim-benchmark: pairs of proteins with the similarity of their GO annotations, and whether
-they interact."""
+"""Reads kgsim-benchmark: pairs of proteins with their GO similarity and whether they interact."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,9 +15,11 @@ from eval.data.importers.similarity import TWICE, WITH_ITSELF, similarity_table
 
 ENDS = ("Uniprot ID1", "Uniprot ID2")
 MEASURES = {"similarity_kgsim": "BMA Seco", "similarity_kgsim_ppi": "Interaction"}
-"""The column that a benchmark is about, unless its entry says another: the mean over each protein's
-best matches with an information content that the ontology alone gives, or 1 for interacting
-proteins and 0 for others."""
+"""The default column of each benchmark; an entry of the manifest may name another.
+
+BMA Seco is the mean over each protein's best matches, with an information content derived from the
+ontology alone. The interaction column is 1 for interacting proteins and 0 for others.
+"""
 SEPARATOR = ";"
 
 
@@ -29,15 +30,16 @@ def read_kgsim(
     sequences: Sequence[Path],
     measure: str | None = None,
 ) -> tuple[SimilarityTable, ...]:
-    """A set for each file, by the names given. Pairs of a protein with itself or without a sequence
-    are left out.
+    """Reads one set per file, under the given names.
+
+    Pairs of a protein with itself or without a sequence are left out.
 
     Args:
-      sequences: anything that `read_sequences` reads with UniProt accessions.
-      measure: another column of numbers from 0 to 1, such as `GIC Resnik`.
+      sequences: any file that `read_sequences` reads with UniProt accessions.
+      measure: another column of numbers in [0, 1], such as `GIC Resnik`.
 
     Raises:
-      UserError: a file is no such table, or has no such column.
+      UserError: a file is not such a table, or has no such column.
     """
     column = measure or MEASURES[benchmark]
     return tuple(_read(path, benchmark, name, column, sequences) for name, path in files.items())
@@ -51,8 +53,7 @@ def _read(
     header = next(numbered, (0, ""))[1].split(SEPARATOR)
     if missing := [one for one in (*ENDS, column) if one not in header]:
         raise UserError(
-            f"{path} has no column {missing[0]!r}; its header line names: "
-            f"{', '.join(header)[:300]}."
+            f"{path} has no column {missing[0]!r}; its header has: {', '.join(header)[:300]}."
         )
     first, second, value = (header.index(one) for one in (*ENDS, column))
     count = 0

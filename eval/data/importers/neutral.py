@@ -1,5 +1,4 @@
-"""The neutral layout of a task: a folder with train.tsv, valid.tsv and test.tsv of `name,
-sequence, target`."""
+"""Reads a task in the neutral layout: train.tsv, valid.tsv and test.tsv."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,24 +9,24 @@ from eval.data.base.gathered import Gathered
 from eval.data.base.rows import Row, listed, table_rows
 from eval.data.base.task import SPLITS, Sample, Task
 
-NO_CLASS = "its target is no class"
-NO_IDENTITY = "its identity is no number from 0 to 1"
+NO_CLASS = "its target is not a class"
+NO_IDENTITY = "its identity is not a number from 0 to 1"
 
 
 def read_neutral(
     files: Mapping[str, Sequence[Path]], *, benchmark: str, kind: str, classes: Path | None = None
 ) -> Task:
-    """A task from tables (TSV or CSV) with the columns name, sequence, target and perhaps identity.
+    """Reads tables (TSV or CSV) with the columns name, sequence, target and optionally identity.
 
-    Targets are numbers or names of classes, several separated by commas where a protein may have
-    several.
+    Targets are numbers or class names; several names are separated by commas where a protein may
+    have several.
 
     Args:
       kind: multiclass, multilabel or regression.
-      classes: a list of the names in label order; by default those that occur, in `named_order`.
+      classes: a list of names in label order; by default those that occur, in `named_order`.
 
     Raises:
-      UserError: a file is no such table.
+      UserError: a file is not such a table.
     """
     gathered, splits = Gathered(), {}
     names = None if classes is None else [text for _, text in listed(classes, gathered)]
@@ -44,7 +43,7 @@ def read_neutral(
 def _members(
     path: Path, row: Row, kind: str, names: Sequence[str] | None, gathered: Gathered
 ) -> list[Sample | Labelled]:
-    """What the row gives: one protein or, with a reject, none."""
+    """The row's protein, or none and a reject."""
     name, target = row.cells["name"], row.cells["target"]
     labels = (
         tuple(label.strip() for label in target.split(",") if label.strip())

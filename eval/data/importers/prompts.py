@@ -1,5 +1,7 @@
-"""Class prompts of ProtST's zero-shot protocol, joined to a task's classes by name: their label
-order is another one."""
+"""Joins the class prompts of ProtST's zero-shot protocol to a task's classes by name.
+
+By name, because their label orders differ.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,12 +25,14 @@ def read_prompted(
     columns: Sequence[str] = ("name",),
     functions: Path | None = None,
 ) -> PromptedTask:
-    """A task with a set of prompts from each column of each of ProtST's tables: `template`, or
-    `template name` of several.
+    """Adds a set of prompts from each column of each of ProtST's tables.
+
+    The sets are named by table, such as `template`, or `template name` where a table has several
+    columns.
 
     Args:
-      functions: the list of EC numbers that the tables' ids are places in; without it, rows mention
-        their class by name.
+      functions: the list of EC numbers into which the tables' ids index; without it, rows mention
+      their class by name.
 
     Raises:
       UserError: as `read_location_prompts` and `read_reaction_prompts`.
@@ -48,19 +52,18 @@ def read_prompted(
 
 
 def read_prompt_table(task: Task, *, file: Path) -> PromptedTask:
-    """A task with the prompts of the neutral layout: a table of `class` and `prompt`, a class in
-    one row or several.
+    """Adds the prompts of a table of `class` and `prompt`, one or several rows per class.
 
     Raises:
-      UserError: the file is no such table, names another class, or has none for one.
+      UserError: the file is not such a table, names another class, or lacks a prompt for one.
     """
     gathered, prompts = Gathered(), {name: [] for name in task.classes}
     for row in table_rows(file, gathered, columns=[CLASS, PROMPT]):
         if row.cells[CLASS] not in prompts:
             known = ", ".join(task.classes)[:300]
             raise UserError(
-                f"{file}, line {row.line}: {row.cells[CLASS]!r} is no class of {task.name}; "
-                f"take one of {known}."
+                f"{file}, line {row.line}: unknown class {row.cells[CLASS]!r} of {task.name}; "
+                f"expected one of {known}."
             )
         if row.cells[PROMPT]:
             prompts[row.cells[CLASS]].append(row.cells[PROMPT])
@@ -85,14 +88,13 @@ def read_location_prompts(
 ) -> dict[str, list[str]]:
     """Localisation class → its prompts.
 
-    The row of a class is the one whose column `name` mentions it (`A protein locating at Cell
-    membrane`).
+    A class owns the row whose column `name` mentions it (`A protein locating at Cell membrane`).
 
     Args:
-      columns: which texts are prompts, of `name` and `description`.
+      columns: the columns to use as prompts, of `name` and `description`.
 
     Raises:
-      UserError: the file is no such table, or a class is in none or several of its rows.
+      UserError: the file is not such a table, or a class is in no row or in several.
     """
     rows = _rows(path, columns)
     prompts = {}
@@ -100,8 +102,8 @@ def read_location_prompts(
         found = [row for row in rows if name.lower() in row.cells["name"].lower()]
         if len(found) != 1:
             raise UserError(
-                f"{path} mentions the class {name!r} in {len(found)} rows; it needs one row "
-                "a class."
+                f"{path} mentions the class {name!r} in {len(found)} rows; expected exactly one "
+                "row per class."
             )
         prompts[name] = _texts(found[0], columns)
     return prompts
@@ -113,12 +115,12 @@ def read_reaction_prompts(
     """EC number → its prompts.
 
     Args:
-      path: a table whose column `id` is a place in the list of EC numbers.
+      path: a table whose column `id` is an index into the list of EC numbers.
       functions: that list, `unique_functions.txt`.
 
     Raises:
-      UserError: a file is of another form, the table's own EC numbers are others, or a class has
-        no prompt.
+      UserError: a file has another form, the EC numbers of the two files differ, or a class has no
+      prompt.
     """
     numbers = read_functions(functions, Gathered())
     prompts = {}
@@ -129,8 +131,8 @@ def read_reaction_prompts(
         )
         if not number or row.cells.get("EC_number", number) != number:
             raise UserError(
-                f"{path}, line {row.line}: the id {position!r} stands for another class in "
-                f"{functions}, or for none."
+                f"{path}, line {row.line}: the id {position!r} belongs to no class or to another "
+                f"class in {functions}; give files of one data set."
             )
         prompts[number] = _texts(row, columns)
     if missing := [name for name in classes if not prompts.get(name)]:

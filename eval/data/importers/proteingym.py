@@ -1,4 +1,4 @@
-"""ProteinGym's substitution benchmark: a reference file with a row for each assay, and its CSV."""
+"""Reads ProteinGym's substitution benchmark: a reference file with one row per assay, and CSVs."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from eval.data.importers.alignment import read_alignment
 REFERENCE = ("DMS_id", "DMS_filename", "UniProt_ID", "target_seq", "coarse_selection_type")
 ASSAY, SEQUENCE = ("mutant", "DMS_score"), "mutated_sequence"
 NO_FILE = "its file is not in the folder"
-ANOTHER_SEQUENCE = "its mutated_sequence is not what its mutant makes of target_seq"
+ANOTHER_SEQUENCE = "its mutated_sequence is not target_seq with its mutant applied"
 NO_VARIANTS = "none of its variants can be scored"
 
 
@@ -33,17 +33,17 @@ def read_proteingym(
     alignments: Path | None = None,
     texts: Path | None = None,
 ) -> Assays:
-    """The assays of the reference file whose CSVs are in the folder.
+    """Reads the assays of the reference file whose CSVs are in the folder.
 
     Args:
       reference: `DMS_substitutions.csv`, with the columns of `REFERENCE`.
-      folder: that of the CSVs `mutant,mutated_sequence,DMS_score,…`; mutants are 1-based in the
-        whole `target_seq`, several substitutions separated by colons.
+      folder: the folder of the CSVs `mutant,mutated_sequence,DMS_score,…`; mutants are 1-based in
+      the whole `target_seq`, several substitutions are separated by colons.
       alignments: the folder of the files that `MSA_filename` names, for a baseline.
-      texts: a table of `UniProt_ID` and `text`, what is known of the proteins.
+      texts: a table of `UniProt_ID` and `text`, what is known about the proteins.
 
     Raises:
-      UserError: a file is not of its form, or no assay is there.
+      UserError: a file has another form, or no assay is found.
     """
     gathered, assays = Gathered(), []
     known = _texts(texts, gathered) if texts else {}

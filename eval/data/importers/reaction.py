@@ -1,5 +1,7 @@
-"""IEConv's enzyme reactions: `4fae.B,247` rows, an EC number a class, and lists of chains;
-sequences come from elsewhere."""
+"""Reads IEConv's enzyme reactions: rows such as `4fae.B,247`, EC numbers, and lists of chains.
+
+A class is a line of the list of EC numbers. Sequences come from other files.
+"""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,7 +20,7 @@ NO_CLASS = "its class is not a line of the list of EC numbers"
 
 
 def read_functions(path: Path, gathered: Gathered) -> list[str]:
-    """The EC number of each class.
+    """Reads the EC number of each class.
 
     Raises:
       UserError: the file lists something else, or a number twice.
@@ -26,13 +28,13 @@ def read_functions(path: Path, gathered: Gathered) -> list[str]:
     functions = [text for _, text in listed(path, gathered)]
     if not functions[0].replace("-", "0").replace(".", "").isdecimal():
         raise UserError(
-            f"{path} is no list of EC numbers: it begins with {functions[0][:60]!r}; give "
+            f"{path} is not a list of EC numbers: it begins with {functions[0][:60]!r}; give "
             "unique_functions.txt."
         )
     if twice := [number for number, count in Counter(functions).items() if count > 1]:
         raise UserError(
-            f"{path} lists {twice[0]!r} {functions.count(twice[0])} times, so that its lines "
-            "are no classes; fetch it again."
+            f"{path} lists {twice[0]!r} {functions.count(twice[0])} times, so its lines do not "
+            "number classes; fetch it again."
         )
     return functions
 
@@ -45,15 +47,17 @@ def read_reaction(
     classes: Path,
     sequences: Sequence[Path],
 ) -> Task:
-    """Enzyme reaction, its classes in the order of the list of EC numbers.
+    """Reads enzyme reactions, with classes in the order of the list of EC numbers.
 
     Args:
       files: lists of chains by split.
-      functions: `chain_functions.txt`; classes: `unique_functions.txt`.
-      sequences: anything that `read_sequences` reads with PDB chains for names; IEConv gives none.
+      functions: `chain_functions.txt`.
+      classes: `unique_functions.txt`.
+      sequences: any file that `read_sequences` reads with PDB chains as names; IEConv has no
+      sequences.
 
     Raises:
-      UserError: a file is not of its form, or there is a sequence for none of the chains.
+      UserError: a file has another form, or no chain has a sequence.
     """
     gathered = Gathered()
     names = read_functions(classes, gathered)
@@ -85,7 +89,7 @@ def _labels(path: Path, gathered: Gathered, names: Sequence[str]) -> dict[str, s
         if not chain_id(chain) or not label.strip().isdecimal():
             if not labels:
                 raise UserError(
-                    f"{path}, line {line} is {text[:60]!r}, not a chain and its class such "
+                    f"{path}, line {line} is {text[:60]!r}; expected a chain and its class, such "
                     "as 4fae.B,247."
                 )
             gathered.reject(path, line, text[:100], NO_CHAIN)

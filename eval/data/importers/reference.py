@@ -1,4 +1,4 @@
-"""The protein that variants are of."""
+"""Reads the protein whose variants are judged."""
 
 from pathlib import Path
 
@@ -8,10 +8,10 @@ from eval.data.base.rows import lines
 
 
 def read_reference(path: Path, gathered: Gathered) -> str:
-    """The one sequence of a FASTA file, or of a file with nothing but a sequence.
+    """Reads the single sequence of a FASTA file, or of a file with only a sequence.
 
     Raises:
-      UserError: the file holds several or none.
+      UserError: the file holds several sequences or none.
     """
     numbered = [(line, text.strip()) for line, text in lines(path)]
     headers = [text for _, text in numbered if text.startswith(">")]
@@ -19,8 +19,7 @@ def read_reference(path: Path, gathered: Gathered) -> str:
     sequence = gathered.sequence(path, 1, "wild type", text)
     if sequence is None or len(headers) > 1:
         raise UserError(
-            f"{path} holds {len(headers)} FASTA records and no one protein; give the wild "
-            "type's sequence alone."
+            f"{path} holds {len(headers)} FASTA records; expected only the wild type's sequence."
         )
     gathered.source(path, 1)
     return sequence

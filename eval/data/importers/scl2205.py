@@ -1,5 +1,4 @@
-"""SCL2205: subcellular locations by number in CSV, `entry,seq,scl`, and their names in a JSON
-object."""
+"""Reads SCL2205: locations by number in CSV `entry,seq,scl`, and their names in JSON."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,18 +11,17 @@ from eval.data.base.gathered import Gathered
 from eval.data.base.rows import table_rows
 from eval.data.base.task import SPLITS, Task
 
-UNKNOWN_NUMBER = "its number is none of the labels"
+UNKNOWN_NUMBER = "its number is not one of the labels"
 
 
 def read_scl2205(files: Mapping[str, Sequence[Path]], *, benchmark: str, labels: Path) -> Task:
-    """One location each; a combination such as `Cytoplasm;Nucleus` is a class of its own, as in the
-    data.
+    """Reads one location per protein; a combination such as `Cytoplasm;Nucleus` is its own class.
 
     Args:
-      labels: number → name, the numbers from 0.
+      labels: number → name, numbered from 0.
 
     Raises:
-      UserError: a file is no such table, or the labels are not numbered from 0.
+      UserError: a file is not such a table, or the labels are not numbered from 0.
     """
     gathered = Gathered()
     classes = _classes(labels)

@@ -1,5 +1,4 @@
-"""Sequences by name, from whatever holds them: FASTA, a two-column table, a table with a header,
-or JSON lines."""
+"""Reads sequences by name from FASTA, a two-column table, a table with a header, or JSON lines."""
 
 import re
 from collections.abc import Callable, Container, Iterator, Sequence
@@ -12,13 +11,13 @@ from eval.data.importers.fasta import records
 from eval.data.importers.ses import objects
 
 _UNIPROT = re.compile(r"(?:sp|tr)\|([A-Z0-9]+)\|.*")
-NO_PAIR = "its line is no name and sequence with a tab between"
+NO_PAIR = "its line is not a name and a sequence separated by a tab"
 NAME_COLUMNS = ("name", "id", "accession", "node_id", "Entry")
 SEQUENCE_COLUMNS = ("sequence", "seq", "Sequence")
 
 
 def accession(text: str) -> str:
-    """The accession of a FASTA id such as `sp|P03135|CAPSD_AAV2S`; any other id as it is."""
+    """The accession of a FASTA id such as `sp|P03135|CAPSD_AAV2S`; other ids are unchanged."""
     found = _UNIPROT.fullmatch(text)
     return found[1] if found else text
 
@@ -30,14 +29,14 @@ def read_sequences(
     wanted: Container[str],
     key: Callable[[str], str] = accession,
 ) -> dict[str, str]:
-    """Name → sequence of those `wanted`; of several with one name the first counts.
+    """Reads name → sequence for the `wanted` names; of repeated names the first counts.
 
     Args:
       wanted: names as `key` writes them.
-      key: from a file's name to ours, such as `chains.chain_id`.
+      key: maps a file's name to ours, such as `chains.chain_id`.
 
     Raises:
-      UserError: a file is in none of these formats.
+      UserError: a file has none of these formats.
     """
     found = {}
     for path in paths:
@@ -67,15 +66,14 @@ def _named(path: Path, gathered: Gathered) -> Iterator[tuple[int, str, str]]:
         return ((row.line, row.cells[name], row.cells[sequence]) for row in rows)
     if len(first.split("\t")) != 2:
         raise UserError(
-            f"{path} holds no sequences: it is neither FASTA, nor JSON lines, nor a table of "
-            "names and sequences, "
-            f"but begins with {first[:60]!r}."
+            f"{path} holds no sequences: it begins with {first[:60]!r}; expected FASTA, JSON "
+            "lines, or a table of names and sequences."
         )
     return _pairs(path, gathered)
 
 
 def _pairs(path: Path, gathered: Gathered) -> Iterator[tuple[int, str, str]]:
-    """The rows of a two-column table without a header."""
+    """Yields the rows of a two-column table without a header."""
     for line, text in listed(path, gathered):
         cells = text.split("\t")
         if len(cells) == 2:

@@ -1,5 +1,7 @@
-"""SES-Adapter's JSON lines: one object a line with `name`, `aa_seq` and `label`, of DeepLoc also
-`location`."""
+"""Reads SES-Adapter's JSON lines: objects with `name`, `aa_seq` and `label`.
+
+DeepLoc's also have `location`.
+"""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,15 +15,15 @@ from eval.data.base.rows import listed
 from eval.data.base.task import SPLITS, Sample, Task
 from eval.data.importers.deeploc import MEMBRANE, MIXED, check_mixed, location_class
 
-NO_OBJECT = "its line is no JSON object with name, aa_seq and label"
-NO_CLASS = "its label is no class of this benchmark"
+NO_OBJECT = "its line is not a JSON object with name, aa_seq and label"
+NO_CLASS = "its label is not a class of this benchmark"
 
 
 def objects(path: Path, gathered: Gathered) -> Iterator[tuple[int, dict]]:
-    """The objects of the file with their lines; lines may begin with blanks.
+    """Yields the objects of the file with their lines; lines may begin with blanks.
 
     Raises:
-      UserError: the first line is no such object, so that this is another format.
+      UserError: the first line is not such an object, so the file has another format.
     """
     for count, (line, text) in enumerate(listed(path, gathered)):
         try:
@@ -37,8 +39,8 @@ def objects(path: Path, gathered: Gathered) -> Iterator[tuple[int, dict]]:
             yield line, row
         elif not count:
             raise UserError(
-                f"{path}, line {line} is no JSON object with name, aa_seq and label: this is "
-                "no SES-Adapter file."
+                f"{path}, line {line} is not a JSON object with name, aa_seq and label; give an "
+                "SES-Adapter file."
             )
         else:
             gathered.reject(path, line, "", NO_OBJECT)
@@ -51,18 +53,18 @@ def read_ses(
     mixed: str = "reject",
     class_count: int | None = None,
 ) -> Task:
-    """A benchmark from JSON lines, by the kind of its labels.
+    """Reads a benchmark from JSON lines, by the kind of its labels.
 
-    Localisation and membrane: the classes are named, and ordered, by `location` and `label` in the
-    data. Lists of labels (EC, GO): the classes have no names but their numbers. Numbers: a
-    regression, in degrees Celsius.
+    Localisation and membrane: the data name and order the classes by `location` and `label`. Lists
+    of labels (EC, GO): classes have numbers and no names. Numbers: a regression, in degrees
+    Celsius.
 
     Args:
-      mixed: of localisation, as in `read_deeploc`.
-      class_count: of EC and GO; by default one more than the largest label.
+      mixed: for localisation, as in `read_deeploc`.
+      class_count: for EC and GO; by default one more than the largest label.
 
     Raises:
-      UserError: a file is no such file, or its labels and locations contradict each other.
+      UserError: a file has another form, or its labels and locations contradict each other.
     """
     gathered = Gathered()
     rows = {
@@ -88,9 +90,8 @@ def _located(rows: Mapping[str, list], gathered: Gathered, *, benchmark: str, mi
                 continue
             if len(parts) == 1 and order.setdefault(row["label"], label) != label:
                 raise UserError(
-                    f"{path}, line {line}: label {row['label']} is {label}, which was "
-                    f"{order[row['label']]} before; "
-                    "give files of one data set."
+                    f"{path}, line {line}: label {row['label']} is {label} here and "
+                    f"{order[row['label']]} before; give files of one data set."
                 )
             splits[split] += _checked(path, line, row, (label,), gathered)
     names = [order[label] for label in sorted(order)]
@@ -105,8 +106,7 @@ def _located(rows: Mapping[str, list], gathered: Gathered, *, benchmark: str, mi
 
 
 def _locations(location: object, benchmark: str) -> list[str]:
-    """The compartments of `["Cytoplasm", "Nucleus", "U"]`; of the benchmark membrane, what `"M"`
-    or `"S"` says."""
+    """Parses the compartments of `["Cytoplasm", "Nucleus", "U"]`; for membrane, `"M"` or `"S"`."""
     if benchmark == "membrane":
         return [MEMBRANE[location]] if isinstance(location, str) and location in MEMBRANE else []
     return (

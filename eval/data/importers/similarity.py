@@ -1,5 +1,7 @@
-"""PROBE's semantic similarity: square matrices whose header row alone names the proteins, and
-coordinates of a sparse set."""
+"""Reads PROBE's semantic similarity: square matrices and the coordinates of a sparse set.
+
+Only a matrix's header row names its proteins.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,9 +20,9 @@ from eval.data.importers.sequences import read_sequences
 
 ASPECTS = {"similarity_mf": "MF", "similarity_bp": "BP", "similarity_cc": "CC"}
 NO_SEQUENCE = "none of the files has its sequence"
-NO_SIMILARITY = "its similarity is no number from 0 to 1"
+NO_SIMILARITY = "its similarity is not a number from 0 to 1"
 WITH_ITSELF = "it is a pair of a protein with itself"
-TWICE = "it is there already"
+TWICE = "it repeats an earlier pair"
 
 
 def read_similarity(
@@ -30,19 +32,19 @@ def read_similarity(
     sequences: Sequence[Path],
     coordinates: Path | None = None,
 ) -> tuple[SimilarityTable, ...]:
-    """The sets 500 and 200, as far as there are matrices, and with coordinates the sparse set,
-    pairs of the 500's matrix.
+    """Reads the sets 500 and 200 from their matrices and, with coordinates, the sparse set.
 
-    A full set has every pair of distinct proteins once, as PROBE counts them. Proteins without a
-    sequence leave a set with all their pairs.
+    A full set has every pair of distinct proteins once, as PROBE counts them. The sparse set's
+    pairs are those of the 500's matrix. A protein without a sequence leaves a set with all its
+    pairs.
 
     Args:
       matrices: `500` or `200` → file.
-      sequences: anything that `read_sequences` reads with UniProt accessions.
+      sequences: any file that `read_sequences` reads with UniProt accessions.
       coordinates: int `.npy` [n, 2] of 0-based rows and columns.
 
     Raises:
-      UserError: a file is not of its form, or coordinates come without the matrix they refer to.
+      UserError: a file has another form, or coordinates come without the matrix they refer to.
     """
     if (
         not matrices
@@ -50,8 +52,8 @@ def read_similarity(
         or (coordinates and "500" not in matrices)
     ):
         raise UserError(
-            f"{benchmark}: matrices are those of the sets 500 and 200, and coordinates need "
-            "the 500's."
+            f"{benchmark}: matrices take the sets 500 and 200, and coordinates need the matrix of "
+            "500."
         )
     tables = []
     for name, path in matrices.items():
@@ -86,10 +88,10 @@ def read_similarity(
 def read_similarity_tables(
     files: Mapping[str, Path], *, benchmark: str, sequences: Sequence[Path]
 ) -> tuple[SimilarityTable, ...]:
-    """The neutral layout: for each set a table `a, b, similarity`.
+    """Reads the neutral layout: for each set a table `a, b, similarity`.
 
     Raises:
-      UserError: a file is not of its form.
+      UserError: a file has another form.
     """
     tables = []
     for name, path in files.items():
@@ -127,26 +129,26 @@ def _read_matrix(path: Path, gathered: Gathered) -> tuple[list[str], Float[np.nd
         or any(finite(name) is not None for name in names)
     ):
         raise UserError(
-            f"{path} is no matrix of PROBE: its first line is no list of distinct accessions "
-            f"({names[:3]})."
+            f"{path} is not a matrix of PROBE: its first line must list distinct accessions, but "
+            f"begins with {names[:3]}."
         )
     rows = []
     for line, text in numbered:
         values = [finite(cell) for cell in text.split(",")]
         if len(values) != len(names):
             raise UserError(
-                f"{path}, line {line} has {len(values)} fields for {len(names)} proteins; it "
-                "is no square matrix."
+                f"{path}, line {line} has {len(values)} fields for {len(names)} proteins; "
+                "expected a square matrix."
             )
         rows.append([np.nan if value is None else value for value in values])
     if len(rows) != len(names):
         raise UserError(
-            f"{path} has {len(rows)} rows for {len(names)} proteins; it is no square matrix."
+            f"{path} has {len(rows)} rows for {len(names)} proteins; expected a square matrix."
         )
     matrix = np.array(rows, np.float64)
     if not np.allclose(matrix, matrix.T, rtol=0, atol=1e-6, equal_nan=True):
         raise UserError(
-            f"{path} is not symmetric, so that it holds no similarities; fetch the file again."
+            f"{path} is not symmetric, so it does not hold similarities; fetch the file again."
         )
     gathered.source(path, len(rows))
     return names, matrix
@@ -156,12 +158,13 @@ def _read_coordinates(path: Path, size: int, gathered: Gathered) -> Int[np.ndarr
     pairs = read_array(path)
     if pairs.ndim != 2 or pairs.shape[1] != 2 or pairs.dtype.kind not in "iu":
         raise UserError(
-            f"{path} holds no pairs of places; take PROBE's SparsifiedSimilarityCoordinates_*.npy."
+            f"{path} does not hold pairs of indices; give PROBE's "
+            "SparsifiedSimilarityCoordinates_*.npy."
         )
     if len(pairs) and not 0 <= pairs.min() <= pairs.max() < size:
         raise UserError(
-            f"{path} has the place {pairs.max()} among {size} proteins; take the coordinates "
-            "of its aspect."
+            f"{path} has the index {pairs.max()}, but there are {size} proteins; give the "
+            "coordinates of the same aspect."
         )
     gathered.source(path, len(pairs))
     pairs = np.sort(pairs.astype(np.int64), axis=1)
@@ -174,7 +177,7 @@ def _read_coordinates(path: Path, size: int, gathered: Gathered) -> Int[np.ndarr
 def similarity_table(
     path, gathered, benchmark, name, proteins, values, pairs, sequences
 ) -> SimilarityTable:
-    """The set with those pairs whose proteins have sequences and whose similarity is one."""
+    """Builds the set from pairs whose proteins have sequences and whose similarity is valid."""
     found = read_sequences(sequences, gathered, wanted=set(proteins))
     for protein in proteins:
         if protein not in found:
@@ -186,13 +189,13 @@ def similarity_table(
     kept = sound & known[pairs].all(1)
     if not kept.any():
         raise UserError(
-            f"{benchmark}: no pair of {path} has sequences in "
-            f"{', '.join(map(str, sequences))}; give their FASTA."
+            f"{benchmark}: no pair of {path} has sequences in {', '.join(map(str, sequences))}; "
+            "give the FASTA of its proteins."
         )
     position = np.cumsum(known) - 1
     same = int((pairs[kept][:, 0] == pairs[kept][:, 1]).sum())
     notes = (
-        (*gathered.notes, f"{same} pair is of a protein with itself, as PROBE has it")
+        (*gathered.notes, f"{same} pair is of a protein with itself, as in PROBE")
         if same
         else gathered.notes
     )

@@ -1,4 +1,4 @@
-"""Plain tables of sequences and targets, a file a split: TAPE's and PEER's as CSV or TSV."""
+"""Reads plain tables of sequences and targets, one file per split, as TAPE and PEER have them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ TARGET_COLUMNS = (
     *("scaled_effect1", "localization", "subcellular_localization", "solubility"),
 )
 NAME_COLUMNS = ("name", "id", "accession")
-UNKNOWN_CLASS = "its target is none of the classes"
+UNKNOWN_CLASS = "its target is not one of the classes"
 
 
 def read_tables(
@@ -28,23 +28,23 @@ def read_tables(
     sequence_column: str | None = None,
     target_column: str | None = None,
 ) -> Task:
-    """A regression, or with `classes` a classification, from tables with a header.
+    """Reads a regression or, with `classes`, a classification from tables with a header.
 
     Args:
       files: by split.
       classes: names in label order; a target is then a name, or a label counted from 0.
       sequence_column, target_column: by default the first of `SEQUENCE_COLUMNS` and
-        `TARGET_COLUMNS` that the header has.
+      `TARGET_COLUMNS` that the header has.
 
     Raises:
-      UserError: a file is no such table.
+      UserError: a file is not such a table.
     """
     if (classes is None) != (kind == "regression") or not all(
         isinstance(name, str) for name in classes or ()
     ):
         raise UserError(
-            f"{benchmark} is {kind}; tables need classes, names in label order, for "
-            "multiclass alone."
+            f'{benchmark} is {kind}; tables need "classes" (names in label order) for '
+            "multiclass and only there."
         )
     gathered, splits = Gathered(), {}
     position = (
@@ -74,26 +74,25 @@ def chosen_column(path: Path, columns: Sequence[str], choice: str | None) -> str
     """The column `choice`, else the first of `columns`, that the table's header has.
 
     Raises:
-      UserError: it has none of them, or the file is no table but an LMDB database.
+      UserError: the header has none of them, or the file is an LMDB database.
     """
     if path.is_dir() or path.suffix in (".lmdb", ".mdb"):
         raise UserError(
-            f"{path} is an LMDB database, whose rows are pickles, which are never loaded; "
-            "export it to a CSV with the "
-            "columns sequence and target."
+            f"{path} is an LMDB database, whose rows are pickles, which are never loaded; export "
+            "it to a CSV with the columns sequence and target."
         )
     header = table_header(path)
     wanted = columns if choice is None else [choice]
     if (found := next((column for column in wanted if column in header), None)) is None:
         raise UserError(
-            f"{path} has no column {' or '.join(wanted)}; its header line names: "
+            f"{path} has no column {' or '.join(wanted)}; its header has: "
             f"{', '.join(header)[:300]}."
         )
     return found
 
 
 def _rows(path: Path, gathered: Gathered, sequence_column: str | None, target_column: str | None):
-    """(line, name, sequence, target as written) of every row whose sequence can be used."""
+    """Yields (line, name, sequence, target as written) for every row with a usable sequence."""
     sequence_column = chosen_column(path, SEQUENCE_COLUMNS, sequence_column)
     target_column = chosen_column(path, TARGET_COLUMNS, target_column)
     name_column = next((column for column in NAME_COLUMNS if column in table_header(path)), None)

@@ -1,5 +1,7 @@
-"""Variants by their substitutions, such as `P20P` or `A108D,N144D`: a table with its wild type,
-or FASTA headers."""
+"""Reads variants by substitutions such as `A108D,N144D`, from a table or from FASTA headers.
+
+A table comes with its wild type.
+"""
 
 import re
 from collections import Counter
@@ -24,8 +26,8 @@ from eval.data.importers.reference import read_reference
 from eval.data.importers.tables import TARGET_COLUMNS, chosen_column
 
 STOP = "it has a stop codon inside"
-SYNONYMOUS = "it has the wild type's sequence under the name of a variant"
-ANOTHER_SEQUENCE = "its sequence is not the variant of the wild type that its header names"
+SYNONYMOUS = "it is named as a variant but has the wild type's sequence"
+ANOTHER_SEQUENCE = "its sequence does not match the variant that its header names"
 
 _HEADER = re.compile(r"[^|]*\|[^|]*_([A-Z])(\d{1,6})([A-Z])\|([^|]+)")
 
@@ -33,20 +35,20 @@ _HEADER = re.compile(r"[^|]*\|[^|]*_([A-Z])(\d{1,6})([A-Z])\|([^|]+)")
 def read_variant_table(
     file: Path, *, benchmark: str, wild_type: Path, first_position: int, stop: str = "reject"
 ) -> Task:
-    """A regression from a table with a column `variant` and a score, all of it in `train`.
+    """Reads a regression from a table with a column `variant` and a score, all of it `train`.
 
     Args:
-      wild_type: a FASTA file, or one with nothing but the sequence.
+      wild_type: a FASTA file, or a file with only the sequence.
       first_position: 0 or 1, the number of the first residue.
-      stop: what to do with a stop codon inside: `reject` the row, or `delete` the letter and keep
-        what follows, which is what TAPE's fluorescence data do.
+      stop: how to treat an internal stop codon: `reject` the row, or `delete` the letter and keep
+      what follows, as TAPE's fluorescence data do.
 
     Raises:
-      UserError: a file is not of its form, or most variants do not fit the wild type.
+      UserError: a file has another form, or most variants do not fit the wild type.
     """
     if first_position not in (0, 1) or stop not in ("reject", "delete"):
         raise UserError(
-            f"{benchmark}: first_position is 0 or 1 and stop is reject or delete, not "
+            f"{benchmark}: expected first_position 0 or 1 and stop reject or delete, not "
             f"{first_position!r} and {stop!r}."
         )
     gathered, samples, faults = Gathered(), [], Counter()
@@ -86,20 +88,20 @@ class _Variant(NamedTuple):
 
 
 def read_variant_fasta(file: Path, *, benchmark: str, synonymous: str = "reject") -> Task:
-    """A regression from `>index|protein_P20A|score` headers, 1-based, all of it in `train`.
+    """Reads a regression from `>index|protein_P20A|score` headers, 1-based, all of it `train`.
 
-    The wild type is what most records give once their substitution is undone; a record that gives
-    another is rejected.
+    The wild type is what most records give once their substitution is undone; records that give
+    another are rejected.
 
     Args:
-      synonymous: `reject` or `keep` records whose substitution changes nothing: one sequence with
-        as many targets.
+      synonymous: `reject` or `keep` records whose substitution changes nothing; these have one
+      sequence and many targets.
 
     Raises:
-      UserError: the file is no such FASTA.
+      UserError: the file is not such a FASTA.
     """
     if synonymous not in ("reject", "keep"):
-        raise UserError(f"{benchmark}: synonymous is reject or keep, not {synonymous!r}.")
+        raise UserError(f"{benchmark}: unknown synonymous={synonymous!r}; expected reject or keep.")
     gathered, samples = Gathered(), []
     variants = _variants(file, gathered)
     undone = [
@@ -122,7 +124,7 @@ def _variants(file: Path, gathered: Gathered) -> list[_Variant]:
         header = _HEADER.fullmatch(record.header)
         if header is None and not count:
             raise UserError(
-                f"{file}: its first header is {record.header[:80]!r}, not like "
+                f"{file}: its first header is {record.header[:80]!r}; expected one like "
                 "0|beta-lactamase_P20P|1.58."
             )
         target = finite(header[4]) if header else None

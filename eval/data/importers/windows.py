@@ -1,5 +1,4 @@
-"""AAV capsids as mutated windows of a reference: a table `sequence,score` and the reference's
-FASTA."""
+"""Reads AAV capsids as mutated windows of a reference: a table `sequence,score`, and FASTA."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ AAV_WINDOW = (561, 588)
 """First and last mutated residue of P03135, 1-based, in the data of Bryant et al. 2021."""
 
 ANOTHER_LENGTH = (
-    "its window has another length than the reference's, so its substitutions cannot be counted"
+    "its window and the reference's differ in length, so substitutions cannot be counted"
 )
 
 
@@ -30,15 +29,15 @@ def read_windows(
     window: Sequence[int] = AAV_WINDOW,
     train_substitutions: int | None = None,
 ) -> Task:
-    """A regression over whole proteins: each window takes the place of the reference's.
+    """Reads a regression over whole proteins: each window replaces the reference's.
 
     Args:
       window: first and last residue, 1-based.
-      train_substitutions: variants with at most so many are `train`, the others `test` (2 is the
-        rule of FLIP's two_vs_many); None puts all of them into `train`.
+      train_substitutions: variants with at most this number of substitutions are `train`, the
+      others `test` (FLIP's two_vs_many uses 2); None puts all into `train`.
 
     Raises:
-      UserError: a file is not of its form, or the windows are no variants of the reference's.
+      UserError: a file has another form, or the windows are not variants of the reference's.
     """
     gathered = Gathered()
     whole = read_reference(reference, gathered)
@@ -46,7 +45,7 @@ def read_windows(
         1
     ] <= len(whole):
         raise UserError(
-            f"{benchmark}: the window {list(window)} does not lie in {reference} of "
+            f"{benchmark}: the window {list(window)} does not fit into {reference}, which has "
             f"{len(whole)} residues."
         )
     first, last = window
@@ -81,14 +80,14 @@ def _rows(file: Path, gathered: Gathered) -> list[tuple[int, str, float]]:
 
 
 def _check(file: Path, reference: Path, windows: list[str], wild_type: str) -> None:
-    """Refuses windows whose commonest residues are another protein's."""
+    """Refuses windows whose commonest residues come from another protein."""
     same = [window for window in windows if len(window) == len(wild_type)]
     common = [Counter(column).most_common(1)[0][0] for column in zip(*same, strict=True)]
     if sum(a == b for a, b in zip(common, wild_type, strict=False)) < len(wild_type) / 2:
         raise UserError(
-            f"{file} holds no variants of {wild_type}, the window in {reference}: their "
-            "commonest residues are "
-            f"{''.join(common) or 'of another length'}; check the reference and the window."
+            f"{file} holds no variants of {wild_type}, the window in {reference}: their commonest "
+            f"residues are {''.join(common) or 'of another length'}; check the reference and the "
+            "window."
         )
 
 

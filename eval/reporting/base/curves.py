@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 
 def small_multiples(count: int) -> tuple[Figure, Sequence[Axes]]:
-    """A figure of so many axes (at least one) in rows of three."""
+    """A figure with `count` axes (at least one) in rows of three."""
     columns = min(3, count)
     rows = -(-count // columns)
     figure = Figure(figsize=(3.2 * columns, 2.7 * rows), layout="constrained")

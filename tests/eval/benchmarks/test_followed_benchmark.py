@@ -59,9 +59,7 @@ def test_configs_of_the_working_directory_come_before_those_of_the_package(
     monkeypatch.chdir(tmp_path)
     FollowedBenchmark("membrane", key="x", data_dir=str(data_dir))
     (tmp_path / "configs/eval").mkdir(parents=True)
-    with pytest.raises(
-        UserError, match="^configs/eval/probe.py does not exist; name a folder that has"
-    ):
+    with pytest.raises(UserError, match="^configs/eval/probe.py does not exist"):
         FollowedBenchmark("membrane", key="x", data_dir=str(data_dir))
 
 
@@ -78,5 +76,5 @@ def test_a_limit_takes_the_same_proteins_of_every_split(data_dir):
     assert {s.sequence for s in limited(task, 10).splits["train"]} < {
         s.sequence for s in some.splits["train"]
     }
-    with pytest.raises(UserError, match="limit means nothing for shs27k"):
+    with pytest.raises(UserError, match="shs27k.*limit"):
         FollowedBenchmark("shs27k", key="x", data_dir=str(data_dir), limit=5)

@@ -138,7 +138,7 @@ def test_every_family_goes_from_raw_files_to_the_report_and_a_second_run_compute
         "probe.max_epochs=2",
     ]
     assert command(*other) == 2
-    assert "report.json is of another evaluation (other set)" in capsys.readouterr().err
+    assert "report.json is from another evaluation (different set)" in capsys.readouterr().err
     moved = shutil.copytree(output / "results", output.with_name("other") / "results").parent
     one = ["--benchmarks", "membrane", "--output", moved]
     assert command(*other, *one) == 0
@@ -234,7 +234,7 @@ def test_what_is_missing_is_named_with_where_it_comes_from(run, tmp_path, capsys
     assert r"two\_vs\_many.csv of FLIP" in (output / "report.md").read_text()
     assert "benchmark 1 of 1: aav.\naav is left out: " in capsys.readouterr().err
     assert command("--data_dir", empty) == 2
-    assert "holds data of no benchmark" in capsys.readouterr().err
+    assert "data of no benchmark" in capsys.readouterr().err
 
 
 def test_one_benchmark_that_fails_costs_no_other_and_is_told(run, data_dir, tmp_path, capsys):
@@ -257,7 +257,7 @@ def test_one_benchmark_that_fails_costs_no_other_and_is_told(run, data_dir, tmp_
     told = capsys.readouterr().err.splitlines()
     assert told[-2:] == [
         f"wrote {output / 'report.md'}",
-        "error: 1 of 2 benchmarks could not be measured, as told above: membrane.",
+        "error: 1 of 2 benchmarks could not be measured, as reported above: membrane.",
     ]
     (left_out,) = [line for line in told if line.startswith("membrane is left out: ")]
     counted = [line for line in told if line.startswith("benchmark ")]

@@ -74,9 +74,9 @@ def test_an_assays_numbers_are_scipys():
     controls = {control["protocol"]: control["metrics"] for control in measured.result["controls"]}
     assert set(controls) == {"BLOSUM62", "fewest substitutions"}
     assert [note.split(":")[0] for note in measured.result["notes"]] == [
-        "spearman less BLOSUM62",
-        "spearman less fewest substitutions",
-        "spearman, score and text less spearman",
+        "spearman minus BLOSUM62",
+        "spearman minus fewest substitutions",
+        "spearman, score and text minus spearman",
     ]
     assert measured.result["variants"] == 200
 
@@ -155,7 +155,7 @@ def test_proteingym_is_measured(miniature_folder):
     assert list(measured.result["assays"]) == ["ONE_HUMAN_0", "ONE_HUMAN_1", "TWO_YEAST_2"]
     controls = {control["protocol"] for control in measured.result["controls"]}
     assert controls == {"BLOSUM62", "fewest substitutions", "site-independent, from the alignment"}
-    assert any("spearman less BLOSUM62" in note for note in measured.result["notes"])
+    assert any("spearman minus BLOSUM62" in note for note in measured.result["notes"])
     assert VariantEffects().counts(data) == {"assays": 3, "variants": 180}
     assert VariantEffects().audit(data)["substitutions"] == {"1": 60, "2": 60, "3": 60}
 

@@ -200,7 +200,7 @@ def test_the_data_folder_says_which_file_is_missing(checkpoint, tmp_path, capsys
     }
     (data / "benchmarks.json").write_text(json.dumps({"go": entry}))
     assert run("--checkpoint", checkpoint, "--data_dir", data) == 0
-    assert "annot.tsv, annotations of go\\_bp, is not there" in capsys.readouterr().out
+    assert "annot.tsv, annotations of go\\_bp, does not exist" in capsys.readouterr().out
 
 
 def test_the_report_of_a_file_of_vectors_counts_too(tmp_path, capsys):

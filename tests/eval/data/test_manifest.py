@@ -30,14 +30,14 @@ def table(folder, name, text="name\tsequence\ttarget\nA\tMK\t1\nB\tMV\t2\n"):
 def test_missing_data_are_named_with_their_source(tmp_path):
     with pytest.raises(
         MissingData,
-        match=r"no data for ec: .*benchmarks.json is not there, .*nrPDB-EC_2020.04.*DeepFRI",
+        match=r"ec: .*benchmarks.json .*nrPDB-EC_2020.04.*DeepFRI",
     ):
         load(tmp_path, "ec")
-    with pytest.raises(MissingData, match="benchmarks.json has no entry for it"):
+    with pytest.raises(MissingData, match="ec: .*benchmarks.json .*no entry"):
         load(written(tmp_path, membrane={"format": "neutral", "train": "x"}), "ec")
     with pytest.raises(
         MissingData,
-        match="x.fasta, test of membrane, is not there. Wanted: deeploc_our_train_set.fasta",
+        match="x.fasta, test of membrane.*deeploc_our_train_set.fasta",
     ):
         load(written(tmp_path, membrane={"format": "deeploc_fasta", "test": "x.fasta"}), "membrane")
     found, wanted = available(tmp_path)
@@ -54,16 +54,16 @@ def test_sentences_are_not_cut():
 @pytest.mark.parametrize(
     ("entries", "told"),
     [
-        ({"ecc": {"format": "deepfri"}}, "has an entry 'ecc', which is no benchmark"),
+        ({"ecc": {"format": "deepfri"}}, "unknown benchmark 'ecc'"),
         (
             {"ec": {"format": "fasta"}},
-            "the entry 'ec' names none of the formats deeploc_fasta, ses_jsonl",
+            "the entry 'ec'.* deeploc_fasta, ses_jsonl",
         ),
-        ({"ec": ["deepfri"]}, "the entry 'ec' names none of the formats"),
-        ({"ec": {"format": ["deepfri"]}}, "the entry 'ec' names none of the formats"),
+        ({"ec": ["deepfri"]}, "the entry 'ec'.* deeploc_fasta, ses_jsonl"),
+        ({"ec": {"format": ["deepfri"]}}, "the entry 'ec'.* deeploc_fasta, ses_jsonl"),
         (
             {"ec": {"format": "flip", "file": "f"}},
-            "ec: the format flip cannot hold it; those that can are ses_jsonl, deepfri",
+            "ec: the format flip .* ses_jsonl, deepfri",
         ),
         (
             {"ec": {"format": "deepfri", "train": "f"}},
@@ -71,7 +71,7 @@ def test_sentences_are_not_cut():
         ),
         (
             {"ec": {"format": "ses_jsonl", "trian": "f"}},
-            "ec has 'trian', which ses_jsonl does not take; it takes train, valid",
+            "ec: .*'trian'.* ses_jsonl.* train, valid",
         ),
         (
             {"ec": {"format": "ses_jsonl", "class_count": 3}},
@@ -79,13 +79,13 @@ def test_sentences_are_not_cut():
         ),
         (
             {"ec": {"format": "ses_jsonl", "train": "f", "class_count": "3"}},
-            "class_count is '3', not a whole number",
+            "class_count is '3'.* whole number",
         ),
         (
             {"ec": {"format": "ses_jsonl", "train": {"a": "f"}}},
-            "train is {'a': 'f'}, not the name of a file",
+            "train is {'a': 'f'}",
         ),
-        ({"ec": {"format": "ses_jsonl", "train": ["f", 3]}}, "train is 3, not the name of a file"),
+        ({"ec": {"format": "ses_jsonl", "train": ["f", 3]}}, "train is 3"),
     ],
 )
 def test_faults_of_the_manifest(tmp_path, entries, told):
@@ -97,16 +97,16 @@ def test_faults_of_the_manifest(tmp_path, entries, told):
 @pytest.mark.parametrize(
     ("entry", "told"),
     [
-        ({"contents": ["f"]}, r"contents is \['f'\], not an object of names and files"),
+        ({"contents": ["f"]}, r"contents is \['f'\]"),
         ({"vectors": {"drug": "f"}}, "vectors of drug need"),
         ({"vectors": {"drug": {"file": "f", "source": 1}}}, "vectors of drug need"),
         (
             {"vectors": {"drug": {"file": "gone.npz", "source": "x"}}},
-            "gone.npz, vectors drug of prot2bp, is not there",
+            "gone.npz, vectors drug of prot2bp",
         ),
-        ({"node_types": "drug"}, "node_types is 'drug', not a list of texts"),
-        ({"node_types": []}, r"node_types is \[\], not a list of texts"),
-        ({"node_types": ["drug", 2]}, r"node_types is \['drug', 2\], not a list of texts"),
+        ({"node_types": "drug"}, "node_types is 'drug'.* list of texts"),
+        ({"node_types": []}, r"node_types is \[\].* list of texts"),
+        ({"node_types": ["drug", 2]}, r"node_types is \['drug', 2\].* list of texts"),
     ],
 )
 def test_faults_of_a_graphs_entry(tmp_path, entry, told):
@@ -119,9 +119,9 @@ def test_faults_of_a_graphs_entry(tmp_path, entry, told):
 
 
 def test_other_faults(tmp_path):
-    with pytest.raises(UserError, match="There is no benchmark 'EC'; known: localisation"):
+    with pytest.raises(UserError, match="unknown benchmark 'EC'; expected localisation"):
         load(tmp_path, "EC")
-    with pytest.raises(UserError, match="gone is no folder"):
+    with pytest.raises(UserError, match="gone .*folder"):
         load(tmp_path / "gone", "ec")
     (tmp_path / "benchmarks.json").write_text("{")
     with pytest.raises(UserError, match="benchmarks.json is damaged: .*JSON"):
@@ -132,7 +132,7 @@ def test_data_of_which_nothing_can_be_used(tmp_path):
     table(tmp_path, "stability/train.tsv", "name\tsequence\ttarget\nA\tMK\thigh\n")
     with pytest.raises(
         UserError,
-        match="stability has no row that can be used; the first of its faults is: its target is",
+        match="stability has no usable row.*its target is",
     ):
         load(tmp_path, "stability")
 
@@ -178,8 +178,8 @@ def test_the_neutral_layout_with_a_list_of_classes(tmp_path):
     assert task.classes == ("z", "y", "x")
     assert [s.target for s in task.splits["train"]] == [(0, 2), ()]
     assert [r.reason for r in task.rejects] == [
-        "its target is no class",
-        "its identity is no number from 0 to 1",
+        "its target is not a class",
+        "its identity is not a number from 0 to 1",
     ]
 
 
@@ -243,9 +243,9 @@ def test_the_template_is_a_manifest_of_everything(tmp_path, capsys):
     assert all(entry["comment"] for entry in entries.values())
     found, wanted = available(tmp_path)
     assert found == []
-    assert all("is not there. Wanted: " in sentence for sentence in wanted.values())
+    assert all("does not exist. Wanted: " in sentence for sentence in wanted.values())
     assert main(["--data_dir", str(tmp_path), "--template"]) == 2
-    assert "move an old one away" in capsys.readouterr().err
+    assert "benchmarks.json cannot be created" in capsys.readouterr().err
 
 
 def test_the_command_tells_what_is_there(miniature_folder, capsys):
@@ -274,7 +274,7 @@ def test_the_table_names_what_is_missing(tmp_path, capsys):
         rf"^stability +have +{len('sequence,target') + len('MK,1') + 2} B ", page, re.MULTILINE
     )
     assert (
-        f"1 of {len(BENCHMARKS)} are there. `python -m eval.data.download NAME… --output DIR`"
+        f"1 of {len(BENCHMARKS)} are here. `python -m eval.data.download NAME… --output DIR`"
         in page
     )
 

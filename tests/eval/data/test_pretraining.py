@@ -50,5 +50,5 @@ def test_where_all_were_seen_all_are_counted(learnt):
     assert kept_rows(states).all()
     told = sentence(counted(states), left_out=False)
     assert told.startswith("3 of 3 test proteins were in pretraining")
-    assert "without the first" not in told
-    assert "without the first" in sentence({"seen": 1, "related": 0, "unseen": 2}, left_out=True)
+    assert "exclude" not in told
+    assert "exclude" in sentence({"seen": 1, "related": 0, "unseen": 2}, left_out=True)

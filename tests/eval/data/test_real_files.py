@@ -389,7 +389,7 @@ def test_enzyme(real_data):
     assert prompts["3.6.1.34"] == ["FUNCTION: H(+)-transporting two-sector ATPase."]
     assert prompts["3.6.1.3"] == ["FUNCTION: In phosphorus-containing anhydrides."]
     assert read.notes == (
-        "12 withdrawn EC numbers have prompts from those they became, or from their class.",
+        "12 withdrawn EC numbers use the prompts of their successors or of their class.",
     )
 
 

@@ -178,7 +178,7 @@ def test_a_task_of_the_wrong_kind_or_without_classes_is_refused():
     with pytest.raises(UserError, match="correct its format"):
         classification.judge_of(problems.task("regression"))
     bare = dataclasses.replace(problems.task("multilabel"), classes=())
-    with pytest.raises(UserError, match="none of its proteins has a class"):
+    with pytest.raises(UserError, match="planted: no protein has a class"):
         classification.judge_of(bare)
 
 

@@ -160,7 +160,7 @@ def test_damage_to_any_file_goes_back_one_step(saved, capsys, damage):
         assert newest(saved) == 2, chosen
         told = capsys.readouterr().err
         assert re.fullmatch(
-            r"warning: checkpoint 3 is damaged \(.+\) and now .+/3\.damaged; going on from 2\.\n",
+            r"warning: checkpoint 3 is damaged \(.+\) and now .+/3\.damaged; resuming from 2\.\n",
             told,
         )
         (saved / "checkpoints/3.damaged").rename(saved / "checkpoints/3")
@@ -329,7 +329,7 @@ def test_who_reads_a_damaged_step_is_told_of_the_others(saved, part):
     shapes = abstract(tree(1))["params"]
     with pytest.raises(
         UserError,
-        match=r"checkpoints/1 is damaged \(.*\); put a copy .* or name another step \(it has 2, 3\)",
+        match=r"checkpoints/1 is damaged \(.*\); .*copy, or name another step \(it has 2, 3\)",
     ):
         load_params(saved, best.resolve_step(saved), shapes)
     loaded = load_params(saved, best.resolve_step(saved, "2"), shapes)
@@ -350,7 +350,7 @@ def test_parameters_alone_are_sealed_too(tmp_path):
     flip_bit(largest(tmp_path / "copy/checkpoints/0/params"), random.Random(0))
     with pytest.raises(
         UserError,
-        match=r"is damaged \(params/.* is not as it was saved\); put a copy of it in place\.$",
+        match=r"is damaged \(params/.* is not as it was saved\); replace it",
     ):
         stored_groups(tmp_path / "copy", 0)
 

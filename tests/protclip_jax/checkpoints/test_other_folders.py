@@ -56,7 +56,7 @@ TOLD = {
     r"\S+/released --output DIR`",
     "config": "config.json is not that of a checkpoint, which has format_version and config",
     "adapter": "holds adapters alone; merge them into their model",
-    "empty": "has no config.json and no checkpoints/; give the folder of",
+    "empty": "lacks config.json and checkpoints/; give the folder of",
     "file": "/file is a file; give the folder of",
     "nowhere": "/nowhere does not exist; give the folder of",
     "run/checkpoints": r"is a part of the checkpoint \S+/run; give that folder\.$",
@@ -129,9 +129,10 @@ def test_all_parameters_that_differ_are_named_at_once(sound):
     }
     del wanted["bsr_head"]["input"]["bias"]
     told = (
-        "3 parameters differ: logit_scale/log is () there and should be (2,); "
-        "logit_scale/more is absent there "
-        "and should be (); bsr_head/input/bias is there, but this model has none of that name."
+        "3 parameters differ: logit_scale/log is () in the checkpoint, but should be (2,); "
+        "logit_scale/more is missing in the checkpoint, "
+        "but should be (); bsr_head/input/bias is in the checkpoint, but this model has no such "
+        "parameter."
     )
     with pytest.raises(UserError, match=re.escape(told)):
         load_params(sound, 0, wanted)

@@ -74,8 +74,7 @@ def test_a_setting_that_was_changed_is_refused_unless_it_is_meant(checkpoint, na
     )
     with pytest.raises(
         UserError,
-        match=r"config\.json is not as it was written; put a copy in place or, if the change is "
-        r"meant",
+        match=r"config\.json .*remove the field",
     ):
         metadata.read_config(checkpoint)
     edit(checkpoint, lambda stored: stored.pop("seal"))
@@ -85,9 +84,7 @@ def test_a_setting_that_was_changed_is_refused_unless_it_is_meant(checkpoint, na
 def test_a_word_that_was_changed_is_refused(checkpoint):
     words = (checkpoint / VOCABULARY).read_text().replace("function", "functional")
     (checkpoint / VOCABULARY).write_text(words)
-    with pytest.raises(
-        UserError, match=r"text/vocab\.txt has changed: texts would be read otherwise"
-    ):
+    with pytest.raises(UserError, match=r"text/vocab\.txt has changed"):
         metadata.read_config(checkpoint)
 
 

@@ -135,9 +135,7 @@ def test_a_step_under_another_name_is_told_and_left_alone(checkpoints):
     """It was taken for step 7, which is not there, and then for damaged."""
     complete(checkpoints, "007")
     for find in (written_steps, complete_steps):
-        with pytest.raises(
-            UserError, match=r"checkpoints/007 is not named as a step is; rename it to 7\.$"
-        ):
+        with pytest.raises(UserError, match=r"checkpoints/007 .*rename it to 7\.$"):
             find(checkpoints)
     complete(checkpoints, 7)
     assert written_steps(checkpoints) == complete_steps(checkpoints) == [7]

@@ -111,7 +111,10 @@ def pieces(*shape):
 
 
 ARRAYS = {
-    "a terabyte": (zarr(shape=[1 << 40]), "is (1099511627776,) there and should be (16,)"),
+    "a terabyte": (
+        zarr(shape=[1 << 40]),
+        "is (1099511627776,) in the checkpoint, but should be (16,)",
+    ),
     "negative": (zarr(shape=[-16]), "Orbax finds no arrays"),
     "large pieces": (pieces(1 << 28), "is stored in pieces of (268435456,)"),
     "texts": (zarr(data_type="string"), "Orbax finds no arrays"),

@@ -75,7 +75,7 @@ def test_an_error_elsewhere_is_blamed_on_the_line_that_led_to_it(tmp_path):
         ("get_config = 3", " has no function get_config(); see configs/."),
         (
             "def get_config():\n    return {}",
-            ": its get_config() returns no ConfigDict; see configs/.",
+            ": get_config() does not return a ConfigDict; see configs/.",
         ),
         (
             "def get_config(size):\n    return {}",

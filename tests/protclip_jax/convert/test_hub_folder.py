@@ -126,7 +126,7 @@ def test_a_report_on_another_step_is_left_out_with_a_word(checkpoint, tmp_path, 
     (checkpoint / "report.json").write_text(json.dumps(REPORT | {"provenance": {"step": 7}}))
     assert main(["to_hf", "--checkpoint", str(checkpoint), "--output", str(tmp_path / "out")]) == 0
     assert (
-        "there is no report on step 0, so the model card has no numbers" in capsys.readouterr().err
+        "no report on step 0 was found, so the model card has no numbers" in capsys.readouterr().err
     )
     fields = front_matter(tmp_path / "out")
     assert "model-index" not in fields

@@ -141,9 +141,9 @@ MISTAKES = {
     "nothing": ([], "nothing to convert"),
     "heads without text": (
         ["--protein", "esm2", "--heads", "bert"],
-        "--heads belongs between two towers",
+        "--heads needs both towers",
     ),
-    "no folder": (["--protein", "esm2/absent"], "absent is no folder"),
+    "no folder": (["--protein", "esm2/absent"], "absent is not a folder"),
     "a BERT as protein": (["--protein", "bert"], "model_type='bert' is not supported, only 'esm'"),
     "an ESM-2 as text": (["--text", "esm2"], "model_type='esm' is not supported, only 'bert'"),
     "damaged weights": (
@@ -153,7 +153,7 @@ MISTAKES = {
     "no vocabulary": (["--text", "without_vocabulary"], "not a text vocabulary"),
     "heads that are none": (
         ["--protein", "esm2", "--text", "bert", "--heads", "bert/model.safetensors"],
-        "The heads have no matrix proto_bank.prototype.weight",
+        "The heads lack the matrix proto_bank.prototype.weight",
     ),
     "output is a file": (
         ["--protein", "esm2", "--output", "esm2/config.json"],
@@ -189,7 +189,7 @@ def test_checkpoints_that_are_none(tmp_path, capsys):
     for subcommand in ("to_hf", "params"):
         code, told = run(capsys, subcommand, "--checkpoint", tmp_path, "--output", tmp_path / "out")
         assert (code, told.count("\n")) == (2, 1)
-        assert "no checkpoint folder" in told
+        assert "not a checkpoint folder" in told
         with pytest.raises(SystemExit) as ended:
             main(
                 [
@@ -203,4 +203,4 @@ def test_checkpoints_that_are_none(tmp_path, capsys):
                 ]
             )
         assert ended.value.code == 2
-        assert "'first' is neither a number nor best nor latest" in capsys.readouterr().err
+        assert "step 'first'" in capsys.readouterr().err

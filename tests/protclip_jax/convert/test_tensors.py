@@ -154,13 +154,13 @@ def test_shards_are_read_together(tmp_path):
     [
         (
             {"a": "../outside.safetensors"},
-            "'../outside.safetensors', which is no file of that folder",
+            "'../outside.safetensors'",
         ),
-        ({"a": "/etc/passwd"}, "no file of that folder"),
-        ({"a": "sub/one.safetensors"}, "no file of that folder"),
-        ({"a": ".."}, "no file of that folder"),
-        ({"a": ""}, "no file of that folder"),
-        ({"a": "three.safetensors"}, "no file of that folder"),
+        ({"a": "/etc/passwd"}, "not a file of that folder"),
+        ({"a": "sub/one.safetensors"}, "not a file of that folder"),
+        ({"a": ".."}, "not a file of that folder"),
+        ({"a": ""}, "not a file of that folder"),
+        ({"a": "three.safetensors"}, "not a file of that folder"),
         ({"a": 7}, "weight_map"),
         ({"d": "two.safetensors"}, "lists the tensor d"),
         ({"c": None}, "does not list the tensor c of two.safetensors"),
@@ -177,7 +177,7 @@ def test_wrong_indices_are_named(tmp_path, weight_map, message):
 
 
 def test_folders_without_weights_are_named(tmp_path):
-    with pytest.raises(UserError, match="is no folder"):
+    with pytest.raises(UserError, match="is not a folder"):
         read_weights(tmp_path / "absent")
     with pytest.raises(UserError, match=r"neither model.safetensors nor pytorch_model.bin"):
         read_weights(tmp_path)

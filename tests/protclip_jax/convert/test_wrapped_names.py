@@ -97,7 +97,7 @@ def test_adapters_alone_are_refused(tmp_path):
 
 
 OTHERS = {
-    "format_version": "is a checkpoint of this program already",
+    "format_version": "is already a checkpoint of this program",
     "protein_model_config": "is a released ProtCLIP",
 }
 

@@ -129,7 +129,7 @@ def test_an_hdf5_file_with_an_item_like_this_is_one_sentence(tmp_path, item):
         item(file, tmp_path)
     with pytest.raises(UserError, match=r"x\.h5 is no sound embedding file \("):
         open_embeddings(path)
-    with pytest.raises(UserError, match=r"x\.h5 holds no embeddings"):
+    with pytest.raises(UserError, match=r"x\.h5 does not hold embeddings"):
         read_vector_file(path)
 
 

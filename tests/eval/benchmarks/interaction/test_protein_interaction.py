@@ -168,8 +168,8 @@ def test_a_logit_of_zero_is_no_prediction():
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"splits": ("size",)}, "'size' is none of random"),
-        ({"messages": ("none",)}, "'none' is none of all"),
+        ({"splits": ("size",)}, "'size'.* random"),
+        ({"messages": ("none",)}, "'none'.* all"),
     ],
 )
 def test_unknown_options_are_told(graph, changes, told):
@@ -186,7 +186,7 @@ def test_what_cannot_be_measured_is_told(graph):
         [],
         [],
     )
-    with pytest.raises(UserError, match="leaves none to"):
+    with pytest.raises(UserError, match="random split of 2 interactions"):
         run(tiny, composition, small_options())
     with pytest.raises(UserError, match="not finite"):
         run(graph, lambda sequences: np.full((len(sequences), 2), np.nan), small_options())

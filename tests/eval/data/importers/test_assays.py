@@ -65,7 +65,7 @@ def test_proteingym(folder):
         ("nothing", NO_VARIANT),
         ("V3A", NO_NUMBER),
         ("RI", alignment.ANOTHER_LENGTH),
-        ("C_1", "its sequence has a character that is no amino-acid letter"),
+        ("C_1", "its sequence has a character that is not an amino-acid letter"),
         ("D_1", proteingym.NO_FILE),
         ("K1M", ANOTHER_WILD_TYPE),
         ("E_1", proteingym.NO_VARIANTS),
