@@ -211,11 +211,11 @@ def test_published_sizes(name, millions):
 
 
 def test_wrong_configs_say_so():
-    with pytest.raises(UserError, match="'7b' is no ESM-2 size"):
+    with pytest.raises(UserError, match="ESM-2 .*'7b'"):
         esm2_config("7b")
     with pytest.raises(UserError, match="num_heads=5"):
         dataclasses.replace(CONFIG, num_heads=5)
-    with pytest.raises(UserError, match="is odd"):
+    with pytest.raises(UserError, match="num_heads.* odd"):
         dataclasses.replace(CONFIG, num_heads=32)
     with pytest.raises(UserError, match="remat='some'"):
         dataclasses.replace(CONFIG, remat="some")
