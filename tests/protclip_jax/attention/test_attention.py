@@ -156,7 +156,7 @@ def test_equals_dense_in_bfloat16(implementation):
 def test_splash_is_for_self_attention():
     q_ids, kv_ids = jnp.ones((1, 8), jnp.int32), jnp.ones((1, 16), jnp.int32)
     arrays, _ = inputs(q_ids, kv_ids)
-    with pytest.raises(ValueError, match="splash attention is self-attention"):
+    with pytest.raises(ValueError, match="splash .*self-attention"):
         Splash().attend(*arrays, q_segment_ids=q_ids, kv_segment_ids=kv_ids)
 
 
@@ -251,7 +251,7 @@ def test_cudnn_is_called_for_the_forward_and_the_backward_pass(monkeypatch):
 def test_cudnn_is_for_bfloat16():
     ids = jnp.ones((1, 8), jnp.int32)
     arrays, _ = inputs(ids, ids)
-    with pytest.raises(UserError, match="computes in bfloat16 only"):
+    with pytest.raises(UserError, match="'cudnn' .*bfloat16"):
         CuDNN().attend(*arrays, q_segment_ids=ids, kv_segment_ids=ids)
 
 
@@ -392,7 +392,5 @@ def test_rows_that_do_not_divide_over_the_mesh():
 def test_unknown_implementation_names_the_known_ones():
     ids = jnp.ones((1, 8), jnp.int32)
     (q, k, v), _ = inputs(ids, ids)
-    with pytest.raises(
-        ValueError, match="'fast' is unknown; choose one of blockwise, cudnn, dense, splash, triton"
-    ):
+    with pytest.raises(ValueError, match="'fast'.* blockwise, cudnn, dense, splash, triton"):
         attention(q, k, v, q_segment_ids=ids, kv_segment_ids=ids, implementation="fast")

@@ -61,9 +61,7 @@ def test_a_backend_says_all_that_it_could_run_on():
 
 def test_other_platforms_take_a_backend_by_its_name():
     assert backend_for("dense", Target("metal"), "float32") == "dense"
-    with pytest.raises(
-        UserError, match="default on metal devices; set model.attention to blockwise or dense"
-    ):
+    with pytest.raises(UserError, match="metal .*model.attention .*blockwise or dense"):
         backend_for(AUTO, Target("metal"), "float32")
 
 
@@ -71,9 +69,7 @@ def test_other_platforms_take_a_backend_by_its_name():
     "find", [for_cross_attention, lambda name: backend_for(name, Target("cpu"), "float32")]
 )
 def test_an_unknown_name_is_met_with_the_known_ones(find):
-    with pytest.raises(
-        ValueError, match="'fast' is unknown; choose one of blockwise, cudnn, dense, splash, triton"
-    ):
+    with pytest.raises(ValueError, match="'fast'.* blockwise, cudnn, dense, splash, triton"):
         find("fast")
 
 
