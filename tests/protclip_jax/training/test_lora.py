@@ -150,6 +150,6 @@ def test_training_goes_on_exactly_from_a_checkpoint(params, mesh, tmp_path):
 
 
 def test_a_target_that_is_no_kernel_of_a_layer_is_refused(params, mesh):
-    with pytest.raises(UserError, match=r"lora\.targets: 'head' matches no kernel of the layers"):
+    with pytest.raises(UserError, match=r"lora\.targets.* 'head'"):
         new_adapters(params, config(targets=("qkv", "head")), mesh)
     assert new_adapters(params, config(rank=0), mesh) == {}

@@ -106,7 +106,7 @@ def test_time_is_shared_out_once(monkeypatch):
             compiling = time.perf_counter() - start
         collect(interval, (1.0, 1.0))
         summary = interval.summary(WEIGHTS)
-    assert phases[:3] == ["input", "what follows input", "step"]
+    assert phases[:3] == ["input", "the phase after input", "step"]
     spent = {name: summary[f"seconds/{name}"] for name in ("input", "step", "compile", "total")}
     assert spent["input"] >= 0.02
     assert 0 < spent["compile"] < compiling
