@@ -230,7 +230,7 @@ def test_a_kernel_counts_as_its_grid_and_what_it_skips_as_its_visits(kernel, vis
 
 
 def test_a_kernels_loop_of_unknown_length_is_refused_without_visits():
-    with pytest.raises(ValueError, match="give the visits of it or of the kernel"):
+    with pytest.raises(ValueError, match="`visits`"):
         kernel_cost(looping)
 
 

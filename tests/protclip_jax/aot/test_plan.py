@@ -163,7 +163,7 @@ def test_what_does_not_fit_ends_with_1_and_says_by_how_much():
         *wide,
     )
     assert code == 1, errors
-    assert "GiB more than a v5e:2x2 device has" in errors
+    assert "GiB more than a v5e:2x2 device" in errors
     assert not report["fits"]
     assert report["hbm_bytes_per_device"] > report["hbm_capacity_bytes"]
 
@@ -203,12 +203,12 @@ def test_auto_takes_the_first_remat_policy_that_fits():
 
 @pytest.mark.parametrize("topology", ["v5e:3x5", "h300:8", "h100:0", "h100:8x2x2", "v5e"])
 def test_an_unknown_topology_is_one_sentence(topology):
-    with pytest.raises(UserError, match=f"--aot={topology} is no topology, such as v5e:8x8"):
+    with pytest.raises(UserError, match=f"--aot={topology}; .*v5e:8x8"):
         topology_devices(topology)
 
 
 def test_a_mesh_that_does_not_go_with_the_devices_is_one_sentence():
     code, report, errors = aot("v5e:2x2", "--config.mesh.fsdp=3")
     assert (code, report) == (2, None)
-    assert "does not use all 4 devices" in errors
+    assert "mesh.fsdp=3 does not use all 4 devices" in errors
     assert "Traceback" not in errors
