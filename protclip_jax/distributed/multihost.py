@@ -88,18 +88,18 @@ def joined() -> Iterator[None]:
 
 def _end_failed(index: int | None, error: Exception) -> NoReturn:
     """Ends this process, one of several, after an error; `index` is None if unknown."""
-    told = str(error)
+    message = str(error)
     if not isinstance(error, UserError | RunError):
         traceback.print_exception(error)
-        told = one_line(f"{type(error).__name__}: {error}")
+        message = one_line(f"{type(error).__name__}: {error}")
     if index == 0:
         time.sleep(FAREWELL_SECONDS)
-    _end(f"{_name(index)} failed: {told}", 2 if isinstance(error, UserError) else 1)
+    _end(f"{_name(index)} failed: {message}", 2 if isinstance(error, UserError) else 1)
 
 
-def _end(told: str, code: int) -> NoReturn:
+def _end(message: str, code: int) -> NoReturn:
     """Prints an error and exits at once; an orderly exit would wait for the other hosts."""
-    print(f"\nerror: {told}", file=sys.stderr, flush=True)
+    print(f"\nerror: {message}", file=sys.stderr, flush=True)
     with contextlib.suppress(OSError):
         sys.stdout.flush()
     os._exit(code)
@@ -139,8 +139,8 @@ def initialize() -> None:
             )
     except Exception as error:
         if _TOO_LATE in str(error) and count is None:
-            told = "JAX was initialised before this process could join a cluster; it runs alone."
-            print(f"note: {told}", file=sys.stderr)
+            message = "JAX was initialised before this process could join a cluster; it runs alone."
+            print(f"note: {message}", file=sys.stderr)
         elif _NO_CLUSTER not in str(error):
             raise RunError(
                 f"this process cannot find the other hosts ({error}); to run it alone, set "

@@ -56,7 +56,7 @@ REJECTS = ("rejects", "mutations.rejects")
 """Lists written beside the output: proteins and mutations that cannot be scored."""
 LONG_PROTEINS = {
     "windows": "each position is read in a window of that size around it",
-    "truncate": "CUT, only substitutions within that many residues are scored",
+    "truncate": "CUT to that length, only substitutions in the rest are scored",
     "whole": "read whole, although longer than ESM-2's training proteins",
 }
 
