@@ -1,5 +1,4 @@
-"""`--aot`: the step compiled for TPUs that are not there, in processes of their own, since JAX
-takes a platform for good."""
+"""`--aot`: the step compiled for abstract TPUs, in subprocesses because JAX keeps its platform."""
 
 import json
 import subprocess
@@ -36,7 +35,7 @@ SMALL = [
 
 
 def aot(topology, *options):
-    """(exit code, the report or None, stderr)"""
+    """Returns (exit code, report or None, stderr)."""
     command = [
         sys.executable,
         "train.py",
@@ -50,11 +49,11 @@ def aot(topology, *options):
 
 
 CONTRAST = [f"--config.loss.{name}=0" for name in ("bsr", "mlm", "pda")]
-"""Only the global contrast: each further objective that masks has a pass of its own."""
+"""Only the global contrast; every further masked objective adds a pass."""
 
 
 class Objectives(NamedTuple):
-    """What is trained: options, and passes of the protein tower in a step."""
+    """What is trained: options, and protein tower passes per step."""
 
     options: list[str]
     passes: int
@@ -80,7 +79,7 @@ def small(objectives):
 
 @pytest.fixture(scope="module")
 def deeper(objectives):
-    """Two protein layers more."""
+    """Adds two protein layers."""
     options = [option.replace("num_layers=3", "num_layers=5") for option in SMALL]
     code, report, errors = aot("v5e:2x2", *options, *objectives.options)
     assert code == 0, errors
@@ -112,10 +111,10 @@ def test_the_report_says_what_fits_and_at_what_rate(small):
 
 
 def test_flops_are_those_of_the_layers_times_their_number(objectives, small, deeper):
-    """What a protein layer's products take, from the difference of two depths."""
+    """FLOPs of a protein layer's products, from the difference between two depths."""
     tokens = objectives.passes * 2 * 256
-    # Forward, backward twice, and the forward again of everything but the last product, which
-    # nothing reads.
+    # Forward, backward twice, and the forward products again except for the last, whose result is
+    # not read.
     a_layer = 2 * tokens * (4 * (4 * 256**2 + 2 * 256 * 512) - 256 * 512)
     products = (deeper["flops_per_device"] - deeper["attention_kernel_flops_per_device"]) - (
         small["flops_per_device"] - small["attention_kernel_flops_per_device"]
@@ -124,7 +123,7 @@ def test_flops_are_those_of_the_layers_times_their_number(objectives, small, dee
 
 
 def test_a_layer_gathers_its_weights_twice_and_scatters_their_gradients(small, deeper):
-    """Over two devices; the other pair of devices adds its gradients."""
+    """Shards over two devices; the other pair of devices adds its gradients."""
     weights = 2 * (4 * 256**2 + 2 * 256 * 512)
 
     def added(kind):
@@ -132,7 +131,8 @@ def test_a_layer_gathers_its_weights_twice_and_scatters_their_gradients(small, d
         sent_deeper, sent = (report[kind]["bytes_sent"] for report in reports)
         return sent_deeper - sent
 
-    # bfloat16, forwards and backwards; float32, of which each device keeps half.
+    # bfloat16 in the forward and backward pass; float32 for the gradients, half of which each
+    # device keeps.
     assert added("all-gather") == 2 * 2 * weights / 2
     assert added("reduce-scatter") == 4 * weights / 2
     whole = deeper["collective_bytes_if_scatters_are_sums"]

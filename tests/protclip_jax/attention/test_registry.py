@@ -1,4 +1,4 @@
-"""What the backends say of themselves goes together, and each is found by its name."""
+"""The backends' declared properties are consistent, and each backend is found by its name."""
 
 import enum
 
@@ -18,11 +18,11 @@ from protclip_jax.attention.registry import (
 from tests.support.paths import ROOT
 
 MODERN = "NVIDIA H100 80GB HBM3"
-"""Every version of JAX knows it by name."""
+"""All JAX versions know it by name."""
 
 
 def test_every_backend_of_the_folder_is_registered_by_its_name():
-    """A second backend of a name would replace the first."""
+    """A second backend with the same name would replace the first."""
     folder = ROOT / "protclip_jax/attention"
     classes = [
         text for path in folder.glob("*.py") if "(AttentionBackend):" in (text := path.read_text())

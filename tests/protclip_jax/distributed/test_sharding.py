@@ -34,7 +34,7 @@ def test_rules_shard_the_largest_divisible_dimension():
     }
     found = sharding.param_shardings(shapes, mesh_of(1, 8), RULES)
     assert found["a/kernel"].spec == PartitionSpec(None, None, "fsdp")
-    # Never the layers of a stack, which are gathered one by one.
+    # The layer axis of a stack is never sharded, because layers are gathered one by one.
     assert found["c/layers/kernel"].spec == PartitionSpec(None, "fsdp", None)
     assert sharding.fsdp_axes(found) == {"a/kernel": 2, "b/embedding": 1, "c/layers/kernel": 1}
     assert found["b/embedding"].spec == PartitionSpec(None, "fsdp")

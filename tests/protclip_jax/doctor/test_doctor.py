@@ -1,4 +1,4 @@
-"""What `doctor` says of this machine and of a checkpoint."""
+"""What `doctor` prints about this machine and about a checkpoint."""
 
 import importlib.util
 import platform

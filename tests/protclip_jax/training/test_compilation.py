@@ -23,8 +23,7 @@ def test_other_shapes_are_refused_instead_of_compiled():
 
 
 def sums(*factors):
-    """Jitted functions of one array that give the same and take temporary memory of so many
-    times its size."""
+    """Equivalent jitted functions of one array; temporaries are a multiple of its size."""
 
     def of(factor):
         return jax.jit(lambda x: jax.lax.sort(jnp.stack([x] * factor), dimension=1).sum() / factor)

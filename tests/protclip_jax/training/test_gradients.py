@@ -1,5 +1,4 @@
-"""One loss and one gradient, however they are computed: on any mesh, in micro-batches, in
-chunks, with every remat policy."""
+"""Loss and gradient are the same on any mesh, in micro-batches, in chunks, and for every remat."""
 
 import dataclasses
 import functools
@@ -45,7 +44,7 @@ ACROSS = ObjectiveConfig(
 
 @functools.cache
 def batch():
-    """Twenty records in seven of eight rows; their features assign some residues to a property."""
+    """Twenty records in seven of eight rows; features assign some residues to a property."""
     features = (Feature("ACT_SITE", 2, 4), Feature("DOMAIN", 5, 9))
     made = tiny.examples(
         [dataclasses.replace(record, features=features) for record in tiny.records(20)]
@@ -67,7 +66,7 @@ def remat_model(policy):
 
 @functools.cache
 def compiled(objective, data_fsdp=None, *, microbatch_rows=None, remat="none", frozen="inv_freq"):
-    """The function compiled for a mesh of these sizes, or for one device, and its arguments."""
+    """The function compiled for a mesh of these sizes, or a single device, and its arguments."""
     params = tiny.sigmoid_params() if objective.sigmoid else tiny.params()
     flat = {path: np.asarray(leaf) for path, leaf in flatten(params).items()}
     trainable, frozen = partition(flat, ((frozen, "frozen"), (".", 1.0)))
@@ -104,14 +103,14 @@ def mesh_of(data, fsdp):
 
 @functools.cache
 def expected(objective):
-    """On one device, at once."""
+    """On a single device, without micro-batches."""
     found = run(objective)
     assert all(found[1][name].count > 0 for name in objective.objectives)
     return found
 
 
 def assert_same(found, wanted):
-    """To one part in 10⁵: sums come in another order."""
+    """To one part in 10⁵, because the order of sums differs."""
     (total, losses, gradients), (wanted_total, wanted_losses, wanted_gradients) = found, wanted
     np.testing.assert_allclose(total, wanted_total, rtol=1e-5)
     for name, mean in wanted_losses.items():
@@ -187,8 +186,8 @@ def test_frozen_towers_change_no_other_gradient_and_keep_nothing_for_the_backwar
         (*wanted[:2], {path: x for path, x in wanted[2].items() if path in gradients}),
     )
     assert not any(path.startswith("text/") for path in gradients)
-    # Of each layer the trained tower keeps at least its input, [layers, R, L, D]; the frozen one
-    # keeps nothing.
+    # The trained tower saves at least each layer's input, [layers, R, L, D]; the frozen one saves
+    # nothing.
     kept = f"f32[2,{ROWS},{tiny.TEXT_TOKENS},32]"
     assert kept not in function.as_text()
     assert kept in compiled(PAPER)[0].as_text()
@@ -199,7 +198,7 @@ def test_on_a_device_no_weights_are_whole_but_one_layers_and_no_logits_but_its_o
     slots = ROWS * SLOTS
     assert f"[{slots // 8},{slots}]" in text
     assert f"[{slots},{slots}]" not in text
-    # The feed-forward's kernel: a part of the stack, one layer whole, never the whole stack.
+    # The feed-forward kernel: a shard of the stack and one full layer, never the full stack.
     assert "[2,32,16]" in text
     assert "[2,32,64]" not in text
     assert "[1,32,64]" in text or "[32,64]" in text

@@ -1,4 +1,4 @@
-"""A state from a checkpoint: parameters that training would not leave as they are."""
+"""States from a checkpoint, including parameters that training would change at once."""
 
 import copy
 import types
@@ -48,8 +48,7 @@ def test_a_run_with_the_sigmoid_contrast_begins_from_a_checkpoint_without_it(tmp
 
 @pytest.fixture
 def config(tmp_path):
-    """Of the tiny model, with its checkpoint in `tmp_path`/run and other words in
-    `tmp_path`/words."""
+    """The tiny model's config, with its checkpoint in `run` and another vocabulary in `words`."""
     tiny.save(tmp_path / "run", tiny.CONFIG)
     tokenizer = tiny.text_tokenizer()
     type(tokenizer)([*tokenizer.vocabulary, "more"]).save(tmp_path / "words")

@@ -1,4 +1,4 @@
-"""What a run tells of itself: model, data, devices, evaluations and end."""
+"""Progress messages of a run: setup, evaluations and end."""
 
 import math
 import re
@@ -68,7 +68,7 @@ def test_the_end_says_what_can_be_done_next():
 
 def test_a_source_that_is_rarely_drawn_is_named():
     sizes = {"swissprot/C1/R4": 100, "trembl/C3/R4": 300, "trembl/C4/R4": 5000}
-    # Of 400 records that are drawn TrEMBL has three quarters, and 300 / 27 : 100 of the draws.
+    # TrEMBL has three quarters of the 400 records that are drawn, and 300 / 27 : 100 of the draws.
     told = run_messages.rarely_drawn(make_sampler(sizes, seed=0))
     assert len(told) == 1
     assert re.search(r"trembl .*75%.*10\.0%.*sampling\.sources", told[0])

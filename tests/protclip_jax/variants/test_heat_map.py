@@ -18,7 +18,7 @@ from protclip_jax.variants.heat_map import (
 
 
 def lines_of(figure):
-    """The axes of the lines, without the scale of colours."""
+    """The axes of the lines, without the colour scale."""
     return figure.axes[:-1]
 
 
@@ -63,5 +63,5 @@ def test_a_figure_of_any_length_can_be_written(monkeypatch, length, lines):
 
 
 def test_the_tallest_figure_is_not_too_tall():
-    # Agg refuses pictures of 2¹⁶ pixels and more.
+    # Agg rejects images of 2¹⁶ pixels or more per side.
     assert (HEAD + MOST_LINES * LINE_HEIGHT) * DPI < 1 << 16

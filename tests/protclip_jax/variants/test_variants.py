@@ -1,5 +1,4 @@
-"""The variants command on a tiny model: what it writes is what the API gives, and what it
-refuses."""
+"""The variants command on a tiny model: it writes the API's scores, and rejects wrong input."""
 
 import csv
 import os
@@ -170,7 +169,7 @@ def test_a_stopped_run_goes_on(run, tmp_path, monkeypatch):
     code, rows, told = run(*options, output="again.tsv")
     assert code == 0
     assert "resuming: 3 finished parts" in told
-    # 33 passes of 35 tokens, three a part.
+    # 33 passes of 35 tokens, three per part.
     assert len(computed) == 4 + 11 - 3
     np.testing.assert_allclose(column(rows), column(whole), atol=2e-5)
 
