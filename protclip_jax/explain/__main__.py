@@ -13,6 +13,7 @@ from jaxtyping import Float
 from data_pipelines.common.errors import UserError, command
 from data_pipelines.common.figure_style import DPI
 from data_pipelines.common.outputs import new_files, refuse_existing
+from data_pipelines.common.plain_text import tsv_cell
 from data_pipelines.inputs.plausibility import doubt
 from data_pipelines.inputs.protein_input import clean_protein
 from data_pipelines.protanno.features import annotated_residues
@@ -25,7 +26,6 @@ from data_pipelines.protanno.record import (
     with_names,
     with_prefix,
 )
-from data_pipelines.common.plain_text import tsv_cell
 from data_pipelines.readers import SUFFIXES, read_entries
 from protclip_jax.checkpoints.best import resolve_step
 from protclip_jax.checkpoints.own_report import what_weights_mean
