@@ -32,11 +32,11 @@ def keep_compiled_programs() -> None:
 
 
 def compiled_once(candidates: Mapping[str, Callable]) -> Callable:
-    """Compiles the first of several equivalent jitted functions that fits the devices.
+    """Makes a function that runs the first of several jitted functions that fits the devices.
 
-    It is compiled for the arguments of the first call and never again. If there is a choice, stderr
-    says which candidate was selected. A jitted function would silently recompile for other shapes
-    or shardings, each time for minutes in which the whole pod waits.
+    All candidates compute the same. The function compiles one on the first call, names it on stderr
+    if there is a choice, and never compiles again. A jitted function would silently recompile for
+    other shapes or shardings, each time for minutes in which the whole pod waits.
 
     Raises:
       RunError: a later call has arguments with other shapes or shardings, or even the last

@@ -109,8 +109,8 @@ def _read_from(groups: Set[str], name: str, stored: Set[str], *, folder: str) ->
     if absent := wanted - stored:
         raise UserError(
             f"init.{name}={folder} has no {', '.join(sorted(absent))}, only "
-            f"{', '.join(sorted(stored))}; name it in init.protein or init.text instead, or name "
-            f"another checkpoint in init.{name}."
+            f"{', '.join(sorted(stored))}; name this folder in init.protein or init.text "
+            f"instead, or another one in init.{name}."
         )
     return wanted
 
