@@ -24,9 +24,8 @@ MODERN = "NVIDIA H100 80GB HBM3"
 def test_every_backend_of_the_folder_is_registered_by_its_name():
     """A second backend with the same name would replace the first."""
     folder = ROOT / "protclip_jax/attention"
-    classes = [
-        text for path in folder.glob("*.py") if "(AttentionBackend):" in (text := path.read_text())
-    ]
+    sources = [path.read_text() for path in folder.glob("*.py")]
+    classes = [text for text in sources if "(AttentionBackend):" in text]
     assert len(BACKENDS) == len(classes) > 1
     assert AUTO not in BACKENDS
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 
 import jax
 import numpy as np
@@ -123,6 +124,9 @@ def assert_same(found, wanted):
 
 
 FULL = pytest.mark.soak
+FULL_CASES = list(
+    itertools.product((PAPER, ACROSS, CONTRASTS), ((1, 1), (2, 1), (1, 4), (4, 2)), (None, 8))
+)
 
 
 @pytest.mark.parametrize(
@@ -135,12 +139,7 @@ FULL = pytest.mark.soak
         (ACROSS, 2, 1, 2),
         (OURS, 2, 1, 4),
         (CONTRASTS, 2, 2, 4),
-        *(
-            pytest.param(o, d, f, m, marks=FULL)
-            for o in (PAPER, ACROSS, CONTRASTS)
-            for d, f in ((1, 1), (2, 1), (1, 4), (4, 2))
-            for m in (None, 8)
-        ),
+        *(pytest.param(o, *mesh, rows, marks=FULL) for o, mesh, rows in FULL_CASES),
     ],
 )
 def test_on_any_mesh_and_in_micro_batches_of_it(objective, data, fsdp, microbatch_rows):
