@@ -116,7 +116,16 @@ def test_models_are_compared_over_the_seeds_that_both_have(tmp_path):
     assert row["verdict"] == "positive"
     page = results.write(tmp_path, tmp_path / "out")
     assert "| 2 | 0.350 [0.300, 0.400] | 0.00120 | **positive** |" in page
-    assert page.count("not measured") == len(plan.PRIMARY) - 1
+    # The other endpoints, and the control of sampling.
+    assert page.count("not measured") == len(plan.PRIMARY)
+
+
+def test_the_control_of_sampling_stands_beside_its_endpoint(tmp_path):
+    for seed in (21, 22):
+        for name, value in {"linear_paper": 0.9, "linear_uniform": 0.5}.items():
+            found = {"map": Measured(value, np.full(200, value))}
+            runs.keep(runs.kept(tmp_path, "sampling_control", seed, name), found)
+    assert results.control_line(tmp_path) == "0.400 [0.400, 0.400], 2 seeds"
 
 
 def test_places_stand_beside_their_controls(tmp_path):

@@ -14,6 +14,8 @@ SEEDS = (11, 12, 13, 14, 15)
 seed of its sample."""
 SAMPLING_SEEDS = (16, 17, 18, 19, 20)
 """Those of the study of sampling; docs/results.md says why they are others."""
+CONTROL_SEEDS = (21, 22, 23)
+"""Those of the positive control of sampling."""
 LEVEL = 0.05
 """Of all primary endpoints together (Holm)."""
 
@@ -75,6 +77,7 @@ SAMPLING = {
     "paper": BY_RECORDS,
     "default": {},
 }
+SAMPLING_BUDGET = Budget(steps=1000, batch=512)
 NETWORK_SAMPLING = ("uniform", "paper", "default")
 
 STUDIES = {
@@ -89,7 +92,15 @@ STUDIES = {
         },
         {f"linear_{name}": SOME | fields for name, fields in SAMPLING.items()},
         SAMPLING_SEEDS,
-        Budget(steps=1000, batch=512),
+        SAMPLING_BUDGET,
+    ),
+    "sampling_control": Study(
+        "misleading",
+        40_000,
+        {},
+        {f"linear_{name}": SOME | SAMPLING[name] for name in ("uniform", "paper")},
+        CONTROL_SEEDS,
+        SAMPLING_BUDGET,
     ),
 }
 

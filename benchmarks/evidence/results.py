@@ -99,6 +99,7 @@ QUANTITIES = {
         "swap",
     ),
     "sampling": ("mrr", "map"),
+    "sampling_control": ("mrr", "map"),
 }
 
 
@@ -128,12 +129,24 @@ def places_table(results: Path, name: str, study: Study) -> str:
     return table(header, rows)
 
 
+def control_line(results: Path) -> str:
+    """The difference that sampling by confidence makes where it has to help, by its seeds."""
+    paper, uniform = (
+        load(results, "sampling_control", f"linear_{name}") for name in ("paper", "uniform")
+    )
+    found = compared(paper, uniform, "map")
+    if found is None:
+        return "not measured"
+    return f"{number(found.mean)} {interval(found.interval)}, {len(found.by_seed)} seeds"
+
+
 def write(results: Path, output: Path) -> str:
     """Writes `evidence.json` and `evidence.md` into a folder; returns the page."""
     rows = verdicts(results)
     parts = ["## Primary endpoints", verdict_table(CLAIMS, rows, "seeds")]
     for name, study in STUDIES.items():
         parts += [f"## {name}", study_table(results, name, study, QUANTITIES[name])]
+    parts += ["## Positive control of sampling: MAP, the paper's − uniform", control_line(results)]
     parts += ["## Where PDA's weights lie (demo)", places_table(results, "demo", STUDIES["demo"])]
     page = "\n\n".join(parts) + "\n"
     output.mkdir(parents=True, exist_ok=True)

@@ -44,8 +44,8 @@ def main(arguments: list[str] | None = None) -> None:
         choices=WORLDS,
         default="demo",
         help="demo: planted motifs; ordered: motifs with gaps and substitutions, whose order "
-        "counts; uniprot: few Swiss-Prot "
-        "entries among much TrEMBL, with its errors (default %(default)s)",
+        "counts; uniprot: few Swiss-Prot entries among much TrEMBL, with its errors; misleading: "
+        "the same, but entries of existence 4 and 5 are all wrong (default %(default)s)",
     )
     options = parser.parse_args(arguments)
     if not 1 <= options.records <= MAX_RECORDS:

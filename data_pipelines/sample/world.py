@@ -109,4 +109,8 @@ UNIPROT = dataclasses.replace(
 """Few Swiss-Prot entries among much TrEMBL, with the shares published for ProtAnno-S and
 ProtAnno-D. UniProt itself has 0.2 % of Swiss-Prot, which would be 80 of 40,000 entries."""
 
-WORLDS = {"demo": DEMO, "ordered": ORDERED, "uniprot": UNIPROT}
+MISLEADING = dataclasses.replace(UNIPROT, wrong=UNIPROT.wrong | {4: 1.0, 5: 1.0})
+"""Like `UNIPROT`, but every property of an entry of existence 4 or 5 is wrong: a positive control
+for sampling by confidence, which has to help here."""
+
+WORLDS = {"demo": DEMO, "ordered": ORDERED, "uniprot": UNIPROT, "misleading": MISLEADING}
