@@ -108,7 +108,7 @@ def test_windows_and_texts_are_the_apis(run, model, tmp_path):
     long = ["--max_residues", "12", "--overlap", "4", "--text", text]
     code, rows, told = run("--sequence", SEQUENCE, "--mutations", tmp_path / "m.txt", *long)
     assert code == 0
-    assert "long: 1 of more than 12 residues: a position is read in the window" in told
+    assert "long: 1 of more than 12 residues: " in told
     names = ["K2A", "M1L:H18C"]
     scores = model.variant_effects(SEQUENCE, names, windows=windows)
     np.testing.assert_allclose(column(rows), scores, rtol=1e-4, atol=2e-5)
