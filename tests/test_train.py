@@ -277,7 +277,7 @@ def test_averaged_adapters_of_the_last_layers_are_read_like_any_weights(
 def test_a_finished_run_does_nothing_more_and_says_so(finished, sample_dataset, capsys):
     before = (finished / "metrics.jsonl").read_bytes()
     assert train.main(arguments(sample_dataset, finished)) == 0
-    assert f"steps: all 4 are done already; {finished} stays as it is." in capsys.readouterr().err
+    assert f"steps: all 4 are done; {finished} is unchanged." in capsys.readouterr().err
     assert (finished / "metrics.jsonl").read_bytes() == before
 
 
@@ -290,8 +290,8 @@ def test_a_run_that_no_longer_improves_ends_early_and_stays_ended(sample_dataset
     reason = "retrieval/mrr was no better than"
     told = capsys.readouterr().err
     assert f"stopped early after step 4: {reason}" in told
-    assert "devices: 8 × cpu of 1 host, as data 8 × fsdp 1; 8 rows a step.\n" in told
-    assert f"\nsteps: from 0 to 20, into {workdir}.\n" in told
+    assert "devices: 8 × cpu on 1 host, as data 8 × fsdp 1; 8 rows per step.\n" in told
+    assert f"\nsteps: 0 to 20, into {workdir}.\n" in told
     assert [
         line.partition(" p2t_r1")[0] for line in told.splitlines() if line.startswith("step ")
     ] == [f"step {step}: retrieval" for step in (0, 2, 4)]
@@ -305,7 +305,7 @@ def test_a_run_that_no_longer_improves_ends_early_and_stays_ended(sample_dataset
     assert train.main(command) == 0
     told = capsys.readouterr().err
     assert f"stopped early after step 4: {reason}" in told
-    assert f"steps: {workdir} goes on after step 4 of 20.\n" in told
+    assert f"steps: resuming {workdir} after step 4 of 20.\n" in told
     assert (workdir / "metrics.jsonl").read_bytes() == before
     # With more patience it goes on.
     assert train.main([*command, "--config.best.patience=3"]) == 0

@@ -1,1 +1,1 @@
-"""Compiling the training step for hardware that is not there."""
+"""Compiles the training step ahead of time, for hardware that is not attached."""

@@ -1,4 +1,4 @@
-"""What a packed row is expected to hold, where there is no dataset to ask."""
+"""Expected contents of a packed row, estimated without a dataset."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -13,26 +13,28 @@ from protclip_jax.attention.registry import named
 from protclip_jax.training import flops
 
 TEXT_VOCAB_SIZE = 30_522
-"""PubMedBERT's, where the config names no vocabulary."""
+"""PubMedBERT's vocabulary size, used if the config names no vocabulary."""
 
 SAMPLED_ROWS = 512
-"""Rows of synthetic records that the expected contents of a row are taken from."""
+"""Synthetic rows from which the expected contents of a row are estimated."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ExpectedRow:
-    """Means over packed rows of records of UniProt's lengths
-    (`data_pipelines.training.synthetic`)."""
+    """Means over packed rows of synthetic records with UniProt's distribution of lengths.
+
+    See `data_pipelines.training.synthetic`.
+    """
 
     pairs: float
     tokens: Mapping[str, float]
-    """As `flops.count_tokens`."""
+    """As in `flops.count_tokens`."""
     visited: Mapping[int, float]
-    """By the row's tokens: the share of pairs of blocks that the attention visits."""
+    """By tokens per row, the fraction of the pairs of blocks that the attention visits."""
 
 
 def expected_row(config: ml_collections.ConfigDict, attention: str) -> ExpectedRow:
-    """What a row of the config's shape holds, and what the backend of that name computes of it."""
+    """Expected contents of a row of the config's shape, and what the attention visits of it."""
     rows = synthetic_rows(
         SAMPLED_ROWS,
         seed=0,
@@ -54,7 +56,7 @@ def expected_row(config: ml_collections.ConfigDict, attention: str) -> ExpectedR
 
 
 def packed(rows: list[list[Example]], config: ml_collections.ConfigDict) -> Batch:
-    """Rows of the config's shape."""
+    """Packs rows to the config's shape."""
     shape = config.batch
     return pack_rows(
         rows,

@@ -1,6 +1,6 @@
-"""NVIDIA GPUs that are not there, as XLA's compiler wants them described: `train.py --aot=h200:1`.
+"""Describes NVIDIA GPUs to XLA's compiler, for `train.py --aot=h200:1`.
 
-JAX's CUDA plugin compiles for them on any host, without a driver.
+JAX's CUDA plugin compiles for them on any host, without a driver or a GPU.
 """
 
 import os
@@ -10,32 +10,33 @@ import jax
 from protclip_jax.distributed.chips import GIB, GPUS, MULTIPROCESSORS, Gpu
 
 FRACTION = "XLA_PYTHON_CLIENT_MEM_FRACTION"
-"""JAX takes so much of a GPU's memory, three quarters where the variable is not set."""
+"""Fraction of GPU memory that JAX uses; three quarters if the variable is not set."""
 
 NETWORK_BYTES = 50e9
-"""A second from each GPU to other hosts, in one direction: 400 Gb/s, as an NVIDIA DGX H100 has."""
+"""Bytes per second from each GPU to other hosts, in one direction: 400 Gb/s, as in an NVIDIA DGX
+H100."""
 
 NOT_COUNTED = (
     "workspace of products that are tuned on the device (at most about 0.5 GB)",
     "workspace of cuDNN, with model.attention='cudnn'",
     "buffers of NCCL, on several GPUs",
 )
-"""Memory of a run that the compiler does not know of without a GPU."""
+"""Memory of a run that the compiler cannot know without a GPU."""
 
 
 def usable_bytes(gpu: Gpu) -> int:
-    """What JAX lets programs use of a GPU's memory."""
+    """Bytes of a GPU's memory that JAX lets programs use."""
     return int(gpu.memory_gib * GIB * float(os.environ.get(FRACTION, 0.75)))
 
 
 def devices(kind: str, of_host: int, hosts: int) -> list[jax.Device]:
-    """So many GPUs on each of so many hosts; the compiler stands in for them.
+    """Abstract devices, `of_host` GPUs on each host.
 
     Raises:
       NotImplementedError: the CUDA plugin is not installed.
     """
-    # The plugin says at length that there is no driver, and that compilers are slow; what fails is
-    # an exception as well.
+    # Silences the plugin's messages about the missing driver and slow compilation. Real failures
+    # also raise an exception.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from jax.experimental import topologies
 
@@ -48,7 +49,8 @@ def devices(kind: str, of_host: int, hosts: int) -> list[jax.Device]:
 def target_config(gpu: Gpu) -> str:
     """XLA's GpuTargetConfigProto as text.
 
-    Versions are those that this project's JAX is built for; the compiler chooses its code by them.
+    The compiler selects code by these versions, which are those that this project's JAX is built
+    for.
     """
     (major, minor), parts = gpu.capability, MULTIPROCESSORS[gpu.capability]
     accelerated = "ACCELERATED_FEATURES" if major in (9, 10) else "NONE"

@@ -1,7 +1,7 @@
-"""What a traced program costs one device, read from its jaxpr: FLOPs, and what it sends.
+"""Computes from a jaxpr what a traced program costs one device: FLOPs and bytes sent.
 
-XLA's own analysis counts the body of a loop once and kernels not at all. Here a loop counts as
-often as it runs and a Pallas kernel as often as its grid says, for any platform.
+XLA's own analysis counts the body of a loop only once, and kernels not at all. Here loops count
+with their number of iterations and Pallas kernels with their grid, on any platform.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ COLLECTIVES = {
     "all_to_all": "all-to-all",
     "ppermute": "collective-permute",
 }
-"""What XLA calls each primitive that sends."""
+"""XLA's name for each primitive that communicates."""
 
 SENT = {
     "all-gather": lambda size, group: size * (group - 1) / group,
@@ -32,41 +32,41 @@ SENT = {
     "all-to-all": lambda size, group: size * (group - 1) / group,
     "collective-permute": lambda size, group: size,
 }
-"""Bytes that a device sends in each collective, from the bytes of its result and the devices that
-take part: those of a ring, which no algorithm that uses every link once does better than."""
+"""Bytes that a device sends in each collective, from the size of its result and the number of
+devices. These are the costs of a ring, which is optimal if every link is used once."""
 
 CUDNN_PRODUCTS = {
     "dot_product_attention_fwd_wrapper": 2,
     "dot_product_attention_bwd_wrapper": 5,
 }
-"""Products of all pairs of tokens in each pass of cuDNN's flash attention."""
+"""Products over all pairs of tokens in each pass of cuDNN's flash attention."""
 
 Visits = Callable[[JaxprEqn], float | None]
-"""From a `pallas_call`: how often a step of its grid takes a branch of the kernel (the share of
-blocks that it does not skip) or runs a loop of unknown length (the blocks that it visits). From a
-`while` outside kernels: how often it runs. None where it is not known."""
+"""For a `pallas_call`: how often a step of its grid takes a branch of the kernel (the fraction of
+blocks not skipped), or runs a loop of unknown length (the number of blocks visited). For a `while`
+outside kernels: its number of iterations. None if unknown."""
 
 
 @dataclasses.dataclass
 class Cost:
-    """Of one run on one device, as the program asks for it.
+    """Cost of one run of a program on one device.
 
-    The compiler may leave out products and gathers whose results it has already, and may write a
-    reduce-scatter as an all-reduce and a slice, which in a ring sends twice as much: docs/tpu.md
-    has measured figures.
+    The compiler may drop products and gathers whose results it already has. It may also replace a
+    reduce-scatter by an all-reduce and a slice, which sends twice as much in a ring. docs/tpu.md
+    has measurements.
     """
 
     flops: float = 0.0
-    """Of matrix products (`dot_general`); the rest of a transformer is below one per cent."""
+    """FLOPs of matrix products (`dot_general`); the rest of a transformer is below one per cent."""
     kernel_flops: float = 0.0
-    """The part of `flops` inside Pallas kernels and cuDNN's."""
+    """The part of `flops` inside Pallas and cuDNN kernels."""
     bytes_sent: Counter = dataclasses.field(default_factory=Counter)
-    """By kind of collective."""
+    """Bytes sent, by kind of collective."""
     largest: Counter = dataclasses.field(default_factory=Counter)
-    """Bytes of the largest array that a collective of each kind gives."""
+    """Bytes of the largest array that any collective of each kind returns."""
 
     def add(self, other: "Cost", times: float = 1) -> None:
-        """Adds what it costs to run `other` so many times."""
+        """Adds the cost of running `other` `times` times."""
         self.flops += times * other.flops
         self.kernel_flops += times * other.kernel_flops
         for kind, sent in other.bytes_sent.items():
@@ -75,30 +75,31 @@ class Cost:
 
 
 def cost(jaxpr: ClosedJaxpr, visits: Visits | None = None) -> Cost:
-    """The cost of a traced program (`jax.jit(f).trace(...).jaxpr`), without what nothing uses.
+    """The cost of a traced program (`jax.jit(f).trace(...).jaxpr`), without unused results.
 
-    Inside `jax.shard_map` shapes are a device's own. Outside they are those of whole arrays, which
-    the compiler divides as it likes: products there count as if every device computed all of them,
-    and collectives that the compiler adds do not count.
+    Inside `jax.shard_map`, shapes are per device. Outside, they are global, and the compiler
+    decides how to partition them: products there count as if every device computed them in full,
+    and collectives that the compiler adds are not counted.
 
     Args:
-      visits: of kernels that skip blocks; without it a kernel's branches count as always taken.
+      jaxpr: the program.
+      visits: iterations of kernels that skip blocks; by default every branch counts as taken.
 
     Raises:
-      ValueError: how often a loop with products or collectives runs is not known.
+      ValueError: a loop with products or collectives has an unknown number of iterations.
     """
     used, _ = dce_jaxpr(jaxpr.jaxpr, True)
     return _program(used, _Place({}, visits))
 
 
 class _Place(NamedTuple):
-    """Where an equation stands."""
+    """The surroundings of an equation."""
 
     mesh: Mapping[str, int]
     """Devices along each axis of the enclosing `shard_map`."""
     visits: Visits | None
     visited: float | None = None
-    """The enclosing kernel's `visits`; None elsewhere and inside the branch or loop they are of."""
+    """`visits` of the enclosing kernel; None elsewhere, and inside the branch or loop it is for."""
 
 
 def _program(jaxpr: Jaxpr, place: _Place) -> Cost:
@@ -110,7 +111,7 @@ def _program(jaxpr: Jaxpr, place: _Place) -> Cost:
 
 
 def _call(equation: JaxprEqn, place: _Place) -> tuple[Cost, float]:
-    """What is inside once: of `jit`, `jax.checkpoint`, custom derivatives."""
+    """Counts the inner programs of `jit`, `jax.checkpoint` and custom derivatives once."""
     total = Cost()
     for inner in jaxprs_in_params(equation.params):
         total.add(_program(inner, place))
@@ -123,7 +124,7 @@ def _scan(equation: JaxprEqn, place: _Place) -> tuple[Cost, float]:
 
 
 def _loop(equation: JaxprEqn, place: _Place) -> tuple[Cost, float]:
-    """A `while`, which says nothing of its length."""
+    """Counts a `while` loop, whose length the jaxpr does not contain."""
     body, _ = _call(equation, place._replace(visited=None))
     if not body.flops and not body.bytes_sent:
         return body, 0
@@ -132,18 +133,18 @@ def _loop(equation: JaxprEqn, place: _Place) -> tuple[Cost, float]:
         visited = place.visits(equation)
     if visited is None:
         raise ValueError(
-            "how often a while loop with products or collectives runs is not known; "
-            "use lax.scan, or give the visits of it or of the kernel that it is in."
+            "a while loop with products or collectives has an unknown number of iterations; use "
+            "lax.scan, or pass `visits` for the loop or the kernel around it."
         )
     return body, visited
 
 
 def _branches(equation: JaxprEqn, place: _Place) -> tuple[Cost, float]:
-    """The most expensive one."""
+    """Counts the most expensive branch of a `cond`."""
     inside = place._replace(visited=None)
     costs = [_program(branch, inside) for branch in jaxprs_in_params(equation.params)]
-    dearest = max(costs, key=lambda branch: (branch.flops, branch.bytes_sent.total()))
-    return dearest, 1 if place.visited is None else place.visited
+    costliest = max(costs, key=lambda branch: (branch.flops, branch.bytes_sent.total()))
+    return costliest, 1 if place.visited is None else place.visited
 
 
 def _kernel(equation: JaxprEqn, place: _Place) -> tuple[Cost, float]:
@@ -182,13 +183,13 @@ def _collective(equation: JaxprEqn, place: _Place) -> tuple[Cost, float]:
 
 
 def _group_size(equation: JaxprEqn, place: _Place) -> int:
-    """Devices that exchange among themselves."""
+    """Number of devices in each group that communicates."""
     params = equation.params
     if groups := params.get("axis_index_groups"):
         return len(groups[0])
     axes = params["axes"] if "axes" in params else params["axis_name"]
     names = axes if isinstance(axes, tuple) else (axes,)
-    # An axis of `jax.vmap` is a number here, and stays on the device.
+    # The axes of `jax.vmap` are numbers here, and stay on the device.
     return math.prod(place.mesh[name] for name in names if isinstance(name, str))
 
 

@@ -1,4 +1,4 @@
-"""The training step of a config, traced for devices that need not be there."""
+"""The training step of a config, traced for abstract devices."""
 
 import functools
 import math
@@ -20,34 +20,34 @@ from protclip_jax.training.train_step import make_train_step
 
 
 class Plan(NamedTuple):
-    """A training step for some devices."""
+    """A training step for a set of devices."""
 
     candidates: Mapping[str, Callable[[], jax.stages.Traced]]
-    """The step with each remat policy that the config allows, traced when first called."""
+    """The step with each remat policy that the config allows; traced on the first call."""
     arguments: tuple
-    """The shapes of its state and its batch."""
+    """Abstract state and batch."""
     mesh: jax.sharding.Mesh
     network: ProtCLIPConfig
     text_trained: bool
 
     @property
     def argument_bytes(self) -> int:
-        """Of its state and batch, on each device."""
+        """Bytes of the state and batch on each device."""
         shapes = jax.tree.leaves(self.arguments)
         return sum(math.prod(x.sharding.shard_shape(x.shape)) * x.dtype.itemsize for x in shapes)
 
     @property
     def attention(self) -> str:
-        """The backend that computes the towers' attention."""
+        """The backend of the towers' attention."""
         return (self.network.protein or self.network.text).attention
 
 
 def plan_step(config: ml_collections.ConfigDict, devices: Sequence[jax.Device]) -> Plan:
-    """The training step of a config for some devices, which need not be there.
+    """Plans the training step of a config for the given devices, which may be abstract.
 
     Raises:
-      UserError: the config does not go with so many devices, or asks for an attention that they
-        cannot compute.
+      UserError: the config does not fit the number of devices, or requests an attention backend
+        that they cannot run.
     """
     mesh = sharding.make_mesh(config.mesh.data, config.mesh.fsdp, devices=devices)
     target = Target.of(devices[0])
@@ -56,7 +56,7 @@ def plan_step(config: ml_collections.ConfigDict, devices: Sequence[jax.Device]) 
     size = TEXT_VOCAB_SIZE if vocabulary is None else len(TextTokenizer.load(vocabulary).vocabulary)
     network = config_lib.model_config(config, text_vocab_size=size, target=target)
     objective = config_lib.objective_config(config)
-    # The number of steps is a constant of the schedule and costs nothing.
+    # The number of steps only enters the schedule as a constant.
     model = ProtCLIPModel(network)
     state, optimizer = abstract_state(model, config, mesh, total_steps=config.total_steps or 1)
     batch = _abstract_batch(config, mesh)
@@ -75,7 +75,7 @@ def plan_step(config: ml_collections.ConfigDict, devices: Sequence[jax.Device]) 
 
 
 def _abstract_batch(config: ml_collections.ConfigDict, mesh: jax.sharding.Mesh):
-    """The shapes of a batch, its rows over all devices."""
+    """Abstract batch with its rows divided over all devices."""
     rows, by_rows = config.batch.rows, sharding.rows_sharding(mesh)
     sharding.local_rows(mesh, rows)
 

@@ -1,8 +1,8 @@
-"""What a training step takes of TPUs or GPUs that are not there: `train.py --aot=TOPOLOGY`.
+"""Reports what a training step needs on abstract TPUs or GPUs: `train.py --aot=TOPOLOGY`.
 
-Needs no data, weights or vocabulary: only the `[tpu]` or `[gpu-aot]` extra, whose compiler runs on
-any CPU. Memory is the compiled program's; FLOPs and exchange are what the traced step asks for
-(`jaxpr_cost`); rates are the bounds that the maker's figures give.
+It needs no data, weights or vocabulary, only the `[tpu]` or `[gpu-aot]` extra, whose compiler runs
+on any CPU. Memory is that of the compiled program. FLOPs and communication are those of the traced
+step (`jaxpr_cost`). Rates are upper bounds from the device's specification.
 """
 
 import functools
@@ -32,15 +32,15 @@ from protclip_jax.training.compilation import (
 )
 
 UNITS = r"([\d.]+)([KMGT])\b"
-"""How the TPU's compiler writes a size."""
+"""Sizes in the TPU compiler's messages."""
 
 EPOCH_DRAWS = 1_215_000
-"""An epoch of the paper's ProtAnno, where no dataset is at hand: |Swiss-Prot| + Σ N · C^-3 · R^½ of
-TrEMBL by the published shares, confidence and coverage taken as independent. It may be up to twice
-as many."""
+"""An epoch of the paper's ProtAnno, used without a dataset: |Swiss-Prot| + Σ N · C^-3 · R^½ of
+TrEMBL by the published shares, with confidence and coverage taken as independent. The real number
+may be up to twice as large."""
 
 COMPILERS = {"tpu": ("libtpu",), "gpu": ("jax-cuda13-plugin", "jax-cuda12-plugin")}
-"""The packages that bring a platform's compiler, any one of them."""
+"""Packages that provide a platform's compiler; one of them is enough."""
 
 READ_FROM_PROGRAM = (
     "remat",
@@ -60,19 +60,19 @@ READ_FROM_PROGRAM = (
     "run_chip_hours",
     "compile_seconds",
 )
-"""Of the report. `model_flops_share` is that of the model's FLOPs (see `flops`) in those that the
-program spends on real protein tokens. `collective_bytes_per_device` is what the step asks for; the
-field after it is what is sent where the compiler writes every reduce-scatter as an all-reduce and a
-slice. `predicted_step_seconds` is what the arithmetic takes at the peak rate, or the exchange asked
-for if that takes longer. `run_chip_hours` are hours of one TPU chip or one GPU."""
+"""Report fields that come from the compiled program. `model_flops_share` is the ratio of model
+FLOPs (see `flops`) to the FLOPs that the program spends on real protein tokens.
+`collective_bytes_per_device` is what the step requests, and the field after it what it sends if the
+compiler turns every reduce-scatter into an all-reduce and a slice. `predicted_step_seconds` is the
+time of the arithmetic at the peak rate, or of the requested communication if that is longer.
+`run_chip_hours` counts hours of one TPU chip or one GPU."""
 
 
 def report(config: ml_collections.ConfigDict, topology: str, plan: Plan) -> dict:
-    """What the step takes of each device, and the rates that its maker's figures bound. Compiles
-    it.
+    """Compiles the step and reports its memory and FLOPs per device, and bounds on its rates.
 
-    Where the step does not fit, a TPU's compiler gives no program, and a GPU's one that needs more
-    than there is: what would be read from the former is None.
+    If the step does not fit, a TPU's compiler returns no program, and the fields that come from it
+    are None. A GPU's compiler returns one that needs more memory than the device has.
     """
     rates, row = rates_of(topology), expected_row(config, plan.attention)
     found = _known_before(config, topology, plan, row) | dict.fromkeys(READ_FROM_PROGRAM)
@@ -102,7 +102,7 @@ def report(config: ml_collections.ConfigDict, topology: str, plan: Plan) -> dict
 def _known_before(
     config: ml_collections.ConfigDict, topology: str, plan: Plan, row: ExpectedRow
 ) -> dict:
-    """The part of the report that needs no compiler."""
+    """The part of the report that does not need the compiler."""
     platform, rates = platform_of(topology), rates_of(topology)
     return {
         "topology": topology,
@@ -129,14 +129,14 @@ def _known_before(
 
 
 def _exchange(of_step: Cost) -> dict:
-    """What a device sends."""
+    """Bytes that a device sends, in total and by collective."""
     kinds, sent = of_step.bytes_sent, of_step.bytes_sent.total()
     collectives = {}
     for kind, size in kinds.items():
         collectives[kind] = {"bytes_sent": size, "largest": of_step.largest[kind]}
     return {
         "collective_bytes_per_device": sent,
-        # In a ring an all-reduce is a reduce-scatter, then a gather of as many bytes.
+        # In a ring, an all-reduce is a reduce-scatter followed by a gather of equal size.
         "collective_bytes_if_scatters_are_sums": sent + kinds["reduce-scatter"],
         "collectives": collectives,
     }
@@ -145,7 +145,7 @@ def _exchange(of_step: Cost) -> dict:
 def _bounds(
     config: ml_collections.ConfigDict, plan: Plan, row: ExpectedRow, of_step: Cost, rates: Rates
 ) -> dict:
-    """FLOPs, and the time that they or the exchange take at least."""
+    """FLOPs, and lower bounds on the time for them and for communication."""
     devices, pairs = plan.mesh.size, config.batch.rows * row.pairs
     seconds = max(of_step.flops / rates.peak_flops, of_step.bytes_sent.total() / rates.link_bytes)
     objective = config_lib.objective_config(config)
@@ -168,13 +168,13 @@ def _bounds(
 
 
 def _lowered(plan: Plan, policy: str) -> jax.stages.Lowered:
-    # Pallas asks the mesh for the kind of GPU.
+    # Pallas looks up the kind of GPU in the mesh.
     with jax.set_mesh(plan.mesh):
         return plan.candidates[policy]().lower()
 
 
 def _versions(*names: str) -> Mapping[str, str]:
-    """Of those that are installed."""
+    """Versions of the packages that are installed."""
     found = {}
     for name in names:
         try:
@@ -185,11 +185,10 @@ def _versions(*names: str) -> Mapping[str, str]:
 
 
 def needed_bytes(message: str, argument_bytes: int) -> int | None:
-    """What a step takes of each device by a TPU's compiler's message that it does not fit; None of
-    any other message.
+    """Bytes per device that a step needs, parsed from a TPU compiler's out-of-memory message.
 
-    One form of the message counts all, the other only temporaries, beside which stand the
-    arguments.
+    One form of the message counts everything, the other only temporaries, to which the arguments
+    are added. Returns None for any other message.
     """
     of_all, of_temporaries = (
         re.search(pattern + UNITS, message) for pattern in ("Used ", r"HLO temporaries \(")
@@ -202,8 +201,8 @@ def needed_bytes(message: str, argument_bytes: int) -> int | None:
 
 
 def run(config: ml_collections.ConfigDict, topology: str) -> int:
-    """Prints the report as one JSON object; returns 0, or 1 where the step does not fit."""
-    # The host's CPU is all that JAX may look for.
+    """Prints the report as one JSON object; returns 0, or 1 if the step does not fit."""
+    # JAX must not look for anything but the host's CPU.
     jax.config.update("jax_platforms", "cpu")
     found = report(config, topology, plan_step(config, topology_devices(topology)))
     if not found["fits"]:

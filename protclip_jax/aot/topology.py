@@ -1,4 +1,4 @@
-"""Devices that are not there, by a name such as `v5e:8x8` or `h100:8x2`."""
+"""Abstract devices from a name such as `v5e:8x8` or `h100:8x2`."""
 
 import os
 import re
@@ -13,30 +13,30 @@ from protclip_jax.distributed.chips import GPUS, TPUS
 
 TPU_SHAPE = r"\d+x\d+(x\d+)?"
 GPU_SHAPE = r"([1-9]\d*)(?:x([1-9]\d*))?"
-"""GPUs of a host, and hosts."""
+"""GPUs per host, and number of hosts."""
 
 LACKING = "not installed|Unknown backend|not implemented|no PJRT plugin"
-"""In what JAX says without the compiler."""
+"""Matches JAX's messages when the compiler is missing."""
 
 
 class Rates(NamedTuple):
-    """What bounds a step on one device of a topology, as its maker states it."""
+    """Specified limits of one device in a topology."""
 
     peak_flops: float
-    """Dense bfloat16."""
+    """Peak of dense bfloat16 products."""
     memory_bytes: int
-    """What a program may use."""
+    """Memory that a program may use."""
     link_bytes: float
-    """A second in one direction, over all links or, between hosts of GPUs, the network."""
+    """Bytes per second in one direction, over all links, or over the network between GPU hosts."""
 
 
 def platform_of(topology: str) -> str:
-    """'gpu' or 'tpu'."""
+    """Platform of a topology: 'gpu' or 'tpu'."""
     return "gpu" if topology.partition(":")[0] in GPUS else "tpu"
 
 
 def rates_of(topology: str) -> Rates:
-    """The rates of a topology that `topology_devices` knows."""
+    """The rates of a topology that `topology_devices` accepts."""
     kind, _, shape = topology.partition(":")
     if kind in TPUS:
         tpu = TPUS[kind]
@@ -47,16 +47,16 @@ def rates_of(topology: str) -> Rates:
 
 
 def topology_devices(topology: str) -> list[jax.Device]:
-    """The devices of a topology; the compiler stands in for them.
+    """The abstract devices of a topology.
 
     Raises:
-      UserError: the topology is unknown or its compiler is not installed.
+      UserError: the topology is unknown, or its compiler is not installed.
     """
     kind, _, shape = topology.partition(":")
     platform = platform_of(topology)
     pattern = {"gpu": GPU_SHAPE, "tpu": TPU_SHAPE}[platform]
     if kind not in GPUS | TPUS or not re.fullmatch(pattern, shape):
-        raise _unknown(topology, f"devices known here are {', '.join(TPUS | GPUS)}")
+        raise _unknown(topology, f"known devices: {', '.join(TPUS | GPUS)}")
     try:
         return gpus.devices(kind, *_gpu_shape(shape)) if platform == "gpu" else _tpus(topology)
     except Exception as error:
@@ -69,7 +69,7 @@ def topology_devices(topology: str) -> list[jax.Device]:
 
 def _unknown(topology: str, reason: str) -> UserError:
     examples = "such as v5e:8x8, v5p:4x4x4, h100:8 or h100:8x2"
-    return UserError(f"--aot={topology} is no topology, {examples} ({reason}).")
+    return UserError(f"unknown topology --aot={topology}; expected one {examples} ({reason}).")
 
 
 def _gpu_shape(shape: str) -> tuple[int, int]:
@@ -78,8 +78,7 @@ def _gpu_shape(shape: str) -> tuple[int, int]:
 
 
 def _tpus(topology: str) -> list[jax.Device]:
-    # The compiler alone is wanted: no question to a metadata server, no lock on devices that are
-    # not there.
+    # Only the compiler is needed: do not query a metadata server, and do not lock devices.
     os.environ |= {
         "TPU_SKIP_MDS_QUERY": "1",
         "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",

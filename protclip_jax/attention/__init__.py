@@ -1,5 +1,4 @@
-"""Attention within segments: one function over interchangeable backends, one file for each (see
-`registry`)."""
+"""Attention within segments: one function over interchangeable backends (see `registry`)."""
 
 import math
 from collections.abc import Sequence
@@ -23,20 +22,29 @@ def attention(
     implementation: str,
     row_axes: Sequence[str] = BATCH_AXES,
 ) -> Float[Array, "R Lq H D"]:
-    """softmax(q·kᵀ/√D)·v, where a query attends to exactly the keys of its own segment (Vaswani et
-    al. 2017, eq. 1).
+    """softmax(q·kᵀ/√D)·v, where each query attends to exactly the keys of its own segment.
 
-    Ids are any integers ≥ 0 in any order; 0 is padding. A padding query, and one whose segment has
-    no key, yields 0 and sends no gradient; a padding key is never read. The softmax runs in
-    float32; the result has the dtype of `v`.
+    Vaswani et al. 2017, eq. 1. Segment ids are integers ≥ 0 in any order; 0 is padding. A padding
+    query, or one whose segment has no keys, yields 0 and no gradient. Padding keys are never read.
+    The softmax runs in float32; the result has the dtype of `v`.
 
-    Under a mesh (`jax.set_mesh`) every backend that the compiler cannot partition runs inside
-    `jax.shard_map`, each device on its own rows. `row_axes` names the axes that divide the rows;
-    those that the mesh lacks, or that an enclosing `shard_map` already divides by, are left out.
+    Under a mesh (`jax.set_mesh`), backends that the compiler cannot partition run inside
+    `jax.shard_map`, each device on its own rows. `row_axes` names the mesh axes that divide the
+    rows. Axes that the mesh lacks, or that an enclosing `shard_map` already uses, are ignored.
 
     Raises:
       ValueError: `implementation` is unknown.
       UserError: the rows do not divide evenly over the mesh.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from protclip_jax.attention import attention
+      >>> x, ids = jnp.ones((1, 3, 2, 4)), jnp.array([[1, 1, 0]])
+      >>> out = attention(
+      ...     x, x, x, q_segment_ids=ids, kv_segment_ids=ids, implementation="dense"
+      ... )
+      >>> print(out[0, :, 0, 0])  # zero at padding
+      [1. 1. 0.]
     """
     backend = named(implementation)
     mesh = jax.sharding.get_abstract_mesh()
@@ -49,11 +57,11 @@ def attention(
     if q.shape[0] % devices:
         raise UserError(
             f"{q.shape[0]} rows do not divide evenly over the {devices} devices of the mesh "
-            f"axes {', '.join(axes)}."
+            f"axes {', '.join(axes)}; use a multiple of {devices} rows."
         )
     rows = PartitionSpec(axes)
-    # No replication check: the loops' zero initial values count as replicated, and no input is, so
-    # nothing needs it.
+    # The check for replicated values is off: it takes the loops' initial zeros for replicated, and
+    # no input here is.
     sharded = jax.shard_map(
         lambda q, k, v, q_ids, kv_ids: backend.attend(
             q, k, v, q_segment_ids=q_ids, kv_segment_ids=kv_ids

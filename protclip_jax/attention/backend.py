@@ -1,4 +1,4 @@
-"""What an implementation of attention is: how it computes, and where it runs."""
+"""The interface of an attention backend: how it computes, and where it can run."""
 
 import re
 from collections.abc import Mapping
@@ -11,40 +11,41 @@ from jaxtyping import Array, Float, Int
 
 
 class Target(NamedTuple):
-    """Devices of one kind, as far as attention tells them apart."""
+    """A kind of device, described as far as the choice of a backend depends on it."""
 
     platform: str
     """'cpu', 'gpu' or 'tpu'."""
     kind: str = ""
     """JAX's `device_kind`."""
     capability: tuple[int, int] | None = None
-    """Compute capability of NVIDIA's GPUs."""
+    """Compute capability of an NVIDIA GPU."""
 
     @classmethod
     def of(cls, device: jax.Device) -> "Target":
-        """The kind of that device, which need not be there."""
-        # AMD's architectures (gfx942) stand in the same place.
+        """The target that describes a device, which may be abstract."""
+        # For AMD GPUs, `compute_capability` holds the architecture (gfx942).
         version = re.fullmatch(r"(\d+)\.(\d+)", str(getattr(device, "compute_capability", "")))
         capability = (int(version[1]), int(version[2])) if version else None
         return cls(device.platform, device.device_kind, capability)
 
 
 class AttentionBackend:
-    """One way to compute attention within segments. `attend` keeps the rules of
-    `protclip_jax.attention.attention`.
+    """One way to compute attention within segments.
+
+    `attend` follows the contract of `protclip_jax.attention.attention`.
 
     Attributes:
-      name: in the config, `model.attention`.
-      platforms: of devices that run it; None = all.
-      capability: the least compute capability of NVIDIA's GPUs that run it; None = any.
-      dtypes: of the queries it computes, as `model.dtype`.
-      default_on: the platforms that take it where the config says 'auto', unless an earlier one of
-        the registry can run there; none = it is taken by name only.
-      cross_attention: the backend that computes the wide single-head attention over the biotext in
-        its place; None = itself.
-      partitioned_by_compiler: whether XLA may divide it over a mesh by itself. Otherwise each
-        device computes its own rows in `jax.shard_map`: the compiler cannot divide a loop over
-          blocks and would gather q, k and v on every device.
+      name: value of `model.attention` that selects it.
+      platforms: platforms that it runs on; None = all.
+      capability: minimum compute capability on NVIDIA GPUs; None = any.
+      dtypes: supported dtypes of the queries, as in `model.dtype`.
+      default_on: platforms where 'auto' selects it, unless an earlier backend in the registry can
+        run there; () = it is only selected by name.
+      cross_attention: name of the backend that replaces it in the wide single-head attention over
+        the biotext; None = no replacement.
+      partitioned_by_compiler: whether XLA may partition it over a mesh. Otherwise each device
+        computes its own rows in `jax.shard_map`, because the compiler cannot partition a loop over
+        blocks and would gather q, k and v on every device.
     """
 
     name: ClassVar[str]
@@ -64,11 +65,11 @@ class AttentionBackend:
         q_segment_ids: Int[Array, "R Lq"],
         kv_segment_ids: Int[Array, "R Lk"],
     ) -> Float[Array, "R Lq H D"]:
-        """softmax(q·kᵀ/√D)·v within segments."""
+        """Computes softmax(q·kᵀ/√D)·v within segments."""
         raise NotImplementedError
 
     def lacking(self, target: Target, dtype: str) -> str | None:
-        """What it needs and would not have, in a few words; None where it can run."""
+        """Describes the missing requirement in a few words; None if the backend can run."""
         if self.platforms is not None and target.platform not in self.platforms:
             return f"a {' or '.join(self.platforms)}, not a {target.platform}"
         if self.capability and target.capability and target.capability < self.capability:
@@ -79,19 +80,18 @@ class AttentionBackend:
         return None
 
     def visited_share(self, segment_ids: Int[np.ndarray, "R L"], dtype: str) -> float:
-        """The share of pairs of tokens, or of blocks, of the same row that self-attention
-        computes."""
+        """Fraction of the pairs of tokens (or blocks) in a row that self-attention computes."""
         return 1.0
 
     def visits(self, equation: JaxprEqn, visited: Mapping[int, float]) -> float | None:
-        """How often a step of its kernel's grid runs what it may skip, or its loop, in a traced
-        program.
+        """How often a traced kernel runs, on average, the part of its grid or loop it may skip.
 
-        `visited` has the `visited_share` of rows by their tokens; None of any other equation.
+        `visited` maps the number of tokens in a row to `visited_share`. Returns None for equations
+        that are not this backend's kernel.
         """
         return None
 
 
 def share_of(visited: Mapping[int, float], blocks: int, block: int) -> float:
-    """The share of rows that fill so many blocks of so many tokens."""
+    """The share for rows that fill `blocks` blocks of `block` tokens."""
     return next(share for tokens, share in visited.items() if -(-tokens // block) == blocks)

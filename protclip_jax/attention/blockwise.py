@@ -1,15 +1,14 @@
-"""Attention block by block: never holds the [Lq, Lk] scores and skips pairs of blocks without a
-common segment.
+"""Blockwise attention: never stores the [Lq, Lk] scores and skips pairs of unrelated blocks.
 
-The forward pass is the online softmax of FlashAttention (Dao et al. 2022, algorithm 1), the
-backward pass recomputes the weights from the saved log-sum-exp (algorithm 4). Packed rows have few
-active pairs of blocks, near the diagonal. A loop runs over the blocks of one side (queries
-forwards, keys backwards) and, inside it, another over just those blocks of the other side that may
-share a segment: its length is dynamic, all shapes are static.
+The forward pass is FlashAttention's online softmax (Dao et al. 2022, algorithm 1). The backward
+pass recomputes the weights from the saved log-sum-exp (algorithm 4). Packed rows have few active
+pairs of blocks, all near the diagonal. An outer loop runs over the blocks of one side (queries in
+the forward pass, keys in the backward pass), an inner loop over only those blocks of the other side
+that may share a segment. The length of the inner loop is dynamic; all shapes are static.
 
-Everything is computed in float32. The backward pass holds scores as [keys, queries] and dq as [D,
-queries]: so every product contracts the last axis of its left operand, and XLA:CPU is about
-twice as slow at products that do not.
+Everything is computed in float32. The backward pass stores scores as [keys, queries] and dq as
+[D, queries], so that every product contracts the last axis of its left operand. Other products are
+about twice as slow on XLA:CPU.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,24 +24,24 @@ from jaxtyping import Array, Bool, Float, Int
 from protclip_jax.attention.backend import AttentionBackend, share_of
 
 BLOCK = 64
-"""Tokens of a block. On a CPU 64 is best for heads of 16 to 512 and rows of 512 to 2048 tokens:
-half of it pays too much for starting each operation, twice of it computes too many pairs of
-tokens that share no segment."""
+"""Tokens per block. On a CPU, 64 is best for heads of 16 to 512 and rows of 512 to 2048 tokens:
+smaller blocks spend too much time starting operations, larger ones compute too many pairs of tokens
+without a common segment."""
 
 MASKED_SCORE = -1e30
 INITIAL_MAX = -1e29
-"""Above `MASKED_SCORE`, so that exp(masked - maximum) is exactly 0 also where all keys so far
-are masked."""
+"""Above `MASKED_SCORE`, so that exp(masked - maximum) is exactly 0 even if all keys so far are
+masked."""
 NO_KEYS = 1e30
-"""Log-sum-exp of a query without any key: its weights are exp(score - NO_KEYS) = 0 in the
-backward pass."""
+"""Log-sum-exp of a query without keys; its weights exp(score - NO_KEYS) in the backward pass are
+0."""
 
 
 class _Blocks(NamedTuple):
-    """Tokens in blocks: [N, H, B, D] for N = rows × blocks of a row."""
+    """Tokens in blocks: [N, H, B, D], where N = rows × blocks per row."""
 
     q: Float[Array, "Nq H Bq D"]
-    """Already times 1/√D."""
+    """Already multiplied by 1/√D."""
     k: Float[Array, "Nk H Bk D"]
     v: Float[Array, "Nk H Bk D"]
     q_ids: Int[Array, "Nq Bq"]
@@ -50,12 +49,10 @@ class _Blocks(NamedTuple):
 
 
 class Blockwise(AttentionBackend):
-    """For any platform; what CPUs take by default, and GPUs that Triton has no code for.
+    """The default on CPUs, and on GPUs that Triton cannot compile for; runs on any platform.
 
-    Fast where segments are contiguous.
-
-    Time grows with the number of pairs of blocks whose ranges of non-zero ids overlap. Has
-    reverse-mode gradients (`jax.vjp`), no forward-mode ones.
+    Fast if segments are contiguous: the time grows with the number of pairs of blocks whose ranges
+    of non-zero ids overlap. It supports reverse-mode gradients (`jax.vjp`), not forward mode.
     """
 
     name = "blockwise"
@@ -74,12 +71,12 @@ class Blockwise(AttentionBackend):
         return _attention(q, k, v, q_segment_ids, kv_segment_ids)
 
     def visited_share(self, segment_ids: Int[np.ndarray, "R L"], dtype: str) -> float:
-        """The share of pairs of blocks of the same row that are computed."""
+        """Fraction of the pairs of blocks in a row that are computed."""
         ids = _split(segment_ids[:, :, None, None])[:, 0, :, 0]
         return float(_active_pairs(ids, ids, rows=len(segment_ids)).mean())
 
     def visits(self, equation: JaxprEqn, visited: Mapping[int, float]) -> float | None:
-        """Of the loop over a block's partners: their number on average."""
+        """Average number of partners in the loop over a block's partners."""
         if equation.primitive.name != "while":
             return None
         flags = [x.aval for x in equation.invars if x.aval.dtype == bool and x.aval.ndim == 1]
@@ -93,8 +90,7 @@ def _attention(q, k, v, q_segment_ids, kv_segment_ids):
 
 
 def _forward(q, k, v, q_segment_ids, kv_segment_ids):
-    """The attention and what the backward pass needs: inputs, output and the log-sum-exp [Nq, H,
-    Bq]."""
+    """Returns the output and the residuals: inputs, output and log-sum-exp [Nq, H, Bq]."""
     blocks = _to_blocks(q, k, v, q_segment_ids, kv_segment_ids)
     active = _active_pairs(blocks.q_ids, blocks.kv_ids, rows=q.shape[0])
     num_blocks, heads, size, dim = blocks.q.shape
@@ -133,13 +129,12 @@ def _forward(q, k, v, q_segment_ids, kv_segment_ids):
 
 
 def _backward(saved, d_out):
-    """Gradients of q, k and v; the loop runs over blocks of keys, so that only dq is added up in
-    memory."""
+    """Gradients of q, k and v; looping over key blocks, only dq accumulates in memory."""
     q, k, v, q_segment_ids, kv_segment_ids, out, lse = saved
     blocks = _to_blocks(q, k, v, q_segment_ids, kv_segment_ids)
     active = _active_pairs(blocks.kv_ids, blocks.q_ids, rows=q.shape[0])
     d_out_blocks = _split(d_out.astype(jnp.float32))
-    # Of the softmax's gradient: per query, Σ_k weight_k · (gradient of weight_k) = output ·
+    # From the gradient of the softmax, per query: Σ_k weight_k · (gradient of weight_k) = output ·
     # gradient of the output.
     delta = (_split(out.astype(jnp.float32)) * d_out_blocks).sum(-1)
 
@@ -190,8 +185,7 @@ def _to_blocks(q, k, v, q_segment_ids, kv_segment_ids) -> _Blocks:
 
 
 def _split(x: Array) -> Array:
-    """[R, L, H, D] → [R·n, H, B, D], lengthened with zeros (for ids: padding) to n whole blocks
-    of B tokens."""
+    """[R, L, H, D] → [R·n, H, B, D], zero-padded (ids: padding) to n whole blocks of B tokens."""
     rows, length, heads, dim = x.shape
     size = min(BLOCK, 8 * -(-length // 8))
     x = jnp.pad(x, ((0, 0), (0, -length % size), (0, 0), (0, 0)))
@@ -199,7 +193,7 @@ def _split(x: Array) -> Array:
 
 
 def _from_blocks(x: Float[Array, "N H B D"], shape: tuple[int, ...]) -> Float[Array, "R L H D"]:
-    """The inverse of `_split` for an array of `shape`."""
+    """Inverts `_split` for an array of `shape`."""
     rows, length, heads, dim = shape
     x = x.reshape(rows, -1, *x.shape[1:]).swapaxes(2, 3)
     return x.reshape(rows, -1, heads, dim)[:, :length]
@@ -208,7 +202,7 @@ def _from_blocks(x: Float[Array, "N H B D"], shape: tuple[int, ...]) -> Float[Ar
 def _active_pairs(
     ids: Int[Array, "N B"], other_ids: Int[Array, "M C"], *, rows: int
 ) -> Bool[Array, "R n m"]:
-    """Which blocks of a row meet which of the other side: their ranges of non-zero ids overlap."""
+    """Marks pairs of blocks of a row that may share a segment: their ranges of ids > 0 overlap."""
 
     def id_range(ids):
         ids = ids.reshape(rows, -1, ids.shape[-1])
@@ -219,8 +213,10 @@ def _active_pairs(
 
 
 def _over_active(active: Bool[Array, "R n m"], block: Int[Array, ""], body: Callable, state):
-    """`state` after `body(other, state)` for each block `other` (of R·m) that `block` (of R·n)
-    meets, in ascending order."""
+    """Folds `body(other, state)` over the active partners of a block, in ascending order.
+
+    `block` is an index into R·n, and `other` into R·m.
+    """
     row, position = jnp.divmod(block, active.shape[1])
     met, others = active[row, position], active.shape[2]
     index = jnp.arange(others)
@@ -236,5 +232,5 @@ def _over_active(active: Bool[Array, "R n m"], block: Int[Array, ""], body: Call
 
 
 def _same_segment(ids: Int[Array, " B"], other_ids: Int[Array, " C"]) -> Bool[Array, "B C"]:
-    """Which pairs of tokens belong to one segment that is not padding."""
+    """Marks pairs of tokens that share a segment other than padding."""
     return (ids[:, None] == other_ids[None, :]) & (ids[:, None] != 0)

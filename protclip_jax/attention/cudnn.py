@@ -1,10 +1,9 @@
-"""Attention for GPUs by cuDNN's flash kernel, told the segments by a mask: simple, but no block is
-skipped.
+"""cuDNN's flash attention for GPUs, with segments as a mask: simple, but it skips no blocks.
 
-The mask, which all heads share, takes 2·Lq·Lk bytes a row: 8 MB for 2,048 tokens. The kernel takes
-it as a bias and computes the bias's gradient as well, for each head, in workspace that no report
-shows: by its size 2·H·Lq·Lk bytes a row, 1.25 GiB for eight rows of 2,048 tokens and 20 heads. No
-argument of `jax.nn.dot_product_attention` leaves it out.
+All heads share the mask, which takes 2·Lq·Lk bytes per row: 8 MB for 2,048 tokens. The kernel reads
+it as a bias and also computes the bias's gradient for each head, in workspace that no report shows.
+By its size this is 2·H·Lq·Lk bytes per row, 1.25 GiB for eight rows of 2,048 tokens and 20 heads.
+`jax.nn.dot_product_attention` has no argument to turn it off.
 """
 
 import dataclasses
@@ -19,10 +18,11 @@ from protclip_jax.attention.backend import AttentionBackend
 
 @dataclasses.dataclass(frozen=True)
 class CuDNN(AttentionBackend):
-    """cuDNN's flash kernel. A head as wide as the cross-attention's is too much for it.
+    """cuDNN's flash kernel, which does not support heads as wide as the cross-attention's.
 
     Attributes:
-      implementation: of `jax.nn.dot_product_attention`; 'xla' computes the same without a GPU.
+      implementation: passed to `jax.nn.dot_product_attention`; 'xla' computes the same without a
+        GPU.
     """
 
     name = "cudnn"
@@ -45,18 +45,18 @@ class CuDNN(AttentionBackend):
         """Segment attention, see `protclip_jax.attention.attention`; products in the dtype of q.
 
         Raises:
-          UserError: in float32, which cuDNN's kernel does not compute.
+          UserError: the inputs are float32, which cuDNN's kernel does not support.
         """
         if self.implementation == "cudnn" and q.dtype == jnp.float32:
             raise UserError(
-                "model.attention='cudnn' computes in bfloat16 only; set "
-                "model.dtype='bfloat16', or use 'auto'."
+                "model.attention='cudnn' supports bfloat16 only; set model.dtype='bfloat16' or "
+                "model.attention='auto'."
             )
         mask = q_segment_ids[:, :, None] == kv_segment_ids[:, None, :]
         mask = mask & (q_segment_ids > 0)[:, :, None]
         out = jax.nn.dot_product_attention(
             q, k, v, mask=mask[:, None], implementation=self.implementation
         )
-        # Where every key is masked the kernel averages all of them; selected away, gradients
-        # included.
+        # If every key is masked, the kernel averages over all of them. `where` discards that
+        # result and its gradients.
         return jnp.where(mask.any(2)[:, :, None, None], out, 0).astype(v.dtype)

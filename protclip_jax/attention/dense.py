@@ -1,4 +1,4 @@
-"""Attention with the whole [Lq, Lk] score matrix in memory: the reference, left to XLA."""
+"""Reference attention, which stores the complete [Lq, Lk] score matrix; XLA optimises it."""
 
 import jax
 import jax.numpy as jnp
@@ -7,8 +7,7 @@ from jaxtyping import Array, Float, Int
 from protclip_jax.attention.backend import AttentionBackend
 
 MASKED_SCORE = -1e30
-"""Score of a pair that must not attend: finite, so that a query without any key stays free of
-NaN."""
+"""Score of a masked pair. It is finite, so that a query without keys does not give NaN."""
 
 
 class Dense(AttentionBackend):
@@ -33,7 +32,7 @@ class Dense(AttentionBackend):
         mask = mask & (q_segment_ids[:, :, None] != 0)
         mask = mask[:, None]
         weights = jax.nn.softmax(jnp.where(mask, scores, MASKED_SCORE), axis=-1)
-        # A query without keys has uniform weights here; the second mask turns them, and their
-        # gradient, into 0.
+        # A query without keys has uniform weights here. The second mask sets them, and their
+        # gradients, to 0.
         weights = jnp.where(mask, weights, 0.0)
         return jnp.einsum("rhqk,rkhd->rqhd", weights.astype(v.dtype), v)

@@ -1,5 +1,7 @@
-"""Every attention backend by name. A new one is a file with a subclass of `AttentionBackend`,
-and a line here."""
+"""All attention backends by name.
+
+To add one, subclass `AttentionBackend` in a new file and list it here.
+"""
 
 from data_pipelines.common.errors import UserError
 from protclip_jax.attention.backend import AttentionBackend, Target
@@ -21,29 +23,29 @@ _BACKENDS: tuple[AttentionBackend, ...] = (
 BACKENDS: dict[str, AttentionBackend] = {backend.name: backend for backend in _BACKENDS}
 
 AUTO = "auto"
-"""As `model.attention`: the first default of the devices' platform that they can run."""
+"""Value of `model.attention` that selects the platform's first default able to run there."""
 
 
 def named(name: str) -> AttentionBackend:
-    """The backend NAME.
+    """Returns the backend with this name.
 
     Raises:
-      ValueError: there is none; 'auto' is not a backend either.
+      ValueError: the name is unknown ('auto' is not a backend).
     """
     if name not in BACKENDS:
         known = ", ".join(sorted(BACKENDS))
-        raise ValueError(f"attention '{name}' is unknown; choose one of {known}.")
+        raise ValueError(f"unknown attention '{name}'; expected one of {known}.")
     return BACKENDS[name]
 
 
 def backend_for(name: str, target: Target, dtype: str) -> str:
-    """The backend that computes `model.attention=NAME` on such devices: the named one, or their own
-    where that cannot run.
+    """Resolves `model.attention` for a target: the named backend, or the target's default.
 
-    All backends give the same numbers up to rounding.
+    The default is used for 'auto', and if the named backend cannot run there. All backends give the
+    same numbers up to rounding.
 
     Raises:
-      UserError: no backend is the default on the platform, and one is needed.
+      UserError: a default is needed, but the platform has none.
       ValueError: the name is unknown.
     """
     if name != AUTO and named(name).lacking(target, dtype) is None:
@@ -55,17 +57,16 @@ def backend_for(name: str, target: Target, dtype: str) -> str:
         if backend.name in usable:
             return backend.name
     raise UserError(
-        f"no attention is the default on {target.platform} devices; set model.attention to "
+        f"{target.platform} devices have no default attention; set model.attention to "
         f"{' or '.join(usable)}."
     )
 
 
 def defaults(platform: str) -> list[AttentionBackend]:
-    """What 'auto' takes on a platform's devices, the best first."""
+    """The backends that 'auto' considers on a platform, best first."""
     return [backend for backend in BACKENDS.values() if platform in backend.default_on]
 
 
 def for_cross_attention(name: str) -> str:
-    """The backend that computes the cross-attention over the biotext where NAME computes the
-    towers' self-attention."""
+    """Name of the cross-attention backend if `name` computes the towers' self-attention."""
     return named(name).cross_attention or name

@@ -1,10 +1,9 @@
-"""Attention for TPUs: JAX's splash kernel over all rows at once, told which blocks of a packed row
-share a segment.
+"""Attention for TPUs: JAX's splash kernel over all rows at once, restricted to related blocks.
 
-The kernel takes one sequence, so the rows of a batch are laid end to end. Its block mask is usually
-made once from a fixed pattern; here it is computed from the segment ids: a block of queries visits
-only the blocks of its own row, and skips those whose range of ids does not overlap its own. The
-ids themselves are compared within the blocks that are computed.
+The kernel takes a single sequence, so the rows of a batch are concatenated. Its block mask usually
+comes from a fixed pattern; here it is computed from the segment ids. A block of queries visits only
+blocks of its own row whose range of ids overlaps its own. Within these blocks the kernel compares
+the ids themselves.
 """
 
 import dataclasses
@@ -21,23 +20,23 @@ from jaxtyping import Array, Float, Int
 from protclip_jax.attention.backend import AttentionBackend, share_of
 
 LANES = 128
-"""Blocks are multiples of it."""
+"""Block sizes are multiples of this."""
 
 LARGEST_BLOCK = 256
-"""On packed rows of 2,048 tokens with proteins of UniProt's lengths blocks of 512, 256 and 128
-visit 64 %, 43 % and 33 % of the pairs of blocks; smaller ones fill the matrix units less. Not
-tuned on hardware."""
+"""On packed rows of 2,048 tokens with UniProt's distribution of lengths, blocks of 512, 256 and 128
+visit 64 %, 43 % and 33 % of the pairs of blocks. Smaller blocks use the matrix units less
+efficiently. Not tuned on hardware."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Splash(AttentionBackend):
-    """The kernel for TPUs. It computes self-attention alone.
+    """The TPU kernel; it computes self-attention only.
 
-    Query and key ids must be the same: the kernel has no answer for a query without keys. Any
-    length works, multiples of 256 without padding.
+    Query and key ids must be equal, because the kernel does not handle queries without keys. Any
+    length works; multiples of 256 need no padding.
 
     Attributes:
-      interpret: computes the kernel without a TPU, slowly.
+      interpret: runs the kernel in interpret mode, without a TPU and slowly.
     """
 
     name = "splash"
@@ -56,15 +55,16 @@ class Splash(AttentionBackend):
         q_segment_ids: Int[Array, "R Lq"],
         kv_segment_ids: Int[Array, "R Lk"],
     ) -> Float[Array, "R Lq H D"]:
-        """Segment self-attention, see `protclip_jax.attention.attention`; products in the dtype of
-        q.
+        """Segment self-attention; products in the dtype of q.
+
+        See `protclip_jax.attention.attention`.
 
         Raises:
-          ValueError: queries and keys are not of one shape.
+          ValueError: queries and keys differ in shape.
         """
         rows, length, heads, dim = q.shape
         if k.shape != q.shape or kv_segment_ids.shape != q_segment_ids.shape:
-            raise ValueError("splash attention is self-attention: give q, k and v of one shape.")
+            raise ValueError("splash attention is self-attention: q, k and v must share a shape.")
         padded = _padded_length(length)
         sequence = rows * padded
 
@@ -82,15 +82,15 @@ class Splash(AttentionBackend):
             segment_ids=splash.SegmentIds(flat, flat),
         )
         out = out.reshape(heads, rows, padded, dim).transpose(1, 2, 0, 3)[:, :length]
-        # Padding attends to padding in the kernel, which keeps its softmax finite; selected away,
-        # gradients included.
+        # In the kernel padding attends to padding, which keeps its softmax finite. `where` discards
+        # those results and their gradients.
         return jnp.where((q_segment_ids > 0)[:, :, None, None], out, 0).astype(v.dtype)
 
     def _kernel(self, ids: Int[Array, "R L"], block: int) -> splash.SplashAttentionKernel:
-        """The kernel for rows with these ids, laid end to end."""
+        """Builds the kernel for concatenated rows with these ids."""
         visits = block_visits(ids, block)
-        # The backward kernel of keys and values lists query blocks in columns. The pattern is
-        # symmetric.
+        # The backward kernel for keys and values expects query blocks in columns. The transpose is
+        # valid because the pattern is symmetric.
         transposed = visits._replace(
             data_next=visits.data_next.swapaxes(1, 2), block_mask=visits.block_mask.swapaxes(1, 2)
         )
@@ -109,19 +109,19 @@ class Splash(AttentionBackend):
         )
 
     def visited_share(self, segment_ids: Int[np.ndarray, "R L"], dtype: str) -> float:
-        """The share of pairs of blocks of the same row that the kernel computes."""
+        """Fraction of the pairs of blocks in a row that the kernel computes."""
         padded = _padded_length(segment_ids.shape[1])
         ids = np.pad(segment_ids, ((0, 0), (0, padded - segment_ids.shape[1])))
         visits = block_visits(ids, math.gcd(padded, LARGEST_BLOCK))
         return float(jnp.mean(visits.block_mask > 0))
 
     def visits(self, equation: JaxprEqn, visited: Mapping[int, float]) -> float | None:
-        """Of the kernel's branches: the share of blocks that are not skipped."""
+        """Fraction of the kernel's branches, one per block, that are not skipped."""
         if equation.primitive.name != "pallas_call":
             return None
         blocks, *others = (x.aval.shape for x in equation.invars)
         _, sequence, _ = next(shape for shape in others if len(shape) == 3 and shape != blocks)
-        # A row's blocks are the shorter side: the sequence is all rows, end to end.
+        # Blocks per row are the shorter side; the sequence is the concatenation of all rows.
         row = sequence * min(blocks[1:]) // max(blocks[1:])
         return share_of(visited, row // LANES, LANES)
 
@@ -131,12 +131,11 @@ def _padded_length(length: int) -> int:
 
 
 def block_visits(segment_ids: Int[Array | np.ndarray, "R L"], block: int) -> mask_info.MaskInfo:
-    """Which blocks of keys each block of queries of the sequence R·L visits: grid step j of a block
-    is block j of its row.
+    """Builds the mask of key blocks that each query block of the concatenated rows visits.
 
-    `block_mask` is 2 where the two blocks' ranges of ids above 0 overlap, and on the diagonal; 0 is
-    skipped. `data_next` is the block that a step loads, or, where it is skipped, the next that
-    is not, which the kernel then fetches early.
+    Grid step j of a block is block j of its row. `block_mask` is 2 where the ranges of ids > 0 of
+    the two blocks overlap, and on the diagonal; blocks with 0 are skipped. `data_next` is the block
+    that a step loads. For a skipped step it is the next visited block, which the kernel prefetches.
     """
     rows = segment_ids.shape[0]
     ids = segment_ids.reshape(rows, -1, block)

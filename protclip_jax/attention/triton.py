@@ -1,11 +1,10 @@
-"""Attention for GPUs: FlashAttention kernels in Pallas (compiled by Triton) that visit only blocks
-with a common segment.
+"""FlashAttention kernels for GPUs in Pallas, compiled by Triton, that skip unrelated blocks.
 
-One program computes one block of queries of one head (in the backward pass also one block of keys),
-and loops over the blocks of the other side from the first to the last whose range of ids overlaps
-its own: in packed rows those near the diagonal. Tokens stay where the towers have them,
-[R, L, H, D], and nothing is transposed. Forward: online softmax (Dao et al. 2022, algorithm 1);
-backward: weights recomputed from the log-sum-exp (algorithm 4).
+One program computes one block of queries of one head (in the backward pass also one block of keys).
+It loops over the blocks of the other side from the first to the last whose range of ids overlaps
+its own; in packed rows these lie near the diagonal. Tokens stay in the towers' layout [R, L, H, D],
+without a transpose. The forward pass is the online softmax (Dao et al. 2022, algorithm 1); the
+backward pass recomputes the weights from the log-sum-exp (algorithm 4).
 """
 
 import dataclasses
@@ -26,41 +25,41 @@ from protclip_jax.attention.backend import AttentionBackend, Target, share_of
 from protclip_jax.attention.blockwise import INITIAL_MAX, MASKED_SCORE, NO_KEYS
 
 MIN_DIM = 16
-"""Triton's products take powers of two from here on; narrower heads are padded with zeros."""
+"""Smallest head size; Triton's products need powers of two, so heads are zero-padded."""
 
 LISTED_ONLY = ((0, 11, 0), (0, 11, 1))
-"""Versions of JAX whose Pallas knows GPUs by a list of names, not by their capability."""
+"""JAX versions whose Pallas identifies GPUs by a list of names instead of their capability."""
 
 
 class Tiles(NamedTuple):
-    """How the kernels divide their work. Not tuned on hardware."""
+    """Tile sizes and pipeline depth of the kernels. Not tuned on hardware."""
 
     block: int = 64
-    """Tokens of a block of queries and of keys."""
+    """Tokens per block of queries or keys."""
     warps: int = 4
     stages: int = 2
-    """Of Triton's software pipeline."""
+    """Stages of Triton's software pipeline."""
 
 
 FLOAT32_TILES = Tiles(block=32)
-"""With blocks of 64 the kernels spill kilobytes of registers in float32; with these, as `Tiles()`
-in bfloat16, none on any GPU that they were compiled for."""
+"""In float32, blocks of 64 make the kernels spill kilobytes of registers. These tiles, like
+`Tiles()` in bfloat16, spill none on any GPU the kernels were compiled for."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Triton(AttentionBackend):
-    """The kernels for GPUs: right for any ids, fast where segments are contiguous.
+    """The GPU kernels: correct for any ids, fast if segments are contiguous.
 
-    A head as wide as the cross-attention's is too much for them.
+    They do not support heads as wide as the cross-attention's.
 
     Attributes:
-      interpret: computes the kernels without a GPU, slowly.
-      tiles: by default those of the dtype.
+      interpret: runs the kernels in interpret mode, without a GPU and slowly.
+      tiles: None = the default for the dtype.
     """
 
     name = "triton"
     platforms = ("gpu",)
-    # Triton has products of bfloat16 from here on.
+    # The minimum for Triton's bfloat16 products.
     capability = (8, 0)
     default_on = ("gpu",)
     cross_attention = "dense"
@@ -94,7 +93,7 @@ class Triton(AttentionBackend):
         return out[:, : q.shape[1], :, :dim].astype(v.dtype)
 
     def lacking(self, target: Target, dtype: str) -> str | None:
-        """As of every backend; also a JAX that compiles for such a GPU."""
+        """Also requires a JAX version whose Triton compiles for the GPU."""
         if needed := super().lacking(target, dtype):
             return needed
         if jax.__version_info__ in LISTED_ONLY and not _listed(target.kind):
@@ -102,14 +101,14 @@ class Triton(AttentionBackend):
         return None
 
     def visited_share(self, segment_ids: Int[np.ndarray, "R L"], dtype: str) -> float:
-        """The share of pairs of blocks of the same row that the kernels compute."""
+        """Fraction of the pairs of blocks in a row that the kernels compute."""
         block = tiles_of(dtype).block
         ids = jnp.pad(segment_ids, ((0, 0), (0, -segment_ids.shape[1] % block)))
         first, end = _bounds(ids, ids, block)
         return float(jnp.maximum(end - first, 0).sum() / (first.size * first.shape[1]))
 
     def visits(self, equation: JaxprEqn, visited: Mapping[int, float]) -> float | None:
-        """Of the kernels' loops: the blocks that a program visits on average."""
+        """Average number of blocks that a program's loop visits."""
         if equation.primitive.name != "pallas_call":
             return None
         *_, blocks = equation.params["grid_mapping"].grid
@@ -117,13 +116,13 @@ class Triton(AttentionBackend):
 
 
 def _listed(kind: str) -> bool:
-    """Whether JAX's list has a GPU of this name."""
+    """Whether JAX's list contains a GPU of this name."""
     names = "|".join(version.value for version in plgpu.GpuVersion)
     return re.match(rf"({names})\b", kind) is not None
 
 
 def tiles_of(dtype: str | np.dtype) -> Tiles:
-    """How the kernels divide products in that dtype."""
+    """The default tiles for products in this dtype."""
     return FLOAT32_TILES if jnp.dtype(dtype) == jnp.float32 else Tiles()
 
 
@@ -188,7 +187,7 @@ def _backward(tiles, interpret, saved, d_out):
     q, k, v, q_ids, kv_ids, out, lse = saved
     rows, length, heads, _ = q.shape
     specs = _Specs(tiles.block)
-    # Of the softmax's gradient: per query, Σ_k weight_k · (gradient of weight_k) = output ·
+    # From the gradient of the softmax, per query: Σ_k weight_k · (gradient of weight_k) = output ·
     # gradient of the output.
     delta = (out.astype(jnp.float32) * d_out.astype(jnp.float32)).sum(-1).swapaxes(1, 2)
     dq = _call(
@@ -286,8 +285,8 @@ def _key_gradient_kernel(
         dk, dv = state
         queries = pl.ds(i * block, block)
         q, d_out = q_ref[queries, :], d_out_ref[queries, :]
-        # Held as [keys, queries]. A query of another segment is masked before the exponential,
-        # whose argument has no bound.
+        # Scores are stored as [keys, queries]. Other segments are masked before the exponential,
+        # whose argument is otherwise unbounded.
         same = _same_segment(ids, q_ids_ref[queries])
         scores = _product(k, q.T) - lse_ref[queries][None, :]
         weights = jnp.exp(jnp.where(same, scores, MASKED_SCORE))
@@ -304,7 +303,7 @@ _attention.defvjp(_forward, _backward)
 
 
 def _product(a, b):
-    """a·b, summed in float32; of float32 operands as they are, which Triton would round to TF32."""
+    """a·b summed in float32, without rounding float32 operands to TF32 as Triton would."""
     precision = jax.lax.Precision.HIGHEST if a.dtype == jnp.float32 else None
     return plgpu.dot(a, b, precision=precision)
 
@@ -315,8 +314,10 @@ def _call(kernel, tiles: Tiles, **options):
 
 
 class _Specs:
-    """How a program at (row, head, block) sees tokens [R, L, H, D], ids [R, L] and figures of
-    tokens [R, H, L]: its block of them, or its whole row."""
+    """Block specs of a program at (row, head, block), for its own block or its whole row.
+
+    They cover tokens [R, L, H, D], ids [R, L] and per-token figures [R, H, L].
+    """
 
     def __init__(self, block: int):
         self.tokens = block
@@ -340,8 +341,10 @@ class _Specs:
 def _bounds(
     ids: Int[Array, "R L"], other_ids: Int[Array, "R M"], block: int
 ) -> tuple[Int[Array, "R n"], Int[Array, "R n"]]:
-    """For each block, the first of the other side's whose range of ids above 0 overlaps its own,
-    and the one after the last."""
+    """Range of blocks on the other side that may share a segment with each block.
+
+    Returns the first block whose range of ids > 0 overlaps, and one past the last.
+    """
 
     def id_range(ids):
         blocks = ids.reshape(len(ids), -1, block)

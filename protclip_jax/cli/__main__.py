@@ -1,4 +1,4 @@
-"""`protclip COMMAND …`: all commands behind one name; `python -m protclip_jax.cli` is the same."""
+"""`protclip COMMAND …` runs any of the commands; `python -m protclip_jax.cli` is the same."""
 
 import difflib
 import importlib
@@ -11,7 +11,7 @@ from protclip_jax.cli.table import COMMANDS
 
 
 def usage() -> str:
-    """What `protclip --help` prints."""
+    """The text of `protclip --help`."""
     width = max(map(len, COMMANDS))
     lines = [f"  {name:<{width}}  {entry.about}" for name, entry in COMMANDS.items()]
     return "\n".join(
@@ -21,7 +21,7 @@ def usage() -> str:
             "",
             *lines,
             "",
-            "protclip COMMAND --help says more.",
+            "Run protclip COMMAND --help for the options of a command.",
             "Example: protclip search --checkpoint runs/demo --index proteins.index --text "
             '"zinc-binding protease"',
         ]
@@ -30,10 +30,10 @@ def usage() -> str:
 
 @command
 def main(arguments: Sequence[str] | None = None) -> int | None:
-    """Runs the command that the first argument names with the others.
+    """Runs the command named by the first argument with the remaining arguments.
 
     Raises:
-      UserError: there is no such command.
+      UserError: the command is unknown.
     """
     name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if name in ("-h", "--help", "help"):

@@ -1,1 +1,1 @@
-"""Several hosts and devices: who they are, and how arrays are divided over them."""
+"""Several hosts and devices: joining a cluster, and sharding arrays over a mesh."""

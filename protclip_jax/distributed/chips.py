@@ -1,4 +1,4 @@
-"""Accelerators as their makers state them. A new card is one entry here."""
+"""Accelerators by their makers' specifications. To add one, add an entry here."""
 
 import re
 from typing import NamedTuple
@@ -10,44 +10,43 @@ class Tpu(NamedTuple):
     """A TPU chip (cloud.google.com/tpu/docs, pages v4, v5e, v5p and v6e)."""
 
     names: tuple[str, ...]
-    """As JAX's `device_kind` begins."""
+    """Prefixes of JAX's `device_kind`."""
     peak_flops: float
-    """Dense bfloat16."""
+    """Peak of dense bfloat16 products."""
     hbm_bytes: int
-    """What the compiler lets a program use: the capacity less a quarter GiB that the system
-    keeps."""
+    """Memory that the compiler lets a program use: the capacity minus a quarter GiB that the system
+    reserves."""
     link_bytes: float
-    """A second, all links of the chip in one direction."""
+    """Bytes per second over all links of the chip, in one direction."""
 
 
 class Multiprocessor(NamedTuple):
-    """A multiprocessor by its compute capability (CUDA programming guide, technical
-    specifications)."""
+    """A multiprocessor by compute capability (CUDA programming guide, technical specifications)."""
 
     threads: int
     fp32_units: int
     shared_bytes: int
     shared_bytes_of_block: int
-    """At most."""
+    """Maximum shared memory per block."""
 
 
 class Gpu(NamedTuple):
-    """An NVIDIA GPU by its data sheet."""
+    """An NVIDIA GPU, from its data sheet."""
 
     name: str
-    """As JAX's `device_kind` begins."""
+    """Prefix of JAX's `device_kind`."""
     capability: tuple[int, int]
     multiprocessors: int
     clock_ghz: float
-    """Boost."""
+    """Boost clock."""
     l2_mib: int
     memory_gib: float
-    """As the driver reports it, a little less than is sold."""
+    """Capacity reported by the driver, slightly less than advertised."""
     memory_bytes_per_second: float
     peak_flops: float
-    """Dense bfloat16, summed in float32."""
+    """Peak of dense bfloat16 products accumulated in float32."""
     link_bytes: float
-    """A second in one direction: NVLink's, or PCIe's where a card has none."""
+    """Bytes per second in one direction, over NVLink, or PCIe on cards without NVLink."""
 
 
 TPUS = {
@@ -70,7 +69,7 @@ MULTIPROCESSORS = {
 PCIE_3, PCIE_4, PCIE_5 = 16e9, 32e9, 64e9
 
 GPUS = {
-    # Turing has no products of bfloat16: they are computed in float32, outside its tensor cores.
+    # Turing has no bfloat16 products; they run in float32, outside the tensor cores.
     "t4": Gpu("Tesla T4", (7, 5), 40, 1.59, 4, 14.7, 0.32e12, 8.1e12, PCIE_3),
     "a100": Gpu("NVIDIA A100", (8, 0), 108, 1.41, 40, 79.2, 2.039e12, 312e12, 300e9),
     "a100-40gb": Gpu("NVIDIA A100", (8, 0), 108, 1.41, 40, 39.4, 1.555e12, 312e12, 300e9),
@@ -93,13 +92,14 @@ GPUS = {
     ),
 }
 
-PEAK_FLOPS = {name: tpu.peak_flops for tpu in TPUS.values() for name in tpu.names}
+PEAK_FLOPS = {}
+for _tpu in TPUS.values():
+    PEAK_FLOPS |= dict.fromkeys(_tpu.names, _tpu.peak_flops)
 PEAK_FLOPS |= {gpu.name: gpu.peak_flops for gpu in GPUS.values()}
 
 
 def peak_flops(kind: str) -> float | None:
-    """The dense bfloat16 peak of one device in FLOP/s by JAX's `device_kind`; None where it is
-    not known."""
+    """Dense bfloat16 peak of a device in FLOP/s, by JAX's `device_kind`; None if unknown."""
     names = [name for name in PEAK_FLOPS if re.match(rf"{re.escape(name)}\b", kind)]
-    # "TPU v5 lite" before "TPU v5".
+    # The longest match, so that "TPU v5 lite" takes precedence over "TPU v5".
     return PEAK_FLOPS[max(names, key=len)] if names else None

@@ -1,4 +1,4 @@
-"""Mesh, parameter sharding from config rules, and global batches from each host's rows."""
+"""Device mesh, parameter sharding by config rules, and global batches from each host's rows."""
 
 import dataclasses
 import functools
@@ -16,30 +16,29 @@ from data_pipelines.common.errors import UserError
 from data_pipelines.training.batch import Batch
 
 BATCH_AXES = ("data", "fsdp")
-"""Rows of a batch are divided over both mesh axes; parameters only over `fsdp`."""
+"""A batch's rows are divided over both mesh axes; parameters only over `fsdp`."""
 
 STACK = "/layers/"
-"""In the path of a parameter that has the layers of a tower in front."""
+"""Part of the path of parameters stacked over a tower's layers, on their leading axis."""
 
 
 def make_mesh(data: int, fsdp: int, devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """A (`data`, `fsdp`) mesh over all devices, or over those given; one of the two may be -1: what
-    the other leaves.
+    """Makes a (`data`, `fsdp`) mesh over all devices, or over the given ones.
+
+    One of the two sizes may be -1 and is then derived from the other.
 
     Raises:
-      UserError: the axes do not multiply to the number of devices.
+      UserError: the product of the sizes is not the number of devices.
     """
     count = jax.device_count() if devices is None else len(devices)
-    sizes = [
-        count // math.prod(s for s in (data, fsdp) if s != -1) if size == -1 else size
-        for size in (data, fsdp)
-    ]
+    known = math.prod(size for size in (data, fsdp) if size != -1)
+    sizes = [count // known if size == -1 else size for size in (data, fsdp)]
     if math.prod(sizes) != count:
         raise UserError(
             f"mesh.data={data} × mesh.fsdp={fsdp} does not use all {count} devices; set one "
             "of them to -1."
         )
-    # A 3-D torus such as 4 × 4 × 4 has no axis of eight: one of its own is split.
+    # A 3-D torus such as 4 × 4 × 4 has no axis of eight devices; one of its axes is then split.
     placed = mesh_utils.create_device_mesh(sizes, devices, allow_split_physical_axes=True)
     return Mesh(placed, BATCH_AXES, axis_types=(AxisType.Auto,) * 2)
 
@@ -50,22 +49,21 @@ def rows_sharding(mesh: Mesh) -> NamedSharding:
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """The whole array on every device."""
+    """Sharding of an array that every device holds in full."""
     return NamedSharding(mesh, PartitionSpec())
 
 
 def fsdp_axes(shardings: Mapping[str, NamedSharding]) -> dict[str, int]:
-    """The dimension of each parameter path that is divided over the `fsdp` axis, where one is."""
+    """The dimension of each parameter that is sharded over `fsdp`, by path."""
     specs = {path: tuple(sharding.spec) for path, sharding in shardings.items()}
     return {path: spec.index("fsdp") for path, spec in specs.items() if "fsdp" in spec}
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
 def gather_weight(shard: jax.Array, axis: int, dtype: str) -> jax.Array:
-    """A whole weight in the dtype it is computed in, from this device's part; inside
-    `jax.shard_map`.
+    """Gathers a full weight in its compute dtype from the devices' shards (`jax.shard_map`).
 
-    Its gradient is added up over the `fsdp` axis in float32, and each device gets its part.
+    Its gradient is summed over the `fsdp` axis in float32 and scattered back to the shards.
     """
     return jax.lax.all_gather(shard.astype(dtype), "fsdp", axis=axis, tiled=True)
 
@@ -86,8 +84,7 @@ gather_weight.defvjp(_gather_weight_forward, _gather_weight_backward)
 
 
 def gather_heads(params: Mapping[str, jax.Array], axes: Mapping[str, int]) -> dict[str, jax.Array]:
-    """Flattened parameters, those outside the stacks of layers made whole (float32); inside
-    `jax.shard_map`."""
+    """Gathers sharded parameters outside the layer stacks in float32 (inside `jax.shard_map`)."""
     alone = {path: axis for path, axis in axes.items() if STACK not in path}
     return {
         path: gather_weight(x, alone[path], "float32") if path in alone else x
@@ -97,19 +94,20 @@ def gather_heads(params: Mapping[str, jax.Array], axes: Mapping[str, int]) -> di
 
 @dataclasses.dataclass(frozen=True)
 class GatherLayers:
-    """Makes the parameters of one layer of a stack whole, given the `fsdp_axes` of the stacks
-    and their compute dtype."""
+    """Gathers the parameters of one layer of a stack.
+
+    `axes` holds the `fsdp_axes` of the stacks, and `dtype` their compute dtype.
+    """
 
     axes: tuple[tuple[str, int], ...]
     dtype: str
 
     def __call__(self, stack: str, variables: Mapping) -> Mapping:
-        """The variables of a layer of the stack at that path, as the layer's module expects
-        them."""
+        """Gathers a layer's variables, given its stack's path, as the layer's module expects."""
         axes = dict(self.axes)
 
         def gathered(path, leaf):
-            # The stack has the layers in front.
+            # The stack has a leading layer axis, which a single layer lacks.
             axis = axes.get("/".join([stack, *(key.key for key in path[1:])]), 0) - 1
             return leaf if axis < 0 else gather_weight(leaf, axis, self.dtype)
 
@@ -117,7 +115,7 @@ class GatherLayers:
 
 
 def shard_rows(x: jax.Array) -> jax.Array:
-    """Keeps the first dimension divided over the batch axes of the current mesh, if one is set."""
+    """Constrains the first dimension to the batch axes of the current mesh, if one is set."""
     if jax.sharding.get_abstract_mesh().empty:
         return x
     return jax.lax.with_sharding_constraint(x, PartitionSpec(BATCH_AXES))
@@ -126,14 +124,16 @@ def shard_rows(x: jax.Array) -> jax.Array:
 def param_shardings(
     shapes: Mapping[str, tuple[int, ...]], mesh: Mesh, rules: Iterable[tuple[str, str]]
 ) -> dict[str, NamedSharding]:
-    """The sharding of each parameter path by the first rule (regex, `fsdp` | `replicate`) that
-    matches it.
+    """The sharding of each parameter path by the first matching rule (regex, kind).
 
-    `fsdp` divides the largest dimension that the axis size divides. Raises `UserError` for a
-    parameter that no rule matches, a rule that matches nothing, or an `fsdp` parameter without a
-    divisible dimension.
+    `fsdp` shards the largest dimension that is divisible by the size of the axis; `replicate`
+    shards nothing.
+
+    Raises:
+      UserError: no rule matches a parameter, a rule matches nothing, a kind is unknown, or a
+        parameter has no divisible dimension.
     """
-    rules = [(pattern, kind) for pattern, kind in rules]
+    rules = list(rules)
     assigned = first_match(shapes, rules, what="mesh.rules")
     return {
         path: NamedSharding(mesh, _spec(path, shapes[path], kind, mesh.shape["fsdp"]))
@@ -145,8 +145,8 @@ def _spec(path: str, shape: tuple[int, ...], kind: str, size: int) -> PartitionS
     if kind == "replicate" or size == 1:
         return PartitionSpec()
     if kind != "fsdp":
-        raise UserError(f"mesh.rules: '{kind}' is no way to shard; use 'fsdp' or 'replicate'.")
-    # The layers of a stack are gathered one by one, so they stay together.
+        raise UserError(f"mesh.rules: unknown rule '{kind}'; expected 'fsdp' or 'replicate'.")
+    # A stack's layers are gathered one by one, so its layer axis is never sharded.
     divisible = [
         axis
         for axis, length in enumerate(shape)
@@ -154,20 +154,23 @@ def _spec(path: str, shape: tuple[int, ...], kind: str, size: int) -> PartitionS
     ]
     if not divisible:
         raise UserError(
-            f"mesh.rules: no dimension of {path} {shape} is divisible by fsdp={size}; let a "
-            "rule replicate it."
+            f"mesh.rules: no dimension of {path} {shape} is divisible by fsdp={size}; add a rule "
+            "that replicates it."
         )
     largest = max(divisible, key=lambda axis: shape[axis])
-    return PartitionSpec(
-        *[BATCH_AXES[1] if axis == largest else None for axis in range(len(shape))]
-    )
+    axes: list[str | None] = [None] * len(shape)
+    axes[largest] = BATCH_AXES[1]
+    return PartitionSpec(*axes)
 
 
 def first_match(
     paths: Iterable[str], rules: list[tuple[str, object]], *, what: str
 ) -> dict[str, object]:
-    """The value of the first rule whose regex is found in each path; unmatched paths and unused
-    rules raise `UserError`."""
+    """Maps each path to the value of the first rule whose regex matches it.
+
+    Raises:
+      UserError: a path matches no rule, or a rule is the first match of no path.
+    """
     assigned, used = {}, set()
     for path in paths:
         index = next((i for i, (pattern, _) in enumerate(rules) if re.search(pattern, path)), None)
@@ -178,33 +181,40 @@ def first_match(
     unused = [pattern for i, (pattern, _) in enumerate(rules) if i not in used]
     if unused:
         raise UserError(
-            f"{what}: the pattern '{unused[0]}' decides no parameter; correct or remove it."
+            f"{what}: the pattern '{unused[0]}' applies to no parameter; correct or remove it."
         )
     return assigned
 
 
 def local_rows(mesh: Mesh, rows: int) -> list[int]:
-    """The rows of the global batch that this process's devices hold, ascending."""
+    """The rows of the global batch on this process's devices, ascending.
+
+    Raises:
+      UserError: the rows do not divide evenly over the devices.
+    """
     if rows % mesh.size:
         raise UserError(
-            f"batch.rows={rows} is not divisible by the {mesh.size} devices of the mesh."
+            f"batch.rows={rows} is not divisible by the {mesh.size} devices of the mesh; use a "
+            f"multiple of {mesh.size}."
         )
-    indices = rows_sharding(mesh).addressable_devices_indices_map((rows,))
-    return sorted(
-        {row for (rows_slice,) in indices.values() for row in range(*rows_slice.indices(rows))}
-    )
+    held = set()
+    for (rows_slice,) in rows_sharding(mesh).addressable_devices_indices_map((rows,)).values():
+        held.update(range(*rows_slice.indices(rows)))
+    return sorted(held)
 
 
 def local_streams(mesh: Mesh, rows: int, streams: int) -> list[int]:
-    """The logical streams this process feeds: batch position p belongs to stream p // (rows /
-    streams).
+    """The logical data streams that this process feeds.
+
+    Batch position p belongs to stream p // (rows / streams).
 
     Raises:
-      UserError: the rows do not divide among the streams, or a stream's rows would be split
+      UserError: the rows are not a multiple of the streams, or a stream's rows would be split
         between processes.
     """
     if rows % streams:
-        raise UserError(f"batch.rows={rows} must be a multiple of data.streams={streams}.")
+        fix = "change one of them"
+        raise UserError(f"batch.rows={rows} is not a multiple of data.streams={streams}; {fix}.")
     per_stream = rows // streams
     owned = local_rows(mesh, rows)
     of_host = sorted({row // per_stream for row in owned})
@@ -217,7 +227,7 @@ def local_streams(mesh: Mesh, rows: int, streams: int) -> list[int]:
 
 
 def global_batch(local: Batch, mesh: Mesh, rows: int) -> Batch:
-    """The sharded global batch from this process's rows (those of `local_rows`, in that order)."""
+    """Assembles the sharded global batch from this process's rows, in `local_rows` order."""
     position = {row: i for i, row in enumerate(local_rows(mesh, rows))}
     sharding = rows_sharding(mesh)
 
@@ -233,8 +243,10 @@ def global_batch(local: Batch, mesh: Mesh, rows: int) -> Batch:
 
 
 def sum_over_hosts(counts: Mapping[str, int]) -> dict[str, int]:
-    """Each count added up over all hosts, which call this at the same step with the same names;
-    counts below 2³¹."""
+    """Sums each count (below 2³¹) over all hosts.
+
+    All hosts call it at the same step with the same names.
+    """
     if jax.process_count() == 1:
         return dict(counts)
     table = multihost_utils.process_allgather(np.array(list(counts.values()), np.int32))
@@ -242,8 +254,7 @@ def sum_over_hosts(counts: Mapping[str, int]) -> dict[str, int]:
 
 
 def any_host(flag: bool, mesh: Mesh) -> jax.Array:
-    """Whether `flag` is set on any host, as a scalar that all hosts have once it is computed;
-    returns without waiting."""
+    """Whether `flag` is set on any host, as a scalar on all hosts; returns without waiting."""
     everywhere = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
     flags = jax.make_array_from_callback((mesh.size,), everywhere, lambda _: np.array([flag]))
     return _any(flags)
@@ -255,13 +266,13 @@ def _any(flags: jax.Array) -> jax.Array:
 
 
 def gather_streams(states: Mapping[int, np.ndarray], streams: int) -> np.ndarray:
-    """int64 [streams, n]: the stream states of all hosts, on every host."""
+    """The stream states of all hosts, on every host: int64 [streams, n]."""
     (length,) = next(iter(states.values())).shape
     table = np.zeros((streams, length), np.int64)
     for stream, state in states.items():
         table[stream] = state
     if jax.process_count() == 1:
         return table
-    # JAX gathers 32-bit integers; every stream is owned by one host and zero on the others.
+    # JAX gathers 32-bit integers. One host owns each stream; the others contribute zeros.
     halves = multihost_utils.process_allgather(table.view(np.int32))
     return halves.sum(axis=0, dtype=np.int32).view(np.int64)

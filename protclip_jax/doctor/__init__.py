@@ -1,1 +1,1 @@
-"""What is installed, and what a checkpoint can do."""
+"""Reports what is installed, and what a checkpoint can do."""

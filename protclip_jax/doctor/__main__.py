@@ -1,5 +1,4 @@
-"""`python -m protclip_jax.doctor`: devices, versions, disk and memory, and what a checkpoint can
-do."""
+"""`python -m protclip_jax.doctor`: reports on the machine, and what a checkpoint can do."""
 
 import argparse
 import sys
@@ -10,28 +9,26 @@ from protclip_jax.doctor import checkpoint, machine
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The command line; argparse itself ends with code 2 on what it does not understand."""
+    """Parses the command line; argparse exits with code 2 on an invalid one."""
     parser = argparse.ArgumentParser(
         prog="python -m protclip_jax.doctor",
-        description="Says which devices, versions, disk and memory there are, and what a "
-        "checkpoint can "
-        "do.",
+        description="Shows devices, versions, disk and memory, and what a checkpoint can do.",
         epilog="Example: protclip doctor --checkpoint runs/demo",
     )
     parser.add_argument(
         "--checkpoint",
         metavar="DIR",
-        help="also say what this workdir or converted checkpoint can do",
+        help="workdir or converted checkpoint to examine",
     )
     parser.add_argument(
-        "--step", help="a step's number, best or latest (default: best if recorded, else latest)"
+        "--step", help="step number, best or latest (default: best if recorded, else latest)"
     )
     return parser.parse_args(arguments)
 
 
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Prints a line for each thing that was looked at."""
+    """Prints one line per fact."""
     options = parse_arguments(arguments)
     sections = {
         "Versions": machine.versions(),

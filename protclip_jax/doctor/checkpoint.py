@@ -1,4 +1,4 @@
-"""What a checkpoint can do, by the parameters that it holds and the files beside them."""
+"""Finds out what a checkpoint can do from its parameters and the files beside them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,26 +28,29 @@ NEEDS = {
     },
     "score variants": {"protein", "mlm_head"},
 }
-"""What can be done → the groups of parameters that it takes."""
+"""Maps each ability to the parameter groups that it needs."""
 
 
 def calibrated(path: Path, step: int) -> str:
-    """What the tables of a checkpoint are of, or why they are not used; raises UserError where
-    they are damaged."""
+    """Lists the calibration tables of a checkpoint, or says why they are not used.
+
+    Raises:
+      UserError: the calibration file is damaged.
+    """
     calibration = read_calibration(path)
     if calibration is None:
         return "no: hits have no confidence; run `python -m eval --calibrate`"
     if recorded_step(path) not in (None, step):
         return f"no: {stale_sentence(path)}"
-    return ", ".join(sorted(f"{table.question}/{table.trait}" for table in calibration.tables))
+    tables = sorted(f"{table.question}/{table.trait}" for table in calibration.tables)
+    return ", ".join(tables)
 
 
 def abilities(directory: str, step: str | None) -> Iterator[Line]:
-    """Which of `NEEDS` a checkpoint meets, how long its inputs may be, and whether it was evaluated
-    and calibrated.
+    """Yields which of `NEEDS` a checkpoint meets, its text limit, calibration and evaluation.
 
     Raises:
-      UserError: it is no checkpoint, or has no such step.
+      UserError: the folder is not a checkpoint, or has no such step.
     """
     folder = Path(open_checkpoint(directory, step))
     number = best.resolve_step(folder, step)
@@ -55,10 +58,10 @@ def abilities(directory: str, step: str | None) -> Iterator[Line]:
     yield "step", f"{number:,}"
     for name, needed in NEEDS.items():
         missing = sorted(needed - groups)
-        yield name, f"no: it has no {', '.join(missing)}" if missing else "yes"
+        yield name, f"no: {', '.join(missing)} missing" if missing else "yes"
     if "text" in groups:
         limit = metadata.read_model_config(folder)["tokenizer"]["max_text_tokens"]
         yield "longest text", f"{limit} tokens"
     yield "calibrated", calibrated(folder / FILE, number)
     report = own_report(folder, step=number)
-    yield "evaluated", "yes" if report else "no report on this step beside it; run `python -m eval`"
+    yield "evaluated", "yes" if report else "no: this step has no report; run `python -m eval`"

@@ -1,4 +1,4 @@
-"""What a machine has: versions, devices, disk, memory, and which optional parts are installed."""
+"""Describes the machine: versions, devices, disk, memory, and installed extras."""
 
 import importlib.util
 import os
@@ -13,22 +13,22 @@ from data_pipelines.common import project
 from protclip_jax.checkpoints import metadata
 
 Line = tuple[str, str]
-"""A name and what was found."""
+"""A name and its value."""
 
 EXTRAS = {
-    "search": (("faiss", "rich"), "search, index and serve"),
-    "serve": (("fastapi", "uvicorn"), "the web page"),
-    "torch": (("torch",), "weights in PyTorch's own format"),
-    "gcs": (("gcsfs",), "gs:// paths"),
+    "search": (("faiss", "rich"), "search, index and serve need"),
+    "serve": (("fastapi", "uvicorn"), "the web page needs"),
+    "torch": (("torch",), "weights in PyTorch's own format need"),
+    "gcs": (("gcsfs",), "gs:// paths need"),
 }
-"""Extra of pyproject.toml → the packages it brings, and what needs them."""
+"""Maps each extra in pyproject.toml to its packages and to what needs them."""
 FEWEST_FILES = 256
-"""Open files that training needs at least."""
+"""Minimum limit of open files for training."""
 _GIB = 1 << 30
 
 
 def versions() -> list[Line]:
-    """Of Python, this project and the libraries that numbers depend on."""
+    """Versions of Python, this project and the libraries that results depend on."""
     return [
         (project.DISTRIBUTION, project.version()),
         ("Python", platform.python_version()),
@@ -37,19 +37,14 @@ def versions() -> list[Line]:
 
 
 def devices() -> list[Line]:
-    """What JAX computes on; an accelerator that it does not find is not in the list."""
+    """The devices that JAX uses; an accelerator that it cannot use is not listed."""
     import jax
 
     try:
         found = jax.devices()
     except RuntimeError as error:
-        return [
-            (
-                "JAX",
-                f"has no device ({str(error).splitlines()[0]}); check the driver and the "
-                "installed jax",
-            )
-        ]
+        reason = str(error).splitlines()[0]
+        return [("JAX", f"no device found ({reason}); check the driver and the installed jax")]
     kinds = sorted({device.device_kind for device in found})
     return [("JAX", f"{len(found)} × {', '.join(kinds)} ({jax.default_backend()})")]
 
@@ -60,7 +55,7 @@ def memory_bytes() -> int:
 
 
 def resources() -> Iterator[Line]:
-    """Cores, memory, disk and open files."""
+    """Yields cores, memory, disk and open files."""
     yield "cores", str(len(os.sched_getaffinity(0)))
     yield "memory", f"{memory_bytes() / _GIB:.1f} GiB"
     for name, folder in (
@@ -77,11 +72,11 @@ def resources() -> Iterator[Line]:
 
 
 def extras() -> Iterator[Line]:
-    """Each optional part: installed, or what it is for and how to install it."""
+    """Yields each extra: installed, or what needs it and how to install it."""
     for extra, (packages, purpose) in EXTRAS.items():
         missing = [package for package in packages if importlib.util.find_spec(package) is None]
         fix = (
-            f"{', '.join(missing)} missing, which {purpose} needs: `pip install -e '.[{extra}]'` "
-            "in the project's folder"
+            f"{', '.join(missing)} missing, which {purpose}: run `pip install -e '.[{extra}]'` in "
+            "the project's folder"
         )
         yield extra, fix if missing else "installed"

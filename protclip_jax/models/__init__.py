@@ -1,1 +1,1 @@
-"""The networks: one file each."""
+"""Neural networks, one per file."""

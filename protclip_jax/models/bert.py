@@ -1,5 +1,4 @@
-"""BERT text encoder (Devlin et al. 2019): post-LN transformer with learnt absolute positions,
-over packed rows."""
+"""BERT text encoder (Devlin et al. 2019) for packed rows: post-LN, learnt absolute positions."""
 
 import dataclasses
 
@@ -9,23 +8,38 @@ from jaxtyping import Array, Float, Int
 from protclip_jax.models import layers
 
 NUM_TOKEN_TYPES = 2
-"""Rows of the token-type table; every token here is of type 0."""
+"""Rows of the token-type table; all tokens here have type 0."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BertConfig(layers.EncoderConfig):
-    """BERT; `max_positions` is the longest segment its position table reaches."""
+    """BERT; `max_positions` is the size of the position table, the longest possible segment."""
 
     max_positions: int = 512
     layer_norm_eps: float = 1e-12
 
 
 class Bert(nn.Module):
-    """Token representations after the last layer, in the config's dtype; no pooler.
+    """Returns token representations after the last layer, in the config's dtype; no pooler.
 
-    Segment ids are unique per text in a row, 0 is padding; `positions` restart in each, and one
-    beyond the table gives NaN. Without dropout, in training too: the tower is frozen by default
-    and must then be a fixed function.
+    Segment ids are unique per text in a row; 0 is padding. `positions` restart in each segment, and
+    a position beyond the table gives NaN. There is no dropout, not even in training: the tower is
+    frozen by default and must then be a fixed function.
+
+    Example:
+      >>> import jax
+      >>> import jax.numpy as jnp
+      >>> from protclip_jax.models.bert import Bert, BertConfig
+      >>> bert = Bert(
+      ...     BertConfig(
+      ...         num_layers=1, hidden_size=8, num_heads=2, intermediate_size=16, vocab_size=30
+      ...     )
+      ... )
+      >>> tokens, segment_ids = jnp.array([[2, 7, 3, 0]]), jnp.array([[1, 1, 1, 0]])
+      >>> positions = jnp.array([[0, 1, 2, 0]])
+      >>> params = bert.init(jax.random.key(0), tokens, segment_ids, positions)
+      >>> bert.apply(params, tokens, segment_ids, positions).shape
+      (1, 4, 8)
     """
 
     config: BertConfig

@@ -1,5 +1,4 @@
-"""Biotext cross-attention: protein tokens read the biotext of their own record (paper:
-biotext-guided BSR)."""
+"""Biotext cross-attention: protein tokens attend to their own record's biotext (paper: BSR)."""
 
 import flax.linen as nn
 from jaxtyping import Array, Float, Int
@@ -8,13 +7,23 @@ from protclip_jax.attention import attention as segment_attention
 
 
 class BiotextCrossAttention(nn.Module):
-    """Single-head attention of width `features` over the text axis, scale 1/√features; no output
-    projection.
+    """Single-head attention over text tokens, scaled by 1/√features; no output projection.
 
     Attributes:
       features: width of queries, keys and values.
       dtype: compute dtype; the softmax runs in float32.
       attention: implementation, see `protclip_jax.attention`.
+
+    Example:
+      >>> import jax
+      >>> import jax.numpy as jnp
+      >>> from protclip_jax.models.cross_attention import BiotextCrossAttention
+      >>> layer = BiotextCrossAttention(features=8)
+      >>> protein, text = jnp.ones((1, 3, 8)), jnp.ones((1, 5, 8))
+      >>> slot_ids, text_ids = jnp.array([[1, 1, 2]]), jnp.array([[1, 1, 2, 2, 0]])
+      >>> params = layer.init(jax.random.key(0), protein, slot_ids, text, text_ids)
+      >>> layer.apply(params, protein, slot_ids, text, text_ids).shape
+      (1, 3, 8)
     """
 
     features: int
@@ -29,10 +38,10 @@ class BiotextCrossAttention(nn.Module):
         text: Float[Array, "R Lt P"],
         biotext_slot_ids: Int[Array, "R Lt"],
     ) -> Float[Array, "R Lp P"]:
-        """What each projected protein token reads in the projected biotext tokens of its own slot.
+        """Attends from projected protein tokens to projected biotext tokens of the same slot.
 
-        `biotext_slot_ids` is 0 at every token that must not be read: padding and property texts.
-        Padding of the protein gets 0.
+        `biotext_slot_ids` is 0 at tokens that must not be read: padding and property texts. Protein
+        padding gets 0.
         """
         query = nn.Dense(self.features, dtype=self.dtype, name="query")(protein)
         key = nn.Dense(self.features, dtype=self.dtype, name="key")(text)

@@ -1,5 +1,4 @@
-"""ESM-2 protein encoder (Lin et al. 2023): pre-LN transformer with rotary positions, over packed
-rows."""
+"""ESM-2 protein encoder (Lin et al. 2023) for packed rows: pre-LN, rotary positions."""
 
 import dataclasses
 
@@ -13,12 +12,12 @@ from data_pipelines.tokenizers.protein_tokenizer import MASK
 from protclip_jax.models import layers
 
 TRAINING_KEPT_FRACTION = 0.88
-"""Fraction of embeddings that ESM-2's own training left unmasked: 1 − 0.15 · 0.8."""
+"""Fraction of embeddings left unmasked in ESM-2's own training: 1 − 0.15 · 0.8."""
 
 RANDOM, NEIGHBOURS = "random", "neighbours"
 INITIAL_ATTENTION = (RANDOM, NEIGHBOURS)
-"""How the heads of random weights start: anywhere, or each at a fixed distance, see
-`neighbour_attention`."""
+"""Initial attention of random weights: random, or each head at a fixed distance along the sequence
+(`neighbour_attention`)."""
 
 SIZES = {
     "8m": (6, 320, 20),
@@ -38,7 +37,7 @@ class ESM2Config(layers.EncoderConfig):
     Attributes:
       token_dropout: whether embeddings are rescaled by the fraction of masked tokens, as in the
         published models.
-      initial_attention: how random heads start, one of `INITIAL_ATTENTION`.
+      initial_attention: initialisation of the attention heads, one of `INITIAL_ATTENTION`.
     """
 
     vocab_size: int = 33
@@ -55,15 +54,25 @@ class ESM2Config(layers.EncoderConfig):
             )
         if self.head_dim % 2:
             raise UserError(
-                f"hidden_size / num_heads = {self.head_dim} is odd, but rotary positions "
-                "turn pairs; change one."
+                f"hidden_size / num_heads = {self.head_dim} is odd, but rotary positions need an "
+                "even head size; change hidden_size or num_heads."
             )
 
 
 def esm2_config(name: str) -> ESM2Config:
-    """The shape of a published ESM-2: '8m', '35m', '150m', '650m', '3b' or '15b'."""
+    """Returns the shape of a published ESM-2: '8m', '35m', '150m', '650m', '3b' or '15b'.
+
+    Raises:
+      UserError: the name is unknown.
+
+    Example:
+      >>> from protclip_jax.models.esm2 import esm2_config
+      >>> config = esm2_config("8m")
+      >>> config.num_layers, config.hidden_size, config.head_dim
+      (6, 320, 16)
+    """
     if name not in SIZES:
-        raise UserError(f"'{name}' is no ESM-2 size; use one of {', '.join(SIZES)}.")
+        raise UserError(f"unknown ESM-2 size '{name}'; expected one of {', '.join(SIZES)}.")
     num_layers, hidden_size, num_heads = SIZES[name]
     return ESM2Config(
         num_layers=num_layers,
@@ -74,16 +83,29 @@ def esm2_config(name: str) -> ESM2Config:
 
 
 def initial_inv_freq(head_dim: int) -> Float[Array, " half"]:
-    """Inverse frequencies 10000^(−2i/d) of the rotary positions, i = 0 … d/2 − 1 (float32)."""
+    """Inverse rotary frequencies 10000^(−2i/d), i = 0 … d/2 − 1 (float32)."""
     return 1.0 / 10000.0 ** (jnp.arange(0, head_dim, 2, dtype=jnp.float32) / head_dim)
 
 
 class ESM2(nn.Module):
-    """Token representations after the final layer norm, in the config's dtype.
+    """Returns token representations after the final layer norm, in the config's dtype.
 
-    Segments 1 … num_segments of a row are independent proteins, 0 is padding; `positions` restart
-    in each. The rotary inverse frequencies lie among the parameters, because released weights carry
-    rounded ones that their other weights were trained with; they never get a gradient.
+    Segments 1 … num_segments of a row are independent proteins; 0 is padding. `positions` restart
+    in each segment. The inverse rotary frequencies are stored as parameters because the released
+    models were trained with rounded values; they never receive a gradient.
+
+    Example:
+      Two proteins packed into one row:
+
+      >>> import jax
+      >>> import jax.numpy as jnp
+      >>> from protclip_jax.models.esm2 import ESM2, ESM2Config
+      >>> esm2 = ESM2(ESM2Config(num_layers=1, hidden_size=8, num_heads=2, intermediate_size=16))
+      >>> tokens, segment_ids = jnp.array([[0, 5, 2, 0, 6, 2]]), jnp.array([[1, 1, 1, 2, 2, 2]])
+      >>> positions = jnp.array([[0, 1, 2, 0, 1, 2]])
+      >>> params = esm2.init(jax.random.key(0), tokens, segment_ids, positions, 2)
+      >>> esm2.apply(params, tokens, segment_ids, positions, 2).shape
+      (1, 6, 8)
     """
 
     config: ESM2Config
@@ -135,17 +157,17 @@ class ESM2Layer(nn.Module):
 def token_dropout_scale(
     tokens: Int[Array, "R L"], segment_ids: Int[Array, "R L"], num_segments: int
 ) -> Float[Array, "R L"]:
-    """Factor of each token's embedding (float32): 0 for `<mask>` and padding, else 0.88 / (1 −
-    masked / tokens of its segment).
+    """Scale of each token's embedding (float32), as in ESM-2's token dropout.
 
-    `<cls>` and `<eos>` count among the tokens.
+    It is 0 at `<mask>` and padding, otherwise 0.88 / (1 − masked / tokens of the segment), where
+    `<cls>` and `<eos>` count as tokens.
     """
     is_mask = tokens == MASK
-    # Sums over a one-hot axis: exact in any matmul precision, and no scatter or gather on
+    # Sums over a one-hot axis are exact at any matmul precision and need no scatter or gather on
     # accelerators.
     members = segment_ids[:, :, None] == jnp.arange(1, num_segments + 1)
     total = jnp.sum(members, axis=1)
     kept = jnp.sum(members & ~is_mask[:, :, None], axis=1)
-    # 1 − masked / total = kept / total; a segment of masks alone (or none) has nothing to scale.
+    # 1 − masked / total = kept / total. A segment with no kept tokens has nothing to scale.
     factor = TRAINING_KEPT_FRACTION * total / jnp.maximum(kept, 1)
     return jnp.where(is_mask, 0.0, jnp.sum(members * factor[:, None, :], axis=-1))

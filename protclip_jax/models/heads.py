@@ -1,5 +1,4 @@
-"""What stands on the towers: pooling over slots, projections to the common space, prototypes,
-and heads that predict tokens."""
+"""Layers on top of the towers: pooling, projections, prototypes and token prediction heads."""
 
 import flax.linen as nn
 import jax
@@ -13,17 +12,23 @@ from protclip_jax.models.layers import gelu
 def pool_slots(
     x: Float[Array, "R L D"], segment_index: Int[Array, "R L"], num: int
 ) -> Float[Array, "R G D"]:
-    """Mean of the tokens of each group 1 … num of a row, in float32; zeros for a group without
-    tokens.
+    """Mean of the tokens of each group 1 … num in a row (float32); zeros for an empty group.
 
     Args:
       x: token representations, any float dtype.
-      segment_index: 0 = padding, else the token's group: a slot id, or a text segment id (slot −
-        1)·5 + property + 1, which pools the full biotexts and the properties of all slots at once.
+      segment_index: each token's group, or 0 for padding. Groups are slot ids, or text segment ids
+        (slot − 1)·5 + property + 1, which pool the full biotexts and properties of all slots.
       num: the number of groups G.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from protclip_jax.models.heads import pool_slots
+      >>> x = jnp.array([[[1.0], [3.0], [5.0], [9.0]]])
+      >>> print(pool_slots(x, jnp.array([[1, 1, 2, 0]]), 2)[0, :, 0])
+      [2. 5.]
     """
     member = segment_index[:, :, None] == jnp.arange(1, num + 1)
-    # A one-hot product instead of scatter-adds. 0 and 1 are exact in every dtype; sums accumulate
+    # A one-hot product replaces scatter-adds. 0 and 1 are exact in every dtype; the sums accumulate
     # in float32.
     total = jnp.einsum(
         "rlg,rld->rgd",
@@ -38,8 +43,7 @@ def pool_slots(
 def sum_slots(
     x: Float[Array, "R L D"], slot_ids: Int[Array, "R L"], num: int, weights: Float[Array, "R L W"]
 ) -> Float[Array, "R G W D"]:
-    """Weighted sums of the tokens of each slot 1 … num of a row, one for each of the W sets of
-    weights, in float32."""
+    """Weighted token sums of each slot 1 … num in a row, for W sets of weights (float32)."""
     member = slot_ids[:, :, None, None] == jnp.arange(1, num + 1)[:, None]
     return jnp.einsum(
         "rlgw,rld->rgwd",
@@ -50,14 +54,15 @@ def sum_slots(
 
 
 MIN_SQUARED_NORM = 1e-12
-"""Below it (norm 1e-6) a vector counts as zero and is not blown up to unit norm."""
+"""Vectors below this squared norm (norm 1e-6) count as zero and are not scaled to unit norm."""
 
 
 class Projection(nn.Module):
     """Linear → ReLU → Linear, both to `features`; not normalised.
 
-    The first product runs in `dtype`. The second gives float32: its results are normalised, scaled
-    by up to 100 and differenced (min–max), where bfloat16 would show. Parameters are float32.
+    The first product runs in `dtype`. The second gives float32, because its results are normalised,
+    scaled by up to 100 and subtracted (min–max), where bfloat16 errors would show. Parameters are
+    float32.
     """
 
     features: int
@@ -70,7 +75,15 @@ class Projection(nn.Module):
 
 
 def unit_norm(x: Float[Array, "*N P"]) -> Float[Array, "*N P"]:
-    """x / ‖x‖ in float32; a zero vector stays zero, with a finite gradient."""
+    """x / ‖x‖ in float32; a zero vector stays zero, with a finite gradient.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from protclip_jax.models.heads import unit_norm
+      >>> print(unit_norm(jnp.array([[0.0, 2.0], [0.0, 0.0]])))
+      [[0. 1.]
+       [0. 0.]]
+    """
     x = x.astype(jnp.float32)
     return x * jax.lax.rsqrt(jnp.maximum(jnp.sum(x * x, axis=-1, keepdims=True), MIN_SQUARED_NORM))
 
@@ -81,12 +94,11 @@ PROTOTYPE_INITS = {
     UNIT: nn.initializers.lecun_normal(in_axis=-1, out_axis=-2),
     NORMAL: nn.initializers.normal(1.0),
 }
-"""How prototypes start: with unit norm on average, or as N(0, 1), as released (norm √features)."""
+"""Initial prototypes: unit norm on average, or N(0, 1) as in the released model, norm √features."""
 
 
 class PrototypeBank(nn.Module):
-    """softmax((t·Mᵀ + noise) / τ)·M with prototypes M [num_prototypes, features], all in
-    float32."""
+    """softmax((t·Mᵀ + noise) / τ)·M with prototypes M [num_prototypes, features], in float32."""
 
     num_prototypes: int
     features: int
@@ -97,8 +109,10 @@ class PrototypeBank(nn.Module):
     def __call__(
         self, t: Float[Array, "*N P"], noise: Float[Array, "*N M"] | None
     ) -> Float[Array, "*N P"]:
-        """Prototypes of `t`, unnormalised property embeddings. `noise` is Gumbel noise in
-        training, None elsewhere."""
+        """Re-expresses the unnormalised property embeddings `t` by prototypes.
+
+        `noise` is Gumbel noise in training and None otherwise.
+        """
         shape = self.num_prototypes, self.features
         bank = self.param("prototypes", PROTOTYPE_INITS[self.initial], shape, jnp.float32)
         logits = jnp.matmul(t.astype(jnp.float32), bank.T, precision=jax.lax.Precision.HIGHEST)
@@ -110,8 +124,7 @@ class PrototypeBank(nn.Module):
 
 
 class TokenHead(nn.Module):
-    """Linear → GELU (exact) → LayerNorm → Linear to the vocabulary; logits in float32 for the
-    softmax after it."""
+    """Linear → GELU (exact) → LayerNorm → Linear to vocabulary logits, which are float32."""
 
     hidden_size: int
     vocab_size: int

@@ -1,4 +1,4 @@
-"""Parameters of a model: random ones, and their shapes."""
+"""Random initial parameters of a model, and their shapes."""
 
 from collections.abc import Collection
 
@@ -14,13 +14,26 @@ from protclip_jax.models.protclip import ProtCLIPModel
 
 
 def seed_key(seed: int) -> jax.Array:
-    """The key of a seed: of its lower 32 bits, which alone JAX reads unless JAX_ENABLE_X64 is
-    set."""
+    """Key of a seed's lower 32 bits, which are all JAX reads unless JAX_ENABLE_X64 is set."""
     return jax.random.key(seed & 0xFFFFFFFF)
 
 
 def init_params(model: ProtCLIPModel, key: jax.Array) -> dict:
-    """Random parameters as a nested tree (float32)."""
+    """Random parameters as a nested tree (float32).
+
+    Example:
+      >>> import jax
+      >>> from protclip_jax.models.bert import BertConfig
+      >>> from protclip_jax.models.esm2 import ESM2Config
+      >>> from protclip_jax.models.initialize import init_params
+      >>> from protclip_jax.models.protclip import ProtCLIPConfig, ProtCLIPModel
+      >>> shape = dict(num_layers=1, hidden_size=8, num_heads=2, intermediate_size=16)
+      >>> towers = ESM2Config(**shape), BertConfig(**shape, vocab_size=30)
+      >>> model = ProtCLIPModel(ProtCLIPConfig(*towers, projection_dim=8, num_prototypes=4))
+      >>> params = init_params(model, jax.random.key(0))
+      >>> params["prototype_bank"]["prototypes"].shape
+      (4, 8)
+    """
     ones = jnp.ones((1, 4), jnp.int32)
     params = model.init(key, ones, ones, ones)["params"]
     protein = model.config.protein
@@ -31,35 +44,41 @@ def init_params(model: ProtCLIPModel, key: jax.Array) -> dict:
 
 
 def abstract_params(model: ProtCLIPModel) -> dict:
-    """Shapes and dtypes of the parameters, nothing allocated; also under a mesh, whose devices
-    one row does not fill."""
+    """Shapes and dtypes of the parameters, without allocating them.
+
+    It ignores the current mesh, whose devices the single row used for tracing would not fill.
+    """
     with jax.sharding.use_abstract_mesh(AbstractMesh((), ())):
         return jax.eval_shape(lambda: init_params(model, jax.random.key(0)))
 
 
 def abstract_groups(model: ProtCLIPModel, groups: Collection[str]) -> dict:
-    """Shapes and dtypes of some parameter groups; of a model with one tower, that tower's.
+    """Shapes and dtypes of the named parameter groups.
+
+    For a model with a single tower, only that tower's group exists.
 
     Raises:
-      UserError: the model has no group of such a name.
+      UserError: the model has no group of that name.
     """
     key, ones = jax.random.key(0), jnp.ones((1, 4), jnp.int32)
     if model.config.text is None:
-        known = jax.eval_shape(
-            lambda: model.init(key, ones, ones, ones, 1, method=ProtCLIPModel.encode_protein)[
-                "params"
-            ]
-        )
+
+        def init():
+            return model.init(key, ones, ones, ones, 1, method=ProtCLIPModel.encode_protein)
+
+        known = jax.eval_shape(init)["params"]
     elif model.config.protein is None:
-        known = jax.eval_shape(
-            lambda: model.init(key, ones, ones, ones, method=ProtCLIPModel.encode_text)["params"]
-        )
+
+        def init():
+            return model.init(key, ones, ones, ones, method=ProtCLIPModel.encode_text)
+
+        known = jax.eval_shape(init)["params"]
     else:
         known = abstract_params(model)
     if foreign := set(groups) - known.keys():
         raise UserError(
             f"the checkpoint holds '{min(foreign)}', but its config describes only "
-            f"{', '.join(sorted(known))}."
+            f"{', '.join(sorted(known))}; use the config that belongs to the checkpoint."
         )
     return {name: known[name] for name in sorted(groups)}
 

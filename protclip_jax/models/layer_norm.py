@@ -1,4 +1,4 @@
-"""Layer norm whose backward pass keeps its input, not the float32 arrays of the formula."""
+"""Layer norm whose backward pass saves only the input, not float32 intermediates."""
 
 import functools
 
@@ -9,8 +9,10 @@ from jaxtyping import Array, Float
 
 
 class LayerNorm(nn.Module):
-    """(x − mean) / √(variance + epsilon) · scale + bias over the last axis (Ba et al. 2016, eq.
-    4), in `dtype`."""
+    """(x − mean) / √(variance + epsilon) · scale + bias over the last axis, returned in `dtype`.
+
+    Ba et al. 2016, eq. 4.
+    """
 
     epsilon: float
     dtype: str
@@ -30,11 +32,10 @@ def layer_norm(
     epsilon: float,
     dtype: str,
 ) -> Float[Array, "*N D"]:
-    """See `LayerNorm`; computed in float32, the variance in a second pass (E[x²] − E[x]² cancels
-    for large means).
+    """Computes `LayerNorm` in float32, with the variance in a second pass.
 
-    Differentiated by JAX it would keep three float32 arrays as large as x, also under a remat
-    policy that keeps all results.
+    E[x²] − E[x]² would cancel for large means. JAX's own derivative would save three float32 arrays
+    as large as x, also under a remat policy that saves all results.
     """
     return _forward(x, scale, bias, epsilon, dtype)[0]
 

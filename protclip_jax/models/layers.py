@@ -1,9 +1,8 @@
-"""What both transformer encoders share: config, attention and feed-forward blocks, the scan over
-layers.
+"""Shared parts of both transformer encoders: config, attention, feed-forward, scan over layers.
 
-Parameters are float32. Matrix products run in the config's `dtype` and accumulate in float32; layer
-norms, softmax, rotations and GELU compute in float32 and round their results to `dtype`. There
-is no dropout anywhere in this system.
+Parameters are float32. Matrix products run in the config's `dtype` and accumulate in float32. Layer
+norms, softmax, rotations and GELU compute in float32 and round their results to `dtype`. There is
+no dropout in any network of this package.
 """
 
 import dataclasses
@@ -21,8 +20,10 @@ from protclip_jax.models.layer_norm import LayerNorm
 
 
 def save_all_but_gathered(primitive, *_, call_jaxpr=None, **params) -> bool:
-    """Whether the backward pass finds a result saved: all but `sharding.gather_weight`'s, which
-    then gathers again."""
+    """Remat policy that saves every result except those of `sharding.gather_weight`.
+
+    The backward pass then gathers the weights again.
+    """
     return call_jaxpr is None or all(
         equation.primitive.name != "all_gather" for equation in call_jaxpr.eqns
     )
@@ -33,11 +34,10 @@ REMAT_POLICIES = {
     "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
     "full": jax.checkpoint_policies.nothing_saveable,
 }
-"""What the backward pass of a layer finds saved besides the layer's input, from the most memory
-to the least."""
+"""What the backward pass of a layer finds saved besides its input, from most memory to least."""
 
 GatherLayer = Callable[[Mapping], Mapping]
-"""From a layer's variables as a device holds them to whole ones."""
+"""Maps a layer's variables, of which a device holds a shard, to the full variables."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,10 +47,9 @@ class EncoderConfig:
     Attributes:
       attention: implementation, see `protclip_jax.attention`.
       dtype: compute dtype, 'float32' | 'bfloat16'.
-      initializer_range: standard deviation that kernels and embeddings start with; biases start at
-        0.
-      remat: 'none' keeps all activations for the backward pass, 'dots' the results of products with
-        weights, 'full' only each layer's input.
+      initializer_range: standard deviation of initial kernels and embeddings; biases start at 0.
+      remat: activations saved for the backward pass: 'none' saves all, 'dots' only the results of
+        products with weights, 'full' only each layer's input.
     """
 
     num_layers: int
@@ -68,12 +67,12 @@ class EncoderConfig:
         if self.hidden_size % self.num_heads:
             raise UserError(
                 f"hidden_size={self.hidden_size} is not a multiple of "
-                f"num_heads={self.num_heads}; change one."
+                f"num_heads={self.num_heads}; change one of them."
             )
         if self.dtype not in ("float32", "bfloat16"):
-            raise UserError(f"dtype='{self.dtype}' is not known; use 'float32' or 'bfloat16'.")
+            raise UserError(f"unknown dtype='{self.dtype}'; expected 'float32' or 'bfloat16'.")
         if self.remat not in REMAT_POLICIES:
-            raise UserError(f"remat='{self.remat}' is not known; use 'none', 'dots' or 'full'.")
+            raise UserError(f"unknown remat='{self.remat}'; expected 'none', 'dots' or 'full'.")
 
     @property
     def head_dim(self) -> int:
@@ -81,7 +80,7 @@ class EncoderConfig:
 
     @property
     def initializer(self) -> nn.initializers.Initializer:
-        """Of kernels and embeddings."""
+        """Initializer of kernels and embeddings."""
         return nn.initializers.truncated_normal(self.initializer_range)
 
 
@@ -89,16 +88,21 @@ class EncoderConfig:
 def gelu(x: Float[Array, "*N"]) -> Float[Array, "*N"]:
     """Exact GELU x·Φ(x) through erf, computed in float32 and rounded to the dtype of x.
 
-    Absolute error below 1e-7·max(1, |x|) in float32. (`jax.nn.gelu` goes through erfc, three
-    times slower on CPU.)
+    The absolute error is below 1e-7·max(1, |x|) in float32. (`jax.nn.gelu` uses erfc, which is
+    three times slower on CPU.)
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from protclip_jax.models.layers import gelu
+      >>> print(f"{gelu(jnp.array(1.0)):.4f}")
+      0.8413
     """
     return _gelu_and_slope(x)[0]
 
 
 @gelu.defjvp
 def _gelu_jvp(primals, tangents):
-    # The backward pass then keeps one array, the slope, instead of every intermediate of the
-    # formula.
+    # The backward pass saves one array, the slope, instead of every intermediate of the formula.
     y, slope = _gelu_and_slope(*primals)
     return y, slope * tangents[0]
 
@@ -116,7 +120,7 @@ def layer_norm(config: EncoderConfig, name: str) -> LayerNorm:
 
 
 def embedding(config: EncoderConfig, rows: int, name: str) -> nn.Embed:
-    """A table [rows, hidden_size] looked up in float32; an index outside it gives NaN."""
+    """An embedding table [rows, hidden_size] in float32; an index out of range gives NaN."""
     return nn.Embed(rows, config.hidden_size, embedding_init=config.initializer, name=name)
 
 
@@ -128,21 +132,23 @@ class Dense(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "*N in"]) -> Float[Array, "*N features"]:
-        # Named dtypes here and elsewhere: the default is another under JAX_ENABLE_X64.
+        # Explicit dtypes here and elsewhere, because JAX_ENABLE_X64 changes the default.
         kernel = self.param(
             "kernel", self.config.initializer, (x.shape[-1], self.features), jnp.float32
         )
         bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
-        # On a matrix, because XLA:CPU transposes the gradient of a 3-D product by copying it: twice
-        # the time.
+        # Flattened to a matrix, because XLA:CPU copies the gradient of a 3-D product to transpose
+        # it, which doubles the time.
         flat = x.reshape(-1, x.shape[-1]).astype(self.config.dtype)
         y = flat @ kernel.astype(self.config.dtype) + bias.astype(self.config.dtype)
         return y.reshape(*x.shape[:-1], self.features)
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention within segments, queries and keys rotated if `rotary` = (cos,
-    sin) is given."""
+    """Multi-head self-attention within segments.
+
+    `rotary` = (cos, sin), if given, rotates queries and keys.
+    """
 
     config: EncoderConfig
 
@@ -181,8 +187,10 @@ def rotary_angles(
 def rotate(
     x: Float[Array, "R L H d"], cos: Float[Array, "R L 1 half"], sin: Float[Array, "R L 1 half"]
 ) -> Float[Array, "R L H d"]:
-    """Rotary position embedding: turns each pair (x_i, x_{i + d/2}) by its angle (Su et al.
-    2021, halves paired)."""
+    """Rotary position embedding: rotates each pair (x_i, x_{i + d/2}) by its angle.
+
+    Su et al. 2021, with the two halves paired.
+    """
     first, second = jnp.split(x.astype(jnp.float32), 2, axis=-1)
     turned = jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
     return turned.astype(x.dtype)
@@ -203,18 +211,18 @@ class FeedForward(nn.Module):
 def scanned(
     layer: type[nn.Module], config: EncoderConfig, gather: GatherLayer | None, name: str
 ) -> nn.Module:
-    """`config.num_layers` of `layer` in one scan; every parameter gains a leading layer axis.
+    """Scans `config.num_layers` copies of `layer`; every parameter gains a leading layer axis.
 
-    `layer(config)` maps (x, *constants) to (x, None); the constants go to every layer alike.
-    `gather`, if given, makes the parameters of a layer whole from this device's part, when the
-    layer is reached and again in the backward pass: no device ever holds more than a layer or
-    two of them.
+    `layer(config)` maps (x, *constants) to (x, None); all layers receive the same constants.
+    `gather`, if given, assembles a layer's parameters from the devices' shards when the layer is
+    reached, and again in the backward pass, so a device never holds more than one or two full
+    layers.
     """
     policy = REMAT_POLICIES[config.remat]
     if gather is not None:
         layer = nn.map_variables(layer, "params", trans_in_fn=gather)
     if gather is not None or config.remat != "none":
-        # The scan already keeps the compiler from merging the recomputation with the forward pass.
+        # The scan already prevents XLA from merging the recomputation with the forward pass.
         layer = nn.remat(layer, policy=policy, prevent_cse=False)
     stack = nn.scan(
         layer,

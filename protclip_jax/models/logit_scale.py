@@ -1,5 +1,7 @@
-"""The learnt scales of the contrasts, kept as logarithms: those of softmaxes at most ln 100, as
-in CLIP."""
+"""Learnt logit scales of the contrasts, stored as logarithms; at most ln 100 as in CLIP.
+
+The scale of the sigmoid contrast has no bound.
+"""
 
 import math
 from collections.abc import Mapping
@@ -10,22 +12,22 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 MAX_SCALE = 100.0
-"""Upper bound of the scales of the global contrast and of the contrast of segments."""
+"""Upper bound of the global and the segment contrast's scales."""
 
 BOUNDED = ("logit_scale/log", "segment_logit_scale/log")
-"""Paths of the parameters that `bound_scales` bounds."""
+"""Paths of the parameters that `bound_scales` clamps."""
 
 
 SCALES = ("logit_scale", "segment_logit_scale", "sigmoid_scale")
-"""Parameter groups that are a `LogitScale`; the last is not bounded, as SigLIP's is not."""
+"""Parameter groups of type `LogitScale`; the last one is unbounded, as in SigLIP."""
 
 
 SIGMOID_GROUPS = frozenset({"sigmoid_scale", "sigmoid_bias"})
-"""Parameter groups that a model has only with the sigmoid contrast."""
+"""Parameter groups that exist only with the sigmoid contrast."""
 
 
 class LogitScale(nn.Module):
-    """A learnt logarithm of the factor before a contrast's softmax or sigmoid (parameter `log`)."""
+    """Learnt log of the factor on a contrast's logits (parameter `log`)."""
 
     initial: float
 
@@ -35,7 +37,7 @@ class LogitScale(nn.Module):
 
 
 class LogitBias(nn.Module):
-    """A learnt summand of a contrast's logits (parameter `bias`)."""
+    """Learnt bias added to a contrast's logits (parameter `bias`)."""
 
     initial: float
 
@@ -45,19 +47,25 @@ class LogitBias(nn.Module):
 
 
 def logged_scales(params: Mapping) -> dict[str, jax.Array]:
-    """The scales, and the bias, of a model's contrasts as metrics, by name; `params` is the
-    nested tree."""
+    """The scales and bias of a model's contrasts as metrics; `params` is the nested tree."""
     scales = {name: jnp.exp(params[name]["log"]) for name in SCALES if name in params}
-    return scales | (
-        {"sigmoid_bias": params["sigmoid_bias"]["bias"]} if "sigmoid_bias" in params else {}
-    )
+    if "sigmoid_bias" in params:
+        scales["sigmoid_bias"] = params["sigmoid_bias"]["bias"]
+    return scales
 
 
 def bound_scales(params: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
-    """Flattened parameters with the log scales brought back to ln 100 where they are above it.
+    """Clamps the log scales in flattened parameters to at most ln 100.
 
-    The bound is on the parameter and not in the loss: there it would take away the gradient that
-    brings a scale down again.
+    The clamp acts on the parameter, not in the loss, where it would remove the gradient that can
+    lower a scale again.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from protclip_jax.models.logit_scale import bound_scales
+      >>> bounded = bound_scales({"logit_scale/log": jnp.array(7.0)})
+      >>> print(f"{jnp.exp(bounded['logit_scale/log']):.1f}")
+      100.0
     """
     bounded = {}
     for path in BOUNDED:

@@ -1,5 +1,4 @@
-"""What stands for a property in PDA: the prototype of its text's embedding (paper), or that
-embedding itself."""
+"""Property vectors for PDA: prototypes of the text embeddings (paper), or the embeddings."""
 
 from collections.abc import Callable
 
@@ -11,10 +10,9 @@ from protclip_jax.models.protclip import ProtCLIPModel
 
 
 def without_prefixes(batch: Batch, prefix_tokens: tuple[int, ...]) -> Int[Array, "R Lt"]:
-    """The text segment ids with 0 at the tokens of the properties' prefixes, which follow their
-    [CLS].
+    """Text segment ids with 0 at the property prefixes, which follow [CLS].
 
-    `prefix_tokens` are the lengths of the four prefixes (`TextTokenizer.prefix_tokens`).
+    `prefix_tokens` holds the lengths of the four prefixes (`TextTokenizer.prefix_tokens`).
     """
     lengths = jnp.array((-1, *prefix_tokens))[batch.text_property_ids]
     in_prefix = (batch.text_positions >= 1) & (batch.text_positions <= lengths)
@@ -28,13 +26,14 @@ def property_embeddings(
     *,
     prefix_tokens: tuple[int, ...] = (),
 ) -> Float[Array, "R S 4 P"]:
-    """The embedding e_k of every property's text of every slot, not normalised.
+    """The text embedding e_k of every property of every slot, not normalised.
 
     Args:
       run: `run(ProtCLIPModel.method, *arguments)` calls a method of the model with its parameters.
+      batch: packed rows.
       text_hidden: token representations of the text tower.
-      prefix_tokens: as in `without_prefixes`, to leave the prefixes out of the mean; () = they take
-        part (paper).
+      prefix_tokens: prefix lengths as in `without_prefixes`, which excludes the prefixes from the
+        mean; () includes them (paper).
     """
     ids = without_prefixes(batch, prefix_tokens) if prefix_tokens else batch.text_segment_ids
     slots = batch.slot_mask.shape[1]
@@ -51,8 +50,9 @@ def property_vectors(
     """The vector t_k of every property of every slot, not normalised.
 
     Args:
-      run: as in `property_embeddings`, which gives `embedded`.
+      run: as in `property_embeddings`.
+      embedded: text embeddings from `property_embeddings`.
       noise: Gumbel noise of the prototype bank, in training.
-      prototypes: whether the embedding is expressed by the prototype bank (paper).
+      prototypes: whether the prototype bank re-expresses the embedding (paper).
     """
     return run(ProtCLIPModel.prototypes, embedded, noise) if prototypes else embedded

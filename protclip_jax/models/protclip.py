@@ -1,4 +1,4 @@
-"""The whole network: protein tower, text tower, and the heads between them."""
+"""The complete network: protein tower, text tower, and heads."""
 
 import dataclasses
 import functools
@@ -29,32 +29,43 @@ from protclip_jax.models.logit_scale import LogitBias, LogitScale
 LOGIT_SCALE_INIT = math.log(1 / 0.07)
 SEGMENT_LOGIT_SCALE_INIT = math.log(1 / 0.1)
 SIGMOID_SCALE_INIT, SIGMOID_BIAS_INIT = math.log(10), -10.0
-"""SigLIP's: at first nearly every pair is told to be a negative, as nearly every pair is."""
+"""SigLIP's values: initially almost every pair is classified as a negative, as most pairs are."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ProtCLIPConfig:
-    """Shape of the network (paper: ESM-2 650M, PubMedBERT, d = 512, 512 prototypes, τ = 0.9)."""
+    """Shape of the network (paper: ESM-2 650M, PubMedBERT, d = 512, 512 prototypes, τ = 0.9).
+
+    Example:
+      >>> from protclip_jax.models.bert import BertConfig
+      >>> from protclip_jax.models.esm2 import esm2_config
+      >>> from protclip_jax.models.protclip import ProtCLIPConfig
+      >>> text = BertConfig(
+      ...     num_layers=2, hidden_size=128, num_heads=2, intermediate_size=512, vocab_size=30522
+      ... )
+      >>> config = ProtCLIPConfig(esm2_config("8m"), text)
+      >>> config.with_remat("full").protein.remat
+      'full'
+    """
 
     protein: ESM2Config | None
-    """None where a checkpoint holds no such tower; likewise `text`."""
+    """None if a checkpoint has no protein tower; likewise `text`."""
     text: BertConfig | None
     projection_dim: int = 512
     num_prototypes: int = 512
     prototype_temperature: float = 0.9
     prototype_init: str = UNIT
-    """A name in `heads.PROTOTYPE_INITS`; decides initial parameters only."""
+    """A name in `heads.PROTOTYPE_INITS`; only affects initial parameters."""
     sigmoid: bool = False
-    """Whether there are the scale and bias of the sigmoid contrast."""
+    """Whether the model has the scale and bias of the sigmoid contrast."""
 
     @property
     def shared(self) -> ESM2Config | BertConfig:
-        """A tower's config, for what both towers and the heads have in common: compute dtype and
-        attention."""
+        """Config of one tower, for settings that all parts share: compute dtype and attention."""
         return self.protein or self.text
 
     def with_remat(self, policy: str) -> Self:
-        """The same network, with another of `layers.REMAT_POLICIES` in both towers."""
+        """Returns the config with another remat policy (`layers.REMAT_POLICIES`) in both towers."""
         towers = {
             name: dataclasses.replace(getattr(self, name), remat=policy)
             for name in ("protein", "text")
@@ -63,16 +74,32 @@ class ProtCLIPConfig:
 
 
 class ProtCLIPModel(nn.Module):
-    """Every network of ProtCLIP under one parameter tree; call its methods on
-    `model.bind({"params": params})`.
+    """All networks of ProtCLIP in one parameter tree.
+
+    Call its methods on `model.bind({"params": params})`.
 
     Parameter groups: `protein`, `text`, `protein_projection`, `text_projection`, `mlm_head`,
     `bsr_head`, `cross_attention`, `prototype_bank`, `logit_scale` (global), `segment_logit_scale`
-    (PDA), and with `config.sigmoid` `sigmoid_scale` and `sigmoid_bias`. A method needs only the
-    groups that it uses: a lone tower works without the others' parameters.
+    (PDA), and with `config.sigmoid` also `sigmoid_scale` and `sigmoid_bias`. A method needs only
+    the groups that it uses, so a single tower works without the other parameters.
 
-    `gather` makes the parameters of a layer of a tower, named by its path, whole where a device
-    holds a part of them.
+    `gather` maps the shard of a tower layer's parameters, named by its path, to full parameters.
+
+    Example:
+      >>> import jax
+      >>> import jax.numpy as jnp
+      >>> from protclip_jax.models.bert import BertConfig
+      >>> from protclip_jax.models.esm2 import ESM2Config
+      >>> from protclip_jax.models.initialize import init_params
+      >>> from protclip_jax.models.protclip import ProtCLIPConfig, ProtCLIPModel
+      >>> shape = dict(num_layers=1, hidden_size=8, num_heads=2, intermediate_size=16)
+      >>> towers = ESM2Config(**shape), BertConfig(**shape, vocab_size=30)
+      >>> model = ProtCLIPModel(ProtCLIPConfig(*towers, projection_dim=8, num_prototypes=4))
+      >>> bound = model.bind({"params": init_params(model, jax.random.key(0))})
+      >>> tokens, slot_ids = jnp.array([[0, 5, 2, 0, 6, 2]]), jnp.array([[1, 1, 1, 2, 2, 2]])
+      >>> hidden = bound.encode_protein(tokens, slot_ids, jnp.array([[0, 1, 2, 0, 1, 2]]), 2)
+      >>> bound.embed_proteins(hidden, slot_ids, 2).shape  # [rows, slots, projection_dim]
+      (1, 2, 8)
     """
 
     config: ProtCLIPConfig
@@ -128,31 +155,32 @@ class ProtCLIPModel(nn.Module):
     def embed_proteins(
         self, hidden: Float[Array, "R L D"], slot_ids: Int[Array, "R L"], num_slots: int
     ) -> Float[Array, "R S P"]:
-        """Unit-norm sequence embeddings: mean over a slot's tokens, `<cls>`/`<eos>` included,
-        projected (float32)."""
+        """Unit-norm protein embeddings: projected mean over all tokens of a slot (float32).
+
+        The mean includes `<cls>` and `<eos>`.
+        """
         return unit_norm(self.protein_projection(pool_slots(hidden, slot_ids, num_slots)))
 
     def project_text_segments(
         self, hidden: Float[Array, "R L T"], segment_ids: Int[Array, "R L"], num_slots: int
     ) -> Float[Array, "R S 5 P"]:
-        """Projected mean of every text segment, not normalised: index 0 the full biotext, 1…4
-        the properties."""
+        """Projected mean of each text segment, not normalised: 0 full biotext, 1…4 properties."""
         pooled = pool_slots(hidden, segment_ids, num_slots * NUM_TEXT_SEGMENTS)
         projected = self.text_projection(pooled)
         return projected.reshape(*projected.shape[:1], num_slots, NUM_TEXT_SEGMENTS, -1)
 
     def project_protein_tokens(self, hidden: Float[Array, "*N D"]) -> Float[Array, "*N P"]:
-        """The projected protein tokens p_j, or means of tokens projected alike; not normalised."""
+        """Projected protein tokens p_j, not normalised; also projects means of tokens."""
         return self.protein_projection(hidden)
 
     def project_text_tokens(self, hidden: Float[Array, "R L T"]) -> Float[Array, "R L P"]:
-        """The projected text tokens that the cross-attention reads."""
+        """Projected text tokens, which the cross-attention reads."""
         return self.text_projection(hidden)
 
     def prototypes(
         self, properties: Float[Array, "R S K P"], noise: Float[Array, "R S K M"] | None
     ) -> Float[Array, "R S K P"]:
-        """Property embeddings expressed by the bank; Gumbel noise in training only."""
+        """Property embeddings re-expressed by the bank; Gumbel noise in training only."""
         return self.prototype_bank(properties, noise)
 
     def attend_to_biotext(
@@ -162,11 +190,11 @@ class ProtCLIPModel(nn.Module):
         text: Float[Array, "R Lt P"],
         biotext_slot_ids: Int[Array, "R Lt"],
     ) -> Float[Array, "R Lp P"]:
-        """What each projected protein token reads in the biotext of its own slot."""
+        """Attends from projected protein tokens to the biotext of the same slot."""
         return self.cross_attention(protein, slot_ids, text, biotext_slot_ids)
 
     def predict_reconstruction(self, fused: Float[Array, "R L P"]) -> Float[Array, "R L V"]:
-        """BSR logits of p_j plus what it attended to."""
+        """BSR logits from p_j plus the attention output."""
         return self.bsr_head(fused)
 
     def predict_masked(self, hidden: Float[Array, "R L D"]) -> Float[Array, "R L V"]:
@@ -174,18 +202,17 @@ class ProtCLIPModel(nn.Module):
         return self.mlm_head(hidden)
 
     def scales(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
-        """The learnt log scales of the global and of the segment contrast."""
+        """Learnt log scales of the global and the segment contrast."""
         return self.logit_scale(), self.segment_logit_scale()
 
     def sigmoid_scale_and_bias(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
-        """The learnt log scale and bias of the sigmoid contrast."""
+        """Learnt log scale and bias of the sigmoid contrast."""
         return self.sigmoid_scale(), self.sigmoid_bias()
 
     def __call__(
         self, tokens: Int[Array, "R L"], slot_ids: Int[Array, "R L"], positions: Int[Array, "R L"]
     ):
-        """Touches every parameter once, for initialisation: the same tokens stand for protein
-        and text."""
+        """Uses every parameter once, for initialisation; the tokens serve as protein and text."""
         protein = self.encode_protein(tokens, slot_ids, positions, 1)
         text = self.encode_text(tokens, slot_ids, positions)
         p, t = self.project_protein_tokens(protein), self.project_text_tokens(text)
@@ -202,10 +229,10 @@ class ProtCLIPModel(nn.Module):
 
 
 def residue_mask(tokens: Int[Array, "R L"], slot_ids: Int[Array, "R L"]) -> Bool[Array, "R L"]:
-    """Tokens that are residues: neither padding nor `<cls>`, `<pad>`, `<eos>` (ids 0, 1, 2)."""
+    """Marks residues: tokens other than padding, `<cls>`, `<pad>` and `<eos>` (ids 0, 1, 2)."""
     return (slot_ids > 0) & (tokens > 2)
 
 
 def residue_slot_ids(tokens: Int[Array, "R L"], slot_ids: Int[Array, "R L"]) -> Int[Array, "R L"]:
-    """Slot ids at residues; 0 at specials and padding."""
+    """Slot ids at residues; 0 at special tokens and padding."""
     return jnp.where(residue_mask(tokens, slot_ids), slot_ids, 0)

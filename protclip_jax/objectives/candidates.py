@@ -1,5 +1,4 @@
-"""Anchors against the candidates of the global batch, a chunk of them at a time: what every
-contrast over records needs."""
+"""Compares anchors with the candidates of the global batch, chunk by chunk; contrasts share it."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -9,19 +8,21 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 Admits = Callable[[Any, Any], Bool[Array, "A b"]]
-"""(labels [A, 1, …], labels [1, b, …]) → which pairs take part; never one whose candidate labels
-are all 0."""
+"""Maps (anchor labels [A, 1, …], candidate labels [1, b, …]) to the pairs that take part.
+
+It must reject every candidate whose labels are all 0: the last chunk is padded with them.
+"""
 
 
 class Reduction(NamedTuple):
-    """How the logits of an anchor become one number."""
+    """Turns an anchor's logits into one number."""
 
     of_logits: Callable[[Float[Array, "A b"], Bool[Array, "A b"]], Float[Array, " A"]]
-    """From the logits, and which of them take part."""
+    """Reduces the logits; the second argument marks those that take part."""
     merge: Callable[[Float[Array, " A"], Float[Array, " A"]], Float[Array, " A"]]
-    """Of two chunks."""
+    """Combines the results of two chunks."""
     nothing: float
-    """Of no candidate."""
+    """The result for an anchor without candidates."""
 
 
 def reduce_candidates(
@@ -34,24 +35,23 @@ def reduce_candidates(
     *,
     chunk: int,
 ) -> Float[Array, " A"]:
-    """The reduction of anchor · candidate over the candidates that each anchor admits.
+    """Reduces the logits anchor · candidate of each anchor over the candidates it admits.
 
     Args:
-      anchors: already times the contrast's scale.
-      candidates: of the whole global batch.
-      anchor_labels, candidate_labels: a tree of arrays [A, …] and [B, …] that `admits` compares.
-      chunk: candidates compared at a time, so that no more than [A, chunk] logits exist at once, in
-        the backward pass neither; 0 = all.
+      anchors: already multiplied by the contrast's scale.
+      candidates: all candidates of the global batch.
+      anchor_labels, candidate_labels: trees of arrays [A, …] and [B, …] that `admits` compares.
+      chunk: number of candidates compared at a time; 0 compares all at once. At most [A, chunk]
+        logits exist at any time, also in the backward pass.
     """
     anchor_labels = jax.tree.map(lambda x: x[:, None], anchor_labels)
 
     def reduced(candidates, labels):
-        # Accelerators round float32 operands by default: times a scale of 100 that would show in
-        # the logits.
+        # Accelerators round float32 operands by default. Multiplied by a scale of up to 100, the
+        # error would show in the logits.
         logits = jnp.matmul(anchors, candidates.T, precision=jax.lax.Precision.HIGHEST)
-        return reduction.of_logits(
-            logits, admits(anchor_labels, jax.tree.map(lambda x: x[None], labels))
-        )
+        compared = jax.tree.map(lambda x: x[None], labels)
+        return reduction.of_logits(logits, admits(anchor_labels, compared))
 
     count = len(candidates)
     if not chunk or chunk >= count:

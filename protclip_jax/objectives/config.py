@@ -1,4 +1,4 @@
-"""What is optimised: the objectives' weights and options."""
+"""The training objective: weights and options of its terms."""
 
 import dataclasses
 
@@ -14,28 +14,35 @@ def _field(name: str, setting: Setting) -> tuple[str, type, dataclasses.Field]:
 
 
 _WEIGHTS = [_field(name, kind.weight) for name, kind in OBJECTIVES.items()]
-_OPTIONS = [
-    _field(name, setting) for kind in OBJECTIVES.values() for name, setting in kind.options.items()
-]
+_OPTIONS = []
+for _kind in OBJECTIVES.values():
+    _OPTIONS += [_field(name, setting) for name, setting in _kind.options.items()]
 _OfObjectives = dataclasses.make_dataclass("_OfObjectives", _WEIGHTS + _OPTIONS, frozen=True)
 
 
 @dataclasses.dataclass(frozen=True)
 class ObjectiveConfig(_OfObjectives):
-    """What is optimised: L = Σ weight · loss over the objectives (paper: L_GC + 0.7·L_BSR +
-    0.3·L_MLM + L_PDA).
+    """The training objective L = Σ weight · loss (paper: L_GC + 0.7·L_BSR + 0.3·L_MLM + L_PDA).
 
-    The weight of each objective is an attribute of its name, and so is each of its options.
+    Each objective's weight is an attribute with the objective's name; its options are attributes
+    too.
 
     Attributes:
-      mask_duplicates: whether records that share a sequence or a text are left out of each other's
-        negatives.
-      contrast_chunk: candidates that a contrast compares at a time, 0 = all of the global batch.
-      prefix_tokens: lengths of the properties' prefixes, to leave these out of the mean; () = they
-        take part.
-      masked_passes: 'separate', a pass of the protein tower for each masked objective (paper);
-        'shared', one for all of them; or 'single', one for all objectives, so that contrasts
-        read masked proteins too (as FLIP does, Li et al. 2023).
+      mask_duplicates: whether records that share a sequence or a text are excluded from each
+        other's negatives.
+      contrast_chunk: number of candidates a contrast compares at a time; 0 compares the whole
+        global batch at once.
+      prefix_tokens: lengths of the property prefixes, which are then left out of the mean over a
+        property's tokens; () includes the prefixes.
+      masked_passes: 'separate' runs the protein tower once per masked objective (paper); 'shared'
+        runs it once for all masked objectives; 'single' runs it once for all objectives, so
+        that contrasts see masked proteins too (as in FLIP, Li et al. 2023).
+
+    Example:
+      >>> from protclip_jax.objectives.config import ObjectiveConfig
+      >>> config = ObjectiveConfig(mlm=0.0, bsr=0.0)
+      >>> config.passes
+      {'gc': 'unmasked', 'pda': 'unmasked'}
     """
 
     mask_duplicates: bool = True
@@ -45,7 +52,7 @@ class ObjectiveConfig(_OfObjectives):
 
     @property
     def weights(self) -> dict[str, float]:
-        """By name: those that are on, and those that are on by default."""
+        """Weights by objective, except for those that are 0 both here and by default."""
         weights = {name: getattr(self, name) for name in OBJECTIVES}
         return {
             name: weight
@@ -55,8 +62,7 @@ class ObjectiveConfig(_OfObjectives):
 
     @property
     def passes(self) -> dict[str, str]:
-        """The pass through the protein tower that each objective reads whose weight is not 0
-        (see `rows`)."""
+        """Maps each active objective to the protein tower pass that it reads (see `rows`)."""
         passes = {}
         for name, objective in self.objectives.items():
             masked_pass = name if self.masked_passes == SEPARATE else SHARED
@@ -65,10 +71,10 @@ class ObjectiveConfig(_OfObjectives):
 
     @property
     def contrast_pass(self) -> str:
-        """The pass that objectives read which do not mask by themselves."""
+        """The protein tower pass that objectives without a mask read."""
         return SHARED if self.masked_passes == SINGLE else UNMASKED
 
     @property
     def objectives(self) -> dict[str, Objective]:
-        """Those whose weight is not 0, by name."""
+        """Active objectives (weight not 0) by name."""
         return {name: OBJECTIVES[name](self) for name, weight in self.weights.items() if weight}

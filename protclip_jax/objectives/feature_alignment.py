@@ -1,8 +1,7 @@
-"""L_FT: a property's text should lie nearest the residues that UniProt's features assign to the
-property (supervised).
+"""L_FT: aligns a property's text with the residues that UniProt's features assign to it.
 
-An extension of ours to the paper's PDA, off by default (`loss.features`): where an entry's `FT`
-lines say which residues do what its text says, they are told to the model.
+This supervised loss is an extension of the paper's PDA and off by default (`loss.features`). It
+uses the `FT` lines of an entry, which say which residues carry out what the text describes.
 """
 
 import jax
@@ -27,28 +26,42 @@ def feature_alignment(
     residue_properties: UInt8[Array, "R L"],
     logit_scale: Float[Array, ""],
 ) -> Mean:
-    """−log softmax of the scaled cosines t_k·p_j over the residues of the row, averaged over the
-    property's marked residues.
+    """−log softmax of the scaled cosines t_k·p_j, averaged over the property's marked residues.
 
-    The softmax runs over the residues of the record and of the row's other records with text, but
-    for those that say the same of the property. Without these others, any residue that is typical
-    of the *kind* of property would do; with them the residues of other proteins that serve another
-    function, go elsewhere, or are of another family are told apart. The residue vectors never leave
-    their row. The value depends on which records share a row.
+    The softmax runs over the residues of the record and of the other records with text in its row,
+    except those with the same text for the property. Without the other records, any residue typical
+    of the *kind* of property would do. With them, the model has to tell the residues from those of
+    proteins with another function, location or family. Residue vectors never leave their row, so
+    the value depends on which records share a row.
 
     Args:
       p: projected protein tokens, not normalised.
-      slot_ids: 1…S at residues; 0 at specials and padding.
-      t: what stands for the properties (`property_vectors`).
-      present: which properties the slots' records have.
+      slot_ids: 1…S at residues; 0 at special tokens and padding.
+      t: property vectors (`property_vectors`).
+      present: which properties each slot's record has.
       property_hashes: hash of each property's text.
-      residue_properties: bit k of a residue is set where its record's features assign it to
-        property k.
-      logit_scale: log of the scale, that of PDA.
+      residue_properties: bit k is set at residues that the record's features assign to property k.
+      logit_scale: log of the scale, shared with PDA.
 
     Returns:
-      sum over the properties that are present and have marked residues, and their number
-      (float32).
+      The sum over the present properties with marked residues, and their count (float32).
+
+    Example:
+      Two residues, of which the first, most similar to the property, is marked:
+
+      >>> import jax.numpy as jnp
+      >>> from protclip_jax.objectives.feature_alignment import feature_alignment
+      >>> loss = feature_alignment(
+      ...     jnp.eye(2)[None],
+      ...     jnp.array([[1, 1]]),
+      ...     jnp.array([[[[1.0, 0.0]]]]),
+      ...     present=jnp.array([[[True]]]),
+      ...     property_hashes=jnp.array([[[7]]], jnp.uint32),
+      ...     residue_properties=jnp.array([[1, 0]], jnp.uint8),
+      ...     logit_scale=jnp.log(10.0),
+      ... )
+      >>> print(f"{loss.value():.5f}")
+      0.00005
     """
     slots, properties = present.shape[1:]
     cosine = jnp.einsum(
@@ -61,7 +74,7 @@ def feature_alignment(
     ) & 1  # [R, K, L]
     marked = own & (bits[:, None] > 0) & present[..., None]
 
-    # The text of the record that a residue belongs to, [R, K, L], and whether it has any, [R, L].
+    # Hash of the text of the record each residue belongs to [R, K, L]; whether it has text [R, L].
     slot_of = jnp.maximum(slot_ids - 1, 0)
     said = jnp.take_along_axis(jnp.moveaxis(property_hashes, 1, 2), slot_of[:, None, :], axis=2)
     described = (slot_ids > 0) & jnp.take_along_axis(
@@ -77,7 +90,7 @@ def feature_alignment(
 
 
 class FeatureAlignment(Objective):
-    """Supervision of PDA's alignment by UniProt's features; ours, not the paper's."""
+    """Supervises PDA's alignment with UniProt's features; not part of the paper."""
 
     name = "features"
     title = "annotated residues (FT)"

@@ -1,4 +1,4 @@
-"""The global batch as one device sees it: its own records, and those of all devices."""
+"""The global batch as seen from one device: its own records and those of all devices."""
 
 from typing import Any, NamedTuple
 
@@ -7,24 +7,23 @@ from jaxtyping import Array, Int
 
 
 class GlobalBatch(NamedTuple):
-    """The devices that divide the global batch, and how many slots one of them has."""
+    """The mesh axes that divide the global batch, and the number of slots on each device."""
 
     axes: tuple[str, ...]
-    """Mesh axes inside `jax.shard_map`; () on one device."""
+    """Mesh axes inside `jax.shard_map`; () if one device holds the whole batch."""
     slots: int
 
     def local(self, tree: Any) -> Any:
-        """This device's records, [R, S, …] → [R·S, …]."""
+        """Flattens this device's records, [R, S, …] → [R·S, …]."""
         return jax.tree.map(lambda x: x.reshape(self.slots, *x.shape[2:]), tree)
 
     def gather(self, local: Any) -> Any:
-        """The records of all devices from those of each, [R·S, …] → [N, …]; gradients flow to
-        all of them."""
+        """Gathers the records of all devices, [R·S, …] → [N, …]; gradients flow back to each."""
         if not self.axes:
             return local
         return jax.tree.map(lambda x: jax.lax.all_gather(x, self.axes, tiled=True), local)
 
     @property
     def first(self) -> int | Int[Array, ""]:
-        """Where this device's records begin in the global batch."""
+        """Index of this device's first record in the global batch."""
         return jax.lax.axis_index(self.axes) * self.slots if self.axes else 0

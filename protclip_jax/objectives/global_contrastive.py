@@ -1,5 +1,4 @@
-"""L_GC: symmetric InfoNCE between proteins and biotexts over the global batch (paper: global
-contrastive loss)."""
+"""L_GC: symmetric InfoNCE over the global batch (paper: global contrastive loss)."""
 
 from typing import NamedTuple
 
@@ -20,20 +19,20 @@ from protclip_jax.objectives.rows import Rows
 
 
 class Pairs(NamedTuple):
-    """N slots of a batch, n-th protein and n-th text the same record's."""
+    """N slots of a batch; protein n and text n belong to the same record."""
 
     protein: Float[Array, "N P"]
     """Unit-norm sequence embeddings."""
     text: Float[Array, "N P"]
     """Unit-norm biotext embeddings."""
     real: Bool[Array, " N"]
-    """Which slots hold a record with text; the others take no part."""
+    """Marks slots that hold a record with text; the others take no part."""
     sequence_hash: UInt[Array, " N"]
     text_hash: UInt[Array, " N"]
 
 
 class Label(NamedTuple):
-    """What tells whether two slots are negatives of each other."""
+    """The data that decides whether two slots are negatives of each other."""
 
     real: Bool[Array, " N"]
     index: Int[Array, " N"]
@@ -49,26 +48,39 @@ def global_contrastive(
     mask_duplicates: bool,
     chunk: int = 0,
 ) -> Mean:
-    """−log softmax(scale · protein·text) at the own pair, averaged over protein→text and
-    text→protein and the real slots.
+    """−log softmax(scale · protein·text) at the own pair, averaged over both directions and slots.
 
-    Every other real slot of the global batch is a negative.
+    The directions are protein→text and text→protein. Every other real slot of the global batch is
+    a negative.
 
     Args:
-      local: the slots whose loss this is: all, or those of one device.
-      global_: the slots of the global batch, local ones included; no more than [local, global]
-        logits exist at once.
-      first: where `local` begins in `global_`.
+      local: the slots that the loss is computed for: all, or those of one device.
+      global_: the slots of the global batch, including the local ones; at most [local, global]
+        logits exist at a time.
+      first: index of the first local slot in `global_`.
       logit_scale: log of the scale.
-      mask_duplicates: leaves pairs of an equal biotext or sequence out of the denominators (UniProt
-        repeats itself); without it the paper's form.
+      mask_duplicates: excludes pairs with equal biotext or sequence from the denominators, because
+        UniProt repeats itself; False is the paper's form.
       chunk: see `reduce_candidates`.
 
     Returns:
-      sum over the local real slots, and their number (float32).
+      The sum over the real local slots, and their count (float32).
 
     Raises:
-      AssertionError: the arrays of `local` or of `global_` do not match in shape.
+      AssertionError: the arrays within `local` or `global_` do not match in shape.
+
+    Example:
+      Two records whose proteins match their own texts:
+
+      >>> import jax.numpy as jnp
+      >>> from protclip_jax.objectives.global_contrastive import Pairs, global_contrastive
+      >>> hashes = jnp.array([1, 2], jnp.uint32)
+      >>> pairs = Pairs(jnp.eye(2), jnp.eye(2), jnp.array([True, True]), hashes, hashes)
+      >>> loss = global_contrastive(
+      ...     pairs, pairs, first=0, logit_scale=jnp.log(10.0), mask_duplicates=True
+      ... )
+      >>> print(f"{loss.value():.6f}")
+      0.000045
     """
     check_shapes(local, global_)
     scale = inverse_temperature(logit_scale)
@@ -90,7 +102,7 @@ def global_contrastive(
 
 
 def check_shapes(*of_pairs: Pairs) -> None:
-    """Raises `AssertionError` where the arrays of some pairs do not match in shape."""
+    """Raises AssertionError if the arrays of any of the pairs do not match in shape."""
     for pairs in of_pairs:
         chex.assert_equal_shape([pairs.protein, pairs.text])
         chex.assert_shape(
@@ -99,14 +111,13 @@ def check_shapes(*of_pairs: Pairs) -> None:
 
 
 def labels_of(pairs: Pairs, first: int | Int[Array, ""], mask_duplicates: bool) -> Label:
-    """What `are_negatives` compares; `first` is where the pairs begin in the global batch."""
+    """Labels for `are_negatives`; `first` is the index of the first pair in the global batch."""
     hashes = (pairs.sequence_hash, pairs.text_hash) if mask_duplicates else ()
     return Label(pairs.real, first + jnp.arange(len(pairs.real)), hashes)
 
 
 def are_negatives(anchor: Label, candidate: Label) -> Bool[Array, "A B"]:
-    """Real slots of different records that share neither text nor sequence, where these are
-    compared."""
+    """Pairs real slots of different records, without those that share a compared hash."""
     admitted = anchor.real & candidate.real & (anchor.index != candidate.index)
     for local, other in zip(anchor.hashes, candidate.hashes, strict=True):
         admitted &= local != other
@@ -118,7 +129,7 @@ def pairs_of(
     embedded: tuple[Float[Array, "R S P"], Float[Array, "R S P"]],
     global_batch: GlobalBatch,
 ) -> Pairs:
-    """This device's pairs, from the embeddings of its rows' proteins and texts."""
+    """Builds this device's pairs from the protein and text embeddings of its rows."""
     batch, (protein, text) = rows.batch, embedded
     return global_batch.local(
         Pairs(protein, text, batch.described, batch.sequence_hashes, batch.text_hashes[:, :, 0])
@@ -126,7 +137,7 @@ def pairs_of(
 
 
 class GlobalContrast(Objective):
-    """GC: every record's protein against the texts of the global batch, and the reverse."""
+    """GC: contrasts each protein with all texts of the global batch, and each text with all."""
 
     name = "gc"
     title = "global contrastive (GC)"

@@ -1,6 +1,6 @@
-"""InfoNCE written over its negatives: −log(e^p / (e^p + Σ e^n)) = softplus(log Σ e^n − p).
+"""InfoNCE in terms of its negatives: −log(e^p / (e^p + Σ e^n)) = softplus(log Σ e^n − p).
 
-An anchor without negatives then costs exactly 0, and negatives of several kinds merge with
+In this form an anchor without negatives costs exactly 0, and negatives of several kinds merge with
 `jnp.logaddexp`.
 """
 
@@ -13,8 +13,8 @@ from jaxtyping import Array, Bool, Float
 from protclip_jax.objectives.candidates import Admits, Reduction, reduce_candidates
 
 NO_NEGATIVES = -1e30
-"""Log of an empty sum. Finite: with −inf the backward pass of an empty row computes 0/0 on its
-way (`jax_debug_nans` stops)."""
+"""Log of an empty sum. It is finite because −inf makes the backward pass of an empty row compute
+0/0, on which `jax_debug_nans` stops."""
 
 
 def _log_sum(logits: Float[Array, "A B"], admitted: Bool[Array, "A B"]) -> Float[Array, " A"]:
@@ -32,8 +32,7 @@ def inverse_temperature(logit_scale: Float[Array, ""]) -> Float[Array, ""]:
 def log_sum_negatives(
     logits: Float[Array, "*N A B"], admitted: Bool[Array, "*N A B"]
 ) -> tuple[Float[Array, "*N A"], Float[Array, "*N B"]]:
-    """log Σ exp of the admitted logits of each row and of each column; about `NO_NEGATIVES`
-    where none is admitted."""
+    """log Σ exp of the admitted logits per row and per column; about `NO_NEGATIVES` if none is."""
     logits = jnp.where(admitted, logits, NO_NEGATIVES)
     return jax.nn.logsumexp(logits, axis=-1), jax.nn.logsumexp(logits, axis=-2)
 
@@ -47,10 +46,9 @@ def log_sum_candidates(
     *,
     chunk: int,
 ) -> Float[Array, " A"]:
-    """log Σ exp(anchor · candidate) over the candidates that each anchor admits; about
-    `NO_NEGATIVES` where it admits none.
+    """log Σ exp(anchor · candidate) over the candidates that each anchor admits.
 
-    Arguments as in `reduce_candidates`.
+    It is about `NO_NEGATIVES` for an anchor that admits none. Arguments as in `reduce_candidates`.
     """
     return reduce_candidates(
         anchors, candidates, anchor_labels, candidate_labels, admits, _LOG_SUM, chunk=chunk
@@ -58,7 +56,7 @@ def log_sum_candidates(
 
 
 def has_negatives(log_sum: Float[Array, "*N"]) -> Bool[Array, "*N"]:
-    """Whether any negative was admitted into a log-sum."""
+    """Whether at least one negative was admitted into a log-sum."""
     return log_sum > 0.5 * NO_NEGATIVES
 
 
@@ -67,8 +65,15 @@ def symmetric_info_nce(
     row_negatives: Float[Array, "*N"],
     column_negatives: Float[Array, "*N"],
 ) -> Float[Array, "*N"]:
-    """Average of both directions' InfoNCE, given each pair's logit and its log-summed negatives
-    (all one shape)."""
+    """Averages InfoNCE over both directions, from positive logits and log-summed negatives.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from protclip_jax.objectives.info_nce import symmetric_info_nce
+      >>> zero = jnp.zeros(1)
+      >>> print(symmetric_info_nce(zero, zero, zero))  # one negative, as likely as the positive
+      [0.6931472]
+    """
     return 0.5 * (
         jax.nn.softplus(row_negatives - positive) + jax.nn.softplus(column_negatives - positive)
     )

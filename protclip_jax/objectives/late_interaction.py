@@ -1,12 +1,11 @@
-"""PDA by late interaction: a text is told from others by what it finds itself, in its own protein
-and in the others'.
+"""PDA by late interaction: each text selects residues in its own protein and in the negatives.
 
-Under the negatives of `segment_alignment` a segment is picked by its own text before any other text
-is compared with it, so that it brings that text along into the contrast, whatever the protein
-holds. Here every score of a protein with a text comes from the residues that *this text* picks in
-it (ColBERT, Khattab and Zaharia 2020; FILIP, Yao et al. 2022), so that a text does well only with
-proteins that hold something of it. The candidates are the records of the same packed row: scores
-need the candidates' residue vectors, which never leave their row, let alone their device.
+With the negatives of `segment_alignment`, a segment is selected by its own text before it is
+compared with other texts. It therefore brings that text into the contrast, whatever the protein
+contains. Here every score of a protein with a text comes from the residues that *this text* selects
+in it (ColBERT, Khattab and Zaharia 2020; FILIP, Yao et al. 2022), so a text scores well only with
+proteins that match it. The candidates are the records of the same packed row, because scores need
+the candidates' residue vectors, which never leave their row or device.
 """
 
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from protclip_jax.objectives.mean import Mean
 from protclip_jax.objectives.segment_alignment import dynamic_segment_weights, mean_over_records
 
 LATE_INTERACTION = "late_interaction"
-"""Its name as a value of the config's `pda.negatives`."""
+"""Value of `pda.negatives` that selects this loss."""
 
 
 def dynamic_segment_scores(
@@ -32,8 +31,10 @@ def dynamic_segment_scores(
     scale: Float[Array, ""],
     theta: float,
 ) -> Float[Array, "R T S"]:
-    """Scaled cosine of each text with the dynamic segment that it picks in each protein
-    (`dynamic_segment_weights`)."""
+    """Scaled cosine of each text with the dynamic segment that it selects in each protein.
+
+    See `dynamic_segment_weights`.
+    """
     slots = jnp.arange(1, member.shape[1] + 1)[:, None]
     of_every_slot = jnp.broadcast_to(texts[:, None], (*member.shape[:2], *texts.shape[1:]))
     everywhere = jnp.ones(of_every_slot.shape[:3], bool)
@@ -56,11 +57,11 @@ def log_mean_exp(
     scale: Float[Array, ""],
     theta: float,
 ) -> Float[Array, "R T S"]:
-    """log of the mean over a protein's residues of exp(scaled cosine with the text): nearly that of
-    the best residues.
+    """log of the mean over a protein's residues of exp(scaled cosine with the text).
 
-    The pooling of multiple-instance learning (MIL-NCE, Miech et al. 2020); the mean instead of the
-    sum, so that long proteins have no advantage. `theta` plays no part.
+    The best residues dominate it. This is the pooling of multiple-instance learning (MIL-NCE, Miech
+    et al. 2020), with a mean in place of the sum so that long proteins have no advantage. `theta`
+    is unused.
     """
     del theta
     cosine = jnp.einsum(
@@ -81,8 +82,7 @@ def sequence_mean(
     scale: Float[Array, ""],
     theta: float,
 ) -> Float[Array, "R T S"]:
-    """Scaled cosine of each text with the mean of each protein's residues: nothing is picked.
-    `theta` plays no part."""
+    """Scaled cosine of each text with each protein's mean residue vector; `theta` is unused."""
     del theta
     share = member / jnp.maximum(jnp.sum(member, axis=-1, keepdims=True), 1)
     means = jnp.einsum(
@@ -98,7 +98,7 @@ POOLINGS: dict[str, Callable[..., Float[Array, "R T S"]]] = {
     "residue": log_mean_exp,
     "sequence": sequence_mean,
 }
-"""How a protein is pooled for a text, by the name that the config's `pda.pooling` takes."""
+"""Poolings of a protein for a text, by their name in `pda.pooling`."""
 
 
 def late_interaction(
@@ -112,26 +112,43 @@ def late_interaction(
     logit_scale: Float[Array, ""],
     pooling: str,
 ) -> Mean:
-    """Symmetric InfoNCE between texts and proteins over the records of a row, property by property,
-    averaged over records.
+    """Symmetric InfoNCE between texts and proteins of a row per property, averaged over records.
 
-    Negatives are the row's other records that have the property, unless with the same text; a
-    property without any takes no part. A record's loss is the mean over its properties that take
-    part, and the record counts if one does. The value depends on which records share a row, as that
-    of other contrasts does on the batch, but not on the number of devices.
+    The negatives are the other records in the row that have the property with a different text. A
+    property without negatives takes no part. A record's loss is the mean over its properties that
+    take part; the record counts if at least one does. The value depends on which records share a
+    row, just as other contrasts depend on the batch, but not on the number of devices.
 
     Args:
       p: projected protein tokens, not normalised.
-      slot_ids: 1…S at residues; 0 at specials and padding.
-      t: what stands for the properties (`property_vectors`).
-      present: which properties the slots' records have; False throughout for an empty slot.
+      slot_ids: 1…S at residues; 0 at special tokens and padding.
+      t: property vectors (`property_vectors`).
+      present: which properties each slot's record has; all False for an empty slot.
       property_hashes: hash of each property's text.
       theta: threshold of `dynamic_segment_weights`.
       logit_scale: log of the scale.
       pooling: a name in `POOLINGS`.
 
     Returns:
-      sum over the records that count, and their number (float32).
+      The sum over the records that count, and their count (float32).
+
+    Example:
+      One row with two records of one residue each, which match their own texts:
+
+      >>> import jax.numpy as jnp
+      >>> from protclip_jax.objectives.late_interaction import late_interaction
+      >>> loss = late_interaction(
+      ...     jnp.eye(2)[None],
+      ...     jnp.array([[1, 2]]),
+      ...     jnp.eye(2)[None, :, None],
+      ...     present=jnp.array([[[True], [True]]]),
+      ...     property_hashes=jnp.array([[[7], [8]]], jnp.uint32),
+      ...     theta=0.3,
+      ...     logit_scale=jnp.log(10.0),
+      ...     pooling="segment",
+      ... )
+      >>> print(f"{loss.value():.6f}")
+      0.000045
     """
     rows, slots, properties, width = t.shape
     member = slot_ids[:, None, :] == jnp.arange(1, slots + 1)[:, None]

@@ -1,8 +1,7 @@
-"""Matryoshka prefixes: the first dimensions of an embedding are to be an embedding themselves
-(Kusupati et al. 2022).
+"""Matryoshka loss: trains prefixes of an embedding to be embeddings (Kusupati et al. 2022).
 
-Off by default (`loss.matryoshka`). The global contrast of the first m dimensions (arXiv 2205.13147,
-equation 1), for each of some widths m below the model's own, whose contrast is `loss.gc`.
+Off by default (`loss.matryoshka`). It is the global contrast of the first m dimensions (arXiv
+2205.13147, equation 1) for several widths m below the model's own, which `loss.gc` covers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +26,7 @@ _WIDTHS = list_of(
 _SHARES = list_of(
     "numbers above 0",
     lambda x: is_number(x) and x > 0,
-    example="(1.0, 1.0, 2.0), or () for equal ones",
+    example="(1.0, 1.0, 2.0), or () for equal weights",
 )
 
 
@@ -42,14 +41,32 @@ def matryoshka_contrastive(
     mask_duplicates: bool,
     chunk: int = 0,
 ) -> Mean:
-    """`global_contrastive` of the first m dimensions, brought back to unit norm, averaged over the
-    widths m.
+    """Averages `global_contrastive` of the renormalised first m dimensions over the widths m.
+
+    The remaining arguments and the return value are those of `global_contrastive`.
 
     Args:
-      widths: the m's, at least one.
+      widths: the values of m, at least one.
       shares: the weight of each width in the average.
 
-    The others are those of `global_contrastive`, and so is what it returns.
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from protclip_jax.objectives.global_contrastive import Pairs
+      >>> from protclip_jax.objectives.matryoshka import matryoshka_contrastive
+      >>> hashes = jnp.array([1, 2], jnp.uint32)
+      >>> embeddings = jnp.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+      >>> pairs = Pairs(embeddings, embeddings, jnp.array([True, True]), hashes, hashes)
+      >>> loss = matryoshka_contrastive(
+      ...     pairs,
+      ...     pairs,
+      ...     widths=[2],
+      ...     shares=[1.0],
+      ...     first=0,
+      ...     logit_scale=jnp.log(10.0),
+      ...     mask_duplicates=True,
+      ... )
+      >>> print(f"{loss.value():.6f}")
+      0.000045
     """
     options = {
         "first": first,
@@ -57,35 +74,33 @@ def matryoshka_contrastive(
         "mask_duplicates": mask_duplicates,
         "chunk": chunk,
     }
-    means = [
-        global_contrastive(*(prefixes(x, width) for x in (local, global_)), **options)
-        for width in widths
-    ]
+    means = []
+    for width in widths:
+        pairs = prefixes(local, width), prefixes(global_, width)
+        means.append(global_contrastive(*pairs, **options))
     total = sum(share * mean.sum for share, mean in zip(shares, means, strict=True))
     return Mean(total / sum(shares), means[0].count)
 
 
 def prefixes(pairs: Pairs, width: int) -> Pairs:
-    """The pairs with the first dimensions of their embeddings, of unit norm."""
+    """Cuts the embeddings to their first dimensions and normalises them."""
     return pairs._replace(
         protein=unit_norm(pairs.protein[:, :width]), text=unit_norm(pairs.text[:, :width])
     )
 
 
 class Matryoshka(Objective):
-    """GC over prefixes of the embeddings, with its scale and its rule for duplicates."""
+    """GC over prefixes of the embeddings, with the same scale and handling of duplicates as GC."""
 
     name = "matryoshka"
     title = "prefixes (Matryoshka)"
-    weight = Setting(
-        0.0, WEIGHT, "Weight of the global contrast of the embeddings' first dimensions."
-    )
+    weight = Setting(0.0, WEIGHT, "Weight of the global contrast over prefixes of the embeddings.")
     options = {
         "widths": Setting(
-            (64, 128, 256), _WIDTHS, "How many first dimensions, each below `model.projection_dim`."
+            (64, 128, 256), _WIDTHS, "Prefix widths, each below `model.projection_dim`."
         ),
         "width_weights": Setting(
-            (), _SHARES, "The weight of each width in the average over the widths."
+            (), _SHARES, "Weight of each width in the average over the widths; () = equal weights."
         ),
     }
 
@@ -97,15 +112,13 @@ class Matryoshka(Objective):
         whole = config["model"]["projection_dim"]
         if not widths or max(widths) >= whole:
             raise UserError(
-                f"matryoshka.widths={tuple(widths)} must be one or more widths below "
-                f"model.projection_dim={whole}; "
-                "leave out those that are not, or set loss.matryoshka=0."
+                f"matryoshka.widths={tuple(widths)} must list one or more widths below "
+                f"model.projection_dim={whole}; remove the others, or set loss.matryoshka=0."
             )
         if shares and len(shares) != len(widths):
             raise UserError(
-                f"matryoshka.width_weights has {len(shares)} numbers for the {len(widths)} "
-                "of matryoshka.widths; "
-                "give one for each, or () for equal ones."
+                f"matryoshka.width_weights has {len(shares)} numbers, but matryoshka.widths has "
+                f"{len(widths)}; give one weight per width, or () for equal weights."
             )
 
     def embed(self, rows: Rows) -> tuple[Float[Array, "R S P"], Float[Array, "R S P"]]:

@@ -1,9 +1,8 @@
-"""What every term of the loss is: a class with a `loss` of the rows, or with `embed` and
-`contrast`.
+"""The interface of a loss term: a subclass defines `loss`, or `embed` and `contrast`.
 
-A loss of the rows needs tokens, but only those of its own row. A contrast needs every record of the
-global batch, but of each record only its embeddings. So rows can be computed on many devices, or
-one micro-batch after the other.
+`loss` reads tokens, but only those of its own row. A contrast reads every record of the global
+batch, but only their embeddings. Rows can therefore be computed on many devices, or in
+micro-batches one after another.
 """
 
 from collections.abc import Mapping
@@ -19,18 +18,20 @@ from protclip_jax.objectives.rows import Rows
 
 
 class Objective:
-    """One term of the loss. A subclass states its facts as class attributes and defines `loss`, or
-    `embed` and `contrast`.
+    """One term of the loss; subclasses set the class attributes below.
+
+    A subclass defines either `loss`, or `embed` and `contrast`.
 
     Attributes:
-      name: in the config and the metrics; the weight is `loss.NAME`.
-      title: in figures.
-      weight: the default weight, and what a weight may be; 0 leaves the objective out.
-      options: further fields of the config, `NAME.OPTION`. Names are unique over all objectives.
-      masked: whether the protein tower reads the proteins with the residues of `mask` hidden, in a
-        pass of its own, and `loss` is a mean over these residues; otherwise the objective reads the
-        pass over the unmasked proteins. FLOPs are counted from this.
-      reads_features: whether `Batch.residue_properties` is read, which takes time to decode.
+      name: name in the config and the metrics; the weight is `loss.NAME`.
+      title: name in figures.
+      weight: the default weight and the values allowed for it; 0 turns the objective off.
+      options: additional config fields, `NAME.OPTION`. Names are unique across objectives.
+      masked: whether `loss` is a mean over the residues of `mask`, which are masked in the protein
+        tower's input; otherwise the objective reads the pass over the unmasked proteins. The FLOP
+        count depends on it.
+      reads_features: whether the objective reads `Batch.residue_properties`, which takes time to
+        decode.
       config: the `ObjectiveConfig` of the run.
     """
 
@@ -43,7 +44,7 @@ class Objective:
 
     def __init_subclass__(cls):
         if cls.masked and cls.embed is not Objective.embed:
-            # Contrasts of micro-batches are computed before, and without, the masked passes.
+            # With micro-batches, contrasts are computed before the masked passes and without them.
             raise TypeError(
                 f"{cls.__name__} is masked and has a contrast; define `loss`, or leave "
                 "`masked` False"
@@ -54,21 +55,20 @@ class Objective:
 
     @classmethod
     def check(cls, config: Mapping) -> None:
-        """Raises `UserError` where options of a whole training config do not go together."""
+        """Raises UserError if options of the whole training config contradict each other."""
 
     def mask(self, batch: Batch) -> Bool[Array, "R L"]:
-        """The residues that are hidden from the protein tower, for a `masked` objective."""
+        """The residues to mask in the protein tower's input; only for `masked` objectives."""
         raise NotImplementedError
 
     def loss(self, rows: Rows) -> Mean | None:
-        """The loss of these rows, which reads no other rows; None for a contrast."""
+        """The loss of these rows, which reads no other rows; None if this is a contrast."""
 
     def embed(self, rows: Rows) -> tuple[Float[Array, "R S ..."], ...] | None:
-        """What `contrast` needs of each record; None for a loss of the rows."""
+        """The arrays that `contrast` needs from each record; None if this is not a contrast."""
 
     def contrast(
         self, rows: Rows, embedded: tuple[Float[Array, "R S ..."], ...], global_batch: GlobalBatch
     ) -> Mean:
-        """The loss of this device's records against those of the global batch, from what `embed`
-        gave."""
+        """The loss of this device's records against the global batch, from `embed`'s arrays."""
         raise NotImplementedError

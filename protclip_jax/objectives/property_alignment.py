@@ -1,5 +1,4 @@
-"""PDA, the alignment of residues with properties, as an objective: by dynamic segments (paper),
-or by late interaction."""
+"""PDA as an objective: aligns residues with properties, by dynamic segments or late interaction."""
 
 from collections.abc import Mapping
 
@@ -23,7 +22,7 @@ from protclip_jax.objectives.segment_alignment import (
 
 
 class PropertyAlignment(Objective):
-    """PDA. With late interaction it is a loss of the rows, otherwise a contrast."""
+    """PDA: a contrast of dynamic segments (paper), or a loss within rows by late interaction."""
 
     name = "pda"
     title = "segment alignment (PDA)"
@@ -32,12 +31,12 @@ class PropertyAlignment(Objective):
         "theta": Setting(
             0.3,
             SHARE,
-            "Residues less similar to a property than this, of 0 to 1, leave its segment.",
+            "Threshold on the min-max normalised similarity; residues below it leave the segment.",
         ),
         "negatives": Setting(
             WITHIN_RECORD,
             one_of((*NEGATIVES, LATE_INTERACTION)),
-            "What a segment is contrasted with; see docs/segments.md.",
+            "The negatives of a segment; see docs/segments.md.",
         ),
         "pooling": Setting(
             "segment",
@@ -47,23 +46,22 @@ class PropertyAlignment(Objective):
         "text_gradient": Setting(
             False,
             FLAG,
-            "Whether the loss moves the properties' texts; without it, the residues and "
-            "prototypes.",
+            "Whether gradients reach the property texts, not only residues and prototypes.",
             before=True,
         ),
         "prototypes": Setting(
-            True, FLAG, "Whether the prototype bank expresses a property's text embedding."
+            True, FLAG, "Whether the prototype bank re-expresses a property's text embedding."
         ),
         "prototype_init": Setting(
             UNIT,
             one_of(tuple(PROTOTYPE_INITS)),
-            "How prototypes start: with unit norm on average, or as N(0, 1), as released.",
+            "Initial prototypes: unit norm on average, or N(0, 1) as in the released model.",
             changeable=True,
         ),
         "mask_prefix": Setting(
             False,
             FLAG,
-            "Whether the prefix that names a property is left out of its text's mean.",
+            "Whether the prefix that names the property is excluded from its text's mean.",
             before=False,
         ),
     }
@@ -73,9 +71,8 @@ class PropertyAlignment(Objective):
         pooling, negatives = config["pda"]["pooling"], config["pda"]["negatives"]
         if pooling != "segment" and negatives != LATE_INTERACTION:
             raise UserError(
-                f"pda.pooling={pooling} goes with pda.negatives={LATE_INTERACTION} only, not "
-                f"with {negatives}; "
-                "set that, or leave pda.pooling=segment."
+                f"pda.pooling={pooling} requires pda.negatives={LATE_INTERACTION}, not "
+                f"{negatives}; change pda.negatives, or set pda.pooling=segment."
             )
 
     def loss(self, rows: Rows) -> Mean | None:
@@ -113,11 +110,11 @@ class PropertyAlignment(Objective):
         local = global_batch.local(
             Properties(segments, prototypes, rows.properties_present, rows.property_hashes)
         )
+        # Negatives within the record need no data from other devices.
+        within = self.config.negatives == WITHIN_RECORD
         return segment_alignment(
             local,
-            # Nothing of other devices is read for negatives of the same record, so nothing is
-            # fetched.
-            local if self.config.negatives == WITHIN_RECORD else global_batch.gather(local),
+            local if within else global_batch.gather(local),
             logit_scale=rows.segment_logit_scale,
             negatives=self.config.negatives,
             chunk=self.config.contrast_chunk,

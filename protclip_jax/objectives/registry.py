@@ -1,4 +1,4 @@
-"""Every objective by name. A new one is a file with a subclass of `Objective`, and a line here."""
+"""All objectives by name. To add one, subclass `Objective` in a new file and list it here."""
 
 from protclip_jax.objectives.feature_alignment import FeatureAlignment
 from protclip_jax.objectives.global_contrastive import GlobalContrast
@@ -20,4 +20,4 @@ _KINDS: tuple[type[Objective], ...] = (
 )
 
 OBJECTIVES: dict[str, type[Objective]] = {kind.name: kind for kind in _KINDS}
-"""In the order of the metrics, which checkpoints keep: add new ones at the end."""
+"""In the order of the metrics, which checkpoints store: append new ones at the end."""

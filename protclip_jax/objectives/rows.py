@@ -1,5 +1,4 @@
-"""Packed rows as the objectives read them: each part of the forward pass is computed when it is
-first asked for, and once."""
+"""Packed rows as the objectives read them; each part of the forward pass runs once, on demand."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -16,19 +15,18 @@ from protclip_jax.models.property_vectors import property_embeddings, property_v
 from protclip_jax.models.protclip import ProtCLIPModel, residue_slot_ids
 
 UNMASKED, SHARED = "unmasked", "shared"
-"""Passes through the protein tower: over all residues, and one in common with masks. Others have
-an objective's name."""
+"""Protein tower passes: over unmasked residues, and over one mask shared by several objectives.
+Other passes are named after their objective."""
 
 
 class Rows:
-    """The rows of a batch in the network.
+    """The rows of a batch and their activations in the network.
 
     Args:
       model: bound to its parameters.
       config: the `ObjectiveConfig` of the run.
-      objectives: those that will read the rows, by name.
-      noise: Gumbel noise of the prototype bank, [R, S, 4, M]; None where no property vector is
-        asked for.
+      objectives: the objectives that will read the rows, by name.
+      noise: Gumbel noise of the prototype bank, [R, S, 4, M]; None if no property vectors are read.
     """
 
     def __init__(
@@ -43,11 +41,11 @@ class Rows:
         self._objectives, self._noise = objectives, noise
 
     def _passes(self) -> dict[str, Int[Array, "R L"]]:
-        """The protein tokens of each pass that some objective reads."""
+        """The protein tokens of each pass that at least one objective reads."""
         tokens = {}
         passes = {name: self.config.passes[name] for name in self._objectives}
-        # The order of the passes decides the last bits of gradients: it stays as it is, so that
-        # runs go on exactly.
+        # The order of the passes affects the last bits of the gradients. Keep it, so that resumed
+        # runs continue exactly.
         for name, objective in reversed(self._objectives.items()):
             if passes[name] != UNMASKED:
                 hidden = (
@@ -59,21 +57,18 @@ class Rows:
         return tokens
 
     def _shared_mask(self) -> Bool[Array, "R L"]:
-        """What the shared pass hides: all that was drawn for it, whichever objectives are on.
+        """The residues masked in the shared pass: all masks drawn, whichever objectives are on.
 
-        So the gradient of one objective alone is a part of the run's.
+        The gradient of one objective alone is then a summand of the run's gradient.
         """
         drawn = self.batch.mlm_mask | self.batch.segment_mask
-        masks = [
-            objective.mask(self.batch)
-            for objective in self._objectives.values()
-            if objective.masked
-        ]
+        masked = [objective for objective in self._objectives.values() if objective.masked]
+        masks = [objective.mask(self.batch) for objective in masked]
         return functools.reduce(jnp.logical_or, masks, drawn)
 
     @functools.cached_property
     def _protein_hidden(self) -> dict[str, Float[Array, "R L D"]]:
-        """The protein tower over all passes as one run: each layer's weights are fetched once."""
+        """Runs the protein tower once over all passes, so each layer's weights are read once."""
         batch, passes = self.batch, self._passes()
         slot_ids = jnp.concatenate([batch.protein_slot_ids] * len(passes))
         positions = jnp.concatenate([batch.protein_positions] * len(passes))
@@ -82,18 +77,17 @@ class Rows:
         return dict(zip(passes, jnp.split(hidden, len(passes)), strict=True))
 
     def masked_hidden(self, name: str) -> Float[Array, "R L D"]:
-        """Token representations of the protein tower in the pass of a masked objective."""
+        """Protein token representations in the pass of a masked objective."""
         return self._protein_hidden[self.config.passes[name]]
 
     @property
     def protein_hidden(self) -> Float[Array, "R L D"]:
-        """Token representations of the protein tower over what contrasts read: unmasked
-        proteins, but in a single pass."""
+        """Protein token representations for contrasts: unmasked, except with a single pass."""
         return self._protein_hidden[self.config.contrast_pass]
 
     @functools.cached_property
     def text_hidden(self) -> Float[Array, "R L T"]:
-        """Token representations of the text tower."""
+        """Text token representations."""
         batch = self.batch
         return self.model.encode_text(
             batch.text_tokens, batch.text_segment_ids, batch.text_positions
@@ -101,27 +95,26 @@ class Rows:
 
     @functools.cached_property
     def protein_embedding(self) -> Float[Array, "R S P"]:
-        """Of each record, unit norm."""
+        """Unit-norm protein embedding of each record."""
         return self.model.embed_proteins(
             self.protein_hidden, self.batch.protein_slot_ids, self.num_slots
         )
 
     @functools.cached_property
     def text_embedding(self) -> Float[Array, "R S P"]:
-        """Of each record's full biotext, unit norm."""
+        """Unit-norm embedding of each record's full biotext."""
         ids = self.batch.text_segment_ids
         segments = self.model.project_text_segments(self.text_hidden, ids, self.num_slots)
         return unit_norm(segments[:, :, 0])
 
     @functools.cached_property
     def residues(self) -> Float[Array, "R L P"]:
-        """The projected tokens p_j of the unmasked proteins, not normalised; `residue_slot_ids`
-        says which are residues."""
+        """The projected protein tokens p_j, not normalised; see `residue_slot_ids`."""
         return self.model.project_protein_tokens(self.protein_hidden)
 
     @functools.cached_property
     def residue_slot_ids(self) -> Int[Array, "R L"]:
-        """1…S at residues; 0 at specials and padding."""
+        """1…S at residues; 0 at special tokens and padding."""
         return residue_slot_ids(self.batch.protein_tokens, self.batch.protein_slot_ids)
 
     def _run(self, method: Callable, *arguments: Any) -> Float[Array, "..."]:
@@ -143,19 +136,19 @@ class Rows:
 
     @functools.cached_property
     def properties_of_fixed_texts(self) -> Float[Array, "R S 4 P"]:
-        """The same, without gradient to the texts: only the prototype bank learns from them."""
+        """Property vectors without gradient to the texts; the prototype bank still learns."""
         return self._property_vectors(jax.lax.stop_gradient(self._property_embeddings))
 
     @functools.cached_property
     def properties_present(self) -> Bool[Array, "R S 4"]:
-        """Which properties the records have, all False for a record without residues."""
+        """Which properties each record has; all False for a record without residues."""
         slots = jnp.arange(1, self.num_slots + 1)
         has_residues = jnp.any(self.residue_slot_ids[:, :, None] == slots, axis=1)
         return (self.property_hashes != 0) & has_residues[:, :, None]
 
     @property
     def property_hashes(self) -> UInt[Array, "R S 4"]:
-        """Of each property's text; 0 where the record lacks it."""
+        """Hash of each property's text; 0 if the record lacks the property."""
         return self.batch.text_hashes[:, :, 1:]
 
     @property
@@ -174,5 +167,5 @@ class Rows:
 
     @property
     def segment_logit_scale(self) -> Float[Array, ""]:
-        """The log scale of the contrast of segments."""
+        """The log scale of the segment contrast."""
         return self.model.scales()[1]

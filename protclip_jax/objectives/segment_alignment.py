@@ -1,9 +1,9 @@
 """L_PDA: property-grouped dynamic segment alignment (paper: property-driven dynamic alignment).
 
-Each property of a record picks out its residues, softly: their weighted mean is the property's
-dynamic segment, and the segment is contrasted with the property's prototype. The loss can be met
-from the *kind* of property alone, so a low value says nothing about content; `NEGATIVES` and
-`late_interaction` hold the alternatives to the paper's choice.
+Each property of a record softly selects residues. Their weighted mean is the property's dynamic
+segment, which is contrasted with the property's prototype. The *kind* of property alone can satisfy
+this loss, so a low value says nothing about the content. `NEGATIVES` and `late_interaction` offer
+alternatives to the paper's choice.
 """
 
 from collections.abc import Callable
@@ -25,11 +25,10 @@ from protclip_jax.objectives.info_nce import (
 from protclip_jax.objectives.mean import Mean
 
 MIN_RANGE = 1e-6
-"""Similarities that differ by no more than this give uniform weights."""
+"""Similarities within a range of at most this give uniform weights."""
 
 LogSums = tuple[Float[Array, "*N K"], Float[Array, "*N K"]]
-"""Log-summed negatives of every segment (over prototypes) and of every prototype (over
-segments); see `info_nce`."""
+"""Log-summed negatives of each segment (over prototypes) and each prototype (over segments)."""
 
 
 class Properties(NamedTuple):
@@ -38,13 +37,12 @@ class Properties(NamedTuple):
     segments: Float[Array, "N K P"]
     """The dynamic segment of each property."""
     prototypes: Float[Array, "N K P"]
-    """What stands for the properties: their prototypes (paper), or another choice of
-    `property_vectors`."""
+    """The property vectors: prototypes (paper), or another choice of `property_vectors`."""
     present: Bool[Array, "N K"]
-    """Which properties a slot's record has; False throughout for an empty slot, and for a record
-    without residues."""
+    """Which properties each slot's record has; all False for empty slots and records without
+    residues."""
     text_hash: UInt[Array, "N K"]
-    """Of each property's text."""
+    """Hash of each property's text."""
 
 
 def dynamic_segment_weights(
@@ -58,17 +56,28 @@ def dynamic_segment_weights(
 
     Similarities t_k·p_j → min–max to [0, 1] over the slot's residues → 0 below `theta` → divided by
     their sum. Equal similarities (range ≤ 1e-6) give uniform weights. Gradients flow through the
-    weights, minimum and maximum included.
+    weights, including the minimum and maximum.
 
     Args:
       p: projected protein tokens, not normalised.
-      slot_ids: 1…S at residues; 0 at specials and padding, which take no part.
+      slot_ids: 1…S at residues; 0 at special tokens and padding, which take no part.
       t: prototypes of the properties.
-      present: which properties the slots' records have.
+      present: which properties each slot's record has.
       theta: threshold on the normalised similarity, in [0, 1].
 
     Returns:
-      weights that sum to 1 over L; all 0 for an absent property.
+      Weights that sum to 1 over L; all 0 for an absent property.
+
+    Example:
+      Similarities 4, 1, 4 and 0 become 1, 0.25, 1 and 0; the second falls below the threshold:
+
+      >>> import jax.numpy as jnp
+      >>> from protclip_jax.objectives.segment_alignment import dynamic_segment_weights
+      >>> p = jnp.array([[[4.0], [1.0], [4.0], [0.0]]])
+      >>> t, present = jnp.ones((1, 1, 1, 1)), jnp.array([[[True]]])
+      >>> weights = dynamic_segment_weights(p, jnp.array([[1, 1, 1, 1]]), t, present, theta=0.3)
+      >>> print(weights[0, 0, 0])
+      [0.5 0.  0.5 0. ]
     """
     similarity = jnp.einsum(
         "rskd,rld->rskl",
@@ -87,8 +96,8 @@ def dynamic_segment_weights(
         similarity, axis=-1, keepdims=True, where=member, initial=jnp.finfo(jnp.float32).min
     )
     spread = high - low > MIN_RANGE
-    # Selected before and after the division: a gradient of 0/0 would be NaN even where the quotient
-    # is not used.
+    # The inner `where` avoids 0/0, whose NaN gradient would pass through the outer `where` even
+    # where the quotient is not selected.
     normalised = jnp.where(spread, (similarity - low) / jnp.where(spread, high - low, 1.0), 1.0)
 
     kept = jnp.where(member & (normalised >= theta), normalised, 0.0)
@@ -103,8 +112,10 @@ def dynamic_segments(
     present: Bool[Array, "R S K"],
     theta: float,
 ) -> Float[Array, "R S K P"]:
-    """The dynamic segments c_k = Σ_j w_kj p_j, not normalised (float32); arguments as in
-    `dynamic_segment_weights`."""
+    """The dynamic segments c_k = Σ_j w_kj p_j, not normalised (float32).
+
+    Arguments as in `dynamic_segment_weights`.
+    """
     weights = dynamic_segment_weights(p, slot_ids, t, present, theta)
     return jnp.einsum(
         "rskl,rld->rskd", weights, p.astype(jnp.float32), precision=jax.lax.Precision.HIGHEST
@@ -113,7 +124,7 @@ def dynamic_segments(
 
 def within_record(local: Properties, global_: Properties, chunk: int) -> LogSums:
     """Negatives: the other present properties of the same record (paper)."""
-    del global_, chunk  # Two properties of a record never share a text: their prefixes differ.
+    del global_, chunk  # Two properties of a record never have equal texts: their prefixes differ.
     logits = jnp.einsum(
         "nkd,njd->nkj", local.segments, local.prototypes, precision=jax.lax.Precision.HIGHEST
     )
@@ -122,22 +133,19 @@ def within_record(local: Properties, global_: Properties, chunk: int) -> LogSums
 
 
 def across_records(local: Properties, global_: Properties, chunk: int) -> LogSums:
-    """Negatives: the same property of every other record of the global batch, unless its text is
-    the same."""
+    """Negatives: the same property of all other records of the global batch with another text."""
 
     def admits(anchor, candidate):
         (present, text), (other_present, other_text) = anchor, candidate
-        # Unequal texts also take out the record itself.
+        # A record's own text is equal to itself, so this excludes the record too.
         return present & other_present & (text != other_text)
 
     def of_property(local: Properties, global_: Properties):
         labels = (local.present, local.text_hash), (global_.present, global_.text_hash)
+        contrasts = (local.segments, global_.prototypes), (local.prototypes, global_.segments)
         return tuple(
             log_sum_candidates(anchors, candidates, *labels, admits, chunk=chunk)
-            for anchors, candidates in (
-                (local.segments, global_.prototypes),
-                (local.prototypes, global_.segments),
-            )
+            for anchors, candidates in contrasts
         )
 
     return jax.vmap(of_property, in_axes=1, out_axes=1)(local, global_)
@@ -156,7 +164,7 @@ NEGATIVES: dict[str, Callable[[Properties, Properties, int], LogSums]] = {
     "across_records": across_records,
     "both": both,
 }
-"""What a segment must be told from, by the name that the config's `pda.negatives` takes."""
+"""Choices of a segment's negatives, by their name in `pda.negatives`."""
 
 
 def segment_alignment(
@@ -169,22 +177,35 @@ def segment_alignment(
 ) -> Mean:
     """Symmetric InfoNCE between dynamic segments c_k and prototypes t_k, averaged over records.
 
-    Both are L2-normalised for it. A property takes part if it has at least one negative; a record's
-    loss is the mean over its properties that take part, and the record counts if one does. For
-    `within_record` those are the records with two or more present properties.
+    Both are L2-normalised first. A property takes part if it has at least one negative. A record's
+    loss is the mean over its properties that take part; the record counts if at least one does. For
+    `within_record` these are the records with two or more present properties.
 
     Args:
-      local: the slots whose loss this is: all, or those of one device.
-      global_: the slots of the global batch, local ones included.
+      local: the slots that the loss is computed for: all, or those of one device.
+      global_: the slots of the global batch, including the local ones.
       logit_scale: log of the scale.
       negatives: a name in `NEGATIVES`.
       chunk: see `reduce_candidates`.
 
     Returns:
-      sum over the local records that count, and their number (float32).
+      The sum over the local records that count, and their count (float32).
+
+    Example:
+      One record with two properties, each with a segment equal to its prototype:
+
+      >>> import jax.numpy as jnp
+      >>> from protclip_jax.objectives.segment_alignment import Properties, segment_alignment
+      >>> vectors, present = jnp.eye(2)[None], jnp.array([[True, True]])
+      >>> slots = Properties(vectors, vectors, present, jnp.array([[7, 8]], jnp.uint32))
+      >>> loss = segment_alignment(
+      ...     slots, slots, logit_scale=jnp.log(10.0), negatives="within_record"
+      ... )
+      >>> print(f"{loss.value():.6f}")
+      0.000045
     """
     scale = inverse_temperature(logit_scale)
-    # The scale goes with the segments on either side.
+    # Segments carry the scale, whether they are anchors or candidates.
     local, global_ = (
         x._replace(segments=scale * unit_norm(x.segments), prototypes=unit_norm(x.prototypes))
         for x in (local, global_)
@@ -196,8 +217,9 @@ def segment_alignment(
 def mean_over_records(
     positive: Float[Array, "*N K"], log_sums: LogSums, present: Bool[Array, "*N K"]
 ) -> Mean:
-    """Symmetric InfoNCE averaged over each record's present properties that have negatives, and
-    over records that have such.
+    """Averages symmetric InfoNCE over each record's properties with negatives, then over records.
+
+    Records without such a property do not count.
 
     Raises:
       AssertionError: the shapes differ.

@@ -1,5 +1,4 @@
-"""L_BSR: reconstruction of masked static segments from the protein and its biotext (paper:
-biotext-guided BSR)."""
+"""L_BSR: reconstructs masked segments from the protein and its biotext (paper: BSR)."""
 
 from collections.abc import Callable
 
@@ -18,8 +17,7 @@ from protclip_jax.objectives.rows import Rows
 def biotext_slot_ids(
     text_slot_ids: Int[Array, "R Lt"], text_property_ids: Int[Array, "R Lt"]
 ) -> Int[Array, "R Lt"]:
-    """Slot ids of the tokens that the cross-attention may read: those of the full biotext; 0 for
-    properties and padding."""
+    """Slot ids of full biotexts, which the cross-attention reads; 0 at properties and padding."""
     return jnp.where(text_property_ids == 0, text_slot_ids, 0)
 
 
@@ -33,28 +31,39 @@ def segment_reconstruction(
 ) -> Mean:
     """Cross-entropy of `head(p_j + attention output)` on the residues of the masked segments.
 
-    Without the residual p_j, a token's context would reach the head only through its attention
+    Without the residual p_j, a token's context would reach the head only through the attention
     weights.
 
     Args:
-      protein: projected tokens p_j of the protein with its segments masked, not normalised.
-      attended: what each of them reads in the biotext of its own record (`BiotextCrossAttention`).
+      protein: projected tokens p_j of the protein with masked segments, not normalised.
+      attended: output of the cross-attention to the record's own biotext (`BiotextCrossAttention`).
       head: the BSR token head.
       targets: the original tokens.
       mask: the residues of the masked segments.
 
     Returns:
-      sum over the masked residues, and their number (float32).
+      The sum over the masked residues, and their count (float32).
 
     Raises:
       AssertionError: `protein` and `attended` differ in shape.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from protclip_jax.objectives.segment_reconstruction import segment_reconstruction
+      >>> protein, mask = jnp.zeros((1, 2, 33)), jnp.array([[True, False]])
+      >>> targets = jnp.array([[5, 6]])
+      >>> loss = segment_reconstruction(
+      ...     protein, protein, head=lambda x: x, targets=targets, mask=mask
+      ... )
+      >>> print(f"{loss.value():.4f}")  # log 33: all tokens are equally likely
+      3.4965
     """
     chex.assert_equal_shape([protein, attended])
     return masked_cross_entropy(head(protein + attended), targets, mask)
 
 
 class SegmentReconstruction(Objective):
-    """BSR: whole segments, hidden from the protein, with the help of the record's biotext."""
+    """BSR: reconstructs masked segments with the help of the record's biotext."""
 
     name = "bsr"
     title = "segment reconstruction (BSR)"

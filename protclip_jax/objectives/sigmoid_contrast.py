@@ -1,8 +1,7 @@
-"""SigLIP's loss: whether a protein and a text belong together is decided for each pair of the
-global batch alone.
+"""SigLIP's loss: classifies each protein–text pair of the global batch on its own.
 
-Off by default (`loss.sigmoid`). Zhai et al. 2023 (arXiv 2303.15343), section 3. There is no
-denominator over the batch.
+Off by default (`loss.sigmoid`). Zhai et al. 2023 (arXiv 2303.15343), section 3. Unlike InfoNCE it
+has no denominator over the batch.
 """
 
 import jax
@@ -40,19 +39,37 @@ def sigmoid_contrast(
     z is 1 for the own text and −1 for the text of every other real slot of the global batch.
 
     Args:
-      local: the slots whose loss this is: all, or those of one device.
-      global_: the slots of the global batch, local ones included.
-      first: where `local` begins in `global_`.
+      local: the slots that the loss is computed for: all, or those of one device.
+      global_: the slots of the global batch, including the local ones.
+      first: index of the first local slot in `global_`.
       log_scale: log of the scale.
-      mask_duplicates: leaves pairs of an equal biotext or sequence out, which are no negatives;
-        without it the paper's form.
+      bias: added to every logit.
+      mask_duplicates: excludes pairs with equal biotext or sequence, which are not negatives; False
+        is the paper's form.
       chunk: see `reduce_candidates`.
 
     Returns:
-      sum over the local real slots, and their number (float32).
+      The sum over the real local slots, and their count (float32).
 
     Raises:
-      AssertionError: the arrays of `local` or of `global_` do not match in shape.
+      AssertionError: the arrays within `local` or `global_` do not match in shape.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from protclip_jax.objectives.global_contrastive import Pairs
+      >>> from protclip_jax.objectives.sigmoid_contrast import sigmoid_contrast
+      >>> hashes = jnp.array([1, 2], jnp.uint32)
+      >>> pairs = Pairs(jnp.eye(2), jnp.eye(2), jnp.array([True, True]), hashes, hashes)
+      >>> loss = sigmoid_contrast(
+      ...     pairs,
+      ...     pairs,
+      ...     first=0,
+      ...     log_scale=jnp.log(20.0),
+      ...     bias=jnp.array(-10.0),
+      ...     mask_duplicates=True,
+      ... )
+      >>> print(f"{loss.value():.6f}")  # softplus(-10) for the positive and for the negative
+      0.000091
     """
     check_shapes(local, global_)
     proteins = inverse_temperature(log_scale) * local.protein.astype(jnp.float32)
@@ -76,8 +93,10 @@ def sigmoid_contrast(
 
 
 class SigmoidContrast(Objective):
-    """An alternative to GC, or beside it; its scale and bias are learnt, and in the model only
-    where its weight is not 0."""
+    """The sigmoid contrast, in place of GC or beside it.
+
+    Its learnt scale and bias are part of the model only if its weight is not 0.
+    """
 
     name = "sigmoid"
     title = "sigmoid contrast"

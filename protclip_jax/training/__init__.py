@@ -1,2 +1,1 @@
-"""The training step and what surrounds it: state, optimiser, metrics, faults, preemption,
-profiler."""
+"""The training step and what it needs: state, optimiser, metrics, faults, preemption, profiler."""

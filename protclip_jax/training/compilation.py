@@ -1,5 +1,4 @@
-"""Compiling once: programs are kept from run to run, and a step that would be compiled a second
-time in a run is an error."""
+"""Compiles each program once: caches it across runs, and rejects a recompilation within a run."""
 
 import functools
 import os
@@ -13,7 +12,7 @@ from data_pipelines.common.errors import RunError
 from protclip_jax.distributed.sharding import sum_over_hosts
 
 OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"
-"""In the message of JAX's error."""
+"""Marks an out-of-memory error in JAX's message."""
 
 MORE_MEMORY = (
     "lower batch.rows or batch.microbatch_rows, raise mesh.fsdp, or set model.remat='full'."
@@ -21,8 +20,10 @@ MORE_MEMORY = (
 
 
 def keep_compiled_programs() -> None:
-    """Keeps compiled programs in the user's cache folder, unless JAX_COMPILATION_CACHE_DIR
-    already says where, or is empty."""
+    """Caches compiled programs in the user's cache folder.
+
+    JAX_COMPILATION_CACHE_DIR, if set, takes precedence; if empty, nothing is cached.
+    """
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
         jax.config.update(
@@ -31,16 +32,15 @@ def keep_compiled_programs() -> None:
 
 
 def compiled_once(candidates: Mapping[str, Callable]) -> Callable:
-    """The first of some jitted functions that fits the devices, compiled for its first arguments
-    and never again.
+    """Makes a function that runs the first of several jitted functions that fits the devices.
 
-    All compute the same; which of several was taken is told on stderr. A jitted function is
-    compiled anew, without a word, for other shapes or shardings: minutes in each of which a pod
-    waits.
+    All candidates compute the same. The function compiles one on the first call, names it on stderr
+    if there is a choice, and never compiles again. A jitted function would silently recompile for
+    other shapes or shardings, each time for minutes in which the whole pod waits.
 
     Raises:
-      RunError: when called with arguments of another kind, or where even the last has too little
-        memory.
+      RunError: a later call has arguments with other shapes or shardings, or even the last
+        candidate needs too much memory.
     """
     compiled = None
 
@@ -50,7 +50,7 @@ def compiled_once(candidates: Mapping[str, Callable]) -> Callable:
         }
         name, found = first_that_fits(lowered, device_memory())
         if len(candidates) > 1 and jax.process_index() == 0:
-            print(f"note: of {', '.join(candidates)} the step takes {name}.", file=sys.stderr)
+            print(f"note: selected {name} of {', '.join(candidates)}.", file=sys.stderr)
         return found
 
     def run(arguments):
@@ -58,8 +58,8 @@ def compiled_once(candidates: Mapping[str, Callable]) -> Callable:
             return compiled(*arguments)
         except (TypeError, ValueError) as error:
             raise RunError(
-                "the training step would have to be compiled again: its inputs have changed "
-                f"({error})."
+                f"the inputs of the training step have changed ({error}), which would require "
+                "compiling it again; keep the shapes and shardings of all batches equal."
             ) from error
 
     def call(*arguments):
@@ -80,13 +80,15 @@ def compiled_once(candidates: Mapping[str, Callable]) -> Callable:
 def first_that_fits(
     candidates: Mapping[str, Callable[[], jax.stages.Lowered]], capacity: int
 ) -> tuple[str, jax.stages.Compiled]:
-    """The first program that takes at most `capacity` bytes of each device, and its name; the last
-    whatever it takes.
+    """Compiles the first program that needs at most `capacity` bytes per device, or else the last.
 
-    All hosts choose alike. Lowered only when its turn comes.
+    All hosts make the same choice. A candidate is lowered only when its turn comes.
+
+    Returns:
+      The candidate's name and program.
 
     Raises:
-      JaxRuntimeError: the compiler has no program for the last.
+      JaxRuntimeError: the last candidate fails to compile.
     """
     *others, last = candidates
     for name in others:
@@ -94,7 +96,7 @@ def first_that_fits(
             compiled = candidates[name]().compile()
             misfits = sum(hbm_bytes(compiled).values()) > capacity
         except jax.errors.JaxRuntimeError as error:
-            # What a TPU's compiler says, long before it would have been done.
+            # TPU compilers report this error long before they would finish compiling.
             if OUT_OF_MEMORY not in str(error):
                 raise
             misfits = True
@@ -104,7 +106,7 @@ def first_that_fits(
 
 
 def hbm_bytes(compiled: jax.stages.Compiled) -> dict[str, int]:
-    """What a program takes of each device's memory, by kind."""
+    """Bytes of each device's memory that a program needs, by kind."""
     memory = compiled.memory_analysis()
     return {
         "arguments": memory.argument_size_in_bytes,
@@ -115,8 +117,10 @@ def hbm_bytes(compiled: jax.stages.Compiled) -> dict[str, int]:
 
 
 def device_memory() -> int:
-    """Bytes that programs may use of one of this process's devices; on a CPU, a virtual device's
-    share of the machine's."""
+    """Bytes that programs may use on one of this process's devices.
+
+    On a CPU this is a virtual device's share of the machine's memory.
+    """
     statistics = jax.local_devices()[0].memory_stats() or {}
     of_host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // jax.local_device_count()
     return statistics.get("bytes_limit", of_host)

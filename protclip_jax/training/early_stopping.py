@@ -1,4 +1,4 @@
-"""Early stopping: a run ends when its evaluations have not improved for a while."""
+"""Early stopping: ends a run when its evaluations have stopped improving."""
 
 import pathlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,20 +10,19 @@ from protclip_jax.training.metrics import read_metrics
 class EarlyStopping:
     """Counts the evaluations since the best one.
 
-    Everything follows from the evaluations so far, which metrics.jsonl holds, so a run that
-    continues stops where an unbroken one would.
+    All of its state follows from the evaluations so far, which metrics.jsonl stores. A resumed run
+    therefore stops where an uninterrupted one would.
     """
 
     def __init__(self, best: Best, patience: int, earlier: Iterable[Mapping[str, float]] = ()):
-        """`patience` is in evaluations, 0 = never stop; `earlier` are those before a resumption."""
+        """`patience` is in evaluations, 0 = never stop; `earlier` precede the resumption."""
         self._best, self._patience = best, patience
         self._top, self._since = None, 0
         for metrics in earlier:
             self.judge(metrics)
 
     def judge(self, metrics: Mapping[str, float]) -> None:
-        """Takes an evaluation's metrics in; one that does not measure `best.metric` is not
-        counted."""
+        """Counts an evaluation; ignores it if it does not measure `best.metric`."""
         score = Judged(metrics, self._best).score(self._best)
         if score is None:
             return
@@ -34,18 +33,18 @@ class EarlyStopping:
 
     @property
     def exhausted(self) -> bool:
-        """Whether the last `patience` evaluations were no better than the best before them."""
+        """Whether none of the last `patience` evaluations beat the best one before them."""
         return 0 < self._patience <= self._since
 
     @property
     def reason(self) -> str:
-        """Why the run stops, for the log."""
+        """The reason why the run stops, for the log."""
         value = self._top if self._best.mode == "max" else -self._top
         return f"{self._best.metric} was no better than {value:.4g} in {self._since} evaluations"
 
 
 def earlier_evaluations(workdir: pathlib.Path, step: int) -> Iterator[dict[str, float]]:
-    """The metrics of each evaluation up to a step, as metrics.jsonl of a workdir holds them."""
+    """Yields the metrics of each evaluation up to `step` from the workdir's metrics.jsonl."""
     path = workdir / "metrics.jsonl"
     for line in read_metrics(path) if path.exists() else ():
         evaluated = {}

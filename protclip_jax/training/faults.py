@@ -1,9 +1,8 @@
-"""Steps whose loss or gradient is not finite: skipped, told, written out, and the end of the run
-when there are too many.
+"""Handles steps whose loss or gradient is not finite: skips, reports and records them.
 
-The train step itself leaves the state as it was (see `train_step`); here the host learns of it one
-step later, so that it never waits for the device, finds the records to blame and keeps the
-budget.
+Too many of them end the run. The train step itself leaves the state unchanged (see `train_step`).
+The host looks at a step's outcome one step later, so that it never waits for the device, and then
+writes down the step's records and counts it against the limit.
 """
 
 import json
@@ -30,7 +29,7 @@ from protclip_jax.training.train_step import skipped_steps
 
 
 class Pending(NamedTuple):
-    """A step whose outcome the host has not looked at."""
+    """A step whose outcome the host has not checked yet."""
 
     step: int
     metrics: Mapping[str, jax.Array]
@@ -39,13 +38,13 @@ class Pending(NamedTuple):
 
 
 class Faults:
-    """Follows the steps of a run; `limit` is how many of them may be skipped in all, restarts
-    included.
+    """Follows the steps of a run and limits how many may be skipped.
 
-    `keep` is called with every file that is written, and says where it is to be found.
+    `limit` covers the whole run, including restarts. `keep` is called with every file written and
+    returns its final location.
 
     Raises:
-      RunError: the run that goes on has skipped more already.
+      RunError: the resumed run has already skipped more steps.
     """
 
     def __init__(
@@ -64,10 +63,9 @@ class Faults:
         self._skipped = skipped_steps(state)
         if self._skipped > limit:
             raise RunError(
-                f"this run has skipped {self._skipped} steps, and max_skipped_steps is "
-                f"{limit}: their records are in "
-                f"{self._folder}. Look at them, then raise config.max_skipped_steps, or "
-                "begin anew with a lower learning rate."
+                f"this run has skipped {self._skipped} steps, but max_skipped_steps is {limit}; "
+                f"inspect their records in {self._folder}, then raise config.max_skipped_steps or "
+                "start over with a lower learning rate."
             )
         self._pending: Pending | None = None
         self._mesh = mesh
@@ -82,9 +80,12 @@ class Faults:
         state: TrainState,
         records: Callable[[np.ndarray], Sequence[Record]],
     ) -> None:
-        """Looks at the step before `latest` (None at the end of the run); all hosts call it alike.
+        """Checks the step before `latest` (None at the end of the run); all hosts call it alike.
 
-        `state` is the latest one, `records` gives the records of some draws.
+        Args:
+          latest: the step just started.
+          state: the latest state.
+          records: returns the records of the given draws.
 
         Raises:
           RunError: more steps were skipped than the limit allows.
@@ -100,14 +101,14 @@ class Faults:
         )
         if self._skipped > self._limit:
             raise RunError(
-                f"{sentence}; that makes {self._skipped}, and max_skipped_steps is {self._limit}. "
-                "Look at them, then lower the learning rate or raise config.max_skipped_steps."
+                f"{sentence}; this run has skipped {self._skipped} steps, but max_skipped_steps is "
+                f"{self._limit}; inspect the records, then lower the learning rate or raise "
+                "config.max_skipped_steps."
             )
         print(f"warning: {sentence} ({self._skipped} of at most {self._limit}).", file=sys.stderr)
 
     def _write(self, pending: Pending, state: TrainState, records) -> pathlib.Path:
-        """The losses of a step and this host's records of it, those first that give no finite
-        embedding by themselves."""
+        """Writes the step's losses and this host's records; non-finite embeddings come first."""
         finite = np.asarray(self._finite_slots(state.params, pending.batch))
         finite = finite[sharding.local_rows(self._mesh, len(finite))]
         losses = {name: loss.value() for name, loss in pending.metrics["losses"].items()}
@@ -136,11 +137,10 @@ class Faults:
 
 
 def finite_slots(model: ProtCLIPModel, params: Mapping, batch: Batch) -> Bool[Array, "R S"]:
-    """Whether each record's protein and texts have finite embeddings when the record is alone in
-    its row.
+    """Whether each record's protein and texts have finite embeddings when alone in their row.
 
-    Alone, because a NaN that attention weighs with 0 is a NaN still, and reaches whatever lies
-    in the same row.
+    Each record is computed alone because a NaN stays a NaN when attention weights it with 0, and so
+    spreads to the whole row.
     """
     bound = model.bind({"params": params})
     num_slots = batch.slot_mask.shape[1]
@@ -164,6 +164,6 @@ def finite_slots(model: ProtCLIPModel, params: Mapping, batch: Batch) -> Bool[Ar
 
 
 def _number(value: jax.Array) -> float | str:
-    """JSON has neither NaN nor infinity: they are written as words."""
+    """Converts to a float; NaN and infinity become strings because JSON lacks them."""
     number = float(value)
     return number if np.isfinite(number) else str(number)

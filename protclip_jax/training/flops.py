@@ -1,10 +1,10 @@
-"""Model FLOPs of a training step and MFU: real tokens only, never padding, recomputation or skipped
-blocks.
+"""Model FLOPs of a training step and MFU, without padding, recomputation and skipped blocks.
 
-A tower of N layers, width D, feed-forward F costs 2·N·(4·D² + 2·D·F) FLOPs a token and 4·N·D·n² for
-the attention of a segment of n tokens, forward; three times that where gradients reach it. Heads,
-cross-attention and losses are left out (about 5 % of the 650M model's step).
-MFU = model FLOPs / (seconds × devices × the device's stated dense bfloat16 peak).
+The forward pass of a tower with N layers, width D and feed-forward width F costs
+2·N·(4·D² + 2·D·F) FLOPs per token, and 4·N·D·n² for the attention of a segment of n tokens. With
+gradients it costs three times as much. Heads, cross-attention and losses are not counted (about 5 %
+of the 650M model's step).
+MFU = model FLOPs / (seconds × devices × the device's specified dense bfloat16 peak).
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from protclip_jax.objectives.config import ObjectiveConfig
 
 
 def count_tokens(batch: Batch) -> dict[str, int]:
-    """Real tokens and sums of squared segment lengths of this process's rows, for both streams."""
+    """Counts real tokens and squared segment lengths of this process's rows, for both streams."""
 
     def totals(ids: np.ndarray) -> tuple[int, int]:
         lengths = np.concatenate([np.bincount(row)[1:] for row in ids])
@@ -43,7 +43,7 @@ def step_flops(
     *,
     text_trained: bool,
 ) -> float:
-    """Model FLOPs of one step over the counted tokens (see the module's definition)."""
+    """Model FLOPs of one step over the counted tokens, as defined in the module docstring."""
 
     def forward(tower, count, squares):
         matmuls = (
@@ -60,7 +60,6 @@ def step_flops(
 
 
 def mfu(flops_per_second: float) -> float | None:
-    """Model FLOPs utilisation over all devices; None where the device's peak is not known (a
-    CPU)."""
+    """Model FLOPs utilisation over all devices; None if the device's peak is unknown (CPU)."""
     peak = peak_flops(jax.devices()[0].device_kind)
     return flops_per_second / (jax.device_count() * peak) if peak else None

@@ -1,8 +1,7 @@
-"""One forward pass over packed rows, and the objectives from it as mergeable means (paper section
-3).
+"""One forward pass over packed rows, and its objectives as mergeable means (paper section 3).
 
-Every objective says in its own file what it reads, see `objectives.objective`. What meets over
-devices and micro-batches is embeddings of records only.
+Each objective declares what it reads (see `objectives.objective`). Only record embeddings cross
+devices and micro-batches.
 """
 
 import chex
@@ -19,12 +18,14 @@ from protclip_jax.objectives.objective import Objective
 from protclip_jax.objectives.rows import Rows
 
 RecordEmbeddings = dict[str, tuple[Float[Array, "R S ..."], ...]]
-"""By objective, what its contrast needs of each record."""
+"""The arrays that each objective's contrast needs from the records."""
 
 
 def gumbel_noise(seeds: UInt[Array, "R S"], num_prototypes: int) -> Float[Array, "R S 4 M"]:
-    """Gumbel noise of each record and property from the record's own seed, whatever row or slot
-    it lies in."""
+    """Gumbel noise of each record and property, from the record's seed.
+
+    It does not depend on the row or slot of the record.
+    """
 
     def record_noise(seed):
         return jax.random.gumbel(
@@ -41,12 +42,11 @@ def forward_pass(
     config: ObjectiveConfig,
     noise: Float[Array, "R S 4 M"],
 ) -> tuple[RecordEmbeddings, dict[str, Mean]]:
-    """Each record's embeddings, and the losses that stay within a row, each a (sum, count) over
-    these rows.
+    """Computes the record embeddings, and the losses within rows as (sum, count) over these rows.
 
     `noise` is added inside the prototype bank (zeros outside training). With separate masked passes
-    (paper) MLM and BSR each run the protein tower on their own masked tokens; with a shared pass
-    one run masks both (disjoint) sets. An objective of weight 0 is not computed.
+    (paper), MLM and BSR each run the protein tower on their own masked tokens. With a shared pass,
+    one run masks both (disjoint) sets. Objectives with weight 0 are not computed.
     """
     objectives = config.objectives
     rows = Rows(model.bind({"params": params}), batch, config, objectives, noise)
@@ -60,12 +60,10 @@ def embed_records(
     config: ObjectiveConfig,
     noise: Float[Array, "R S 4 M"],
 ) -> tuple[RecordEmbeddings, dict[str, Float[Array, ""]]]:
-    """The embeddings, and the count of each loss, as `forward_pass` gives them, without the
-    masked passes."""
-    masked = {name: objective for name, objective in config.objectives.items() if objective.masked}
-    unmasked = {
-        name: objective for name, objective in config.objectives.items() if not objective.masked
-    }
+    """Computes the embeddings and loss counts of `forward_pass` without the masked passes."""
+    masked, unmasked = {}, {}
+    for name, objective in config.objectives.items():
+        (masked if objective.masked else unmasked)[name] = objective
     rows = Rows(model.bind({"params": params}), batch, config, unmasked, noise)
     counts = {name: loss.count for name, loss in _losses(unmasked, rows).items()}
     for name, objective in masked.items():
@@ -91,11 +89,10 @@ def contrast(
     config: ObjectiveConfig,
     axes: tuple[str, ...] = (),
 ) -> dict[str, Mean]:
-    """The contrasts of these records against those of the global batch, each a (sum, count) over
-    these records.
+    """Contrasts these records with the global batch; each loss is a (sum, count) over them.
 
-    `axes` are the mesh axes that divide the global batch, inside `jax.shard_map`. Of the other
-    devices' records only embeddings and hashes are fetched; gradients flow to all of them.
+    `axes` are the mesh axes that divide the global batch, inside `jax.shard_map`. Only embeddings
+    and hashes are gathered from other devices; gradients flow back to all of them.
     """
     objectives = config.objectives
     rows = Rows(model.bind({"params": params}), batch, config, {}, noise=None)
@@ -109,13 +106,13 @@ def contrast(
 def total_loss(
     losses: dict[str, Mean], counts: dict[str, Float[Array, ""]], config: ObjectiveConfig
 ) -> Float[Array, ""]:
-    """Σ weight · sum / count of some records' losses, by the counts of the global batch; 0 where
-    nothing counts.
+    """Σ weight · sum / count over the losses of some records; 0 if a count is 0.
 
-    Added up over all records it is the paper's L = L_GC + 0.7·L_BSR + 0.3·L_MLM + L_PDA.
+    `counts` belong to the global batch. Summed over all records, this is the paper's
+    L = L_GC + 0.7·L_BSR + 0.3·L_MLM + L_PDA.
 
     Raises:
-      AssertionError: a sum or a count is not a scalar.
+      AssertionError: a sum or count is not a scalar.
     """
     for name, loss in losses.items():
         chex.assert_shape([loss.sum, counts[name]], ())

@@ -1,5 +1,4 @@
-"""The loss of a global batch and its gradients: over the devices of a mesh, and at once or
-micro-batch by micro-batch."""
+"""Loss and gradients of a global batch on a mesh, optionally accumulated over micro-batches."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -28,16 +27,16 @@ from protclip_jax.training.forward import (
 from protclip_jax.training.optimizer import unflatten
 
 Parameters = dict[str, jax.Array]
-"""Flattened: path → array."""
+"""Flattened parameters: path → array."""
 
 ZERO = Mean(np.float32(0), np.float32(0))
-"""What an objective of weight 0 reports."""
+"""The loss reported for an objective with weight 0."""
 
 LossAndGradients = Callable[
     [Parameters, Parameters, Batch], tuple[jax.Array, dict[str, Mean], Parameters]
 ]
-"""(trainable, frozen, batch) → (total loss, each objective's (sum, count), gradients of the
-trainable parameters)."""
+"""Maps (trainable, frozen, batch) to the total loss, each objective's (sum, count), and the
+gradients of the trainable parameters."""
 
 
 def make_loss_and_gradients(
@@ -46,23 +45,23 @@ def make_loss_and_gradients(
     shardings: Mapping[str, NamedSharding] | None = None,
     microbatch_rows: int | None = None,
 ) -> LossAndGradients:
-    """The function to differentiate with, to be compiled by the caller.
+    """Makes the function that computes loss and gradients; the caller compiles it.
 
     Args:
-      shardings: of every parameter path, all on one mesh; None = on one device. Under a mesh
-        everything runs inside `jax.shard_map`, so that what devices exchange is what is written
-        here and no more: a layer's weights when the layer is reached and their gradients in return,
-          the embeddings of the batch's records, and sums. Token activations never
-        leave their device.
-      microbatch_rows: rows of the global batch that are computed at a time; None = all. Loss and
-        gradients are the same: the records are embedded micro-batch by micro-batch, the contrasts'
-          gradient is taken at the embeddings of the whole
-        batch, and a second pass carries it back together with the objectives of single records
-        (gradient caching, Gao et al. 2021).
+      model: the network, without a `gather` function.
+      objective: weights and options of the objectives.
+      shardings: sharding of every parameter path, all on one mesh; None = a single device. Under a
+        mesh everything runs inside `jax.shard_map`, so that devices exchange only what is written
+        here: the weights of a layer when it is reached, and their gradients in return; the
+        embeddings of the batch's records; and sums. Token activations never leave their device.
+      microbatch_rows: rows of the global batch computed at a time; None = all. Loss and gradients
+        are the same (gradient caching, Gao et al. 2021): records are embedded in micro-batches, the
+        gradient of the contrasts is taken at the embeddings of the whole batch, and a second pass
+        propagates it together with the losses within rows.
 
     Raises:
-      UserError: when the batch is known: the micro-batches do not divide its rows, or the
-        devices do not divide them.
+      UserError: raised once the batch is known, if the micro-batches do not divide its rows, or the
+        devices do not divide a micro-batch.
     """
     mesh = next(iter(shardings.values())).mesh if shardings else None
     devices = mesh.size if mesh else 1
@@ -73,7 +72,7 @@ def make_loss_and_gradients(
         if rows % at_a_time or at_a_time % devices:
             raise UserError(
                 f"batch.microbatch_rows={at_a_time} must divide batch.rows={rows} and be a "
-                f"multiple of the {devices} devices."
+                f"multiple of the {devices} devices; change it or batch.rows."
             )
         microbatches = rows // at_a_time
         if mesh is None:
@@ -81,13 +80,11 @@ def make_loss_and_gradients(
             return _on_device(device, trainable, microbatches)
 
         def of_each_device(trainable: Parameters, frozen: Parameters, batch: Batch):
-            fsdp = fsdp_axes(shardings)
-            gathering = (
-                GatherLayers(tuple(fsdp.items()), model.config.shared.dtype) if fsdp else None
-            )
-            device = Device(
-                model.clone(gather=gathering), objective, frozen, batch, BATCH_AXES, fsdp
-            )
+            fsdp, gathering = fsdp_axes(shardings), None
+            if fsdp:
+                gathering = GatherLayers(tuple(fsdp.items()), model.config.shared.dtype)
+            local_model = model.clone(gather=gathering)
+            device = Device(local_model, objective, frozen, batch, BATCH_AXES, fsdp)
             return _on_device(device, trainable, microbatches)
 
         def specs(params):
@@ -106,64 +103,61 @@ def make_loss_and_gradients(
 
 
 class Device(NamedTuple):
-    """What one device computes with: its rows, its parts of the parameters, and its place in the
-    mesh."""
+    """The inputs of one device: its rows, its parameter shards and its place in the mesh."""
 
     model: ProtCLIPModel
     objective: ObjectiveConfig
     frozen: Parameters
     batch: Batch
     axes: tuple[str, ...] = ()
-    """Mesh axes that divide the batch; () for the only device."""
+    """Mesh axes that divide the batch; () on a single device."""
     fsdp: Mapping[str, int] = MappingProxyType({})
-    """The array axis along which a parameter is divided over the mesh axis `fsdp`, by path."""
+    """By path, the array axis along which a parameter is sharded over the mesh axis `fsdp`."""
 
     def add_up(self, tree):
         """Sums over all devices."""
         return jax.lax.psum(tree, self.axes) if self.axes else tree
 
     def params(self, trainable: Parameters) -> dict:
-        """The tree that the model applies; of divided weights, only the heads are made whole
-        here."""
+        """The parameter tree for the model; only sharded heads are gathered here."""
         return unflatten(gather_heads({**trainable, **self.frozen}, self.fsdp))
 
     def embed(
         self, trainable: Parameters, rows: Batch
     ) -> tuple[RecordEmbeddings, dict[str, Float[Array, ""]]]:
-        """The embeddings of some rows, and the count of each loss that stays within a row."""
+        """Computes the embeddings of some rows, and the count of each loss within rows."""
         noise = gumbel_noise(rows.noise_seeds, self.model.config.num_prototypes)
         return embed_records(self.model, self.params(trainable), rows, self.objective, noise)
 
     def forward(
         self, trainable: Parameters, rows: Batch
     ) -> tuple[RecordEmbeddings, dict[str, Mean]]:
-        """The embeddings of some rows, and the losses that stay within a row."""
+        """Computes the embeddings of some rows, and the losses within rows."""
         noise = gumbel_noise(rows.noise_seeds, self.model.config.num_prototypes)
         return forward_pass(self.model, self.params(trainable), rows, self.objective, noise)
 
     def contrast_loss(
         self, trainable: Parameters, embeddings: RecordEmbeddings
     ) -> tuple[Float[Array, ""], dict[str, Mean]]:
-        """This device's part of the weighted contrasts, and each of them, from the embeddings of
-        all its rows."""
+        """This device's share of the weighted contrasts, and each contrast, from all its rows."""
         params = self.params(trainable)
         losses = contrast(self.model, params, embeddings, self.batch, self.objective, self.axes)
         return total_loss(losses, self.counts(losses), self.objective), losses
 
     def counts(self, losses: Mapping[str, Mean]) -> dict[str, Float[Array, ""]]:
-        """How many items of the global batch each loss is a mean over."""
+        """Number of items in the global batch that each loss averages over."""
         return self.add_up({name: loss.count for name, loss in losses.items()})
 
 
 def _on_device(
     device: Device, trainable: Parameters, microbatches: int
 ) -> tuple[Float[Array, ""], dict[str, Mean], Parameters]:
-    """One device's share of the work; what it returns is summed over the devices."""
+    """Computes one device's rows; the returned values are already summed over all devices."""
     if microbatches == 1:
         total, losses, gradients = gradients_at_once(device, trainable)
     else:
         total, losses, gradients = gradients_in_microbatches(device, trainable, microbatches)
-    # A part of a gathered weight has its gradient of all devices along `fsdp` already.
+    # The gradient of a gathered weight's shard is already summed over the axis `fsdp`.
     others = tuple(axis for axis in device.axes if axis != "fsdp")
     for path, gradient in gradients.items():
         gradients[path] = (
@@ -191,15 +185,15 @@ def gradients_at_once(
 def gradients_in_microbatches(
     device: Device, trainable: Parameters, microbatches: int
 ) -> tuple[Float[Array, ""], dict[str, Mean], Parameters]:
-    """The same from one micro-batch of rows after the other (gradient caching, Gao et al. 2021).
+    """Computes the same in micro-batches of rows (gradient caching, Gao et al. 2021).
 
-    First the embeddings of all rows, then the contrasts and their gradient at the embeddings, then
-    a second pass that carries it back together with the losses within a row. No more than a
-    micro-batch's activations are kept.
+    First it computes the embeddings of all rows, then the contrasts and their gradient at the
+    embeddings. A second pass over the micro-batches propagates that gradient together with the
+    losses within rows. Only one micro-batch's activations are stored at a time.
     """
     divided = jax.tree.map(lambda x: x.reshape(microbatches, -1, *x.shape[1:]), device.batch)
     embeddings, counts = jax.lax.map(lambda rows: device.embed(trainable, rows), divided)
-    # Every count is known before the backward pass, and is that of the global batch.
+    # All counts of the global batch are known before the backward pass.
     counts = device.add_up(jax.tree.map(jnp.sum, counts))
     embeddings = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), embeddings)
     with_embeddings = jax.value_and_grad(device.contrast_loss, argnums=(0, 1), has_aux=True)

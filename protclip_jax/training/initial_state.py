@@ -1,8 +1,7 @@
-"""The first training state: parameters sharded from the start, optionally from other checkpoints,
-and optimiser state.
+"""The initial training state: sharded parameters, optionally from checkpoints, and optimiser.
 
-One order decides where parameters come from: the run's own checkpoint (restored by the caller),
-else `init.all`, else `init.protein` and `init.text` for one tower each, else random.
+Parameters come from the first source that applies: the run's own checkpoint (restored by the
+caller), `init.all`, `init.protein` and `init.text` for one tower each, random initialisation.
 """
 
 import dataclasses
@@ -35,14 +34,13 @@ INITS = ("all", *TOWERS)
 """The fields of `config.init`."""
 
 _HEADS = {"projection_dim": None, "num_prototypes": None}
-"""The shapes of what lies between the towers."""
+"""Shape fields of the heads."""
 
 
 def abstract_state(
     model: ProtCLIPModel, config, mesh: Mesh, *, total_steps: int
 ) -> tuple[TrainState, optax.GradientTransformation]:
-    """Shapes, dtypes and shardings of the state before the first step, and its optimiser; nothing
-    allocated.
+    """Shapes, dtypes and shardings of the initial state, and its optimiser; allocates nothing.
 
     The learning rate follows the schedule of `total_steps`.
     """
@@ -65,7 +63,7 @@ def abstract_state(
 
 
 def sharded_params(model: ProtCLIPModel, mesh: Mesh, rules, seed: int) -> dict[str, jax.Array]:
-    """Random flattened parameters, each created on the devices that will hold it."""
+    """Random flattened parameters, each created on the devices that store it."""
     shapes = {path: leaf.shape for path, leaf in flatten(abstract_params(model)).items()}
     shardings = sharding.param_shardings(shapes, mesh, rules)
     return jax.jit(lambda key: flatten(init_params(model, key)), out_shardings=shardings)(
@@ -76,13 +74,12 @@ def sharded_params(model: ProtCLIPModel, mesh: Mesh, rules, seed: int) -> dict[s
 def replace_from_checkpoints(
     params: Mapping[str, jax.Array], config: Mapping
 ) -> dict[str, jax.Array]:
-    """Flattened `params` with `init.all`, or the towers of `init.protein` and `init.text`, read
-    from checkpoint folders.
+    """Replaces parameters with those of the checkpoints in `init.all`, or `init.protein`/`.text`.
 
-    The sigmoid contrast's scale and bias stay as given where the checkpoint has none.
+    The sigmoid contrast's scale and bias keep their values if the checkpoint has none.
 
     Raises:
-      UserError: a folder's weights do not fit the config, or some that are wanted are not there.
+      UserError: the weights in a folder do not fit the config, or required ones are missing.
     """
     init = config["init"]
     replaced = dict(params)
@@ -107,31 +104,29 @@ def replace_from_checkpoints(
 
 
 def _read_from(groups: Set[str], name: str, stored: Set[str], *, folder: str) -> Set[str]:
-    """The groups of a model's parameters that `init.<name>` is to give, of which `folder` has
-    the `stored` ones."""
+    """The parameter groups that `init.<name>` reads, out of those `stored` in `folder`."""
     wanted = groups - (SIGMOID_GROUPS - stored) if name == "all" else groups & {name}
     if absent := wanted - stored:
-        held = (
-            f"init.{name}={folder} holds no {', '.join(sorted(absent))}, only "
-            f"{', '.join(sorted(stored))}"
-        )
         raise UserError(
-            f"{held}; name it in init.protein or init.text, or other weights in init.{name}."
+            f"init.{name}={folder} has no {', '.join(sorted(absent))}, only "
+            f"{', '.join(sorted(stored))}; name this folder in init.protein or init.text "
+            f"instead, or another one in init.{name}."
         )
     return wanted
 
 
 def check_init(config: Mapping) -> None:
-    """Checks the folders of `config.init` without reading parameters; those in a bucket are checked
-    when they are copied.
+    """Checks the folders of `config.init` without reading parameters.
+
+    Folders in a bucket are checked when they are copied.
 
     Raises:
-      UserError: they contradict each other, or do not fit the config; says all that is wrong.
+      UserError: the folders contradict each other or do not fit the config; lists every fault.
     """
     init = config["init"]
     if init["all"] and (init["protein"] or init["text"]):
         raise UserError(
-            "init.all already names every parameter; leave init.protein and init.text unset."
+            "init.all covers every parameter; unset init.protein and init.text, or init.all."
         )
     faults = []
     for name in INITS:
@@ -146,23 +141,22 @@ def check_init(config: Mapping) -> None:
 
 
 def check_fit(folder: pathlib.Path, name: str, config: Mapping) -> None:
-    """Checks that what `init.<name>` takes from a folder computes the same by this config.
+    """Checks that the weights which `init.<name>` reads from a folder fit this config.
 
     Raises:
-      UserError: weights would have another shape, or mean something else: heads, epsilon, token
-        dropout, words. Says by which values the config would fit.
+      UserError: weights have another shape or another meaning (heads, epsilon, token dropout,
+        vocabulary). The message gives the config values that would fit.
     """
     stored = metadata.read_model_config(folder)
     towers = [name] if name in TOWERS else list(TOWERS)
     if absent := [tower for tower in towers if stored["model"][tower] is None]:
         raise UserError(
-            f"{folder} holds no {absent[0]} tower; name another folder in config.init, or "
-            "convert one with it."
+            f"{folder} has no {absent[0]} tower; name another folder in config.init, or convert "
+            "a model that includes the tower."
         )
     fitting = {}
-    if name not in TOWERS and "protein_projection" in stored_groups(
-        folder, best.resolve_step(folder)
-    ):
+    step = best.resolve_step(folder)
+    if name not in TOWERS and "protein_projection" in stored_groups(folder, step):
         fitting |= _other_values("model", _HEADS, stored["model"], config["model"])
     for tower in towers:
         fields = {
@@ -182,16 +176,15 @@ def check_fit(folder: pathlib.Path, name: str, config: Mapping) -> None:
             shlex.quote(f"--config.{path}={value}") for path, value in fitting.items()
         )
         raise UserError(
-            f"init.{name}={folder} does not fit the config; pass {options}, or start from "
-            "other weights."
+            f"init.{name}={folder} does not fit the config; pass {options}, or start from other "
+            "weights."
         )
 
 
 def _other_values(
     group: str, fields: Mapping, stored: Mapping, config: Mapping
 ) -> dict[str, object]:
-    """The stored values, by their paths, of those `fields` (with their defaults) that the config
-    has another value of."""
+    """Returns the stored values, by path, of the `fields` whose value in the config differs."""
     values = {
         field: (stored.get(field, default), config.get(field, default))
         for field, default in fields.items()
@@ -204,14 +197,14 @@ def _other_values(
 def initial_state(
     model: ProtCLIPModel, config, mesh: Mesh, *, total_steps: int
 ) -> tuple[TrainState, optax.GradientTransformation]:
-    """The state before the first step and its optimiser, sharded by the config's rules."""
+    """Creates the state before the first step and its optimiser, sharded by the config's rules."""
     params = sharded_params(model, mesh, config.mesh.rules, config.seed)
     params = bound_scales(replace_from_checkpoints(params, config))
     params |= new_adapters(params, config, mesh)
     trainable, frozen = freeze_kernels(*partition(params, config.optimizer.groups))
     optimizer = make_optimizer(config.optimizer, trainable, total_steps)
     step = jax.device_put(jnp.int32(0), sharding.replicated(mesh))
-    # Copies, as the step gives the buffers of each back for its results.
+    # Copies, because the step donates the buffers of the trainable parameters.
     averaged = jax.tree.map(jnp.copy, trainable) if config.ema.decay else None
     return TrainState(
         step, trainable, frozen, init_optimizer(optimizer, trainable, mesh), averaged
@@ -221,8 +214,7 @@ def initial_state(
 def restored_state(
     saved: CheckpointManager, step: int, state: TrainState, data: Mapping[str, Any]
 ) -> tuple[TrainState, Mapping[str, Any]]:
-    """The state and the data of a checkpoint, in the shapes and shardings of a fresh `state` and
-    of `data`."""
+    """Restores state and data of a checkpoint, with the shapes and shardings of the given ones."""
 
     def abstract(tree):
         return jax.tree.map(
@@ -240,8 +232,7 @@ def restored_state(
 def abstract_optimizer(
     optimizer: optax.GradientTransformation, trainable: Mapping[str, Any], mesh: Mesh
 ) -> optax.OptState:
-    """Shapes, dtypes and shardings of the optimiser's state, where every moment lies as its
-    parameter does."""
+    """Shapes, dtypes and shardings of the optimiser state; moments are sharded as parameters."""
     everywhere = sharding.replicated(mesh)
 
     def of_parameter(path, leaf):
@@ -258,7 +249,7 @@ def abstract_optimizer(
 def init_optimizer(
     optimizer: optax.GradientTransformation, trainable: dict[str, jax.Array], mesh: Mesh
 ) -> optax.OptState:
-    """The optimiser's state before the first step, sharded as `abstract_optimizer` says."""
+    """The optimiser's initial state, sharded as in `abstract_optimizer`."""
     shardings = jax.tree.map(
         lambda leaf: leaf.sharding, abstract_optimizer(optimizer, trainable, mesh)
     )

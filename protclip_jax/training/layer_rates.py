@@ -1,4 +1,4 @@
-"""Learning rates that differ from layer to layer of a stack, whose arrays have layers in front."""
+"""Per-layer learning rates for stacks of layers, whose arrays have a leading layer axis."""
 
 from collections.abc import Mapping
 
@@ -12,18 +12,18 @@ from protclip_jax.config.group_rules import Rule, is_by_layer, shares
 from protclip_jax.distributed.sharding import STACK
 
 Shares = Mapping[str, np.ndarray]
-"""By path, float32 [layers, 1, …]: the share of its learning rate that each layer gets.
+"""By path, the fraction of the learning rate for each layer, float32 [layers, 1, …].
 
-Other paths get all of it.
+Paths that are absent use the full learning rate.
 """
 
 
 def layer_shares(trainable: Mapping, rules: Mapping[str, Rule]) -> dict[str, np.ndarray]:
-    """The shares by the rules of `optimizer.groups`, of flattened parameters, perhaps abstract.
+    """Computes the shares from the rules in `optimizer.groups`; `trainable` may be abstract.
 
     Raises:
-      UserError: a rule for layers meets a parameter that is no stack of layers, or names more
-        layers than there are.
+      UserError: a rule for layers matches a parameter outside a stack of layers, or names more
+        layers than the stack has.
     """
     found = {}
     for path, rule in rules.items():
@@ -38,9 +38,9 @@ def _stacked_shape(path: str, shape: tuple[int, ...], rule: Rule) -> tuple[int, 
     said = f"optimizer.groups gives {path} the rule {tuple(rule)}"
     if STACK not in path:
         fix = f"use a pattern such as '^protein{STACK}'"
-        raise UserError(f"{said}, but it is no stack of layers; {fix}.")
+        raise UserError(f"{said}, but it is not part of a stack of layers; {fix}.")
     if rule[0] == "last" and rule[1] > shape[0]:
-        raise UserError(f"{said}, but that stack has {shape[0]} layers; name at most so many.")
+        raise UserError(f"{said}, but that stack has only {shape[0]} layers; lower the number.")
     return shape
 
 
@@ -48,7 +48,7 @@ def without_frozen_layers(
     gradients: Mapping[str, jax.Array],
     shares: Shares,
 ) -> dict[str, jax.Array]:
-    """Gradients that are 0, whatever they were, in the layers whose share is 0."""
+    """Sets the gradients of layers with share 0 to 0, even if they are not finite."""
     zeroed = {path: jnp.where(share > 0, gradients[path], 0) for path, share in shares.items()}
     return {**gradients, **zeroed}
 
@@ -57,9 +57,9 @@ def by_layer(
     optimizer: optax.GradientTransformation,
     shares: Shares,
 ) -> optax.GradientTransformation:
-    """`optimizer` without the gradients of frozen layers, and with updates by the layers' shares.
+    """Wraps `optimizer` to ignore gradients of frozen layers and scale updates by layer.
 
-    Its state is laid out as before.
+    The layout of the optimiser state does not change.
     """
 
     def update(gradients, state, params=None):

@@ -1,8 +1,8 @@
-"""Low-rank adapters (LoRA, Hu et al. 2021): kernels W + (alpha / rank)·A·B, of which A and B learn.
+"""Low-rank adapters (LoRA, Hu et al. 2021): kernels W + (alpha / rank)·A·B with learnt A and B.
 
 The adapters of `protein/layers/…/kernel` are the parameters `lora/protein/layers/…/kernel/a`
-[layers, in, rank] and `…/b` [layers, rank, out]. Only training knows of them: the network is
-applied to whole kernels, whose gradients are carried back.
+[layers, in, rank] and `…/b` [layers, rank, out]. Only the training code uses them: the network
+receives merged kernels, whose gradients are propagated back to the adapters.
 """
 
 import math
@@ -21,16 +21,16 @@ from protclip_jax.training.gradients import LossAndGradients, Parameters
 
 PREFIX = "lora/"
 SCALE = "lora/scale"
-"""The path of alpha / rank, which does not learn."""
+"""Path of alpha / rank, which is not trained."""
 
 
 def abstract_adapters(params: Mapping, config: ConfigDict) -> dict[str, jax.ShapeDtypeStruct]:
-    """The adapters that `config.lora` asks for, and `SCALE`; nothing at rank 0.
+    """Shapes of the adapters that `config.lora` requests, and of `SCALE`; none at rank 0.
 
-    `params` are all others, flattened, of which only paths and shapes are read.
+    `params` are all other parameters, flattened; only their paths and shapes are read.
 
     Raises:
-      UserError: a pattern of `lora.targets` matches no kernel of a tower's layers.
+      UserError: a pattern in `lora.targets` matches no kernel in a tower's layers.
     """
     rank = config.lora.rank
     if not rank:
@@ -40,8 +40,10 @@ def abstract_adapters(params: Mapping, config: ConfigDict) -> dict[str, jax.Shap
     for pattern in config.lora.targets:
         matched = [path for path in kernels if re.search(pattern, path)]
         if not matched:
-            fix = "use one such as 'attention/qkv'"
-            raise UserError(f"lora.targets: '{pattern}' matches no kernel of the layers; {fix}.")
+            raise UserError(
+                f"lora.targets: '{pattern}' matches no kernel in the layers; use a pattern such as "
+                "'attention/qkv'."
+            )
         for path in matched:
             layers, width_in, width_out = params[path].shape
             shapes[f"{PREFIX}{path}/a"] = (layers, width_in, rank)
@@ -50,7 +52,10 @@ def abstract_adapters(params: Mapping, config: ConfigDict) -> dict[str, jax.Shap
 
 
 def new_adapters(params: Parameters, config: ConfigDict, mesh: Mesh) -> Parameters:
-    """A of N(0, 1 / in) and B of 0, by which kernels are as they were; they lie by `mesh.rules`."""
+    """Initial adapters, A ~ N(0, 1 / in) and B = 0, which leave kernels as they are.
+
+    They are sharded by `mesh.rules`.
+    """
     abstract = abstract_adapters(params, config)
     if not abstract:
         return {}
@@ -59,7 +64,8 @@ def new_adapters(params: Parameters, config: ConfigDict, mesh: Mesh) -> Paramete
 
     def draw(key):
         made = {path: jnp.zeros(leaf.shape, leaf.dtype) for path, leaf in abstract.items()}
-        for number, path in enumerate(path for path in abstract if path.endswith("/a")):
+        first_factors = [path for path in abstract if path.endswith("/a")]
+        for number, path in enumerate(first_factors):
             noise = jax.random.normal(jax.random.fold_in(key, number), shapes[path], jnp.float32)
             made[path] = noise / math.sqrt(shapes[path][1])
         return {**made, SCALE: jnp.float32(config.lora.alpha / config.lora.rank)}
@@ -69,22 +75,21 @@ def new_adapters(params: Parameters, config: ConfigDict, mesh: Mesh) -> Paramete
 
 
 def freeze_kernels(trainable: Mapping, frozen: Mapping) -> tuple[dict, dict]:
-    """(trainable, frozen) with the kernels that have adapters, and `SCALE`, among the frozen."""
+    """Moves kernels with adapters, and `SCALE`, from the trainable to the frozen parameters."""
     fixed = {SCALE, *_adapted({**trainable, **frozen})}
-    moved = {path: leaf for path, leaf in trainable.items() if path in fixed}
-    return {path: leaf for path, leaf in trainable.items() if path not in fixed}, {
-        **frozen,
-        **moved,
-    }
+    learnt, moved = {}, {}
+    for path, leaf in trainable.items():
+        (moved if path in fixed else learnt)[path] = leaf
+    return learnt, {**frozen, **moved}
 
 
 def merge(params: Parameters) -> Parameters:
-    """Flattened parameters as the network has them: kernels with their adapters added."""
+    """Merges adapters into their kernels; returns the flattened parameters of the network."""
     return {**_of_network(params), **_merged(params)}
 
 
 def through_adapters(loss_and_gradients: LossAndGradients) -> LossAndGradients:
-    """The same for parameters with adapters, to which the gradients are carried back."""
+    """Wraps a function for merged kernels so that it takes adapters and returns their gradients."""
 
     def of_adapters(trainable: Parameters, frozen: Parameters, batch):
         adapters = {path: leaf for path, leaf in trainable.items() if path.startswith(PREFIX)}
@@ -99,7 +104,7 @@ def through_adapters(loss_and_gradients: LossAndGradients) -> LossAndGradients:
 
 
 def _adapted(params: Mapping) -> list[str]:
-    """The kernels that have adapters."""
+    """Paths of the kernels that have adapters."""
     ends = [path for path in params if path.startswith(PREFIX) and path.endswith("/a")]
     return [path.removeprefix(PREFIX).removesuffix("/a") for path in ends]
 

@@ -1,5 +1,4 @@
-"""Training metrics: metrics.jsonl (one object a logged step) and TensorBoard events, both
-without TensorFlow."""
+"""Training metrics without TensorFlow: metrics.jsonl (one object per logged step), TensorBoard."""
 
 import collections
 import contextlib
@@ -23,15 +22,17 @@ from protclip_jax.training.metrics_hook import Writer
 
 TOKEN_COUNTS = ("protein_tokens", "text_tokens", "slots")
 SHORTENED = ("cropped_proteins", "cut_text_tokens")
-"""Counts that are logged as `data/<name>`: nothing is shortened silently."""
+"""Counts logged as `data/<name>`, so that nothing is shortened silently."""
 
 MAX_BYTES = 1 << 28
-"""Of a metrics.jsonl that is read: hundreds of thousands of logged steps."""
+"""Largest metrics.jsonl that is read; it holds hundreds of thousands of logged steps."""
 
 
 def cut_back(path: pathlib.Path, step: int) -> None:
-    """Drops what a run wrote after `step`, so that a resumed run continues an unbroken record;
-    needs no room on the disk."""
+    """Removes lines after `step`, so that a resumed run continues an unbroken record.
+
+    It needs no free disk space.
+    """
     if not path.exists():
         return
     with path.open("r+b") as file:
@@ -40,7 +41,7 @@ def cut_back(path: pathlib.Path, step: int) -> None:
             try:
                 record = json.loads(line)
             except ValueError:
-                break  # The last line of a killed run may be half written.
+                break  # A killed run may leave an incomplete last line.
             if not line.endswith(b"\n") or record["step"] > step:
                 break
             kept += len(line)
@@ -51,14 +52,13 @@ COMPILING = (
     "/jax/core/compile/jaxpr_to_mlir_module_duration",
     "/jax/core/compile/backend_compile_duration",
 )
-"""What JAX reports of the time it takes to lower and compile."""
+"""Events in which JAX reports the time for lowering and compiling."""
 
 
 class IntervalMetrics:
-    """Collects the steps between two logged ones: sums and counts merge, device values are fetched
-    once.
+    """Collects the steps between two logged ones; sums and counts merge, device values load once.
 
-    A context manager, within which compilation is timed; `heartbeat` is told the name of each
+    As a context manager it also times compilation. `heartbeat` is called with the name of each
     phase that begins.
     """
 
@@ -84,8 +84,7 @@ class IntervalMetrics:
 
     @contextlib.contextmanager
     def timed(self, name: str):
-        """Adds the block's wall time to `seconds/<name>`, less what was spent compiling, which
-        is in `seconds/compile`."""
+        """Adds the block's wall time to `seconds/<name>`, except for `seconds/compile`."""
         self._heartbeat(name)
         start, compiled = time.perf_counter(), self._seconds["compile"]
         try:
@@ -94,20 +93,19 @@ class IntervalMetrics:
             self._seconds[name] += (
                 time.perf_counter() - start - (self._seconds["compile"] - compiled)
             )
-            self._heartbeat(f"what follows {name}")
+            self._heartbeat(f"the phase after {name}")
 
     def add(self, metrics: Mapping, counts: Mapping[str, int], model_flops: float) -> None:
-        """One step's device metrics and its counts and model FLOPs on this host.
+        """Adds a step's device metrics, and its counts and model FLOPs on this host.
 
-        `counts` are `flops.count_tokens` of the batch and its `SHORTENED`.
+        `counts` holds `flops.count_tokens` of the batch, and the counts in `SHORTENED`.
         """
         self._steps.append(metrics)
         self._counts.update(counts)
         self._flops += model_flops
 
     def _merge(self) -> Mapping[str, np.ndarray]:
-        """Adds the steps since the last call, in their order, to the sums; returns the latest
-        step's scalars."""
+        """Merges the steps since the last call into the sums; returns the last step's scalars."""
         steps, self._steps = jax.device_get(self._steps), []
         for step in steps:
             for name, loss in step["losses"].items():
@@ -117,11 +115,10 @@ class IntervalMetrics:
         return steps[-1]["scalars"] if steps else {}
 
     def unfinished(self, weights: Mapping[str, float]) -> dict[str, np.ndarray]:
-        """What was collected since the last summary, of all hosts, for a checkpoint; times are left
-        out.
+        """The values of all hosts since the last summary, for a checkpoint; times are excluded.
 
-        `losses` float32 [objectives, 2], the sum and count of each in the order of `weights`;
-        `counts` int64 [6]: `TOKEN_COUNTS`, `SHORTENED`, and the skipped steps.
+        `losses` float32 [objectives, 2] holds each sum and count in the order of `weights`;
+        `counts` int64 [6] holds `TOKEN_COUNTS`, `SHORTENED` and the number of skipped steps.
         """
         self._merge()
         counts = sum_over_hosts({name: self._counts[name] for name in (*TOKEN_COUNTS, *SHORTENED)})
@@ -134,23 +131,22 @@ class IntervalMetrics:
     def continue_from(
         self, unfinished: Mapping[str, np.ndarray], weights: Mapping[str, float]
     ) -> None:
-        """Takes up what `unfinished` gave, on a host that has collected nothing."""
+        """Restores the values of `unfinished` on a host that has collected nothing yet."""
         self._losses = {
             name: Mean(*row) for name, row in zip(weights, unfinished["losses"], strict=True)
         }
         *counts, self._skipped = unfinished["counts"].tolist()
-        # They are sums over all hosts already.
+        # The counts are already sums over all hosts.
         if jax.process_index() == 0:
             self._counts.update(dict(zip((*TOKEN_COUNTS, *SHORTENED), counts, strict=True)))
 
     def summary(self, weights: Mapping[str, float]) -> dict[str, float | None]:
-        """The interval's metrics, as written to metrics.jsonl; begins a new interval. All hosts
-        call it at the same step.
+        """The interval's metrics for metrics.jsonl; starts a new interval.
 
-        Rates count all hosts' work over the time spent on input and steps (the interval's
-        evaluation and saving are in `seconds/eval` and `seconds/checkpoint`). `goodput` is the
-        share of the interval's wall time, `seconds/total`, in which steps were computed, not
-        compiled, nor input waited for, nor evaluated or saved.
+        All hosts call it at the same step. Rates count the work of all hosts over the time spent on
+        input and steps; the interval's evaluation and saving are in `seconds/eval` and
+        `seconds/checkpoint`. `goodput` is the fraction of the wall time `seconds/total` that was
+        spent computing steps, not compiling, waiting for input, evaluating or saving.
         """
         scalars = self._merge()
         losses = {
@@ -161,32 +157,38 @@ class IntervalMetrics:
         total = self._seconds["total"] = time.perf_counter() - self._start
         counts = sum_over_hosts({name: self._counts[name] for name in (*TOKEN_COUNTS, *SHORTENED)})
         tokens = counts["protein_tokens"] + counts["text_tokens"]
+        loss = sum(weight * losses[name] for name, weight in weights.items())
+        scalars = {name: float(value) for name, value in scalars.items()}
+        shortened = {name: counts[name] for name in SHORTENED}
         values = {
-            "loss": sum(weight * losses[name] for name, weight in weights.items()),
-            **{f"loss/{name}": loss for name, loss in losses.items()},
-            **{name: float(value) for name, value in scalars.items()},
+            "loss": loss,
+            **_prefixed("loss", losses),
+            **scalars,
             "skipped_steps": self._skipped,
             "pairs_per_second": self._pairs / seconds,
             "tokens_per_second": tokens / seconds,
             "padding_fraction": 1 - tokens / counts["slots"],
             "goodput": self._seconds["step"] / total,
             "mfu": flops.mfu(jax.process_count() * self._flops / seconds),
-            **{f"data/{name}": counts[name] for name in SHORTENED},
-            **{f"seconds/{name}": value for name, value in self._seconds.items()},
+            **_prefixed("data", shortened),
+            **_prefixed("seconds", self._seconds),
         }
         self._reset()
         return values
 
 
-class MetricsWriter:
-    """Appends to metrics.jsonl and writes TensorBoard scalars of one workdir, both before `write`
-    returns.
+def _prefixed(prefix: str, values: Mapping[str, float]) -> dict[str, float]:
+    return {f"{prefix}/{name}": value for name, value in values.items()}
 
-    `further` writers get what TensorBoard gets.
+
+class MetricsWriter:
+    """Appends to a workdir's metrics.jsonl and TensorBoard scalars, both flushed by each `write`.
+
+    `further` writers receive the same values as TensorBoard.
     """
 
     def __init__(self, workdir: pathlib.Path, *, step: int, further: Sequence[Writer] = ()):
-        # Here, as neither the worker processes nor the other hosts should wait for the import.
+        # Imported here, because worker processes and other hosts should not wait for it.
         from protclip_jax.training.tensorboard import EventFile
 
         path = workdir / "metrics.jsonl"
@@ -195,7 +197,7 @@ class MetricsWriter:
         self._scalars = [EventFile(workdir / "tensorboard", step=step), *further]
 
     def write(self, step: int, values: Mapping[str, float | None]) -> None:
-        """Writes one object; a value that is not finite is stored as null, as JSON has no NaN."""
+        """Writes one object; values that are not finite become null, because JSON has no NaN."""
         finite = {
             name: value if value is not None and math.isfinite(value) else None
             for name, value in values.items()
@@ -206,26 +208,26 @@ class MetricsWriter:
             writer.write(step, measured)
 
     def close(self) -> None:
-        """Closes the files and the further writers."""
+        """Closes the files and all further writers."""
         self._file.close()
         for writer in self._scalars:
             writer.close()
 
 
 class NoMetrics:
-    """In the place of a `MetricsWriter` on hosts that write nothing."""
+    """Replaces `MetricsWriter` on hosts that write nothing."""
 
     def write(self, step: int, values: Mapping[str, float | None]) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def close(self) -> None:
-        """Nothing."""
+        """Does nothing."""
 
 
 def make_writer(
     workdir: pathlib.Path, config: ConfigDict, *, step: int
 ) -> MetricsWriter | NoMetrics:
-    """The first host writes the metrics of all; what a run wrote after `step` before is dropped."""
+    """Makes the writer: the first host writes all metrics; lines after `step` are removed."""
     if jax.process_index():
         return NoMetrics()
     further = []
@@ -235,24 +237,23 @@ def make_writer(
 
 
 def read_metrics(path: pathlib.Path) -> list[dict]:
-    """All objects of a metrics.jsonl: numbers or None by name, with a `step`.
+    """Reads all objects of a metrics.jsonl: numbers or None by name, including `step`.
 
     Raises:
-      UserError: the file, which may be a stranger's, is larger than 256 MiB or holds something
-        else.
+      UserError: the file exceeds 256 MiB or has other content; it may come from elsewhere.
     """
-    fix = "remove it to go on without its figures."
+    fix = "remove it to continue without its metrics."
     if path.stat().st_size > MAX_BYTES:
-        raise UserError(f"{path} has {path.stat().st_size} bytes, too many for metrics; {fix}")
+        raise UserError(f"{path} has {path.stat().st_size} bytes, more than {MAX_BYTES}; {fix}")
     records = []
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             record = parse_object(line, name=f"line {number} of {path}")
-            if not is_number(record.get("step")) or not all(
-                value is None or is_number(value) for value in record.values()
-            ):
+            values_valid = all(value is None or is_number(value) for value in record.values())
+            if not is_number(record.get("step")) or not values_valid:
                 raise UserError(
-                    f"{path} is damaged: line {number} holds no step with its numbers; {fix}"
+                    f"{path} is damaged: line {number} does not have a numeric step and metrics; "
+                    f"{fix}"
                 )
             records.append(record)
     return records

@@ -1,4 +1,4 @@
-"""`metrics_hook`: a writer of the user's own that gets every metric, as for W&B or MLflow."""
+"""`metrics_hook`: a user's own writer that receives all metrics, for example for W&B or MLflow."""
 
 import importlib
 import pathlib
@@ -10,21 +10,21 @@ from data_pipelines.common.errors import RunError, UserError
 
 
 class Writer(Protocol):
-    """What a hook makes."""
+    """The writer that a hook returns."""
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Called on the first host for each line of metrics.jsonl; finite values only."""
+        """Called on the first host for each line of metrics.jsonl, with the finite values."""
 
     def close(self) -> None:
-        """Called at the end of the run, whatever ends it."""
+        """Called at the end of the run, also after an error."""
 
 
 Hook = Callable[[dict[str, Any], pathlib.Path, int], Writer]
-"""(config, workdir, step that the run goes on from) → a writer."""
+"""Maps (config, workdir, step that the run continues from) to a writer."""
 
 
 def load_hook(name: str) -> Hook:
-    """The function that `module:function` names.
+    """Imports the function named `module:function`.
 
     Raises:
       UserError: it cannot be imported.
@@ -34,38 +34,38 @@ def load_hook(name: str) -> Hook:
         return getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError, ValueError) as error:
         raise UserError(
-            f"metrics_hook={name} cannot be imported ({error}); name a `module:function` "
-            "that is installed or on PYTHONPATH."
+            f"metrics_hook={name} cannot be imported ({error}); expected a `module:function` that "
+            "is installed or on PYTHONPATH."
         ) from error
 
 
 def start(name: str, config: dict[str, Any], workdir: pathlib.Path, step: int) -> "Guarded":
-    """The writer that the hook of that name makes.
+    """Starts the writer of the named hook.
 
     Raises:
       RunError: the hook fails.
     """
     try:
         return Guarded(name, load_hook(name)(config, workdir, step))
-    except Exception as error:  # whatever a stranger's library raises
+    except Exception as error:  # A user's hook may raise anything.
         reason = f"{type(error).__name__}: {error}"
         raise RunError(
-            f"metrics_hook={name} cannot start ({reason}); mend it, or leave it out."
+            f"metrics_hook={name} cannot start ({reason}); fix the hook, or unset metrics_hook."
         ) from error
 
 
 class Guarded:
-    """A hook's writer that is given up with a warning when it fails: training goes on."""
+    """Wraps a hook's writer; if it fails, warns and drops it, and training continues."""
 
     def __init__(self, name: str, writer: Writer):
         self._name, self._writer = name, writer
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Passes the values on."""
+        """Forwards the values."""
         self._call("write", step, values)
 
     def close(self) -> None:
-        """Passes the call on."""
+        """Forwards the call."""
         self._call("close")
 
     def _call(self, method: str, *arguments: Any) -> None:
@@ -73,11 +73,11 @@ class Guarded:
             return
         try:
             getattr(self._writer, method)(*arguments)
-        except Exception as error:  # whatever a stranger's library raises
+        except Exception as error:  # A user's hook may raise anything.
             self._writer = None
             reason = f"{type(error).__name__}: {error}"
             print(
-                f"warning: metrics_hook={self._name} failed ({reason}) and gets no more "
-                "metrics; metrics.jsonl has them all.",
+                f"warning: metrics_hook={self._name} failed ({reason}) and receives no more "
+                "metrics; metrics.jsonl contains all of them.",
                 file=sys.stderr,
             )

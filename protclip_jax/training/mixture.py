@@ -1,4 +1,4 @@
-"""The cluster mixture of a run: what was configured, and what the draws so far really took."""
+"""The cluster mixture of a run: configured shares and actual draws."""
 
 import json
 import pathlib
@@ -14,20 +14,20 @@ from data_pipelines.protanno.dataset import ProtAnno
 from data_pipelines.training.sampling import Sampler, make_sampler
 
 MAX_COUNTED = 1 << 20
-"""At most this many of the latest draws are counted."""
+"""Maximum number of latest draws that are counted."""
 
 
 def source_shares(sources: Mapping[str, float | None]) -> dict[str, float] | None:
-    """The shares that `config.sampling.sources` sets; None where it leaves all to the sampler."""
+    """The shares set in `config.sampling.sources`; None if none is set."""
     shares = {source: share for source, share in sources.items() if share is not None}
     return shares or None
 
 
 def training_sampler(config: Mapping, dataset: ProtAnno) -> Sampler:
-    """The sampler of a run with this config over the training records of a dataset.
+    """Makes the sampler of a run over a dataset's training records.
 
     Raises:
-      UserError: as `make_sampler`.
+      UserError: as in `make_sampler`.
     """
     sizes = {
         cluster: dataset.train_size(cluster) for cluster in dataset.statistics.get("clusters", ())
@@ -47,8 +47,7 @@ def training_sampler(config: Mapping, dataset: ProtAnno) -> Sampler:
 
 
 def write(path: pathlib.Path, sampler: Sampler, states: Mapping[int, np.ndarray]) -> None:
-    """Writes each cluster's configured share and its count among the draws that the streams have
-    read."""
+    """Writes each cluster's configured share and its count among the draws read so far."""
     end = int(max(state[0] for state in states.values()))
     clusters, _ = sampler.draws(np.arange(max(0, end - MAX_COUNTED), end))
     drawn = np.bincount(clusters, minlength=len(sampler.clusters))
@@ -60,10 +59,10 @@ def write(path: pathlib.Path, sampler: Sampler, states: Mapping[int, np.ndarray]
 
 
 def read(path: pathlib.Path) -> dict:
-    """What `write` wrote: `total`, and `configured` and `drawn` of each of the `clusters`.
+    """Reads what `write` wrote: `total`, and `configured` and `drawn` for each of the `clusters`.
 
     Raises:
-      UserError: the file, which may be a stranger's, holds something else.
+      UserError: the file has other content; it may come from elsewhere.
     """
     table = read_json(path)
     total, clusters = table.get("total"), table.get("clusters")
@@ -73,7 +72,7 @@ def read(path: pathlib.Path) -> dict:
         or not all(map(_is_row, clusters.items()))
     ):
         raise UserError(
-            f"{path} is damaged: it is no table of clusters and their draws; remove it."
+            f"{path} is damaged: it does not list clusters with their draws; remove it."
         )
     return table
 

@@ -1,5 +1,4 @@
-"""Optimiser from config: one schedule, a learning-rate multiplier per parameter group, frozen
-groups left out."""
+"""Builds the optimiser: one schedule, learning-rate multipliers per group, no frozen groups."""
 
 import re
 from collections.abc import Mapping
@@ -14,32 +13,31 @@ from protclip_jax.training.layer_rates import by_layer, layer_shares
 
 
 def flatten(params: Mapping) -> dict:
-    """Nested parameters as {`group/layer/name`: array}."""
+    """Flattens nested parameters to {`group/layer/name`: array}."""
     return flax.traverse_util.flatten_dict(params, sep="/")
 
 
 def unflatten(flat: Mapping) -> dict:
-    """The inverse of `flatten`."""
+    """Inverts `flatten`."""
     return flax.traverse_util.unflatten_dict(flat, sep="/")
 
 
 def partition(flat: Mapping, groups) -> tuple[dict, dict]:
-    """(trainable, frozen) halves of flattened parameters by the config's `optimizer.groups`."""
+    """Splits flattened parameters into (trainable, frozen) by the config's `optimizer.groups`."""
     assigned = first_match(flat, list(groups), what="optimizer.groups")
     trainable = {path: value for path, value in flat.items() if assigned[path] != FROZEN}
     return trainable, {path: value for path, value in flat.items() if assigned[path] == FROZEN}
 
 
 def group_rules(trainable: Mapping, groups) -> dict[str, Rule]:
-    """The rule of each trainable path, by the config's `optimizer.groups`."""
-    # The frozen patterns match nothing here, so rules are looked up among the others alone.
+    """The rule in the config's `optimizer.groups` for each trainable path."""
+    # Frozen patterns match no trainable path, so only the other rules are searched.
     others = [(pattern, rule) for pattern, rule in groups if rule != FROZEN]
     return first_match(trainable, others, what="optimizer.groups")
 
 
 def learning_rate_schedule(config, total_steps: int) -> optax.Schedule:
-    """Linear warm-up over `warmup_fraction` of the steps, then linear or cosine decay to 0, or
-    constant."""
+    """Linear warm-up over `warmup_fraction` of the steps, then decay to 0 or a constant rate."""
     warmup = max(1, round(config.warmup_fraction * total_steps))
     decay = max(1, total_steps - warmup)
     after = {
@@ -49,7 +47,7 @@ def learning_rate_schedule(config, total_steps: int) -> optax.Schedule:
     }
     if config.schedule not in after:
         raise UserError(
-            f"optimizer.schedule='{config.schedule}' is unknown; use one of {', '.join(after)}."
+            f"unknown optimizer.schedule='{config.schedule}'; expected one of {', '.join(after)}."
         )
     return optax.join_schedules(
         [optax.linear_schedule(0.0, config.learning_rate, warmup), after[config.schedule]()],
@@ -58,46 +56,45 @@ def learning_rate_schedule(config, total_steps: int) -> optax.Schedule:
 
 
 def _weight_decay(config, trainable: Mapping) -> optax.GradientTransformation:
-    """Decoupled decay of the parameters whose paths match no pattern of `optimizer.undecayed`."""
+    """Decoupled weight decay for parameters that match no pattern in `optimizer.undecayed`."""
     if not config.weight_decay:
         return optax.identity()
     for pattern in config.undecayed:
         if not any(re.search(pattern, path) for path in trainable):
             raise UserError(
-                f"optimizer.undecayed names '{pattern}', which matches no trained parameter; "
-                "correct the pattern, or remove it."
+                f"optimizer.undecayed: '{pattern}' matches no trainable parameter; correct or "
+                "remove the pattern."
             )
     spared = [re.compile(pattern) for pattern in config.undecayed]
-    decayed = [path for path in trainable if not any(p.search(path) for p in spared)]
+
+    def is_spared(path):
+        return any(pattern.search(path) for pattern in spared)
+
+    decayed = [path for path in trainable if not is_spared(path)]
 
     def add(updates, params):
-        return {
-            **updates,
-            **{path: updates[path] + config.weight_decay * params[path] for path in decayed},
-        }
+        changed = {path: updates[path] + config.weight_decay * params[path] for path in decayed}
+        return {**updates, **changed}
 
-    # Without a mask of optax', whose state could not go on from one without decay, or the other way
-    # round.
+    # Stateless, unlike optax's masked decay, so that a run can resume with or without decay.
     return optax.stateless(add)
 
 
 def make_optimizer(config, trainable: Mapping, total_steps: int) -> optax.GradientTransformation:
-    """Adam(W) over the flattened trainable parameters (paper: Adam, lr 1e-5, no decay, 3 % warm-up,
-    linear decay).
+    """Adam(W) over the flattened trainable parameters.
 
-    Each parameter's update is scaled by the rule of the first group pattern that matches its path,
-    layer by layer where the rule says so. The gradients of layers that it freezes are left out from
-    the start on.
+    Paper: Adam, learning rate 1e-5, no weight decay, 3 % warm-up, linear decay. Each parameter's
+    update is scaled by the rule of the first group pattern that matches its path, per layer if the
+    rule says so. Gradients of frozen layers are excluded before clipping.
 
     Raises:
-      UserError: nothing is trainable, a pattern of `optimizer.groups` or `optimizer.undecayed`
+      UserError: nothing is trainable, a pattern in `optimizer.groups` or `optimizer.undecayed`
         matches nothing, or a rule for layers does not fit.
     """
     if not trainable:
         raise UserError(
-            "optimizer.groups freezes every parameter, so nothing would be learnt; "
-            'give those that shall learn a multiplier, such as ("_projection", 1.0) before '
-            '(".", "frozen").'
+            "optimizer.groups freezes every parameter, so the run would learn nothing; give some "
+            'parameters a multiplier, for example ("_projection", 1.0) before (".", "frozen").'
         )
     rules = group_rules(trainable, config.groups)
     multipliers = {path: multiplier(rule) for path, rule in rules.items()}

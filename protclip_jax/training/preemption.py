@@ -1,4 +1,4 @@
-"""Signals: a training run that is to stop saves first, unless there is nothing to save."""
+"""Signal handling: a training run saves before it stops, unless there is nothing to save."""
 
 import os
 import select
@@ -8,24 +8,24 @@ import time
 from typing import Self
 
 EXIT_STOPPED = 75
-"""Exit code of a run that a signal stopped; run again, it goes on."""
+"""Exit code of a run stopped by a signal; rerunning the command resumes it."""
 
 
 SAME_SECONDS = 1.0
-"""Signals this soon after the first are that one: a scheduler may send it to a process more than
-once."""
+"""Signals within this time after the first count as the same signal, because a scheduler may send
+it to a process more than once."""
 
 
 class PreemptionHandler:
-    """Within it, a first signal sets `received`, so that the loop saves and ends; a second one ends
-    the process at once.
+    """Lets the first signal stop the run after a save, and a second one at once.
 
-    Until `something_to_save` is set, the first one already ends it at once, with `EXIT_STOPPED`. A
-    thread sees to that, as Python's own handlers wait for whatever runs outside of Python: a
-    compilation, or a step that waits for another host.
+    The first signal sets `received`, on which the training loop saves and ends. Until
+    `something_to_save` is set, the first signal ends the process at once, with `EXIT_STOPPED`. A
+    thread does this, because Python's signal handlers wait for native code, such as a compilation
+    or a step that waits for another host.
 
-    SIGUSR1 and SIGUSR2 are those that Slurm's `--signal` and submitit send before a time limit,
-    SIGHUP comes when a terminal is lost. One that `nohup` has the process ignore stays ignored.
+    Slurm's `--signal` and submitit send SIGUSR1 or SIGUSR2 before a time limit; SIGHUP arrives when
+    the terminal is lost. SIGHUP stays ignored under `nohup`.
     """
 
     NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
@@ -59,7 +59,7 @@ class PreemptionHandler:
         self.received = True
 
     def _watch(self, arrived: int) -> None:
-        """Reads the number of every signal as it arrives, until the pipe is closed."""
+        """Reads the number of each signal as it arrives, until the pipe is closed."""
         first = None
         with open(arrived, "rb", buffering=0) as numbers:
             while number := numbers.read(1):
@@ -70,21 +70,23 @@ class PreemptionHandler:
                 name = signal.Signals(number[0]).name
                 if first is not None and time.monotonic() - first >= SAME_SECONDS:
                     _end(
-                        f"a second signal ({name}) ends the run at once; it goes on from its "
-                        "last checkpoint.",
+                        f"a second signal ({name}) ended the run at once; rerun the command to "
+                        "continue from its last checkpoint.",
                         128 + number[0],
                     )
                 first = first or time.monotonic()
                 if not self.something_to_save:
                     _end(
-                        f"stopped by {name} before the first step; there was nothing to save.",
+                        f"stopped by {name} before the first step, with nothing to save.",
                         EXIT_STOPPED,
                     )
 
 
 def _silence_lost_terminal() -> None:
-    """Sends what is still to be printed nowhere if the terminal, or the reader of a pipe, is
-    gone: each write would fail."""
+    """Redirects output to /dev/null if the terminal, or a pipe's reader, is gone.
+
+    Every write would fail otherwise.
+    """
     for stream in (1, 2):
         poll = select.poll()
         poll.register(stream, 0)

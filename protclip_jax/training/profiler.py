@@ -1,4 +1,4 @@
-"""A profile of some steps of a run, for TensorBoard's profiler or Perfetto."""
+"""Profiles some steps of a run for TensorBoard's profiler or Perfetto."""
 
 import pathlib
 from typing import Self
@@ -7,7 +7,7 @@ import jax
 
 
 class Profiler:
-    """Traces the steps from `first` on into a folder; nothing where `steps` is 0."""
+    """Traces `steps` steps from `first` into a folder; does nothing if `steps` is 0."""
 
     def __init__(self, folder: pathlib.Path, *, first: int, steps: int):
         self._folder, self._first, self._end = folder, first, first + steps
@@ -20,7 +20,7 @@ class Profiler:
         self._stop()
 
     def before(self, step: int) -> None:
-        """Begins or ends the trace, when the run is about to take that step."""
+        """Starts or stops the trace before the given step."""
         if step == self._first < self._end:
             jax.profiler.start_trace(self._folder)
             self._running = True

@@ -1,4 +1,4 @@
-"""A run's loss and gradients: on its mesh, in its micro-batches, of what it trains."""
+"""Loss and gradients of a run, by its config: mesh, micro-batches, adapters and frozen layers."""
 
 from ml_collections import ConfigDict
 
@@ -17,9 +17,9 @@ def make_run_gradients(
     config: ConfigDict,
     objective: ObjectiveConfig,
 ) -> LossAndGradients:
-    """As `make_loss_and_gradients`, by the run's config.
+    """Applies `make_loss_and_gradients` with the options of the run's config.
 
-    `state`, which may be abstract, says where parameters lie and which are trained.
+    `state`, which may be abstract, gives the shardings and the trainable parameters.
     """
     at_a_time = config.batch.microbatch_rows
     of_network = make_loss_and_gradients(model, objective, state.shardings, at_a_time)

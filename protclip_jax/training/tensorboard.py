@@ -1,5 +1,7 @@
-"""Scalars for TensorBoard. Importing this takes seconds where PyTorch is installed, as
-tensorboardX imports that."""
+"""Writes TensorBoard scalars.
+
+Importing this module takes seconds if PyTorch is installed, because tensorboardX imports it.
+"""
 
 import pathlib
 import time
@@ -11,18 +13,17 @@ from tensorboardX.proto.summary_pb2 import Summary
 
 
 class EventFile:
-    """A new event file in a folder, for the steps after `step`; what is written is on the disk when
-    `write` returns.
+    """A new event file in a folder, for the steps after `step`; `write` flushes to disk.
 
-    Not through tensorboardX' own thread: when the disk is full that ends, and whoever gives it
-    more waits for ever.
+    It does not use tensorboardX's own thread, which ends when the disk is full; later writes would
+    then block forever.
     """
 
     def __init__(self, folder: pathlib.Path, *, step: int):
         folder.mkdir(exist_ok=True)
-        # Files of runs that begin within the same second differ in the step.
+        # The step distinguishes files of runs that start within the same second.
         self._events = EventsWriter(str(folder / "events"), filename_suffix=f".{step}")
-        # TensorBoard forgets what an earlier run wrote from here on.
+        # TensorBoard discards what an earlier run wrote from this step on.
         self._events.write_event(
             Event(
                 step=step + 1,
@@ -32,7 +33,7 @@ class EventFile:
         )
 
     def write(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Adds scalars of one step."""
+        """Adds the scalars of one step."""
         values = [Summary.Value(tag=name, simple_value=value) for name, value in scalars.items()]
         self._events.write_event(
             Event(step=step, wall_time=time.time(), summary=Summary(value=values))

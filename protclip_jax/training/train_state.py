@@ -1,4 +1,4 @@
-"""The training state: what a step changes, what others see of it, and how checkpoints keep both."""
+"""The training state: what a step changes, what other code reads, and what checkpoints store."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
@@ -13,7 +13,7 @@ from protclip_jax.training.optimizer import flatten, unflatten
 
 
 class TrainState(NamedTuple):
-    """Everything that training changes, and the frozen parameters beside it.
+    """Everything that training changes, plus the frozen parameters.
 
     Parameters are flat path → array dicts.
     """
@@ -23,37 +23,35 @@ class TrainState(NamedTuple):
     frozen: dict[str, jax.Array]
     optimizer: optax.OptState
     averaged: dict[str, jax.Array] | None = None
-    """Of the trainable parameters over the steps so far; None where the config averages none."""
+    """Averages of the trainable parameters over the steps so far; None without averaging."""
 
     @property
     def params(self) -> dict:
-        """All parameters that the next step begins with, as the tree that the model applies."""
+        """All parameters before the next step, as the tree that the model applies."""
         return unflatten(merge({**self.trainable, **self.frozen}))
 
     @property
     def published(self) -> dict:
-        """The same for evaluations, and whoever opens a checkpoint: averages, where there are."""
+        """The parameters for evaluations and readers of checkpoints: averages if they exist."""
         return unflatten(merge({**self.trainable, **self.frozen, **(self.averaged or {})}))
 
     @property
     def unpublished(self) -> Any:
-        """What training needs besides `published`: the optimiser's state, and other parameters."""
+        """What training needs besides `published`: optimiser state and differing parameters."""
         kept = self._kept()
         return {"optimizer": self.optimizer, **kept} if kept["params"] else self.optimizer
 
     def _kept(self) -> dict[str, dict]:
-        """The arrays, and those of the averages, that `published` does not have as they are."""
+        """The parameters and averages that `published` does not contain unchanged."""
         seen, kept = flatten(self.published), {}
-        for name, own in {
-            "params": {**self.trainable, **self.frozen},
-            "averaged": self.averaged or {},
-        }.items():
+        own_params, own_averages = {**self.trainable, **self.frozen}, self.averaged or {}
+        for name, own in {"params": own_params, "averaged": own_averages}.items():
             others = {path: leaf for path, leaf in own.items() if seen.get(path) is not leaf}
             kept[name] = unflatten(others)
         return kept
 
     def going_on(self, step: jax.Array, published: Mapping, unpublished: Any) -> Self:
-        """The state of another step, from what this one's properties of these names were then."""
+        """Rebuilds the state at another step from its `published` and `unpublished` values."""
         seen, kept = flatten(published), unpublished
         if not self._kept()["params"]:
             kept = {"optimizer": unpublished, "params": {}, "averaged": {}}
@@ -71,5 +69,5 @@ class TrainState(NamedTuple):
 
     @property
     def shardings(self) -> dict[str, NamedSharding]:
-        """Where each parameter lies."""
+        """The sharding of each parameter."""
         return {path: leaf.sharding for path, leaf in {**self.trainable, **self.frozen}.items()}

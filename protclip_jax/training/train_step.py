@@ -1,5 +1,4 @@
-"""The training step: losses, gradients of the trainable parameters, update; state explicit and
-donated."""
+"""The training step: losses, gradients and update; the state is explicit and donated."""
 
 import dataclasses
 from collections.abc import Callable
@@ -22,15 +21,14 @@ def make_train_step(
     state: TrainState,
     ema_decay: float = 0.0,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict]]:
-    """A jitted `(state, batch) -> (state, metrics)`; the state is donated, and lies afterwards as
-    the given one does.
+    """Makes a jitted `(state, batch) -> (state, metrics)` that donates the state.
 
-    Averages of the parameters, where the state has them, move towards the new ones by the share 1 -
-    `ema_decay`.
+    The new state has the shardings of the given one. Parameter averages, if the state has them,
+    move towards the new parameters by the fraction 1 - `ema_decay`.
 
-    Metrics, replicated, are `losses` (sum, count), `pairs`, `scalars` and `finite`. A step whose
-    loss or gradient is not finite leaves parameters, averages and optimiser as they were and
-    only counts the step.
+    Metrics are replicated: `losses` (sum, count), `pairs`, `scalars` and `finite`. A step whose
+    loss or gradient is not finite leaves parameters, averages and optimiser unchanged and only
+    increments the step.
     """
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
@@ -66,8 +64,10 @@ def make_train_step(
 def moved_averages(
     averaged: dict[str, jax.Array] | None, trainable: dict[str, jax.Array], decay: float
 ) -> dict[str, jax.Array] | None:
-    """decay · average + (1 - decay) · parameter, so that what does not change is its own average
-    to the bit."""
+    """decay · average + (1 - decay) · parameter.
+
+    Written so that a parameter that does not change equals its average exactly.
+    """
     if averaged is None:
         return None
     return {
@@ -77,14 +77,13 @@ def moved_averages(
 
 
 def distance(trainable: dict[str, jax.Array], averaged: dict[str, jax.Array]) -> Float[Array, ""]:
-    """The Euclidean distance of all parameters from their averages."""
-    return optax.global_norm(
-        {path: trainable[path] - average for path, average in averaged.items()}
-    )
+    """Euclidean distance between all parameters and their averages."""
+    differences = {path: trainable[path] - average for path, average in averaged.items()}
+    return optax.global_norm(differences)
 
 
 def skipped_steps(state: TrainState) -> int:
-    """Steps so far whose update was skipped: those that the optimiser has not counted."""
+    """Number of steps whose update was skipped, which the optimiser has therefore not counted."""
     (_, counted), *_ = optax.tree_utils.tree_get_all_with_path(state.optimizer, "count")
     return int(state.step) - int(counted)
 
@@ -92,11 +91,10 @@ def skipped_steps(state: TrainState) -> int:
 def make_gradient_norms(
     gradients_of: Callable[[ObjectiveConfig], LossAndGradients], objective: ObjectiveConfig
 ) -> Callable[[TrainState, Batch], dict[str, jax.Array]]:
-    """A jitted `(state, batch) -> norms`: of each objective alone, the norm of its weighted loss's
-    gradient.
+    """Makes a jitted `(state, batch) -> norms` of each objective's weighted gradient alone.
 
-    It takes a backward pass for each objective, so that it is for a step now and then.
-    `gradients_of` makes the function to differentiate with, as `make_loss_and_gradients` does.
+    It runs a backward pass per objective, so use it only for occasional steps. `gradients_of`
+    makes the function that computes gradients, as `make_loss_and_gradients` does.
     """
     zeros = dict.fromkeys(objective.weights, 0.0)
     alone = {}

@@ -1,5 +1,4 @@
-"""A watchdog: tells when a run stands still, with the stacks of all threads and of the worker
-processes."""
+"""A watchdog that reports a stalled run, with the stacks of all threads and worker processes."""
 
 import faulthandler
 import multiprocessing
@@ -13,11 +12,10 @@ from typing import Self
 
 
 class Watchdog:
-    """Within it, a phase of more than `seconds` is reported on stderr, again every `seconds`; 0
-    reports nothing.
+    """Reports on stderr each phase that takes more than `seconds`, and again every `seconds`.
 
-    It never ends the run: what stands still may be a slow file system, and what to do is the
-    operator's choice.
+    0 turns it off. It never ends the run: the cause may be a slow file system, and the operator
+    decides what to do.
     """
 
     def __init__(self, seconds: float):
@@ -27,7 +25,7 @@ class Watchdog:
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
     def beat(self, phase: str) -> None:
-        """A phase of the loop begins."""
+        """Records that a phase of the loop begins."""
         self._phase, self._since = phase, time.monotonic()
 
     def __enter__(self) -> Self:
@@ -50,11 +48,10 @@ class Watchdog:
 
 
 def report(what: str) -> None:
-    """Writes a sentence and the stacks of all threads to stderr; worker processes add their own."""
+    """Writes a message and the stacks of all threads to stderr; worker processes add their own."""
     workers = multiprocessing.active_children()
-    message = (
-        f"; worker processes: {', '.join(str(worker.pid) for worker in workers)}" if workers else ""
-    )
+    processes = ", ".join(str(worker.pid) for worker in workers)
+    message = f"; worker processes: {processes}" if workers else ""
     print(f"warning: {what}{message}; the stacks follow.", file=sys.stderr, flush=True)
     faulthandler.dump_traceback(file=sys.stderr)
     for worker in workers:
@@ -63,8 +60,10 @@ def report(what: str) -> None:
 
 
 def _tells_its_stack(process: int) -> bool:
-    """Whether SIGUSR1 is caught there, as `data_pipelines.common.processes.follow_parent`
-    arranges; uncaught it would kill."""
+    """Whether the process handles SIGUSR1; otherwise the signal would kill it.
+
+    `data_pipelines.common.processes.follow_parent` installs the handler.
+    """
     try:
         status = pathlib.Path(f"/proc/{process}/status").read_text()
     except OSError:

@@ -1,1 +1,1 @@
-"""`python -m protclip_jax.variants`: effects of substitutions, as a table and a heat map."""
+"""`python -m protclip_jax.variants`: scores substitutions, as a table and a heat map."""

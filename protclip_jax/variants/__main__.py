@@ -1,8 +1,8 @@
-"""`python -m protclip_jax.variants`: effects of substitutions by the masked language model.
+"""`python -m protclip_jax.variants`: scores substitutions by the masked language model.
 
-The input and the list of mutations are read and checked first. Then the scores are computed in
-parts, which lie in OUTPUT.partial: a run that was stopped goes on when the same command is given
-again. At the end the parts become one table, and of a scan of one protein a heat map.
+The input and the list of mutations are read and checked first. Scores are then computed in parts,
+which are stored in OUTPUT.partial, so that rerunning the same command resumes a stopped run. At the
+end the parts are joined into a table, and for a scan of one protein also drawn as a heat map.
 """
 
 import argparse
@@ -52,42 +52,47 @@ from protclip_jax.variants.results import draw, write_table
 from protclip_jax.variants.scoring import Reading, loaded, score_parts, writing
 
 MIN_PART_TOKENS, MIN_PART_BATCHES = 1 << 16, 8
-"""Of a part, which bounds what a kill loses and the share of a part's last batch that is empty."""
+"""Minimum size of a part; bounds the work lost in a kill and the empty share of a last batch."""
 REJECTS = ("rejects", "mutations.rejects")
-"""Lists that are put beside the output: of proteins and of mutations that cannot be scored."""
+"""Lists written beside the output: proteins and mutations that cannot be scored."""
 LONG_PROTEINS = {
-    "windows": "a position is read in the window of so many around it",
-    "truncate": "CUT, only substitutions in the first so many are scored",
-    "whole": "read whole, longer than the proteins that ESM-2 was trained on",
+    "windows": "each position is read in a window of that size around it",
+    "truncate": "CUT to that length, only substitutions in the rest are scored",
+    "whole": "read whole, although longer than ESM-2's training proteins",
 }
 
 
 def texts_of(options: argparse.Namespace, jobs: Sequence[Job], names: str) -> list[str]:
-    """The text of each job; none of them where no text is asked for.
+    """Returns the text of each job; an empty list if the options request no text.
 
     Raises:
-      UserError: one text is given for several proteins, or a protein has none of its own.
+      UserError: one text is given for several proteins, or a protein has no text of its own.
     """
     if options.text is not None:
         if len(jobs) > 1:
-            raise UserError(f"--text is of one protein and there are {len(jobs)}; use --own_text.")
+            raise UserError(
+                f"--text describes one protein, but the input has {len(jobs)}; use --own_text."
+            )
         return [options.text]
     if not options.own_text:
         return []
     if bare := [job.id for job in jobs if job.record is None]:
-        raise UserError(f"--own_text needs UniProt entries as --input; {bare[0]} is none.")
+        raise UserError(
+            f"--own_text needs UniProt entries as --input, but {bare[0]} is not one; use --text "
+            "for a single protein."
+        )
     texts = [biotext(with_names(job.record, names)) for job in jobs]
     if silent := [job.id for job, text in zip(jobs, texts, strict=True) if not text]:
         raise UserError(
-            f"--own_text needs entries with text, and {silent[0]} has none; leave it out of "
-            "the input."
+            f"--own_text needs entries with text, but {silent[0]} has none; remove it from the "
+            "input."
         )
     return texts
 
 
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Checks the input, scores it part by part, and joins the parts."""
+    """Checks the input, scores it in parts, and joins the parts."""
     options = parse_arguments(arguments)
     windows = Windows(options.long_proteins, options.max_residues, options.overlap)
     if options.batch_tokens is not None and options.batch_tokens < 1:
@@ -103,7 +108,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         refuse_others(folder, outputs, [beside(options.output, name) for name in REJECTS])
         found = surveyed(options, windows, folder)
         if figure is not None and len(found) > 1:
-            raise UserError(f"--output={figure} draws one protein; name it *{TABLE} for several.")
+            raise UserError(
+                f"--output={figure} draws one protein, but the input has {len(found)}; name it "
+                f"*{TABLE} for several."
+            )
         jobs = asked_for(options, found, windows, folder)
 
         model = ProtCLIP.load(options.checkpoint, step=step, dtype=options.dtype)
@@ -136,27 +144,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 @contextlib.contextmanager
 def published(output: Path, folder: Path) -> Iterator[Path]:
-    """A path in the folder to write a file to, which is then put in its place, whole or not at
-    all."""
-    # Named as the output, whose suffix says what a figure is.
+    """Yields a path in the folder to write to; moves the complete file to `output` on success."""
+    # Named like the output, because the suffix selects the format of a figure.
     with writing(output), atomic_path(output, partial=folder / output.name) as partial:
         yield partial
 
 
 def check_groups(groups: frozenset[str], *, with_text: bool) -> None:
-    """Raises `UserError` where a checkpoint's parameters do not suffice."""
+    """Raises UserError if a checkpoint lacks parameters that the command needs."""
     needed = {"protein", "mlm_head"}
     if with_text:
         needed |= {"text", "protein_projection", "text_projection"}
     if missing := sorted(needed - groups):
         raise UserError(
-            f"the checkpoint holds no {', '.join(missing)} parameters, only "
-            f"{', '.join(sorted(groups))}; give a trained or converted ProtCLIP."
+            f"the checkpoint has no {', '.join(missing)} parameters, only "
+            f"{', '.join(sorted(groups))}; pass a trained or converted ProtCLIP."
         )
 
 
 def surveyed(options: argparse.Namespace, windows: Windows, folder: Path) -> list[Job]:
-    """The usable proteins of the input; its rejects are listed in the folder."""
+    """Returns the usable proteins of the input; lists the rejects in the folder."""
 
     def measure(sequence: str) -> Measured:
         return Measured(len(sequence) + 2, windows.is_long(len(sequence)))
@@ -184,7 +191,7 @@ def asked_for(
     windows: Windows,
     folder: Path,
 ) -> list[Job]:
-    """The proteins with their variants; mutations that are rejected are listed in the folder."""
+    """Returns the proteins with their variants; lists rejected mutations in the folder."""
     if options.scan:
         jobs, rejects = jobs_.scanned(found, windows), []
     else:
@@ -200,7 +207,10 @@ def asked_for(
         tell(*jobs_.describe(rejects, beside(options.output, "mutations.rejects")))
     count = sum(len(job.variants) for job in jobs)
     if not count:
-        raise UserError("there is nothing to score: no residue is one of the 20 amino acids.")
+        raise UserError(
+            "the input has nothing to score: none of its residues is one of the 20 amino acids; "
+            "pass other proteins."
+        )
     tell(f"scoring: {count:,} variants of {len(jobs):,} proteins, {options.method}.")
     return jobs
 
@@ -213,7 +223,7 @@ def adopt(
     *,
     folder: Path,
 ) -> None:
-    """Notes in the folder what the numbers depend on, or checks that a stopped run has the same."""
+    """Records what the scores depend on, or checks that the stopped run had the same settings."""
     plan = {
         "checkpoint": model.fingerprint,
         "method": reading.method,
@@ -234,11 +244,11 @@ def adopt(
             rejected = len(listing.read_text(encoding="utf-8").splitlines()) - 1
             publish_rejects(listing, rejected=rejected, published=beside(options.output, name))
     if finished := len(list(folder.glob("*.npz"))):
-        tell(f"resuming: {finished} finished parts are there from a run that was stopped.")
+        tell(f"resuming: {finished} finished parts of a stopped run were found.")
 
 
 def beside(output: Path, name: str) -> Path:
-    """Where a list of rejects is put."""
+    """Path of a list of rejects."""
     return output.with_name(f"{output.name}.{name}.tsv")
 
 

@@ -1,4 +1,4 @@
-"""The scores of all single substitutions of a protein as a heat map, readable for long proteins."""
+"""Draws the scores of all single substitutions of a protein, readable for long proteins too."""
 
 import numpy as np
 from jaxtyping import Float
@@ -12,11 +12,11 @@ from data_pipelines.inputs.substitutions import AMINO_ACIDS
 ROWS = "GAVLIMCPFWYSTNQHKRDE"
 """From top to bottom: small and aliphatic, aromatic, polar, positive, negative."""
 PER_LINE, MOST_LINES = 100, 150
-"""Residues of a line; a protein of more than their product, 15,000, gets longer lines."""
+"""Residues per line; proteins longer than the product, 15,000, get longer lines."""
 WIDTH, MARGIN, LINE_HEIGHT, HEAD = 14.0, 0.55, 2.1, 0.75
-"""Inches."""
+"""All in inches."""
 PERCENTILE = 2
-"""Of the scores, where the colours end: a few extremes would leave the rest pale."""
+"""Percentile of scores at the ends of the colour scale, so that outliers do not fade the rest."""
 
 
 def heat_map(
@@ -26,13 +26,15 @@ def heat_map(
     *,
     first_position: int,
 ) -> Figure:
-    """Lines of 100 residues, one above the other, in one scale of colours around 0.
-
-    Args:
-      scores: columns are `AMINO_ACIDS`; NaN, for what was not scored, is grey.
-      first_position: the number of the first residue.
+    """Draws lines of 100 residues below each other, with one colour scale centred on 0.
 
     A dot marks the wild type. The lowest row of a line is the mean over a position's substitutions.
+
+    Args:
+      title: name of the protein and method.
+      sequence: its residues.
+      scores: columns are `AMINO_ACIDS`; NaN (not scored) is grey.
+      first_position: number of the first residue.
     """
     per_line = max(PER_LINE, -(-len(sequence) // MOST_LINES))
     starts = range(0, len(sequence), per_line)
@@ -53,13 +55,13 @@ def heat_map(
     bar.set_label("score: log odds against the wild type", fontsize=8, color=INK)
     bar.ax.tick_params(labelsize=7, color=GREY)
     place = (MARGIN / WIDTH, 1 - 0.45 / height)
-    # Dollar signs in a name are no formula.
+    # Dollar signs in a name are not math.
     figure.text(*place, title[:90], fontsize=11, color=INK, parse_math=False)
     return figure
 
 
 def _limit(scores: Float[np.ndarray, "L 20"]) -> float:
-    """The score at the ends of the scale; 1 where nothing is scored."""
+    """The score at the ends of the colour scale; 1 if nothing is scored."""
     known = scores[np.isfinite(scores) & (scores != 0)]
     if not known.size:
         return 1.0
@@ -67,7 +69,7 @@ def _limit(scores: Float[np.ndarray, "L 20"]) -> float:
 
 
 def _draw_line(axis: Axes, sequence: str, scores: np.ndarray, limit: float):
-    """The cells of one line, and its letters above; returns the image."""
+    """Draws the cells of one line, with letters above; returns the image."""
     ordered = scores[:, [AMINO_ACIDS.index(letter) for letter in ROWS]].T
     is_wild_type = np.array(list(sequence)) == np.array(list(ROWS))[:, None]
     counted = np.where(is_wild_type | np.isnan(ordered), 0, ordered).sum(0)
@@ -91,7 +93,7 @@ def _draw_line(axis: Axes, sequence: str, scores: np.ndarray, limit: float):
 
 
 def _number(axis: Axes, residues: int, first: int) -> None:
-    """Every tenth position below the line, or fewer of a long one."""
+    """Labels every tenth position below the line, or fewer if the line is long."""
     step = 10 * -(-residues // PER_LINE)
     numbered = [i for i in range(residues) if (first + i) % step == 0]
     axis.set_xticks(numbered, [str(first + i) for i in numbered], fontsize=7)

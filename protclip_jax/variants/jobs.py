@@ -1,4 +1,4 @@
-"""What is to be scored: proteins with their variants, checked before any work."""
+"""The proteins and variants to score, checked before any computation."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,30 +24,30 @@ from data_pipelines.inputs.survey import REJECTS_HEADER, Survey
 from data_pipelines.protanno.record import Record
 from protclip_jax.inference.windows import Windows
 
-NO_PROTEIN = "the input has no protein of that id"
-NO_ID = "it names no protein, and the input has several"
-NOT_READ = "it lies beyond the residues that are read of a long protein"
+NO_PROTEIN = "the input has no protein with this id"
+NO_ID = "it has no id, and the input has several proteins"
+NOT_READ = "its position is beyond the residues that are read of a long protein"
 
 
 class Job(NamedTuple):
-    """A protein and its variants, in the order of the output."""
+    """A protein and its variants, in output order."""
 
     id: str
     sequence: str
     variants: tuple[Variant, ...]
     record: Record | None
-    """All that is known of it, where the input is of UniProt entries."""
+    """The UniProt entry, if the input consists of entries."""
 
 
 class RejectedMutation(NamedTuple):
-    """A row of the list that is not scored."""
+    """A mutation from the list that cannot be scored."""
 
     mutation: Mutation
     reason: str
 
 
 def proteins(items: Iterable[Prepared], survey: Survey) -> list[Job]:
-    """The usable proteins under unique ids, without variants."""
+    """The usable proteins under unique ids, still without variants."""
     names = UniqueIds(survey.id_hashes)
     found = []
     for item in items:
@@ -58,7 +58,7 @@ def proteins(items: Iterable[Prepared], survey: Survey) -> list[Job]:
 
 
 def scanned(found: Sequence[Job], windows: Windows) -> list[Job]:
-    """The proteins with every single substitution that is read."""
+    """Adds to each protein every single substitution at positions that are read."""
     jobs = []
     for job in found:
         variants = single_substitutions(job.sequence)
@@ -70,12 +70,12 @@ def scanned(found: Sequence[Job], windows: Windows) -> list[Job]:
 def listed(
     found: Sequence[Job], mutations: Iterable[Mutation], *, first_position: int, windows: Windows
 ) -> tuple[list[Job], list[RejectedMutation]]:
-    """The proteins with those of the list's mutations that fit them, and the rows that fit none.
+    """Adds the list's mutations to the proteins they fit; returns the others as rejects.
 
     Rows without an id belong to the only protein.
 
     Raises:
-      UserError: no row fits, or most do not fit the proteins with that numbering.
+      UserError: no row fits, or with this numbering most rows do not fit their protein.
     """
     by_id = {job.id: job for job in found}
     only = found[0].id if len(found) == 1 else ""
@@ -97,10 +97,11 @@ def listed(
     if len(rejects) == rows:
         first = rejects[0]
         raise UserError(
-            f"none of the {rows:,} mutations can be scored; the first: {first.mutation.text!r} in "
+            f"none of the {rows:,} mutations can be scored; the first, {first.mutation.text!r} in "
             f"line {first.mutation.line}: {first.reason}."
         )
-    return [job._replace(variants=tuple(taken[job.id])) for job in found if taken[job.id]], rejects
+    with_variants = [job for job in found if taken[job.id]]
+    return [job._replace(variants=tuple(taken[job.id])) for job in with_variants], rejects
 
 
 def _fault(changes: list | None, job: Job | None, id: str, windows: Windows) -> str:
@@ -130,15 +131,15 @@ def _refuse_misfits(
     (shift, *others) = shifts
     fix = "check the sequence and --first_position"
     if not others and shift is not None:
-        fix = f"all of them do with --first_position {first_position - shift}"
+        fix = f"all of them fit with --first_position {first_position - shift}"
     raise UserError(
-        f"{count:,} of {rows:,} mutations do not fit their protein with its first residue "
-        f"numbered {first_position}; {fix}."
+        f"{count:,} of {rows:,} mutations do not fit their protein if its first residue has the "
+        f"number {first_position}; {fix}."
     )
 
 
 def write_rejects(path: Path, rejects: Sequence[RejectedMutation]) -> None:
-    """Lists them in a TSV, as `take_survey` does items of the input."""
+    """Lists rejected mutations in a TSV, in the format that `take_survey` uses for proteins."""
     with open(path, "w", encoding="utf-8", newline="") as file:
         table = TableWriter(file)
         table.writerow(REJECTS_HEADER)
@@ -148,7 +149,7 @@ def write_rejects(path: Path, rejects: Sequence[RejectedMutation]) -> None:
 
 
 def describe(rejects: Sequence[RejectedMutation], path: Path) -> list[str]:
-    """Lines for the user."""
+    """Describes the rejects in lines for the user."""
     reasons = Counter(reject.reason for reject in rejects)
     lines = [f"mutations rejected: {count:,}: {reason}." for reason, count in reasons.most_common()]
     return [*lines, f"mutations rejected: listed with their lines in {path}."]

@@ -1,4 +1,4 @@
-"""Jobs cut into parts of a run, each worth a file of scores; no two read the same pass."""
+"""Splits jobs into parts of a run, one file of scores each; no two parts read the same pass."""
 
 import hashlib
 import json
@@ -14,19 +14,19 @@ class Piece(NamedTuple):
     """Consecutive variants of a job."""
 
     job: int
-    """Its place among the jobs."""
+    """Index into the jobs."""
     start: int
     stop: int
 
 
 class Part(NamedTuple):
-    """Consecutive pieces, and the tokens that the model reads of them."""
+    """Consecutive pieces, and the number of tokens that the model reads for them."""
 
     pieces: list[Piece]
     tokens: int
 
     def digest(self, jobs: Sequence[Job]) -> str:
-        """64 bits (hex) that tell this part from any other content."""
+        """64-bit hash (hex) of the part's content."""
         own = [(jobs[p.job].sequence, jobs[p.job].variants[p.start : p.stop]) for p in self.pieces]
         return hashlib.blake2b(json.dumps(own).encode(), digest_size=8).hexdigest()
 
@@ -39,17 +39,19 @@ def parts(
     with_text: bool,
     min_tokens: int,
 ) -> Iterator[Part]:
-    """All variants in order; a part ends with the variant that brings it to `min_tokens`.
+    """Splits all variants in order; a part ends at the variant that brings it to `min_tokens`.
 
-    Where later variants of the protein read a pass that the part has, it ends behind these.
-    `with_text` counts the reading of each variant's own sequence too.
+    If later variants of the protein read a pass of the part, it ends after those. `with_text` also
+    counts the reading of each variant's own sequence.
     """
     pieces, tokens = [], 0
     for number, job in enumerate(jobs):
         reads = [
             passes_of(job.sequence, own, method=method, windows=windows) for own in job.variants
         ]
-        last = {one: row for row, of_variant in enumerate(reads) for one in of_variant}
+        last = {}
+        for row, of_variant in enumerate(reads):
+            last |= dict.fromkeys(of_variant, row)
         start, seen, open_until = 0, set(), 0
         for row, of_variant in enumerate(reads):
             new = set(of_variant) - seen

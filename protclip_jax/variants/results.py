@@ -1,4 +1,4 @@
-"""What is written of the scores: a table, and of a scan a heat map."""
+"""Writes the scores: a table, and for a scan a heat map."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from protclip_jax.variants.heat_map import heat_map
 from protclip_jax.variants.jobs import Job
 
 TOP = 5
-"""Positions named in the summary of a scan."""
+"""Number of positions named in the summary of a scan."""
 
 
 def write_table(
@@ -23,7 +23,7 @@ def write_table(
     *,
     first_position: int,
 ) -> None:
-    """A row for each variant: the protein's id, the mutation in the user's numbers, the columns."""
+    """Writes one row per variant: protein id, mutation in the user's numbering, columns."""
     with open(path, "w", newline="", encoding="utf-8") as file:
         table = TableWriter(file)
         table.writerow(["id", "mutation", *columns])
@@ -33,14 +33,14 @@ def write_table(
 
 
 def named(jobs: Sequence[Job], first_position: int) -> Iterator[tuple[str, str]]:
-    """Id and mutation of every row of the table."""
+    """Yields the id and mutation of each row of the table."""
     for job in jobs:
         for changes in job.variants:
             yield job.id, written(changes, first_position=first_position)
 
 
 def scan_table(job: Job, scores: Float32[np.ndarray, " n"]) -> Float32[np.ndarray, "L 20"]:
-    """The scores of a scan: 0 at the wild type, NaN where nothing was scored."""
+    """Arranges the scores of a scan: 0 at the wild type, NaN where nothing was scored."""
     table = np.full((len(job.sequence), len(AMINO_ACIDS)), np.nan, np.float32)
     for (change,), score in zip(job.variants, scores, strict=True):
         table[change.index, AMINO_ACIDS.index(change.wild_type)] = 0
@@ -49,12 +49,12 @@ def scan_table(job: Job, scores: Float32[np.ndarray, " n"]) -> Float32[np.ndarra
 
 
 def draw(path: Path, job: Job, scores: np.ndarray, *, first_position: int, method: str) -> None:
-    """Writes the heat map and names the positions whose substitutions score lowest."""
+    """Writes the heat map and prints the positions with the lowest mean scores."""
     table = scan_table(job, scores)
     title = f"{job.id} · {len(job.sequence):,} residues · {method}"
     figure = heat_map(title, job.sequence, table, first_position=first_position)
     figure.savefig(path, dpi=DPI, format=path.suffix[1:])
-    # The wild type's own 0 is among 20.
+    # 20 columns include the wild type, whose score is 0.
     means = np.nansum(table, axis=1) / (len(AMINO_ACIDS) - 1)
     lowest = np.argsort(means, kind="stable")[:TOP]
     sites = [f"{job.sequence[i]}{i + first_position} {means[i]:.2f}" for i in lowest]

@@ -1,4 +1,4 @@
-"""The scores of jobs, part by part, as files that a stopped run leaves for the next."""
+"""Computes scores in parts, as files from which a stopped run resumes."""
 
 import functools
 import time
@@ -22,11 +22,11 @@ from protclip_jax.variants.parts import Part
 writing = functools.partial(report_disk_errors, kept="finished parts are kept")
 
 Scores = Mapping[str, Float32[np.ndarray, " _"]]
-"""Columns of the table: `score`, and with a text `text_change`."""
+"""Columns of the table: `score`, and `text_change` if there is a text."""
 
 
 class Reading(NamedTuple):
-    """How the model reads: the arguments of `ProtCLIP.variant_scores`."""
+    """Arguments of `ProtCLIP.variant_scores` that say how the model reads the proteins."""
 
     method: str
     windows: Windows
@@ -40,7 +40,7 @@ def score_part(
     texts: Sequence[str],
     reading: Reading,
 ) -> Scores:
-    """The columns of a part's rows; `texts` has one of each job, or none at all."""
+    """Computes the columns of a part's rows; `texts` has one text per job, or none."""
     sequences = [jobs[piece.job].sequence for piece in part.pieces]
     variants = [jobs[p.job].variants[p.start : p.stop] for p in part.pieces]
     scores = model.variant_scores(
@@ -74,7 +74,7 @@ def score_parts(
     folder: Path,
     reading: Reading,
 ) -> list[Path]:
-    """Scores what is not in the folder yet; returns the part files in order."""
+    """Scores the parts that the folder does not contain yet; returns the part files in order."""
     paths, computed, start = [], 0, time.perf_counter()
     total = sum(part.tokens for part in cut)
     with progress(description="score", unit="tokens", total=total) as bar:
@@ -93,12 +93,12 @@ def score_parts(
             bar.update(part.tokens)
     seconds = time.perf_counter() - start
     rate = computed / seconds
-    tell(f"scored: {computed:,} variants in {seconds:.1f} s, {rate:,.0f} a second.")
+    tell(f"scored: {computed:,} variants in {seconds:.1f} s, {rate:,.0f} per second.")
     return paths
 
 
 def loaded(paths: Sequence[Path], names: Sequence[str]) -> dict[str, np.ndarray]:
-    """The columns of all parts, one behind the other.
+    """Concatenates the columns of all parts.
 
     Raises:
       UserError: a part is damaged.
@@ -111,5 +111,5 @@ def loaded(paths: Sequence[Path], names: Sequence[str]) -> dict[str, np.ndarray]
                     values.append(arrays[name])
         except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             problem = f"{path} is damaged ({error})"
-            raise UserError(f"{problem}; remove it and run the same command again.") from error
+            raise UserError(f"{problem}; remove it, then rerun the same command.") from error
     return {name: np.concatenate(values) for name, values in columns.items()}

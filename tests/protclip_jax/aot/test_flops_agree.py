@@ -1,5 +1,4 @@
-"""FLOPs of one step by the model's formula, by the walk over the traced step, and by XLA's own
-analysis."""
+"""FLOPs of one step: the model's formula, the traced step and XLA's own analysis agree."""
 
 import jax
 import pytest
@@ -15,10 +14,10 @@ ROWS, PROTEIN_TOKENS, TEXT_TOKENS = 4, 1024, 512
 
 @pytest.mark.soak
 def test_three_counts_of_a_step_agree_to_one_per_cent():
-    """Rows full of one record, so that real tokens are all; one layer of the 650M widths in each
-    tower, and dense attention, so that XLA sees every product once.
+    """Each row holds one record that fills it, so all tokens are real.
 
-    XLA counts what is done element by element as well.
+    Each tower has one layer of the 650M model's widths. Attention is dense, so that XLA sees every
+    product once. XLA also counts elementwise operations.
     """
     config = protclip_650m.get_config()
     config.batch.update(rows=ROWS, slots=1, protein_tokens=PROTEIN_TOKENS, text_tokens=TEXT_TOKENS)

@@ -1,5 +1,4 @@
-"""What XLA's compiler makes of the kernels and the step for GPUs that are not there. Nothing is
-run on one."""
+"""What XLA's compiler makes of the kernels and the step for abstract GPUs; nothing runs on one."""
 
 import json
 import re
@@ -28,7 +27,7 @@ def kernels(tmp_path_factory):
 
 @pytest.mark.parametrize("target", [target for target in TARGETS if "t4" not in target])
 def test_kernels_spill_no_register_and_fit_every_gpu(kernels, target):
-    """A kernel that spills has no code here."""
+    """A kernel that spills gets no code here."""
     assert "error" not in kernels[target]
     shared = kernels[target]["shared_bytes"]
     assert shared.keys() == kernels[target]["instructions"].keys() == KERNELS
@@ -81,7 +80,7 @@ def small():
     command = ("train.py", "--config", "configs/protclip_650m.py", "--aot=h100:1x2")
     done = gpu_compiler.run(*command, *SMALL)
     assert done.returncode == 0, done.stderr
-    # The plugin has much to say where there is no driver, unless it is told to be quiet.
+    # Without a driver the plugin prints a lot, unless its log level is raised.
     assert not re.search("driver|cuInit|Traceback|CUDA", done.stderr)
     return json.loads(done.stdout)
 
@@ -94,15 +93,18 @@ def test_the_step_compiles_for_gpus_of_two_hosts(small):
     assert sum(small["hbm"].values()) == small["hbm_bytes_per_device"]
     assert small["hbm_bytes_per_device"] < small["hbm_capacity_bytes"]
     assert min(small["hbm"]["arguments"], small["hbm"]["temporaries"]) > 0
-    # Between hosts the network is slower than NVLink.
+    # The network between hosts is slower than NVLink.
     assert small["rates"]["link_bytes_per_second"] == 50e9
     assert small["collectives"].keys() <= {"all-gather", "all-reduce", "reduce-scatter"}
     assert small["not_counted"]
 
 
 def test_kernels_count_the_blocks_of_expected_rows(small):
-    """Of a pair of blocks two products forwards and, backwards, with full remat, the two again and
-    seven; of the frozen text tower the forward pass alone."""
+    """Counts the products per pair of blocks.
+
+    There are two in the forward pass and, with full remat, the same two and seven more in the
+    backward pass. The frozen text tower only has the forward pass.
+    """
     share = small["expected_row"]["visited_attention_blocks"][str(TOKENS)]
     product = 2 * DIM * HEADS * (ROWS // 2) * TOKENS**2 * share
     assert 0 < share < 1

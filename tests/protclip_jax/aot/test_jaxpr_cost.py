@@ -1,4 +1,4 @@
-"""What a traced program costs, against counts by hand and XLA's own of a program without loops."""
+"""The cost of a traced program, against counts by hand and XLA's for a program without loops."""
 
 import dataclasses
 import functools
@@ -63,10 +63,11 @@ def test_a_scan_counts_its_length_times_also_within_another():
 def test_what_remat_computes_again_counts_and_what_nothing_uses_does_not():
     both = functools.partial(jax.value_and_grad, argnums=(0, 1))
     gradient_alone = jax.grad(jax.checkpoint(two_layers), argnums=(0, 1))
-    # Two products forwards, and backwards two for each; with remat the forward ones again.
+    # Two products in the forward pass, two for each of them in the backward pass; remat repeats
+    # the forward products.
     assert flops(both(two_layers), *LAYERS) == 6 * PRODUCT
     assert flops(both(jax.checkpoint(two_layers)), *LAYERS) == 8 * PRODUCT
-    # Nobody asks for the value: one forward pass of the two is left out.
+    # The loss value is not used, so one of the two forward passes is dropped.
     assert flops(gradient_alone, *LAYERS) == 6 * PRODUCT
 
 
@@ -100,7 +101,7 @@ def test_a_loop_of_unknown_length_is_refused_where_it_would_count():
 
 
 def on_mesh(function, *shapes, **options):
-    """The cost of a function in `shard_map` over 2 × 4 devices, the first dimension divided."""
+    """The cost of a function in `shard_map` over 2 × 4 devices that divide the first dimension."""
     mesh = jax.make_mesh((2, 4), ("a", "b"), axis_types=(AxisType.Auto,) * 2)
     specs = {"in_specs": PartitionSpec(("a", "b")), "out_specs": PartitionSpec(("a", "b"))}
     divided = jax.shard_map(function, mesh=mesh, **{"check_vma": False, **specs, **options})
@@ -108,7 +109,7 @@ def on_mesh(function, *shapes, **options):
 
 
 PART = 8 * 16 * 4
-"""Bytes of a device's part of a float32 array [64, 16]."""
+"""Bytes of a device's shard of a float32 array [64, 16]."""
 
 PAIRS = [(0, 1), (1, 2), (2, 3), (3, 0)]
 
@@ -116,9 +117,9 @@ PAIRS = [(0, 1), (1, 2), (2, 3), (3, 0)]
 @pytest.mark.parametrize(
     ("exchange", "kind", "sent", "largest"),
     [
-        # Three parts of the four come from others.
+        # Three of the four shards come from other devices.
         (lambda x: lax.all_gather(x, "b", tiled=True), "all-gather", 3 * PART, 4 * PART),
-        # In a ring, a sum of n parts is scattered and gathered: (n - 1) / n of the array each time.
+        # In a ring, a sum over n devices is a scatter and a gather, (n - 1) / n of the array each.
         (lambda x: lax.psum(x, "a"), "all-reduce", 2 * PART / 2, PART),
         (lambda x: lax.pmax(x, ("a", "b")), "all-reduce", 2 * PART * 7 / 8, PART),
         (lambda x: lax.pmin(x, ("a", "b")), "all-reduce", 2 * PART * 7 / 8, PART),
@@ -131,7 +132,7 @@ PAIRS = [(0, 1), (1, 2), (2, 3), (3, 0)]
         ),
         (lambda x: lax.all_to_all(x, "b", 0, 1, tiled=True), "all-to-all", PART * 3 / 4, PART),
         (lambda x: lax.ppermute(x, "b", PAIRS), "collective-permute", PART, PART),
-        # Two groups of two along an axis of four.
+        # Two groups of two devices along an axis of four.
         (
             lambda x: lax.all_gather(x, "b", tiled=True, axis_index_groups=[[0, 1], [2, 3]]),
             "all-gather",
@@ -181,7 +182,7 @@ def test_inside_shard_map_a_device_computes_its_part():
 
 
 def kernel_cost(kernel, visits=None):
-    """Of a kernel over a grid of 3 × 5 blocks [TOKENS, WIDTH], and one product beside it."""
+    """The cost of a kernel over a grid of 3 × 5 blocks [TOKENS, WIDTH], and one product besides."""
     rows = pl.BlockSpec((TOKENS, WIDTH), lambda i, j: (5 * i + j, 0))
     square = pl.BlockSpec((WIDTH, WIDTH), lambda i, j: (0, 0))
     call = pl.pallas_call(
@@ -230,7 +231,7 @@ def test_a_kernel_counts_as_its_grid_and_what_it_skips_as_its_visits(kernel, vis
 
 
 def test_a_kernels_loop_of_unknown_length_is_refused_without_visits():
-    with pytest.raises(ValueError, match="give the visits of it or of the kernel"):
+    with pytest.raises(ValueError, match="`visits`"):
         kernel_cost(looping)
 
 
@@ -239,13 +240,15 @@ HEADS, DIM, LENGTH = 2, 64, 512
 
 @pytest.mark.parametrize("backend", ["splash", "triton", "blockwise"])
 def test_attention_counts_the_blocks_that_rows_visit(backend):
-    """Of a visited pair of blocks two products forwards and, backwards, seven of kernels, dk and dv
-    4, dq 3, or five of one loop.
+    """Counts the products per visited pair of blocks.
 
-    Beside its kernels only splash computes one: the sum of output times gradient of each query.
+    There are two in the forward pass. In the backward pass there are seven in kernels (4 for dk and
+    dv, 3 for dq), or five in a single loop. Outside its kernels only splash computes one: the sum
+    of output times gradient per query.
     """
     ids = np.repeat(np.array([[1, 2], [1, 1]], np.int32), LENGTH // 2, axis=1)
-    # One block of splash's is half a row; of the others' eight or 16 a query visits half or all.
+    # A block of splash is half a row; with the other backends' 8 or 16 blocks, a query visits half
+    # of them, or all.
     share = BACKENDS[backend].visited_share(ids, "float32")
     visits = functools.partial(BACKENDS[backend].visits, visited={LENGTH: share})
     assert share == 0.75
@@ -266,9 +269,9 @@ def test_attention_counts_the_blocks_that_rows_visit(backend):
 
 
 def test_flops_of_the_loss_and_its_gradients_are_those_that_xla_counts():
-    """One layer in each tower, which a loop runs once, so that XLA's count is whole.
+    """One layer in each tower, whose loop runs once, so that XLA's count is complete.
 
-    It has the operations element by element as well, a few per cent.
+    XLA's count also includes elementwise operations, a few per cent.
     """
     config = tiny.model("dense").config
     wide = {"num_layers": 1, "hidden_size": 256, "num_heads": 2, "intermediate_size": 1024}

@@ -1,4 +1,4 @@
-"""What the backends say of themselves goes together, and each is found by its name."""
+"""The backends' declared properties are consistent, and each backend is found by its name."""
 
 import enum
 
@@ -18,15 +18,14 @@ from protclip_jax.attention.registry import (
 from tests.support.paths import ROOT
 
 MODERN = "NVIDIA H100 80GB HBM3"
-"""Every version of JAX knows it by name."""
+"""All JAX versions know it by name."""
 
 
 def test_every_backend_of_the_folder_is_registered_by_its_name():
-    """A second backend of a name would replace the first."""
+    """A second backend with the same name would replace the first."""
     folder = ROOT / "protclip_jax/attention"
-    classes = [
-        text for path in folder.glob("*.py") if "(AttentionBackend):" in (text := path.read_text())
-    ]
+    sources = [path.read_text() for path in folder.glob("*.py")]
+    classes = [text for text in sources if "(AttentionBackend):" in text]
     assert len(BACKENDS) == len(classes) > 1
     assert AUTO not in BACKENDS
 
@@ -61,9 +60,7 @@ def test_a_backend_says_all_that_it_could_run_on():
 
 def test_other_platforms_take_a_backend_by_its_name():
     assert backend_for("dense", Target("metal"), "float32") == "dense"
-    with pytest.raises(
-        UserError, match="default on metal devices; set model.attention to blockwise or dense"
-    ):
+    with pytest.raises(UserError, match="metal .*model.attention .*blockwise or dense"):
         backend_for(AUTO, Target("metal"), "float32")
 
 
@@ -71,9 +68,7 @@ def test_other_platforms_take_a_backend_by_its_name():
     "find", [for_cross_attention, lambda name: backend_for(name, Target("cpu"), "float32")]
 )
 def test_an_unknown_name_is_met_with_the_known_ones(find):
-    with pytest.raises(
-        ValueError, match="'fast' is unknown; choose one of blockwise, cudnn, dense, splash, triton"
-    ):
+    with pytest.raises(ValueError, match="'fast'.* blockwise, cudnn, dense, splash, triton"):
         find("fast")
 
 

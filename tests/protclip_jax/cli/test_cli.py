@@ -1,5 +1,4 @@
-"""`protclip`: its table against the scripts of pyproject.toml, what it dispatches, and the
-examples of all helps."""
+"""`protclip`: its commands match pyproject.toml, arguments are dispatched, help examples parse."""
 
 import argparse
 import importlib
@@ -68,7 +67,7 @@ def test_an_unknown_command_is_one_sentence(capsys, name, told):
 
 
 class Parsed(Exception):
-    """Raised in the place of all that follows the parsing of a command line."""
+    """Raised instead of everything after the parsing of a command line."""
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -1,5 +1,4 @@
-"""How processes find each other on every kind of cluster, in simulated environments; each test
-starts real processes."""
+"""Processes find each other on every kind of cluster; real processes, simulated environments."""
 
 import contextlib
 import http.server
@@ -53,7 +52,7 @@ CLUSTER_VARIABLES = (
 
 
 def run_processes(*environments, program="", path=()):
-    """The exit code, stdout and stderr of one process for each set of variables, all at once."""
+    """Starts a process per set of variables; returns exit codes, stdout and stderr."""
     clean = {
         name: value for name, value in os.environ.items() if not name.startswith(CLUSTER_VARIABLES)
     }
@@ -85,7 +84,7 @@ def test_without_a_cluster_one_process_runs_and_says_nothing():
 
 
 class Metadata(http.server.BaseHTTPRequestHandler):
-    """What a TPU VM's metadata server says to one worker of a slice of two."""
+    """What a TPU VM's metadata server tells one worker of a slice of two."""
 
     def do_GET(self):
         attributes = {
@@ -99,7 +98,7 @@ class Metadata(http.server.BaseHTTPRequestHandler):
         self.wfile.write((answer or "").encode())
 
     def log_message(self, *args):
-        """Nothing."""
+        """Logs nothing."""
 
 
 @contextlib.contextmanager
@@ -121,7 +120,7 @@ def test_the_hosts_of_a_tpu_vm_slice_find_each_other_through_its_metadata_server
 
 
 def slurm(index, *, nodes, **more):
-    """The variables of one of two tasks of a step."""
+    """The variables of one of a step's two tasks."""
     return {
         "SLURM_JOB_ID": "4242",
         "SLURM_STEP_NODELIST": "localhost",
@@ -177,7 +176,7 @@ def test_open_mpi_processes_find_each_other():
 
 
 def pod(index=None):
-    # JAX would ask the cluster's name server for the address of the first pod, which is known here.
+    # JAX would query the cluster's name server for the first pod's address, which is known here.
     address = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{free_port()}"} if index is None else {}
     named = {} if index is None else {"JOB_COMPLETION_INDEX": str(index)}
     return {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "HOSTNAME": "localhost"} | address | named
@@ -243,9 +242,7 @@ def test_a_cluster_that_cannot_be_asked_is_one_sentence(monkeypatch):
 
     monkeypatch.setattr(multihost.jax.distributed, "initialize", refuse)
     multihost.initialize.cache_clear()
-    with pytest.raises(
-        RunError, match="cannot find the other hosts .the metadata server does not answer at all"
-    ):
+    with pytest.raises(RunError, match="other hosts .the metadata server does not answer at all"):
         multihost.initialize()
 
 
@@ -253,20 +250,20 @@ def test_a_process_whose_others_stay_away_says_who_waits_and_where():
     name = socket.gethostname()
     run = {"JAX_NUM_PROCESSES": "3"}
     addresses = [f"127.0.0.1:{free_port()}" for _ in range(2)]
-    # Processes 0 and 1 meet, and wait for the third; another meets nobody.
+    # Processes 0 and 1 join and wait for the third; another process is alone at its address.
     present = [(0, addresses[0]), (1, addresses[0]), (1, addresses[1])]
     named = [{"JAX_PROCESS_ID": str(i), "JAX_COORDINATOR_ADDRESS": at} for i, at in present]
     results = run_processes(*(run | one for one in named), program="impatient")
     for (index, at), (code, _, error) in zip(present, results, strict=True):
-        waits = f"process {index} ({name}) of 3 waits for the others at {at}."
-        gave_up = f"error: gave up after 3 s: {waits} Start every host with the same line."
+        waits = f"process {index} ({name}) of 3 is waiting for the others at {at}"
+        gave_up = f"error: gave up after 3 s: {waits}; start every host with the same command."
         assert code == 1
-        assert error.splitlines() == [f"note: {waits}", "", gave_up]
+        assert error.splitlines() == [f"note: {waits}.", "", gave_up]
 
 
 @pytest.mark.parametrize("address", [None, "node1:9876"])
 def test_a_process_that_jax_gives_its_number_waits_by_the_name_of_its_host(address):
     named = {} if address is None else {"JAX_COORDINATOR_ADDRESS": address}
     told = multihost._waiting(*multihost.coordinates(named))
-    expected = f"{socket.gethostname()} waits for the others"
+    expected = f"{socket.gethostname()} is waiting for the others"
     assert told == (expected if address is None else f"{expected} at node1:9876")

@@ -1,4 +1,4 @@
-"""Processes that have joined as the hosts of one run, and how they end, which is all they do."""
+"""Processes that join as the hosts of a run and do nothing else: how they end."""
 
 import os
 import signal
@@ -17,13 +17,13 @@ from tests.support.training_runs import free_port
 HOSTS = 3
 SHORT_HEARTBEAT = 5
 END_SECONDS = 20
-"""Within so many all have ended that need not wait for a heartbeat; it takes about two."""
+"""Time limit for processes that need not wait for a heartbeat; they take about two seconds."""
 
 
 class Run:
     """The processes of a run.
 
-    `tell` gives one an order, `endings` are the exit codes and last lines on stderr of some.
+    `tell` sends an order to one of them; `endings` returns exit codes and last lines on stderr.
     """
 
     def __init__(self, folder, heartbeat):
@@ -39,7 +39,7 @@ class Run:
             self.processes.append(process)
 
     def await_all(self, word):
-        """Waits for a word of each; Gloo, through which CPUs exchange, writes into its line."""
+        """Waits for a word from each; Gloo, the CPU backend, also writes into that line."""
         for process in self.processes:
             assert any(line.endswith(f"{word}\n") for line in process.stdout)
 
@@ -77,7 +77,7 @@ def joined_run(tmp_path):
 
 
 def others_end(run, victim, *, heartbeat):
-    """Checks that JAX ends the others, and returns what they have on stderr."""
+    """Checks that JAX ends the other processes, and returns their stderr."""
     others = [i for i in range(HOSTS) if i != victim]
     endings = run.endings(others, timeout=2 * heartbeat + END_SECONDS)
     assert all(code for code, _ in endings)
@@ -99,7 +99,7 @@ def test_hosts_that_fail_alike_all_end_with_their_own_exit_code(joined_run):
     run = joined_run()
     for process in range(HOSTS):
         run.tell(process, "mistake")
-        # Long enough for JAX to abort those that follow, were process 0 gone by then.
+        # Long enough for JAX to abort the later processes if process 0 were gone.
         time.sleep(0.3)
     assert [code for code, _ in run.endings()] == [2] * HOSTS
 
@@ -122,7 +122,7 @@ def test_a_defect_on_one_host_is_told_there_and_the_others_end(joined_run, victi
     [
         (0, signal.SIGKILL, "Failed to send RPC to coordination service"),
         (1, signal.SIGKILL, "stopped sending heartbeats):\n1\n"),
-        # JAX names no process where it is the first, with which the others meet.
+        # JAX does not name process 0, which runs the coordination service.
         (0, signal.SIGSTOP, "Deadline Exceeded"),
         (1, signal.SIGSTOP, "stopped sending heartbeats):\n1\n"),
     ],
@@ -165,7 +165,7 @@ def test_hosts_that_were_started_differently_all_end_and_name_what_differs(joine
 
 
 class Ended(Exception):
-    """In the place of the end of this process."""
+    """Raised instead of ending this process."""
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def random_rows(seed, lengths, width):
 def initial_params():
     tokens = jnp.zeros((1, 4), jnp.int32)
     params = jax.jit(Bert(CONFIG).init)(jax.random.key(0), tokens, tokens, tokens)["params"]
-    # Initial kernels of 0.02 leave attention uniform: larger ones make mistakes visible.
+    # Initial kernels of 0.02 leave attention uniform; larger ones make mistakes visible.
     return jax.tree.map(lambda p: p * 8 if p.ndim == 3 else p, params)
 
 
@@ -108,7 +108,7 @@ def test_packed_equals_alone(attention):
 
 
 def test_gradients():
-    """Finite with an empty row, the same when rematerialised, and only token type 0 takes part."""
+    """Finite with an empty row, unchanged by remat, and only token type 0 has a gradient."""
     rows = jax.tree.map(jnp.asarray, random_rows(7, [20, 30, 0], 30))
 
     def loss(params, config):

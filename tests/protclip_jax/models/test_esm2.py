@@ -52,8 +52,7 @@ def hf_hidden(model, tokens, segment_ids):
 
 
 def random_rows(seed, lengths, width):
-    """Rows of tokens with all 33 kinds among them, <mask> and <pad> inside included, and padding
-    behind."""
+    """Rows with all 33 tokens, including <mask> and <pad> inside, and padding at the end."""
     rng = np.random.default_rng(seed)
     segment_ids, positions = rows_of(lengths, width)
     tokens = np.full(segment_ids.shape, PAD, np.int32)
@@ -69,7 +68,7 @@ def initial_params():
     params = jax.jit(ESM2(CONFIG).init, static_argnums=4)(
         jax.random.key(0), tokens, tokens, tokens, 1
     )["params"]
-    # Initial kernels of 0.02 leave attention uniform: larger ones make mistakes visible.
+    # Initial kernels of 0.02 leave attention uniform; larger ones make mistakes visible.
     return jax.tree.map(lambda p: p * 8 if p.ndim == 3 else p, params)
 
 
@@ -106,8 +105,7 @@ def test_equals_huggingface(config):
 
 
 def test_rounded_inverse_frequencies_are_loaded():
-    """A float16 checkpoint with the frequencies in each layer gives the numbers of a model that
-    computes with them."""
+    """A float16 checkpoint with frequencies per layer gives the results of a model with them."""
     model, tensors = hf_model(CONFIG, seed=3)
     rounded = {name: tensor.astype(np.float16) for name, tensor in tensors.items()}
     inv_freq = rounded.pop("rotary_embeddings.inv_freq")
@@ -165,8 +163,10 @@ def test_token_dropout_formula():
 
 
 def test_gradients():
-    """Finite with empty rows and a segment of masks; the same under every remat policy; none for
-    the frequencies."""
+    """Finite with empty rows and an all-mask segment, equal for every remat policy.
+
+    The rotary frequencies have no gradient.
+    """
     tokens, segment_ids, positions = random_rows(7, [20, 30, 0], 30)
     tokens[1, :30] = MASK
     rows = jax.tree.map(jnp.asarray, (tokens, segment_ids, positions))
@@ -211,11 +211,11 @@ def test_published_sizes(name, millions):
 
 
 def test_wrong_configs_say_so():
-    with pytest.raises(UserError, match="'7b' is no ESM-2 size"):
+    with pytest.raises(UserError, match="ESM-2 .*'7b'"):
         esm2_config("7b")
     with pytest.raises(UserError, match="num_heads=5"):
         dataclasses.replace(CONFIG, num_heads=5)
-    with pytest.raises(UserError, match="is odd"):
+    with pytest.raises(UserError, match="num_heads.* odd"):
         dataclasses.replace(CONFIG, num_heads=32)
     with pytest.raises(UserError, match="remat='some'"):
         dataclasses.replace(CONFIG, remat="some")

@@ -1,4 +1,4 @@
-"""Initial parameters: float32, and the same whether 64-bit numbers are enabled or not."""
+"""Initial parameters are float32, and the same whether or not 64-bit numbers are enabled."""
 
 import jax
 import numpy as np
@@ -58,7 +58,7 @@ def test_64_bit_numbers_change_no_adapter():
 
 
 def test_shapes_are_known_under_a_mesh_of_several_devices():
-    """As in the evaluation of losses while a run on several devices trains."""
+    """As when losses are evaluated while a run trains on several devices."""
     mesh = jax.make_mesh((8, 1), sharding.BATCH_AXES, axis_types=(AxisType.Auto,) * 2)
     alone = abstract_params(model("unit"))
     with jax.set_mesh(mesh):

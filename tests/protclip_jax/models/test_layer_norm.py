@@ -1,5 +1,4 @@
-"""Layer norm against Flax's, and against the definition in float64; what its backward pass
-keeps."""
+"""Layer norm against Flax and a float64 definition, and what its backward pass saves."""
 
 import flax.linen as nn
 import jax
@@ -14,7 +13,7 @@ SHAPE = (2, 7, 12)
 
 
 def arrays():
-    """x, with a large mean; scale, bias; a cotangent."""
+    """Returns x with a large mean, scale, bias and a cotangent."""
     rng = np.random.default_rng(3)
     draw = lambda *shape: rng.standard_normal(shape)  # noqa: E731
     return 30 + 2 * draw(*SHAPE), 1 + 0.3 * draw(SHAPE[-1]), draw(SHAPE[-1]), draw(*SHAPE)
@@ -32,7 +31,7 @@ def value_and_gradients(norm, x, scale, bias, cotangent):
 
 
 def test_value_and_gradients_are_those_of_the_definition():
-    """Gradients by central differences in float64 along a random direction of each argument."""
+    """Central differences in float64 along a random direction of each argument."""
     x, scale, bias, cotangent = arrays()
     out, parameters, d_x = value_and_gradients(
         LayerNorm(1e-5, "float32"), jnp.float32(x), scale, bias, cotangent

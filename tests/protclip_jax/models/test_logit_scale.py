@@ -1,4 +1,4 @@
-"""Scales stay at 100 or below, and one that reached the bound comes back."""
+"""Scales stay at or below 100, and a scale at the bound can decrease again."""
 
 import dataclasses
 import math
@@ -71,7 +71,7 @@ def unit(x):
 
 @pytest.fixture
 def pairs():
-    """Texts in families of near duplicates, with proteins that match them well, and badly."""
+    """Texts in families of near duplicates, with proteins that match them well or badly."""
     rng = np.random.default_rng(3)
     families = np.repeat(rng.normal(size=(4, 16)), 4, axis=0)
     text = unit(families + 0.15 * rng.normal(size=families.shape))

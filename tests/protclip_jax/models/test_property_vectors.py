@@ -1,4 +1,4 @@
-"""What stands for a property: with and without its prefix, with and without the prototype bank."""
+"""Property vectors: with and without the prefix, with and without the prototype bank."""
 
 import functools
 
@@ -39,7 +39,7 @@ def test_equals_numpy(prototypes, masked):
             if not tokens.size:
                 continue
             if masked:
-                # [CLS] stays, the prefix goes: the tokens of PREFIX with its colon.
+                # [CLS] stays; the prefix, PREFIX with its colon, is excluded.
                 prefix = tiny.text_tokenizer().encode(f"{PREFIXES[PROPERTIES[k - 1]]}:")
                 np.testing.assert_array_equal(
                     batch.text_tokens[row, tokens][: len(prefix) - 1], prefix[:-1]

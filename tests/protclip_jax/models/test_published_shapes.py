@@ -1,5 +1,7 @@
-"""The towers at their published sizes against Hugging Face's PyTorch models, on random weights;
-the errors are printed."""
+"""The towers at published sizes against Hugging Face's PyTorch models, with random weights.
+
+The errors are printed.
+"""
 
 import dataclasses
 import functools
@@ -22,7 +24,7 @@ BERT_BASE = BertConfig(
 
 
 def esm2(name):
-    """Config, parameters, apply arguments' tail, and the PyTorch model of a published ESM-2."""
+    """Config, parameters, further arguments, and the PyTorch model of a published ESM-2."""
     from transformers import EsmConfig, EsmModel
 
     config = esm2_config(name)

@@ -1,8 +1,7 @@
-"""A released checkpoint through `convert protclip` and `ProtCLIP`: the numbers that the released
-code recorded.
+"""A released checkpoint through `convert protclip` and `ProtCLIP` gives the recorded numbers.
 
-Where the released code averages over padding, its recorded masked mean of the same states is what
-has to be met, and the distance to the unmasked one is shown to be that padding.
+Where the released code averages over padding, the reference is its recorded masked mean of the same
+states, and the distance to the unmasked mean is shown to come from padding.
 """
 
 import json
@@ -39,7 +38,7 @@ def test_embeddings_are_the_recorded_ones(model, pairs, peer_recording):
     texts = model.encode_texts([pair["text"] for pair in pairs])
     for kind, embeddings in (("protein", proteins), ("text", texts)):
         for index, embedding in enumerate(embeddings):
-            # One record at a time nothing is padded, and the released code is right.
+            # A single record has no padding, so the released code is correct.
             np.testing.assert_allclose(
                 embedding, units(peer_recording[f"single{index}_{kind}_embed"][0]), atol=1e-6
             )
@@ -62,8 +61,10 @@ def test_residue_embeddings_are_the_recorded_states(model, pairs, peer_recording
 
 
 def test_segments_follow_from_the_recorded_projections(model, pairs, peer_recording, peer_weights):
-    """Without the Gumbel noise that the released bank adds in evaluation too; absent properties
-    are their bare prefix."""
+    """Without the Gumbel noise that the released bank also adds in evaluation.
+
+    Absent properties consist of their bare prefix.
+    """
     bank = peer_weights["proto_bank.prototype.weight"].astype(np.float64)
     for index, pair in enumerate(pairs):
         positions = [pair["text"].find(prefix) for prefix in PREFIXES]

@@ -26,8 +26,7 @@ pool = jax.jit(pool_slots, static_argnums=2)
 
 
 def random_params(module, *inputs, seed=0):
-    """float64 parameters of the shapes that the module initialises, so that biases and scales
-    matter too."""
+    """Random float64 parameters in the module's shapes, so that biases and scales matter too."""
     shapes = jax.eval_shape(module.init, jax.random.key(0), *inputs)["params"]
     rng = np.random.default_rng(seed)
     return jax.tree.map(lambda s: rng.normal(size=s.shape) / np.sqrt(DIM), shapes)

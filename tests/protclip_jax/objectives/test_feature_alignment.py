@@ -13,8 +13,8 @@ from tests.support.alignment_inputs import (
 )
 from tests.support.packed import PLACEMENTS, pack_slots, pack_tokens
 
-# Per record the residues of each property: several, one, none; some of a property that the record
-# does not have.
+# The residues of each property per record: several, one, none; also residues of a property that the
+# record lacks.
 MARKED = [
     {0: [0, 1, 5], 1: [2]},
     {1: [3, 4, 11], 2: [0]},
@@ -26,7 +26,7 @@ MARKED = [
 
 
 def packed_bits(placement):
-    """uint8 [ROWS, LENGTH]: the marks as bits, also of the properties that a record lacks."""
+    """uint8 [ROWS, LENGTH]: the marks as bits, including properties that a record lacks."""
     bits = [np.zeros(n + 2, np.uint8) for n in RESIDUES]
     for of_record, marked in zip(bits, MARKED, strict=True):
         for k, residues in marked.items():

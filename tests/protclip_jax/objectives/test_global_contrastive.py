@@ -64,7 +64,7 @@ def test_equals_the_formula_in_value_and_gradient(duplicates, slots, chunk):
 
 
 def test_no_more_logits_exist_than_a_chunk_of_candidates():
-    """In the backward pass neither: 64 anchors against chunks of 16 of 64 candidates."""
+    """Also in the backward pass: 64 anchors against 64 candidates in chunks of 16."""
     pairs = jax.tree.map(
         jnp.asarray, without_hashes(*(np.ones((64, WIDTH), np.float32),) * 2, np.ones(64, bool))
     )
@@ -143,8 +143,8 @@ def test_equals_the_released_model(peer_recording, peer_gradients):
     np.testing.assert_allclose(
         loss(*masked, logit_scale), recorded["batch_cl_loss_masked"], rtol=1e-5
     )
-    # Its training step contrasted embeddings pooled over padding; their loss is the same function
-    # of them.
+    # The released training step contrasted embeddings pooled over padding; its loss is the same
+    # function of them.
     padded = [recorded[f"batch_{side}_embed"] for side in ("protein", "text")]
     np.testing.assert_allclose(loss(*padded, logit_scale), recorded["batch_cl_loss"], rtol=1e-5)
     slope = jax.jit(jax.grad(loss, argnums=2))(*padded, logit_scale)

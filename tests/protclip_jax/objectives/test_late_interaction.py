@@ -16,7 +16,7 @@ from tests.support.alignment_inputs import HASHES, PROPERTIES, THETA, packed_inp
 from tests.support.packed import PLACEMENTS, pack_slots
 
 SHARED = {"packed", "permuted_with_gaps"}
-"""Placements with several records in a row: alone, a record has nothing to be told from."""
+"""Placements with several records per row; a record that is alone has no negatives."""
 
 
 def packed_loss(p, slot_ids, t, logit_scale, hashes, pooling):
@@ -65,7 +65,7 @@ def test_loss_and_gradient_equal_numpy(pooling, placement):
 
     along_p, _, along_t = packed_inputs(direction, placement)
     slope = sum(map(np.vdot, gradients, (along_p, along_t, direction["logit_scale"])))
-    # Specials and padding take no part, whatever lies there.
+    # Special tokens and padding take no part, whatever their values.
     expected_slope = reference.directional_derivative(
         lambda y: expected_loss(y, placement, pooling)[0], x, direction
     )
@@ -103,8 +103,10 @@ def test_degenerate_batches_are_finite_in_value_and_gradient(case, pooling):
 
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_proteins_that_are_all_alike_cannot_be_told_apart(pooling):
-    """Every protein holds a residue for every text, none of them anything of its own: only a
-    leak of the text could help."""
+    """Every protein has a residue for every text, none specific to its own.
+
+    Only a leak of the text could help.
+    """
     records, width = 4, 8
     p = jnp.tile(10 * jnp.eye(width), (1, records, 1))
     slot_ids = jnp.repeat(jnp.arange(1, records + 1), width)[None]

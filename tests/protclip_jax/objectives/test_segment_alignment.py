@@ -120,8 +120,8 @@ def test_equal_similarities_give_uniform_weights():
 ALL = np.arange(1, 25, dtype=np.uint32).reshape(6, 4)
 FIRST_RECORD, FIRST_PROPERTY = np.arange(6)[:, None] == 0, np.arange(4)[None] == 0
 DEGENERATE = {
-    # name: (property hashes [records, 4], value of every token and prototype or None for random
-    # ones, residues a record)
+    # name: (property hashes [records, 4], value of every token and prototype, None = random,
+    # residues per record)
     "one_record": (ALL * FIRST_RECORD, None, 5),
     "one_property_each": (ALL * FIRST_PROPERTY, None, 5),
     "one_property_of_one_record": (ALL * (FIRST_RECORD & FIRST_PROPERTY), None, 5),
@@ -136,7 +136,7 @@ NO_LOSS = ("one_property_of_one_record", "no_residues", "all_slots_empty")
 
 
 def degenerate_loss(case, negatives):
-    """((sum, count), gradients) of a case with six records, three in each of two rows."""
+    """((sum, count), gradients) of a case with six records in two rows."""
     hashes, fill, residues = DEGENERATE[case]
     shapes = (ROWS, LENGTH, WIDTH), (ROWS, SLOTS, PROPERTIES, WIDTH)
     rng = np.random.default_rng(3)
@@ -202,7 +202,7 @@ def test_equals_the_released_model_where_it_follows_the_formula(peer_recording):
     similarity = np.einsum("rskd,rld->rkl", np.float64(t), np.float64(p))
     low = np.min(similarity, axis=-1, keepdims=True, where=residues[:, None], initial=np.inf)
     high = np.max(similarity, axis=-1, keepdims=True, where=residues[:, None], initial=-np.inf)
-    # At the threshold a weight jumps.
+    # Weights jump at the threshold.
     settled = np.abs((similarity - low) / (high - low) - THETA) > 1e-5
     weights = np.asarray(weights)[:, 0]
     np.testing.assert_allclose(

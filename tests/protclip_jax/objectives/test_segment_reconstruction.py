@@ -36,7 +36,7 @@ def random_inputs(seed):
         "norm": norm,
         "output": random_linear(rng, HIDDEN, VOCAB),
     }
-    # Each record's text tokens: first its biotext, then those of its properties.
+    # Each record's text tokens: first the biotext, then the properties.
     text_lengths = np.add(BIOTEXT_LENGTHS, PROPERTY_LENGTHS)
     proteins, texts = (
         [rng.normal(size=(n, WIDTH)) for n in lengths]
@@ -65,7 +65,7 @@ def expected_loss(x, targets, masks):
 
 
 def packed(x, placement):
-    """The same tree with the proteins and the texts in packed rows, and the slot ids of both."""
+    """Packs proteins and texts of the same tree into rows; also returns the slot ids of both."""
     protein, slot_ids = pack_tokens(x["proteins"], PLACEMENTS[placement])
     text, text_slot_ids = pack_tokens(x["texts"], PLACEMENTS[placement])
     return {**x, "proteins": protein, "texts": text}, slot_ids, text_slot_ids
@@ -125,7 +125,7 @@ def test_equals_the_formula_in_value_and_gradient(placement):
         lambda x: expected_loss(x, targets, masks), x, direction
     )
     np.testing.assert_allclose(sum(jax.tree.leaves(slopes)), expected_slope, rtol=1e-4)
-    # A bias of the keys shifts all scores of a query alike, so only it gets none.
+    # The keys' bias shifts all scores of a query alike, so it alone has no gradient.
     reached = jax.tree.map(lambda g: bool(np.abs(g).max() > 1e-5), gradients)
     assert not reached["cross_attention"]["key"].pop("bias")
     assert all(jax.tree.leaves(reached))
@@ -165,7 +165,7 @@ def test_equals_the_released_model_where_it_follows_the_formula(peer_recording, 
     def attended_and_loss(protein, text):
         slot_ids = jnp.ones(protein.shape[:2], jnp.int32)
         attended = attention.apply(attention_params, protein, slot_ids, text, attention_mask)
-        # It was recorded without the residual: the head reads the attention output alone.
+        # The fixture was recorded without the residual: the head reads only the attention output.
         no_residual = jnp.zeros_like(protein)
         mean = segment_reconstruction(
             no_residual,

@@ -1,5 +1,4 @@
-"""Shapes that broadcasting would let pass are refused by the program itself, without the test
-suite's shape checks."""
+"""The program itself rejects shapes that would broadcast, without the suite's shape checks."""
 
 import jax.numpy as jnp
 import jaxtyping

@@ -61,7 +61,7 @@ def test_equals_the_formula_in_value_and_gradient(duplicates, slots, chunk):
 
 
 def test_no_more_logits_exist_than_a_chunk_of_candidates():
-    """In the backward pass neither: 64 anchors against chunks of 16 of 64 candidates."""
+    """Also in the backward pass: 64 anchors against 64 candidates in chunks of 16."""
     ones, learnt = jnp.ones((64, WIDTH)), {"log_scale": jnp.float32(1), "bias": jnp.float32(-1)}
 
     def loss(protein, text):

@@ -17,14 +17,13 @@ def test_other_shapes_are_refused_instead_of_compiled():
 
     once = compiled_once({"double": double})
     assert [float(once(jnp.float32(value))) for value in (1, 2, 3)] == [2, 4, 6]
-    with pytest.raises(RunError, match="would have to be compiled again"):
+    with pytest.raises(RunError, match="inputs of the training step"):
         once(jnp.ones(3))
     assert traced == [()]
 
 
 def sums(*factors):
-    """Jitted functions of one array that give the same and take temporary memory of so many
-    times its size."""
+    """Equivalent jitted functions of one array; temporaries are a multiple of its size."""
 
     def of(factor):
         return jax.jit(lambda x: jax.lax.sort(jnp.stack([x] * factor), dimension=1).sum() / factor)
@@ -39,10 +38,7 @@ def test_the_first_candidate_that_fits_is_taken_and_told(monkeypatch, capsys, ca
     monkeypatch.setattr(compilation, "device_memory", lambda: capacity)
     once = compiled_once(sums(64, 8, 1))
     assert float(once(jnp.ones(100_000, jnp.float32))) == pytest.approx(100_000)
-    assert (
-        capsys.readouterr().err
-        == f"note: of 64 copies, 8 copies, 1 copies the step takes {taken}.\n"
-    )
+    assert f" {taken} of 64 copies, 8 copies, 1 copies" in capsys.readouterr().err
 
 
 def test_too_little_memory_is_one_sentence(monkeypatch):
@@ -51,7 +47,7 @@ def test_too_little_memory_is_one_sentence(monkeypatch):
 
     monkeypatch.setattr(compilation, "first_that_fits", refuse)
     once = compiled_once({"none": jax.jit(lambda x: x)})
-    with pytest.raises(RunError, match="needs more memory than a device has; lower batch.rows"):
+    with pytest.raises(RunError, match="more memory .*batch.rows"):
         once(1)
 
 

@@ -1,4 +1,4 @@
-"""When a run ends early, and that it depends on nothing but the evaluations so far."""
+"""When a run ends early; it depends only on the evaluations so far."""
 
 import json
 
@@ -11,7 +11,7 @@ HIGHEST, LOWEST = Best("retrieval/mrr", "max"), Best("loss/total", "min")
 
 
 def stopped_after(best, patience, values):
-    """The number of evaluations after which the run ends; None if it does not."""
+    """The number of evaluations after which the run ends; None if it continues."""
     early = EarlyStopping(best, patience)
     for count, value in enumerate(values, 1):
         early.judge({best.metric: value})

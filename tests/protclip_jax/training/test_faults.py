@@ -1,5 +1,4 @@
-"""A step that is not finite: what it leaves, which of its records are to blame, and the norms of
-each objective."""
+"""A step that is not finite: its effects, the records reported, and the norms per objective."""
 
 import dataclasses
 import functools
@@ -21,12 +20,12 @@ from protclip_jax.training.train_step import make_gradient_norms, make_train_ste
 from tests.support import tiny
 
 BAD = {"protein": 1, "text": 4}
-"""The records whose sequence holds a U, and whose biotext holds a ~."""
+"""The records whose sequence contains a U and whose biotext contains a ~."""
 
 
 @pytest.fixture(scope="module")
 def batch():
-    """Six records in two rows and two empty ones; two of them hold a token that is poisoned."""
+    """Six records in two rows, and two empty rows; two records contain a poisoned token."""
     records = tiny.records(6)
     records[BAD["protein"]] = dataclasses.replace(
         records[BAD["protein"]], sequence="MKUTAYIAKQRQISF"
@@ -38,7 +37,7 @@ def batch():
 
 @pytest.fixture(scope="module")
 def poisoned():
-    """Flattened parameters with a NaN for each of the two tokens."""
+    """Flattened parameters with NaN in the embeddings of both tokens."""
     flat = {path: np.array(leaf) for path, leaf in flatten(tiny.params()).items()}
     flat["protein/token_embedding/embedding"][protein_tokenizer.VOCABULARY.index("U")] = np.nan
     flat["text/token_embedding/embedding"][tiny.text_tokenizer().encode("~")[1]] = np.nan
@@ -63,7 +62,7 @@ def compiled():
 
 
 def start(optimizer, flat):
-    # Copies: the step is given its state for good.
+    # Copies, because the step donates the state.
     trainable = jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), flat)
     return TrainState(jnp.int32(0), trainable, {}, optimizer.init(trainable))
 
@@ -87,10 +86,10 @@ def test_a_step_that_is_not_finite_changes_nothing_but_its_count(batch, poisoned
 
 
 def test_a_step_keeps_scales_in_bounds_and_reports_the_one_it_used(batch):
-    # A step of 0.1 leads beyond ln 100 from here, whichever direction the gradient has.
+    # Just below ln 100, so that a large step passes it.
     flat = flatten(tiny.params()) | {"logit_scale/log": jnp.float32(4.6)}
     optimizer = optax.sgd(-1e4)
-    # The scale is the global contrast's.
+    # The scale of the global contrast.
     loss = make_loss_and_gradients(tiny.model(), ObjectiveConfig(bsr=0.0, mlm=0.0, pda=0.0))
     step = make_train_step(loss, optimizer, start(optimizer, flat))
     gradient = jax.jit(loss)(flat, {}, batch)[2]["logit_scale/log"]
@@ -122,11 +121,11 @@ def test_the_norm_of_each_objective_is_that_of_its_weighted_loss(batch, compiled
 
 
 def test_a_run_that_has_skipped_too_many_steps_does_not_go_on(tmp_path, compiled, batch, poisoned):
-    """Its last step may be saved, so that nothing but the count of the state tells."""
+    """If its last step was saved, only the state's count shows that too many were skipped."""
     optimizer, step = compiled
     state, _ = step(start(optimizer, poisoned), batch)
     with pytest.raises(
         RunError,
-        match=r"has skipped 1 steps, and max_skipped_steps is 0: their records are in .*faults",
+        match=r"skipped 1 steps, .*max_skipped_steps is 0.*faults",
     ):
         Faults(tmp_path, tiny.model(), state, None, limit=0)

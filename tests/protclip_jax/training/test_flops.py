@@ -19,8 +19,7 @@ def test_tokens_are_counted_by_segment():
 
 
 def test_model_flops_agree_with_the_compilers_count_of_an_unpacked_tower():
-    """A forward pass over one full row, no padding, layers unrolled by hand: 2·N·(4D² + 2DF) +
-    4·N·D·n a token."""
+    """A forward pass over one full row, layers unrolled: 2·N·(4D² + 2DF) + 4·N·D·n per token."""
     model = tiny.model("dense")
     config, length = model.config.protein, 64
     tokens = jnp.full((1, length), 5, jnp.int32)
@@ -36,7 +35,7 @@ def test_model_flops_agree_with_the_compilers_count_of_an_unpacked_tower():
         )
 
     cost = jax.jit(forward).lower(tiny.params()).compile().cost_analysis()
-    # XLA counts the scanned layer once.
+    # XLA counts the scanned layer only once.
     per_layer = flops.step_flops(
         {
             "protein_tokens": length,
@@ -70,6 +69,6 @@ def test_passes_and_frozen_text_count():
     np.testing.assert_allclose(three - two, two - one)
     np.testing.assert_allclose(total(masked_passes="shared"), two)
     np.testing.assert_allclose(total(masked_passes="single"), one)
-    # A frozen tower runs forward only: a third of the work.
+    # A frozen tower only runs forward, a third of the work.
     text = total(gc=0, pda=0, mlm=0, bsr=0)
     np.testing.assert_allclose(total(text_trained=True) - three, 2 * text)

@@ -1,5 +1,4 @@
-"""The objectives of a whole packed batch: packing changes nothing, slots do not leak, gradients
-reach what they should."""
+"""Objectives of a packed batch: packing changes nothing, slots do not leak, gradients are right."""
 
 import dataclasses
 import functools
@@ -27,7 +26,7 @@ OURS = ObjectiveConfig(
     prototypes=False,
     prefix_tokens=tiny.text_tokenizer().prefix_tokens,
 )
-"""What departs from the paper, all at once."""
+"""All departures from the paper at once."""
 NAMES = tuple(ALL.weights)
 
 
@@ -57,8 +56,7 @@ def gradients(objective):
 
 @pytest.fixture(scope="module")
 def six():
-    """Six examples; every record's features assign some of its residues to each of three
-    properties."""
+    """Six examples; each record's features assign residues to each of three properties."""
     features = (Feature("ACT_SITE", 2, 4), Feature("SIGNAL", 1, 3), Feature("DOMAIN", 5, 9))
     return tiny.examples(
         [dataclasses.replace(record, features=features) for record in tiny.records(6)]
@@ -101,8 +99,7 @@ def test_both_attention_backends_give_the_same_losses(six):
 
 @pytest.mark.parametrize("objective", [ALL, OURS], ids=["paper", "ours"])
 def test_all_after_the_towers_equals_numpy(six, objective):
-    """Every loss of the packed batch from the towers' outputs for each record alone, in float64
-    NumPy by the formulas."""
+    """Every loss of the packed batch in float64 NumPy, from each record's own tower outputs."""
     model, params, batch = tiny.model(), tiny.params(), tiny.pack(alone(six))
     heads = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
     apply = jax.jit(
@@ -142,7 +139,7 @@ def test_all_after_the_towers_equals_numpy(six, objective):
         texts.append(ref.unit(ref.projection(of_property[0].mean(0), heads["text_projection"])))
         vectors = {}
         for k in of_property.keys() - {0}:
-            # After [CLS] comes the prefix.
+            # The prefix follows [CLS].
             skipped = (
                 np.arange(1, 1 + objective.prefix_tokens[k - 1]) if objective.prefix_tokens else []
             )
@@ -154,7 +151,7 @@ def test_all_after_the_towers_equals_numpy(six, objective):
                     model.config.prototype_temperature,
                 )
                 vectors[k] = ref.prototype(vectors[k], bank, noise[row, 0, k - 1], temperature)
-        # Residues alone: neither <cls> nor <eos>.
+        # Residues only, without <cls> and <eos>.
         residues = ref.projection(clean[row, 1 : n - 1], heads["protein_projection"])
         marked = {2: range(1, 4), 3: range(3), 4: range(4, 9)}
         texts_of = dict(enumerate(example.text_hashes.tolist()))
@@ -213,7 +210,7 @@ def test_counts_are_the_records_residues_and_proteins(six):
     assert losses["pda"].count == sum((example.text_hashes[1:] != 0).sum() >= 2 for example in six)
 
 
-# What one record's change may move: every embedding of the other slots must stay bit for bit.
+# What a change to one record may affect: all embeddings of other slots must stay identical.
 @pytest.mark.parametrize("attention", ["dense", "blockwise"])
 def test_nothing_leaks_between_slots(six, attention):
     model = tiny.model(attention)
@@ -287,11 +284,11 @@ REACHED = {
     },
     "matryoshka": {"protein", "text", "protein_projection", "text_projection", "logit_scale"},
 }
-"""The parameter groups that each objective trains; every other group gets exactly zero."""
+"""Parameter groups that each objective trains; the gradient of all others is exactly zero."""
 
 
 def only(name, **options):
-    """The objective of that name, and none of the others."""
+    """Only the named objective."""
     return ObjectiveConfig(**{other: float(other == name) for other in REACHED}, **options)
 
 
@@ -302,8 +299,8 @@ def check_reached(six, objective, reached):
     assert {path.partition("/")[0] for path, norm in norms.items() if norm} == reached
     of_reached = [path for path in norms if path.partition("/")[0] in reached]
     still = {path for path in of_reached if norms[path] < 1e-12}
-    # Inside a trained group everything moves but the rotary frequencies, and a bias that shifts all
-    # scores of a softmax.
+    # Within a trained group everything moves except the rotary frequencies and biases that shift
+    # all scores of a softmax.
     assert still <= {"protein/rotary_inv_freq", "cross_attention/key/bias"}
     assert ("protein/rotary_inv_freq" in still) == ("protein" in reached)
 
@@ -335,8 +332,8 @@ def test_a_shared_pass_hides_both_masks_and_reads_each_loss_at_its_own(six):
     batch = tiny.pack(packed(shared))
     assert not (batch.mlm_mask & batch.segment_mask).any()
     together = compiled("blockwise", ObjectiveConfig(masked_passes="shared"))(tiny.params(), batch)
-    # With separate passes, the same union of masks in either pass gives the shared pass's hidden
-    # states.
+    # With separate passes, using the union of both masks in each pass gives the hidden states of
+    # the shared pass.
     union = batch.mlm_mask | batch.segment_mask
     by_mlm = compiled("blockwise", ALL)(tiny.params(), batch._replace(mlm_mask=union))["mlm"]
     assert together["mlm"].count + together["bsr"].count == by_mlm.count
@@ -361,8 +358,7 @@ def test_an_objective_alone_reads_the_same_shared_pass(six):
 
 
 def test_in_a_single_pass_contrasts_read_the_masked_proteins(six):
-    """As if the proteins had been written with those masks; masked objectives read what a shared
-    pass gives them."""
+    """Applies the masks to the proteins themselves; masked objectives read the shared pass."""
     made = tiny.examples(tiny.records(6), passes="single")
     batch = tiny.pack(packed(made))
     single = compiled("blockwise", ObjectiveConfig(masked_passes="single"))(tiny.params(), batch)

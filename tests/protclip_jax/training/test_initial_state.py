@@ -1,4 +1,4 @@
-"""A state from a checkpoint: parameters that training would not leave as they are."""
+"""States from a checkpoint, including parameters that training would change at once."""
 
 import copy
 import types
@@ -48,8 +48,7 @@ def test_a_run_with_the_sigmoid_contrast_begins_from_a_checkpoint_without_it(tmp
 
 @pytest.fixture
 def config(tmp_path):
-    """Of the tiny model, with its checkpoint in `tmp_path`/run and other words in
-    `tmp_path`/words."""
+    """The tiny model's config, with its checkpoint in `run` and another vocabulary in `words`."""
     tiny.save(tmp_path / "run", tiny.CONFIG)
     tokenizer = tiny.text_tokenizer()
     type(tokenizer)([*tokenizer.vocabulary, "more"]).save(tmp_path / "words")
@@ -70,19 +69,16 @@ def test_all_that_does_not_fit_is_told_at_once(config, tmp_path):
     run = str(tmp_path / "run")
     with pytest.raises(UserError) as refused:
         check_init(config | {"init": {"all": run, "protein": None, "text": None}})
-    assert (
-        f"init.all={run} does not fit the config; pass --config.model.num_prototypes=8 "
-        f"{of_protein} {of_text}, or" in str(refused.value)
-    )
+    said = str(refused.value)
+    assert f"init.all={run} " in said
+    assert f" --config.model.num_prototypes=8 {of_protein} {of_text}, or" in said
     with pytest.raises(UserError) as refused:
         check_init(config | {"init": {"all": None, "protein": run, "text": run}})
-    told = str(refused.value)
-    assert (
-        f"init.protein={run} does not fit the config; pass {of_protein}, or start from other "
-        "weights; init.text=" in told
-    )
-    assert f"pass {of_text}, or start from other weights." in told
-    with pytest.raises(UserError, match=r"/nowhere does not exist; .*; init\.text=.* does not fit"):
+    protein, text = str(refused.value).split("init.text=")
+    assert f"init.protein={run} " in protein
+    assert f" {of_protein}, or" in protein
+    assert f" {of_text}, or" in text
+    with pytest.raises(UserError, match=r"/nowhere .*; init\.text="):
         check_init(config | {"init": {"all": None, "protein": f"{tmp_path}/nowhere", "text": run}})
 
 
@@ -100,11 +96,10 @@ def test_weights_of_towers_alone_are_not_all(config, tmp_path):
     metadata.write_metadata(tmp_path / "towers", tiny.CONFIG, tiny.text_tokenizer())
     save_params(tmp_path / "towers", towers)
     flat = flatten(tiny.params())
-    told = (
-        r"init\.all=.*/towers holds no bsr_head, .*, only protein, text; name it in "
-        r"init\.protein or init\.text, or other"
+    absent = (
+        r"init\.all=.*/towers .* bsr_head, .*, only protein, text; .*init\.protein or init\.text"
     )
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=absent):
         replace_from_checkpoints(
             flat, config | {"init": {"all": f"{tmp_path}/towers", "protein": None, "text": None}}
         )
@@ -116,9 +111,7 @@ def test_a_run_does_not_begin_with_nan(config, tmp_path):
     metadata.write_metadata(tmp_path / "broken", tiny.CONFIG, tiny.text_tokenizer())
     save_params(tmp_path / "broken", unflatten(broken))
     inits = {"all": None, "protein": None, "text": f"{tmp_path}/broken"}
-    with pytest.raises(
-        UserError, match="the parameter text/embedding_norm/bias holds NaN or infinity"
-    ):
+    with pytest.raises(UserError, match="text/embedding_norm/bias .*NaN or infinity"):
         replace_from_checkpoints(flatten(tiny.params()), config | {"init": inits})
     replace_from_checkpoints(
         flatten(tiny.params()), config | {"init": inits | {"protein": inits["text"], "text": None}}

@@ -47,7 +47,7 @@ WEIGHTS = {"gc": 2.0, "pda": 1.0}
 
 
 def collect(interval, *losses):
-    """Adds a step for each (sum, count) of the loss `gc`."""
+    """Adds one step for each (sum, count) of the loss `gc`."""
     for total, count in losses:
         means = {
             "gc": Mean(jnp.float32(total), jnp.float32(count)),
@@ -106,7 +106,7 @@ def test_time_is_shared_out_once(monkeypatch):
             compiling = time.perf_counter() - start
         collect(interval, (1.0, 1.0))
         summary = interval.summary(WEIGHTS)
-    assert phases[:3] == ["input", "what follows input", "step"]
+    assert phases[:3] == ["input", "the phase after input", "step"]
     spent = {name: summary[f"seconds/{name}"] for name in ("input", "step", "compile", "total")}
     assert spent["input"] >= 0.02
     assert 0 < spent["compile"] < compiling
@@ -115,8 +115,7 @@ def test_time_is_shared_out_once(monkeypatch):
 
 
 def events(folder):
-    """The events of all files, as TensorBoard's format has them: length, its checksum, the
-    event, its checksum."""
+    """The events of all files in TensorBoard's format: length, checksum, event, checksum."""
     read = []
     for path in sorted((folder / "tensorboard").iterdir()):
         content = path.read_bytes()
@@ -132,7 +131,7 @@ def test_tensorboard_gets_the_same_numbers_and_forgets_what_is_written_again(tmp
         writer = MetricsWriter(tmp_path, step=first)
         for step in steps:
             writer.write(step, {"loss": step / 4, "mfu": None, "bad": float("inf")})
-        # Without being closed, as a killed run.
+        # Not closed, as in a killed run.
     told = [event for event in events(tmp_path) if event.HasField("summary")]
     scalars = [
         (event.step, [(value.tag, value.simple_value) for value in event.summary.value])
@@ -179,7 +178,7 @@ def test_a_disk_that_has_no_room_for_tensorboard_alone_is_an_error_too(small_dis
         except OSError as error:
             errors.append(error)
 
-    # In a thread, as a writer that waits for ever would do so here.
+    # In a thread, because a writer that blocks forever would block the test.
     thread = threading.Thread(target=write, daemon=True)
     thread.start()
     thread.join(60)

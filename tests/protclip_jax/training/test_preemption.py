@@ -11,18 +11,18 @@ import pytest
 
 from protclip_jax.training.preemption import SAME_SECONDS, PreemptionHandler
 
-# Neither returns to Python for a minute, nor does a signal interrupt it; other threads go on. So
-# does a compilation.
+# Neither of these returns to Python within a minute, or is interrupted by a signal; other threads
+# continue. A compilation behaves the same.
 DEAF = "hashlib.pbkdf2_hmac('sha256', b'', b'', 10**8)"
 
 
 def notice_hangups():
-    """In a child: a suite that `nohup` started ignores SIGHUP, and its children would too."""
+    """Runs in the child; if `nohup` started the suite, SIGHUP would be ignored in children too."""
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def child(body):
-    """A process that prints a line when its body, within a PreemptionHandler, begins."""
+    """A process that prints a line when its body starts inside a PreemptionHandler."""
     code = "import hashlib, time\nfrom protclip_jax.training.preemption import PreemptionHandler\n"
     code += "with PreemptionHandler() as stop:\n"
     code += "    print('begun', flush=True)\n" + textwrap.indent(body, "    ")
@@ -34,7 +34,7 @@ def child(body):
 
 
 def ending(process):
-    """Its exit code and the last line of what it wrote to stderr; it ends within seconds."""
+    """Exit code and last line on stderr; the process ends within seconds."""
     try:
         _, error = process.communicate(timeout=10)
     finally:
@@ -101,7 +101,7 @@ def test_a_terminal_that_is_lost_stops_the_run_whose_last_words_then_go_nowhere(
         assert b"begun" in os.read(terminal, 100)
         time.sleep(0.3)
         os.close(terminal)
-        # Not every sandbox sends what Linux sends when a terminal is lost; a second one soon after
+        # Not every sandbox sends Linux's signals when a terminal is lost; a second one soon after
         # counts as the first.
         os.kill(process, signal.SIGHUP)
         assert os.waitpid(process, 0)[1] == 0

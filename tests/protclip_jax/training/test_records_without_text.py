@@ -1,4 +1,4 @@
-"""Records without text teach masked language modelling and nothing else."""
+"""Records without text train masked language modelling and nothing else."""
 
 import dataclasses
 import functools
@@ -26,7 +26,7 @@ OBJECTIVES = {
 
 @pytest.fixture(scope="module")
 def examples():
-    """Four examples with text, then three without, all with features."""
+    """Four examples with text, then three without; all have features."""
     made = [dataclasses.replace(record, features=FEATURES) for record in tiny.records(7)]
     bare = dict.fromkeys(("name", "function", "location", "similarity"), "")
     made[4:] = [dataclasses.replace(record, **bare) for record in made[4:]]

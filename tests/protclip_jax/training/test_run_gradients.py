@@ -1,4 +1,4 @@
-"""What a run's gradients leave out of those of the network."""
+"""Gradients of a run that are excluded from those of the network."""
 
 import jax
 import jax.numpy as jnp

@@ -1,5 +1,4 @@
-"""Averages of the parameters: their recursion, where they lie, who sees them, and that training
-goes on exactly."""
+"""Parameter averages: recursion, sharding, who reads them, and exact resumption."""
 
 from typing import NamedTuple
 
@@ -24,7 +23,7 @@ KERNEL, FIXED = "protein/layers/qkv/kernel", "text/kernel"
 
 
 class GivenBatch(NamedTuple):
-    """In the place of a batch: the gradients that are to come of it."""
+    """Replaces a batch: holds the gradients that it leads to."""
 
     gradients: dict
     described: np.ndarray = np.ones((1, 2), bool)
@@ -40,7 +39,7 @@ def mesh():
 
 
 def make(mesh, *, averaged):
-    """The step and the first state, whose kernel is divided over four devices."""
+    """The step and initial state; the kernel is sharded over four devices."""
     rng = np.random.default_rng(0)
     shapes = {KERNEL: (2, 3, 8), FIXED: (4,), "logit_scale/log": (), "segment_logit_scale/log": ()}
     values = {
@@ -98,7 +97,7 @@ def test_averages_follow_the_recursion_and_skip_what_is_not_finite(mesh):
     }
     wanted = np.sqrt(sum((difference**2).sum() for difference in apart.values()))
     np.testing.assert_allclose(metrics["scalars"]["ema_distance"], wanted, rtol=1e-5)
-    # Divided as the parameter is.
+    # Sharded as the parameter.
     assert state.averaged[KERNEL].sharding == state.trainable[KERNEL].sharding
     assert not state.averaged[KERNEL].is_fully_replicated
 
@@ -135,7 +134,7 @@ def test_readers_get_the_averages_and_training_goes_on_exactly(mesh, tmp_path, a
         np.testing.assert_array_equal(loaded[path], of_readers[path])
         np.testing.assert_array_equal(seen[path], of_readers[path])
     assert np.any(loaded[KERNEL] != np.asarray(state.trainable[KERNEL])) == averaged
-    # Without averages a checkpoint holds nothing but parameters and the optimiser's state.
+    # Without averages a checkpoint contains only parameters and optimiser state.
     assert (state.unpublished is state.optimizer) == (not averaged)
 
     straight, _ = run(step, state, some[2:])

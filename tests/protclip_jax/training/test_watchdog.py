@@ -19,7 +19,7 @@ def test_a_phase_that_stands_still_is_reported_with_its_stack(capfd):
     told = capfd.readouterr().err
     assert "s in input at step 7" in told
     assert "a_phase_that_stands_still" in told
-    # Once in every 0.2 s or little more, not in every round of the watching thread.
+    # About every 0.2 s, not in every iteration of the watching thread.
     assert 1 <= told.count("no progress for") <= 3
 
 

@@ -18,7 +18,7 @@ from protclip_jax.variants.heat_map import (
 
 
 def lines_of(figure):
-    """The axes of the lines, without the scale of colours."""
+    """The axes of the lines, without the colour scale."""
     return figure.axes[:-1]
 
 
@@ -36,12 +36,16 @@ def test_every_score_stands_in_its_cell():
     np.testing.assert_array_equal(np.ma.filled(cells[:20], np.nan), scores[:, order].T)
     expected = scores.sum(1) / 19
     np.testing.assert_allclose(np.ma.filled(cells[20], np.nan), expected, atol=1e-6)
-    dots = [axis.lines[0].get_xydata() for axis in lines]
-    marked = [(int(x) + PER_LINE * i, ROWS[int(y)]) for i, own in enumerate(dots) for x, y in own]
+    marked = []
+    for i, axis in enumerate(lines):
+        dots = axis.lines[0].get_xydata()
+        marked += [(int(x) + PER_LINE * i, ROWS[int(y)]) for x, y in dots]
     assert sorted(marked) == list(enumerate(sequence))
     assert [label.get_text() for label in lines[0].get_xticklabels()][:2] == ["30", "40"]
-    letters = [axis.child_axes[0].get_xticklabels() for axis in lines]
-    assert "".join(label.get_text() for own in letters for label in own) == sequence
+    letters = []
+    for axis in lines:
+        letters += [label.get_text() for label in axis.child_axes[0].get_xticklabels()]
+    assert "".join(letters) == sequence
     assert [sorted(ROWS), len({axis.images[0].get_clim() for axis in lines})] == [
         list(AMINO_ACIDS),
         1,
@@ -63,5 +67,5 @@ def test_a_figure_of_any_length_can_be_written(monkeypatch, length, lines):
 
 
 def test_the_tallest_figure_is_not_too_tall():
-    # Agg refuses pictures of 2¹⁶ pixels and more.
+    # Agg rejects images of 2¹⁶ pixels or more per side.
     assert (HEAD + MOST_LINES * LINE_HEIGHT) * DPI < 1 << 16

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 
@@ -20,30 +22,36 @@ def job(*mutations):
     return Job("a", SEQUENCE, tuple(read), None)
 
 
+def passes_read(variants, method, windows):
+    read = [passes_of(SEQUENCE, own, method=method, windows=windows) for own in variants]
+    return set().union(*read)
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("windows", [DEFAULT_WINDOWS, Windows(max_residues=10, overlap=3)])
 def test_parts_hold_every_variant_once_and_no_pass_twice(method, windows):
     scan = Job("scan", SEQUENCE, tuple(single_substitutions(SEQUENCE)), None)
     rng = np.random.default_rng(0)
-    pairs = [
-        ":".join(f"{SEQUENCE[i]}{i + 1}G" for i in sorted(rng.choice(22, 2, False)))
-        for _ in range(30)
-    ]
+    pairs = []
+    for _ in range(30):
+        positions = sorted(rng.choice(22, 2, False))
+        pairs.append(":".join(f"{SEQUENCE[i]}{i + 1}G" for i in positions))
     jobs = [scan, job(*pairs), job("K2A")]
     made = cut(jobs, method, windows=windows)
-    rows = [(p.job, row) for part in made for p in part.pieces for row in range(p.start, p.stop)]
-    assert rows == [(i, row) for i, own in enumerate(jobs) for row in range(len(own.variants))]
+    pieces = list(itertools.chain.from_iterable(part.pieces for part in made))
+    rows, expected = [], []
+    for piece in pieces:
+        rows += [(piece.job, row) for row in range(piece.start, piece.stop)]
+    for number, own in enumerate(jobs):
+        expected += [(number, row) for row in range(len(own.variants))]
+    assert rows == expected
     total = 0
     for number, own in enumerate(jobs):
-        pieces = [p for part in made for p in part.pieces if p.job == number]
-        read = [
-            {
-                one
-                for v in own.variants[p.start : p.stop]
-                for one in passes_of(SEQUENCE, v, method=method, windows=windows)
-            }
-            for p in pieces
-        ]
+        read = []
+        for piece in pieces:
+            if piece.job == number:
+                variants = own.variants[piece.start : piece.stop]
+                read.append(passes_read(variants, method, windows))
         assert len(set().union(*read)) == sum(map(len, read))
         total += sum(one.stop - one.start + 2 for one in set().union(*read))
     assert sum(part.tokens for part in made) == total
